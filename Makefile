@@ -1,0 +1,68 @@
+# Planetary Mesh: every task of the house by its name. `make` alone tells what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The one place for how Swift is called: a target that imports what it does not declare does not build.
+BUILD_FLAGS := --explicit-target-dependency-import-check error
+SWIFT_BUILD := swift build $(BUILD_FLAGS)
+SWIFT_TEST := swift test $(BUILD_FLAGS)
+QUIETLY := scripts/quietly.sh
+LINTED := Package.swift $(wildcard Sources Tests Interop Benchmarks Examples)
+SEED ?= 1
+FILTER ?=
+
+.PHONY: help setup build release test tidy demo interop interop-bench lint format bench sim guests clean
+
+help: ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## system packages and the pinned wasmtime library, each only when missing
+	@scripts/setup.sh
+
+build: setup ## the mesh binary (debug), in .build/debug/mesh
+	@$(QUIETLY) "Building mesh" build.log $(SWIFT_BUILD) --product mesh
+
+release: setup ## the mesh binary (optimised), in .build/release/mesh
+	@$(QUIETLY) "Building mesh (release)" release.log $(SWIFT_BUILD) -c release --product mesh
+
+test: setup guests ## all tests; FILTER=GossipSubTests for some
+	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+	@scripts/test.sh $(FILTER)
+
+tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
+	$(SWIFT_TEST) --filter TidyTests
+
+demo: build guests ## a mesh of five processes runs a job, and a stranger verifies the receipt
+	@scripts/demo.sh
+
+interop: ## our libp2p against go-libp2p and py-libp2p
+	@scripts/setup.sh interop
+	@$(QUIETLY) "Building mesh-peer" build-peer.log $(SWIFT_BUILD) --product mesh-peer
+	@Interop/run.sh
+
+interop-bench: setup ## our libp2p's figures beside those of go-libp2p, optimised
+	@scripts/setup.sh interop
+	@$(QUIETLY) "Building mesh-peer (release)" build-peer-release.log $(SWIFT_BUILD) -c release --product mesh-peer
+	@Interop/run.sh bench
+
+lint: ## formatting, strictly
+	@swift format lint --strict --parallel --recursive $(LINTED)
+
+format: ## formats the sources in place
+	@swift format format --in-place --parallel --recursive $(LINTED)
+
+bench: setup guests ## the benchmarks behind docs/performance.md, optimised
+	@$(QUIETLY) "Building the benchmarks (release)" bench.log $(SWIFT_BUILD) -c release --product mesh-benchmarks
+	@.build/release/mesh-benchmarks
+
+sim: setup ## a simulated mesh under faults; SEED=7 for another one
+	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
+	@.build/release/mesh-sim --seed $(SEED)
+
+guests: setup ## the example jobs as WebAssembly, from their sources
+	@Examples/build.sh
+
+clean: ## removes what was built; the next build starts from nothing
+	rm -rf .build Examples/build

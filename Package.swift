@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The house in layers; a target may only depend on what stands in a list above its own. The compiler checks it
+// (`--explicit-target-dependency-import-check error`), and TidyTests checks that cores stay free of Foundation.
+
+let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let linkWasmtime: [LinkerSetting] = [
+    .unsafeFlags([
+        "-L\(wasmtimeLibrary)", "-Xlinker", "-rpath", "-Xlinker", wasmtimeLibrary, "-Xlinker", "-rpath", "-Xlinker",
+        "$ORIGIN/../lib",
+    ])
+]
+
+enum External {
+    static let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+    static let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+    static let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+    static let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+    static let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+    static let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+    static let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+    static let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+    static let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+    static let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+    static let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+}
+
+func library(_ name: String, _ needs: [Target.Dependency], linker: [LinkerSetting] = []) -> Target {
+    .target(name: name, dependencies: needs, swiftSettings: strict, linkerSettings: linker)
+}
+
+func executable(_ name: String, _ needs: [Target.Dependency], path: String? = nil) -> Target {
+    .executableTarget(
+        name: name, dependencies: needs, path: path, swiftSettings: strict, linkerSettings: linkWasmtime)
+}
+
+func tests(_ name: String, _ needs: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: needs, swiftSettings: strict, linkerSettings: linkWasmtime)
+}
+
+let formats: [Target] = [
+    library("Determinism", []),
+]
+
+let types: [Target] = [
+]
+
+let protocolCores: [Target] = [
+]
+
+let marketCores: [Target] = [
+]
+
+let shells: [Target] = [
+]
+
+let composition: [Target] = [
+]
+
+let apps: [Target] = [
+]
+
+let testTargets: [Target] = [
+    tests("TidyTests", []),
+]
+
+let package = Package(
+    name: "planetary-mesh",
+    products: [
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    ],
+    targets: formats + types + protocolCores + marketCores + shells + composition + apps + testTargets,
+    swiftLanguageModes: [.v6]
+)

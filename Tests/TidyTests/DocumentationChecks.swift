@@ -1,0 +1,62 @@
+/// Checks that every public symbol has a `///` comment, its own or that of the protocol requirement which it fulfils.
+enum DocumentationChecks {
+    /// The functions and properties that public protocols ask for; who implements one inherits its comment.
+    static func requirements(of files: [SourceFile]) -> Set<String> {
+        var names: Set<String> = []
+        for file in files {
+            for declaration in file.outline.declarations where ["func", "var"].contains(declaration.keyword) {
+                guard let scope = declaration.scope, let parent = file.outline.scopes[scope].declaration else {
+                    continue
+                }
+                if parent.keyword == "protocol", parent.modifiers.contains("public") { names.insert(declaration.name) }
+            }
+        }
+        return names
+    }
+
+    static func findings(in file: SourceFile, inherited: Set<String> = []) -> [Finding] {
+        guard file.target != nil else { return [] }
+        return file.outline.declarations.compactMap { declaration in
+            guard isPublic(declaration, in: file), declaration.keyword != "extension", declaration.keyword != "deinit"
+            else { return nil }
+            // What these do is said by the standard library, once for all types.
+            guard !["<", "=", "hash"].contains(declaration.name) else { return nil }
+            if inherited.contains(declaration.name), conforms(declaration, in: file) { return nil }
+            guard !isDocumented(declaration, in: file) else { return nil }
+            let name = declaration.name == declaration.keyword ? "" : " \(declaration.name)"
+            return file.finding(declaration.line, "public \(declaration.keyword)\(name) has no /// comment")
+        }
+    }
+
+    private static func isPublic(_ declaration: Declaration, in file: SourceFile) -> Bool {
+        let modifiers = Set(declaration.modifiers)
+        if !modifiers.isDisjoint(with: ["public", "open"]) { return true }
+        if !modifiers.isDisjoint(with: ["private", "fileprivate", "internal", "package"]) { return false }
+        guard let scope = declaration.scope, let parent = file.outline.scopes[scope].declaration else { return false }
+        let parentIsPublic = parent.modifiers.contains("public") || parent.modifiers.contains("open")
+        switch parent.keyword {
+        case "protocol", "extension": return parentIsPublic
+        case "enum": return parentIsPublic && declaration.keyword == "case"
+        default: return false
+        }
+    }
+
+    /// Whether the type around it names protocols; an extension may fulfil what the type named elsewhere.
+    private static func conforms(_ declaration: Declaration, in file: SourceFile) -> Bool {
+        guard let scope = declaration.scope, let parent = file.outline.scopes[scope].declaration else { return false }
+        guard parent.keyword != "protocol" else { return false }
+        if parent.keyword == "extension" { return true }
+        let start = file.tokens.firstIndex { $0.line == parent.line && $0.text == parent.keyword }
+        guard let start else { return false }
+        return file.tokens[start...].prefix { $0.text != "{" }.contains { $0.text == ":" }
+    }
+
+    private static func isDocumented(_ declaration: Declaration, in file: SourceFile) -> Bool {
+        // The comment stands above the attributes, or between them and the declaration.
+        for line in stride(from: declaration.line - 1, through: declaration.firstLine - 1, by: -1) {
+            guard let comment = file.lexer.comments[line] else { continue }
+            if comment.hasPrefix("///") || comment.hasSuffix("*/") { return true }
+        }
+        return false
+    }
+}

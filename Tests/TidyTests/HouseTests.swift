@@ -1,0 +1,53 @@
+import Testing
+
+/// The habits of the house (CONTRIBUTING.md), checked on every file of the repository.
+@Suite struct HouseTests {
+    private static let swiftFolders = [
+        "Sources/", "Tests/", "Interop/", "Benchmarks/", "Examples/", "Package.swift",
+    ]
+
+    private func check(_ folders: [String], _ findings: (SourceFile) -> [Finding]) throws {
+        let files = try Repository.swiftFiles(under: folders)
+        #expect(!files.isEmpty, "no Swift files found")
+        for finding in files.flatMap(findings) {
+            Issue.record("\(finding)")
+        }
+    }
+
+    @Test func importsPointDownward() throws { try check(["Sources/"], ImportChecks.findings) }
+
+    @Test func filesAndFunctionsAreSmall() throws { try check(Self.swiftFolders, SizeChecks.findings) }
+
+    @Test func sourcesHoldNoBannedTokens() throws { try check(["Sources/"], BannedTokenChecks.findings) }
+
+    @Test func publicSymbolsAreDocumented() throws {
+        let inherited = DocumentationChecks.requirements(of: try Repository.swiftFiles(under: ["Sources/"]))
+        try check(["Sources/"]) { DocumentationChecks.findings(in: $0, inherited: inherited) }
+    }
+
+    @Test func unsafeCodeSaysWhyItIsSafe() throws { try check(["Sources/"], SafetyChecks.findings) }
+
+    @Test func namesSaySomething() throws { try check(["Sources/"], NameChecks.findings) }
+
+    @Test func testsDoNotSleep() throws { try check(["Tests/"], TestHabitChecks.findings) }
+
+    @Test func trackedFilesAreTextOfNoParticularMachine() throws {
+        let repository = try Repository()
+        for path in repository.paths {
+            let bytes = try repository.bytes(path)
+            if let reason = TextChecks.binaryReason(bytes) {
+                Issue.record("\(path): \(reason)")
+                continue
+            }
+            let file = SourceFile(path: path + ".text", text: String(decoding: bytes, as: UTF8.self))
+            for finding in TextChecks.findings(in: file) { Issue.record("\(finding)") }
+        }
+    }
+
+    @Test func everyTargetHasALayer() throws {
+        let targets = Set(try Repository().paths.compactMap { SourceFile(path: $0, text: "").target })
+        for target in targets.sorted() where HouseLayer.of(target: target) == nil {
+            Issue.record("Sources/\(target) has no layer; give it one in HouseLayers.swift")
+        }
+    }
+}

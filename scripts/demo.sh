@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# The demo (`make demo`): a mesh of five nodes, each a process of its own. One wants a job done, three offer to do it at
+# different prices and from different regions, and an auditor who had no part in it checks the receipt and runs the job
+# again. Everything stands in a temporary folder and is gone afterwards.
+#   MESH=path/to/mesh      another binary than .build/debug/mesh
+#   MESH_DEMO_KEEP=1       leave the folder, with the nodes' logs, where it is
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+mesh=${MESH:-.build/debug/mesh}
+module=Examples/build/TextPortrait.wasm
+text=ARCHITECTURE.md
+wait_seconds=20
+
+for file in "$mesh" "$module"; do
+    [ -e "$file" ] || { echo "demo: $file is missing; run 'make demo', which builds it" >&2; exit 1; }
+done
+
+# A socket's path has about a hundred characters, so the folder's has to be short.
+folder=$(mktemp -d "${TMPDIR:-/tmp}/mesh-demo.XXXXXX")
+declare -A process=()
+started_at=$SECONDS
+
+clean_up() {
+    local status=$? name
+    trap - EXIT INT TERM
+    for name in "${!process[@]}"; do kill "${process[$name]}" 2>/dev/null || true; done
+    for name in "${!process[@]}"; do wait "${process[$name]}" 2>/dev/null || true; done
+    if [ "$status" -ne 0 ]; then
+        echo >&2
+        for log in "$folder"/*.log; do
+            if [ -s "$log" ]; then
+                printf -- '--- the end of %s\n' "${log##*/}" >&2
+                tail -n 15 "$log" >&2
+            fi
+        done
+    fi
+    if [ -n "${MESH_DEMO_KEEP:-}" ]; then echo "The demo's folder is $folder" >&2; else rm -rf "$folder"; fi
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+if [ -t 1 ]; then bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'; else bold='' dim='' plain=''; fi
+heading() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
+say() { printf '%s\n' "$1"; }
+shown() { printf '%s$ mesh %s%s\n' "$dim" "$1" "$plain"; }
+
+on() { # on NAME COMMAND...: a command of the CLI, for the node of that name
+    local name=$1
+    shift
+    "$mesh" "$@" --home "$folder/$name"
+}
+
+field() { # field PATH: one value of the JSON on standard input, such as result.receipt_cid
+    python3 -c '
+import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1].split("."):
+    value = value[int(key)] if isinstance(value, list) else value.get(key)
+print("" if value is None else value)' "$1"
+}
+
+until_true() { # until_true WHAT COMMAND...: asks until the command succeeds
+    local what=$1 deadline=$((SECONDS + wait_seconds)) name
+    shift
+    until "$@" >/dev/null 2>&1; do
+        for name in "${!process[@]}"; do
+            if ! kill -0 "${process[$name]}" 2>/dev/null; then
+                echo "demo: the node $name ended by itself" >&2
+                return 1
+            fi
+        done
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            echo "demo: $what did not happen within $wait_seconds seconds" >&2
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+start() { # start NAME OPTIONS...: makes a node and starts it in a process of its own
+    local name=$1
+    shift
+    on "$name" init --listen /ip4/127.0.0.1/tcp/0 "$@" >/dev/null 2>"$folder/$name.log"
+    "$mesh" up --home "$folder/$name" >>"$folder/$name.log" 2>&1 &
+    process[$name]=$!
+}
+
+answers() { on "$1" status --json; }
+
+is_connected() { [ "$(on "$1" status --json | field connected_peers)" -ge "$2" ]; }
+
+heading "1. Five nodes that have never met"
+start auditor --no-executor
+until_true "the start of the auditor" answers auditor
+entrance=$(on auditor status --json | field addresses.0)
+start alice --no-executor --bootstrap "$entrance"
+start oslo --executor --region eu-north --price-base 120 --price-per-million-fuel 14 --bootstrap "$entrance"
+start nairobi --executor --region af-east --price-base 80 --price-per-million-fuel 9 --bootstrap "$entrance"
+start lima --executor --region sa-west --price-base 100 --price-per-million-fuel 12 --bootstrap "$entrance"
+for name in alice oslo nairobi lima; do
+    until_true "the start of $name" answers "$name"
+done
+for name in alice oslo nairobi lima; do
+    until_true "the first connection of $name" is_connected "$name" 1
+done
+
+describe() { # describe NAME ROLE
+    printf '  %-8s  process %-7s  %-44s  %s\n' "$1" "${process[$1]}" "$2" \
+        "$(on "$1" status --json | field did | sed -E 's/.*(.{8})$/…\1/')"
+}
+describe alice "wants a job done"
+describe oslo "eu-north, 120 tokens + 14 per million fuel"
+describe nairobi "af-east, 80 tokens + 9 per million fuel"
+describe lima "sa-west, 100 tokens + 12 per million fuel"
+describe auditor "takes no part; only the others' way in"
+
+heading "2. alice has a page read by a stranger's machine"
+say "The job is written in Swift, compiled to $(($(wc -c <"$module") / 1024)) KiB of WebAssembly; its input is $text."
+terms=(--max-fuel 50M --budget 750 --sufficient-bids 2)
+shown "run $module --stdin $text ${terms[*]}"
+on alice run "$module" --stdin "$text" "${terms[@]}" --output "summary.json=$folder/summary.json"
+
+on alice jobs --json --limit 1 >"$folder/job.json"
+job=$(field 0.job_id <"$folder/job.json")
+receipt=$(field 0.result.receipt_cid <"$folder/job.json")
+executor=$(field 0.result.executor_did <"$folder/job.json")
+fuel=$(field 0.result.fuel <"$folder/job.json")
+paid=$(field 0.result.paid <"$folder/job.json")
+[ -n "$receipt" ] || { echo "demo: the job ended without a receipt" >&2; exit 1; }
+winner=unknown
+for name in oslo nairobi lima; do
+    [ "$(on "$name" status --json | field did)" != "$executor" ] || winner=$name
+done
+
+heading "3. How it came about"
+shown "explain last"
+on alice explain "$job"
+
+heading "4. The auditor, who has nothing but the receipt's CID"
+[ "$(on auditor jobs --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')" = 0 ] ||
+    { echo "demo: the auditor had a part in a job" >&2; exit 1; }
+shown "receipt verify $receipt"
+until_true "the receipt's arrival in the DHT" on auditor receipt show "$receipt"
+on auditor receipt verify "$receipt"
+shown "receipt replay $receipt"
+on auditor receipt replay "$receipt"
+
+heading "What happened"
+printf '  %-10s %s\n' \
+    job "$job" \
+    "run by" "$winner, for $paid tokens: the price it bid, by the $fuel units of fuel that it metered" \
+    "left" "a portrait of $text, and $(wc -c <"$folder/summary.json" | tr -d ' ') bytes of summary.json, each under the CID of its bytes" \
+    receipt "$receipt" \
+    verified "by the auditor, out of the DHT: every signature, every link, the limits, the price" \
+    replayed "by the auditor: the same outputs to the byte, the same fuel to the unit" \
+    took "$((SECONDS - started_at)) seconds, with the start of five nodes"
