@@ -50,9 +50,13 @@ func tests(_ name: String, _ needs: [Target.Dependency]) -> Target {
 
 let formats: [Target] = [
     library("Determinism", []),
+    library("Multiformats", [External.crypto]),
+    library("IPLD", ["Multiformats"]),
+    library("MeshIdentity", ["Multiformats", "IPLD", External.crypto, External.cryptoExtras]),
 ]
 
 let types: [Target] = [
+    library("MeshTypes", ["Multiformats", "IPLD", "MeshIdentity"])
 ]
 
 let protocolCores: [Target] = [
@@ -72,6 +76,10 @@ let apps: [Target] = [
 
 let testTargets: [Target] = [
     tests("TidyTests", []),
+    tests("MultiformatsTests", ["Multiformats"]),
+    tests("IPLDTests", ["IPLD", "Multiformats"]),
+    tests("MeshIdentityTests", ["MeshIdentity", "IPLD", "Multiformats"]),
+    tests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
 ]
 
 let package = Package(

@@ -1,0 +1,22 @@
+import Multiformats
+
+/// Encodes `Encodable` types as canonical DAG-CBOR.
+///
+/// `[UInt8]` becomes a byte string, `CID` a link (tag 42), an absent optional is left out of its map, and keys are
+/// sorted whatever the order in which they were encoded. NaN, infinities, a key that is encoded twice and nesting
+/// beyond the limit throw `EncodingError`.
+public struct DAGCBOREncoder: Sendable {
+    private let limits: DAGCBOR.Limits
+
+    /// An encoder with the limits of PROTOCOL.md.
+    public init(limits: DAGCBOR.Limits = DAGCBOR.Limits()) {
+        self.limits = limits
+    }
+
+    /// The bytes of a value.
+    public func encode<Value: Encodable>(_ value: Value) throws -> [UInt8] {
+        let state = CBOREncodingState(depth: 0, depthMax: limits.depthMax)
+        try state.encode(value)
+        return state.writer.bytes
+    }
+}

@@ -1,0 +1,49 @@
+import Multiformats
+
+/// Why bytes are not strict DAG-CBOR; offsets are those of the item's first byte.
+public enum DAGCBORError: Error, Hashable, Sendable {
+    /// The input is longer than the limit.
+    case tooLarge(bytesMax: Int)
+    /// The input ends inside an item, or a length says more than the input can hold.
+    case truncated(offset: Int)
+    /// Bytes follow the value.
+    case trailingBytes(offset: Int)
+    /// An integer, length or tag that has a shorter form.
+    case notShortest(offset: Int)
+    /// A negative integer below -2^63, which no 64-bit integer holds.
+    case integerOutOfRange(offset: Int)
+    /// A list, map, text or byte string of indefinite length, or the break that ends one.
+    case indefiniteLength(offset: Int)
+    /// Additional information 28, 29 or 30.
+    case reservedInformation(offset: Int)
+    /// A float of 16 or 32 bits.
+    case shortFloat(offset: Int)
+    /// NaN or an infinity.
+    case notFinite(offset: Int)
+    /// `undefined` and the other simple values that are not false, true or null.
+    case unsupportedSimpleValue(offset: Int)
+    /// A tag other than 42.
+    case unsupportedTag(UInt64, offset: Int)
+    /// What tag 42 holds is not a byte string of zero and a CID.
+    case malformedLink(offset: Int)
+    /// A text that is not UTF-8.
+    case invalidUTF8(offset: Int)
+    /// A map key that is not a text.
+    case keyNotText(offset: Int)
+    /// A map key that does not sort after the key before it.
+    case keysNotSorted(offset: Int)
+    /// A map key that is equal to the key before it.
+    case duplicateKey(offset: Int)
+    /// More nested lists and maps than the limit.
+    case tooDeep(depthMax: Int, offset: Int)
+}
+
+/// Why a value has no DAG-CBOR.
+public enum DAGCBOREncodingError: Error, Hashable, Sendable {
+    /// A float that is NaN or infinite.
+    case notFinite
+    /// More nested lists and maps than the limit.
+    case tooDeep
+    /// Two entries of a map have the same key.
+    case duplicateKey(String)
+}

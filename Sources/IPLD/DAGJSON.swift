@@ -1,0 +1,80 @@
+import Multiformats
+
+/// DAG-JSON: the same values as DAG-CBOR in a form that people and other tools read.
+///
+/// Links are `{"/": "cid"}`, bytes `{"/": {"bytes": "base64"}}`. The canonical text has no whitespace and its keys
+/// sorted by bytes. Source: https://ipld.io/specs/codecs/dag-json/spec/
+public enum DAGJSON {
+    /// How exactly a text must be written.
+    public enum Form: Sendable {
+        /// Only the text that `encode` gives for the value.
+        case canonical
+        /// Any JSON of the value: whitespace, keys in any order, other escapes and number forms.
+        case relaxed
+    }
+
+    /// The bounds of decoding and encoding.
+    public typealias Limits = DAGCBOR.Limits
+
+    /// The UTF-8 text of a value; fails on NaN, infinities, nesting beyond the limit, and maps whose only key is `/`
+    /// with a value that would read as a link or bytes.
+    public static func encode(_ value: IPLDValue, limits: Limits = Limits()) throws(DAGJSONEncodingError) -> [UInt8] {
+        var writer = DAGJSONWriter()
+        try writer.append(value, depthLeft: limits.depthMax)
+        return writer.bytes
+    }
+
+    /// The text of a value as a string.
+    public static func text(of value: IPLDValue) throws(DAGJSONEncodingError) -> String {
+        String(decoding: try encode(value), as: UTF8.self)
+    }
+
+    /// The value of a UTF-8 text; without recursion, in memory that is a small multiple of the text.
+    public static func decode(
+        _ bytes: [UInt8], form: Form = .canonical, limits: Limits = Limits()
+    ) throws(DAGJSONError) -> IPLDValue {
+        var parser = try DAGJSONParser(bytes, limits: limits)
+        let value = try parser.parse()
+        guard case .canonical = form else { return value }
+        guard let canonical = try? encode(value, limits: limits), canonical == bytes else { throw .notCanonical }
+        return value
+    }
+}
+
+/// Why a text is not DAG-JSON.
+public enum DAGJSONError: Error, Hashable, Sendable {
+    /// The text is longer than the limit.
+    case tooLarge(bytesMax: Int)
+    /// The text is not UTF-8.
+    case invalidUTF8
+    /// The text ends inside a value.
+    case truncated
+    /// A character that cannot stand where it does.
+    case unexpectedCharacter(offset: Int)
+    /// Text follows the value.
+    case trailingCharacters(offset: Int)
+    /// A control character or an escape that strings may not have.
+    case invalidString(offset: Int)
+    /// A number that is not JSON's.
+    case invalidNumber(offset: Int)
+    /// An integer outside of -2^63 to 2^64 - 1, or a float that is infinite.
+    case numberOutOfRange(offset: Int)
+    /// A key that stands twice in its map.
+    case duplicateKey(offset: Int)
+    /// A map with the key `/` that is neither a link nor bytes; the offset is that of the map's end.
+    case reservedMap(offset: Int)
+    /// More nested lists and maps than the limit.
+    case tooDeep(depthMax: Int)
+    /// The text is not the canonical one of its value.
+    case notCanonical
+}
+
+/// Why a value has no DAG-JSON.
+public enum DAGJSONEncodingError: Error, Hashable, Sendable {
+    /// A float that is NaN or infinite.
+    case notFinite
+    /// More nested lists and maps than the limit.
+    case tooDeep
+    /// A map with the key `/`, which is reserved for links and bytes.
+    case reservedMap
+}

@@ -1,0 +1,113 @@
+import Multiformats
+
+/// A node of the DAG-PB format: bytes and links in a fixed order, the shape of files in IPFS.
+///
+/// Source: https://ipld.io/specs/codecs/dag-pb/spec/. Links are written before the data, names are always written, and
+/// what would not re-encode to the same bytes is refused.
+public struct DAGPBNode: Hashable, Sendable {
+    /// One link of a node.
+    public struct Link: Hashable, Sendable {
+        /// The block that the link names.
+        public let cid: CID
+        /// The name of the link; empty in files.
+        public let name: String
+        /// Bytes of the linked block and all below it, as its writer says.
+        public let totalBytes: UInt64
+
+        /// A link to `cid`.
+        public init(cid: CID, name: String = "", totalBytes: UInt64) {
+            self.cid = cid
+            self.name = name
+            self.totalBytes = totalBytes
+        }
+    }
+
+    /// The most links that a node may have when it is decoded.
+    public static let linksMax = 2048
+
+    /// The links, in order.
+    public let links: [Link]
+    /// The data; `nil` when the field is absent.
+    public let data: [UInt8]?
+
+    /// A node of links and data.
+    public init(links: [Link], data: [UInt8]?) {
+        self.links = links
+        self.data = data
+    }
+
+    /// The bytes of the node.
+    public func encoded() -> [UInt8] {
+        var writer = ProtobufWriter()
+        for link in links {
+            writer.message(2) { nested in
+                nested.bytes(1, link.cid.bytes)
+                nested.text(2, link.name)
+                nested.varint(3, link.totalBytes)
+            }
+        }
+        if let data { writer.bytes(1, data) }
+        return writer.bytes
+    }
+
+    /// The node that `bytes` are; throws when they are not one, or not in the one right form.
+    public init(decoding bytes: [UInt8]) throws(DAGPBError) {
+        var links: [Link] = []
+        var data: [UInt8]?
+        do {
+            var reader = ProtobufReader(bytes, maxFields: Self.linksMax + 1)
+            while let field = try reader.next() {
+                switch (field.number, field.slice) {
+                case (2, let slice?) where data == nil: links.append(try Self.link(slice))
+                case (1, let slice?) where data == nil: data = Array(slice)
+                default: throw DAGPBError.unexpectedField(field.number)
+                }
+            }
+        } catch let error as DAGPBError {
+            throw error
+        } catch let error as ProtobufError {
+            throw .malformed(error)
+        } catch {
+            throw .notCanonical
+        }
+        self.init(links: links, data: data)
+        if encoded() != bytes { throw .notCanonical }
+    }
+
+    private static func link(_ bytes: ArraySlice<UInt8>) throws -> Link {
+        var cid: CID?
+        var name = ""
+        var total: UInt64 = 0
+        var reader = ProtobufReader(bytes, maxFields: 3)
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: cid = try field.bytes.map { bytes throws in try Self.linkedCID(bytes) }
+            case 2: name = field.text ?? ""
+            case 3: total = field.varint ?? 0
+            default: throw DAGPBError.unexpectedField(field.number)
+            }
+        }
+        guard let cid else { throw DAGPBError.linkWithoutCID }
+        return Link(cid: cid, name: name, totalBytes: total)
+    }
+
+    private static func linkedCID(_ bytes: [UInt8]) throws(DAGPBError) -> CID {
+        do {
+            return try CID(bytes: bytes)
+        } catch {
+            throw .linkWithoutCID
+        }
+    }
+}
+
+/// Why bytes are not a DAG-PB node.
+public enum DAGPBError: Error, Hashable, Sendable {
+    /// Not protobuf, or more links than a node may have.
+    case malformed(ProtobufError)
+    /// A field that the format does not have, or one out of order.
+    case unexpectedField(UInt32)
+    /// A link that names no block.
+    case linkWithoutCID
+    /// The node would be written in other bytes.
+    case notCanonical
+}

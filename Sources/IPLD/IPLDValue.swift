@@ -1,0 +1,90 @@
+import Multiformats
+
+/// A value of the IPLD data model with integers of 64 bits.
+public enum IPLDValue: Hashable, Sendable {
+    /// Nothing.
+    case null
+    /// True or false.
+    case bool(Bool)
+    /// An integer of zero or more.
+    case unsigned(UInt64)
+    /// An integer below zero; `integer(_:)` picks between this case and `unsigned`.
+    case negative(Int64)
+    /// A 64-bit float; NaN and infinities have no encoding.
+    case float(Double)
+    /// A text.
+    case string(String)
+    /// Bytes.
+    case bytes([UInt8])
+    /// Values in order.
+    case list([IPLDValue])
+    /// Values by text keys.
+    case map(IPLDMap)
+    /// A link to a block.
+    case link(CID)
+
+    /// The value of a signed integer.
+    public static func integer(_ value: Int64) -> IPLDValue {
+        value < 0 ? .negative(value) : .unsigned(UInt64(value))
+    }
+
+    /// The entry of a map; `nil` when this is not a map or has no such entry.
+    public subscript(key: String) -> IPLDValue? {
+        if case .map(let map) = self { return map[key] }
+        return nil
+    }
+}
+
+/// A map of IPLD with its keys in DAG-CBOR's order: by length in bytes, then by bytes.
+public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
+    /// One key with its value.
+    public struct Entry: Hashable, Sendable {
+        /// The key.
+        public let key: String
+        /// The value.
+        public let value: IPLDValue
+
+        /// An entry.
+        public init(key: String, value: IPLDValue) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// The entries, sorted, each key once.
+    public let entries: [Entry]
+
+    /// A map of entries in any order; two entries of one key are refused.
+    public init(_ entries: [Entry]) throws(DAGCBOREncodingError) {
+        let sorted = entries.sorted { Self.precedes($0.key, $1.key) }
+        for (left, right) in zip(sorted, sorted.dropFirst()) where left.key.utf8.elementsEqual(right.key.utf8) {
+            throw .duplicateKey(left.key)
+        }
+        self.entries = sorted
+    }
+
+    /// A map whose entries a validated encoding lists: sorted and without duplicates.
+    init(sorted entries: [Entry]) {
+        self.entries = entries
+    }
+
+    /// A map written in the source; of a key that stands twice the last entry counts.
+    public init(dictionaryLiteral elements: (String, IPLDValue)...) {
+        var entries: [Entry] = []
+        for (key, value) in elements {
+            entries.removeAll { $0.key == key }
+            entries.append(Entry(key: key, value: value))
+        }
+        self.entries = entries.sorted { Self.precedes($0.key, $1.key) }
+    }
+
+    /// The value of a key.
+    public subscript(key: String) -> IPLDValue? {
+        entries.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
+    }
+
+    private static func precedes(_ left: String, _ right: String) -> Bool {
+        let (leftCount, rightCount) = (left.utf8.count, right.utf8.count)
+        return leftCount == rightCount ? left.utf8.lexicographicallyPrecedes(right.utf8) : leftCount < rightCount
+    }
+}

@@ -1,0 +1,132 @@
+import Multiformats
+
+/// A file as blocks: one raw block when it is small, else a DAG-PB node that links raw chunks in order (UnixFS).
+///
+/// Source: https://specs.ipfs.tech/unixfs/. Only files are read and written: no folders, no HAMTs, no symbolic links.
+public enum UnixFSFile {
+    /// Bytes of one chunk; a file of at most this size is a single raw block.
+    public static let chunkBytes = 1 << 20
+    /// The largest file that is written or read: one node of links over chunks.
+    public static let fileBytesMax = 1 << 30
+    /// How deep a file's tree may be when it is read.
+    public static let depthMax = 4
+
+    /// The blocks of a file.
+    public struct Blocks: Hashable, Sendable {
+        /// The CID that names the whole file.
+        public let root: CID
+        /// Every block, chunks first and the root last; equal chunks stand here once.
+        public let blocks: [(cid: CID, bytes: [UInt8])]
+
+        public static func == (left: Blocks, right: Blocks) -> Bool {
+            left.root == right.root && left.blocks.map(\.cid) == right.blocks.map(\.cid)
+        }
+
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(root)
+        }
+    }
+
+    /// Cuts a file into blocks; throws `UnixFSError.fileTooLarge` past `fileBytesMax`.
+    public static func blocks(of bytes: [UInt8]) throws(UnixFSError) -> Blocks {
+        if bytes.count > fileBytesMax { throw .fileTooLarge(bytesMax: fileBytesMax) }
+        if bytes.count <= chunkBytes {
+            let cid = CID.hashing(bytes, codec: .raw)
+            return Blocks(root: cid, blocks: [(cid, bytes)])
+        }
+        var seen: Set<CID> = []
+        var blocks: [(cid: CID, bytes: [UInt8])] = []
+        var links: [DAGPBNode.Link] = []
+        var sizes: [UInt64] = []
+        for start in stride(from: 0, to: bytes.count, by: chunkBytes) {
+            let chunk = Array(bytes[start..<min(start + chunkBytes, bytes.count)])
+            let cid = CID.hashing(chunk, codec: .raw)
+            if seen.insert(cid).inserted { blocks.append((cid, chunk)) }
+            links.append(DAGPBNode.Link(cid: cid, totalBytes: UInt64(chunk.count)))
+            sizes.append(UInt64(chunk.count))
+        }
+        var data = ProtobufWriter()
+        data.varint(1, fileType)
+        data.varint(3, UInt64(bytes.count))
+        for size in sizes { data.varint(4, size) }
+        let node = DAGPBNode(links: links, data: data.bytes).encoded()
+        let root = CID.hashing(node, codec: .dagPB)
+        blocks.append((root, node))
+        return Blocks(root: root, blocks: blocks)
+    }
+
+    static let rawType: UInt64 = 0
+    static let fileType: UInt64 = 2
+}
+
+/// Reads a file block by block: say which block came, learn which one is wanted next.
+///
+/// The reader holds the bytes read so far and never more than `bytesMax`; a tree deeper than `UnixFSFile.depthMax` or
+/// one that announces other sizes than it has is refused.
+public struct UnixFSReader: Sendable {
+    private var wanted: [(cid: CID, depth: Int)]
+    private let bytesMax: Int
+    private var blocksLeft = 4096
+
+    /// The bytes read so far; the whole file once `next` is `nil`.
+    public private(set) var bytes: [UInt8] = []
+
+    /// A reader of the file that `root` names.
+    public init(root: CID, bytesMax: Int = UnixFSFile.fileBytesMax) {
+        wanted = [(root, 0)]
+        self.bytesMax = bytesMax
+    }
+
+    /// The block to fetch next; `nil` when the file is whole.
+    public var next: CID? { wanted.last?.cid }
+
+    /// Takes the block that `next` named. The caller has verified that it hashes to its CID.
+    public mutating func received(_ block: [UInt8]) throws(UnixFSError) {
+        guard let (cid, depth) = wanted.popLast() else { return }
+        blocksLeft -= 1
+        if blocksLeft < 0 { throw .tooManyBlocks }
+        if cid.codec == .raw { return try append(block) }
+        guard cid.codec == .dagPB else { throw .notAFile(cid) }
+        let node: DAGPBNode
+        do { node = try DAGPBNode(decoding: block) } catch { throw .notAFile(cid) }
+        guard let content = Self.content(of: node.data ?? []) else { throw .notAFile(cid) }
+        try append(content)
+        if node.links.isEmpty { return }
+        if depth + 1 > UnixFSFile.depthMax { throw .tooDeep(depthMax: UnixFSFile.depthMax) }
+        for link in node.links.reversed() { wanted.append((link.cid, depth + 1)) }
+        if wanted.count > 2 * DAGPBNode.linksMax { throw .tooManyBlocks }
+    }
+
+    private mutating func append(_ content: [UInt8]) throws(UnixFSError) {
+        if content.count > bytesMax - bytes.count { throw .fileTooLarge(bytesMax: bytesMax) }
+        bytes.append(contentsOf: content)
+    }
+
+    /// The inline content of a UnixFS file or raw node; `nil` when it is something else.
+    private static func content(of data: [UInt8]) -> [UInt8]? {
+        var reader = ProtobufReader(data, maxFields: DAGPBNode.linksMax + 8)
+        var type: UInt64?
+        var content: [UInt8] = []
+        do {
+            while let field = try reader.next() {
+                if field.number == 1 { type = field.varint }
+                if field.number == 2, let bytes = field.bytes { content = bytes }
+            }
+        } catch {
+            return nil
+        }
+        return type == UnixFSFile.fileType || type == UnixFSFile.rawType ? content : nil
+    }
+}
+
+/// Why a file could not be cut into blocks or read from them.
+public enum UnixFSError: Error, Hashable, Sendable {
+    /// More bytes than this node handles in one file.
+    case fileTooLarge(bytesMax: Int)
+    /// The block is not a file: a folder, another format, or broken.
+    case notAFile(CID)
+    /// The tree of blocks is deeper than files are.
+    case tooDeep(depthMax: Int)
+    /// More blocks than a file of the largest size has.
+    case tooManyBlocks
+}

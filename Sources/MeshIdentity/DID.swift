@@ -1,0 +1,94 @@
+import Multiformats
+
+/// A decentralized identifier of method `key` over an Ed25519 key: `did:key:z6Mk…`.
+///
+/// Exactly one spelling is read: no fragment, query, path or version, no other base, no upper case, no escapes. The key
+/// in it is checked like any other, so a DID always has a usable key.
+/// Source: https://w3c-ccg.github.io/did-key-spec/
+public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
+    /// The text.
+    public let text: String
+    /// The key.
+    public let publicKey: PublicKey
+
+    private static let prefix = "did:key:z"
+    /// Every Ed25519 DID has this length: the prefix and 47 characters of base58.
+    private static let charactersCount = 56
+
+    /// The DID of a key.
+    public init(publicKey: PublicKey) {
+        self.publicKey = publicKey
+        text = Self.prefix + Base58.encode([0xED, 0x01] + publicKey.rawBytes)
+    }
+
+    /// The DID of a text.
+    public init(parsing text: String) throws(DIDError) {
+        guard text.utf8.starts(with: Self.prefix.utf8) else { throw .notDIDKey }
+        guard text.utf8.count == Self.charactersCount else { throw .wrongLength(text.utf8.count) }
+        let decoded: [UInt8]
+        do {
+            decoded = try Base58.decode(String(text.dropFirst(Self.prefix.count)))
+        } catch {
+            throw .malformedText(error)
+        }
+        guard decoded.count == 34, decoded[0] == 0xED, decoded[1] == 0x01 else { throw .notEd25519 }
+        do {
+            publicKey = try PublicKey(rawBytes: Array(decoded[2...]))
+        } catch {
+            throw .unusableKey(error)
+        }
+        self.text = text
+    }
+
+    /// The PeerID of the same key.
+    public var peerID: PeerID { publicKey.peerID }
+
+    /// The text.
+    public var description: String { text }
+
+    /// Orders by the text.
+    public static func < (left: DID, right: DID) -> Bool {
+        left.text < right.text
+    }
+
+    /// Whether two DIDs name the same key.
+    public static func == (left: DID, right: DID) -> Bool {
+        left.publicKey == right.publicKey
+    }
+
+    /// Hashes the key.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(publicKey)
+    }
+
+    /// Reads the text.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        do {
+            self = try DID(parsing: text)
+        } catch {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a did:key: \(error)")
+        }
+    }
+
+    /// Writes the text.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}
+
+/// Why a text is not a DID of this mesh.
+public enum DIDError: Error, Hashable, Sendable {
+    /// The text does not start with `did:key:z`.
+    case notDIDKey
+    /// No Ed25519 DID has this many bytes.
+    case wrongLength(Int)
+    /// What follows the prefix is not base58.
+    case malformedText(MultibaseError)
+    /// The key is of another type than Ed25519 (multicodec 0xed), or of another length.
+    case notEd25519
+    /// The key is not one that may be an identity.
+    case unusableKey(PublicKeyError)
+}

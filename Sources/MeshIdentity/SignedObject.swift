@@ -1,0 +1,110 @@
+import IPLD
+import Multiformats
+
+/// A body with the signature of its signer: `{"did": …, "sig": …, "body": …}` as one DAG-CBOR block.
+///
+/// The signature is over `"icn-mesh/v1/" || type name || 0x00 || CID(body)`, and the CID is that of the body's bytes as
+/// they were received, which are never encoded again: fields that this version does not know stay part of what was
+/// signed. The envelope itself has exactly three fields, since one that nobody signed would give the object a second
+/// CID. Source: PROTOCOL.md, "Signed objects".
+public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
+    /// What was signed.
+    public let body: Body
+    /// Who signed it.
+    public let did: DID
+    /// The Ed25519 signature, 64 bytes. It identifies nothing: one body may have many.
+    public let signature: [UInt8]
+    /// The block.
+    public let bytes: [UInt8]
+    /// The CID of the block.
+    public let cid: CID
+    /// The CID of the body: the object's identity, together with its type.
+    public let bodyCID: CID
+
+    /// Signs a body, which must name the identity's DID as its signer.
+    public static func sign(_ body: Body, with identity: Identity) throws(SignedObjectError) -> Self {
+        if body.signerDID != identity.did { throw .wrongSigner }
+        let bodyBytes: [UInt8]
+        do {
+            bodyBytes = try DAGCBOREncoder().encode(body)
+        } catch {
+            throw .bodyNotEncodable("\(error)")
+        }
+        let bodyCID = CID.hashing(bodyBytes, codec: .dagCBOR)
+        guard let signature = try? identity.sign(SignedObjectFormat.message(Body.typeName, bodyCID)) else {
+            throw .signingFailed
+        }
+        let bytes = SignedObjectFormat.envelope(body: bodyBytes, did: identity.did, signature: signature)
+        if bytes.count > SignedObjectFormat.bytesMax { throw .tooLarge(bytesMax: SignedObjectFormat.bytesMax) }
+        return Self(body: body, did: identity.did, signature: signature, bytes: bytes, bodyCID: bodyCID)
+    }
+
+    /// The object of a block; checks encoding, envelope, signature, and that the body names the signer.
+    public init(verifying bytes: [UInt8]) throws(SignedObjectError) {
+        let envelope = try SignedObjectFormat.open(bytes)
+        let bodyCID = CID.hashing(envelope.body.slice, codec: .dagCBOR)
+        let message = SignedObjectFormat.message(Body.typeName, bodyCID)
+        guard envelope.did.publicKey.isValidSignature(envelope.signature, for: message) else { throw .badSignature }
+        self = try Self(envelope, bytes: bytes, bodyCID: bodyCID)
+    }
+
+    /// The object of a block that this node verified before it stored it; everything is checked but the signature.
+    ///
+    /// Never for bytes from a peer or a person.
+    public init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
+        let envelope = try SignedObjectFormat.open(bytes)
+        self = try Self(envelope, bytes: bytes, bodyCID: CID.hashing(envelope.body.slice, codec: .dagCBOR))
+    }
+
+    private init(_ envelope: SignedObjectFormat.Envelope, bytes: [UInt8], bodyCID: CID) throws(SignedObjectError) {
+        let body: Body
+        do {
+            body = try envelope.body.decode(Body.self)
+        } catch {
+            throw .malformedBody("\(error)")
+        }
+        if body.signerDID != envelope.did { throw .wrongSigner }
+        self.init(body: body, did: envelope.did, signature: envelope.signature, bytes: bytes, bodyCID: bodyCID)
+    }
+
+    private init(body: Body, did: DID, signature: [UInt8], bytes: [UInt8], bodyCID: CID) {
+        self.body = body
+        self.did = did
+        self.signature = signature
+        self.bytes = bytes
+        self.bodyCID = bodyCID
+        cid = CID.hashing(bytes, codec: .dagCBOR)
+    }
+
+    /// Whether two objects are the same block.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.cid == right.cid
+    }
+
+    /// Hashes the CID of the block.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(cid)
+    }
+}
+
+/// Why a block is not a signed object of its type, or why a body could not be signed.
+public enum SignedObjectError: Error, Hashable, Sendable {
+    /// The block is not canonical DAG-CBOR.
+    case malformedBlock(DAGCBORError)
+    /// The block is longer than a signed object may be.
+    case tooLarge(bytesMax: Int)
+    /// The block is not a map of exactly `did`, `sig` and `body`, or one of them is of the wrong kind.
+    case malformedEnvelope
+    /// The signer's DID is not one of this mesh.
+    case malformedDID(DIDError)
+    /// The signature does not hold over this body under this type name.
+    case badSignature
+    /// The signature holds, but the body is not one of this type; the reason is for people.
+    case malformedBody(String)
+    /// The body names somebody else than who signed it.
+    case wrongSigner
+    /// The body has no DAG-CBOR; the reason is for people.
+    case bodyNotEncodable(String)
+    /// The key did not sign.
+    case signingFailed
+}

@@ -1,0 +1,44 @@
+import MeshIdentity
+import Multiformats
+
+/// One node of the anchored DAG: it names its parents and the evidence it fixes, per scope.
+public struct AnchorEntry: Hashable, Sendable, SignedBody {
+    /// Who anchors.
+    public var nodeDID: DID
+    /// The heads that this entry follows, sorted.
+    public var parents: [CID]
+    /// Receipts and other blocks that are fixed by it.
+    public var payload: [CID]
+    /// The DAG it belongs to, for example `global`.
+    public var scope: String
+    /// One more than the highest parent, or 0.
+    public var height: UInt64
+    /// When.
+    public var recordedAt: UnixMilliseconds
+
+    /// An entry as given.
+    public init(
+        nodeDID: DID, parents: [CID], payload: [CID], scope: String, height: UInt64, recordedAt: UnixMilliseconds
+    ) {
+        self.nodeDID = nodeDID
+        self.parents = parents
+        self.payload = payload
+        self.scope = scope
+        self.height = height
+        self.recordedAt = recordedAt
+    }
+
+    /// The type name that is signed.
+    public static let typeName = "AnchorEntry"
+    /// The anchoring node signs.
+    public var signerDID: DID { nodeDID }
+
+    enum CodingKeys: String, CodingKey {
+        case nodeDID = "node_did"
+        case parents
+        case payload
+        case scope
+        case height
+        case recordedAt = "recorded_at"
+    }
+}

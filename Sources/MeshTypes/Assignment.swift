@@ -1,0 +1,61 @@
+import MeshIdentity
+import Multiformats
+
+/// The originator's signed order to run a job, answering one bid on exactly its terms.
+public struct Assignment: Hashable, Sendable, SignedBody {
+    /// The job.
+    public var jobID: JobID
+    /// Who gives the order and will pay.
+    public var originatorDID: DID
+    /// The signed bid that is taken up.
+    public var bidCID: CID
+    /// Who is to run the job.
+    public var executorDID: DID
+    /// Counts the assignments of a job from 1.
+    public var attempt: UInt64
+    /// Which replica of the job this is; 0 where there is only one.
+    public var replicaSlot: UInt64
+    /// How long the executor may stay silent, in milliseconds.
+    public var leaseMilliseconds: UInt64
+    /// The terms of the bid, repeated.
+    public var terms: BidTerms
+    /// When the order was given.
+    public var assignedAt: UnixMilliseconds
+    /// Until when the executor may take it; the same date as the bid's.
+    public var acceptBy: UnixMilliseconds
+
+    /// An assignment as given.
+    public init(
+        jobID: JobID, originatorDID: DID, bidCID: CID, executorDID: DID, attempt: UInt64, replicaSlot: UInt64 = 0,
+        leaseMilliseconds: UInt64, terms: BidTerms, assignedAt: UnixMilliseconds, acceptBy: UnixMilliseconds
+    ) {
+        self.jobID = jobID
+        self.originatorDID = originatorDID
+        self.bidCID = bidCID
+        self.executorDID = executorDID
+        self.attempt = attempt
+        self.replicaSlot = replicaSlot
+        self.leaseMilliseconds = leaseMilliseconds
+        self.terms = terms
+        self.assignedAt = assignedAt
+        self.acceptBy = acceptBy
+    }
+
+    /// The type name that is signed.
+    public static let typeName = "Assignment"
+    /// The originator signs.
+    public var signerDID: DID { originatorDID }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case originatorDID = "originator_did"
+        case bidCID = "bid_cid"
+        case executorDID = "executor_did"
+        case attempt
+        case replicaSlot = "replica_slot"
+        case leaseMilliseconds = "lease_ms"
+        case terms
+        case assignedAt = "assigned_at"
+        case acceptBy = "accept_by"
+    }
+}

@@ -1,0 +1,75 @@
+import MeshIdentity
+import Multiformats
+
+/// The canonical bid (RFC 4.1): a signed, binding offer to run a job on given terms until a given date.
+public struct Bid: Hashable, Sendable, SignedBody {
+    /// The job.
+    public var jobID: JobID
+    /// Whose job it is.
+    public var originatorPeerID: PeerID
+    /// Who offers.
+    public var bidderDID: DID
+    /// The libp2p spelling of the same key.
+    public var bidderPeerID: PeerID
+    /// The offer.
+    public var terms: BidTerms
+    /// What the bidder puts at stake.
+    public var collateral: TokenAmount?
+    /// Where the bidder stands.
+    public var region: String?
+    /// Features that the bidder has, sorted; a policy's `required_features` are checked against them.
+    public var features: [String]
+    /// What the bidder has in all, by resource type; `resources_required` are checked against it.
+    public var resources: ResourceAmounts
+    /// How busy the bidder is, in thousandths of its capacity.
+    public var loadPermille: UInt64
+    /// The bidder's signed capability, for those who want to know more.
+    public var nodeMetadataCID: CID?
+    /// When the bid was made.
+    public var issuedAt: UnixMilliseconds
+    /// Until when an assignment can take it up.
+    public var expiresAt: UnixMilliseconds
+
+    /// A bid as given.
+    public init(
+        jobID: JobID, originatorPeerID: PeerID, bidderDID: DID, bidderPeerID: PeerID, terms: BidTerms,
+        collateral: TokenAmount? = nil, region: String? = nil, features: [String] = [],
+        resources: ResourceAmounts = [:], loadPermille: UInt64 = 0, nodeMetadataCID: CID? = nil,
+        issuedAt: UnixMilliseconds, expiresAt: UnixMilliseconds
+    ) {
+        self.jobID = jobID
+        self.originatorPeerID = originatorPeerID
+        self.bidderDID = bidderDID
+        self.bidderPeerID = bidderPeerID
+        self.terms = terms
+        self.collateral = collateral
+        self.region = region
+        self.features = features
+        self.resources = resources
+        self.loadPermille = loadPermille
+        self.nodeMetadataCID = nodeMetadataCID
+        self.issuedAt = issuedAt
+        self.expiresAt = expiresAt
+    }
+
+    /// The type name that is signed.
+    public static let typeName = "Bid"
+    /// The executor signs.
+    public var signerDID: DID { bidderDID }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case originatorPeerID = "originator_peer_id"
+        case bidderDID = "bidder_did"
+        case bidderPeerID = "bidder_peer_id"
+        case terms
+        case collateral
+        case region
+        case features
+        case resources
+        case loadPermille = "load_permille"
+        case nodeMetadataCID = "node_metadata_cid"
+        case issuedAt = "issued_at"
+        case expiresAt = "expires_at"
+    }
+}

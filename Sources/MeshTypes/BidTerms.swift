@@ -1,0 +1,67 @@
+/// What an executor promises and asks: the terms that a bid offers and an assignment agrees to, word for word.
+///
+/// The price of a run (PROTOCOL.md, "Price"): `min(price, base_price + ceil(fuel × price_per_million_fuel /
+/// 1,000,000))`. `price` is the most that the job can cost; it is what the originator holds and what `max_price` is
+/// compared with.
+public struct BidTerms: Hashable, Sendable, Codable {
+    /// The most that the run can cost; held at assignment.
+    public var price: TokenAmount
+    /// Due as soon as the module ran.
+    public var basePrice: TokenAmount
+    /// Due per million fuel, rounded up once over the whole run.
+    public var pricePerMillionFuel: TokenAmount
+    /// When the executor can start.
+    public var earliestStart: UnixMilliseconds
+    /// When the executor promises the receipt at the latest.
+    public var deadline: UnixMilliseconds
+    /// What it sets aside for the job.
+    public var resourceGuarantees: ResourceAmounts
+
+    /// Terms as given.
+    public init(
+        price: TokenAmount, basePrice: TokenAmount, pricePerMillionFuel: TokenAmount, earliestStart: UnixMilliseconds,
+        deadline: UnixMilliseconds, resourceGuarantees: ResourceAmounts = [:]
+    ) {
+        self.price = price
+        self.basePrice = basePrice
+        self.pricePerMillionFuel = pricePerMillionFuel
+        self.earliestStart = earliestStart
+        self.deadline = deadline
+        self.resourceGuarantees = resourceGuarantees
+    }
+
+    /// What a run that used this much fuel costs under these terms; never more than `price`.
+    public func due(fuel: UInt64) -> TokenAmount {
+        min(price, Self.uncapped(basePrice: basePrice, pricePerMillionFuel: pricePerMillionFuel, fuel: fuel))
+    }
+
+    /// What a run with this outcome costs: by metered fuel where the module ran to an end of its own or was stopped at
+    /// a limit or by a cancellation after it had begun; nothing where the module was refused or the node failed.
+    public func due(for outcome: ExecutionOutcome, fuel: UInt64) -> TokenAmount {
+        switch outcome {
+        case .exited, .trapped, .limitExceeded: due(fuel: fuel)
+        case .cancelled: fuel == 0 ? .zero : due(fuel: fuel)
+        case .moduleRefused, .fetchFailed, .nodeFailed: .zero
+        }
+    }
+
+    /// `base_price + ceil(fuel × price_per_million_fuel / 1,000,000)`, saturating at the largest amount.
+    public static func uncapped(
+        basePrice: TokenAmount, pricePerMillionFuel: TokenAmount, fuel: UInt64
+    ) -> TokenAmount {
+        let product = fuel.multipliedFullWidth(by: pricePerMillionFuel.units)
+        guard product.high < 1_000_000 else { return .max }
+        let (quotient, remainder) = UInt64(1_000_000).dividingFullWidth(product)
+        return basePrice.addingSaturated(TokenAmount(quotient))
+            .addingSaturated(TokenAmount(remainder == 0 ? 0 : 1))
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case price
+        case basePrice = "base_price"
+        case pricePerMillionFuel = "price_per_million_fuel"
+        case earliestStart = "earliest_start"
+        case deadline
+        case resourceGuarantees = "resource_guarantees"
+    }
+}

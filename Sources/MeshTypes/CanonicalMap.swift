@@ -1,0 +1,128 @@
+/// A map from text to values that is always in the order of DAG-CBOR: shorter keys first, then by bytes.
+///
+/// It is encoded as a map. Because the order is part of the value, iterating it is deterministic, and two equal maps
+/// encode to the same bytes.
+public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sendable {
+    /// One key with its value.
+    public struct Entry: Hashable, Sendable {
+        /// The name.
+        public let key: String
+        /// What it stands for.
+        public var value: Value
+
+        /// A key with its value.
+        public init(key: String, value: Value) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// All entries in canonical order.
+    public private(set) var entries: [Entry]
+
+    /// An empty map.
+    public init() {
+        entries = []
+    }
+
+    /// A map of pairs; the last of equal keys wins.
+    public init(_ pairs: some Sequence<(String, Value)>) {
+        entries = []
+        for (key, value) in pairs { self[key] = value }
+    }
+
+    /// The keys in canonical order.
+    public var keys: [String] { entries.map(\.key) }
+    /// The values in the order of their keys.
+    public var values: [Value] { entries.map(\.value) }
+    /// The number of entries.
+    public var count: Int { entries.count }
+    /// Whether there are no entries.
+    public var isEmpty: Bool { entries.isEmpty }
+
+    /// The value of a key; setting `nil` removes the key.
+    public subscript(key: String) -> Value? {
+        get {
+            let index = position(of: key)
+            return index < entries.count && entries[index].key == key ? entries[index].value : nil
+        }
+        set {
+            let index = position(of: key)
+            let exists = index < entries.count && entries[index].key == key
+            switch (newValue, exists) {
+            case (let value?, true): entries[index].value = value
+            case (let value?, false): entries.insert(Entry(key: key, value: value), at: index)
+            case (nil, true): entries.remove(at: index)
+            case (nil, false): break
+            }
+        }
+    }
+
+    private func position(of key: String) -> Int {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if Self.precedes(entries[middle].key, key) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private static func precedes(_ left: String, _ right: String) -> Bool {
+        let leftCount = left.utf8.count
+        let rightCount = right.utf8.count
+        return leftCount != rightCount ? leftCount < rightCount : left.utf8.lexicographicallyPrecedes(right.utf8)
+    }
+}
+
+extension CanonicalMap: Codable {
+    /// Reads a map with text keys.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: TextKey.self)
+        var read: [Entry] = []
+        for key in container.allKeys {
+            read.append(Entry(key: key.stringValue, value: try container.decode(Value.self, forKey: key)))
+        }
+        entries = read.sorted { Self.precedes($0.key, $1.key) }
+    }
+
+    /// Writes a map with text keys in canonical order.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: TextKey.self)
+        for entry in entries {
+            try container.encode(entry.value, forKey: TextKey(entry.key))
+        }
+    }
+}
+
+extension CanonicalMap: ExpressibleByDictionaryLiteral {
+    /// A map written as a literal; the last of equal keys wins.
+    public init(dictionaryLiteral elements: (String, Value)...) {
+        self.init(elements)
+    }
+}
+
+extension CanonicalMap: Sequence {
+    /// Walks the entries in canonical order.
+    public func makeIterator() -> IndexingIterator<[Entry]> {
+        entries.makeIterator()
+    }
+}
+
+/// A coding key that is any text.
+struct TextKey: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(_ text: String) {
+        stringValue = text
+    }
+
+    init?(stringValue: String) {
+        self.stringValue = stringValue
+    }
+
+    init?(intValue: Int) {
+        nil
+    }
+}

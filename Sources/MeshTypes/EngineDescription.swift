@@ -1,0 +1,30 @@
+/// Which engine ran a module, exactly enough that an auditor can tell whether a replay must give the same fuel.
+public struct EngineDescription: Hashable, Sendable, Codable {
+    /// The name of the engine, for example `wasmtime`.
+    public var name: String
+    /// Its version.
+    public var version: String
+    /// SHA-256 in lower-case hexadecimal over the engine's configuration that results and fuel depend on.
+    public var configurationDigest: String
+
+    /// A description as given.
+    public init(name: String, version: String, configurationDigest: String) {
+        self.name = name
+        self.version = version
+        self.configurationDigest = configurationDigest
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name
+        case version
+        case configurationDigest = "configuration_digest"
+    }
+}
+
+/// Whether results of a run can be reproduced by anybody, or only attested by the executor.
+public enum DeterminismProfile: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Virtual clock, seeded random, canonical NaNs: a replay gives the same output CIDs and the same fuel.
+    case deterministic
+    /// The executor's word.
+    case attested
+}

@@ -1,0 +1,62 @@
+extension ExecutionOutcome {
+    /// Whose failure it was, which decides whether the job is tried again elsewhere.
+    public enum Responsibility: String, Hashable, Sendable, Codable, CaseIterable {
+        /// The module ran to its end with exit code zero.
+        case success
+        /// The user's module or its limits: final, never retried, the work done is paid.
+        case user
+        /// The executor or its network: retried on another executor, nothing is paid.
+        case node
+        /// The originator asked for the end, when it did; else the node's doing.
+        case cancellation
+    }
+
+    /// Whose failure it was.
+    public var responsibility: Responsibility {
+        switch self {
+        case .exited(code: 0): .success
+        case .exited, .trapped, .limitExceeded, .moduleRefused: .user
+        case .cancelled: .cancellation
+        case .fetchFailed, .nodeFailed: .node
+        }
+    }
+
+    /// The canonical status that a receipt with this outcome carries.
+    public var standardStatus: StandardJobStatus {
+        switch self {
+        case .exited(code: 0): .completedSuccessfully
+        case .cancelled: .cancelled
+        default: .failed
+        }
+    }
+}
+
+extension ExecutionOutcome: CustomStringConvertible {
+    /// One plain sentence without a full stop, naming exactly the exit code, the trap or the limit.
+    public var description: String {
+        switch self {
+        case .exited(code: 0): "the module ended with exit code 0"
+        case .exited(let code): "the module ended with exit code \(code)"
+        case .trapped(let kind, let message): "the module trapped (\(kind.rawValue)): \(message)"
+        case .limitExceeded(let limit): "the module was stopped at its \(limit.description) limit"
+        case .cancelled: "the run was cancelled"
+        case .moduleRefused(let reason): "the module was refused: \(reason)"
+        case .fetchFailed(let reason): "a block could not be fetched: \(reason)"
+        case .nodeFailed(let reason): "the executor failed: \(reason)"
+        }
+    }
+}
+
+extension ExecutionLimit: CustomStringConvertible {
+    /// The limit in words.
+    public var description: String {
+        switch self {
+        case .fuel: "fuel"
+        case .memory: "memory"
+        case .table: "table"
+        case .stack: "stack"
+        case .output: "output"
+        case .wallClock: "wall-clock"
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/// How a run of a module ended, told exactly: the exit code, the trap, or the one limit that stopped it.
+///
+/// It stands in the receipt (PROTOCOL.md, "ExecutionReceipt"), so an auditor can tell a user's error from a limit and
+/// both from a failure of the node. On the wire it is a keyed map with one entry: `{"exited": {"code": 0}}`,
+/// `{"limit_exceeded": {"limit": "fuel"}}`, `{"cancelled": {}}`.
+public enum ExecutionOutcome: Hashable, Sendable, Codable {
+    /// The entry function returned, or the module called `proc_exit`; zero means success.
+    case exited(code: Int32)
+    /// The module trapped by itself: the user's error, never retried.
+    case trapped(kind: TrapKind, message: String)
+    /// The module was stopped at a limit of its job: the user's error, never retried.
+    case limitExceeded(ExecutionLimit)
+    /// The originator or the node's owner asked the run to stop.
+    case cancelled
+    /// The module was refused before it ran: not a module, unknown imports, no entry point, compile limits.
+    case moduleRefused(reason: String)
+    /// A block that the job names could not be had in time: the node's error, retried elsewhere.
+    case fetchFailed(reason: String)
+    /// The executor itself failed, for example by a restart in mid-run: the node's error, retried elsewhere.
+    case nodeFailed(reason: String)
+
+    enum CodingKeys: String, CodingKey {
+        case exited
+        case trapped
+        case limitExceeded = "limit_exceeded"
+        case cancelled
+        case moduleRefused = "module_refused"
+        case fetchFailed = "fetch_failed"
+        case nodeFailed = "node_failed"
+    }
+
+    enum LimitExceededCodingKeys: String, CodingKey {
+        case _0 = "limit"
+    }
+}
+
+/// The kinds of trap that a module can raise by itself, named as in the WebAssembly specification.
+public enum TrapKind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The `unreachable` instruction was executed.
+    case unreachable
+    /// A load, store or bulk operation outside the linear memory.
+    case memoryOutOfBounds = "memory_out_of_bounds"
+    /// A table access outside the table.
+    case tableOutOfBounds = "table_out_of_bounds"
+    /// An indirect call through a null or of another signature.
+    case badIndirectCall = "bad_indirect_call"
+    /// Integer division by zero, overflow, or a conversion that has no result.
+    case arithmetic
+    /// A host function was called against its contract (MeshHostABI).
+    case hostCall = "host_call"
+    /// Any other trap of the engine.
+    case other
+}
+
+/// The limits of a job, each with an outcome of its own.
+public enum ExecutionLimit: String, Hashable, Sendable, Codable, CaseIterable {
+    /// `max_fuel` was used up.
+    case fuel
+    /// `max_memory_bytes` was reached by the initial memory, or by growth that the module could not go on without.
+    case memory
+    /// More table elements than the node allows.
+    case table
+    /// The call stack was exhausted.
+    case stack
+    /// `max_output_bytes` over standard output, standard error, log and named outputs together.
+    case output
+    /// `timeout_seconds` of wall clock.
+    case wallClock = "wall_clock"
+}

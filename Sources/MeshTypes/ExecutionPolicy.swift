@@ -1,0 +1,76 @@
+import MeshIdentity
+
+/// What the originator demands of an executor and how it chooses among those that fit (RFC 2.5, PROTOCOL.md
+/// "Selection").
+///
+/// Absent filters admit everybody. Weights are integers; a policy without weights uses `SelectionWeights.standard`.
+public struct ExecutionPolicy: Hashable, Sendable, Codable {
+    /// The most a bid may cost in all.
+    public var maxPrice: TokenAmount?
+    /// The least reputation of a bidder, in thousandths.
+    public var minReputation: UInt64?
+    /// The regions that are acceptable; absent means any, also bidders that name none.
+    public var regionFilter: [String]?
+    /// Features that the node must advertise, for example `simd`.
+    public var requiredFeatures: [String]?
+    /// The only bidders that are acceptable.
+    public var allowedDIDs: [DID]?
+    /// Bidders that are never acceptable.
+    public var deniedDIDs: [DID]?
+    /// The date by which a bidder must promise the result.
+    public var deadline: UnixMilliseconds?
+    /// How the acceptable bids are compared.
+    public var weights: SelectionWeights?
+    /// How long bids are collected, in milliseconds.
+    public var bidWindowMilliseconds: UInt64?
+    /// The number of acceptable bids that closes the window early.
+    public var sufficientBids: UInt64?
+    /// How many executors are tried in turn.
+    public var maxAttempts: UInt64?
+    /// Whether bids are gossiped for everybody to see instead of sent directly.
+    public var publicBids: Bool?
+
+    /// A policy without any demand.
+    public init() {}
+
+    enum CodingKeys: String, CodingKey {
+        case maxPrice = "max_price"
+        case minReputation = "min_reputation"
+        case regionFilter = "region_filter"
+        case requiredFeatures = "required_features"
+        case allowedDIDs = "allowed_dids"
+        case deniedDIDs = "denied_dids"
+        case deadline
+        case weights
+        case bidWindowMilliseconds = "bid_window_ms"
+        case sufficientBids = "sufficient_bids"
+        case maxAttempts = "max_attempts"
+        case publicBids = "public_bids"
+    }
+}
+
+/// The integer weights of a selection score; only their ratios matter.
+public struct SelectionWeights: Hashable, Sendable, Codable {
+    /// Weight of a low price.
+    public var price: UInt64
+    /// Weight of a high reputation.
+    public var reputation: UInt64
+    /// Weight of a region that stands early in the policy's region list.
+    public var region: UInt64
+    /// Weight of a short round trip.
+    public var latency: UInt64
+    /// Weight of an idle executor.
+    public var load: UInt64
+
+    /// Weights as given.
+    public init(price: UInt64, reputation: UInt64, region: UInt64, latency: UInt64, load: UInt64) {
+        self.price = price
+        self.reputation = reputation
+        self.region = region
+        self.latency = latency
+        self.load = load
+    }
+
+    /// Price first, then reputation, then the rest.
+    public static let standard = SelectionWeights(price: 50, reputation: 25, region: 10, latency: 5, load: 10)
+}

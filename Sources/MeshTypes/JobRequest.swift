@@ -1,0 +1,43 @@
+import MeshIdentity
+
+/// What a user hands to a node (RFC 4.3): the job, who asks for it, and a key that makes asking twice harmless.
+public struct JobRequest: Hashable, Sendable, Codable {
+    /// Who asks.
+    public var requesterDID: DID
+    /// When it was asked.
+    public var submittedAt: UnixMilliseconds
+    /// The job.
+    public var params: MeshJobParams
+    /// What the executor must be like; wins over the policy inside `params` when both are given.
+    public var executionPolicy: ExecutionPolicy?
+    /// Chosen by the client; the same key from the same requester gives the same job.
+    public var idempotencyKey: String
+
+    /// A request as given.
+    public init(
+        requesterDID: DID, submittedAt: UnixMilliseconds, params: MeshJobParams,
+        executionPolicy: ExecutionPolicy? = nil,
+        idempotencyKey: String
+    ) {
+        self.requesterDID = requesterDID
+        self.submittedAt = submittedAt
+        self.params = params
+        self.executionPolicy = executionPolicy
+        self.idempotencyKey = idempotencyKey
+    }
+
+    /// The parameters as the manifest will carry them, with the policy that applies.
+    public var effectiveParams: MeshJobParams {
+        var effective = params
+        if let executionPolicy { effective.executionPolicy = executionPolicy }
+        return effective
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case requesterDID = "requester_did"
+        case submittedAt = "submitted_at"
+        case params
+        case executionPolicy = "execution_policy"
+        case idempotencyKey = "idempotency_key"
+    }
+}

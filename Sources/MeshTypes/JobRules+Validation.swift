@@ -1,0 +1,157 @@
+import Multiformats
+
+extension JobRules {
+    /// Validates the rules for a job's parameters; `nil` means that nothing speaks against it.
+    public func refusal(of params: MeshJobParams) -> JobRefusal? {
+        do throws(JobRefusal) {
+            try validateLimits(params)
+            try validateTexts(params)
+            try validateWorkflow(params)
+            if let policy = params.executionPolicy { try validatePolicy(policy) }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Validates the rules for a manifest: its parameters, its identity and its dates.
+    public func refusal(of manifest: JobManifest, wallClock: UnixMilliseconds) -> JobRefusal? {
+        guard manifest.originatorDID.peerID == manifest.originatorPeerID else { return .identityMismatch }
+        guard manifest.nonce.count == 16 else { return .nonceLength(manifest.nonce.count) }
+        if manifest.originatorAddresses.count > addressCountMax {
+            return .tooMany(
+                field: "originator_addresses", count: manifest.originatorAddresses.count, max: addressCountMax)
+        }
+        guard manifest.submittedAt <= manifest.biddingDeadline, manifest.biddingDeadline <= manifest.expiresAt else {
+            return .datesOutOfOrder
+        }
+        let lifetime = manifest.expiresAt.milliseconds(since: manifest.submittedAt)
+        if lifetime > lifetimeMillisecondsMax {
+            return .lifetimeTooLong(milliseconds: lifetime, max: lifetimeMillisecondsMax)
+        }
+        if manifest.submittedAt > wallClock.advanced(milliseconds: clockSkewMilliseconds) {
+            return .submittedInTheFuture
+        }
+        if manifest.expiresAt <= wallClock { return .expired }
+        return refusal(of: manifest.params)
+    }
+
+    private func validateLimits(_ params: MeshJobParams) throws(JobRefusal) {
+        try bound("timeout_seconds", params.timeoutSeconds, timeoutSecondsMax)
+        try bound("max_fuel", params.maxFuel, fuelMax)
+        try bound("max_memory_bytes", params.maxMemoryBytes, memoryBytesMax)
+        try bound("max_output_bytes", params.maxOutputBytes, outputBytesMax)
+    }
+
+    private func validateTexts(_ params: MeshJobParams) throws(JobRefusal) {
+        if let entry = params.entry { try name("entry", entry) }
+        try count("args", params.args.count, argumentCountMax)
+        try count("env", params.env.count, environmentCountMax)
+        try count("input_cids", params.inputCIDs.count, inputCountMax)
+        try count("resources_required", params.resourcesRequired.count, resourceCountMax)
+        for key in params.inputCIDs.keys { try name("input_cids", key) }
+        for key in params.resourcesRequired.keys { try name("resources_required", key) }
+        var bytes = 0
+        for argument in params.args {
+            if argument.utf8.contains(0) { throw .badText(field: "args") }
+            bytes += argument.utf8.count + 1
+        }
+        for entry in params.env {
+            if entry.key.isEmpty { throw .empty(field: "env") }
+            if entry.key.utf8.contains(0) || entry.key.utf8.contains(UInt8(ascii: "=")) || entry.value.utf8.contains(0)
+            {
+                throw .badText(field: "env")
+            }
+            bytes += entry.key.utf8.count + entry.value.utf8.count + 2
+        }
+        if bytes > argumentBytesMax { throw .tooLong(field: "args and env", bytes: bytes, bytesMax: argumentBytesMax) }
+        if let text = params.description { try length("description", text, descriptionBytesMax) }
+        if let token = params.scopedResourceToken { try length("scoped_resource_token", token, tokenBytesMax) }
+    }
+
+    private func validateWorkflow(_ params: MeshJobParams) throws(JobRefusal) {
+        try count("stages", params.stages.count, stageCountMax)
+        switch params.workflowType {
+        case .singleWasmModule:
+            if !params.stages.isEmpty { throw .workflowShape("a SingleWasmModule has no stages") }
+        case .sequentialPipeline, .dagWorkflow:
+            throw .notOffered(params.workflowType.rawValue)
+        }
+        if params.isInteractive { throw .notOffered("an interactive job") }
+        if case .quorum = params.verification { throw .notOffered("verification by quorum") }
+        if case .spotCheck(let permille) = params.verification { try most("verification", permille, 1000) }
+    }
+
+    private func validatePolicy(_ policy: ExecutionPolicy) throws(JobRefusal) {
+        try names("region_filter", policy.regionFilter)
+        try names("required_features", policy.requiredFeatures)
+        if let allowed = policy.allowedDIDs {
+            try count("allowed_dids", allowed.count, policyListMax)
+            if allowed.isEmpty { throw .empty(field: "allowed_dids") }
+        }
+        try count("denied_dids", policy.deniedDIDs?.count ?? 0, policyListMax)
+        try most("min_reputation", policy.minReputation ?? 0, 1000)
+        try most("bid_window_ms", policy.bidWindowMilliseconds ?? 0, bidWindowMillisecondsMax)
+        if let attempts = policy.maxAttempts { try bound("max_attempts", attempts, attemptsMax) }
+        if let bids = policy.sufficientBids { try bound("sufficient_bids", bids, 64) }
+        if policy.publicBids == true { throw .notOffered("public bidding") }
+        if let weights = policy.weights {
+            let all = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]
+            for weight in all { try most("weights", weight, weightMax) }
+            if all.allSatisfy({ $0 == 0 }) { throw .limitMissing(field: "weights") }
+        }
+    }
+
+    private func bound(_ field: String, _ value: UInt64, _ max: UInt64) throws(JobRefusal) {
+        if value == 0 { throw .limitMissing(field: field) }
+        try most(field, value, max)
+    }
+
+    private func most(_ field: String, _ value: UInt64, _ max: UInt64) throws(JobRefusal) {
+        if value > max { throw .limitTooLarge(field: field, asked: value, max: max) }
+    }
+
+    private func count(_ field: String, _ count: Int, _ max: Int) throws(JobRefusal) {
+        if count > max { throw .tooMany(field: field, count: count, max: max) }
+    }
+
+    private func length(_ field: String, _ text: String, _ max: Int) throws(JobRefusal) {
+        if text.utf8.count > max { throw .tooLong(field: field, bytes: text.utf8.count, bytesMax: max) }
+    }
+
+    private func names(_ field: String, _ list: [String]?) throws(JobRefusal) {
+        guard let list else { return }
+        try count(field, list.count, policyListMax)
+        if list.isEmpty { throw .empty(field: field) }
+        for text in list { try name(field, text) }
+    }
+
+    private func name(_ field: String, _ text: String) throws(JobRefusal) {
+        if text.isEmpty { throw .empty(field: field) }
+        try length(field, text, nameBytesMax)
+        if !PlainText.isPlain(text) { throw .badText(field: field) }
+    }
+}
+
+/// Text from other nodes, made fit for a line that people read.
+public enum PlainText {
+    /// Whether the text holds no control, format or line-separating character.
+    public static func isPlain(_ text: String) -> Bool {
+        text.unicodeScalars.allSatisfy(isPlain)
+    }
+
+    /// The text with everything that could move a cursor or reorder a line replaced by `?`, and cut to `max`
+    /// characters.
+    public static func sanitized(_ text: String, max: Int = 200) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars.prefix(max) { result.append(isPlain(scalar) ? scalar : "?") }
+        return String(result)
+    }
+
+    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+        default: true
+        }
+    }
+}

@@ -1,0 +1,125 @@
+/// What a job may ask for at all; the same rules hold when a user submits it and when an executor reads it.
+///
+/// A refusal is a value, `JobRefusal`, with a stable code and a sentence that says the limit.
+public struct JobRules: Hashable, Sendable {
+    /// Wall clock of one run, in seconds.
+    public var timeoutSecondsMax: UInt64 = 3600
+    /// Fuel of one run.
+    public var fuelMax: UInt64 = 10_000_000_000_000
+    /// Linear memory, in bytes.
+    public var memoryBytesMax: UInt64 = 4 << 30
+    /// All outputs together, in bytes.
+    public var outputBytesMax: UInt64 = 1 << 30
+    /// Arguments.
+    public var argumentCountMax = 256
+    /// Environment variables.
+    public var environmentCountMax = 256
+    /// Arguments and environment together, in bytes.
+    public var argumentBytesMax = 32 << 10
+    /// Inputs.
+    public var inputCountMax = 64
+    /// Required resources.
+    public var resourceCountMax = 32
+    /// Stages of a workflow.
+    public var stageCountMax = 64
+    /// Inputs of one stage.
+    public var stageInputCountMax = 16
+    /// Regions, features, allowed and denied DIDs of a policy, each.
+    public var policyListMax = 64
+    /// A name: of an entry, an input, a region, a feature, a stage; in bytes.
+    public var nameBytesMax = 256
+    /// The line for people, in bytes.
+    public var descriptionBytesMax = 4096
+    /// The token that authorizes resources, in bytes.
+    public var tokenBytesMax = 4096
+    /// Addresses in a manifest.
+    public var addressCountMax = 16
+    /// The bid window that a policy may ask for, in milliseconds.
+    public var bidWindowMillisecondsMax: UInt64 = 600_000
+    /// The attempts that a policy may ask for.
+    public var attemptsMax: UInt64 = 16
+    /// Each weight of a selection.
+    public var weightMax: UInt64 = 1_000_000
+    /// From submission to expiry, in milliseconds.
+    public var lifetimeMillisecondsMax: UInt64 = 7 * 86_400_000
+    /// How far a manifest's submission may lie in the future, in milliseconds: other clocks are not ours.
+    public var clockSkewMilliseconds: UInt64 = 300_000
+
+    /// The rules of this version of the protocol.
+    public init() {}
+}
+
+/// Why a job is refused before anybody runs it.
+public enum JobRefusal: Error, Hashable, Sendable {
+    /// A limit that every job must carry is zero.
+    case limitMissing(field: String)
+    /// A limit is larger than the rules allow.
+    case limitTooLarge(field: String, asked: UInt64, max: UInt64)
+    /// A list or map has too many elements.
+    case tooMany(field: String, count: Int, max: Int)
+    /// A text is too long, counted in bytes.
+    case tooLong(field: String, bytes: Int, bytesMax: Int)
+    /// A text that must not be empty is empty.
+    case empty(field: String)
+    /// A text holds a control character or, where it is a name, a character that names do not have.
+    case badText(field: String)
+    /// A workflow, or a single module with stages: not the shape that its type says.
+    case workflowShape(String)
+    /// A form of job that this version does not run.
+    case notOffered(String)
+    /// The originator's PeerID, DID or signature do not belong together.
+    case identityMismatch
+    /// The nonce has another length than sixteen bytes.
+    case nonceLength(Int)
+    /// Dates that contradict each other.
+    case datesOutOfOrder
+    /// The time from submission to expiry is longer than allowed.
+    case lifetimeTooLong(milliseconds: UInt64, max: UInt64)
+    /// The job's time is over.
+    case expired
+    /// The job was submitted in the future, beyond what clocks may differ.
+    case submittedInTheFuture
+
+    /// A stable name of the reason.
+    public var code: String {
+        switch self {
+        case .limitMissing: "limit_missing"
+        case .limitTooLarge: "limit_too_large"
+        case .tooMany: "too_many"
+        case .tooLong: "too_long"
+        case .empty: "empty"
+        case .badText: "bad_text"
+        case .workflowShape: "workflow_shape"
+        case .notOffered: "not_offered"
+        case .identityMismatch: "identity_mismatch"
+        case .nonceLength: "nonce_length"
+        case .datesOutOfOrder: "dates_out_of_order"
+        case .lifetimeTooLong: "lifetime_too_long"
+        case .expired: "expired"
+        case .submittedInTheFuture: "submitted_in_the_future"
+        }
+    }
+}
+
+extension JobRefusal: CustomStringConvertible {
+    /// One sentence without a full stop that names the field and the limit.
+    public var description: String {
+        switch self {
+        case .limitMissing(let field): "\(field) must be given and more than zero"
+        case .limitTooLarge(let field, let asked, let max): "\(field) is \(asked), the most allowed is \(max)"
+        case .tooMany(let field, let count, let max): "\(field) has \(count) elements, the most allowed is \(max)"
+        case .tooLong(let field, let bytes, let max): "\(field) has \(bytes) bytes, the most allowed is \(max)"
+        case .empty(let field): "\(field) must not be empty"
+        case .badText(let field): "\(field) holds a character that is not allowed there"
+        case .workflowShape(let reason): "the workflow is not well formed: \(reason)"
+        case .notOffered(let what): "\(what) is not offered by this version"
+        case .identityMismatch: "the originator's DID and PeerID do not come from one key"
+        case .nonceLength(let count): "the nonce has \(count) bytes instead of 16"
+        case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
+        case .lifetimeTooLong(let milliseconds, let max):
+            "the job would live \(milliseconds) ms, at most \(max) ms are allowed"
+        case .expired: "the job has expired"
+        case .submittedInTheFuture: "the job was submitted in the future"
+        }
+    }
+}

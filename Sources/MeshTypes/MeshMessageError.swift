@@ -1,0 +1,48 @@
+import IPLD
+
+/// Why bytes are not a message.
+public enum MeshMessageError: Error, Hashable, Sendable {
+    /// A variant of another version of the protocol: ignored and counted, never a violation.
+    case unknownVariant(String)
+    /// More bytes than such a message may have.
+    case tooLarge(bytes: Int, bytesMax: Int)
+    /// Not a map with exactly one entry.
+    case notOneEntry(count: Int)
+    /// Not canonical DAG-CBOR, or a field is missing or of another type.
+    case malformed(String)
+}
+
+/// The name of the only entry of a map.
+func oneEntryName(_ decoder: any Decoder) throws -> String {
+    let keys = try decoder.container(keyedBy: TextKey.self).allKeys
+    guard keys.count == 1, let key = keys.first else { throw MeshMessageError.notOneEntry(count: keys.count) }
+    return String(key.stringValue.prefix(64))
+}
+
+func decodeOneEntryMap<Message: Decodable>(
+    _ type: Message.Type, _ bytes: [UInt8], bytesMax: Int
+) throws(MeshMessageError) -> Message {
+    guard bytes.count <= bytesMax else { throw .tooLarge(bytes: bytes.count, bytesMax: bytesMax) }
+    let limits = DAGCBOR.Limits(depthMax: MeshProtocolMessage.Limits().depthMax, bytesMax: bytesMax)
+    do {
+        return try DAGCBORDecoder(limits: limits).decode(type, from: bytes)
+    } catch let error as MeshMessageError {
+        throw error
+    } catch {
+        throw .malformed(String(String(describing: error).prefix(200)))
+    }
+}
+
+func encodeMessage(_ message: some Encodable) throws(MeshMessageError) -> [UInt8] {
+    do {
+        return try DAGCBOREncoder().encode(message)
+    } catch {
+        throw .malformed(String(String(describing: error).prefix(200)))
+    }
+}
+
+extension KeyedDecodingContainer {
+    func payload<Payload: Decodable>(_ key: Key) throws -> Payload {
+        try decode(Payload.self, forKey: key)
+    }
+}

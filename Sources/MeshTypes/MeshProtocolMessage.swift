@@ -1,0 +1,172 @@
+import IPLD
+import Multiformats
+
+/// Every message between nodes (RFC 5.1, PROTOCOL.md "Messages"): a keyed map with one entry, `{"JobBidV1": {…}}`.
+public enum MeshProtocolMessage: Hashable, Sendable {
+    /// What an executor offers.
+    case capabilityAdvertisement(CapabilityAdvertisementV1)
+    /// A job that wants bids.
+    case jobAnnouncement(JobAnnouncementV1)
+    /// Non-binding interest.
+    case jobInterest(JobInterestV1)
+    /// A bid.
+    case jobBid(JobBidV1)
+    /// A bid was not taken.
+    case jobBidRefused(JobBidRefusedV1)
+    /// An order to run a job.
+    case assignJob(AssignJobV1)
+    /// An order to stop.
+    case cancelJob(CancelJobV1)
+    /// Where a run stands.
+    case jobStatusUpdate(JobStatusUpdateV1)
+    /// A receipt exists.
+    case executionReceiptAvailable(ExecutionReceiptAvailableV1)
+    /// A receipt was settled.
+    case jobSettled(JobSettledV1)
+    /// Data to a running module.
+    case jobInteractiveInput(JobInteractiveDataV1)
+    /// Data from a running module.
+    case jobInteractiveOutput(JobInteractiveDataV1)
+    /// A rating.
+    case reputationRecordAvailable(ReputationRecordAvailableV1)
+    /// Heads of an anchored DAG.
+    case anchorHeads(AnchorHeadsV1)
+
+    /// The bounds of messages on the wire.
+    public struct Limits: Sendable {
+        /// The longest direct message, in bytes.
+        public var directBytesMax = 1 << 20
+        /// The longest gossip message, in bytes.
+        public var gossipBytesMax = 64 << 10
+        /// The deepest nesting of a message.
+        public var depthMax = 32
+
+        /// The limits of PROTOCOL.md.
+        public init() {}
+    }
+
+    /// The name of the variant on the wire.
+    public enum Variant: String, Hashable, Sendable, CaseIterable, CodingKey {
+        /// Gossip of a capability.
+        case capabilityAdvertisement = "CapabilityAdvertisementV1"
+        /// Gossip of a job.
+        case jobAnnouncement = "JobAnnouncementV1"
+        /// Non-binding interest.
+        case jobInterest = "JobInterestV1"
+        /// A bid.
+        case jobBid = "JobBidV1"
+        /// A bid was not taken.
+        case jobBidRefused = "JobBidRefusedV1"
+        /// An order to run.
+        case assignJob = "AssignJobV1"
+        /// An order to stop.
+        case cancelJob = "CancelJobV1"
+        /// Where a run stands.
+        case jobStatusUpdate = "JobStatusUpdateV1"
+        /// A receipt exists.
+        case executionReceiptAvailable = "ExecutionReceiptAvailableV1"
+        /// A receipt was settled.
+        case jobSettled = "JobSettledV1"
+        /// Data to a module.
+        case jobInteractiveInput = "JobInteractiveInputV1"
+        /// Data from a module.
+        case jobInteractiveOutput = "JobInteractiveOutputV1"
+        /// A rating.
+        case reputationRecordAvailable = "ReputationRecordAvailableV1"
+        /// Heads of an anchored DAG.
+        case anchorHeads = "AnchorHeadsV1"
+    }
+
+    /// The name of this message's variant.
+    public var variant: Variant {
+        switch self {
+        case .capabilityAdvertisement: .capabilityAdvertisement
+        case .jobAnnouncement: .jobAnnouncement
+        case .jobInterest: .jobInterest
+        case .jobBid: .jobBid
+        case .jobBidRefused: .jobBidRefused
+        case .assignJob: .assignJob
+        case .cancelJob: .cancelJob
+        case .jobStatusUpdate: .jobStatusUpdate
+        case .executionReceiptAvailable: .executionReceiptAvailable
+        case .jobSettled: .jobSettled
+        case .jobInteractiveInput: .jobInteractiveInput
+        case .jobInteractiveOutput: .jobInteractiveOutput
+        case .reputationRecordAvailable: .reputationRecordAvailable
+        case .anchorHeads: .anchorHeads
+        }
+    }
+
+    /// The job that the message names in the clear; `nil` where only a signed block inside names it.
+    public var jobID: JobID? {
+        switch self {
+        case .jobAnnouncement(let message): message.jobID
+        case .jobInterest(let message): message.jobID
+        case .jobBid(let message): message.bid.jobID
+        case .jobBidRefused(let message): message.jobID
+        case .cancelJob(let message): message.jobID
+        case .jobStatusUpdate(let message): message.jobID
+        case .executionReceiptAvailable(let message): message.jobID
+        case .jobInteractiveInput(let message), .jobInteractiveOutput(let message): message.jobID
+        case .assignJob, .jobSettled, .capabilityAdvertisement, .reputationRecordAvailable, .anchorHeads: nil
+        }
+    }
+
+    /// Decodes DAG-CBOR; an unknown variant is told apart, because it is ignored and counted, not a violation.
+    public static func decode(
+        _ bytes: [UInt8], bytesMax: Int = Limits().directBytesMax
+    ) throws(MeshMessageError) -> MeshProtocolMessage {
+        try decodeOneEntryMap(MeshProtocolMessage.self, bytes, bytesMax: bytesMax)
+    }
+
+    /// Encodes as DAG-CBOR.
+    public func encoded() throws(MeshMessageError) -> [UInt8] {
+        try encodeMessage(self)
+    }
+}
+
+extension MeshProtocolMessage: Codable {
+    /// Reads a map with exactly one entry; throws `MeshMessageError.unknownVariant` for a name of a later version.
+    public init(from decoder: any Decoder) throws {
+        let name = try oneEntryName(decoder)
+        guard let variant = Variant(rawValue: name) else { throw MeshMessageError.unknownVariant(name) }
+        let map = try decoder.container(keyedBy: Variant.self)
+        switch variant {
+        case .capabilityAdvertisement: self = .capabilityAdvertisement(try map.payload(variant))
+        case .jobAnnouncement: self = .jobAnnouncement(try map.payload(variant))
+        case .jobInterest: self = .jobInterest(try map.payload(variant))
+        case .jobBid: self = .jobBid(try map.payload(variant))
+        case .jobBidRefused: self = .jobBidRefused(try map.payload(variant))
+        case .assignJob: self = .assignJob(try map.payload(variant))
+        case .cancelJob: self = .cancelJob(try map.payload(variant))
+        case .jobStatusUpdate: self = .jobStatusUpdate(try map.payload(variant))
+        case .executionReceiptAvailable: self = .executionReceiptAvailable(try map.payload(variant))
+        case .jobSettled: self = .jobSettled(try map.payload(variant))
+        case .jobInteractiveInput: self = .jobInteractiveInput(try map.payload(variant))
+        case .jobInteractiveOutput: self = .jobInteractiveOutput(try map.payload(variant))
+        case .reputationRecordAvailable: self = .reputationRecordAvailable(try map.payload(variant))
+        case .anchorHeads: self = .anchorHeads(try map.payload(variant))
+        }
+    }
+
+    /// Writes a map with one entry.
+    public func encode(to encoder: any Encoder) throws {
+        var map = encoder.container(keyedBy: Variant.self)
+        switch self {
+        case .capabilityAdvertisement(let payload): try map.encode(payload, forKey: variant)
+        case .jobAnnouncement(let payload): try map.encode(payload, forKey: variant)
+        case .jobInterest(let payload): try map.encode(payload, forKey: variant)
+        case .jobBid(let payload): try map.encode(payload, forKey: variant)
+        case .jobBidRefused(let payload): try map.encode(payload, forKey: variant)
+        case .assignJob(let payload): try map.encode(payload, forKey: variant)
+        case .cancelJob(let payload): try map.encode(payload, forKey: variant)
+        case .jobStatusUpdate(let payload): try map.encode(payload, forKey: variant)
+        case .executionReceiptAvailable(let payload): try map.encode(payload, forKey: variant)
+        case .jobSettled(let payload): try map.encode(payload, forKey: variant)
+        case .jobInteractiveInput(let payload), .jobInteractiveOutput(let payload):
+            try map.encode(payload, forKey: variant)
+        case .reputationRecordAvailable(let payload): try map.encode(payload, forKey: variant)
+        case .anchorHeads(let payload): try map.encode(payload, forKey: variant)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import IPLD
+import Multiformats
+
+/// The answer to a direct message, on the same stream: a keyed map with one entry, `{"Ack": {}}`.
+public enum MeshProtocolReply: Hashable, Sendable {
+    /// Received, and durable where the sender relies on it; also the answer to everything seen before.
+    case ack
+    /// An assignment was taken.
+    case accepted(assignmentCID: CID)
+    /// An assignment was not taken; the originator asks the next bidder.
+    case declined(code: String, reason: String)
+    /// The message changed nothing, and sending it again will not either.
+    case refused(code: String, reason: String)
+
+    /// Decodes DAG-CBOR of at most `bytesMax` bytes.
+    public static func decode(_ bytes: [UInt8], bytesMax: Int = 4096) throws(MeshMessageError) -> MeshProtocolReply {
+        try decodeOneEntryMap(MeshProtocolReply.self, bytes, bytesMax: bytesMax)
+    }
+
+    /// Encodes as DAG-CBOR.
+    public func encoded() throws(MeshMessageError) -> [UInt8] {
+        try encodeMessage(self)
+    }
+}
+
+extension MeshProtocolReply: Codable {
+    private enum Name: String, CodingKey {
+        case ack = "Ack"
+        case accepted = "Accepted"
+        case declined = "Declined"
+        case refused = "Refused"
+    }
+
+    private struct Nothing: Codable {}
+
+    private struct Acceptance: Codable {
+        var assignmentCID: CID
+
+        enum CodingKeys: String, CodingKey {
+            case assignmentCID = "assignment_cid"
+        }
+    }
+
+    private struct Refusal: Codable {
+        var code: String
+        var reason: String
+    }
+
+    /// Reads a map with exactly one entry.
+    public init(from decoder: any Decoder) throws {
+        let text = try oneEntryName(decoder)
+        guard let name = Name(rawValue: text) else { throw MeshMessageError.unknownVariant(text) }
+        let map = try decoder.container(keyedBy: Name.self)
+        switch name {
+        case .ack:
+            _ = try map.decode(Nothing.self, forKey: name)
+            self = .ack
+        case .accepted: self = .accepted(assignmentCID: try map.decode(Acceptance.self, forKey: name).assignmentCID)
+        case .declined:
+            let refusal = try map.decode(Refusal.self, forKey: name)
+            self = .declined(code: refusal.code, reason: refusal.reason)
+        case .refused:
+            let refusal = try map.decode(Refusal.self, forKey: name)
+            self = .refused(code: refusal.code, reason: refusal.reason)
+        }
+    }
+
+    /// Writes a map with one entry.
+    public func encode(to encoder: any Encoder) throws {
+        var map = encoder.container(keyedBy: Name.self)
+        switch self {
+        case .ack: try map.encode(Nothing(), forKey: .ack)
+        case .accepted(let cid): try map.encode(Acceptance(assignmentCID: cid), forKey: .accepted)
+        case .declined(let code, let reason): try map.encode(Refusal(code: code, reason: reason), forKey: .declined)
+        case .refused(let code, let reason): try map.encode(Refusal(code: code, reason: reason), forKey: .refused)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import MeshIdentity
+import Multiformats
+
+/// What an executor advertises (RFC 4.4): the same names that an `ExecutionPolicy` and `resources_required` ask for.
+public struct NodeCapability: Hashable, Sendable, SignedBody {
+    /// The executor.
+    public var nodeDID: DID
+    /// The libp2p spelling of the same key.
+    public var peerID: PeerID
+    /// Where it can be reached.
+    public var addresses: [Multiaddr]
+    /// What it offers, by resource type.
+    public var resources: ResourceAmounts
+    /// The engines it runs, with versions.
+    public var engines: [EngineDescription]
+    /// The versions of MeshHostABI it offers.
+    public var abiVersions: [UInt64]
+    /// Features of hardware and engine, sorted.
+    public var features: [String]
+    /// Where it stands.
+    public var region: String?
+    /// How busy it is, in thousandths of its capacity.
+    public var loadPermille: UInt64
+    /// Price hints; a bid is what counts.
+    public var basePrice: TokenAmount
+    /// Price hint per million fuel.
+    public var pricePerMillionFuel: TokenAmount
+    /// From when on this holds.
+    public var issuedAt: UnixMilliseconds
+    /// Until when it holds.
+    public var validUntil: UnixMilliseconds
+    /// A credential about the node.
+    public var attestationCID: CID?
+
+    /// A capability of a node that offers nothing yet; set what it offers.
+    public init(nodeDID: DID, peerID: PeerID, issuedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
+        self.nodeDID = nodeDID
+        self.peerID = peerID
+        self.issuedAt = issuedAt
+        self.validUntil = validUntil
+        addresses = []
+        resources = [:]
+        engines = []
+        abiVersions = [1]
+        features = []
+        loadPermille = 0
+        basePrice = .zero
+        pricePerMillionFuel = .zero
+    }
+
+    /// The type name that is signed.
+    public static let typeName = "NodeCapability"
+    /// The executor signs.
+    public var signerDID: DID { nodeDID }
+
+    enum CodingKeys: String, CodingKey {
+        case nodeDID = "node_did"
+        case peerID = "peer_id"
+        case addresses
+        case resources
+        case engines
+        case abiVersions = "abi_versions"
+        case features
+        case region
+        case loadPermille = "load_permille"
+        case basePrice = "base_price"
+        case pricePerMillionFuel = "price_per_million_fuel"
+        case issuedAt = "issued_at"
+        case validUntil = "valid_until"
+        case attestationCID = "attestation_cid"
+    }
+}

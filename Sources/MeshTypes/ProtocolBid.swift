@@ -1,0 +1,68 @@
+import MeshIdentity
+import Multiformats
+
+/// The lean bid of RFC 4.1 that `JobBidV1` carries: what an originator reads first, with the signed canonical bid in
+/// it.
+///
+/// Conversion loses nothing in either direction: `ProtocolBid(SignedObject<Bid>)` repeats fields of the canonical bid,
+/// and `verified()` gives that bid back after checking its signature and that no repeated field says anything else.
+public struct ProtocolBid: Hashable, Sendable, Codable {
+    /// The job.
+    public var jobID: JobID
+    /// The node the bid is for.
+    public var jobOriginator: PeerID
+    /// Who offers.
+    public var executorDID: DID
+    /// The most that the run can cost.
+    public var price: TokenAmount
+    /// The libp2p spelling of the executor's key.
+    public var executionNodeID: PeerID
+    /// Where the executor stands.
+    public var region: String?
+    /// The block of the signed canonical bid.
+    public var signedBid: [UInt8]
+
+    /// The lean form of a signed canonical bid.
+    public init(_ signed: SignedObject<Bid>) {
+        jobID = signed.body.jobID
+        jobOriginator = signed.body.originatorPeerID
+        executorDID = signed.body.bidderDID
+        price = signed.body.terms.price
+        executionNodeID = signed.body.bidderPeerID
+        region = signed.body.region
+        signedBid = signed.bytes
+    }
+
+    /// The signed canonical bid, checked: its signature holds and the lean fields repeat it exactly.
+    public func verified() throws(ProtocolBidError) -> SignedObject<Bid> {
+        let signed: SignedObject<Bid>
+        do {
+            signed = try SignedObject<Bid>(verifying: signedBid)
+        } catch {
+            throw .notVerified(error)
+        }
+        guard signed.body.bidderDID.peerID == signed.body.bidderPeerID else { throw .peerIDOfAnotherKey }
+        guard ProtocolBid(signed) == self else { throw .leanFieldsDiffer }
+        return signed
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case jobOriginator = "job_originator"
+        case executorDID = "executor_did"
+        case price
+        case executionNodeID = "execution_node_id"
+        case region
+        case signedBid = "signed_bid"
+    }
+}
+
+/// Why a lean bid does not stand for a canonical one.
+public enum ProtocolBidError: Error, Hashable, Sendable {
+    /// The embedded bid is not a valid signed object.
+    case notVerified(SignedObjectError)
+    /// The bidder's PeerID and DID come from different keys.
+    case peerIDOfAnotherKey
+    /// A lean field says something else than the signed bid.
+    case leanFieldsDiffer
+}

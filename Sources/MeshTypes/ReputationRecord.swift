@@ -1,0 +1,55 @@
+import MeshIdentity
+import Multiformats
+
+/// What a rater found about a subject in one receipt.
+public enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The executor did what it promised.
+    case fulfilled
+    /// The executor took the job and did not deliver.
+    case abandoned
+    /// The executor's receipt was wrong.
+    case invalid
+}
+
+/// A signed rating that cites the receipt it rests on.
+public struct ReputationRecord: Hashable, Sendable, SignedBody {
+    /// Who rates.
+    public var raterDID: DID
+    /// Who is rated.
+    public var subjectDID: DID
+    /// The evidence.
+    public var receiptCID: CID
+    /// What was found.
+    public var verdict: ReputationVerdict
+    /// The weight of the evidence: the amount paid.
+    public var weight: UInt64
+    /// When.
+    public var recordedAt: UnixMilliseconds
+
+    /// A record as given.
+    public init(
+        raterDID: DID, subjectDID: DID, receiptCID: CID, verdict: ReputationVerdict, weight: UInt64,
+        recordedAt: UnixMilliseconds
+    ) {
+        self.raterDID = raterDID
+        self.subjectDID = subjectDID
+        self.receiptCID = receiptCID
+        self.verdict = verdict
+        self.weight = weight
+        self.recordedAt = recordedAt
+    }
+
+    /// The type name that is signed.
+    public static let typeName = "ReputationRecord"
+    /// The rater signs.
+    public var signerDID: DID { raterDID }
+
+    enum CodingKeys: String, CodingKey {
+        case raterDID = "rater_did"
+        case subjectDID = "subject_did"
+        case receiptCID = "receipt_cid"
+        case verdict
+        case weight
+        case recordedAt = "recorded_at"
+    }
+}

@@ -1,0 +1,40 @@
+/// What a run used, as metered by the executor; fuel is the figure that is paid for and that a replay must reproduce.
+public struct ResourceUsage: Hashable, Sendable, Codable {
+    /// Fuel consumed.
+    public var fuel: UInt64
+    /// The highest sum of linear memories, in bytes.
+    public var peakMemoryBytes: UInt64
+    /// Calls of host functions by name.
+    public var hostCalls: CanonicalMap<UInt64>
+    /// Bytes the module read from inputs.
+    public var bytesRead: UInt64
+    /// Bytes the module wrote to outputs.
+    public var bytesWritten: UInt64
+    /// Wall clock of the run, in milliseconds; not reproducible, hence never compared by a replay.
+    public var wallMilliseconds: UInt64
+
+    /// Nothing used.
+    public static let none = ResourceUsage()
+
+    /// Usage as given.
+    public init(
+        fuel: UInt64 = 0, peakMemoryBytes: UInt64 = 0, hostCalls: CanonicalMap<UInt64> = [:], bytesRead: UInt64 = 0,
+        bytesWritten: UInt64 = 0, wallMilliseconds: UInt64 = 0
+    ) {
+        self.fuel = fuel
+        self.peakMemoryBytes = peakMemoryBytes
+        self.hostCalls = hostCalls
+        self.bytesRead = bytesRead
+        self.bytesWritten = bytesWritten
+        self.wallMilliseconds = wallMilliseconds
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case fuel
+        case peakMemoryBytes = "peak_memory_bytes"
+        case hostCalls = "host_calls"
+        case bytesRead = "bytes_read"
+        case bytesWritten = "bytes_written"
+        case wallMilliseconds = "wall_ms"
+    }
+}

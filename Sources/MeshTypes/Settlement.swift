@@ -1,0 +1,65 @@
+import MeshIdentity
+import Multiformats
+
+/// What the originator found in a receipt.
+public enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The work was done as agreed and is paid by metered fuel.
+    case paid
+    /// The job was cancelled by its originator; the fuel used until then is paid.
+    case paidCancelled = "paid_cancelled"
+    /// The executor itself reported that it failed; nothing is paid.
+    case nodeFailure = "node_failure"
+    /// The job was settled before with another receipt; nothing is paid.
+    case late
+}
+
+/// The originator's signed answer to a receipt: what was paid of the held amount and what went back.
+public struct Settlement: Hashable, Sendable, SignedBody {
+    /// The job.
+    public var jobID: JobID
+    /// The receipt.
+    public var receiptCID: CID
+    /// Who pays.
+    public var originatorDID: DID
+    /// Who is paid.
+    public var executorDID: DID
+    /// What was paid.
+    public var amountPaid: TokenAmount
+    /// What of the held amount went back to the originator.
+    public var amountRefunded: TokenAmount
+    /// Why.
+    public var verdict: SettlementVerdict
+    /// When.
+    public var settledAt: UnixMilliseconds
+
+    /// A settlement as given.
+    public init(
+        jobID: JobID, receiptCID: CID, originatorDID: DID, executorDID: DID, amountPaid: TokenAmount,
+        amountRefunded: TokenAmount, verdict: SettlementVerdict, settledAt: UnixMilliseconds
+    ) {
+        self.jobID = jobID
+        self.receiptCID = receiptCID
+        self.originatorDID = originatorDID
+        self.executorDID = executorDID
+        self.amountPaid = amountPaid
+        self.amountRefunded = amountRefunded
+        self.verdict = verdict
+        self.settledAt = settledAt
+    }
+
+    /// The type name that is signed.
+    public static let typeName = "Settlement"
+    /// The originator signs.
+    public var signerDID: DID { originatorDID }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case receiptCID = "receipt_cid"
+        case originatorDID = "originator_did"
+        case executorDID = "executor_did"
+        case amountPaid = "amount_paid"
+        case amountRefunded = "amount_refunded"
+        case verdict
+        case settledAt = "settled_at"
+    }
+}

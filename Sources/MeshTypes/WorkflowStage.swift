@@ -1,0 +1,65 @@
+import Multiformats
+
+/// The shape of a job.
+public enum WorkflowType: String, Hashable, Sendable, Codable, CaseIterable {
+    /// One module, run once.
+    case singleWasmModule = "SingleWasmModule"
+    /// Stages in a row, each reading what the one before wrote.
+    case sequentialPipeline = "SequentialPipeline"
+    /// Stages that form a directed acyclic graph.
+    case dagWorkflow = "DagWorkflow"
+}
+
+/// One stage of a workflow.
+public struct WorkflowStage: Hashable, Sendable, Codable {
+    /// The name of the stage, unique in its job.
+    public var id: String
+    /// The module it runs.
+    public var wasmCID: CID
+    /// Where each named input comes from.
+    public var inputs: CanonicalMap<StageInput>
+    /// Its own fuel, or the job's.
+    public var maxFuel: UInt64?
+    /// Its own wall clock in seconds, or the job's.
+    public var timeoutSeconds: UInt64?
+    /// How often the stage is tried again after a failure of the node.
+    public var maxRetries: UInt64?
+
+    /// A stage as given.
+    public init(
+        id: String, wasmCID: CID, inputs: CanonicalMap<StageInput> = [:], maxFuel: UInt64? = nil,
+        timeoutSeconds: UInt64? = nil, maxRetries: UInt64? = nil
+    ) {
+        self.id = id
+        self.wasmCID = wasmCID
+        self.inputs = inputs
+        self.maxFuel = maxFuel
+        self.timeoutSeconds = timeoutSeconds
+        self.maxRetries = maxRetries
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id
+        case wasmCID = "wasm_cid"
+        case inputs
+        case maxFuel = "max_fuel"
+        case timeoutSeconds = "timeout_seconds"
+        case maxRetries = "max_retries"
+    }
+}
+
+/// Where an input of a stage comes from: `{"job_input": {"name": "data"}}`, `{"stage_output": {…}}` or `{"none": {}}`.
+public enum StageInput: Hashable, Sendable, Codable {
+    /// An input of the job.
+    case jobInput(name: String)
+    /// A named output of an earlier stage.
+    case stageOutput(stage: String, name: String)
+    /// Nothing.
+    case none
+
+    enum CodingKeys: String, CodingKey {
+        case jobInput = "job_input"
+        case stageOutput = "stage_output"
+        case none
+    }
+}

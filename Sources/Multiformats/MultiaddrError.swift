@@ -1,0 +1,23 @@
+/// Why bytes or a text are not a multiaddr.
+public enum MultiaddrError: Error, Hashable, Sendable {
+    /// There is no component.
+    case empty
+    /// The text does not start with a slash.
+    case noLeadingSlash
+    /// The address is longer than is read.
+    case tooLong(bytesMax: Int)
+    /// More components than are read.
+    case tooManyComponents(componentsMax: Int)
+    /// No protocol of this implementation has this name; the component's position is given.
+    case unknownProtocolName(component: Int)
+    /// No protocol of this implementation has this code.
+    case unknownProtocolCode(UInt64)
+    /// The protocol needs a value and the address ends.
+    case missingValue(String)
+    /// The value of the protocol named here is malformed.
+    case invalidValue(String)
+    /// A protocol code or a length is not a varint.
+    case malformedVarint(VarintError)
+    /// The bytes end inside a component.
+    case truncated
+}

@@ -1,0 +1,123 @@
+import IPLD
+import Multiformats
+import Testing
+
+/// SplitMix64 with values of the data model.
+struct ValueGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &self) }
+
+    mutating func text() -> String {
+        let pieces = ["a", "bb", "/", "\"", "\\", "\n", "\u{1}", "é", "水", "𐅑", "key", "\u{7F}", "e\u{301}"]
+        return (0..<number(0..<5)).map { _ in pieces[number(0..<pieces.count)] }.joined()
+    }
+
+    mutating func integer() -> UInt64 { next() >> UInt64(number(0..<64)) }
+
+    mutating func value(_ depth: Int = 0) -> IPLDValue {
+        switch number(0..<(depth > 4 ? 8 : 12)) {
+        case 0: return .null
+        case 1: return .bool(Bool.random(using: &self))
+        case 2: return .unsigned(integer())
+        case 3: return .negative(~Int64(bitPattern: integer() >> 1))
+        case 4:
+            let double = Double(bitPattern: next())
+            return .float(double.isFinite ? double : 1)
+        case 5: return .string(text())
+        case 6: return .bytes((0..<number(0..<40)).map { _ in UInt8.random(in: 0...255, using: &self) })
+        case 7: return .link(CID.hashing(Array(text().utf8), codec: number(0..<2) == 0 ? .raw : .dagCBOR))
+        case 8, 9: return .list((0..<number(0..<6)).map { _ in value(depth + 1) })
+        default:
+            var entries: [IPLDMap.Entry] = []
+            for _ in 0..<number(0..<6) {
+                let key = text()
+                if key == "/" || entries.contains(where: { $0.key.utf8.elementsEqual(key.utf8) }) { continue }
+                entries.append(.init(key: key, value: value(depth + 1)))
+            }
+            return (try? IPLDMap(entries)).map { .map($0) } ?? .null
+        }
+    }
+
+    mutating func mutated(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0..<number(1..<4) {
+            let index = bytes.isEmpty ? 0 : number(0..<bytes.count)
+            switch number(0..<5) {
+            case 0 where !bytes.isEmpty: bytes[index] ^= 1 << UInt8(number(0..<8))
+            case 1 where !bytes.isEmpty:
+                bytes[index] =
+                    [0x00, 0x18, 0x1B, 0x5F, 0x7F, 0x80, 0x9B, 0xA1, 0xBF, 0xD8, 0xF6, 0xFB, 0xFF][number(0..<13)]
+            case 2 where !bytes.isEmpty: bytes.remove(at: index)
+            case 3: bytes.insert(UInt8(number(0..<256)), at: index)
+            default: bytes = Array(bytes.prefix(index))
+            }
+        }
+        return bytes
+    }
+}
+
+@Suite struct RandomValueTests {
+    static let seed: UInt64 = 0x6970_6C64_0001
+
+    @Test func valuesComeBack() throws {
+        print("RandomValueTests.valuesComeBack seed \(Self.seed)")
+        var generator = ValueGenerator(state: Self.seed)
+        for round in 0..<3000 {
+            let value = generator.value()
+            let cbor = try DAGCBOR.encode(value)
+            #expect(try DAGCBOR.decode(cbor) == value, "round \(round)")
+            let json = try DAGJSON.encode(value)
+            #expect(try DAGJSON.decode(json) == value, "round \(round): \(String(decoding: json, as: UTF8.self))")
+        }
+    }
+
+    /// Whatever decodes is what encoding gives; nothing crashes on the rest.
+    @Test func mutationsAreRefusedOrCanonical() throws {
+        print("RandomValueTests.mutationsAreRefusedOrCanonical seed \(Self.seed)")
+        var generator = ValueGenerator(state: Self.seed ^ 1)
+        var accepted = 0
+        for _ in 0..<20_000 {
+            let bytes = generator.mutated(try DAGCBOR.encode(generator.value(2)))
+            if let value = try? DAGCBOR.decode(bytes) {
+                accepted += 1
+                #expect(try DAGCBOR.encode(value) == bytes)
+            }
+            _ = try? DAGCBORDecoder().decode(CodableTests.Everything.self, from: bytes)
+        }
+        #expect(accepted > 100)
+    }
+
+    @Test func mutationsOfATypedValue() throws {
+        print("RandomValueTests.mutationsOfATypedValue seed \(Self.seed)")
+        var generator = ValueGenerator(state: Self.seed ^ 2)
+        let original = try DAGCBOREncoder().encode(CodableTests.everything)
+        for _ in 0..<20_000 {
+            let bytes = generator.mutated(original)
+            guard let value = try? DAGCBORDecoder().decode(CodableTests.Everything.self, from: bytes) else { continue }
+            // A dictionary holds no more than the type, so compare what it says and not the bytes.
+            let again = try DAGCBOREncoder().encode(value)
+            #expect(try DAGCBORDecoder().decode(CodableTests.Everything.self, from: again) == value)
+        }
+    }
+
+    @Test func mutationsOfJSON() throws {
+        print("RandomValueTests.mutationsOfJSON seed \(Self.seed)")
+        var generator = ValueGenerator(state: Self.seed ^ 3)
+        for _ in 0..<20_000 {
+            let bytes = generator.mutated(try DAGJSON.encode(generator.value(2)))
+            if let value = try? DAGJSON.decode(bytes) { #expect(try DAGJSON.encode(value) == bytes) }
+            if let value = try? DAGJSON.decode(bytes, form: .relaxed) {
+                #expect(try DAGJSON.decode(DAGJSON.encode(value)) == value)
+            }
+        }
+    }
+}

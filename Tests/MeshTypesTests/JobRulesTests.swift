@@ -1,0 +1,145 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+@Suite("Rules of jobs")
+struct JobRulesTests {
+    private let rules = JobRules()
+
+    private func refusal(_ change: (inout MeshJobParams) -> Void) -> JobRefusal? {
+        var params = Samples.params
+        change(&params)
+        return rules.refusal(of: params)
+    }
+
+    private func refusalOfPolicy(_ change: (inout ExecutionPolicy) -> Void) -> JobRefusal? {
+        refusal { params in
+            var policy = ExecutionPolicy()
+            change(&policy)
+            params.executionPolicy = policy
+        }
+    }
+
+    @Test func aSoundJobIsNotRefused() {
+        #expect(rules.refusal(of: Samples.params) == nil)
+        #expect(rules.refusal(of: Samples.manifest, wallClock: Samples.date) == nil)
+    }
+
+    @Test func limitsMustBeGivenAndBounded() {
+        #expect(refusal { $0.maxFuel = 0 } == .limitMissing(field: "max_fuel"))
+        #expect(refusal { $0.timeoutSeconds = 0 } == .limitMissing(field: "timeout_seconds"))
+        #expect(refusal { $0.maxMemoryBytes = 0 } == .limitMissing(field: "max_memory_bytes"))
+        #expect(refusal { $0.maxOutputBytes = 0 } == .limitMissing(field: "max_output_bytes"))
+        #expect(
+            refusal { $0.timeoutSeconds = 3601 } == .limitTooLarge(field: "timeout_seconds", asked: 3601, max: 3600))
+        #expect(refusal { $0.maxFuel = .max } == .limitTooLarge(field: "max_fuel", asked: .max, max: rules.fuelMax))
+        #expect(
+            refusal { $0.maxMemoryBytes = .max }
+                == .limitTooLarge(field: "max_memory_bytes", asked: .max, max: rules.memoryBytesMax))
+        #expect(
+            refusal { $0.maxOutputBytes = .max }
+                == .limitTooLarge(field: "max_output_bytes", asked: .max, max: rules.outputBytesMax))
+    }
+
+    @Test func listsAndTextsAreBounded() {
+        let module = Samples.module
+        #expect(refusal { $0.args = Array(repeating: "", count: 257) } == .tooMany(field: "args", count: 257, max: 256))
+        #expect(
+            refusal { $0.env = CanonicalMap((0..<257).map { ("v\($0)", "") }) }
+                == .tooMany(field: "env", count: 257, max: 256))
+        #expect(
+            refusal { $0.inputCIDs = CanonicalMap((0..<65).map { ("i\($0)", module) }) }
+                == .tooMany(field: "input_cids", count: 65, max: 64))
+        #expect(
+            refusal { $0.resourcesRequired = CanonicalMap((0..<33).map { ("r\($0)", 1) }) }
+                == .tooMany(field: "resources_required", count: 33, max: 32))
+        #expect(
+            refusal { $0.args = [String(repeating: "x", count: 40_000)] }
+                == .tooLong(field: "args and env", bytes: 40_012, bytesMax: 32_768))
+        #expect(refusal { $0.args = ["a\0b"] } == .badText(field: "args"))
+        #expect(refusal { $0.env = ["A=B": "c"] } == .badText(field: "env"))
+        #expect(refusal { $0.env = ["": "c"] } == .empty(field: "env"))
+        #expect(refusal { $0.entry = "" } == .empty(field: "entry"))
+        #expect(refusal { $0.entry = "a\u{1b}[2J" } == .badText(field: "entry"))
+        #expect(
+            refusal { $0.entry = String(repeating: "e", count: 257) }
+                == .tooLong(field: "entry", bytes: 257, bytesMax: 256))
+        #expect(
+            refusal { $0.description = String(repeating: "d", count: 4097) }
+                == .tooLong(field: "description", bytes: 4097, bytesMax: 4096))
+        #expect(
+            refusal { $0.scopedResourceToken = String(repeating: "t", count: 4097) }
+                == .tooLong(field: "scoped_resource_token", bytes: 4097, bytesMax: 4096))
+    }
+
+    @Test func shapesThatAreNotOfferedAreNamed() {
+        #expect(refusal { $0.workflowType = .dagWorkflow } == .notOffered("DagWorkflow"))
+        #expect(refusal { $0.isInteractive = true } == .notOffered("an interactive job"))
+        #expect(refusal { $0.verification = .quorum(agreeing: 2, of: 3) } == .notOffered("verification by quorum"))
+        #expect(refusal { $0.verification = .spotCheck(permille: 1001) }?.code == "limit_too_large")
+        let stage = WorkflowStage(id: "a", wasmCID: Samples.module)
+        #expect(refusal { $0.stages = [stage] }?.code == "workflow_shape")
+        #expect(refusal { $0.stages = Array(repeating: stage, count: 65) }?.code == "too_many")
+    }
+
+    @Test func policiesAreBounded() {
+        #expect(refusalOfPolicy { $0.regionFilter = [] } == .empty(field: "region_filter"))
+        #expect(refusalOfPolicy { $0.regionFilter = Array(repeating: "r", count: 65) }?.code == "too_many")
+        #expect(refusalOfPolicy { $0.requiredFeatures = [""] } == .empty(field: "required_features"))
+        #expect(refusalOfPolicy { $0.allowedDIDs = [] } == .empty(field: "allowed_dids"))
+        #expect(refusalOfPolicy { $0.minReputation = 1001 }?.code == "limit_too_large")
+        #expect(refusalOfPolicy { $0.bidWindowMilliseconds = 600_001 }?.code == "limit_too_large")
+        #expect(refusalOfPolicy { $0.maxAttempts = 0 } == .limitMissing(field: "max_attempts"))
+        #expect(refusalOfPolicy { $0.maxAttempts = 17 }?.code == "limit_too_large")
+        #expect(refusalOfPolicy { $0.sufficientBids = 0 } == .limitMissing(field: "sufficient_bids"))
+        #expect(refusalOfPolicy { $0.publicBids = true } == .notOffered("public bidding"))
+        #expect(
+            refusalOfPolicy { $0.weights = SelectionWeights(price: 0, reputation: 0, region: 0, latency: 0, load: 0) }
+                == .limitMissing(field: "weights"))
+    }
+
+    @Test func manifestsMustBeTheirOriginatorsAndInTime() {
+        var manifest = Samples.manifest
+        manifest.originatorPeerID = Samples.executor.peerID
+        #expect(rules.refusal(of: manifest, wallClock: Samples.date) == .identityMismatch)
+        manifest = Samples.manifest
+        manifest.nonce = [1]
+        #expect(rules.refusal(of: manifest, wallClock: Samples.date) == .nonceLength(1))
+        manifest = Samples.manifest
+        #expect(rules.refusal(of: manifest, wallClock: manifest.expiresAt) == .expired)
+        #expect(rules.refusal(of: manifest, wallClock: UnixMilliseconds(1000)) == .submittedInTheFuture)
+        manifest.biddingDeadline = manifest.expiresAt.advanced(milliseconds: 1)
+        #expect(rules.refusal(of: manifest, wallClock: Samples.date) == .datesOutOfOrder)
+        manifest = Samples.manifest
+        manifest.expiresAt = manifest.submittedAt.advanced(milliseconds: 8 * 86_400_000)
+        #expect(rules.refusal(of: manifest, wallClock: Samples.date)?.code == "lifetime_too_long")
+        manifest = Samples.manifest
+        manifest.originatorAddresses = Array(repeating: Samples.address, count: 17)
+        #expect(rules.refusal(of: manifest, wallClock: Samples.date)?.code == "too_many")
+    }
+
+    @Test func amountsAndDatesNeverTrap() {
+        #expect(TokenAmount.max.adding(TokenAmount(1)) == nil)
+        #expect(TokenAmount(1).subtracting(TokenAmount(2)) == nil)
+        #expect(TokenAmount.max.addingSaturated(.max) == .max)
+        #expect(UnixMilliseconds(.max).advanced(milliseconds: 1) == UnixMilliseconds(.max))
+        #expect(UnixMilliseconds(1).milliseconds(since: UnixMilliseconds(2)) == 0)
+    }
+
+    @Test func canonicalMapsAreInTheOrderOfTheirEncoding() {
+        let map: CanonicalMap<UInt64> = ["bb": 1, "a": 2, "ab": 3, "a": 4]
+        #expect(map.keys == ["a", "ab", "bb"])
+        #expect(map["a"] == 4)
+        #expect(CanonicalMap([("ab", UInt64(3)), ("a", 4), ("bb", 1)]) == map)
+        var other = map
+        other["ab"] = nil
+        #expect(other.keys == ["a", "bb"])
+    }
+
+    @Test func textOfOthersIsMadeFitForATerminal() {
+        #expect(PlainText.sanitized("a\u{1b}[31mb\nc\u{202e}d") == "a?[31mb?c?d")
+        #expect(PlainText.sanitized(String(repeating: "x", count: 500)).count == 200)
+        #expect(PlainText.isPlain("größe 20 €"))
+    }
+}

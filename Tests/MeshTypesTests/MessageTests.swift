@@ -1,0 +1,131 @@
+import IPLD
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+@Suite("Messages")
+struct MessageTests {
+    private var messages: [MeshProtocolMessage] {
+        let job = Samples.bid.jobID
+        let data = JobInteractiveDataV1(jobID: job, sequence: 1, data: [1, 2], credit: 10, isLast: false)
+        return [
+            .capabilityAdvertisement(CapabilityAdvertisementV1(capability: [1])),
+            .jobAnnouncement(
+                JobAnnouncementV1(
+                    jobID: job, manifest: nil, executionPolicy: Samples.policy,
+                    originatorPeerID: Samples.originator.peerID, providerAddresses: [Samples.address],
+                    expiresAt: Samples.date)),
+            .jobInterest(JobInterestV1(jobID: job, executorDID: Samples.executor.did, region: "eu")),
+            .jobBid(JobBidV1(bid: ProtocolBid(Samples.signedBid))),
+            .jobBidRefused(
+                JobBidRefusedV1(jobID: job, bidCID: Samples.input, code: "price_too_high", reason: "40 > 30")),
+            .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),
+            .cancelJob(CancelJobV1(jobID: job, assignmentCID: Samples.input, reason: "enough")),
+            .jobStatusUpdate(
+                JobStatusUpdateV1(
+                    jobID: job, assignmentCID: Samples.input, executorDID: Samples.executor.did, status: .running,
+                    progressPermille: 500, sequence: 2)),
+            .executionReceiptAvailable(
+                ExecutionReceiptAvailableV1(
+                    jobID: job, receiptCID: Samples.input, executorDID: Samples.executor.did,
+                    status: .completedSuccessfully, receipt: [1, 2, 3], providerAddresses: [Samples.address])),
+            .jobSettled(JobSettledV1(settlement: [4])), .jobInteractiveInput(data), .jobInteractiveOutput(data),
+            .reputationRecordAvailable(ReputationRecordAvailableV1(record: [5])),
+            .anchorHeads(AnchorHeadsV1(scope: "global", heads: [Samples.input], height: 3)),
+        ]
+    }
+
+    @Test func everyMessageIsAMapWithOneEntryAndComesBack() throws {
+        #expect(Set(messages.map(\.variant)) == Set(MeshProtocolMessage.Variant.allCases))
+        for message in messages {
+            let bytes = try message.encoded()
+            #expect(try MeshProtocolMessage.decode(bytes) == message)
+            guard case .map(let map) = try DAGCBOR.decode(bytes) else {
+                Issue.record("not a map: \(message.variant)")
+                continue
+            }
+            #expect(map.entries.map(\.key) == [message.variant.rawValue])
+        }
+    }
+
+    @Test func everyReplyComesBack() throws {
+        let replies: [MeshProtocolReply] = [
+            .ack, .accepted(assignmentCID: Samples.input), .declined(code: "at_capacity", reason: "full"),
+            .refused(code: "job_over", reason: "the job has ended"),
+        ]
+        for reply in replies { #expect(try MeshProtocolReply.decode(reply.encoded()) == reply) }
+    }
+
+    @Test func whatIsNotAMessageIsToldApart() throws {
+        let later = try DAGCBOREncoder().encode(["JobBidV2": ["x": 1]])
+        #expect(throws: MeshMessageError.unknownVariant("JobBidV2")) { try MeshProtocolMessage.decode(later) }
+        let two = try DAGCBOREncoder().encode(["JobSettledV1": ["settlement": "a"], "JobBidV1": ["bid": "b"]])
+        #expect(throws: MeshMessageError.notOneEntry(count: 2)) { try MeshProtocolMessage.decode(two) }
+        let empty = try DAGCBOREncoder().encode([String: Int]())
+        #expect(throws: MeshMessageError.notOneEntry(count: 0)) { try MeshProtocolMessage.decode(empty) }
+        let wrong = try DAGCBOREncoder().encode(["JobSettledV1": ["settlement": 7]])
+        #expect(throws: MeshMessageError.self) { try MeshProtocolMessage.decode(wrong) }
+        let bytes = try messages[3].encoded()
+        #expect(throws: MeshMessageError.tooLarge(bytes: bytes.count, bytesMax: 10)) {
+            try MeshProtocolMessage.decode(bytes, bytesMax: 10)
+        }
+        for count in 0..<bytes.count {
+            #expect(throws: MeshMessageError.self) { try MeshProtocolMessage.decode(Array(bytes.prefix(count))) }
+        }
+    }
+
+    @Test func unknownFieldsOfMessagesAreIgnored() throws {
+        let bytes = try DAGCBOREncoder().encode(["JobSettledV1": ["settlement": IPLDBytes([1]), "zz": IPLDBytes([2])]])
+        #expect(try MeshProtocolMessage.decode(bytes) == .jobSettled(JobSettledV1(settlement: [1])))
+    }
+
+    @Test func outcomesAreMapsWithOneEntry() throws {
+        let outcomes: [(ExecutionOutcome, String)] = [
+            (.exited(code: -1), "exited"), (.trapped(kind: .arithmetic, message: "division"), "trapped"),
+            (.limitExceeded(.wallClock), "limit_exceeded"), (.cancelled, "cancelled"),
+            (.moduleRefused(reason: "imports"), "module_refused"), (.fetchFailed(reason: "a"), "fetch_failed"),
+            (.nodeFailed(reason: "b"), "node_failed"),
+        ]
+        for (outcome, name) in outcomes {
+            let bytes = try DAGCBOREncoder().encode(outcome)
+            #expect(try DAGCBORDecoder().decode(ExecutionOutcome.self, from: bytes) == outcome)
+            guard case .map(let map) = try DAGCBOR.decode(bytes), let entry = map.entries.first else {
+                Issue.record("not a map: \(outcome)")
+                continue
+            }
+            #expect(entry.key == name)
+        }
+        let limit = try DAGCBOR.decode(try DAGCBOREncoder().encode(ExecutionOutcome.limitExceeded(.fuel)))
+        guard case .map(let outer) = limit, case .map(let inner)? = outer.entries.first?.value else {
+            Issue.record("not nested maps")
+            return
+        }
+        #expect(inner.entries.first?.key == "limit")
+        #expect(inner.entries.first?.value == .string("fuel"))
+    }
+
+    @Test func statusesMapBothWays() {
+        for standard in StandardJobStatus.allCases {
+            #expect(JobStatus(representing: standard).standard(result: .pending) == standard)
+            for detailed in standard.detailedStatuses { #expect(detailed.standard(result: .failed) == standard) }
+        }
+        let mapped = StandardJobStatus.allCases.flatMap(\.detailedStatuses)
+        #expect(mapped.count == JobStatus.allCases.count - 2)
+        #expect(JobStatus.receiptAnchored.standard(result: .cancelled) == .cancelled)
+    }
+}
+
+/// Bytes as DAG-CBOR writes them.
+private struct IPLDBytes: Encodable {
+    let bytes: [UInt8]
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(bytes)
+    }
+}

@@ -1,0 +1,111 @@
+import Multiformats
+import Testing
+
+/// Random bytes and mutations of valid ones through every parser: refused, or read so that writing gives them back.
+@Suite struct MutationTests {
+    static let seed: UInt64 = 0x6D65_7368_0001
+
+    /// SplitMix64; the library's own generator is not a dependency of these tests.
+    struct Generator: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+            return mixed ^ (mixed >> 31)
+        }
+
+        mutating func bytes(_ count: Int) -> [UInt8] {
+            (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
+        }
+
+        mutating func mutated(_ bytes: [UInt8]) -> [UInt8] {
+            var bytes = bytes
+            for _ in 0..<Int.random(in: 1...4, using: &self) {
+                let index = bytes.isEmpty ? 0 : Int.random(in: 0..<bytes.count, using: &self)
+                switch Int.random(in: 0..<5, using: &self) {
+                case 0 where !bytes.isEmpty: bytes[index] ^= 1 << UInt8.random(in: 0...7, using: &self)
+                case 1 where !bytes.isEmpty: bytes[index] = [0, 1, 0x7F, 0x80, 0xFF].randomElement(using: &self) ?? 0
+                case 2 where !bytes.isEmpty: bytes.remove(at: index)
+                case 3: bytes.insert(UInt8.random(in: 0...255, using: &self), at: index)
+                default: bytes = Array(bytes.prefix(index)) + bytes.suffix(Int.random(in: 0...8, using: &self))
+                }
+            }
+            return bytes
+        }
+    }
+
+    static let samples: [[UInt8]] = {
+        let cid = CID.hashing([1, 2, 3], codec: .dagCBOR)
+        let peer = PeerID(publicKeyProtobuf: [8, 1, 18, 32] + [UInt8](repeating: 5, count: 32))
+        var protobuf = ProtobufWriter()
+        protobuf.bytes(1, peer.bytes)
+        protobuf.varint(2, 1 << 40)
+        protobuf.message(3) { $0.text(1, "nested") }
+        return [
+            cid.bytes, CID.hashing([], codec: .dagJSON).bytes, peer.bytes, Multihash.identity(of: [1, 2]).bytes,
+            Multiaddr([.ip4([1, 2, 3, 4]), .tcp(4001), .p2p(peer)]).bytes,
+            Multiaddr([.dns4("example.org"), .udp(1), .quicV1, .p2p(peer), .p2pCircuit]).bytes,
+            Multiaddr([.ip6([UInt8](repeating: 1, count: 16)), .tcp(1), .tls, .ws]).bytes, protobuf.bytes,
+        ]
+    }()
+
+    @Test func parsersOfBytes() throws {
+        print("MutationTests.parsersOfBytes seed \(Self.seed)")
+        var generator = Generator(state: Self.seed)
+        var accepted = 0
+        for round in 0..<20_000 {
+            let bytes =
+                round % 10 == 0
+                ? generator.bytes(Int.random(in: 0...80, using: &generator))
+                : generator.mutated(Self.samples[round % Self.samples.count])
+            if let cid = try? CID(bytes: bytes) {
+                accepted += 1
+                #expect(try CID(parsing: cid.text) == cid)
+                #expect(cid.version == .v0 || CID(codec: cid.codec, multihash: cid.multihash).bytes == bytes)
+            }
+            if let multihash = try? Multihash(bytes: bytes) { #expect(multihash.bytes == bytes) }
+            if let peer = try? PeerID(bytes: bytes) {
+                #expect(peer.bytes == bytes)
+                #expect(try PeerID(parsing: peer.text) == peer)
+            }
+            if let address = try? Multiaddr(bytes: bytes) {
+                accepted += 1
+                #expect(Multiaddr(address.components).bytes == bytes)
+                #expect(try Multiaddr(parsing: address.text) == address, "\(bytes)")
+            }
+            if let (value, rest) = try? Varint.decode(bytes[...]) {
+                #expect(Varint.encode(value) + rest == bytes)
+            }
+            var reader = ProtobufReader(bytes, maxFields: 64)
+            while let field = try? reader.next() { #expect(field.number > 0) }
+            for base in Multibase.Base.allCases {
+                #expect(try Multibase.decode(Multibase.encode(bytes, base)) == bytes)
+            }
+        }
+        #expect(accepted > 500)
+    }
+
+    @Test func parsersOfText() throws {
+        print("MutationTests.parsersOfText seed \(Self.seed)")
+        var generator = Generator(state: Self.seed ^ 1)
+        let peer = try PeerID(bytes: Self.samples[2])
+        let texts = [
+            "/ip4/1.2.3.4/tcp/4001/p2p/\(peer)", "/ip6/::ffff:1.2.3.4/udp/1/quic-v1", "/dns/a.example/tcp/1/wss",
+            CID.hashing([], codec: .raw).text, peer.text, peer.cid?.text ?? "", "/unix/run/x", "/ip6/1:2::8/tcp/0",
+        ]
+        for round in 0..<20_000 {
+            let bytes = generator.mutated(Array(texts[round % texts.count].utf8))
+            guard let text = String(validating: bytes, as: UTF8.self) else { continue }
+            if let address = try? Multiaddr(parsing: text) {
+                #expect(try Multiaddr(parsing: address.text) == address, "\(text)")
+                #expect(try Multiaddr(bytes: address.bytes) == address, "\(text)")
+            }
+            if let cid = try? CID(parsing: text) { #expect(try CID(bytes: cid.bytes) == cid) }
+            if let peer = try? PeerID(parsing: text) { #expect(try PeerID(bytes: peer.bytes) == peer) }
+            if let data = try? Base58.decode(text) { #expect(Base58.encode(data) == text) }
+        }
+    }
+}
