@@ -60,6 +60,10 @@ let types: [Target] = [
 ]
 
 let protocolCores: [Target] = [
+    library("Multistream", ["Multiformats", External.nioCore, External.collections]),
+    library("Noise", ["Multiformats", "MeshIdentity", External.nioCore, External.crypto]),
+    library("Yamux", ["Determinism", External.nioCore, External.collections]),
+    library("Identify", ["Multiformats", "MeshIdentity"]),
 ]
 
 let marketCores: [Target] = [
@@ -79,7 +83,16 @@ let testTargets: [Target] = [
     tests("MultiformatsTests", ["Multiformats"]),
     tests("IPLDTests", ["IPLD", "Multiformats"]),
     tests("MeshIdentityTests", ["MeshIdentity", "IPLD", "Multiformats"]),
+    tests(
+        "ConformanceTests",
+        ["Multiformats", "IPLD", "MeshIdentity", "Noise", External.crypto, External.nioCore]),
     tests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
+    tests(
+        "WireTests",
+        [
+            "Determinism", "Multistream", "Noise", "Yamux", "Identify", "Multiformats", "MeshIdentity",
+            External.nioCore, External.crypto,
+        ]),
 ]
 
 let package = Package(

@@ -1,0 +1,98 @@
+import Crypto
+import MeshIdentity
+import Multiformats
+import NIOCore
+
+/// What a finished handshake gives: the peer's proven identity, the muxer if one was agreed on early, and the ciphers.
+public struct NoiseSession: Sendable {
+    /// The identity key that the peer proved to hold.
+    public let remoteKey: PublicKey
+    /// The muxer that both offered, the initiator's first choice; `nil` when multistream-select has to find it.
+    public let muxer: String?
+    /// The encrypted channel.
+    public var transport: NoiseTransport
+}
+
+/// The libp2p handshake over Noise: the three messages with their lengths, the signed payloads, early muxer negotiation
+/// (specifications `noise` and `connections/inlined-muxer-negotiation`).
+///
+/// The initiator sends its payload in the third message, the responder in the second; the first carries none.
+public struct NoiseUpgrade: Sendable {
+    /// The longest handshake message that is read; ours have fewer than 300 bytes.
+    public static let messageBytesMax = 8_192
+
+    /// What to do after bytes were taken.
+    public enum Step: Sendable {
+        /// More bytes are needed.
+        case needsMore
+        /// Bytes to send; the handshake goes on.
+        case send([UInt8])
+        /// The handshake is finished; bytes to send first may be empty. Bytes not taken belong to the transport.
+        case finished(send: [UInt8], NoiseSession)
+    }
+
+    private let role: NoiseHandshake.Role
+    private let expectedPeer: PeerID?
+    private let payload: NoisePayload
+    private var handshake: NoiseHandshake
+    private var remotePayload: NoisePayload?
+    private var remoteKey: PublicKey?
+
+    /// A handshake for `identity`. Both Noise keys must be fresh; `expectedPeer` is whom we dialed, if that is known.
+    public init(
+        role: NoiseHandshake.Role, identity: Identity, staticKey: Curve25519.KeyAgreement.PrivateKey,
+        ephemeralKey: Curve25519.KeyAgreement.PrivateKey, streamMuxers: [String], expectedPeer: PeerID?
+    ) throws(NoiseError) {
+        self.role = role
+        self.expectedPeer = expectedPeer
+        payload = try NoisePayload.sign(
+            staticKey: Array(staticKey.publicKey.rawRepresentation), with: identity, streamMuxers: streamMuxers)
+        handshake = NoiseHandshake(role: role, staticKey: staticKey, ephemeralKey: ephemeralKey)
+    }
+
+    /// The initiator's first message; empty for the responder.
+    public mutating func start() throws(NoiseError) -> [UInt8] {
+        role == .initiator ? Self.framed(try handshake.writeMessage(payload: [])) : []
+    }
+
+    /// Takes at most one message off the front of `bytes`.
+    public mutating func received(_ bytes: inout ByteBuffer) throws(NoiseError) -> Step {
+        guard let length = bytes.getInteger(at: bytes.readerIndex, as: UInt16.self) else { return .needsMore }
+        guard length <= Self.messageBytesMax else { throw .handshakeMessageTooLong(byteCount: Int(length)) }
+        guard bytes.readableBytes >= 2 + Int(length) else { return .needsMore }
+        bytes.moveReaderIndex(forwardBy: 2)
+        let message = bytes.readBytes(length: Int(length)) ?? []
+        let theirs = try handshake.readMessage(message)
+        if let staticKey = handshake.remoteStaticKey {
+            try verify(try NoisePayload.decode(theirs), staticKey: staticKey)
+        }
+        if handshake.isFinished { return .finished(send: [], try session()) }
+        let isLast = role == .initiator
+        let answer = Self.framed(try handshake.writeMessage(payload: payload.encode()))
+        return isLast ? .finished(send: answer, try session()) : .send(answer)
+    }
+
+    private mutating func verify(_ received: NoisePayload, staticKey: [UInt8]) throws(NoiseError) {
+        let key = try received.verifiedKey(staticKey: staticKey)
+        if let expectedPeer, key.peerID != expectedPeer {
+            throw .wrongPeer(expected: expectedPeer, actual: key.peerID)
+        }
+        remoteKey = key
+        remotePayload = received
+    }
+
+    private func session() throws(NoiseError) -> NoiseSession {
+        guard let remoteKey, let remotePayload else { throw .malformedPayload }
+        let ciphers = try handshake.split()
+        let ours = payload.streamMuxers
+        let theirs = remotePayload.streamMuxers
+        let (preferred, accepted) = role == .initiator ? (ours, theirs) : (theirs, ours)
+        return NoiseSession(
+            remoteKey: remoteKey, muxer: preferred.first { accepted.contains($0) },
+            transport: NoiseTransport(sending: ciphers.sending, receiving: ciphers.receiving))
+    }
+
+    private static func framed(_ message: [UInt8]) -> [UInt8] {
+        [UInt8(truncatingIfNeeded: message.count >> 8), UInt8(truncatingIfNeeded: message.count)] + message
+    }
+}

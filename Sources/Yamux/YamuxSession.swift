@@ -1,0 +1,294 @@
+import Collections
+import Determinism
+import NIOCore
+
+/// One Yamux session: many flow-controlled streams over one ordered byte stream (libp2p specification `yamux`).
+///
+/// The shell gives it what arrives (`received`) and takes what is to be sent (`nextOutput`, pulled only while the
+/// transport can take more, so unsent bytes stay with their streams and every stream gets its turn). Unlike other
+/// implementations it delivers a body as it arrives instead of collecting it, so it never holds more than eleven bytes
+/// of input itself; a body is checked against the stream's window on the twelfth byte of its header.
+///
+/// Receive windows start at 256 KiB and double, up to `streamWindowBytesMax` and within the session's
+/// `receiveBytesMax`, when half a window is consumed within four round trips.
+public struct YamuxSession: Sendable {
+    /// Which side of the connection this is; the dialer's streams are odd.
+    public enum Role: Hashable, Sendable {
+        /// The side that dialed.
+        case dialer
+        /// The side that accepted.
+        case listener
+    }
+
+    enum State: Sendable {
+        case open
+        /// Go-away was sent or received: streams finish, none are opened.
+        case draining
+        case failed(YamuxViolation)
+    }
+
+    /// A body of which part is still to come; `nil` stream means it is thrown away.
+    struct PendingBody: Sendable {
+        var streamID: YamuxStreamID?
+        var remaining: Int
+        var finishes: Bool
+    }
+
+    struct OutstandingPing: Sendable {
+        var value: UInt32
+        var sentAt: MonotonicInstant
+    }
+
+    /// The side of the connection.
+    public let role: Role
+    /// The bounds in force.
+    public internal(set) var limits: Limits
+    /// Inbound streams that were answered with RST because a limit was reached.
+    public internal(set) var refusedStreamCount = 0
+    /// The last measured round trip, in nanoseconds.
+    public internal(set) var roundTripNanoseconds: Int64?
+
+    var state = State.open
+    var streams: [YamuxStreamID: YamuxStreamState] = [:]
+    var inboundCount = 0
+    var outboundCount = 0
+    var unacknowledgedCount = 0
+    /// The sum of all streams' receive window targets.
+    var chargedBytes = 0
+    var nextOutboundID: UInt32
+    var seenInbound = YamuxSeenStreams()
+    var finished: [YamuxStreamID] = []
+
+    var partialHeader = ByteBuffer()
+    var pendingBody: PendingBody?
+
+    var control = Deque<YamuxHeader>()
+    var ready = Deque<YamuxStreamID>()
+
+    var ping: OutstandingPing?
+    var nextPingValue: UInt32 = 1
+    var nextPingAt: MonotonicInstant
+    var lastHeardAt: MonotonicInstant
+
+    /// A session over a fresh connection. Its first frame is a ping, which measures the round trip.
+    public init(role: Role, limits: Limits = Limits(), now: MonotonicInstant) {
+        self.role = role
+        self.limits = limits
+        nextOutboundID = role == .dialer ? 1 : 2
+        nextPingAt = now
+        lastHeardAt = now
+        sendPing(now: now)
+    }
+
+    // MARK: Streams
+
+    /// Opens a stream; its SYN goes out with the next output.
+    public mutating func openStream(now: MonotonicInstant) -> Result<YamuxStreamID, YamuxOpenRefusal> {
+        guard case .open = state else { return .failure(.sessionClosing) }
+        guard outboundCount < limits.outboundStreamsMax else {
+            return .failure(.tooManyStreams(limit: limits.outboundStreamsMax))
+        }
+        guard unacknowledgedCount < limits.unacknowledgedStreamsMax else {
+            return .failure(.acknowledgementBacklogFull(limit: limits.unacknowledgedStreamsMax))
+        }
+        guard chargedBytes + Self.initialWindowBytes <= limits.receiveBytesMax else {
+            return .failure(.receiveBudgetExhausted(limit: limits.receiveBytesMax))
+        }
+        guard control.count < limits.controlFramesMax else {
+            return .failure(.controlBacklogFull(limit: limits.controlFramesMax))
+        }
+        let id = YamuxStreamID(nextOutboundID)
+        let (next, overflow) = nextOutboundID.addingReportingOverflow(2)
+        guard !overflow else { return .failure(.streamIDsExhausted) }
+        nextOutboundID = next
+        outboundCount += 1
+        unacknowledgedCount += 1
+        chargedBytes += Self.initialWindowBytes
+        streams[id] = YamuxStreamState(id: id, isOutbound: true, now: now)
+        markReady(id)
+        return .success(id)
+    }
+
+    /// Queues bytes on a stream. They go out as the peer's window allows; the caller bounds what it queues by what
+    /// `nextOutput` reports as drained.
+    public mutating func send(_ bytes: ByteBuffer, on id: YamuxStreamID) -> Result<Void, YamuxSendRefusal> {
+        guard let index = streams.index(forKey: id) else { return .failure(.unknownStream) }
+        guard case .open = streams.values[index].sendingSide else { return .failure(.closedForWriting) }
+        guard bytes.readableBytes > 0 else { return .success(()) }
+        streams.values[index].sendQueue.append(bytes)
+        streams.values[index].sendQueueBytes += bytes.readableBytes
+        queuedBytes += bytes.readableBytes
+        markReady(id)
+        return .success(())
+    }
+
+    /// Half-closes our side once the queued bytes are out. Does nothing when it is closed or unknown.
+    public mutating func closeWrite(_ id: YamuxStreamID) {
+        guard let index = streams.index(forKey: id), case .open = streams.values[index].sendingSide else { return }
+        streams.values[index].sendingSide = .closing
+        markReady(id)
+    }
+
+    /// Drops a stream in both directions. Does nothing when it is unknown.
+    public mutating func reset(_ id: YamuxStreamID) {
+        guard let stream = streams[id] else { return }
+        // A stream whose SYN never went out is as if it had never been.
+        if !stream.owedFlags.contains(.syn) {
+            control.append(YamuxHeader(kind: .windowUpdate, flags: .rst, streamID: id, length: 0))
+        }
+        forget(id)
+    }
+
+    /// The reader took `count` bytes; opens the peer's window again when half of it is used.
+    public mutating func consumed(_ count: Int, on id: YamuxStreamID, now: MonotonicInstant) {
+        guard let index = streams.index(forKey: id) else { return }
+        let delivered = streams.values[index].unconsumedBytes
+        precondition(count <= delivered, "consumed \(count) bytes of \(delivered) on stream \(id)")
+        streams.values[index].unconsumedBytes -= count
+        if streams.values[index].remoteClosed {
+            forgetIfFinished(id)
+            return
+        }
+        let stream = streams.values[index]
+        let used = stream.receiveWindowTarget - stream.receiveWindow - stream.unconsumedBytes
+        guard used * 2 >= stream.receiveWindowTarget else { return }
+        growWindow(at: index, now: now)
+        let target = streams.values[index].receiveWindowTarget
+        let credit = target - stream.receiveWindow - stream.unconsumedBytes
+        streams.values[index].receiveWindow += credit
+        streams.values[index].owedCredit += credit
+        streams.values[index].windowOpenedAt = now
+        markReady(id)
+    }
+
+    private mutating func growWindow(at index: Dictionary<YamuxStreamID, YamuxStreamState>.Index, now: MonotonicInstant)
+    {
+        let stream = streams.values[index]
+        let elapsed = now.nanoseconds - stream.windowOpenedAt.nanoseconds
+        let (fourRoundTrips, overflow) = (roundTripNanoseconds ?? 0).multipliedReportingOverflow(by: 4)
+        let threshold = max(overflow ? .max : fourRoundTrips, limits.windowGrowthFloorMilliseconds * 1_000_000)
+        guard elapsed < threshold else { return }
+        let room = min(
+            stream.receiveWindowTarget, limits.streamWindowBytesMax - stream.receiveWindowTarget,
+            limits.receiveBytesMax - chargedBytes)
+        guard room > 0 else { return }
+        streams.values[index].receiveWindowTarget += room
+        chargedBytes += room
+    }
+
+    /// Streams that ended since the last call, in order; the shell forgets them.
+    public mutating func takeFinishedStreams() -> [YamuxStreamID] {
+        guard !finished.isEmpty else { return [] }
+        defer { finished.removeAll() }
+        return finished
+    }
+
+    /// Lowers the budget for receive windows; those already granted stay.
+    public mutating func lowerReceiveBudget(to bytes: Int) {
+        limits.receiveBytesMax = min(limits.receiveBytesMax, bytes)
+    }
+
+    // MARK: Session
+
+    /// Says goodbye: no further streams in either direction, those open may finish.
+    public mutating func goAway(_ code: YamuxGoAwayCode) {
+        guard case .open = state else { return }
+        state = .draining
+        control.append(YamuxHeader(kind: .goAway, flags: [], streamID: YamuxStreamID(0), length: code.rawValue))
+    }
+
+    /// When `deadlineReached` wants to be called.
+    public var nextDeadline: MonotonicInstant? {
+        if case .failed = state { return nil }
+        guard let ping else { return nextPingAt }
+        let since = max(ping.sentAt, lastHeardAt)
+        return since.advanced(milliseconds: limits.keepAliveTimeoutMilliseconds)
+    }
+
+    /// Sends the keep-alive ping, or finds that the peer is gone.
+    public mutating func deadlineReached(now: MonotonicInstant) throws(YamuxViolation) {
+        if case .failed(let violation) = state { throw violation }
+        guard let deadline = nextDeadline, deadline <= now else { return }
+        guard ping == nil else { throw fail(.keepAliveTimeout) }
+        sendPing(now: now)
+    }
+
+    mutating func sendPing(now: MonotonicInstant) {
+        control.append(YamuxHeader(kind: .ping, flags: .syn, streamID: YamuxStreamID(0), length: nextPingValue))
+        ping = OutstandingPing(value: nextPingValue, sentAt: now)
+        nextPingValue &+= 1
+        nextPingAt = now.advanced(milliseconds: limits.keepAliveIntervalMilliseconds)
+    }
+
+    /// Streams open in either direction.
+    public var streamCount: Int { streams.count }
+
+    /// Receive windows granted to all streams: the most that the peer can make this session's readers hold.
+    public var chargedReceiveBytes: Int { chargedBytes }
+
+    /// Bytes queued on all streams, waiting for windows or for the transport.
+    public internal(set) var queuedBytes = 0
+
+    /// Bytes that a stream's reader has been given and has not consumed.
+    public func unconsumedBytes(of id: YamuxStreamID) -> Int { streams[id]?.unconsumedBytes ?? 0 }
+
+    mutating func fail(_ violation: YamuxViolation) -> YamuxViolation {
+        if case .failed(let first) = state { return first }
+        state = .failed(violation)
+        // The reason goes out before everything else; nothing follows it.
+        control.removeAll()
+        ready.removeAll()
+        let code = violation == .keepAliveTimeout ? YamuxGoAwayCode.internalError : .protocolError
+        control.append(YamuxHeader(kind: .goAway, flags: [], streamID: YamuxStreamID(0), length: code.rawValue))
+        return violation
+    }
+
+    // MARK: Bookkeeping
+
+    mutating func markReady(_ id: YamuxStreamID) {
+        if case .failed = state { return }
+        guard let index = streams.index(forKey: id), !streams.values[index].isReady, streams.values[index].hasOutput
+        else { return }
+        streams.values[index].isReady = true
+        ready.append(id)
+    }
+
+    mutating func forgetIfFinished(_ id: YamuxStreamID) {
+        guard let index = streams.index(forKey: id), streams.values[index].isFinished else { return }
+        forget(id)
+    }
+
+    mutating func forget(_ id: YamuxStreamID) {
+        guard let stream = streams.removeValue(forKey: id) else { return }
+        chargedBytes -= stream.receiveWindowTarget
+        queuedBytes -= stream.sendQueueBytes
+        if stream.isOutbound { outboundCount -= 1 } else { inboundCount -= 1 }
+        if !stream.isAcknowledged { unacknowledgedCount -= 1 }
+        // A peer that opens and resets without reading must not leave anything behind.
+        if stream.isReady { ready.removeAll { $0 == id } }
+        finished.append(id)
+    }
+
+    /// Stops the process when the books do not agree; tests and the simulator call it after every input.
+    public func checkInvariants() {
+        let all = streams.values
+        precondition(inboundCount == all.filter { !$0.isOutbound }.count, "inbound count is off")
+        precondition(outboundCount == all.filter(\.isOutbound).count, "outbound count is off")
+        precondition(unacknowledgedCount == all.filter { !$0.isAcknowledged }.count, "unacknowledged count is off")
+        precondition(chargedBytes == all.reduce(0) { $0 + $1.receiveWindowTarget }, "charged bytes are off")
+        precondition(queuedBytes == all.reduce(0) { $0 + $1.sendQueueBytes }, "the sum of queued bytes is off")
+        precondition(inboundCount <= limits.inboundStreamsMax, "too many inbound streams")
+        precondition(partialHeader.readableBytes < YamuxHeader.byteCount, "a whole header waits")
+        for stream in all {
+            precondition(stream.sendWindow >= 0, "negative send window")
+            precondition(stream.receiveWindow >= 0, "negative receive window")
+            precondition(
+                stream.receiveWindow + stream.unconsumedBytes <= stream.receiveWindowTarget,
+                "stream \(stream.id) may hold more than its window")
+            precondition(
+                stream.sendQueueBytes == stream.sendQueue.reduce(0) { $0 + $1.readableBytes }, "queued bytes are off")
+            if case .failed = state { continue }
+            precondition(!stream.hasOutput || stream.isReady, "stream \(stream.id) has output and is not ready")
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import Collections
+import Determinism
+import NIOCore
+
+/// One stream of a session: its windows, its unsent bytes, and which frames it still owes.
+struct YamuxStreamState: Sendable {
+    enum SendingSide: Sendable {
+        case open
+        /// FIN goes out after the queued bytes.
+        case closing
+        case closed
+    }
+
+    let id: YamuxStreamID
+    let isOutbound: Bool
+    /// Whether SYN (ours) was answered; streams that the peer opened are acknowledged by our first frame.
+    var isAcknowledged: Bool
+
+    var sendWindow = YamuxSession.initialWindowBytes
+    var sendQueue = Deque<ByteBuffer>()
+    var sendQueueBytes = 0
+    var sendingSide = SendingSide.open
+
+    /// Credit that the peer still has.
+    var receiveWindow = YamuxSession.initialWindowBytes
+    /// The size to which the window is refilled.
+    var receiveWindowTarget = YamuxSession.initialWindowBytes
+    /// Bytes handed to the reader that it has not consumed.
+    var unconsumedBytes = 0
+    var remoteClosed = false
+    var windowOpenedAt: MonotonicInstant
+
+    /// Flags that the next frame of this stream carries: SYN or ACK.
+    var owedFlags: YamuxFlags
+    /// Credit that the next window update of this stream carries.
+    var owedCredit = 0
+    /// Whether the stream stands in the session's ready queue.
+    var isReady = false
+
+    init(id: YamuxStreamID, isOutbound: Bool, now: MonotonicInstant) {
+        self.id = id
+        self.isOutbound = isOutbound
+        isAcknowledged = !isOutbound
+        owedFlags = isOutbound ? .syn : .ack
+        windowOpenedAt = now
+    }
+
+    /// Whether anything can go out now.
+    var hasOutput: Bool {
+        if !owedFlags.isEmpty || owedCredit > 0 { return true }
+        if sendQueueBytes > 0 { return sendWindow > 0 }
+        return sendingSide == .closing
+    }
+
+    /// Whether the session may forget the stream.
+    var isFinished: Bool {
+        sendingSide == .closed && remoteClosed && unconsumedBytes == 0
+    }
+
+    /// Moves up to `count` queued bytes to `output`.
+    mutating func moveQueuedBytes(_ count: Int, into output: inout ByteBuffer) {
+        var left = count
+        while left > 0, !sendQueue.isEmpty {
+            if sendQueue[0].readableBytes <= left {
+                var chunk = sendQueue.removeFirst()
+                left -= chunk.readableBytes
+                output.writeBuffer(&chunk)
+            } else if var part = sendQueue[0].readSlice(length: left) {
+                left = 0
+                output.writeBuffer(&part)
+            }
+        }
+        sendQueueBytes -= count
+        sendWindow -= count
+    }
+}
+
+/// Which stream IDs the peer used lately: a bitmap over the newest 1,024, because concurrent openers may overtake one
+/// another, and nothing but a lower bound before them.
+struct YamuxSeenStreams: Sendable {
+    static let span: UInt32 = 1_024
+    private var words = [UInt64](repeating: 0, count: Int(YamuxSeenStreams.span / 64))
+    /// One more than the highest ordinal seen.
+    private var end: UInt32 = 0
+
+    /// Whether the stream with this ordinal was opened at some time; ordinals that left the window count as opened.
+    func contains(_ ordinal: UInt32) -> Bool {
+        if ordinal >= end { return false }
+        if end - ordinal > Self.span { return true }
+        let bit = ordinal % Self.span
+        return words[Int(bit / 64)] & (1 << UInt64(bit % 64)) != 0
+    }
+
+    mutating func insert(_ ordinal: UInt32) {
+        if ordinal >= end {
+            let fresh = min(ordinal - end + 1, Self.span)
+            for step in 0..<fresh {
+                let bit = (ordinal - step) % Self.span
+                words[Int(bit / 64)] &= ~(1 << UInt64(bit % 64))
+            }
+            end = ordinal + 1
+        }
+        let bit = ordinal % Self.span
+        words[Int(bit / 64)] |= 1 << UInt64(bit % 64)
+    }
+}

@@ -1,0 +1,65 @@
+/// What a peer did that ends the session. Every case closes the connection; none carries payload bytes.
+public enum YamuxViolation: Error, Hashable, Sendable {
+    /// The version byte is not 0.
+    case unknownVersion(UInt8)
+    /// The kind byte is none of the four.
+    case unknownFrameKind(UInt8)
+    /// Flag bits that the specification does not define.
+    case unknownFlags(UInt16)
+    /// A ping or go-away frame with a stream ID, or a stream frame without one.
+    case wrongStreamID(kind: YamuxFrameKind, streamID: UInt32)
+    /// A go-away reason that the specification does not define.
+    case unknownGoAwayCode(UInt32)
+    /// The peer opened a stream with an ID of our parity.
+    case wrongParity(UInt32)
+    /// The peer opened a stream with an ID that was used before.
+    case streamIDReused(UInt32)
+    /// A frame for a stream that was never opened.
+    case unknownStream(UInt32)
+    /// A body longer than the credit that the peer had; seen on the header, before the body is read.
+    case windowExceeded(streamID: UInt32, announced: UInt32, allowed: Int)
+    /// Credit that would raise the window past 2^32 - 1.
+    case windowOverflow(streamID: UInt32)
+    /// A body after the peer half-closed the stream.
+    case dataAfterFIN(UInt32)
+    /// More answers wait to be sent than `controlFramesMax`: the peer asks and does not read.
+    case controlBacklogExceeded(limit: Int)
+    /// Nothing was heard for `keepAliveTimeoutMilliseconds` after a ping.
+    case keepAliveTimeout
+    /// A frame arrived after the session was closed for a violation.
+    case sessionClosed
+}
+
+/// Why a stream cannot be opened now.
+public enum YamuxOpenRefusal: Error, Hashable, Sendable {
+    /// `outboundStreamsMax` streams are open.
+    case tooManyStreams(limit: Int)
+    /// `unacknowledgedStreamsMax` streams wait for the peer's ACK.
+    case acknowledgementBacklogFull(limit: Int)
+    /// Another receive window would not fit into `receiveBytesMax`.
+    case receiveBudgetExhausted(limit: Int)
+    /// The peer, or we, said go-away, or the session failed.
+    case sessionClosing
+    /// All 2^31 stream IDs are used up.
+    case streamIDsExhausted
+    /// Too many frames wait because the peer does not read.
+    case controlBacklogFull(limit: Int)
+}
+
+/// Why bytes cannot be sent on a stream.
+public enum YamuxSendRefusal: Error, Hashable, Sendable {
+    /// The stream is unknown: never opened, reset, or finished.
+    case unknownStream
+    /// Our side was half-closed already.
+    case closedForWriting
+}
+
+/// The reason in a go-away frame.
+public enum YamuxGoAwayCode: UInt32, Hashable, Sendable {
+    /// An orderly end.
+    case normal = 0
+    /// The other side broke the protocol.
+    case protocolError = 1
+    /// Something failed inside.
+    case internalError = 2
+}
