@@ -64,6 +64,9 @@ let protocolCores: [Target] = [
     library("Noise", ["Multiformats", "MeshIdentity", External.nioCore, External.crypto]),
     library("Yamux", ["Determinism", External.nioCore, External.collections]),
     library("Identify", ["Multiformats", "MeshIdentity"]),
+    library("GossipSub", ["Determinism", "Multiformats", "MeshIdentity", External.collections, External.crypto]),
+    library("Kademlia", ["Determinism", "Multiformats", External.collections, External.crypto]),
+    library("Bitswap", ["Determinism", "Multiformats", External.collections]),
 ]
 
 let marketCores: [Target] = [
@@ -93,6 +96,8 @@ let testTargets: [Target] = [
             "Determinism", "Multistream", "Noise", "Yamux", "Identify", "Multiformats", "MeshIdentity",
             External.nioCore, External.crypto,
         ]),
+    tests("GossipSubTests", ["GossipSub", "Determinism", "Multiformats", "MeshIdentity"]),
+    tests("KademliaTests", ["Kademlia", "Bitswap", "Determinism", "Multiformats"]),
 ]
 
 let package = Package(

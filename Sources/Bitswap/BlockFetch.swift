@@ -1,0 +1,83 @@
+import Multiformats
+
+/// Names a fetch under way.
+public struct BlockFetchID: Hashable, Comparable, Sendable {
+    let number: UInt64
+
+    /// Orders fetches by their start.
+    public static func < (left: BlockFetchID, right: BlockFetchID) -> Bool { left.number < right.number }
+}
+
+/// Why one peer did not give a block.
+public enum BlockPeerFailure: Hashable, Sendable {
+    /// It said that it does not have it.
+    case doesNotHave
+    /// It did not answer in time.
+    case timedOut
+    /// It could not be reached, or its connection ended.
+    case unreachable
+    /// It sent a block that does not hash to what was asked.
+    case sentWrongBlock
+}
+
+/// Why a block could not be fetched.
+public enum BlockFetchError: Error, Hashable, Sendable {
+    /// There is nobody to ask.
+    case noPeers
+    /// Everybody was asked; why each failed, in the order they were asked.
+    case allPeersFailed([PeerID: BlockPeerFailure])
+    /// The caller's time was over.
+    case timedOut
+    /// The block is the right one, and larger than the caller takes.
+    case tooLarge(bytes: Int, bytesMax: Int)
+    /// The CID names another hash than SHA-256, which is not exchanged.
+    case unsupportedHash
+    /// This many blocks are being fetched already.
+    case tooManyFetches(max: Int)
+    /// The caller gave up.
+    case cancelled
+}
+
+/// What a peer did against the protocol.
+public enum BitswapViolation: Hashable, Sendable {
+    /// It sent a block that nobody asked it for.
+    case unsolicitedBlock
+    /// It was asked for a block and sent one that does not hash to it.
+    case blockDoesNotMatch
+    /// It sent a block with a prefix that names no CID.
+    case malformedPrefix
+}
+
+/// What the core wants done.
+public enum BitswapAction: Hashable, Sendable {
+    /// Send a message; report `sendFailed` when that is impossible.
+    case send(PeerID, BitswapMessage)
+    /// A peer has wants to look up: call `nextWant` and `lookedUp` until there are none.
+    case serve(PeerID)
+    /// A fetch ended with a verified block.
+    case fetched(BlockFetchID, [UInt8])
+    /// A fetch ended without.
+    case failed(BlockFetchID, BlockFetchError)
+    /// A peer broke the protocol; what it sent was dropped.
+    case peerMisbehaved(PeerID, BitswapViolation)
+}
+
+/// What happened so far, for metrics and tests.
+public struct BitswapCounters: Hashable, Sendable {
+    /// Verified blocks that were asked for.
+    public var blocksReceived = 0
+    /// Their bytes.
+    public var bytesReceived = 0
+    /// Blocks sent.
+    public var blocksSent = 0
+    /// Their bytes.
+    public var bytesSent = 0
+    /// Blocks that came again after they were received.
+    public var duplicateBlocks = 0
+    /// Blocks dropped because nobody asked the sender for them.
+    public var unsolicitedBlocks = 0
+    /// Blocks dropped because they do not hash to what the sender was asked for.
+    public var mismatchedBlocks = 0
+    /// Wants refused because a peer had all it may have.
+    public var wantsRefused = 0
+}

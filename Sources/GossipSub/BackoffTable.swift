@@ -1,0 +1,51 @@
+import Determinism
+import Multiformats
+
+/// Until when which peer and this node do not graft each other in which topic; bounded, the soonest end makes room.
+struct BackoffTable: Sendable {
+    struct Key: Hashable, Comparable, Sendable {
+        var topic: String
+        var peer: PeerID
+
+        static func < (left: Key, right: Key) -> Bool {
+            (left.topic, left.peer) < (right.topic, right.peer)
+        }
+    }
+
+    private let entriesMax: Int
+    private var ends: [Key: MonotonicInstant] = [:]
+
+    init(entriesMax: Int) {
+        self.entriesMax = max(1, entriesMax)
+    }
+
+    var count: Int { ends.count }
+
+    func end(topic: String, peer: PeerID) -> MonotonicInstant? {
+        ends[Key(topic: topic, peer: peer)]
+    }
+
+    func isActive(topic: String, peer: PeerID, now: MonotonicInstant) -> Bool {
+        (end(topic: topic, peer: peer) ?? .zero) > now
+    }
+
+    /// Starts a back-off, or makes a running one longer; never shorter.
+    mutating func start(topic: String, peer: PeerID, until: MonotonicInstant) {
+        let key = Key(topic: topic, peer: peer)
+        if let running = ends[key], running >= until { return }
+        if ends[key] == nil, ends.count >= entriesMax {
+            // The key breaks ties, so that two runs of a simulation forget the same entry.
+            if let soonest = ends.min(by: { ($0.value, $0.key) < ($1.value, $1.key) }) { ends[soonest.key] = nil }
+        }
+        ends[key] = until
+    }
+
+    /// Forgets what ended at least `slackMilliseconds` ago.
+    mutating func expire(now: MonotonicInstant, slackMilliseconds: Int64) {
+        ends = ends.filter { $0.value.advanced(milliseconds: slackMilliseconds) > now }
+    }
+
+    func checkInvariants() {
+        precondition(ends.count <= entriesMax, "\(ends.count) back-offs of \(entriesMax)")
+    }
+}

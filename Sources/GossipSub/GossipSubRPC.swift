@@ -1,0 +1,90 @@
+import Multiformats
+
+/// One frame of the pubsub protocols: subscriptions, messages and control entries, in any mixture.
+///
+/// It is the `RPC` of the specification. Messages are carried as they were received, so that what is forwarded is byte
+/// for byte what the author signed.
+public struct GossipSubRPC: Hashable, Sendable {
+    /// A topic that the sender joins or leaves.
+    public struct Subscription: Hashable, Sendable {
+        /// Whether it joins.
+        public var subscribes: Bool
+        /// The topic.
+        public var topic: String
+
+        /// An entry of the hello or of a change.
+        public init(subscribes: Bool, topic: String) {
+            self.subscribes = subscribes
+            self.topic = topic
+        }
+    }
+
+    /// Messages of a topic that the sender has.
+    public struct IHave: Hashable, Sendable {
+        /// The topic.
+        public var topic: String
+        /// The messages' IDs.
+        public var messageIDs: [MessageID]
+
+        /// An announcement.
+        public init(topic: String, messageIDs: [MessageID]) {
+            self.topic = topic
+            self.messageIDs = messageIDs
+        }
+    }
+
+    /// The sender takes the receiver out of its mesh.
+    public struct Prune: Hashable, Sendable {
+        /// The topic.
+        public var topic: String
+        /// How long not to graft, in seconds; `nil` where the peer's version has none.
+        public var backoffSeconds: UInt64?
+        /// How many other peers were recommended. They are not followed: addresses come from the DHT and identify.
+        public var exchangedPeers: Int
+
+        /// A PRUNE without peer exchange.
+        public init(topic: String, backoffSeconds: UInt64?, exchangedPeers: Int = 0) {
+            self.topic = topic
+            self.backoffSeconds = backoffSeconds
+            self.exchangedPeers = exchangedPeers
+        }
+    }
+
+    /// Topics joined and left.
+    public var subscriptions: [Subscription] = []
+    /// Messages, each the bytes of one protobuf `Message`.
+    public var messages: [[UInt8]] = []
+    /// Announcements.
+    public var ihave: [IHave] = []
+    /// Requests, one list of IDs per entry.
+    public var iwant: [[MessageID]] = []
+    /// Topics in whose mesh the sender put the receiver.
+    public var graft: [String] = []
+    /// Topics out of whose mesh the sender took the receiver.
+    public var prune: [Prune] = []
+    /// Entries that were left out when decoding because a limit was reached or they made no sense.
+    public var entriesLeftOut = 0
+
+    /// An RPC without entries.
+    public init() {}
+
+    /// Whether there is anything to send.
+    public var isEmpty: Bool {
+        subscriptions.isEmpty && messages.isEmpty && !hasControl
+    }
+
+    /// Whether there is any control entry.
+    public var hasControl: Bool {
+        !(ihave.isEmpty && iwant.isEmpty && graft.isEmpty && prune.isEmpty)
+    }
+}
+
+/// Why the bytes of an RPC or of a message were refused.
+public enum GossipSubCodecError: Error, Hashable, Sendable {
+    /// Longer than `rpcBytesMax`.
+    case tooLong(bytes: Int, bytesMax: Int)
+    /// More fields than `rpcElementsMax`.
+    case tooManyElements(elementsMax: Int)
+    /// Not protobuf, or a known field of the wrong wire type.
+    case malformed
+}

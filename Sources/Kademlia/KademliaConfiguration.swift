@@ -1,0 +1,57 @@
+/// What a node of the DHT is set to: its network, its role and every bound.
+public struct KademliaConfiguration: Sendable {
+    /// Whether a node answers requests.
+    public enum Mode: Sendable, Hashable {
+        /// Asks only; others do not list it (behind NAT, short-lived).
+        case client
+        /// Asks and answers.
+        case server
+    }
+
+    /// The protocol, which is also the network: nodes of different IDs do not meet.
+    public var protocolID = "/icn/kad/1.0.0"
+    /// Whether this node answers requests.
+    public var mode = Mode.server
+    /// Whether peers with none but private and loopback addresses enter the routing table. Turn it off on the open
+    /// internet: such peers cannot be dialed, and the limits per address group do not hold them.
+    public var admitsPrivatePeers = true
+    /// Bounds of the routing table.
+    public var table = RoutingTable.Limits()
+    /// Bounds of one walk.
+    public var lookup = Lookup.Limits()
+    /// Bounds of the record store.
+    public var records = RecordStore.Limits()
+    /// Bounds of the provider store.
+    public var providers = ProviderStore.Limits()
+    /// Bounds of one message.
+    public var messages = KademliaMessageCoding.Limits()
+    /// Valid records to collect before the best is returned; 1 returns the first.
+    public var valueQuorum = 1
+    /// How long one request may take, dial included.
+    public var requestTimeoutMilliseconds: Int64 = 10_000
+    /// How long one operation may take.
+    public var queryTimeoutMilliseconds: Int64 = 60_000
+    /// Operations under way at once; further ones are refused.
+    public var queriesMax = 128
+    /// Records and provided keys that this node announces again in time.
+    public var publicationsMax = 4_096
+    /// Announcements made again at once.
+    public var republishParallelMax = 4
+    /// After what time an announcement is made again; well under the lifetimes of the stores.
+    public var republishIntervalMilliseconds: Int64 = 22 * 3_600_000
+    /// After what time an announcement that reached nobody is tried again.
+    public var republishRetryMilliseconds: Int64 = 60_000
+    /// How often the routing table is refreshed by random walks.
+    public var refreshIntervalMilliseconds: Int64 = 600_000
+    /// How many buckets, from the farthest, a refresh walks to.
+    public var refreshBucketsMax = 12
+    /// How often the stores forget what is over.
+    public var sweepIntervalMilliseconds: Int64 = 300_000
+    /// The shortest time between two probes of old members for which newcomers wait.
+    public var probeIntervalMilliseconds: Int64 = 1_000
+    /// Peers that are not servers whose addresses are remembered, to answer searches for them.
+    public var clientsMax = 256
+
+    /// The defaults: a server of the mesh's own network.
+    public init() {}
+}

@@ -1,0 +1,105 @@
+import Determinism
+import Multiformats
+
+/// The answering half of the core.
+extension KademliaCore {
+    /// Answers a request of a peer. `nil` means that the request is taken and gets no answer (ADD_PROVIDER); on a
+    /// refusal the stream is to be reset.
+    public mutating func requestArrived(
+        _ request: KademliaMessage, from peer: PeerID, now: MonotonicInstant
+    ) -> Result<KademliaMessage?, RequestRefusal> {
+        let result = answer(request, from: peer, now: now)
+        switch result {
+        case .success: counters.requestsServed += 1
+        case .failure: counters.requestsRefused += 1
+        }
+        return result
+    }
+
+    /// The providers of a multihash that this node knows of itself: first itself, if it provides it.
+    func localProviders(of multihash: [UInt8], now: MonotonicInstant) -> [PeerInfo] {
+        var known = providers.providers(of: multihash, now: now)
+        if case .provide = publications[multihash]?.operation {
+            known.insert(PeerInfo(peerID: localPeer, addresses: localAddresses), at: 0)
+        }
+        return known
+    }
+
+    private mutating func answer(
+        _ request: KademliaMessage, from peer: PeerID, now: MonotonicInstant
+    ) -> Result<KademliaMessage?, RequestRefusal> {
+        guard configuration.mode == .server else { return .failure(.notAServer) }
+        if request.kind == .ping { return .success(KademliaMessage(kind: .ping)) }
+        let key = request.key
+        guard !key.isEmpty, key.count <= configuration.messages.keyBytesMax else {
+            return .failure(.badKeyLength(key.count))
+        }
+        switch request.kind {
+        case .ping: return .success(KademliaMessage(kind: .ping))
+        case .putValue: return store(request, from: peer, now: now)
+        case .addProvider: return addProvider(request, from: peer, now: now)
+        case .findNode:
+            return .success(KademliaMessage(kind: .findNode, key: key, closerPeers: nodes(for: key, asker: peer)))
+        case .getValue:
+            let value = records.value(for: key, now: now)
+            return .success(
+                KademliaMessage(
+                    kind: .getValue, key: key, record: value.map { KademliaRecord(key: key, value: $0) },
+                    closerPeers: closer(to: key, asker: peer)))
+        case .getProviders:
+            return .success(
+                KademliaMessage(
+                    kind: .getProviders, key: key, closerPeers: closer(to: key, asker: peer),
+                    providerPeers: localProviders(of: key, now: now)))
+        }
+    }
+
+    private func closer(to key: [UInt8], asker: PeerID) -> [PeerInfo] {
+        table.closest(
+            to: KademliaKey(hashing: key), count: configuration.lookup.closestPeersMax, excluding: asker)
+    }
+
+    /// The closest servers; the one that is looked for first, even when it is this node or no server at all.
+    private func nodes(for key: [UInt8], asker: PeerID) -> [PeerInfo] {
+        var nodes = closer(to: key, asker: asker)
+        let own = PeerInfo(peerID: localPeer, addresses: localAddresses)
+        if key == localPeer.bytes {
+            nodes.insert(own, at: 0)
+        } else if let target = try? PeerID(bytes: key), target != asker, let client = clients[target] {
+            nodes.insert(client, at: 0)
+        }
+        // go-libp2p does not keep a server that names nobody, so a node that knows nobody names itself.
+        return nodes.isEmpty ? [own] : nodes
+    }
+
+    private mutating func store(
+        _ request: KademliaMessage, from peer: PeerID, now: MonotonicInstant
+    ) -> Result<KademliaMessage?, RequestRefusal> {
+        guard let record = request.record else { return .failure(.missingRecord) }
+        do {
+            try rules.check(record, under: request.key)
+        } catch {
+            return .failure(.record(error))
+        }
+        if let stored = records.value(for: record.key, now: now), stored != record.value,
+            !rules.isSecondBetter(under: record.key, stored, record.value)
+        {
+            return .failure(.record(.olderThanStored))
+        }
+        guard records.put(record, holder: peer, now: now) else { return .failure(.record(.storeFull)) }
+        // The answer repeats the record: an empty one crashes go-libp2p's kad-dht 0.25.1.
+        return .success(KademliaMessage(kind: .putValue, key: request.key, record: record))
+    }
+
+    private mutating func addProvider(
+        _ request: KademliaMessage, from peer: PeerID, now: MonotonicInstant
+    ) -> Result<KademliaMessage?, RequestRefusal> {
+        guard request.key.count <= 80 else { return .failure(.badKeyLength(request.key.count)) }
+        guard var provider = request.providerPeers.first(where: { $0.peerID == peer }) else {
+            return .failure(.notTheProvider)
+        }
+        if provider.addresses.isEmpty { provider.addresses = (table.member(peer) ?? clients[peer])?.addresses ?? [] }
+        guard providers.add(provider, key: request.key, now: now) else { return .failure(.providerStoreFull) }
+        return .success(nil)
+    }
+}

@@ -1,0 +1,160 @@
+import Multiformats
+
+/// What a node asks of the DHT.
+public enum KademliaOperation: Hashable, Sendable {
+    /// Where a peer is.
+    case findPeer(PeerID)
+    /// The live servers closest to a raw key.
+    case findClosest(key: [UInt8])
+    /// The value under a key, valid by the rule of its namespace.
+    case getValue(key: [UInt8])
+    /// Store a value at the closest servers and keep it announced.
+    case putValue(key: [UInt8], value: [UInt8])
+    /// Tell the closest servers that this node provides a multihash, and keep it announced.
+    case provide(multihash: [UInt8])
+    /// Up to `limit` providers of a multihash.
+    case findProviders(multihash: [UInt8], limit: Int)
+
+    /// The raw key the operation walks to.
+    public var key: [UInt8] {
+        switch self {
+        case .findPeer(let peer): peer.bytes
+        case .findClosest(let key), .getValue(let key), .putValue(let key, _): key
+        case .provide(let multihash), .findProviders(let multihash, _): multihash
+        }
+    }
+}
+
+/// How an operation ended.
+public enum KademliaOutcome: Hashable, Sendable {
+    /// The peer and its addresses.
+    case peerFound(PeerInfo)
+    /// The live servers closest to the key, nearest first.
+    case closest([PeerInfo])
+    /// A valid value and who had it; `nil` when it was this node itself.
+    case valueFound([UInt8], from: PeerID?)
+    /// The servers that confirmed the value.
+    case stored(at: [PeerID])
+    /// The servers that were told; they do not confirm.
+    case provided(at: [PeerID])
+    /// The providers, at least one.
+    case providersFound([PeerInfo])
+    /// Why there is no result.
+    case failed(KademliaFailure)
+}
+
+/// Why an operation has no result.
+public enum KademliaFailure: Error, Hashable, Sendable {
+    /// The routing table is empty: the node has not met anybody yet.
+    case noPeersKnown
+    /// Everybody who might have known was asked, `asked` peers in all.
+    case notFound(asked: Int)
+    /// Records came, and all were invalid: their number and why the last was refused.
+    case onlyInvalidRecords(count: Int, lastReason: RecordRefusal)
+    /// The record to put is not valid itself.
+    case recordRefused(RecordRefusal)
+    /// Servers were asked to store, and none confirmed.
+    case storedNowhere(asked: Int)
+    /// The operation's time was over.
+    case timedOut
+    /// This many operations are under way already.
+    case tooManyOperations(max: Int)
+    /// The caller gave up.
+    case cancelled
+}
+
+/// Names an operation under way.
+public struct QueryID: Hashable, Comparable, Sendable {
+    let number: UInt64
+
+    /// Orders operations by their start.
+    public static func < (left: QueryID, right: QueryID) -> Bool { left.number < right.number }
+}
+
+/// Names a request under way.
+public struct RequestID: Hashable, Comparable, Sendable {
+    let number: UInt64
+
+    /// Orders requests by their start.
+    public static func < (left: RequestID, right: RequestID) -> Bool { left.number < right.number }
+}
+
+/// A message for a peer.
+public struct KademliaRequest: Hashable, Sendable {
+    /// Names the request when its end is reported.
+    public let id: RequestID
+    /// The peer to ask, with addresses in case it is not connected.
+    public let peer: PeerInfo
+    /// What to ask.
+    public let message: KademliaMessage
+
+    /// Whether an answer comes. ADD_PROVIDER is never answered by go-libp2p: report `requestDelivered` once it is
+    /// written, close the stream, and use another one for what follows.
+    public var expectsAnswer: Bool { message.kind != .addProvider }
+}
+
+/// Why a request is not wanted any more.
+public enum RequestCancellation: Hashable, Sendable {
+    /// Its time is over: reset its stream.
+    case timedOut
+    /// Its operation ended without it: drop it if it has not begun, else let it end by itself.
+    case notNeeded
+}
+
+/// What a peer did against the protocol in an answer.
+public enum KademliaViolation: Hashable, Sendable {
+    /// It answered with another kind of message than it was asked.
+    case wrongKind(asked: KademliaMessage.Kind, answered: KademliaMessage.Kind)
+    /// It gave a record that may not stand under the key.
+    case invalidRecord(RecordRefusal)
+    /// It confirmed another record than it was given.
+    case wrongConfirmation
+}
+
+/// What the core wants done.
+public enum KademliaAction: Hashable, Sendable {
+    /// Send a request; report `responseArrived`, `requestDelivered` or `requestFailed` with its ID.
+    case send(KademliaRequest)
+    /// A request need not be reported any more.
+    case cancel(RequestID, RequestCancellation)
+    /// An operation ended.
+    case finished(QueryID, KademliaOutcome)
+    /// A peer broke the protocol; the request counts as failed already.
+    case peerMisbehaved(PeerID, KademliaViolation)
+}
+
+/// Why a request of a peer is not answered; the stream is reset.
+public enum RequestRefusal: Error, Hashable, Sendable {
+    /// This node is a client.
+    case notAServer
+    /// The key is empty or longer than its kind allows.
+    case badKeyLength(Int)
+    /// The record may not be stored.
+    case record(RecordRefusal)
+    /// A PUT_VALUE without a record.
+    case missingRecord
+    /// An ADD_PROVIDER in which the sender does not name itself with an address.
+    case notTheProvider
+    /// The provider store has no room for it.
+    case providerStoreFull
+}
+
+/// What happened so far, for metrics and tests.
+public struct KademliaCounters: Hashable, Sendable {
+    /// Requests of peers that were answered or taken.
+    public var requestsServed = 0
+    /// Requests of peers that were refused.
+    public var requestsRefused = 0
+    /// Records in answers that were not valid.
+    public var invalidRecordsReceived = 0
+    /// Answers that broke the protocol otherwise.
+    public var wrongAnswers = 0
+    /// Peers kept out of the routing table because their address group is full.
+    public var peersRefusedByGroup = 0
+    /// Peers kept out of the routing table because they have no address of the open internet.
+    public var peersRefusedAsPrivate = 0
+    /// Announcements forgotten because there were too many to repeat.
+    public var publicationsDropped = 0
+    /// Announcements made again.
+    public var republished = 0
+}

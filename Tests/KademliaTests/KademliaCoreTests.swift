@@ -1,0 +1,224 @@
+import Determinism
+import Kademlia
+import Multiformats
+import Testing
+
+@Suite("Kademlia core")
+struct KademliaCoreTests {
+    private var generator = SeededGenerator(seed: 101)
+
+    private mutating func peer() -> PeerID { VirtualNetwork.randomPeer(&generator) }
+
+    private mutating func core(_ change: (inout KademliaConfiguration) -> Void = { _ in }) -> KademliaCore {
+        var configuration = KademliaConfiguration()
+        change(&configuration)
+        var core = KademliaCore(
+            localPeer: peer(), configuration: configuration, validators: [.text, .publicKeys], seed: 1, now: .zero)
+        core.localAddresses = [VirtualNetwork.address(0)]
+        return core
+    }
+
+    @Test("without peers an operation fails at once and says so")
+    mutating func alone() {
+        var core = core()
+        let started = core.start(.getValue(key: bytes("/text/a")), now: .zero)
+        #expect(started.actions == [.finished(started.id, .failed(.noPeersKnown))])
+        let put = core.start(.putValue(key: bytes("/text/a"), value: bytes("ok")), now: .zero)
+        #expect(put.actions == [.finished(put.id, .failed(.noPeersKnown))])
+        let got = core.start(.getValue(key: bytes("/text/a")), now: .zero)
+        #expect(got.actions == [.finished(got.id, .valueFound(bytes("ok"), from: nil))])
+    }
+
+    @Test("a node that knows nobody names itself, because go-libp2p drops servers that name nobody")
+    mutating func namesItself() {
+        var core = core()
+        let asker = peer()
+        let own = PeerInfo(peerID: core.localPeer, addresses: core.localAddresses)
+        let answer = core.requestArrived(KademliaMessage(kind: .findNode, key: asker.bytes), from: asker, now: .zero)
+        #expect(answer == .success(KademliaMessage(kind: .findNode, key: asker.bytes, closerPeers: [own])))
+    }
+
+    @Test("nobody is named to itself")
+    mutating func notToItself() throws {
+        var core = core()
+        let asker = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
+        let other = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(2)])
+        _ = core.peerIdentified(asker, isServer: true, now: .zero)
+        _ = core.peerIdentified(other, isServer: true, now: .zero)
+        let request = KademliaMessage(kind: .findNode, key: asker.peerID.bytes)
+        let answer = try #require(try core.requestArrived(request, from: asker.peerID, now: .zero).get())
+        #expect(answer.closerPeers == [other])
+    }
+
+    @Test("PUT_VALUE is answered with the record; a forged, foreign or worse one is refused with the reason")
+    mutating func putValue() {
+        var core = core()
+        let sender = peer()
+        func put(_ key: String, _ record: KademliaRecord?) -> KademliaMessage {
+            KademliaMessage(kind: .putValue, key: bytes(key), record: record)
+        }
+        let good = KademliaRecord(key: bytes("/text/a"), value: bytes("ok long"))
+        let stored = core.requestArrived(put("/text/a", good), from: sender, now: .zero)
+        #expect(stored == .success(put("/text/a", good)))
+        let cases: [(KademliaMessage, RequestRefusal)] = [
+            (put("/text/a", nil), .missingRecord),
+            (put("/text/b", good), .record(.keyMismatch)),
+            (put("", KademliaRecord(key: [], value: [])), .badKeyLength(0)),
+            (
+                put("/text/a", KademliaRecord(key: bytes("/text/a"), value: bytes("forged"))),
+                .record(.invalid("the value does not begin with ok"))
+            ),
+            (put("/text/a", KademliaRecord(key: bytes("/text/a"), value: bytes("ok"))), .record(.olderThanStored)),
+            (put("/x/a", KademliaRecord(key: bytes("/x/a"), value: bytes("ok"))), .record(.unknownNamespace)),
+            (
+                put("/text/big", KademliaRecord(key: bytes("/text/big"), value: .init(repeating: 0, count: 66_561))),
+                .record(.valueTooLong(bytesMax: 66_560))
+            ),
+        ]
+        for (request, reason) in cases {
+            #expect(core.requestArrived(request, from: sender, now: .zero) == .failure(reason))
+        }
+        #expect(core.counters.requestsRefused == cases.count)
+        #expect(core.records.value(for: bytes("/text/a"), now: .zero) == bytes("ok long"))
+    }
+
+    @Test("only a provider itself announces itself, and is not answered")
+    mutating func addProvider() {
+        var core = core()
+        let sender = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
+        let victim = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(2)])
+        let key = Multihash.sha256(of: bytes("block")).bytes
+        let forged = KademliaMessage(kind: .addProvider, key: key, providerPeers: [victim])
+        #expect(core.requestArrived(forged, from: sender.peerID, now: .zero) == .failure(.notTheProvider))
+        let honest = KademliaMessage(kind: .addProvider, key: key, providerPeers: [victim, sender])
+        #expect(core.requestArrived(honest, from: sender.peerID, now: .zero) == .success(nil))
+        #expect(core.providers.providers(of: key, now: .zero) == [sender])
+        let long = KademliaMessage(kind: .addProvider, key: .init(repeating: 1, count: 81), providerPeers: [sender])
+        #expect(core.requestArrived(long, from: sender.peerID, now: .zero) == .failure(.badKeyLength(81)))
+    }
+
+    @Test("public keys stand under /pk/ of their peer only")
+    mutating func publicKeys() {
+        var core = core()
+        let sender = peer()
+        let subject = peer()
+        let key = bytes("/pk/") + subject.bytes
+        let record = KademliaRecord(key: key, value: Array(subject.bytes.dropFirst(2)))
+        let request = KademliaMessage(kind: .putValue, key: key, record: record)
+        #expect(core.requestArrived(request, from: sender, now: .zero) == .success(request))
+        let other = KademliaRecord(key: key, value: Array(sender.bytes.dropFirst(2)))
+        #expect(
+            core.requestArrived(KademliaMessage(kind: .putValue, key: key, record: other), from: sender, now: .zero)
+                == .failure(.record(.invalid("the public key does not hash to the peer ID"))))
+    }
+
+    @Test("one operation more than allowed is refused by name")
+    mutating func tooManyOperations() {
+        var core = core { $0.queriesMax = 3 }
+        // The first server of all starts a walk, which is one of the three.
+        _ = core.peerIdentified(PeerInfo(peerID: peer(), addresses: []), isServer: true, now: .zero)
+        for number in 0..<2 { _ = core.start(.findClosest(key: bytes("\(number)")), now: .zero) }
+        core.checkInvariants()
+        let started = core.start(.findClosest(key: bytes("one more")), now: .zero)
+        #expect(started.actions == [.finished(started.id, .failed(.tooManyOperations(max: 3)))])
+    }
+
+    @Test("an operation that nobody answers ends when its requests time out")
+    mutating func silence() {
+        var core = core()
+        _ = core.peerIdentified(PeerInfo(peerID: peer(), addresses: []), isServer: true, now: .zero)
+        let started = core.start(.getValue(key: bytes("/text/silent")), now: .zero)
+        #expect(started.actions.count == 1)
+        var now = MonotonicInstant.zero
+        var ends: [KademliaAction] = []
+        while now < MonotonicInstant.zero.advanced(milliseconds: 61_000), let deadline = core.nextDeadline {
+            now = deadline
+            ends += core.deadlineReached(now: now)
+            core.checkInvariants()
+        }
+        #expect(ends.contains(.finished(started.id, .failed(.notFound(asked: 1)))))
+    }
+
+    @Test("an answer of another kind costs the peer its answer")
+    mutating func wrongKind() {
+        var core = core()
+        let server = PeerInfo(peerID: peer(), addresses: [])
+        _ = core.peerIdentified(server, isServer: true, now: .zero)
+        let started = core.start(.getValue(key: bytes("/text/k")), now: .zero)
+        guard case .send(let request)? = started.actions.first else {
+            Issue.record("nothing was sent")
+            return
+        }
+        let actions = core.responseArrived(request.id, KademliaMessage(kind: .ping), now: .zero)
+        #expect(
+            actions == [
+                .peerMisbehaved(server.peerID, .wrongKind(asked: .getValue, answered: .ping)),
+                .finished(started.id, .failed(.notFound(asked: 1))),
+            ])
+        #expect(core.responseArrived(request.id, KademliaMessage(kind: .getValue), now: .zero).isEmpty)
+        core.checkInvariants()
+    }
+
+    @Test("publications are bounded: the oldest is forgotten")
+    mutating func publications() {
+        var core = core { $0.publicationsMax = 10 }
+        for number in 0..<25 {
+            _ = core.start(.putValue(key: bytes("/text/\(number)"), value: bytes("ok")), now: .zero)
+            core.checkInvariants()
+        }
+        #expect(core.counters.publicationsDropped == 15)
+    }
+
+    @Test("on the open internet nobody without an address there enters the table")
+    mutating func privatePeers() {
+        var core = core { $0.admitsPrivatePeers = false }
+        let loopback = PeerInfo(peerID: peer(), addresses: [Multiaddr([.ip4([127, 0, 0, 1]), .tcp(1)])])
+        _ = core.peerIdentified(loopback, isServer: true, now: .zero)
+        #expect(core.table.count == 0)
+        #expect(core.counters.peersRefusedAsPrivate == 1)
+        _ = core.peerIdentified(
+            PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)]), isServer: true, now: .zero)
+        #expect(core.table.count == 1)
+    }
+
+    @Test("remembered clients are bounded")
+    mutating func clients() {
+        var core = core { $0.clientsMax = 4 }
+        let first = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
+        _ = core.peerIdentified(first, isServer: false, now: .zero)
+        for number in 2..<9 {
+            let info = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(number)])
+            _ = core.peerIdentified(info, isServer: false, now: .zero)
+            core.checkInvariants()
+        }
+        let search = core.start(.findPeer(first.peerID), now: .zero)
+        #expect(search.actions == [.finished(search.id, .failed(.noPeersKnown))])
+    }
+
+    @Test("random requests never break an invariant", arguments: [111, 112] as [UInt64])
+    mutating func randomRequests(seed: UInt64) {
+        generator = SeededGenerator(seed: seed)
+        var core = core {
+            $0.records.recordsMax = 20
+            $0.providers.recordsMax = 30
+            $0.providers.providersPerKeyMax = 4
+        }
+        let senders = (0..<40).map { _ in VirtualNetwork.randomPeer(&generator) }
+        for step in 0..<1_500 {
+            let now = MonotonicInstant(nanoseconds: Int64(step) * 60_000_000_000)
+            let sender = senders.randomElement(using: &generator) ?? core.localPeer
+            let key = bytes("/text/\(Int.random(in: 0..<60, using: &generator))")
+            let kind = KademliaMessage.Kind.allCases.randomElement(using: &generator) ?? .ping
+            let address = VirtualNetwork.address(Int.random(in: 0..<5, using: &generator))
+            let request = KademliaMessage(
+                kind: kind, key: key, record: KademliaRecord(key: key, value: bytes("ok \(step)")),
+                providerPeers: [PeerInfo(peerID: sender, addresses: [address])])
+            _ = core.requestArrived(request, from: sender, now: now)
+            if step % 50 == 0 { _ = core.deadlineReached(now: now) }
+            if step % 7 == 0 {
+                _ = core.peerIdentified(PeerInfo(peerID: sender, addresses: [address]), isServer: true, now: now)
+            }
+            core.checkInvariants()
+        }
+    }
+}

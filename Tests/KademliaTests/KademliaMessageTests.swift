@@ -1,0 +1,124 @@
+import Determinism
+import Kademlia
+import Multiformats
+import Testing
+
+@Suite("Kademlia messages")
+struct KademliaMessageTests {
+    private func sample(_ generator: inout SeededGenerator) -> KademliaMessage {
+        func some(_ bytesMax: Int) -> [UInt8] {
+            (0..<Int.random(in: 0...bytesMax, using: &generator)).map { _ in
+                UInt8.random(in: 0...255, using: &generator)
+            }
+        }
+        func peers() -> [PeerInfo] {
+            (0..<Int.random(in: 0...20, using: &generator)).map { number in
+                PeerInfo(
+                    peerID: VirtualNetwork.randomPeer(&generator),
+                    addresses: (0..<number % 4).map { VirtualNetwork.address($0) })
+            }
+        }
+        let kind = KademliaMessage.Kind.allCases.randomElement(using: &generator) ?? .ping
+        return KademliaMessage(
+            kind: kind, key: some(128),
+            record: Bool.random(using: &generator) ? .init(key: some(9), value: some(99)) : nil,
+            closerPeers: peers(), providerPeers: peers())
+    }
+
+    @Test("what is encoded decodes to the same", arguments: [131, 132] as [UInt64])
+    func roundTrip(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<60 {
+            let message = sample(&generator)
+            let decoded = try KademliaMessageCoding.decode(KademliaMessageCoding.encode(message))
+            #expect(decoded == message, "seed \(seed)")
+        }
+    }
+
+    @Test("broken bytes are refused or read, never a trap, and never over a limit", arguments: [133, 134] as [UInt64])
+    func fuzz(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let limits = KademliaMessageCoding.Limits()
+        for _ in 0..<1_000 {
+            var wire = KademliaMessageCoding.encode(sample(&generator))
+            for _ in 0..<Int.random(in: 1...6, using: &generator) where !wire.isEmpty {
+                let index = Int.random(in: 0..<wire.count, using: &generator)
+                switch Int.random(in: 0..<3, using: &generator) {
+                case 0: wire[index] = UInt8.random(in: 0...255, using: &generator)
+                case 1: wire.remove(at: index)
+                default: wire = Array(wire.prefix(index))
+                }
+            }
+            guard let message = try? KademliaMessageCoding.decode(wire) else { continue }
+            #expect(message.key.count <= limits.keyBytesMax)
+            #expect(message.closerPeers.count <= limits.peersPerListMax)
+            #expect(message.closerPeers.allSatisfy { $0.addresses.count <= limits.addressesPerPeerMax })
+        }
+    }
+
+    @Test("the bytes are those of the specification")
+    func wire() throws {
+        let message = KademliaMessage(kind: .findNode, key: [1, 2, 3])
+        #expect(KademliaMessageCoding.encode(message) == [0x08, 4, 0x12, 3, 1, 2, 3])
+        let record = KademliaMessage(kind: .putValue, key: [9], record: KademliaRecord(key: [9], value: [8]))
+        #expect(KademliaMessageCoding.encode(record) == [0x08, 0, 0x12, 1, 9, 0x1a, 6, 0x0a, 1, 9, 0x12, 1, 8])
+        // proto3 leaves the kind out when it is zero; clusterLevelRaw (10) and connection (3) are read over.
+        let short: [UInt8] = [0x12, 1, 9, 0x50, 1, 0x1a, 6, 0x0a, 1, 9, 0x12, 1, 8]
+        #expect(try KademliaMessageCoding.decode(short) == record)
+    }
+
+    @Test("limits are errors with their names, or cut the list")
+    func limits() throws {
+        func failure(_ bytes: [UInt8]) -> KademliaMessageError? {
+            do {
+                _ = try KademliaMessageCoding.decode(bytes)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(failure(.init(repeating: 0, count: 256 * 1024 + 1)) == .messageTooLarge(bytesMax: 256 * 1024))
+        #expect(failure([0x08, 6]) == .unknownKind(6))
+        #expect(failure([0x10, 6]) == .wrongWireType(field: 2))
+        #expect(failure([0x12, 5, 1]) == .malformed(.truncated))
+        let longKey = KademliaMessage(kind: .findNode, key: .init(repeating: 1, count: 129))
+        #expect(failure(KademliaMessageCoding.encode(longKey)) == .keyTooLong(bytesMax: 128))
+        let longValue = KademliaRecord(key: [1], value: .init(repeating: 1, count: 66_561))
+        #expect(
+            failure(KademliaMessageCoding.encode(KademliaMessage(kind: .putValue, key: [1], record: longValue)))
+                == .valueTooLong(bytesMax: 66_560))
+        var flood = ProtobufWriter()
+        for _ in 0..<3_000 { flood.bytes(8, []) }
+        #expect(failure(flood.bytes) == .malformed(.tooManyFields(fieldsMax: 2_048)))
+
+        var generator = SeededGenerator(seed: 135)
+        let peers = (0..<100).map { _ in
+            PeerInfo(
+                peerID: VirtualNetwork.randomPeer(&generator), addresses: (0..<40).map { VirtualNetwork.address($0) })
+        }
+        var wide = KademliaMessageCoding.Limits()
+        wide.peersPerListMax = 100
+        wide.addressesPerPeerMax = 40
+        let message = KademliaMessage(kind: .findNode, key: [1], closerPeers: peers)
+        let decoded = try KademliaMessageCoding.decode(KademliaMessageCoding.encode(message, limits: wide))
+        #expect(decoded.closerPeers.count == 32)
+        #expect(decoded.closerPeers.allSatisfy { $0.addresses.count == 16 })
+    }
+
+    @Test("peers and addresses that cannot be read are left out, the rest is kept")
+    func unreadableParts() throws {
+        var generator = SeededGenerator(seed: 136)
+        let good = VirtualNetwork.randomPeer(&generator)
+        var writer = ProtobufWriter()
+        writer.varint(1, 4)
+        writer.message(8) { $0.bytes(1, [1, 2, 3]) }
+        writer.message(8) { nested in
+            nested.bytes(1, good.bytes)
+            nested.bytes(2, [0xff, 0xff, 0xff])
+            nested.bytes(2, VirtualNetwork.address(3).withPeerID(good).bytes)
+            nested.varint(3, 1)
+        }
+        let decoded = try KademliaMessageCoding.decode(writer.bytes)
+        #expect(decoded.closerPeers == [PeerInfo(peerID: good, addresses: [VirtualNetwork.address(3)])])
+    }
+}
