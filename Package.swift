@@ -70,6 +70,15 @@ let protocolCores: [Target] = [
 ]
 
 let marketCores: [Target] = [
+    library("Economics", ["Multiformats", "IPLD", "MeshTypes", External.collections]),
+    library("Reputation", ["Multiformats", "MeshTypes", External.collections]),
+    library("Receipts", ["Multiformats", "IPLD", "MeshIdentity", "MeshTypes"]),
+    library(
+        "JobMarket",
+        [
+            "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
+            External.collections, External.crypto,
+        ]),
 ]
 
 let shells: [Target] = [
@@ -89,6 +98,7 @@ let testTargets: [Target] = [
     tests(
         "ConformanceTests",
         ["Multiformats", "IPLD", "MeshIdentity", "Noise", External.crypto, External.nioCore]),
+    tests("ReceiptsTests", ["Receipts", "MeshTypes", "MeshIdentity", "IPLD", "Multiformats"]),
     tests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
     tests(
         "WireTests",
@@ -98,6 +108,12 @@ let testTargets: [Target] = [
         ]),
     tests("GossipSubTests", ["GossipSub", "Determinism", "Multiformats", "MeshIdentity"]),
     tests("KademliaTests", ["Kademlia", "Bitswap", "Determinism", "Multiformats"]),
+    tests(
+        "JobMarketTests",
+        [
+            "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
+            "Determinism",
+        ]),
 ]
 
 let package = Package(

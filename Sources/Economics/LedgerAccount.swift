@@ -1,0 +1,55 @@
+import MeshIdentity
+import MeshTypes
+
+/// An account in a node's own book. Every posting moves an amount from one account to another.
+public enum LedgerAccount: Hashable, Sendable, Codable {
+    /// Where tokens come from: a grant moves them from here into the wallet. It runs negative by the amount issued.
+    case issuance
+    /// What the node can spend.
+    case wallet
+    /// What is held for a job that this node originated.
+    case escrow(JobID)
+    /// What was paid to an executor, over all jobs.
+    case paid(DID)
+    /// What was earned from a payer, over all jobs. It runs negative by the amount earned.
+    case income(DID)
+
+    enum EscrowCodingKeys: String, CodingKey {
+        case _0 = "job_id"
+    }
+
+    enum PaidCodingKeys: String, CodingKey {
+        case _0 = "did"
+    }
+
+    enum IncomeCodingKeys: String, CodingKey {
+        case _0 = "did"
+    }
+
+    /// Whether the account stands for the outside and may run negative.
+    public var isSource: Bool {
+        switch self {
+        case .issuance, .income: true
+        case .wallet, .escrow, .paid: false
+        }
+    }
+}
+
+extension LedgerAccount: CustomStringConvertible {
+    /// One name per account: `wallet`, `escrow/<job>`, `paid/<did>`, `income/<did>`, `issuance`.
+    public var description: String {
+        switch self {
+        case .issuance: "issuance"
+        case .wallet: "wallet"
+        case .escrow(let job): "escrow/\(job)"
+        case .paid(let did): "paid/\(did)"
+        case .income(let did): "income/\(did)"
+        }
+    }
+}
+
+extension LedgerAccount: Comparable {
+    public static func < (left: LedgerAccount, right: LedgerAccount) -> Bool {
+        left.description < right.description
+    }
+}

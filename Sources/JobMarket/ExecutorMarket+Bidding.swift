@@ -1,0 +1,288 @@
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+extension ExecutorMarket {
+    /// An announcement came by gossip: what gossip is to do with it, and perhaps a bid.
+    mutating func announced(
+        _ announcement: JobAnnouncementV1, author: PeerID, _ context: inout MarketContext
+    ) -> GossipJudgement {
+        guard announcement.originatorPeerID == author else { return .reject(reason: "announced by another peer") }
+        let skew = context.configuration.rules.clockSkewMilliseconds
+        if announcement.expiresAt.advanced(milliseconds: skew) <= context.wallClock {
+            return .ignore(reason: "expired")
+        }
+        let id = announcement.jobID
+        if judged.contains(id) { return .accept }
+        guard let block = announcement.manifest else {
+            fetchManifest(announcement, &context)
+            return .accept
+        }
+        guard let signed = Self.open(block, id, author, context) else {
+            return .reject(reason: "the manifest does not verify")
+        }
+        consider(signed, &context)
+        return .accept
+    }
+
+    private mutating func fetchManifest(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
+        let id = announcement.jobID
+        guard context.configuration.executor?.acceptsJobs ?? false, announcement.originatorPeerID != context.peerID,
+            !fetching.contains(id), fetching.count < context.limits.manifestFetchesMax
+        else { return }
+        fetching.insert(id)
+        context.emit(
+            .fetchManifest(
+                id, from: announcement.originatorPeerID,
+                addresses: Array(announcement.providerAddresses.prefix(context.configuration.rules.addressCountMax)),
+                bytesMax: context.limits.manifestBytesMax))
+    }
+
+    mutating func manifestFetched(_ id: JobID, block: [UInt8]?, _ context: inout MarketContext) {
+        guard fetching.remove(id) != nil else { return }
+        guard let block, let signed = Self.open(block, id, nil, context) else {
+            return decline(id, .manifestUnavailable, &context)
+        }
+        consider(signed, &context)
+    }
+
+    private static func open(
+        _ block: [UInt8], _ id: JobID, _ author: PeerID?, _ context: MarketContext
+    ) -> SignedObject<JobManifest>? {
+        guard block.count <= context.limits.manifestBytesMax, id.cid.matches(block),
+            let signed = try? SignedObject<JobManifest>(verifying: block),
+            signed.body.originatorDID.peerID == signed.body.originatorPeerID,
+            author == nil || author == signed.body.originatorPeerID
+        else { return nil }
+        return signed
+    }
+
+    /// Decides on a verified manifest: silence with a reason for the operator, or a signed bid.
+    private mutating func consider(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) {
+        let id = JobID(signed.cid)
+        guard let configuration = context.configuration.executor else { return }
+        if let reason = declineReason(signed.body, id, configuration, context) { return decline(id, reason, &context) }
+        let bid = bid(on: signed, configuration, context)
+        if let refusal = notWanted(bid, signed.body, configuration, context) {
+            return decline(id, .notWanted(refusal), &context)
+        }
+        guard let signedBid = context.sign(bid) else { return decline(id, .cannotSign, &context) }
+        judged.insert(id, max: context.limits.announcementsMax)
+        context.evidence.lay(signed)
+        context.evidence.lay(signedBid)
+        record(.bidMade(manifest: signed.bytes, bid: signedBid.bytes), of: id, &context)
+    }
+
+    private func declineReason(
+        _ manifest: JobManifest, _ id: JobID, _ configuration: ExecutorConfiguration, _ context: MarketContext
+    ) -> BidDecline? {
+        if !configuration.acceptsJobs { return .notAccepting }
+        if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
+        if configuration.deniedOriginators.contains(manifest.originatorDID) { return .originatorDenied }
+        let rules = context.configuration.rules
+        // Other clocks may differ: what has just expired here may not have expired there.
+        let lenient = UnixMilliseconds(
+            context.wallClock.value - min(context.wallClock.value, rules.clockSkewMilliseconds))
+        if let refusal = rules.refusal(of: manifest, wallClock: max(lenient, manifest.submittedAt)) {
+            return refusal == .expired ? .expired : .jobRefused(refusal)
+        }
+        if let limit = Self.limitBeyond(manifest.params.limits, configuration.limitsMax) { return limit }
+        if let job = jobs[id], job.isOpenBid || job.occupiesPlace { return .refusedBefore }
+        // A bid that only lost may be made anew when the job is announced again.
+        if case .refused(let code, _) = jobs[id]?.bidEnd, code != "other_bid_taken" { return .refusedBefore }
+        if jobs[id]?.receipt != nil { return .refusedBefore }
+        if isFull(configuration) { return .atCapacity }
+        if openBids >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
+            return .tooManyOpenBids
+        }
+        return nil
+    }
+
+    private static func limitBeyond(_ asked: ExecutionLimits, _ offered: ExecutionLimits) -> BidDecline? {
+        let rows: [(String, UInt64, UInt64)] = [
+            ("timeout_seconds", asked.timeoutSeconds, offered.timeoutSeconds),
+            ("max_fuel", asked.maxFuel, offered.maxFuel),
+            ("max_memory_bytes", asked.maxMemoryBytes, offered.maxMemoryBytes),
+            ("max_output_bytes", asked.maxOutputBytes, offered.maxOutputBytes),
+        ]
+        for (field, asked, offered) in rows where asked > offered {
+            return .limitTooLarge(field: field, asked: asked, max: offered)
+        }
+        return nil
+    }
+
+    private func bid(
+        on signed: SignedObject<JobManifest>, _ configuration: ExecutorConfiguration, _ context: MarketContext
+    ) -> Bid {
+        let params = signed.body.params
+        let worst = BidTerms.uncapped(
+            basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
+            fuel: params.maxFuel)
+        let price = max(configuration.basePrice, min(worst, configuration.priceMax ?? .max))
+        let promised = configuration.preparationMilliseconds + params.timeoutSeconds * 1000
+        let terms = BidTerms(
+            price: price, basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
+            earliestStart: context.wallClock, deadline: context.date(inMilliseconds: promised),
+            resourceGuarantees: params.resourcesRequired)
+        return Bid(
+            jobID: JobID(signed.cid), originatorPeerID: signed.body.originatorPeerID, bidderDID: context.did,
+            bidderPeerID: context.peerID, terms: terms, region: configuration.region, features: configuration.features,
+            resources: configuration.resources, loadPermille: loadPermille(configuration),
+            nodeMetadataCID: configuration.capabilityCID, issuedAt: context.wallClock,
+            expiresAt: context.date(inMilliseconds: configuration.bidValidityMilliseconds))
+    }
+
+    /// What this node can see for itself that the policy does not want. A price above the ceiling does not keep it
+    /// silent: the originator learns from the refused bids what its job would cost. Its own reputation it cannot know.
+    private func notWanted(
+        _ bid: Bid, _ manifest: JobManifest, _ configuration: ExecutorConfiguration, _ context: MarketContext
+    ) -> BidRefusal? {
+        let selection = Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
+        switch selection.refusal(of: bid) {
+        case .priceTooHigh, .reputationTooLow, .deadlineTooLate, nil: return nil
+        case .bidderDenied where configuration.bidsOnOwnJobs: return nil
+        case let refusal?: return refusal
+        }
+    }
+
+    private mutating func decline(_ id: JobID, _ reason: BidDecline, _ context: inout MarketContext) {
+        context.counters.declined(reason.code)
+        recentDeclines.append(DeclinedJob(jobID: id, reason: reason, at: context.wallClock))
+        if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
+        switch reason {
+        case .atCapacity, .tooManyOpenBids, .manifestUnavailable, .notAccepting: break
+        default: judged.insert(id, max: context.limits.announcementsMax)
+        }
+    }
+
+    // MARK: The bid's fate
+
+    mutating func bidAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
+        guard let job = jobs[id.jobID], job.isOpenBid, job.bidCID == id.subject else { return }
+        if case .refused(let code, let reason) = reply { refused(job, code, reason, &context) }
+    }
+
+    mutating func bidRefused(
+        _ message: JobBidRefusedV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        guard let job = jobs[message.jobID], job.bidCID == message.bidCID else {
+            return .refused(code: "bid_unknown", reason: "no such bid was made here")
+        }
+        guard job.manifest.originatorPeerID == peer else {
+            context.counters.refused("bid_refusal_wrong_peer")
+            return .refused(code: "wrong_peer", reason: "the bid was another originator's")
+        }
+        // A bid that lost may still be taken up when the winner fails: it stays open until it lapses.
+        if job.isOpenBid, message.code != "other_bid_taken" { refused(job, message.code, message.reason, &context) }
+        if message.code == "other_bid_taken" { lost[message.jobID] = PlainText.sanitized(message.reason) }
+        return .ack
+    }
+
+    private mutating func refused(
+        _ job: ExecutedJob, _ code: String, _ reason: String, _ context: inout MarketContext
+    ) {
+        let end = BidEnd.refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+        record(.bidClosed(reason: end), of: job.id, &context)
+    }
+
+    mutating func bidLapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.isOpenBid else { return }
+        if let reason = lost.removeValue(forKey: id) {
+            record(.bidClosed(reason: .refused(code: "other_bid_taken", reason: reason)), of: id, &context)
+        } else if context.outbox.contains(DeliveryID(jobID: id, kind: .bid, subject: job.bidCID)) {
+            record(.bidClosed(reason: .notDelivered(reason: "the originator did not answer")), of: id, &context)
+        } else {
+            record(.bidClosed(reason: .lapsed), of: id, &context)
+        }
+        // A lapsed bid leaves the job open: when it is announced again, it is judged again.
+        judged.remove(id)
+    }
+
+    // MARK: Assignment
+
+    /// An assignment came: taken, also again when it was taken before, or declined with the reason.
+    mutating func assigned(
+        _ message: AssignJobV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        if let known = alreadyTaken(message, from: peer) {
+            context.counters.duplicates += 1
+            return .accepted(assignmentCID: known)
+        }
+        switch check(message, from: peer, context) {
+        case .failure(let refusal):
+            context.counters.refused("assignment_\(refusal.code)")
+            return .declined(code: refusal.code, reason: refusal.description)
+        case .success(let chain):
+            context.evidence.lay(chain.manifest)
+            context.evidence.lay(chain.bid)
+            context.evidence.lay(chain.assignment)
+            context.keep(chain.manifest, of: chain.id)
+            context.keep(chain.bid, of: chain.id)
+            context.keep(chain.assignment, of: chain.id)
+            record(
+                .assignmentAccepted(
+                    manifest: chain.manifest.bytes, bid: chain.bid.bytes, assignment: chain.assignment.bytes),
+                of: chain.id, &context)
+            startNext(&context)
+            return .accepted(assignmentCID: chain.assignment.cid)
+        }
+    }
+
+    /// The assignment when exactly it was taken before: told by its CID, which costs no signature.
+    private func alreadyTaken(_ message: AssignJobV1, from peer: PeerID) -> CID? {
+        let job = jobs[JobID(CID.hashing(message.manifest, codec: .dagCBOR))]
+        guard let job, let known = job.assignmentCID, job.manifest.originatorPeerID == peer,
+            known.matches(message.assignment)
+        else { return nil }
+        return known
+    }
+
+    private struct Chain {
+        let manifest: SignedObject<JobManifest>
+        let bid: SignedObject<Bid>
+        let assignment: SignedObject<Assignment>
+        var id: JobID { JobID(manifest.cid) }
+    }
+
+    private func check(
+        _ message: AssignJobV1, from peer: PeerID, _ context: MarketContext
+    ) -> Result<Chain, AssignmentRefusal> {
+        guard let configuration = context.configuration.executor else { return .failure(.notAccepting) }
+        let bytesMax = context.limits.evidenceBytesMax
+        guard message.manifest.count <= context.limits.manifestBytesMax,
+            let manifest = try? SignedObject<JobManifest>(verifying: message.manifest)
+        else { return .failure(.notVerified(part: "manifest")) }
+        guard message.bid.count <= bytesMax, let bid = try? SignedObject<Bid>(verifying: message.bid) else {
+            return .failure(.notVerified(part: "bid"))
+        }
+        guard message.assignment.count <= bytesMax,
+            let assignment = try? SignedObject<Assignment>(verifying: message.assignment)
+        else { return .failure(.notVerified(part: "assignment")) }
+        let chain = Chain(manifest: manifest, bid: bid, assignment: assignment)
+        if let field = mismatch(chain, from: peer) { return .failure(.chainMismatch(field: field)) }
+        guard bid.body.bidderDID == context.did, assignment.body.executorDID == context.did else {
+            return .failure(.notOwnBid)
+        }
+        guard assignment.body.terms == bid.body.terms, assignment.body.acceptBy == bid.body.expiresAt,
+            assignment.body.leaseMilliseconds >= 100, assignment.body.leaseMilliseconds <= 3_600_000
+        else { return .failure(.termsChanged) }
+        guard context.wallClock < bid.body.expiresAt else { return .failure(.expired) }
+        if jobs[chain.id]?.assignment != nil { return .failure(.otherAttemptHere) }
+        guard configuration.acceptsJobs else { return .failure(.notAccepting) }
+        if isFull(configuration) || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
+        if let refusal = context.configuration.rules.refusal(of: manifest.body.params) {
+            return .failure(.jobRefused(refusal))
+        }
+        return .success(chain)
+    }
+
+    private func mismatch(_ chain: Chain, from peer: PeerID) -> String? {
+        let manifest = chain.manifest.body
+        if manifest.originatorPeerID != peer || manifest.originatorDID.peerID != peer { return "originator_peer_id" }
+        if chain.assignment.body.originatorDID != manifest.originatorDID { return "originator_did" }
+        if chain.assignment.body.jobID != chain.id || chain.bid.body.jobID != chain.id { return "job_id" }
+        if chain.assignment.body.bidCID != chain.bid.cid { return "bid_cid" }
+        return nil
+    }
+}

@@ -1,0 +1,251 @@
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+extension ExecutorMarket {
+    /// Orders the next runs while there are places.
+    mutating func startNext(_ context: inout MarketContext) {
+        guard let configuration = context.configuration.executor else { return }
+        while running.count < configuration.concurrentRunsMax, let id = queue.first, let job = jobs[id] {
+            let milliseconds =
+                configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000 + 5000
+            record(.executionStarted(giveUpAt: context.date(inMilliseconds: milliseconds)), of: id, &context)
+            report(id, &context)
+        }
+    }
+
+    /// The run of an assignment, while it has no receipt.
+    private func open(_ assignment: CID) -> ExecutedJob? {
+        running.lazy.compactMap { jobs[$0] }.first { $0.assignmentCID == assignment }
+    }
+
+    mutating func executionProgressed(
+        _ assignment: CID, _ status: JobStatus, _ progress: UInt64?, _ context: inout MarketContext
+    ) {
+        guard let job = open(assignment), status.isUnderLease else { return }
+        if status.progressRank > job.status.progressRank {
+            record(.executionProgressed(status: status), of: job.id, &context)
+        } else if let progress {
+            report(job.id, progressPermille: min(progress, 1000), &context)
+        }
+    }
+
+    mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
+        guard let job = open(assignment) else { return }
+        signReceipt(job, report, &context)
+        startNext(&context)
+    }
+
+    /// Signs the one receipt of an assignment.
+    private mutating func signReceipt(_ job: ExecutedJob, _ report: ExecutionReport, _ context: inout MarketContext) {
+        guard job.receipt == nil, let assignment = job.assignment, let cid = job.assignmentCID else { return }
+        var receipt = ExecutionReceipt(
+            jobID: job.id, assignmentCID: cid, originatorDID: job.manifest.originatorDID, executorDID: context.did,
+            attempt: assignment.attempt, moduleCID: job.manifest.params.wasmCID,
+            inputCIDs: job.manifest.params.inputCIDs, outcome: report.outcome, resourceUsage: report.usage,
+            price: assignment.terms.due(for: report.outcome, fuel: report.usage.fuel),
+            engine: context.configuration.executor?.engine
+                ?? EngineDescription(name: "none", version: "0", configurationDigest: ""),
+            determinism: job.manifest.params.determinism, executionStartedAt: min(report.startedAt, report.endedAt),
+            executionEndedAt: report.endedAt)
+        receipt.outputs = report.outputs
+        receipt.stdoutCID = report.stdoutCID
+        receipt.stderrCID = report.stderrCID
+        receipt.logCID = report.logCID
+        receipt.anchoredCIDs = report.anchoredCIDs
+        receipt.previousReceiptCID = context.lastReceipt
+        guard let signed = context.sign(receipt) else { return }
+        context.evidence.lay(signed)
+        context.keep(signed, of: job.id)
+        let milliseconds = context.configuration.executor?.receiptDeliveryMilliseconds ?? 600_000
+        record(
+            .receiptSigned(receipt: signed.bytes, deliverUntil: context.date(inMilliseconds: milliseconds)), of: job.id,
+            &context)
+        anchor(signed.cid, of: job.id, &context)
+    }
+
+    private mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
+        guard let entry = context.anchorEntry(for: [receipt]) else { return }
+        context.evidence.lay(entry)
+        context.keep(entry, of: id)
+        let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)
+        record(.anchored(entry: entry.bytes, publishUntil: until), of: id, &context)
+    }
+
+    /// Ends a run that never reported: stopped in the queue, given up, or cut off by a restart.
+    private mutating func end(_ job: ExecutedJob, _ outcome: ExecutionOutcome, _ context: inout MarketContext) {
+        signReceipt(
+            job, ExecutionReport(outcome: outcome, startedAt: context.wallClock, endedAt: context.wallClock), &context)
+        startNext(&context)
+    }
+
+    mutating func giveUpElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.occupiesPlace, let assignment = job.assignmentCID else { return }
+        context.emit(.cancelExecution(assignment: assignment, reason: "the run did not end in its time"))
+        end(job, .nodeFailed(reason: "the run did not end in its time"), &context)
+    }
+
+    // MARK: Cancellation
+
+    mutating func cancelled(
+        _ message: CancelJobV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        guard let job = jobs[message.jobID], job.assignmentCID == message.assignmentCID else {
+            return .refused(code: "assignment_unknown", reason: "no such assignment was taken here")
+        }
+        guard job.manifest.originatorPeerID == peer else {
+            context.counters.refused("cancel_wrong_peer")
+            return .refused(code: "wrong_peer", reason: "the job is another originator's")
+        }
+        stop(job, reason: message.reason, byOriginator: true, &context)
+        return .ack
+    }
+
+    /// Stops a run; its receipt follows from the run's end, or at once where it had not begun.
+    mutating func stop(_ job: ExecutedJob, reason: String, byOriginator: Bool, _ context: inout MarketContext) {
+        guard job.occupiesPlace, job.stopReason == nil else { return }
+        record(
+            .stopRequested(reason: PlainText.sanitized(reason), byOriginator: byOriginator), of: job.id, &context)
+        if !job.isStarted { end(job, .cancelled, &context) }
+    }
+
+    /// An update was answered: an originator whose job is over wants the run to stop. One that gave the job to another
+    /// executor does not: whoever delivers first is paid.
+    mutating func statusAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
+        guard case .refused("job_over", let reason) = reply, let job = jobs[id.jobID], job.assignmentCID == id.subject
+        else { return }
+        stop(job, reason: reason, byOriginator: true, &context)
+    }
+
+    // MARK: Receipt and settlement
+
+    mutating func receiptAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
+        let end: DeliveryEnd
+        switch reply {
+        case .ack, .accepted: end = .acknowledged
+        case .refused(let code, let reason), .declined(let code, let reason):
+            end = .refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+        }
+        receiptDelivered(id.jobID, id.subject, end, &context)
+    }
+
+    mutating func receiptDeliveryElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let cid = jobs[id]?.receiptCID else { return }
+        receiptDelivered(id, cid, .expired, &context)
+    }
+
+    private mutating func receiptDelivered(
+        _ id: JobID, _ receipt: CID, _ end: DeliveryEnd, _ context: inout MarketContext
+    ) {
+        guard let job = jobs[id], job.receiptCID == receipt, job.delivery == nil else { return }
+        let milliseconds = context.configuration.executor?.settlementMilliseconds ?? 600_000
+        record(
+            .receiptDelivered(end, settleUntil: context.date(inMilliseconds: milliseconds)), of: id, &context)
+        closeIfDone(id, &context)
+    }
+
+    mutating func settled(
+        _ message: JobSettledV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        guard message.settlement.count <= context.limits.evidenceBytesMax,
+            let signed = try? SignedObject<Settlement>(verifying: message.settlement)
+        else {
+            context.counters.refused("settlement_not_verified")
+            return .refused(code: "not_verified", reason: "the settlement does not verify")
+        }
+        let body = signed.body
+        guard let job = jobs[body.jobID], job.receiptCID == body.receiptCID, let receipt = job.receipt else {
+            return .refused(code: "receipt_unknown", reason: "no such receipt was signed here")
+        }
+        guard body.originatorDID == job.manifest.originatorDID, body.executorDID == context.did,
+            job.manifest.originatorPeerID == peer, body.amountPaid <= receipt.price
+        else {
+            context.counters.refused("settlement_mismatch")
+            return .refused(code: "chain_mismatch", reason: "the settlement does not answer the receipt")
+        }
+        guard job.verdict == nil else {
+            context.counters.duplicates += 1
+            return .ack
+        }
+        context.evidence.lay(signed)
+        context.keep(signed, of: job.id)
+        let income = LedgerEntry.income(
+            body.amountPaid, receipt: body.receiptCID, payer: body.originatorDID, at: context.wallClock)
+        record(
+            .settlementReceived(settlement: signed.bytes), of: job.id, ledger: body.amountPaid == .zero ? [] : [income],
+            &context)
+        if job.delivery == nil { receiptDelivered(job.id, body.receiptCID, .acknowledged, &context) }
+        closeIfDone(job.id, &context)
+        return .ack
+    }
+
+    mutating func settlementElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.verdict == nil, !job.isOverdue else { return }
+        record(.settlementOverdue, of: id, &context)
+        closeIfDone(id, &context)
+    }
+
+    mutating func anchorPublished(_ id: JobID, inTime: Bool, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.anchor.isPending else { return }
+        record(.anchorPublished(inTime: inTime), of: id, &context)
+        closeIfDone(id, &context)
+    }
+
+    /// Closes the journal of a run once its receipt was delivered and settled, or will not be, and its assignment
+    /// cannot come again.
+    mutating func closeIfDone(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], !job.isClosed, let delivery = job.delivery, !job.anchor.isPending else { return }
+        let expectsSettlement = delivery == .acknowledged && (job.receipt?.price ?? .zero) > .zero
+        if expectsSettlement, job.verdict == nil, !job.isOverdue { return }
+        if context.timers.contains(.linger(id)) { return }
+        record(.closed, of: id, &context)
+    }
+
+    mutating func heartbeatDue(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds else { return }
+        report(id, &context)
+        context.setTimer(.heartbeat(id), inMilliseconds: max(1, lease / 3))
+    }
+
+    // MARK: Restart
+
+    mutating func recover(_ context: inout MarketContext) {
+        let open = jobs.values.filter { !$0.isClosed }.sorted { ($0.lastEventAt, $0.id) < ($1.lastEventAt, $1.id) }
+        for job in open {
+            armTimers(from: nil, to: job, &context)
+            judged.insert(job.id, max: context.limits.announcementsMax)
+            if job.isOpenBid {
+                owe(bidOf: job, &context)
+            } else if job.occupiesPlace {
+                resume(job, &context)
+            } else {
+                resumeReceipt(job, &context)
+            }
+        }
+        startNext(&context)
+    }
+
+    private mutating func resume(_ job: ExecutedJob, _ context: inout MarketContext) {
+        guard let assignment = job.assignment else { return }
+        let silent = context.wallClock.milliseconds(since: job.lastEventAt)
+        if job.stopReason != nil {
+            end(job, .cancelled, &context)
+        } else if silent >= assignment.leaseMilliseconds {
+            end(job, .nodeFailed(reason: "the executor restarted after its lease was over"), &context)
+        } else {
+            if job.isStarted { order(job, &context) }
+            report(job.id, &context)
+        }
+    }
+
+    private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
+        if job.delivery == nil { publishReceipt(of: job, &context) }
+        if job.anchor.isNone, let receipt = job.receiptCID {
+            anchor(receipt, of: job.id, &context)
+        } else if job.anchor.isPending {
+            publishHeads(of: job, &context)
+        }
+        closeIfDone(job.id, &context)
+    }
+}

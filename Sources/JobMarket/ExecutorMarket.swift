@@ -1,0 +1,297 @@
+import Collections
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// The executor's half of the market: announcements that are judged, bids, assigned runs and their receipts (RFC 4.2).
+///
+/// Bids are written to the journal for the operator, but nothing rests on that: an assignment carries the bid with this
+/// node's own signature, so a bid made before a crash is still kept.
+///
+/// The restart rule: a run that was cut off by a restart begins again when its lease, counted from the last event of
+/// its journal, is not over; else its executor signs a receipt that says that the node failed, so that nobody waits for
+/// it. Either way the assignment ends in one receipt, because a run that has a receipt never starts again.
+public struct ExecutorMarket: Sendable {
+    /// All jobs that are remembered: the open ones and the closed ones last.
+    var jobs: [JobID: ExecutedJob] = [:]
+    private var closedOrder = Deque<JobID>()
+    /// Accepted assignments without a place yet, in the order of their acceptance.
+    var queue = Deque<JobID>()
+    /// Runs that were ordered and have not ended.
+    var running: Set<JobID> = []
+    /// Open bids.
+    var openBids = 0
+    /// Announcements that were judged.
+    var judged = AnnouncementMemory()
+    /// Manifests being fetched.
+    var fetching: Set<JobID> = []
+    /// The last decisions not to bid, newest last.
+    var recentDeclines = Deque<DeclinedJob>()
+    /// Open bids that the originator did not take, and why; they may still be taken up.
+    var lost: [JobID: String] = [:]
+    /// The last sequence number of status updates.
+    var sequence: [JobID: UInt64] = [:]
+
+    /// The number of jobs that are not closed.
+    var openCount: Int { jobs.count - closedOrder.count }
+
+    /// How full places and queue are, in thousandths.
+    func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
+        let places = max(1, configuration.concurrentRunsMax + configuration.queuedRunsMax)
+        return UInt64(min(1000, (running.count + queue.count) * 1000 / places))
+    }
+
+    func isFull(_ configuration: ExecutorConfiguration) -> Bool {
+        running.count + queue.count >= configuration.concurrentRunsMax + configuration.queuedRunsMax
+    }
+
+    // MARK: Events
+
+    mutating func record(
+        _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], _ context: inout MarketContext
+    ) {
+        let event = JobEvent(jobID: id, role: .executor, at: context.wallClock, kind: kind, ledger: ledger)
+        context.transition.events.append(event)
+        do throws(JobEventError) {
+            try apply(event, &context)
+        } catch {
+            preconditionFailure("the market decided an event that its own state does not take: \(kind.name), \(error)")
+        }
+    }
+
+    /// Folds one event into the state, and unless it is replayed emits its actions.
+    mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+        for entry in event.ledger {
+            do {
+                try context.ledger.post(entry)
+            } catch {
+                throw .ledger(error)
+            }
+        }
+        let id = event.jobID
+        let before = jobs[id]
+        switch event.kind {
+        case .bidMade(let manifest, let bid):
+            try begin(manifest, bid, event, &context)
+        case .assignmentAccepted(let manifest, let bid, _):
+            if before?.isClosed ?? true || before?.bidBlock != bid { try begin(manifest, bid, event, &context) }
+            try jobs[id]?.fold(event, evidence: context.evidence)
+            queue.append(id)
+        default:
+            guard before != nil else { throw .jobUnknown(event: event.kindName) }
+            try jobs[id]?.fold(event, evidence: context.evidence)
+        }
+        guard let job = jobs[id] else { return }
+        openBids += (job.isOpenBid ? 1 : 0) - (before?.isOpenBid ?? false ? 1 : 0)
+        try applyToTables(event, job, &context)
+        if !context.isReplaying {
+            armTimers(from: before, to: job, &context)
+            emitActions(of: event, job, &context)
+        }
+        if !job.isOpenBid { lost[id] = nil }
+        if job.isClosed, !(before?.isClosed ?? false) { remember(closed: job, &context) }
+    }
+
+    private mutating func begin(
+        _ manifest: [UInt8], _ bid: [UInt8], _ event: JobEvent, _ context: inout MarketContext
+    ) throws(JobEventError) {
+        let signedManifest = try context.evidence.manifest(manifest)
+        let signedBid = try context.evidence.bid(bid)
+        if let old = jobs[event.jobID], old.isClosed { closedOrder.removeAll { $0 == event.jobID } }
+        jobs[event.jobID] = ExecutedJob(manifest: signedManifest, bid: signedBid, at: event.at)
+    }
+
+    private mutating func applyToTables(
+        _ event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext
+    ) throws(JobEventError) {
+        switch event.kind {
+        case .executionStarted:
+            queue.removeAll { $0 == job.id }
+            running.insert(job.id)
+        case .receiptSigned:
+            queue.removeAll { $0 == job.id }
+            running.remove(job.id)
+            sequence[job.id] = nil
+            context.lastReceipt = job.receiptCID
+        case .anchored(let block, _):
+            let signed = try context.evidence.anchor(block)
+            context.anchors.append(signed.body, cid: signed.cid, headsMax: context.limits.anchorHeadsMax)
+        default: break
+        }
+    }
+
+    private mutating func remember(closed job: ExecutedJob, _ context: inout MarketContext) {
+        closedOrder.append(job.id)
+        while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
+            jobs[oldest] = nil
+        }
+    }
+
+    // MARK: Timers and actions
+
+    func armTimers(from old: ExecutedJob?, to job: ExecutedJob, _ context: inout MarketContext) {
+        if job.isOpenBid, old?.bidCID != job.bidCID || old?.isClosed ?? true {
+            context.setTimer(.bidExpiry(job.id), at: job.bid.expiresAt)
+        } else if !job.isOpenBid {
+            context.timers.clear(.bidExpiry(job.id))
+        }
+        if job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds {
+            if old?.assignment == nil { context.setTimer(.heartbeat(job.id), inMilliseconds: max(1, lease / 3)) }
+            if old?.assignment == nil { context.setTimer(.linger(job.id), at: job.bid.expiresAt) }
+        } else {
+            context.timers.clear(.heartbeat(job.id))
+        }
+        if job.assignment != nil, job.receipt != nil, old == nil {
+            context.setTimer(.linger(job.id), at: job.bid.expiresAt)
+        }
+        arm(.giveUp(job.id), old?.giveUpAt, job.giveUpAt, &context)
+        arm(.receiptDelivery(job.id), old.flatMap(Self.deliverUntil), Self.deliverUntil(job), &context)
+        arm(.settlement(job.id), old.flatMap(Self.settleUntil), Self.settleUntil(job), &context)
+        if case .pending(_, let until) = job.anchor {
+            if old?.anchor != job.anchor { context.setTimer(.anchor(job.id, .executor), at: until) }
+        } else {
+            context.timers.clear(.anchor(job.id, .executor))
+        }
+        if job.isClosed { context.timers.clear(.linger(job.id)) }
+    }
+
+    private func arm(
+        _ timer: MarketTimer, _ old: UnixMilliseconds?, _ new: UnixMilliseconds?, _ context: inout MarketContext
+    ) {
+        guard old != new else { return }
+        if let new { context.setTimer(timer, at: new) } else { context.timers.clear(timer) }
+    }
+
+    private static func deliverUntil(_ job: ExecutedJob) -> UnixMilliseconds? {
+        job.delivery == nil ? job.deliverUntil : nil
+    }
+
+    private static func settleUntil(_ job: ExecutedJob) -> UnixMilliseconds? {
+        job.verdict == nil && !job.isOverdue ? job.settleUntil : nil
+    }
+
+    private mutating func emitActions(of event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
+        switch event.kind {
+        case .bidMade: owe(bidOf: job, &context)
+        case .bidClosed: context.dropDelivery(.bid, job: job.id, subject: job.bidCID)
+        case .assignmentAccepted: context.dropDelivery(.bid, job: job.id, subject: job.bidCID)
+        case .executionStarted: order(job, &context)
+        case .executionProgressed: report(job.id, &context)
+        case .stopRequested(let reason, _):
+            if let assignment = job.assignmentCID, job.isStarted {
+                context.emit(.cancelExecution(assignment: assignment, reason: reason))
+            }
+        case .receiptSigned: publishReceipt(of: job, &context)
+        case .receiptDelivered:
+            if let receipt = job.receiptCID { context.dropDelivery(.receipt, job: job.id, subject: receipt) }
+        case .anchored: publishHeads(of: job, &context)
+        default: break
+        }
+    }
+
+    func owe(bidOf job: ExecutedJob, _ context: inout MarketContext) {
+        guard let signed = try? SignedObject<Bid>(verifiedBefore: job.bidBlock) else { return }
+        context.deliver(
+            .jobBid(JobBidV1(bid: ProtocolBid(signed))), .bid, job: job.id, subject: job.bidCID,
+            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: job.bid.expiresAt)
+    }
+
+    func order(_ job: ExecutedJob, _ context: inout MarketContext) {
+        guard let assignment = job.assignment, let cid = job.assignmentCID, let deadline = job.giveUpAt else { return }
+        context.emit(
+            .execute(
+                ExecutionOrder(
+                    jobID: job.id, assignmentCID: cid, manifest: job.manifest, executorDID: context.did,
+                    attempt: assignment.attempt, deadline: deadline)))
+    }
+
+    /// Tells the originator where the run stands, which renews the lease; once, because the next report follows anyway.
+    mutating func report(_ id: JobID, progressPermille: UInt64? = nil, _ context: inout MarketContext) {
+        guard !context.isReplaying, let job = jobs[id], let assignment = job.assignmentCID, job.occupiesPlace else {
+            return
+        }
+        let next = max((sequence[id] ?? 0) &+ 1, context.wallClock.value)
+        sequence[id] = next
+        let update = JobStatusUpdateV1(
+            jobID: id, assignmentCID: assignment, executorDID: context.did, status: job.status,
+            progressPermille: progressPermille, sequence: next)
+        context.tell(
+            .jobStatusUpdate(update), .status, job: id, subject: assignment, to: job.manifest.originatorPeerID,
+            addresses: job.manifest.originatorAddresses)
+    }
+
+    func publishReceipt(of job: ExecutedJob, _ context: inout MarketContext) {
+        guard let receipt = job.receipt, let cid = job.receiptCID, let block = job.receiptBlock else { return }
+        var notice = ExecutionReceiptAvailableV1(
+            jobID: job.id, receiptCID: cid, executorDID: receipt.executorDID, status: receipt.status,
+            providerAddresses: Array(
+                context.configuration.addresses.prefix(context.configuration.rules.addressCountMax)))
+        context.emit(.publishReceipt(receipt: cid, block: block, notice))
+        notice.receipt = block
+        owe(receipt: notice, of: job, &context)
+    }
+
+    func owe(receipt notice: ExecutionReceiptAvailableV1, of job: ExecutedJob, _ context: inout MarketContext) {
+        guard let until = job.deliverUntil, job.delivery == nil else { return }
+        context.deliver(
+            .executionReceiptAvailable(notice), .receipt, job: job.id, subject: notice.receiptCID,
+            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: until)
+    }
+
+    func publishHeads(of job: ExecutedJob, _ context: inout MarketContext) {
+        let heads = AnchorHeadsV1(
+            scope: context.configuration.anchorScope, heads: context.anchors.heads, height: context.anchors.height)
+        context.emit(
+            .gossip(topic: MeshTopics.anchorHeads(scope: heads.scope), .anchorHeads(heads), anchorOf: job.id))
+    }
+
+    func checkInvariants(_ context: MarketContext) {
+        guard let configuration = context.configuration.executor else { return }
+        precondition(running.isDisjoint(with: queue), "a job runs and waits at once")
+        precondition(running.count <= configuration.concurrentRunsMax, "\(running.count) runs at once")
+        precondition(
+            queue.count <= configuration.queuedRunsMax + configuration.concurrentRunsMax, "the queue is too long")
+        let bids = jobs.values.count(where: \.isOpenBid)
+        precondition(bids == openBids, "\(bids) open bids, counted \(openBids)")
+        for job in jobs.values where !job.isClosed {
+            let timers: [MarketTimer] = [
+                .bidExpiry(job.id), .heartbeat(job.id), .giveUp(job.id), .receiptDelivery(job.id), .settlement(job.id),
+                .anchor(job.id, .executor), .linger(job.id),
+            ]
+            precondition(
+                timers.contains { context.timers.contains($0) }, "job \(job.id) waits for nothing: \(job.status)")
+            let places = running.contains(job.id) || queue.contains(job.id)
+            precondition(job.occupiesPlace == places, "job \(job.id) and its place disagree: \(job.status)")
+        }
+        precondition(openCount <= context.limits.executedJobsMax, "too many open jobs")
+    }
+}
+
+/// A job that this node did not bid on, and why; for the operator.
+public struct DeclinedJob: Hashable, Sendable {
+    /// The job.
+    public let jobID: JobID
+    /// Why.
+    public let reason: BidDecline
+    /// When.
+    public let at: UnixMilliseconds
+}
+
+/// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.
+struct AnnouncementMemory: Sendable {
+    private var jobs: Set<JobID> = []
+    private var order = Deque<JobID>()
+
+    func contains(_ job: JobID) -> Bool { jobs.contains(job) }
+
+    mutating func remove(_ job: JobID) {
+        if jobs.remove(job) != nil { order.removeAll { $0 == job } }
+    }
+
+    mutating func insert(_ job: JobID, max: Int) {
+        guard jobs.insert(job).inserted else { return }
+        order.append(job)
+        if order.count > max, let oldest = order.popFirst() { jobs.remove(oldest) }
+    }
+}

@@ -1,0 +1,157 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+extension DID {
+    /// The last eight characters, for lines that people read.
+    public var short: String { String(text.suffix(8)) }
+}
+
+extension JobEvent {
+    /// The event read aloud: one sentence, who did what and why. Text that others wrote is made fit for a terminal.
+    public var explanation: String {
+        switch role {
+        case .originator: originatorExplanation
+        case .executor: executorExplanation
+        }
+    }
+
+    private var originatorExplanation: String {
+        switch kind {
+        case .submitted(let block, let requester, _, _):
+            submission(block, requester)
+        case .announced(let round, let window, let bidding):
+            (round == 1 ? "Announced to the mesh" : "Announced again, round \(round)")
+                + ": bids are collected for \(window.milliseconds(since: at)) ms"
+                + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
+        case .bidReceived(let block, let refusal): bidLine(block, refusal)
+        case .biddingClosed(let cause, let ranking): closing(cause, ranking)
+        case .assignmentMade(let block, _): assignmentLine(block)
+        case .assignmentConfirmed: "The executor took the assignment."
+        case .attemptEnded(_, let end): "The attempt ended: \(end)."
+        case .statusReported(_, let status, let progress, _):
+            "The executor reports \(status.rawValue)" + (progress.map { ", \($0 / 10) % done" } ?? "") + "."
+        case .receiptAccepted(_, let block, _): receiptLine(block, "A valid receipt came")
+        case .lateReceipt(let block, _, _):
+            receiptLine(block, "A receipt came after the job had its result and is not paid")
+        case .cancellationRequested(let reason, _): "Cancellation was asked for: \(PlainText.sanitized(reason))."
+        case .resultReached(let result, let outcome): "The job is \(result.rawValue): \(outcome)."
+        case .settled(let block, _): settlementLine(block)
+        case .failed(let failure): "The job failed: \(failure)."
+        case .cancelled(let reason): "The job was cancelled: \(PlainText.sanitized(reason))."
+        case .settlementDelivered(_, let acknowledged):
+            acknowledged
+                ? "The executor has the settlement." : "The executor was told of the settlement and did not answer."
+        default: sharedExplanation
+        }
+    }
+
+    private var executorExplanation: String {
+        switch kind {
+        case .bidMade(_, let block): bidLine(block, nil, own: true)
+        case .bidClosed(let end): "The bid came to nothing: \(end)."
+        case .assignmentAccepted: "The originator took up the bid; the run waits for a place."
+        case .executionStarted: "Module and inputs are being fetched."
+        case .executionProgressed(let status): "The run is \(status.rawValue)."
+        case .stopRequested(let reason, let byOriginator):
+            (byOriginator ? "The originator" : "This node's owner")
+                + " asked the run to stop: \(PlainText.sanitized(reason))."
+        case .receiptSigned(let block, _): receiptLine(block, "The receipt is signed")
+        case .receiptDelivered(let end, _): "The receipt's delivery ended: \(end)."
+        case .settlementReceived(let block): settlementLine(block)
+        case .settlementOverdue: "The originator did not settle the receipt in time."
+        default: sharedExplanation
+        }
+    }
+
+    private var sharedExplanation: String {
+        switch kind {
+        case .anchored(let block, _):
+            "Anchored as \((try? SignedObject<AnchorEntry>(verifiedBefore: block))?.cid.text.suffix(8) ?? "?")."
+        case .anchorPublished(let inTime):
+            inTime ? "The anchored heads were published." : "The anchored heads could not be published in time."
+        case .closed: "Nothing is left to do."
+        default: "\(kindName)."
+        }
+    }
+
+    private func submission(_ block: [UInt8], _ requester: DID) -> String {
+        guard let manifest = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body else { return "Submitted." }
+        let ceiling = manifest.params.priceCeiling.map { ", at most \($0) tokens" } ?? ""
+        let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, max: 80))\"" } ?? ""
+        return "Submitted by \(requester.short)\(words): module \(manifest.params.wasmCID.text.suffix(8)), "
+            + "\(manifest.params.maxFuel) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
+    }
+
+    private func bidLine(_ block: [UInt8], _ refusal: BidRefusal?, own: Bool = false) -> String {
+        guard let bid = (try? SignedObject<Bid>(verifiedBefore: block))?.body else { return "A bid came." }
+        let region = bid.region.map { ", region \(PlainText.sanitized($0, max: 40))" } ?? ""
+        let offer =
+            "at most \(bid.terms.price) tokens (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
+            + "million fuel)\(region), load \(bid.loadPermille / 10) %"
+        if own { return "Bid \(offer)." }
+        return "\(bid.bidderDID.short) bids \(offer): " + (refusal.map { "refused, \($0)." } ?? "acceptable.")
+    }
+
+    private func closing(_ cause: BiddingClosure, _ ranking: [RankedBid]) -> String {
+        let why =
+            switch cause {
+            case .sufficientBids: "enough acceptable bids are in"
+            case .windowElapsed: "the window is over"
+            case .firstAcceptableBid: "the first acceptable bid came after the window"
+            }
+        let lines = ranking.prefix(8).enumerated().map { index, bid in
+            "\(index + 1). \(bid.bidder.short) score \(bid.score) (price \(part(bid, 0)), reputation \(part(bid, 1)), "
+                + "region \(part(bid, 2)), latency \(part(bid, 3)), load \(part(bid, 4)))"
+        }
+        return "Bidding closed, \(why): " + lines.joined(separator: "; ")
+            + (ranking.count > 8 ? "; and \(ranking.count - 8) more." : ".")
+    }
+
+    private func part(_ bid: RankedBid, _ index: Int) -> UInt64 {
+        index < bid.parts.count ? bid.parts[index] : 0
+    }
+
+    private func assignmentLine(_ block: [UInt8]) -> String {
+        guard let assignment = (try? SignedObject<Assignment>(verifiedBefore: block))?.body else { return "Assigned." }
+        return "Attempt \(assignment.attempt) goes to \(assignment.executorDID.short) for at most "
+            + "\(assignment.terms.price) tokens, which are held; its lease is \(assignment.leaseMilliseconds) ms."
+    }
+
+    private func receiptLine(_ block: [UInt8], _ what: String) -> String {
+        guard let signed = try? SignedObject<ExecutionReceipt>(verifiedBefore: block) else { return "\(what)." }
+        let receipt = signed.body
+        return "\(what) (\(signed.cid.text.suffix(8)), by \(receipt.executorDID.short)): "
+            + "\(PlainText.sanitized(receipt.outcome.description)), \(receipt.resourceUsage.fuel) fuel, "
+            + "\(receipt.outputBlocks.count) outputs, price \(receipt.price)."
+    }
+
+    private func settlementLine(_ block: [UInt8]) -> String {
+        guard let settlement = (try? SignedObject<Settlement>(verifiedBefore: block))?.body else { return "Settled." }
+        return "Settled (\(settlement.verdict.rawValue)): \(settlement.amountPaid) tokens to "
+            + "\(settlement.executorDID.short), \(settlement.amountRefunded) given back."
+    }
+}
+
+extension BidEnd: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .refused(let code, let reason): "refused (\(code)): \(reason)"
+        case .lapsed: "it was not taken up in time"
+        case .notDelivered(let reason): reason
+        case .declinedAssignment(let code, let reason): "its assignment was declined (\(code)): \(reason)"
+        }
+    }
+}
+
+extension DeliveryEnd: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .acknowledged: "the originator has it"
+        case .refused(let code, let reason): "the originator does not take it (\(code)): \(reason)"
+        case .expired: "the originator could not be reached in time"
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import Economics
+import IPLD
+import MeshTypes
+
+/// Which of the two parties of a job a journal belongs to.
+public enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The node that asked for the job.
+    case originator
+    /// A node that bid on it or runs it.
+    case executor
+}
+
+/// One line of a job's journal. The state of a job is the fold of its events, and `explanation` reads one aloud.
+public struct JobEvent: Hashable, Sendable, Codable {
+    /// The job.
+    public var jobID: JobID
+    /// Whose journal it is.
+    public var role: JobRole
+    /// When it happened, on this node's wall clock.
+    public var at: UnixMilliseconds
+    /// What happened.
+    public var kind: JobEventKind
+    /// What it does to the ledger, to be written in the same transaction.
+    public var ledger: [LedgerEntry]
+
+    /// An event as given.
+    public init(jobID: JobID, role: JobRole, at: UnixMilliseconds, kind: JobEventKind, ledger: [LedgerEntry] = []) {
+        self.jobID = jobID
+        self.role = role
+        self.at = at
+        self.kind = kind
+        self.ledger = ledger
+    }
+
+    /// The name of the kind, for the column of the journal.
+    public var kindName: String { kind.name }
+
+    /// Whether the journal ends with it: a job whose last event says so is not replayed after a restart.
+    public var endsJournal: Bool {
+        switch kind {
+        case .closed, .bidClosed: true
+        default: false
+        }
+    }
+
+    /// The event as DAG-CBOR, for the journal.
+    public func encoded() throws(JobEventError) -> [UInt8] {
+        do {
+            return try DAGCBOREncoder().encode(self)
+        } catch {
+            throw .notEncodable(String(describing: error))
+        }
+    }
+
+    /// The event that these bytes of the journal say.
+    public static func decode(_ bytes: [UInt8]) throws(JobEventError) -> JobEvent {
+        do {
+            return try DAGCBORDecoder().decode(JobEvent.self, from: bytes)
+        } catch {
+            throw .notDecodable(String(describing: error))
+        }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case role
+        case at
+        case kind
+        case ledger
+    }
+}
+
+/// Why bytes and events do not turn into each other, or an event does not follow from a state.
+public enum JobEventError: Error, Hashable, Sendable {
+    /// The event cannot be written.
+    case notEncodable(String)
+    /// The bytes are not an event of this version.
+    case notDecodable(String)
+    /// A signed object inside the event cannot be read: the journal was changed.
+    case evidenceUnreadable(event: String)
+    /// The journal of a job does not begin at its beginning.
+    case jobUnknown(event: String)
+    /// The ledger does not take the event's entries.
+    case ledger(LedgerRefusal)
+}

@@ -1,0 +1,123 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// Everything that can happen to a job. Signed objects stand in it as their blocks, so a replay signs nothing, and
+/// dates until which something may last stand in it too, so a replay does not depend on the configuration.
+public enum JobEventKind: Hashable, Sendable, Codable {
+    // MARK: Originator
+    /// A user handed the job in.
+    case submitted(manifest: [UInt8], requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
+    /// The job was published; bids are collected.
+    case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
+    /// A bid was judged; `refusal` says why it was not acceptable.
+    case bidReceived(bid: [UInt8], refusal: BidRefusal?)
+    /// Bids were weighed; best first.
+    case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
+    /// A bid was taken up.
+    case assignmentMade(assignment: [UInt8], confirmUntil: UnixMilliseconds)
+    /// The executor took the assignment.
+    case assignmentConfirmed(assignment: CID, fetchUntil: UnixMilliseconds)
+    /// An attempt ended without a result that counts.
+    case attemptEnded(assignment: CID, end: AttemptEnd)
+    /// The executor reported where the run stands.
+    case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
+    /// A valid receipt was chosen; its outputs are being fetched.
+    case receiptAccepted(assignment: CID, receipt: [UInt8], outputsUntil: UnixMilliseconds)
+    /// A receipt came that changes nothing any more; `settlement` tells its executor so.
+    case lateReceipt(receipt: [UInt8], settlement: [UInt8], notifyUntil: UnixMilliseconds)
+    /// The user asked for the end of a job that an executor has.
+    case cancellationRequested(reason: String, until: UnixMilliseconds)
+    /// The outputs of the accepted receipt are here: the job has its result.
+    case resultReached(result: StandardJobStatus, outcome: ExecutionOutcome)
+    /// The accepted receipt is paid.
+    case settled(settlement: [UInt8], notifyUntil: UnixMilliseconds)
+    /// The job ended without a receipt that counts.
+    case failed(JobFailure)
+    /// The job was cancelled without a receipt that counts.
+    case cancelled(reason: String)
+    /// The executor knows of its settlement, or was told until its time was over.
+    case settlementDelivered(receipt: CID, acknowledged: Bool)
+
+    // MARK: Both
+    /// The receipt stands in the anchored DAG.
+    case anchored(entry: [UInt8], publishUntil: UnixMilliseconds)
+    /// The new heads were published, or could not be within their time.
+    case anchorPublished(inTime: Bool)
+    /// Nothing is left to do; the journal ends here.
+    case closed
+
+    // MARK: Executor
+    /// A bid was made.
+    case bidMade(manifest: [UInt8], bid: [UInt8])
+    /// The bid came to nothing; the journal ends here.
+    case bidClosed(reason: BidEnd)
+    /// The assignment of the own bid was taken; the run waits for a place.
+    case assignmentAccepted(manifest: [UInt8], bid: [UInt8], assignment: [UInt8])
+    /// Module and inputs are fetched, then the module runs; also again after a restart.
+    case executionStarted(giveUpAt: UnixMilliseconds)
+    /// The run came further.
+    case executionProgressed(status: JobStatus)
+    /// The originator, or this node, asked the run to stop.
+    case stopRequested(reason: String, byOriginator: Bool)
+    /// The run ended and its receipt is signed.
+    case receiptSigned(receipt: [UInt8], deliverUntil: UnixMilliseconds)
+    /// The originator has the receipt, or does not want it, or could not be reached in time.
+    case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
+    /// The originator settled the receipt.
+    case settlementReceived(settlement: [UInt8])
+    /// The settlement did not come in time.
+    case settlementOverdue
+}
+
+extension JobEventKind {
+    /// The name for the journal.
+    public var name: String {
+        switch self {
+        case .submitted: "submitted"
+        case .announced: "announced"
+        case .bidReceived: "bid_received"
+        case .biddingClosed: "bidding_closed"
+        case .assignmentMade: "assignment_made"
+        case .assignmentConfirmed: "assignment_confirmed"
+        case .attemptEnded: "attempt_ended"
+        case .statusReported: "status_reported"
+        case .receiptAccepted: "receipt_accepted"
+        case .lateReceipt: "late_receipt"
+        case .cancellationRequested: "cancellation_requested"
+        case .resultReached: "result_reached"
+        case .settled: "settled"
+        case .failed: "failed"
+        case .cancelled: "cancelled"
+        case .settlementDelivered: "settlement_delivered"
+        case .anchored: "anchored"
+        case .anchorPublished: "anchor_published"
+        case .closed: "closed"
+        case .bidMade: "bid_made"
+        case .bidClosed: "bid_closed"
+        case .assignmentAccepted: "assignment_accepted"
+        case .executionStarted: "execution_started"
+        case .executionProgressed: "execution_progressed"
+        case .stopRequested: "stop_requested"
+        case .receiptSigned: "receipt_signed"
+        case .receiptDelivered: "receipt_delivered"
+        case .settlementReceived: "settlement_received"
+        case .settlementOverdue: "settlement_overdue"
+        }
+    }
+
+    /// Whether somebody relies on it as soon as the actions run: a promise, money, evidence. The others only describe,
+    /// and a node that lost them in a crash takes them up again by asking or by being told again.
+    public var needsDurability: Bool {
+        switch self {
+        case .submitted, .assignmentMade, .attemptEnded, .receiptAccepted, .lateReceipt, .cancellationRequested,
+            .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
+            .settlementReceived:
+            true
+        case .announced, .bidReceived, .biddingClosed, .assignmentConfirmed, .statusReported, .settlementDelivered,
+            .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
+            .receiptDelivered, .settlementOverdue:
+            false
+        }
+    }
+}

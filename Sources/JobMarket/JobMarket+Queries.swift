@@ -1,0 +1,58 @@
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+
+extension JobMarket {
+    /// What an operator can set; changes hold for what is decided from now on.
+    public var configuration: MarketConfiguration {
+        get { context.configuration }
+        set { context.configuration = newValue }
+    }
+
+    /// The node's book.
+    public var ledger: Ledger { context.ledger }
+
+    /// What receipts say about executors.
+    public var reputation: ReputationBook { context.reputation }
+
+    /// What is counted besides the journal.
+    public var counters: MarketCounters { context.counters }
+
+    /// The receipt that this node signed last.
+    public var lastReceipt: CID? { context.lastReceipt }
+
+    /// The heads of the anchored DAG, sorted, and the greatest height among them.
+    public var anchorHeads: (heads: [CID], height: UInt64) { (context.anchors.heads, context.anchors.height) }
+
+    /// A job that this node originated, as long as it is remembered.
+    public func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
+
+    /// A job that this node bid on or runs, as long as it is remembered.
+    public func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
+
+    /// All originated jobs that are remembered, oldest first.
+    public var originatedJobs: [OriginatedJob] {
+        originator.jobs.values.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
+    }
+
+    /// All executed jobs that are remembered, oldest first.
+    public var executedJobs: [ExecutedJob] {
+        executor.jobs.values.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
+    }
+
+    /// The last jobs that this node did not bid on, oldest first, with the reasons.
+    public var recentDeclines: [DeclinedJob] { Array(executor.recentDeclines) }
+
+    /// How full places and queue of this executor are, in thousandths.
+    public var loadPermille: UInt64 {
+        context.configuration.executor.map { executor.loadPermille($0) } ?? 0
+    }
+
+    /// Runs that were ordered and have not ended, and accepted ones that wait.
+    public var runCounts: (running: Int, waiting: Int) { (executor.running.count, executor.queue.count) }
+
+    /// Originated and executed jobs that are not closed.
+    public var openCounts: (originated: Int, executed: Int) { (originator.openCount, executor.openCount) }
+}

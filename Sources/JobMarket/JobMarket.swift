@@ -1,0 +1,219 @@
+import Determinism
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+
+/// The market of one node: a value that decides, for the jobs it originates and the jobs it executes (RFC 4.2).
+///
+/// It is event-sourced. An input is decided on the present state and becomes events; only folding an event changes a
+/// job. `submit`, `cancel`, `handle` return a `MarketTransition`, whose events the shell makes durable before it
+/// carries out the actions. After a restart the shell gives all journalled events of jobs that are not closed to
+/// `replay`, in their order, and carries out what `recover` returns. Every message may come twice and late: it changes
+/// nothing twice.
+///
+/// It signs by itself, because Ed25519 signing is pure; what was signed stands in the events, so a replay signs
+/// nothing.
+public struct JobMarket: Sendable {
+    var originator = OriginatorMarket()
+    var executor = ExecutorMarket()
+    var context: MarketContext
+
+    /// A market without jobs.
+    ///
+    /// - Parameters:
+    ///   - identity: the node's key.
+    ///   - configuration: everything that an operator can set.
+    ///   - ledger: the book as the store has it.
+    ///   - reputation: the evidence as the store has it; empty when it is recorded again from stored receipts.
+    ///   - lastReceipt: the receipt that this node signed last.
+    ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
+    public init(
+        identity: Identity, configuration: MarketConfiguration, ledger: Ledger = Ledger(),
+        reputation: ReputationBook = ReputationBook(), lastReceipt: CID? = nil,
+        anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
+    ) {
+        context = MarketContext(
+            identity: identity, configuration: configuration, ledger: ledger, reputation: reputation,
+            anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height), lastReceipt: lastReceipt)
+    }
+
+    // MARK: Commands
+
+    /// Takes a job from a user; the same key from the same requester gives the same job and an empty transition.
+    ///
+    /// - Parameter nonce: sixteen random bytes.
+    public mutating func submit(
+        _ request: JobRequest, nonce: [UInt8], now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> Result<(id: JobID, transition: MarketTransition), SubmissionRefusal> {
+        context.begin(now: now, wallClock: wallClock)
+        let result = originator.submit(request, nonce: nonce, &context)
+        let transition = context.finish()
+        return result.map { ($0, transition) }
+    }
+
+    /// Ends a job of this node; where an executor has it, the job ends with the receipt of the cancelled run.
+    public mutating func cancel(
+        _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> Result<MarketTransition, CancellationRefusal> {
+        context.begin(now: now, wallClock: wallClock)
+        let result = originator.cancel(job, reason: reason, &context)
+        let transition = context.finish()
+        return result.map { transition }
+    }
+
+    /// Stops a run that this node executes, by will of its owner; the originator gives the job to another.
+    public mutating func stopExecution(
+        _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> MarketTransition {
+        context.begin(now: now, wallClock: wallClock)
+        if let run = executor.jobs[job] { executor.stop(run, reason: reason, byOriginator: false, &context) }
+        return context.finish()
+    }
+
+    /// Books tokens given to this node; the entry is to be written with the next transaction. `false` when it was
+    /// there.
+    public mutating func grant(
+        _ amount: TokenAmount, reference: String, wallClock: UnixMilliseconds
+    ) throws(LedgerRefusal) -> LedgerEntry? {
+        let entry = LedgerEntry.grant(amount, reference: reference, at: wallClock)
+        if context.ledger.hasPosted(.grant, subject: reference) { return nil }
+        return try context.ledger.post(entry) ? entry : nil
+    }
+
+    // MARK: Inputs
+
+    /// Takes a fact in.
+    public mutating func handle(
+        _ input: MarketInput, now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> MarketTransition {
+        context.begin(now: now, wallClock: wallClock)
+        switch input {
+        case .announcementPublished(let id): originator.announcementPublished(id, &context)
+        case .announcementFailed(let id, let reason): originator.announcementFailed(id, reason: reason, &context)
+        case .directMessage(let message, let peer): context.transition.reply = answer(message, from: peer)
+        case .gossipMessage(let message, let author): context.transition.verdict = judge(message, author: author)
+        case .manifestFetched(let id, let block): executor.manifestFetched(id, block: block, &context)
+        case .deliveryReplied(let id, let reply): replied(id, reply)
+        case .deliveryFailed(let id, _):
+            if let next = context.outbox.failed(id, now: now, limits: context.limits) {
+                context.timers.set(.delivery(id), at: next)
+            }
+        case .executionProgressed(let assignment, let status, let progress):
+            executor.executionProgressed(assignment, status, progress, &context)
+        case .executionFinished(let assignment, let report): executor.executionFinished(assignment, report, &context)
+        case .outputsFetched(let id, let receipt, let missing):
+            originator.outputsFetched(id, receipt: receipt, missing: missing, &context)
+        case .anchorPublished(let id):
+            originator.anchorPublished(id, inTime: true, &context)
+            executor.anchorPublished(id, inTime: true, &context)
+        case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
+        case .deadlineReached: break
+        }
+        passDeadlines()
+        return context.finish()
+    }
+
+    /// The earliest moment at which something is due; the shell then gives `deadlineReached`.
+    public var nextDeadline: MonotonicInstant? { context.timers.next }
+
+    private mutating func answer(_ message: MeshProtocolMessage, from peer: PeerID) -> MeshProtocolReply {
+        switch message {
+        case .jobBid(let bid): originator.bidArrived(bid.bid, from: peer, &context)
+        case .jobBidRefused(let refusal): executor.bidRefused(refusal, from: peer, &context)
+        case .assignJob(let assignment): executor.assigned(assignment, from: peer, &context)
+        case .cancelJob(let order): executor.cancelled(order, from: peer, &context)
+        case .jobStatusUpdate(let update): originator.statusArrived(update, from: peer, &context)
+        case .executionReceiptAvailable(let notice):
+            if let block = notice.receipt {
+                originator.receiptArrived(block, of: notice.jobID, &context)
+            } else {
+                .refused(code: "receipt_missing", reason: "a direct notice must carry the receipt")
+            }
+        case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
+        case .jobInterest: .ack
+        case .capabilityAdvertisement, .jobAnnouncement, .jobInteractiveInput, .jobInteractiveOutput,
+            .reputationRecordAvailable, .anchorHeads:
+            .refused(code: "not_direct", reason: "\(message.variant.rawValue) is not taken as a direct message")
+        }
+    }
+
+    private mutating func judge(_ message: MeshProtocolMessage, author: PeerID) -> GossipJudgement {
+        if case .jobAnnouncement(let announcement) = message {
+            return executor.announced(announcement, author: author, &context)
+        }
+        return GossipRules.judgement(
+            of: message, author: author, wallClock: context.wallClock, rules: context.configuration.rules)
+    }
+
+    private mutating func replied(_ id: DeliveryID, _ reply: MeshProtocolReply) {
+        let waited = context.outbox.remove(id) != nil
+        context.timers.clear(.delivery(id))
+        switch id.kind {
+        case .status: executor.statusAnswered(id, reply, &context)
+        case .bidRefusal: break
+        case .bid where waited: executor.bidAnswered(id, reply, &context)
+        case .assignment where waited: originator.assignmentAnswered(id, reply, &context)
+        case .cancellation where waited: originator.cancellationAnswered(id, reply, &context)
+        case .receipt where waited: executor.receiptAnswered(id, reply, &context)
+        case .settlement where waited:
+            originator.settlementAnswered(id, acknowledged: reply == .ack, &context)
+        case .bid, .assignment, .cancellation, .receipt, .settlement: context.counters.duplicates += 1
+        }
+    }
+
+    private mutating func passDeadlines() {
+        while let timer = context.timers.popDue(context.now) {
+            switch timer {
+            case .phase(let id): originator.phaseElapsed(id, &context)
+            case .window(let id): originator.windowElapsed(id, &context)
+            case .reannounce(let id): originator.reannounceDue(id, &context)
+            case .lease(let id): originator.leaseElapsed(id, &context)
+            case .whole(let id): originator.wholeElapsed(id, &context)
+            case .notices(let id): originator.noticesElapsed(id, &context)
+            case .anchor(let id, .originator): originator.anchorPublished(id, inTime: false, &context)
+            case .anchor(let id, .executor): executor.anchorPublished(id, inTime: false, &context)
+            case .bidExpiry(let id): executor.bidLapsed(id, &context)
+            case .heartbeat(let id): executor.heartbeatDue(id, &context)
+            case .giveUp(let id): executor.giveUpElapsed(id, &context)
+            case .receiptDelivery(let id): executor.receiptDeliveryElapsed(id, &context)
+            case .settlement(let id): executor.settlementElapsed(id, &context)
+            case .linger(let id): executor.closeIfDone(id, &context)
+            case .delivery(let id):
+                if case .send(let delivery) = context.outbox.due(id, now: context.now) {
+                    context.emit(.deliver(delivery))
+                }
+            }
+        }
+    }
+
+    // MARK: Journal
+
+    /// Folds one journalled event in, without any action; the journal of each job in its order.
+    public mutating func replay(_ event: JobEvent) throws(JobEventError) {
+        context.isReplaying = true
+        defer { context.isReplaying = false }
+        switch event.role {
+        case .originator: try originator.apply(event, &context)
+        case .executor: try executor.apply(event, &context)
+        }
+    }
+
+    /// After the replay of all journals: sets the deadlines and takes up what this node owes to others.
+    public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
+        context.begin(now: now, wallClock: wallClock)
+        originator.recover(&context)
+        executor.recover(&context)
+        passDeadlines()
+        return context.finish()
+    }
+
+    /// Checks what must hold after every input; tests and the simulator call it.
+    public func checkInvariants() {
+        originator.checkInvariants(context)
+        executor.checkInvariants(context)
+        context.ledger.checkInvariants()
+        precondition(context.outbox.count <= context.limits.deliveriesMax, "the outbox is too long")
+    }
+}

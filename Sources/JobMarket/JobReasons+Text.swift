@@ -1,0 +1,228 @@
+import MeshTypes
+
+extension BidRefusal {
+    /// A stable name of the reason.
+    public var code: String {
+        switch self {
+        case .priceTooHigh: "price_too_high"
+        case .reputationTooLow: "reputation_too_low"
+        case .regionNotAccepted: "region_not_accepted"
+        case .featureMissing: "feature_missing"
+        case .resourceMissing: "resource_missing"
+        case .bidderNotAllowed: "bidder_not_allowed"
+        case .bidderDenied: "bidder_denied"
+        case .bidderFailedBefore: "bidder_failed_before"
+        case .deadlineTooLate: "deadline_too_late"
+        case .bidExpired: "bid_expired"
+        case .termsInvalid: "terms_invalid"
+        case .biddingClosed: "bidding_closed"
+        case .tooManyBids: "too_many_bids"
+        case .otherBidTaken: "other_bid_taken"
+        case .jobNotOpen: "job_not_open"
+        case .notVerified: "not_verified"
+        }
+    }
+}
+
+extension BidRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, with the figures.
+    public var description: String {
+        switch self {
+        case .priceTooHigh(let price, let max): "price \(price) > max \(max)"
+        case .reputationTooLow(let reputation, let min): "reputation \(reputation) < \(min)"
+        case .regionNotAccepted(let region):
+            region.map { "region \(PlainText.sanitized($0, max: 64)) is not accepted" } ?? "no region is named"
+        case .featureMissing(let feature): "the feature \(PlainText.sanitized(feature, max: 64)) is missing"
+        case .resourceMissing(let resource, let needed, let offered):
+            "\(PlainText.sanitized(resource, max: 64)) \(offered) < \(needed)"
+        case .bidderNotAllowed: "the policy allows only others"
+        case .bidderDenied: "the policy denies this bidder"
+        case .bidderFailedBefore: "the bidder had this job before and did not deliver"
+        case .deadlineTooLate(let promised, let needed):
+            "the result is promised \(promised.milliseconds(since: needed)) ms after the deadline"
+        case .bidExpired: "the bid cannot be taken up any more"
+        case .termsInvalid(let reason): "the terms contradict themselves: \(reason)"
+        case .biddingClosed: "the bidding is over"
+        case .tooManyBids(let max): "more than \(max) bids"
+        case .otherBidTaken(let rank, let count, let score, let best):
+            "another bid was taken: rank \(rank) of \(count), score \(score) against \(best)"
+        case .jobNotOpen: "the job is not open for bids here"
+        case .notVerified(let reason): "the bid does not verify: \(PlainText.sanitized(reason))"
+        }
+    }
+}
+
+extension JobFailure {
+    /// A stable name of the reason.
+    public var code: String {
+        switch self {
+        case .announcementTimedOut: "announcement_timed_out"
+        case .noAcceptableBid: "no_acceptable_bid"
+        case .attemptsExhausted: "attempts_exhausted"
+        case .expired: "expired"
+        case .cannotHold: "cannot_hold"
+        case .originatorFailed: "originator_failed"
+        }
+    }
+}
+
+extension JobFailure: CustomStringConvertible {
+    /// One sentence without a full stop, with the figures and the reasons of others.
+    public var description: String {
+        switch self {
+        case .announcementTimedOut(let error): "the job could not be announced in time: \(error)"
+        case .noAcceptableBid(0, _): "no executor bid on the job before the bidding deadline"
+        case .noAcceptableBid(let bids, let refusals):
+            "none of \(bids) bids was acceptable: "
+                + refusals.prefix(8).map { "\($0.bidder.short): \($0.refusal)" }.joined(separator: "; ")
+                + (refusals.count > 8 ? "; and \(refusals.count - 8) more" : "")
+        case .attemptsExhausted(let attempts, let last):
+            "\(attempts) of \(attempts) attempts gave no result" + (last.map { "; at last \($0)" } ?? "")
+        case .expired(let status): "the job's time was over in the state \(status.rawValue)"
+        case .cannotHold(let needed, let available): "\(needed) tokens must be held, \(available) are there"
+        case .originatorFailed(let reason): reason
+        }
+    }
+}
+
+extension AttemptEnd: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .declined(let code, let reason): "the executor declined (\(code)): \(reason)"
+        case .unconfirmed: "the executor did not confirm the assignment in time"
+        case .leaseExpired(let status): "the executor was silent for longer than its lease, last \(status.rawValue)"
+        case .fetchTimedOut: "the executor did not start the module in time"
+        case .executionTimedOut: "the run lasted longer than the job allows"
+        case .receiptTimedOut: "no receipt came in time after the run"
+        case .nodeFailed(_, let outcome): "\(outcome)"
+        case .receiptInvalid(_, let reason): "the receipt is wrong: \(reason)"
+        case .outputsMissing(_, let missing): "\(missing) outputs of the receipt could not be fetched"
+        case .overtaken: "the receipt of an earlier executor came first"
+        case .forgotten(let reason): "the executor does not know the assignment: \(reason)"
+        }
+    }
+}
+
+extension ReceiptRefusal {
+    /// A stable name of the reason.
+    public var code: String {
+        switch self {
+        case .notVerified: "not_verified"
+        case .jobUnknown: "job_unknown"
+        case .assignmentUnknown: "assignment_unknown"
+        case .wrongExecutor: "wrong_executor"
+        case .chainMismatch: "chain_mismatch"
+        case .statusMismatch: "status_mismatch"
+        case .overLimit: "over_limit"
+        case .priceMismatch: "price_mismatch"
+        case .datesOutOfOrder: "dates_out_of_order"
+        case .tooMany: "too_many"
+        }
+    }
+}
+
+extension ReceiptRefusal: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .notVerified(let reason): "the receipt does not verify: \(PlainText.sanitized(reason))"
+        case .jobUnknown: "the job is not known here, or was closed"
+        case .assignmentUnknown: "the assignment is none of this job"
+        case .wrongExecutor: "the assignment is another executor's"
+        case .chainMismatch(let field): "\(field) differs from the chain"
+        case .statusMismatch: "status and outcome contradict each other"
+        case .overLimit(let field, let used, let max): "\(field) \(used) > \(max)"
+        case .priceMismatch(let asked, let due): "price \(asked), but \(due) is due"
+        case .datesOutOfOrder: "the run ends before it begins"
+        case .tooMany(let field): "\(field) is too long"
+        }
+    }
+}
+
+extension AssignmentRefusal {
+    /// A stable name of the reason.
+    public var code: String {
+        switch self {
+        case .notVerified: "not_verified"
+        case .chainMismatch: "chain_mismatch"
+        case .notOwnBid: "not_own_bid"
+        case .termsChanged: "terms_changed"
+        case .expired: "expired"
+        case .atCapacity: "at_capacity"
+        case .notAccepting: "not_accepting"
+        case .jobRefused: "job_refused"
+        case .otherAttemptHere: "other_attempt_here"
+        }
+    }
+}
+
+extension AssignmentRefusal: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .notVerified(let part): "the \(part) does not verify"
+        case .chainMismatch(let field): "\(field) differs from the chain"
+        case .notOwnBid: "the bid is not this node's"
+        case .termsChanged: "the terms are not those of the bid"
+        case .expired: "the bid cannot be taken up any more"
+        case .atCapacity: "all places and the queue are full"
+        case .notAccepting: "this node takes no jobs now"
+        case .jobRefused(let refusal): refusal.description
+        case .otherAttemptHere: "another attempt of the job was made here"
+        }
+    }
+}
+
+extension BidDecline {
+    /// A stable name of the reason.
+    public var code: String {
+        switch self {
+        case .notAccepting: "not_accepting"
+        case .ownJob: "own_job"
+        case .jobRefused(let refusal): "job_\(refusal.code)"
+        case .expired: "expired"
+        case .originatorDenied: "originator_denied"
+        case .notWanted(let refusal): refusal.code
+        case .limitTooLarge: "limit_too_large"
+        case .atCapacity: "at_capacity"
+        case .tooManyOpenBids: "too_many_open_bids"
+        case .manifestUnavailable: "manifest_unavailable"
+        case .refusedBefore: "refused_before"
+        case .cannotSign: "cannot_sign"
+        }
+    }
+}
+
+extension BidDecline: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .notAccepting: "this node takes no jobs now"
+        case .ownJob: "it is a job of this node"
+        case .jobRefused(let refusal): refusal.description
+        case .expired: "the job's time is over"
+        case .originatorDenied: "this node does not work for the originator"
+        case .notWanted(let refusal): "the policy wants others: \(refusal)"
+        case .limitTooLarge(let field, let asked, let max): "\(field) \(asked) is more than the \(max) offered here"
+        case .atCapacity: "all places and the queue are full"
+        case .tooManyOpenBids: "too many bids are open"
+        case .manifestUnavailable: "the manifest could not be fetched"
+        case .refusedBefore: "an earlier bid on the job was refused"
+        case .cannotSign: "this node cannot sign"
+        }
+    }
+}
+
+extension SubmissionRefusal: CustomStringConvertible {
+    /// One sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .jobRefused(let refusal): refusal.description
+        case .tooManyJobs(let max): "this node has \(max) open jobs already, which is all it can hold"
+        case .badNonce: "the nonce must have 16 bytes"
+        case .manifestTooLarge(let bytes, let max): "the manifest has \(bytes) bytes, the most allowed is \(max)"
+        case .cannotSign: "this node cannot sign"
+        }
+    }
+}

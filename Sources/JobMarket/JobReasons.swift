@@ -1,0 +1,252 @@
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// Why a job failed without a receipt that counts, told to the user word for word.
+public enum JobFailure: Hashable, Sendable, Codable {
+    /// The announcement could not be published in time.
+    case announcementTimedOut(lastError: String)
+    /// The bidding deadline came without an acceptable bid.
+    case noAcceptableBid(bids: UInt64, refusals: [RefusedBid])
+    /// Every attempt ended without a result.
+    case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
+    /// The job's time was over, in this state.
+    case expired(during: JobStatus)
+    /// The price could not be held.
+    case cannotHold(needed: TokenAmount, available: TokenAmount)
+    /// This node could not do its part.
+    case originatorFailed(reason: String)
+}
+
+/// A refused bid in a failure's account.
+public struct RefusedBid: Hashable, Sendable, Codable {
+    /// The bidder.
+    public var bidder: DID
+    /// What it asked.
+    public var price: TokenAmount
+    /// Why it was refused.
+    public var refusal: BidRefusal
+
+    /// A refused bid as given.
+    public init(bidder: DID, price: TokenAmount, refusal: BidRefusal) {
+        self.bidder = bidder
+        self.price = price
+        self.refusal = refusal
+    }
+}
+
+/// Why a bid was not taken. The bidder is told the same words.
+public enum BidRefusal: Error, Hashable, Sendable, Codable {
+    /// It asks more than the job may cost.
+    case priceTooHigh(price: TokenAmount, max: TokenAmount)
+    /// The bidder's reputation is below the policy's.
+    case reputationTooLow(reputation: UInt64, min: UInt64)
+    /// The bidder stands elsewhere, or does not say where.
+    case regionNotAccepted(region: String?)
+    /// The bidder lacks a feature.
+    case featureMissing(feature: String)
+    /// The bidder has too little of a resource.
+    case resourceMissing(resource: String, needed: UInt64, offered: UInt64)
+    /// The policy allows only others.
+    case bidderNotAllowed
+    /// The policy denies the bidder, or it is the originator itself.
+    case bidderDenied
+    /// The bidder had this job before and did not deliver.
+    case bidderFailedBefore
+    /// It promises the result too late.
+    case deadlineTooLate(promised: UnixMilliseconds, needed: UnixMilliseconds)
+    /// It cannot be taken up any more.
+    case bidExpired
+    /// Its terms contradict themselves.
+    case termsInvalid(reason: String)
+    /// The bidding is over.
+    case biddingClosed
+    /// One bidder sent too many bids, or the job has as many as it can take.
+    case tooManyBids(max: UInt64)
+    /// Another bid was better; a refusal that is only told to the bidder.
+    case otherBidTaken(rank: UInt64, of: UInt64, score: UInt64, best: UInt64)
+    /// The job is not known here, or has ended.
+    case jobNotOpen
+    /// The bid does not verify.
+    case notVerified(reason: String)
+}
+
+/// Why a window was closed.
+public enum BiddingClosure: String, Hashable, Sendable, Codable {
+    /// As many acceptable bids as the policy wants are in.
+    case sufficientBids = "sufficient_bids"
+    /// The window's time was over, with acceptable bids in it.
+    case windowElapsed = "window_elapsed"
+    /// The window's time was over before; the first acceptable bid after it was taken.
+    case firstAcceptableBid = "first_acceptable_bid"
+}
+
+/// One acceptable bid in the order of selection.
+public struct RankedBid: Hashable, Sendable, Codable {
+    /// The signed bid.
+    public var bid: CID
+    /// The bidder.
+    public var bidder: DID
+    /// What it asks at most.
+    public var price: TokenAmount
+    /// The weighted score in thousandths.
+    public var score: UInt64
+    /// The parts of the score in thousandths: price, reputation, region, latency, load.
+    public var parts: [UInt64]
+
+    /// A ranked bid as given.
+    public init(bid: CID, bidder: DID, price: TokenAmount, score: UInt64, parts: [UInt64]) {
+        self.bid = bid
+        self.bidder = bidder
+        self.price = price
+        self.score = score
+        self.parts = parts
+    }
+}
+
+/// How an attempt ended that gave no result.
+public enum AttemptEnd: Hashable, Sendable, Codable {
+    /// The executor declined the assignment.
+    case declined(code: String, reason: String)
+    /// The executor did not answer the assignment in time.
+    case unconfirmed
+    /// The executor was silent for longer than its lease: unknown, not dead.
+    case leaseExpired(lastStatus: JobStatus)
+    /// The executor did not begin to run the module in time.
+    case fetchTimedOut
+    /// The run lasted longer than the job allows, and the executor did not end it.
+    case executionTimedOut
+    /// The run ended, but no receipt with all its outputs came in time.
+    case receiptTimedOut
+    /// The executor's receipt says that the executor failed.
+    case nodeFailed(receipt: CID, outcome: ExecutionOutcome)
+    /// The executor's receipt is signed by it and wrong.
+    case receiptInvalid(receipt: CID, reason: ReceiptRefusal)
+    /// Outputs that the receipt names could not be had.
+    case outputsMissing(receipt: CID, missing: UInt64)
+    /// An earlier executor's receipt came first.
+    case overtaken(receipt: CID)
+    /// The executor does not know the assignment any more.
+    case forgotten(reason: String)
+}
+
+/// Why a receipt does not count.
+public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
+    /// Signature or encoding do not hold.
+    case notVerified(reason: String)
+    /// The job is not known here, or is closed.
+    case jobUnknown
+    /// The assignment is none of this job.
+    case assignmentUnknown
+    /// Another executor was assigned.
+    case wrongExecutor
+    /// A field repeats the chain and says something else.
+    case chainMismatch(field: String)
+    /// Status and outcome contradict each other.
+    case statusMismatch
+    /// More fuel, memory or output than the job allows was used.
+    case overLimit(field: String, used: UInt64, max: UInt64)
+    /// The price is not what the agreed terms give for the metered fuel.
+    case priceMismatch(asked: TokenAmount, due: TokenAmount)
+    /// The run ends before it begins.
+    case datesOutOfOrder
+    /// Lists are longer than a receipt may have.
+    case tooMany(field: String)
+}
+
+/// Why a bid of this node came to nothing.
+public enum BidEnd: Hashable, Sendable, Codable {
+    /// The originator refused it.
+    case refused(code: String, reason: String)
+    /// It was not taken up in time.
+    case lapsed
+    /// The originator could not be reached.
+    case notDelivered(reason: String)
+    /// This node declined the assignment of its own bid.
+    case declinedAssignment(code: String, reason: String)
+}
+
+/// How the delivery of a receipt ended.
+public enum DeliveryEnd: Hashable, Sendable, Codable {
+    /// The originator has it.
+    case acknowledged
+    /// The originator does not take it.
+    case refused(code: String, reason: String)
+    /// The originator could not be reached in time.
+    case expired
+}
+
+/// Why an executor stays silent on a job. Kept for the operator, and counted by code.
+public enum BidDecline: Hashable, Sendable {
+    /// It takes no jobs now.
+    case notAccepting
+    /// It is a job of its own node.
+    case ownJob
+    /// The job breaks the rules.
+    case jobRefused(JobRefusal)
+    /// The announcement's time is over.
+    case expired
+    /// The originator is denied here.
+    case originatorDenied
+    /// The policy wants other executors.
+    case notWanted(BidRefusal)
+    /// A limit of the job is larger than this node takes on.
+    case limitTooLarge(field: String, asked: UInt64, max: UInt64)
+    /// All places and the queue are full.
+    case atCapacity
+    /// Too many bids are open.
+    case tooManyOpenBids
+    /// The manifest could not be had.
+    case manifestUnavailable
+    /// An earlier bid on this job was refused for good.
+    case refusedBefore
+    /// This node cannot sign.
+    case cannotSign
+}
+
+/// Why an executor declines an assignment.
+public enum AssignmentRefusal: Error, Hashable, Sendable {
+    /// Signature or encoding of a part do not hold.
+    case notVerified(part: String)
+    /// The parts do not belong together, or not to the sender.
+    case chainMismatch(field: String)
+    /// The bid is not this node's.
+    case notOwnBid
+    /// The terms are not those of the bid.
+    case termsChanged
+    /// The bid cannot be taken up any more.
+    case expired
+    /// All places and the queue are full.
+    case atCapacity
+    /// This node takes no jobs now.
+    case notAccepting
+    /// The job breaks the rules.
+    case jobRefused(JobRefusal)
+    /// Another attempt of the same job runs here.
+    case otherAttemptHere
+}
+
+/// Why a job cannot be submitted.
+public enum SubmissionRefusal: Error, Hashable, Sendable {
+    /// The job breaks the rules.
+    case jobRefused(JobRefusal)
+    /// This node has as many jobs as it can hold.
+    case tooManyJobs(max: Int)
+    /// The nonce must have sixteen bytes.
+    case badNonce
+    /// The manifest is longer than a message may be.
+    case manifestTooLarge(bytes: Int, bytesMax: Int)
+    /// This node cannot sign.
+    case cannotSign
+}
+
+/// Why a job cannot be cancelled.
+public enum CancellationRefusal: Error, Hashable, Sendable {
+    /// The job is not known here.
+    case jobUnknown
+    /// The job has ended.
+    case jobEnded
+    /// The result is there, only its outputs are still being fetched.
+    case resultReached
+}

@@ -1,0 +1,82 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// What the shell is to do once the events of the same transition are durable. Every action is idempotent.
+public enum MarketAction: Sendable, Hashable {
+    /// Publish on `MeshTopics.jobAnnouncements`; report `announcementPublished` or `announcementFailed`.
+    case announce(JobID, JobAnnouncementV1)
+    /// Send a direct message; report `deliveryReplied` or `deliveryFailed` with its id.
+    case deliver(Delivery)
+    /// Publish on a topic; nothing to report unless `anchorOf` names a job, then `anchorPublished`.
+    case gossip(topic: String, MeshProtocolMessage, anchorOf: JobID?)
+    /// Fetch the block of a manifest; report `manifestFetched`.
+    case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
+    /// Fetch module and inputs and run; report `executionProgressed` and `executionFinished`. A second order with the
+    /// same assignment while the first runs changes nothing.
+    case execute(ExecutionOrder)
+    /// Stop a run; it is reported by `executionFinished` with the outcome `cancelled`.
+    case cancelExecution(assignment: CID, reason: String)
+    /// Fetch blocks from the executor, verify and store them; report `outputsFetched`.
+    case fetchOutputs(JobID, receipt: CID, from: PeerID, blocks: [CID], deadlineMilliseconds: Int64)
+    /// Put the receipt into the DHT under `MeshTopics.receiptKey` and announce it by gossip.
+    case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
+    /// Tell whoever waits for it that an originated job has its result.
+    case jobEnded(JobID, StandardJobStatus)
+}
+
+/// A direct message that waits for its answer.
+public struct Delivery: Hashable, Sendable {
+    /// Names it in the report of its answer.
+    public let id: DeliveryID
+    /// To whom.
+    public let peer: PeerID
+    /// Where the peer said it can be reached; may be empty.
+    public let addresses: [Multiaddr]
+    /// What.
+    public let message: MeshProtocolMessage
+}
+
+/// The name of a delivery: equal messages of a job have equal names, so a repetition is recognized.
+public struct DeliveryID: Hashable, Sendable {
+    /// What is delivered.
+    public enum Kind: String, Hashable, Sendable, CaseIterable {
+        /// A bid, by the bidder.
+        case bid
+        /// Why a bid was not taken.
+        case bidRefusal
+        /// An assignment.
+        case assignment
+        /// An order to stop.
+        case cancellation
+        /// Where a run stands; never repeated, the next one follows anyway.
+        case status
+        /// A receipt.
+        case receipt
+        /// A settlement.
+        case settlement
+    }
+
+    /// The job.
+    public let jobID: JobID
+    /// What is delivered.
+    public let kind: Kind
+    /// The bid, the assignment or the receipt that the message is about.
+    public let subject: CID
+}
+
+/// Everything that a shell needs to run an assigned job.
+public struct ExecutionOrder: Hashable, Sendable {
+    /// The job.
+    public let jobID: JobID
+    /// The signed assignment, which names the run.
+    public let assignmentCID: CID
+    /// The manifest: module, inputs, limits, arguments.
+    public let manifest: JobManifest
+    /// Who runs it.
+    public let executorDID: DID
+    /// Which attempt of the job it is.
+    public let attempt: UInt64
+    /// When the run is given up, on this node's clock.
+    public let deadline: UnixMilliseconds
+}

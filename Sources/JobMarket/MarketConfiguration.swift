@@ -1,0 +1,144 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// Everything about the market that an operator can set.
+public struct MarketConfiguration: Sendable {
+    /// What jobs may ask for at all.
+    public var rules = JobRules()
+    /// How this node originates jobs.
+    public var originator = OriginatorConfiguration()
+    /// How this node executes jobs; absent for a node that only originates.
+    public var executor: ExecutorConfiguration?
+    /// The bounds of the market's tables.
+    public var limits = MarketLimits()
+    /// Where this node can be reached, for manifests and receipts; the shell keeps it current.
+    public var addresses: [Multiaddr] = []
+    /// The anchored DAG that receipts go to.
+    public var anchorScope = "global"
+
+    /// A node that originates with the standard settings and executes nothing.
+    public init() {}
+}
+
+/// How long an originator waits for what, in milliseconds, and what it does by default.
+public struct OriginatorConfiguration: Sendable {
+    /// Until the announcement must be published.
+    public var announcementMilliseconds: UInt64 = 10_000
+    /// Between announcements of a job that has no acceptable bid yet.
+    public var reannounceMilliseconds: UInt64 = 1000
+    /// The bid window where the policy names none.
+    public var bidWindowMilliseconds: UInt64 = 1000
+    /// The acceptable bids that close the window early where the policy names no number.
+    public var sufficientBids: UInt64 = 3
+    /// From the announcement to the last moment for an acceptable bid, per round.
+    public var biddingMilliseconds: UInt64 = 30_000
+    /// Until an executor must answer an assignment.
+    public var confirmationMilliseconds: UInt64 = 5000
+    /// How long an executor may stay silent.
+    public var leaseMilliseconds: UInt64 = 10_000
+    /// From the acceptance to the start of the module: queue, fetching, compiling.
+    public var fetchingMilliseconds: UInt64 = 60_000
+    /// What is granted over `timeout_seconds` for the run.
+    public var executionGraceMilliseconds: UInt64 = 10_000
+    /// From the end of the run to a verified receipt with all its outputs.
+    public var receiptMilliseconds: UInt64 = 60_000
+    /// From a cancellation to the receipt of the cancelled run.
+    public var cancellationMilliseconds: UInt64 = 10_000
+    /// Until the anchored heads must be published.
+    public var anchoringMilliseconds: UInt64 = 30_000
+    /// How long the executor is told of its settlement before the job is closed without its answer.
+    public var settlementDeliveryMilliseconds: UInt64 = 300_000
+    /// The attempts where the policy names no number.
+    public var maxAttempts: UInt64 = 4
+    /// The longest manifest that is announced whole, in bytes; longer ones are announced by CID.
+    public var announcedManifestBytesMax = 32 << 10
+
+    /// The standard settings.
+    public init() {}
+}
+
+/// What an executor offers, asks and bears.
+public struct ExecutorConfiguration: Sendable {
+    /// Whether it bids at all now.
+    public var acceptsJobs = true
+    /// Whether it bids on jobs of its own node; a receipt for oneself proves nothing, hence not by default.
+    public var bidsOnOwnJobs = false
+    /// Where it stands.
+    public var region: String?
+    /// What it has, sorted.
+    public var features: [String] = []
+    /// What it has, by resource type.
+    public var resources: ResourceAmounts = [:]
+    /// The longest limits it takes on.
+    public var limitsMax = ExecutionLimits(
+        timeoutSeconds: 3600, maxFuel: 1_000_000_000_000, maxMemoryBytes: 1 << 30, maxOutputBytes: 256 << 20)
+    /// Due as soon as a module ran.
+    public var basePrice = TokenAmount(1)
+    /// Due per million fuel.
+    public var pricePerMillionFuel = TokenAmount(0)
+    /// The cap that it offers on any one job; absent means what `max_fuel` can cost.
+    public var priceMax: TokenAmount?
+    /// Modules that run at once.
+    public var concurrentRunsMax = 2
+    /// Accepted jobs that wait for a free place.
+    public var queuedRunsMax = 64
+    /// Jobs with an open bid at once.
+    public var openBidsMax = 1024
+    /// How long a bid can be taken up, in milliseconds.
+    public var bidValidityMilliseconds: UInt64 = 30_000
+    /// What it plans for fetching and compiling, in milliseconds.
+    public var preparationMilliseconds: UInt64 = 60_000
+    /// How long it tries to deliver a receipt, in milliseconds.
+    public var receiptDeliveryMilliseconds: UInt64 = 600_000
+    /// How long it waits for a settlement after the receipt was received, in milliseconds.
+    public var settlementMilliseconds: UInt64 = 600_000
+    /// Originators it never works for.
+    public var deniedOriginators: [DID] = []
+    /// The engine that its receipts name.
+    public var engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
+    /// The signed `NodeCapability` that bids refer to.
+    public var capabilityCID: CID?
+
+    /// An executor that asks one token per job.
+    public init() {}
+}
+
+/// The bounds of every table of the market; what is beyond is refused with a reason or counted.
+public struct MarketLimits: Sendable {
+    /// Originated jobs that are not closed.
+    public var originatedJobsMax = 4096
+    /// Closed jobs that are remembered, per half, to answer what comes late.
+    public var closedJobsMax = 2048
+    /// Executed jobs that are not closed, open bids included.
+    public var executedJobsMax = 8192
+    /// Bids kept per job, refused ones included.
+    public var bidsPerJobMax = 64
+    /// Bids taken from one peer for one job.
+    public var bidsPerPeerMax = 4
+    /// Late receipts recorded per job.
+    public var lateReceiptsMax = 16
+    /// Announcements remembered so that they are judged once.
+    public var announcementsMax = 8192
+    /// Manifests being fetched at once.
+    public var manifestFetchesMax = 64
+    /// Direct messages waiting for an answer.
+    public var deliveriesMax = 16_384
+    /// Heads of the anchored DAG.
+    public var anchorHeadsMax = 16
+    /// Decisions not to bid that are remembered for the operator.
+    public var recentDecisionsMax = 256
+    /// The longest manifest, in bytes.
+    public var manifestBytesMax = 256 << 10
+    /// The longest bid, assignment, settlement, each in bytes.
+    public var evidenceBytesMax = 64 << 10
+    /// The longest receipt, in bytes.
+    public var receiptBytesMax = 512 << 10
+    /// From one delivery attempt to the next, at first, in milliseconds; doubles up to the maximum.
+    public var deliveryRetryMilliseconds: Int64 = 250
+    /// The longest pause between delivery attempts, in milliseconds.
+    public var deliveryRetryMillisecondsMax: Int64 = 10_000
+
+    /// The standard bounds.
+    public init() {}
+}

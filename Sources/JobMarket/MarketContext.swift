@@ -1,0 +1,186 @@
+import Determinism
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+
+/// What both halves of the market share, and the transition that the current input is building.
+struct MarketContext: Sendable {
+    let identity: Identity
+    let did: DID
+    let peerID: PeerID
+    var configuration: MarketConfiguration
+    var ledger: Ledger
+    var reputation: ReputationBook
+    var anchors: AnchorLog
+    var lastReceipt: CID?
+    var counters = MarketCounters()
+    var outbox = Outbox()
+    var timers = DeadlineQueue<MarketTimer>()
+    var evidence = EvidenceDesk()
+    var latencies = LatencyTable()
+    var now = MonotonicInstant.zero
+    var wallClock = UnixMilliseconds.epoch
+    var isReplaying = false
+    var transition = MarketTransition()
+
+    init(
+        identity: Identity, configuration: MarketConfiguration, ledger: Ledger, reputation: ReputationBook,
+        anchors: AnchorLog, lastReceipt: CID?
+    ) {
+        self.identity = identity
+        self.did = identity.did
+        self.peerID = identity.peerID
+        self.configuration = configuration
+        self.ledger = ledger
+        self.reputation = reputation
+        self.anchors = anchors
+        self.lastReceipt = lastReceipt
+    }
+
+    var limits: MarketLimits { configuration.limits }
+
+    mutating func begin(now: MonotonicInstant, wallClock: UnixMilliseconds) {
+        self.now = now
+        self.wallClock = wallClock
+        isReplaying = false
+        transition = MarketTransition()
+    }
+
+    mutating func finish() -> MarketTransition {
+        defer { transition = MarketTransition() }
+        return transition
+    }
+
+    mutating func emit(_ action: MarketAction) {
+        if !isReplaying { transition.actions.append(action) }
+    }
+
+    mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
+        guard !isReplaying else { return }
+        let block = EvidenceBlock(cid: signed.cid, bytes: signed.bytes, typeName: Body.typeName, jobID: job)
+        if !transition.blocks.contains(block) { transition.blocks.append(block) }
+    }
+
+    func date(inMilliseconds milliseconds: UInt64) -> UnixMilliseconds {
+        wallClock.advanced(milliseconds: milliseconds)
+    }
+
+    /// The instant of a date on this node's clock; a date that is over is now.
+    func instant(of date: UnixMilliseconds) -> MonotonicInstant {
+        now.advanced(milliseconds: Int64(clamping: date.milliseconds(since: wallClock)))
+    }
+
+    mutating func setTimer(_ timer: MarketTimer, at date: UnixMilliseconds) {
+        if !isReplaying { timers.set(timer, at: instant(of: date)) }
+    }
+
+    mutating func setTimer(_ timer: MarketTimer, inMilliseconds milliseconds: UInt64) {
+        if !isReplaying { timers.set(timer, at: now.advanced(milliseconds: Int64(clamping: milliseconds))) }
+    }
+
+    /// Owes a direct message to a peer until it answers or the date is reached.
+    mutating func deliver(
+        _ message: MeshProtocolMessage, _ kind: DeliveryID.Kind, job: JobID, subject: CID, to peer: PeerID,
+        addresses: [Multiaddr] = [], until: UnixMilliseconds
+    ) {
+        guard !isReplaying else { return }
+        guard outbox.count < limits.deliveriesMax else {
+            counters.deliveriesDropped += 1
+            return
+        }
+        let id = DeliveryID(jobID: job, kind: kind, subject: subject)
+        let delivery = Delivery(id: id, peer: peer, addresses: addresses, message: message)
+        if outbox.add(delivery, giveUpAt: instant(of: until)) { emit(.deliver(delivery)) }
+    }
+
+    /// Sends a direct message once.
+    mutating func tell(
+        _ message: MeshProtocolMessage, _ kind: DeliveryID.Kind, job: JobID, subject: CID, to peer: PeerID,
+        addresses: [Multiaddr] = []
+    ) {
+        let id = DeliveryID(jobID: job, kind: kind, subject: subject)
+        emit(.deliver(Delivery(id: id, peer: peer, addresses: addresses, message: message)))
+    }
+
+    mutating func dropDelivery(_ kind: DeliveryID.Kind, job: JobID, subject: CID) {
+        let id = DeliveryID(jobID: job, kind: kind, subject: subject)
+        if outbox.remove(id) != nil { timers.clear(.delivery(id)) }
+    }
+
+    mutating func sign<Body: SignedBody>(_ body: Body) -> SignedObject<Body>? {
+        try? SignedObject.sign(body, with: identity)
+    }
+
+    /// Signs the entry that anchors evidence of a job; the caller records it.
+    mutating func anchorEntry(for payload: [CID]) -> SignedObject<AnchorEntry>? {
+        sign(
+            AnchorEntry(
+                nodeDID: did, parents: anchors.heads, payload: payload, scope: configuration.anchorScope,
+                height: anchors.heads.isEmpty ? 0 : anchors.height + 1, recordedAt: wallClock))
+    }
+}
+
+/// Signed objects that were verified just now, so that the fold of their event need not verify them again.
+struct EvidenceDesk: Sendable {
+    private var manifest: SignedObject<JobManifest>?
+    private var bid: SignedObject<Bid>?
+    private var assignment: SignedObject<Assignment>?
+    private var receipt: SignedObject<ExecutionReceipt>?
+    private var settlement: SignedObject<Settlement>?
+    private var anchor: SignedObject<AnchorEntry>?
+
+    mutating func lay(_ signed: SignedObject<JobManifest>) { manifest = signed }
+    mutating func lay(_ signed: SignedObject<Bid>) { bid = signed }
+    mutating func lay(_ signed: SignedObject<Assignment>) { assignment = signed }
+    mutating func lay(_ signed: SignedObject<ExecutionReceipt>) { receipt = signed }
+    mutating func lay(_ signed: SignedObject<Settlement>) { settlement = signed }
+    mutating func lay(_ signed: SignedObject<AnchorEntry>) { anchor = signed }
+
+    func manifest(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<JobManifest> {
+        try Self.take(manifest, bytes)
+    }
+
+    func bid(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<Bid> { try Self.take(bid, bytes) }
+
+    func assignment(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<Assignment> {
+        try Self.take(assignment, bytes)
+    }
+
+    func receipt(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<ExecutionReceipt> {
+        try Self.take(receipt, bytes)
+    }
+
+    func settlement(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<Settlement> {
+        try Self.take(settlement, bytes)
+    }
+
+    func anchor(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<AnchorEntry> { try Self.take(anchor, bytes) }
+
+    private static func take<Body: SignedBody>(
+        _ laid: SignedObject<Body>?, _ bytes: [UInt8]
+    ) throws(JobEventError) -> SignedObject<Body> {
+        if let laid, laid.bytes == bytes { return laid }
+        do {
+            return try SignedObject<Body>(verifiedBefore: bytes)
+        } catch {
+            throw .evidenceUnreadable(event: Body.typeName)
+        }
+    }
+}
+
+/// Round trips to peers, the latest 1,024 of them.
+struct LatencyTable: Sendable {
+    private var milliseconds: [PeerID: UInt64] = [:]
+    private var order: [PeerID] = []
+
+    subscript(peer: PeerID) -> UInt64? { milliseconds[peer] }
+
+    mutating func record(_ peer: PeerID, _ value: UInt64) {
+        if milliseconds.updateValue(value, forKey: peer) == nil {
+            order.append(peer)
+            if order.count > 1024 { milliseconds[order.removeFirst()] = nil }
+        }
+    }
+}

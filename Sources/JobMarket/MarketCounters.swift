@@ -1,0 +1,21 @@
+/// What the market counts besides its journal; for metrics and for `mesh status`.
+public struct MarketCounters: Hashable, Sendable {
+    /// Messages that changed nothing because they were seen before.
+    public var duplicates: UInt64 = 0
+    /// Messages that were refused, by the name of the reason, in the order in which reasons first occurred.
+    public private(set) var refusals: [String: UInt64] = [:]
+    /// Decisions not to bid, by the name of the reason.
+    public private(set) var declines: [String: UInt64] = [:]
+    /// Bids beyond the limit of their job or peer.
+    public var bidsIgnored: UInt64 = 0
+    /// Direct messages that could not be queued because the outbox was full.
+    public var deliveriesDropped: UInt64 = 0
+
+    mutating func refused(_ code: String) {
+        refusals[code, default: 0] += 1
+    }
+
+    mutating func declined(_ code: String) {
+        declines[code, default: 0] += 1
+    }
+}

@@ -1,0 +1,48 @@
+import MeshTypes
+import Multiformats
+
+/// What one input led to.
+///
+/// The shell writes `blocks` and `events` (with the ledger entries that the events carry) in one transaction and in the
+/// order of the transitions, then sends `reply` and carries out `actions`. The market's state has moved on already, so
+/// the next input can be handled at once and transitions can share a disk flush; a node that cannot write stops, and
+/// finds itself after restart in the state of its journal.
+public struct MarketTransition: Sendable {
+    /// What happened, in order.
+    public var events: [JobEvent] = []
+    /// Evidence to store as blocks: manifests, bids, assignments, receipts, settlements, anchors.
+    public var blocks: [EvidenceBlock] = []
+    /// What to do once the events are durable.
+    public var actions: [MarketAction] = []
+    /// The answer to a direct message.
+    public var reply: MeshProtocolReply?
+    /// What gossip is to do with a gossip message.
+    public var verdict: GossipJudgement?
+    /// Whether actions and reply must wait until the events are durable. Where it is false, losing the events in a
+    /// crash harms nobody, and the shell may go on while they are being written.
+    public var needsDurability: Bool { events.contains { $0.kind.needsDurability } }
+    /// Nothing happened.
+    public var isEmpty: Bool { events.isEmpty && actions.isEmpty && reply == nil && blocks.isEmpty }
+}
+
+/// A block of the evidence chain.
+public struct EvidenceBlock: Hashable, Sendable {
+    /// Its CID.
+    public let cid: CID
+    /// Its bytes.
+    public let bytes: [UInt8]
+    /// The type name of the signed object.
+    public let typeName: String
+    /// The job that it belongs to.
+    public let jobID: JobID
+}
+
+/// What gossip is to do with a message.
+public enum GossipJudgement: Hashable, Sendable {
+    /// Valid: forward it.
+    case accept
+    /// Neither forward it nor blame the sender: expired, seen, or of another version.
+    case ignore(reason: String)
+    /// Invalid: do not forward it, and score the sender.
+    case reject(reason: String)
+}

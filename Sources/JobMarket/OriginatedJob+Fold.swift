@@ -1,0 +1,155 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+extension OriginatedJob {
+    /// The job as its first event makes it.
+    init(
+        submitted signed: SignedObject<JobManifest>, requester: DID, key: String, until: UnixMilliseconds,
+        at: UnixMilliseconds
+    ) {
+        id = JobID(signed.cid)
+        manifest = signed.body
+        manifestBlock = signed.bytes
+        self.requester = requester
+        idempotencyKey = key
+        phaseUntil = until
+        lastEventAt = at
+    }
+
+    /// Folds one event into the state: a pure function of the two.
+    mutating func fold(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+        lastEventAt = event.at
+        switch event.kind {
+        case .announced(let round, let windowUntil, let biddingUntil):
+            self.round = round
+            self.windowUntil = windowUntil
+            enter(.bidding, until: biddingUntil, status: .announced)
+        case .bidReceived(let block, let refusal):
+            let signed = try evidence.bid(block)
+            bids.append(
+                ReceivedBid(
+                    cid: signed.cid, bid: signed.body, block: refusal == nil ? block : [], refusal: refusal,
+                    arrivedAt: event.at))
+            if status == .announced { status = .biddingOpen }
+        case .biddingClosed:
+            status = .biddingClosed
+        case .cancellationRequested(let reason, let until):
+            cancelReason = reason
+            enter(.cancellation, until: until, status: status)
+        case .resultReached(let result, let outcome):
+            self.result = result
+            self.outcome = outcome
+            enter(.over, until: nil, status: JobStatus(representing: result))
+        case .failed(let reason):
+            failure = reason
+            end(.failed)
+        case .cancelled(let reason):
+            cancelReason = reason
+            end(.cancelled)
+        case .closed:
+            isClosed = true
+        case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
+            try foldAttempt(event, evidence: evidence)
+        default:
+            try foldEvidence(event, evidence: evidence)
+        }
+    }
+
+    private mutating func foldAttempt(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+        switch event.kind {
+        case .assignmentMade(let block, let until):
+            let signed = try evidence.assignment(block)
+            attempts.append(Attempt(cid: signed.cid, assignment: signed.body, block: block))
+            enter(.confirmation, until: until, status: .awaitingAssignmentConfirmation)
+        case .assignmentConfirmed(let cid, let until):
+            guard let index = index(of: cid) else { return }
+            attempts[index].isConfirmed = true
+            attempts[index].status = .assigned
+            if attempts[index].isLive, cancelReason == nil { enter(.fetching, until: until, status: .assigned) }
+        case .statusReported(let cid, let reported, let progress, let until):
+            guard let index = index(of: cid) else { return }
+            attempts[index].status = reported
+            attempts[index].progressPermille = progress
+            status = reported
+            if cancelReason == nil { enter(Self.phase(of: reported), until: until, status: reported) }
+        case .attemptEnded(let cid, let end):
+            guard let index = index(of: cid) else { return }
+            attempts[index].end = end
+            attempts[index].hasWon = false
+            switch end {
+            case .nodeFailed, .receiptInvalid: attempts[index].hasReceipt = true
+            default: break
+            }
+            if receipt?.assignmentCID == cid { receipt = nil }
+            if liveIndex == nil, receipt == nil { status = .biddingClosed }
+        case .receiptAccepted(let cid, let block, let until):
+            guard let index = index(of: cid) else { return }
+            let signed = try evidence.receipt(block)
+            attempts[index].hasWon = true
+            attempts[index].hasReceipt = true
+            attempts[index].end = nil
+            receipt = AcceptedReceipt(cid: signed.cid, receipt: signed.body, assignmentCID: cid)
+            enter(.receipt, until: until, status: .producingOutputs)
+        default: break
+        }
+    }
+
+    private mutating func foldEvidence(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+        switch event.kind {
+        case .settled(let block, let until):
+            let signed = try evidence.settlement(block)
+            settlementCID = signed.cid
+            paid = signed.body.amountPaid
+            status = .receiptGenerated
+            addNotice(signed, until: until)
+        case .lateReceipt(let block, let settlement, let until):
+            let signed = try evidence.receipt(block)
+            lateReceipts.append(signed.cid)
+            if let index = index(of: signed.body.assignmentCID) { attempts[index].hasReceipt = true }
+            addNotice(try evidence.settlement(settlement), until: until)
+        case .settlementDelivered(let receipt, _):
+            notices.removeAll { $0.receiptCID == receipt }
+        case .anchored(let block, let until):
+            anchor = .pending(try evidence.anchor(block).cid, until: until)
+            status = .receiptAnchored
+        case .anchorPublished(let inTime):
+            if case .pending(let cid, _) = anchor { anchor = .done(cid, inTime: inTime) }
+        default: break
+        }
+    }
+
+    private mutating func addNotice(_ settlement: SignedObject<Settlement>, until: UnixMilliseconds) {
+        notices.append(
+            SettlementNotice(
+                receiptCID: settlement.body.receiptCID, executorDID: settlement.body.executorDID,
+                block: settlement.bytes, until: until))
+    }
+
+    private mutating func enter(_ phase: JobPhase, until: UnixMilliseconds?, status: JobStatus) {
+        self.phase = phase
+        phaseUntil = until
+        self.status = status
+    }
+
+    private mutating func end(_ result: StandardJobStatus) {
+        self.result = result
+        for index in attempts.indices where attempts[index].isLive {
+            attempts[index].end = .unconfirmed
+        }
+        receipt = nil
+        enter(.over, until: nil, status: JobStatus(representing: result))
+    }
+
+    func index(of assignment: CID) -> Int? {
+        attempts.firstIndex { $0.cid == assignment }
+    }
+
+    private static func phase(of status: JobStatus) -> JobPhase {
+        switch status {
+        case .running, .awaitingInputs: .execution
+        case .producingOutputs: .receipt
+        default: .fetching
+        }
+    }
+}

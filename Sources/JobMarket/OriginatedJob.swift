@@ -1,0 +1,190 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// The phase that an originated job is in, each with its own deadline and its own reason when that passes.
+public enum JobPhase: String, Hashable, Sendable, CaseIterable {
+    /// The announcement is being published.
+    case announcement
+    /// Bids are collected.
+    case bidding
+    /// An executor is to confirm its assignment.
+    case confirmation
+    /// The executor fetches and compiles.
+    case fetching
+    /// The module runs.
+    case execution
+    /// The receipt and its outputs are awaited.
+    case receipt
+    /// A cancelled run's receipt is awaited.
+    case cancellation
+    /// The result is there.
+    case over
+}
+
+/// A job of this node: the fold of its journal.
+public struct OriginatedJob: Hashable, Sendable {
+    /// The job.
+    public let id: JobID
+    /// What was asked.
+    public let manifest: JobManifest
+    /// The signed block of it.
+    public let manifestBlock: [UInt8]
+    /// Who asked.
+    public let requester: DID
+    /// The client's key of the submission.
+    public let idempotencyKey: String
+    /// The detailed state.
+    public internal(set) var status = JobStatus.pendingAnnouncement
+    /// What the job ended with.
+    public internal(set) var result: StandardJobStatus?
+    /// How the module ended, where a receipt counts.
+    public internal(set) var outcome: ExecutionOutcome?
+    /// Why it failed, where no receipt counts.
+    public internal(set) var failure: JobFailure?
+    /// Why it was, or is to be, cancelled.
+    public internal(set) var cancelReason: String?
+    /// The phase that the job is in.
+    public internal(set) var phase = JobPhase.announcement
+    /// When the phase is over.
+    public internal(set) var phaseUntil: UnixMilliseconds?
+    /// How often the job was opened for bids.
+    public internal(set) var round: UInt64 = 0
+    /// When the bid window of this round closes.
+    public internal(set) var windowUntil: UnixMilliseconds?
+    /// All bids that were judged, in the order of their arrival.
+    public internal(set) var bids: [ReceivedBid] = []
+    /// All assignments, in order.
+    public internal(set) var attempts: [Attempt] = []
+    /// The receipt that counts, once there is one.
+    public internal(set) var receipt: AcceptedReceipt?
+    /// The signed settlement of it.
+    public internal(set) var settlementCID: CID?
+    /// What was paid.
+    public internal(set) var paid = TokenAmount.zero
+    /// Settlements that executors are still to be told.
+    public internal(set) var notices: [SettlementNotice] = []
+    /// Receipts that came too late.
+    public internal(set) var lateReceipts: [CID] = []
+    /// The anchoring of the receipt.
+    public internal(set) var anchor = AnchorState.none
+    /// Whether the journal has ended.
+    public internal(set) var isClosed = false
+    /// When the last event happened.
+    public internal(set) var lastEventAt: UnixMilliseconds
+
+    /// The attempt that may still give the result; there is at most one.
+    public var liveAttempt: Attempt? { attempts.last(where: \.isLive) }
+
+    /// The index of the live attempt.
+    var liveIndex: Int? { attempts.lastIndex(where: \.isLive) }
+
+    /// Whether a superseded executor may still be running the job.
+    var hasUnknownAttempt: Bool { attempts.contains(where: \.fateIsUnknown) }
+
+    /// Executors that had the job and did not deliver.
+    func isExcluded(_ did: DID) -> Bool {
+        attempts.contains { !$0.isLive && $0.assignment.executorDID == did }
+    }
+
+    /// Acceptable bids that can still be taken up.
+    func candidates(at date: UnixMilliseconds) -> [ReceivedBid] {
+        bids.filter { bid in
+            bid.refusal == nil && date < bid.takeUpUntil && !isExcluded(bid.bid.bidderDID)
+                && !attempts.contains { $0.assignment.bidCID == bid.cid }
+        }
+    }
+}
+
+/// A bid as the originator keeps it.
+public struct ReceivedBid: Hashable, Sendable {
+    /// The signed bid.
+    public let cid: CID
+    /// What it says.
+    public let bid: Bid
+    /// The signed block, kept while the bid may be taken up.
+    public let block: [UInt8]
+    /// Why it is not acceptable.
+    public let refusal: BidRefusal?
+    /// When it came.
+    public let arrivedAt: UnixMilliseconds
+
+    /// Until when it can be taken up, on this node's clock: the bid's own validity counted from its arrival, because
+    /// the bidder's clock may differ.
+    public var takeUpUntil: UnixMilliseconds {
+        arrivedAt.advanced(milliseconds: bid.expiresAt.milliseconds(since: bid.issuedAt))
+    }
+}
+
+/// One assignment of a job.
+public struct Attempt: Hashable, Sendable {
+    /// The signed assignment.
+    public let cid: CID
+    /// What it says.
+    public let assignment: Assignment
+    /// The signed block.
+    public let block: [UInt8]
+    /// The executor took it.
+    public internal(set) var isConfirmed = false
+    /// Where its run stands.
+    public internal(set) var status = JobStatus.awaitingAssignmentConfirmation
+    /// What the module reported about itself.
+    public internal(set) var progressPermille: UInt64?
+    /// How it ended without a result.
+    public internal(set) var end: AttemptEnd?
+    /// Its receipt counts.
+    public internal(set) var hasWon = false
+    /// A receipt of it came, counting or not.
+    public internal(set) var hasReceipt = false
+
+    /// The executor's peer.
+    public var executorPeerID: PeerID { assignment.executorDID.peerID }
+    /// Whether it may still give the result.
+    public var isLive: Bool { end == nil && !hasWon }
+    /// Whether its executor may still be running it although nobody waits for it.
+    public var fateIsUnknown: Bool {
+        guard let end, !hasReceipt else { return false }
+        switch end {
+        case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing: return false
+        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken: return true
+        }
+    }
+}
+
+/// The receipt that a job ends with.
+public struct AcceptedReceipt: Hashable, Sendable {
+    /// The signed receipt.
+    public let cid: CID
+    /// What it says.
+    public let receipt: ExecutionReceipt
+    /// The assignment that it answers.
+    public let assignmentCID: CID
+}
+
+/// A settlement that an executor is to be told.
+public struct SettlementNotice: Hashable, Sendable {
+    /// The receipt that it settles.
+    public let receiptCID: CID
+    /// The executor.
+    public let executorDID: DID
+    /// The signed block.
+    public let block: [UInt8]
+    /// How long the executor is told.
+    public let until: UnixMilliseconds
+}
+
+/// How far the anchoring of a receipt is.
+public enum AnchorState: Hashable, Sendable {
+    /// Nothing is anchored.
+    case none
+    /// The entry is signed; its heads are to be published until a date.
+    case pending(CID, until: UnixMilliseconds)
+    /// The heads are published, or their time was over.
+    case done(CID, inTime: Bool)
+
+    var isPending: Bool {
+        if case .pending = self { true } else { false }
+    }
+
+    var isNone: Bool { self == .none }
+}

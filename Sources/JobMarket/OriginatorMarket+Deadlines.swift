@@ -1,0 +1,119 @@
+import MeshTypes
+import Multiformats
+
+extension OriginatorMarket {
+    /// The phase of a job is over: each phase has its own reason.
+    mutating func phaseElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.result == nil else { return }
+        switch job.phase {
+        case .announcement:
+            let error = announcementErrors[id] ?? "gossip gave no answer"
+            finish(job, .failed(.announcementTimedOut(lastError: error)), &context)
+        case .bidding: biddingElapsed(job, &context)
+        case .confirmation: endLive(job, .unconfirmed, &context)
+        case .fetching: endLive(job, .fetchTimedOut, &context)
+        case .execution: endLive(job, .executionTimedOut, &context)
+        case .receipt:
+            if let accepted = job.receipt {
+                let missing = UInt64(accepted.receipt.outputBlocks.count)
+                let end = AttemptEnd.outputsMissing(receipt: accepted.cid, missing: missing)
+                endAttempt(accepted.assignmentCID, of: id, end, &context)
+            } else {
+                endLive(job, .receiptTimedOut, &context)
+            }
+        case .cancellation:
+            finish(job, .cancelled(reason: job.cancelReason ?? "the originator asked for the end"), &context)
+        case .over: break
+        }
+    }
+
+    private mutating func biddingElapsed(_ job: OriginatedJob, _ context: inout MarketContext) {
+        if !job.candidates(at: context.wallClock).isEmpty { return windowElapsed(job.id, &context) }
+        let refusals = job.bids.compactMap { received in
+            received.refusal.map {
+                RefusedBid(bidder: received.bid.bidderDID, price: received.bid.terms.price, refusal: $0)
+            }
+        }
+        if job.attempts.isEmpty {
+            finish(
+                job, .failed(.noAcceptableBid(bids: UInt64(job.bids.count), refusals: refusals)), &context)
+        } else {
+            let last = job.attempts.last?.end
+            finish(
+                job, .failed(.attemptsExhausted(attempts: UInt64(job.attempts.count), last: last)), &context)
+        }
+    }
+
+    private mutating func endLive(_ job: OriginatedJob, _ end: AttemptEnd, _ context: inout MarketContext) {
+        guard let live = job.liveAttempt else { return assignNext(job.id, &context) }
+        endAttempt(live.cid, of: job.id, end, &context)
+    }
+
+    /// The live executor was silent for longer than its lease.
+    mutating func leaseElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.result == nil, let live = job.liveAttempt, live.isConfirmed else { return }
+        endAttempt(live.cid, of: id, .leaseExpired(lastStatus: live.status), &context)
+    }
+
+    /// The whole time of a job is over: without a result it fails, with one it need not wait for late receipts any
+    /// more.
+    mutating func wholeElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id] else { return }
+        if job.result == nil {
+            if let reason = job.cancelReason {
+                finish(job, .cancelled(reason: reason), &context)
+            } else {
+                finish(job, .failed(.expired(during: job.status)), &context)
+            }
+        }
+        closeIfDone(id, &context)
+    }
+
+    /// Executors were told of their settlements long enough.
+    mutating func noticesElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id] else { return }
+        for notice in job.notices {
+            context.dropDelivery(.settlement, job: id, subject: notice.receiptCID)
+            record(.settlementDelivered(receipt: notice.receiptCID, acknowledged: false), of: id, &context)
+        }
+        closeIfDone(id, &context)
+    }
+
+    /// After a restart: sets the timers of every open job and takes up what its state owes to others.
+    mutating func recover(_ context: inout MarketContext) {
+        let open = jobs.values.filter { !$0.isClosed }.sorted {
+            ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id)
+        }
+        for job in open {
+            armTimers(from: nil, to: job, &context)
+            for notice in job.notices { owe(notice, of: job, &context) }
+            if job.anchor.isPending { publishHeads(of: job, &context) }
+            if job.result == nil { resume(job, &context) } else { settle(job.id, &context) }
+            closeIfDone(job.id, &context)
+        }
+    }
+
+    private mutating func resume(_ job: OriginatedJob, _ context: inout MarketContext) {
+        if let accepted = job.receipt {
+            if accepted.receipt.outputBlocks.isEmpty {
+                settle(job.id, &context)
+            } else {
+                fetchOutputs(of: job, &context)
+            }
+            return
+        }
+        switch job.status {
+        case .pendingAnnouncement: announce(job, &context)
+        case .announced, .biddingOpen:
+            announce(job, &context)
+            closeIfSufficient(job.id, &context)
+        default:
+            guard let live = job.liveAttempt else { return assignNext(job.id, &context) }
+            if job.cancelReason != nil {
+                oweCancellation(of: job, &context)
+            } else if !live.isConfirmed {
+                owe(assignmentOf: job, &context)
+            }
+        }
+    }
+}

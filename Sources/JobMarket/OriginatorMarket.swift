@@ -1,0 +1,215 @@
+import Collections
+import Economics
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+
+/// The originator's half of the market: the jobs of this node, from submission to the anchored receipt (RFC 4.2).
+///
+/// Every input is decided on the present state and becomes events; only `apply` changes the state of a job, so a replay
+/// of the events gives the same state. Besides the jobs it holds what no journal needs: who was heard when.
+///
+/// The late receipt rule: the first valid receipt of a live or superseded assignment wins as long as the job has no
+/// result. It is paid under its own terms; the hold of a job covers the dearest of its attempts until the job has its
+/// result. Receipts after that are recorded, their executors are told "late", and nothing is paid.
+public struct OriginatorMarket: Sendable {
+    struct SubmissionKey: Hashable, Sendable {
+        let requester: DID
+        let key: String
+    }
+
+    /// All jobs that are remembered: the open ones and the closed ones last.
+    var jobs: [JobID: OriginatedJob] = [:]
+    private var submissions: [SubmissionKey: JobID] = [:]
+    private var closedOrder = Deque<JobID>()
+    /// The last sequence number heard from the live attempt.
+    var heard: [CID: UInt64] = [:]
+    /// What gossip last said about announcements that it did not take.
+    var announcementErrors: [JobID: String] = [:]
+
+    /// The number of jobs that are not closed.
+    var openCount: Int { jobs.count - closedOrder.count }
+
+    // MARK: Commands
+
+    mutating func submit(
+        _ request: JobRequest, nonce: [UInt8], _ context: inout MarketContext
+    ) -> Result<JobID, SubmissionRefusal> {
+        let key = SubmissionKey(requester: request.requesterDID, key: request.idempotencyKey)
+        if !request.idempotencyKey.isEmpty, let known = submissions[key] {
+            context.counters.duplicates += 1
+            return .success(known)
+        }
+        let params = request.effectiveParams
+        if let refusal = context.configuration.rules.refusal(of: params) { return .failure(.jobRefused(refusal)) }
+        guard nonce.count == 16 else { return .failure(.badNonce) }
+        guard openCount < context.limits.originatedJobsMax else {
+            return .failure(.tooManyJobs(max: context.limits.originatedJobsMax))
+        }
+        if let deadline = params.executionPolicy?.deadline, deadline <= context.wallClock {
+            return .failure(.jobRefused(.expired))
+        }
+        guard let signed = context.sign(manifest(of: params, nonce: nonce, context)) else {
+            return .failure(.cannotSign)
+        }
+        guard signed.bytes.count <= context.limits.manifestBytesMax else {
+            return .failure(
+                .manifestTooLarge(bytes: signed.bytes.count, bytesMax: context.limits.manifestBytesMax))
+        }
+        context.evidence.lay(signed)
+        context.keep(signed, of: JobID(signed.cid))
+        record(
+            .submitted(
+                manifest: signed.bytes, requester: request.requesterDID, idempotencyKey: request.idempotencyKey,
+                announceUntil: context.date(inMilliseconds: context.configuration.originator.announcementMilliseconds)),
+            of: JobID(signed.cid), &context)
+        return .success(JobID(signed.cid))
+    }
+
+    private func manifest(of params: MeshJobParams, nonce: [UInt8], _ context: MarketContext) -> JobManifest {
+        let times = context.configuration.originator
+        let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
+        let perAttempt =
+            times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
+            + times.executionGraceMilliseconds + times.receiptMilliseconds + times.leaseMilliseconds
+        let lifetime = times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
+        let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
+        var expiresAt = context.date(inMilliseconds: bounded)
+        if let deadline = params.executionPolicy?.deadline { expiresAt = min(expiresAt, deadline) }
+        let bidding = context.date(inMilliseconds: times.announcementMilliseconds + times.biddingMilliseconds)
+        return JobManifest(
+            params: params, originatorDID: context.did, originatorPeerID: context.peerID,
+            originatorAddresses: Array(
+                context.configuration.addresses.prefix(context.configuration.rules.addressCountMax)),
+            nonce: nonce, submittedAt: context.wallClock, biddingDeadline: min(bidding, expiresAt),
+            expiresAt: expiresAt)
+    }
+
+    mutating func cancel(
+        _ id: JobID, reason: String, _ context: inout MarketContext
+    ) -> Result<Void, CancellationRefusal> {
+        guard let job = jobs[id] else { return .failure(.jobUnknown) }
+        guard job.result == nil else { return .failure(.jobEnded) }
+        guard job.receipt == nil else { return .failure(.resultReached) }
+        guard job.cancelReason == nil else { return .success(()) }
+        let words = PlainText.sanitized(reason)
+        if job.liveAttempt == nil {
+            finish(job, .cancelled(reason: words), &context)
+        } else {
+            let until = context.date(inMilliseconds: context.configuration.originator.cancellationMilliseconds)
+            record(.cancellationRequested(reason: words, until: until), of: id, &context)
+        }
+        return .success(())
+    }
+
+    // MARK: Events
+
+    /// Writes an event down and folds it in.
+    mutating func record(
+        _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], _ context: inout MarketContext
+    ) {
+        let event = JobEvent(jobID: id, role: .originator, at: context.wallClock, kind: kind, ledger: ledger)
+        context.transition.events.append(event)
+        do throws(JobEventError) {
+            try apply(event, &context)
+        } catch {
+            preconditionFailure("the market decided an event that its own state does not take: \(kind.name), \(error)")
+        }
+    }
+
+    /// Folds one event into the state, and unless it is replayed emits its actions.
+    mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+        for entry in event.ledger {
+            do {
+                try context.ledger.post(entry)
+            } catch {
+                throw .ledger(error)
+            }
+        }
+        let before = jobs[event.jobID]
+        if case .submitted(let manifest, let requester, let key, let until) = event.kind {
+            let signed = try context.evidence.manifest(manifest)
+            jobs[event.jobID] = OriginatedJob(
+                submitted: signed, requester: requester, key: key, until: until, at: event.at)
+            submissions[SubmissionKey(requester: requester, key: key)] = event.jobID
+        } else {
+            guard jobs[event.jobID] != nil else { throw .jobUnknown(event: event.kindName) }
+            try jobs[event.jobID]?.fold(event, evidence: context.evidence)
+        }
+        guard let job = jobs[event.jobID] else { return }
+        try applyToShared(event, job, &context)
+        if !context.isReplaying {
+            armTimers(from: before, to: job, &context)
+            emitActions(of: event, job, &context)
+        }
+        if job.isClosed { remember(closed: job, &context) }
+    }
+
+    /// Reputation and the anchored heads follow from events too.
+    private func applyToShared(
+        _ event: JobEvent, _ job: OriginatedJob, _ context: inout MarketContext
+    ) throws(JobEventError) {
+        switch event.kind {
+        case .settled:
+            if let accepted = job.receipt,
+                let evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
+            {
+                context.reputation.record(evidence)
+            }
+        case .attemptEnded(let cid, let end):
+            guard let attempt = job.attempts.first(where: { $0.cid == cid }) else { return }
+            let verdict: ReputationVerdict
+            let receipt: CID
+            switch end {
+            case .nodeFailed(let cid, _): (receipt, verdict) = (cid, .abandoned)
+            case .receiptInvalid(let cid, _): (receipt, verdict) = (cid, .invalid)
+            default: return
+            }
+            context.reputation.record(
+                ReputationEvidence(
+                    subject: attempt.assignment.executorDID, payer: job.manifest.originatorDID, receiptCID: receipt,
+                    verdict: verdict, at: event.at))
+        case .anchored(let block, _):
+            let signed = try context.evidence.anchor(block)
+            context.anchors.append(signed.body, cid: signed.cid, headsMax: context.limits.anchorHeadsMax)
+        default: break
+        }
+    }
+
+    /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten.
+    private mutating func remember(closed job: OriginatedJob, _ context: inout MarketContext) {
+        closedOrder.append(job.id)
+        for attempt in job.attempts { heard[attempt.cid] = nil }
+        while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
+            if let forgotten = jobs.removeValue(forKey: oldest) {
+                submissions[SubmissionKey(requester: forgotten.requester, key: forgotten.idempotencyKey)] = nil
+            }
+        }
+    }
+
+    func checkInvariants(_ context: MarketContext) {
+        var held = TokenAmount.zero
+        for job in jobs.values {
+            let live = job.attempts.filter(\.isLive).count
+            precondition(live <= 1, "job \(job.id) has \(live) live assignments")
+            precondition(job.attempts.filter(\.hasWon).count <= 1, "job \(job.id) has two winners")
+            precondition(job.bids.count <= context.limits.bidsPerJobMax, "job \(job.id) keeps too many bids")
+            let escrow = context.ledger.escrow(of: job.id)
+            if job.result != nil, job.phase == .over, job.receipt == nil || job.settlementCID != nil {
+                precondition(escrow == .zero, "job \(job.id) is over and still holds \(escrow)")
+            } else if let dearest = job.attempts.map(\.assignment.terms.price).max() {
+                precondition(escrow == dearest, "job \(job.id) holds \(escrow) instead of \(dearest)")
+            }
+            held = held.addingSaturated(escrow)
+            precondition(job.isClosed || hasTimer(job, context), "job \(job.id) waits for nothing: \(job.status)")
+        }
+        precondition(openCount <= context.limits.originatedJobsMax, "too many open jobs")
+        precondition(held == context.ledger.escrowTotal, "holds of forgotten jobs remain")
+    }
+
+    private func hasTimer(_ job: OriginatedJob, _ context: MarketContext) -> Bool {
+        let timers: [MarketTimer] = [.phase(job.id), .whole(job.id), .notices(job.id), .anchor(job.id, .originator)]
+        return timers.contains { context.timers.contains($0) }
+    }
+}

@@ -1,0 +1,115 @@
+import Crypto
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+
+/// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in
+/// integers, ties broken by SHA-256(bid CID || job nonce), which no bidder can choose in advance.
+public struct Selection: Sendable {
+    let manifest: JobManifest
+    let reputation: ReputationBook
+    let wallClock: UnixMilliseconds
+
+    /// A selection for one job at one moment.
+    public init(manifest: JobManifest, reputation: ReputationBook, wallClock: UnixMilliseconds) {
+        self.manifest = manifest
+        self.reputation = reputation
+        self.wallClock = wallClock
+    }
+
+    /// Why a bid is not acceptable; `nil` when it is. The first reason in this order is the one that is told: terms,
+    /// bidder, price, region, features, resources, reputation, deadline.
+    public func refusal(of bid: Bid) -> BidRefusal? {
+        if let reason = Self.contradiction(in: bid) { return .termsInvalid(reason: reason) }
+        return bidderRefusal(of: bid.bidderDID) ?? termsRefusal(of: bid) ?? standingRefusal(of: bid)
+    }
+
+    /// Acceptable bids, best first, each with its score and the parts of it. The caller has filtered them.
+    public func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
+        let cheapest = bids.map(\.bid.terms.price).min() ?? .zero
+        let weights = manifest.policy.weights ?? .standard
+        let scored = bids.map { received in
+            let parts = parts(of: received.bid, cheapest: cheapest, latency: latency(received.bid.bidderPeerID))
+            let ranked = RankedBid(
+                bid: received.cid, bidder: received.bid.bidderDID, price: received.bid.terms.price,
+                score: Self.weighted(parts, weights), parts: parts)
+            return (ranked: ranked, tie: Array(SHA256.hash(data: received.cid.bytes + manifest.nonce)))
+        }
+        return scored.sorted { left, right in
+            left.ranked.score != right.ranked.score
+                ? left.ranked.score > right.ranked.score : left.tie.lexicographicallyPrecedes(right.tie)
+        }.map(\.ranked)
+    }
+
+    private static func contradiction(in bid: Bid) -> String? {
+        if bid.terms.basePrice > bid.terms.price { return "the base price is more than the price" }
+        if bid.expiresAt <= bid.issuedAt { return "the bid expires before it is made" }
+        if bid.terms.deadline < bid.issuedAt { return "the result is promised before the bid is made" }
+        if bid.features.count > 64 || bid.resources.count > 64 { return "too many features or resources" }
+        return nil
+    }
+
+    private func bidderRefusal(of bidder: DID) -> BidRefusal? {
+        let policy = manifest.policy
+        if bidder == manifest.originatorDID { return .bidderDenied }
+        if let denied = policy.deniedDIDs, denied.contains(bidder) { return .bidderDenied }
+        if let allowed = policy.allowedDIDs, !allowed.contains(bidder) { return .bidderNotAllowed }
+        return nil
+    }
+
+    private func termsRefusal(of bid: Bid) -> BidRefusal? {
+        if let ceiling = manifest.params.priceCeiling, bid.terms.price > ceiling {
+            return .priceTooHigh(price: bid.terms.price, max: ceiling)
+        }
+        return nil
+    }
+
+    private func standingRefusal(of bid: Bid) -> BidRefusal? {
+        let policy = manifest.policy
+        if let regions = policy.regionFilter, !regions.contains(where: { $0 == bid.region }) {
+            return .regionNotAccepted(region: bid.region)
+        }
+        if let missing = policy.requiredFeatures?.first(where: { !bid.features.contains($0) }) {
+            return .featureMissing(feature: missing)
+        }
+        if let unmet = manifest.params.resourcesRequired.firstUnmet(by: bid.resources) {
+            return .resourceMissing(resource: unmet.resource, needed: unmet.required, offered: unmet.offered)
+        }
+        if let least = policy.minReputation {
+            let score = reputation.score(of: bid.bidderDID, at: wallClock)
+            if score < least { return .reputationTooLow(reputation: score, min: least) }
+        }
+        // The promise counts from the bid's arrival, because the bidder's clock may differ.
+        let promised = wallClock.advanced(milliseconds: bid.terms.deadline.milliseconds(since: bid.issuedAt))
+        if let needed = policy.deadline, promised > needed {
+            return .deadlineTooLate(promised: promised, needed: needed)
+        }
+        return nil
+    }
+
+    /// Price, reputation, region, latency and load in thousandths, more being better.
+    private func parts(of bid: Bid, cheapest: TokenAmount, latency: UInt64?) -> [UInt64] {
+        let price = Self.ratio(cheapest.units, of: bid.terms.price.units)
+        let standing = reputation.score(of: bid.bidderDID, at: wallClock)
+        let regions = manifest.policy.regionFilter ?? []
+        let place = regions.firstIndex { $0 == bid.region }
+        let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
+        let near = 20_000 / (20 + min(latency ?? 200, 100_000))
+        return [price, standing, region, near, 1000 - min(bid.loadPermille, 1000)]
+    }
+
+    private static func ratio(_ part: UInt64, of whole: UInt64) -> UInt64 {
+        guard whole > 0 else { return 1000 }
+        let product = part.multipliedFullWidth(by: 1000)
+        guard product.high < whole else { return 1000 }
+        return min(1000, whole.dividingFullWidth(product).quotient)
+    }
+
+    /// Weights are bounded by `JobRules.weightMax`, so the sums cannot overflow.
+    private static func weighted(_ parts: [UInt64], _ weights: SelectionWeights) -> UInt64 {
+        let factors = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]
+        let total = zip(parts, factors).reduce(UInt64(0)) { $0 &+ $1.0 &* min($1.1, 1_000_000) }
+        return total / max(1, factors.reduce(UInt64(0)) { $0 &+ min($1, 1_000_000) })
+    }
+}

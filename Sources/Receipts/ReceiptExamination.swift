@@ -1,0 +1,284 @@
+import IPLD
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// One run of the verifier: collects what the checks find.
+struct ReceiptExamination {
+    private let limits: ReceiptVerifier.Limits
+    private var findings: [ReceiptCheckName: (result: VerificationReport.Result, detail: String)] = [:]
+
+    init(limits: ReceiptVerifier.Limits) {
+        self.limits = limits
+    }
+
+    /// A line for every check; those that were never reached say so.
+    var lines: [VerificationReport.Line] {
+        ReceiptCheckName.allCases.map { name in
+            let finding = findings[name] ?? (.notCheckable, "a check before it failed, or a block is missing")
+            return VerificationReport.Line(
+                code: name.rawValue, title: name.title, result: finding.result, detail: finding.detail)
+        }
+    }
+
+    mutating func examine(_ receiptCID: CID, evidence: (CID) -> BlockEvidence) {
+        guard let receipt = openReceipt(receiptCID, evidence) else { return }
+        contentIdentifiers(receipt)
+        status(receipt)
+        let assignment = openAssignment(receipt, evidence)
+        var bid: Bid?
+        if let assignment { bid = openBid(assignment, receipt, evidence) }
+        let manifest = openManifest(receipt, evidence)
+        if let assignment { links(receipt, assignment) }
+        if let bid, let manifest { links(receipt, bid, manifest) }
+        if let assignment, let bid { terms(assignment, bid) }
+        if let assignment { price(receipt, assignment) }
+        if let assignment, let manifest { budget(assignment, manifest) }
+        if let manifest { work(receipt, manifest) }
+        if let assignment, let bid, let manifest { times(receipt, assignment, bid, manifest) }
+        outputs(receipt, manifest, evidence)
+    }
+
+    // MARK: Objects
+
+    private mutating func openReceipt(_ cid: CID, _ evidence: (CID) -> BlockEvidence) -> ExecutionReceipt? {
+        guard let block = block(cid, .receiptBlock, evidence) else { return nil }
+        note(.receiptBlock, true, "\(block.count) bytes hash to \(cid)")
+        let object: SignedObject<ExecutionReceipt>? = open(block, .receiptSignature) { $0.body.executorDID }
+        return object?.body
+    }
+
+    private mutating func openAssignment(
+        _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
+    ) -> Assignment? {
+        guard let block = block(receipt.assignmentCID, .assignmentSignature, evidence) else { return nil }
+        let object: SignedObject<Assignment>? = open(block, .assignmentSignature) { _ in receipt.originatorDID }
+        return object?.body
+    }
+
+    private mutating func openBid(
+        _ assignment: Assignment, _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
+    ) -> Bid? {
+        guard let block = block(assignment.bidCID, .bidSignature, evidence) else { return nil }
+        let object: SignedObject<Bid>? = open(block, .bidSignature) { _ in receipt.executorDID }
+        return object?.body
+    }
+
+    private mutating func openManifest(
+        _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
+    ) -> JobManifest? {
+        guard let block = block(receipt.jobID.cid, .manifestSignature, evidence) else { return nil }
+        let object: SignedObject<JobManifest>? = open(block, .manifestSignature) { _ in receipt.originatorDID }
+        return object?.body
+    }
+
+    /// The block of a signed object: of the right form of CID, there, and hashing to it.
+    private mutating func block(
+        _ cid: CID, _ check: ReceiptCheckName, _ evidence: (CID) -> BlockEvidence
+    ) -> [UInt8]? {
+        guard cid.namesEvidence, cid.codec == .dagCBOR else {
+            note(check, false, "\(cid) is not a version 1 dag-cbor CID with SHA-256")
+            return nil
+        }
+        switch evidence(cid) {
+        case .bytes(let bytes):
+            guard cid.matches(bytes) else {
+                note(check, false, "the block does not hash to \(cid)")
+                return nil
+            }
+            return bytes
+        case .checked:
+            findings[check] = (.notCheckable, "the block \(cid) was not kept")
+        case .missing(let reason):
+            findings[check] = (.notCheckable, "the block \(cid) is missing: \(reason)")
+        }
+        return nil
+    }
+
+    private mutating func open<Body: SignedBody>(
+        _ block: [UInt8], _ check: ReceiptCheckName, signer: (SignedObject<Body>) -> DID
+    ) -> SignedObject<Body>? {
+        do {
+            let object = try SignedObject<Body>(verifying: block)
+            let expected = signer(object)
+            let isExpected = object.did == expected
+            note(
+                check, isExpected,
+                isExpected ? "signed by \(object.did)" : "signed by \(object.did) instead of \(expected)")
+            return isExpected ? object : nil
+        } catch {
+            note(check, false, "not a valid \(Body.typeName): \(PlainText.sanitized("\(error)"))")
+            return nil
+        }
+    }
+
+    // MARK: Checks
+
+    private mutating func contentIdentifiers(_ receipt: ExecutionReceipt) {
+        if receipt.outputs.count > limits.outputCountMax {
+            return note(
+                .contentIdentifiers, false, "\(receipt.outputs.count) outputs, at most \(limits.outputCountMax)")
+        }
+        if receipt.anchoredCIDs.count > limits.anchoredCountMax {
+            let count = receipt.anchoredCIDs.count
+            return note(.contentIdentifiers, false, "\(count) anchored CIDs, at most \(limits.anchoredCountMax)")
+        }
+        if !receipt.stageReceipts.isEmpty {
+            return note(.contentIdentifiers, false, "stage receipts in the receipt of a single module")
+        }
+        var all = [receipt.jobID.cid, receipt.assignmentCID, receipt.moduleCID]
+        all += receipt.inputCIDs.values + receipt.outputBlocks + receipt.anchoredCIDs
+        if let previous = receipt.previousReceiptCID { all.append(previous) }
+        if let other = all.first(where: { !$0.namesEvidence }) {
+            return note(.contentIdentifiers, false, "\(other) is not version 1, raw or dag-cbor, SHA-256")
+        }
+        note(.contentIdentifiers, true, "all \(all.count) are version 1, raw or dag-cbor, SHA-256")
+    }
+
+    private mutating func status(_ receipt: ExecutionReceipt) {
+        let expected = receipt.outcome.standardStatus
+        let outcome = PlainText.sanitized(receipt.outcome.description)
+        note(
+            .status, receipt.status == expected,
+            receipt.status == expected
+                ? "\(expected.rawValue): \(outcome)"
+                : "\(receipt.status.rawValue), but \(outcome), which is \(expected.rawValue)")
+    }
+
+    private mutating func links(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
+        let wrong = [
+            receipt.jobID == assignment.jobID ? nil : "job",
+            receipt.executorDID == assignment.executorDID ? nil : "executor",
+            receipt.originatorDID == assignment.originatorDID ? nil : "originator",
+        ].compactMap(\.self)
+        note(
+            .assignmentLinks, wrong.isEmpty,
+            wrong.isEmpty
+                ? "same job, originator and executor" : "another \(wrong.joined(separator: ", ")) than in the receipt")
+        note(
+            .attempt, receipt.attempt == assignment.attempt,
+            receipt.attempt == assignment.attempt
+                ? "attempt \(receipt.attempt)" : "attempt \(receipt.attempt), assigned was \(assignment.attempt)")
+    }
+
+    private mutating func links(_ receipt: ExecutionReceipt, _ bid: Bid, _ manifest: JobManifest) {
+        let wrong = [
+            bid.jobID == receipt.jobID ? nil : "job",
+            bid.originatorPeerID == manifest.originatorPeerID ? nil : "originator",
+        ].compactMap(\.self)
+        note(
+            .bidLinks, wrong.isEmpty,
+            wrong.isEmpty
+                ? "for job \(receipt.jobID.short)" : "another \(wrong.joined(separator: ", ")) than in the receipt")
+        let isOriginator = manifest.originatorPeerID == manifest.originatorDID.peerID
+        let isExecutor = bid.bidderPeerID == bid.bidderDID.peerID
+        note(
+            .identities, isOriginator && isExecutor,
+            isOriginator && isExecutor
+                ? "originator \(manifest.originatorPeerID), executor \(bid.bidderPeerID)"
+                : "the \(isOriginator ? "executor" : "originator")'s PeerID is of another key than the DID")
+    }
+
+    private mutating func terms(_ assignment: Assignment, _ bid: Bid) {
+        if assignment.terms != bid.terms { return note(.terms, false, "the assignment changes the terms of the bid") }
+        if assignment.acceptBy != bid.expiresAt {
+            return note(.terms, false, "the assignment changes the date until which the bid holds")
+        }
+        let terms = bid.terms
+        note(
+            .terms, true,
+            "at most \(terms.price), \(terms.basePrice) and \(terms.pricePerMillionFuel) per million fuel")
+    }
+
+    private mutating func price(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
+        let fuel = receipt.resourceUsage.fuel
+        let due = assignment.terms.due(for: receipt.outcome, fuel: fuel)
+        note(
+            .price, receipt.price == due,
+            receipt.price == due
+                ? "\(due) for \(fuel) fuel" : "\(receipt.price) is asked, \(fuel) fuel cost \(due) under the terms")
+    }
+
+    private mutating func budget(_ assignment: Assignment, _ manifest: JobManifest) {
+        guard let ceiling = manifest.params.priceCeiling else {
+            return note(.budget, true, "the job names no budget")
+        }
+        let price = assignment.terms.price
+        note(
+            .budget, price <= ceiling,
+            price <= ceiling ? "at most \(price) of \(ceiling)" : "\(price) was agreed, the budget is \(ceiling)")
+    }
+
+    private mutating func work(_ receipt: ExecutionReceipt, _ manifest: JobManifest) {
+        let params = manifest.params
+        let wrong = [
+            receipt.moduleCID == params.wasmCID ? nil : "module",
+            receipt.inputCIDs == params.inputCIDs ? nil : "inputs",
+            receipt.determinism == params.determinism ? nil : "determinism",
+        ].compactMap(\.self)
+        note(
+            .work, wrong.isEmpty,
+            wrong.isEmpty
+                ? "module \(params.wasmCID) and \(params.inputCIDs.count) inputs"
+                : "another \(wrong.joined(separator: ", ")) than in the manifest")
+        let usage = receipt.resourceUsage
+        limit(.fuelLimit, usage.fuel, params.maxFuel, "fuel")
+        limit(.memoryLimit, usage.peakMemoryBytes, params.maxMemoryBytes, "bytes")
+    }
+
+    private mutating func limit(_ check: ReceiptCheckName, _ used: UInt64, _ max: UInt64, _ unit: String) {
+        note(check, used <= max, used <= max ? "\(used) of \(max) \(unit)" : "\(used) \(unit), the limit is \(max)")
+    }
+
+    /// Dates of one clock must be in order; those of two may differ by the skew.
+    private mutating func times(
+        _ receipt: ExecutionReceipt, _ assignment: Assignment, _ bid: Bid, _ manifest: JobManifest
+    ) {
+        let skew = limits.clockSkewMilliseconds
+        let orders: [(Bool, String)] = [
+            (manifest.submittedAt <= assignment.assignedAt, "assigned before the job was submitted"),
+            (bid.issuedAt <= bid.expiresAt, "the bid expired before it was made"),
+            (manifest.submittedAt <= bid.issuedAt.advanced(milliseconds: skew), "bid before the job was submitted"),
+            (
+                assignment.assignedAt <= bid.expiresAt.advanced(milliseconds: skew),
+                "assigned after the bid had expired"
+            ),
+            (
+                assignment.assignedAt <= receipt.executionStartedAt.advanced(milliseconds: skew),
+                "begun before it was assigned"
+            ),
+            (receipt.executionStartedAt <= receipt.executionEndedAt, "ended before it began"),
+        ]
+        if let wrong = orders.first(where: { !$0.0 }) { return note(.times, false, wrong.1) }
+        let duration = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
+        note(.times, true, "submitted, bid, assigned and run in this order; the run took \(duration) ms")
+    }
+
+    private mutating func outputs(
+        _ receipt: ExecutionReceipt, _ manifest: JobManifest?, _ evidence: (CID) -> BlockEvidence
+    ) {
+        let blocks = receipt.outputBlocks
+        guard blocks.count <= limits.outputCountMax + 3 else { return }
+        var total: UInt64 = 0
+        for cid in blocks {
+            switch evidence(cid) {
+            case .bytes(let bytes):
+                if !cid.matches(bytes) { return note(.outputs, false, "the block does not hash to \(cid)") }
+                total += UInt64(bytes.count)
+            case .checked(let byteCount):
+                total += UInt64(clamping: byteCount)
+            case .missing(let reason):
+                findings[.outputs] = (.notCheckable, "the block \(cid) is missing: \(reason)")
+                return
+            }
+        }
+        note(.outputs, true, "\(blocks.count) blocks with \(total) bytes")
+        guard let manifest else { return }
+        limit(
+            .outputLimit, max(total, receipt.resourceUsage.bytesWritten), manifest.params.maxOutputBytes, "bytes")
+    }
+
+    private mutating func note(_ check: ReceiptCheckName, _ holds: Bool, _ detail: String) {
+        findings[check] = (holds ? .passed : .failed, detail)
+    }
+}

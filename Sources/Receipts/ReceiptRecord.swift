@@ -1,0 +1,55 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// Receipts as records of the DHT: the key is `/icn/receipt/` and the binary CID, the value the signed receipt itself.
+///
+/// A value that does not hash to its key, or is not a validly signed receipt, is neither stored nor returned.
+/// Source: PROTOCOL.md, "DHT records".
+public enum ReceiptRecord {
+    /// The namespace of the keys.
+    public static let namespace = "icn"
+    /// What every key starts with.
+    public static let keyPrefix = "/icn/receipt/"
+    /// The largest value, in bytes: what nodes of the DHT keep.
+    public static let bytesMax = 64 << 10
+
+    /// The key of a receipt.
+    public static func key(of cid: CID) -> [UInt8] {
+        Array(keyPrefix.utf8) + cid.bytes
+    }
+
+    /// The receipt that a key asks for; `nil` when the key is not one of a receipt.
+    public static func cid(ofKey key: [UInt8]) -> CID? {
+        guard key.starts(with: keyPrefix.utf8), let cid = try? CID(bytes: Array(key[keyPrefix.utf8.count...])),
+            cid.namesEvidence, cid.codec == .dagCBOR
+        else { return nil }
+        return cid
+    }
+
+    /// The receipt of a record, or why the record is refused. All valid values of a key are the same bytes.
+    public static func validate(
+        key: [UInt8], value: [UInt8]
+    ) -> Result<SignedObject<ExecutionReceipt>, ReceiptRecordRefusal> {
+        guard let cid = cid(ofKey: key) else { return .failure(.notAReceiptKey) }
+        if value.count > bytesMax { return .failure(.tooLarge(bytesMax: bytesMax)) }
+        guard cid.matches(value) else { return .failure(.wrongHash) }
+        do {
+            return .success(try SignedObject<ExecutionReceipt>(verifying: value))
+        } catch {
+            return .failure(.invalidReceipt(error))
+        }
+    }
+}
+
+/// Why a record is not one of a receipt.
+public enum ReceiptRecordRefusal: Error, Hashable, Sendable {
+    /// The key is not the prefix and a version 1 dag-cbor CID with SHA-256.
+    case notAReceiptKey
+    /// The value is larger than records may be.
+    case tooLarge(bytesMax: Int)
+    /// The value does not hash to the CID in the key.
+    case wrongHash
+    /// The value is not a validly signed receipt.
+    case invalidReceipt(SignedObjectError)
+}

@@ -1,0 +1,48 @@
+import IPLD
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// Checks the whole evidence chain of a receipt, JobManifest <- Bid <- Assignment <- ExecutionReceipt, from blocks
+/// alone.
+///
+/// It is pure: whoever holds the same blocks comes to the same lines, and needs to trust neither executor nor
+/// originator nor the one that served the blocks. `ReceiptWalk` says which blocks it needs.
+public struct ReceiptVerifier: Hashable, Sendable {
+    /// The bounds of a receipt, and what clocks may differ.
+    public struct Limits: Hashable, Sendable {
+        /// Named outputs of a receipt.
+        public var outputCountMax = 1024
+        /// Blocks that a module anchored.
+        public var anchoredCountMax = 1024
+        /// One output block, in bytes, before the manifest is known.
+        public var outputBytesMax = 64 << 20
+        /// What the clocks of originator and executor may differ, in milliseconds.
+        public var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
+
+        /// The limits of this version of the protocol.
+        public init() {}
+    }
+
+    /// The bounds in use.
+    public let limits: Limits
+
+    /// A verifier with given bounds.
+    public init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// Checks the receipt of a CID; `evidence` is asked for the receipt itself, then for what it links to.
+    public func verify(_ receiptCID: CID, evidence: (CID) -> BlockEvidence) -> VerificationReport {
+        var examination = ReceiptExamination(limits: limits)
+        examination.examine(receiptCID, evidence: evidence)
+        return VerificationReport(receiptCID: receiptCID, lines: examination.lines)
+    }
+
+    /// Checks the receipt in a block; `evidence` is asked for what it links to.
+    public func verify(
+        _ receiptCID: CID, block: [UInt8], evidence: (CID) -> BlockEvidence
+    ) -> VerificationReport {
+        verify(receiptCID) { $0 == receiptCID ? .bytes(block) : evidence($0) }
+    }
+}

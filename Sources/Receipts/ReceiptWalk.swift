@@ -1,0 +1,128 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// Says which blocks are needed to verify a receipt of which only the CID is known, and collects them.
+///
+/// It does no I/O: fetch what `wants` lists, hand each block in, and ask again until nothing is wanted; then
+/// `report()`. A block is hashed when it comes in, so a wrong one is refused and stays wanted. Of outputs only the size
+/// is kept.
+public struct ReceiptWalk: Sendable {
+    /// A block that is needed.
+    public struct Want: Hashable, Sendable {
+        /// The block.
+        public let cid: CID
+        /// The most bytes it may have.
+        public let bytesMax: Int
+        /// Whether it is an output of the run and not a part of the signed chain.
+        public let isOutput: Bool
+    }
+
+    private enum Holding {
+        case wanted(Want)
+        case had(BlockEvidence)
+    }
+
+    /// The receipt.
+    public let receiptCID: CID
+    /// The receipt once its block is in; its signature is checked by the report.
+    public private(set) var receipt: ExecutionReceipt?
+    /// The manifest of the job once its block is in; its signature is checked by the report.
+    public private(set) var manifest: JobManifest?
+    private let verifier: ReceiptVerifier
+    /// In the order in which blocks were first wanted; a receipt wants at most some thousand.
+    private var order: [CID] = []
+    private var holdings: [CID: Holding] = [:]
+
+    /// A walk from a receipt's CID.
+    public init(receiptCID: CID, verifier: ReceiptVerifier = ReceiptVerifier()) {
+        self.receiptCID = receiptCID
+        self.verifier = verifier
+        want(receiptCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
+    }
+
+    /// What to fetch next; empty when the report can be had.
+    public var wants: [Want] {
+        order.compactMap { cid in
+            guard case .wanted(let want)? = holdings[cid] else { return nil }
+            return want
+        }
+    }
+
+    /// Whether nothing is wanted any more.
+    public var isComplete: Bool { wants.isEmpty }
+
+    /// Takes a block that was wanted.
+    public mutating func received(_ block: [UInt8], for cid: CID) -> Result<Void, ReceiptWalkRefusal> {
+        guard case .wanted(let want)? = holdings[cid] else { return .failure(.notWanted) }
+        if block.count > want.bytesMax { return .failure(.tooLarge(bytesMax: want.bytesMax)) }
+        guard cid.matches(block) else { return .failure(.wrongHash) }
+        holdings[cid] = .had(want.isOutput ? .checked(byteCount: block.count) : .bytes(block))
+        if !want.isOutput { follow(block, cid) }
+        return .success(())
+    }
+
+    /// Gives up on a block, with the reason for people.
+    public mutating func unavailable(_ cid: CID, reason: String) {
+        guard case .wanted? = holdings[cid] else { return }
+        holdings[cid] = .had(.missing(PlainText.sanitized(reason)))
+    }
+
+    /// The verdict on what came in; blocks that are still wanted count as missing.
+    public func report() -> VerificationReport {
+        verifier.verify(receiptCID) { cid in
+            guard case .had(let evidence)? = holdings[cid] else { return .missing("it was not fetched") }
+            return evidence
+        }
+    }
+
+    /// Wants what a block of the chain links to. Signatures are left to the report: a forged object only costs the
+    /// fetches that its limits allow.
+    private mutating func follow(_ block: [UInt8], _ cid: CID) {
+        if cid == receiptCID {
+            guard let object = try? SignedObject<ExecutionReceipt>(verifiedBefore: block) else { return }
+            receipt = object.body
+            want(object.body.assignmentCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
+            want(object.body.jobID.cid, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
+            let outputs = object.body.outputBlocks
+            guard outputs.count <= verifier.limits.outputCountMax + 3 else { return }
+            for output in outputs { want(output, bytesMax: verifier.limits.outputBytesMax, isOutput: true) }
+        } else if cid == receipt?.assignmentCID {
+            guard let object = try? SignedObject<Assignment>(verifiedBefore: block) else { return }
+            want(object.body.bidCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
+        } else if cid == receipt?.jobID.cid {
+            guard let object = try? SignedObject<JobManifest>(verifiedBefore: block) else { return }
+            manifest = object.body
+            tighten(to: object.body.params.maxOutputBytes)
+        }
+    }
+
+    /// Outputs that are still wanted may have no more bytes than the job allows.
+    private mutating func tighten(to bytesMax: UInt64) {
+        for cid in order {
+            guard case .wanted(let want)? = holdings[cid], want.isOutput else { continue }
+            let bound = min(want.bytesMax, Int(clamping: bytesMax))
+            holdings[cid] = .wanted(Want(cid: cid, bytesMax: bound, isOutput: true))
+        }
+    }
+
+    /// CIDs that evidence may not have are not fetched: the report refuses them by their form.
+    private mutating func want(_ cid: CID, bytesMax: Int, isOutput: Bool) {
+        guard holdings[cid] == nil else { return }
+        order.append(cid)
+        holdings[cid] =
+            cid.namesEvidence
+            ? .wanted(Want(cid: cid, bytesMax: bytesMax, isOutput: isOutput))
+            : .had(.missing("its CID is not of the accepted form"))
+    }
+}
+
+/// Why a block was not taken.
+public enum ReceiptWalkRefusal: Error, Hashable, Sendable {
+    /// It was never asked for, or is there already.
+    case notWanted
+    /// It is larger than it may be.
+    case tooLarge(bytesMax: Int)
+    /// It does not hash to the CID that it came for.
+    case wrongHash
+}

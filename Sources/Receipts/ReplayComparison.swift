@@ -1,0 +1,165 @@
+import MeshTypes
+import Multiformats
+
+/// What running a job again gave.
+public struct ReplayedRun: Hashable, Sendable {
+    /// How it ended.
+    public var outcome: ExecutionOutcome
+    /// Named outputs.
+    public var outputs: CanonicalMap<CID>
+    /// Standard output.
+    public var stdoutCID: CID?
+    /// Standard error.
+    public var stderrCID: CID?
+    /// The log.
+    public var logCID: CID?
+    /// The fuel that it used.
+    public var fuel: UInt64
+    /// The engine that ran it.
+    public var engine: EngineDescription
+
+    /// A run as it was.
+    public init(
+        outcome: ExecutionOutcome, outputs: CanonicalMap<CID>, stdoutCID: CID?, stderrCID: CID?, logCID: CID?,
+        fuel: UInt64, engine: EngineDescription
+    ) {
+        self.outcome = outcome
+        self.outputs = outputs
+        self.stdoutCID = stdoutCID
+        self.stderrCID = stderrCID
+        self.logCID = logCID
+        self.fuel = fuel
+        self.engine = engine
+    }
+}
+
+/// Compares a receipt with a second run of its job: a deterministic job gives the same outputs and the same fuel
+/// anywhere.
+///
+/// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then fuel
+/// cannot be compared, but outputs still can.
+public enum ReplayComparison {
+    /// What is compared, in the order of a report.
+    public enum Check: String, Hashable, Sendable, CaseIterable {
+        /// The receipt says that anybody can reproduce the run.
+        case determinism
+        /// Both ran on the same engine.
+        case engine
+        /// Exit code, trap or limit.
+        case outcome
+        /// Names and CIDs of the outputs.
+        case outputs
+        /// Standard output.
+        case stdout
+        /// Standard error.
+        case stderr
+        /// The log.
+        case log
+        /// The fuel, to the unit.
+        case fuel
+
+        /// What is compared, in a few words for people.
+        public var title: String {
+            switch self {
+            case .determinism: "run is reproducible"
+            case .engine: "same engine"
+            case .outcome: "same outcome"
+            case .outputs: "same outputs"
+            case .stdout: "same standard output"
+            case .stderr: "same standard error"
+            case .log: "same log"
+            case .fuel: "same fuel"
+            }
+        }
+    }
+
+    private typealias Finding = (result: VerificationReport.Result, detail: String)
+
+    /// A line per comparison.
+    public static func compare(
+        _ receipt: ExecutionReceipt, receiptCID: CID, with replay: ReplayedRun
+    ) -> VerificationReport {
+        let obstacle = obstacle(receipt)
+        let lines = Check.allCases.map { check in
+            var finding = finding(check, receipt, replay)
+            if let obstacle, check != .determinism && check != .engine { finding = (.notCheckable, obstacle) }
+            return VerificationReport.Line(
+                code: "replay_\(check.rawValue)", title: check.title, result: finding.result, detail: finding.detail)
+        }
+        return VerificationReport(receiptCID: receiptCID, lines: lines)
+    }
+
+    /// Why a receipt cannot be reproduced at all; `nil` when it can.
+    public static func obstacle(_ receipt: ExecutionReceipt) -> String? {
+        if receipt.determinism != .deterministic { return "the receipt is attested, not deterministic" }
+        switch receipt.outcome {
+        case .exited, .trapped, .moduleRefused: return nil
+        case .limitExceeded(.wallClock): return "where the clock stopped it depends on the machine"
+        case .limitExceeded: return nil
+        case .cancelled, .fetchFailed, .nodeFailed: return "the module did not run to an end of its own"
+        }
+    }
+
+    private static func finding(_ check: Check, _ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
+        switch check {
+        case .determinism:
+            if let obstacle = obstacle(receipt) { return (.notCheckable, obstacle) }
+            return (.passed, "the job is deterministic")
+        case .engine:
+            let (theirs, ours) = (name(receipt.engine), name(replay.engine))
+            if receipt.engine == replay.engine { return (.passed, ours) }
+            return (.notCheckable, "the receipt's run was on \(theirs), this one on \(ours)")
+        case .outcome:
+            let (theirs, ours) = (outcome(receipt.outcome), outcome(replay.outcome))
+            return isSame(receipt.outcome, replay.outcome)
+                ? (.passed, ours) : (.failed, "the receipt says that \(theirs); here \(ours)")
+        case .outputs: return outputs(receipt.outputs, replay.outputs)
+        case .stdout: return stream(receipt.stdoutCID, replay.stdoutCID)
+        case .stderr: return stream(receipt.stderrCID, replay.stderrCID)
+        case .log: return stream(receipt.logCID, replay.logCID)
+        case .fuel: return fuel(receipt, replay)
+        }
+    }
+
+    private static func fuel(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
+        let theirs = receipt.resourceUsage.fuel
+        if theirs == replay.fuel { return (.passed, "\(theirs) fuel") }
+        if receipt.engine != replay.engine {
+            return (.notCheckable, "\(theirs) there, \(replay.fuel) here, on another engine")
+        }
+        return (.failed, "the receipt says \(theirs), here it was \(replay.fuel)")
+    }
+
+    private static func outputs(_ theirs: CanonicalMap<CID>, _ ours: CanonicalMap<CID>) -> Finding {
+        if theirs == ours { return (.passed, "\(theirs.count) named outputs") }
+        let names = (theirs.keys + ours.keys).filter { theirs[$0] != ours[$0] }
+        let name = PlainText.sanitized(names.first ?? "", max: 60)
+        let there = theirs[names.first ?? ""]?.text ?? "nothing"
+        let here = ours[names.first ?? ""]?.text ?? "nothing"
+        return (.failed, "\"\(name)\" is \(there) in the receipt and \(here) here")
+    }
+
+    private static func stream(_ theirs: CID?, _ ours: CID?) -> Finding {
+        let (there, here) = (theirs?.text ?? "nothing", ours?.text ?? "nothing")
+        return theirs == ours ? (.passed, here) : (.failed, "\(there) in the receipt and \(here) here")
+    }
+
+    /// Messages are for people and may change with the engine; the kind of a trap is what counts.
+    private static func isSame(_ left: ExecutionOutcome, _ right: ExecutionOutcome) -> Bool {
+        switch (left, right) {
+        case (.trapped(let leftKind, _), .trapped(let rightKind, _)): leftKind == rightKind
+        case (.moduleRefused, .moduleRefused): true
+        default: left == right
+        }
+    }
+
+    private static func outcome(_ outcome: ExecutionOutcome) -> String {
+        PlainText.sanitized(outcome.description)
+    }
+
+    private static func name(_ engine: EngineDescription) -> String {
+        let digest = PlainText.sanitized(engine.configurationDigest, max: 12)
+        return PlainText.sanitized(engine.name, max: 40) + " " + PlainText.sanitized(engine.version, max: 40)
+            + " (\(digest))"
+    }
+}

@@ -1,0 +1,57 @@
+import Multiformats
+
+/// What checking a receipt found: one line per check, always all of them and always in the same order.
+public struct VerificationReport: Hashable, Sendable {
+    /// How a check went.
+    public enum Result: String, Hashable, Sendable, CaseIterable {
+        /// It holds.
+        case passed
+        /// It does not hold.
+        case failed
+        /// It could not be made: a block is missing, or an earlier check failed that it builds on.
+        case notCheckable = "not_checkable"
+    }
+
+    /// One check.
+    public struct Line: Hashable, Sendable {
+        /// A stable name for programs.
+        public let code: String
+        /// What was checked, in a few words for people.
+        public let title: String
+        /// How it went.
+        public let result: Result
+        /// What was found, as a sentence without a full stop.
+        public let detail: String
+
+        /// A line.
+        public init(code: String, title: String, result: Result, detail: String) {
+            self.code = code
+            self.title = title
+            self.result = result
+            self.detail = detail
+        }
+    }
+
+    /// The receipt.
+    public let receiptCID: CID
+    /// The checks in their order.
+    public let lines: [Line]
+
+    /// A report.
+    public init(receiptCID: CID, lines: [Line]) {
+        self.receiptCID = receiptCID
+        self.lines = lines
+    }
+
+    /// All checks together: failed when one failed, passed when all passed.
+    public var result: Result {
+        if lines.contains(where: { $0.result == .failed }) { return .failed }
+        return lines.allSatisfy { $0.result == .passed } ? .passed : .notCheckable
+    }
+
+    /// Whether every check was made and passed.
+    public var isVerified: Bool { result == .passed }
+
+    /// The lines of checks that failed.
+    public var failures: [Line] { lines.filter { $0.result == .failed } }
+}

@@ -1,0 +1,125 @@
+import Collections
+import MeshIdentity
+import MeshTypes
+import Multiformats
+
+/// One piece of evidence about an executor: what a verified receipt showed.
+public struct ReputationEvidence: Hashable, Sendable, Codable {
+    /// The executor.
+    public var subject: DID
+    /// The originator of the job.
+    public var payer: DID
+    /// The verified receipt.
+    public var receiptCID: CID
+    /// What it showed.
+    public var verdict: ReputationVerdict
+    /// When the run ended.
+    public var at: UnixMilliseconds
+
+    /// Evidence as given.
+    public init(subject: DID, payer: DID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds) {
+        self.subject = subject
+        self.payer = payer
+        self.receiptCID = receiptCID
+        self.verdict = verdict
+        self.at = at
+    }
+
+    /// What a verified receipt shows about its executor: it is fulfilled whenever the executor did its part, also when
+    /// the user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`.
+    public init?(receipt: ExecutionReceipt, receiptCID: CID) {
+        guard receipt.executorDID != receipt.originatorDID else { return nil }
+        subject = receipt.executorDID
+        payer = receipt.originatorDID
+        self.receiptCID = receiptCID
+        switch receipt.outcome.responsibility {
+        case .success, .user, .cancellation: verdict = .fulfilled
+        case .node: verdict = .abandoned
+        }
+        at = receipt.executionEndedAt
+    }
+}
+
+/// Reputation as a pure function of a set of verified receipts: the order in which they arrived does not matter.
+///
+/// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is
+/// `1000 × good / (good + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one
+/// abandoned job weighs as much as five fulfilled ones, an invalid receipt as ten. Only the newest receipts of a
+/// subject are kept (by date, then CID), and only the most recently rated subjects; both bounds are in `Limits`.
+public struct ReputationBook: Hashable, Sendable {
+    /// The bounds of the book.
+    public struct Limits: Hashable, Sendable {
+        /// Receipts kept per subject.
+        public var receiptsPerSubjectMax = 256
+        /// Of these, receipts of jobs of one payer: one friend cannot make a reputation.
+        public var receiptsPerPayerMax = 32
+        /// Subjects kept.
+        public var subjectsMax = 4096
+        /// The time in which the weight of a receipt halves, in milliseconds; 30 days.
+        public var halfLifeMilliseconds: UInt64 = 30 * 86_400_000
+
+        /// The standard bounds.
+        public init() {}
+    }
+
+    private static let receiptWeight: UInt64 = 1000
+    private static let priorWeight: UInt64 = 3000
+    private let limits: Limits
+    private var evidence: OrderedDictionary<DID, [ReputationEvidence]> = [:]
+
+    /// An empty book.
+    public init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// The number of subjects with evidence.
+    public var subjectCount: Int { evidence.count }
+
+    /// Takes evidence in; the same receipt twice counts once.
+    public mutating func record(_ item: ReputationEvidence) {
+        guard item.subject != item.payer else { return }
+        var kept = evidence.removeValue(forKey: item.subject) ?? []
+        let position = kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count
+        if !kept.contains(where: { $0.receiptCID == item.receiptCID }) { kept.insert(item, at: position) }
+        var perPayer: [DID: Int] = [:]
+        kept.removeAll { old in
+            perPayer[old.payer, default: 0] += 1
+            return (perPayer[old.payer] ?? 0) > limits.receiptsPerPayerMax
+        }
+        if kept.count > limits.receiptsPerSubjectMax { kept.removeLast(kept.count - limits.receiptsPerSubjectMax) }
+        evidence[item.subject] = kept
+        if evidence.count > limits.subjectsMax { evidence.removeFirst() }
+    }
+
+    /// The reputation of a subject at a date, in thousandths.
+    public func score(of subject: DID, at date: UnixMilliseconds) -> UInt64 {
+        var good: UInt64 = 0
+        var bad: UInt64 = 0
+        for item in evidence[subject] ?? [] {
+            let weight = decayed(ageMilliseconds: date.milliseconds(since: item.at))
+            switch item.verdict {
+            case .fulfilled: good += weight
+            case .abandoned: bad += 5 * weight
+            case .invalid: bad += 10 * weight
+            }
+        }
+        return 1000 * good / (good + bad + Self.priorWeight)
+    }
+
+    /// The evidence about a subject, newest first.
+    public func evidence(about subject: DID) -> [ReputationEvidence] {
+        evidence[subject] ?? []
+    }
+
+    private func decayed(ageMilliseconds age: UInt64) -> UInt64 {
+        let halvings = age / limits.halfLifeMilliseconds
+        guard halvings < 32 else { return 0 }
+        let atStart = Self.receiptWeight >> halvings
+        let rest = age % limits.halfLifeMilliseconds
+        return atStart - (atStart - atStart / 2) * (rest / 1000) / max(1, limits.halfLifeMilliseconds / 1000)
+    }
+
+    private static func isNewer(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
+        left.at != right.at ? left.at > right.at : left.receiptCID < right.receiptCID
+    }
+}

@@ -1,0 +1,195 @@
+import Determinism
+import Economics
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+import Testing
+
+/// Every bound of the market, reached.
+@Suite("Bounds of the market")
+struct JobLimitTests {
+    private func signedBid(
+        _ world: MarketWorld, _ id: JobID, _ identity: Identity, price: UInt64
+    ) throws -> MeshProtocolMessage {
+        let terms = BidTerms(
+            price: TokenAmount(price), basePrice: .zero, pricePerMillionFuel: .zero, earliestStart: world.wallClock,
+            deadline: world.wallClock.advanced(milliseconds: 1000))
+        let bid = Bid(
+            jobID: id, originatorPeerID: world.parties[0].peer, bidderDID: identity.did, bidderPeerID: identity.peerID,
+            terms: terms, issuedAt: world.wallClock, expiresAt: world.wallClock.advanced(milliseconds: 10_000))
+        return .jobBid(JobBidV1(bid: ProtocolBid(try SignedObject.sign(bid, with: identity))))
+    }
+
+    @Test func bidsPerJobAndPerPeer() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in configuration.originator.sufficientBids = 64 }
+        let id = try world.submit()
+        world.run(milliseconds: 10)
+        var refused = 0
+        for number in 0..<80 {
+            let identity = try Identity(seed: Array(repeating: UInt8(100 + number), count: 32))
+            let message = try signedBid(world, id, identity, price: 10)
+            let reply = world.parties[0].market.handle(
+                .directMessage(message, from: identity.peerID), now: world.now, wallClock: world.wallClock
+            ).reply
+            if case .refused("bidding_closed", _) = reply { refused += 1 }
+        }
+        #expect(world.job(id)?.bids.count == 64)
+        #expect(refused == 16)
+        world.parties[0].market.checkInvariants()
+
+        let second = try world.submit(
+            MarketWorld.request("dear") { $0.maxAcceptableBidTokens = TokenAmount(1) })
+        world.run(milliseconds: 10)
+        let identity = try Identity(seed: Array(repeating: 200, count: 32))
+        var codes: [String] = []
+        for price in 10..<16 {
+            let message = try signedBid(world, second, identity, price: UInt64(price))
+            let reply = world.parties[0].market.handle(
+                .directMessage(message, from: identity.peerID), now: world.now, wallClock: world.wallClock
+            ).reply
+            if case .refused(let code, _) = reply { codes.append(code) }
+        }
+        #expect(codes.prefix(4).allSatisfy { $0 == "price_too_high" })
+        #expect(codes.suffix(2) == ["too_many_bids", "too_many_bids"])
+        #expect(world.parties[0].market.counters.bidsIgnored == 2)
+    }
+
+    @Test func refusedBidsCountTowardsTheJobsLimit() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.bidsPerJobMax = 8 }
+        let id = try world.submit(MarketWorld.request { $0.maxAcceptableBidTokens = TokenAmount(1) })
+        world.run(milliseconds: 10)
+        for number in 0..<40 {
+            let identity = try Identity(seed: Array(repeating: UInt8(100 + number), count: 32))
+            world.give(.directMessage(try signedBid(world, id, identity, price: 9), from: identity.peerID), to: 0)
+        }
+        #expect(world.job(id)?.bids.count == 8)
+        #expect(world.parties[0].market.counters.bidsIgnored == 32)
+        #expect(world.names(of: 0).count == 10, "what is ignored is not journalled")
+    }
+
+    @Test func openAndClosedJobs() throws {
+        var world = MarketWorld(executors: 1) { _, configuration in
+            configuration.limits.originatedJobsMax = 3
+            configuration.limits.closedJobsMax = 2
+            configuration.originator.sufficientBids = 1
+        }
+        for number in 0..<3 { try world.submit(MarketWorld.request("job \(number)")) }
+        #expect(throws: SubmissionRefusal.tooManyJobs(max: 3)) { try world.submit(MarketWorld.request("one more")) }
+        world.run(milliseconds: 120_000)
+        #expect(world.parties[0].market.originatedJobs.count == 2, "the oldest closed job is forgotten")
+        #expect(world.parties[1].market.executedJobs.count == 2)
+        try world.submit(MarketWorld.request("one more"))
+    }
+
+    @Test func manifestsAndNonces() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.manifestBytesMax = 100 }
+        #expect(throws: SubmissionRefusal.self) { try world.submit() }
+        let result = world.parties[0].market.submit(
+            MarketWorld.request(), nonce: [1], now: world.now, wallClock: world.wallClock)
+        #expect(throws: SubmissionRefusal.badNonce) { _ = try result.get() }
+        #expect(throws: SubmissionRefusal.jobRefused(.limitMissing(field: "max_fuel"))) {
+            try world.submit(MarketWorld.request { $0.maxFuel = 0 })
+        }
+    }
+
+    @Test func placesAndQueueOfAnExecutor() throws {
+        var world = MarketWorld(executors: 1) { _, configuration in
+            configuration.originator.sufficientBids = 1
+            configuration.executor?.concurrentRunsMax = 1
+            configuration.executor?.queuedRunsMax = 1
+        }
+        world.parties[1].run = .hang
+        for number in 0..<4 { try world.submit(MarketWorld.request("job \(number)")) }
+        world.run(milliseconds: 2000)
+        #expect(world.parties[1].market.runCounts == (1, 1))
+        #expect(world.parties[1].orders.count == 1)
+        #expect(world.parties[1].market.loadPermille == 1000)
+        let declined = world.parties[0].market.originatedJobs.flatMap(\.attempts).compactMap(\.end)
+        #expect(
+            declined.allSatisfy { end in
+                if case .declined("at_capacity", _) = end { true } else { false }
+            })
+        #expect(!declined.isEmpty)
+    }
+
+    @Test func fetchesOfManifests() throws {
+        var world = MarketWorld(executors: 1) { index, configuration in
+            configuration.limits.manifestFetchesMax = 2
+            if index == 0 { configuration.originator.announcedManifestBytesMax = 0 }
+        }
+        for number in 0..<5 { try world.submit(MarketWorld.request("job \(number)")) }
+        var fetches = 0
+        for case .jobAnnouncement(let announcement) in world.log {
+            let transition = world.parties[1].market.handle(
+                .gossipMessage(.jobAnnouncement(announcement), author: world.parties[0].peer), now: world.now,
+                wallClock: world.wallClock)
+            #expect(transition.verdict == .accept)
+            fetches += transition.actions.count
+        }
+        #expect(fetches == 2)
+    }
+
+    @Test func decisionsThatAreRemembered() throws {
+        var world = MarketWorld(executors: 1) { _, configuration in
+            configuration.limits.recentDecisionsMax = 3
+            configuration.executor?.acceptsJobs = false
+        }
+        for number in 0..<5 { try world.submit(MarketWorld.request("job \(number)")) }
+        world.run(milliseconds: 500)
+        #expect(world.parties[1].market.recentDeclines.count == 3)
+        #expect(world.parties[1].market.counters.declines["not_accepting"] == 5)
+    }
+
+    @Test func theOutbox() throws {
+        var world = MarketWorld(executors: 2) { index, configuration in
+            if index == 1 { configuration.limits.deliveriesMax = 0 }
+        }
+        let id = try world.submit()
+        world.run(milliseconds: 3000)
+        #expect(world.parties[1].market.counters.deliveriesDropped == 1)
+        #expect(world.job(id)?.attempts.first?.assignment.executorDID == world.parties[2].identity.did)
+    }
+
+    @Test func headsOfTheAnchoredDAG() throws {
+        var world = MarketWorld(executors: 1) { _, configuration in configuration.limits.anchorHeadsMax = 1 }
+        for number in 0..<3 { try world.submit(MarketWorld.request("job \(number)")) }
+        world.run(milliseconds: 100_000)
+        #expect(world.parties[0].market.anchorHeads.heads.count == 1)
+        #expect(world.parties[0].market.anchorHeads.height == 2)
+    }
+
+    @Test func evidenceOfReputation() throws {
+        var limits = ReputationBook.Limits()
+        limits.receiptsPerSubjectMax = 10
+        limits.receiptsPerPayerMax = 4
+        limits.subjectsMax = 2
+        var book = ReputationBook(limits: limits)
+        let people = try (1...6).map { try Identity(seed: Array(repeating: UInt8($0), count: 32)).did }
+        for number in 0..<60 {
+            book.record(
+                ReputationEvidence(
+                    subject: people[number < 30 ? 0 : 1 + number % 2], payer: people[3 + number / 3 % 3],
+                    receiptCID: CID.hashing([UInt8(number)], codec: .dagCBOR), verdict: .fulfilled,
+                    at: UnixMilliseconds(UInt64(number))))
+        }
+        #expect(book.subjectCount == 2)
+        #expect(book.evidence(about: people[0]).isEmpty, "rated longest ago")
+        let kept = book.evidence(about: people[2])
+        #expect(kept.count == 10)
+        for payer in people[3...] { #expect(kept.count { $0.payer == payer } <= 4) }
+        #expect(kept.map(\.at) == kept.map(\.at).sorted(by: >))
+    }
+
+    @Test func lateReceiptsAndTokensThatCannotBeHeld() throws {
+        var world = MarketWorld(executors: 1)
+        world.parties[0].market = JobMarket(
+            identity: world.parties[0].identity, configuration: world.parties[0].configuration)
+        world.parties[0].grants = []
+        let id = try world.submit()
+        world.run(milliseconds: 5000)
+        #expect(world.job(id)?.failure == .cannotHold(needed: TokenAmount(20), available: .zero))
+        #expect(world.job(id)?.failure?.description == "20 tokens must be held, 0 are there")
+    }
+}

@@ -1,0 +1,332 @@
+import Determinism
+import Economics
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+/// What a fake executor does with a run.
+enum FakeRun: Sendable {
+    case succeed(fuel: UInt64)
+    case end(ExecutionOutcome, fuel: UInt64)
+    /// Runs, sends heartbeats and never ends.
+    case hang
+    /// Never even starts the module.
+    case stall
+    /// Reports that outputs are produced, and never ends.
+    case produce
+}
+
+/// A node of the test: its market, and the journal as a disk would have it.
+struct Party {
+    let identity: Identity
+    var configuration: MarketConfiguration
+    var market: JobMarket
+    var journal: [[UInt8]] = []
+    /// Whether the transaction of each event was waited for.
+    var isForced: [Bool] = []
+    var grants: [LedgerEntry] = []
+    var blocks: [CID: [UInt8]] = [:]
+    var isDown = false
+    var run = FakeRun.succeed(fuel: 1_000_000)
+    var orders: [ExecutionOrder] = []
+    var ended: [(JobID, StandardJobStatus)] = []
+
+    init(seed: UInt8, configuration: MarketConfiguration) {
+        // A test may trap: a seed of 32 bytes is always a key.
+        identity = try! Identity(seed: Array(repeating: seed, count: 32))
+        self.configuration = configuration
+        market = JobMarket(identity: identity, configuration: configuration)
+    }
+
+    var peer: PeerID { identity.peerID }
+    var events: [JobEvent] { journal.map { try! JobEvent.decode($0) } }
+
+    /// The market that a restart would make from the journal, before it recovers.
+    func replayed() throws -> JobMarket {
+        var ledger = Ledger()
+        for entry in grants { try ledger.post(entry) }
+        var fresh = JobMarket(identity: identity, configuration: configuration, ledger: ledger)
+        for event in events { try fresh.replay(event) }
+        return fresh
+    }
+}
+
+/// A handful of markets on a virtual clock with a network that a test controls: enough for every state and every fault.
+struct MarketWorld {
+    enum Packet {
+        case announce(from: Int, JobAnnouncementV1)
+        case direct(from: Int, Delivery)
+        case reply(to: Int, DeliveryID, MeshProtocolReply)
+        case failed(to: Int, DeliveryID)
+        case input(to: Int, MarketInput)
+    }
+
+    var parties: [Party]
+    var now = MonotonicInstant.zero
+    var packets: [(at: MonotonicInstant, order: Int, packet: Packet)] = []
+    var order = 0
+    var generator: SeededGenerator
+    var lossPermille: UInt64 = 0
+    var duplicatePermille: UInt64 = 0
+    var delayMillisecondsMax: Int64 = 5
+    var checksReplay = false
+    /// Messages of these variants are lost.
+    var blocked: Set<MeshProtocolMessage.Variant> = []
+    var blocksAnnouncements = false
+    var missingOutputs = false
+    var blocksAnchors = false
+    /// Whether a crash also loses the events that nobody waited for.
+    var losesLazyEvents = false
+    var log: [MeshProtocolMessage] = []
+    static let epoch: UInt64 = 1_800_000_000_000
+
+    var wallClock: UnixMilliseconds { UnixMilliseconds(Self.epoch + UInt64(now.nanoseconds / 1_000_000)) }
+
+    init(executors: Int, seed: UInt64 = 1, configure: (Int, inout MarketConfiguration) -> Void = { _, _ in }) {
+        generator = SeededGenerator(seed: seed)
+        parties = (0...executors).map { index in
+            var configuration = MarketConfiguration()
+            if index > 0 {
+                var executor = ExecutorConfiguration()
+                executor.basePrice = TokenAmount(UInt64(10 * index))
+                executor.priceMax = TokenAmount(UInt64(20 * index))
+                executor.pricePerMillionFuel = TokenAmount(1)
+                executor.region = "region-\(index)"
+                configuration.executor = executor
+            }
+            configure(index, &configuration)
+            return Party(seed: UInt8(index + 1), configuration: configuration)
+        }
+        let entry = try! parties[0].market.grant(TokenAmount(1_000_000), reference: "test", wallClock: wallClock)
+        parties[0].grants = [entry!]
+    }
+
+    static func request(_ key: String = "job", _ change: (inout MeshJobParams) -> Void = { _ in }) -> JobRequest {
+        var params = MeshJobParams(wasmCID: CID.hashing(Array("module".utf8), codec: .raw))
+        params.timeoutSeconds = 10
+        change(&params)
+        return JobRequest(
+            requesterDID: try! Identity(seed: Array(repeating: 99, count: 32)).did,
+            submittedAt: UnixMilliseconds(epoch), params: params, idempotencyKey: key)
+    }
+
+    @discardableResult
+    mutating func submit(_ request: JobRequest = Self.request()) throws -> JobID {
+        let nonce = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let (id, transition) = try parties[0].market.submit(request, nonce: nonce, now: now, wallClock: wallClock).get()
+        carryOut(transition, of: 0)
+        return id
+    }
+
+    mutating func cancel(_ id: JobID) throws {
+        let transition = try parties[0].market.cancel(id, reason: "no longer needed", now: now, wallClock: wallClock)
+            .get()
+        carryOut(transition, of: 0)
+    }
+
+    mutating func give(_ input: MarketInput, to index: Int) {
+        guard !parties[index].isDown else { return }
+        let transition = parties[index].market.handle(input, now: now, wallClock: wallClock)
+        carryOut(transition, of: index)
+    }
+
+    mutating func carryOut(_ transition: MarketTransition, of index: Int) {
+        for event in transition.events {
+            parties[index].journal.append(try! event.encoded())
+            parties[index].isForced.append(transition.needsDurability)
+        }
+        for block in transition.blocks { parties[index].blocks[block.cid] = block.bytes }
+        parties[index].market.checkInvariants()
+        if checksReplay { expectSameAfterReplay(index) }
+        for action in transition.actions { carryOut(action, of: index) }
+    }
+
+    func expectSameAfterReplay(_ index: Int) {
+        let party = parties[index]
+        do {
+            let fresh = try party.replayed()
+            #expect(fresh.originatedJobs == party.market.originatedJobs)
+            #expect(fresh.executedJobs == party.market.executedJobs)
+            #expect(fresh.ledger == party.market.ledger)
+            #expect(fresh.reputation == party.market.reputation)
+            #expect(fresh.lastReceipt == party.market.lastReceipt)
+            #expect(fresh.anchorHeads.heads == party.market.anchorHeads.heads)
+            #expect(fresh.runCounts == party.market.runCounts)
+        } catch {
+            Issue.record("the journal of party \(index) does not replay: \(error)")
+        }
+    }
+
+    private mutating func carryOut(_ action: MarketAction, of index: Int) {
+        switch action {
+        case .announce(let id, let announcement):
+            log.append(.jobAnnouncement(announcement))
+            if blocksAnnouncements {
+                send(.input(to: index, .announcementFailed(id, reason: "no peers")))
+            } else {
+                send(.input(to: index, .announcementPublished(id)))
+                send(.announce(from: index, announcement))
+            }
+        case .deliver(let delivery):
+            log.append(delivery.message)
+            if blocked.contains(delivery.message.variant) || chance(lossPermille) {
+                send(.failed(to: index, delivery.id), after: 1000)
+            } else {
+                send(.direct(from: index, delivery))
+                if chance(duplicatePermille) { send(.direct(from: index, delivery)) }
+            }
+        case .gossip(_, _, let job): if let job, !blocksAnchors { send(.input(to: index, .anchorPublished(job))) }
+        case .fetchManifest(let id, _, _, _):
+            let block = parties.lazy.compactMap { $0.blocks[id.cid] }.first
+            send(.input(to: index, .manifestFetched(id, block: block)))
+        case .execute(let order): run(order, of: index)
+        case .cancelExecution(let assignment, _):
+            finish(assignment, .cancelled, fuel: 500_000, of: index, after: 5)
+        case .fetchOutputs(let id, let receipt, _, let blocks, _):
+            send(.input(to: index, .outputsFetched(id, receipt: receipt, missing: missingOutputs ? blocks : [])))
+        case .publishReceipt: break
+        case .jobEnded(let id, let status): parties[index].ended.append((id, status))
+        }
+    }
+
+    private mutating func run(_ order: ExecutionOrder, of index: Int) {
+        parties[index].orders.append(order)
+        if case .stall = parties[index].run { return }
+        send(
+            .input(to: index, .executionProgressed(assignment: order.assignmentCID, .running, progressPermille: nil)),
+            after: 10)
+        switch parties[index].run {
+        case .succeed(let fuel): finish(order.assignmentCID, .exited(code: 0), fuel: fuel, of: index, after: 100)
+        case .end(let outcome, let fuel): finish(order.assignmentCID, outcome, fuel: fuel, of: index, after: 100)
+        case .hang, .stall: break
+        case .produce:
+            send(
+                .input(
+                    to: index,
+                    .executionProgressed(assignment: order.assignmentCID, .producingOutputs, progressPermille: nil)),
+                after: 20)
+        }
+    }
+
+    mutating func finish(
+        _ assignment: CID, _ outcome: ExecutionOutcome, fuel: UInt64, of index: Int, after milliseconds: Int64
+    ) {
+        var report = ExecutionReport(
+            outcome: outcome, usage: ResourceUsage(fuel: fuel), startedAt: wallClock, endedAt: wallClock)
+        report.stdoutCID = CID.hashing(Array("out".utf8), codec: .raw)
+        send(.input(to: index, .executionFinished(assignment: assignment, report)), after: milliseconds)
+    }
+
+    private mutating func chance(_ permille: UInt64) -> Bool {
+        permille > 0 && generator.next() % 1000 < permille
+    }
+
+    private mutating func send(_ packet: Packet, after milliseconds: Int64? = nil) {
+        let delay = milliseconds ?? 1 + Int64(generator.next() % UInt64(delayMillisecondsMax))
+        order += 1
+        packets.append((now.advanced(milliseconds: delay), order, packet))
+    }
+
+    /// Moves the clock to the next packet or deadline, and handles it; `false` when nothing is left before `end`.
+    mutating func step(until end: MonotonicInstant) -> Bool {
+        let packet = packets.indices.min { (packets[$0].at, packets[$0].order) < (packets[$1].at, packets[$1].order) }
+        let deadline = parties.indices.filter { !parties[$0].isDown }
+            .compactMap { index in parties[index].market.nextDeadline.map { (at: $0, index: index) } }
+            .min { ($0.at, $0.index) < ($1.at, $1.index) }
+        if let packet, packets[packet].at <= deadline?.at ?? .distantFuture {
+            guard packets[packet].at <= end else { return false }
+            now = max(now, packets[packet].at)
+            handle(packets.remove(at: packet).packet)
+        } else if let deadline {
+            guard deadline.at <= end else { return false }
+            now = max(now, deadline.at)
+            give(.deadlineReached, to: deadline.index)
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private mutating func handle(_ packet: Packet) {
+        switch packet {
+        case .announce(let from, let announcement):
+            for index in parties.indices where index != from && !chance(lossPermille) {
+                give(.gossipMessage(.jobAnnouncement(announcement), author: parties[from].peer), to: index)
+            }
+        case .direct(let from, let delivery): handOver(delivery, from: from)
+        case .reply(let to, let id, let reply): give(.deliveryReplied(id, reply), to: to)
+        case .failed(let to, let id): give(.deliveryFailed(id, reason: "lost"), to: to)
+        case .input(let to, let input): give(input, to: to)
+        }
+    }
+
+    private mutating func handOver(_ delivery: Delivery, from: Int) {
+        guard let to = parties.firstIndex(where: { $0.peer == delivery.peer }), !parties[to].isDown else {
+            return send(.failed(to: from, delivery.id), after: 1000)
+        }
+        let transition = parties[to].market.handle(
+            .directMessage(delivery.message, from: parties[from].peer), now: now, wallClock: wallClock)
+        carryOut(transition, of: to)
+        guard let reply = transition.reply else {
+            Issue.record("no reply to \(delivery.message.variant)")
+            return
+        }
+        if chance(lossPermille) {
+            send(.failed(to: from, delivery.id), after: 1000)
+        } else {
+            send(.reply(to: from, delivery.id, reply))
+        }
+    }
+
+    mutating func run(milliseconds: Int64) {
+        let end = now.advanced(milliseconds: milliseconds)
+        while step(until: end) {}
+        now = end
+    }
+
+    /// Runs until a condition holds; `false` when the time is over before.
+    mutating func run(milliseconds: Int64, until condition: (MarketWorld) -> Bool) -> Bool {
+        let end = now.advanced(milliseconds: milliseconds)
+        while !condition(self) {
+            if !step(until: end) { return condition(self) }
+        }
+        return true
+    }
+
+    /// kill -9, and a restart from the journal some time later; what was under way inside the process is lost.
+    mutating func restart(_ index: Int, afterMilliseconds: Int64 = 0) throws {
+        parties[index].isDown = true
+        packets.removeAll { item in
+            switch item.packet {
+            case .input(let to, _), .reply(let to, _, _), .failed(let to, _): to == index
+            default: false
+            }
+        }
+        if afterMilliseconds > 0 { run(milliseconds: afterMilliseconds) }
+        while losesLazyEvents, parties[index].isForced.last == false {
+            parties[index].journal.removeLast()
+            parties[index].isForced.removeLast()
+        }
+        parties[index].market = try parties[index].replayed()
+        parties[index].isDown = false
+        let transition = parties[index].market.recover(now: now, wallClock: wallClock)
+        carryOut(transition, of: index)
+    }
+
+    // MARK: What tests ask
+
+    func job(_ id: JobID) -> OriginatedJob? { parties[0].market.originatedJob(id) }
+
+    func names(of index: Int) -> [String] { parties[index].events.map(\.kindName) }
+
+    /// Tokens of all nodes: wallets and holds, and what was paid but is not yet booked by the executor.
+    var totalTokens: UInt64 {
+        let originator = parties[0].market.ledger
+        let held = originator.wallet.units + originator.escrowTotal.units
+        let earned = parties.dropFirst().reduce(UInt64(0)) { $0 + $1.market.ledger.wallet.units }
+        let booked = parties.dropFirst().reduce(UInt64(0)) { $0 + $1.market.ledger.earned.units }
+        return held + earned + (originator.paid.units - booked)
+    }
+}

@@ -1,0 +1,157 @@
+import Economics
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Reputation
+import Testing
+
+@Suite("Selection of bids")
+struct SelectionTests {
+    private let date = UnixMilliseconds(1_800_000_000_000)
+
+    private func identity(_ seed: UInt8) throws -> Identity { try Identity(seed: Array(repeating: seed, count: 32)) }
+
+    private func manifest(_ change: (inout MeshJobParams) -> Void = { _ in }) throws -> JobManifest {
+        var params = MeshJobParams(wasmCID: CID.hashing([1], codec: .raw))
+        change(&params)
+        let originator = try identity(1)
+        return JobManifest(
+            params: params, originatorDID: originator.did, originatorPeerID: originator.peerID, originatorAddresses: [],
+            nonce: Array(repeating: 3, count: 16), submittedAt: date,
+            biddingDeadline: date.advanced(milliseconds: 1000), expiresAt: date.advanced(milliseconds: 100_000))
+    }
+
+    private func bid(_ seed: UInt8, price: UInt64 = 10, _ change: (inout Bid) -> Void = { _ in }) throws -> Bid {
+        let (bidder, originator) = (try identity(seed), try identity(1))
+        let terms = BidTerms(
+            price: TokenAmount(price), basePrice: .zero, pricePerMillionFuel: .zero, earliestStart: date,
+            deadline: date.advanced(milliseconds: 5000))
+        var bid = Bid(
+            jobID: JobID(CID.hashing([9], codec: .dagCBOR)), originatorPeerID: originator.peerID, bidderDID: bidder.did,
+            bidderPeerID: bidder.peerID, terms: terms, issuedAt: date, expiresAt: date.advanced(milliseconds: 9000))
+        change(&bid)
+        return bid
+    }
+
+    private func refusal(
+        _ bid: Bid, _ change: (inout MeshJobParams) -> Void = { _ in }
+    ) throws -> BidRefusal? {
+        try Selection(manifest: manifest(change), reputation: ReputationBook(), wallClock: date).refusal(of: bid)
+    }
+
+    private func policy(_ change: @escaping (inout ExecutionPolicy) -> Void) -> (inout MeshJobParams) -> Void {
+        { params in
+            var policy = ExecutionPolicy()
+            change(&policy)
+            params.executionPolicy = policy
+        }
+    }
+
+    @Test func everyFilterHasItsReason() throws {
+        let plain = try bid(2)
+        #expect(try refusal(plain) == nil)
+        #expect(
+            try refusal(plain, policy { $0.maxPrice = TokenAmount(9) })
+                == .priceTooHigh(price: TokenAmount(10), max: TokenAmount(9)))
+        #expect(
+            try refusal(plain) { $0.maxAcceptableBidTokens = TokenAmount(3) }
+                == .priceTooHigh(price: TokenAmount(10), max: TokenAmount(3)))
+        #expect(
+            try refusal(plain, policy { $0.minReputation = 1 }) == .reputationTooLow(reputation: 0, min: 1))
+        #expect(try refusal(plain, policy { $0.regionFilter = ["eu"] }) == .regionNotAccepted(region: nil))
+        #expect(
+            try refusal(bid(2) { $0.region = "us" }, policy { $0.regionFilter = ["eu"] })
+                == .regionNotAccepted(region: "us"))
+        #expect(try refusal(bid(2) { $0.region = "eu" }, policy { $0.regionFilter = ["eu"] }) == nil)
+        #expect(
+            try refusal(plain, policy { $0.requiredFeatures = ["simd"] }) == .featureMissing(feature: "simd"))
+        #expect(
+            try refusal(bid(2) { $0.resources = ["memory_mib": 10] }) { $0.resourcesRequired = ["memory_mib": 64] }
+                == .resourceMissing(resource: "memory_mib", needed: 64, offered: 10))
+        let other = try identity(3).did
+        #expect(try refusal(plain, policy { $0.allowedDIDs = [other] }) == .bidderNotAllowed)
+        let own = plain.bidderDID
+        #expect(try refusal(plain, policy { $0.deniedDIDs = [own] }) == .bidderDenied)
+        #expect(try refusal(bid(1)) == .bidderDenied, "nobody bids on a job of one's own")
+        let deadline = date.advanced(milliseconds: 4000)
+        #expect(
+            try refusal(plain, policy { $0.deadline = deadline })
+                == .deadlineTooLate(promised: date.advanced(milliseconds: 5000), needed: deadline))
+    }
+
+    @Test func termsThatContradictThemselves() throws {
+        #expect(try refusal(bid(2) { $0.terms.basePrice = TokenAmount(11) })?.code == "terms_invalid")
+        #expect(try refusal(bid(2) { $0.expiresAt = $0.issuedAt })?.code == "terms_invalid")
+        #expect(try refusal(bid(2) { $0.terms.deadline = UnixMilliseconds(1) })?.code == "terms_invalid")
+        let features = (0..<65).map { "f\($0)" }
+        #expect(try refusal(bid(2) { $0.features = features })?.code == "terms_invalid")
+    }
+
+    /// Runs a round with these bids and gives the bidders in the order of the journalled ranking.
+    private func ranking(
+        _ bids: [Bid], _ change: (inout MeshJobParams) -> Void = { _ in }
+    ) throws -> [RankedBid] {
+        var world = MarketWorld(executors: 0) { _, configuration in
+            configuration.originator.sufficientBids = UInt64(bids.count)
+        }
+        let id = try world.submit(MarketWorld.request("ranking", change))
+        world.run(milliseconds: 10)
+        for (index, bid) in bids.enumerated() {
+            var bid = bid
+            bid.jobID = id
+            bid.originatorPeerID = world.parties[0].peer
+            bid.issuedAt = world.wallClock
+            bid.expiresAt = world.wallClock.advanced(milliseconds: 10_000)
+            bid.terms.deadline = world.wallClock.advanced(milliseconds: 5000)
+            let identity = try identity(UInt8(100 + index))
+            bid.bidderDID = identity.did
+            bid.bidderPeerID = identity.peerID
+            let signed = try SignedObject.sign(bid, with: identity)
+            world.give(
+                .directMessage(.jobBid(JobBidV1(bid: ProtocolBid(signed))), from: identity.peerID), to: 0)
+        }
+        for event in world.parties[0].events {
+            if case .biddingClosed(_, let ranking) = event.kind { return ranking }
+        }
+        return []
+    }
+
+    @Test func theCheaperOfEqualsWins() throws {
+        let ranking = try ranking([bid(2, price: 30), bid(2, price: 10), bid(2, price: 20)])
+        #expect(ranking.map(\.price) == [10, 20, 30].map { TokenAmount($0) })
+        #expect(ranking.map { $0.parts[0] } == [1000, 500, 333])
+    }
+
+    @Test func loadAndRegionCountWhereTheyAreWeighed() throws {
+        let idle = try bid(2, price: 20) { $0.loadPermille = 0 }
+        let busy = try bid(2, price: 10) { $0.loadPermille = 900 }
+        let byLoad = try ranking([busy, idle]) { params in
+            params.executionPolicy = ExecutionPolicy()
+            params.executionPolicy?.weights = SelectionWeights(price: 0, reputation: 0, region: 0, latency: 0, load: 1)
+        }
+        #expect(byLoad.map(\.score) == [1000, 100])
+        let near = try bid(2, price: 20) { $0.region = "eu" }
+        let far = try bid(2, price: 10) { $0.region = "us" }
+        let byRegion = try ranking([far, near]) { params in
+            params.executionPolicy = ExecutionPolicy()
+            params.executionPolicy?.regionFilter = ["eu", "us"]
+            params.executionPolicy?.weights = SelectionWeights(price: 0, reputation: 0, region: 1, latency: 0, load: 0)
+        }
+        #expect(byRegion.map(\.score) == [1000, 500])
+    }
+
+    @Test func tiesAreBrokenByTheNonceAndNotByTheOrderOfArrival() throws {
+        let bids = try (0..<5).map { _ in try bid(2) }
+        let first = try ranking(bids)
+        let second = try ranking(bids)
+        #expect(first == second, "the same seed gives the same nonce")
+        #expect(Set(first.map(\.score)).count == 1)
+        #expect(first.map(\.bid) != first.map(\.bid).sorted(), "the order is not the bidders' to choose")
+    }
+
+    @Test func extremePricesDoNotTrap() throws {
+        let ranking = try ranking([bid(2, price: .max), bid(2, price: 0), bid(2, price: 1)])
+        #expect(ranking.map(\.price) == [TokenAmount(0), TokenAmount(1), .max] || ranking.count == 3)
+    }
+}

@@ -1,0 +1,204 @@
+import IPLD
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Receipts
+import Testing
+
+@Suite struct ReceiptVerifierTests {
+    @Test func anHonestChainPassesEveryCheck() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let report = chain.verify(cid)
+        #expect(report.isVerified)
+        #expect(report.lines.map(\.code) == ReceiptCheckName.allCases.map(\.rawValue))
+        #expect(report.lines.allSatisfy { $0.result == .passed && !$0.detail.isEmpty }, "\(report.failures)")
+    }
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        let name: String
+        let failing: [ReceiptCheckName]
+        let change: @Sendable (inout ReceiptChain.Changes) -> Void
+        var testDescription: String { name }
+
+        init(
+            _ name: String, _ failing: ReceiptCheckName...,
+            change: @escaping @Sendable (inout ReceiptChain.Changes) -> Void
+        ) {
+            self.name = name
+            self.failing = failing
+            self.change = change
+        }
+    }
+
+    static let other = CID.hashing([0xFF], codec: .raw)
+    static let stranger = ReceiptChain.stranger
+
+    static let cases: [Case] = [
+        Case("executor of the assignment is another", .assignmentLinks) {
+            $0.assignment = { $0.executorDID = stranger.did }
+        },
+        Case("job of the assignment is another", .assignmentLinks) { $0.assignment = { $0.jobID = JobID(other) } },
+        Case("assignment by another originator", .assignmentSignature) {
+            $0.assignment = { $0.originatorDID = stranger.did }
+        },
+        Case("attempt differs", .attempt) { $0.receipt = { $0.attempt = 2 } },
+        Case("bid by somebody else", .bidSignature) { $0.bid = { $0.bidderDID = stranger.did } },
+        Case("bid for another job", .bidLinks) { $0.bid = { $0.jobID = JobID(other) } },
+        Case("bid to another originator", .bidLinks) { $0.bid = { $0.originatorPeerID = stranger.peerID } },
+        Case("bidder's PeerID of another key", .identities) { $0.bid = { $0.bidderPeerID = stranger.peerID } },
+        Case("originator's PeerID of another key", .bidLinks, .identities) {
+            $0.manifest = { $0.originatorPeerID = stranger.peerID }
+        },
+        Case("manifest by another originator", .manifestSignature) {
+            $0.manifest = { $0.originatorDID = stranger.did }
+        },
+        Case("terms changed in the assignment", .terms) { $0.assignment = { $0.terms.deadline = .epoch } },
+        Case("date of acceptance changed", .terms) {
+            $0.assignment = { $0.acceptBy = $0.acceptBy.advanced(milliseconds: 1) }
+        },
+        Case("agreed price above the budget", .budget) {
+            $0.manifest = { $0.params.maxAcceptableBidTokens = TokenAmount(499) }
+        },
+        Case("another module", .work) { $0.receipt = { $0.moduleCID = other } },
+        Case("other inputs", .work) { $0.receipt = { $0.inputCIDs = [:] } },
+        Case("another determinism", .work) { $0.receipt = { $0.determinism = .attested } },
+        Case("fuel over the limit", .fuelLimit) { $0.manifest = { $0.params.maxFuel = 2_500_000 } },
+        Case("memory over the limit", .memoryLimit) { $0.manifest = { $0.params.maxMemoryBytes = 65_535 } },
+        Case("outputs over the limit", .outputLimit) { $0.manifest = { $0.params.maxOutputBytes = 11 } },
+        Case("bytes written over the limit", .outputLimit) { $0.receipt = { $0.resourceUsage.bytesWritten = 1 << 40 } },
+        Case("status against the outcome", .status) { $0.receipt = { $0.status = .failed } },
+        Case("a status that is no end", .status) { $0.receipt = { $0.status = .running } },
+        Case("one token too many", .price) { $0.receipt = { $0.price = TokenAmount(19) } },
+        Case("one token too few", .price) { $0.receipt = { $0.price = TokenAmount(17) } },
+        Case("a price for the node's own failure", .price, .status) {
+            $0.receipt = { $0.outcome = .nodeFailed(reason: "power") }
+        },
+        Case("more fuel than the price", .price) { $0.receipt = { $0.resourceUsage.fuel += 1_000_000 } },
+        Case("ended before it began", .times) { $0.receipt = { $0.executionEndedAt = UnixMilliseconds(1) } },
+        Case("begun long before it was assigned", .times) {
+            $0.receipt = { $0.executionStartedAt = UnixMilliseconds($0.executionStartedAt.value - 300_011) }
+        },
+        Case("assigned before it was submitted", .times) { $0.assignment = { $0.assignedAt = .epoch } },
+        Case("assigned long after the bid had expired", .times) {
+            $0.assignment = { $0.assignedAt = $0.acceptBy.advanced(milliseconds: 300_001) }
+            $0.receipt = {
+                $0.executionStartedAt = UnixMilliseconds(ReceiptChain.start + 400_000)
+                $0.executionEndedAt = $0.executionStartedAt
+            }
+        },
+        Case("a bid that expired before it was made", .times, .terms) { $0.bid = { $0.expiresAt = .epoch } },
+        Case("a stage receipt", .contentIdentifiers) { $0.receipt = { $0.stageReceipts = [other] } },
+        Case("too many anchored CIDs", .contentIdentifiers) {
+            $0.receipt = { $0.anchoredCIDs = [CID](repeating: other, count: 1025) }
+        },
+        Case("an anchored dag-pb block", .contentIdentifiers) {
+            $0.receipt = { $0.anchoredCIDs = [CID.hashing([], codec: .dagPB)] }
+        },
+        Case("the receipt before it by identity hash", .contentIdentifiers) {
+            $0.receipt = { $0.previousReceiptCID = CID(codec: .dagCBOR, multihash: .identity(of: [0xA0])) }
+        },
+    ]
+
+    @Test(arguments: cases) func eachLieFailsItsCheck(_ lie: Case) throws {
+        var chain = try ReceiptChain()
+        var changes = ReceiptChain.Changes()
+        lie.change(&changes)
+        let cid = try chain.sign(changes)
+        let report = chain.verify(cid)
+        #expect(report.result == .failed)
+        #expect(Set(report.codes(.failed)) == Set(lie.failing.map(\.rawValue)), "\(report.failures)")
+        #expect(!report.isVerified)
+    }
+
+    /// The table above and the tests below reach every check.
+    @Test func everyCheckCanFail() {
+        let elsewhere: Set<ReceiptCheckName> = [.receiptBlock, .receiptSignature, .outputs]
+        #expect(Set(Self.cases.flatMap(\.failing)).union(elsewhere) == Set(ReceiptCheckName.allCases))
+    }
+
+    @Test func noByteOfAReceiptCanBeChanged() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let block = try #require(chain.blocks[cid])
+        for index in block.indices {
+            for flip: UInt8 in [0x01, 0x20, 0x80, 0xFF] {
+                var changed = block
+                changed[index] ^= flip
+                let report = ReceiptVerifier().verify(cid, block: changed, evidence: chain.evidence)
+                #expect(report.codes(.failed) == ["receipt_block"])
+                // Under the CID that it does hash to, it is not signed, or not a receipt.
+                let renamed = CID.hashing(changed, codec: .dagCBOR)
+                let honest = ReceiptVerifier().verify(renamed, block: changed, evidence: chain.evidence)
+                #expect(honest.codes(.failed) == ["receipt_signature"], "byte \(index)")
+                #expect(honest.codes(.passed) == ["receipt_block"])
+            }
+        }
+    }
+
+    @Test func aReceiptBySomebodyElse() throws {
+        var chain = try ReceiptChain()
+        let forger = Self.stranger
+        let cid = try chain.sign(ReceiptChain.Changes(receipt: { $0.executorDID = forger.did }))
+        let report = chain.verify(cid)
+        #expect(Set(report.codes(.failed)) == ["assignment_links", "bid_signature"])
+    }
+
+    @Test func objectsOfAnotherTypeInTheChain() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        // The assignment's place holds the bid: signed, but not as an assignment.
+        let honest = chain.receipt
+        chain.receipt.assignmentCID = chain.assignment.bidCID
+        let signed = try SignedObject.sign(chain.receipt, with: chain.executor)
+        chain.blocks[signed.cid] = signed.bytes
+        #expect(chain.verify(signed.cid).codes(.failed) == ["assignment_signature"])
+        chain.receipt = honest
+        #expect(chain.verify(cid).isVerified)
+    }
+
+    @Test(arguments: [0, 1, 2, 3, 4, 5]) func missingBlocks(_ which: Int) throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let links = [
+            chain.receipt.assignmentCID, chain.assignment.bidCID, chain.receipt.jobID.cid,
+            try #require(chain.receipt.outputs["result"]), try #require(chain.receipt.stdoutCID), cid,
+        ]
+        let codes = [
+            "assignment_signature", "bid_signature", "manifest_signature", "outputs", "outputs", "receipt_block",
+        ]
+        chain.blocks[links[which]] = nil
+        let report = chain.verify(cid)
+        #expect(report.result == .notCheckable)
+        #expect(report.failures.isEmpty)
+        #expect(report.codes(.notCheckable).contains(codes[which]))
+        let line = report.lines.first { $0.code == codes[which] }
+        #expect(line?.detail.contains("nobody has it") == true)
+        // A block that is there but wrong is worse than one that is missing.
+        chain.blocks[links[which]] = [1, 2, 3]
+        #expect(chain.verify(cid).codes(.failed) == [codes[which]])
+    }
+
+    @Test func receiptsUnderOtherFormsOfCID() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let block = try #require(chain.blocks[cid])
+        let version0 = try CID(bytes: cid.multihash.bytes)
+        for other in [CID.hashing(block, codec: .raw), CID.hashing(block, codec: .dagPB), version0] {
+            let report = ReceiptVerifier().verify(other, block: block, evidence: chain.evidence)
+            #expect(report.codes(.failed) == ["receipt_block"])
+        }
+    }
+
+    @Test func textFromOthersCannotMoveACursor() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(
+            ReceiptChain.Changes(receipt: {
+                $0.outcome = .trapped(kind: .other, message: "\u{1B}[2J\u{202E}")
+                $0.status = .failed
+            }))
+        let report = chain.verify(cid)
+        #expect(report.isVerified)
+        #expect(report.lines.allSatisfy { PlainText.isPlain($0.detail) })
+    }
+}

@@ -1,0 +1,102 @@
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Receipts
+import Testing
+
+@Suite struct ReceiptWalkTests {
+    @Test func aWalkFindsWhatItNeedsFromTheCIDAlone() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        var walk = ReceiptWalk(receiptCID: cid)
+        var fetched: [CID] = []
+        while let want = walk.wants.first {
+            fetched.append(want.cid)
+            let block = try #require(chain.blocks[want.cid])
+            #expect(throws: Never.self) { try walk.received(block, for: want.cid).get() }
+        }
+        let output = try #require(chain.receipt.outputs["result"])
+        let stdout = try #require(chain.receipt.stdoutCID)
+        let job = chain.receipt.jobID.cid
+        #expect(fetched == [cid, chain.receipt.assignmentCID, job, output, stdout, chain.assignment.bidCID])
+        #expect(walk.isComplete && walk.receipt == chain.receipt && walk.manifest == chain.manifest)
+        #expect(walk.report().isVerified)
+        #expect(walk.report().lines == chain.verify(cid).lines)
+    }
+
+    @Test func wrongBlocksAreRefusedAndStayWanted() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        var walk = ReceiptWalk(receiptCID: cid)
+        func refusal(_ block: [UInt8], _ cid: CID) -> ReceiptWalkRefusal? {
+            if case .failure(let refusal) = walk.received(block, for: cid) { return refusal }
+            return nil
+        }
+        #expect(refusal([1], cid) == .wrongHash)
+        #expect(refusal([UInt8](repeating: 0, count: (1 << 20) + 1), cid) == .tooLarge(bytesMax: 1 << 20))
+        #expect(refusal([], chain.receipt.assignmentCID) == .notWanted)
+        #expect(walk.wants.map(\.cid) == [cid])
+        let block = try #require(chain.blocks[cid])
+        #expect(refusal(block, cid) == nil)
+        #expect(refusal(block, cid) == .notWanted)
+    }
+
+    @Test func whatCannotBeHadIsNotCheckable() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        var walk = ReceiptWalk(receiptCID: cid)
+        _ = walk.received(try #require(chain.blocks[cid]), for: cid)
+        #expect(walk.report().result == .notCheckable)
+        for want in walk.wants { walk.unavailable(want.cid, reason: "no provider") }
+        #expect(walk.isComplete)
+        let report = walk.report()
+        #expect(report.result == .notCheckable)
+        #expect(report.lines.first { $0.code == "outputs" }?.detail.contains("no provider") == true)
+        #expect(report.codes(.passed) == ["receipt_block", "receipt_signature", "content_identifiers", "status"])
+        var nothing = ReceiptWalk(receiptCID: cid)
+        nothing.unavailable(cid, reason: "offline")
+        #expect(nothing.isComplete && nothing.report().codes(.notCheckable).count == ReceiptCheckName.allCases.count)
+    }
+
+    @Test func outputsAreBoundedByTheManifest() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(ReceiptChain.Changes(manifest: { $0.params.maxOutputBytes = 5 }))
+        var walk = ReceiptWalk(receiptCID: cid)
+        _ = walk.received(try #require(chain.blocks[cid]), for: cid)
+        #expect(walk.wants.filter(\.isOutput).map(\.bytesMax) == [64 << 20, 64 << 20])
+        let job = chain.receipt.jobID.cid
+        _ = walk.received(try #require(chain.blocks[job]), for: job)
+        #expect(walk.wants.filter(\.isOutput).map(\.bytesMax) == [5, 5])
+        let output = try #require(chain.receipt.outputs["result"])
+        guard case .failure(.tooLarge(bytesMax: 5)) = walk.received(try #require(chain.blocks[output]), for: output)
+        else {
+            Issue.record("taken")
+            return
+        }
+    }
+
+    @Test func aReceiptWithTooManyOutputsFetchesNone() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(
+            ReceiptChain.Changes(receipt: { receipt in
+                for index in 0..<1030 {
+                    receipt.outputs["o\(index)"] = CID.hashing([UInt8(index & 0xFF), UInt8(index >> 8)], codec: .raw)
+                }
+            }))
+        var walk = ReceiptWalk(receiptCID: cid)
+        _ = walk.received(try #require(chain.blocks[cid]), for: cid)
+        #expect(walk.wants.count == 2)
+        #expect(chain.verify(cid).codes(.failed) == ["content_identifiers"])
+    }
+
+    @Test func forgedBlocksOfAnySortDoNotStopAWalk() throws {
+        let junk: [UInt8] = [0xA0]
+        let cid = CID.hashing(junk, codec: .dagCBOR)
+        var walk = ReceiptWalk(receiptCID: cid)
+        #expect(throws: Never.self) { try walk.received(junk, for: cid).get() }
+        #expect(walk.isComplete)
+        #expect(walk.report().codes(.failed) == ["receipt_signature"])
+        let raw = ReceiptWalk(receiptCID: CID.hashing([], codec: .dagPB))
+        #expect(raw.isComplete && raw.report().codes(.failed) == ["receipt_block"])
+    }
+}
