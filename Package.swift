@@ -82,12 +82,21 @@ let marketCores: [Target] = [
 ]
 
 let shells: [Target] = [
+    .systemLibrary(name: "CWasmtime"),
+    library(
+        "CoVM",
+        [
+            "CWasmtime", "Determinism", "Multiformats", "MeshTypes", External.crypto, External.logging,
+            External.nioConcurrency, External.subprocess,
+        ],
+        linker: linkWasmtime),
 ]
 
 let composition: [Target] = [
 ]
 
 let apps: [Target] = [
+    executable("mesh-compile-worker", ["CoVM"]),
 ]
 
 let testTargets: [Target] = [
@@ -114,11 +123,13 @@ let testTargets: [Target] = [
             "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
             "Determinism",
         ]),
+    tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh-compile-worker"]),
 ]
 
 let package = Package(
     name: "planetary-mesh",
     products: [
+        .executable(name: "mesh-compile-worker", targets: ["mesh-compile-worker"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),

@@ -1,0 +1,136 @@
+/// How a ``CoVM`` is set up: where compiled modules are kept, what compiles them, and every bound of the machine.
+///
+/// Limits of a single job (fuel, memory, wall clock, output) come with the job, in `ExecutionLimits`.
+public struct CoVMConfiguration: Sendable {
+    /// The directory for compiled modules; made with mode 0700 when it is missing. It must belong to this user alone.
+    public var cacheDirectory: String
+
+    /// The program that compiles modules in a child process, with its arguments; `nil` looks for
+    /// `mesh-compile-worker` beside the running program.
+    public var compileWorker: CompileWorkerCommand?
+
+    /// What a module may look like before it is compiled.
+    public var moduleLimits = ModuleLimits()
+
+    /// What a compilation may cost.
+    public var compileLimits = CompileLimits()
+
+    /// The bounds of the machine: runs at once, queue, caches.
+    public var limits = Limits()
+
+    /// A configuration with the default limits.
+    public init(cacheDirectory: String, compileWorker: CompileWorkerCommand? = nil) {
+        self.cacheDirectory = cacheDirectory
+        self.compileWorker = compileWorker
+    }
+
+    /// The bounds of the machine itself.
+    public struct Limits: Sendable {
+        /// Jobs that run at the same time, each on a thread of its own.
+        public var concurrentRunsMax = 8
+
+        /// Jobs that wait for a thread; one more is refused with `nodeFailed`.
+        public var queuedRunsMax = 256
+
+        /// Compilations at the same time; the others wait in the same bounded way.
+        public var concurrentCompilesMax = 1
+
+        /// Compilations that wait; one more is refused with `nodeFailed`.
+        public var queuedCompilesMax = 256
+
+        /// Modules kept loaded in memory.
+        public var loadedModulesMax = 64
+
+        /// Bytes of machine code kept loaded in memory.
+        public var loadedModuleBytesMax = 512 << 20
+
+        /// Bytes of compiled modules kept on disk; the least recently used go first.
+        public var cacheBytesMax = 2 << 30
+
+        /// Bytes of one compiled module, hence of what a compile worker may send back.
+        public var compiledModuleBytesMax = 512 << 20
+
+        /// Table elements of one job over all its tables.
+        public var tableElementsMax = 100_000
+
+        /// Milliseconds between two looks at a running job's deadline and cancellation.
+        public var epochTickMilliseconds = 10
+
+        /// Bytes of the native stack of a job's thread; WebAssembly itself may use ``wasmStackBytes`` of it.
+        public var threadStackBytes = 8 << 20
+
+        /// The default limits.
+        public init() {}
+    }
+
+    /// Bytes of stack that WebAssembly code may use. Part of the deterministic profile, so it is not configurable.
+    public static let wasmStackBytes = 1 << 20
+}
+
+/// What a module may look like before it is compiled; see ``ModuleInspection``.
+public struct ModuleLimits: Sendable, Hashable {
+    /// Bytes of the whole module.
+    public var moduleBytesMax = 8 << 20
+
+    /// The most that ``moduleBytesMax`` may be set to; a larger value counts as this.
+    public static let moduleBytesCeiling = 32 << 20
+
+    /// Functions with a body.
+    public var functionsMax = 20_000
+
+    /// Bytes of the body of one function.
+    public var functionBodyBytesMax = 128 << 10
+
+    /// Types in the type section.
+    public var typesMax = 10_000
+
+    /// Imported functions.
+    public var importsMax = 1_000
+
+    /// Exports.
+    public var exportsMax = 10_000
+
+    /// Tables.
+    public var tablesMax = 16
+
+    /// Bytes of one import or export name.
+    public var nameBytesMax = 1_024
+
+    /// Unknown imports that a refusal names; the rest is counted.
+    public var namedUnknownImportsMax = 16
+
+    /// The default limits.
+    public init() {}
+
+    var moduleBytes: Int { min(moduleBytesMax, Self.moduleBytesCeiling) }
+}
+
+/// What one compilation may cost. The child process sets these on itself before it reads the module.
+public struct CompileLimits: Sendable, Hashable {
+    /// Seconds of processor time. A module of 8 MiB in 700 plain functions took 4.5 s on a 2024 server core.
+    public var cpuSeconds = 10
+
+    /// Bytes of address space. The same module needed between 130 and 200 MiB.
+    public var memoryBytes = 512 << 20
+
+    /// Milliseconds of wall clock, after which the child is killed.
+    public var wallMilliseconds = 30_000
+
+    /// The default limits.
+    public init() {}
+}
+
+/// A program that compiles modules, as ``CompileWorker`` does, and the arguments that make it do so.
+public struct CompileWorkerCommand: Sendable, Hashable {
+    /// The path of the program.
+    public var executable: String
+
+    /// Arguments before those that CoVM adds.
+    public var arguments: [String]
+
+    /// A worker at a path.
+    public init(executable: String, arguments: [String] = []) {
+        self.executable = executable
+        self.arguments = arguments
+    }
+}

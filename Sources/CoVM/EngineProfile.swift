@@ -1,0 +1,101 @@
+import CWasmtime
+import Crypto
+
+/// The deterministic profile: the settings under which a module gives the same result and the same fuel everywhere.
+///
+/// Fuel and epochs are both on, because fuel decides and the epoch is the safety stop. NaNs are canonical; threads,
+/// shared memory and relaxed SIMD are off because they are not deterministic; the rest of what is off has no use here
+/// and was where the engine's advisories were found.
+enum EngineProfile {
+    private typealias Switch = (name: String, value: Bool, set: @convention(c) (OpaquePointer?, Bool) -> Void)
+
+    private static let switches: [Switch] = [
+        ("consume_fuel", true, wasmtime_config_consume_fuel_set),
+        ("epoch_interruption", true, wasmtime_config_epoch_interruption_set),
+        ("cranelift_nan_canonicalization", true, wasmtime_config_cranelift_nan_canonicalization_set),
+        ("cranelift_debug_verifier", false, wasmtime_config_cranelift_debug_verifier_set),
+        ("parallel_compilation", false, wasmtime_config_parallel_compilation_set),
+        ("debug_info", false, wasmtime_config_debug_info_set),
+        ("native_unwind_info", false, wasmtime_config_native_unwind_info_set),
+        ("memory_may_move", false, wasmtime_config_memory_may_move_set),
+        ("memory_init_cow", false, wasmtime_config_memory_init_cow_set),
+        ("signals_based_traps", true, wasmtime_config_signals_based_traps_set),
+        ("wasm_bulk_memory", true, wasmtime_config_wasm_bulk_memory_set),
+        ("wasm_multi_value", true, wasmtime_config_wasm_multi_value_set),
+        ("wasm_reference_types", true, wasmtime_config_wasm_reference_types_set),
+        ("wasm_simd", true, wasmtime_config_wasm_simd_set),
+        ("wasm_tail_call", true, wasmtime_config_wasm_tail_call_set),
+        ("wasm_relaxed_simd", false, wasmtime_config_wasm_relaxed_simd_set),
+        ("wasm_relaxed_simd_deterministic", true, wasmtime_config_wasm_relaxed_simd_deterministic_set),
+        ("wasm_threads", false, wasmtime_config_wasm_threads_set),
+        ("shared_memory", false, wasmtime_config_shared_memory_set),
+        ("wasm_memory64", false, wasmtime_config_wasm_memory64_set),
+        ("wasm_multi_memory", false, wasmtime_config_wasm_multi_memory_set),
+        ("wasm_gc", false, wasmtime_config_wasm_gc_set),
+        ("gc_support", false, wasmtime_config_gc_support_set),
+        ("wasm_function_references", false, wasmtime_config_wasm_function_references_set),
+        ("wasm_exceptions", false, wasmtime_config_wasm_exceptions_set),
+        ("wasm_custom_page_sizes", false, wasmtime_config_wasm_custom_page_sizes_set),
+        ("wasm_stack_switching", false, wasmtime_config_wasm_stack_switching_set),
+        ("wasm_wide_arithmetic", false, wasmtime_config_wasm_wide_arithmetic_set),
+        ("wasm_component_model", false, wasmtime_config_wasm_component_model_set),
+    ]
+
+    // Cranelift, never the baseline compiler, whose fuel and code differ.
+    private static let strategy: UInt8 = 1
+    private static let optimizationLevel: UInt8 = 1
+    private static let memoryReservation: UInt64 = 4 << 30
+    private static let memoryGuard: UInt64 = 32 << 20
+
+    static func apply(to configuration: OpaquePointer) {
+        for item in switches {
+            item.set(configuration, item.value)
+        }
+        wasmtime_config_strategy_set(configuration, strategy)
+        wasmtime_config_cranelift_opt_level_set(configuration, optimizationLevel)
+        wasmtime_config_max_wasm_stack_set(configuration, CoVMConfiguration.wasmStackBytes)
+        wasmtime_config_memory_reservation_set(configuration, memoryReservation)
+        wasmtime_config_memory_guard_size_set(configuration, memoryGuard)
+    }
+
+    /// SHA-256 over every setting by name, over the host ABI and over the price of a host call: whatever may change a
+    /// result or its fuel.
+    static let digest: String = {
+        var lines = switches.map { "\($0.name)=\($0.value)" }.sorted()
+        lines.append("strategy=\(strategy)")
+        lines.append("opt_level=\(optimizationLevel)")
+        lines.append("max_wasm_stack=\(CoVMConfiguration.wasmStackBytes)")
+        lines.append("memory_reservation=\(memoryReservation)")
+        lines.append("memory_guard=\(memoryGuard)")
+        lines.append("host_call_fuel=\(HostCall.callFuel)")
+        lines.append("store_fuel=\(MeshHostABI.storeFuel)+\(MeshHostABI.storedByteFuel)")
+        lines += HostFunctionTable.standard.functions.map { "\($0.module).\($0.name)" }
+        let hash = SHA256.hash(data: Array(lines.joined(separator: "\n").utf8))
+        return Hexadecimal.text(hash)
+    }()
+}
+
+enum Hexadecimal {
+    static func text(_ bytes: some Sequence<UInt8>) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        let text = bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
+/// The head of a compiled module, in as much as it tells the version of the engine that made it.
+///
+/// The format is ELF, and its first section, right behind the file header, holds a zero byte and then the version as a
+/// string with one byte of length.
+enum CompiledModuleHeader {
+    static func engineVersion(_ compiled: [UInt8]) -> String? {
+        let section = 64
+        guard compiled.starts(with: [0x7F, 0x45, 0x4C, 0x46]), compiled.count > section + 2, compiled[section] == 0
+        else { return nil }
+        let count = Int(compiled[section + 1])
+        guard count > 0, count <= 32, compiled.count >= section + 2 + count else { return nil }
+        let text = compiled[section + 2..<section + 2 + count]
+        guard text.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E }) else { return nil }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

@@ -1,0 +1,57 @@
+import NIOConcurrencyHelpers
+
+/// A switch that stops one run, from any thread, at most one epoch tick later.
+///
+/// It works at every stage: in the queue, while the module is compiled (the worker is killed), and inside the guest.
+public final class ExecutionCancellation: Sendable {
+    private struct State {
+        var cancelled = false
+        var nextKey = 0
+        // At most one entry per stage of the run, hence never more than two.
+        var handlers: [(key: Int, handler: @Sendable () -> Void)] = []
+    }
+
+    private let state = NIOLockedValueBox(State())
+
+    /// A switch that is not thrown.
+    public init() {}
+
+    /// Whether the run was asked to stop.
+    public var isCancelled: Bool {
+        state.withLockedValue { $0.cancelled }
+    }
+
+    /// Asks the run to stop; the second time does nothing.
+    public func cancel() {
+        let handlers = state.withLockedValue { state in
+            state.cancelled = true
+            defer { state.handlers = [] }
+            return state.handlers
+        }
+        for entry in handlers {
+            entry.handler()
+        }
+    }
+
+    /// Calls `handler` at the cancellation, at once when that was before. Returns a key for ``removeHandler(_:)``.
+    func onCancel(_ handler: @escaping @Sendable () -> Void) -> Int {
+        let key: Int? = state.withLockedValue { state in
+            guard !state.cancelled else { return nil }
+            state.nextKey += 1
+            state.handlers.append((state.nextKey, handler))
+            return state.nextKey
+        }
+        guard let key else {
+            handler()
+            return 0
+        }
+        return key
+    }
+
+    /// Forgets a handler.
+    func removeHandler(_ key: Int) {
+        state.withLockedValue { state in
+            state.handlers.removeAll { $0.key == key }
+        }
+    }
+}

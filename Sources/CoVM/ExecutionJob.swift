@@ -1,0 +1,78 @@
+import MeshTypes
+import Multiformats
+
+/// One run of one module: everything that decides its result, and nothing else.
+///
+/// Two runs of equal jobs give the same outputs, the same outcome and the same fuel on every machine with the same
+/// engine, unless one of them is stopped by the wall clock or by a cancellation.
+public struct ExecutionJob: Sendable {
+    /// The CID of the module; its digest must be that of ``module``.
+    public var moduleCID: CID
+
+    /// The bytes of the module.
+    public var module: [UInt8]
+
+    /// The exported function that is called: `_start`, or one without parameters that returns nothing or an `i32`,
+    /// which counts as exit code.
+    public var entry: String
+
+    /// The arguments after the program's name (`argv[0]` is always `job`).
+    public var arguments: [String]
+
+    /// Environment variables in the order in which the guest sees them.
+    public var environment: [(name: String, value: String)]
+
+    /// Standard input; empty when the job names none.
+    public var standardInput: [UInt8]
+
+    /// Named inputs in the order in which the guest sees them.
+    public var inputs: [(name: String, cid: CID)]
+
+    /// The limits of this run. The guest's own sleeping counts towards the wall clock as well, in virtual time, so that
+    /// a guest which sleeps too long is stopped at the same point on every machine.
+    public var limits: ExecutionLimits
+
+    /// A wall clock shorter than that of ``limits``, for example what is left of the time for the whole job.
+    public var wallClockMilliseconds: UInt64?
+
+    /// The text of the job's CID, told to the guest.
+    public var jobID: String
+
+    /// The DID of the originator, told to the guest.
+    public var originatorDID: String
+
+    /// The DID of the executor, told to the guest. A replay must give the executor of the receipt, not the auditor.
+    public var executorDID: String
+
+    /// Seeds what the guest gets as random bytes. Take it from the manifest, so that a replay sees the same.
+    public var seed: UInt64
+
+    /// Where the guest's clock starts, in nanoseconds since the Unix epoch. Take it from the manifest, too.
+    public var clockStartNanoseconds: UInt64
+
+    /// A job with an empty environment; set the rest on the value.
+    public init(
+        moduleCID: CID, module: [UInt8], entry: String = "_start", arguments: [String] = [],
+        limits: ExecutionLimits = .standard
+    ) {
+        self.moduleCID = moduleCID
+        self.module = module
+        self.entry = entry
+        self.arguments = arguments
+        self.limits = limits
+        wallClockMilliseconds = nil
+        environment = []
+        standardInput = []
+        inputs = []
+        jobID = ""
+        originatorDID = ""
+        executorDID = ""
+        seed = 0
+        clockStartNanoseconds = 0
+    }
+
+    var wallClockMillisecondsMax: UInt64 {
+        let (whole, overflow) = limits.timeoutSeconds.multipliedReportingOverflow(by: 1_000)
+        return min(overflow ? .max : whole, wallClockMilliseconds ?? .max)
+    }
+}

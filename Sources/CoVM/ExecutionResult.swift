@@ -1,0 +1,63 @@
+import MeshTypes
+import Multiformats
+
+/// How a run ended and what it left behind: the material of an ExecutionReceipt.
+public struct ExecutionResult: Sendable {
+    /// The end of the run, told exactly.
+    public var outcome: ExecutionOutcome
+
+    /// Named outputs in the order in which the guest made them.
+    public var outputs: [(name: String, cid: CID)] = []
+
+    /// The block of standard output; `nil` when nothing was written.
+    public var standardOutputCID: CID?
+
+    /// The block of standard error; `nil` when nothing was written.
+    public var standardErrorCID: CID?
+
+    /// The block of log lines, `level: text` each; `nil` when nothing was logged.
+    public var logCID: CID?
+
+    /// Blocks the guest asked to anchor, in order.
+    public var anchoredCIDs: [CID] = []
+
+    /// What the run consumed.
+    public var usage = ResourceUsage.none
+
+    /// The engine that ran it.
+    public var engine: EngineDescription
+
+    /// Whether the module came from a cache or was compiled for this run.
+    public var moduleSource: ModuleSource
+
+    /// How the run was watched; unlike ``usage`` it differs from run to run.
+    public var interruptions = Interruptions()
+
+    /// A result of a run that never started.
+    init(outcome: ExecutionOutcome, engine: EngineDescription, moduleSource: ModuleSource = .none) {
+        self.outcome = outcome
+        self.engine = engine
+        self.moduleSource = moduleSource
+    }
+
+    /// Where the machine code of a run came from.
+    public enum ModuleSource: String, Sendable {
+        /// The run was refused before there was any.
+        case none
+        /// Compiled for this run.
+        case compiled
+        /// Loaded from the cache on disk.
+        case disk
+        /// Already loaded.
+        case memory
+    }
+
+    /// How often a run was stopped to look at its deadline and cancellation.
+    public struct Interruptions: Sendable, Hashable {
+        /// All of them.
+        public var count: UInt64 = 0
+
+        /// Those between a cancellation and the end of the run: one at most, unless something is wrong.
+        public var afterCancel: UInt64 = 0
+    }
+}

@@ -1,0 +1,178 @@
+import CWasmtime
+import Determinism
+import MeshTypes
+import Multiformats
+
+/// The state of one run that its host functions share: budgets, captured output, virtual clock, seeded generator.
+///
+/// It belongs to the thread of the run from its start to its end, as the engine's store does.
+final class JobRun {
+    let job: ExecutionJob
+    let host: any ExecutionHost
+    let cancellation: ExecutionCancellation
+    let deadlineNanoseconds: UInt64
+
+    /// Whether the entry function returns an `i32`, its exit code.
+    let entryHasResult: Bool
+    var stop: HostStop?
+    var guestMemory: wasmtime_memory_t?
+    var hostCalls: [UInt64]
+    var memory: MemoryBudget
+    var interruptions = ExecutionResult.Interruptions()
+
+    // MARK: Captured output
+
+    private(set) var standardOutput: [UInt8] = []
+    private(set) var standardError: [UInt8] = []
+    private(set) var logLines: [UInt8] = []
+    private(set) var outputs: [(name: String, cid: CID)] = []
+    private(set) var anchored: [CID] = []
+    private(set) var bytesWritten: UInt64 = 0
+    var bytesRead: UInt64 = 0
+    private var progressPermille = -1
+
+    // MARK: Inputs
+
+    var standardInputOffset = 0
+    var openDescriptors: Set<UInt32> = [0, 1, 2]
+    private var loadedInputs: [CID: [UInt8]] = [:]
+    private var loadedInputBytes = 0
+
+    // MARK: Determinism
+
+    private var generator: SeededGenerator
+    private(set) var sleptNanoseconds: UInt64 = 0
+
+    /// Bytes of inputs kept at hand between two reads; more are read again from the host.
+    static let loadedInputBytesMax = 64 << 20
+
+    init(
+        job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation, functionCount: Int,
+        entryHasResult: Bool, now: UInt64
+    ) {
+        self.job = job
+        self.host = host
+        self.cancellation = cancellation
+        self.entryHasResult = entryHasResult
+        hostCalls = Array(repeating: 0, count: functionCount)
+        memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes)
+        generator = SeededGenerator(seed: job.seed)
+        let (span, long) = job.wallClockMillisecondsMax.multipliedReportingOverflow(by: 1_000_000)
+        let (deadline, overflow) = now.addingReportingOverflow(span)
+        deadlineNanoseconds = long || overflow ? .max : deadline
+    }
+
+    // MARK: Output
+
+    /// Takes from the output budget; what would pass it is not kept and ends the run.
+    func reserveOutput(_ count: Int) throws(HostStop) {
+        let (total, overflow) = bytesWritten.addingReportingOverflow(UInt64(count))
+        guard !overflow, total <= job.limits.maxOutputBytes else { throw .output }
+        bytesWritten = total
+    }
+
+    enum Stream {
+        case standardOutput, standardError
+    }
+
+    func append(_ bytes: [UInt8], to stream: Stream) throws(HostStop) {
+        try reserveOutput(bytes.count)
+        switch stream {
+        case .standardOutput: standardOutput += bytes
+        case .standardError: standardError += bytes
+        }
+    }
+
+    func log(_ level: ExecutionLogLevel, _ text: String) throws(HostStop) {
+        let line = Array("\(level): \(text)\n".utf8)
+        try reserveOutput(line.count)
+        logLines += line
+        host.log(level, text)
+    }
+
+    func progress(permille: Int) {
+        guard permille > progressPermille else { return }
+        progressPermille = permille
+        host.progress(permille: permille)
+    }
+
+    func store(_ bytes: [UInt8]) throws(HostStop) -> CID {
+        try reserveOutput(bytes.count)
+        guard let cid = host.storeBlock(bytes) else {
+            throw .nodeFailed("a block of \(bytes.count) bytes could not be stored")
+        }
+        return cid
+    }
+
+    /// Binds a name; `false` when the name is taken or there are too many.
+    func addOutput(_ name: String, _ cid: CID) -> Bool {
+        guard outputs.count < MeshHostABI.outputsMax, !outputs.contains(where: { $0.name == name }) else {
+            return false
+        }
+        outputs.append((name, cid))
+        return true
+    }
+
+    /// Adds to the blocks to anchor; `false` when there are too many.
+    func anchor(_ cid: CID) -> Bool {
+        guard anchored.count < MeshHostABI.anchorsMax else { return false }
+        anchored.append(cid)
+        return true
+    }
+
+    // MARK: Inputs
+
+    func input(_ cid: CID) throws(HostStop) -> [UInt8] {
+        if let bytes = loadedInputs[cid] { return bytes }
+        guard let bytes = host.readInput(cid) else {
+            throw .fetchFailed("input block \(cid) is not there")
+        }
+        if loadedInputBytes + bytes.count > Self.loadedInputBytesMax {
+            loadedInputs = [:]
+            loadedInputBytes = 0
+        }
+        if bytes.count <= Self.loadedInputBytesMax {
+            loadedInputs[cid] = bytes
+            loadedInputBytes += bytes.count
+        }
+        return bytes
+    }
+
+    // MARK: Clock and chance
+
+    /// Nanoseconds since the start of the run on the guest's clock: one for each unit of fuel, and what it slept.
+    func virtualNanoseconds(fuelLeft: UInt64) -> UInt64 {
+        let used = job.limits.maxFuel >= fuelLeft ? job.limits.maxFuel - fuelLeft : 0
+        return used.addingReportingOverflow(sleptNanoseconds).overflow ? .max : used + sleptNanoseconds
+    }
+
+    /// Moves the guest's clock; a guest that sleeps past its wall clock is stopped, without anybody having waited.
+    func sleep(nanoseconds: UInt64) throws(HostStop) {
+        let (total, overflow) = sleptNanoseconds.addingReportingOverflow(nanoseconds)
+        sleptNanoseconds = overflow ? .max : total
+        if sleptNanoseconds / 1_000_000 >= job.wallClockMillisecondsMax { throw .wallClock }
+    }
+
+    // SAFETY: the buffer is a checked range of the guest's memory, indexed below its count.
+    func fillRandom(_ buffer: UnsafeMutableRawBufferPointer) {
+        var index = 0
+        while index < buffer.count {
+            var word = generator.next()
+            for _ in 0..<min(8, buffer.count - index) {
+                buffer[index] = UInt8(truncatingIfNeeded: word)
+                word >>= 8
+                index += 1
+            }
+        }
+    }
+
+    /// Looked at on every epoch tick: the reason to stop, if there is one.
+    func interruption(now: UInt64) -> HostStop? {
+        interruptions.count += 1
+        if cancellation.isCancelled {
+            interruptions.afterCancel += 1
+            return .cancelled
+        }
+        return now >= deadlineNanoseconds ? .wallClock : nil
+    }
+}

@@ -1,0 +1,113 @@
+/// What can be said about a module without compiling it, found by a bounded reader of its sections.
+///
+/// The reader takes time linear in the size of the module and allocates only what its own limits allow. It refuses what
+/// is not a module, what is too large in any respect, and what needs a switched-off feature as far as the sections
+/// show it; `CoVM.inspect` then has the engine validate the rest.
+public struct ModuleInspection: Sendable, Hashable {
+    /// A value type of WebAssembly as the binary format writes it.
+    public typealias ValueType = UInt8
+
+    /// A function type.
+    public struct FunctionType: Sendable, Hashable {
+        /// The types of the parameters.
+        public var parameters: [ValueType]
+        /// The types of the results.
+        public var results: [ValueType]
+    }
+
+    /// One import; everything but functions is unknown to this host.
+    public struct Import: Sendable, Hashable {
+        /// The module it is imported from.
+        public var module: String
+        /// Its name there.
+        public var name: String
+        /// Its type if it is a function, else `nil`.
+        public var functionType: FunctionType?
+        /// `function`, `table`, `memory` or `global`.
+        public var kind: String
+    }
+
+    /// Bytes of the module.
+    public internal(set) var moduleBytes = 0
+    /// All imports in order.
+    public internal(set) var imports: [Import] = []
+    /// The names of exported functions with their types, in order.
+    public internal(set) var exportedFunctions: [(name: String, type: FunctionType)] {
+        get { zip(exportNames, exportTypes).map { ($0, $1) } }
+        set {
+            exportNames = newValue.map(\.name)
+            exportTypes = newValue.map(\.type)
+        }
+    }
+    /// Functions with a body.
+    public internal(set) var functionCount = 0
+    /// Bytes of the largest function body.
+    public internal(set) var largestFunctionBodyBytes = 0
+    /// Bytes of linear memory that the module starts with.
+    public internal(set) var initialMemoryBytes: UInt64 = 0
+    /// Table elements that the module starts with, over all its tables.
+    public internal(set) var initialTableElements: UInt64 = 0
+
+    private var exportNames: [String] = []
+    private var exportTypes: [FunctionType] = []
+
+    /// Reads a module under limits.
+    public init(_ module: [UInt8], limits: ModuleLimits = ModuleLimits()) throws(ModuleRefusal) {
+        var parser = SectionParser(limits: limits)
+        self = try parser.parse(module)
+    }
+
+    init() {}
+
+    /// Checks that every import is a host function of the same type.
+    func checkImports(_ known: HostFunctionTable, limits: ModuleLimits) throws(ModuleRefusal) {
+        var unknown: [String] = []
+        var mistyped: [String] = []
+        for entry in imports {
+            let name = "\(entry.module).\(entry.name)"
+            guard let type = entry.functionType else {
+                unknown.append("\(name) (\(entry.kind))")
+                continue
+            }
+            guard let function = known[entry.module, entry.name] else {
+                unknown.append(name)
+                continue
+            }
+            if function.type != type { mistyped.append(name) }
+        }
+        if !unknown.isEmpty {
+            let named = unknown.prefix(limits.namedUnknownImportsMax)
+            throw .unknownImports(names: Array(named), more: unknown.count - named.count)
+        }
+        if !mistyped.isEmpty {
+            throw .importTypes(names: Array(mistyped.prefix(limits.namedUnknownImportsMax)))
+        }
+    }
+
+    /// Checks that the module exports a function that can be called as an entry point.
+    func checkEntryPoint(_ entry: String) throws(ModuleRefusal) {
+        guard let index = exportNames.firstIndex(of: entry) else {
+            throw .noEntryPoint(name: entry, exportedFunctions: Array(exportNames.prefix(8)))
+        }
+        let type = exportTypes[index]
+        guard type.parameters.isEmpty, type.results.isEmpty || type.results == [ValueType.i32] else {
+            throw .entryPointType(name: entry)
+        }
+    }
+
+    /// Whether the entry point returns its exit code.
+    func entryHasResult(_ entry: String) -> Bool {
+        exportNames.firstIndex(of: entry).map { !exportTypes[$0].results.isEmpty } ?? false
+    }
+
+    /// Whether the module wants `_initialize` to be called before its entry point: a WASI reactor.
+    var hasInitializer: Bool {
+        guard let index = exportNames.firstIndex(of: "_initialize") else { return false }
+        return exportTypes[index].parameters.isEmpty && exportTypes[index].results.isEmpty
+    }
+}
+
+extension ModuleInspection.ValueType {
+    static let i32: UInt8 = 0x7F
+    static let i64: UInt8 = 0x7E
+}

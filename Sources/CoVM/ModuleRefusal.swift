@@ -1,0 +1,75 @@
+/// Why a module was refused before it ran. The description is the reason that a receipt or the submitter gets.
+public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The bytes do not start as a WebAssembly module does.
+    case notAModule
+    /// The bytes are a component, which this engine does not run.
+    case component
+    /// The module ends in the middle of something.
+    case truncated(offset: Int)
+    /// The module breaks the binary format.
+    case malformed(offset: Int, what: String)
+    /// The module is larger than allowed.
+    case tooLarge(bytes: Int, limit: Int)
+    /// The module has more of something than allowed.
+    case tooMany(what: String, count: Int, limit: Int)
+    /// One function is larger than allowed.
+    case functionTooLarge(index: Int, bytes: Int, limit: Int)
+    /// The module needs a feature that is switched off.
+    case unsupported(feature: String)
+    /// The module imports what no host function provides; the names are `module.name`.
+    case unknownImports(names: [String], more: Int)
+    /// The module imports host functions under another type than theirs.
+    case importTypes(names: [String])
+    /// The module does not export the entry function.
+    case noEntryPoint(name: String, exportedFunctions: [String])
+    /// The entry point has parameters, or results other than one `i32`.
+    case entryPointType(name: String)
+    /// An argument or variable holds a NUL, or all of them are too long.
+    case arguments(reason: String)
+    /// The engine's validation refused the module.
+    case invalid(message: String)
+    /// The compilation was stopped at one of its limits.
+    case compileLimit(CompileLimit)
+
+    /// The limits of a compilation.
+    public enum CompileLimit: String, Hashable, Sendable {
+        /// `CompileLimits.cpuSeconds`.
+        case cpu
+        /// `CompileLimits.memoryBytes`.
+        case memory
+        /// `CompileLimits.wallMilliseconds`.
+        case wallClock = "wall clock"
+        /// `CoVMConfiguration.Limits.compiledModuleBytesMax`.
+        case size
+    }
+
+    /// The reason in one sentence without a full stop.
+    public var description: String {
+        switch self {
+        case .notAModule: "not a WebAssembly module: it does not start with \\0asm and version 1"
+        case .component: "a WebAssembly component, but only core modules are run"
+        case .truncated(let offset): "the module is truncated at byte \(offset)"
+        case .malformed(let offset, let what): "the module is malformed at byte \(offset): \(what)"
+        case .tooLarge(let bytes, let limit): "the module has \(bytes) bytes but at most \(limit) are allowed"
+        case .tooMany(let what, let count, let limit):
+            "the module has \(count) \(what) but at most \(limit) are allowed"
+        case .functionTooLarge(let index, let bytes, let limit):
+            "function \(index) of the module has \(bytes) bytes but at most \(limit) are allowed"
+        case .unsupported(let feature): "the module needs \(feature), which is switched off"
+        case .unknownImports(let names, let more):
+            "the module imports what no host function provides: " + names.joined(separator: ", ")
+                + (more > 0 ? " and \(more) more" : "")
+        case .importTypes(let names):
+            "the module imports host functions with the wrong type: " + names.joined(separator: ", ")
+        case .noEntryPoint(let name, let exported):
+            "the module exports no function \(name)"
+                + (exported.isEmpty
+                    ? "; it exports no function at all" : "; it exports " + exported.joined(separator: ", "))
+        case .entryPointType(let name):
+            "the entry point \(name) must have no parameters and return nothing or one i32"
+        case .arguments(let reason): reason
+        case .invalid(let message): "the module is not valid: \(message)"
+        case .compileLimit(let limit): "compiling the module was stopped at its \(limit.rawValue) limit"
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import CWasmtime
+import MeshTypes
+
+/// Turns what the engine says about the end of a run into the one outcome that is true of it.
+///
+/// In this order: what a host function or the epoch check stopped it for; the engine's own limits (fuel, stack); the
+/// memory limit; a machine that could not give the memory it allowed; the guest's own trap or exit.
+///
+/// **Memory.** A growth past the limit is refused with -1, as the specification has it, and the guest may go on.
+/// If its last growth was refused and it then traps or exits with another code than zero, the outcome is the memory
+/// limit: guests answer a failed allocation with `unreachable` (Swift, Rust) or an exit code (C, Python). A growth that
+/// succeeds afterwards shows that the guest found its way, and then a trap is its own.
+// SAFETY: names and messages are read with the lengths that the engine gives, before it takes them back.
+enum TrapReport {
+    static func outcome(of end: GuestRunner.End, run: JobRun) -> ExecutionOutcome {
+        switch end {
+        case .returned(let code):
+            return exited(code ?? 0, run: run)
+        case .noEntry:
+            let refusal = ModuleRefusal.noEntryPoint(name: run.job.entry, exportedFunctions: [])
+            return .moduleRefused(reason: refusal.description)
+        case .failed(let error, let trap):
+            defer {
+                if let error { wasmtime_error_delete(error) }
+                if let trap { wasm_trap_delete(trap) }
+            }
+            if let stop = run.stop { return outcome(of: stop, run: run) }
+            var code: UInt8 = 0
+            if let trap, wasmtime_trap_code(trap, &code) {
+                return outcome(ofTrap: code, place: place(of: trap), run: run)
+            }
+            let message = message(error: error, trap: trap)
+            if run.memory.wasRefused { return .limitExceeded(.memory) }
+            if message.contains("table minimum size") { return .limitExceeded(.table) }
+            return .nodeFailed(reason: "the engine could not run the module: \(message)")
+        }
+    }
+
+    private static func exited(_ code: Int32, run: JobRun) -> ExecutionOutcome {
+        code != 0 && run.memory.wasRefused ? .limitExceeded(.memory) : .exited(code: code)
+    }
+
+    private static func outcome(of stop: HostStop, run: JobRun) -> ExecutionOutcome {
+        switch stop {
+        case .fuel: .limitExceeded(.fuel)
+        case .output: .limitExceeded(.output)
+        case .wallClock: .limitExceeded(.wallClock)
+        case .cancelled: .cancelled
+        case .exited(let code): exited(code, run: run)
+        case .brokenContract(let message): .trapped(kind: .hostCall, message: message)
+        case .fetchFailed(let reason): .fetchFailed(reason: reason)
+        case .nodeFailed(let reason): .nodeFailed(reason: reason)
+        }
+    }
+
+    private static func outcome(ofTrap code: UInt8, place: String, run: JobRun) -> ExecutionOutcome {
+        switch code {
+        case 0: return .limitExceeded(.stack)
+        case 10: return .limitExceeded(.wallClock)
+        case 11: return .limitExceeded(.fuel)
+        default: break
+        }
+        if run.memory.wasRefused { return .limitExceeded(.memory) }
+        if run.memory.isMachineShort { return .nodeFailed(reason: "the machine had no memory left for the job") }
+        let (kind, text): (TrapKind, String) =
+            switch code {
+            case 1, 2: (.memoryOutOfBounds, "out of bounds memory access")
+            case 3: (.tableOutOfBounds, "out of bounds table access")
+            case 4: (.badIndirectCall, "indirect call to null")
+            case 5: (.badIndirectCall, "indirect call of another signature")
+            case 6: (.arithmetic, "integer overflow")
+            case 7: (.arithmetic, "integer division by zero")
+            case 8: (.arithmetic, "invalid conversion to integer")
+            case 9: (.unreachable, "unreachable executed")
+            default: (.other, "trap \(code)")
+            }
+        return .trapped(kind: kind, message: text + place)
+    }
+
+    /// Where the trap was: index and, if the module has one, name of the innermost function. Part of the receipt, so it
+    /// depends on nothing but the module.
+    private static func place(of trap: OpaquePointer) -> String {
+        var frames = wasm_frame_vec_t()
+        wasm_trap_trace(trap, &frames)
+        defer { wasm_frame_vec_delete(&frames) }
+        guard frames.size > 0, let frame = frames.data[0] else { return "" }
+        var text = " in function \(wasm_frame_func_index(frame))"
+        if let name = wasmtime_frame_func_name(frame)?.pointee, name.size > 0 {
+            let bytes = UnsafeBufferPointer(start: name.data, count: name.size)
+            text += " (\(EngineError.printable(bytes, charactersMax: 80)))"
+        }
+        return text
+    }
+
+    private static func message(error: OpaquePointer?, trap: OpaquePointer?) -> String {
+        var bytes = wasm_byte_vec_t()
+        if let error {
+            wasmtime_error_message(error, &bytes)
+        } else if let trap {
+            wasm_trap_message(trap, &bytes)
+        }
+        defer { wasm_byte_vec_delete(&bytes) }
+        return EngineError.printable(UnsafeBufferPointer(start: bytes.data, count: bytes.size))
+    }
+}

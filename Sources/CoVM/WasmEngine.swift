@@ -1,0 +1,186 @@
+import CWasmtime
+import Crypto
+import MeshTypes
+
+/// The engine in its deterministic profile, with the linker that holds every host function.
+///
+/// Everything here may be shared between threads; stores may not, and each run has one of its own.
+final class WasmEngine: Sendable {
+    /// The version of wasmtime that scripts/fetch-wasmtime.sh pins by hash; above the floor of the October 2026
+    /// advisories (49.0.3). The library itself tells the major number only.
+    static let pinnedVersion = "50.0.1"
+
+    // SAFETY: wasmtime's engine and linker are documented as thread-safe; the linker is only read after `init`.
+    nonisolated(unsafe) private let engine: OpaquePointer
+    // SAFETY: as above.
+    nonisolated(unsafe) private let linker: OpaquePointer
+
+    let functions: HostFunctionTable
+    let description: EngineDescription
+
+    init(functions: HostFunctionTable = .standard) throws(CoVMError) {
+        engine = try Self.makeEngine()
+        guard let linker = wasmtime_linker_new(engine) else {
+            wasm_engine_delete(engine)
+            throw .engineUnavailable(reason: "no linker")
+        }
+        self.linker = linker
+        self.functions = functions
+        description = EngineDescription(
+            name: "wasmtime", version: Self.pinnedVersion, configurationDigest: EngineProfile.digest)
+        for function in functions.functions {
+            try define(function)
+        }
+        try checkVersion()
+    }
+
+    deinit {
+        wasmtime_linker_delete(linker)
+        wasm_engine_delete(engine)
+    }
+
+    private static func makeEngine() throws(CoVMError) -> OpaquePointer {
+        guard let configuration = wasm_config_new() else { throw .engineUnavailable(reason: "no configuration") }
+        EngineProfile.apply(to: configuration)
+        GuestMemory.install(in: configuration)
+        guard let engine = wasm_engine_new_with_config(configuration) else {
+            throw .engineUnavailable(reason: "the configuration was refused")
+        }
+        return engine
+    }
+
+    private func define(_ function: HostFunction) throws(CoVMError) {
+        let type = FunctionTypeC.make(function.type)
+        defer { wasm_functype_delete(type) }
+        let environment = Unmanaged.passRetained(function).toOpaque()
+        let error = wasmtime_linker_define_func_unchecked(
+            linker, function.module, function.module.utf8.count, function.name, function.name.utf8.count, type,
+            hostCallback, environment
+        ) { pointer in
+            if let pointer { Unmanaged<HostFunction>.fromOpaque(pointer).release() }
+        }
+        if let error { throw .engineUnavailable(reason: EngineError.takeMessage(error)) }
+    }
+
+    /// Compiles the empty module, eight bytes of our own, and reads the engine's version from the result.
+    private func checkVersion() throws(CoVMError) {
+        let empty: [UInt8] = [0x00, 0x61, 0x73, 0x6D, 0x01, 0x00, 0x00, 0x00]
+        guard case .success(let compiled) = compile(empty), let found = CompiledModuleHeader.engineVersion(compiled)
+        else { throw .engineVersion(found: "unknown", needed: Self.pinnedVersion) }
+        let major = Self.pinnedVersion.prefix { $0 != "." }
+        guard found == major || found == Self.pinnedVersion else {
+            throw .engineVersion(found: found, needed: Self.pinnedVersion)
+        }
+    }
+
+    // MARK: Modules
+
+    // SAFETY: the bytes are copied before the engine takes them back.
+    /// Compiles in this process. Only the compile worker may do this with bytes that are not our own.
+    func compile(_ module: [UInt8]) -> Result<[UInt8], EngineError> {
+        var compiled: OpaquePointer?
+        if let error = wasmtime_module_new(engine, module, module.count, &compiled) {
+            return .failure(EngineError(message: EngineError.takeMessage(error)))
+        }
+        defer { wasmtime_module_delete(compiled) }
+        var bytes = wasm_byte_vec_t()
+        if let error = wasmtime_module_serialize(compiled, &bytes) {
+            return .failure(EngineError(message: EngineError.takeMessage(error)))
+        }
+        defer { wasm_byte_vec_delete(&bytes) }
+        return .success([UInt8](UnsafeBufferPointer(start: bytes.data, count: bytes.size)))
+    }
+
+    /// Validates a module, in time linear in its size and without generating code.
+    func validate(_ module: [UInt8]) throws(ModuleRefusal) {
+        if let error = wasmtime_module_validate(engine, module, module.count) {
+            throw .invalid(message: EngineError.takeMessage(error))
+        }
+    }
+
+    /// Loads machine code. It is trusted as it stands: only what this node compiled itself, and whose keyed hash was
+    /// just checked, may come here.
+    func load(trusted compiled: [UInt8]) -> Result<LoadedModule, EngineError> {
+        var module: OpaquePointer?
+        if let error = wasmtime_module_deserialize(engine, compiled, compiled.count, &module) {
+            return .failure(EngineError(message: EngineError.takeMessage(error)))
+        }
+        defer { wasmtime_module_delete(module) }
+        var instancePre: OpaquePointer?
+        if let error = wasmtime_linker_instantiate_pre(linker, module, &instancePre) {
+            return .failure(EngineError(message: EngineError.takeMessage(error)))
+        }
+        guard let instancePre else { return .failure(EngineError(message: "no instance template")) }
+        return .success(LoadedModule(instancePre: instancePre, bytes: compiled.count, engine: self))
+    }
+
+    // MARK: Runs
+
+    /// A store for one run, with `run` as its data. The caller deletes it.
+    func makeStore(for run: Unmanaged<JobRun>) -> OpaquePointer? {
+        wasmtime_store_new(engine, run.toOpaque(), nil)
+    }
+
+    /// Makes every running guest look at its deadline and cancellation.
+    func incrementEpoch() {
+        wasmtime_engine_increment_epoch(engine)
+    }
+}
+
+/// A module whose imports are resolved, ready to be instantiated by any thread.
+final class LoadedModule: Sendable {
+    // SAFETY: an instance template is immutable and documented as thread-safe.
+    nonisolated(unsafe) let instancePre: OpaquePointer
+    let bytes: Int
+    // Keeps the engine alive as long as its modules.
+    private let engine: WasmEngine
+
+    init(instancePre: OpaquePointer, bytes: Int, engine: WasmEngine) {
+        self.instancePre = instancePre
+        self.bytes = bytes
+        self.engine = engine
+    }
+
+    deinit {
+        wasmtime_instance_pre_delete(instancePre)
+    }
+}
+
+/// An error of the engine in its own words, on one line.
+// SAFETY: messages are copied before the engine takes them back.
+struct EngineError: Error, Hashable {
+    var message: String
+
+    /// The message of an error, which is deleted.
+    static func takeMessage(_ error: OpaquePointer) -> String {
+        var bytes = wasm_byte_vec_t()
+        wasmtime_error_message(error, &bytes)
+        defer { wasm_byte_vec_delete(&bytes) }
+        wasmtime_error_delete(error)
+        return printable(UnsafeBufferPointer(start: bytes.data, count: bytes.size))
+    }
+
+    /// Text that is safe to log, print and put into a receipt: one line, bounded, no control characters.
+    static func printable(_ bytes: some Collection<UInt8>, charactersMax: Int = 300) -> String {
+        let text = String(decoding: bytes.prefix(4 * charactersMax), as: UTF8.self)
+        let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : String($0) }
+        return String(scalars.joined().prefix(charactersMax))
+            .split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+    }
+}
+
+/// Function types in the engine's own form.
+enum FunctionTypeC {
+    static func make(_ type: ModuleInspection.FunctionType) -> OpaquePointer? {
+        var parameters = list(type.parameters)
+        var results = list(type.results)
+        return wasm_functype_new(&parameters, &results)
+    }
+
+    private static func list(_ types: [ModuleInspection.ValueType]) -> wasm_valtype_vec_t {
+        var vector = wasm_valtype_vec_t()
+        let items = types.map { wasm_valtype_new(UInt8($0 == .i32 ? CW_I32 : CW_I64)) }
+        wasm_valtype_vec_new(&vector, items.count, items)
+        return vector
+    }
+}
