@@ -84,6 +84,13 @@ let marketCores: [Target] = [
 let shells: [Target] = [
     .systemLibrary(name: "CWasmtime"),
     library(
+        "Swarm",
+        [
+            "Determinism", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
+            "Kademlia", "Bitswap", External.nioCore, External.nioPosix, External.nioEmbedded, External.nioConcurrency,
+            External.collections, External.crypto, External.logging,
+        ]),
+    library(
         "CoVM",
         [
             "CWasmtime", "Determinism", "Multiformats", "MeshTypes", External.crypto, External.logging,
@@ -122,6 +129,13 @@ let testTargets: [Target] = [
         [
             "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
             "Determinism",
+        ]),
+    tests(
+        "SwarmTests",
+        [
+            "Swarm", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
+            "Kademlia", "Bitswap", "Determinism", External.nioCore, External.nioPosix, External.nioEmbedded,
+            External.logging,
         ]),
     tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh-compile-worker"]),
 ]

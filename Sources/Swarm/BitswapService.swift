@@ -1,0 +1,269 @@
+import Bitswap
+import Collections
+import Determinism
+import Kademlia
+import Logging
+import Multiformats
+import NIOCore
+
+/// The exchange of blocks of a node: one `BitswapCore` on the streams of a host.
+///
+///     let exchange = BitswapService(host: swarm, store: store, logger: logger)
+///     await exchange.register()
+///     async let _ = exchange.run()               // owns all tasks, until cancelled
+///     let block = try await exchange.fetch(cid, from: providers, maxBytes: 1 << 20, timeout: .seconds(10))
+///
+/// Wants and answers to a peer go over one stream that this node opens and keeps, as go-bitswap does; answers are taken
+/// from streams that the peer opens and from our own stream too, where py-libp2p sends them. Blocks are hashed before
+/// anybody sees them. At most one block per peer is in memory for sending.
+public actor BitswapService {
+    /// Bounds of the service; those of the protocol are in `BitswapCore.Limits`.
+    public struct Limits: Sendable {
+        /// Bounds of the protocol.
+        public var core = BitswapCore.Limits()
+        /// Streams of one peer that are read at once; the next is reset.
+        public var inboundStreamsPerPeerMax = 4
+        /// Streams of all peers that are read at once; the next is reset.
+        public var inboundStreamsMax = 1_024
+        /// Bytes of a message from a peer that was asked for nothing: wants only.
+        public var unaskedMessageBytesMax = 256 * 1024
+        /// Messages that wait for one peer; past that the peer counts as lost.
+        public var queuedMessagesPerPeerMax = 1_024
+        /// Silence on a stream that a peer opened, after which it is reset.
+        public var inboundIdleMilliseconds: Int64 = 120_000
+        /// Silence on our own stream, after which it is closed; shorter than py-libp2p waits.
+        public var outboundIdleMilliseconds: Int64 = 30_000
+        /// How long sending one message may take.
+        public var sendTimeoutMilliseconds: Int64 = 60_000
+        /// Peers that messages are being sent to at once, and jobs that wait to begin.
+        public var jobsMax = 4_096
+        /// How often deadlines are looked at.
+        public var tickMilliseconds: Int64 = 100
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// What waits for a peer, and the stream it goes over.
+    struct Outbox {
+        var messages = Deque<BitswapMessage>()
+        var isRunning = false
+        var stream: (any MeshStream)?
+        var streamID: UInt64 = 0
+        var activeAt: MonotonicInstant
+    }
+
+    struct InboundStream {
+        let stream: any MeshStream
+        var activeAt: MonotonicInstant
+    }
+
+    /// What `run` starts a child task for.
+    enum Job: Sendable {
+        case send(PeerID)
+        case read(any MeshStream, streamID: UInt64)
+    }
+
+    /// The protocol of version 1.2.
+    public static let protocolID = "/ipfs/bitswap/1.2.0"
+
+    nonisolated let host: any StreamHost
+    nonisolated let store: any BlockSource
+    nonisolated let limits: Limits
+    nonisolated let logger: Logger
+    var core: BitswapCore
+    var outboxes: OrderedDictionary<PeerID, Outbox> = [:]
+    var inbound: OrderedDictionary<UInt64, InboundStream> = [:]
+    var nextStreamID: UInt64 = 0
+    /// Messages that could not be read, or were larger than the peer may send.
+    public internal(set) var refusedMessages = 0
+    private var waiters: [BlockFetchID: AsyncStream<Result<[UInt8], BlockFetchError>>.Continuation] = [:]
+    private var isRegistered = false
+    private let jobs: AsyncStream<Job>
+    private let jobInput: AsyncStream<Job>.Continuation
+
+    /// A service that does nothing before `run`.
+    public init(host: any StreamHost, store: any BlockSource, limits: Limits = Limits(), logger: Logger) {
+        self.host = host
+        self.store = store
+        self.limits = limits
+        self.logger = logger
+        core = BitswapCore(limits: limits.core)
+        (jobs, jobInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.jobsMax))
+    }
+
+    /// Registers the protocol with the host. Do it before peers connect; `run` does it too.
+    public func register() async {
+        guard !isRegistered else { return }
+        isRegistered = true
+        await host.handle(Self.protocolID) { [weak self] stream in
+            guard let self else {
+                await stream.reset()
+                return
+            }
+            await self.serve(stream)
+        }
+    }
+
+    /// Works until the task is cancelled; fetches under way then end as cancelled.
+    public func run() async {
+        let events = await host.peerEvents()
+        await register()
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                for await event in events {
+                    guard case .disconnected(let peer) = event else { continue }
+                    await self.peerLost(peer)
+                }
+            }
+            group.addTask { await self.keepTime() }
+            for await job in jobs { group.addTask { await self.perform(job) } }
+            group.cancelAll()
+        }
+        for waiter in waiters.values { waiter.finish() }
+        for outbox in outboxes.values { await outbox.stream?.reset() }
+        outboxes = [:]
+    }
+
+    /// The block of a CID: from the store, else from the peers, asked in this order. It hashes to the CID.
+    ///
+    /// A fetched block is not put into the store; who puts it there tells `blocksAdded`.
+    public func fetch(
+        _ cid: CID, from peers: [PeerID], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
+    ) async throws(BlockFetchError) -> [UInt8] {
+        if let block = await store.block(cid) {
+            guard block.count <= maxBytes else { throw .tooLarge(bytes: block.count, bytesMax: maxBytes) }
+            return block
+        }
+        let others = peers.filter { $0 != host.localPeer }
+        let now = Self.now
+        let deadline = now.advanced(milliseconds: Int64(clamping: Int128(timeout / .milliseconds(1))))
+        let (results, input) = AsyncStream<Result<[UInt8], BlockFetchError>>.makeStream(
+            bufferingPolicy: .bufferingNewest(1))
+        let started = core.fetch(cid, from: others, bytesMax: maxBytes, deadline: deadline, now: now)
+        waiters[started.id] = input
+        carryOut(started.actions)
+        for await result in results { return try result.get() }
+        // The caller's task was cancelled, or `run` has ended.
+        waiters[started.id] = nil
+        carryOut(core.cancel(started.id, now: Self.now))
+        throw .cancelled
+    }
+
+    /// The block of a CID: from the store, else from providers as `KademliaService.findProviders` gives them.
+    public func fetch(
+        _ cid: CID, from providers: [PeerInfo], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
+    ) async throws(BlockFetchError) -> [UInt8] {
+        let connected = Set(await host.connectedPeers())
+        for provider in providers where !connected.contains(provider.peerID) {
+            await host.addAddresses(provider.addresses, for: provider.peerID)
+        }
+        return try await fetch(cid, from: providers.map(\.peerID), maxBytes: maxBytes, timeout: timeout)
+    }
+
+    /// Tells that the store has new blocks: peers that wait for them are served.
+    public func blocksAdded(_ cids: [CID]) {
+        for cid in cids { carryOut(core.blockAdded(cid)) }
+    }
+
+    /// What happened so far.
+    public func counters() -> BitswapCounters { core.counters }
+
+    /// Whether a peer was asked for a block and has not answered.
+    public func isAsking(_ peer: PeerID) -> Bool { core.isAsked(peer) }
+
+    // MARK: Actions
+
+    static var now: MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+    }
+
+    func carryOut(_ actions: [BitswapAction]) {
+        for action in actions {
+            switch action {
+            case .send(let peer, let message): enqueue(message, to: peer)
+            case .serve(let peer): startSending(to: peer)
+            case .fetched(let id, let block): finish(id, .success(block))
+            case .failed(let id, let error): finish(id, .failure(error))
+            case .peerMisbehaved(let peer, let violation):
+                logger.debug("block dropped", metadata: ["peer": "\(peer)", "violation": "\(violation)"])
+            }
+        }
+    }
+
+    /// Starts a child task of `run`; `false` when too many wait.
+    func start(_ job: Job) -> Bool {
+        if case .enqueued = jobInput.yield(job) { return true }
+        return false
+    }
+
+    func peerLost(_ peer: PeerID) {
+        outboxes[peer]?.messages.removeAll()
+        if outboxes[peer]?.isRunning == false { outboxes.removeValue(forKey: peer) }
+        carryOut(core.peerLost(peer, now: Self.now))
+    }
+
+    private func finish(_ id: BlockFetchID, _ result: Result<[UInt8], BlockFetchError>) {
+        guard let waiter = waiters.removeValue(forKey: id) else { return }
+        waiter.yield(result)
+        waiter.finish()
+    }
+
+    private func enqueue(_ message: BitswapMessage, to peer: PeerID) {
+        var outbox = outboxes[peer] ?? Outbox(activeAt: Self.now)
+        guard outbox.messages.count < limits.queuedMessagesPerPeerMax else {
+            peerLost(peer)
+            return
+        }
+        outbox.messages.append(message)
+        outboxes[peer] = outbox
+        startSending(to: peer)
+    }
+
+    private func startSending(to peer: PeerID) {
+        var outbox = outboxes[peer] ?? Outbox(activeAt: Self.now)
+        guard !outbox.isRunning else { return }
+        outbox.isRunning = start(.send(peer))
+        outboxes[peer] = outbox
+        if !outbox.isRunning { peerLost(peer) }
+    }
+
+    private func perform(_ job: Job) async {
+        switch job {
+        case .send(let peer): await send(to: peer)
+        case .read(let stream, let streamID): await readAnswers(on: stream, streamID: streamID)
+        }
+    }
+
+    // MARK: Time
+
+    private func keepTime() async {
+        var sweepAt = Self.now
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(limits.tickMilliseconds))
+            let now = Self.now
+            if let deadline = core.nextDeadline, deadline <= now { carryOut(core.deadlineReached(now: now)) }
+            guard sweepAt <= now else { continue }
+            sweepAt = now.advanced(milliseconds: 1_000)
+            await sweep(now: now)
+        }
+    }
+
+    /// Lets go of silent streams. A send that takes too long has its stream reset, and fails.
+    private func sweep(now: MonotonicInstant) async {
+        for (id, entry) in inbound
+        where now.milliseconds(since: entry.activeAt) > limits.inboundIdleMilliseconds {
+            inbound.removeValue(forKey: id)
+            await entry.stream.reset()
+        }
+        for (peer, outbox) in outboxes {
+            let silence = now.milliseconds(since: outbox.activeAt)
+            if outbox.isRunning {
+                if silence > limits.sendTimeoutMilliseconds { await outbox.stream?.reset() }
+            } else if silence > limits.outboundIdleMilliseconds {
+                outboxes.removeValue(forKey: peer)
+                try? await outbox.stream?.closeWrite()
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+import Bitswap
+import Determinism
+import Multiformats
+import NIOCore
+
+/// The streams of the service: the one to each peer, and those of peers.
+extension BitswapService {
+    private enum ReadFailure: Error {
+        case unaskedMessageTooLarge
+    }
+
+    // MARK: Sending
+
+    /// Sends a peer what waits for it, then what it wants, until there is nothing left.
+    func send(to peer: PeerID) async {
+        do {
+            while true {
+                if let message = takeMessages(for: peer) {
+                    try await write(message, to: peer)
+                } else if let want = core.nextWant(of: peer) {
+                    let found = await lookUp(want)
+                    guard let answer = core.lookedUp(want.cid, for: peer, found) else { continue }
+                    try await write(answer, to: peer)
+                } else {
+                    outboxes[peer]?.isRunning = false
+                    return
+                }
+            }
+        } catch {
+            logger.debug("sending blocks failed", metadata: ["peer": "\(peer)", "error": "\(error)"])
+            outboxes.removeValue(forKey: peer)
+            carryOut(core.peerLost(peer, now: Self.now))
+        }
+    }
+
+    /// All waiting messages as one: they are wants and presences, which add up.
+    private func takeMessages(for peer: PeerID) -> BitswapMessage? {
+        guard var merged = outboxes[peer]?.messages.popFirst() else { return nil }
+        while merged.wants.count + merged.presences.count < 512, let next = outboxes[peer]?.messages.popFirst() {
+            merged.wants += next.wants
+            merged.presences += next.presences
+        }
+        return merged
+    }
+
+    private func lookUp(_ want: WantedBlock) async -> BlockLookup {
+        switch want.kind {
+        case .have: await store.hasBlock(want.cid) ? .present : .missing
+        case .block: await store.block(want.cid).map(BlockLookup.block) ?? .missing
+        }
+    }
+
+    private func write(_ message: BitswapMessage, to peer: PeerID) async throws {
+        let frame = ByteBuffer(bytes: BitswapMessageCoding.encode(message))
+        outboxes[peer]?.activeAt = Self.now
+        if let stream = outboxes[peer]?.stream {
+            do {
+                try await stream.writeFrame(frame)
+                outboxes[peer]?.activeAt = Self.now
+                return
+            } catch {
+                // The peer may have closed it in the meantime; then a fresh one decides.
+                outboxes[peer]?.stream = nil
+            }
+        }
+        let stream = try await host.openStream(to: peer, protocols: [Self.protocolID])
+        nextStreamID += 1
+        if outboxes[peer] == nil { outboxes[peer] = Outbox(isRunning: true, activeAt: Self.now) }
+        outboxes[peer]?.stream = stream
+        outboxes[peer]?.streamID = nextStreamID
+        // Answers may come on this stream too; without a reader they would fill its window and stay.
+        guard start(.read(stream, streamID: nextStreamID)) else {
+            await stream.reset()
+            throw StreamError.reset
+        }
+        try await stream.writeFrame(frame)
+        outboxes[peer]?.activeAt = Self.now
+    }
+
+    // MARK: Receiving
+
+    /// Reads what a peer sends on the stream that we opened, until it ends.
+    func readAnswers(on stream: any MeshStream, streamID: UInt64) async {
+        await readMessages(on: stream) {}
+        let peer = stream.remotePeer
+        if outboxes[peer]?.streamID == streamID {
+            outboxes[peer]?.stream = nil
+            try? await stream.closeWrite()
+        }
+    }
+
+    /// Reads what a peer sends on a stream that it opened, until it ends.
+    func serve(_ stream: any MeshStream) async {
+        let peer = stream.remotePeer
+        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
+        guard inbound.count < limits.inboundStreamsMax, ofPeer < limits.inboundStreamsPerPeerMax else {
+            refusedMessages += 1
+            await stream.reset()
+            return
+        }
+        nextStreamID += 1
+        let id = nextStreamID
+        inbound[id] = InboundStream(stream: stream, activeAt: Self.now)
+        defer { inbound.removeValue(forKey: id) }
+        await readMessages(on: stream) { inbound[id]?.activeAt = Self.now }
+        try? await stream.closeWrite()
+    }
+
+    private func readMessages(on stream: any MeshStream, _ onMessage: () -> Void) async {
+        do {
+            while let length = try await readLength(on: stream) {
+                let bytes = try await stream.readExactly(length)
+                onMessage()
+                let message = try BitswapMessageCoding.decode(
+                    Array(bytes.readableBytesView), limits: limits.core.messages)
+                carryOut(core.messageArrived(message, from: stream.remotePeer, now: Self.now))
+            }
+        } catch {
+            switch error {
+            case is BitswapMessageError, is ReadFailure, StreamError.frameTooLarge, StreamError.malformedLength:
+                refusedMessages += 1
+            default: break
+            }
+            logger.debug("block stream ended", metadata: ["peer": "\(stream.remotePeer)", "error": "\(error)"])
+            await stream.reset()
+        }
+    }
+
+    /// The length of the next message. How much a peer may send depends on whether it was asked for a block when the
+    /// message comes, so the bound cannot be given to `readFrame` beforehand.
+    private func readLength(on stream: any MeshStream) async throws -> Int? {
+        guard var next = try await stream.readSome() else { return nil }
+        var bytes: [UInt8] = []
+        while let byte = next.readInteger(as: UInt8.self) {
+            bytes.append(byte)
+            if byte < 0x80 { break }
+            guard bytes.count < Varint.bytesMax else { throw StreamError.malformedLength }
+            next = try await stream.readExactly(1)
+        }
+        guard let length = Varint.decode(exactly: bytes), length <= UInt64(limits.core.messages.messageBytesMax) else {
+            throw StreamError.malformedLength
+        }
+        guard length <= UInt64(limits.unaskedMessageBytesMax) || core.isAsked(stream.remotePeer) else {
+            throw ReadFailure.unaskedMessageTooLarge
+        }
+        return Int(length)
+    }
+}
+
+extension MeshStream {
+    /// One byte, or `nil` at a clean end.
+    fileprivate func readSome() async throws -> ByteBuffer? {
+        do {
+            return try await readExactly(1)
+        } catch StreamError.endOfStream {
+            return nil
+        }
+    }
+}

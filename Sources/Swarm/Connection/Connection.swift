@@ -1,0 +1,84 @@
+import Multiformats
+import NIOConcurrencyHelpers
+import NIOCore
+
+/// A secured and multiplexed connection, as the swarm's tasks see it; the work is done by its handler on its event
+/// loop.
+final class Connection: Sendable {
+    let ticket: ConnectionTicket
+    let remotePeer: PeerID
+    let remoteAddress: Multiaddr
+    private let eventLoop: any EventLoop
+    private let channel: any Channel
+    private let handler: NIOLoopBound<ConnectionHandler>
+    private let spoken = NIOLockedValueBox<Set<String>>([])
+    private let pushCount = NIOLockedValueBox(0)
+    private let nextToken = NIOLockedValueBox<UInt64>(0)
+
+    init(
+        ticket: ConnectionTicket, remotePeer: PeerID, remoteAddress: Multiaddr, channel: any Channel,
+        handler: NIOLoopBound<ConnectionHandler>
+    ) {
+        self.ticket = ticket
+        self.remotePeer = remotePeer
+        self.remoteAddress = remoteAddress
+        self.channel = channel
+        eventLoop = channel.eventLoop
+        self.handler = handler
+    }
+
+    /// Opens a stream. With `isLazy` the first protocol is taken for granted (the peer said that it speaks it): the
+    /// stream is there at once, and fails as a reset if the peer says no.
+    func openStream(protocols: [String], isLazy: Bool) async throws(OpenStreamError) -> BufferedStream {
+        let token = nextToken.withLockedValue { token in
+            token += 1
+            return token
+        }
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<StreamResult, Never>) in
+                eventLoop.execute { [handler] in
+                    handler.value.openStream(
+                        StreamRequest(
+                            token: token, protocols: protocols, isLazy: isLazy, continuation: continuation))
+                }
+            }
+        } onCancel: {
+            eventLoop.execute { [handler] in handler.value.cancelOpening(token) }
+        }
+        return try result.get()
+    }
+
+    /// The protocols that the peer told to speak; empty before identify.
+    var protocols: Set<String> {
+        get { spoken.withLockedValue { $0 } }
+        set { spoken.withLockedValue { $0 = newValue } }
+    }
+
+    /// Identify pushes taken on one connection; further ones are refused.
+    static let pushesMax = 32
+
+    /// Counts an identify push; `false` past `pushesMax`.
+    func countPush() -> Bool {
+        pushCount.withLockedValue { count in
+            count += 1
+            return count <= Self.pushesMax
+        }
+    }
+
+    /// Says goodbye, gives the socket what it takes at once, and closes; returns when closed.
+    func close() async {
+        eventLoop.execute { [handler] in handler.value.closeGracefully() }
+        try? await channel.closeFuture.get()
+    }
+}
+
+/// What opening a stream ends in.
+typealias StreamResult = Result<BufferedStream, OpenStreamError>
+
+/// A stream that a task waits for.
+struct StreamRequest: Sendable {
+    let token: UInt64
+    let protocols: [String]
+    let isLazy: Bool
+    let continuation: CheckedContinuation<StreamResult, Never>
+}

@@ -1,0 +1,319 @@
+import Determinism
+import MeshIdentity
+import Multiformats
+import NIOCore
+import Noise
+import Yamux
+
+/// One connection on its event loop: owns the upgrade, then the Noise and Yamux cores, and moves bytes between the
+/// socket and the buffers of the streams. Nothing here waits, and nothing leaves the loop per frame.
+///
+/// Confined to its event loop; other threads reach it through `Connection` and `StreamLink`.
+final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    let shared: SwarmContext
+    private let role: ConnectionUpgrade.Role
+    private let expectedPeer: PeerID?
+    private let ticket: ConnectionTicket
+    private let remoteAddress: Multiaddr
+    private var upgradePromise: EventLoopPromise<Connection>?
+
+    private var context: ChannelHandlerContext?
+    private var upgrade: ConnectionUpgrade?
+    private var transport: NoiseTransport?
+    var session: YamuxSession?
+    private(set) var connection: Connection?
+    var slots: [YamuxStreamID: StreamSlot] = [:]
+    /// Since when no stream is open.
+    var idleSince: MonotonicInstant?
+
+    private var handshakeDeadline: MonotonicInstant
+    private var timer: Scheduled<Void>?
+    private var timerAt = MonotonicInstant.distantFuture
+    private var isPumping = false
+    private var pumpsAgain = false
+    private var isClosing = false
+    private var isReleased = false
+
+    init(
+        shared: SwarmContext, role: ConnectionUpgrade.Role, ticket: ConnectionTicket, remoteAddress: Multiaddr,
+        expectedPeer: PeerID?, upgradePromise: EventLoopPromise<Connection>?
+    ) {
+        self.shared = shared
+        self.role = role
+        self.ticket = ticket
+        self.remoteAddress = remoteAddress
+        self.expectedPeer = expectedPeer
+        self.upgradePromise = upgradePromise
+        handshakeDeadline = SwarmContext.now().advanced(milliseconds: shared.limits.handshakeTimeoutMilliseconds)
+    }
+
+    var eventLoop: (any EventLoop)? { context?.eventLoop }
+
+    // MARK: Channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { start(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        start(context)
+        context.fireChannelActive()
+    }
+
+    private func start(_ context: ChannelHandlerContext) {
+        guard upgrade == nil, connection == nil else { return }
+        arm(handshakeDeadline)
+        do throws(UpgradeError) {
+            var upgrade = try ConnectionUpgrade(role: role, identity: shared.identity, expectedPeer: expectedPeer)
+            let first = try upgrade.start()
+            self.upgrade = upgrade
+            if first.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(first), promise: nil) }
+        } catch {
+            upgradeFailed(error)
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosing else { return }
+        let bytes = unwrapInboundIn(data)
+        if session == nil { upgradeReceived(bytes) } else { muxerReceived(bytes) }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { pump() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if connection == nil, !isClosing { shared.count(.handshakeAbandoned) }
+        closed("the peer closed the connection")
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close("\(error)")
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        closed("the connection is gone")
+        self.context = nil
+    }
+
+    // MARK: Upgrade
+
+    private func upgradeReceived(_ bytes: ByteBuffer) {
+        guard let context else { return }
+        do throws(UpgradeError) {
+            guard let progress = try upgrade?.received(bytes) else { return }
+            if progress.send.readableBytes > 0 {
+                context.writeAndFlush(wrapOutboundOut(progress.send), promise: nil)
+            }
+            if let upgraded = progress.upgraded { self.upgraded(upgraded) }
+        } catch {
+            upgradeFailed(error)
+        }
+    }
+
+    private func upgradeFailed(_ error: UpgradeError) {
+        switch error {
+        case .negotiation: shared.count(.handshakeNegotiationFailed)
+        case .noise(.wrongPeer): shared.count(.handshakeWrongPeer)
+        case .noise: shared.count(.handshakeNoiseFailed)
+        }
+        close("\(error)")
+    }
+
+    private func upgraded(_ upgraded: ConnectionUpgrade.Upgraded) {
+        guard let context else { return }
+        let connection = Connection(
+            ticket: ticket, remotePeer: upgraded.remoteKey.peerID, remoteAddress: remoteAddress,
+            channel: context.channel, handler: NIOLoopBound(self, eventLoop: context.eventLoop))
+        switch shared.establish(connection) {
+        case .failure(let refusal):
+            close("\(refusal.counter.rawValue)")
+        case .success(let count):
+            upgrade = nil
+            self.connection = connection
+            transport = upgraded.transport
+            let now = SwarmContext.now()
+            var session = YamuxSession(
+                role: role == .dialer ? .dialer : .listener, limits: shared.limits.yamux, now: now)
+            if count > 1 {
+                session.lowerReceiveBudget(to: shared.limits.furtherConnectionReceiveBytesMax)
+            }
+            self.session = session
+            idleSince = now
+            upgradePromise?.succeed(connection)
+            upgradePromise = nil
+            muxerReceived(plaintext: upgraded.leftover)
+            rearm()
+            pump()
+            if count == 1, !shared.enqueue(.identify(connection)) { shared.count(.identifyFailed) }
+        }
+    }
+
+    // MARK: Muxer
+
+    private func muxerReceived(_ bytes: ByteBuffer) {
+        var bytes = bytes
+        do throws(NoiseError) {
+            while let plaintext = try transport?.open(&bytes) {
+                muxerReceived(plaintext: plaintext)
+                if isClosing { return }
+            }
+        } catch {
+            shared.count(.decryptionFailed)
+            close("\(error)")
+            return
+        }
+        pump()
+    }
+
+    private func muxerReceived(plaintext: ByteBuffer) {
+        guard plaintext.readableBytes > 0 else { return }
+        do throws(YamuxViolation) {
+            guard let events = try session?.received(plaintext, now: SwarmContext.now()) else { return }
+            for event in events { handle(event) }
+            forgetFinishedStreams()
+        } catch {
+            violated(error)
+        }
+    }
+
+    private func violated(_ violation: YamuxViolation) {
+        shared.count(violation == .keepAliveTimeout ? .keepAliveTimedOut : .muxerViolation)
+        pump()
+        close("\(violation)")
+    }
+
+    /// Moves what the session has to send into the socket, as long as the socket takes it.
+    func pump() {
+        guard !isPumping else {
+            pumpsAgain = true
+            return
+        }
+        isPumping = true
+        defer { isPumping = false }
+        repeat {
+            pumpsAgain = false
+            guard let context, context.channel.isActive, session?.hasOutput == true else { return }
+            writeOutput(context)
+            context.flush()
+        } while pumpsAgain
+    }
+
+    private func writeOutput(_ context: ChannelHandlerContext) {
+        let bytesMax = NoiseTransport.plaintextBytesMax
+        let isBulk = (session?.queuedBytes ?? 0) > 2_048
+        var plaintext = context.channel.allocator.buffer(capacity: isBulk ? bytesMax : 2_304)
+        while context.channel.isWritable, session?.hasOutput == true {
+            plaintext.clear()
+            let drained = session?.nextOutput(bytesMax: bytesMax, into: &plaintext) ?? []
+            guard plaintext.readableBytes > 0 else { return }
+            var message = context.channel.allocator.buffer(
+                capacity: plaintext.readableBytes + 2 + NoiseCipher.tagByteCount)
+            do throws(NoiseError) {
+                try transport?.seal(plaintext, into: &message)
+            } catch {
+                close("\(error)")
+                return
+            }
+            context.write(wrapOutboundOut(message), promise: nil)
+            for part in drained { self.drained(part) }
+        }
+        forgetFinishedStreams()
+    }
+
+    // MARK: Timer
+
+    /// Makes sure that `tick` runs at `deadline` or before.
+    func arm(_ deadline: MonotonicInstant) {
+        guard deadline < timerAt, let context else { return }
+        timer?.cancel()
+        timerAt = deadline
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let at = NIODeadline.uptimeNanoseconds(UInt64(clamping: deadline.nanoseconds))
+        timer = context.eventLoop.scheduleTask(deadline: at) { bound.value.tick() }
+    }
+
+    private func tick() {
+        timerAt = .distantFuture
+        let now = SwarmContext.now()
+        if session == nil {
+            guard handshakeDeadline <= now else { return rearm() }
+            shared.count(.handshakeTimedOut)
+            return close("the handshake took longer than \(shared.limits.handshakeTimeoutMilliseconds) ms")
+        }
+        do throws(YamuxViolation) {
+            try session?.deadlineReached(now: now)
+        } catch {
+            return violated(error)
+        }
+        expireStreams(now: now)
+        if let idleSince,
+            idleSince.advanced(milliseconds: shared.limits.idleTimeoutMilliseconds) <= now
+        {
+            shared.count(.idleClosed)
+            return closeGracefully()
+        }
+        pump()
+        rearm()
+    }
+
+    private func rearm() {
+        guard session != nil else { return arm(handshakeDeadline) }
+        var next = session?.nextDeadline ?? .distantFuture
+        for slot in slots.values { next = min(next, slot.deadline ?? .distantFuture) }
+        if let idleSince {
+            next = min(next, idleSince.advanced(milliseconds: shared.limits.idleTimeoutMilliseconds))
+        }
+        arm(next)
+    }
+
+    // MARK: Closing
+
+    /// Says goodbye, gives the socket what it takes at once, and closes.
+    func closeGracefully() {
+        guard !isClosing else { return }
+        session?.goAway(.normal)
+        pump()
+        close("closed by this node")
+    }
+
+    /// Closes after what is in the socket's buffer.
+    func close(_ reason: String) {
+        guard !isClosing, let context else { return }
+        isClosing = true
+        shared.logger.debug(
+            "connection closed", metadata: ["reason": "\(reason)", "address": "\(remoteAddress)"])
+        context.flush()
+        // Before the channel tells that it is inactive, which would look like the peer's doing.
+        closed(reason)
+        context.close(promise: nil)
+    }
+
+    /// Everything that waits for this connection learns that it is gone. Does nothing the second time.
+    private func closed(_ reason: String) {
+        isClosing = true
+        guard !isReleased else { return }
+        isReleased = true
+        timer?.cancel()
+        timer = nil
+        upgrade = nil
+        let open = slots
+        slots.removeAll()
+        for id in open.keys.sorted() {
+            open[id]?.channel.fail(.reset)
+            open[id]?.request?.continuation.resume(returning: .failure(.connectionLost(reason)))
+        }
+        upgradePromise?.fail(OpenStreamError.connectionLost(reason))
+        upgradePromise = nil
+        shared.release(ticket, peer: connection?.remotePeer)
+    }
+
+    var isGone: Bool { isClosing || session == nil }
+}

@@ -1,0 +1,45 @@
+import Determinism
+import Multistream
+import NIOCore
+import Yamux
+
+/// One stream of a connection, as its handler keeps it.
+struct StreamSlot {
+    enum Negotiation {
+        case dialer(MultistreamDialer)
+        case listener(MultistreamListener)
+    }
+
+    let channel: StreamChannel
+    let link: StreamLink
+    /// Present until the protocol is agreed on.
+    var negotiation: Negotiation?
+    /// The task that waits for the stream; none when it was opened lazily or by the peer.
+    var request: StreamRequest?
+    /// Bytes that arrived and are not a whole line yet.
+    var negotiationInput = ByteBuffer()
+    /// Bytes of the negotiation among those queued, which the outbox has not counted.
+    var uncountedBytes = 0
+    /// When the negotiation has taken too long, or the peer of an abandoned stream.
+    var deadline: MonotonicInstant?
+
+    /// Takes bytes of the negotiation: what to answer, and the protocol once it is agreed on.
+    mutating func negotiate(_ bytes: ByteBuffer) throws(MultistreamError) -> (answer: [UInt8], agreed: String?) {
+        negotiationInput.writeImmutableBuffer(bytes)
+        switch negotiation {
+        case .dialer(var dialer):
+            let step = try dialer.received(&negotiationInput)
+            negotiation = .dialer(dialer)
+            switch step {
+            case .needsMore: return ([], nil)
+            case .send(let answer): return (answer, nil)
+            case .agreed(let name): return ([], name)
+            }
+        case .listener(var listener):
+            let step = try listener.received(&negotiationInput)
+            negotiation = .listener(listener)
+            return (step.send, step.agreed)
+        case nil: return ([], nil)
+        }
+    }
+}

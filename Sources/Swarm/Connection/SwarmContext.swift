@@ -1,0 +1,165 @@
+import Determinism
+import Foundation
+import Identify
+import Logging
+import MeshIdentity
+import Multiformats
+import NIOConcurrencyHelpers
+import NIOCore
+import OrderedCollections
+
+/// A registered handler of inbound streams.
+typealias InboundHandler = @Sendable (any MeshStream, Connection) async -> Void
+
+/// What the swarm's `run` does in child tasks.
+enum SwarmWork: Sendable {
+    case serve(BufferedStream, Connection, InboundHandler)
+    case identify(Connection)
+    case dial(PeerID, [Multiaddr])
+    case cancelDial(PeerID, waiter: UInt64)
+    case push(Connection)
+}
+
+/// What event loops and the swarm's tasks share: limits, registered protocols, counters, and the ways to the swarm.
+final class SwarmContext: Sendable {
+    private struct Protocols: Sendable {
+        var handlers: OrderedDictionary<String, InboundHandler> = [:]
+        var names: [String] = []
+    }
+
+    let configuration: SwarmConfiguration
+    let identity: Identity
+    let logger: Logger
+    let events = PeerEventHub()
+    let work: AsyncStream<SwarmWork>
+    private let workInput: AsyncStream<SwarmWork>.Continuation
+    private let protocols = NIOLockedValueBox(Protocols())
+    private let registry: NIOLockedValueBox<ConnectionRegistry>
+    private let announced = NIOLockedValueBox<[Multiaddr]>([])
+    private let counters = NIOLockedValueBox<[SwarmCounter: Int]>([:])
+
+    init(configuration: SwarmConfiguration, identity: Identity, logger: Logger) {
+        self.configuration = configuration
+        self.identity = identity
+        self.logger = logger
+        registry = NIOLockedValueBox(ConnectionRegistry(limits: configuration.limits))
+        (work, workInput) = AsyncStream.makeStream(
+            bufferingPolicy: .bufferingOldest(configuration.limits.queuedWorkMax))
+    }
+
+    var limits: SwarmConfiguration.Limits { configuration.limits }
+    var localPeer: PeerID { identity.peerID }
+
+    /// The monotonic clock of the event loops.
+    static func now() -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+    }
+
+    func count(_ counter: SwarmCounter) {
+        counters.withLockedValue { $0[counter, default: 0] += 1 }
+    }
+
+    var counts: [SwarmCounter: Int] { counters.withLockedValue { $0 } }
+
+    func withRegistry<Value: Sendable>(_ body: (inout ConnectionRegistry) -> Value) -> Value {
+        registry.withLockedValue(body)
+    }
+
+    // MARK: Work
+
+    /// Gives work to `run`; `false` when too much waits or the swarm has stopped.
+    func enqueue(_ work: SwarmWork) -> Bool {
+        if case .enqueued = workInput.yield(work) { return true }
+        return false
+    }
+
+    func stop() {
+        workInput.finish()
+        events.finish()
+    }
+
+    // MARK: Protocols
+
+    var protocolNames: [String] { protocols.withLockedValue { $0.names } }
+
+    func register(_ name: String, _ handler: @escaping InboundHandler) {
+        protocols.withLockedValue { protocols in
+            protocols.handlers[name] = handler
+            protocols.names = Array(protocols.handlers.keys)
+        }
+    }
+
+    /// Hands an inbound stream, agreed on its protocol, to its handler; `false` when a limit is reached.
+    func accept(_ stream: BufferedStream, on connection: Connection) -> Bool {
+        guard let handler = protocols.withLockedValue({ $0.handlers[stream.protocolID] }) else { return false }
+        guard withRegistry({ $0.takeHandlerSlot(connection.remotePeer) }) else {
+            count(.refusedStreams)
+            return false
+        }
+        if enqueue(.serve(stream, connection, handler)) { return true }
+        withRegistry { $0.returnHandlerSlot(connection.remotePeer) }
+        count(.refusedStreams)
+        return false
+    }
+
+    // MARK: Identity
+
+    /// Sets the addresses that identify tells.
+    func announce(_ addresses: [Multiaddr]) {
+        announced.withLockedValue { $0 = Array(addresses.prefix(IdentifyMessage.addressesMax)) }
+    }
+
+    /// What we tell about ourselves on a connection. The record's sequence is the time, so that it grows over restarts.
+    func ownIdentity(observed: Multiaddr?) -> IdentifyMessage {
+        let addresses = announced.withLockedValue { $0 }
+        var message = IdentifyMessage()
+        message.publicKey = identity.publicKey.protobuf
+        message.listenAddresses = addresses
+        message.protocols = protocolNames
+        message.observedAddress = observed
+        message.protocolVersion = configuration.protocolVersion
+        message.agentVersion = configuration.agentVersion
+        let sequence = UInt64(max(0, Date().timeIntervalSince1970 * 1_000))
+        let record = PeerRecord(peerID: localPeer, sequence: sequence, addresses: addresses)
+        message.signedPeerRecord = try? record.signed(with: identity).bytes
+        return message
+    }
+
+    // MARK: Connections
+
+    func admit(
+        _ direction: ConnectionDirection, from address: Multiaddr?
+    ) -> Result<ConnectionTicket, ConnectionRefusal> {
+        let result = withRegistry { $0.admit(direction, from: address) }
+        if case .failure(let refusal) = result { count(refusal.counter) }
+        return result
+    }
+
+    /// Enters a connection after its handshake; the number of connections to the peer, or why it is not let in.
+    func establish(_ connection: Connection) -> Result<Int, ConnectionRefusal> {
+        guard connection.remotePeer != localPeer else {
+            count(.refusedSelf)
+            return .failure(ConnectionRefusal(counter: .refusedSelf))
+        }
+        // Events go out under the lock, or `connected` and `disconnected` could overtake one another.
+        let result = registry.withLockedValue { registry in
+            let known = registry.connection(to: connection.remotePeer)?.protocols ?? []
+            let result = registry.establish(connection)
+            if case .success(1) = result { events.send(.connected(connection.remotePeer)) }
+            // A peer is asked once who it is, not once per connection.
+            connection.protocols = known
+            return result
+        }
+        switch result {
+        case .success: count(.connectionsOpened)
+        case .failure(let refusal): count(refusal.counter)
+        }
+        return result
+    }
+
+    func release(_ ticket: ConnectionTicket, peer: PeerID?) {
+        registry.withLockedValue { registry in
+            if let last = registry.release(ticket, peer: peer) { events.send(.disconnected(last)) }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import GossipSub
+import Multiformats
+import NIOConcurrencyHelpers
+import NIOCore
+
+/// The way to one peer: a bounded queue of frames that the service fills and the peer's writer empties.
+///
+/// The queue has a lock of its own, so that the writer takes frames without waiting for the service.
+final class GossipServiceOutlet: Sendable {
+    /// Frames are put together up to this many bytes for one write, because every write costs a wake-up.
+    static let batchBytesMax = 131_072
+
+    let peer: PeerID
+
+    private struct State {
+        var queue: OutgoingQueue<ByteBuffer>
+        var signal: AsyncStream<Void>.Continuation?
+        var isClosed = false
+    }
+
+    private let state: NIOLockedValueBox<State>
+
+    init(peer: PeerID, limits: GossipSubLimits) {
+        self.peer = peer
+        state = NIOLockedValueBox(State(queue: OutgoingQueue(limits: limits)))
+    }
+
+    /// A writer begins: the stream fires once at the start and whenever frames are added, and ends when the outlet is
+    /// closed. Every writer needs one of its own, because a stream whose reader was cancelled never fires again.
+    func signals() -> AsyncStream<Void> {
+        let (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let isClosed = state.withLockedValue { state in
+            state.signal = signal
+            return state.isClosed
+        }
+        signal.yield()
+        if isClosed { signal.finish() }
+        return signals
+    }
+
+    func append(_ frame: ByteBuffer, isControl: Bool) -> OutgoingQueue<ByteBuffer>.Admission {
+        let (admission, signal) = state.withLockedValue { state in
+            (state.queue.append(frame, bytes: frame.readableBytes, isControl: isControl), state.signal)
+        }
+        if admission == .queued { signal?.yield() }
+        return admission
+    }
+
+    /// The next frames as one buffer; `nil` when none wait.
+    func nextBatch() -> ByteBuffer? {
+        state.withLockedValue { state in
+            guard var batch = state.queue.popFirst() else { return nil }
+            while batch.readableBytes < Self.batchBytesMax, let frame = state.queue.popFirst() {
+                batch.writeImmutableBuffer(frame)
+            }
+            return batch
+        }
+    }
+
+    /// Forgets what waits, because the stream it was for is gone.
+    func discard() {
+        state.withLockedValue { $0.queue.removeAll() }
+    }
+
+    /// Ends the writer.
+    func close() {
+        let signal = state.withLockedValue { state in
+            state.isClosed = true
+            return state.signal
+        }
+        signal?.finish()
+    }
+
+    /// Messages dropped because the peer is slow.
+    var droppedMessages: UInt64 { state.withLockedValue { $0.queue.dropped } }
+}

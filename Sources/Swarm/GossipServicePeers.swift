@@ -1,0 +1,186 @@
+import GossipSub
+import Logging
+import Multiformats
+import NIOCore
+
+// Peers come and go: one outlet and one writer for each, and a reader for every stream that they open.
+extension GossipService {
+    /// Follows the host's events until they end.
+    func follow(_ events: AsyncStream<PeerEvent>) async {
+        for await event in events {
+            switch event {
+            case .connected(let peer): connected(peer)
+            case .identified(let peer, let protocols, _):
+                if protocols.contains(where: { GossipSubVersion(protocolID: $0) != nil }) { connected(peer) }
+            case .disconnected(let peer): gone(peer)
+            }
+        }
+    }
+
+    /// A connection to a peer stands: a writer is started that opens a stream to it.
+    func connected(_ peer: PeerID) {
+        guard peers[peer] == nil, peer != host.localPeer, peers.count < limits.peersMax else { return }
+        let outlet = GossipServiceOutlet(peer: peer, limits: limits)
+        guard start(outlet) else { return }
+        peers[peer] = Peer(outlet: outlet)
+    }
+
+    /// The last connection to a peer is gone, or it is given up.
+    func gone(_ peer: PeerID) {
+        guard let known = peers.removeValue(forKey: peer) else { return }
+        known.outlet.close()
+        core.disconnected(peer, now: Self.now())
+    }
+
+    // MARK: Writing
+
+    /// Keeps a stream to a peer open and writes what is queued for it, until the peer is gone.
+    func speak(_ outlet: GossipServiceOutlet) async {
+        var failures = 0
+        while !Task.isCancelled, isCurrent(outlet) {
+            let begun = NIODeadline.now()
+            do {
+                // Opening a stream would dial a peer that has just left.
+                guard await host.connectedPeers().contains(outlet.peer) else { break }
+                let stream = try await host.openStream(to: outlet.peer, protocols: GossipSubVersion.protocolIDs)
+                await opened(stream, outlet)
+                await write(outlet, to: stream)
+                failed(outlet)
+            } catch OpenStreamError.protocolsNotSupported {
+                break
+            } catch {
+                logger.debug("gossip: no stream", metadata: ["peer": "\(outlet.peer)", "reason": "\(error)"])
+            }
+            failures = NIODeadline.now() - begun > .seconds(30) ? 1 : failures + 1
+            guard failures < Self.openAttemptsMax else { break }
+            try? await Task.sleep(for: .milliseconds(50 << failures))
+        }
+        if isCurrent(outlet) { gone(outlet.peer) }
+        outlet.close()
+    }
+
+    private func isCurrent(_ outlet: GossipServiceOutlet) -> Bool {
+        peers[outlet.peer]?.outlet === outlet
+    }
+
+    /// The stream stands: the router learns what the peer speaks, and the peer is greeted unless it was already.
+    private func opened(_ stream: any MeshStream, _ outlet: GossipServiceOutlet) async {
+        let isOutbound = await (host as? any ConnectionDirections)?.isOutbound(outlet.peer) ?? false
+        guard isCurrent(outlet), let version = GossipSubVersion(protocolID: stream.protocolID) else { return }
+        greet(outlet.peer, version: version, isOutbound: isOutbound)
+    }
+
+    private func greet(_ peer: PeerID, version: GossipSubVersion, isOutbound: Bool) {
+        let isGreeted = peers[peer]?.isGreeted ?? true
+        let isReopened = core.isConnected(peer)
+        peers[peer]?.isGreeted = true
+        let hello = core.connected(peer, version: version, isOutbound: isOutbound, now: Self.now())
+        if !isGreeted { carryOut(isReopened ? core.streamReopened(peer, now: Self.now()) : hello) }
+    }
+
+    /// The stream is gone with what was on it; the next one begins with a new hello.
+    private func failed(_ outlet: GossipServiceOutlet) {
+        guard isCurrent(outlet) else { return }
+        outlet.discard()
+        peers[outlet.peer]?.isGreeted = false
+    }
+
+    /// Writes until the stream fails or the outlet is closed.
+    private nonisolated func write(_ outlet: GossipServiceOutlet, to stream: any MeshStream) async {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                do {
+                    for await _ in outlet.signals() {
+                        while let batch = outlet.nextBatch() { try await stream.write(batch) }
+                    }
+                } catch {}
+                return true
+            }
+            group.addTask {
+                // Nothing is ever sent back on this stream; reading shows at once when the peer resets it.
+                do {
+                    while try await stream.read() != nil {}
+                    return false
+                } catch {
+                    return true
+                }
+            }
+            for await isOver in group where isOver { break }
+            await stream.reset()
+            group.cancelAll()
+        }
+    }
+
+    // MARK: Reading
+
+    /// Reads the RPCs of a stream that a peer opened, until it ends or misbehaves.
+    func serve(_ stream: any MeshStream) async {
+        guard let version = GossipSubVersion(protocolID: stream.protocolID),
+            await accepted(stream.remotePeer, version: version)
+        else { return await stream.reset() }
+        await withTaskGroup(of: Void.self) { group in
+            var validating = 0
+            while let rpc = await self.nextRPC(stream) {
+                let (validations, resets) = received(rpc, from: stream.remotePeer)
+                if resets { break }
+                for validation in validations {
+                    if validating >= Self.validationsPerStreamMax {
+                        await group.next()
+                        validating -= 1
+                    }
+                    group.addTask { await self.validate(validation) }
+                    validating += 1
+                }
+            }
+            await stream.reset()
+        }
+        ended(stream.remotePeer)
+    }
+
+    /// The next RPC; `nil` at the end of the stream, or after one that was too long.
+    private nonisolated func nextRPC(_ stream: any MeshStream) async -> [UInt8]? {
+        do {
+            return try await stream.readFrame(bytesMax: limits.rpcBytesMax).map { Array($0.readableBytesView) }
+        } catch StreamError.frameTooLarge(let announced, let bytesMax) {
+            let error = GossipSubCodecError.tooLong(bytes: Int(clamping: announced), bytesMax: bytesMax)
+            await refused(error, from: stream.remotePeer)
+            return nil
+        } catch {
+            return nil
+        }
+    }
+
+    private func refused(_ error: GossipSubCodecError, from peer: PeerID) {
+        carryOut(core.refused(error, from: peer))
+    }
+
+    /// Whether the peer may have one more stream to us. It is known to the router from now on, because its hello may
+    /// come before our own stream to it is open.
+    private func accepted(_ peer: PeerID, version: GossipSubVersion) async -> Bool {
+        connected(peer)
+        guard let known = peers[peer], known.inboundStreams < Self.inboundStreamsPerPeerMax else { return false }
+        peers[peer]?.inboundStreams += 1
+        guard !core.isConnected(peer) else { return true }
+        let isOutbound = await (host as? any ConnectionDirections)?.isOutbound(peer) ?? false
+        greet(peer, version: version, isOutbound: isOutbound)
+        return true
+    }
+
+    private func ended(_ peer: PeerID) {
+        guard let known = peers[peer] else { return }
+        peers[peer]?.inboundStreams = max(0, known.inboundStreams - 1)
+    }
+
+    private func received(_ rpc: [UInt8], from peer: PeerID) -> (validations: [Validation], resets: Bool) {
+        carryOut(core.received(rpc, from: peer, now: Self.now()))
+    }
+
+    private nonisolated func validate(_ validation: Validation) async {
+        let verdict = await validation.validator(validation.message)
+        await validated(validation.message.id, verdict)
+    }
+
+    private func validated(_ id: MessageID, _ verdict: GossipVerdict) {
+        carryOut(core.validated(id, verdict, now: Self.now()))
+    }
+}

@@ -1,0 +1,132 @@
+import Multiformats
+
+/// A task that waits for a dial of `run`.
+struct DialWaiter: Sendable {
+    let id: UInt64
+    let continuation: CheckedContinuation<Result<Void, OpenStreamError>, Never>
+}
+
+extension Swarm {
+    /// Connects to a peer by the addresses given and those known, or returns at once when connected.
+    ///
+    /// Callers who want the same peer share one dial.
+    public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
+        if isConnected(peer) { return }
+        guard peer != localPeer else { throw .dialFailed(["\(peer) is this node"]) }
+        if !addresses.isEmpty { book.add(addresses, for: peer, isConnected: isConnected) }
+        let known = book.addresses(of: peer)
+        guard !known.isEmpty else { throw .noAddresses }
+        nextWaiterID += 1
+        let id = nextWaiterID
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                wait(DialWaiter(id: id, continuation: continuation), for: peer, known)
+            }
+        } onCancel: {
+            // The waiter is the actor's; `run` carries the message there.
+            _ = shared.enqueue(.cancelDial(peer, waiter: id))
+        }
+        try result.get()
+    }
+
+    private func wait(_ waiter: DialWaiter, for peer: PeerID, _ addresses: [Multiaddr]) {
+        if dials[peer] != nil {
+            dials[peer]?.append(waiter)
+            return
+        }
+        guard shared.enqueue(.dial(peer, addresses)) else {
+            waiter.continuation.resume(returning: .failure(.limitReached("queuedWorkMax, or the swarm has stopped")))
+            return
+        }
+        dials[peer] = [waiter]
+    }
+
+    func cancelDial(_ peer: PeerID, waiter id: UInt64) {
+        guard let index = dials[peer]?.firstIndex(where: { $0.id == id }) else { return }
+        let waiter = dials[peer]?.remove(at: index)
+        waiter?.continuation.resume(returning: .failure(.connectionLost("cancelled")))
+    }
+
+    nonisolated func performDial(_ peer: PeerID, _ addresses: [Multiaddr]) async {
+        let result = await race(addresses, expecting: peer)
+        await finishDial(peer, result)
+    }
+
+    private func finishDial(_ peer: PeerID, _ result: Result<Connection, OpenStreamError>) {
+        let waiters = dials.removeValue(forKey: peer) ?? []
+        // The peer may have dialed us in the meantime.
+        let outcome: Result<Void, OpenStreamError> = isConnected(peer) ? .success(()) : result.map { _ in () }
+        for waiter in waiters { waiter.continuation.resume(returning: outcome) }
+    }
+
+    func failAllDials(_ error: OpenStreamError) {
+        let all = dials
+        dials = [:]
+        for peer in all.keys.sorted() {
+            for waiter in all[peer] ?? [] { waiter.continuation.resume(returning: .failure(error)) }
+        }
+    }
+
+    /// Dials an address whose peer need not be known before; with `/p2p` it must be that peer.
+    public func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID {
+        if let peer = address.peerID {
+            try await connect(to: peer, addresses: [address])
+            return peer
+        }
+        switch await transport.dial(address, expecting: nil) {
+        case .success(let connection):
+            book.add([address], for: connection.remotePeer, isConnected: isConnected)
+            return connection.remotePeer
+        case .failure(let failure): throw .dialFailed([failure.description])
+        }
+    }
+
+    private enum RaceStep: Sendable {
+        case connected(Connection)
+        case failed(String)
+        case headStartOver
+    }
+
+    /// Tries addresses in order, each with a head start before the next runs beside it; the first connection wins.
+    private nonisolated func race(
+        _ addresses: [Multiaddr], expecting peer: PeerID
+    ) async -> Result<Connection, OpenStreamError> {
+        let limits = shared.limits
+        let transport = transport
+        return await withTaskGroup(of: RaceStep.self) { group in
+            var waiting = addresses.prefix(limits.addressesPerPeerMax)[...]
+            var running = 0
+            var reasons: [String] = []
+            func startNext() {
+                guard running < limits.concurrentAttemptsMax, let address = waiting.popFirst() else { return }
+                running += 1
+                group.addTask {
+                    switch await transport.dial(address, expecting: peer) {
+                    case .success(let connection): .connected(connection)
+                    case .failure(let failure): .failed(failure.description)
+                    }
+                }
+                guard !waiting.isEmpty else { return }
+                group.addTask {
+                    try? await Task.sleep(for: .milliseconds(limits.attemptHeadStartMilliseconds))
+                    return .headStartOver
+                }
+            }
+            startNext()
+            while running > 0, let step = await group.next() {
+                switch step {
+                case .connected(let connection):
+                    group.cancelAll()
+                    return .success(connection)
+                case .failed(let reason):
+                    running -= 1
+                    reasons.append(reason)
+                    startNext()
+                case .headStartOver: startNext()
+                }
+            }
+            group.cancelAll()
+            return .failure(.dialFailed(reasons))
+        }
+    }
+}

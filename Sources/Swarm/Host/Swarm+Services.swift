@@ -1,0 +1,136 @@
+import Identify
+import MeshIdentity
+import Multiformats
+import NIOCore
+
+/// The protocols that every node speaks: identify, identify push and ping.
+extension Swarm {
+    /// The ping protocol: 32 bytes, sent back.
+    public static let pingProtocolID = "/ipfs/ping/1.0.0"
+    /// Bytes of one ping.
+    public static let pingByteCount = 32
+    /// Without a ping on an open ping stream; then it is reset.
+    public static let pingIdleMilliseconds: Int64 = 60_000
+
+    nonisolated func registerServices() {
+        shared.register(Self.pingProtocolID) { stream, _ in await Self.answerPings(on: stream) }
+        shared.register(IdentifyMessage.protocolID) { [shared] stream, connection in
+            let message = shared.ownIdentity(observed: connection.remoteAddress)
+            try? await stream.writeFrame(ByteBuffer(bytes: message.encode()))
+            try? await stream.closeWrite()
+        }
+        shared.register(IdentifyMessage.pushProtocolID) { [weak self] stream, connection in
+            await self?.identityPushed(stream, connection)
+        }
+    }
+
+    private static func answerPings(on stream: any MeshStream) async {
+        do {
+            while true {
+                let ping = try await withDeadline(milliseconds: pingIdleMilliseconds) {
+                    try await stream.readExactly(pingByteCount)
+                }
+                try await stream.write(ping)
+            }
+        } catch StreamError.endOfStream {
+            try? await stream.closeWrite()
+        } catch {
+            await stream.reset()
+        }
+    }
+
+    /// The time that 32 random bytes take to a peer and back.
+    public func ping(_ peer: PeerID, timeoutMilliseconds: Int64 = 10_000) async throws -> Duration {
+        let stream = try await openStream(to: peer, protocols: [Self.pingProtocolID])
+        var generator = SystemRandomNumberGenerator()
+        let bytes = ByteBuffer(bytes: (0..<Self.pingByteCount).map { _ in generator.next() as UInt8 })
+        let clock = ContinuousClock()
+        let start = clock.now
+        let answer = try await withDeadline(milliseconds: timeoutMilliseconds) {
+            try await stream.write(bytes)
+            return try await stream.readExactly(Self.pingByteCount)
+        }
+        let elapsed = clock.now - start
+        guard answer == bytes else {
+            await stream.reset()
+            throw StreamError.reset
+        }
+        try await stream.closeWrite()
+        return elapsed
+    }
+
+    // MARK: Identify
+
+    /// Asks a peer who it is.
+    nonisolated func identify(_ connection: Connection) async {
+        do {
+            try await withDeadline(milliseconds: shared.limits.identifyTimeoutMilliseconds) { [self] in
+                let stream = try await connection.openStream(protocols: [IdentifyMessage.protocolID], isLazy: true)
+                try await stream.closeWrite()
+                try await readIdentity(from: stream, connection)
+            }
+        } catch {
+            shared.count(.identifyFailed)
+            shared.logger.debug("identify failed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private nonisolated func identityPushed(_ stream: any MeshStream, _ connection: Connection) async {
+        guard connection.countPush() else {
+            shared.count(.identifyFailed)
+            await stream.reset()
+            return
+        }
+        do {
+            try await withDeadline(milliseconds: shared.limits.identifyTimeoutMilliseconds) { [self] in
+                try await readIdentity(from: stream, connection)
+            }
+            try await stream.closeWrite()
+        } catch {
+            shared.count(.identifyFailed)
+            await stream.reset()
+        }
+    }
+
+    /// Reads a message in up to ten parts, 8 KiB together.
+    nonisolated func readIdentity(from stream: any MeshStream, _ connection: Connection) async throws {
+        var bytes: [UInt8] = []
+        var parts = 0
+        while let part = try await stream.readFrame(bytesMax: IdentifyMessage.bytesMax - bytes.count) {
+            bytes += Array(part.readableBytesView)
+            parts += 1
+            guard parts < IdentifyMessage.partsMax else { break }
+        }
+        let message = try IdentifyMessage.decode(bytes)
+        try message.checkKey(of: connection.remotePeer)
+        await identified(connection.remotePeer, message)
+    }
+
+    private func identified(_ peer: PeerID, _ message: IdentifyMessage) {
+        guard isConnected(peer) else { return }
+        var addresses = message.listenAddresses
+        if let bytes = message.signedPeerRecord {
+            if let record = try? PeerRecord(verifying: bytes), record.peerID == peer {
+                addresses = Array(record.addresses.prefix(IdentifyMessage.addressesMax))
+            } else {
+                shared.count(.peerRecordRefused)
+            }
+        }
+        book.add(addresses, for: peer, isConnected: isConnected)
+        for connection in shared.withRegistry({ $0.connections(to: peer) }) {
+            connection.protocols = Set(message.protocols)
+        }
+        shared.events.send(.identified(peer, protocols: message.protocols, addresses: addresses))
+    }
+
+    /// Tells a connected peer that our protocols changed.
+    nonisolated func pushIdentity(to connection: Connection) async {
+        let message = shared.ownIdentity(observed: connection.remoteAddress)
+        try? await withDeadline(milliseconds: shared.limits.identifyTimeoutMilliseconds) {
+            let stream = try await connection.openStream(
+                protocols: [IdentifyMessage.pushProtocolID], isLazy: false)
+            try await stream.writeFrame(ByteBuffer(bytes: message.encode()))
+            try await stream.closeWrite()
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Multiformats
+import Yamux
+
+/// How a `Swarm` behaves; every bound has its unit in its name.
+public struct SwarmConfiguration: Sendable {
+    /// Where to listen, such as `/ip4/0.0.0.0/tcp/4001`; port 0 lets the system choose. Empty: no listening.
+    public var listenAddresses: [Multiaddr]
+    /// Addresses to tell others instead of those listened on.
+    public var announceAddresses: [Multiaddr] = []
+    /// The software, as identify tells it.
+    public var agentVersion = "planetary-mesh/1"
+    /// The family of protocols, as identify tells it.
+    public var protocolVersion = "icn/mesh/1.0.0"
+    /// All bounds.
+    public var limits = Limits()
+
+    /// A configuration with default limits.
+    public init(listenAddresses: [Multiaddr] = []) {
+        self.listenAddresses = listenAddresses
+    }
+
+    /// The bounds of a swarm. What happens at each is said beside it.
+    public struct Limits: Sendable {
+        /// Connections of both directions; the next is refused.
+        public var connectionsMax = 512
+        /// Inbound connections among them; the next is refused.
+        public var inboundConnectionsMax = 384
+        /// Connections to one peer; the next is closed after its handshake.
+        public var connectionsPerPeerMax = 8
+        /// Inbound connections from one IPv4 address or IPv6 /56; the next is refused before its handshake.
+        public var connectionsPerIPMax = 8
+        /// Whether loopback addresses are exempt from `connectionsPerIPMax`.
+        public var isLoopbackExempt = true
+        /// Inbound connections whose handshake is not finished; the next is refused.
+        public var pendingInboundMax = 64
+        /// Outbound connections whose handshake is not finished; the next dial is refused.
+        public var pendingOutboundMax = 64
+        /// Addresses of one peer that are tried at the same time.
+        public var concurrentAttemptsMax = 4
+        /// How long a dial attempt runs alone before the next address is tried beside it.
+        public var attemptHeadStartMilliseconds: Int64 = 250
+        /// From TCP connection to agreed muxer; then the connection is closed.
+        public var handshakeTimeoutMilliseconds: Int64 = 10_000
+        /// For the TCP connection of a dial.
+        public var connectTimeoutMilliseconds: Int64 = 5_000
+        /// From a stream's opening to the agreed protocol; then it is reset.
+        public var streamNegotiationTimeoutMilliseconds: Int64 = 10_000
+        /// Without any stream; then the connection is closed.
+        public var idleTimeoutMilliseconds: Int64 = 300_000
+        /// After the user of a half-closed stream let go of it; then it is reset.
+        public var abandonedStreamTimeoutMilliseconds: Int64 = 10_000
+        /// For one identify exchange.
+        public var identifyTimeoutMilliseconds: Int64 = 5_000
+        /// Inbound streams of one peer whose handlers run; the next is reset.
+        public var handlersPerPeerMax = 256
+        /// Inbound streams of all peers whose handlers run; the next is reset.
+        public var handlersMax = 4_096
+        /// Bytes written to one stream and not sent; then writers wait.
+        public var unsentBytesPerStreamMax = 256 * 1024
+        /// Bytes handed to one socket and not taken by it; then streams wait.
+        public var unsentBytesPerConnectionMax = 512 * 1024
+        /// Receive windows of a peer's second and further connections, all streams together.
+        public var furtherConnectionReceiveBytesMax = 4 * 1024 * 1024
+        /// Peers whose addresses are remembered; the one added longest ago and not connected is forgotten.
+        public var rememberedPeersMax = 4_096
+        /// Addresses remembered per peer; the oldest are forgotten.
+        public var addressesPerPeerMax = 32
+        /// Dials that wait for `run` and streams that wait for their handler's task; more are refused.
+        public var queuedWorkMax = 8_192
+        /// The bounds of every Yamux session.
+        public var yamux = YamuxSession.Limits()
+
+        /// The default bounds.
+        public init() {}
+    }
+}

@@ -1,0 +1,43 @@
+/// What a swarm counts: everything it refused or ended, by reason.
+public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
+    /// Connections that were accepted or dialed and finished their handshake.
+    case connectionsOpened
+    /// Refused: `pendingInboundMax`.
+    case refusedPendingInbound
+    /// Refused: `connectionsPerIPMax`.
+    case refusedPerIP
+    /// Refused: `connectionsMax` or `inboundConnectionsMax`.
+    case refusedTotal
+    /// Closed after the handshake: `connectionsPerPeerMax`.
+    case refusedPerPeer
+    /// Closed after the handshake: it was ourselves.
+    case refusedSelf
+    /// `handshakeTimeoutMilliseconds` passed.
+    case handshakeTimedOut
+    /// Multistream-select failed before the connection stood.
+    case handshakeNegotiationFailed
+    /// The Noise handshake failed.
+    case handshakeNoiseFailed
+    /// The peer proved to be another than was dialed.
+    case handshakeWrongPeer
+    /// The peer closed before the handshake was finished.
+    case handshakeAbandoned
+    /// A message did not decrypt.
+    case decryptionFailed
+    /// The peer broke Yamux or left too much unread.
+    case muxerViolation
+    /// The peer did not answer a ping.
+    case keepAliveTimedOut
+    /// Closed: `idleTimeoutMilliseconds`.
+    case idleClosed
+    /// Inbound streams reset: `handlersPerPeerMax`, `handlersMax` or `queuedWorkMax`.
+    case refusedStreams
+    /// Inbound streams reset because multistream-select failed.
+    case streamNegotiationFailed
+    /// Streams reset: `streamNegotiationTimeoutMilliseconds`.
+    case streamNegotiationTimedOut
+    /// Identify exchanges that failed or were refused.
+    case identifyFailed
+    /// Signed peer records that did not verify or named another peer.
+    case peerRecordRefused
+}

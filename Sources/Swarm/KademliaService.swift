@@ -1,0 +1,343 @@
+import Collections
+import Determinism
+import Kademlia
+import Logging
+import Multiformats
+import NIOCore
+
+/// The DHT of a node: one `KademliaCore` on the streams of a host.
+///
+///     let dht = KademliaService(host: swarm, validators: [receipts], logger: logger)
+///     await dht.register()                       // before peers connect, so that identify names the protocol
+///     async let _ = dht.run()                    // owns all tasks, until cancelled
+///     await dht.bootstrap([address])
+///     try await dht.putValue(key: key, value: value)
+///
+/// Operations wait for `run`. Peers enter the routing table when identify says that they speak our protocol. Requests
+/// reuse idle streams, except after ADD_PROVIDER, which go-libp2p never answers. A peer that sends what is no message,
+/// or what is refused, gets its stream reset and is counted.
+public actor KademliaService {
+    /// Bounds of the service; those of the protocol are in `KademliaConfiguration`.
+    public struct Limits: Sendable {
+        /// Requests of ours under way at once; further ones queue.
+        public var requestsUnderWayMax = 64
+        /// Requests of ours that wait; further ones fail at once.
+        public var requestsQueuedMax = 4_096
+        /// Streams of one peer that are served at once; the next is reset.
+        public var inboundStreamsPerPeerMax = 16
+        /// Streams of all peers that are served at once; the next is reset.
+        public var inboundStreamsMax = 1_024
+        /// Silence on an inbound stream after which it is reset.
+        public var inboundIdleMilliseconds: Int64 = 60_000
+        /// Streams kept for further requests, to one peer and to all.
+        public var idleStreamsPerPeerMax = 4
+        /// Streams kept for further requests, to all peers.
+        public var idleStreamsMax = 256
+        /// How long an unused stream is kept; shorter than servers wait.
+        public var idleStreamMilliseconds: Int64 = 20_000
+        /// Addresses to begin with that are remembered, for the case that everybody is lost.
+        public var bootstrapAddressesMax = 64
+        /// How often they are dialed while the routing table is empty.
+        public var bootstrapIntervalMilliseconds: Int64 = 10_000
+        /// How often this node looks which addresses it has.
+        public var addressRefreshMilliseconds: Int64 = 15_000
+        /// How often deadlines are looked at.
+        public var tickMilliseconds: Int64 = 100
+
+        /// The defaults.
+        public init() {}
+    }
+
+    struct IdleStream {
+        let id: UInt64
+        let stream: any MeshStream
+        let since: MonotonicInstant
+    }
+
+    struct InboundStream {
+        let stream: any MeshStream
+        var activeAt: MonotonicInstant
+    }
+
+    /// What `run` starts a child task for.
+    enum Job: Sendable {
+        /// Performs this request and then queued ones.
+        case work(KademliaRequest)
+        case bootstrap([Multiaddr])
+    }
+
+    /// Settings and bounds of the protocol.
+    public nonisolated let configuration: KademliaConfiguration
+    nonisolated let host: any StreamHost
+    nonisolated let limits: Limits
+    nonisolated let logger: Logger
+    var core: KademliaCore
+    var waiters: [QueryID: AsyncStream<KademliaOutcome>.Continuation] = [:]
+    var queue = Deque<KademliaRequest>()
+    var requestsUnderWay = 0
+    var active: [RequestID: any MeshStream] = [:]
+    var idle: OrderedDictionary<PeerID, [IdleStream]> = [:]
+    var idleCount = 0
+    var inbound: OrderedDictionary<UInt64, InboundStream> = [:]
+    var nextStreamID: UInt64 = 0
+    var connected: Set<PeerID> = []
+    /// Messages of peers that were refused or could not be read.
+    public internal(set) var refusedMessages = 0
+    private var bootstrapAddresses: [Multiaddr] = []
+    private var bootstrapAt = MonotonicInstant.zero
+    private var isRegistered = false
+    private var events: AsyncStream<PeerEvent>?
+    private let jobs: AsyncStream<Job>
+    private let jobInput: AsyncStream<Job>.Continuation
+
+    /// A service that does nothing before `run`.
+    public init(
+        host: any StreamHost, configuration: KademliaConfiguration = KademliaConfiguration(),
+        validators: [RecordValidator], limits: Limits = Limits(), logger: Logger
+    ) {
+        self.host = host
+        self.configuration = configuration
+        self.limits = limits
+        self.logger = logger
+        var generator = SystemRandomNumberGenerator()
+        core = KademliaCore(
+            localPeer: host.localPeer, configuration: configuration, validators: validators, seed: generator.next(),
+            now: Self.now)
+        (jobs, jobInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.requestsUnderWayMax + 16))
+    }
+
+    /// Listens to the host's events and registers the protocol when this node is a server. Do it before peers connect;
+    /// `run` and `bootstrap` do it too.
+    public func register() async {
+        if events == nil {
+            let subscribed = await host.peerEvents()
+            // Somebody else may have been here meanwhile; both then see all that comes.
+            if events == nil { events = subscribed }
+        }
+        guard configuration.mode == .server, !isRegistered else { return }
+        isRegistered = true
+        await host.handle(configuration.protocolID) { [weak self] stream in
+            guard let self else {
+                await stream.reset()
+                return
+            }
+            await self.serve(stream)
+        }
+    }
+
+    /// Works until the task is cancelled; operations under way then end as cancelled.
+    public func run() async {
+        await register()
+        guard let events else { return }
+        connected.formUnion(await host.connectedPeers())
+        core.localAddresses = await host.listenAddresses()
+        await withDiscardingTaskGroup { group in
+            group.addTask { for await event in events { await self.peerEvent(event) } }
+            group.addTask { await self.keepTime() }
+            for await job in jobs { group.addTask { await self.perform(job) } }
+            group.cancelAll()
+        }
+        for waiter in waiters.values { waiter.finish() }
+        for streams in idle.values { for entry in streams { await entry.stream.reset() } }
+        idle = [:]
+        idleCount = 0
+    }
+
+    /// Dials nodes to begin with and remembers their addresses, to dial them again should everybody be lost. Returns
+    /// those that answered; the walk for more begins when identify shows that they are servers.
+    @discardableResult
+    public func bootstrap(_ addresses: [Multiaddr]) async -> [PeerID] {
+        await register()
+        for address in addresses where !bootstrapAddresses.contains(address) {
+            guard bootstrapAddresses.count < limits.bootstrapAddressesMax else { break }
+            bootstrapAddresses.append(address)
+        }
+        bootstrapAt = Self.now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
+        let peers = await dialAll(Array(addresses.prefix(limits.bootstrapAddressesMax)))
+        carryOut(core.bootstrap(now: Self.now))
+        return peers
+    }
+
+    // MARK: Operations
+
+    /// Where a peer is: from the routing table, else by asking those closest to it.
+    public func findPeer(_ peer: PeerID) async throws(KademliaFailure) -> [Multiaddr] {
+        guard case .peerFound(let info) = try await perform(.findPeer(peer)) else { throw .notFound(asked: 0) }
+        return info.addresses
+    }
+
+    /// Stores a value at the servers closest to its key and keeps it announced; returns those that confirmed.
+    @discardableResult
+    public func putValue(key: [UInt8], value: [UInt8]) async throws(KademliaFailure) -> [PeerID] {
+        let operation = KademliaOperation.putValue(key: key, value: value)
+        guard case .stored(let peers) = try await perform(operation) else { throw .storedNowhere(asked: 0) }
+        return peers
+    }
+
+    /// The value under a key, valid by its namespace's validator.
+    public func getValue(key: [UInt8]) async throws(KademliaFailure) -> [UInt8] {
+        guard case .valueFound(let value, _) = try await perform(.getValue(key: key)) else {
+            throw .notFound(asked: 0)
+        }
+        return value
+    }
+
+    /// Tells the servers closest to a block that this node has it, and keeps telling; returns those told.
+    @discardableResult
+    public func provide(_ cid: CID) async throws(KademliaFailure) -> [PeerID] {
+        core.localAddresses = await host.listenAddresses()
+        let operation = KademliaOperation.provide(multihash: cid.multihash.bytes)
+        guard case .provided(let peers) = try await perform(operation) else { throw .storedNowhere(asked: 0) }
+        return peers
+    }
+
+    /// Ends the announcements of a value or of a provided block; what others hold runs out by itself.
+    public func withdraw(key: [UInt8]) {
+        core.withdraw(key: key)
+    }
+
+    /// Up to `limit` providers of a block, with their addresses.
+    public func findProviders(_ cid: CID, limit: Int = 20) async throws(KademliaFailure) -> [PeerInfo] {
+        let operation = KademliaOperation.findProviders(multihash: cid.multihash.bytes, limit: limit)
+        guard case .providersFound(let providers) = try await perform(operation) else { throw .notFound(asked: 0) }
+        return providers
+    }
+
+    /// The live servers closest to a raw key, nearest first.
+    public func findClosest(key: [UInt8]) async throws(KademliaFailure) -> [PeerInfo] {
+        guard case .closest(let peers) = try await perform(.findClosest(key: key)) else { throw .notFound(asked: 0) }
+        return peers
+    }
+
+    /// The members of the routing table.
+    public func routingTable() -> [PeerInfo] { core.table.members }
+
+    /// What happened so far.
+    public func counters() -> KademliaCounters { core.counters }
+
+    private func perform(_ operation: KademliaOperation) async throws(KademliaFailure) -> KademliaOutcome {
+        let (outcomes, input) = AsyncStream<KademliaOutcome>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let started = core.start(operation, now: Self.now)
+        waiters[started.id] = input
+        carryOut(started.actions)
+        for await outcome in outcomes {
+            if case .failed(let failure) = outcome { throw failure }
+            return outcome
+        }
+        // The caller's task was cancelled, or `run` has ended.
+        waiters[started.id] = nil
+        carryOut(core.cancel(started.id, now: Self.now))
+        throw .cancelled
+    }
+
+    // MARK: Actions
+
+    static var now: MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+    }
+
+    func carryOut(_ actions: [KademliaAction]) {
+        for action in actions {
+            switch action {
+            case .send(let request): enqueue(request)
+            case .finished(let id, let outcome):
+                guard let waiter = waiters.removeValue(forKey: id) else { continue }
+                waiter.yield(outcome)
+                waiter.finish()
+            case .peerMisbehaved(let peer, let violation):
+                logger.debug("DHT peer misbehaved", metadata: ["peer": "\(peer)", "violation": "\(violation)"])
+            case .cancel:
+                // Queued requests are dropped when their turn comes; the streams of those that are too late are reset
+                // by `keepTime`, and the others may end by themselves.
+                continue
+            }
+        }
+    }
+
+    private func enqueue(_ request: KademliaRequest) {
+        if requestsUnderWay < limits.requestsUnderWayMax, case .enqueued = jobInput.yield(.work(request)) {
+            requestsUnderWay += 1
+        } else if requestsUnderWay > 0, queue.count < limits.requestsQueuedMax {
+            queue.append(request)
+        } else {
+            carryOut(core.requestFailed(request.id, now: Self.now))
+        }
+    }
+
+    private func perform(_ job: Job) async {
+        switch job {
+        case .work(let request): await work(from: request)
+        case .bootstrap(let addresses): _ = await dialAll(addresses)
+        }
+    }
+
+    private nonisolated func dialAll(_ addresses: [Multiaddr]) async -> [PeerID] {
+        await withTaskGroup(of: PeerID?.self) { group in
+            for address in addresses {
+                group.addTask { [host] in try? await host.dial(address) }
+            }
+            var peers: [PeerID] = []
+            for await peer in group { if let peer { peers.append(peer) } }
+            return peers.sorted()
+        }
+    }
+
+    private func peerEvent(_ event: PeerEvent) {
+        switch event {
+        case .connected(let peer): connected.insert(peer)
+        case .disconnected(let peer):
+            connected.remove(peer)
+            core.peerDisconnected(peer)
+            idleCount -= idle.removeValue(forKey: peer)?.count ?? 0
+        case .identified(let peer, let protocols, let addresses):
+            let isServer = protocols.contains(configuration.protocolID)
+            let info = PeerInfo(peerID: peer, addresses: addresses)
+            carryOut(core.peerIdentified(info, isServer: isServer, now: Self.now))
+        }
+    }
+
+    // MARK: Time
+
+    private func keepTime() async {
+        var sweepAt = Self.now
+        var addressesAt = Self.now
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(limits.tickMilliseconds))
+            let now = Self.now
+            if let deadline = core.nextDeadline, deadline <= now {
+                let actions = core.deadlineReached(now: now)
+                carryOut(actions)
+                for case .cancel(let id, .timedOut) in actions { await active[id]?.reset() }
+            }
+            if core.table.count == 0, !bootstrapAddresses.isEmpty, bootstrapAt <= now {
+                bootstrapAt = now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
+                jobInput.yield(.bootstrap(bootstrapAddresses))
+            }
+            if sweepAt <= now {
+                sweepAt = now.advanced(milliseconds: 1_000)
+                await sweep(now: now)
+            }
+            if addressesAt <= now {
+                addressesAt = now.advanced(milliseconds: limits.addressRefreshMilliseconds)
+                core.localAddresses = await host.listenAddresses()
+            }
+        }
+    }
+
+    /// Resets inbound streams that are silent and lets go of idle ones of our own.
+    private func sweep(now: MonotonicInstant) async {
+        for (id, entry) in inbound
+        where now.milliseconds(since: entry.activeAt) > limits.inboundIdleMilliseconds {
+            inbound.removeValue(forKey: id)
+            await entry.stream.reset()
+        }
+        for (peer, entries) in idle {
+            let over = entries.filter { now.milliseconds(since: $0.since) > limits.idleStreamMilliseconds }
+            guard !over.isEmpty, let held = idle[peer] else { continue }
+            let kept = held.filter { entry in !over.contains { $0.id == entry.id } }
+            idle[peer] = kept.isEmpty ? nil : kept
+            idleCount -= held.count - kept.count
+            for entry in over { try? await entry.stream.closeWrite() }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Determinism
+import Kademlia
+import Multiformats
+import NIOCore
+
+/// The streams of the service: requests of ours, and those of peers.
+extension KademliaService {
+    private enum ExchangeFailure: Error {
+        case endOfStream
+    }
+
+    // MARK: Asking
+
+    /// Performs requests one after the other until none waits.
+    func work(from first: KademliaRequest) async {
+        var next: KademliaRequest? = first
+        while let request = next {
+            if core.isUnderWay(request.id) { await perform(request) }
+            next = queue.popFirst()
+        }
+        requestsUnderWay -= 1
+    }
+
+    private func perform(_ request: KademliaRequest) async {
+        do {
+            let answer = try await exchange(request)
+            let now = Self.now
+            if let answer {
+                carryOut(core.responseArrived(request.id, answer, now: now))
+            } else {
+                carryOut(core.requestDelivered(request.id, now: now))
+            }
+        } catch {
+            logger.trace("DHT request failed", metadata: ["peer": "\(request.peer.peerID)", "error": "\(error)"])
+            carryOut(core.requestFailed(request.id, now: Self.now))
+        }
+        active[request.id] = nil
+    }
+
+    /// The answer to a request; `nil` for one that has none and was written.
+    private func exchange(_ request: KademliaRequest) async throws -> KademliaMessage? {
+        let peer = request.peer.peerID
+        let frame = ByteBuffer(bytes: KademliaMessageCoding.encode(request.message, limits: configuration.messages))
+        if request.expectsAnswer, let stream = takeIdle(peer) {
+            // The server may have closed it in the meantime; then a fresh one decides.
+            if let answer = try? await ask(frame, request, on: stream) { return answer }
+            await stream.reset()
+            guard core.isUnderWay(request.id) else { throw ExchangeFailure.endOfStream }
+        }
+        if !connected.contains(peer) { try await host.connect(to: peer, addresses: request.peer.addresses) }
+        let stream = try await host.openStream(to: peer, protocols: [configuration.protocolID])
+        guard core.isUnderWay(request.id) else {
+            await stream.reset()
+            throw ExchangeFailure.endOfStream
+        }
+        do {
+            if request.expectsAnswer { return try await ask(frame, request, on: stream) }
+            active[request.id] = stream
+            try await stream.writeFrame(frame)
+            try await stream.closeWrite()
+            return nil
+        } catch {
+            await stream.reset()
+            throw error
+        }
+    }
+
+    private func ask(
+        _ frame: ByteBuffer, _ request: KademliaRequest, on stream: any MeshStream
+    ) async throws -> KademliaMessage {
+        active[request.id] = stream
+        try await stream.writeFrame(frame)
+        guard let bytes = try await stream.readFrame(bytesMax: configuration.messages.messageBytesMax) else {
+            throw ExchangeFailure.endOfStream
+        }
+        let answer = try KademliaMessageCoding.decode(Array(bytes.readableBytesView), limits: configuration.messages)
+        await putIdle(stream)
+        return answer
+    }
+
+    private func takeIdle(_ peer: PeerID) -> (any MeshStream)? {
+        guard var entries = idle[peer], let entry = entries.popLast() else { return nil }
+        idle[peer] = entries.isEmpty ? nil : entries
+        idleCount -= 1
+        return entry.stream
+    }
+
+    private func putIdle(_ stream: any MeshStream) async {
+        let peer = stream.remotePeer
+        guard idleCount < limits.idleStreamsMax, idle[peer, default: []].count < limits.idleStreamsPerPeerMax else {
+            try? await stream.closeWrite()
+            return
+        }
+        nextStreamID += 1
+        idle[peer, default: []].append(IdleStream(id: nextStreamID, stream: stream, since: Self.now))
+        idleCount += 1
+    }
+
+    // MARK: Serving
+
+    /// Answers the requests that come on a stream, one after the other.
+    func serve(_ stream: any MeshStream) async {
+        let peer = stream.remotePeer
+        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
+        guard inbound.count < limits.inboundStreamsMax, ofPeer < limits.inboundStreamsPerPeerMax else {
+            refusedMessages += 1
+            await stream.reset()
+            return
+        }
+        nextStreamID += 1
+        let id = nextStreamID
+        inbound[id] = InboundStream(stream: stream, activeAt: Self.now)
+        defer { inbound.removeValue(forKey: id) }
+        do {
+            while let bytes = try await stream.readFrame(bytesMax: configuration.messages.messageBytesMax) {
+                inbound[id]?.activeAt = Self.now
+                let wire = Array(bytes.readableBytesView)
+                let request = try KademliaMessageCoding.decode(wire, limits: configuration.messages)
+                guard let answer = try core.requestArrived(request, from: peer, now: Self.now).get() else { continue }
+                let frame = KademliaMessageCoding.encode(answer, limits: configuration.messages)
+                try await stream.writeFrame(ByteBuffer(bytes: frame))
+            }
+            try await stream.closeWrite()
+        } catch {
+            if error is RequestRefusal || error is KademliaMessageError { refusedMessages += 1 }
+            logger.debug("DHT stream refused", metadata: ["peer": "\(peer)", "error": "\(error)"])
+            await stream.reset()
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import Multiformats
+import NIOCore
+
+/// A bidirectional stream of bytes to one peer, already agreed on one protocol.
+///
+/// Reads and writes apply back-pressure: `write` returns when the bytes were accepted by flow control, and unread bytes
+/// are bounded by the stream's receive window. All functions throw `StreamError` once the stream is reset.
+public protocol MeshStream: Sendable {
+    /// The authenticated peer at the other end.
+    var remotePeer: PeerID { get }
+    /// The protocol that multistream-select agreed on.
+    var protocolID: String { get }
+    /// The next bytes, at least one and at most the receive window; `nil` when the peer closed its side.
+    func read() async throws -> ByteBuffer?
+    /// Exactly `count` bytes; throws `StreamError.endOfStream` when the peer closed before.
+    func readExactly(_ count: Int) async throws -> ByteBuffer
+    /// One message with an unsigned-varint length before it; throws `StreamError.frameTooLarge` past `bytesMax` before
+    /// its body is read, and returns `nil` at a clean end.
+    func readFrame(bytesMax: Int) async throws -> ByteBuffer?
+    /// Sends bytes; suspends while the peer's window is full.
+    func write(_ bytes: ByteBuffer) async throws
+    /// Sends one message with an unsigned-varint length before it.
+    func writeFrame(_ bytes: ByteBuffer) async throws
+    /// Closes our side: the peer reads an end, we may go on reading.
+    func closeWrite() async throws
+    /// Drops the stream in both directions at once.
+    func reset() async
+}
+
+/// What a stream can fail with.
+public enum StreamError: Error, Hashable, Sendable {
+    /// The stream was reset, by either side, or its connection closed.
+    case reset
+    /// The peer closed its side before the bytes that were asked for had arrived.
+    case endOfStream
+    /// A message announced more bytes than the protocol allows.
+    case frameTooLarge(announced: UInt64, bytesMax: Int)
+    /// A message's length prefix is not a minimal varint of at most nine bytes.
+    case malformedLength
+    /// Our side was closed already.
+    case closedForWriting
+}
+
+/// Why a stream could not be opened.
+public enum OpenStreamError: Error, Hashable, Sendable {
+    /// No address is known for the peer.
+    case noAddresses
+    /// No address answered; one reason per address that was tried.
+    case dialFailed([String])
+    /// The peer answered, but speaks none of the protocols asked for.
+    case protocolsNotSupported([String])
+    /// A limit of this node was reached, named here.
+    case limitReached(String)
+    /// The connection closed, or the negotiation took too long.
+    case connectionLost(String)
+}
+
+/// What the host tells its services about peers.
+public enum PeerEvent: Sendable, Hashable {
+    /// The first connection to the peer stands.
+    case connected(PeerID)
+    /// The last connection to the peer is gone.
+    case disconnected(PeerID)
+    /// The peer told which protocols it speaks and where it listens (identify).
+    case identified(PeerID, protocols: [String], addresses: [Multiaddr])
+}
+
+/// The part of the swarm that protocol services are written against; the in-memory network of the tests offers it too.
+public protocol StreamHost: Sendable {
+    /// This node's own peer ID.
+    var localPeer: PeerID { get }
+    /// The addresses this node listens on, without `/p2p`.
+    func listenAddresses() async -> [Multiaddr]
+    /// Opens a stream, connecting first when needed; the first protocol that the peer accepts wins.
+    func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any MeshStream
+    /// Registers what to do with streams that peers open; each runs in a child task of the host, bounded per peer.
+    func handle(_ protocolID: String, _ handler: @escaping @Sendable (any MeshStream) async -> Void) async
+    /// Connects to a peer by addresses (with or without `/p2p`), or returns at once when connected.
+    func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError)
+    /// Dials an address whose peer need not be known before.
+    func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID
+    /// Remembers addresses for later dials; bounded per peer.
+    func addAddresses(_ addresses: [Multiaddr], for peer: PeerID) async
+    /// The addresses known for a peer.
+    func addresses(of peer: PeerID) async -> [Multiaddr]
+    /// The peers connected now, sorted.
+    func connectedPeers() async -> [PeerID]
+    /// Closes all connections to a peer.
+    func disconnect(_ peer: PeerID) async
+    /// Events from now on; every caller gets a stream of its own, of bounded length.
+    func peerEvents() async -> AsyncStream<PeerEvent>
+}
