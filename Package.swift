@@ -97,6 +97,12 @@ let shells: [Target] = [
             External.nioConcurrency, External.subprocess,
         ],
         linker: linkWasmtime),
+    library(
+        "MeshStore",
+        [
+            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
+            External.grdb, External.logging,
+        ]),
 ]
 
 let composition: [Target] = [
@@ -138,6 +144,12 @@ let testTargets: [Target] = [
             External.logging,
         ]),
     tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh-compile-worker"]),
+    tests(
+        "MeshStoreTests",
+        [
+            "MeshStore", "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity",
+            "Multiformats", External.grdb,
+        ]),
 ]
 
 let package = Package(

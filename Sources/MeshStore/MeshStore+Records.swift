@@ -1,0 +1,132 @@
+import Foundation
+import GRDB
+import Multiformats
+
+extension MeshStore {
+    /// The journal of a job in the order it was written; with a role, only that side's.
+    public func journal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> [JournalEntry] {
+        try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM journal WHERE job_id = ? AND role = coalesce(?, role) ORDER BY seq",
+                arguments: [Data(jobID.bytes), role?.rawValue]
+            ).map { try StoredRow($0).journalEntry() }
+        }
+    }
+
+    /// One page of the whole journal after a position; an empty page is the end.
+    public func journal(after sequence: Int64, limit: Int = .max) async throws(MeshStoreError) -> [JournalEntry] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", arguments: [sequence, rowsMax]
+            ).map { try StoredRow($0).journalEntry() }
+        }
+    }
+
+    /// Summaries of jobs, newest first.
+    public func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM jobs WHERE role = coalesce(?, role) ORDER BY submitted_at DESC, job_id LIMIT ?",
+                arguments: [role?.rawValue, rowsMax]
+            ).map { try StoredRow($0).jobRow() }
+        }
+    }
+
+    /// Jobs that are not at their end, oldest first: what a restart has to take up.
+    public func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
+        try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM jobs WHERE terminal = 0 AND role = ? ORDER BY submitted_at, job_id",
+                arguments: [role.rawValue]
+            ).map { try StoredRow($0).jobRow() }
+        }
+    }
+
+    /// The summary of a job on one side; nil when this node had no part in it.
+    public func job(_ jobID: CID, role: StoreRole) async throws(MeshStoreError) -> JobRow? {
+        try await read { db in
+            try Row.fetchOne(
+                db, sql: "SELECT * FROM jobs WHERE job_id = ? AND role = ?",
+                arguments: [Data(jobID.bytes), role.rawValue]
+            ).map { try StoredRow($0).jobRow() }
+        }
+    }
+
+    /// The job that was submitted here under an idempotency key.
+    public func job(idempotencyKey: String) async throws(MeshStoreError) -> JobRow? {
+        guard !idempotencyKey.isEmpty else { return nil }
+        return try await read { db in
+            try Row.fetchOne(
+                db,
+                sql: """
+                    SELECT * FROM jobs WHERE idempotency_key = ? AND idempotency_key <> '' AND role = 'originator'
+                    ORDER BY submitted_at LIMIT 1
+                    """, arguments: [idempotencyKey]
+            ).map { try StoredRow($0).jobRow() }
+        }
+    }
+
+    /// One page of movements after a position, in the order they were booked; an empty page is the end.
+    public func ledger(after sequence: Int64 = 0, limit: Int = .max) async throws(MeshStoreError) -> [LedgerRow] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", arguments: [sequence, rowsMax]
+            ).map { try StoredRow($0).ledgerRow() }
+        }
+    }
+
+    /// The movements of one job, in the order they were booked.
+    public func ledger(of jobID: CID) async throws(MeshStoreError) -> [LedgerRow] {
+        try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM ledger WHERE job_id = ? ORDER BY seq", arguments: [Data(jobID.bytes)]
+            ).map { try StoredRow($0).ledgerRow() }
+        }
+    }
+
+    /// What is known about a receipt; nil when it is not here.
+    public func receipt(_ cid: CID) async throws(MeshStoreError) -> ReceiptRow? {
+        try await read { db in
+            try Row.fetchOne(db, sql: "SELECT * FROM receipts WHERE cid = ?", arguments: [Data(cid.bytes)])
+                .map { try StoredRow($0).receiptRow() }
+        }
+    }
+
+    /// The receipts of a job, in the order they arrived.
+    public func receipts(of jobID: CID) async throws(MeshStoreError) -> [ReceiptRow] {
+        try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM receipts WHERE job_id = ? ORDER BY at, cid", arguments: [Data(jobID.bytes)]
+            ).map { try StoredRow($0).receiptRow() }
+        }
+    }
+
+    /// All receipts, newest first, at most `limit`.
+    public func receipts(limit: Int = .max) async throws(MeshStoreError) -> [ReceiptRow] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM receipts ORDER BY at DESC, cid LIMIT ?", arguments: [rowsMax])
+                .map { try StoredRow($0).receiptRow() }
+        }
+    }
+
+    /// Peers that are remembered, the one seen last first.
+    public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM peers ORDER BY last_seen DESC, peer_id LIMIT ?", arguments: [rowsMax]
+            ).map { try StoredRow($0).peerRow() }
+        }
+    }
+
+    /// A value of the node's own; nil when it was never set.
+    public func setting(_ key: String) async throws(MeshStoreError) -> [UInt8]? {
+        try await read { db in
+            try Data.fetchOne(db, sql: "SELECT value FROM settings WHERE key = ?", arguments: [key]).map { [UInt8]($0) }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+/// Every bound of the store.
+public struct StoreLimits: Hashable, Sendable {
+    /// The largest block, in bytes.
+    public var blockBytesMax = 2 * 1024 * 1024
+    /// All blocks together, in bytes; a block that would go past it is refused, the journal never is.
+    public var blockBytesTotalMax = 16 * 1024 * 1024 * 1024
+    /// The size of the whole database in pages of 4 KiB, handed to SQLite; nil leaves it to the disk.
+    public var databasePagesMax: Int?
+    /// Commits that may wait for the disk before further ones are refused.
+    public var waitingCommitsMax = 16_384
+    /// Commits that share one transaction.
+    public var commitsPerTransactionMax = 512
+    /// Bytes of payload that share one transaction, unless a single commit is larger.
+    public var bytesPerTransactionMax = 16 * 1024 * 1024
+    /// Peers that are remembered; the one seen longest ago is forgotten first.
+    public var peersMax = 4_096
+    /// Addresses that are remembered per peer.
+    public var addressesPerPeerMax = 16
+    /// How long to wait for a lock that another program holds, in milliseconds.
+    public var busyTimeoutMilliseconds = 2_000
+    /// Rows that one listing returns at most.
+    public var rowsPerPageMax = 10_000
+    /// A database up to this size is checked page by page when it is opened.
+    public var checkedAtOpenBytesMax = 32 * 1024 * 1024
+
+    /// The defaults.
+    public init() {}
+}

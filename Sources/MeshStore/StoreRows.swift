@@ -1,0 +1,172 @@
+import Multiformats
+
+/// One event in the life of a job; its position in the journal is given by the store.
+public struct JournalEntry: Hashable, Sendable {
+    /// The position, ascending over all jobs; zero before it is written.
+    public var sequence: Int64
+    /// The job.
+    public var jobID: CID
+    /// The side on which this node stands.
+    public var role: StoreRole
+    /// The event's type, for reading the journal aloud.
+    public var kind: String
+    /// When, in milliseconds since the Unix epoch.
+    public var at: UInt64
+    /// Why, as a sentence for a person; empty where the kind says it all.
+    public var reason: String
+    /// The encoded event.
+    public var bytes: [UInt8]
+
+    /// An entry to write.
+    public init(
+        jobID: CID, role: StoreRole, kind: String, at: UInt64, reason: String = "", bytes: [UInt8],
+        sequence: Int64 = 0
+    ) {
+        self.sequence = sequence
+        self.jobID = jobID
+        self.role = role
+        self.kind = kind
+        self.at = at
+        self.reason = reason
+        self.bytes = bytes
+    }
+}
+
+/// What a listing says about a job.
+public struct JobRow: Hashable, Sendable {
+    /// The job.
+    public var jobID: CID
+    /// The side on which this node stands.
+    public var role: StoreRole
+    /// The job's state, by its name in RFC 4.2.
+    public var status: String
+    /// Whether nothing more will happen.
+    public var isTerminal: Bool
+    /// When the job was submitted, in milliseconds since the Unix epoch.
+    public var submittedAt: UInt64
+    /// When the job last changed, in milliseconds since the Unix epoch.
+    public var updatedAt: UInt64
+    /// The other side: the executor's DID for an originator, the originator's for an executor; empty while unknown.
+    public var counterparty: String
+    /// What the user called the job.
+    public var label: String
+    /// Why it stands where it stands; empty where the status says it all.
+    public var reason: String
+    /// The price that was agreed or paid, in the smallest unit.
+    public var price: UInt64?
+    /// The fuel that was metered.
+    public var fuel: UInt64?
+    /// The receipt, once there is one.
+    public var receiptCID: CID?
+    /// The idempotency key of the submission; empty where none was given.
+    public var idempotencyKey: String
+
+    /// A summary to write.
+    public init(
+        jobID: CID, role: StoreRole, status: String, isTerminal: Bool, submittedAt: UInt64, updatedAt: UInt64,
+        counterparty: String = "", label: String = "", reason: String = "", price: UInt64? = nil, fuel: UInt64? = nil,
+        receiptCID: CID? = nil, idempotencyKey: String = ""
+    ) {
+        self.jobID = jobID
+        self.role = role
+        self.status = status
+        self.isTerminal = isTerminal
+        self.submittedAt = submittedAt
+        self.updatedAt = updatedAt
+        self.counterparty = counterparty
+        self.label = label
+        self.reason = reason
+        self.price = price
+        self.fuel = fuel
+        self.receiptCID = receiptCID
+        self.idempotencyKey = idempotencyKey
+    }
+}
+
+/// One movement between two accounts.
+///
+/// The pair of (job, kind, reference, debit, credit) names it: booked twice it counts once, and booked again with
+/// another amount it is refused.
+public struct LedgerRow: Hashable, Sendable {
+    /// The position, ascending; zero before it is written.
+    public var sequence: Int64
+    /// The account that gives.
+    public var debit: String
+    /// The account that gets.
+    public var credit: String
+    /// The amount, in the smallest unit.
+    public var amount: UInt64
+    /// The job that it is for, if any.
+    public var jobID: CID?
+    /// What kind of movement: grant, hold, payment, refund.
+    public var kind: String
+    /// What else tells two movements of one kind and job apart, for example the attempt; empty where nothing does.
+    public var reference: String
+    /// When, in milliseconds since the Unix epoch.
+    public var at: UInt64
+
+    /// A movement to book.
+    public init(
+        debit: String, credit: String, amount: UInt64, jobID: CID?, kind: String, reference: String = "", at: UInt64,
+        sequence: Int64 = 0
+    ) {
+        self.sequence = sequence
+        self.debit = debit
+        self.credit = credit
+        self.amount = amount
+        self.jobID = jobID
+        self.kind = kind
+        self.reference = reference
+        self.at = at
+    }
+}
+
+/// A receipt that is kept as a block, and what is known about it.
+public struct ReceiptRow: Hashable, Sendable {
+    /// The receipt's own CID.
+    public var cid: CID
+    /// The job that it ends.
+    public var jobID: CID
+    /// Who signed it.
+    public var executorDID: String
+    /// The status that it states.
+    public var status: String
+    /// When it arrived here, in milliseconds since the Unix epoch.
+    public var at: UInt64
+    /// Whether every check passed here; nil while they were not made.
+    public var isVerified: Bool?
+
+    /// A row to write.
+    public init(cid: CID, jobID: CID, executorDID: String, status: String, at: UInt64, isVerified: Bool?) {
+        self.cid = cid
+        self.jobID = jobID
+        self.executorDID = executorDID
+        self.status = status
+        self.at = at
+        self.isVerified = isVerified
+    }
+}
+
+/// A peer as it is remembered across restarts.
+public struct PeerRow: Hashable, Sendable {
+    /// The peer.
+    public var peerID: PeerID
+    /// Where it listened, newest last.
+    public var addresses: [Multiaddr]
+    /// When it was last seen, in milliseconds since the Unix epoch.
+    public var lastSeen: UInt64
+    /// How often it misbehaved; kept by the store, ignored when written.
+    public var misbehaviourCount: Int
+    /// The last note about it; kept by the store, ignored when written.
+    public var note: String
+
+    /// A peer to remember.
+    public init(peerID: PeerID, addresses: [Multiaddr], lastSeen: UInt64, misbehaviourCount: Int = 0, note: String = "")
+    {
+        self.peerID = peerID
+        self.addresses = addresses
+        self.lastSeen = lastSeen
+        self.misbehaviourCount = misbehaviourCount
+        self.note = note
+    }
+}

@@ -1,0 +1,182 @@
+import Foundation
+import GRDB
+import Multiformats
+
+/// Turns one `StoreWrite` into SQL; statements are prepared once per connection.
+struct StoreWriter: Sendable {
+    /// The blocks as they stand within the transaction.
+    struct BlockTotals: Sendable {
+        var count: Int
+        var bytes: Int
+    }
+
+    let path: String
+    let limits: StoreLimits
+
+    /// Carries out one write inside the transaction of `db`.
+    func apply(_ write: StoreWrite, _ db: Database, _ totals: inout BlockTotals) throws {
+        switch write {
+        case .block(let cid, let bytes, let pinned): try putBlock(cid, bytes, pinned, db, &totals)
+        case .pin(let cid, let pinned):
+            try run(db, "UPDATE blocks SET pinned = ? WHERE cid = ?", [pinned, Data(cid.bytes)])
+        case .removeBlock(let cid): try removeBlock(cid, db, &totals)
+        case .journal(let entry): try append(entry, db)
+        case .job(let row): try put(row, db)
+        case .ledger(let row): try book(row, db)
+        case .receipt(let row): try put(row, db)
+        case .peer(let row): try put(row, db)
+        case .peerMisbehaved(let peer, let note, let at): try count(peer, note, at, db)
+        case .setting(let key, let value):
+            try run(
+                db,
+                """
+                INSERT INTO settings(key, value) VALUES (?, ?)
+                ON CONFLICT(key) DO UPDATE SET value = excluded.value
+                """, [key, Data(value)])
+        }
+    }
+
+    private func run(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws {
+        try db.cachedStatement(sql: sql).execute(arguments: arguments)
+    }
+
+    private func putBlock(
+        _ cid: CID, _ bytes: [UInt8], _ pinned: Bool, _ db: Database, _ totals: inout BlockTotals
+    ) throws {
+        let key = Data(cid.bytes)
+        let data = Data(bytes)
+        let now = Int64(Date().timeIntervalSince1970 * 1000)
+        try run(
+            db,
+            """
+            INSERT INTO blocks(cid, size, pinned, added_at, bytes) VALUES (?, ?, ?, ?, ?) ON CONFLICT(cid) DO NOTHING
+            """, [key, bytes.count, pinned, now, data])
+        guard db.changesCount == 0 else {
+            totals.count += 1
+            totals.bytes += bytes.count
+            guard totals.bytes <= limits.blockBytesTotalMax else {
+                throw MeshStoreError.blockSpaceUsedUp(bytesMax: limits.blockBytesTotalMax)
+            }
+            return
+        }
+        // The block is here already: repair a damaged copy, and keep a pin.
+        try run(
+            db,
+            """
+            UPDATE blocks SET pinned = max(pinned, ?2), bytes = ?3, size = ?4
+            WHERE cid = ?1 AND (pinned < ?2 OR bytes <> ?3 OR size <> ?4)
+            """, [key, pinned, data, bytes.count])
+    }
+
+    private func removeBlock(_ cid: CID, _ db: Database, _ totals: inout BlockTotals) throws {
+        let key = Data(cid.bytes)
+        guard let size = try Int.fetchOne(db, sql: "SELECT size FROM blocks WHERE cid = ?", arguments: [key]) else {
+            return
+        }
+        try run(db, "DELETE FROM blocks WHERE cid = ?", [key])
+        totals.count -= 1
+        totals.bytes -= size
+    }
+
+    private func append(_ entry: JournalEntry, _ db: Database) throws {
+        try run(
+            db,
+            "INSERT INTO journal(job_id, role, kind, at, reason, bytes, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                Data(entry.jobID.bytes), entry.role.rawValue, entry.kind, try integer(entry.at), entry.reason,
+                Data(entry.bytes), RowDigest.of(entry),
+            ])
+    }
+
+    private func put(_ row: JobRow, _ db: Database) throws {
+        try run(
+            db,
+            """
+            INSERT INTO jobs(job_id, role, status, terminal, submitted_at, updated_at, counterparty, label, reason,
+                price, fuel, receipt_cid, idempotency_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT(job_id, role) DO UPDATE SET status = excluded.status, terminal = excluded.terminal,
+                submitted_at = excluded.submitted_at, updated_at = excluded.updated_at,
+                counterparty = excluded.counterparty, label = excluded.label, reason = excluded.reason,
+                price = excluded.price, fuel = excluded.fuel, receipt_cid = excluded.receipt_cid,
+                idempotency_key = excluded.idempotency_key
+            """,
+            [
+                Data(row.jobID.bytes), row.role.rawValue, row.status, row.isTerminal, try integer(row.submittedAt),
+                try integer(row.updatedAt), row.counterparty, row.label, row.reason, try row.price.map(integer),
+                try row.fuel.map(integer), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey,
+            ])
+    }
+
+    private func book(_ row: LedgerRow, _ db: Database) throws {
+        let jobID = Data(row.jobID?.bytes ?? [])
+        let amount = try integer(row.amount)
+        try run(
+            db,
+            """
+            INSERT INTO ledger(debit, credit, amount, job_id, kind, reference, at, digest)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+            """,
+            [
+                row.debit, row.credit, amount, jobID, row.kind, row.reference, try integer(row.at), RowDigest.of(row),
+            ])
+        guard db.changesCount == 0 else { return }
+        let booked = try Int64.fetchOne(
+            db,
+            sql: """
+                SELECT amount FROM ledger
+                WHERE job_id = ? AND kind = ? AND reference = ? AND debit = ? AND credit = ?
+                """, arguments: [jobID, row.kind, row.reference, row.debit, row.credit])
+        guard booked == amount else { throw MeshStoreError.ledgerConflict(jobID: row.jobID, kind: row.kind) }
+    }
+
+    private func put(_ row: ReceiptRow, _ db: Database) throws {
+        try run(
+            db,
+            """
+            INSERT INTO receipts(cid, job_id, executor_did, status, at, verified) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT(cid) DO UPDATE SET job_id = excluded.job_id, executor_did = excluded.executor_did,
+                status = excluded.status, at = excluded.at, verified = coalesce(excluded.verified, verified)
+            """,
+            [
+                Data(row.cid.bytes), Data(row.jobID.bytes), row.executorDID, row.status, try integer(row.at),
+                row.isVerified,
+            ])
+    }
+
+    private func put(_ row: PeerRow, _ db: Database) throws {
+        let addresses = row.addresses.suffix(limits.addressesPerPeerMax).map(\.text).joined(separator: "\n")
+        try run(
+            db,
+            """
+            INSERT INTO peers(peer_id, addresses, last_seen, misbehaviours, note) VALUES (?, ?, ?, 0, '')
+            ON CONFLICT(peer_id) DO UPDATE SET addresses = excluded.addresses,
+                last_seen = max(last_seen, excluded.last_seen)
+            """, [Data(row.peerID.bytes), addresses, try integer(row.lastSeen)])
+        try forgetOldPeers(db)
+    }
+
+    private func count(_ peer: PeerID, _ note: String, _ at: UInt64, _ db: Database) throws {
+        try run(
+            db,
+            """
+            INSERT INTO peers(peer_id, addresses, last_seen, misbehaviours, note) VALUES (?, '', ?, 1, ?)
+            ON CONFLICT(peer_id) DO UPDATE SET misbehaviours = misbehaviours + 1, note = excluded.note,
+                last_seen = max(last_seen, excluded.last_seen)
+            """, [Data(peer.bytes), try integer(at), note])
+        try forgetOldPeers(db)
+    }
+
+    private func forgetOldPeers(_ db: Database) throws {
+        try run(
+            db,
+            """
+            DELETE FROM peers WHERE peer_id IN (
+                SELECT peer_id FROM peers ORDER BY last_seen DESC, peer_id LIMIT -1 OFFSET ?)
+            """, [limits.peersMax])
+    }
+
+    private func integer(_ number: UInt64) throws -> Int64 {
+        guard let value = Int64(exactly: number) else { throw MeshStoreError.numberTooLarge(number) }
+        return value
+    }
+}

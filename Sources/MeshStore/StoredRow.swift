@@ -1,0 +1,86 @@
+import Foundation
+import GRDB
+import Multiformats
+
+/// A row as SQLite returned it, read with every type checked: a damaged database must not trap.
+struct StoredRow {
+    private let row: Row
+
+    init(_ row: Row) {
+        self.row = row
+    }
+
+    func bytes(_ column: String) throws -> [UInt8] { [UInt8](try row.decode(Data.self, forColumn: column)) }
+
+    func text(_ column: String) throws -> String { try row.decode(String.self, forColumn: column) }
+
+    func integer(_ column: String) throws -> Int { try row.decode(Int.self, forColumn: column) }
+
+    func flag(_ column: String) throws -> Bool { try integer(column) != 0 }
+
+    func unsigned(_ column: String) throws -> UInt64 {
+        UInt64(clamping: try row.decode(Int64.self, forColumn: column))
+    }
+
+    func unsignedIfPresent(_ column: String) throws -> UInt64? {
+        try row.decode(Int64?.self, forColumn: column).map { UInt64(clamping: $0) }
+    }
+
+    func cid(_ column: String) throws -> CID { try CID(bytes: bytes(column)) }
+
+    /// The row of `journal` with its digest checked.
+    func journalEntry() throws -> JournalEntry {
+        let sequence = Int64(try integer("seq"))
+        let damaged = MeshStoreError.recordCorrupt(table: "journal", row: sequence)
+        guard let jobID = try? cid("job_id"), let role = StoreRole(rawValue: try text("role")) else { throw damaged }
+        let entry = JournalEntry(
+            jobID: jobID, role: role, kind: try text("kind"), at: try unsigned("at"), reason: try text("reason"),
+            bytes: try bytes("bytes"), sequence: sequence)
+        guard try bytes("digest") == [UInt8](RowDigest.of(entry)) else { throw damaged }
+        return entry
+    }
+
+    /// The row of `ledger` with its digest checked.
+    func ledgerRow() throws -> LedgerRow {
+        let sequence = Int64(try integer("seq"))
+        let damaged = MeshStoreError.recordCorrupt(table: "ledger", row: sequence)
+        let jobBytes = try bytes("job_id")
+        let jobID = jobBytes.isEmpty ? nil : try? CID(bytes: jobBytes)
+        guard jobBytes.isEmpty || jobID != nil else { throw damaged }
+        let booked = LedgerRow(
+            debit: try text("debit"), credit: try text("credit"), amount: try unsigned("amount"), jobID: jobID,
+            kind: try text("kind"), reference: try text("reference"), at: try unsigned("at"), sequence: sequence)
+        guard try bytes("digest") == [UInt8](RowDigest.of(booked)) else { throw damaged }
+        return booked
+    }
+
+    /// The row of `jobs`.
+    func jobRow() throws -> JobRow {
+        guard let role = StoreRole(rawValue: try text("role")) else {
+            throw MeshStoreError.recordCorrupt(table: "jobs", row: 0)
+        }
+        return JobRow(
+            jobID: try cid("job_id"), role: role, status: try text("status"), isTerminal: try flag("terminal"),
+            submittedAt: try unsigned("submitted_at"), updatedAt: try unsigned("updated_at"),
+            counterparty: try text("counterparty"), label: try text("label"), reason: try text("reason"),
+            price: try unsignedIfPresent("price"), fuel: try unsignedIfPresent("fuel"),
+            receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").map { try CID(bytes: [UInt8]($0)) },
+            idempotencyKey: try text("idempotency_key"))
+    }
+
+    /// The row of `receipts`.
+    func receiptRow() throws -> ReceiptRow {
+        ReceiptRow(
+            cid: try cid("cid"), jobID: try cid("job_id"), executorDID: try text("executor_did"),
+            status: try text("status"), at: try unsigned("at"),
+            isVerified: try row.decode(Bool?.self, forColumn: "verified"))
+    }
+
+    /// The row of `peers`; an address that no longer reads is left out.
+    func peerRow() throws -> PeerRow {
+        let addresses = try text("addresses").split(separator: "\n").compactMap { try? Multiaddr(parsing: String($0)) }
+        return PeerRow(
+            peerID: try PeerID(bytes: bytes("peer_id")), addresses: addresses, lastSeen: try unsigned("last_seen"),
+            misbehaviourCount: try integer("misbehaviours"), note: try text("note"))
+    }
+}

@@ -1,0 +1,44 @@
+import Foundation
+import Multiformats
+
+@testable import MeshStore
+
+/// A fresh folder for one test's database, removed with it.
+final class StoreFolder: Sendable {
+    static let owner = "did:key:z6MkowneR"
+    let url: URL
+
+    init() throws {
+        url = FileManager.default.temporaryDirectory.appending(path: "mesh-store-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(at: url)
+    }
+
+    var path: String { url.appending(path: "mesh.sqlite").path }
+
+    func open(owner: String = StoreFolder.owner, limits: StoreLimits = StoreLimits()) throws -> MeshStore {
+        try MeshStore(path: path, owner: owner, limits: limits)
+    }
+}
+
+/// A block of a given size whose bytes differ by seed.
+func block(_ seed: Int, size: Int = 100) -> (cid: CID, bytes: [UInt8]) {
+    var bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: size)
+    withUnsafeBytes(of: seed.bigEndian) { bytes.replaceSubrange(0..<8, with: $0) }
+    return (CID.hashing(bytes, codec: .raw), bytes)
+}
+
+/// A job's ID that differs by seed.
+func jobID(_ seed: Int) -> CID {
+    CID.hashing(Array("job \(seed)".utf8), codec: .dagCBOR)
+}
+
+/// A journal entry for a job.
+func entry(_ seed: Int, kind: String = "bid_arrived", reason: String = "price 40 > max 30") -> JournalEntry {
+    JournalEntry(
+        jobID: jobID(seed), role: .originator, kind: kind, at: 1_700_000_000_000 + UInt64(seed), reason: reason,
+        bytes: Array("event \(seed)".utf8))
+}
