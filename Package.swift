@@ -106,10 +106,17 @@ let shells: [Target] = [
 ]
 
 let composition: [Target] = [
+    library(
+        "MeshSimulation",
+        [
+            "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
+            "JobMarket", "GossipSub", "Kademlia", External.collections, External.crypto,
+        ]),
 ]
 
 let apps: [Target] = [
     executable("mesh-compile-worker", ["CoVM"]),
+    executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
 ]
 
 let testTargets: [Target] = [
@@ -150,12 +157,16 @@ let testTargets: [Target] = [
             "MeshStore", "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity",
             "Multiformats", External.grdb,
         ]),
+    tests(
+        "SimulationTests",
+        ["MeshSimulation", "Determinism", "JobMarket", "Economics", "MeshTypes", "Multiformats"]),
 ]
 
 let package = Package(
     name: "planetary-mesh",
     products: [
         .executable(name: "mesh-compile-worker", targets: ["mesh-compile-worker"]),
+        .executable(name: "mesh-sim", targets: ["mesh-sim"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),

@@ -1,0 +1,91 @@
+import Crypto
+import Determinism
+import JobMarket
+import MeshTypes
+import Multiformats
+
+/// What stands for CoVM in the simulator, and only there: runs that take virtual time and end as a hash of the job
+/// says, so that every executor gets the same result and the same fuel. Failures of the node come from the node's own
+/// dice.
+struct MarketFakeMachine: Sendable {
+    private struct Run: Sendable {
+        let order: ExecutionOrder
+        let startsAt: MonotonicInstant
+        var endsAt: MonotonicInstant
+        var outcome: ExecutionOutcome
+        let fuel: UInt64
+        var isStarted = false
+        let startedAt: UnixMilliseconds
+    }
+
+    /// What a run reports.
+    enum Report: Sendable {
+        case progressed(assignment: CID)
+        case finished(assignment: CID, ExecutionReport, output: [UInt8])
+    }
+
+    private var runs: [Run] = []
+
+    /// When the next run starts or ends.
+    var nextDeadline: MonotonicInstant? {
+        runs.map { $0.isStarted ? $0.endsAt : $0.startsAt }.min()
+    }
+
+    /// Takes an order; the same assignment twice is one run.
+    mutating func start(
+        _ order: ExecutionOrder, now: MonotonicInstant, wallClock: UnixMilliseconds, nodeFailurePermille: Int,
+        dice: inout SeededGenerator
+    ) {
+        guard !runs.contains(where: { $0.order.assignmentCID == order.assignmentCID }) else { return }
+        let digest = Array(SHA256.hash(data: order.jobID.cid.bytes))
+        let startsAt = now.advanced(milliseconds: 20 + Int64(dice.next() % 200))
+        var milliseconds = 50 + Int64(digest[0]) * 10
+        var outcome = Self.outcome(digest[1])
+        if Int(dice.next() % 1000) < nodeFailurePermille {
+            outcome = dice.next() % 2 == 0 ? .fetchFailed(reason: "no provider") : .nodeFailed(reason: "disk full")
+            milliseconds = 10
+        }
+        runs.append(
+            Run(
+                order: order, startsAt: startsAt, endsAt: startsAt.advanced(milliseconds: milliseconds),
+                outcome: outcome, fuel: UInt64(digest[2]) * 100_000 + UInt64(digest[3]), startedAt: wallClock))
+    }
+
+    private static func outcome(_ byte: UInt8) -> ExecutionOutcome {
+        switch byte {
+        case 0..<205: .exited(code: 0)
+        case 205..<230: .trapped(kind: .unreachable, message: "unreachable")
+        case 230..<240: .limitExceeded(.fuel)
+        default: .exited(code: 2)
+        }
+    }
+
+    /// Stops a run now.
+    mutating func cancel(_ assignment: CID, now: MonotonicInstant) {
+        guard let index = runs.firstIndex(where: { $0.order.assignmentCID == assignment }) else { return }
+        runs[index].outcome = .cancelled
+        runs[index].isStarted = true
+        runs[index].endsAt = now.advanced(milliseconds: 5)
+    }
+
+    /// What happened until now, in the order in which it happened.
+    mutating func due(now: MonotonicInstant, wallClock: UnixMilliseconds) -> [Report] {
+        var reports: [Report] = []
+        for index in runs.indices where !runs[index].isStarted && runs[index].startsAt <= now {
+            runs[index].isStarted = true
+            reports.append(.progressed(assignment: runs[index].order.assignmentCID))
+        }
+        let ended = runs.filter { $0.isStarted && $0.endsAt <= now }
+        runs.removeAll { $0.isStarted && $0.endsAt <= now }
+        for run in ended {
+            let ran = run.outcome.responsibility != .node
+            let output = Array("output of \(run.order.jobID)".utf8)
+            var report = ExecutionReport(
+                outcome: run.outcome, usage: ResourceUsage(fuel: ran ? run.fuel : 0), startedAt: run.startedAt,
+                endedAt: max(run.startedAt, wallClock))
+            if ran { report.stdoutCID = CID.hashing(output, codec: .raw) }
+            reports.append(.finished(assignment: run.order.assignmentCID, report, output: output))
+        }
+        return reports
+    }
+}

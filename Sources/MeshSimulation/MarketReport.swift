@@ -1,0 +1,153 @@
+import Collections
+import Determinism
+import Economics
+import JobMarket
+import MeshTypes
+import Multiformats
+
+/// What came of a round of the job market, and whether everything held that must hold.
+public struct MarketReport: Hashable, Sendable {
+    /// The seed of the round.
+    public let seed: UInt64
+    /// Nodes.
+    public let nodes: Int
+    /// Jobs that originators took.
+    public private(set) var jobs = 0
+    /// Jobs by how they ended, in a fixed order.
+    public private(set) var results: OrderedDictionary<String, Int> = [:]
+    /// Assignments over all jobs.
+    public private(set) var attempts = 0
+    /// Assignments that ended without a result, by the first words of the reason.
+    public private(set) var attemptEnds: OrderedDictionary<String, Int> = [:]
+    /// Receipts that came after their job's result.
+    public private(set) var lateReceipts = 0
+    /// Tokens that were issued.
+    public private(set) var tokensIssued: UInt64 = 0
+    /// Tokens that are there at the end, in wallets, in holds, and paid but not yet known to their earner.
+    public private(set) var tokensFound: UInt64 = 0
+    /// Tokens that were paid for receipts.
+    public private(set) var tokensPaid: UInt64 = 0
+    /// Virtual time from submission to the end, per job that completed, sorted, in milliseconds.
+    public private(set) var completionMilliseconds: [UInt64] = []
+    /// Virtual time of the round, in milliseconds.
+    public let durationMilliseconds: Int64
+    /// Restarts of nodes.
+    public private(set) var restarts = 0
+    /// What the network did.
+    public let statistics: VirtualNetworkStatistics
+    /// What did not hold; empty in a good round.
+    public private(set) var violations: [String] = []
+    /// The hash of the trace.
+    public let trace: String
+
+    init(_ network: borrowing VirtualNetwork<MarketNode>, scenario: MarketScenario) {
+        seed = scenario.seed
+        nodes = scenario.nodes
+        durationMilliseconds = network.now.milliseconds(since: .zero)
+        statistics = network.statistics
+        trace = network.trace.hexadecimal
+        for id in network.nodeIDs { add(network[id], id) }
+        results.sort()
+        attemptEnds.sort()
+        completionMilliseconds.sort()
+        checkPayments(network)
+        if tokensFound != tokensIssued { violations.append("\(tokensIssued) tokens issued, \(tokensFound) found") }
+        if results.values.reduce(0, +) != jobs { violations.append("some jobs have no result") }
+    }
+
+    private mutating func add(_ node: MarketNode, _ id: SimulatedNodeID) {
+        let market = node.market
+        restarts += node.restarts
+        jobs += node.submitted.count
+        tokensIssued += market.ledger.issued.units
+        tokensPaid += market.ledger.paid.units
+        // What was paid is in no wallet until its earner books it, and leaves `paid` for a wallet when it does.
+        tokensFound += market.ledger.wallet.units + market.ledger.escrowTotal.units + market.ledger.paid.units
+        tokensFound -= market.ledger.earned.units
+        for job in node.submitted.values {
+            guard let job = market.originatedJob(job) else {
+                violations.append("\(id) has forgotten a job")
+                continue
+            }
+            add(job, id)
+        }
+        if market.openCounts.executed > 0 { violations.append("\(id) still executes") }
+        if market.ledger.escrowTotal != .zero { violations.append("\(id) still holds \(market.ledger.escrowTotal)") }
+    }
+
+    private mutating func add(_ job: OriginatedJob, _ id: SimulatedNodeID) {
+        guard let result = job.result else { return violations.append("\(id): \(job.id.short) is \(job.status)") }
+        if !job.isClosed { violations.append("\(id): \(job.id.short) is not closed") }
+        results[job.failure.map { "\(result.rawValue) (\($0.code))" } ?? result.rawValue, default: 0] += 1
+        attempts += job.attempts.count
+        lateReceipts += job.lateReceipts.count
+        for end in job.attempts.compactMap(\.end) {
+            let words = String(describing: end).split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
+            attemptEnds[words.split(separator: ",").first.map(String.init) ?? words, default: 0] += 1
+        }
+        if job.attempts.filter(\.hasWon).count > 1 { violations.append("\(id): \(job.id.short) has two winners") }
+        if result == .completedSuccessfully, let receipt = job.receipt?.receipt {
+            completionMilliseconds.append(receipt.executionEndedAt.milliseconds(since: job.manifest.submittedAt))
+        }
+    }
+
+    /// Nobody was paid twice, and nobody earned what nobody paid.
+    private mutating func checkPayments(_ network: borrowing VirtualNetwork<MarketNode>) {
+        var settled: OrderedDictionary<String, Int> = [:]
+        for id in network.nodeIDs {
+            let ledger = network[id].market.ledger
+            for entry in ledger.entries where entry.kind == .settle { settled[entry.subject, default: 0] += 1 }
+            for account in ledger.accounts {
+                guard case .income(let payer) = account.account,
+                    let other = network.nodeIDs.first(where: { network[$0].identity.did == payer })
+                else { continue }
+                let paid = network[other].market.ledger.balance(of: .paid(network[id].identity.did))
+                if account.balance > paid {
+                    violations.append("\(id) earned \(account.balance), \(other) paid \(paid)")
+                }
+            }
+        }
+        for (job, count) in settled where count > 1 { violations.append("\(job) was paid \(count) times") }
+    }
+
+    /// The completion time that a share of completed jobs did not exceed, in milliseconds of virtual time.
+    public func completionMilliseconds(percentile: Int) -> UInt64 {
+        guard !completionMilliseconds.isEmpty else { return 0 }
+        return completionMilliseconds[
+            min(completionMilliseconds.count - 1, completionMilliseconds.count * percentile / 100)]
+    }
+
+    /// A few lines for people.
+    public var summary: String {
+        let ends = results.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        let lost = attemptEnds.map { "\($0.value) x \($0.key)" }.joined(separator: ", ")
+        return """
+            seed \(seed): \(nodes) nodes, \(jobs) jobs: \(ends)
+              \(attempts) assignments\(lost.isEmpty ? "" : " (\(lost))"), \(lateReceipts) late receipts, \
+            \(restarts) restarts
+              completion p50 \(completionMilliseconds(percentile: 50)) ms, \
+            p95 \(completionMilliseconds(percentile: 95)) ms of virtual time; \
+            \(tokensPaid) tokens paid, \(tokensFound) of \(tokensIssued) accounted for
+              \(statistics.sent) messages, \(statistics.lost) lost, \(statistics.events) events, \
+            \(durationMilliseconds / 1000) s simulated
+              trace \(trace)\(violations.isEmpty ? "" : "\n  VIOLATED: " + violations.joined(separator: "; "))
+            """
+    }
+
+    /// The same as one line of JSON.
+    public var json: String {
+        func object(_ rows: OrderedDictionary<String, Int>) -> String {
+            "{" + rows.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ") + "}"
+        }
+        let broken = violations.map { "\"\($0)\"" }.joined(separator: ", ")
+        return """
+            {"seed": \(seed), "nodes": \(nodes), "jobs": \(jobs), "results": \(object(results)), \
+            "attempts": \(attempts), "attempt_ends": \(object(attemptEnds)), "late_receipts": \(lateReceipts), \
+            "restarts": \(restarts), "tokens_issued": \(tokensIssued), "tokens_found": \(tokensFound), \
+            "tokens_paid": \(tokensPaid), "completion_p50_ms": \(completionMilliseconds(percentile: 50)), \
+            "completion_p95_ms": \(completionMilliseconds(percentile: 95)), "messages_sent": \(statistics.sent), \
+            "messages_lost": \(statistics.lost), "events": \(statistics.events), \
+            "simulated_ms": \(durationMilliseconds), "trace": "\(trace)", "violations": [\(broken)]}
+            """
+    }
+}

@@ -1,0 +1,149 @@
+import Determinism
+import Economics
+import JobMarket
+import MeshTypes
+import Multiformats
+
+/// A round of the job market: nodes that originate and execute, jobs that are handed in over a while, and a network
+/// that loses, pauses and kills.
+public struct MarketScenario: Sendable {
+    /// Nodes; every other one executes, the first fifth also originates.
+    public var nodes = 50
+    /// Connections that each node opens to random others.
+    public var dialsPerNode = 4
+    /// Jobs.
+    public var jobs = 20
+    /// Virtual time over which the jobs are handed in, in milliseconds.
+    public var submissionMilliseconds: UInt64 = 20_000
+    /// Nodes that are killed while jobs run, and come back.
+    public var crashes = 4
+    /// Nodes that stop for a while while jobs run.
+    public var pauses = 4
+    /// The seed of everything random.
+    public var seed: UInt64
+    /// The links.
+    public var link: LinkProfile
+
+    /// A round of fifty nodes on links that lose a tenth of all messages.
+    public init(seed: UInt64, lossPermille: Int = 100) {
+        self.seed = seed
+        link = LinkProfile(
+            latencyMicroseconds: 5_000...40_000, lossPermille: lossPermille, reorderPermille: 50,
+            silentFailurePermille: 100)
+    }
+
+    /// Runs the round until every job is closed and every executor has nothing left to do, or an hour has passed.
+    public func run() throws -> MarketReport {
+        let directory = try OverlayDirectory(count: nodes, seed: seed)
+        var network = VirtualNetwork<MarketNode>(VirtualNetworkConfiguration(seed: seed, link: link))
+        var dice = SeededGenerator(seed: seed &* 0xD1CE &+ 1)
+        for index in 0..<nodes {
+            network.add(
+                MarketNode(SimulatedNodeID(index), directory: directory, setup: setup(index, &dice), seed: seed))
+        }
+        connect(&network, &dice)
+        network.run(milliseconds: 5000)
+        let requests = try handIn(&network, directory, &dice)
+        disturb(&network, &dice)
+        // The clients ask again: the same key is the same job, and a node that was down then gets it now.
+        for (number, request) in requests.enumerated() {
+            network.command(.submit(request), to: SimulatedNodeID(number % originators))
+        }
+        let end = network.now.advanced(milliseconds: 3_600_000)
+        while network.now < end {
+            network.run(milliseconds: 10_000)
+            if isQuiet(network) { break }
+        }
+        return MarketReport(network, scenario: self)
+    }
+
+    private var originators: Int { max(1, nodes / 5) }
+
+    private func setup(_ index: Int, _ dice: inout SeededGenerator) -> MarketNode.Setup {
+        var setup = MarketNode.Setup()
+        var executor = ExecutorConfiguration()
+        executor.basePrice = TokenAmount(5 + dice.next() % 40)
+        executor.pricePerMillionFuel = TokenAmount(dice.next() % 5)
+        executor.priceMax = TokenAmount(executor.basePrice.units + 20 + dice.next() % 60)
+        executor.region = ["north", "east", "south", "west"][Int(dice.next() % 4)]
+        executor.concurrentRunsMax = 1 + Int(dice.next() % 3)
+        executor.queuedRunsMax = 4
+        executor.limitsMax.maxFuel = 10_000_000_000
+        // Every other node only forwards and originates.
+        if index % 2 == 0 { setup.market.executor = executor }
+        // Some announce by CID alone, so that executors have to fetch the manifest.
+        if index % 4 == 1 { setup.market.originator.announcedManifestBytesMax = 0 }
+        return setup
+    }
+
+    /// Everybody dials a few random others, one of them joined before, so that the network hangs together.
+    private func connect(_ network: inout VirtualNetwork<MarketNode>, _ dice: inout SeededGenerator) {
+        for id in network.nodeIDs {
+            var chosen: [Int] = id.index > 0 ? [Int.random(in: 0..<id.index, using: &dice)] : []
+            while chosen.count < min(dialsPerNode, nodes - 1) {
+                let other = Int.random(in: 0..<nodes, using: &dice)
+                if other != id.index, !chosen.contains(other) { chosen.append(other) }
+            }
+            network.command(.join(chosen.map { SimulatedNodeID($0) }), to: id)
+        }
+    }
+
+    private func handIn(
+        _ network: inout VirtualNetwork<MarketNode>, _ directory: OverlayDirectory, _ dice: inout SeededGenerator
+    ) throws -> [JobRequest] {
+        var requests: [JobRequest] = []
+        for number in 0..<jobs {
+            let node = SimulatedNodeID(number % originators)
+            var params = MeshJobParams(wasmCID: CID.hashing(Array("module \(number)".utf8), codec: .raw))
+            params.maxFuel = 100_000_000 + dice.next() % 900_000_000
+            params.timeoutSeconds = 20
+            params.maxAcceptableBidTokens = TokenAmount(40 + dice.next() % 120)
+            var policy = ExecutionPolicy()
+            policy.bidWindowMilliseconds = 500 + dice.next() % 2000
+            if dice.next() % 2 == 0 { policy.regionFilter = ["north", "east"] }
+            params.executionPolicy = policy
+            let at = network.now.advanced(milliseconds: Int64(dice.next() % max(1, submissionMilliseconds)))
+            let request = JobRequest(
+                requesterDID: directory.identities[node.index].did, submittedAt: .epoch, params: params,
+                idempotencyKey: "job \(number)")
+            network.command(.submit(request), to: node, at: at)
+            if dice.next() % 12 == 0 {
+                network.command(.cancel(key: request.idempotencyKey), to: node, at: at.advanced(milliseconds: 1500))
+            }
+            requests.append(request)
+        }
+        return requests
+    }
+
+    /// Kills and pauses random nodes while jobs are under way; each comes back.
+    private func disturb(_ network: inout VirtualNetwork<MarketNode>, _ dice: inout SeededGenerator) {
+        var downs: [(at: Int64, until: Int64, node: SimulatedNodeID, isCrash: Bool)] = []
+        for number in 0..<(crashes + pauses) {
+            let at = Int64(dice.next() % max(1, submissionMilliseconds))
+            let node = SimulatedNodeID(Int(dice.next() % UInt64(nodes)))
+            if downs.contains(where: { $0.node == node }) { continue }
+            downs.append((at, at + 500 + Int64(dice.next() % 15_000), node, number < crashes))
+        }
+        var changes = downs.map { (at: $0.at, node: $0.node, isCrash: $0.isCrash, isEnd: false) }
+        changes += downs.map { (at: $0.until, node: $0.node, isCrash: $0.isCrash, isEnd: true) }
+        changes.sort { ($0.at, $0.node) < ($1.at, $1.node) }
+        let start = network.now
+        for change in changes {
+            network.run(until: start.advanced(milliseconds: change.at))
+            switch (change.isCrash, change.isEnd) {
+            case (true, false): network.crash(change.node)
+            case (true, true): network.restart(change.node) { $0.rebooted() }
+            case (false, false): network.pause(change.node)
+            case (false, true): network.resume(change.node)
+            }
+        }
+    }
+
+    private func isQuiet(_ network: borrowing VirtualNetwork<MarketNode>) -> Bool {
+        for id in network.nodeIDs {
+            let market = network[id].market
+            if market.openCounts.originated > 0 || market.openCounts.executed > 0 { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,105 @@
+import Determinism
+
+/// A node of a virtual network: its number, from 0 in the order of joining.
+public struct SimulatedNodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// The place in the network.
+    public let index: Int
+
+    /// The node at a place.
+    public init(_ index: Int) {
+        self.index = index
+    }
+
+    /// `n` and the number.
+    public var description: String { "n\(index)" }
+
+    public static func < (left: SimulatedNodeID, right: SimulatedNodeID) -> Bool { left.index < right.index }
+}
+
+/// What a link does to a message.
+public enum SimulatedChannel: Hashable, Sendable {
+    /// May be lost without a word, doubled and reordered.
+    case datagram
+    /// Never doubled, and in order among the messages of the same number between the same two nodes; different streams
+    /// overtake each other. A lost message is told to the sender by `sendFailed`, unless the link fails silently.
+    case stream(UInt64)
+}
+
+/// Bytes on their way from one node to another.
+public struct SimulatedMessage: Hashable, Sendable {
+    /// The protocol that the bytes belong to, so that a node with several cores can tell them apart.
+    public var protocolID: String
+    /// How they travel.
+    public var channel: SimulatedChannel
+    /// The bytes.
+    public var bytes: [UInt8]
+
+    /// A message.
+    public init(protocolID: String, channel: SimulatedChannel, bytes: [UInt8]) {
+        self.protocolID = protocolID
+        self.channel = channel
+        self.bytes = bytes
+    }
+}
+
+/// What a node can do while it handles an input: look at the clocks, draw random numbers, send, and note a fact.
+public struct SimulatedContext: Sendable {
+    /// The node itself.
+    public let node: SimulatedNodeID
+    /// Virtual time since the start of the simulation.
+    public let now: MonotonicInstant
+    /// Virtual wall clock, in milliseconds since 1970.
+    public let wallClockMilliseconds: UInt64
+    /// Random numbers of this node alone; they depend on the network's seed and the node's number.
+    public var generator: SeededGenerator
+    private(set) var sends: [(to: SimulatedNodeID, message: SimulatedMessage)] = []
+    private(set) var notes: [String] = []
+
+    init(node: SimulatedNodeID, now: MonotonicInstant, wallClockMilliseconds: UInt64, generator: SeededGenerator) {
+        self.node = node
+        self.now = now
+        self.wallClockMilliseconds = wallClockMilliseconds
+        self.generator = generator
+    }
+
+    /// Sends a message to a node that need not be reachable.
+    public mutating func send(_ message: SimulatedMessage, to node: SimulatedNodeID) {
+        sends.append((node, message))
+    }
+
+    /// Sends bytes of a protocol to a node.
+    public mutating func send(
+        _ bytes: [UInt8], to node: SimulatedNodeID, protocolID: String, channel: SimulatedChannel
+    ) {
+        send(SimulatedMessage(protocolID: protocolID, channel: channel, bytes: bytes), to: node)
+    }
+
+    /// Notes a fact: it becomes part of the trace's hash and stands in `VirtualNetwork.notes`.
+    public mutating func note(_ fact: String) {
+        notes.append(fact)
+    }
+}
+
+/// A value with cores inside that a virtual network can run.
+///
+/// The same rules as for a core hold: no clock, no system randomness, no order taken from a `Dictionary` or `Set`.
+/// After every input the network asks for `nextDeadline` and, if it is set to, calls `checkInvariants`.
+public protocol SimulatedNode: Sendable {
+    /// What a scenario can tell a node to do.
+    associatedtype Command: Sendable
+
+    /// The node joins the network, or comes back after a crash.
+    mutating func started(_ context: inout SimulatedContext)
+    /// A message arrived.
+    mutating func received(_ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext)
+    /// A message on a stream did not arrive.
+    mutating func sendFailed(_ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext)
+    /// The scenario commands.
+    mutating func commanded(_ command: Command, _ context: inout SimulatedContext)
+    /// The time of `nextDeadline` has come.
+    mutating func deadlineReached(_ context: inout SimulatedContext)
+    /// When the node wants to be woken; `nil` for never.
+    var nextDeadline: MonotonicInstant? { get }
+    /// Stops the process when the node contradicts itself.
+    func checkInvariants()
+}

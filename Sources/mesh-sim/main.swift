@@ -1,0 +1,72 @@
+import ArgumentParser
+import MeshSimulation
+
+/// The simulator on the command line: rounds of the job market with the real cores in a virtual world.
+struct MeshSimulator: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mesh-sim",
+        abstract: "Runs rounds of the job market in a virtual network; the same seed gives the same trace.")
+
+    @Option(help: "The first seed.")
+    var seed: UInt64 = 1
+
+    @Option(help: "How many seeds to run, one after the other.")
+    var seeds: UInt64 = 1
+
+    @Option(help: "Nodes; every other one executes, the first fifth also originates.")
+    var nodes = 50
+
+    @Option(help: "Jobs per round.")
+    var jobs = 20
+
+    @Option(help: "Messages lost, in percent.")
+    var loss = 10
+
+    @Option(help: "Nodes killed while jobs run.")
+    var crashes = 4
+
+    @Option(help: "Nodes paused while jobs run.")
+    var pauses = 4
+
+    @Flag(help: "Run every seed twice and compare the traces.")
+    var twice = false
+
+    @Flag(help: "One JSON object per round.")
+    var json = false
+
+    func validate() throws {
+        guard (2...10_000).contains(nodes) else { throw ValidationError("--nodes must be from 2 to 10000") }
+        guard (0...90).contains(loss) else { throw ValidationError("--loss must be from 0 to 90 percent") }
+        guard (1...100_000).contains(jobs) else { throw ValidationError("--jobs must be from 1 to 100000") }
+        guard (0...nodes).contains(crashes), (0...nodes).contains(pauses) else {
+            throw ValidationError("--crashes and --pauses must be from 0 to the number of nodes")
+        }
+        guard (1...1_000_000).contains(seeds) else { throw ValidationError("--seeds must be from 1 to 1000000") }
+    }
+
+    func run() throws {
+        var failures = 0
+        for number in 0..<seeds {
+            var scenario = MarketScenario(seed: seed &+ number, lossPermille: loss * 10)
+            scenario.nodes = nodes
+            scenario.jobs = jobs
+            scenario.crashes = crashes
+            scenario.pauses = pauses
+            let report = try scenario.run()
+            print(json ? report.json : report.summary)
+            var isGood = report.violations.isEmpty
+            if twice {
+                let again = try scenario.run()
+                isGood = isGood && again == report
+                if again != report { print("seed \(report.seed): the second run differs, trace \(again.trace)") }
+            }
+            if !isGood { failures += 1 }
+        }
+        if failures > 0 {
+            print("\(failures) of \(seeds) rounds failed")
+            throw ExitCode(1)
+        }
+    }
+}
+
+MeshSimulator.main()

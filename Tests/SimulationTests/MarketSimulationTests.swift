@@ -1,0 +1,37 @@
+import MeshSimulation
+import Testing
+
+/// Fifty nodes with the real market and gossip cores, a tenth of all messages lost, nodes killed and paused: every job
+/// ends, money is conserved, nobody is paid twice, and the same seed gives the same trace.
+@Suite("Market simulation")
+struct MarketSimulationTests {
+    @Test(arguments: 1...20)
+    func aRoundOfFiftyNodesTwice(seed: UInt64) throws {
+        var scenario = MarketScenario(seed: seed)
+        scenario.jobs = 6
+        scenario.submissionMilliseconds = 6000
+        scenario.crashes = 4
+        scenario.pauses = 3
+        let report = try scenario.run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.jobs == 6, "\(report.summary)")
+        #expect(report.tokensFound == report.tokensIssued)
+        #expect(report.statistics.lost * 100 >= report.statistics.sent * 8, "the links lost too little")
+        let again = try scenario.run()
+        #expect(again.trace == report.trace, "seed \(seed) gave two traces")
+        #expect(again == report, "seed \(seed) gave two reports")
+    }
+
+    @Test func anotherSeedGivesAnotherTrace() throws {
+        var traces: Set<String> = []
+        for seed: UInt64 in 1...2 {
+            var scenario = MarketScenario(seed: seed, lossPermille: 0)
+            scenario.nodes = 8
+            scenario.jobs = 3
+            let report = try scenario.run()
+            #expect(report.violations.isEmpty, "\(report.summary)")
+            traces.insert(report.trace)
+        }
+        #expect(traces.count == 2)
+    }
+}
