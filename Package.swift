@@ -107,6 +107,19 @@ let shells: [Target] = [
 
 let composition: [Target] = [
     library(
+        "PlanetaryMesh",
+        [
+            "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
+            "JobMarket", "Swarm", "CoVM", "MeshStore", "GossipSub", "Kademlia", "Bitswap", "Identify", External.nioCore,
+            External.nioPosix, External.logging, External.lifecycle, External.collections, External.crypto,
+        ]),
+    library(
+        "MeshHTTP",
+        [
+            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "PlanetaryMesh",
+            External.hummingbird, External.nioCore, External.nioPosix, External.nioHTTP1, External.logging,
+        ]),
+    library(
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
@@ -115,6 +128,13 @@ let composition: [Target] = [
 ]
 
 let apps: [Target] = [
+    executable(
+        "mesh",
+        [
+            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "Swarm", "CoVM",
+            "MeshStore", "PlanetaryMesh", "MeshHTTP", External.argumentParser, External.logging, External.lifecycle,
+            External.subprocess, External.nioCore, External.nioPosix,
+        ]),
     executable("mesh-compile-worker", ["CoVM"]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
 ]
@@ -158,15 +178,36 @@ let testTargets: [Target] = [
             "Multiformats", External.grdb,
         ]),
     tests(
+        "PlanetaryMeshTests",
+        [
+            "PlanetaryMesh", "MeshHTTP", "MeshStore", "CoVM", "Swarm", "JobMarket", "Economics", "Reputation",
+            "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats", "mesh", External.argumentParser,
+            External.logging, External.nioCore, External.nioPosix, External.nioHTTP1,
+        ]),
+    tests(
+        "NodeTests",
+        [
+            "PlanetaryMesh", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats", "mesh-compile-worker",
+            External.logging, External.nioCore,
+        ]),
+    tests(
         "SimulationTests",
         ["MeshSimulation", "Determinism", "JobMarket", "Economics", "MeshTypes", "Multiformats"]),
+    tests(
+        "CrashTests",
+        [
+            "mesh", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
+            "Receipts", External.subprocess,
+        ]),
 ]
 
 let package = Package(
     name: "planetary-mesh",
     products: [
+        .executable(name: "mesh", targets: ["mesh"]),
         .executable(name: "mesh-compile-worker", targets: ["mesh-compile-worker"]),
         .executable(name: "mesh-sim", targets: ["mesh-sim"]),
+        .library(name: "PlanetaryMesh", targets: ["PlanetaryMesh"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),

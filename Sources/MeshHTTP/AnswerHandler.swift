@@ -1,0 +1,55 @@
+import NIOCore
+import NIOHTTP1
+import PlanetaryMesh
+
+/// Collects one answer, up to a bound, and closes the connection.
+// SAFETY: a NIO handler is used on its channel's event loop only, and made there.
+final class AnswerHandler: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = HTTPClientResponsePart
+
+    private let answered: EventLoopPromise<[UInt8]>
+    private let bytesMax: Int
+    private var status: HTTPResponseStatus = .ok
+    private var bytes: [UInt8] = []
+
+    init(answered: EventLoopPromise<[UInt8]>, bytesMax: Int) {
+        self.answered = answered
+        self.bytesMax = bytesMax
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            status = head.status
+        case .body(let buffer):
+            guard bytes.count + buffer.readableBytes <= bytesMax else {
+                answered.fail(NodeServiceError(.tooLarge, "The node's answer has more than \(bytesMax) bytes."))
+                context.close(promise: nil)
+                return
+            }
+            bytes.append(contentsOf: buffer.readableBytesView)
+        case .end:
+            finish()
+            context.close(promise: nil)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        answered.fail(ChannelError.eof)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        answered.fail(error)
+        context.close(promise: nil)
+    }
+
+    private func finish() {
+        guard (200..<300).contains(status.code) else {
+            let problem = try? MeshJSON.decode(Problem.self, from: bytes)
+            answered.fail(problem?.error ?? HTTPExchange.unreadable)
+            return
+        }
+        answered.succeed(bytes)
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import PlanetaryMesh
+
+/// One request and its answer over a Unix socket, on a connection of its own.
+struct HTTPExchange: Sendable {
+    let socketPath: String
+    let limits: MeshHTTPLimits
+
+    /// The whole body of a successful answer; a problem is thrown as the error it carries.
+    func answer(
+        _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, contentType: String? = nil, bytesMax: Int,
+        seconds: Int
+    ) async throws(NodeServiceError) -> [UInt8] {
+        let head = requestHead(method, path, bodyBytes: body?.count, contentType: contentType)
+        let answered = group.any().makePromise(of: [UInt8].self)
+        let channel = try await connect(answered) { AnswerHandler(answered: answered, bytesMax: bytesMax) }
+        let timeout = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
+            answered.fail(
+                NodeServiceError(
+                    .timedOut, "The node did not answer within \(seconds) s.", hint: "mesh status shows how it fares."))
+            channel.close(promise: nil)
+        }
+        send(head, body, on: channel)
+        defer { timeout.cancel() }
+        do {
+            return try await withTaskCancellationHandler {
+                try await answered.futureResult.get()
+            } onCancel: {
+                channel.close(promise: nil)
+            }
+        } catch {
+            throw typed(error)
+        }
+    }
+
+    /// An answer of one JSON object per line, as they come; ends when the node ends it or goes away.
+    func lines<Line: Decodable & Sendable>(
+        _ type: Line.Type, path: String
+    ) async throws(NodeServiceError) -> AsyncStream<Line> {
+        let begun = group.any().makePromise(of: Void.self)
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: Line.self, bufferingPolicy: .bufferingNewest(limits.eventsWaitingMax))
+        let lineBytesMax = limits.lineBytesMax
+        let channel = try await connect(begun) {
+            LinesHandler(begun: begun, continuation: continuation, lineBytesMax: lineBytesMax)
+        }
+        continuation.onTermination = { _ in channel.close(promise: nil) }
+        send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel)
+        do {
+            try await begun.futureResult.get()
+        } catch {
+            throw typed(error)
+        }
+        return stream
+    }
+
+    /// What a person is told when the answer makes no sense.
+    static let unreadable = NodeServiceError(
+        .protocolMismatch, "The node's answer does not read.",
+        hint: "Node and command may be of different versions; restart the node with this program.")
+
+    private var group: MultiThreadedEventLoopGroup { .singleton }
+
+    private func connect<Value>(
+        _ promise: EventLoopPromise<Value>, handler: @escaping @Sendable () -> any ChannelHandler & Sendable
+    ) async throws(NodeServiceError) -> any Channel {
+        do {
+            return try await ClientBootstrap(group: promise.futureResult.eventLoop)
+                .connectTimeout(.seconds(Int64(limits.connectSeconds)))
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        try channel.pipeline.syncOperations.addHandler(handler())
+                    }
+                }
+                .connect(unixDomainSocketPath: socketPath).get()
+        } catch {
+            let failure = NodeServiceError(
+                .nodeNotRunning, "No node answers on \(socketPath).",
+                hint: "Start it with mesh up, or name its home folder with --home.")
+            promise.fail(failure)
+            throw failure
+        }
+    }
+
+    private func requestHead(
+        _ method: HTTPMethod, _ path: String, bodyBytes: Int?, contentType: String?
+    ) -> HTTPRequestHead {
+        var headers: HTTPHeaders = ["host": "mesh", "connection": "close"]
+        if let contentType { headers.add(name: "content-type", value: contentType) }
+        if let bodyBytes { headers.add(name: "content-length", value: String(bodyBytes)) }
+        return HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)
+    }
+
+    private func send(_ head: HTTPRequestHead, _ body: [UInt8]?, on channel: any Channel) {
+        channel.write(HTTPClientRequestPart.head(head), promise: nil)
+        if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil) }
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+    }
+
+    private func typed(_ error: any Error) -> NodeServiceError {
+        (error as? NodeServiceError)
+            ?? NodeServiceError(
+                .nodeNotRunning, "The node went away before it answered (\(error)).",
+                hint: "Its log says why; start it again with mesh up.")
+    }
+}

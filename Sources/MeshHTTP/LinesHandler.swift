@@ -1,0 +1,70 @@
+import NIOCore
+import NIOHTTP1
+import PlanetaryMesh
+
+/// Hands on each line of a streamed answer as soon as it is whole.
+// SAFETY: a NIO handler is used on its channel's event loop only, and made there.
+final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = HTTPClientResponsePart
+
+    private let begun: EventLoopPromise<Void>
+    private let continuation: AsyncStream<Line>.Continuation
+    private let lineBytesMax: Int
+    private var status: HTTPResponseStatus = .ok
+    private var pending: [UInt8] = []
+
+    init(begun: EventLoopPromise<Void>, continuation: AsyncStream<Line>.Continuation, lineBytesMax: Int) {
+        self.begun = begun
+        self.continuation = continuation
+        self.lineBytesMax = lineBytesMax
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            status = head.status
+            if status == .ok { begun.succeed() }
+        case .body(let buffer):
+            received(buffer, context)
+        case .end:
+            end()
+            context.close(promise: nil)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        begun.fail(ChannelError.eof)
+        continuation.finish()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        begun.fail(error)
+        context.close(promise: nil)
+    }
+
+    private func received(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
+        var start = buffer.readableBytesView.startIndex
+        let view = buffer.readableBytesView
+        while status == .ok, let newline = view[start...].firstIndex(of: 0x0A) {
+            pending.append(contentsOf: view[start..<newline])
+            start = view.index(after: newline)
+            // A kind of event that a newer node tells is passed over.
+            if let line = try? MeshJSON.decode(Line.self, from: pending) { continuation.yield(line) }
+            pending.removeAll(keepingCapacity: true)
+        }
+        pending.append(contentsOf: view[start...])
+        if pending.count > lineBytesMax {
+            begun.fail(HTTPExchange.unreadable)
+            context.close(promise: nil)
+        }
+    }
+
+    private func end() {
+        if status != .ok {
+            let problem = try? MeshJSON.decode(Problem.self, from: pending)
+            begun.fail(problem?.error ?? HTTPExchange.unreadable)
+        }
+        continuation.finish()
+    }
+}

@@ -1,0 +1,69 @@
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import PlanetaryMesh
+
+/// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.
+///
+/// Bodies, headers, connections and idle time are bounded (`MeshHTTPLimits`); every failure is problem+json. The socket
+/// of a node that runs is refused, a stale one replaced.
+public struct MeshHTTPServer: Sendable {
+    private let service: any NodeService
+    private let socket: SocketFile
+    private let limits: MeshHTTPLimits
+    private let logger: Logger
+
+    /// A server for a node; nothing is opened before `run`.
+    public init(
+        service: any NodeService, socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits(), logger: Logger
+    ) {
+        self.service = service
+        self.socket = SocketFile(path: socketPath)
+        self.limits = limits
+        self.logger = logger
+    }
+
+    /// Serves until the task is cancelled, then lets running requests end and removes the socket.
+    ///
+    /// - Parameter listening: called once when connections are accepted.
+    public func run(listening: @escaping @Sendable () async -> Void = {}) async throws {
+        try socket.claim()
+        // The socket is made owner-only before its first connection: by the mask while it is bound, by its mode after.
+        let mask = umask(0o077)
+        let socket = self.socket
+        let application = Application(
+            router: NodeRoutes(service: service, limits: limits).router(),
+            server: .http1(
+                configuration: .init(
+                    idleTimeout: .seconds(Int64(limits.idleSeconds)),
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
+                        maxHeaderFieldCount: limits.headerFieldsMax))),
+            configuration: .init(
+                address: .unixDomainSocket(path: socket.path), serverName: "mesh",
+                availableConnectionsDelegate: .maximum(limits.connectionsMax, logger: quiet)),
+            onServerRunning: { _ in
+                umask(mask)
+                try? socket.restrict()
+                await listening()
+            },
+            logger: quiet)
+        defer { socket.remove() }
+        do {
+            try await application.run()
+        } catch let error as IOError {
+            umask(mask)
+            throw NodeServiceError(
+                .addressInUse, "The socket \(socket.path) cannot be opened (\(error)).", hint: "Choose another --home.")
+        }
+    }
+
+    /// Hummingbird tells of every start and stop; the node's own log does that already.
+    private var quiet: Logger {
+        var logger = self.logger
+        // It calls every cancelled connection an error, also when the node stops.
+        logger.logLevel = .critical
+        return logger
+    }
+}

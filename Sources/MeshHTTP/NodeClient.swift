@@ -1,0 +1,120 @@
+import Multiformats
+import NIOCore
+import NIOHTTP1
+import PlanetaryMesh
+
+/// A node's service across its Unix socket: the same calls, answered by the node that runs in the home folder.
+///
+/// One connection per call; a node that is not running, an answer that does not read and a node that goes away in
+/// mid-answer are each their own error.
+public struct NodeClient: NodeService {
+    private let exchange: HTTPExchange
+    private let limits: MeshHTTPLimits
+
+    /// A client of the node that listens on a socket; nothing is opened before the first call.
+    public init(socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits()) {
+        exchange = HTTPExchange(socketPath: socketPath, limits: limits)
+        self.limits = limits
+    }
+
+    public func status() async throws(NodeServiceError) -> NodeStatus { try await get("/v1/status") }
+
+    public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+        try await post("/v1/jobs", body: submission)
+    }
+
+    public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+        try await get("/v1/jobs?limit=\(limit)")
+    }
+
+    public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView { try await get("/v1/jobs/\(jobID.text)") }
+
+    public func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        try await exchange.lines(JobProgress.self, path: "/v1/jobs/\(jobID.text)/events")
+    }
+
+    public func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
+        try await get("/v1/jobs/\(jobID.text)/explanation")
+    }
+
+    public func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+        try await post("/v1/jobs/\(jobID.text)/cancel")
+    }
+
+    public func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
+        try await get("/v1/receipts/\(cid.text)", seconds: limits.longAnswerSeconds)
+    }
+
+    public func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+        try await post("/v1/receipts/\(cid.text)/verify", seconds: limits.longAnswerSeconds)
+    }
+
+    public func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+        try await post("/v1/receipts/\(cid.text)/replay", seconds: limits.longAnswerSeconds)
+    }
+
+    public func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
+
+    public func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
+        try await post("/v1/peers", body: PeerAddress(address: address))
+    }
+
+    public func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
+        try await get("/v1/wallet?entries=\(entriesLimit)")
+    }
+
+    public func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
+        guard bytes.count <= limits.fileBytesMax else {
+            throw NodeServiceError(.tooLarge, "The file has more than the \(limits.fileBytesMax) bytes a node takes.")
+        }
+        return try decode(
+            await exchange.answer(
+                .POST, "/v1/files", body: bytes, contentType: "application/octet-stream",
+                bytesMax: limits.responseBytesMax, seconds: limits.longAnswerSeconds))
+    }
+
+    public func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
+        try await exchange.answer(
+            .GET, "/v1/files/\(cid.text)", bytesMax: limits.fileBytesMax, seconds: limits.longAnswerSeconds)
+    }
+
+    public func shutdown() async throws(NodeServiceError) {
+        _ = try await exchange.answer(
+            .POST, "/v1/shutdown", bytesMax: limits.responseBytesMax, seconds: limits.answerSeconds)
+    }
+
+    private func get<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
+        try decode(
+            await exchange.answer(
+                .GET, path, bytesMax: limits.responseBytesMax, seconds: seconds ?? limits.answerSeconds))
+    }
+
+    private func post<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
+        try decode(
+            await exchange.answer(
+                .POST, path, bytesMax: limits.responseBytesMax, seconds: seconds ?? limits.answerSeconds))
+    }
+
+    private func post<Value: Decodable>(
+        _ path: String, body: some Encodable
+    ) async throws(NodeServiceError) -> Value {
+        let bytes: [UInt8]
+        do {
+            bytes = try MeshJSON.encode(body)
+        } catch {
+            throw NodeServiceError(.invalidRequest, "The request cannot be written as JSON.")
+        }
+        return try decode(
+            await exchange.answer(
+                .POST, path, body: bytes, contentType: "application/json", bytesMax: limits.responseBytesMax,
+                seconds: limits.answerSeconds))
+    }
+
+    private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(NodeServiceError) -> Value {
+        do {
+            return try MeshJSON.decode(Value.self, from: bytes)
+        } catch {
+            throw HTTPExchange.unreadable
+        }
+    }
+}

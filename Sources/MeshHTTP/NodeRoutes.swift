@@ -1,0 +1,138 @@
+import Hummingbird
+import Multiformats
+import NIOCore
+import PlanetaryMesh
+
+/// The routes of version 1, each one call of the node's service.
+struct NodeRoutes: Sendable {
+    let service: any NodeService
+    let limits: MeshHTTPLimits
+
+    /// A router with all routes, failures as problem+json.
+    func router() -> Router<BasicRequestContext> {
+        let router = Router(context: BasicRequestContext.self)
+        router.add(middleware: ProblemMiddleware())
+        addJobs(to: router)
+        addReceipts(to: router)
+        addNode(to: router)
+        addFiles(to: router)
+        return router
+    }
+
+    private func addJobs(to router: Router<BasicRequestContext>) {
+        router.post("/v1/jobs") { request, _ in
+            let submission: JobSubmission = try await decode(request)
+            return try json(await service.submit(submission), status: .created)
+        }
+        router.get("/v1/jobs") { request, _ in
+            try json(await service.jobs(limit: number(request, "limit", default: 50)))
+        }
+        router.get("/v1/jobs/:cid") { _, context in try json(await service.job(cid(context))) }
+        router.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
+        router.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
+        router.get("/v1/jobs/:cid/events") { request, context in
+            let events = try await service.progress(of: cid(context))
+            return Response(
+                status: .ok, headers: [.contentType: "application/x-ndjson"], body: lines(events, for: request))
+        }
+    }
+
+    private func addReceipts(to router: Router<BasicRequestContext>) {
+        router.get("/v1/receipts/:cid") { _, context in try json(await service.receipt(cid(context))) }
+        router.post("/v1/receipts/:cid/verify") { _, context in try json(await service.verifyReceipt(cid(context))) }
+        router.post("/v1/receipts/:cid/replay") { _, context in try json(await service.replayReceipt(cid(context))) }
+    }
+
+    private func addNode(to router: Router<BasicRequestContext>) {
+        router.get("/v1/status") { _, _ in try json(await service.status()) }
+        router.get("/v1/peers") { _, _ in try json(await service.peers()) }
+        router.post("/v1/peers") { request, _ in
+            let asked: PeerAddress = try await decode(request)
+            return try json(await service.connect(asked.address))
+        }
+        router.get("/v1/wallet") { request, _ in
+            try json(await service.wallet(entriesLimit: number(request, "entries", default: 50)))
+        }
+        router.post("/v1/shutdown") { _, _ in
+            try await service.shutdown()
+            return Response(status: .accepted)
+        }
+    }
+
+    private func addFiles(to router: Router<BasicRequestContext>) {
+        router.post("/v1/files") { request, _ in
+            let bytes = try await body(request, bytesMax: limits.fileBytesMax)
+            return try json(await service.add(bytes), status: .created)
+        }
+        router.get("/v1/files/:cid") { _, context in
+            let bytes = try await service.get(cid(context))
+            return Response(
+                status: .ok,
+                headers: [.contentType: "application/octet-stream", .contentLength: String(bytes.count)],
+                body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+        }
+    }
+
+    private func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+        let bytes = try MeshJSON.encode(value)
+        return Response(
+            status: status, headers: [.contentType: "application/json", .contentLength: String(bytes.count)],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+
+    /// One JSON object per line, each sent when it happens; ends early when the reader hangs up.
+    private func lines(_ events: AsyncStream<JobProgress>, for request: Request) -> ResponseBody {
+        ResponseBody { writer in
+            try await request.body.consumeWithCancellationOnInboundClose { _ in
+                for await event in events {
+                    try await writer.write(ByteBuffer(bytes: MeshJSON.encode(event) + [0x0A]))
+                }
+            }
+            try await writer.finish(nil)
+        }
+    }
+
+    private func cid(_ context: BasicRequestContext) throws -> CID {
+        let text = context.parameters.get("cid") ?? ""
+        do {
+            return try CID(parsing: text)
+        } catch {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(text.prefix(128))\" is no CID.",
+                hint: "CIDs are printed by mesh run and mesh jobs.")
+        }
+    }
+
+    private func number(_ request: Request, _ name: String, default fallback: Int) throws -> Int {
+        guard let text = request.uri.queryParameters[Substring(name)] else { return fallback }
+        guard let number = Int(text), (0...limits.listingMax).contains(number) else {
+            throw NodeServiceError(.invalidRequest, "\(name) must be a number from 0 to \(limits.listingMax).")
+        }
+        return number
+    }
+
+    private func decode<Value: Decodable>(_ request: Request) async throws -> Value {
+        let bytes = try await body(request, bytesMax: limits.requestBytesMax)
+        do {
+            return try MeshJSON.decode(Value.self, from: bytes)
+        } catch {
+            throw NodeServiceError(.invalidRequest, "The body is no \(Value.self) in JSON.")
+        }
+    }
+
+    private func body(_ request: Request, bytesMax: Int) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for try await buffer in request.body {
+            guard bytes.count + buffer.readableBytes <= bytesMax else {
+                throw NodeServiceError(.tooLarge, "The body has more than the \(bytesMax) bytes that this route takes.")
+            }
+            bytes.append(contentsOf: buffer.readableBytesView)
+        }
+        return bytes
+    }
+}
+
+/// The body of a request to connect.
+struct PeerAddress: Codable {
+    let address: Multiaddr
+}

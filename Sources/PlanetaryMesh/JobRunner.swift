@@ -1,0 +1,106 @@
+import CoVM
+import JobMarket
+import MeshIdentity
+import MeshStore
+import MeshTypes
+import Multiformats
+
+/// Runs one job: fetches its module and inputs, hands them to the machine, and keeps what it made.
+///
+/// It knows nothing of the market: the same runner serves an executor's order and an auditor's replay.
+struct JobRunner: Sendable {
+    let machine: CoVM
+    let fetcher: ContentFetcher
+    let store: MeshStore
+    /// The longest module that is fetched, in bytes.
+    let moduleBytesMax: Int
+    /// The longest input that is fetched, in bytes.
+    let inputBytesMax: Int
+
+    /// What a run left behind.
+    struct Run: Sendable {
+        /// How it ended and what it used.
+        var report: ExecutionReport
+        /// The machine that ran it.
+        var engine: EngineDescription
+    }
+
+    /// A run that ended before its module started.
+    private func unstarted(_ outcome: ExecutionOutcome, _ startedAt: UnixMilliseconds) -> Run {
+        Run(
+            report: ExecutionReport(outcome: outcome, startedAt: startedAt, endedAt: NodeClock.wallClock),
+            engine: machine.engineDescription)
+    }
+
+    /// Runs the job of a manifest as `executor` would, with blocks from `peers` where they are not here.
+    ///
+    /// - Parameter wallClockMilliseconds: a bound below that of the job, for an executor whose time is nearly over.
+    func run(
+        _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
+        cancellation: ExecutionCancellation, keep: Bool,
+        workspaceMade: @Sendable (JobWorkspace) async -> Void = { _ in },
+        progressed: @Sendable (JobStatus) async -> Void = { _ in }
+    ) async -> Run {
+        let params = manifest.params
+        var startedAt = NodeClock.wallClock
+        var job: ExecutionJob
+        let workspace: JobWorkspace
+        do {
+            (job, workspace) = try await prepared(params, from: peers, keep: keep)
+        } catch {
+            return unstarted(.fetchFailed(reason: "\(error)"), startedAt)
+        }
+        if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
+        job.jobID = jobID.cid.text
+        job.originatorDID = manifest.originatorDID.text
+        job.executorDID = executor.text
+        job.wallClockMilliseconds = wallClockMilliseconds
+        job.seed = manifest.nonce.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
+        await workspaceMade(workspace)
+        await progressed(.running)
+        startedAt = NodeClock.wallClock
+        let result = await machine.execute(job, host: workspace, cancellation: cancellation)
+        if keep {
+            await progressed(.producingOutputs)
+            do {
+                try await store.commit(workspace.blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+            } catch {
+                return unstarted(.nodeFailed(reason: "the outputs could not be stored: \(error)"), startedAt)
+            }
+        }
+        return Run(report: report(of: result, startedAt), engine: result.engine)
+    }
+
+    private func prepared(
+        _ params: MeshJobParams, from peers: [PeerID], keep: Bool
+    ) async throws(FetchError) -> (ExecutionJob, JobWorkspace) {
+        let module = try await fetcher.file(params.wasmCID, from: peers, bytesMax: moduleBytesMax, keep: keep)
+        var files: [CID: [UInt8]] = [:]
+        var left = inputBytesMax
+        for input in params.inputCIDs where files[input.value] == nil {
+            let file = try await fetcher.file(input.value, from: peers, bytesMax: left, keep: keep)
+            left -= file.count
+            files[input.value] = file
+        }
+        // The machine names code by the hash of its bytes; a module of many chunks has another name on the wire.
+        let codeCID = params.wasmCID.codec == .raw ? params.wasmCID : CID.hashing(module, codec: .raw)
+        var job = ExecutionJob(
+            moduleCID: codeCID, module: module, entry: params.entryName, arguments: params.args, limits: params.limits)
+        job.environment = params.env.map { ($0.key, $0.value) }
+        job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
+        if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
+        return (job, JobWorkspace(inputs: files))
+    }
+
+    private func report(of result: ExecutionResult, _ startedAt: UnixMilliseconds) -> ExecutionReport {
+        var report = ExecutionReport(
+            outcome: result.outcome, usage: result.usage, startedAt: startedAt, endedAt: NodeClock.wallClock)
+        report.outputs = CanonicalMap(result.outputs.map { ($0.name, $0.cid) })
+        report.stdoutCID = result.standardOutputCID
+        report.stderrCID = result.standardErrorCID
+        report.logCID = result.logCID
+        report.anchoredCIDs = result.anchoredCIDs
+        return report
+    }
+}

@@ -1,0 +1,66 @@
+import CoVM
+import IPLD
+import Multiformats
+import Synchronization
+
+/// What one run reaches of its node: its fetched inputs, a place for the blocks it makes, and its progress.
+///
+/// Blocks stay here until the run has ended and are then written in the same transaction as the receipt, so a run that
+/// is lost leaves nothing behind. Their number is bounded by `max_output_bytes`, which the machine enforces.
+final class JobWorkspace: ExecutionHost {
+    private struct Contents {
+        var blocks: [(cid: CID, bytes: [UInt8])] = []
+        var known: Set<CID> = []
+        var permille = 0
+        var lines: [String] = []
+    }
+
+    /// The most log lines that wait for the follower of a job; later ones stand in the log block only.
+    static let waitingLinesMax = 256
+
+    private let inputs: [CID: [UInt8]]
+    private let contents = Mutex(Contents())
+
+    /// A workspace whose guest can read `inputs`, whole files by their CIDs.
+    init(inputs: [CID: [UInt8]]) {
+        self.inputs = inputs
+    }
+
+    /// The blocks that the run has made, in order.
+    var blocks: [(cid: CID, bytes: [UInt8])] { contents.withLock { $0.blocks } }
+
+    /// How far the guest says it is, in thousandths.
+    var permille: Int { contents.withLock { $0.permille } }
+
+    /// Log lines since the last call.
+    func takeLines() -> [String] {
+        contents.withLock { contents in
+            defer { contents.lines = [] }
+            return contents.lines
+        }
+    }
+
+    func readInput(_ cid: CID) -> [UInt8]? {
+        inputs[cid]
+    }
+
+    func storeBlock(_ bytes: [UInt8]) -> CID? {
+        guard let file = try? UnixFSFile.blocks(of: bytes) else { return nil }
+        contents.withLock { contents in
+            for block in file.blocks where contents.known.insert(block.cid).inserted {
+                contents.blocks.append(block)
+            }
+        }
+        return file.root
+    }
+
+    func log(_ level: ExecutionLogLevel, _ text: String) {
+        contents.withLock { contents in
+            if contents.lines.count < Self.waitingLinesMax { contents.lines.append("\(level): \(text)") }
+        }
+    }
+
+    func progress(permille: Int) {
+        contents.withLock { $0.permille = permille }
+    }
+}

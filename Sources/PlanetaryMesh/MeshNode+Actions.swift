@@ -1,0 +1,143 @@
+import CoVM
+import JobMarket
+import MeshTypes
+import Multiformats
+import Swarm
+
+extension MeshNode {
+    /// Carries the market's actions out, each in a child task, until the node stops.
+    ///
+    /// Their number is bounded by the tables of the market that they come from (`MarketLimits`).
+    func carryOutActions() async {
+        await withDiscardingTaskGroup { group in
+            for await action in actions {
+                group.addTask { await self.carryOut(action) }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func carryOut(_ action: MarketAction) async {
+        switch action {
+        case .announce(let job, let announcement):
+            let reason = await publish(.jobAnnouncement(announcement), topic: MeshTopics.jobAnnouncements)
+            await take(reason.map { .announcementFailed(job, reason: $0) } ?? .announcementPublished(job))
+        case .deliver(let delivery):
+            await deliver(delivery)
+        case .gossip(let topic, let message, let anchorOf):
+            let reason = await publish(message, topic: topic)
+            if let anchorOf, reason == nil { await take(.anchorPublished(anchorOf)) }
+        case .fetchManifest(let job, let peer, let addresses, let bytesMax):
+            await swarm.addAddresses(addresses, for: peer)
+            let block = try? await fetcher.block(job.cid, from: [peer], keep: false)
+            await take(.manifestFetched(job, block: block.flatMap { $0.count <= bytesMax ? $0 : nil }))
+        case .execute(let order):
+            await execute(order)
+        case .cancelExecution(let assignment, _):
+            running[assignment]?.cancellation.cancel()
+        case .fetchOutputs(let job, let receipt, let peer, let blocks, _):
+            await fetchOutputs(job, receipt, from: peer, blocks)
+        case .publishReceipt(let receipt, let block, let notice):
+            await publishReceipt(receipt, block, notice)
+        case .jobEnded:
+            break
+        }
+    }
+
+    /// Hands a message to gossip; the reason when gossip does not take it.
+    private func publish(_ message: MeshProtocolMessage, topic: String) async -> String? {
+        do {
+            let bytes = try message.encoded()
+            let bytesMax = MeshProtocolMessage.Limits().gossipBytesMax
+            guard bytes.count <= bytesMax else {
+                return "the message has \(bytes.count) bytes, at most \(bytesMax) are sent"
+            }
+            _ = try await gossip.publish(bytes, topic: topic)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    // MARK: Runs
+
+    /// Runs an assigned job; a second order for the same assignment changes nothing.
+    private func execute(_ order: ExecutionOrder) async {
+        let assignment = order.assignmentCID
+        guard running[assignment] == nil else { return }
+        let cancellation = ExecutionCancellation()
+        running[assignment] = RunningJob(jobID: order.jobID, cancellation: cancellation, workspace: nil)
+        await take(.executionProgressed(assignment: assignment, .preparingExecution, progressPermille: nil))
+        let originator = order.manifest.originatorPeerID
+        await swarm.addAddresses(order.manifest.originatorAddresses, for: originator)
+        let run = await withTaskGroup(of: JobRunner.Run?.self) { group in
+            group.addTask { [runner] in
+                await runner.run(
+                    order.manifest, jobID: order.jobID, executor: order.executorDID, from: [originator],
+                    wallClockMilliseconds: order.deadline.milliseconds(since: NodeClock.wallClock),
+                    cancellation: cancellation, keep: true
+                ) { workspace in
+                    await self.started(assignment, workspace)
+                } progressed: { status in
+                    await self.take(.executionProgressed(assignment: assignment, status, progressPermille: nil))
+                }
+            }
+            group.addTask {
+                await self.watch(assignment)
+                return nil
+            }
+            var run: JobRunner.Run?
+            while let next = await group.next() {
+                guard let next else { continue }
+                run = next
+                group.cancelAll()
+            }
+            return run
+        }
+        running[assignment] = nil
+        if let run { await take(.executionFinished(assignment: assignment, run.report)) }
+    }
+
+    private func started(_ assignment: CID, _ workspace: JobWorkspace) {
+        running[assignment]?.workspace = workspace
+    }
+
+    /// Passes on what a module says about its own progress, until the run ends.
+    private func watch(_ assignment: CID) async {
+        var last = 0
+        while (try? await Task.sleep(for: .milliseconds(limits.progressMilliseconds))) != nil {
+            guard let workspace = running[assignment]?.workspace else { continue }
+            let permille = workspace.permille
+            guard permille > last else { continue }
+            last = permille
+            await take(
+                .executionProgressed(assignment: assignment, .running, progressPermille: UInt64(clamping: permille)))
+        }
+    }
+
+    // MARK: Receipts
+
+    private func fetchOutputs(_ job: JobID, _ receipt: CID, from peer: PeerID, _ blocks: [CID]) async {
+        var missing: [CID] = []
+        for cid in blocks {
+            do {
+                _ = try await fetcher.file(cid, from: [peer], bytesMax: configuration.limits.fileBytesMax)
+            } catch {
+                logger.info("An output is missing.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
+                missing.append(cid)
+            }
+        }
+        await take(.outputsFetched(job, receipt: receipt, missing: missing))
+    }
+
+    private func publishReceipt(_ receipt: CID, _ block: [UInt8], _ notice: ExecutionReceiptAvailableV1) async {
+        _ = await publish(.executionReceiptAvailable(notice), topic: MeshTopics.receipts)
+        do {
+            _ = try await dht.putValue(key: MeshTopics.receiptKey(receipt), value: block)
+            tally("receipts_put")
+        } catch {
+            tally("receipts_not_put")
+            logger.info("A receipt was not put into the DHT.", metadata: ["cid": "\(receipt)", "reason": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,208 @@
+import IPLD
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+
+extension MeshNode {
+    public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+        let moduleCID = try Self.cid(submission.moduleCID, "module_cid")
+        let params = try params(of: submission, moduleCID)
+        try await checkModule(moduleCID, entry: params.entryName)
+        for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
+        let request = JobRequest(
+            requesterDID: identity.did, submittedAt: NodeClock.wallClock, params: params,
+            idempotencyKey: submission.idempotencyKey ?? Self.randomText())
+        if let key = submission.idempotencyKey,
+            let row = try await stored({ try await self.store.job(idempotencyKey: key) })
+        {
+            return JobAccepted(jobID: row.jobID.text, isDuplicate: true)
+        }
+        let result = market.submit(
+            request, nonce: Self.randomBytes(16), now: NodeClock.now, wallClock: NodeClock.wallClock)
+        switch result {
+        case .success(let (id, transition)):
+            await settle(transition)
+            if let failure = failure.withLock({ $0 }) { throw failure }
+            return JobAccepted(jobID: id.cid.text, isDuplicate: transition.events.isEmpty)
+        case .failure(let refusal):
+            throw Self.error(refusal)
+        }
+    }
+
+    public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+        let rows = try await stored { try await self.store.jobs(role: nil, limit: max(0, limit)) }
+        return rows.map(view(of:))
+    }
+
+    public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+        if let job = market.originatedJob(JobID(jobID)) { return JobStory.view(of: job) }
+        if let job = market.executedJob(JobID(jobID)) { return JobStory.view(of: job) }
+        return try await recalled(jobID).view
+    }
+
+    public func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
+        let recalled = try await recalled(jobID)
+        return JobExplanation(job: try await job(jobID), lines: recalled.lines)
+    }
+
+    public func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        let recalled = try await recalled(jobID)
+        var past = recalled.lines.map { JobProgress(kind: .note, phase: $0.phase, text: $0.text, at: $0.at) }
+        // The job may have gone on while the journal was read: the state in memory is the newest.
+        let result = market.originatedJob(JobID(jobID)).flatMap(JobStory.result(of:)) ?? recalled.view.result
+        if let result {
+            past.append(
+                JobProgress(
+                    kind: .result, phase: past.last?.phase ?? "", text: result.detail, at: past.last?.at ?? 0,
+                    result: result))
+        }
+        return board.follow(JobID(jobID), past: past)
+    }
+
+    public func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+        let id = JobID(jobID)
+        if market.originatedJob(id) == nil, market.executedJob(id) != nil {
+            await settle(
+                market.stopExecution(
+                    id, reason: "the executor's owner stopped it", now: NodeClock.now, wallClock: NodeClock.wallClock))
+            return try await job(jobID)
+        }
+        let result = market.cancel(
+            id, reason: "the owner cancelled it", now: NodeClock.now, wallClock: NodeClock.wallClock)
+        if case .success(let transition) = result { await settle(transition) }
+        return try await job(jobID)
+    }
+
+    // MARK: Followers
+
+    /// Tells those who follow a job of an event, and of the result once it is there.
+    func tellFollowers(of event: JobEvent) {
+        guard event.role == .originator, board.isFollowed(event.jobID) else { return }
+        let job = market.originatedJob(event.jobID)
+        let phase = job?.status.rawValue ?? ""
+        board.tell(
+            event.jobID, JobProgress(kind: .phase, phase: phase, text: event.explanation, at: event.at.value))
+        guard let job, let result = JobStory.result(of: job) else { return }
+        board.tell(
+            event.jobID,
+            JobProgress(kind: .result, phase: phase, text: result.detail, at: event.at.value, result: result))
+    }
+
+    // MARK: The journal
+
+    /// A job as its journal tells it.
+    struct Recalled {
+        var view: JobView
+        var lines: [JobExplanation.Line]
+    }
+
+    /// Folds a job's journal again, apart from the market: for jobs that the market has forgotten, and for reading
+    /// aloud.
+    private func recalled(_ jobID: CID) async throws(NodeServiceError) -> Recalled {
+        let id = JobID(jobID)
+        let entries = try await stored { try await self.store.journal(of: jobID, role: nil) }
+        guard !entries.isEmpty else {
+            throw NodeServiceError(
+                .jobNotFound, "This node knows no job \(jobID).", hint: "See mesh jobs for those that it knows.")
+        }
+        var scratch = JobMarket(identity: identity, configuration: market.configuration)
+        _ = try? scratch.grant(TokenAmount(.max / 2), reference: "fold", wallClock: NodeClock.wallClock)
+        var lines: [JobExplanation.Line] = []
+        for entry in entries {
+            guard let event = try? JobEvent.decode(entry.bytes) else { continue }
+            try? scratch.replay(event)
+            let phase =
+                event.role == .originator
+                ? scratch.originatedJob(id)?.status.rawValue : scratch.executedJob(id)?.status.rawValue
+            lines.append(JobExplanation.Line(at: entry.at, phase: phase ?? "", text: event.explanation))
+        }
+        if let job = scratch.originatedJob(id) { return Recalled(view: JobStory.view(of: job), lines: lines) }
+        if let job = scratch.executedJob(id) { return Recalled(view: JobStory.view(of: job), lines: lines) }
+        throw NodeServiceError(.storageFailed, "The journal of \(jobID) does not read.")
+    }
+
+    private func view(of row: JobRow) -> JobView {
+        let id = JobID(row.jobID)
+        if row.role == .originator, let job = market.originatedJob(id) { return JobStory.view(of: job) }
+        if row.role == .executor, let job = market.executedJob(id) { return JobStory.view(of: job) }
+        let status = JobStatus(rawValue: row.status) ?? .failed
+        return JobStory.view(row, standard: status.standard(result: .completedSuccessfully), result: nil)
+    }
+
+    // MARK: Checks before a job is announced
+
+    private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {
+        var limits = ExecutionLimits.standard
+        limits.timeoutSeconds = submission.limits.timeoutSeconds ?? limits.timeoutSeconds
+        limits.maxFuel = submission.limits.maxFuel ?? limits.maxFuel
+        limits.maxMemoryBytes = submission.limits.maxMemoryBytes ?? limits.maxMemoryBytes
+        limits.maxOutputBytes = submission.limits.maxOutputBytes ?? limits.maxOutputBytes
+        var params = MeshJobParams(wasmCID: moduleCID, limits: limits)
+        params.entry = submission.entry
+        params.args = submission.args
+        params.env = CanonicalMap(submission.env.map { ($0.name, $0.text) })
+        var inputs: [(String, CID)] = []
+        for input in submission.inputs {
+            inputs.append((input.name, try Self.cid(input.text, "the input \(input.name)")))
+        }
+        params.inputCIDs = CanonicalMap(inputs)
+        params.description = submission.label
+        params.maxAcceptableBidTokens = submission.budget.map { TokenAmount($0) }
+        params.executionPolicy = try policy(of: submission.policy)
+        return params
+    }
+
+    private func policy(of given: JobSubmission.Policy) throws(NodeServiceError) -> ExecutionPolicy {
+        var policy = ExecutionPolicy()
+        policy.minReputation = given.minReputation
+        policy.regionFilter = given.regions
+        policy.allowedDIDs = try Self.dids(given.allowedDIDs)
+        policy.deniedDIDs = try Self.dids(given.deniedDIDs)
+        policy.bidWindowMilliseconds = given.bidWindowMilliseconds
+        policy.sufficientBids = given.sufficientBids
+        return policy
+    }
+
+    private func checkModule(_ cid: CID, entry: String) async throws(NodeServiceError) {
+        let module: [UInt8]
+        do {
+            module = try await fetcher.file(cid, from: [], bytesMax: configuration.limits.moduleBytesMax)
+        } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
+            throw NodeServiceError(
+                .moduleRefused, "The module is larger than \(bytesMax) bytes.",
+                hint: "Make it smaller, or raise limits.module_bytes_max in config.json here and on the executors.")
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Hand it in with mesh add.")
+        }
+        do {
+            _ = try machine.inspect(module, entry: entry)
+        } catch {
+            throw NodeServiceError(
+                .moduleRefused, "The module is refused: \(error).",
+                hint: "A job may import WASI preview 1 and mesh_host_v1 only, and starts at _start or --entry.")
+        }
+    }
+
+    private func requireFile(_ cid: CID, _ what: String) async throws(NodeServiceError) {
+        guard try await stored({ try await self.store.hasBlock(cid) }) else {
+            throw NodeServiceError(
+                .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Hand it in with mesh add.")
+        }
+    }
+
+    private static func error(_ refusal: SubmissionRefusal) -> NodeServiceError {
+        switch refusal {
+        case .tooManyJobs:
+            NodeServiceError(
+                .overloaded, "The job is not submitted: \(refusal).",
+                hint: "Wait until some of the open jobs have ended.")
+        case .manifestTooLarge:
+            NodeServiceError(
+                .tooLarge, "The job is not submitted: \(refusal).", hint: "Shorten arguments and environment.")
+        default:
+            NodeServiceError(.invalidRequest, "The job is not submitted: \(refusal).", hint: "See mesh run --help.")
+        }
+    }
+}

@@ -1,0 +1,191 @@
+import Economics
+import JobMarket
+import MeshIdentity
+import MeshStore
+import MeshTypes
+import Multiformats
+
+extension MeshNode {
+    /// Gives the market an input and sees to what follows; returns what the sender of a message is to be told.
+    @discardableResult
+    func take(_ input: MarketInput) async -> MarketTransition {
+        let transition = market.handle(input, now: NodeClock.now, wallClock: NodeClock.wallClock)
+        await settle(transition)
+        return transition
+    }
+
+    /// Queues the events of a transition for the disk, then, once they are there, lets its actions go.
+    ///
+    /// Everything up to the queue happens in one turn of the actor, so the journal has the order of the transitions.
+    func settle(_ transition: MarketTransition) async {
+        alarm.arm(for: market.nextDeadline)
+        if transition.events.isEmpty && transition.blocks.isEmpty { return release(transition) }
+        let writes: [StoreWrite]
+        do {
+            writes = try self.writes(of: transition)
+        } catch {
+            return giveUp(NodeServiceError(.internalError, "An event cannot be written: \(error)."))
+        }
+        let crashes = crashPoint.map { point in
+            transition.events.contains { point.isAt(role: $0.role.rawValue, event: $0.kindName) }
+        }
+        guard transition.needsDurability || crashes == true else {
+            store.enqueue(writes) { [self] result in
+                if case .failure(let error) = result { giveUp(NodeServiceError(storage: error)) }
+            }
+            return release(transition)
+        }
+        let result = await withCheckedContinuation { continuation in
+            store.enqueue(writes) { continuation.resume(returning: $0) }
+        }
+        if case .failure(let error) = result { return giveUp(NodeServiceError(storage: error)) }
+        if crashes == true { crashPoint?.die() }
+        release(transition)
+    }
+
+    /// Tells followers and lets the actions go; the events are on the disk, or nobody relies on them.
+    private func release(_ transition: MarketTransition) {
+        for event in transition.events { tellFollowers(of: event) }
+        for action in transition.actions { actionsIn.yield(action) }
+    }
+
+    private func writes(of transition: MarketTransition) throws -> [StoreWrite] {
+        var writes = transition.blocks.map { StoreWrite.block(cid: $0.cid, bytes: $0.bytes, pinned: true) }
+        var touched: [JobKey: UnixMilliseconds] = [:]
+        for event in transition.events {
+            writes.append(
+                .journal(
+                    JournalEntry(
+                        jobID: event.jobID.cid, role: StoreRole(event.role), kind: event.kindName, at: event.at.value,
+                        bytes: try event.encoded())))
+            writes += event.ledger.map { .ledger(LedgerRow($0, jobID: event.jobID)) }
+            touched[JobKey(jobID: event.jobID, role: event.role)] = event.at
+        }
+        for (key, at) in touched {
+            if let row = jobRow(key, at: at) { writes.append(.job(row)) }
+        }
+        for block in transition.blocks where block.typeName == ExecutionReceipt.typeName {
+            guard let receipt = try? SignedObject<ExecutionReceipt>(verifying: block.bytes) else { continue }
+            writes.append(
+                .receipt(
+                    ReceiptRow(
+                        cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
+                        status: receipt.body.status.rawValue, at: NodeClock.wallClock.value, isVerified: true)))
+        }
+        return writes
+    }
+
+    /// Names one side of a job.
+    struct JobKey: Hashable {
+        let jobID: JobID
+        let role: JobRole
+    }
+
+    private func jobRow(_ key: JobKey, at: UnixMilliseconds) -> JobRow? {
+        switch key.role {
+        case .originator: market.originatedJob(key.jobID).map { JobStory.row(of: $0, at: at) }
+        case .executor: market.executedJob(key.jobID).map { JobStory.row(of: $0, at: at) }
+        }
+    }
+
+    // MARK: Time
+
+    /// Gives the market its deadlines, until the node stops.
+    func keepTime() async {
+        for await _ in alarm.stream {
+            alarm.rang()
+            await take(.deadlineReached)
+        }
+    }
+
+    // MARK: Start
+
+    /// Takes up what the journal says was going on, before the first message can arrive.
+    func recover() async throws(NodeServiceError) {
+        do {
+            for role in [StoreRole.originator, .executor] {
+                for row in try await store.openJobs(role: role) {
+                    for entry in try await store.journal(of: row.jobID, role: role) {
+                        try market.replay(try JobEvent.decode(entry.bytes))
+                    }
+                }
+            }
+            let reference = "genesis"
+            let amount = TokenAmount(configuration.creditGrant)
+            if let grant = try market.grant(amount, reference: reference, wallClock: NodeClock.wallClock) {
+                try await store.commit([.ledger(LedgerRow(grant, jobID: nil))])
+            }
+        } catch let error as MeshStoreError {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .storageFailed, "The journal does not read: \(error).",
+                hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
+        }
+        await settle(market.recover(now: NodeClock.now, wallClock: NodeClock.wallClock))
+    }
+}
+
+extension StoreRole {
+    /// The role of a journal, as the store names it.
+    init(_ role: JobRole) {
+        switch role {
+        case .originator: self = .originator
+        case .executor: self = .executor
+        }
+    }
+}
+
+extension LedgerRow {
+    /// A posting as the store keeps it.
+    init(_ entry: LedgerEntry, jobID: JobID?) {
+        self.init(
+            debit: entry.from.description, credit: entry.to.description, amount: entry.amount.units, jobID: jobID?.cid,
+            kind: entry.kind.rawValue, reference: entry.subject, at: entry.at.value)
+    }
+
+    /// The posting that the store kept; `nil` when it was written by nothing that this version knows.
+    var entry: LedgerEntry? {
+        guard let kind = LedgerEntryKind(rawValue: kind), let from = LedgerAccount(named: debit),
+            let to = LedgerAccount(named: credit)
+        else { return nil }
+        return LedgerEntry(
+            kind: kind, subject: reference, from: from, to: to, amount: TokenAmount(amount), at: UnixMilliseconds(at))
+    }
+}
+
+extension LedgerAccount {
+    /// The account of a name that `description` gave.
+    init?(named name: String) {
+        let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+        switch (parts.first, parts.count) {
+        case ("issuance", 1): self = .issuance
+        case ("wallet", 1): self = .wallet
+        case ("escrow", 2):
+            guard let cid = try? CID(parsing: parts[1]) else { return nil }
+            self = .escrow(JobID(cid))
+        case ("paid", 2):
+            guard let did = try? DID(parsing: parts[1]) else { return nil }
+            self = .paid(did)
+        case ("income", 2):
+            guard let did = try? DID(parsing: parts[1]) else { return nil }
+            self = .income(did)
+        default: return nil
+        }
+    }
+}
+
+extension NodeServiceError {
+    /// A failure of the store, as the node's owner is told of it.
+    init(storage error: MeshStoreError) {
+        switch error {
+        case .inUse: self.init(.alreadyRunning, "\(error)")
+        case .full, .blockSpaceUsedUp: self.init(.storageFull, "\(error)")
+        case .blockCorrupt, .blockMismatch: self.init(.blockCorrupt, "\(error)")
+        case .blockTooLarge: self.init(.tooLarge, "\(error)")
+        case .overloaded: self.init(.overloaded, "\(error)")
+        case .closed: self.init(.shuttingDown, "\(error)")
+        default: self.init(.storageFailed, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import GossipSub
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import NIOCore
+import Swarm
+
+extension MeshNode {
+    // MARK: Direct messages
+
+    /// Serves `/icn/mesh/message/1.0.0`: one request and one reply per stream (PROTOCOL.md, "Messages").
+    func serve(_ stream: any MeshStream) async {
+        do {
+            let bytesMax = MeshProtocolMessage.Limits().directBytesMax
+            let frame = try await withTimeout(milliseconds: limits.requestMilliseconds) {
+                try await stream.readFrame(bytesMax: bytesMax)
+            }
+            guard let frame else { return await stream.reset() }
+            let reply = await answer(Array(frame.readableBytesView), from: stream.remotePeer)
+            try await stream.writeFrame(ByteBuffer(bytes: try reply.encoded()))
+            try await stream.closeWrite()
+        } catch StreamError.frameTooLarge(let announced, _) {
+            note(stream.remotePeer, "a direct message of \(announced) bytes")
+            await stream.reset()
+        } catch StreamError.malformedLength {
+            note(stream.remotePeer, "a direct message with a malformed length")
+            await stream.reset()
+        } catch {
+            await stream.reset()
+        }
+    }
+
+    private func answer(_ bytes: [UInt8], from peer: PeerID) async -> MeshProtocolReply {
+        let message: MeshProtocolMessage
+        do {
+            message = try MeshProtocolMessage.decode(bytes)
+        } catch MeshMessageError.unknownVariant(let name) {
+            tally("messages_unknown")
+            return .refused(code: "unknown_variant", reason: "this version does not know \(name)")
+        } catch {
+            note(peer, "a direct message that does not read: \(error)")
+            return .refused(code: "malformed", reason: "\(error)")
+        }
+        let reply = await take(.directMessage(message, from: peer)).reply ?? .ack
+        if case .refused(let code, let reason) = reply, Self.blamesSender(code) { note(peer, "\(code): \(reason)") }
+        return reply
+    }
+
+    /// Whether a refusal says that the sender forged something, rather than came late or lost a race.
+    private static func blamesSender(_ code: String) -> Bool {
+        code.contains("not_verified") || code.contains("mismatch") || code.contains("malformed")
+            || code == "wrong_executor" || code == "not_direct"
+    }
+
+    /// Sends a direct message and reports its reply, or why there is none.
+    func deliver(_ delivery: Delivery) async {
+        await swarm.addAddresses(delivery.addresses, for: delivery.peer)
+        do {
+            let bytes = try delivery.message.encoded()
+            let sentAt = NodeClock.now
+            let reply = try await withTimeout(milliseconds: limits.replyMilliseconds) { [swarm] in
+                try await Self.exchange(bytes, with: delivery.peer, on: swarm)
+            }
+            let elapsed = UInt64(clamping: NodeClock.now.milliseconds(since: sentAt))
+            if delivery.id.kind == .bid { await take(.latencyMeasured(delivery.peer, milliseconds: elapsed)) }
+            await take(.deliveryReplied(delivery.id, reply))
+        } catch {
+            await take(.deliveryFailed(delivery.id, reason: "\(error)"))
+        }
+    }
+
+    private static func exchange(
+        _ bytes: [UInt8], with peer: PeerID, on host: any StreamHost
+    ) async throws -> MeshProtocolReply {
+        let stream = try await host.openStream(to: peer, protocols: [MeshTopics.directMessages])
+        do {
+            try await stream.writeFrame(ByteBuffer(bytes: bytes))
+            try await stream.closeWrite()
+            guard let frame = try await stream.readFrame(bytesMax: 4096) else { throw StreamError.endOfStream }
+            return try MeshProtocolReply.decode(Array(frame.readableBytesView))
+        } catch {
+            await stream.reset()
+            throw error
+        }
+    }
+
+    // MARK: Gossip
+
+    /// Subscribes to the topics of the mesh; every message is judged by the market before it is forwarded.
+    func subscribe() async throws {
+        let topics = [
+            MeshTopics.jobAnnouncements, MeshTopics.receipts, MeshTopics.capabilities,
+            MeshTopics.anchorHeads(scope: market.configuration.anchorScope),
+        ]
+        for topic in topics {
+            // What is accepted was taken in by the validator; the stream of accepted messages is not needed.
+            _ = try await gossip.subscribe(topic) { [weak self] message in
+                await self?.judge(message) ?? .ignore
+            }
+        }
+    }
+
+    private func judge(_ gossiped: GossipMessage) async -> GossipVerdict {
+        guard gossiped.source != identity.peerID else { return .accept }
+        let message: MeshProtocolMessage
+        do {
+            message = try MeshProtocolMessage.decode(
+                gossiped.data, bytesMax: MeshProtocolMessage.Limits().gossipBytesMax)
+        } catch MeshMessageError.unknownVariant {
+            tally("messages_unknown")
+            return .ignore
+        } catch {
+            note(gossiped.source, "a gossip message that does not read: \(error)")
+            return .reject
+        }
+        switch await take(.gossipMessage(message, author: gossiped.source)).verdict {
+        case .accept, nil:
+            if case .capabilityAdvertisement(let advertisement) = message { remember(advertisement) }
+            return .accept
+        case .ignore: return .ignore
+        case .reject(let reason):
+            note(gossiped.source, "gossip: \(reason)")
+            return .reject
+        }
+    }
+
+    private func remember(_ advertisement: CapabilityAdvertisementV1) {
+        guard let signed = try? SignedObject<NodeCapability>(verifying: advertisement.capability) else { return }
+        if capabilities[signed.did] == nil, capabilities.count >= limits.capabilitiesMax,
+            let eldest = capabilities.min(by: { $0.value.validUntil < $1.value.validUntil })
+        {
+            capabilities[eldest.key] = nil
+        }
+        capabilities[signed.did] = signed.body
+    }
+
+    /// Writes down that a peer misbehaved; bounded, because the store keeps one line per peer.
+    func note(_ peer: PeerID, _ what: String) {
+        tally("misbehaviours")
+        logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
+        store.enqueue([.peerMisbehaved(peer, note: String(what.prefix(200)), at: NodeClock.wallClock.value)]) { _ in }
+    }
+}

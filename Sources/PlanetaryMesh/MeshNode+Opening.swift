@@ -1,0 +1,255 @@
+import CoVM
+import Economics
+import Foundation
+import JobMarket
+import Kademlia
+import Logging
+import MeshIdentity
+import MeshStore
+import MeshTypes
+import Multiformats
+import NIOPosix
+import Receipts
+import Reputation
+import Swarm
+
+extension MeshNode {
+    /// Opens the node of a home folder: store, machine, swarm and services; takes up its journal; listens.
+    ///
+    /// When it returns, `listenAddresses` are known and every job is as the journal says. Nothing is served before
+    /// `run`.
+    ///
+    /// - Throws: one sentence on what is in the way, and what to do next.
+    public static func open(
+        home: NodeHome, configuration: NodeConfiguration, identity: Identity, logger: Logger
+    ) async throws(NodeServiceError) -> MeshNode {
+        let store: MeshStore
+        do {
+            var limits = StoreLimits()
+            limits.blockBytesTotalMax = configuration.limits.blockBytesMax
+            store = try MeshStore(path: home.databasePath, owner: identity.did.text, limits: limits)
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+        let machine = try machine(home: home, configuration: configuration)
+        let swarm = try await listening(configuration, identity, logger)
+        let market = try await market(configuration, identity, store, machine, await swarm.listenAddresses())
+        var kademlia = KademliaConfiguration()
+        kademlia.protocolID = configuration.kademliaProtocol
+        let parts = Parts(
+            store: store, swarm: swarm,
+            gossip: GossipService(host: swarm, identity: identity, logger: logger),
+            dht: KademliaService(
+                host: swarm, configuration: kademlia, validators: [receiptValidator], logger: logger),
+            bitswap: BitswapService(host: swarm, store: StoreBlockSource(store: store), logger: logger),
+            machine: machine, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
+        let node = MeshNode(
+            parts: parts, identity: identity, configuration: configuration, market: market, logger: logger)
+        try await node.begin()
+        return node
+    }
+
+    /// What the market is told of an operator's configuration.
+    static func marketConfiguration(
+        _ configuration: NodeConfiguration, machine: CoVM, addresses: [Multiaddr]
+    ) -> MarketConfiguration {
+        var market = MarketConfiguration()
+        market.addresses = addresses
+        market.limits.originatedJobsMax = configuration.limits.openJobsMax
+        guard configuration.executor.isEnabled else { return market }
+        let offered = configuration.executor
+        var executor = ExecutorConfiguration()
+        executor.region = configuration.region
+        executor.features = offered.features.sorted()
+        executor.basePrice = TokenAmount(offered.priceBase)
+        executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
+        executor.concurrentRunsMax = offered.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount
+        executor.limitsMax.maxMemoryBytes = min(
+            executor.limitsMax.maxMemoryBytes, offered.memoryMiB.multipliedReportingOverflow(by: 1 << 20).partialValue)
+        executor.resources = resources(offered)
+        executor.engine = machine.engineDescription
+        market.executor = executor
+        return market
+    }
+
+    static func resources(_ offered: NodeConfiguration.Executor) -> ResourceAmounts {
+        let cores = offered.cpuMillicores ?? UInt64(ProcessInfo.processInfo.activeProcessorCount) * 1000
+        return CanonicalMap([
+            (ResourceType.cpuMillicores.rawValue, cores), (ResourceType.memoryMiB.rawValue, offered.memoryMiB),
+            (ResourceType.storageMiB.rawValue, offered.storageMiB),
+        ])
+    }
+
+    private static func machine(
+        home: NodeHome, configuration: NodeConfiguration
+    ) throws(NodeServiceError) -> CoVM {
+        var machine = CoVMConfiguration(cacheDirectory: home.cachePath)
+        // The program is its own compile worker, so that nothing else has to be installed beside it.
+        if let program = Bundle.main.executablePath, URL(filePath: program).lastPathComponent == "mesh" {
+            machine.compileWorker = CompileWorkerCommand(executable: program, arguments: ["__compile-worker"])
+        }
+        machine.moduleLimits.moduleBytesMax = configuration.limits.moduleBytesMax
+        machine.limits.concurrentRunsMax =
+            configuration.executor.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount
+        do {
+            return try CoVM(configuration: machine)
+        } catch {
+            throw NodeServiceError(.internalError, "The WebAssembly machine does not start: \(error).")
+        }
+    }
+
+    private static func listening(
+        _ configuration: NodeConfiguration, _ identity: Identity, _ logger: Logger
+    ) async throws(NodeServiceError) -> Swarm {
+        var swarm = SwarmConfiguration(listenAddresses: configuration.listen)
+        swarm.limits.connectionsMax = configuration.limits.connectionsMax
+        swarm.limits.inboundConnectionsMax = min(
+            swarm.limits.inboundConnectionsMax, max(1, configuration.limits.connectionsMax * 3 / 4))
+        let made = Swarm(configuration: swarm, identity: identity, logger: logger)
+        do {
+            try await made.listen()
+        } catch {
+            throw NodeServiceError(
+                .addressInUse, "The node cannot listen: \(error).",
+                hint: "Stop what uses the address, or set another under \"listen\" in config.json.")
+        }
+        return made
+    }
+
+    private static func market(
+        _ configuration: NodeConfiguration, _ identity: Identity, _ store: MeshStore, _ machine: CoVM,
+        _ addresses: [Multiaddr]
+    ) async throws(NodeServiceError) -> JobMarket {
+        do {
+            var entries: [LedgerEntry] = []
+            var page = try await store.ledger()
+            while let last = page.last {
+                for row in page {
+                    guard let entry = row.entry else {
+                        throw MeshStoreError.recordCorrupt(table: "ledger", row: row.sequence)
+                    }
+                    entries.append(entry)
+                }
+                page = try await store.ledger(after: last.sequence)
+            }
+            var book = ReputationBook()
+            var lastOwn: (at: UInt64, cid: CID)?
+            for row in try await store.receipts() {
+                if row.executorDID == identity.did.text, row.at >= lastOwn?.at ?? 0 { lastOwn = (row.at, row.cid) }
+                guard let block = try await store.block(row.cid),
+                    let signed = try? SignedObject<ExecutionReceipt>(verifying: block),
+                    let evidence = ReputationEvidence(receipt: signed.body, receiptCID: row.cid)
+                else { continue }
+                book.record(evidence)
+            }
+            return JobMarket(
+                identity: identity,
+                configuration: marketConfiguration(configuration, machine: machine, addresses: addresses),
+                ledger: try Ledger(entries: entries), reputation: book, lastReceipt: lastOwn?.cid)
+        } catch let error as MeshStoreError {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .storageFailed, "The ledger contradicts itself: \(error).",
+                hint: "Restore the home folder from a copy.")
+        }
+    }
+
+    /// DHT records of receipts: the value hashes to the CID in the key and is a validly signed receipt.
+    static let receiptValidator = RecordValidator(prefix: "/icn/receipt/") { key, value in
+        switch ReceiptRecord.validate(key: key, value: value) {
+        case .success: nil
+        case .failure(let refusal): "\(refusal)"
+        }
+    }
+
+    private func begin() async throws(NodeServiceError) {
+        await swarm.handle(MeshTopics.directMessages) { [weak self] stream in await self?.serve(stream) }
+        do {
+            try await subscribe()
+        } catch {
+            throw NodeServiceError(.internalError, "Gossip does not take the topics of the mesh: \(error).")
+        }
+        try await recover()
+    }
+
+    // MARK: Taking part
+
+    /// Finds the mesh, stays in it, and tells it what this node offers, until the node stops.
+    func takePart() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.rememberPeers() }
+            group.addTask { await self.advertise() }
+            group.addTask { await self.provide() }
+            group.addTask {
+                for row in (try? await self.store.peers(limit: 64)) ?? [] {
+                    await self.swarm.addAddresses(row.addresses, for: row.peerID)
+                }
+                let known = ((try? await self.store.peers(limit: 16)) ?? []).flatMap { row in
+                    row.addresses.prefix(1).map { $0.withPeerID(row.peerID) }
+                }
+                _ = await self.dht.bootstrap(self.configuration.bootstrap + known)
+            }
+        }
+    }
+
+    /// Keeps the addresses of peers for the next start.
+    private func rememberPeers() async {
+        for await event in await swarm.peerEvents() {
+            guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
+            let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
+            store.enqueue([.peer(row)]) { _ in }
+        }
+    }
+
+    /// Tells the DHT which files this node has, one after the other.
+    private func provide() async {
+        for await cid in provided {
+            do {
+                try await dht.provide(cid)
+            } catch {
+                tally("files_not_provided")
+                logger.info("A file was not announced.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
+            }
+        }
+    }
+
+    /// Gossips a signed `NodeCapability` of an executor, at once and then regularly.
+    private func advertise() async {
+        guard market.configuration.executor != nil else { return }
+        repeat {
+            if let message = await capabilityAdvertisement() {
+                _ = try? await gossip.publish(message, topic: MeshTopics.capabilities)
+            }
+        } while (try? await Task.sleep(for: .milliseconds(limits.advertiseMilliseconds))) != nil
+    }
+
+    private func capabilityAdvertisement() async -> [UInt8]? {
+        guard let executor = market.configuration.executor else { return nil }
+        let now = NodeClock.wallClock
+        var capability = NodeCapability(
+            nodeDID: identity.did, peerID: identity.peerID, issuedAt: now,
+            validUntil: now.advanced(milliseconds: limits.capabilityMilliseconds))
+        capability.addresses = await swarm.listenAddresses()
+        capability.resources = executor.resources
+        capability.engines = [executor.engine]
+        capability.features = executor.features
+        capability.region = executor.region
+        capability.loadPermille = market.loadPermille
+        capability.basePrice = executor.basePrice
+        capability.pricePerMillionFuel = executor.pricePerMillionFuel
+        guard let signed = try? SignedObject.sign(capability, with: identity) else { return nil }
+        store.enqueue([.block(cid: signed.cid, bytes: signed.bytes)]) { _ in }
+        market.configuration.executor?.capabilityCID = signed.cid
+        return try? MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: signed.bytes))
+            .encoded()
+    }
+}
+
+/// The store as the source of blocks for others.
+struct StoreBlockSource: BlockSource {
+    let store: MeshStore
+
+    func block(_ cid: CID) async -> [UInt8]? { (try? await store.block(cid)) ?? nil }
+    func hasBlock(_ cid: CID) async -> Bool { (try? await store.hasBlock(cid)) ?? false }
+}

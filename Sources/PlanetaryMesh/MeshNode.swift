@@ -1,0 +1,174 @@
+import CoVM
+import Crypto
+import Economics
+import JobMarket
+import Logging
+import MeshIdentity
+import MeshStore
+import MeshTypes
+import Multiformats
+import NIOCore
+import NIOPosix
+import Swarm
+import Synchronization
+
+/// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the market that decides.
+///
+/// The actor owns the `JobMarket` core. Its body is one loop: an input arrives (a message, a finished run, a command,
+/// the alarm), the core makes a transition of it, the transition's events are queued for the disk in this very order,
+/// and once they are durable its actions are carried out in child tasks of `run`. Nothing here decides anything.
+public actor MeshNode {
+    /// The bounds of the node's own queues; those of the market, the swarm and the machine are theirs.
+    struct Limits: Sendable {
+        /// How long a peer may take to answer a direct message, in milliseconds.
+        var replyMilliseconds: Int64 = 10_000
+        /// How long a peer may take to send a direct message on a stream that it opened, in milliseconds.
+        var requestMilliseconds: Int64 = 10_000
+        /// Between two advertisements of what this node offers, in milliseconds.
+        var advertiseMilliseconds: Int64 = 60_000
+        /// How long an advertisement is good for, in milliseconds.
+        var capabilityMilliseconds: UInt64 = 180_000
+        /// Capabilities of other nodes that are remembered.
+        var capabilitiesMax = 1_024
+        /// Files that wait to be announced to the DHT; beyond that a file is kept and not announced.
+        var filesToAnnounceMax = 1_024
+        /// Between two reports of a module's own progress, in milliseconds.
+        var progressMilliseconds: Int64 = 200
+    }
+
+    nonisolated let identity: Identity
+    nonisolated let configuration: NodeConfiguration
+    nonisolated let logger: Logger
+    nonisolated let store: MeshStore
+    nonisolated let swarm: Swarm
+    nonisolated let gossip: GossipService
+    nonisolated let dht: KademliaService
+    nonisolated let bitswap: BitswapService
+    nonisolated let machine: CoVM
+    nonisolated let fetcher: ContentFetcher
+    nonisolated let runner: JobRunner
+    nonisolated let limits = Limits()
+    nonisolated let startedAt = NodeClock.now
+    nonisolated let crashPoint = CrashPoint.fromEnvironment()
+    nonisolated let failure = Mutex<NodeServiceError?>(nil)
+
+    var market: JobMarket
+    var alarm: DeadlineAlarm
+    var board = ProgressBoard()
+    var tallies: [String: UInt64] = [:]
+    var running: [CID: RunningJob] = [:]
+    var capabilities: [DID: NodeCapability] = [:]
+    let actions: AsyncStream<MarketAction>
+    let actionsIn: AsyncStream<MarketAction>.Continuation
+    let provided: AsyncStream<CID>
+    let providing: AsyncStream<CID>.Continuation
+    let stopping: AsyncStream<Void>
+    nonisolated let stop: AsyncStream<Void>.Continuation
+
+    /// A run in progress.
+    struct RunningJob {
+        let jobID: JobID
+        let cancellation: ExecutionCancellation
+        var workspace: JobWorkspace?
+    }
+
+    init(
+        parts: Parts, identity: Identity, configuration: NodeConfiguration, market: JobMarket, logger: Logger
+    ) {
+        self.identity = identity
+        self.configuration = configuration
+        self.logger = logger
+        self.market = market
+        store = parts.store
+        swarm = parts.swarm
+        gossip = parts.gossip
+        dht = parts.dht
+        bitswap = parts.bitswap
+        machine = parts.machine
+        fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht)
+        runner = JobRunner(
+            machine: parts.machine, fetcher: fetcher, store: parts.store,
+            moduleBytesMax: configuration.limits.moduleBytesMax, inputBytesMax: configuration.limits.fileBytesMax)
+        alarm = DeadlineAlarm(eventLoop: parts.eventLoop)
+        (actions, actionsIn) = AsyncStream.makeStream(of: MarketAction.self)
+        (provided, providing) = AsyncStream.makeStream(
+            of: CID.self, bufferingPolicy: .bufferingOldest(limits.filesToAnnounceMax))
+        (stopping, stop) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// The machinery that a node is made of.
+    struct Parts: Sendable {
+        let store: MeshStore
+        let swarm: Swarm
+        let gossip: GossipService
+        let dht: KademliaService
+        let bitswap: BitswapService
+        let machine: CoVM
+        let eventLoop: any EventLoop
+    }
+
+    /// Runs the node until it is asked to stop, its task is cancelled, or its disk fails; then closes the store.
+    ///
+    /// - Throws: the one sentence that says why it could not go on.
+    public func run() async throws(NodeServiceError) {
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                addServices(to: &group)
+                group.addTask { await self.carryOutActions() }
+                group.addTask { await self.keepTime() }
+                group.addTask { await self.takePart() }
+                group.addTask {
+                    for await _ in self.stopping { break }
+                    throw CancellationError()
+                }
+                while try await group.next() != nil {}
+            }
+        } catch is CancellationError {
+            // Asked to stop.
+        } catch {
+            giveUp(error as? NodeServiceError ?? NodeServiceError(.internalError, "The node stopped: \(error)."))
+        }
+        finish()
+        if let failure = failure.withLock({ $0 }) { throw failure }
+    }
+
+    private func addServices(to group: inout ThrowingTaskGroup<Void, any Error>) {
+        group.addTask { [swarm] in try await swarm.run() }
+        group.addTask { [gossip] in await gossip.run() }
+        group.addTask { [dht] in await dht.run() }
+        group.addTask { [bitswap] in await bitswap.run() }
+    }
+
+    /// Stops what waits for the node, then closes the store; what was accepted before is written.
+    private func finish() {
+        for job in running.values { job.cancellation.cancel() }
+        board.finish()
+        alarm.finish()
+        actionsIn.finish()
+        providing.finish()
+        do {
+            try store.close()
+        } catch {
+            logger.error("The store did not close cleanly.", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Stops the node because it cannot keep its word any more; the first reason is the one that counts.
+    nonisolated func giveUp(_ error: NodeServiceError) {
+        let isFirst = failure.withLock { failure in
+            defer { failure = failure ?? error }
+            return failure == nil
+        }
+        if isFirst { logger.critical("The node stops: \(error)") }
+        stop.yield(())
+    }
+
+    /// Shortens or lengthens the time for bids on jobs that are submitted from now on.
+    func setBiddingMilliseconds(_ milliseconds: UInt64) {
+        market.configuration.originator.biddingMilliseconds = milliseconds
+    }
+
+    func tally(_ name: String) {
+        tallies[name, default: 0] += 1
+    }
+}

@@ -1,0 +1,17 @@
+import Determinism
+import Foundation
+import MeshTypes
+import NIOCore
+
+/// The clocks of this machine, as the cores want them told.
+enum NodeClock {
+    /// Now on the clock that only moves forward.
+    static var now: MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+    }
+
+    /// Now by the calendar.
+    static var wallClock: UnixMilliseconds {
+        UnixMilliseconds(UInt64(max(0, Date().timeIntervalSince1970 * 1000)))
+    }
+}

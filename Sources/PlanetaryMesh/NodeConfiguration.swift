@@ -1,0 +1,215 @@
+import Foundation
+import Multiformats
+
+/// What the owner of a node may set, as it stands in `config.json`; everything left out has a default.
+public struct NodeConfiguration: Hashable, Sendable, Codable {
+    /// Where to listen.
+    public var listen: [Multiaddr] = NodeConfiguration.defaultListen
+    /// Peers to connect to at the start.
+    public var bootstrap: [Multiaddr] = []
+    /// Whether to run jobs for others, and on which terms.
+    public var executor = Executor()
+    /// Where the node stands, for jobs that ask for a region.
+    public var region: String?
+    /// What a new ledger begins with, in the smallest unit of tokens.
+    public var creditGrant: UInt64 = 1_000_000_000
+    /// The DHT's protocol, so that a node can join another network.
+    public var kademliaProtocol = "/icn/kad/1.0.0"
+    /// The bounds of the node.
+    public var limits = Limits()
+    /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
+    public var logLevel = "notice"
+
+    /// The terms on which a node runs jobs.
+    public struct Executor: Hashable, Sendable, Codable {
+        /// Whether it does at all.
+        public var isEnabled = true
+        /// What a job costs whatever it does, in the smallest unit.
+        public var priceBase: UInt64 = 100
+        /// What a million units of fuel cost, in the smallest unit.
+        public var pricePerMillionFuel: UInt64 = 10
+        /// Jobs that run at once; nil means one per processor.
+        public var jobsAtOnce: Int?
+        /// Processor time offered, in thousandths of a core; nil means what the machine has.
+        public var cpuMillicores: UInt64?
+        /// Memory offered, in MiB.
+        public var memoryMiB: UInt64 = 1_024
+        /// Storage offered, in MiB.
+        public var storageMiB: UInt64 = 4_096
+        /// Hardware features to state.
+        public var features: [String] = []
+
+        /// The defaults.
+        public init() {}
+
+        private enum CodingKeys: String, CodingKey, CaseIterable {
+            case features
+            case isEnabled = "enabled"
+            case priceBase = "price_base"
+            case pricePerMillionFuel = "price_per_million_fuel"
+            case jobsAtOnce = "jobs_at_once"
+            case cpuMillicores = "cpu_millicores"
+            case memoryMiB = "memory_mib"
+            case storageMiB = "storage_mib"
+        }
+
+        /// Reads what is given and refuses keys that do not exist.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try decoder.refuseUnknownKeys(CodingKeys.allCases.map(\.rawValue))
+            try container.read(.isEnabled, into: &isEnabled)
+            try container.read(.priceBase, into: &priceBase)
+            try container.read(.pricePerMillionFuel, into: &pricePerMillionFuel)
+            jobsAtOnce = try container.decodeIfPresent(Int.self, forKey: .jobsAtOnce)
+            cpuMillicores = try container.decodeIfPresent(UInt64.self, forKey: .cpuMillicores)
+            try container.read(.memoryMiB, into: &memoryMiB)
+            try container.read(.storageMiB, into: &storageMiB)
+            try container.read(.features, into: &features)
+        }
+    }
+
+    /// The bounds of a node.
+    public struct Limits: Hashable, Sendable, Codable {
+        /// All blocks together, in bytes.
+        public var blockBytesMax = 16 * 1024 * 1024 * 1024
+        /// A module, in bytes.
+        public var moduleBytesMax = 16 * 1024 * 1024
+        /// A file that is added or fetched, in bytes.
+        public var fileBytesMax = 64 * 1024 * 1024
+        /// Connections to peers.
+        public var connectionsMax = 256
+        /// Jobs of the owner's own that may be open at once.
+        public var openJobsMax = 1_024
+
+        /// The defaults.
+        public init() {}
+
+        private enum CodingKeys: String, CodingKey, CaseIterable {
+            case blockBytesMax = "block_bytes_max"
+            case moduleBytesMax = "module_bytes_max"
+            case fileBytesMax = "file_bytes_max"
+            case connectionsMax = "connections_max"
+            case openJobsMax = "open_jobs_max"
+        }
+
+        /// Reads what is given and refuses keys that do not exist.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try decoder.refuseUnknownKeys(CodingKeys.allCases.map(\.rawValue))
+            try container.read(.blockBytesMax, into: &blockBytesMax)
+            try container.read(.moduleBytesMax, into: &moduleBytesMax)
+            try container.read(.fileBytesMax, into: &fileBytesMax)
+            try container.read(.connectionsMax, into: &connectionsMax)
+            try container.read(.openJobsMax, into: &openJobsMax)
+        }
+    }
+
+    /// The defaults: any port on IPv4 and IPv6, an executor, no bootstrap peers.
+    public init() {}
+
+    /// Port 4001 on every interface, as other libp2p nodes have it.
+    public static let defaultListen: [Multiaddr] = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"].compactMap {
+        try? Multiaddr(parsing: $0)
+    }
+
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+        case listen, bootstrap, executor, region, limits
+        case creditGrant = "credit_grant"
+        case kademliaProtocol = "kademlia_protocol"
+        case logLevel = "log_level"
+    }
+
+    /// Reads what is given and refuses keys that do not exist.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        try decoder.refuseUnknownKeys(CodingKeys.allCases.map(\.rawValue))
+        try container.read(.listen, into: &listen)
+        try container.read(.bootstrap, into: &bootstrap)
+        try container.read(.executor, into: &executor)
+        region = try container.decodeIfPresent(String.self, forKey: .region)
+        try container.read(.creditGrant, into: &creditGrant)
+        try container.read(.kademliaProtocol, into: &kademliaProtocol)
+        try container.read(.limits, into: &limits)
+        try container.read(.logLevel, into: &logLevel)
+        if let reason = refusal {
+            throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: reason))
+        }
+    }
+
+    /// The bytes of `config.json`.
+    public func encoded() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+
+    /// Reads `config.json`; the error is one sentence that names the file and the key.
+    public static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw NodeServiceError(
+                .configurationInvalid, "The configuration \(path) cannot be read.",
+                hint: "Check that the file exists and belongs to this user, or run mesh init again.")
+        }
+        do {
+            return try JSONDecoder().decode(NodeConfiguration.self, from: data)
+        } catch {
+            throw NodeServiceError(
+                .configurationInvalid, "The configuration \(path) does not read: \(Self.sentence(error)).",
+                hint: "Correct the file, or move it away and run mesh init for a fresh one.")
+        }
+    }
+
+    /// Why no node can work with these values, as a clause that names the key; nil where one can.
+    public var refusal: String? {
+        if let count = executor.jobsAtOnce, count < 1 { return "executor.jobs_at_once must be at least 1" }
+        let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+        guard levels.contains(logLevel) else { return "log_level must be one of \(levels.joined(separator: ", "))" }
+        guard kademliaProtocol.hasPrefix("/") else { return "kademlia_protocol must begin with /" }
+        guard creditGrant <= UInt64(Int64.max) else { return "credit_grant must be at most \(Int64.max)" }
+        let sizes = [
+            limits.blockBytesMax, limits.moduleBytesMax, limits.fileBytesMax, limits.connectionsMax, limits.openJobsMax,
+        ]
+        return sizes.allSatisfy { $0 > 0 } ? nil : "every limit must be above 0"
+    }
+
+    private static func sentence(_ error: any Error) -> String {
+        guard let decoding = error as? DecodingError else { return String(describing: error) }
+        switch decoding {
+        case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context),
+            .valueNotFound(_, let context):
+            let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+            var text = context.debugDescription
+            if text.hasSuffix(".") { text.removeLast() }
+            if let cause = context.underlyingError { text += " (\(cause))" }
+            return path.isEmpty ? text : "at \(path), \(text)"
+        @unknown default:
+            return String(describing: decoding)
+        }
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// Sets a value when its key is present, and leaves the default otherwise.
+    fileprivate func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
+        if let given = try decodeIfPresent(Value.self, forKey: key) { value = given }
+    }
+}
+
+/// Any key, to see which ones a file has.
+private struct AnyKey: CodingKey {
+    let stringValue: String
+    let intValue: Int? = nil
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}
+
+extension Decoder {
+    /// A misspelt key would otherwise silently mean the default.
+    fileprivate func refuseUnknownKeys(_ known: [String]) throws {
+        let keys = try container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).sorted()
+        guard let unknown = keys.first(where: { !known.contains($0) }) else { return }
+        throw DecodingError.dataCorrupted(
+            .init(codingPath: codingPath, debugDescription: "\"\(unknown)\" is no setting; there are \(known)"))
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+
+/// The folder in which a node lives, and the names in it.
+public struct NodeHome: Hashable, Sendable {
+    /// The folder.
+    public let path: String
+
+    /// A home at a path; `~` is the user's folder.
+    public init(path: String) {
+        self.path = (path as NSString).expandingTildeInPath
+    }
+
+    /// Where a node lives unless told otherwise.
+    public static let defaultPath = "~/.mesh"
+
+    /// The key, readable by its owner only.
+    public var keyPath: String { path + "/identity.key" }
+    /// The configuration.
+    public var configurationPath: String { path + "/config.json" }
+    /// The database.
+    public var databasePath: String { path + "/mesh.sqlite" }
+    /// Compiled modules.
+    public var cachePath: String { path + "/cache" }
+    /// The socket that the node answers on.
+    public var socketPath: String { path + "/api.sock" }
+    /// The log, where a node is told to write one.
+    public var logPath: String { path + "/mesh.log" }
+
+    /// Whether `mesh init` was run here.
+    public var isInitialised: Bool {
+        FileManager.default.fileExists(atPath: keyPath)
+    }
+
+    /// Creates the folder, owner-only, where it is missing.
+    public func create() throws(NodeServiceError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw NodeServiceError(
+                .notInitialised, "The folder \(path) cannot be created (\(error.localizedDescription)).",
+                hint: "Choose another with --home.")
+        }
+    }
+
+    /// Refuses a folder without a node, with what to do next.
+    public func requireInitialised() throws(NodeServiceError) {
+        guard !isInitialised else { return }
+        let option = path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
+        throw NodeServiceError(
+            .notInitialised, "There is no node in \(path).", hint: "Run mesh init\(option) to make one.")
+    }
+}

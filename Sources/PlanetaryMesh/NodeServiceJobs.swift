@@ -1,0 +1,217 @@
+/// A job as a listing shows it.
+public struct JobView: Hashable, Sendable, Codable {
+    /// The job's ID.
+    public var jobID: String
+    /// `originator` or `executor`: on which side this node stands.
+    public var role: String
+    /// The state, by its name in RFC 4.2.
+    public var phase: String
+    /// The StandardJobStatus: `Pending`, `Running`, `CompletedSuccessfully`, `Failed`, `Cancelled`.
+    public var status: String
+    /// Why it stands where it stands; empty where the phase says it all.
+    public var reason: String
+    /// Whether nothing more will happen.
+    public var isTerminal: Bool
+    /// When it was submitted, in milliseconds since the Unix epoch.
+    public var submittedAt: UInt64
+    /// When it last changed, in milliseconds since the Unix epoch.
+    public var updatedAt: UInt64
+    /// The other side's DID, once there is one.
+    public var counterpartyDID: String?
+    /// What the owner calls the job.
+    public var label: String?
+    /// The price agreed or paid, in the smallest unit.
+    public var price: UInt64?
+    /// The end, once there is one and this node knows it.
+    public var result: JobResult?
+
+    /// A job.
+    public init(
+        jobID: String, role: String, phase: String, status: String, reason: String, isTerminal: Bool,
+        submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil, label: String? = nil,
+        price: UInt64? = nil, result: JobResult? = nil
+    ) {
+        self.jobID = jobID
+        self.role = role
+        self.phase = phase
+        self.status = status
+        self.reason = reason
+        self.isTerminal = isTerminal
+        self.submittedAt = submittedAt
+        self.updatedAt = updatedAt
+        self.counterpartyDID = counterpartyDID
+        self.label = label
+        self.price = price
+        self.result = result
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role, phase, status, reason, label, price, result
+        case jobID = "job_id"
+        case isTerminal = "terminal"
+        case submittedAt = "submitted_at"
+        case updatedAt = "updated_at"
+        case counterpartyDID = "counterparty_did"
+    }
+}
+
+/// How a job ended, in terms of whose doing it was: the job's own, or the mesh's.
+public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The module ran and exited with zero.
+    case succeeded
+    /// The module ran and exited with another code.
+    case exitedNonZero = "exited_non_zero"
+    /// The module trapped.
+    case trapped
+    /// The module was stopped at one of its limits.
+    case limitExceeded = "limit_exceeded"
+    /// The executor refused the module before it ran.
+    case moduleRefused = "module_refused"
+    /// The owner cancelled it.
+    case cancelled
+    /// Nobody bid.
+    case noBids = "no_bids"
+    /// There were bids, and none was acceptable.
+    case noAcceptableBid = "no_acceptable_bid"
+    /// Every executor that was tried was lost, declined or failed.
+    case executorsFailed = "executors_failed"
+    /// Module or inputs could not be fetched by any executor.
+    case fetchFailed = "fetch_failed"
+    /// The job's deadline passed.
+    case deadlinePassed = "deadline_passed"
+    /// The balance did not cover the agreed price.
+    case insufficientFunds = "insufficient_funds"
+    /// A receipt came that does not verify.
+    case receiptInvalid = "receipt_invalid"
+}
+
+/// The end of a job.
+public struct JobResult: Hashable, Sendable, Codable {
+    /// How it ended.
+    public var ending: JobEnding
+    /// One sentence on it: the trap, the limit, the price of the bids that were too dear.
+    public var detail: String
+    /// The module's exit code, where it exited.
+    public var exitCode: Int32?
+    /// The limit that was hit: `fuel`, `memory`, `table`, `stack`, `output`, `wall_clock`.
+    public var limit: String?
+    /// The receipt's CID, where the job was assigned.
+    public var receiptCID: String?
+    /// Whether every check of the receipt passed here.
+    public var isReceiptVerified: Bool
+    /// Who ran it.
+    public var executorDID: String?
+    /// Standard output.
+    public var stdoutCID: String?
+    /// Standard error.
+    public var stderrCID: String?
+    /// The job's log.
+    public var logCID: String?
+    /// Named outputs; the text is a CID.
+    public var outputs: [NamedText]
+    /// The fuel that was metered.
+    public var fuel: UInt64?
+    /// The most memory that it had, in bytes.
+    public var peakMemoryBytes: UInt64?
+    /// How long it ran, in milliseconds.
+    public var wallMilliseconds: UInt64?
+    /// What was paid, in the smallest unit.
+    public var paid: UInt64?
+    /// How many executors were assigned, this one included.
+    public var attempts: UInt64
+
+    /// An end of which only the kind and a sentence are known.
+    public init(ending: JobEnding, detail: String, attempts: UInt64 = 0) {
+        self.ending = ending
+        self.detail = detail
+        self.attempts = attempts
+        isReceiptVerified = false
+        outputs = []
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ending, detail, limit, outputs, fuel, paid, attempts
+        case exitCode = "exit_code"
+        case receiptCID = "receipt_cid"
+        case isReceiptVerified = "receipt_verified"
+        case executorDID = "executor_did"
+        case stdoutCID = "stdout_cid"
+        case stderrCID = "stderr_cid"
+        case logCID = "log_cid"
+        case peakMemoryBytes = "peak_memory_bytes"
+        case wallMilliseconds = "wall_ms"
+    }
+}
+
+/// One thing that happened to a job.
+public struct JobProgress: Hashable, Sendable, Codable {
+    /// What kind of thing.
+    public enum Kind: String, Hashable, Sendable, Codable {
+        /// The job is in another phase.
+        case phase
+        /// Something that matters within the phase: a bid, a refusal, a retry.
+        case note
+        /// A line that the module logged.
+        case log
+        /// The module told how far it is.
+        case progress
+        /// The end; `result` is set, and nothing follows.
+        case result
+    }
+
+    /// What kind of thing.
+    public var kind: Kind
+    /// The phase that the job is in now, by its name in RFC 4.2.
+    public var phase: String
+    /// The reason, the note or the line.
+    public var text: String
+    /// When, in milliseconds since the Unix epoch.
+    public var at: UInt64
+    /// How far the module is, in thousandths.
+    public var permille: UInt32?
+    /// The end.
+    public var result: JobResult?
+
+    /// Something that happened.
+    public init(
+        kind: Kind, phase: String, text: String, at: UInt64, permille: UInt32? = nil, result: JobResult? = nil
+    ) {
+        self.kind = kind
+        self.phase = phase
+        self.text = text
+        self.at = at
+        self.permille = permille
+        self.result = result
+    }
+}
+
+/// The journal of a job, read aloud.
+public struct JobExplanation: Hashable, Sendable, Codable {
+    /// One line of it.
+    public struct Line: Hashable, Sendable, Codable {
+        /// When, in milliseconds since the Unix epoch.
+        public var at: UInt64
+        /// The phase that the job was in afterwards.
+        public var phase: String
+        /// What happened and why, as a sentence.
+        public var text: String
+
+        /// A line.
+        public init(at: UInt64, phase: String, text: String) {
+            self.at = at
+            self.phase = phase
+            self.text = text
+        }
+    }
+
+    /// The job.
+    public var job: JobView
+    /// The lines, oldest first.
+    public var lines: [Line]
+
+    /// A job and its lines.
+    public init(job: JobView, lines: [Line]) {
+        self.job = job
+        self.lines = lines
+    }
+}

@@ -1,0 +1,111 @@
+/// Who a node is and how it fares.
+public struct NodeStatus: Hashable, Sendable, Codable {
+    /// The version of the program.
+    public var version: String
+    /// The peer ID.
+    public var peerID: String
+    /// The DID, from the same key.
+    public var did: String
+    /// The addresses it listens on, with `/p2p`.
+    public var addresses: [String]
+    /// How long it has been up, in milliseconds.
+    public var uptimeMilliseconds: UInt64
+    /// Resident memory, in bytes.
+    public var residentBytes: UInt64
+    /// Peers that are connected.
+    public var connectedPeers: Int
+    /// Whether it runs jobs for others.
+    public var isExecutor: Bool
+    /// The region that it states.
+    public var region: String?
+    /// The process ID.
+    public var processID: Int32
+    /// What it counted since its start, by name, in a steady order.
+    public var counters: [Counter]
+
+    /// Something counted.
+    public struct Counter: Hashable, Sendable, Codable {
+        /// What.
+        public var name: String
+        /// How often, or how much.
+        public var value: UInt64
+
+        /// Something counted.
+        public init(name: String, value: UInt64) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// A status.
+    public init(
+        version: String, peerID: String, did: String, addresses: [String], uptimeMilliseconds: UInt64,
+        residentBytes: UInt64, connectedPeers: Int, isExecutor: Bool, region: String?, processID: Int32,
+        counters: [Counter]
+    ) {
+        self.version = version
+        self.peerID = peerID
+        self.did = did
+        self.addresses = addresses
+        self.uptimeMilliseconds = uptimeMilliseconds
+        self.residentBytes = residentBytes
+        self.connectedPeers = connectedPeers
+        self.isExecutor = isExecutor
+        self.region = region
+        self.processID = processID
+        self.counters = counters
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version, did, addresses, region, counters
+        case peerID = "peer_id"
+        case uptimeMilliseconds = "uptime_ms"
+        case residentBytes = "resident_bytes"
+        case connectedPeers = "connected_peers"
+        case isExecutor = "executor"
+        case processID = "pid"
+    }
+}
+
+/// A peer, connected or remembered.
+public struct PeerView: Hashable, Sendable, Codable {
+    /// The peer ID.
+    public var peerID: String
+    /// Its DID, where its key is in the peer ID.
+    public var did: String?
+    /// Whether a connection stands.
+    public var isConnected: Bool
+    /// Where it listens.
+    public var addresses: [String]
+    /// When it was last seen, in milliseconds since the Unix epoch.
+    public var lastSeen: UInt64?
+    /// Its reputation here, where it has one.
+    public var reputation: Int64?
+    /// What it offers as an executor: region, price, engines; empty where it offers nothing.
+    public var capability: String
+    /// How often it misbehaved.
+    public var misbehaviourCount: Int
+
+    /// A peer.
+    public init(
+        peerID: String, did: String?, isConnected: Bool, addresses: [String], lastSeen: UInt64? = nil,
+        reputation: Int64? = nil, capability: String = "", misbehaviourCount: Int = 0
+    ) {
+        self.peerID = peerID
+        self.did = did
+        self.isConnected = isConnected
+        self.addresses = addresses
+        self.lastSeen = lastSeen
+        self.reputation = reputation
+        self.capability = capability
+        self.misbehaviourCount = misbehaviourCount
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case did, addresses, reputation, capability
+        case peerID = "peer_id"
+        case isConnected = "connected"
+        case lastSeen = "last_seen"
+        case misbehaviourCount = "misbehaviours"
+    }
+}

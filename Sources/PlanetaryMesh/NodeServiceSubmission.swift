@@ -1,0 +1,163 @@
+/// A job as its owner asks for it; what is left out gets the node's defaults.
+public struct JobSubmission: Hashable, Sendable, Codable {
+    /// The module's CID; the file was added to the node before.
+    public var moduleCID: String
+    /// The function to call; nil means `_start`.
+    public var entry: String?
+    /// The arguments after the program's name.
+    public var args: [String]
+    /// The environment, in order.
+    public var env: [NamedText]
+    /// The inputs by name, in order; the one named `stdin` is standard input. The text is a CID.
+    public var inputs: [NamedText]
+    /// The limits of the run.
+    public var limits: Limits
+    /// The most that the owner will pay, in the smallest unit of tokens.
+    public var budget: UInt64?
+    /// Who may run it, and how to choose among them.
+    public var policy: Policy
+    /// What the owner calls the job.
+    public var label: String?
+    /// The same key submits once.
+    public var idempotencyKey: String?
+
+    /// A submission of a module with everything else left to the node.
+    public init(
+        moduleCID: String, entry: String? = nil, args: [String] = [], env: [NamedText] = [], inputs: [NamedText] = [],
+        limits: Limits = Limits(), budget: UInt64? = nil, policy: Policy = Policy(), label: String? = nil,
+        idempotencyKey: String? = nil
+    ) {
+        self.moduleCID = moduleCID
+        self.entry = entry
+        self.args = args
+        self.env = env
+        self.inputs = inputs
+        self.limits = limits
+        self.budget = budget
+        self.policy = policy
+        self.label = label
+        self.idempotencyKey = idempotencyKey
+    }
+
+    /// Reads a submission in which everything but the module may be left out.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        moduleCID = try container.decode(String.self, forKey: .moduleCID)
+        entry = try container.decodeIfPresent(String.self, forKey: .entry)
+        args = try container.decodeIfPresent([String].self, forKey: .args) ?? []
+        env = try container.decodeIfPresent([NamedText].self, forKey: .env) ?? []
+        inputs = try container.decodeIfPresent([NamedText].self, forKey: .inputs) ?? []
+        limits = try container.decodeIfPresent(Limits.self, forKey: .limits) ?? Limits()
+        budget = try container.decodeIfPresent(UInt64.self, forKey: .budget)
+        policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
+        label = try container.decodeIfPresent(String.self, forKey: .label)
+        idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case entry, args, env, inputs, limits, budget, policy, label
+        case moduleCID = "module_cid"
+        case idempotencyKey = "idempotency_key"
+    }
+
+    /// The limits of a run; nil means the node's default.
+    public struct Limits: Hashable, Sendable, Codable {
+        /// Seconds of wall clock.
+        public var timeoutSeconds: UInt64?
+        /// Units of fuel.
+        public var maxFuel: UInt64?
+        /// Bytes of linear memory.
+        public var maxMemoryBytes: UInt64?
+        /// Bytes of standard output, standard error, log and named outputs together.
+        public var maxOutputBytes: UInt64?
+
+        /// Limits, each the node's default unless given.
+        public init(
+            timeoutSeconds: UInt64? = nil, maxFuel: UInt64? = nil, maxMemoryBytes: UInt64? = nil,
+            maxOutputBytes: UInt64? = nil
+        ) {
+            self.timeoutSeconds = timeoutSeconds
+            self.maxFuel = maxFuel
+            self.maxMemoryBytes = maxMemoryBytes
+            self.maxOutputBytes = maxOutputBytes
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case timeoutSeconds = "timeout_seconds"
+            case maxFuel = "max_fuel"
+            case maxMemoryBytes = "max_memory_bytes"
+            case maxOutputBytes = "max_output_bytes"
+        }
+    }
+
+    /// The owner's part of the execution policy; nil means the node's default.
+    public struct Policy: Hashable, Sendable, Codable {
+        /// The least reputation of an executor.
+        public var minReputation: UInt64?
+        /// Regions that are allowed; nil allows all.
+        public var regions: [String]?
+        /// DIDs that are allowed; nil allows all.
+        public var allowedDIDs: [String]?
+        /// DIDs that are not.
+        public var deniedDIDs: [String]?
+        /// How long to wait for bids, in milliseconds.
+        public var bidWindowMilliseconds: UInt64?
+        /// How many acceptable bids end the wait early.
+        public var sufficientBids: UInt64?
+
+        /// A policy, each part the node's default unless given.
+        public init(
+            minReputation: UInt64? = nil, regions: [String]? = nil, allowedDIDs: [String]? = nil,
+            deniedDIDs: [String]? = nil, bidWindowMilliseconds: UInt64? = nil, sufficientBids: UInt64? = nil
+        ) {
+            self.minReputation = minReputation
+            self.regions = regions
+            self.allowedDIDs = allowedDIDs
+            self.deniedDIDs = deniedDIDs
+            self.bidWindowMilliseconds = bidWindowMilliseconds
+            self.sufficientBids = sufficientBids
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case regions
+            case minReputation = "min_reputation"
+            case allowedDIDs = "allowed_dids"
+            case deniedDIDs = "denied_dids"
+            case bidWindowMilliseconds = "bid_window_ms"
+            case sufficientBids = "sufficient_bids"
+        }
+    }
+}
+
+/// A name and a text, where the order of several matters.
+public struct NamedText: Hashable, Sendable, Codable {
+    /// The name.
+    public var name: String
+    /// The text: a value, or a CID.
+    public var text: String
+
+    /// A pair.
+    public init(name: String, text: String) {
+        self.name = name
+        self.text = text
+    }
+}
+
+/// The answer to a submission.
+public struct JobAccepted: Hashable, Sendable, Codable {
+    /// The job's ID: the CID of its signed manifest.
+    public var jobID: String
+    /// Whether the idempotency key was known, and this is the job of the first time.
+    public var isDuplicate: Bool
+
+    /// An answer.
+    public init(jobID: String, isDuplicate: Bool = false) {
+        self.jobID = jobID
+        self.isDuplicate = isDuplicate
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case isDuplicate = "duplicate"
+    }
+}

@@ -1,0 +1,62 @@
+import MeshTypes
+
+/// Who follows which job, and the one place that tells them.
+///
+/// A follower that does not read loses the oldest events: its buffer holds the newest `bufferedEventsMax`, and the
+/// result is always the newest. A job has at most `followersMax` followers; one more replaces the eldest.
+struct ProgressBoard {
+    /// Events that wait for a slow follower.
+    static let bufferedEventsMax = 512
+    /// Followers of one job.
+    static let followersMax = 16
+
+    private var followers: [JobID: [Follower]] = [:]
+    private var nextID: UInt64 = 0
+
+    private struct Follower {
+        let id: UInt64
+        let continuation: AsyncStream<JobProgress>.Continuation
+    }
+
+    /// A new follower of a job, who is first told `past`.
+    mutating func follow(_ job: JobID, past: [JobProgress]) -> AsyncStream<JobProgress> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: JobProgress.self, bufferingPolicy: .bufferingNewest(Self.bufferedEventsMax))
+        for event in past { continuation.yield(event) }
+        if past.last?.kind == .result {
+            continuation.finish()
+            return stream
+        }
+        nextID += 1
+        followers[job, default: []].append(Follower(id: nextID, continuation: continuation))
+        if let eldest = followers[job]?.first, (followers[job]?.count ?? 0) > Self.followersMax {
+            eldest.continuation.finish()
+            followers[job]?.removeFirst()
+        }
+        return stream
+    }
+
+    /// Whether anybody follows a job.
+    func isFollowed(_ job: JobID) -> Bool { followers[job] != nil }
+
+    /// Tells the followers of a job; a result ends their streams.
+    mutating func tell(_ job: JobID, _ event: JobProgress) {
+        guard let all = followers[job] else { return }
+        let kept = all.filter { follower in
+            if case .terminated = follower.continuation.yield(event) { return false }
+            return true
+        }
+        if event.kind == .result {
+            for follower in kept { follower.continuation.finish() }
+            followers[job] = nil
+        } else {
+            followers[job] = kept.isEmpty ? nil : kept
+        }
+    }
+
+    /// Ends all streams; the node stops.
+    mutating func finish() {
+        for follower in followers.values.joined() { follower.continuation.finish() }
+        followers = [:]
+    }
+}

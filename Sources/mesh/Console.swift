@@ -1,0 +1,56 @@
+import Foundation
+import MeshHTTP
+import PlanetaryMesh
+
+/// Standard output and standard error of this process.
+struct Console: Sendable {
+    /// Writes text that was made safe to standard output.
+    func out(_ text: String) {
+        write(Array(text.utf8), to: STDOUT_FILENO)
+    }
+
+    /// Writes one safe line to standard error.
+    func note(_ line: String) {
+        write(Array((line + "\n").utf8), to: STDERR_FILENO)
+    }
+
+    /// Writes a value as JSON over several lines to standard output.
+    func json(_ value: some Encodable) throws {
+        out(Terminal.safeJSON(try MeshJSON.render(value)) + "\n")
+    }
+
+    /// Writes a value as JSON on one line to standard output.
+    func jsonLine(_ value: some Encodable) throws {
+        out(Terminal.safeJSON(String(decoding: try MeshJSON.encode(value), as: UTF8.self)) + "\n")
+    }
+
+    /// Hands bytes from afar to a descriptor: as they are to a file or pipe, made safe to a terminal.
+    func data(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) {
+        guard isatty(descriptor) == 1 else { return write(bytes, to: descriptor) }
+        write(Array(Terminal.safeLines(String(decoding: bytes, as: UTF8.self)).utf8), to: descriptor)
+    }
+
+    /// Tells of a failure on standard error, as a sentence or as JSON.
+    func failure(_ error: NodeServiceError, json: Bool) {
+        guard json, let bytes = try? MeshJSON.encode(["error": error]) else {
+            return note("mesh: \(Terminal.safe(error.description))")
+        }
+        note(Terminal.safeJSON(String(decoding: bytes, as: UTF8.self)))
+    }
+
+    /// Writes everything, however long the reader takes; a reader that is gone ends the process by the usual signal.
+    // SAFETY: the system reads the bytes within each call, and `rest` never leaves the closure.
+    func write(_ bytes: [UInt8], to descriptor: Int32) {
+        bytes.withUnsafeBytes { buffer in
+            var rest = buffer[...]
+            while !rest.isEmpty {
+                let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                if count < 0 {
+                    if errno == EINTR || errno == EAGAIN { continue }
+                    return
+                }
+                rest = rest.dropFirst(count)
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import Foundation
+import MeshHTTP
+import PlanetaryMesh
+import Subprocess
+
+/// Starts the nodes of a devnet as processes and stops them all together.
+///
+/// Every node holds the other end of a pipe as its standard input and stops when it closes, so none outlives this
+/// process even when it is killed.
+struct DevnetProcesses: Sendable {
+    /// How long a node may take to close its store before it is killed.
+    static let graceSeconds: Int64 = 5
+
+    private enum Event: Sendable {
+        case ready(Int, NodeStatus)
+        case ended(Int, String)
+        case stop
+    }
+
+    let executable: String
+
+    /// Runs the nodes until the user asks for the end; `started` is called once when all are up.
+    ///
+    /// - Throws: when a node cannot be started or ends by itself.
+    func run(
+        _ plans: [DevnetPlan], endsWithInput: Bool, started: ([NodeStatus]) async throws -> Void
+    ) async throws {
+        let interrupts = Interrupts()
+        let (events, sink) = AsyncStream.makeStream(of: Event.self)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in interrupts.signals { sink.yield(.stop) } }
+            if endsWithInput {
+                group.addTask {
+                    await InputEnd().wait()
+                    sink.yield(.stop)
+                }
+            }
+            // The first node is started alone: the others need its address.
+            var waiting = plans
+            var statuses: [Int: NodeStatus] = [:]
+            if let first = waiting.first {
+                waiting.removeFirst()
+                group.addTask { sink.yield(.ended(first.index, await self.run(first, bootstrap: [], sink))) }
+            }
+            for await event in events {
+                switch event {
+                case .ready(let index, let status):
+                    statuses[index] = status
+                    for plan in waiting {
+                        let bootstrap = status.addresses
+                        group.addTask {
+                            sink.yield(.ended(plan.index, await self.run(plan, bootstrap: bootstrap, sink)))
+                        }
+                    }
+                    waiting = []
+                    if statuses.count == plans.count { try await started(plans.compactMap { statuses[$0.index] }) }
+                case .ended(let index, let reason):
+                    throw NodeServiceError(
+                        .internalError, "Node \(index) ended: \(reason).",
+                        hint: "Its log is \(plans[index].home.logPath).")
+                case .stop:
+                    group.cancelAll()
+                    return
+                }
+            }
+        }
+    }
+
+    /// Runs one node until it ends and says how it did; tells when it is up.
+    private func run(
+        _ plan: DevnetPlan, bootstrap: [String], _ sink: AsyncStream<Event>.Continuation
+    ) async -> String {
+        let log = open(plan.home.logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard log >= 0 else { return String(cString: strerror(errno)) }
+        var options = PlatformOptions()
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(Self.graceSeconds))]
+        let arguments =
+            ["up", "--home", plan.home.path, "--json", "--until-input-ends"]
+            + bootstrap.flatMap { ["--bootstrap", $0] }
+        do {
+            let result = try await Subprocess.run(
+                .path(.init(executable)), arguments: .init(arguments), platformOptions: options, input: .inputWriter,
+                output: .sequence, error: .fileDescriptor(.init(rawValue: log), closeAfterSpawningProcess: true)
+            ) { execution in
+                for try await line in execution.standardOutput.strings() {
+                    guard let status = try? MeshJSON.decode(NodeStatus.self, from: Array(line.utf8)) else { continue }
+                    sink.yield(.ready(plan.index, status))
+                }
+            }
+            return Self.ending(result.terminationStatus, log: plan.home.logPath)
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// How a node ended, with the last line that it logged.
+    private static func ending(_ status: TerminationStatus, log: String) -> String {
+        let text = FileManager.default.contents(atPath: log).map { String(decoding: $0.suffix(4_096), as: UTF8.self) }
+        let last = text?.split(separator: "\n").last.map(String.init) ?? "its log is empty"
+        switch status {
+        case .exited(let code): return "exit code \(code), \(last)"
+        case .signaled(let signal): return "signal \(signal), \(last)"
+        }
+    }
+}

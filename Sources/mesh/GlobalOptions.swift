@@ -1,0 +1,51 @@
+import ArgumentParser
+import Foundation
+import MeshHTTP
+import PlanetaryMesh
+
+/// The options that every command takes.
+struct GlobalOptions: ParsableArguments {
+    @Option(help: "The node's home folder (or MESH_HOME in the environment).", completion: .directory)
+    var home: String?
+
+    @Flag(help: "Print JSON instead of text.")
+    var json = false
+
+    /// The home folder: by option, by environment, or the default.
+    var nodeHome: NodeHome {
+        let environment = ProcessInfo.processInfo.environment["MESH_HOME"].flatMap { $0.isEmpty ? nil : $0 }
+        return NodeHome(path: home ?? environment ?? NodeHome.defaultPath)
+    }
+
+    /// The node that runs in the home folder.
+    var node: NodeClient { NodeClient(socketPath: nodeHome.socketPath) }
+}
+
+/// A command of `mesh`: what it does is in `perform`, how its failures are told is here.
+protocol MeshCommand: AsyncParsableCommand {
+    /// The options of every command.
+    var global: GlobalOptions { get }
+
+    /// Does the work; returns the exit code.
+    func perform(_ console: Console) async throws -> ExitCode
+}
+
+extension MeshCommand {
+    /// Performs the command and turns every failure into one sentence and an exit code.
+    func run() async throws {
+        let console = Console()
+        let code: ExitCode
+        do {
+            code = try await perform(console)
+        } catch let error as NodeServiceError {
+            console.failure(error, json: global.json)
+            code = ExitCode(ExitStatus(error.code).rawValue)
+        } catch let error as LocalFileError {
+            console.failure(error.asServiceError, json: global.json)
+            code = ExitCode(ExitStatus.fileFailed.rawValue)
+        } catch is CancellationError {
+            code = ExitCode(ExitStatus.interrupted.rawValue)
+        }
+        if code != .success { throw code }
+    }
+}

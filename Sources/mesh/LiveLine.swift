@@ -1,0 +1,38 @@
+import Foundation
+
+/// What a user sees while a job goes on: on a terminal one line that is rewritten, elsewhere plain lines.
+struct LiveLine {
+    private let console: Console
+    private let isInteractive: Bool
+    private let isQuiet: Bool
+    private var isShown = false
+
+    /// A line on standard error; `quiet` shows nothing at all.
+    init(console: Console, quiet: Bool, interactive: Bool = Terminal.isInteractive(STDERR_FILENO)) {
+        self.console = console
+        isQuiet = quiet
+        isInteractive = interactive
+    }
+
+    /// A line that stays.
+    mutating func keep(_ line: String) {
+        guard !isQuiet else { return }
+        clear()
+        console.note(Terminal.safe(line))
+    }
+
+    /// The line that the next one replaces; nothing where there is no terminal.
+    mutating func show(_ line: String) {
+        guard !isQuiet, isInteractive else { return }
+        let text = String(Terminal.safe(line).prefix(max(10, Terminal.columns(STDERR_FILENO) - 1)))
+        console.write(Array("\r\u{1B}[2K\(text)".utf8), to: STDERR_FILENO)
+        isShown = true
+    }
+
+    /// Takes the passing line away.
+    mutating func clear() {
+        guard isShown else { return }
+        console.write(Array("\r\u{1B}[2K".utf8), to: STDERR_FILENO)
+        isShown = false
+    }
+}

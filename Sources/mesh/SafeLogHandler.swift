@@ -1,0 +1,31 @@
+import Foundation
+import Logging
+
+/// Writes the log to standard error, one safe line per message: what a peer chose to be called cannot write to the
+/// terminal, nor pretend to be another line.
+struct SafeLogHandler: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level
+
+    /// A logger of a level.
+    static func logger(level: Logger.Level) -> Logger {
+        Logger(label: "mesh") { _ in SafeLogHandler(logLevel: level) }
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
+        Console().note(Self.line(level: event.level, message: "\(event.message)", metadata: all))
+    }
+
+    /// One line of the log.
+    static func line(level: Logger.Level, message: String, metadata: Logger.Metadata) -> String {
+        let now = UInt64(max(0, Date().timeIntervalSince1970 * 1_000))
+        let pairs = metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
+        return "\(Readable.clock(now)) \(level.rawValue) \(Terminal.safe(message + pairs))"
+    }
+}

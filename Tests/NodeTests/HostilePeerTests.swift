@@ -1,0 +1,126 @@
+import Foundation
+import Logging
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import NIOCore
+import Swarm
+import Testing
+
+@testable import PlanetaryMesh
+
+/// What peers get that send rubbish, forge, or claim to be somebody else: a refusal, a count, a note, and no change.
+@Suite("Hostile peers", .serialized)
+struct HostilePeerTests {
+    /// Sends one direct message from a peer with a key of its own; the reply, or nil when the stream was reset.
+    private func send(_ bytes: [UInt8], from identity: Identity, to node: MeshNode) async throws -> MeshProtocolReply? {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let swarm = Swarm(configuration: SwarmConfiguration(), identity: identity, logger: logger)
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await swarm.run() }
+            defer { group.cancelAll() }
+            try await swarm.connect(to: node.identity.peerID, addresses: await node.swarm.listenAddresses())
+            let stream = try await swarm.openStream(
+                to: node.identity.peerID, protocols: [MeshTopics.directMessages])
+            try await stream.writeFrame(ByteBuffer(bytes: bytes))
+            try await stream.closeWrite()
+            guard let frame = try? await stream.readFrame(bytesMax: 4096) else { return nil }
+            return try MeshProtocolReply.decode(Array(frame.readableBytesView))
+        }
+    }
+
+    /// Whether a misbehaviour of a peer is written down; the note is queued for the disk while the reply is sent.
+    private func isNoted(_ identity: Identity, at node: MeshNode) async throws -> Bool {
+        let deadline = NodeClock.now.advanced(milliseconds: 30_000)
+        while NodeClock.now < deadline {
+            let peer = try await node.peers().first { $0.peerID == identity.peerID.text }
+            if let peer, peer.misbehaviourCount > 0 { return true }
+        }
+        return false
+    }
+
+    private func bid(by identity: Identity, on job: JobID, originator: Identity) throws -> SignedObject<Bid> {
+        let now = NodeClock.wallClock
+        let terms = BidTerms(
+            price: TokenAmount(1), basePrice: TokenAmount(1), pricePerMillionFuel: .zero, earliestStart: now,
+            deadline: now.advanced(milliseconds: 600_000))
+        return try SignedObject.sign(
+            Bid(
+                jobID: job, originatorPeerID: originator.peerID, bidderDID: identity.did, bidderPeerID: identity.peerID,
+                terms: terms, issuedAt: now, expiresAt: now.advanced(milliseconds: 60_000)), with: identity)
+    }
+
+    @Test("Rubbish, forgeries and a stranger's bid are refused, counted and noted; the job goes on as if they were not")
+    func forgeries() async throws {
+        try await NodeMesh.run(prices: []) { mesh in
+            let node = mesh.originator
+            let job = JobID(try await mesh.submit(try Assembler.command("nop")))
+            let rubbisher = Identity.generate()
+            let rubbish = try await send([0xFF, 0x00, 0x01], from: rubbisher, to: node)
+            guard case .refused(code: "malformed", _)? = rubbish else {
+                Issue.record("rubbish got \(String(describing: rubbish))")
+                return
+            }
+            #expect(try await isNoted(rubbisher, at: node))
+
+            let stranger = Identity.generate()
+            let honest = try bid(by: Identity.generate(), on: job, originator: node.identity)
+            let stolen = MeshProtocolMessage.jobBid(JobBidV1(bid: ProtocolBid(honest)))
+            let answer = try await send(try stolen.encoded(), from: stranger, to: node)
+            guard case .refused? = answer else {
+                Issue.record("a bid of another key got \(String(describing: answer))")
+                return
+            }
+
+            let forger = Identity.generate()
+            let forged = try bid(by: forger, on: job, originator: node.identity)
+            var lean = ProtocolBid(forged)
+            lean.signedBid[lean.signedBid.count - 1] ^= 1
+            let refusal = try await send(
+                try MeshProtocolMessage.jobBid(JobBidV1(bid: lean)).encoded(), from: forger, to: node)
+            guard case .refused? = refusal else {
+                Issue.record("a bid with a broken signature got \(String(describing: refusal))")
+                return
+            }
+            #expect(try await isNoted(forger, at: node))
+            let lines = try await node.explain(job.cid).lines
+            #expect(!lines.contains { $0.text.contains("bids at most") }, "a forged bid stands in the journal")
+        }
+    }
+
+    @Test("A message that is too long is cut off before it is read, and noted")
+    func tooLong() async throws {
+        try await NodeMesh.run(prices: []) { mesh in
+            let flooder = Identity.generate()
+            let reply = try await send([UInt8](repeating: 0, count: (1 << 20) + 1), from: flooder, to: mesh.originator)
+            #expect(reply == nil)
+            #expect(try await isNoted(flooder, at: mesh.originator))
+        }
+    }
+
+    @Test("A port in use and a damaged database are one sentence each")
+    func cannotOpen() async throws {
+        let folder = "/tmp/mn-\(UUID().uuidString.prefix(8))"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await NodeMesh.run(prices: []) { mesh in
+            var configuration = try NodeMesh.loopback()
+            configuration.listen = await mesh.originator.swarm.listenAddresses()
+            do {
+                _ = try await NodeMesh.open(folder + "a", configuration)
+                Issue.record("two nodes listen on one port")
+            } catch let error as NodeServiceError {
+                #expect(error.code == .addressInUse, "\(error)")
+            }
+        }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data([UInt8](repeating: 0x5A, count: 8192)).write(to: URL(fileURLWithPath: folder + "/mesh.sqlite"))
+        do {
+            _ = try await NodeMesh.open(folder, try NodeMesh.loopback())
+            Issue.record("a damaged database was opened")
+        } catch let error as NodeServiceError {
+            #expect(error.code == .storageFailed, "\(error)")
+        }
+        try? FileManager.default.removeItem(atPath: folder + "a")
+    }
+}

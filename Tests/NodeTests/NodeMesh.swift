@@ -1,0 +1,91 @@
+import Foundation
+import Logging
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+@testable import PlanetaryMesh
+
+/// Nodes in this process, each with a home folder and a socket of its own on loopback: real, only not far apart.
+struct NodeMesh {
+    /// The nodes; the first is everybody's way in.
+    let nodes: [MeshNode]
+    /// The node that submits: the last one, which runs no jobs.
+    var originator: MeshNode { nodes[nodes.count - 1] }
+
+    /// Makes executors that ask `prices` per job, and one originator; runs `body`; stops them all.
+    static func run(prices: [UInt64], _ body: (NodeMesh) async throws -> Void) async throws {
+        let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var nodes: [MeshNode] = []
+        var entrance: [Multiaddr] = []
+        for (index, price) in (prices + [0]).enumerated() {
+            var configuration = try loopback()
+            configuration.bootstrap = entrance
+            configuration.executor.isEnabled = index < prices.count
+            configuration.executor.priceBase = price
+            configuration.executor.jobsAtOnce = 2
+            let node = try await open(folder.appendingPathComponent("\(index)").path, configuration)
+            if entrance.isEmpty {
+                entrance = await node.swarm.listenAddresses().map { $0.withPeerID(node.identity.peerID) }
+            }
+            nodes.append(node)
+        }
+        let mesh = NodeMesh(nodes: nodes)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for node in nodes { group.addTask { try await node.run() } }
+            try await mesh.connect(to: entrance)
+            try await body(mesh)
+            for node in nodes { try await node.shutdown() }
+            try await group.waitForAll()
+        }
+    }
+
+    /// A configuration that listens on any port of loopback.
+    static func loopback() throws -> NodeConfiguration {
+        var configuration = NodeConfiguration()
+        configuration.listen = [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]
+        configuration.logLevel = "critical"
+        return configuration
+    }
+
+    /// Opens a node with a new key in a new folder.
+    static func open(_ path: String, _ configuration: NodeConfiguration) async throws -> MeshNode {
+        let home = NodeHome(path: path)
+        try home.create()
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        return try await MeshNode.open(
+            home: home, configuration: configuration, identity: Identity.generate(), logger: logger)
+    }
+
+    /// Connects the originator to every other node, so that what it announces reaches them.
+    private func connect(to entrance: [Multiaddr]) async throws {
+        for node in nodes.dropLast() {
+            let addresses = await node.swarm.listenAddresses()
+            try await originator.swarm.connect(to: node.identity.peerID, addresses: addresses)
+        }
+    }
+
+    /// Adds a module and submits a job of it.
+    func submit(
+        _ module: [UInt8], _ change: (inout JobSubmission) -> Void = { _ in }
+    ) async throws(NodeServiceError) -> CID {
+        let added = try await originator.add(module)
+        var submission = JobSubmission(moduleCID: added.cid)
+        submission.policy.sufficientBids = 1
+        change(&submission)
+        let accepted = try await originator.submit(submission)
+        return try MeshNode.cid(accepted.jobID, "job")
+    }
+
+    /// Follows a job to its end.
+    func result(of job: CID) async throws -> JobResult {
+        for await event in try await originator.progress(of: job) {
+            if let result = event.result { return result }
+        }
+        throw NodeServiceError(.internalError, "The stream of \(job) ended without a result.")
+    }
+}

@@ -1,0 +1,181 @@
+import Foundation
+import Logging
+import MeshHTTP
+import Multiformats
+import PlanetaryMesh
+import Testing
+
+/// The server and its client across a real socket, with a node whose answers the test chooses.
+@Suite struct HTTPServerTests {
+    @Test func everyCallArrivesAndItsAnswerComesBackAsItWas() async throws {
+        let bytes = Array("hello\n".utf8)
+        let cid = CID.hashing(bytes, codec: .raw)
+        try await withServer(.init(files: [cid: bytes])) { node, _ in
+            let address = try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/4001")
+            #expect(try await node.status() == Samples.status)
+            #expect(try await node.jobs(limit: 3) == [Samples.job, Samples.job, Samples.job])
+            #expect(try await node.job(Samples.jobID) == Samples.job)
+            #expect(try await node.explain(Samples.jobID).lines.map(\.text) == ["price 40 > max 30"])
+            #expect(try await node.cancel(Samples.jobID) == Samples.job)
+            #expect(try await node.receipt(Samples.receiptCID) == Samples.receipt)
+            #expect(try await node.verifyReceipt(Samples.receiptCID) == Samples.report)
+            #expect(try await node.replayReceipt(Samples.receiptCID) == Samples.report)
+            #expect(try await node.peers() == [Samples.peer])
+            #expect(try await node.connect(address).addresses == [address.text])
+            #expect(try await node.wallet(entriesLimit: 5) == Samples.wallet)
+            #expect(try await node.add(bytes) == AddedFile(cid: cid.text, size: 6))
+            #expect(try await node.get(cid) == bytes)
+            try await node.shutdown()
+        }
+    }
+
+    @Test func aSubmissionArrivesWhole() async throws {
+        let (seen, sink) = AsyncStream.makeStream(of: JobSubmission.self)
+        var submission = JobSubmission(moduleCID: Samples.jobID.text, args: ["-n", "5"], label: "tab\tand \"quote\"")
+        submission.env = [NamedText(name: "B", text: "2"), NamedText(name: "A", text: "1")]
+        submission.limits.maxFuel = .max
+        submission.policy.regions = ["eu"]
+        submission.idempotencyKey = "again"
+        let sent = submission
+        try await withServer(.init(submitted: { sink.yield($0) })) { node, _ in
+            let accepted = try await node.submit(sent)
+            #expect(accepted == JobAccepted(jobID: Samples.jobID.text, isDuplicate: true))
+        }
+        sink.finish()
+        for await arrived in seen { #expect(arrived == submission) }
+    }
+
+    @Test(arguments: NodeServiceError.Code.allCases)
+    func everyFailureKeepsItsCodeItsSentenceAndItsAdvice(_ code: NodeServiceError.Code) async throws {
+        let failure = NodeServiceError(code, "The module imports \"env.abort\".", hint: "Build it without.")
+        try await withServer(.init(failure: failure)) { node, _ in
+            await #expect(throws: failure) { _ = try await node.status() }
+            await #expect(throws: failure) { _ = try await node.progress(of: Samples.jobID) }
+        }
+    }
+
+    @Test func eventsComeOneByOneWhileTheJobRuns() async throws {
+        let (events, job) = AsyncStream.makeStream(of: JobProgress.self)
+        try await withServer(.init(events: events)) { node, _ in
+            var seen = try await node.progress(of: Samples.jobID).makeAsyncIterator()
+            let bid = JobProgress(kind: .note, phase: "BiddingOpen", text: "a bid of 40", at: 1)
+            job.yield(bid)
+            #expect(await seen.next() == bid)
+            let log = JobProgress(kind: .log, phase: "Running", text: "two\nlines \u{1B}[31m", at: 2)
+            job.yield(log)
+            #expect(await seen.next() == log)
+            let end = JobProgress(
+                kind: .result, phase: "ReceiptAnchored", text: "", at: 3, permille: 1_000, result: Samples.result)
+            job.yield(end)
+            job.finish()
+            #expect(await seen.next() == end)
+            #expect(await seen.next() == nil)
+        }
+    }
+
+    @Test func aReaderThatHangsUpEndsTheStreamInTheNode() async throws {
+        let (events, job) = AsyncStream.makeStream(of: JobProgress.self)
+        let (ended, signal) = AsyncStream.makeStream(of: Void.self)
+        job.onTermination = { _ in signal.finish() }
+        try await withServer(.init(events: events)) { node, _ in
+            job.yield(JobProgress(kind: .phase, phase: "Announced", text: "", at: 1))
+            for await _ in try await node.progress(of: Samples.jobID) { break }
+            for await _ in ended {}
+        }
+    }
+
+    @Test func bodiesAboveTheLimitAreRefusedOnBothSides() async throws {
+        var small = MeshHTTPLimits()
+        small.fileBytesMax = 1_000
+        small.requestBytesMax = 200
+        let stored = [UInt8](repeating: 7, count: 1_001)
+        let cid = CID.hashing(stored, codec: .raw)
+        try await withServer(.init(files: [cid: stored]), limits: small) { node, socket in
+            let generous = NodeClient(socketPath: socket)
+            let tooLarge = NodeServiceError(.tooLarge, "The body has more than the 1000 bytes that this route takes.")
+            await #expect(throws: tooLarge) { _ = try await generous.add(stored) }
+            let refusedHere = NodeServiceError(.tooLarge, "The file has more than the 1000 bytes a node takes.")
+            await #expect(throws: refusedHere) { _ = try await node.add(stored) }
+            let answer = NodeServiceError(.tooLarge, "The node's answer has more than 1000 bytes.")
+            await #expect(throws: answer) { _ = try await node.get(cid) }
+            let long = JobSubmission(moduleCID: String(repeating: "b", count: 200))
+            let request = NodeServiceError(.tooLarge, "The body has more than the 200 bytes that this route takes.")
+            await #expect(throws: request) { _ = try await node.submit(long) }
+            let added = try await node.add([1, 2, 3])
+            #expect(added.size == 3)
+        }
+    }
+
+    @Test func whatIsNotFoundSaysWhat() async throws {
+        try await withServer { node, _ in
+            let missing = Samples.receiptCID
+            let job = NodeServiceError(.jobNotFound, "No job \(missing) here.")
+            await #expect(throws: job) { _ = try await node.job(missing) }
+            await #expect(throws: NodeServiceError(.blockNotFound, "Nobody has \(missing).")) {
+                _ = try await node.get(missing)
+            }
+        }
+    }
+
+    @Test func badRequestsAreRefusedWithAReason() async throws {
+        try await withServer { _, socket in
+            let cases: [(String, Int, String)] = [
+                ("GET /v1/jobs/nonsense HTTP/1.1", 400, "\\\"nonsense\\\" is no CID."),
+                ("GET /v1/jobs?limit=-1 HTTP/1.1", 400, "limit must be a number from 0 to 10000."),
+                ("GET /v1/../etc/passwd HTTP/1.1", 404, "no_such_route"),
+                ("DELETE /v1/status HTTP/1.1", 404, "no_such_route"),
+                ("POST /v1/jobs HTTP/1.1", 400, "The body is no JobSubmission in JSON."),
+            ]
+            for (line, status, text) in cases {
+                let answer = try RawSocket.exchange(socket, "\(line)\r\nhost: mesh\r\nconnection: close\r\n\r\n")
+                #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(line): \(answer)")
+                #expect(answer.contains("application/problem+json"), "\(line): \(answer)")
+                #expect(answer.contains(text), "\(line): \(answer)")
+            }
+            let headers = (0..<100).map { "x-\($0): y\r\n" }.joined()
+            let flooded = try RawSocket.exchange(socket, "GET /v1/status HTTP/1.1\r\nhost: mesh\r\n\(headers)\r\n")
+            #expect(flooded.hasPrefix("HTTP/1.1 4"))
+        }
+    }
+}
+
+/// Bytes over a Unix socket, without any of the code under test.
+enum RawSocket {
+    static func exchange(_ path: String, _ request: String) throws -> String {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        try #require(connectTo(path, descriptor) == 0)
+        _ = request.withCString { write(descriptor, $0, strlen($0)) }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while case let count = read(descriptor, &buffer, buffer.count), count > 0 { answer += buffer.prefix(count) }
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    /// Binds a socket and leaves its file behind, as a node that was killed does.
+    static func leaveStale(_ path: String) throws {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = address(path)
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) }
+        }
+        try #require(bound == 0)
+        close(descriptor)
+    }
+
+    private static func connectTo(_ path: String, _ descriptor: Int32) -> Int32 {
+        var address = address(path)
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
+        }
+    }
+
+    private static func address(_ path: String) -> sockaddr_un {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        return address
+    }
+}
