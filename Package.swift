@@ -137,6 +137,20 @@ let apps: [Target] = [
         ]),
     executable("mesh-compile-worker", ["CoVM"]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
+    executable(
+        "mesh-peer",
+        [
+            "Multiformats", "MeshIdentity", "Swarm", "GossipSub", "Kademlia", "Bitswap", "Identify",
+            External.argumentParser, External.logging, External.nioCore, External.nioPosix,
+        ],
+        path: "Interop/mesh-peer"),
+    executable(
+        "mesh-benchmarks",
+        [
+            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Receipts", "Noise", "Yamux", "Swarm", "GossipSub",
+            "Kademlia", External.argumentParser, External.nioCore, External.nioPosix, External.logging,
+        ],
+        path: "Benchmarks"),
 ]
 
 let testTargets: [Target] = [
