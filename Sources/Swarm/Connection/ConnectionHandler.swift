@@ -95,6 +95,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A peer that leaves with bytes of ours unread resets the connection: an error here, not an end.
+        if connection == nil, !isClosing { shared.count(.handshakeAbandoned) }
         close("\(error)")
     }
 
