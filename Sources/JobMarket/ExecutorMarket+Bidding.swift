@@ -173,9 +173,11 @@ extension ExecutorMarket {
             context.counters.refused("bid_refusal_wrong_peer")
             return .refused(code: "wrong_peer", reason: "the bid was another originator's")
         }
-        // A bid that lost may still be taken up when the winner fails: it stays open until it lapses.
-        if job.isOpenBid, message.code != "other_bid_taken" { refused(job, message.code, message.reason, &context) }
-        if message.code == "other_bid_taken" { lost[message.jobID] = PlainText.sanitized(message.reason) }
+        // Also a bid that lost is closed at once, or the bids that lose would soon fill `openBidsMax`. When the winner
+        // fails it may still be taken up until it lapses, because an assignment carries all that is needed; and when
+        // the job is announced again, it is judged again.
+        if job.isOpenBid { refused(job, message.code, message.reason, &context) }
+        if message.code == "other_bid_taken" { judged.remove(message.jobID) }
         return .ack
     }
 
@@ -188,9 +190,7 @@ extension ExecutorMarket {
 
     mutating func bidLapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.isOpenBid else { return }
-        if let reason = lost.removeValue(forKey: id) {
-            record(.bidClosed(reason: .refused(code: "other_bid_taken", reason: reason)), of: id, &context)
-        } else if context.outbox.contains(DeliveryID(jobID: id, kind: .bid, subject: job.bidCID)) {
+        if context.outbox.contains(DeliveryID(jobID: id, kind: .bid, subject: job.bidCID)) {
             record(.bidClosed(reason: .notDelivered(reason: "the originator did not answer")), of: id, &context)
         } else {
             record(.bidClosed(reason: .lapsed), of: id, &context)

@@ -204,6 +204,8 @@ extension ExecutorMarket {
 
     mutating func heartbeatDue(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds else { return }
+        // Also when the last report was never answered.
+        reports[id]?.isUnderWay = false
         report(id, &context)
         context.setTimer(.heartbeat(id), inMilliseconds: max(1, lease / 3))
     }

@@ -28,10 +28,8 @@ public struct ExecutorMarket: Sendable {
     var fetching: Set<JobID> = []
     /// The last decisions not to bid, newest last.
     var recentDeclines = Deque<DeclinedJob>()
-    /// Open bids that the originator did not take, and why; they may still be taken up.
-    var lost: [JobID: String] = [:]
-    /// The last sequence number of status updates.
-    var sequence: [JobID: UInt64] = [:]
+    /// The status updates of runs that are going on.
+    var reports: [JobID: StatusReport] = [:]
 
     /// The number of jobs that are not closed.
     var openCount: Int { jobs.count - closedOrder.count }
@@ -89,7 +87,6 @@ public struct ExecutorMarket: Sendable {
             armTimers(from: before, to: job, &context)
             emitActions(of: event, job, &context)
         }
-        if !job.isOpenBid { lost[id] = nil }
         if job.isClosed, !(before?.isClosed ?? false) { remember(closed: job, &context) }
     }
 
@@ -112,7 +109,7 @@ public struct ExecutorMarket: Sendable {
         case .receiptSigned:
             queue.removeAll { $0 == job.id }
             running.remove(job.id)
-            sequence[job.id] = nil
+            reports[job.id] = nil
             context.lastReceipt = job.receiptCID
         case .anchored(let block, _):
             let signed = try context.evidence.anchor(block)
@@ -206,19 +203,41 @@ public struct ExecutorMarket: Sendable {
                     attempt: assignment.attempt, deadline: deadline)))
     }
 
-    /// Tells the originator where the run stands, which renews the lease; once, because the next report follows anyway.
+    /// Tells the originator where the run stands, which renews the lease; once, because the next report follows
+    /// anyway. While one is under way, only the newest waits behind it: a run that is quicker than the wire is not
+    /// told in steps.
     mutating func report(_ id: JobID, progressPermille: UInt64? = nil, _ context: inout MarketContext) {
         guard !context.isReplaying, let job = jobs[id], let assignment = job.assignmentCID, job.occupiesPlace else {
             return
         }
-        let next = max((sequence[id] ?? 0) &+ 1, context.wallClock.value)
-        sequence[id] = next
+        var report = reports[id] ?? StatusReport()
+        report.sequence = max(report.sequence &+ 1, context.wallClock.value)
         let update = JobStatusUpdateV1(
             jobID: id, assignmentCID: assignment, executorDID: context.did, status: job.status,
-            progressPermille: progressPermille, sequence: next)
+            progressPermille: progressPermille, sequence: report.sequence)
+        if report.isUnderWay {
+            report.waiting = update
+        } else {
+            report.isUnderWay = true
+            tell(update, job, &context)
+        }
+        reports[id] = report
+    }
+
+    /// A report was answered or lost: the one that waits behind it goes out.
+    mutating func reportAnswered(_ id: JobID, _ context: inout MarketContext) {
+        guard let update = reports[id]?.waiting, let job = jobs[id], job.assignmentCID == update.assignmentCID else {
+            reports[id]?.isUnderWay = false
+            return
+        }
+        reports[id]?.waiting = nil
+        tell(update, job, &context)
+    }
+
+    private func tell(_ update: JobStatusUpdateV1, _ job: ExecutedJob, _ context: inout MarketContext) {
         context.tell(
-            .jobStatusUpdate(update), .status, job: id, subject: assignment, to: job.manifest.originatorPeerID,
-            addresses: job.manifest.originatorAddresses)
+            .jobStatusUpdate(update), .status, job: job.id, subject: update.assignmentCID,
+            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses)
     }
 
     func publishReceipt(of job: ExecutedJob, _ context: inout MarketContext) {
@@ -278,20 +297,33 @@ public struct DeclinedJob: Hashable, Sendable {
     public let at: UnixMilliseconds
 }
 
+/// What the originator was told of a run, and what it is to be told next.
+struct StatusReport: Sendable {
+    /// The number of the last update; it only grows, also over a restart.
+    var sequence: UInt64 = 0
+    /// Whether an update was sent and not answered yet.
+    var isUnderWay = false
+    /// The newest update, where one is under way.
+    var waiting: JobStatusUpdateV1?
+}
+
 /// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.
 struct AnnouncementMemory: Sendable {
-    private var jobs: Set<JobID> = []
-    private var order = Deque<JobID>()
+    /// With the number of its insertion, so that the entry of one that was removed and came back does not end it.
+    private var jobs: [JobID: UInt64] = [:]
+    private var order = Deque<(job: JobID, number: UInt64)>()
+    private var insertions: UInt64 = 0
 
-    func contains(_ job: JobID) -> Bool { jobs.contains(job) }
+    func contains(_ job: JobID) -> Bool { jobs[job] != nil }
 
-    mutating func remove(_ job: JobID) {
-        if jobs.remove(job) != nil { order.removeAll { $0 == job } }
-    }
+    mutating func remove(_ job: JobID) { jobs[job] = nil }
 
     mutating func insert(_ job: JobID, max: Int) {
-        guard jobs.insert(job).inserted else { return }
-        order.append(job)
-        if order.count > max, let oldest = order.popFirst() { jobs.remove(oldest) }
+        guard jobs[job] == nil else { return }
+        insertions += 1
+        jobs[job] = insertions
+        order.append((job, insertions))
+        guard order.count > max, let oldest = order.popFirst(), jobs[oldest.job] == oldest.number else { return }
+        jobs[oldest.job] = nil
     }
 }

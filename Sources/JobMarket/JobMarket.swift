@@ -96,6 +96,7 @@ public struct JobMarket: Sendable {
         case .gossipMessage(let message, let author): context.transition.verdict = judge(message, author: author)
         case .manifestFetched(let id, let block): executor.manifestFetched(id, block: block, &context)
         case .deliveryReplied(let id, let reply): replied(id, reply)
+        case .deliveryFailed(let id, _) where id.kind == .status: executor.reportAnswered(id.jobID, &context)
         case .deliveryFailed(let id, _):
             if let next = context.outbox.failed(id, now: now, limits: context.limits) {
                 context.timers.set(.delivery(id), at: next)
@@ -151,7 +152,9 @@ public struct JobMarket: Sendable {
         let waited = context.outbox.remove(id) != nil
         context.timers.clear(.delivery(id))
         switch id.kind {
-        case .status: executor.statusAnswered(id, reply, &context)
+        case .status:
+            executor.reportAnswered(id.jobID, &context)
+            executor.statusAnswered(id, reply, &context)
         case .bidRefusal: break
         case .bid where waited: executor.bidAnswered(id, reply, &context)
         case .assignment where waited: originator.assignmentAnswered(id, reply, &context)

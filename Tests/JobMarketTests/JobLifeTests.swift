@@ -94,6 +94,18 @@ struct JobLifeTests {
         #expect(reason.contains("rank 3 of 3"))
     }
 
+    @Test func bidsThatLoseDoNotFillTheBook() throws {
+        var world = MarketWorld(executors: 2) { _, configuration in
+            configuration.executor?.openBidsMax = 2
+            configuration.executor?.bidValidityMilliseconds = 600_000
+        }
+        for number in 0..<8 {
+            let id = try world.submit(MarketWorld.request("\(number)"))
+            world.run(milliseconds: 5000)
+            #expect(world.job(id)?.bids.count == 2, "job \(number)")
+        }
+    }
+
     @Test func aUsersErrorIsFinalAndPaid() throws {
         for outcome in [
             ExecutionOutcome.trapped(kind: .unreachable, message: "unreachable"), .limitExceeded(.fuel),
