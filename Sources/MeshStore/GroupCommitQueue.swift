@@ -4,19 +4,27 @@ import Synchronization
 /// Gathers the commits of many callers into one transaction, so that they share one wait for the disk.
 ///
 /// While a transaction is being written, arriving commits wait; the next transaction takes all that wait, up to the
-/// limits. One caller alone pays one transaction, many callers together hardly more. When more than
-/// `waitingCommitsMax` wait, further ones are refused at once instead of taking memory.
+/// limits. One caller alone pays one transaction, many callers together hardly more. A commit that nobody waits for
+/// starts no transaction: it goes with the next one that somebody does wait for, or after `lingerMilliseconds`. When
+/// more than `waitingCommitsMax` wait, further ones are refused at once instead of taking memory.
 final class GroupCommitQueue: Sendable {
     /// One caller's commit, and how to tell the caller.
     struct Commit: Sendable {
         let writes: [StoreWrite]
         let bytes: Int
+        /// Whether somebody waits for it.
+        var isUrgent = true
         let finished: @Sendable (Result<Void, MeshStoreError>) -> Void
     }
 
     private struct State {
         var waiting: [Commit] = []
+        /// How many of those that wait are urgent.
+        var urgentCount = 0
+        /// Whether a drain is running or on its way.
         var isDraining = false
+        /// Whether a drain will come for those that are not urgent.
+        var isLingering = false
         var isClosed = false
     }
 
@@ -36,6 +44,7 @@ final class GroupCommitQueue: Sendable {
         enum Next {
             case wait
             case start
+            case linger
             case refuse(MeshStoreError)
         }
         let next = state.withLock { state -> Next in
@@ -44,13 +53,20 @@ final class GroupCommitQueue: Sendable {
                 return .refuse(.overloaded(waitingMax: limits.waitingCommitsMax))
             }
             state.waiting.append(commit)
+            if commit.isUrgent { state.urgentCount += 1 }
             if state.isDraining { return .wait }
-            state.isDraining = true
-            return .start
+            if commit.isUrgent {
+                state.isDraining = true
+                return .start
+            }
+            if state.isLingering { return .wait }
+            state.isLingering = true
+            return .linger
         }
         switch next {
         case .wait: break
-        case .start: thread.async { self.drain() }
+        case .start: thread.async { self.drain(untilEmpty: false) }
+        case .linger: linger()
         case .refuse(let error): commit.finished(.failure(error))
         }
     }
@@ -58,18 +74,45 @@ final class GroupCommitQueue: Sendable {
     /// Refuses what comes from now on, and returns when everything accepted before was written.
     func close() {
         state.withLock { $0.isClosed = true }
-        thread.sync {}
+        thread.sync { drain(untilEmpty: true) }
     }
 
-    private func drain() {
-        while true {
-            let batch = state.withLock { state in
-                let batch = nextBatch(&state.waiting)
-                if batch.isEmpty { state.isDraining = false }
-                return batch
+    private func linger() {
+        thread.asyncAfter(deadline: .now() + .milliseconds(limits.lingerMilliseconds)) {
+            let hasWork = self.state.withLock { state in
+                state.isLingering = false
+                guard !state.isDraining, !state.waiting.isEmpty else { return false }
+                state.isDraining = true
+                return true
             }
-            if batch.isEmpty { return }
-            perform(batch)
+            if hasWork { self.drain(untilEmpty: true) }
+        }
+    }
+
+    /// Writes as long as somebody waits, or until nothing is left.
+    private func drain(untilEmpty: Bool) {
+        enum Next {
+            case write([Commit])
+            case linger
+            case stop
+        }
+        while true {
+            let next = state.withLock { state -> Next in
+                if untilEmpty ? !state.waiting.isEmpty : state.urgentCount > 0 {
+                    let batch = nextBatch(&state.waiting)
+                    state.urgentCount -= batch.count { $0.isUrgent }
+                    return .write(batch)
+                }
+                state.isDraining = false
+                if state.waiting.isEmpty || state.isLingering { return .stop }
+                state.isLingering = true
+                return .linger
+            }
+            switch next {
+            case .write(let batch): perform(batch)
+            case .linger: return linger()
+            case .stop: return
+            }
         }
     }
 

@@ -78,14 +78,19 @@ public final class MeshStore: Sendable {
         try result.get()
     }
 
+    /// Returns when everything that was given to the store before is on the disk.
+    public func settled() async throws(MeshStoreError) { try await commit([]) }
+
     /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose own order
-    /// matters calls this from one place. `finished` is called exactly once, possibly before this returns.
+    /// matters calls this from one place. One that is not urgent may stay off the disk for `lingerMilliseconds`, until
+    /// a transaction goes that somebody waits for. `finished` is called exactly once, possibly before this returns.
     public func enqueue(
-        _ writes: [StoreWrite], finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
+        _ writes: [StoreWrite], isUrgent: Bool,
+        finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
     ) {
         do {
             let bytes = try checkedByteCount(writes)
-            queue.submit(.init(writes: writes, bytes: bytes, finished: finished))
+            queue.submit(.init(writes: writes, bytes: bytes, isUrgent: isUrgent, finished: finished))
         } catch {
             finished(.failure(error))
         }

@@ -8,6 +8,8 @@ public struct StoreLimits: Hashable, Sendable {
     public var databasePagesMax: Int?
     /// Commits that may wait for the disk before further ones are refused.
     public var waitingCommitsMax = 16_384
+    /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
+    public var lingerMilliseconds = 20
     /// Commits that share one transaction.
     public var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.

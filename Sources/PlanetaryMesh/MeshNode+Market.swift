@@ -30,13 +30,13 @@ extension MeshNode {
             transition.events.contains { point.isAt(role: $0.role.rawValue, event: $0.kindName) }
         }
         guard transition.needsDurability || crashes == true else {
-            store.enqueue(writes) { [self] result in
+            store.enqueue(writes, isUrgent: false) { [self] result in
                 if case .failure(let error) = result { giveUp(NodeServiceError(storage: error)) }
             }
             return release(transition)
         }
         let result = await withCheckedContinuation { continuation in
-            store.enqueue(writes) { continuation.resume(returning: $0) }
+            store.enqueue(writes, isUrgent: true) { continuation.resume(returning: $0) }
         }
         if case .failure(let error) = result { return giveUp(NodeServiceError(storage: error)) }
         if crashes == true { crashPoint?.die() }
@@ -65,7 +65,7 @@ extension MeshNode {
             if let row = jobRow(key, at: at) { writes.append(.job(row)) }
         }
         for block in transition.blocks where block.typeName == ExecutionReceipt.typeName {
-            guard let receipt = try? SignedObject<ExecutionReceipt>(verifying: block.bytes) else { continue }
+            guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { continue }
             writes.append(
                 .receipt(
                     ReceiptRow(

@@ -139,6 +139,8 @@ extension MeshNode {
     func note(_ peer: PeerID, _ what: String) {
         tally("misbehaviours")
         logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
-        store.enqueue([.peerMisbehaved(peer, note: String(what.prefix(200)), at: NodeClock.wallClock.value)]) { _ in }
+        store.enqueue(
+            [.peerMisbehaved(peer, note: String(what.prefix(200)), at: NodeClock.wallClock.value)], isUrgent: false
+        ) { _ in }
     }
 }

@@ -198,7 +198,7 @@ extension MeshNode {
         for await event in await swarm.peerEvents() {
             guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
             let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
-            store.enqueue([.peer(row)]) { _ in }
+            store.enqueue([.peer(row)], isUrgent: false) { _ in }
         }
     }
 
@@ -239,7 +239,7 @@ extension MeshNode {
         capability.basePrice = executor.basePrice
         capability.pricePerMillionFuel = executor.pricePerMillionFuel
         guard let signed = try? SignedObject.sign(capability, with: identity) else { return nil }
-        store.enqueue([.block(cid: signed.cid, bytes: signed.bytes)]) { _ in }
+        store.enqueue([.block(cid: signed.cid, bytes: signed.bytes)], isUrgent: true) { _ in }
         market.configuration.executor?.capabilityCID = signed.cid
         return try? MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: signed.bytes))
             .encoded()

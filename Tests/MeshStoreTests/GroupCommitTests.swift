@@ -31,6 +31,39 @@ import Testing
                 + "\(counters.commits) commits in \(counters.transactions) transactions")
     }
 
+    @Test func whatNobodyWaitsForGoesWithTheNextThatSomebodyWaitsFor() async throws {
+        var limits = StoreLimits()
+        limits.lingerMilliseconds = 3_600_000
+        let (batches, sink) = AsyncStream.makeStream(of: Int.self)
+        let queue = GroupCommitQueue(limits: limits) { batch in
+            sink.yield(batch.count)
+            for commit in batch { commit.finished(.success(())) }
+        }
+        func submit(urgent: Bool) { queue.submit(.init(writes: [], bytes: 1, isUrgent: urgent) { _ in }) }
+        var sizes = batches.makeAsyncIterator()
+        for _ in 0..<5 { submit(urgent: false) }
+        submit(urgent: true)
+        #expect(await sizes.next() == 6)
+        submit(urgent: false)
+        submit(urgent: false)
+        queue.close()
+        #expect(await sizes.next() == 2)
+        sink.finish()
+        #expect(await sizes.next() == nil)
+    }
+
+    @Test func whatNobodyWaitsForIsWrittenAfterAWhile() async {
+        let (batches, sink) = AsyncStream.makeStream(of: Int.self)
+        let queue = GroupCommitQueue(limits: StoreLimits()) { batch in
+            sink.yield(batch.count)
+            for commit in batch { commit.finished(.success(())) }
+        }
+        queue.submit(.init(writes: [], bytes: 1, isUrgent: false) { _ in })
+        var sizes = batches.makeAsyncIterator()
+        #expect(await sizes.next() == 1)
+        queue.close()
+    }
+
     @Test func whatWaitsIsBoundedAndTheRestIsRefusedAtOnce() async throws {
         var limits = StoreLimits()
         limits.waitingCommitsMax = 2
