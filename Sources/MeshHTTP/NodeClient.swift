@@ -29,8 +29,10 @@ public struct NodeClient: NodeService {
 
     public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView { try await get("/v1/jobs/\(jobID.text)") }
 
-    public func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
-        try await exchange.lines(JobProgress.self, path: "/v1/jobs/\(jobID.text)/events")
+    public func progress(
+        of jobID: CID, _ scope: ProgressScope
+    ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        try await exchange.lines(JobProgress.self, path: "/v1/jobs/\(jobID.text)/events?scope=\(scope.rawValue)")
     }
 
     public func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {

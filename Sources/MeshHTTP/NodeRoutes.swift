@@ -31,7 +31,7 @@ struct NodeRoutes: Sendable {
         router.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
         router.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
         router.get("/v1/jobs/:cid/events") { request, context in
-            let events = try await service.progress(of: cid(context))
+            let events = try await service.progress(of: cid(context), scope(request))
             return Response(
                 status: .ok, headers: [.contentType: "application/x-ndjson"], body: lines(events, for: request))
         }
@@ -109,6 +109,15 @@ struct NodeRoutes: Sendable {
             throw NodeServiceError(.invalidRequest, "\(name) must be a number from 0 to \(limits.listingMax).")
         }
         return number
+    }
+
+    private func scope(_ request: Request) throws -> ProgressScope {
+        guard let text = request.uri.queryParameters["scope"] else { return .everything }
+        guard let scope = ProgressScope(rawValue: String(text)) else {
+            let names = ProgressScope.allCases.map(\.rawValue).joined(separator: " or ")
+            throw NodeServiceError(.invalidRequest, "scope must be \(names).")
+        }
+        return scope
     }
 
     private func decode<Value: Decodable>(_ request: Request) async throws -> Value {

@@ -25,8 +25,11 @@ extension MeshNode {
         case .deliver(let delivery):
             await deliver(delivery)
         case .gossip(let topic, let message, let anchorOf):
-            let reason = await publish(message, topic: topic)
-            if let anchorOf, reason == nil { await take(.anchorPublished(anchorOf)) }
+            if let anchorOf {
+                await publishHeads(message, topic: topic, of: anchorOf)
+            } else {
+                _ = await publish(message, topic: topic)
+            }
         case .fetchManifest(let job, let peer, let addresses, let bytesMax):
             await swarm.addAddresses(addresses, for: peer)
             let block = try? await fetcher.block(job.cid, from: [peer], keep: false)
@@ -57,6 +60,19 @@ extension MeshNode {
         } catch {
             return "\(error)"
         }
+    }
+
+    /// Announces the anchored heads, the latest ones for all jobs that were anchored within `headsMilliseconds`.
+    private func publishHeads(_ message: MeshProtocolMessage, topic: String, of job: JobID) async {
+        unpublishedHeads.message = message
+        unpublishedHeads.jobs.append(job)
+        // The first of them waits and publishes for all.
+        guard unpublishedHeads.jobs.count == 1 else { return }
+        try? await Task.sleep(for: .milliseconds(limits.headsMilliseconds))
+        let heads = unpublishedHeads
+        unpublishedHeads = UnpublishedHeads()
+        guard let latest = heads.message, await publish(latest, topic: topic) == nil else { return }
+        for job in heads.jobs { await take(.anchorPublished(job)) }
     }
 
     // MARK: Runs
@@ -140,4 +156,10 @@ extension MeshNode {
             logger.info("A receipt was not put into the DHT.", metadata: ["cid": "\(receipt)", "reason": "\(error)"])
         }
     }
+}
+
+/// The anchored heads that were not announced yet, and the jobs that they came from.
+struct UnpublishedHeads: Sendable {
+    var message: MeshProtocolMessage?
+    var jobs: [JobID] = []
 }

@@ -31,6 +31,7 @@ extension MeshNode {
     }
 
     public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+        try await stored { try await self.store.settled() }
         let rows = try await stored { try await self.store.jobs(role: nil, limit: max(0, limit)) }
         return rows.map(view(of:))
     }
@@ -46,18 +47,25 @@ extension MeshNode {
         return JobExplanation(job: try await job(jobID), lines: recalled.lines)
     }
 
-    public func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+    public func progress(
+        of jobID: CID, _ scope: ProgressScope
+    ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        let id = JobID(jobID)
+        if scope == .result, let job = market.originatedJob(id) {
+            guard let result = JobStory.result(of: job) else { return board.follow(id, scope, past: []) }
+            let event = Self.ending(result, phase: job.status.rawValue, at: job.lastEventAt.value)
+            return board.follow(id, scope, past: [event])
+        }
         let recalled = try await recalled(jobID)
         var past = recalled.lines.map { JobProgress(kind: .note, phase: $0.phase, text: $0.text, at: $0.at) }
         // The job may have gone on while the journal was read: the state in memory is the newest.
-        let result = market.originatedJob(JobID(jobID)).flatMap(JobStory.result(of:)) ?? recalled.view.result
-        if let result {
-            past.append(
-                JobProgress(
-                    kind: .result, phase: past.last?.phase ?? "", text: result.detail, at: past.last?.at ?? 0,
-                    result: result))
-        }
-        return board.follow(JobID(jobID), past: past)
+        let result = market.originatedJob(id).flatMap(JobStory.result(of:)) ?? recalled.view.result
+        if let result { past.append(Self.ending(result, phase: past.last?.phase ?? "", at: past.last?.at ?? 0)) }
+        return board.follow(id, scope, past: scope == .everything ? past : past.filter { $0.kind == .result })
+    }
+
+    private static func ending(_ result: JobResult, phase: String, at: UInt64) -> JobProgress {
+        JobProgress(kind: .result, phase: phase, text: result.detail, at: at, result: result)
     }
 
     public func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
@@ -78,15 +86,15 @@ extension MeshNode {
 
     /// Tells those who follow a job of an event, and of the result once it is there.
     func tellFollowers(of event: JobEvent) {
-        guard event.role == .originator, board.isFollowed(event.jobID) else { return }
+        guard event.role == .originator, let interest = board.interest(in: event.jobID) else { return }
         let job = market.originatedJob(event.jobID)
         let phase = job?.status.rawValue ?? ""
-        board.tell(
-            event.jobID, JobProgress(kind: .phase, phase: phase, text: event.explanation, at: event.at.value))
+        if interest == .everything {
+            board.tell(
+                event.jobID, JobProgress(kind: .phase, phase: phase, text: event.explanation, at: event.at.value))
+        }
         guard let job, let result = JobStory.result(of: job) else { return }
-        board.tell(
-            event.jobID,
-            JobProgress(kind: .result, phase: phase, text: result.detail, at: event.at.value, result: result))
+        board.tell(event.jobID, Self.ending(result, phase: phase, at: event.at.value))
     }
 
     // MARK: The journal
@@ -101,6 +109,7 @@ extension MeshNode {
     /// aloud.
     private func recalled(_ jobID: CID) async throws(NodeServiceError) -> Recalled {
         let id = JobID(jobID)
+        try await stored { try await self.store.settled() }
         let entries = try await stored { try await self.store.journal(of: jobID, role: nil) }
         guard !entries.isEmpty else {
             throw NodeServiceError(

@@ -34,6 +34,8 @@ public actor MeshNode {
         var filesToAnnounceMax = 1_024
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
+        /// Between two announcements of the anchored heads, in milliseconds: one tells of all that came before it.
+        var headsMilliseconds: Int64 = 100
     }
 
     nonisolated let identity: Identity
@@ -58,6 +60,7 @@ public actor MeshNode {
     var tallies: [String: UInt64] = [:]
     var running: [CID: RunningJob] = [:]
     var capabilities: [DID: NodeCapability] = [:]
+    var unpublishedHeads = UnpublishedHeads()
     let actions: AsyncStream<MarketAction>
     let actionsIn: AsyncStream<MarketAction>.Continuation
     let provided: AsyncStream<CID>

@@ -19,7 +19,10 @@ public protocol NodeService: Sendable {
     func job(_ jobID: CID) async throws(NodeServiceError) -> JobView
     /// The life of a job, followed: first what happened so far, then what happens, and after the event with a result
     /// the end. A reader that is too slow loses the oldest events, never the last.
-    func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress>
+    /// Whoever waits for the end only asks for `result`, which costs the node much less.
+    func progress(
+        of jobID: CID, _ scope: ProgressScope
+    ) async throws(NodeServiceError) -> AsyncStream<JobProgress>
     /// The journal read aloud: who was asked, who bid what, why each was taken or refused, what happened when.
     func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation
     /// Asks for a job's end; cancelling a job that has ended changes nothing.
@@ -46,4 +49,19 @@ public protocol NodeService: Sendable {
 
     /// Asks the node to stop; returns before it has.
     func shutdown() async throws(NodeServiceError)
+}
+
+/// How much a follower of a job wants to hear.
+public enum ProgressScope: String, Hashable, Sendable, CaseIterable {
+    /// What happened so far, and everything that happens.
+    case everything
+    /// The event with the result.
+    case result
+}
+
+extension NodeService {
+    /// Everything that happened and happens to a job.
+    public func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        try await progress(of: jobID, .everything)
+    }
 }

@@ -15,11 +15,14 @@ struct ProgressBoard {
 
     private struct Follower {
         let id: UInt64
+        let scope: ProgressScope
         let continuation: AsyncStream<JobProgress>.Continuation
     }
 
     /// A new follower of a job, who is first told `past`.
-    mutating func follow(_ job: JobID, past: [JobProgress]) -> AsyncStream<JobProgress> {
+    mutating func follow(
+        _ job: JobID, _ scope: ProgressScope, past: [JobProgress]
+    ) -> AsyncStream<JobProgress> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: JobProgress.self, bufferingPolicy: .bufferingNewest(Self.bufferedEventsMax))
         for event in past { continuation.yield(event) }
@@ -28,7 +31,7 @@ struct ProgressBoard {
             return stream
         }
         nextID += 1
-        followers[job, default: []].append(Follower(id: nextID, continuation: continuation))
+        followers[job, default: []].append(Follower(id: nextID, scope: scope, continuation: continuation))
         if let eldest = followers[job]?.first, (followers[job]?.count ?? 0) > Self.followersMax {
             eldest.continuation.finish()
             followers[job]?.removeFirst()
@@ -36,13 +39,17 @@ struct ProgressBoard {
         return stream
     }
 
-    /// Whether anybody follows a job.
-    func isFollowed(_ job: JobID) -> Bool { followers[job] != nil }
+    /// Whether anybody follows a job, and whether anybody wants to hear of more than its result.
+    func interest(in job: JobID) -> ProgressScope? {
+        guard let all = followers[job] else { return nil }
+        return all.contains { $0.scope == .everything } ? .everything : .result
+    }
 
     /// Tells the followers of a job; a result ends their streams.
     mutating func tell(_ job: JobID, _ event: JobProgress) {
         guard let all = followers[job] else { return }
         let kept = all.filter { follower in
+            if follower.scope == .result, event.kind != .result { return true }
             if case .terminated = follower.continuation.yield(event) { return false }
             return true
         }

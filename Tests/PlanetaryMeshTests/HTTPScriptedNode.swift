@@ -12,6 +12,7 @@ struct ScriptedNode: NodeService {
         var events: AsyncStream<JobProgress>?
         var files: [CID: [UInt8]] = [:]
         var submitted: @Sendable (JobSubmission) -> Void = { _ in }
+        var followed: @Sendable (ProgressScope) -> Void = { _ in }
     }
 
     var script = Script()
@@ -32,8 +33,11 @@ struct ScriptedNode: NodeService {
         return try answer(Samples.job)
     }
 
-    func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
-        try answer(script.events ?? AsyncStream { $0.finish() })
+    func progress(
+        of jobID: CID, _ scope: ProgressScope
+    ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        script.followed(scope)
+        return try answer(script.events ?? AsyncStream { $0.finish() })
     }
 
     func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {

@@ -73,6 +73,22 @@ import Testing
         }
     }
 
+    @Test func aFollowerSaysHowMuchItWantsToHear() async throws {
+        let (seen, sink) = AsyncStream.makeStream(of: ProgressScope.self)
+        try await withServer(.init(followed: { sink.yield($0) })) { node, socket in
+            for scope in ProgressScope.allCases { _ = try await node.progress(of: Samples.jobID, scope) }
+            let path = "/v1/jobs/\(Samples.jobID.text)/events?scope=nothing"
+            let answer = try await RawSocket.exchange(
+                socket, "GET \(path) HTTP/1.1\r\nhost: mesh\r\nconnection: close\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 400 "))
+            #expect(answer.contains("scope must be everything or result."))
+        }
+        sink.finish()
+        var scopes: [ProgressScope] = []
+        for await scope in seen { scopes.append(scope) }
+        #expect(scopes == [.everything, .result])
+    }
+
     @Test func aReaderThatHangsUpEndsTheStreamInTheNode() async throws {
         let (events, job) = AsyncStream.makeStream(of: JobProgress.self)
         let (ended, signal) = AsyncStream.makeStream(of: Void.self)
@@ -127,13 +143,15 @@ import Testing
                 ("POST /v1/jobs HTTP/1.1", 400, "The body is no JobSubmission in JSON."),
             ]
             for (line, status, text) in cases {
-                let answer = try RawSocket.exchange(socket, "\(line)\r\nhost: mesh\r\nconnection: close\r\n\r\n")
+                let request = "\(line)\r\nhost: mesh\r\nconnection: close\r\n\r\n"
+                let answer = try await RawSocket.exchange(socket, request)
                 #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(line): \(answer)")
                 #expect(answer.contains("application/problem+json"), "\(line): \(answer)")
                 #expect(answer.contains(text), "\(line): \(answer)")
             }
             let headers = (0..<100).map { "x-\($0): y\r\n" }.joined()
-            let flooded = try RawSocket.exchange(socket, "GET /v1/status HTTP/1.1\r\nhost: mesh\r\n\(headers)\r\n")
+            let flooded = try await RawSocket.exchange(
+                socket, "GET /v1/status HTTP/1.1\r\nhost: mesh\r\n\(headers)\r\n")
             #expect(flooded.hasPrefix("HTTP/1.1 4"))
         }
     }
@@ -141,7 +159,16 @@ import Testing
 
 /// Bytes over a Unix socket, without any of the code under test.
 enum RawSocket {
-    static func exchange(_ path: String, _ request: String) throws -> String {
+    /// Blocks a thread of its own: the server under test needs those of the tasks.
+    static func exchange(_ path: String, _ request: String) async throws -> String {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue(label: "raw").async {
+                continuation.resume(with: Result { try exchangeBlocking(path, request) })
+            }
+        }
+    }
+
+    private static func exchangeBlocking(_ path: String, _ request: String) throws -> String {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         try #require(connectTo(path, descriptor) == 0)

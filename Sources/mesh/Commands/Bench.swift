@@ -82,7 +82,7 @@ struct BenchJobs: MeshCommand {
         let accepted = try await node.submit(submission)
         let submitted = clock.now
         let jobID = try JobReference.cid(accepted.jobID)
-        for await event in try await node.progress(of: jobID) {
+        for await event in try await node.progress(of: jobID, .result) {
             guard let result = event.result else { continue }
             let verified = result.ending == .succeeded && result.isReceiptVerified
             return .init(
