@@ -11,6 +11,7 @@ QUIETLY := scripts/quietly.sh
 LINTED := Package.swift $(wildcard Sources Tests Interop Benchmarks Examples)
 SEED ?= 1
 FILTER ?=
+WHAT ?=
 
 .PHONY: help setup build release test tidy demo interop interop-bench lint format bench sim guests clean
 
@@ -53,9 +54,9 @@ lint: ## formatting, strictly
 format: ## formats the sources in place
 	@swift format format --in-place --parallel --recursive $(LINTED)
 
-bench: setup guests ## the benchmarks behind docs/performance.md, optimised
+bench: release ## the figures of docs/performance.md, optimised; WHAT="jobs dht" for some
 	@$(QUIETLY) "Building the benchmarks (release)" bench.log $(SWIFT_BUILD) -c release --product mesh-benchmarks
-	@.build/release/mesh-benchmarks
+	@scripts/bench.sh $(WHAT)
 
 sim: setup ## a simulated mesh under faults; SEED=7 for another one
 	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
