@@ -22,8 +22,6 @@ public struct JobRules: Hashable, Sendable {
     public var resourceCountMax = 32
     /// Stages of a workflow.
     public var stageCountMax = 64
-    /// Inputs of one stage.
-    public var stageInputCountMax = 16
     /// Regions, features, allowed and denied DIDs of a policy, each.
     public var policyListMax = 64
     /// A name: of an entry, an input, a region, a feature, a stage; in bytes.
