@@ -33,8 +33,12 @@ public struct KademliaConfiguration: Sendable {
     public var queryTimeoutMilliseconds: Int64 = 60_000
     /// Operations under way at once; further ones are refused.
     public var queriesMax = 128
-    /// Records and provided keys that this node announces again in time.
-    public var publicationsMax = 4_096
+    /// Values of this node that it announces again in time; for one more the oldest is announced no more.
+    public var publishedValuesMax = 4_096
+    /// Bytes of these values; for more the oldest are announced no more.
+    public var publishedValueBytesMax = 16 * 1024 * 1024
+    /// Blocks that this node announces again as provided; for one more the oldest is announced no more.
+    public var publishedProvidersMax = 4_096
     /// Announcements made again at once.
     public var republishParallelMax = 4
     /// After what time an announcement is made again; well under the lifetimes of the stores.

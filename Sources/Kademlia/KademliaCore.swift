@@ -11,19 +11,14 @@ import OrderedCollections
 /// specification of libp2p; we differ in that FIND_NODE names this node itself when it knows nobody else (go-libp2p
 /// drops servers that name nobody) and in the eviction rules of the stores (`ShareBook`).
 ///
-/// At a limit: a further operation fails with `tooManyOperations`, a further publication displaces the oldest one,
-/// the stores and the table follow their own rules.
+/// At a limit: a further operation fails with `tooManyOperations`, a further publication displaces the oldest one of
+/// its kind (`PublicationBook`), the stores and the table follow their own rules.
 public struct KademliaCore: Sendable {
     struct Pending: Sendable {
         let peer: PeerInfo
         let question: KademliaMessage
         let query: QueryID?
         let deadline: MonotonicInstant
-    }
-
-    struct Publication: Sendable {
-        let operation: KademliaOperation
-        let dueAt: MonotonicInstant
     }
 
     /// Settings and bounds.
@@ -46,9 +41,7 @@ public struct KademliaCore: Sendable {
     var clients: OrderedDictionary<PeerID, PeerInfo> = [:]
     var queries: OrderedDictionary<QueryID, KademliaQuery> = [:]
     var pending: OrderedDictionary<RequestID, Pending> = [:]
-    var publications: OrderedDictionary<[UInt8], Publication> = [:]
-    /// Publications that reached nobody, by the time they are tried again.
-    var retries: OrderedDictionary<[UInt8], MonotonicInstant> = [:]
+    var publications: PublicationBook
     var refreshTargets: [[UInt8]] = []
     private var nextNumber: UInt64 = 1
     private var refreshAt: MonotonicInstant
@@ -66,6 +59,7 @@ public struct KademliaCore: Sendable {
         table = RoutingTable(localPeer: localPeer, limits: configuration.table)
         records = RecordStore(localKey: localKey, limits: configuration.records)
         providers = ProviderStore(localKey: localKey, limits: configuration.providers)
+        publications = PublicationBook(configuration: configuration)
         rules = RecordRules(validators, limits: configuration.messages)
         generator = SeededGenerator(seed: seed)
         refreshAt = now.advanced(milliseconds: configuration.refreshIntervalMilliseconds)
@@ -116,8 +110,7 @@ public struct KademliaCore: Sendable {
 
     /// Ends the repetition of an announcement, by the key of the value or the provided multihash.
     public mutating func withdraw(key: [UInt8]) {
-        publications.removeValue(forKey: key)
-        retries.removeValue(forKey: key)
+        publications.remove(key)
     }
 
     /// Walks to this node's own key and to random keys of each bucket, to fill the table.
@@ -135,9 +128,7 @@ public struct KademliaCore: Sendable {
         var earliest = min(refreshAt, sweepAt)
         for query in queries.values { earliest = min(earliest, query.deadline) }
         for request in pending.values { earliest = min(earliest, request.deadline) }
-        if let due = publications.values.first?.dueAt { earliest = min(earliest, due) }
-        if let due = retries.values.first { earliest = min(earliest, due) }
-        return earliest
+        return min(earliest, publications.nextDeadline ?? earliest)
     }
 
     /// Ends what took too long, refreshes the table, forgets what is over, announces again what is due.
@@ -169,9 +160,8 @@ public struct KademliaCore: Sendable {
         records.checkInvariants()
         providers.checkInvariants()
         precondition(queries.count <= configuration.queriesMax, "\(queries.count) operations")
-        precondition(publications.count <= configuration.publicationsMax, "\(publications.count) publications")
+        publications.checkInvariants()
         precondition(clients.count <= configuration.clientsMax, "\(clients.count) clients")
-        for key in retries.keys { precondition(publications[key] != nil, "a retry of nothing") }
         for (id, query) in queries {
             query.lookup.checkInvariants()
             precondition(!query.requests.isEmpty, "operation \(id.number) waits for nothing")
@@ -244,33 +234,34 @@ public struct KademliaCore: Sendable {
     private func nextRepublication(now: MonotonicInstant) -> KademliaOperation? {
         let running = queries.values.count { $0.owner == .republication }
         guard running < configuration.republishParallelMax, queries.count < configuration.queriesMax else { return nil }
-        if let key = retries.keys.first, let due = retries.values.first, due <= now {
-            return publications[key]?.operation
-        }
-        guard let publication = publications.values.first, publication.dueAt <= now else { return nil }
-        return publication.operation
+        return publications.due(now: now)
     }
 
     /// Notes how an announcement went: one that reached nobody is tried again before long.
     mutating func published(_ operation: KademliaOperation, _ outcome: KademliaOutcome, now: MonotonicInstant) {
-        guard publications[operation.key]?.operation == operation else { return }
+        guard publications.contains(operation) else { return }
         guard case .failed(let failure) = outcome else { return }
         if case .recordRefused = failure {
             withdraw(key: operation.key)
             return
         }
-        retries[operation.key] = now.advanced(milliseconds: configuration.republishRetryMilliseconds)
+        publications.retry(operation.key, at: now.advanced(milliseconds: configuration.republishRetryMilliseconds))
     }
 
-    /// Keeps an announcement for repetition; publications stay in the order they fall due.
+    /// Keeps an announcement for repetition.
     mutating func remember(_ operation: KademliaOperation, now: MonotonicInstant) {
-        withdraw(key: operation.key)
-        if publications.count >= configuration.publicationsMax {
-            retries.removeValue(forKey: publications.removeFirst().key)
-            counters.publicationsDropped += 1
-        }
         let dueAt = now.advanced(milliseconds: configuration.republishIntervalMilliseconds)
-        publications[operation.key] = Publication(operation: operation, dueAt: dueAt)
+        counters.publicationsDropped += publications.add(operation, dueAt: dueAt)
+    }
+
+    /// Keeps a record that was checked, for others or of this node itself; `false` when the store has no room for it.
+    mutating func keep(_ record: KademliaRecord, holder: PeerID, now: MonotonicInstant) -> Bool {
+        guard let displaced = records.put(record, holder: holder, now: now) else {
+            counters.recordsRefusedAsFull += 1
+            return false
+        }
+        counters.recordsDisplaced += displaced
+        return true
     }
 
     /// A key that falls into a bucket of the table, found by trying; nearly so in buckets too deep to hit.

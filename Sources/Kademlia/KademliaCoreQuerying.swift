@@ -49,12 +49,19 @@ extension KademliaCore {
 
     /// Notes that a request got no answer: no connection, no time, or a refusal.
     public mutating func requestFailed(_ id: RequestID, now: MonotonicInstant) -> [KademliaAction] {
-        guard let request = pending.removeValue(forKey: id) else { return [] }
+        guard let request = pending[id] else { return [] }
         if let queryID = request.query, case .storing = queries[queryID]?.phase {
             // A server may refuse to store; that says nothing about its being alive.
         } else {
             table.failed(request.peer.peerID, now: now)
         }
+        return requestDropped(id, now: now)
+    }
+
+    /// Notes that a request was never sent, because too much waits at this node. Its operation goes on without it, and
+    /// the peer keeps its place in the table.
+    public mutating func requestDropped(_ id: RequestID, now: MonotonicInstant) -> [KademliaAction] {
+        guard let request = pending.removeValue(forKey: id) else { return [] }
         guard let queryID = request.query, queries[queryID] != nil else { return [] }
         queries[queryID]?.requests.remove(id)
         if case .walking = queries[queryID]?.phase { queries[queryID]?.lookup.failed(request.peer.peerID) }
@@ -145,8 +152,7 @@ extension KademliaCore {
         case .getValue(let key):
             guard rules.validator(for: key) != nil else { return .failed(.recordRefused(.unknownNamespace)) }
             if let value = records.value(for: key, now: now) { return .valueFound(value, from: nil) }
-            if case .putValue(_, let value) = publications[key]?.operation { return .valueFound(value, from: nil) }
-            return nil
+            return publications.value(under: key).map { .valueFound($0, from: nil) }
         case .putValue(let key, let value):
             let record = KademliaRecord(key: key, value: value)
             do {
@@ -157,7 +163,8 @@ extension KademliaCore {
                 return .failed(.recordRefused(error))
             }
             if owner == .caller {
-                _ = records.put(record, holder: localPeer, now: now)
+                // Without room here it is still put at others, and announced again from the publications.
+                _ = keep(record, holder: localPeer, now: now)
                 remember(operation, now: now)
             }
             return nil

@@ -19,7 +19,7 @@ extension KademliaCore {
     /// The providers of a multihash that this node knows of itself: first itself, if it provides it.
     func localProviders(of multihash: [UInt8], now: MonotonicInstant) -> [PeerInfo] {
         var known = providers.providers(of: multihash, now: now)
-        if case .provide = publications[multihash]?.operation {
+        if publications.isProvided(multihash) {
             known.insert(PeerInfo(peerID: localPeer, addresses: localAddresses), at: 0)
         }
         return known
@@ -86,7 +86,7 @@ extension KademliaCore {
         {
             return .failure(.record(.olderThanStored))
         }
-        guard records.put(record, holder: peer, now: now) else { return .failure(.record(.storeFull)) }
+        guard keep(record, holder: peer, now: now) else { return .failure(.record(.storeFull)) }
         // The answer repeats the record: an empty one crashes go-libp2p's kad-dht 0.25.1.
         return .success(KademliaMessage(kind: .putValue, key: request.key, record: record))
     }
@@ -99,7 +99,11 @@ extension KademliaCore {
             return .failure(.notTheProvider)
         }
         if provider.addresses.isEmpty { provider.addresses = (table.member(peer) ?? clients[peer])?.addresses ?? [] }
-        guard providers.add(provider, key: request.key, now: now) else { return .failure(.providerStoreFull) }
+        guard let displaced = providers.add(provider, key: request.key, now: now) else {
+            counters.providersRefusedAsFull += 1
+            return .failure(.providerStoreFull)
+        }
+        counters.providersDisplaced += displaced
         return .success(nil)
     }
 }

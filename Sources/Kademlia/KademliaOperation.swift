@@ -153,6 +153,14 @@ public struct KademliaCounters: Hashable, Sendable {
     public var peersRefusedByGroup = 0
     /// Peers kept out of the routing table because they have no address of the open internet.
     public var peersRefusedAsPrivate = 0
+    /// Records given up for newer ones, because the store was full.
+    public var recordsDisplaced = 0
+    /// Records refused, of others and of this node, because the store was full.
+    public var recordsRefusedAsFull = 0
+    /// Provider records given up for newer ones, because their key or the store was full.
+    public var providersDisplaced = 0
+    /// Provider records refused because their key or the store was full.
+    public var providersRefusedAsFull = 0
     /// Announcements forgotten because there were too many to repeat.
     public var publicationsDropped = 0
     /// Announcements made again.

@@ -5,8 +5,9 @@ import OrderedCollections
 /// Who provides which block, as told by the providers themselves: bounded in all, per key and per address group.
 ///
 /// A key that has all the providers it may have gives up the one farthest from it (exclusive or) of the address group
-/// with the largest share; a full store gives up an entry by the rule of `ShareBook`. Expiry alone never decides: it is
-/// clamped on arrival, so "soonest to expire" would always be the honest first-comer.
+/// with the largest share, which may be the newcomer; a full store gives up an entry by the rule of `ShareBook`.
+/// Expiry alone never decides: it is clamped on arrival, so "soonest to expire" would always be the honest
+/// first-comer.
 public struct ProviderStore: Sendable {
     /// Bounds of the store.
     public struct Limits: Sendable, Hashable {
@@ -63,8 +64,8 @@ public struct ProviderStore: Sendable {
         return entries.values.compactMap { $0.expiresAt > now ? $0.info : nil }
     }
 
-    /// Notes that a peer provides a key. Returns false when there is no room for it.
-    public mutating func add(_ provider: PeerInfo, key: [UInt8], now: MonotonicInstant) -> Bool {
+    /// Notes that a peer provides a key. Returns how many others it displaced, or `nil` when it found no room.
+    public mutating func add(_ provider: PeerInfo, key: [UInt8], now: MonotonicInstant) -> Int? {
         let point = KademliaKey(hashing: key)
         let region = localKey.commonPrefixLength(with: point)
         let addresses = Array(provider.addresses.prefix(limits.addressesPerPeerMax))
@@ -78,19 +79,21 @@ public struct ProviderStore: Sendable {
             shares.remove(id, holder: known.holder, region: region)
             providers[key]?[provider.peerID] = entry
             shares.add(id, holder: holder, region: region)
-            return true
+            return 0
         }
+        // One place is enough, and whoever gives up one of a full key has made it.
+        var victim: RecordID?
         if let entries = providers[key], entries.count >= limits.providersPerKeyMax {
-            guard let victim = victim(among: entries, for: entry) else { return false }
-            remove(RecordID(key: key, peer: victim))
+            guard let peer = self.victim(among: entries, for: entry) else { return nil }
+            victim = RecordID(key: key, peer: peer)
+        } else if shares.count >= limits.recordsMax {
+            guard let other = shares.victim(for: holder, region: region) else { return nil }
+            victim = other
         }
-        while shares.count >= limits.recordsMax {
-            guard let victim = shares.victim(for: holder, region: region) else { return false }
-            remove(victim)
-        }
+        if let victim { remove(victim) }
         providers[key, default: [:]][provider.peerID] = entry
         shares.add(id, holder: holder, region: region)
-        return true
+        return victim == nil ? 0 : 1
     }
 
     /// Forgets the records whose time is over.

@@ -1,14 +1,17 @@
 import Determinism
 import Multiformats
-import OrderedCollections
 
 /// The records this node keeps for the DHT: bounded, each valid when it came in, forgotten after its time.
+///
+/// A full store makes room by the rule of `ShareBook`: the holder with most gives up its oldest record. It is a
+/// window over what was put last, not an archive; who made a record keeps it.
 public struct RecordStore: Sendable {
     /// Bounds of the store.
     public struct Limits: Sendable, Hashable {
-        /// Records kept.
-        public var recordsMax = 1_024
-        /// Bytes of all values together.
+        /// Records kept: with values of 2 KiB, as much as `bytesTotalMax`. For a further one another goes, see
+        /// `ShareBook`.
+        public var recordsMax = 16_384
+        /// Bytes of all values together; a further value displaces as many records as it needs.
         public var bytesTotalMax = 32 * 1024 * 1024
         /// How long a record is kept after it was last put.
         public var lifetimeMilliseconds: Int64 = 48 * 3_600_000
@@ -27,10 +30,11 @@ public struct RecordStore: Sendable {
     /// The bounds in force.
     public let limits: Limits
     private let localKey: KademliaKey
-    private var entries: OrderedDictionary<[UInt8], Entry> = [:]
+    /// In no order, because removing from the middle of one costs time: nothing is ever answered in its order.
+    private var entries: [[UInt8]: Entry] = [:]
     private var shares = ShareBook<[UInt8], PeerID>()
     /// Bytes of all values.
-    public private(set) var bytesTotal = 0
+    public var bytesTotal: Int { shares.bytes }
 
     /// An empty store of the node with the given key.
     public init(localKey: KademliaKey, limits: Limits = Limits()) {
@@ -47,22 +51,30 @@ public struct RecordStore: Sendable {
         return entry.value
     }
 
-    /// Keeps a record that its validator accepted; `holder` is the peer that put it. Returns false when there is no
-    /// room for it.
-    public mutating func put(_ record: KademliaRecord, holder: PeerID, now: MonotonicInstant) -> Bool {
+    /// Keeps a record that its validator accepted; `holder` is the peer that put it. Returns how many others it
+    /// displaced, or `nil` when it found no room; then nothing is displaced.
+    public mutating func put(_ record: KademliaRecord, holder: PeerID, now: MonotonicInstant) -> Int? {
         let region = localKey.commonPrefixLength(with: KademliaKey(hashing: record.key))
-        guard record.value.count <= limits.bytesTotalMax else { return false }
-        let replaced = remove(record.key)
-        while entries.count >= limits.recordsMax || bytesTotal > limits.bytesTotalMax - record.value.count {
-            guard let victim = shares.victim(for: holder, region: region) else {
-                if let replaced { insert(record.key, replaced) }
-                return false
-            }
-            remove(victim)
-        }
+        guard record.value.count <= limits.bytesTotalMax, limits.recordsMax > 0 else { return nil }
         let expiresAt = now.advanced(milliseconds: limits.lifetimeMilliseconds)
+        if let known = entries[record.key], known.holder != holder, known.value == record.value {
+            // Whoever repeats another's record makes it last, and changes neither whom it counts for nor its place.
+            entries[record.key] = Entry(
+                value: known.value, holder: known.holder, region: region, expiresAt: expiresAt)
+            return 0
+        }
+        let replaced = remove(record.key)
+        var displaced: [(key: [UInt8], entry: Entry)] = []
+        while let shortage = shortage(for: record.value.count) {
+            guard let victim = shares.victim(for: holder, region: region, shortage), let entry = remove(victim) else {
+                for given in displaced.reversed() { insert(given.key, given.entry) }
+                if let replaced { insert(record.key, replaced) }
+                return nil
+            }
+            displaced.append((victim, entry))
+        }
         insert(record.key, Entry(value: record.value, holder: holder, region: region, expiresAt: expiresAt))
-        return true
+        return displaced.count
     }
 
     /// Forgets the records whose time is over.
@@ -78,17 +90,20 @@ public struct RecordStore: Sendable {
         precondition(shares.count == entries.count, "shares count \(shares.count), store \(entries.count)")
     }
 
+    private func shortage(for byteCount: Int) -> ShareBook<[UInt8], PeerID>.Shortage? {
+        if bytesTotal > limits.bytesTotalMax - byteCount { return .bytes(newcomer: byteCount) }
+        return entries.count >= limits.recordsMax ? .entries : nil
+    }
+
     private mutating func insert(_ key: [UInt8], _ entry: Entry) {
         entries[key] = entry
-        bytesTotal += entry.value.count
-        shares.add(key, holder: entry.holder, region: entry.region)
+        shares.add(key, holder: entry.holder, region: entry.region, bytes: entry.value.count)
     }
 
     @discardableResult
     private mutating func remove(_ key: [UInt8]) -> Entry? {
         guard let entry = entries.removeValue(forKey: key) else { return nil }
-        bytesTotal -= entry.value.count
-        shares.remove(key, holder: entry.holder, region: entry.region)
+        shares.remove(key, holder: entry.holder, region: entry.region, bytes: entry.value.count)
         return entry
     }
 }

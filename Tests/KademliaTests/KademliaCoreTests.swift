@@ -159,14 +159,114 @@ struct KademliaCoreTests {
         core.checkInvariants()
     }
 
-    @Test("publications are bounded: the oldest is forgotten")
+    @Test("publications are bounded by kind, number and bytes: the oldest of the kind is forgotten")
     mutating func publications() {
-        var core = core { $0.publicationsMax = 10 }
-        for number in 0..<25 {
-            _ = core.start(.putValue(key: bytes("/text/\(number)"), value: bytes("ok")), now: .zero)
+        var core = core {
+            $0.publishedValuesMax = 10
+            $0.publishedValueBytesMax = 1_000
+            $0.publishedProvidersMax = 3
+            $0.records.recordsMax = 0
+        }
+        func put(_ number: Int, bytesCount: Int = 2) {
+            let value = bytes("ok") + [UInt8](repeating: 7, count: bytesCount - 2)
+            _ = core.start(.putValue(key: bytes("/text/\(number)"), value: value), now: .zero)
             core.checkInvariants()
         }
+        /// What this node answers of its own; nobody else is known.
+        func isKept(_ number: Int) -> Bool {
+            let search = core.start(.getValue(key: bytes("/text/\(number)")), now: .zero)
+            return search.actions != [.finished(search.id, .failed(.noPeersKnown))]
+        }
+        for number in 0..<25 { put(number) }
         #expect(core.counters.publicationsDropped == 15)
+        #expect(core.counters.recordsRefusedAsFull == 25)
+        #expect((0..<25).filter(isKept) == Array(15..<25))
+        put(25, bytesCount: 990)
+        #expect(core.counters.publicationsDropped == 15 + 5)
+        #expect((0..<26).filter(isKept) == Array(20..<26))
+        // A value that alone is over the bound is put once and not again, and displaces nothing.
+        put(26, bytesCount: 1_001)
+        #expect(core.counters.publicationsDropped == 15 + 5 + 1)
+        #expect((0..<27).filter(isKept) == Array(20..<26))
+        let before = core.counters.publicationsDropped
+        for number in 0..<5 { _ = core.start(.provide(multihash: bytes("block \(number)")), now: .zero) }
+        core.checkInvariants()
+        #expect(core.counters.publicationsDropped == before + 2)
+        for number in 0..<5 {
+            let search = core.start(.findProviders(multihash: bytes("block \(number)"), limit: 1), now: .zero)
+            let isKept = search.actions != [.finished(search.id, .failed(.noPeersKnown))]
+            #expect(isKept == (number >= 2))
+        }
+    }
+
+    @Test("a full store makes room for a record and counts it, and refuses one only as the farthest of many")
+    mutating func fullRecordStore() {
+        var core = core { $0.records.recordsMax = 1 }
+        let (first, second) = (peer(), peer())
+        func put(_ number: Int, from peer: PeerID) -> Result<KademliaMessage?, RequestRefusal> {
+            let record = KademliaRecord(key: bytes("/text/\(number)"), value: bytes("ok"))
+            return core.requestArrived(
+                KademliaMessage(kind: .putValue, key: record.key, record: record), from: peer, now: .zero)
+        }
+        for number in 0..<10 {
+            guard case .success = put(number, from: first) else {
+                Issue.record("\(number) was refused")
+                continue
+            }
+        }
+        #expect(core.counters.recordsDisplaced == 9)
+        #expect(core.counters.recordsRefusedAsFull == 0)
+        for number in 10..<200 { _ = put(number, from: number % 2 == 0 ? second : first) }
+        let refused = core.counters.recordsRefusedAsFull
+        #expect(refused > 0)
+        #expect(core.counters.requestsRefused == refused)
+        #expect(core.records.count == 1)
+        core.checkInvariants()
+    }
+
+    @Test("a full provider store makes room and counts it, and refuses one with the reason")
+    mutating func fullProviderStore() {
+        var core = core { $0.providers.recordsMax = 1 }
+        var providers: [PeerInfo] = []
+        for number in 1...2 { providers.append(PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(number)])) }
+        var reasons: Set<RequestRefusal> = []
+        for number in 0..<100 {
+            let provider = providers[number < 10 ? 0 : number % 2]
+            let request = KademliaMessage(
+                kind: .addProvider, key: Multihash.sha256(of: bytes("\(number)")).bytes, providerPeers: [provider])
+            if case .failure(let reason) = core.requestArrived(request, from: provider.peerID, now: .zero) {
+                reasons.insert(reason)
+            }
+            core.checkInvariants()
+        }
+        #expect(reasons == [.providerStoreFull])
+        #expect(core.counters.providersDisplaced >= 9)
+        #expect(core.counters.providersRefusedAsFull == core.counters.requestsRefused)
+        #expect(core.providers.count == 1)
+    }
+
+    @Test("requests that this node never sent cost no member its place, those without an answer do")
+    mutating func droppedRequests() {
+        for isSent in [false, true] {
+            var core = core()
+            let server = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
+            var actions = core.peerIdentified(server, isServer: true, now: .zero)
+            for _ in 0..<10 {
+                var ended = false
+                actions += core.start(.findClosest(key: bytes("x")), now: .zero).actions
+                while !ended {
+                    ended = true
+                    for case .send(let request) in actions where core.isUnderWay(request.id) {
+                        ended = false
+                        actions +=
+                            isSent
+                            ? core.requestFailed(request.id, now: .zero) : core.requestDropped(request.id, now: .zero)
+                        core.checkInvariants()
+                    }
+                }
+            }
+            #expect(core.table.count == (isSent ? 0 : 1))
+        }
     }
 
     @Test("on the open internet nobody without an address there enters the table")
