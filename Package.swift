@@ -196,7 +196,7 @@ let testTargets: [Target] = [
         [
             "PlanetaryMesh", "MeshHTTP", "MeshStore", "CoVM", "Swarm", "JobMarket", "Economics", "Reputation",
             "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats", "mesh", External.argumentParser,
-            External.logging, External.nioCore, External.nioPosix, External.nioHTTP1,
+            External.logging, External.nioCore, External.nioPosix, External.nioHTTP1, External.nioConcurrency,
         ]),
     tests(
         "NodeTests",

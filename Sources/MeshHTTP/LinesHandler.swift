@@ -47,6 +47,7 @@ final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @un
         var start = buffer.readableBytesView.startIndex
         let view = buffer.readableBytesView
         while status == .ok, let newline = view[start...].firstIndex(of: 0x0A) {
+            guard pending.count + (newline - start) <= lineBytesMax else { return tooLong(context) }
             pending.append(contentsOf: view[start..<newline])
             start = view.index(after: newline)
             // A kind of event that a newer node tells is passed over.
@@ -54,10 +55,15 @@ final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @un
             pending.removeAll(keepingCapacity: true)
         }
         pending.append(contentsOf: view[start...])
-        if pending.count > lineBytesMax {
-            begun.fail(HTTPExchange.unreadable)
-            context.close(promise: nil)
-        }
+        if pending.count > lineBytesMax { tooLong(context) }
+    }
+
+    /// Ends the stream: there is no telling where the next line would begin.
+    private func tooLong(_ context: ChannelHandlerContext) {
+        pending.removeAll()
+        begun.fail(HTTPExchange.unreadable)
+        continuation.finish()
+        context.close(promise: nil)
     }
 
     private func end() {

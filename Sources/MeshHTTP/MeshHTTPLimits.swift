@@ -1,20 +1,20 @@
 /// Every bound of the HTTP server and its client.
 public struct MeshHTTPLimits: Hashable, Sendable {
-    /// A JSON body of a request, in bytes.
+    /// A JSON body of a request, in bytes; a longer one is refused as too large.
     public var requestBytesMax = 1024 * 1024
-    /// A file that is added or fetched, in bytes.
+    /// A file that is added or fetched, in bytes; a larger one is refused as too large.
     public var fileBytesMax = 64 * 1024 * 1024
-    /// Any other answer, in bytes.
+    /// Any other answer, in bytes; of a longer one the client says that it is too large.
     public var responseBytesMax = 64 * 1024 * 1024
-    /// One line of a stream of events, in bytes.
+    /// One line of a stream of events, in bytes; at a longer one the client ends the stream.
     public var lineBytesMax = 1024 * 1024
     /// Events that wait for a slow reader before the oldest are dropped.
     public var eventsWaitingMax = 4_096
-    /// Connections at once.
+    /// Connections at once, and a few more when they come at the same instant; the next waits until one is closed.
     public var connectionsMax = 512
-    /// Header fields of a request.
+    /// Header fields of a request; one with more is refused.
     public var headerFieldsMax = 64
-    /// All header fields of a request together, in bytes.
+    /// All header fields of a request together, in bytes; one with more is refused.
     public var headerBytesMax = 16 * 1024
     /// Seconds after which a connection on which nothing is asked is closed.
     public var idleSeconds = 60
