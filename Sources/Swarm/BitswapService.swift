@@ -27,18 +27,22 @@ public actor BitswapService {
         public var inboundStreamsMax = 1_024
         /// Bytes of a message from a peer that was asked for nothing: wants only.
         public var unaskedMessageBytesMax = 256 * 1024
-        /// Messages that wait for one peer; past that the peer counts as lost.
+        /// Messages that wait for one peer; past that the peer counts as lost, and what it was asked for is asked of
+        /// others.
         public var queuedMessagesPerPeerMax = 1_024
         /// Silence on a stream that a peer opened, after which it is reset.
         public var inboundIdleMilliseconds: Int64 = 120_000
         /// Silence on our own stream, after which it is closed; shorter than py-libp2p waits.
         public var outboundIdleMilliseconds: Int64 = 30_000
-        /// How long sending one message may take.
+        /// How long sending one message may take; then its stream is reset and the peer counts as lost.
         public var sendTimeoutMilliseconds: Int64 = 60_000
-        /// Peers that messages are being sent to at once, and jobs that wait to begin.
+        /// Tasks that send to peers or read the streams opened for it, waiting ones included; a peer that needs one
+        /// more counts as lost.
         public var jobsMax = 4_096
         /// How often deadlines are looked at.
         public var tickMilliseconds: Int64 = 100
+        /// How often silent streams are looked for.
+        public var sweepMilliseconds: Int64 = 1_000
 
         /// The defaults.
         public init() {}
@@ -50,6 +54,8 @@ public actor BitswapService {
         var isRunning = false
         var stream: (any MeshStream)?
         var streamID: UInt64 = 0
+        /// What is being sent took too long, and its stream was reset.
+        var isOverdue = false
         var activeAt: MonotonicInstant
     }
 
@@ -75,8 +81,15 @@ public actor BitswapService {
     var outboxes: OrderedDictionary<PeerID, Outbox> = [:]
     var inbound: OrderedDictionary<UInt64, InboundStream> = [:]
     var nextStreamID: UInt64 = 0
-    /// Messages that could not be read, or were larger than the peer may send.
+    /// Messages that could not be read or were larger than the peer may send, and streams that were refused.
     public internal(set) var refusedMessages = 0
+    /// What became of streams at the limits of the service.
+    public internal(set) var streamCounters = ServiceStreamCounters()
+    /// Peers given up: `Limits.queuedMessagesPerPeerMax`.
+    public private(set) var overflowingPeers = 0
+    /// Peers given up: `Limits.jobsMax`.
+    public private(set) var refusedJobs = 0
+    private var jobsUnderWay = 0
     private var waiters: [BlockFetchID: AsyncStream<Result<[UInt8], BlockFetchError>>.Continuation] = [:]
     private var isRegistered = false
     private let jobs: AsyncStream<Job>
@@ -191,10 +204,14 @@ public actor BitswapService {
         }
     }
 
-    /// Starts a child task of `run`; `false` when too many wait.
+    /// Starts a child task of `run`; `false` when there are too many.
     func start(_ job: Job) -> Bool {
-        if case .enqueued = jobInput.yield(job) { return true }
-        return false
+        guard jobsUnderWay < limits.jobsMax, case .enqueued = jobInput.yield(job) else {
+            refusedJobs += 1
+            return false
+        }
+        jobsUnderWay += 1
+        return true
     }
 
     func peerLost(_ peer: PeerID) {
@@ -212,6 +229,7 @@ public actor BitswapService {
     private func enqueue(_ message: BitswapMessage, to peer: PeerID) {
         var outbox = outboxes[peer] ?? Outbox(activeAt: Self.now)
         guard outbox.messages.count < limits.queuedMessagesPerPeerMax else {
+            overflowingPeers += 1
             peerLost(peer)
             return
         }
@@ -229,6 +247,7 @@ public actor BitswapService {
     }
 
     private func perform(_ job: Job) async {
+        defer { jobsUnderWay -= 1 }
         switch job {
         case .send(let peer): await send(to: peer)
         case .read(let stream, let streamID): await readAnswers(on: stream, streamID: streamID)
@@ -244,7 +263,7 @@ public actor BitswapService {
             let now = Self.now
             if let deadline = core.nextDeadline, deadline <= now { carryOut(core.deadlineReached(now: now)) }
             guard sweepAt <= now else { continue }
-            sweepAt = now.advanced(milliseconds: 1_000)
+            sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
             await sweep(now: now)
         }
     }
@@ -253,16 +272,24 @@ public actor BitswapService {
     private func sweep(now: MonotonicInstant) async {
         for (id, entry) in inbound
         where now.milliseconds(since: entry.activeAt) > limits.inboundIdleMilliseconds {
-            inbound.removeValue(forKey: id)
+            guard inbound.removeValue(forKey: id) != nil else { continue }
+            streamCounters.inboundIdle += 1
             await entry.stream.reset()
         }
-        for (peer, outbox) in outboxes {
+        for peer in outboxes.keys {
+            // Looked up anew for each peer: sending may have begun while another stream was being closed.
+            guard let outbox = outboxes[peer] else { continue }
             let silence = now.milliseconds(since: outbox.activeAt)
             if outbox.isRunning {
-                if silence > limits.sendTimeoutMilliseconds { await outbox.stream?.reset() }
+                guard silence > limits.sendTimeoutMilliseconds, let stream = outbox.stream else { continue }
+                streamCounters.sendsTimedOut += 1
+                outboxes[peer]?.isOverdue = true
+                await stream.reset()
             } else if silence > limits.outboundIdleMilliseconds {
                 outboxes.removeValue(forKey: peer)
-                try? await outbox.stream?.closeWrite()
+                guard let stream = outbox.stream else { continue }
+                streamCounters.ownIdle += 1
+                try? await stream.closeWrite()
             }
         }
     }

@@ -59,7 +59,9 @@ extension BitswapService {
                 outboxes[peer]?.activeAt = Self.now
                 return
             } catch {
-                // The peer may have closed it in the meantime; then a fresh one decides.
+                // The peer may have closed it in the meantime; then a fresh one decides. Who did not read has had its
+                // time.
+                if outboxes[peer]?.isOverdue == true { throw error }
                 outboxes[peer]?.stream = nil
             }
         }
@@ -89,15 +91,20 @@ extension BitswapService {
         }
     }
 
+    /// Whether the peer may have one more stream to us; counts the limit that is in the way.
+    private func mayServe(_ peer: PeerID) -> Bool {
+        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
+        let isPerPeer = ofPeer >= limits.inboundStreamsPerPeerMax
+        guard isPerPeer || inbound.count >= limits.inboundStreamsMax else { return true }
+        refusedMessages += 1
+        if isPerPeer { streamCounters.refusedPerPeer += 1 } else { streamCounters.refusedInAll += 1 }
+        return false
+    }
+
     /// Reads what a peer sends on a stream that it opened, until it ends.
     func serve(_ stream: any MeshStream) async {
         let peer = stream.remotePeer
-        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
-        guard inbound.count < limits.inboundStreamsMax, ofPeer < limits.inboundStreamsPerPeerMax else {
-            refusedMessages += 1
-            await stream.reset()
-            return
-        }
+        guard mayServe(peer) else { return await stream.reset() }
         nextStreamID += 1
         let id = nextStreamID
         inbound[id] = InboundStream(stream: stream, activeAt: Self.now)

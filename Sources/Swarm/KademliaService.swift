@@ -21,7 +21,7 @@ public actor KademliaService {
     public struct Limits: Sendable {
         /// Requests of ours under way at once; further ones queue.
         public var requestsUnderWayMax = 64
-        /// Requests of ours that wait; further ones fail at once.
+        /// Requests of ours that wait; further ones are dropped, which is counted and not held against the peer.
         public var requestsQueuedMax = 4_096
         /// Streams of one peer that are served at once; the next is reset.
         public var inboundStreamsPerPeerMax = 16
@@ -29,13 +29,13 @@ public actor KademliaService {
         public var inboundStreamsMax = 1_024
         /// Silence on an inbound stream after which it is reset.
         public var inboundIdleMilliseconds: Int64 = 60_000
-        /// Streams kept for further requests, to one peer and to all.
+        /// Streams kept for further requests to one peer; the next is closed after use.
         public var idleStreamsPerPeerMax = 4
-        /// Streams kept for further requests, to all peers.
+        /// Streams kept for further requests to all peers; the next is closed after use.
         public var idleStreamsMax = 256
         /// How long an unused stream is kept; shorter than servers wait.
         public var idleStreamMilliseconds: Int64 = 20_000
-        /// Addresses to begin with that are remembered, for the case that everybody is lost.
+        /// Addresses to begin with that are dialed and remembered; further ones are left out.
         public var bootstrapAddressesMax = 64
         /// How often they are dialed while the routing table is empty.
         public var bootstrapIntervalMilliseconds: Int64 = 10_000
@@ -43,6 +43,8 @@ public actor KademliaService {
         public var addressRefreshMilliseconds: Int64 = 15_000
         /// How often deadlines are looked at.
         public var tickMilliseconds: Int64 = 100
+        /// How often silent and unused streams are looked for.
+        public var sweepMilliseconds: Int64 = 1_000
 
         /// The defaults.
         public init() {}
@@ -81,8 +83,12 @@ public actor KademliaService {
     var inbound: OrderedDictionary<UInt64, InboundStream> = [:]
     var nextStreamID: UInt64 = 0
     var connected: Set<PeerID> = []
-    /// Messages of peers that were refused or could not be read.
+    /// Messages and streams of peers that were refused, and messages that could not be read.
     public internal(set) var refusedMessages = 0
+    /// What became of streams at the limits of the service.
+    public internal(set) var streamCounters = ServiceStreamCounters()
+    /// Requests of ours that were never sent: `Limits.requestsQueuedMax`.
+    public private(set) var droppedRequests = 0
     private var bootstrapAddresses: [Multiaddr] = []
     private var bootstrapAt = MonotonicInstant.zero
     private var isRegistered = false
@@ -260,7 +266,8 @@ public actor KademliaService {
         } else if requestsUnderWay > 0, queue.count < limits.requestsQueuedMax {
             queue.append(request)
         } else {
-            carryOut(core.requestFailed(request.id, now: Self.now))
+            droppedRequests += 1
+            carryOut(core.requestDropped(request.id, now: Self.now))
         }
     }
 
@@ -314,7 +321,7 @@ public actor KademliaService {
                 jobInput.yield(.bootstrap(bootstrapAddresses))
             }
             if sweepAt <= now {
-                sweepAt = now.advanced(milliseconds: 1_000)
+                sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
                 await sweep(now: now)
             }
             if addressesAt <= now {
@@ -328,15 +335,19 @@ public actor KademliaService {
     private func sweep(now: MonotonicInstant) async {
         for (id, entry) in inbound
         where now.milliseconds(since: entry.activeAt) > limits.inboundIdleMilliseconds {
-            inbound.removeValue(forKey: id)
+            guard inbound.removeValue(forKey: id) != nil else { continue }
+            streamCounters.inboundIdle += 1
             await entry.stream.reset()
         }
-        for (peer, entries) in idle {
-            let over = entries.filter { now.milliseconds(since: $0.since) > limits.idleStreamMilliseconds }
-            guard !over.isEmpty, let held = idle[peer] else { continue }
+        for peer in idle.keys {
+            // Looked up anew for each peer: a request may have taken a stream while another was being closed.
+            guard let held = idle[peer] else { continue }
+            let over = held.filter { now.milliseconds(since: $0.since) > limits.idleStreamMilliseconds }
+            guard !over.isEmpty else { continue }
             let kept = held.filter { entry in !over.contains { $0.id == entry.id } }
             idle[peer] = kept.isEmpty ? nil : kept
-            idleCount -= held.count - kept.count
+            idleCount -= over.count
+            streamCounters.ownIdle += over.count
             for entry in over { try? await entry.stream.closeWrite() }
         }
     }

@@ -88,6 +88,7 @@ extension KademliaService {
     private func putIdle(_ stream: any MeshStream) async {
         let peer = stream.remotePeer
         guard idleCount < limits.idleStreamsMax, idle[peer, default: []].count < limits.idleStreamsPerPeerMax else {
+            streamCounters.ownSurplus += 1
             try? await stream.closeWrite()
             return
         }
@@ -98,15 +99,20 @@ extension KademliaService {
 
     // MARK: Serving
 
+    /// Whether the peer may have one more stream to us; counts the limit that is in the way.
+    private func mayServe(_ peer: PeerID) -> Bool {
+        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
+        let isPerPeer = ofPeer >= limits.inboundStreamsPerPeerMax
+        guard isPerPeer || inbound.count >= limits.inboundStreamsMax else { return true }
+        refusedMessages += 1
+        if isPerPeer { streamCounters.refusedPerPeer += 1 } else { streamCounters.refusedInAll += 1 }
+        return false
+    }
+
     /// Answers the requests that come on a stream, one after the other.
     func serve(_ stream: any MeshStream) async {
         let peer = stream.remotePeer
-        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
-        guard inbound.count < limits.inboundStreamsMax, ofPeer < limits.inboundStreamsPerPeerMax else {
-            refusedMessages += 1
-            await stream.reset()
-            return
-        }
+        guard mayServe(peer) else { return await stream.reset() }
         nextStreamID += 1
         let id = nextStreamID
         inbound[id] = InboundStream(stream: stream, activeAt: Self.now)

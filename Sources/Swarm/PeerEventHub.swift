@@ -1,18 +1,24 @@
 import NIOConcurrencyHelpers
 import OrderedCollections
 
-/// Hands events to any number of listeners, each with a bounded queue of its own; a listener that falls
-/// `queuedEventsMax` behind loses the newest and can see the state in `connectedPeers`.
+/// Hands events to a bounded number of listeners, each with a bounded queue of its own.
 final class PeerEventHub: Sendable {
+    /// Events that wait for a listener. One that falls this far behind loses the newest, which is counted; what is
+    /// true now stands in `connectedPeers`.
     static let queuedEventsMax = 4_096
+    /// Listeners at once; the stream of a further one ends at once.
     static let listenersMax = 64
 
     private struct State: Sendable {
         var listeners: OrderedDictionary<UInt64, AsyncStream<PeerEvent>.Continuation> = [:]
         var nextID: UInt64 = 0
+        var lostEvents = 0
     }
 
     private let state = NIOLockedValueBox(State())
+
+    /// Events that listeners were too slow for, counted for each of them.
+    var lostEvents: Int { state.withLockedValue { $0.lostEvents } }
 
     /// A stream of the events from now on; it ends at once when `listenersMax` are there.
     func subscribe() -> AsyncStream<PeerEvent> {
@@ -38,7 +44,9 @@ final class PeerEventHub: Sendable {
 
     func send(_ event: PeerEvent) {
         let listeners = state.withLockedValue { Array($0.listeners.values) }
-        for listener in listeners { listener.yield(event) }
+        var lost = 0
+        for listener in listeners { if case .dropped = listener.yield(event) { lost += 1 } }
+        if lost > 0 { state.withLockedValue { $0.lostEvents += lost } }
     }
 
     /// Ends all streams.

@@ -54,14 +54,11 @@ final class Connection: Sendable {
         set { spoken.withLockedValue { $0 = newValue } }
     }
 
-    /// Identify pushes taken on one connection; further ones are refused.
-    static let pushesMax = 32
-
-    /// Counts an identify push; `false` past `pushesMax`.
-    func countPush() -> Bool {
+    /// Counts an identify push; how many there were, this one included.
+    func countPush() -> Int {
         pushCount.withLockedValue { count in
             count += 1
-            return count <= Self.pushesMax
+            return count
         }
     }
 

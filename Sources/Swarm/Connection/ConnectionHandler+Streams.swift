@@ -80,7 +80,8 @@ extension ConnectionHandler {
     private func agreedOn(_ protocolID: String, _ id: YamuxStreamID) {
         guard var slot = slots[id], let negotiation = slot.negotiation else { return }
         slot.negotiation = nil
-        slot.deadline = nil
+        // A stream that was opened lazily may have been let go before the peer agreed; its time goes on.
+        if !slot.isAbandoned { slot.deadline = nil }
         let rest = slot.negotiationInput
         slot.negotiationInput = ByteBuffer()
         let request = slot.request
@@ -207,6 +208,7 @@ extension ConnectionHandler {
         slot.channel.inbox.discard()
         let deadline = SwarmContext.now().advanced(
             milliseconds: shared.limits.abandonedStreamTimeoutMilliseconds)
+        slots[id]?.isAbandoned = true
         slots[id]?.deadline = deadline
         arm(deadline)
     }
@@ -215,7 +217,8 @@ extension ConnectionHandler {
     func expireStreams(now: MonotonicInstant) {
         let expired = slots.filter { ($0.value.deadline ?? .distantFuture) <= now }.keys.sorted()
         for id in expired {
-            if slots[id]?.negotiation != nil { shared.count(.streamNegotiationTimedOut) }
+            let isAbandoned = slots[id]?.isAbandoned == true
+            shared.count(isAbandoned ? .abandonedStreamTimedOut : .streamNegotiationTimedOut)
             session?.reset(id)
             streamFailed(id, .connectionLost("the negotiation took too long"))
         }

@@ -79,7 +79,7 @@ struct ConnectionRegistry: Sendable {
             pending.inbound += 1
         } else {
             guard pending.outbound < limits.pendingOutboundMax else {
-                return .failure(ConnectionRefusal(counter: .refusedTotal))
+                return .failure(ConnectionRefusal(counter: .refusedPendingOutbound))
             }
             pending.outbound += 1
         }
@@ -142,14 +142,13 @@ struct ConnectionRegistry: Sendable {
 
     // MARK: Handlers
 
-    /// Makes room for one more running handler of a peer.
-    mutating func takeHandlerSlot(_ peer: PeerID) -> Bool {
-        guard handlerCount < limits.handlersMax, handlersByPeer[peer, default: 0] < limits.handlersPerPeerMax else {
-            return false
-        }
+    /// Makes room for one more running handler of a peer; the counter of the limit when there is none.
+    mutating func takeHandlerSlot(_ peer: PeerID) -> SwarmCounter? {
+        guard handlersByPeer[peer, default: 0] < limits.handlersPerPeerMax else { return .refusedStreams }
+        guard handlerCount < limits.handlersMax else { return .refusedStreamsTotal }
         handlerCount += 1
         handlersByPeer[peer, default: 0] += 1
-        return true
+        return nil
     }
 
     /// A handler returned.

@@ -20,6 +20,8 @@ struct StreamSlot {
     var negotiationInput = ByteBuffer()
     /// Bytes of the negotiation among those queued, which the outbox has not counted.
     var uncountedBytes = 0
+    /// Nobody holds the stream any more; its peer has some time to end its side.
+    var isAbandoned = false
     /// When the negotiation has taken too long, or the peer of an abandoned stream.
     var deadline: MonotonicInstant?
 

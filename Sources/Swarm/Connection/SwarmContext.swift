@@ -59,7 +59,12 @@ final class SwarmContext: Sendable {
         counters.withLockedValue { $0[counter, default: 0] += 1 }
     }
 
-    var counts: [SwarmCounter: Int] { counters.withLockedValue { $0 } }
+    var counts: [SwarmCounter: Int] {
+        var counts = counters.withLockedValue { $0 }
+        let lost = events.lostEvents
+        if lost > 0 { counts[.peerEventsLost] = lost }
+        return counts
+    }
 
     func withRegistry<Value: Sendable>(_ body: (inout ConnectionRegistry) -> Value) -> Value {
         registry.withLockedValue(body)
@@ -67,10 +72,15 @@ final class SwarmContext: Sendable {
 
     // MARK: Work
 
-    /// Gives work to `run`; `false` when too much waits or the swarm has stopped.
+    /// Gives work to `run`; `false` when too much waits, which is counted, or the swarm has stopped.
     func enqueue(_ work: SwarmWork) -> Bool {
-        if case .enqueued = workInput.yield(work) { return true }
-        return false
+        switch workInput.yield(work) {
+        case .enqueued: return true
+        case .dropped:
+            count(.refusedQueuedWork)
+            return false
+        default: return false
+        }
     }
 
     func stop() {
@@ -92,13 +102,12 @@ final class SwarmContext: Sendable {
     /// Hands an inbound stream, agreed on its protocol, to its handler; `false` when a limit is reached.
     func accept(_ stream: BufferedStream, on connection: Connection) -> Bool {
         guard let handler = protocols.withLockedValue({ $0.handlers[stream.protocolID] }) else { return false }
-        guard withRegistry({ $0.takeHandlerSlot(connection.remotePeer) }) else {
-            count(.refusedStreams)
+        if let full = withRegistry({ $0.takeHandlerSlot(connection.remotePeer) }) {
+            count(full)
             return false
         }
         if enqueue(.serve(stream, connection, handler)) { return true }
         withRegistry { $0.returnHandlerSlot(connection.remotePeer) }
-        count(.refusedStreams)
         return false
     }
 

@@ -35,7 +35,9 @@ extension Swarm {
             return
         }
         guard shared.enqueue(.dial(peer, addresses)) else {
-            waiter.continuation.resume(returning: .failure(.limitReached("queuedWorkMax, or the swarm has stopped")))
+            let reason: OpenStreamError =
+                isStopped ? .connectionLost("the swarm has stopped") : .limitReached("queuedWorkMax")
+            waiter.continuation.resume(returning: .failure(reason))
             return
         }
         dials[peer] = [waiter]

@@ -9,11 +9,9 @@ extension Swarm {
     public static let pingProtocolID = "/ipfs/ping/1.0.0"
     /// Bytes of one ping.
     public static let pingByteCount = 32
-    /// Without a ping on an open ping stream; then it is reset.
-    public static let pingIdleMilliseconds: Int64 = 60_000
 
     nonisolated func registerServices() {
-        shared.register(Self.pingProtocolID) { stream, _ in await Self.answerPings(on: stream) }
+        shared.register(Self.pingProtocolID) { [shared] stream, _ in await Self.answerPings(on: stream, shared) }
         shared.register(IdentifyMessage.protocolID) { [shared] stream, connection in
             let message = shared.ownIdentity(observed: connection.remoteAddress)
             try? await stream.writeFrame(ByteBuffer(bytes: message.encode()))
@@ -24,10 +22,10 @@ extension Swarm {
         }
     }
 
-    private static func answerPings(on stream: any MeshStream) async {
+    private static func answerPings(on stream: any MeshStream, _ shared: SwarmContext) async {
         do {
             while true {
-                let ping = try await withDeadline(milliseconds: pingIdleMilliseconds) {
+                let ping = try await withDeadline(milliseconds: shared.limits.pingIdleTimeoutMilliseconds) {
                     try await stream.readExactly(pingByteCount)
                 }
                 try await stream.write(ping)
@@ -35,6 +33,7 @@ extension Swarm {
         } catch StreamError.endOfStream {
             try? await stream.closeWrite()
         } catch {
+            if error is DeadlineError { shared.count(.pingIdleTimedOut) }
             await stream.reset()
         }
     }
@@ -76,8 +75,8 @@ extension Swarm {
     }
 
     private nonisolated func identityPushed(_ stream: any MeshStream, _ connection: Connection) async {
-        guard connection.countPush() else {
-            shared.count(.identifyFailed)
+        guard connection.countPush() <= shared.limits.identifyPushesPerConnectionMax else {
+            shared.count(.identifyPushRefused)
             await stream.reset()
             return
         }

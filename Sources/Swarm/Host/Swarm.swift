@@ -21,7 +21,7 @@ public actor Swarm: StreamHost {
     nonisolated let transport: TCPTransport
     private var listeners: [any Channel] = []
     private var isListening = false
-    private var isStopped = false
+    private(set) var isStopped = false
     var book: PeerBook
     var dials: [PeerID: [DialWaiter]] = [:]
     var nextWaiterID: UInt64 = 0

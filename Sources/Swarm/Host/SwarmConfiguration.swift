@@ -45,6 +45,10 @@ public struct SwarmConfiguration: Sendable {
         public var connectTimeoutMilliseconds: Int64 = 5_000
         /// From a stream's opening to the agreed protocol; then it is reset.
         public var streamNegotiationTimeoutMilliseconds: Int64 = 10_000
+        /// Without a ping on an open ping stream; then it is reset.
+        public var pingIdleTimeoutMilliseconds: Int64 = 60_000
+        /// Identify pushes taken on one connection; further ones are reset unread.
+        public var identifyPushesPerConnectionMax = 32
         /// Without any stream; then the connection is closed.
         public var idleTimeoutMilliseconds: Int64 = 300_000
         /// After the user of a half-closed stream let go of it; then it is reset.
@@ -65,7 +69,8 @@ public struct SwarmConfiguration: Sendable {
         public var rememberedPeersMax = 4_096
         /// Addresses remembered per peer; the oldest are forgotten.
         public var addressesPerPeerMax = 32
-        /// Dials that wait for `run` and streams that wait for their handler's task; more are refused.
+        /// Dials that wait for `run` and streams that wait for their handler's task. A further dial fails with this
+        /// limit's name, a further stream is reset; identify and its pushes are left out.
         public var queuedWorkMax = 8_192
         /// The bounds of every Yamux session.
         public var yamux = YamuxSession.Limits()

@@ -6,6 +6,8 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case refusedPendingInbound
     /// Refused: `connectionsPerIPMax`.
     case refusedPerIP
+    /// Refused dials: `pendingOutboundMax`.
+    case refusedPendingOutbound
     /// Refused: `connectionsMax` or `inboundConnectionsMax`.
     case refusedTotal
     /// Closed after the handshake: `connectionsPerPeerMax`.
@@ -30,14 +32,26 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case keepAliveTimedOut
     /// Closed: `idleTimeoutMilliseconds`.
     case idleClosed
-    /// Inbound streams reset: `handlersPerPeerMax`, `handlersMax` or `queuedWorkMax`.
+    /// Inbound streams reset: `handlersPerPeerMax`.
     case refusedStreams
+    /// Inbound streams reset: `handlersMax`.
+    case refusedStreamsTotal
+    /// Streams reset, dials refused and identify exchanges left out: `queuedWorkMax`.
+    case refusedQueuedWork
     /// Inbound streams reset because multistream-select failed.
     case streamNegotiationFailed
     /// Streams reset: `streamNegotiationTimeoutMilliseconds`.
     case streamNegotiationTimedOut
+    /// Streams reset: `abandonedStreamTimeoutMilliseconds`.
+    case abandonedStreamTimedOut
+    /// Ping streams reset: `pingIdleTimeoutMilliseconds`.
+    case pingIdleTimedOut
     /// Identify exchanges that failed or were refused.
     case identifyFailed
+    /// Identify pushes refused: `identifyPushesPerConnectionMax`.
+    case identifyPushRefused
     /// Signed peer records that did not verify or named another peer.
     case peerRecordRefused
+    /// Peer events that a service was too slow for: `PeerEventHub.queuedEventsMax`.
+    case peerEventsLost
 }
