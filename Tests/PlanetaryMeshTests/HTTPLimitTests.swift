@@ -17,11 +17,6 @@ import Testing
             let silent = try await RawConnection.open(socket)
             try await silent.closed()
             #expect(silent.received == "")
-            // Having been asked something once changes nothing.
-            let asked = try await RawConnection.open(socket)
-            try await asked.send(Self.question)
-            try await asked.closed()
-            #expect(asked.received.hasPrefix("HTTP/1.1 200 "))
         }
     }
 

@@ -11,9 +11,11 @@ struct KademliaServiceLimitTests {
     private static let protocolID = "/icn/kad/1.0.0"
 
     private func service(
-        on host: any StreamHost, configuration: KademliaConfiguration = KademliaConfiguration(),
-        _ change: (inout KademliaService.Limits) -> Void
+        on host: any StreamHost, _ change: (inout KademliaService.Limits) -> Void
     ) -> KademliaService {
+        var configuration = KademliaConfiguration()
+        configuration.requestTimeoutMilliseconds = 3_600_000
+        configuration.queryTimeoutMilliseconds = 3_600_000
         var limits = KademliaService.Limits()
         limits.tickMilliseconds = 5
         limits.sweepMilliseconds = 5
@@ -137,10 +139,7 @@ struct KademliaServiceLimitTests {
     func queuedRequests() async throws {
         let network = InMemoryNetwork()
         let host = network.addHost(peer(0))
-        var configuration = KademliaConfiguration()
-        configuration.requestTimeoutMilliseconds = 3_600_000
-        configuration.queryTimeoutMilliseconds = 3_600_000
-        let service = service(on: host, configuration: configuration) {
+        let service = service(on: host) {
             $0.requestsUnderWayMax = 1
             $0.requestsQueuedMax = 1
         }

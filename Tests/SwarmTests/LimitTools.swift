@@ -20,9 +20,26 @@ func turn() async throws {
     try await loop.scheduleTask(in: .milliseconds(1)) {}.futureResult.get()
 }
 
+extension SwarmConfiguration.Limits {
+    /// No time limit ends anything before a test does, however slow the machine is.
+    mutating func waitForEver() {
+        let never: Int64 = 3_600_000
+        handshakeTimeoutMilliseconds = never
+        connectTimeoutMilliseconds = never
+        streamNegotiationTimeoutMilliseconds = never
+        identifyTimeoutMilliseconds = never
+        idleTimeoutMilliseconds = never
+        abandonedStreamTimeoutMilliseconds = never
+        pingIdleTimeoutMilliseconds = never
+        yamux.keepAliveIntervalMilliseconds = never
+        yamux.keepAliveTimeoutMilliseconds = never
+    }
+}
+
 /// A swarm that listens on loopback and that nobody runs: handshakes go through, and all work waits.
 func makeIdleSwarm(_ configure: (inout SwarmConfiguration) -> Void = { _ in }) async throws -> Swarm {
     var configuration = SwarmConfiguration(listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")])
+    configuration.limits.waitForEver()
     configure(&configuration)
     let swarm = Swarm(configuration: configuration, identity: .generate(), logger: Logger(label: "test"))
     try await swarm.listen()
