@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The figures of docs/performance.md (`make bench`), from the optimised binaries that it built. All of them, or those named:
+#   scripts/bench.sh formats transport gossip dht jobs
+# `jobs` starts a mesh of one originator and three executors on loopback, each a process of its own, and stops it again.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+binaries=.build/release
+idle_seconds=10
+
+for binary in mesh mesh-benchmarks; do
+    [ -x "$binaries/$binary" ] || { echo "bench: $binaries/$binary is missing; run 'make bench', which builds it" >&2; exit 1; }
+done
+
+heading() { printf '\n--- %s\n' "$1"; }
+
+jobs() {
+    # A socket's path has about a hundred characters, so the folder's has to be short.
+    local folder
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/mesh-bench.XXXXXX")
+    coproc devnet { exec "$binaries/mesh" devnet --nodes 4 --base-dir "$folder/net" --json 2>"$folder/log"; }
+    local child=$devnet_PID input=${devnet[1]} nodes
+    if ! read -r -u "${devnet[0]}" nodes; then
+        echo "bench: the mesh did not start:" >&2
+        cat "$folder/log" >&2
+        return 1
+    fi
+    sleep "$idle_seconds"
+    heading "resident memory after $idle_seconds s without work"
+    for home in "$folder"/net/node-*; do
+        "$binaries/mesh" status --home "$home" --json | python3 -c '
+import json, sys
+status = json.load(sys.stdin)
+role = "executor" if status["executor"] else "originator"
+print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
+    done
+    heading "mesh bench jobs --count 500 --in-flight 1"
+    "$binaries/mesh" bench jobs --home "$folder/net/node-0" --count 500 --in-flight 1
+    heading "mesh bench jobs --count 3000 --in-flight 32"
+    "$binaries/mesh" bench jobs --home "$folder/net/node-0" --count 3000 --in-flight 32
+    eval "exec $input>&-"
+    wait "$child"
+    rm -rf "$folder"
+}
+
+if [ $# -eq 0 ]; then set -- formats transport gossip dht jobs; fi
+for what in "$@"; do
+    case $what in
+        jobs) jobs ;;
+        formats | transport | gossip | dht)
+            heading "mesh-benchmarks $what"
+            "$binaries/mesh-benchmarks" "$what"
+            ;;
+        *)
+            echo "bench: '$what' is none of formats, transport, gossip, dht, jobs" >&2
+            exit 2
+            ;;
+    esac
+done
