@@ -1,27 +1,94 @@
-import Collections
 import MeshIdentity
 import MeshTypes
 
-/// A node's book: double entry, checked arithmetic, each entry at most once (PROTOCOL.md, "Ledger").
+/// A node's book: double entry, checked arithmetic, each entry at most once.
 ///
-/// It is the fold of its entries. Posting the same entry again changes nothing; posting another entry under the same
-/// key is refused. Accounts other than the two sources never run negative, so nothing is spent that is not there. The
-/// sum over all accounts is zero at all times; `checkInvariants()` checks it the long way.
+/// It is the fold of its entries. Posting a kept entry again changes nothing; posting another entry under the same key
+/// is refused. Accounts other than the sources never run negative, so nothing is spent that is not there. The sum over
+/// all accounts is zero at all times; `checkInvariants()` checks it the long way.
+///
+/// The book does not keep its entries forever: `fold` adds some of them to the opening balances, one number per
+/// account, and forgets them. After that it does not know their keys any more, so its owner folds only what cannot
+/// come again; the market does when it forgets a closed job. An account at zero is not kept, hence the hold of a job
+/// vanishes when it is settled. Counterparties beyond the limit are not told apart any more: of all opening balances
+/// the smaller half goes into `paidToOthers` and `incomeFromOthers`. Every sum stays as it is, while the balance of
+/// such a counterparty counts from then on only.
 public struct Ledger: Sendable, Hashable {
-    private struct Totals: Hashable, Sendable {
-        var given: UInt64 = 0
-        var taken: UInt64 = 0
+    /// The bounds of a book.
+    public struct Limits: Hashable, Sendable {
+        /// Opening balances of executors and payers that are told apart; when there are more, half of them are not any
+        /// longer.
+        public var counterpartiesMax = 4096
+
+        /// The standard bounds.
+        public init() {}
     }
 
-    private var totals: OrderedDictionary<LedgerAccount, Totals> = [:]
-    private var posted: OrderedDictionary<String, LedgerEntry> = [:]
+    /// All that may ever come from the sources together: what the integers of a store can hold.
+    public static let broughtMax = TokenAmount(UInt64(Int64.max))
+
+    private struct Posted: Hashable, Sendable {
+        let entry: LedgerEntry
+        let order: UInt64
+    }
+
+    private let limits: Limits
+    private var posted: [LedgerEntry.Key: Posted] = [:]
+    private var postings: UInt64 = 0
+    /// What accounts got less what they gave, by entries that are not kept; none is zero.
+    private var opening: [LedgerAccount: Int128] = [:]
+    private var openCounterparties = 0
+    /// What accounts have, or for sources gave, by all entries; none is zero.
+    private var balances: [LedgerAccount: UInt64] = [:]
+    private var brought: UInt64 = 0
+    private var escrowUnits: UInt64 = 0
+    private var paidUnits: UInt64 = 0
 
     /// An empty book.
-    public init() {}
+    public init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
 
     /// The book that these entries make up; throws at the first entry that does not fit.
-    public init(entries: some Sequence<LedgerEntry>) throws(LedgerRefusal) {
+    public init(entries: some Sequence<LedgerEntry>, limits: Limits = Limits()) throws(LedgerRefusal) {
+        self.init(limits: limits)
         for entry in entries { _ = try post(entry) }
+    }
+
+    /// The book as a store has it.
+    ///
+    /// - Parameters:
+    ///   - balances: what each account got less what it gave, by everything that was ever booked.
+    ///   - entries: those that are to be kept; the balances contain them.
+    ///   - limits: the bounds of the book.
+    public init(
+        balances stored: some Sequence<(account: LedgerAccount, balance: Int64)>,
+        entries: some Sequence<LedgerEntry>, limits: Limits = Limits()
+    ) throws(LedgerRefusal) {
+        self.init(limits: limits)
+        var sum: Int128 = 0
+        for (account, balance) in stored where balance != 0 {
+            guard account.isSource == (balance < 0), balances[account] == nil else {
+                throw .contradiction("\(account) cannot have \(balance)")
+            }
+            change(account, by: Int128(balance))
+            open(account, by: Int128(balance))
+            sum += Int128(balance)
+        }
+        guard sum == 0 else { throw .contradiction("the accounts add up to \(sum) instead of zero") }
+        for entry in entries {
+            guard posted[entry.key] == nil else { throw .keyUsed(entry.key.description) }
+            keep(entry)
+            open(entry.from, by: Int128(entry.amount.units))
+            open(entry.to, by: -Int128(entry.amount.units))
+        }
+        let isWhole = opening.allSatisfy { account, balance in
+            account.others == nil || account.isSource == (balance < 0)
+        }
+        guard isWhole, brought <= Self.broughtMax.units else {
+            throw .contradiction("the accounts do not have what the entries gave them")
+        }
+        gatherOthers()
     }
 
     /// What the node can spend.
@@ -31,71 +98,55 @@ public struct Ledger: Sendable, Hashable {
     public func escrow(of job: JobID) -> TokenAmount { balance(of: .escrow(job)) }
 
     /// What all holds have in them together.
-    public var escrowTotal: TokenAmount {
-        totals.reduce(.zero) { sum, row in
-            guard case .escrow = row.key else { return sum }
-            return sum.addingSaturated(TokenAmount(row.value.taken - row.value.given))
-        }
-    }
+    public var escrowTotal: TokenAmount { TokenAmount(escrowUnits) }
 
     /// What was ever issued to this node.
-    public var issued: TokenAmount { TokenAmount(totals[.issuance]?.given ?? 0) }
+    public var issued: TokenAmount { balance(of: .issuance) }
 
     /// What was ever earned from payers.
-    public var earned: TokenAmount {
-        totals.reduce(.zero) { sum, row in
-            guard case .income = row.key else { return sum }
-            return sum.addingSaturated(TokenAmount(row.value.given))
-        }
-    }
+    public var earned: TokenAmount { TokenAmount(brought - issued.units) }
 
     /// What was ever paid to executors.
-    public var paid: TokenAmount {
-        totals.reduce(.zero) { sum, row in
-            guard case .paid = row.key else { return sum }
-            return sum.addingSaturated(TokenAmount(row.value.taken))
-        }
-    }
+    public var paid: TokenAmount { TokenAmount(paidUnits) }
 
-    /// The balance of an account: what it took less what it gave; for the two sources, what they gave.
-    public func balance(of account: LedgerAccount) -> TokenAmount {
-        let row = totals[account] ?? Totals()
-        return TokenAmount(account.isSource ? row.given - row.taken : row.taken - row.given)
-    }
+    /// The balance of an account: what it took less what it gave; for sources, what they gave.
+    public func balance(of account: LedgerAccount) -> TokenAmount { TokenAmount(balances[account] ?? 0) }
 
-    /// All accounts that ever moved, sorted by name, with their balances.
+    /// All accounts with something in them, sorted by name, with their balances.
     public var accounts: [(account: LedgerAccount, balance: TokenAmount)] {
-        totals.keys.sorted().map { ($0, balance(of: $0)) }
+        balances.keys.sorted().map { ($0, balance(of: $0)) }
     }
 
-    /// All entries in the order in which they were posted.
-    public var entries: [LedgerEntry] { Array(posted.values) }
+    /// The entries that are kept, in the order in which they were posted.
+    public var entries: [LedgerEntry] {
+        posted.values.sorted { $0.order < $1.order }.map(\.entry)
+    }
 
-    /// Whether an entry of this kind and subject was posted.
+    /// How many entries are kept.
+    public var entryCount: Int { posted.count }
+
+    /// Whether an entry of this kind and subject is kept.
     public func hasPosted(_ kind: LedgerEntryKind, subject: String) -> Bool {
-        posted["\(kind.rawValue)/\(subject)"] != nil
+        posted[LedgerEntry.Key(kind, subject)] != nil
     }
 
     /// Why an entry cannot be posted now; `nil` when it can, or when it is there already.
     public func refusal(of entry: LedgerEntry) -> LedgerRefusal? {
-        if let earlier = posted[entry.key] {
-            return earlier == entry ? nil : .keyUsed(entry.key)
+        if let earlier = posted[entry.key]?.entry {
+            return earlier == entry ? nil : .keyUsed(entry.key.description)
         }
         if entry.from == entry.to { return .sameAccount(entry.from.description) }
-        let giving = totals[entry.from] ?? Totals()
-        let taking = totals[entry.to] ?? Totals()
         if !entry.from.isSource {
-            let available = giving.taken - giving.given
-            if available < entry.amount.units {
-                return .insufficient(
-                    account: entry.from.description, available: TokenAmount(available), asked: entry.amount)
+            let available = balance(of: entry.from)
+            if available < entry.amount {
+                return .insufficient(account: entry.from.description, available: available, asked: entry.amount)
             }
         }
         if entry.to.isSource { return .intoSource(entry.to.description) }
-        let overflows =
-            giving.given.addingReportingOverflow(entry.amount.units).overflow
-            || taking.taken.addingReportingOverflow(entry.amount.units).overflow
-        return overflows ? .overflow(entry.key) : nil
+        guard entry.from.isSource else { return nil }
+        // What came from the sources is all there is, so no other sum can overflow before this one.
+        let (sum, overflow) = brought.addingReportingOverflow(entry.amount.units)
+        return overflow || sum > Self.broughtMax.units ? .overflow(entry.key.description) : nil
     }
 
     /// Posts an entry; `false` when it was there already and nothing changed.
@@ -103,28 +154,90 @@ public struct Ledger: Sendable, Hashable {
     public mutating func post(_ entry: LedgerEntry) throws(LedgerRefusal) -> Bool {
         if let refusal = refusal(of: entry) { throw refusal }
         if posted[entry.key] != nil { return false }
-        posted[entry.key] = entry
-        totals[entry.from, default: Totals()].given += entry.amount.units
-        totals[entry.to, default: Totals()].taken += entry.amount.units
+        keep(entry)
+        change(entry.from, by: -Int128(entry.amount.units))
+        change(entry.to, by: Int128(entry.amount.units))
         return true
     }
 
-    /// Recomputes every account from the entries and checks that the sum over all accounts is zero.
+    /// Adds kept entries to the opening balances and forgets them; keys that are not kept are passed over.
+    public mutating func fold(_ keys: some Sequence<LedgerEntry.Key>) {
+        for key in keys {
+            guard let entry = posted.removeValue(forKey: key)?.entry else { continue }
+            open(entry.from, by: -Int128(entry.amount.units))
+            open(entry.to, by: Int128(entry.amount.units))
+        }
+        gatherOthers()
+    }
+
+    private mutating func keep(_ entry: LedgerEntry) {
+        posted[entry.key] = Posted(entry: entry, order: postings)
+        postings += 1
+    }
+
+    /// Moves the balance of an account, and the sums that it counts in.
+    private mutating func change(_ account: LedgerAccount, by amount: Int128) {
+        let units = UInt64(clamping: Int128(balances[account] ?? 0) + (account.isSource ? -amount : amount))
+        balances[account] = units == 0 ? nil : units
+        switch account {
+        case .issuance, .income, .incomeFromOthers: brought = UInt64(clamping: Int128(brought) - amount)
+        case .escrow: escrowUnits = UInt64(clamping: Int128(escrowUnits) + amount)
+        case .paid, .paidToOthers: paidUnits = UInt64(clamping: Int128(paidUnits) + amount)
+        case .wallet: break
+        }
+    }
+
+    private mutating func open(_ account: LedgerAccount, by amount: Int128) {
+        let before = opening[account]
+        let after = (before ?? 0) + amount
+        opening[account] = after == 0 ? nil : after
+        if account.others != nil { openCounterparties += (after == 0 ? 0 : 1) - (before == nil ? 0 : 1) }
+    }
+
+    /// Keeps the larger half of the counterparties when there are too many. The same balances give the same choice, so
+    /// a replay gives the same book.
+    private mutating func gatherOthers() {
+        guard openCounterparties > limits.counterpartiesMax else { return }
+        let rows = opening.compactMap { account, balance in
+            account.others.map { (account: account, others: $0, balance: balance, name: account.description) }
+        }.sorted { ($0.balance.magnitude, $0.name) < ($1.balance.magnitude, $1.name) }
+        for row in rows.dropLast(limits.counterpartiesMax / 2) {
+            for (account, amount) in [(row.account, -row.balance), (row.others, row.balance)] {
+                open(account, by: amount)
+                change(account, by: amount)
+            }
+        }
+    }
+
+    /// Recomputes every account from the opening balances and the entries, and checks that the sum over all accounts
+    /// is zero.
     public func checkInvariants() {
-        var again: [LedgerAccount: Totals] = [:]
-        var given: UInt64 = 0
-        var taken: UInt64 = 0
-        for entry in posted.values {
-            again[entry.from, default: Totals()].given += entry.amount.units
-            again[entry.to, default: Totals()].taken += entry.amount.units
+        var again = opening
+        for row in posted.values {
+            again[row.entry.from, default: 0] -= Int128(row.entry.amount.units)
+            again[row.entry.to, default: 0] += Int128(row.entry.amount.units)
         }
-        for (account, row) in totals {
-            precondition(again[account] == row, "account \(account) differs from the sum of its entries")
-            precondition(account.isSource || row.taken >= row.given, "account \(account) is negative")
-            given &+= row.given
-            taken &+= row.taken
+        var sums = (all: Int128(0), brought: Int128(0), escrow: Int128(0), paid: Int128(0))
+        for (account, balance) in again {
+            precondition(account.isSource ? balance <= 0 : balance >= 0, "account \(account) is at \(balance)")
+            let units = Int128(balances[account] ?? 0)
+            precondition(units == Int128(balance.magnitude), "account \(account) differs from its entries")
+            sums.all += balance
+            switch account {
+            case .issuance, .income, .incomeFromOthers: sums.brought -= balance
+            case .escrow: sums.escrow += balance
+            case .paid, .paidToOthers: sums.paid += balance
+            case .wallet: break
+            }
         }
-        precondition(given == taken, "the book is out of balance: \(given) given, \(taken) taken")
+        precondition(balances.keys.allSatisfy { again[$0] != nil }, "an account has something that no entry gave it")
+        precondition(sums.all == 0, "the book is out of balance by \(sums.all)")
+        precondition(
+            (sums.brought, sums.escrow, sums.paid) == (Int128(brought), Int128(escrowUnits), Int128(paidUnits)),
+            "the sums differ from the accounts: \(sums)")
+        let counterparties = opening.keys.count { $0.others != nil }
+        precondition(counterparties == openCounterparties, "counted \(openCounterparties) of \(counterparties)")
+        precondition(counterparties <= limits.counterpartiesMax, "\(counterparties) counterparties are told apart")
     }
 }
 
@@ -140,6 +253,8 @@ public enum LedgerRefusal: Error, Hashable, Sendable {
     case sameAccount(String)
     /// Tokens never go back into a source.
     case intoSource(String)
+    /// The balances that a store gave cannot be those of a book.
+    case contradiction(String)
 }
 
 extension LedgerRefusal: CustomStringConvertible {
@@ -152,6 +267,7 @@ extension LedgerRefusal: CustomStringConvertible {
         case .overflow(let key): "the amount of \(key) is too large"
         case .sameAccount(let account): "\(account) cannot pay itself"
         case .intoSource(let account): "\(account) takes nothing back"
+        case .contradiction(let reason): reason
         }
     }
 }

@@ -13,6 +13,10 @@ public enum LedgerAccount: Hashable, Sendable, Codable {
     case paid(DID)
     /// What was earned from a payer, over all jobs. It runs negative by the amount earned.
     case income(DID)
+    /// What was paid to executors that the book does not tell apart any more (`Ledger.Limits.counterpartiesMax`).
+    case paidToOthers
+    /// What was earned from payers that the book does not tell apart any more. It runs negative, too.
+    case incomeFromOthers
 
     enum EscrowCodingKeys: String, CodingKey {
         case _0 = "job_id"
@@ -29,14 +33,24 @@ public enum LedgerAccount: Hashable, Sendable, Codable {
     /// Whether the account stands for the outside and may run negative.
     public var isSource: Bool {
         switch self {
-        case .issuance, .income: true
-        case .wallet, .escrow, .paid: false
+        case .issuance, .income, .incomeFromOthers: true
+        case .wallet, .escrow, .paid, .paidToOthers: false
+        }
+    }
+
+    /// The account that gathers what is not told apart any more; `nil` where there is one account only.
+    var others: LedgerAccount? {
+        switch self {
+        case .paid: .paidToOthers
+        case .income: .incomeFromOthers
+        case .issuance, .wallet, .escrow, .paidToOthers, .incomeFromOthers: nil
         }
     }
 }
 
 extension LedgerAccount: CustomStringConvertible {
-    /// One name per account: `wallet`, `escrow/<job>`, `paid/<did>`, `income/<did>`, `issuance`.
+    /// One name per account: `wallet`, `escrow/<job>`, `paid/<did>`, `income/<did>`, `issuance`, `paid/others`,
+    /// `income/others`.
     public var description: String {
         switch self {
         case .issuance: "issuance"
@@ -44,6 +58,8 @@ extension LedgerAccount: CustomStringConvertible {
         case .escrow(let job): "escrow/\(job)"
         case .paid(let did): "paid/\(did)"
         case .income(let did): "income/\(did)"
+        case .paidToOthers: "paid/others"
+        case .incomeFromOthers: "income/others"
         }
     }
 }

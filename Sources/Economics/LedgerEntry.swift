@@ -44,8 +44,25 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
         self.at = at
     }
 
-    /// Unique per effect; a store makes it the primary key.
-    public var key: String { "\(kind.rawValue)/\(subject)" }
+    /// Names the effect of an entry; nothing is booked twice under one.
+    public struct Key: Hashable, Sendable, CustomStringConvertible {
+        /// What the entry is for.
+        public let kind: LedgerEntryKind
+        /// The assignment, the job, the receipt, or a chosen text.
+        public let subject: String
+
+        /// The key of an entry of this kind and subject.
+        public init(_ kind: LedgerEntryKind, _ subject: String) {
+            self.kind = kind
+            self.subject = subject
+        }
+
+        /// `hold/<assignment>`, `settle/<job>`, …
+        public var description: String { "\(kind.rawValue)/\(subject)" }
+    }
+
+    /// Unique per effect; a store refuses a second one, too.
+    public var key: Key { Key(kind, subject) }
 
     /// Tokens given to the node; `reference` makes the grant unique.
     public static func grant(_ amount: TokenAmount, reference: String, at: UnixMilliseconds) -> LedgerEntry {

@@ -1,3 +1,4 @@
+import Economics
 import MeshIdentity
 import MeshTypes
 import Multiformats
@@ -60,6 +61,11 @@ public struct ExecutedJob: Hashable, Sendable {
 
     /// Whether it is a bid that may still be taken up.
     public var isOpenBid: Bool { assignment == nil && !isClosed }
+
+    /// What can be booked for it; none of it comes again once the job is forgotten.
+    var ledgerKeys: [LedgerEntry.Key] {
+        receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
+    }
 
     init(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, at: UnixMilliseconds) {
         id = JobID(manifest.cid)

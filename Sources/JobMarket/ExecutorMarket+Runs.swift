@@ -168,10 +168,14 @@ extension ExecutorMarket {
             context.counters.duplicates += 1
             return .ack
         }
-        context.evidence.lay(signed)
-        context.keep(signed, of: job.id)
         let income = LedgerEntry.income(
             body.amountPaid, receipt: body.receiptCID, payer: body.originatorDID, at: context.wallClock)
+        if let refusal = context.ledger.refusal(of: income) {
+            context.counters.refused("settlement_not_bookable")
+            return .refused(code: "not_bookable", reason: "\(refusal)")
+        }
+        context.evidence.lay(signed)
+        context.keep(signed, of: job.id)
         record(
             .settlementReceived(settlement: signed.bytes), of: job.id, ledger: body.amountPaid == .zero ? [] : [income],
             &context)

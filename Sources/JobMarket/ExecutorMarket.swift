@@ -60,6 +60,10 @@ public struct ExecutorMarket: Sendable {
 
     /// Folds one event into the state, and unless it is replayed emits its actions.
     mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+        let id = event.jobID
+        let before = jobs[id]
+        // What is booked for a forgotten job must not be booked again, so the job comes first.
+        if before == nil, !event.kind.begins(.executor) { throw .jobUnknown(event: event.kindName) }
         for entry in event.ledger {
             do {
                 try context.ledger.post(entry)
@@ -67,8 +71,6 @@ public struct ExecutorMarket: Sendable {
                 throw .ledger(error)
             }
         }
-        let id = event.jobID
-        let before = jobs[id]
         switch event.kind {
         case .bidMade(let manifest, let bid):
             try begin(manifest, bid, event, &context)
@@ -77,7 +79,6 @@ public struct ExecutorMarket: Sendable {
             try jobs[id]?.fold(event, evidence: context.evidence)
             queue.append(id)
         default:
-            guard before != nil else { throw .jobUnknown(event: event.kindName) }
             try jobs[id]?.fold(event, evidence: context.evidence)
         }
         guard let job = jobs[id] else { return }
@@ -118,10 +119,13 @@ public struct ExecutorMarket: Sendable {
         }
     }
 
+    /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten, and what was booked for
+    /// them becomes part of the opening balances.
     private mutating func remember(closed job: ExecutedJob, _ context: inout MarketContext) {
         closedOrder.append(job.id)
         while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
-            jobs[oldest] = nil
+            lost[oldest] = nil
+            if let forgotten = jobs.removeValue(forKey: oldest) { context.ledger.fold(forgotten.ledgerKeys) }
         }
     }
 

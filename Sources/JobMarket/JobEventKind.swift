@@ -106,6 +106,14 @@ extension JobEventKind {
         }
     }
 
+    /// Whether what this node knows of a job in a role can begin with it.
+    func begins(_ role: JobRole) -> Bool {
+        switch (role, self) {
+        case (.originator, .submitted), (.executor, .bidMade), (.executor, .assignmentAccepted): true
+        default: false
+        }
+    }
+
     /// Whether somebody relies on it as soon as the actions run: a promise, money, evidence. The others only describe,
     /// and a node that lost them in a crash takes them up again by asking or by being told again.
     public var needsDurability: Bool {

@@ -1,3 +1,4 @@
+import Economics
 import MeshIdentity
 import MeshTypes
 import Multiformats
@@ -81,6 +82,12 @@ public struct OriginatedJob: Hashable, Sendable {
 
     /// Whether a superseded executor may still be running the job.
     var hasUnknownAttempt: Bool { attempts.contains(where: \.fateIsUnknown) }
+
+    /// What can be booked for it; none of it comes again once the job is closed.
+    var ledgerKeys: [LedgerEntry.Key] {
+        attempts.map { LedgerEntry.Key(.hold, $0.cid.text) }
+            + [LedgerEntry.Key(.settle, id.description), LedgerEntry.Key(.refund, id.description)]
+    }
 
     /// Executors that had the job and did not deliver.
     func isExcluded(_ did: DID) -> Bool {

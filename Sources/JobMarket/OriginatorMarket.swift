@@ -120,6 +120,9 @@ public struct OriginatorMarket: Sendable {
 
     /// Folds one event into the state, and unless it is replayed emits its actions.
     mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+        let before = jobs[event.jobID]
+        // What is booked for a forgotten job must not be booked again, so the job comes first.
+        if before == nil, !event.kind.begins(.originator) { throw .jobUnknown(event: event.kindName) }
         for entry in event.ledger {
             do {
                 try context.ledger.post(entry)
@@ -127,14 +130,12 @@ public struct OriginatorMarket: Sendable {
                 throw .ledger(error)
             }
         }
-        let before = jobs[event.jobID]
         if case .submitted(let manifest, let requester, let key, let until) = event.kind {
             let signed = try context.evidence.manifest(manifest)
             jobs[event.jobID] = OriginatedJob(
                 submitted: signed, requester: requester, key: key, until: until, at: event.at)
             submissions[SubmissionKey(requester: requester, key: key)] = event.jobID
         } else {
-            guard jobs[event.jobID] != nil else { throw .jobUnknown(event: event.kindName) }
             try jobs[event.jobID]?.fold(event, evidence: context.evidence)
         }
         guard let job = jobs[event.jobID] else { return }
@@ -177,13 +178,16 @@ public struct OriginatorMarket: Sendable {
         }
     }
 
-    /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten.
+    /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten, and what was booked for
+    /// them becomes part of the opening balances.
     private mutating func remember(closed job: OriginatedJob, _ context: inout MarketContext) {
         closedOrder.append(job.id)
         for attempt in job.attempts { heard[attempt.cid] = nil }
+        announcementErrors[job.id] = nil
         while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
             if let forgotten = jobs.removeValue(forKey: oldest) {
                 submissions[SubmissionKey(requester: forgotten.requester, key: forgotten.idempotencyKey)] = nil
+                context.ledger.fold(forgotten.ledgerKeys)
             }
         }
     }

@@ -27,8 +27,8 @@ enum DatabaseFile {
         }
     }
 
-    /// Creates the tables where the file is new, in a journal mode that puts our mark into the file itself, and checks
-    /// version and owner where it is not.
+    /// Creates the tables where the file is new, in a journal mode that puts our mark into the file itself; where it is
+    /// not, checks version and owner and brings the tables of an older version up to date.
     static func prepare(path: String, owner: String, configuration: Configuration) throws {
         try createOwnerOnly(path: path)
         let queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -42,6 +42,7 @@ enum DatabaseFile {
                     arguments: [StoreSchema.ownerKey, Data(owner.utf8)])
             }
             try check(db, path: path, owner: owner)
+            try StoreSchema.upgrade(db, from: Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0)
         }
         try queue.close()
     }

@@ -78,6 +78,44 @@ extension MeshStore {
         }
     }
 
+    /// The newest movements, newest first.
+    public func newestLedger(limit: Int) async throws(MeshStoreError) -> [LedgerRow] {
+        let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM ledger ORDER BY seq DESC LIMIT ?", arguments: [rowsMax])
+                .map { try StoredRow($0).ledgerRow() }
+        }
+    }
+
+    /// The movements that a restart still has to know one by one, in the order they were booked: those of jobs that are
+    /// not at their end, and those of no job.
+    public func openLedger() async throws(MeshStoreError) -> [LedgerRow] {
+        try await read { db in
+            try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT * FROM ledger WHERE job_id IN (
+                        SELECT x'' UNION
+                        SELECT job_id FROM jobs WHERE terminal = 0 AND role IN ('originator', 'executor'))
+                    ORDER BY +seq
+                    """
+            ).map { try StoredRow($0).ledgerRow() }
+        }
+    }
+
+    /// One page of balances, by the name of the account, after an account; an empty page is the end.
+    public func balances(
+        after account: String = "", limit: Int = .max
+    ) async throws(MeshStoreError) -> [BalanceRow] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM balances WHERE account > ? ORDER BY account LIMIT ?",
+                arguments: [account, rowsMax]
+            ).map { try StoredRow($0).balanceRow() }
+        }
+    }
+
     /// The movements of one job, in the order they were booked.
     public func ledger(of jobID: CID) async throws(MeshStoreError) -> [LedgerRow] {
         try await read { db in

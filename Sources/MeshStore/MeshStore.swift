@@ -9,8 +9,9 @@ import Synchronization
 ///
 /// - A commit is one durable transaction: when `commit` returns, its writes survive `kill -9` and a power cut
 ///   (write-ahead log, `synchronous = FULL`). Concurrent commits share transactions; see `GroupCommitQueue`.
-/// - A block is checked against its CID when it is written and again whenever it is read; journal and ledger rows carry
-///   a digest. What does not match is a typed error, never data.
+/// - A block is checked against its CID when it is written and again whenever it is read; journal, ledger and balance
+///   rows carry a digest. What does not match is a typed error, never data.
+/// - What a start has to read does not grow with the jobs that have ended: balances and totals are kept up to date.
 /// - One process at a time: the lock beside the database is given back by the system when the process ends.
 /// - The database belongs to one node: it is refused with another node's key, and so is another application's file.
 public final class MeshStore: Sendable {
@@ -24,7 +25,7 @@ public final class MeshStore: Sendable {
         public var failedCommits = 0
         /// Blocks that were found damaged when they were read.
         public var corruptBlocks = 0
-        /// Journal or ledger rows that were found damaged when they were read.
+        /// Journal, ledger or balance rows that were found damaged when they were read.
         public var corruptRecords = 0
         /// Bytes of all blocks now.
         public var blockBytes = 0
@@ -197,10 +198,16 @@ public final class MeshStore: Sendable {
         try pool.read { db in
             let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
             let pageSize = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 0
-            if pages * pageSize <= limits.checkedAtOpenBytesMax { try DatabaseFile.checkPages(db, path: path) }
+            var sums = "SELECT count, bytes FROM block_totals"
+            if pages * pageSize <= limits.checkedAtOpenBytesMax {
+                try DatabaseFile.checkPages(db, path: path)
+                sums = "SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM blocks"
+            }
             var counters = Counters()
-            counters.blocks = try Int.fetchOne(db, sql: "SELECT count(*) FROM blocks") ?? 0
-            counters.blockBytes = try Int.fetchOne(db, sql: "SELECT total(size) FROM blocks") ?? 0
+            if let row = try Row.fetchOne(db, sql: sums).map(StoredRow.init) {
+                counters.blocks = try row.integer("count")
+                counters.blockBytes = try row.integer("bytes")
+            }
             return counters
         }
     }
@@ -228,13 +235,14 @@ public final class MeshStore: Sendable {
     private static func transaction(
         _ batch: [GroupCommitQueue.Commit], writer: StoreWriter, pool: DatabasePool, counting: Counting
     ) -> Result<Void, MeshStoreError> {
-        let before = counting.counters.withLock { ($0.blocks, $0.blockBytes) }
+        let before = counting.counters.withLock { StoreWriter.BlockTotals(count: $0.blocks, bytes: $0.blockBytes) }
         do {
             let after = try pool.write { db in
-                var blocks = StoreWriter.BlockTotals(count: before.0, bytes: before.1)
+                var blocks = before
                 for commit in batch {
                     for write in commit.writes { try writer.apply(write, db, &blocks) }
                 }
+                if blocks != before { try writer.keep(blocks, db) }
                 return blocks
             }
             counting.counters.withLock {

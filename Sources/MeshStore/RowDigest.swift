@@ -1,7 +1,8 @@
 import Foundation
 import Multiformats
 
-/// The digest that tells a damaged journal or ledger row: eight bytes of SHA-256 over its fields, each with its length.
+/// The digest that tells a damaged journal, ledger or balance row: eight bytes of SHA-256 over its fields, each with
+/// its length.
 enum RowDigest {
     /// The digest of a journal entry, without its position.
     static func of(_ entry: JournalEntry) -> Data {
@@ -17,6 +18,11 @@ enum RowDigest {
             Array(row.debit.utf8), Array(row.credit.utf8), bytes(row.amount), row.jobID?.bytes ?? [],
             Array(row.kind.utf8), Array(row.reference.utf8), bytes(row.at),
         ])
+    }
+
+    /// The digest of a balance.
+    static func of(_ row: BalanceRow) -> Data {
+        digest([Array(row.account.utf8), bytes(UInt64(bitPattern: row.amount))])
     }
 
     private static func digest(_ fields: [[UInt8]]) -> Data {

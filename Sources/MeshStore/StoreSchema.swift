@@ -5,77 +5,97 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 1
+    static let version = 2
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
-    /// Creates all tables of version 1 in an empty database.
+    /// The tables of version 1.
+    private static let first = """
+        CREATE TABLE settings(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE blocks(
+            id INTEGER PRIMARY KEY,
+            cid BLOB NOT NULL UNIQUE,
+            size INTEGER NOT NULL,
+            pinned INTEGER NOT NULL,
+            added_at INTEGER NOT NULL,
+            bytes BLOB NOT NULL);
+        CREATE TABLE journal(
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            job_id BLOB NOT NULL,
+            role TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            bytes BLOB NOT NULL,
+            digest BLOB NOT NULL);
+        CREATE INDEX journal_of_job ON journal(job_id, role, seq);
+        CREATE TABLE jobs(
+            job_id BLOB NOT NULL,
+            role TEXT NOT NULL,
+            status TEXT NOT NULL,
+            terminal INTEGER NOT NULL,
+            submitted_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL,
+            counterparty TEXT NOT NULL,
+            label TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            price INTEGER,
+            fuel INTEGER,
+            receipt_cid BLOB,
+            idempotency_key TEXT NOT NULL,
+            PRIMARY KEY(job_id, role)) WITHOUT ROWID;
+        CREATE INDEX jobs_by_submission ON jobs(submitted_at);
+        CREATE INDEX jobs_open ON jobs(role) WHERE terminal = 0;
+        CREATE INDEX jobs_by_key ON jobs(idempotency_key) WHERE idempotency_key <> '';
+        CREATE TABLE ledger(
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            debit TEXT NOT NULL,
+            credit TEXT NOT NULL,
+            amount INTEGER NOT NULL,
+            job_id BLOB NOT NULL,
+            kind TEXT NOT NULL,
+            reference TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            UNIQUE(job_id, kind, reference, debit, credit));
+        CREATE TABLE receipts(
+            cid BLOB PRIMARY KEY,
+            job_id BLOB NOT NULL,
+            executor_did TEXT NOT NULL,
+            status TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            verified INTEGER) WITHOUT ROWID;
+        CREATE INDEX receipts_of_job ON receipts(job_id);
+        CREATE TABLE peers(
+            peer_id BLOB PRIMARY KEY,
+            addresses TEXT NOT NULL,
+            last_seen INTEGER NOT NULL,
+            misbehaviours INTEGER NOT NULL,
+            note TEXT NOT NULL) WITHOUT ROWID;
+        CREATE INDEX peers_by_age ON peers(last_seen);
+        """
+
+    /// What version 2 added: balances and totals that are kept up to date, so that a start need not add up all rows,
+    /// and the order in which receipts came.
+    private static let kept = """
+        CREATE TABLE balances(account TEXT PRIMARY KEY, amount INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE block_totals(id INTEGER PRIMARY KEY CHECK(id = 1), count INTEGER NOT NULL, bytes INTEGER NOT NULL);
+        INSERT INTO block_totals(id, count, bytes) SELECT 1, count(*), coalesce(sum(size), 0) FROM blocks;
+        CREATE INDEX receipts_by_age ON receipts(at DESC, cid);
+        """
+
+    /// Brings the tables of an older version to this one; adds up what is newly kept.
+    static func upgrade(_ db: Database, from found: Int) throws {
+        guard found < 2 else { return }
+        try db.execute(sql: kept)
+        try BalanceRow.addUp(db)
+        try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    /// Creates all tables in an empty database.
     static func create(_ db: Database) throws {
-        try db.execute(
-            sql: """
-                CREATE TABLE settings(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-                CREATE TABLE blocks(
-                    id INTEGER PRIMARY KEY,
-                    cid BLOB NOT NULL UNIQUE,
-                    size INTEGER NOT NULL,
-                    pinned INTEGER NOT NULL,
-                    added_at INTEGER NOT NULL,
-                    bytes BLOB NOT NULL);
-                CREATE TABLE journal(
-                    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-                    job_id BLOB NOT NULL,
-                    role TEXT NOT NULL,
-                    kind TEXT NOT NULL,
-                    at INTEGER NOT NULL,
-                    reason TEXT NOT NULL,
-                    bytes BLOB NOT NULL,
-                    digest BLOB NOT NULL);
-                CREATE INDEX journal_of_job ON journal(job_id, role, seq);
-                CREATE TABLE jobs(
-                    job_id BLOB NOT NULL,
-                    role TEXT NOT NULL,
-                    status TEXT NOT NULL,
-                    terminal INTEGER NOT NULL,
-                    submitted_at INTEGER NOT NULL,
-                    updated_at INTEGER NOT NULL,
-                    counterparty TEXT NOT NULL,
-                    label TEXT NOT NULL,
-                    reason TEXT NOT NULL,
-                    price INTEGER,
-                    fuel INTEGER,
-                    receipt_cid BLOB,
-                    idempotency_key TEXT NOT NULL,
-                    PRIMARY KEY(job_id, role)) WITHOUT ROWID;
-                CREATE INDEX jobs_by_submission ON jobs(submitted_at);
-                CREATE INDEX jobs_open ON jobs(role) WHERE terminal = 0;
-                CREATE INDEX jobs_by_key ON jobs(idempotency_key) WHERE idempotency_key <> '';
-                CREATE TABLE ledger(
-                    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-                    debit TEXT NOT NULL,
-                    credit TEXT NOT NULL,
-                    amount INTEGER NOT NULL,
-                    job_id BLOB NOT NULL,
-                    kind TEXT NOT NULL,
-                    reference TEXT NOT NULL,
-                    at INTEGER NOT NULL,
-                    digest BLOB NOT NULL,
-                    UNIQUE(job_id, kind, reference, debit, credit));
-                CREATE TABLE receipts(
-                    cid BLOB PRIMARY KEY,
-                    job_id BLOB NOT NULL,
-                    executor_did TEXT NOT NULL,
-                    status TEXT NOT NULL,
-                    at INTEGER NOT NULL,
-                    verified INTEGER) WITHOUT ROWID;
-                CREATE INDEX receipts_of_job ON receipts(job_id);
-                CREATE TABLE peers(
-                    peer_id BLOB PRIMARY KEY,
-                    addresses TEXT NOT NULL,
-                    last_seen INTEGER NOT NULL,
-                    misbehaviours INTEGER NOT NULL,
-                    note TEXT NOT NULL) WITHOUT ROWID;
-                CREATE INDEX peers_by_age ON peers(last_seen);
-                """)
+        try db.execute(sql: first)
+        try db.execute(sql: kept)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -5,13 +5,18 @@ import Multiformats
 /// Turns one `StoreWrite` into SQL; statements are prepared once per connection.
 struct StoreWriter: Sendable {
     /// The blocks as they stand within the transaction.
-    struct BlockTotals: Sendable {
+    struct BlockTotals: Hashable, Sendable {
         var count: Int
         var bytes: Int
     }
 
     let path: String
     let limits: StoreLimits
+
+    /// Writes down what the blocks come to, for the next start.
+    func keep(_ totals: BlockTotals, _ db: Database) throws {
+        try run(db, "UPDATE block_totals SET count = ?, bytes = ?", [totals.count, totals.bytes])
+    }
 
     /// Carries out one write inside the transaction of `db`.
     func apply(_ write: StoreWrite, _ db: Database, _ totals: inout BlockTotals) throws {
@@ -119,7 +124,7 @@ struct StoreWriter: Sendable {
             [
                 row.debit, row.credit, amount, jobID, row.kind, row.reference, try integer(row.at), RowDigest.of(row),
             ])
-        guard db.changesCount == 0 else { return }
+        guard db.changesCount == 0 else { return try BalanceRow.book(row, db) }
         let booked = try Int64.fetchOne(
             db,
             sql: """

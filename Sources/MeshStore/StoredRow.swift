@@ -54,6 +54,16 @@ struct StoredRow {
         return booked
     }
 
+    /// The row of `balances` with its digest checked.
+    func balanceRow() throws -> BalanceRow {
+        let balance = BalanceRow(
+            account: try text("account"), amount: try row.decode(Int64.self, forColumn: "amount"))
+        guard try bytes("digest") == [UInt8](RowDigest.of(balance)) else {
+            throw MeshStoreError.recordCorrupt(table: "balances", row: 0)
+        }
+        return balance
+    }
+
     /// The row of `jobs`.
     func jobRow() throws -> JobRow {
         guard let role = StoreRole(rawValue: try text("role")) else {

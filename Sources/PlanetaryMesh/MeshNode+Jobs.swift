@@ -116,7 +116,7 @@ extension MeshNode {
                 .jobNotFound, "This node knows no job \(jobID).", hint: "See mesh jobs for those that it knows.")
         }
         var scratch = JobMarket(identity: identity, configuration: market.configuration)
-        _ = try? scratch.grant(TokenAmount(.max / 2), reference: "fold", wallClock: NodeClock.wallClock)
+        _ = try? scratch.grant(TokenAmount(.max / 4), reference: "fold", wallClock: NodeClock.wallClock)
         var lines: [JobExplanation.Line] = []
         for entry in entries {
             guard let event = try? JobEvent.decode(entry.bytes) else { continue }

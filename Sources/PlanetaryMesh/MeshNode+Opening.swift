@@ -121,20 +121,10 @@ extension MeshNode {
         _ addresses: [Multiaddr]
     ) async throws(NodeServiceError) -> JobMarket {
         do {
-            var entries: [LedgerEntry] = []
-            var page = try await store.ledger()
-            while let last = page.last {
-                for row in page {
-                    guard let entry = row.entry else {
-                        throw MeshStoreError.recordCorrupt(table: "ledger", row: row.sequence)
-                    }
-                    entries.append(entry)
-                }
-                page = try await store.ledger(after: last.sequence)
-            }
+            let ledger = try await ledger(store)
             var book = ReputationBook()
             var lastOwn: (at: UInt64, cid: CID)?
-            for row in try await store.receipts() {
+            for row in try await store.receipts(limit: Limits.evidenceAtStartMax) {
                 if row.executorDID == identity.did.text, row.at >= lastOwn?.at ?? 0 { lastOwn = (row.at, row.cid) }
                 guard let block = try await store.block(row.cid),
                     let signed = try? SignedObject<ExecutionReceipt>(verifying: block),
@@ -145,7 +135,7 @@ extension MeshNode {
             return JobMarket(
                 identity: identity,
                 configuration: marketConfiguration(configuration, machine: machine, addresses: addresses),
-                ledger: try Ledger(entries: entries), reputation: book, lastReceipt: lastOwn?.cid)
+                ledger: ledger, reputation: book, lastReceipt: lastOwn?.cid)
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {
@@ -153,6 +143,29 @@ extension MeshNode {
                 .storageFailed, "The ledger contradicts itself: \(error).",
                 hint: "Restore the home folder from a copy.")
         }
+    }
+
+    /// The book as the store has it: all balances, and the entries of jobs that are not closed.
+    static func ledger(_ store: MeshStore) async throws -> Ledger {
+        var balances: [(account: LedgerAccount, balance: Int64)] = []
+        var page = try await store.balances()
+        while let last = page.last {
+            for row in page {
+                guard let account = LedgerAccount(named: row.account) else {
+                    throw MeshStoreError.recordCorrupt(table: "balances", row: 0)
+                }
+                balances.append((account, row.amount))
+            }
+            page = try await store.balances(after: last.account)
+        }
+        var entries: [LedgerEntry] = []
+        for row in try await store.openLedger() {
+            guard let entry = row.entry else {
+                throw MeshStoreError.recordCorrupt(table: "ledger", row: row.sequence)
+            }
+            entries.append(entry)
+        }
+        return try Ledger(balances: balances, entries: entries)
     }
 
     /// DHT records of receipts: the value hashes to the CID in the key and is a validly signed receipt.

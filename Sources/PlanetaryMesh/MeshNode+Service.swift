@@ -112,20 +112,15 @@ extension MeshNode: NodeService {
             guard case .escrow(let job) = row.account, row.balance > .zero else { return nil }
             return WalletView.Hold(jobID: job.description, amount: row.balance.units)
         }
-        let newest = ledger.entries.suffix(max(0, entriesLimit)).reversed().map { entry in
+        // The market keeps the entries of jobs that it remembers; the store has all.
+        let newest = try await stored { try await self.store.newestLedger(limit: entriesLimit) }.map { row in
             WalletView.Entry(
-                at: entry.at.value, kind: entry.kind.rawValue, debit: entry.from.description,
-                credit: entry.to.description, amount: entry.amount.units, jobID: Self.jobID(of: entry))
+                at: row.at, kind: row.kind, debit: row.debit, credit: row.credit, amount: row.amount,
+                jobID: row.jobID?.text)
         }
         return WalletView(
             did: identity.did.text, available: ledger.wallet.units, held: ledger.escrowTotal.units,
             paid: ledger.paid.units, earned: ledger.earned.units, holds: holds, entries: newest)
-    }
-
-    private static func jobID(of entry: LedgerEntry) -> String? {
-        if case .escrow(let job) = entry.from { return job.description }
-        if case .escrow(let job) = entry.to { return job.description }
-        return nil
     }
 
     // MARK: Files

@@ -28,6 +28,8 @@ public actor MeshNode {
         var advertiseMilliseconds: Int64 = 60_000
         /// How long an advertisement is good for, in milliseconds.
         var capabilityMilliseconds: UInt64 = 180_000
+        /// Receipts, the newest ones, that a start reads reputations from.
+        static let evidenceAtStartMax = 10_000
         /// Capabilities of other nodes that are remembered.
         var capabilitiesMax = 1_024
         /// Files that wait to be announced to the DHT; beyond that a file is kept and not announced.

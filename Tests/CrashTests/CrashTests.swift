@@ -40,6 +40,14 @@ struct CrashTests {
             try mesh.executors.flatMap { try $0.movements("income") }.reduce(0, +) == paid
         }
         #expect(try mesh.originator.movements("settle").count == Self.originatorEvents.count)
+        for node in mesh.executors + [mesh.originator] {
+            let before = try node.run(["wallet", "--json", "--entries", "1000"]).output
+            node.kill()
+            try node.start()
+            try node.waitUntilUp()
+            let after = try node.run(["wallet", "--json", "--entries", "1000"]).output
+            #expect(after == before, "balances, holds and movements are those from before the restart")
+        }
     }
 
     @Test("The executor dies in mid-run; the job finishes on the other one and is paid once")

@@ -38,8 +38,8 @@ import Testing
     @Test func aDatabaseOfANewerVersionIsRefused() throws {
         let folder = try StoreFolder()
         try folder.open().close()
-        try change(folder.path, "PRAGMA user_version = 9")
-        #expect(throws: MeshStoreError.newerSchema(path: folder.path, found: 9, supported: 1)) { _ = try folder.open() }
+        try folder.change("PRAGMA user_version = 9")
+        #expect(throws: MeshStoreError.newerSchema(path: folder.path, found: 9, supported: 2)) { _ = try folder.open() }
     }
 
     @Test func aStoreInUseIsRefusedASecondTime() throws {
@@ -78,7 +78,7 @@ import Testing
         let first = try folder.open()
         try await first.commit([.block(cid: cid, bytes: bytes), .journal(entry(1))])
         try first.close()
-        try change(folder.path, "UPDATE blocks SET bytes = x'00'")
+        try folder.change("UPDATE blocks SET bytes = x'00'")
         let store = try folder.open()
         await #expect(throws: MeshStoreError.blockCorrupt(cid)) { _ = try await store.block(cid) }
         #expect(throws: MeshStoreError.blockCorrupt(cid)) { _ = try store.blockBlocking(cid) }
@@ -94,7 +94,7 @@ import Testing
         let grant = LedgerRow(debit: "a", credit: "b", amount: 5, jobID: nil, kind: "grant", at: 1)
         try await first.commit([.journal(entry(1)), .ledger(grant)])
         try first.close()
-        try change(folder.path, "UPDATE journal SET reason = 'price 40 > max 50'; UPDATE ledger SET amount = 6")
+        try folder.change("UPDATE journal SET reason = 'price 40 > max 50'; UPDATE ledger SET amount = 6")
         let store = try folder.open()
         await #expect(throws: MeshStoreError.recordCorrupt(table: "journal", row: 1)) {
             _ = try await store.journal(of: jobID(1))
@@ -186,11 +186,5 @@ import Testing
         #expect(Set(try await reopened.journal(after: 0).map(\.jobID)) == Set((0..<100).map(jobID)))
         for number in 0..<100 { #expect(try await reopened.block(block(number).cid) == block(number).bytes) }
         try store.close()
-    }
-
-    private func change(_ path: String, _ sql: String) throws {
-        let queue = try DatabaseQueue(path: path)
-        try queue.write { try $0.execute(sql: sql) }
-        try queue.close()
     }
 }

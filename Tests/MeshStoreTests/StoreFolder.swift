@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Multiformats
 
 @testable import MeshStore
@@ -18,6 +19,13 @@ final class StoreFolder: Sendable {
     }
 
     var path: String { url.appending(path: "mesh.sqlite").path }
+
+    /// Changes the database behind the store's back.
+    func change(_ sql: String) throws {
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { try $0.execute(sql: sql) }
+        try queue.close()
+    }
 
     func open(owner: String = StoreFolder.owner, limits: StoreLimits = StoreLimits()) throws -> MeshStore {
         try MeshStore(path: path, owner: owner, limits: limits)

@@ -1,0 +1,65 @@
+import Foundation
+import GRDB
+
+/// What an account got less what it gave, by all movements that were ever booked.
+///
+/// It is written in the transaction of the movement that changes it, so it is never behind and a start need not add the
+/// movements up. An account at zero has no row: the hold of a job leaves nothing behind once it is settled.
+public struct BalanceRow: Hashable, Sendable {
+    /// The account.
+    public var account: String
+    /// What it has, in the smallest unit; negative where it gave more than it got.
+    public var amount: Int64
+
+    /// A balance as given.
+    public init(account: String, amount: Int64) {
+        self.account = account
+        self.amount = amount
+    }
+
+    /// Moves the balances of both accounts of a movement that was not booked before.
+    static func book(_ movement: LedgerRow, _ db: Database) throws {
+        for (account, change) in try changes(of: movement) {
+            let statement = try db.cachedStatement(sql: "SELECT * FROM balances WHERE account = ?")
+            let before = try Row.fetchOne(statement, arguments: [account]).map { try StoredRow($0).balanceRow().amount }
+            try BalanceRow(account: account, amount: sum(before ?? 0, change)).write(db)
+        }
+    }
+
+    /// Replaces all balances by the sums of all movements, each of them checked.
+    static func addUp(_ db: Database) throws {
+        var balances: [String: Int64] = [:]
+        let rows = try Row.fetchCursor(db, sql: "SELECT * FROM ledger ORDER BY seq")
+        while let row = try rows.next() {
+            for (account, change) in try changes(of: StoredRow(row).ledgerRow()) {
+                let balance = try sum(balances[account] ?? 0, change)
+                balances[account] = balance == 0 ? nil : balance
+            }
+        }
+        try db.execute(sql: "DELETE FROM balances")
+        for (account, amount) in balances { try BalanceRow(account: account, amount: amount).write(db) }
+    }
+
+    private static func changes(of movement: LedgerRow) throws -> [(account: String, change: Int64)] {
+        guard let amount = Int64(exactly: movement.amount) else { throw MeshStoreError.numberTooLarge(movement.amount) }
+        return [(movement.debit, -amount), (movement.credit, amount)]
+    }
+
+    private static func sum(_ balance: Int64, _ change: Int64) throws -> Int64 {
+        let (sum, overflow) = balance.addingReportingOverflow(change)
+        if overflow { throw MeshStoreError.numberTooLarge(change.magnitude) }
+        return sum
+    }
+
+    private func write(_ db: Database) throws {
+        guard amount != 0 else {
+            return try db.cachedStatement(sql: "DELETE FROM balances WHERE account = ?").execute(arguments: [account])
+        }
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO balances(account, amount, digest) VALUES (?, ?, ?)
+                ON CONFLICT(account) DO UPDATE SET amount = excluded.amount, digest = excluded.digest
+                """
+        ).execute(arguments: [account, amount, RowDigest.of(self)])
+    }
+}
