@@ -313,21 +313,22 @@ struct StatusReport: Sendable {
 
 /// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.
 struct AnnouncementMemory: Sendable {
-    /// With the number of its insertion, so that the entry of one that was removed and came back does not end it.
     private var jobs: [JobID: UInt64] = [:]
     private var order = Deque<(job: JobID, number: UInt64)>()
-    private var insertions: UInt64 = 0
+    private var number: UInt64 = 0
 
     func contains(_ job: JobID) -> Bool { jobs[job] != nil }
 
+    /// Its place in the order is left to lapse: looking for it would cost more than it is worth.
     mutating func remove(_ job: JobID) { jobs[job] = nil }
 
     mutating func insert(_ job: JobID, max: Int) {
         guard jobs[job] == nil else { return }
-        insertions += 1
-        jobs[job] = insertions
-        order.append((job, insertions))
-        guard order.count > max, let oldest = order.popFirst(), jobs[oldest.job] == oldest.number else { return }
-        jobs[oldest.job] = nil
+        number += 1
+        jobs[job] = number
+        order.append((job, number))
+        while order.count > max, let oldest = order.popFirst() {
+            if jobs[oldest.job] == oldest.number { jobs[oldest.job] = nil }
+        }
     }
 }
