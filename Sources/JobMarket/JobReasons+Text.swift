@@ -118,6 +118,7 @@ extension ReceiptRefusal {
         case .priceMismatch: "price_mismatch"
         case .datesOutOfOrder: "dates_out_of_order"
         case .tooMany: "too_many"
+        case .cidNotAccepted: "cid_not_accepted"
         }
     }
 }
@@ -136,6 +137,7 @@ extension ReceiptRefusal: CustomStringConvertible {
         case .priceMismatch(let asked, let due): "price \(asked), but \(due) is due"
         case .datesOutOfOrder: "the run ends before it begins"
         case .tooMany(let field): "\(field) is too long"
+        case .cidNotAccepted(let cid): "\(cid) is not version 1, raw or dag-cbor, SHA-256"
         }
     }
 }

@@ -153,6 +153,8 @@ public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
     case datesOutOfOrder
     /// Lists are longer than a receipt may have.
     case tooMany(field: String)
+    /// A CID is not version 1, raw or dag-cbor, SHA-256.
+    case cidNotAccepted(CID)
 }
 
 /// Why a bid of this node came to nothing.

@@ -2,6 +2,7 @@ import Economics
 import MeshIdentity
 import MeshTypes
 import Multiformats
+import Receipts
 
 extension OriginatorMarket {
     /// A receipt arrived, from whomever: it proves itself. Answered with an ack once it is durable and changes nothing
@@ -30,7 +31,8 @@ extension OriginatorMarket {
             return .refused(code: "second_receipt", reason: "another receipt of this assignment came first")
         }
         context.evidence.lay(signed)
-        if let refusal = ReceiptCheck.refusal(of: signed.body, attempt: attempt, job: job) {
+        let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
+        if let refusal = fault.map(ReceiptRefusal.init) {
             context.keep(signed, of: id)
             if attempt.end == nil {
                 endAttempt(attempt.cid, of: id, .receiptInvalid(receipt: signed.cid, reason: refusal), &context)

@@ -5,11 +5,12 @@ import Multiformats
 
 /// One run of the verifier: collects what the checks find.
 struct ReceiptExamination {
-    private let limits: ReceiptVerifier.Limits
+    private let rules: ReceiptRules
+    private var limits: ReceiptVerifier.Limits { rules.limits }
     private var findings: [ReceiptCheckName: (result: VerificationReport.Result, detail: String)] = [:]
 
     init(limits: ReceiptVerifier.Limits) {
-        self.limits = limits
+        rules = ReceiptRules(limits: limits)
     }
 
     /// A line for every check; those that were never reached say so.
@@ -115,49 +116,39 @@ struct ReceiptExamination {
     // MARK: Checks
 
     private mutating func contentIdentifiers(_ receipt: ExecutionReceipt) {
-        if receipt.outputs.count > limits.outputCountMax {
-            return note(
-                .contentIdentifiers, false, "\(receipt.outputs.count) outputs, at most \(limits.outputCountMax)")
+        switch rules.formFault(of: receipt) {
+        case .tooMany(.stageReceipts, _, _):
+            note(.contentIdentifiers, false, "stage receipts in the receipt of a single module")
+        case .tooMany(let field, let count, let max):
+            note(.contentIdentifiers, false, "\(count) \(field.word), at most \(max)")
+        case .cidNotAccepted(let cid):
+            note(.contentIdentifiers, false, "\(cid) is not version 1, raw or dag-cbor, SHA-256")
+        default:
+            let count = rules.identifiers(receipt).count
+            note(.contentIdentifiers, true, "all \(count) are version 1, raw or dag-cbor, SHA-256")
         }
-        if receipt.anchoredCIDs.count > limits.anchoredCountMax {
-            let count = receipt.anchoredCIDs.count
-            return note(.contentIdentifiers, false, "\(count) anchored CIDs, at most \(limits.anchoredCountMax)")
-        }
-        if !receipt.stageReceipts.isEmpty {
-            return note(.contentIdentifiers, false, "stage receipts in the receipt of a single module")
-        }
-        var all = [receipt.jobID.cid, receipt.assignmentCID, receipt.moduleCID]
-        all += receipt.inputCIDs.values + receipt.outputBlocks + receipt.anchoredCIDs
-        if let previous = receipt.previousReceiptCID { all.append(previous) }
-        if let other = all.first(where: { !$0.namesEvidence }) {
-            return note(.contentIdentifiers, false, "\(other) is not version 1, raw or dag-cbor, SHA-256")
-        }
-        note(.contentIdentifiers, true, "all \(all.count) are version 1, raw or dag-cbor, SHA-256")
     }
 
     private mutating func status(_ receipt: ExecutionReceipt) {
-        let expected = receipt.outcome.standardStatus
         let outcome = PlainText.sanitized(receipt.outcome.description)
-        note(
-            .status, receipt.status == expected,
-            receipt.status == expected
-                ? "\(expected.rawValue): \(outcome)"
-                : "\(receipt.status.rawValue), but \(outcome), which is \(expected.rawValue)")
+        if case .statusContradicted(let stated, let due) = rules.statusFault(of: receipt) {
+            note(.status, false, "\(stated.rawValue), but \(outcome), which is \(due.rawValue)")
+        } else {
+            note(.status, true, "\(receipt.status.rawValue): \(outcome)")
+        }
     }
 
     private mutating func links(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
-        let wrong = [
-            receipt.jobID == assignment.jobID ? nil : "job",
-            receipt.executorDID == assignment.executorDID ? nil : "executor",
-            receipt.originatorDID == assignment.originatorDID ? nil : "originator",
-        ].compactMap(\.self)
+        let differing = rules.differences(receipt, assignment)
+        let wrong = differing.filter { $0 != .attempt }.map(\.word)
         note(
             .assignmentLinks, wrong.isEmpty,
             wrong.isEmpty
                 ? "same job, originator and executor" : "another \(wrong.joined(separator: ", ")) than in the receipt")
+        let isAssigned = !differing.contains(.attempt)
         note(
-            .attempt, receipt.attempt == assignment.attempt,
-            receipt.attempt == assignment.attempt
+            .attempt, isAssigned,
+            isAssigned
                 ? "attempt \(receipt.attempt)" : "attempt \(receipt.attempt), assigned was \(assignment.attempt)")
     }
 
@@ -192,11 +183,11 @@ struct ReceiptExamination {
 
     private mutating func price(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
         let fuel = receipt.resourceUsage.fuel
-        let due = assignment.terms.due(for: receipt.outcome, fuel: fuel)
-        note(
-            .price, receipt.price == due,
-            receipt.price == due
-                ? "\(due) for \(fuel) fuel" : "\(receipt.price) is asked, \(fuel) fuel cost \(due) under the terms")
+        if case .priceNotDue(let asked, let due) = rules.priceFault(of: receipt, assignment) {
+            note(.price, false, "\(asked) is asked, \(fuel) fuel cost \(due) under the terms")
+        } else {
+            note(.price, true, "\(receipt.price) for \(fuel) fuel")
+        }
     }
 
     private mutating func budget(_ assignment: Assignment, _ manifest: JobManifest) {
@@ -211,23 +202,24 @@ struct ReceiptExamination {
 
     private mutating func work(_ receipt: ExecutionReceipt, _ manifest: JobManifest) {
         let params = manifest.params
-        let wrong = [
-            receipt.moduleCID == params.wasmCID ? nil : "module",
-            receipt.inputCIDs == params.inputCIDs ? nil : "inputs",
-            receipt.determinism == params.determinism ? nil : "determinism",
-        ].compactMap(\.self)
+        let wrong = rules.differences(receipt, manifest).map(\.word)
         note(
             .work, wrong.isEmpty,
             wrong.isEmpty
                 ? "module \(params.wasmCID) and \(params.inputCIDs.count) inputs"
                 : "another \(wrong.joined(separator: ", ")) than in the manifest")
-        let usage = receipt.resourceUsage
-        limit(.fuelLimit, usage.fuel, params.maxFuel, "fuel")
-        limit(.memoryLimit, usage.peakMemoryBytes, params.maxMemoryBytes, "bytes")
+        // Outputs are noted once their blocks are known.
+        for use in rules.uses(receipt, manifest) where use.field != .bytesWritten {
+            note(use.field == .fuel ? .fuelLimit : .memoryLimit, use)
+        }
     }
 
-    private mutating func limit(_ check: ReceiptCheckName, _ used: UInt64, _ max: UInt64, _ unit: String) {
-        note(check, used <= max, used <= max ? "\(used) of \(max) \(unit)" : "\(used) \(unit), the limit is \(max)")
+    private mutating func note(_ check: ReceiptCheckName, _ use: ReceiptRules.Use) {
+        let unit = use.field.word
+        note(
+            check, use.fault == nil,
+            use.fault == nil
+                ? "\(use.used) of \(use.max) \(unit)" : "\(use.used) \(unit), the limit is \(use.max)")
     }
 
     /// Dates of one clock must be in order; those of two may differ by the skew.
@@ -247,7 +239,7 @@ struct ReceiptExamination {
                 assignment.assignedAt <= receipt.executionStartedAt.advanced(milliseconds: skew),
                 "begun before it was assigned"
             ),
-            (receipt.executionStartedAt <= receipt.executionEndedAt, "ended before it began"),
+            (rules.datesFault(of: receipt) == nil, "ended before it began"),
         ]
         if let wrong = orders.first(where: { !$0.0 }) { return note(.times, false, wrong.1) }
         let duration = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
@@ -274,8 +266,9 @@ struct ReceiptExamination {
         }
         note(.outputs, true, "\(blocks.count) blocks with \(total) bytes")
         guard let manifest else { return }
-        limit(
-            .outputLimit, max(total, receipt.resourceUsage.bytesWritten), manifest.params.maxOutputBytes, "bytes")
+        for use in rules.uses(receipt, manifest, outputBytes: total) where use.field == .bytesWritten {
+            note(.outputLimit, use)
+        }
     }
 
     private mutating func note(_ check: ReceiptCheckName, _ holds: Bool, _ detail: String) {

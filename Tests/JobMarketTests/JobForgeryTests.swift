@@ -186,7 +186,8 @@ struct JobForgeryTests {
 
     /// A receipt that its executor signed and that is wrong is evidence against it: the job goes to another.
     @Test(arguments: [
-        "price_mismatch", "over_limit", "status_mismatch", "dates_out_of_order", "chain_mismatch",
+        "price_mismatch", "over_limit", "status_mismatch", "dates_out_of_order", "chain_mismatch", "too_many",
+        "cid_not_accepted",
     ])
     func aWrongReceiptEndsTheAttempt(code: String) throws {
         var (world, id) = try running()
@@ -203,6 +204,8 @@ struct JobForgeryTests {
         case "over_limit": receipt.resourceUsage.fuel = .max
         case "status_mismatch": receipt.status = .failed
         case "dates_out_of_order": receipt.executionStartedAt = receipt.executionEndedAt.advanced(milliseconds: 1)
+        case "too_many": receipt.anchoredCIDs = Array(repeating: id.cid, count: 1025)
+        case "cid_not_accepted": receipt.anchoredCIDs = [CID.hashing([], codec: .dagPB)]
         default: receipt.moduleCID = id.cid
         }
         let signed = try SignedObject.sign(receipt, with: world.parties[1].identity)

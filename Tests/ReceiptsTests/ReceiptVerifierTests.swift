@@ -111,6 +111,22 @@ import Testing
         #expect(!report.isVerified)
     }
 
+    /// What an originator refuses to pay and what a verifier calls invalid is the same, as far as both can see it.
+    @Test(arguments: cases) func theRulesOfAnOriginatorAreThoseOfTheVerifier(_ lie: Case) throws {
+        let shared: Set<ReceiptCheckName> = [
+            .assignmentSignature, .assignmentLinks, .attempt, .work, .fuelLimit, .memoryLimit, .outputLimit, .status,
+            .price, .contentIdentifiers,
+        ]
+        var chain = try ReceiptChain()
+        #expect(
+            ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest) == nil)
+        var changes = ReceiptChain.Changes()
+        lie.change(&changes)
+        _ = try chain.sign(changes)
+        let fault = ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest)
+        if fault != .endsBeforeItBegins { #expect((fault != nil) == !shared.isDisjoint(with: lie.failing), "\(lie)") }
+    }
+
     /// The table above and the tests below reach every check.
     @Test func everyCheckCanFail() {
         let elsewhere: Set<ReceiptCheckName> = [.receiptBlock, .receiptSignature, .outputs]

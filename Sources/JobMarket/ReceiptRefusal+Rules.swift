@@ -1,0 +1,19 @@
+import MeshTypes
+import Receipts
+
+extension ReceiptRefusal {
+    /// Why a receipt that breaks a rule does not count; the rules are `ReceiptRules`.
+    init(_ fault: ReceiptFault) {
+        self =
+            switch fault {
+            case .differs(.executorDID): .wrongExecutor
+            case .differs(let field): .chainMismatch(field: field.rawValue)
+            case .statusContradicted: .statusMismatch
+            case .endsBeforeItBegins: .datesOutOfOrder
+            case .tooMany(let field, _, _): .tooMany(field: field.rawValue)
+            case .cidNotAccepted(let cid): .cidNotAccepted(cid)
+            case .overLimit(let field, let used, let max): .overLimit(field: field.rawValue, used: used, max: max)
+            case .priceNotDue(let asked, let due): .priceMismatch(asked: asked, due: due)
+            }
+    }
+}

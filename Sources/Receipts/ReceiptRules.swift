@@ -1,0 +1,169 @@
+import MeshTypes
+import Multiformats
+
+/// What a receipt must keep, in one place: it repeats the chain that it answers, stays within the limits of its job,
+/// and asks what the agreed terms give for what it says was used.
+///
+/// An originator refuses a receipt by these rules before it pays, and a verifier makes its lines of them; so nothing is
+/// paid that a stranger would call invalid by them. Signatures, blocks and the dates of two clocks are the verifier's.
+public struct ReceiptRules: Hashable, Sendable {
+    /// Something that was used, and how much of it the job allows.
+    struct Use {
+        let field: ReceiptField
+        let used: UInt64
+        let max: UInt64
+
+        var fault: ReceiptFault? { used <= max ? nil : .overLimit(field, used: used, max: max) }
+    }
+
+    /// The bounds in use.
+    public let limits: ReceiptVerifier.Limits
+
+    /// The rules with given bounds.
+    public init(limits: ReceiptVerifier.Limits = ReceiptVerifier.Limits()) {
+        self.limits = limits
+    }
+
+    /// The first rule that a receipt of this assignment of this job breaks; `nil` when it keeps all.
+    public func fault(
+        of receipt: ExecutionReceipt, assignment: Assignment, manifest: JobManifest
+    ) -> ReceiptFault? {
+        let differing = differences(receipt, assignment) + differences(receipt, manifest)
+        if let field = differing.first { return .differs(field) }
+        return statusFault(of: receipt) ?? datesFault(of: receipt) ?? formFault(of: receipt)
+            ?? uses(receipt, manifest).lazy.compactMap(\.fault).first ?? priceFault(of: receipt, assignment)
+    }
+
+    /// What the receipt repeats of its assignment otherwise than it stands there.
+    func differences(_ receipt: ExecutionReceipt, _ assignment: Assignment) -> [ReceiptField] {
+        let rows: [(ReceiptField, Bool)] = [
+            (.jobID, receipt.jobID == assignment.jobID), (.executorDID, receipt.executorDID == assignment.executorDID),
+            (.originatorDID, receipt.originatorDID == assignment.originatorDID),
+            (.attempt, receipt.attempt == assignment.attempt),
+        ]
+        return rows.filter { !$0.1 }.map(\.0)
+    }
+
+    /// What the receipt repeats of the job otherwise than it stands there.
+    func differences(_ receipt: ExecutionReceipt, _ manifest: JobManifest) -> [ReceiptField] {
+        let rows: [(ReceiptField, Bool)] = [
+            (.moduleCID, receipt.moduleCID == manifest.params.wasmCID),
+            (.inputCIDs, receipt.inputCIDs == manifest.params.inputCIDs),
+            (.determinism, receipt.determinism == manifest.params.determinism),
+        ]
+        return rows.filter { !$0.1 }.map(\.0)
+    }
+
+    /// The status follows from the outcome.
+    func statusFault(of receipt: ExecutionReceipt) -> ReceiptFault? {
+        let due = receipt.outcome.standardStatus
+        return receipt.status == due ? nil : .statusContradicted(stated: receipt.status, due: due)
+    }
+
+    /// The two dates of the executor's clock are in order.
+    func datesFault(of receipt: ExecutionReceipt) -> ReceiptFault? {
+        receipt.executionStartedAt <= receipt.executionEndedAt ? nil : .endsBeforeItBegins
+    }
+
+    /// Lists are short enough, a single module has no stages, and every CID is of the one accepted form.
+    func formFault(of receipt: ExecutionReceipt) -> ReceiptFault? {
+        let lists: [(field: ReceiptField, count: Int, max: Int)] = [
+            (.outputs, receipt.outputs.count, limits.outputCountMax),
+            (.anchoredCIDs, receipt.anchoredCIDs.count, limits.anchoredCountMax),
+            (.stageReceipts, receipt.stageReceipts.count, 0),
+        ]
+        if let long = lists.first(where: { $0.count > $0.max }) {
+            return .tooMany(long.field, count: long.count, max: long.max)
+        }
+        return identifiers(receipt).first { !$0.namesEvidence }.map { .cidNotAccepted($0) }
+    }
+
+    /// Every CID that the receipt names.
+    func identifiers(_ receipt: ExecutionReceipt) -> [CID] {
+        [receipt.jobID.cid, receipt.assignmentCID, receipt.moduleCID] + receipt.inputCIDs.values
+            + receipt.outputBlocks + receipt.anchoredCIDs + [receipt.previousReceiptCID].compactMap(\.self)
+    }
+
+    /// What was used of what the job limits; outputs by what the receipt says, or by their blocks where that is more.
+    func uses(_ receipt: ExecutionReceipt, _ manifest: JobManifest, outputBytes: UInt64 = 0) -> [Use] {
+        let usage = receipt.resourceUsage
+        return [
+            Use(field: .fuel, used: usage.fuel, max: manifest.params.maxFuel),
+            Use(field: .peakMemoryBytes, used: usage.peakMemoryBytes, max: manifest.params.maxMemoryBytes),
+            Use(
+                field: .bytesWritten, used: max(usage.bytesWritten, outputBytes), max: manifest.params.maxOutputBytes),
+        ]
+    }
+
+    /// The price is what the agreed terms give for the outcome and the fuel.
+    func priceFault(of receipt: ExecutionReceipt, _ assignment: Assignment) -> ReceiptFault? {
+        let due = assignment.terms.due(for: receipt.outcome, fuel: receipt.resourceUsage.fuel)
+        return receipt.price == due ? nil : .priceNotDue(asked: receipt.price, due: due)
+    }
+}
+
+/// A rule that a receipt breaks.
+public enum ReceiptFault: Hashable, Sendable {
+    /// A field repeats the chain and says something else.
+    case differs(ReceiptField)
+    /// The status is not the one that follows from the outcome.
+    case statusContradicted(stated: StandardJobStatus, due: StandardJobStatus)
+    /// The run ends before it begins.
+    case endsBeforeItBegins
+    /// A list is longer than a receipt may have.
+    case tooMany(ReceiptField, count: Int, max: Int)
+    /// A CID is not version 1, raw or dag-cbor, SHA-256.
+    case cidNotAccepted(CID)
+    /// More was used than the job allows.
+    case overLimit(ReceiptField, used: UInt64, max: UInt64)
+    /// The price is not what the agreed terms give.
+    case priceNotDue(asked: TokenAmount, due: TokenAmount)
+}
+
+/// A field of a receipt that a rule is about, by its name in the object.
+public enum ReceiptField: String, Hashable, Sendable, CaseIterable {
+    /// The job.
+    case jobID = "job_id"
+    /// Who ran it.
+    case executorDID = "executor_did"
+    /// Who asked for it.
+    case originatorDID = "originator_did"
+    /// Which attempt it was.
+    case attempt
+    /// The module.
+    case moduleCID = "module_cid"
+    /// The inputs.
+    case inputCIDs = "input_cids"
+    /// Whether a replay must give the same.
+    case determinism
+    /// Named outputs.
+    case outputs
+    /// Blocks that the module anchored.
+    case anchoredCIDs = "anchored_cids"
+    /// Receipts of stages.
+    case stageReceipts = "stage_receipts"
+    /// The metered fuel.
+    case fuel
+    /// The most memory that the module had.
+    case peakMemoryBytes = "peak_memory_bytes"
+    /// All outputs together.
+    case bytesWritten = "bytes_written"
+
+    /// A word for people.
+    var word: String {
+        switch self {
+        case .jobID: "job"
+        case .executorDID: "executor"
+        case .originatorDID: "originator"
+        case .attempt: "attempt"
+        case .moduleCID: "module"
+        case .inputCIDs: "inputs"
+        case .determinism: "determinism"
+        case .outputs: "outputs"
+        case .anchoredCIDs: "anchored CIDs"
+        case .stageReceipts: "stage receipts"
+        case .fuel: "fuel"
+        case .peakMemoryBytes, .bytesWritten: "bytes"
+        }
+    }
+}
