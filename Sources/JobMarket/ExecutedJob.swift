@@ -4,7 +4,7 @@ import MeshTypes
 import Multiformats
 
 /// A job that this node bid on or runs: the fold of its journal.
-public struct ExecutedJob: Hashable, Sendable {
+public struct ExecutedJob: MarketJob, Hashable, Sendable {
     /// The job.
     public let id: JobID
     /// What was asked.
@@ -62,7 +62,6 @@ public struct ExecutedJob: Hashable, Sendable {
     /// Whether it is a bid that may still be taken up.
     public var isOpenBid: Bool { assignment == nil && !isClosed }
 
-    /// What can be booked for it; none of it comes again once the job is forgotten.
     var ledgerKeys: [LedgerEntry.Key] {
         receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
     }

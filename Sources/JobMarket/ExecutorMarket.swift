@@ -12,10 +12,12 @@ import Multiformats
 /// The restart rule: a run that was cut off by a restart begins again when its lease, counted from the last event of
 /// its journal, is not over; else its executor signs a receipt that says that the node failed, so that nobody waits for
 /// it. Either way the assignment ends in one receipt, because a run that has a receipt never starts again.
-public struct ExecutorMarket: Sendable {
+public struct ExecutorMarket: MarketHalf, Sendable {
+    static let role = JobRole.executor
+
     /// All jobs that are remembered: the open ones and the closed ones last.
     var jobs: [JobID: ExecutedJob] = [:]
-    private var closedOrder = Deque<JobID>()
+    var closedOrder = Deque<JobID>()
     /// Accepted assignments without a place yet, in the order of their acceptance.
     var queue = Deque<JobID>()
     /// Runs that were ordered and have not ended.
@@ -31,9 +33,6 @@ public struct ExecutorMarket: Sendable {
     /// The status updates of runs that are going on.
     var reports: [JobID: StatusReport] = [:]
 
-    /// The number of jobs that are not closed.
-    var openCount: Int { jobs.count - closedOrder.count }
-
     /// How full places and queue are, in thousandths.
     func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
         let places = max(1, configuration.concurrentRunsMax + configuration.queuedRunsMax)
@@ -46,31 +45,9 @@ public struct ExecutorMarket: Sendable {
 
     // MARK: Events
 
-    mutating func record(
-        _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], _ context: inout MarketContext
-    ) {
-        let event = JobEvent(jobID: id, role: .executor, at: context.wallClock, kind: kind, ledger: ledger)
-        context.transition.events.append(event)
-        do throws(JobEventError) {
-            try apply(event, &context)
-        } catch {
-            preconditionFailure("the market decided an event that its own state does not take: \(kind.name), \(error)")
-        }
-    }
-
-    /// Folds one event into the state, and unless it is replayed emits its actions.
-    mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
         let id = event.jobID
         let before = jobs[id]
-        // What is booked for a forgotten job must not be booked again, so the job comes first.
-        if before == nil, !event.kind.begins(.executor) { throw .jobUnknown(event: event.kindName) }
-        for entry in event.ledger {
-            do {
-                try context.ledger.post(entry)
-            } catch {
-                throw .ledger(error)
-            }
-        }
         switch event.kind {
         case .bidMade(let manifest, let bid):
             try begin(manifest, bid, event, &context)
@@ -84,11 +61,6 @@ public struct ExecutorMarket: Sendable {
         guard let job = jobs[id] else { return }
         openBids += (job.isOpenBid ? 1 : 0) - (before?.isOpenBid ?? false ? 1 : 0)
         try applyToTables(event, job, &context)
-        if !context.isReplaying {
-            armTimers(from: before, to: job, &context)
-            emitActions(of: event, job, &context)
-        }
-        if job.isClosed, !(before?.isClosed ?? false) { remember(closed: job, &context) }
     }
 
     private mutating func begin(
@@ -119,14 +91,8 @@ public struct ExecutorMarket: Sendable {
         }
     }
 
-    /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten, and what was booked for
-    /// them becomes part of the opening balances.
-    private mutating func remember(closed job: ExecutedJob, _ context: inout MarketContext) {
-        closedOrder.append(job.id)
-        while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
-            lost[oldest] = nil
-            if let forgotten = jobs.removeValue(forKey: oldest) { context.ledger.fold(forgotten.ledgerKeys) }
-        }
+    mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
+        reports[job.id] = nil
     }
 
     // MARK: Timers and actions
@@ -172,7 +138,7 @@ public struct ExecutorMarket: Sendable {
         job.verdict == nil && !job.isOverdue ? job.settleUntil : nil
     }
 
-    private mutating func emitActions(of event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
+    mutating func emitActions(of event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
         switch event.kind {
         case .bidMade: owe(bidOf: job, &context)
         case .bidClosed: context.dropDelivery(.bid, job: job.id, subject: job.bidCID)

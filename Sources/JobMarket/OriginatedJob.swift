@@ -24,7 +24,7 @@ public enum JobPhase: String, Hashable, Sendable, CaseIterable {
 }
 
 /// A job of this node: the fold of its journal.
-public struct OriginatedJob: Hashable, Sendable {
+public struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// The job.
     public let id: JobID
     /// What was asked.
@@ -83,7 +83,6 @@ public struct OriginatedJob: Hashable, Sendable {
     /// Whether a superseded executor may still be running the job.
     var hasUnknownAttempt: Bool { attempts.contains(where: \.fateIsUnknown) }
 
-    /// What can be booked for it; none of it comes again once the job is closed.
     var ledgerKeys: [LedgerEntry.Key] {
         attempts.map { LedgerEntry.Key(.hold, $0.cid.text) }
             + [LedgerEntry.Key(.settle, id.description), LedgerEntry.Key(.refund, id.description)]

@@ -13,7 +13,9 @@ import Reputation
 /// The late receipt rule: the first valid receipt of a live or superseded assignment wins as long as the job has no
 /// result. It is paid under its own terms; the hold of a job covers the dearest of its attempts until the job has its
 /// result. Receipts after that are recorded, their executors are told "late", and nothing is paid.
-public struct OriginatorMarket: Sendable {
+public struct OriginatorMarket: MarketHalf, Sendable {
+    static let role = JobRole.originator
+
     struct SubmissionKey: Hashable, Sendable {
         let requester: DID
         let key: String
@@ -22,14 +24,11 @@ public struct OriginatorMarket: Sendable {
     /// All jobs that are remembered: the open ones and the closed ones last.
     var jobs: [JobID: OriginatedJob] = [:]
     private var submissions: [SubmissionKey: JobID] = [:]
-    private var closedOrder = Deque<JobID>()
+    var closedOrder = Deque<JobID>()
     /// The last sequence number heard from the live attempt.
     var heard: [CID: UInt64] = [:]
     /// What gossip last said about announcements that it did not take.
     var announcementErrors: [JobID: String] = [:]
-
-    /// The number of jobs that are not closed.
-    var openCount: Int { jobs.count - closedOrder.count }
 
     // MARK: Commands
 
@@ -105,31 +104,7 @@ public struct OriginatorMarket: Sendable {
 
     // MARK: Events
 
-    /// Writes an event down and folds it in.
-    mutating func record(
-        _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], _ context: inout MarketContext
-    ) {
-        let event = JobEvent(jobID: id, role: .originator, at: context.wallClock, kind: kind, ledger: ledger)
-        context.transition.events.append(event)
-        do throws(JobEventError) {
-            try apply(event, &context)
-        } catch {
-            preconditionFailure("the market decided an event that its own state does not take: \(kind.name), \(error)")
-        }
-    }
-
-    /// Folds one event into the state, and unless it is replayed emits its actions.
-    mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
-        let before = jobs[event.jobID]
-        // What is booked for a forgotten job must not be booked again, so the job comes first.
-        if before == nil, !event.kind.begins(.originator) { throw .jobUnknown(event: event.kindName) }
-        for entry in event.ledger {
-            do {
-                try context.ledger.post(entry)
-            } catch {
-                throw .ledger(error)
-            }
-        }
+    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
         if case .submitted(let manifest, let requester, let key, let until) = event.kind {
             let signed = try context.evidence.manifest(manifest)
             jobs[event.jobID] = OriginatedJob(
@@ -138,13 +113,7 @@ public struct OriginatorMarket: Sendable {
         } else {
             try jobs[event.jobID]?.fold(event, evidence: context.evidence)
         }
-        guard let job = jobs[event.jobID] else { return }
-        try applyToShared(event, job, &context)
-        if !context.isReplaying {
-            armTimers(from: before, to: job, &context)
-            emitActions(of: event, job, &context)
-        }
-        if job.isClosed { remember(closed: job, &context) }
+        if let job = jobs[event.jobID] { try applyToShared(event, job, &context) }
     }
 
     /// Reputation and the anchored heads follow from events too.
@@ -178,18 +147,10 @@ public struct OriginatorMarket: Sendable {
         }
     }
 
-    /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten, and what was booked for
-    /// them becomes part of the opening balances.
-    private mutating func remember(closed job: OriginatedJob, _ context: inout MarketContext) {
-        closedOrder.append(job.id)
+    mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
         for attempt in job.attempts { heard[attempt.cid] = nil }
         announcementErrors[job.id] = nil
-        while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
-            if let forgotten = jobs.removeValue(forKey: oldest) {
-                submissions[SubmissionKey(requester: forgotten.requester, key: forgotten.idempotencyKey)] = nil
-                context.ledger.fold(forgotten.ledgerKeys)
-            }
-        }
+        if isForgotten { submissions[SubmissionKey(requester: job.requester, key: job.idempotencyKey)] = nil }
     }
 
     func checkInvariants(_ context: MarketContext) {
