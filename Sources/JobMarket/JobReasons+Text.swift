@@ -119,6 +119,7 @@ extension ReceiptRefusal {
         case .datesOutOfOrder: "dates_out_of_order"
         case .tooMany: "too_many"
         case .cidNotAccepted: "cid_not_accepted"
+        case .tooManyLate: "too_many_late"
         }
     }
 }
@@ -138,6 +139,7 @@ extension ReceiptRefusal: CustomStringConvertible {
         case .datesOutOfOrder: "the run ends before it begins"
         case .tooMany(let field): "\(field) is too long"
         case .cidNotAccepted(let cid): "\(cid) is not version 1, raw or dag-cbor, SHA-256"
+        case .tooManyLate(let max): "more than \(max) receipts came after the result"
         }
     }
 }

@@ -155,6 +155,8 @@ public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
     case tooMany(field: String)
     /// A CID is not version 1, raw or dag-cbor, SHA-256.
     case cidNotAccepted(CID)
+    /// The job has its result, and as many late receipts as are recorded.
+    case tooManyLate(max: UInt64)
 }
 
 /// Why a bid of this node came to nothing.

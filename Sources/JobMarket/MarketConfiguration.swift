@@ -108,7 +108,8 @@ public struct ExecutorConfiguration: Sendable {
 public struct MarketLimits: Sendable {
     /// Originated jobs that are not closed.
     public var originatedJobsMax = 4096
-    /// Closed jobs that are remembered, per half, to answer what comes late.
+    /// Closed jobs that are remembered, per half, to answer what comes late; of others nothing is known any more, and
+    /// their entries are part of the ledger's opening balances.
     public var closedJobsMax = 2048
     /// Executed jobs that are not closed, open bids included.
     public var executedJobsMax = 8192
@@ -116,9 +117,9 @@ public struct MarketLimits: Sendable {
     public var bidsPerJobMax = 64
     /// Bids taken from one peer for one job.
     public var bidsPerPeerMax = 4
-    /// Late receipts recorded per job.
+    /// Late receipts recorded per job; further ones are refused.
     public var lateReceiptsMax = 16
-    /// Announcements remembered so that they are judged once.
+    /// Announcements remembered so that they are judged once; one that was forgotten is judged again.
     public var announcementsMax = 8192
     /// Manifests being fetched at once.
     public var manifestFetchesMax = 64
@@ -130,9 +131,9 @@ public struct MarketLimits: Sendable {
     public var recentDecisionsMax = 256
     /// The longest manifest, in bytes.
     public var manifestBytesMax = 256 << 10
-    /// The longest bid, assignment, settlement, each in bytes.
+    /// The longest bid, assignment, settlement, each in bytes; a longer one is refused unread.
     public var evidenceBytesMax = 64 << 10
-    /// The longest receipt, in bytes.
+    /// The longest receipt, in bytes; a longer one is refused unread, and its attempt goes on without it.
     public var receiptBytesMax = 512 << 10
     /// From one delivery attempt to the next, at first, in milliseconds; doubles up to the maximum.
     public var deliveryRetryMilliseconds: Int64 = 250

@@ -48,9 +48,12 @@ extension OriginatorMarket {
                     max: UInt64(ofPeer < limits.bidsPerPeerMax ? limits.bidsPerJobMax : limits.bidsPerPeerMax)),
                 &context)
         }
-        guard peer == lean.executionNodeID, lean.jobOriginator == context.peerID,
-            lean.signedBid.count <= limits.evidenceBytesMax
-        else { return refuse(.notVerified(reason: "the bid is not the sender's, or not for this node"), &context) }
+        guard peer == lean.executionNodeID, lean.jobOriginator == context.peerID else {
+            return refuse(.notVerified(reason: "the bid is not the sender's, or not for this node"), &context)
+        }
+        guard lean.signedBid.count <= limits.evidenceBytesMax else {
+            return refuse(.notVerified(reason: "longer than \(limits.evidenceBytesMax) bytes"), &context)
+        }
         let signed: SignedObject<Bid>
         do {
             signed = try lean.verified()

@@ -40,6 +40,9 @@ extension OriginatorMarket {
             return refuse(refusal, &context)
         }
         if job.isClosed { return refuse(.jobUnknown, &context) }
+        if job.result != nil || job.receipt != nil, job.lateReceipts.count >= context.limits.lateReceiptsMax {
+            return refuse(.tooManyLate(max: UInt64(context.limits.lateReceiptsMax)), &context)
+        }
         context.keep(signed, of: id)
         judge(signed, attempt, job, &context)
         return .ack
@@ -92,13 +95,10 @@ extension OriginatorMarket {
     private mutating func recordLate(
         _ signed: SignedObject<ExecutionReceipt>, _ job: OriginatedJob, _ context: inout MarketContext
     ) {
-        guard job.lateReceipts.count < context.limits.lateReceiptsMax,
-            let settlement = context.sign(
-                Settlement(
-                    jobID: job.id, receiptCID: signed.cid, originatorDID: context.did,
-                    executorDID: signed.body.executorDID, amountPaid: .zero, amountRefunded: .zero, verdict: .late,
-                    settledAt: context.wallClock))
-        else { return }
+        let body = Settlement(
+            jobID: job.id, receiptCID: signed.cid, originatorDID: context.did, executorDID: signed.body.executorDID,
+            amountPaid: .zero, amountRefunded: .zero, verdict: .late, settledAt: context.wallClock)
+        guard let settlement = context.sign(body) else { return }
         context.evidence.lay(settlement)
         context.keep(settlement, of: job.id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)

@@ -69,6 +69,18 @@ import Testing
         #expect(try await store.value.newestLedger(limit: -1).isEmpty)
     }
 
+    @Test func aListingHasAtMostAPage() async throws {
+        var limits = StoreLimits()
+        limits.rowsPerPageMax = 2
+        let store = try StoreFolder().openKept(limits: limits)
+        try await book(jobs: 4, store.value)
+        #expect(try await store.value.balances().map(\.account) == ["escrow/4", "issuance"])
+        #expect(try await store.value.balances(after: "issuance").map(\.account) == ["paid/0", "paid/1"])
+        #expect(try await store.value.ledger().map(\.sequence) == [1, 2])
+        #expect(try await store.value.newestLedger(limit: 100).count == 2)
+        #expect(try await store.value.jobs().count == 2)
+    }
+
     @Test func aMovementBookedTwiceOrRefusedMovesNoBalance() async throws {
         let store = try StoreFolder().openKept()
         let hold = movement("wallet", "escrow/1", 9, job: 1, kind: "hold")
