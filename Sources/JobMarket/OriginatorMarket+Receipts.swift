@@ -33,8 +33,8 @@ extension OriginatorMarket {
         context.evidence.lay(signed)
         let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
         if let refusal = fault.map(ReceiptRefusal.init) {
-            context.keep(signed, of: id)
             if attempt.end == nil {
+                context.keep(signed, of: id)
                 endAttempt(attempt.cid, of: id, .receiptInvalid(receipt: signed.cid, reason: refusal), &context)
             }
             return refuse(refusal, &context)

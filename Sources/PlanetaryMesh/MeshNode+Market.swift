@@ -4,6 +4,7 @@ import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import Reputation
 
 extension MeshNode {
     /// Gives the market an input and sees to what follows; returns what the sender of a message is to be told.
@@ -64,15 +65,7 @@ extension MeshNode {
         for (key, at) in touched {
             if let row = jobRow(key, at: at) { writes.append(.job(row)) }
         }
-        for block in transition.blocks where block.typeName == ExecutionReceipt.typeName {
-            guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { continue }
-            writes.append(
-                .receipt(
-                    ReceiptRow(
-                        cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
-                        status: receipt.body.status.rawValue, at: NodeClock.wallClock.value, isVerified: true)))
-        }
-        return writes
+        return writes + ReceiptRow.rows(of: transition, at: NodeClock.wallClock).map { .receipt($0) }
     }
 
     /// Names one side of a job.
@@ -133,6 +126,31 @@ extension StoreRole {
         case .originator: self = .originator
         case .executor: self = .executor
         }
+    }
+}
+
+extension ReceiptRow {
+    /// The rows of the receipts that a transition keeps; the market has checked each of them, and its events say which
+    /// one is wrong.
+    static func rows(of transition: MarketTransition, at date: UnixMilliseconds) -> [ReceiptRow] {
+        let wrong = transition.events.compactMap { event -> CID? in
+            guard case .attemptEnded(_, .receiptInvalid(let receipt, _)) = event.kind else { return nil }
+            return receipt
+        }
+        return transition.blocks.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
+            guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { return nil }
+            return ReceiptRow(
+                cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
+                status: receipt.body.status.rawValue, at: date.value, isVerified: !wrong.contains(block.cid))
+        }
+    }
+
+    /// What the receipt of this row shows about its executor.
+    func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
+        guard isVerified == false else { return ReputationEvidence(receipt: receipt, receiptCID: cid) }
+        return ReputationEvidence(
+            subject: receipt.executorDID, payer: receipt.originatorDID, receiptCID: cid, verdict: .invalid,
+            at: UnixMilliseconds(at))
     }
 }
 

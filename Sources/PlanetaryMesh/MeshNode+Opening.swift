@@ -128,7 +128,7 @@ extension MeshNode {
                 if row.executorDID == identity.did.text, row.at >= lastOwn?.at ?? 0 { lastOwn = (row.at, row.cid) }
                 guard let block = try await store.block(row.cid),
                     let signed = try? SignedObject<ExecutionReceipt>(verifying: block),
-                    let evidence = ReputationEvidence(receipt: signed.body, receiptCID: row.cid)
+                    let evidence = row.evidence(signed.body)
                 else { continue }
                 book.record(evidence)
             }

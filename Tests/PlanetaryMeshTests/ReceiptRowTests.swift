@@ -1,0 +1,57 @@
+import MeshIdentity
+import MeshStore
+import MeshTypes
+import Multiformats
+import Reputation
+import Testing
+
+@testable import JobMarket
+@testable import PlanetaryMesh
+
+/// What a start reads about executors is what the market said when their receipts came.
+@Suite struct ReceiptRowTests {
+    private func transition(_ end: AttemptEnd?) throws -> (MarketTransition, ExecutionReceipt, CID) {
+        let originator = try Identity(seed: Array(repeating: 1, count: 32))
+        let executor = try Identity(seed: Array(repeating: 2, count: 32))
+        let cid = CID.hashing([1], codec: .dagCBOR)
+        let receipt = ExecutionReceipt(
+            jobID: JobID(cid), assignmentCID: cid, originatorDID: originator.did, executorDID: executor.did, attempt: 1,
+            moduleCID: cid, inputCIDs: [:], outcome: .exited(code: 0), resourceUsage: .none, price: TokenAmount(1),
+            engine: EngineDescription(name: "none", version: "0", configurationDigest: ""),
+            determinism: .deterministic, executionStartedAt: UnixMilliseconds(5), executionEndedAt: UnixMilliseconds(6))
+        let signed = try SignedObject.sign(receipt, with: executor)
+        var transition = MarketTransition()
+        transition.blocks = [
+            EvidenceBlock(
+                cid: signed.cid, bytes: signed.bytes, typeName: ExecutionReceipt.typeName, jobID: JobID(cid)),
+            EvidenceBlock(cid: cid, bytes: [1], typeName: Assignment.typeName, jobID: JobID(cid)),
+        ]
+        if let end {
+            transition.events = [
+                JobEvent(
+                    jobID: JobID(cid), role: .originator, at: UnixMilliseconds(9),
+                    kind: .attemptEnded(assignment: cid, end: end))
+            ]
+        }
+        return (transition, receipt, signed.cid)
+    }
+
+    @Test func aReceiptThatCountsIsEvidenceForItsExecutor() throws {
+        let (transition, receipt, cid) = try transition(nil)
+        let rows = ReceiptRow.rows(of: transition, at: UnixMilliseconds(9))
+        #expect(rows.map(\.cid) == [cid])
+        #expect(rows.map(\.isVerified) == [true])
+        #expect(rows[0].executorDID == receipt.executorDID.text)
+        #expect(rows[0].evidence(receipt) == ReputationEvidence(receipt: receipt, receiptCID: cid))
+        #expect(rows[0].evidence(receipt)?.verdict == .fulfilled)
+    }
+
+    @Test func aWrongReceiptIsEvidenceAgainstItAlsoAfterARestart() throws {
+        let cid = try transition(nil).2
+        let (transition, receipt, _) = try transition(.receiptInvalid(receipt: cid, reason: .statusMismatch))
+        let row = try #require(ReceiptRow.rows(of: transition, at: UnixMilliseconds(9)).first)
+        #expect(row.isVerified == false)
+        #expect(row.evidence(receipt)?.verdict == .invalid)
+        #expect(row.evidence(receipt)?.at == UnixMilliseconds(9))
+    }
+}
