@@ -10,6 +10,8 @@ public enum UnixFSFile {
     public static let fileBytesMax = 1 << 30
     /// How deep a file's tree may be when it is read.
     public static let depthMax = 4
+    /// Blocks of a file that are read at most.
+    public static let blocksMax = 4096
 
     /// The blocks of a file.
     public struct Blocks: Hashable, Sendable {
@@ -66,7 +68,7 @@ public enum UnixFSFile {
 public struct UnixFSReader: Sendable {
     private var wanted: [(cid: CID, depth: Int)]
     private let bytesMax: Int
-    private var blocksLeft = 4096
+    private var blocksLeft = UnixFSFile.blocksMax
 
     /// The bytes read so far; the whole file once `next` is `nil`.
     public private(set) var bytes: [UInt8] = []
@@ -86,20 +88,34 @@ public struct UnixFSReader: Sendable {
         blocksLeft -= 1
         if blocksLeft < 0 { throw .tooManyBlocks }
         if cid.codec == .raw { return try append(block) }
-        guard cid.codec == .dagPB else { throw .notAFile(cid) }
-        let node: DAGPBNode
-        do { node = try DAGPBNode(decoding: block) } catch { throw .notAFile(cid) }
-        guard let content = Self.content(of: node.data ?? []) else { throw .notAFile(cid) }
-        try append(content)
+        let node = try UnixFSNode(block, of: cid)
+        try append(node.content)
         if node.links.isEmpty { return }
         if depth + 1 > UnixFSFile.depthMax { throw .tooDeep(depthMax: UnixFSFile.depthMax) }
-        for link in node.links.reversed() { wanted.append((link.cid, depth + 1)) }
+        for link in node.links.reversed() { wanted.append((link, depth + 1)) }
         if wanted.count > 2 * DAGPBNode.linksMax { throw .tooManyBlocks }
     }
 
     private mutating func append(_ content: [UInt8]) throws(UnixFSError) {
         if content.count > bytesMax - bytes.count { throw .fileTooLarge(bytesMax: bytesMax) }
         bytes.append(contentsOf: content)
+    }
+}
+
+/// One linking block of a file: bytes of its own, and the blocks that go on behind them.
+public struct UnixFSNode: Hashable, Sendable {
+    /// The bytes that stand in the node itself; none in what this project writes.
+    public let content: [UInt8]
+    /// The blocks below, in order; each is a chunk or a node again.
+    public let links: [CID]
+
+    /// Reads the block that `cid` names; throws `UnixFSError.notAFile` when it is no DAG-PB node of a file.
+    public init(_ block: [UInt8], of cid: CID) throws(UnixFSError) {
+        guard cid.codec == .dagPB, let node = try? DAGPBNode(decoding: block),
+            let content = Self.content(of: node.data ?? [])
+        else { throw .notAFile(cid) }
+        self.content = content
+        links = node.links.map(\.cid)
     }
 
     /// The inline content of a UnixFS file or raw node; `nil` when it is something else.

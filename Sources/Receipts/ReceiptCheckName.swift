@@ -46,7 +46,7 @@ public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .receiptBlock: "receipt has its CID"
         case .receiptSignature: "receipt signed by its executor"
-        case .contentIdentifiers: "CIDs of the one accepted form"
+        case .contentIdentifiers: "CIDs of the accepted forms"
         case .assignmentSignature: "assignment signed by the originator"
         case .assignmentLinks: "assignment is for this run"
         case .attempt: "attempt as assigned"

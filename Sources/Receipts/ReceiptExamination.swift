@@ -122,10 +122,11 @@ struct ReceiptExamination {
         case .tooMany(let field, let count, let max):
             note(.contentIdentifiers, false, "\(count) \(field.word), at most \(max)")
         case .cidNotAccepted(let cid):
-            note(.contentIdentifiers, false, "\(cid) is not version 1, raw or dag-cbor, SHA-256")
+            note(.contentIdentifiers, false, "\(cid) is not version 1 with SHA-256, of a codec of objects or files")
         default:
-            let count = rules.identifiers(receipt).count
-            note(.contentIdentifiers, true, "all \(count) are version 1, raw or dag-cbor, SHA-256")
+            let count = rules.objects(receipt).count + rules.files(receipt).count
+            note(
+                .contentIdentifiers, true, "all \(count) are version 1 with SHA-256, of a codec of objects or files")
         }
     }
 
@@ -249,22 +250,23 @@ struct ReceiptExamination {
     private mutating func outputs(
         _ receipt: ExecutionReceipt, _ manifest: JobManifest?, _ evidence: (CID) -> BlockEvidence
     ) {
-        let blocks = receipt.outputBlocks
-        guard blocks.count <= limits.outputCountMax + 3 else { return }
+        let files = receipt.outputBlocks
+        guard files.count <= limits.outputCountMax + 3 else { return }
         var total: UInt64 = 0
-        for cid in blocks {
-            switch evidence(cid) {
-            case .bytes(let bytes):
-                if !cid.matches(bytes) { return note(.outputs, false, "the block does not hash to \(cid)") }
-                total += UInt64(bytes.count)
-            case .checked(let byteCount):
-                total += UInt64(clamping: byteCount)
+        var blockCount = 0
+        for cid in files {
+            switch OutputFile.examine(cid, blocksMax: limits.outputBlocksMax - blockCount, evidence) {
+            case .whole(let bytes, let blocks):
+                total += bytes
+                blockCount += blocks
+            case .wrong(let reason):
+                return note(.outputs, false, reason)
             case .missing(let reason):
-                findings[.outputs] = (.notCheckable, "the block \(cid) is missing: \(reason)")
+                findings[.outputs] = (.notCheckable, reason)
                 return
             }
         }
-        note(.outputs, true, "\(blocks.count) blocks with \(total) bytes")
+        note(.outputs, true, "\(blockCount) blocks with \(total) bytes")
         guard let manifest else { return }
         for use in rules.uses(receipt, manifest, outputBytes: total) where use.field == .bytesWritten {
             note(.outputLimit, use)

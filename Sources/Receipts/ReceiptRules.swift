@@ -65,7 +65,8 @@ public struct ReceiptRules: Hashable, Sendable {
         receipt.executionStartedAt <= receipt.executionEndedAt ? nil : .endsBeforeItBegins
     }
 
-    /// Lists are short enough, a single module has no stages, and every CID is of the one accepted form.
+    /// Lists are short enough, a single module has no stages, and every CID is of an accepted form: files may have many
+    /// blocks, objects have one.
     func formFault(of receipt: ExecutionReceipt) -> ReceiptFault? {
         let lists: [(field: ReceiptField, count: Int, max: Int)] = [
             (.outputs, receipt.outputs.count, limits.outputCountMax),
@@ -75,13 +76,18 @@ public struct ReceiptRules: Hashable, Sendable {
         if let long = lists.first(where: { $0.count > $0.max }) {
             return .tooMany(long.field, count: long.count, max: long.max)
         }
-        return identifiers(receipt).first { !$0.namesEvidence }.map { .cidNotAccepted($0) }
+        let other = objects(receipt).first { !$0.namesEvidence } ?? files(receipt).first { !$0.namesMeshContent }
+        return other.map { .cidNotAccepted($0) }
     }
 
-    /// Every CID that the receipt names.
-    func identifiers(_ receipt: ExecutionReceipt) -> [CID] {
-        [receipt.jobID.cid, receipt.assignmentCID, receipt.moduleCID] + receipt.inputCIDs.values
-            + receipt.outputBlocks + receipt.anchoredCIDs + [receipt.previousReceiptCID].compactMap(\.self)
+    /// The CIDs of signed objects that the receipt names.
+    func objects(_ receipt: ExecutionReceipt) -> [CID] {
+        [receipt.jobID.cid, receipt.assignmentCID] + [receipt.previousReceiptCID].compactMap(\.self)
+    }
+
+    /// The CIDs of files and blocks that the receipt names.
+    func files(_ receipt: ExecutionReceipt) -> [CID] {
+        [receipt.moduleCID] + receipt.inputCIDs.values + receipt.outputBlocks + receipt.anchoredCIDs
     }
 
     /// What was used of what the job limits; outputs by what the receipt says, or by their blocks where that is more.
@@ -112,7 +118,7 @@ public enum ReceiptFault: Hashable, Sendable {
     case endsBeforeItBegins
     /// A list is longer than a receipt may have.
     case tooMany(ReceiptField, count: Int, max: Int)
-    /// A CID is not version 1, raw or dag-cbor, SHA-256.
+    /// A CID is not version 1 with SHA-256 and a codec of objects or files.
     case cidNotAccepted(CID)
     /// More was used than the job allows.
     case overLimit(ReceiptField, used: UInt64, max: UInt64)

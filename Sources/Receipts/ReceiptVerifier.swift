@@ -17,6 +17,8 @@ public struct ReceiptVerifier: Hashable, Sendable {
         public var anchoredCountMax = 1024
         /// One output block, in bytes, before the manifest is known.
         public var outputBytesMax = 64 << 20
+        /// Blocks of all outputs together.
+        public var outputBlocksMax = UnixFSFile.blocksMax
         /// What the clocks of originator and executor may differ, in milliseconds.
         public var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
 

@@ -1,3 +1,4 @@
+import IPLD
 import MeshIdentity
 import MeshTypes
 import Multiformats
@@ -5,8 +6,9 @@ import Multiformats
 /// Says which blocks are needed to verify a receipt of which only the CID is known, and collects them.
 ///
 /// It does no I/O: fetch what `wants` lists, hand each block in, and ask again until nothing is wanted; then
-/// `report()`. A block is hashed when it comes in, so a wrong one is refused and stays wanted. Of outputs only the size
-/// is kept.
+/// `report()`. A block is hashed when it comes in, so a wrong one is refused and stays wanted. An output of many blocks
+/// is followed through its nodes; of its chunks only the sizes are kept, and all outputs together may have no more
+/// bytes than the job allows.
 public struct ReceiptWalk: Sendable {
     /// A block that is needed.
     public struct Want: Hashable, Sendable {
@@ -33,11 +35,17 @@ public struct ReceiptWalk: Sendable {
     /// In the order in which blocks were first wanted; a receipt wants at most some thousand.
     private var order: [CID] = []
     private var holdings: [CID: Holding] = [:]
+    /// Bytes of output blocks that came in, and how many may.
+    private var outputBytesHad = 0
+    private var outputBytesMax: Int
+    /// What nodes may add to the bytes of the outputs that they link.
+    private static let nodeBytesMax = SignedObjectFormat.bytesMax
 
     /// A walk from a receipt's CID.
     public init(receiptCID: CID, verifier: ReceiptVerifier = ReceiptVerifier()) {
         self.receiptCID = receiptCID
         self.verifier = verifier
+        outputBytesMax = verifier.limits.outputBytesMax
         want(receiptCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
     }
 
@@ -57,8 +65,18 @@ public struct ReceiptWalk: Sendable {
         guard case .wanted(let want)? = holdings[cid] else { return .failure(.notWanted) }
         if block.count > want.bytesMax { return .failure(.tooLarge(bytesMax: want.bytesMax)) }
         guard cid.matches(block) else { return .failure(.wrongHash) }
-        holdings[cid] = .had(want.isOutput ? .checked(byteCount: block.count) : .bytes(block))
-        if !want.isOutput { follow(block, cid) }
+        guard want.isOutput else {
+            holdings[cid] = .had(.bytes(block))
+            follow(block, cid)
+            return .success(())
+        }
+        outputBytesHad += block.count
+        if outputBytesHad > outputBytesMax + Self.nodeBytesMax {
+            giveUpOutputs()
+            return .failure(.tooLarge(bytesMax: outputBytesMax))
+        }
+        holdings[cid] = .had(cid.codec == .dagPB ? .bytes(block) : .checked(byteCount: block.count))
+        if cid.codec == .dagPB { followOutput(block, cid) }
         return .success(())
     }
 
@@ -97,8 +115,24 @@ public struct ReceiptWalk: Sendable {
         }
     }
 
+    /// Wants what a node of an output links to; what is no node of a file is left to the report.
+    private mutating func followOutput(_ block: [UInt8], _ cid: CID) {
+        guard let node = try? UnixFSNode(block, of: cid) else { return }
+        for link in node.links where order.count < verifier.limits.outputBlocksMax {
+            want(link, bytesMax: min(verifier.limits.outputBytesMax, outputBytesMax), isOutput: true)
+        }
+    }
+
+    private mutating func giveUpOutputs() {
+        for cid in order {
+            guard case .wanted(let want)? = holdings[cid], want.isOutput else { continue }
+            holdings[cid] = .had(.missing("the outputs have more than \(outputBytesMax) bytes"))
+        }
+    }
+
     /// Outputs that are still wanted may have no more bytes than the job allows.
     private mutating func tighten(to bytesMax: UInt64) {
+        outputBytesMax = min(outputBytesMax, Int(clamping: bytesMax))
         for cid in order {
             guard case .wanted(let want)? = holdings[cid], want.isOutput else { continue }
             let bound = min(want.bytesMax, Int(clamping: bytesMax))
@@ -111,7 +145,7 @@ public struct ReceiptWalk: Sendable {
         guard holdings[cid] == nil else { return }
         order.append(cid)
         holdings[cid] =
-            cid.namesEvidence
+            (isOutput ? cid.namesMeshContent : cid.namesEvidence)
             ? .wanted(Want(cid: cid, bytesMax: bytesMax, isOutput: isOutput))
             : .had(.missing("its CID is not of the accepted form"))
     }

@@ -92,8 +92,11 @@ import Testing
         Case("too many anchored CIDs", .contentIdentifiers) {
             $0.receipt = { $0.anchoredCIDs = [CID](repeating: other, count: 1025) }
         },
-        Case("an anchored dag-pb block", .contentIdentifiers) {
-            $0.receipt = { $0.anchoredCIDs = [CID.hashing([], codec: .dagPB)] }
+        Case("an anchored dag-json block", .contentIdentifiers) {
+            $0.receipt = { $0.anchoredCIDs = [CID.hashing([], codec: .dagJSON)] }
+        },
+        Case("the receipt before it as a file", .contentIdentifiers) {
+            $0.receipt = { $0.previousReceiptCID = CID.hashing([], codec: .dagPB) }
         },
         Case("the receipt before it by identity hash", .contentIdentifiers) {
             $0.receipt = { $0.previousReceiptCID = CID(codec: .dagCBOR, multihash: .identity(of: [0xA0])) }

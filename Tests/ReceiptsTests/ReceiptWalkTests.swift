@@ -1,3 +1,4 @@
+import IPLD
 import MeshIdentity
 import MeshTypes
 import Multiformats
@@ -73,6 +74,76 @@ import Testing
             Issue.record("taken")
             return
         }
+    }
+
+    /// A chain whose output is a file of three chunks, of which two are equal.
+    private func chainWithLongOutput() throws -> (chain: ReceiptChain, receipt: CID, file: UnixFSFile.Blocks) {
+        var chain = try ReceiptChain()
+        let chunk = [UInt8](repeating: 7, count: UnixFSFile.chunkBytes)
+        let file = try UnixFSFile.blocks(of: chunk + chunk + [1, 2, 3])
+        for block in file.blocks { chain.blocks[block.cid] = block.bytes }
+        let cid = try chain.sign(ReceiptChain.Changes(receipt: { $0.outputs = ["result": file.root] }))
+        return (chain, cid, file)
+    }
+
+    @Test func anOutputOfManyBlocksIsFollowedToItsChunks() throws {
+        let (chain, cid, file) = try chainWithLongOutput()
+        var walk = ReceiptWalk(receiptCID: cid)
+        var fetched: Set<CID> = []
+        while let want = walk.wants.first {
+            fetched.insert(want.cid)
+            try walk.received(try #require(chain.blocks[want.cid]), for: want.cid).get()
+        }
+        #expect(fetched.isSuperset(of: file.blocks.map(\.cid)))
+        let report = walk.report()
+        #expect(report.isVerified, "\(report.failures)")
+        let bytes = 2 * UnixFSFile.chunkBytes + 3 + Array("hello\n".utf8).count
+        #expect(report.lines.first { $0.code == "outputs" }?.detail == "5 blocks with \(bytes) bytes")
+        #expect(chain.verify(cid).lines == report.lines)
+    }
+
+    @Test func aChunkThatIsMissingOrANodeThatIsNoneIsNamed() throws {
+        let (chain, cid, file) = try chainWithLongOutput()
+        var walk = ReceiptWalk(receiptCID: cid)
+        let chunk = try #require(file.blocks.first?.cid)
+        while let want = walk.wants.first {
+            if want.cid == chunk {
+                walk.unavailable(chunk, reason: "nobody has it")
+            } else {
+                try walk.received(try #require(chain.blocks[want.cid]), for: want.cid).get()
+            }
+        }
+        let line = walk.report().lines.first { $0.code == "outputs" }
+        #expect(line?.result == .notCheckable)
+        #expect(line?.detail.contains("\(chunk) is missing: nobody has it") == true)
+
+        var other = try ReceiptChain()
+        let junk = Array("no node".utf8)
+        let root = CID.hashing(junk, codec: .dagPB)
+        other.blocks[root] = junk
+        let lie = try other.sign(ReceiptChain.Changes(receipt: { $0.outputs = ["result": root] }))
+        #expect(other.verify(lie).codes(.failed) == ["outputs"])
+    }
+
+    @Test func outputsThatTogetherExceedTheJobsLimitAreNotFetchedOn() throws {
+        var chain = try ReceiptChain()
+        let allowed = UInt64(UnixFSFile.chunkBytes)
+        let file = try UnixFSFile.blocks(
+            of: (0..<4).flatMap { [UInt8](repeating: UInt8($0), count: UnixFSFile.chunkBytes) })
+        for block in file.blocks { chain.blocks[block.cid] = block.bytes }
+        let cid = try chain.sign(
+            ReceiptChain.Changes(
+                manifest: { $0.params.maxOutputBytes = allowed }, receipt: { $0.outputs = ["result": file.root] }))
+        var walk = ReceiptWalk(receiptCID: cid)
+        var taken = 0
+        while let want = walk.wants.first {
+            switch walk.received(try #require(chain.blocks[want.cid]), for: want.cid) {
+            case .success: taken += want.isOutput ? 1 : 0
+            case .failure(let refusal): #expect(refusal == .tooLarge(bytesMax: Int(allowed)))
+            }
+        }
+        #expect(taken < file.blocks.count)
+        #expect(walk.report().lines.first { $0.code == "outputs" }?.detail.contains("more than") == true)
     }
 
     @Test func aReceiptWithTooManyOutputsFetchesNone() throws {
