@@ -51,10 +51,22 @@ actor ContentFetcher {
     }
 
     /// A file, of one block or many, of at most `bytesMax` bytes.
+    ///
+    /// Providers announce the root of a file only, so whoever has the root is asked for the rest too.
     func file(_ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool = true) async throws(FetchError) -> [UInt8] {
         var reader = UnixFSReader(root: root, bytesMax: bytesMax)
+        var sources = peers
+        var hasProviders = false
         while let next = reader.next {
-            let block = try await block(next, from: peers, keep: keep)
+            let block: [UInt8]
+            do {
+                block = try await self.block(next, from: sources, keep: keep)
+            } catch {
+                guard case .notFound = error, next != root, !hasProviders else { throw error }
+                hasProviders = true
+                sources += await providers(of: root).filter { !peers.contains($0) }
+                block = try await self.block(next, from: sources, keep: keep)
+            }
             do {
                 try reader.received(block)
             } catch {
@@ -72,13 +84,16 @@ actor ContentFetcher {
             case .failure(let error): reason = "\(error)"
             }
         }
-        let providers = (try? await dht.findProviders(cid, limit: limits.providersMax)) ?? []
-        let others = providers.map(\.peerID).filter { !peers.contains($0) }
+        let others = await providers(of: cid).filter { !peers.contains($0) }
         if others.isEmpty { return .failure(.notFound(cid, reason: reason)) }
         switch await ask(others, for: cid) {
         case .success(let block): return await kept(cid, block, keep)
         case .failure(let error): return .failure(.notFound(cid, reason: "\(error)"))
         }
+    }
+
+    private func providers(of cid: CID) async -> [PeerID] {
+        ((try? await dht.findProviders(cid, limit: limits.providersMax)) ?? []).map(\.peerID)
     }
 
     private func ask(_ peers: [PeerID], for cid: CID) async -> Result<[UInt8], BlockFetchError> {
