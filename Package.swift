@@ -135,7 +135,6 @@ let apps: [Target] = [
             "MeshStore", "PlanetaryMesh", "MeshHTTP", External.argumentParser, External.logging, External.lifecycle,
             External.subprocess, External.nioCore, External.nioPosix,
         ]),
-    executable("mesh-compile-worker", ["CoVM"]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
     executable(
         "mesh-peer",
@@ -184,7 +183,7 @@ let testTargets: [Target] = [
             "Kademlia", "Bitswap", "Determinism", External.nioCore, External.nioPosix, External.nioEmbedded,
             External.logging,
         ]),
-    tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh-compile-worker"]),
+    tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh"]),
     tests(
         "MeshStoreTests",
         [
@@ -201,7 +200,7 @@ let testTargets: [Target] = [
     tests(
         "NodeTests",
         [
-            "PlanetaryMesh", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats", "mesh-compile-worker",
+            "PlanetaryMesh", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats", "mesh",
             External.logging, External.nioCore,
         ]),
     tests(
@@ -219,7 +218,6 @@ let package = Package(
     name: "planetary-mesh",
     products: [
         .executable(name: "mesh", targets: ["mesh"]),
-        .executable(name: "mesh-compile-worker", targets: ["mesh-compile-worker"]),
         .executable(name: "mesh-sim", targets: ["mesh-sim"]),
         .library(name: "PlanetaryMesh", targets: ["PlanetaryMesh"]),
     ],

@@ -29,8 +29,7 @@ public final class CoVM: Sendable {
             directory: configuration.cacheDirectory, entryBytesMax: limits.compiledModuleBytesMax,
             bytesMax: limits.cacheBytesMax,
             context: "\(engine.description.version) \(engine.description.configurationDigest)")
-        let beside = ModuleCompiler.workerBesideProgram() ?? "mesh-compile-worker"
-        let worker = configuration.compileWorker ?? CompileWorkerCommand(executable: beside)
+        let worker = configuration.compileWorker ?? ModuleCompiler.standardWorker()
         guard PrivateFile.exists(worker.executable) else { throw .compileWorkerMissing(path: worker.executable) }
         compiler = ModuleCompiler(
             worker: worker, limits: configuration.compileLimits, compiledBytesMax: limits.compiledModuleBytesMax,

@@ -5,8 +5,8 @@ public struct CoVMConfiguration: Sendable {
     /// The directory for compiled modules; made with mode 0700 when it is missing. It must belong to this user alone.
     public var cacheDirectory: String
 
-    /// The program that compiles modules in a child process, with its arguments; `nil` looks for
-    /// `mesh-compile-worker` beside the running program.
+    /// The program that compiles modules in a child process, with its arguments; `nil` means this program, where it
+    /// calls ``CompileWorker/runIfAsked()``, else the `mesh` beside it.
     public var compileWorker: CompileWorkerCommand?
 
     /// What a module may look like before it is compiled.

@@ -19,7 +19,7 @@ public enum CoVMError: Error, Hashable, Sendable, CustomStringConvertible {
         case .cacheUnusable(let path, let reason):
             "the directory for compiled modules \(path) cannot be used: \(reason)"
         case .compileWorkerMissing(let path):
-            "no program to compile modules was found at \(path): build the product mesh-compile-worker"
+            "no program to compile modules was found at \(path): build the product mesh"
         }
     }
 }

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -7,8 +9,8 @@
 #endif
 
 // SAFETY: pointers are to arrays that live through the system call, with their lengths.
-/// The program that compiles modules, to be called by the `main` of an executable: `mesh-compile-worker`, or the hidden
-/// `mesh __compile-worker`.
+/// What compiles modules: a program that is started as its own child, with the hidden command ``command``, so that no
+/// second program has to lie beside `mesh`.
 ///
 /// Compiling is outside the engine's sandbox, cannot be interrupted, and may take time and memory without bound. So it
 /// happens in a child process that limits itself before it reads a byte: processor time, address space, no core dump,
@@ -24,9 +26,18 @@ public enum CompileWorker {
         case inputOutput = 74
     }
 
-    /// Runs the worker with the arguments that ``CoVM`` gave it (without the program's name) and ends the process.
-    public static func main(arguments: [String] = Array(CommandLine.arguments.dropFirst())) -> Never {
-        exit(run(arguments).rawValue)
+    /// The command by which a program is asked to be the worker.
+    public static let command = "__compile-worker"
+
+    /// Whether this program answers to ``command``.
+    static let isThisProgram = Atomic(false)
+
+    /// To be called first of all by the `main` of a program: as the worker it compiles and ends the process; else it
+    /// notes that the program can be its own worker.
+    public static func runIfAsked() {
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments.first == command { exit(run(Array(arguments.dropFirst())).rawValue) }
+        isThisProgram.store(true, ordering: .relaxed)
     }
 
     static func arguments(_ limits: CompileLimits, moduleBytes: Int) -> [String] {
@@ -38,7 +49,7 @@ public enum CompileWorker {
         guard numbers.count == 3, let moduleBytes = Int(exactly: numbers[2]),
             moduleBytes <= ModuleLimits.moduleBytesCeiling
         else {
-            complain("usage: mesh-compile-worker CPU-SECONDS MEMORY-BYTES MODULE-BYTES < module > machine-code")
+            complain("usage: mesh \(command) CPU-SECONDS MEMORY-BYTES MODULE-BYTES < module > machine-code")
             return .usage
         }
         guard limit(cpuSeconds: numbers[0], memoryBytes: numbers[1]) else {

@@ -28,9 +28,19 @@ struct ModuleCompiler: Sendable {
         case node(String)
     }
 
-    /// The path of `mesh-compile-worker` beside the running program.
+    /// This program, where it can be its own worker, else the `mesh` that lies beside it.
+    static func standardWorker() -> CompileWorkerCommand {
+        var program = workerBesideProgram() ?? "mesh"
+        #if os(Linux)
+            // The very file that runs, also after an upgrade has put another one in its place.
+            if CompileWorker.isThisProgram.load(ordering: .relaxed) { program = "/proc/self/exe" }
+        #endif
+        return CompileWorkerCommand(executable: program, arguments: [CompileWorker.command])
+    }
+
+    /// The path of `mesh` beside the running program.
     // SAFETY: the system writes at most the given count of bytes into the array.
-    static func workerBesideProgram() -> String? {
+    private static func workerBesideProgram() -> String? {
         var buffer = [UInt8](repeating: 0, count: 4_096)
         #if canImport(Darwin)
             var size = UInt32(buffer.count)
@@ -49,7 +59,7 @@ struct ModuleCompiler: Sendable {
             let path = String(decoding: buffer[..<count], as: UTF8.self)
         #endif
         guard let slash = path.lastIndex(of: "/") else { return nil }
-        return path[...slash] + "mesh-compile-worker"
+        return path[...slash] + "mesh"
     }
 
     private enum Race: Sendable {

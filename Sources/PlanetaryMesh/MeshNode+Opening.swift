@@ -84,10 +84,6 @@ extension MeshNode {
         home: NodeHome, configuration: NodeConfiguration
     ) throws(NodeServiceError) -> CoVM {
         var machine = CoVMConfiguration(cacheDirectory: home.cachePath)
-        // The program is its own compile worker, so that nothing else has to be installed beside it.
-        if let program = Bundle.main.executablePath, URL(filePath: program).lastPathComponent == "mesh" {
-            machine.compileWorker = CompileWorkerCommand(executable: program, arguments: ["__compile-worker"])
-        }
         machine.moduleLimits.moduleBytesMax = configuration.limits.moduleBytesMax
         machine.limits.concurrentRunsMax =
             configuration.executor.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount

@@ -5,8 +5,6 @@ func runCommandLine() async {
     await Mesh.main(Mesh.arguments(Array(CommandLine.arguments.dropFirst())))
 }
 
-// The engine compiles modules in a child of this program, which must not do anything else first.
-if CommandLine.arguments.dropFirst().first == "__compile-worker" {
-    CompileWorker.main(arguments: Array(CommandLine.arguments.dropFirst(2)))
-}
+// The engine compiles modules in a child of this very program, which must not do anything else first.
+CompileWorker.runIfAsked()
 await runCommandLine()

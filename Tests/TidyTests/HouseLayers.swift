@@ -20,7 +20,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
             ]
         case .shells: ["CWasmtime", "Swarm", "CoVM", "MeshStore"]
         case .composition: ["PlanetaryMesh", "MeshHTTP", "MeshSimulation"]
-        case .apps: ["mesh", "mesh-sim", "mesh-compile-worker"]
+        case .apps: ["mesh", "mesh-sim"]
         }
     }
 
