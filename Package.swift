@@ -194,8 +194,9 @@ let testTargets: [Target] = [
         "PlanetaryMeshTests",
         [
             "PlanetaryMesh", "MeshHTTP", "MeshStore", "CoVM", "Swarm", "JobMarket", "Economics", "Reputation",
-            "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats", "mesh", External.argumentParser,
-            External.logging, External.nioCore, External.nioPosix, External.nioHTTP1, External.nioConcurrency,
+            "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats", "Determinism", "mesh",
+            External.argumentParser, External.logging, External.nioCore, External.nioPosix, External.nioHTTP1,
+            External.nioConcurrency,
         ]),
     tests(
         "NodeTests",

@@ -138,7 +138,7 @@ extension ReceiptRefusal: CustomStringConvertible {
         case .priceMismatch(let asked, let due): "price \(asked), but \(due) is due"
         case .datesOutOfOrder: "the run ends before it begins"
         case .tooMany(let field): "\(field) is too long"
-        case .cidNotAccepted(let cid): "\(cid) is not version 1, raw or dag-cbor, SHA-256"
+        case .cidNotAccepted(let cid): "\(cid) is not version 1 with SHA-256, of a codec of objects or files"
         case .tooManyLate(let max): "more than \(max) receipts came after the result"
         }
     }

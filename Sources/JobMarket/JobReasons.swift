@@ -153,7 +153,7 @@ public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
     case datesOutOfOrder
     /// Lists are longer than a receipt may have.
     case tooMany(field: String)
-    /// A CID is not version 1, raw or dag-cbor, SHA-256.
+    /// A CID is not version 1 with SHA-256 and a codec of objects or files.
     case cidNotAccepted(CID)
     /// The job has its result, and as many late receipts as are recorded.
     case tooManyLate(max: UInt64)

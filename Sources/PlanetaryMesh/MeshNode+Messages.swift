@@ -11,6 +11,7 @@ extension MeshNode {
 
     /// Serves `/icn/mesh/message/1.0.0`: one request and one reply per stream (PROTOCOL.md, "Messages").
     func serve(_ stream: any MeshStream) async {
+        guard !isShunned(stream.remotePeer) else { return await stream.reset() }
         do {
             let bytesMax = MeshProtocolMessage.Limits().directBytesMax
             let frame = try await withTimeout(milliseconds: limits.requestMilliseconds) {
@@ -21,10 +22,10 @@ extension MeshNode {
             try await stream.writeFrame(ByteBuffer(bytes: try reply.encoded()))
             try await stream.closeWrite()
         } catch StreamError.frameTooLarge(let announced, _) {
-            note(stream.remotePeer, "a direct message of \(announced) bytes")
+            await note(stream.remotePeer, "a direct message of \(announced) bytes")
             await stream.reset()
         } catch StreamError.malformedLength {
-            note(stream.remotePeer, "a direct message with a malformed length")
+            await note(stream.remotePeer, "a direct message with a malformed length")
             await stream.reset()
         } catch {
             await stream.reset()
@@ -39,11 +40,13 @@ extension MeshNode {
             tally("messages_unknown")
             return .refused(code: "unknown_variant", reason: "this version does not know \(name)")
         } catch {
-            note(peer, "a direct message that does not read: \(error)")
+            await note(peer, "a direct message that does not read: \(error)")
             return .refused(code: "malformed", reason: "\(error)")
         }
         let reply = await take(.directMessage(message, from: peer)).reply ?? .ack
-        if case .refused(let code, let reason) = reply, Self.blamesSender(code) { note(peer, "\(code): \(reason)") }
+        if case .refused(let code, let reason) = reply, Self.blamesSender(code) {
+            await note(peer, "\(code): \(reason)")
+        }
         return reply
     }
 
@@ -103,6 +106,8 @@ extension MeshNode {
 
     private func judge(_ gossiped: GossipMessage) async -> GossipVerdict {
         guard gossiped.source != identity.peerID else { return .accept }
+        // Its forwarders are not to blame.
+        guard !isShunned(gossiped.source) else { return .ignore }
         let message: MeshProtocolMessage
         do {
             message = try MeshProtocolMessage.decode(
@@ -111,7 +116,7 @@ extension MeshNode {
             tally("messages_unknown")
             return .ignore
         } catch {
-            note(gossiped.source, "a gossip message that does not read: \(error)")
+            await note(gossiped.source, "a gossip message that does not read: \(error)")
             return .reject
         }
         switch await take(.gossipMessage(message, author: gossiped.source)).verdict {
@@ -120,7 +125,7 @@ extension MeshNode {
             return .accept
         case .ignore: return .ignore
         case .reject(let reason):
-            note(gossiped.source, "gossip: \(reason)")
+            await note(gossiped.source, "gossip: \(reason)")
             return .reject
         }
     }
@@ -135,12 +140,24 @@ extension MeshNode {
         capabilities[signed.did] = signed.body
     }
 
-    /// Writes down that a peer misbehaved; bounded, because the store keeps one line per peer.
-    func note(_ peer: PeerID, _ what: String) {
+    /// Whether a peer's messages are dropped unread, because it sent too many bad ones.
+    private func isShunned(_ peer: PeerID) -> Bool {
+        guard conduct.isShunned(peer, now: NodeClock.now) else { return false }
+        tally("messages_unread")
+        return true
+    }
+
+    /// Writes down that a peer misbehaved, and parts with one that does so again and again. The store keeps one line
+    /// per peer.
+    func note(_ peer: PeerID, _ what: String) async {
         tally("misbehaviours")
         logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
         store.enqueue(
             [.peerMisbehaved(peer, note: String(what.prefix(200)), at: NodeClock.wallClock.value)], isUrgent: false
         ) { _ in }
+        guard conduct.faulted(peer, now: NodeClock.now) else { return }
+        tally("peers_shunned")
+        logger.notice("A peer is shunned for a while.", metadata: ["peer": "\(peer)", "last": "\(what)"])
+        await swarm.disconnect(peer)
     }
 }

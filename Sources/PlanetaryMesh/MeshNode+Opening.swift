@@ -56,6 +56,8 @@ extension MeshNode {
         var market = MarketConfiguration()
         market.addresses = addresses
         market.limits.originatedJobsMax = configuration.limits.openJobsMax
+        market.originator.bidWindowMilliseconds = configuration.originator.bidWindowMilliseconds
+        market.originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
         guard configuration.executor.isEnabled else { return market }
         let offered = configuration.executor
         var executor = ExecutorConfiguration()
@@ -223,14 +225,18 @@ extension MeshNode {
         }
     }
 
-    /// Gossips a signed `NodeCapability` of an executor, at once and then regularly.
+    /// Gossips a signed `NodeCapability` of an executor: when somebody listens who has not heard it, and regularly.
     private func advertise() async {
         guard market.configuration.executor != nil else { return }
+        var schedule = AdvertisementSchedule(limits: limits.advertisement)
         repeat {
+            let listeners = await gossip.peers(of: MeshTopics.capabilities)
+            guard schedule.isDue(listeners: listeners, now: NodeClock.now) else { continue }
+            tally("capabilities_advertised")
             if let message = await capabilityAdvertisement() {
                 _ = try? await gossip.publish(message, topic: MeshTopics.capabilities)
             }
-        } while (try? await Task.sleep(for: .milliseconds(limits.advertiseMilliseconds))) != nil
+        } while (try? await Task.sleep(for: .milliseconds(limits.advertisement.lookMilliseconds))) != nil
     }
 
     private func capabilityAdvertisement() async -> [UInt8]? {

@@ -24,8 +24,8 @@ public actor MeshNode {
         var replyMilliseconds: Int64 = 10_000
         /// How long a peer may take to send a direct message on a stream that it opened, in milliseconds.
         var requestMilliseconds: Int64 = 10_000
-        /// Between two advertisements of what this node offers, in milliseconds.
-        var advertiseMilliseconds: Int64 = 60_000
+        /// When this node tells what it offers.
+        var advertisement = AdvertisementSchedule.Limits()
         /// How long an advertisement is good for, in milliseconds.
         var capabilityMilliseconds: UInt64 = 180_000
         /// Receipts, the newest ones, that a start reads reputations from.
@@ -60,6 +60,7 @@ public actor MeshNode {
     var alarm: DeadlineAlarm
     var board = ProgressBoard()
     var tallies: [String: UInt64] = [:]
+    var conduct = PeerConduct()
     var running: [CID: RunningJob] = [:]
     var capabilities: [DID: NodeCapability] = [:]
     var unpublishedHeads = UnpublishedHeads()
@@ -166,11 +167,6 @@ public actor MeshNode {
         }
         if isFirst { logger.critical("The node stops: \(error)") }
         stop.yield(())
-    }
-
-    /// Shortens or lengthens the time for bids on jobs that are submitted from now on.
-    func setBiddingMilliseconds(_ milliseconds: UInt64) {
-        market.configuration.originator.biddingMilliseconds = milliseconds
     }
 
     func tally(_ name: String) {

@@ -9,6 +9,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public var bootstrap: [Multiaddr] = []
     /// Whether to run jobs for others, and on which terms.
     public var executor = Executor()
+    /// How long jobs of the owner's own wait for bids.
+    public var originator = Originator()
     /// Where the node stands, for jobs that ask for a region.
     public var region: String?
     /// What a new ledger begins with, in the smallest unit of tokens.
@@ -42,7 +44,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         /// The defaults.
         public init() {}
 
-        private enum CodingKeys: String, CodingKey, CaseIterable {
+        private enum CodingKeys: String, CodingKey {
             case features
             case isEnabled = "enabled"
             case priceBase = "price_base"
@@ -53,10 +55,9 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case storageMiB = "storage_mib"
         }
 
-        /// Reads what is given and refuses keys that do not exist.
+        /// Reads what is given; `ConfigurationRule` has held it against the rules.
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
-            try decoder.refuseUnknownKeys(CodingKeys.allCases.map(\.rawValue))
             try container.read(.isEnabled, into: &isEnabled)
             try container.read(.priceBase, into: &priceBase)
             try container.read(.pricePerMillionFuel, into: &pricePerMillionFuel)
@@ -65,6 +66,29 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.memoryMiB, into: &memoryMiB)
             try container.read(.storageMiB, into: &storageMiB)
             try container.read(.features, into: &features)
+        }
+    }
+
+    /// How long the jobs that a node submits wait for bids.
+    public struct Originator: Hashable, Sendable, Codable {
+        /// The time for bids where a job's policy names none, in milliseconds.
+        public var bidWindowMilliseconds: UInt64 = 1_000
+        /// After which a job without an acceptable bid fails, in milliseconds.
+        public var biddingDeadlineMilliseconds: UInt64 = 30_000
+
+        /// The defaults.
+        public init() {}
+
+        private enum CodingKeys: String, CodingKey {
+            case bidWindowMilliseconds = "bid_window_ms"
+            case biddingDeadlineMilliseconds = "bidding_deadline_ms"
+        }
+
+        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try container.read(.bidWindowMilliseconds, into: &bidWindowMilliseconds)
+            try container.read(.biddingDeadlineMilliseconds, into: &biddingDeadlineMilliseconds)
         }
     }
 
@@ -84,7 +108,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         /// The defaults.
         public init() {}
 
-        private enum CodingKeys: String, CodingKey, CaseIterable {
+        private enum CodingKeys: String, CodingKey {
             case blockBytesMax = "block_bytes_max"
             case moduleBytesMax = "module_bytes_max"
             case fileBytesMax = "file_bytes_max"
@@ -92,10 +116,9 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case openJobsMax = "open_jobs_max"
         }
 
-        /// Reads what is given and refuses keys that do not exist.
+        /// Reads what is given; `ConfigurationRule` has held it against the rules.
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
-            try decoder.refuseUnknownKeys(CodingKeys.allCases.map(\.rawValue))
             try container.read(.blockBytesMax, into: &blockBytesMax)
             try container.read(.moduleBytesMax, into: &moduleBytesMax)
             try container.read(.fileBytesMax, into: &fileBytesMax)
@@ -112,28 +135,25 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         try? Multiaddr(parsing: $0)
     }
 
-    private enum CodingKeys: String, CodingKey, CaseIterable {
-        case listen, bootstrap, executor, region, limits
+    private enum CodingKeys: String, CodingKey {
+        case listen, bootstrap, executor, originator, region, limits
         case creditGrant = "credit_grant"
         case kademliaProtocol = "kademlia_protocol"
         case logLevel = "log_level"
     }
 
-    /// Reads what is given and refuses keys that do not exist.
+    /// Reads what is given; what is left out has its default.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        try decoder.refuseUnknownKeys(CodingKeys.allCases.map(\.rawValue))
         try container.read(.listen, into: &listen)
         try container.read(.bootstrap, into: &bootstrap)
         try container.read(.executor, into: &executor)
+        try container.read(.originator, into: &originator)
         region = try container.decodeIfPresent(String.self, forKey: .region)
         try container.read(.creditGrant, into: &creditGrant)
         try container.read(.kademliaProtocol, into: &kademliaProtocol)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
-        if let reason = refusal {
-            throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: reason))
-        }
     }
 
     /// The bytes of `config.json`.
@@ -150,41 +170,23 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
                 .configurationInvalid, "The configuration \(path) cannot be read.",
                 hint: "Check that the file exists and belongs to this user, or run mesh init again.")
         }
+        func refusal(_ clause: String) -> NodeServiceError {
+            NodeServiceError(
+                .configurationInvalid, "The configuration \(path) cannot be used: \(clause).",
+                hint: "Correct the file, or move it away and run mesh init for a fresh one.")
+        }
+        if let fault = ConfigurationRule.fault(in: data) { throw refusal(fault) }
         do {
             return try JSONDecoder().decode(NodeConfiguration.self, from: data)
         } catch {
-            throw NodeServiceError(
-                .configurationInvalid, "The configuration \(path) does not read: \(Self.sentence(error)).",
-                hint: "Correct the file, or move it away and run mesh init for a fresh one.")
+            throw refusal("it does not read (\(error))")
         }
     }
 
     /// Why no node can work with these values, as a clause that names the key; nil where one can.
     public var refusal: String? {
-        if let count = executor.jobsAtOnce, count < 1 { return "executor.jobs_at_once must be at least 1" }
-        let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
-        guard levels.contains(logLevel) else { return "log_level must be one of \(levels.joined(separator: ", "))" }
-        guard kademliaProtocol.hasPrefix("/") else { return "kademlia_protocol must begin with /" }
-        guard creditGrant <= UInt64(Int64.max) else { return "credit_grant must be at most \(Int64.max)" }
-        let sizes = [
-            limits.blockBytesMax, limits.moduleBytesMax, limits.fileBytesMax, limits.connectionsMax, limits.openJobsMax,
-        ]
-        return sizes.allSatisfy { $0 > 0 } ? nil : "every limit must be above 0"
-    }
-
-    private static func sentence(_ error: any Error) -> String {
-        guard let decoding = error as? DecodingError else { return String(describing: error) }
-        switch decoding {
-        case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context),
-            .valueNotFound(_, let context):
-            let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-            var text = context.debugDescription
-            if text.hasSuffix(".") { text.removeLast() }
-            if let cause = context.underlyingError { text += " (\(cause))" }
-            return path.isEmpty ? text : "at \(path), \(text)"
-        @unknown default:
-            return String(describing: decoding)
-        }
+        guard let data = try? encoded() else { return "the values cannot be written as JSON" }
+        return ConfigurationRule.fault(in: data)
     }
 }
 
@@ -192,24 +194,5 @@ extension KeyedDecodingContainer {
     /// Sets a value when its key is present, and leaves the default otherwise.
     fileprivate func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
         if let given = try decodeIfPresent(Value.self, forKey: key) { value = given }
-    }
-}
-
-/// Any key, to see which ones a file has.
-private struct AnyKey: CodingKey {
-    let stringValue: String
-    let intValue: Int? = nil
-
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-}
-
-extension Decoder {
-    /// A misspelt key would otherwise silently mean the default.
-    fileprivate func refuseUnknownKeys(_ known: [String]) throws {
-        let keys = try container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).sorted()
-        guard let unknown = keys.first(where: { !known.contains($0) }) else { return }
-        throw DecodingError.dataCorrupted(
-            .init(codingPath: codingPath, debugDescription: "\"\(unknown)\" is no setting; there are \(known)"))
     }
 }

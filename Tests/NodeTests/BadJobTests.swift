@@ -88,14 +88,12 @@ struct BadJobTests {
 
     @Test("Without an executor, or with only too dear ones, the job fails at the bidding deadline and says why")
     func noExecutor() async throws {
-        try await NodeMesh.run(prices: []) { mesh in
-            await mesh.originator.setBiddingMilliseconds(1_500)
+        try await NodeMesh.run(prices: [], biddingMilliseconds: 1_500) { mesh in
             let result = try await mesh.result(of: try await mesh.submit(try Assembler.command("nop")))
             #expect(result.ending == .noBids)
             #expect(result.receiptCID == nil)
         }
-        try await NodeMesh.run(prices: [500, 700]) { mesh in
-            await mesh.originator.setBiddingMilliseconds(1_500)
+        try await NodeMesh.run(prices: [500, 700], biddingMilliseconds: 1_500) { mesh in
             let job = try await mesh.submit(try Assembler.command("nop")) { submission in
                 submission.budget = 20
                 submission.limits.maxFuel = 1_000_000

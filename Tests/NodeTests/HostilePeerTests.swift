@@ -89,6 +89,35 @@ struct HostilePeerTests {
         }
     }
 
+    @Test("A peer that goes on forging is disconnected, and what it sends is dropped unread; others are still heard")
+    func shunned() async throws {
+        try await NodeMesh.run(prices: []) { mesh in
+            let node = mesh.originator
+            let limit = PeerConduct.Limits().faultsMax
+            let forger = Identity.generate()
+            for _ in 0...limit {
+                guard case .refused? = try await send([0xFF], from: forger, to: node) else {
+                    // The last one's answer may be cut off with the connection.
+                    break
+                }
+            }
+            #expect(try await count("peers_shunned", of: node) == 1)
+            #expect(try await count("misbehaviours", of: node) == limit + 1)
+            let unread = try await send([0xFF], from: forger, to: node)
+            #expect(unread == nil)
+            #expect(try await count("misbehaviours", of: node) == limit + 1, "no check was made of it")
+            #expect(try await count("messages_unread", of: node) >= 1)
+            guard case .refused? = try await send([0xFF], from: Identity.generate(), to: node) else {
+                Issue.record("another peer is not heard")
+                return
+            }
+        }
+    }
+
+    private func count(_ name: String, of node: MeshNode) async throws -> Int {
+        Int(try await node.status().counters.first { $0.name == name }?.value ?? 0)
+    }
+
     @Test("A message that is too long is cut off before it is read, and noted")
     func tooLong() async throws {
         try await NodeMesh.run(prices: []) { mesh in

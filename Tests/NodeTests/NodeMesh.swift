@@ -15,7 +15,9 @@ struct NodeMesh {
     var originator: MeshNode { nodes[nodes.count - 1] }
 
     /// Makes executors that ask `prices` per job, and one originator; runs `body`; stops them all.
-    static func run(prices: [UInt64], _ body: (NodeMesh) async throws -> Void) async throws {
+    static func run(
+        prices: [UInt64], biddingMilliseconds: UInt64? = nil, _ body: (NodeMesh) async throws -> Void
+    ) async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -27,6 +29,9 @@ struct NodeMesh {
             configuration.executor.isEnabled = index < prices.count
             configuration.executor.priceBase = price
             configuration.executor.jobsAtOnce = 2
+            if let biddingMilliseconds {
+                configuration.originator.biddingDeadlineMilliseconds = biddingMilliseconds
+            }
             let node = try await open(folder.appendingPathComponent("\(index)").path, configuration)
             if entrance.isEmpty {
                 entrance = await node.swarm.listenAddresses().map { $0.withPeerID(node.identity.peerID) }

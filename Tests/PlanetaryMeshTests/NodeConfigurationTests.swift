@@ -11,24 +11,51 @@ import Testing
         configuration.executor.isEnabled = false
         configuration.executor.priceBase = 7
         configuration.limits.openJobsMax = 3
+        configuration.originator.biddingDeadlineMilliseconds = 2_000
         #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
         #expect(try load("{}") == NodeConfiguration())
     }
 
     @Test(arguments: [
-        ("{", "The given data was not valid JSON"),
-        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are"),
-        (#"{"executor": {"price": 1}}"#, "at executor, \"price\" is no setting; there are"),
-        (#"{"log_level": "loud"}"#, "log_level must be one of trace, debug"),
-        (#"{"executor": {"jobs_at_once": 0}}"#, "executor.jobs_at_once must be at least 1"),
-        (#"{"limits": {"block_bytes_max": 0}}"#, "every limit must be above 0"),
-        (#"{"credit_grant": "much"}"#, "at credit_grant, "),
-        (#"{"listen": ["/ip4/1.2.3/tcp/1"]}"#, "at listen"),
+        ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
+        ("[]", "the file is a list, and must be a group of settings, in braces."),
+        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are bootstrap, credit_grant, executor, "),
+        (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are cpu_millicores, enabled, "),
+        (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
+        (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
+        (
+            #"{"executor": {"jobs_at_once": 0}}"#,
+            "executor.jobs_at_once is 0, and must be a whole number from 1 to 1024."
+        ),
+        (#"{"executor": {"enabled": 1}}"#, "executor.enabled is 1, and must be true or false."),
+        (#"{"limits": {"block_bytes_max": 0}}"#, "limits.block_bytes_max is 0, and must be a whole number from 1 to "),
+        (#"{"credit_grant": -1}"#, "credit_grant is -1, and must be a whole number from 0 to 9223372036854775807."),
+        (#"{"credit_grant": 1.5}"#, "credit_grant is 1.5, and must be a whole number from 0 to 9223372036854775807."),
+        (#"{"credit_grant": 99999999999999999999}"#, "credit_grant is 1e+20, and must be a whole number from 0 to "),
+        (#"{"credit_grant": "much"}"#, "credit_grant is \"much\", and must be a whole number from 0 to "),
+        (
+            #"{"listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/1.2.3/tcp/1"]}"#,
+            "listen[1] is \"/ip4/1.2.3/tcp/1\", and must be a multiaddr such as "
+        ),
+        (#"{"listen": "/ip4/127.0.0.1/tcp/1"}"#, "listen is \"/ip4/127.0.0.1/tcp/1\", and must be a list of texts"),
+        (#"{"kademlia_protocol": "kad"}"#, "kademlia_protocol is \"kad\", and must be a text that begins with /."),
+        (
+            #"{"originator": {"bidding_deadline_ms": 1}}"#,
+            "originator.bidding_deadline_ms is 1, and must be a whole number from 100 to 600000."
+        ),
+        (#"{"region": ""}"#, "region is \"\", and must be a text that is not empty."),
     ])
     func whatDoesNotReadSaysWhereAndWhy(_ text: String, _ reason: String) throws {
         let error = try #require(throws: NodeServiceError.self) { try load(text) }
         #expect(error.code == .configurationInvalid)
         #expect(error.message.contains(reason), "\(error.message)")
+    }
+
+    @Test func whatEveryKeyHoldsByDefaultIsAllowed() throws {
+        #expect(NodeConfiguration().refusal == nil)
+        var configuration = NodeConfiguration()
+        configuration.logLevel = "loud"
+        #expect(configuration.refusal?.hasPrefix("log_level is \"loud\"") == true)
     }
 
     private func load(_ text: String) throws -> NodeConfiguration {

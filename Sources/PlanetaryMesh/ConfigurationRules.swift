@@ -1,0 +1,167 @@
+import Foundation
+import Multiformats
+
+/// What `config.json` may say, key by key: the one place where a setting's form and bounds stand.
+///
+/// The file is read as plain JSON first and held against these rules, so that a fault can name the key, what was found
+/// there and what is allowed; only then are the values taken over.
+indirect enum ConfigurationRule: Sendable {
+    /// `true` or `false`.
+    case flag
+    /// A whole number in a range.
+    case count(ClosedRange<UInt64>)
+    /// A text; the clause says which ones, the test decides.
+    case text(String, @Sendable (String) -> Bool)
+    /// A list of texts of one kind.
+    case list(ConfigurationRule)
+    /// A group of settings.
+    case group([(key: String, rule: ConfigurationRule)])
+
+    /// The rules of the whole file.
+    static let file = ConfigurationRule.group([
+        ("listen", .list(address)),
+        ("bootstrap", .list(address)),
+        ("executor", executor),
+        ("originator", originator),
+        ("region", .text("a text that is not empty") { !$0.isEmpty }),
+        ("credit_grant", .count(0...UInt64(Int64.max))),
+        ("kademlia_protocol", .text("a text that begins with /") { $0.hasPrefix("/") }),
+        ("limits", limits),
+        ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
+    ])
+
+    private static let executor = ConfigurationRule.group([
+        ("enabled", .flag),
+        ("price_base", .count(0...UInt64(Int64.max))),
+        ("price_per_million_fuel", .count(0...UInt64(Int64.max))),
+        ("jobs_at_once", .count(1...1024)),
+        ("cpu_millicores", .count(1...1_000_000_000)),
+        ("memory_mib", .count(1...(1 << 40))),
+        ("storage_mib", .count(0...(1 << 40))),
+        ("features", .list(.text("a text that is not empty") { !$0.isEmpty })),
+    ])
+
+    private static let originator = ConfigurationRule.group([
+        ("bid_window_ms", .count(0...600_000)),
+        ("bidding_deadline_ms", .count(100...600_000)),
+    ])
+
+    private static let limits = ConfigurationRule.group([
+        ("block_bytes_max", .count(1...UInt64(Int64.max))),
+        ("module_bytes_max", .count(1...UInt64(Int64.max))),
+        ("file_bytes_max", .count(1...UInt64(Int64.max))),
+        ("connections_max", .count(1...1_000_000)),
+        ("open_jobs_max", .count(1...1_000_000)),
+    ])
+
+    private static let address = ConfigurationRule.text("a multiaddr such as /ip4/127.0.0.1/tcp/4001") {
+        (try? Multiaddr(parsing: $0)) != nil
+    }
+
+    private static let logLevels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+
+    /// Why the bytes of a file cannot be a configuration, as a clause; nil where they can.
+    static func fault(in file: Data) -> String? {
+        let value: ConfigurationValue
+        do {
+            value = try JSONDecoder().decode(ConfigurationValue.self, from: file)
+        } catch {
+            return "it is no JSON" + placeOfFault(in: file)
+        }
+        return Self.file.fault(in: value, at: "")
+    }
+
+    /// Where a file stops being JSON, as far as the system's other reader knows.
+    private static func placeOfFault(in file: Data) -> String {
+        do {
+            _ = try JSONSerialization.jsonObject(with: file, options: .fragmentsAllowed)
+            return ""
+        } catch {
+            let reason = (error as NSError).userInfo[NSDebugDescriptionErrorKey] as? String
+            guard let reason else { return "" }
+            let clause = reason.hasSuffix(".") ? reason.dropLast() : reason[...]
+            return " (\(clause.prefix(1).lowercased())\(clause.dropFirst()))"
+        }
+    }
+
+    /// Why a value cannot stand at a key, as a clause that says what was found and what is allowed.
+    func fault(in value: ConfigurationValue, at path: String) -> String? {
+        switch (self, value) {
+        case (.group(let rules), .group(let values)):
+            for (key, value) in values.sorted(by: { $0.key < $1.key }) {
+                guard let rule = rules.first(where: { $0.key == key })?.rule else {
+                    let known = rules.map(\.key).sorted().joined(separator: ", ")
+                    return "\"\(Self.join(path, key))\" is no setting; there are \(known)"
+                }
+                if value == .null { continue }
+                if let fault = rule.fault(in: value, at: Self.join(path, key)) { return fault }
+            }
+            return nil
+        case (.list(let rule), .list(let values)):
+            for (index, value) in values.enumerated() {
+                if let fault = rule.fault(in: value, at: "\(path)[\(index)]") { return fault }
+            }
+            return nil
+        case (.flag, .flag): return nil
+        case (.count(let range), .count(let count)) where range.contains(count): return nil
+        case (.text(_, let allows), .text(let text)) where allows(text): return nil
+        default: return "\(path.isEmpty ? "the file" : path) is \(value.text), and must be \(allowed)"
+        }
+    }
+
+    private var allowed: String {
+        switch self {
+        case .flag: "true or false"
+        case .count(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .text(let clause, _): clause
+        case .list: "a list of texts, in brackets"
+        case .group: "a group of settings, in braces"
+        }
+    }
+
+    private static func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+}
+
+/// A value of a JSON file, as far as settings go.
+enum ConfigurationValue: Decodable, Equatable {
+    case null
+    case flag(Bool)
+    case count(UInt64)
+    case otherNumber(Double)
+    case text(String)
+    case list([ConfigurationValue])
+    case group([String: ConfigurationValue])
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            self = .null
+        } else if let flag = try? container.decode(Bool.self) {
+            self = .flag(flag)
+        } else if let text = try? container.decode(String.self) {
+            self = .text(text)
+        } else if let count = try? container.decode(UInt64.self) {
+            self = .count(count)
+        } else if let number = try? container.decode(Double.self) {
+            self = .otherNumber(number)
+        } else if let list = try? container.decode([ConfigurationValue].self) {
+            self = .list(list)
+        } else {
+            self = .group(try container.decode([String: ConfigurationValue].self))
+        }
+    }
+
+    /// How it is told, short.
+    var text: String {
+        switch self {
+        case .null: "null"
+        case .flag(let flag): "\(flag)"
+        case .count(let count): "\(count)"
+        case .otherNumber(let number):
+            number.rounded() == number && abs(number) < 1e15 ? "\(Int64(number))" : "\(number)"
+        case .text(let text): "\"\(text.prefix(80))\(text.count > 80 ? "…" : "")\""
+        case .list: "a list"
+        case .group: "a group"
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import Collections
+import Determinism
+import Multiformats
+
+/// Counts what peers do wrong, and says whose messages are not read for a while.
+///
+/// Every forged message costs this node a signature check and a line in its store. A peer that sends more of them than
+/// an honest one can by accident is disconnected, and until `shunMilliseconds` have passed what it sends is dropped
+/// before it is read.
+struct PeerConduct: Sendable {
+    /// The bounds of patience.
+    struct Limits: Sendable {
+        /// Faults of one peer within `windowMilliseconds` that are borne; one more and it is shunned.
+        var faultsMax = 30
+        /// How long faults are added up, in milliseconds.
+        var windowMilliseconds: Int64 = 60_000
+        /// How long a peer is shunned, in milliseconds.
+        var shunMilliseconds: Int64 = 600_000
+        /// Peers that are remembered; the one whose first fault is longest ago is forgotten for one more.
+        var peersMax = 4_096
+    }
+
+    private struct Record {
+        var windowBegan: MonotonicInstant
+        var faults = 0
+        var shunnedUntil: MonotonicInstant?
+    }
+
+    private let limits: Limits
+    private var records: OrderedDictionary<PeerID, Record> = [:]
+
+    /// A clean slate.
+    init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// Counts a fault; returns whether it was the one too many, so that the peer is to be disconnected.
+    mutating func faulted(_ peer: PeerID, now: MonotonicInstant) -> Bool {
+        var record = records[peer] ?? Record(windowBegan: now)
+        if now.milliseconds(since: record.windowBegan) >= limits.windowMilliseconds {
+            record.windowBegan = now
+            record.faults = 0
+        }
+        record.faults += 1
+        let isTooMany = record.faults > limits.faultsMax && !isShunned(record, now: now)
+        if isTooMany { record.shunnedUntil = now.advanced(milliseconds: limits.shunMilliseconds) }
+        if records[peer] == nil, records.count >= limits.peersMax { records.removeFirst() }
+        records[peer] = record
+        return isTooMany
+    }
+
+    /// Whether what a peer sends is to be dropped unread.
+    func isShunned(_ peer: PeerID, now: MonotonicInstant) -> Bool {
+        guard let record = records[peer] else { return false }
+        return isShunned(record, now: now)
+    }
+
+    private func isShunned(_ record: Record, now: MonotonicInstant) -> Bool {
+        record.shunnedUntil.map { now < $0 } ?? false
+    }
+}
