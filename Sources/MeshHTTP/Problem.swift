@@ -40,8 +40,8 @@ extension NodeServiceError.Code {
         case .conflict, .notAnExecutor: 409
         case .tooLarge: 413
         case .moduleRefused, .receiptInvalid: 422
-        case .blockCorrupt, .storageFailed, .notInitialised, .keyUnusable, .configurationInvalid, .addressInUse,
-            .alreadyRunning, .nodeNotRunning, .protocolMismatch, .internalError:
+        case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable,
+            .configurationInvalid, .addressInUse, .alreadyRunning, .nodeNotRunning, .protocolMismatch, .internalError:
             500
         case .peerUnreachable: 502
         case .overloaded, .shuttingDown: 503

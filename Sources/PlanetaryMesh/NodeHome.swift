@@ -31,6 +31,11 @@ public struct NodeHome: Hashable, Sendable {
         FileManager.default.fileExists(atPath: keyPath)
     }
 
+    /// How a command names this home: ` --home PATH`, or nothing for the default one.
+    public var option: String {
+        path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
+    }
+
     /// Creates the folder, owner-only, where it is missing.
     public func create() throws(NodeServiceError) {
         do {
@@ -46,7 +51,6 @@ public struct NodeHome: Hashable, Sendable {
     /// Refuses a folder without a node, with what to do next.
     public func requireInitialised() throws(NodeServiceError) {
         guard !isInitialised else { return }
-        let option = path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
         throw NodeServiceError(
             .notInitialised, "There is no node in \(path).", hint: "Run mesh init\(option) to make one.")
     }

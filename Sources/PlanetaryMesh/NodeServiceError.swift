@@ -54,6 +54,8 @@ public struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case storageFailed = "storage_failed"
         /// The home folder has no node in it, or another folder is where it should be.
         case notInitialised = "not_initialised"
+        /// The home folder has a node in it already.
+        case alreadyInitialised = "already_initialised"
         /// The key file cannot be read, is readable by others, or the passphrase is wrong.
         case keyUnusable = "key_unusable"
         /// The configuration does not read.

@@ -26,7 +26,10 @@ struct Console: Sendable {
 
     /// Hands bytes from afar to a descriptor: as they are to a file or pipe, made safe to a terminal.
     func data(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) {
-        guard isatty(descriptor) == 1 else { return write(bytes, to: descriptor) }
+        guard isatty(descriptor) == 1 else {
+            write(bytes, to: descriptor)
+            return
+        }
         write(Array(Terminal.safeLines(String(decoding: bytes, as: UTF8.self)).utf8), to: descriptor)
     }
 
@@ -39,18 +42,21 @@ struct Console: Sendable {
     }
 
     /// Writes everything, however long the reader takes; a reader that is gone ends the process by the usual signal.
+    /// Returns whether all of it was written.
     // SAFETY: the system reads the bytes within each call, and `rest` never leaves the closure.
-    func write(_ bytes: [UInt8], to descriptor: Int32) {
+    @discardableResult
+    func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         bytes.withUnsafeBytes { buffer in
             var rest = buffer[...]
             while !rest.isEmpty {
                 let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
                 if count < 0 {
                     if errno == EINTR || errno == EAGAIN { continue }
-                    return
+                    return false
                 }
                 rest = rest.dropFirst(count)
             }
+            return true
         }
     }
 }

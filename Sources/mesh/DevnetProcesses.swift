@@ -23,7 +23,7 @@ struct DevnetProcesses: Sendable {
     ///
     /// - Throws: when a node cannot be started or ends by itself.
     func run(
-        _ plans: [DevnetPlan], endsWithInput: Bool, started: ([NodeStatus]) async throws -> Void
+        _ plans: [DevnetPlan], endsWithInput: Bool, keepsLogs: Bool, started: ([NodeStatus]) async throws -> Void
     ) async throws {
         let interrupts = Interrupts()
         let (events, sink) = AsyncStream.makeStream(of: Event.self)
@@ -57,7 +57,8 @@ struct DevnetProcesses: Sendable {
                 case .ended(let index, let reason):
                     throw NodeServiceError(
                         .internalError, "Node \(index) ended: \(reason).",
-                        hint: "Its log is \(plans[index].home.logPath).")
+                        hint: keepsLogs
+                            ? "Its log is \(plans[index].home.logPath)." : "Give --base-dir to keep its log.")
                 case .stop:
                     group.cancelAll()
                     return

@@ -28,6 +28,7 @@ enum ExitStatus: Int32, CaseIterable {
     case storageFailed = 35
     case storageFull = 36
     case nodeBusy = 37
+    case alreadyInitialised = 38
 
     // What was asked.
     case notFound = 40
@@ -59,7 +60,8 @@ enum ExitStatus: Int32, CaseIterable {
         case .receiptInvalid: "the receipt does not verify"
         case .nodeNotRunning: "no node answers in the home folder"
         case .alreadyRunning: "a node runs already, or an address is taken"
-        case .notInitialised: "there is no node in the home folder, or there is one already"
+        case .notInitialised: "there is no node in the home folder"
+        case .alreadyInitialised: "there is a node in the home folder already"
         case .keyUnusable: "the key file cannot be used"
         case .configurationInvalid: "the configuration does not read"
         case .storageFailed: "the database failed, is damaged or is another node's"
@@ -107,6 +109,7 @@ extension ExitStatus {
             case .overloaded, .shuttingDown: .nodeBusy
             case .storageFull: .storageFull
             case .notInitialised: .notInitialised
+            case .alreadyInitialised: .alreadyInitialised
             case .keyUnusable: .keyUnusable
             case .configurationInvalid: .configurationInvalid
             case .addressInUse, .alreadyRunning: .alreadyRunning

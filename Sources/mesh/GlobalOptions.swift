@@ -37,7 +37,8 @@ extension MeshCommand {
         let code: ExitCode
         do {
             code = try await perform(console)
-        } catch let error as NodeServiceError {
+        } catch var error as NodeServiceError {
+            if error.code == .nodeNotRunning { error = absence(error) }
             console.failure(error, json: global.json)
             code = ExitCode(ExitStatus(error.code).rawValue)
         } catch let error as LocalFileError {
@@ -47,5 +48,15 @@ extension MeshCommand {
             code = ExitCode(ExitStatus.interrupted.rawValue)
         }
         if code != .success { throw code }
+    }
+
+    /// A node that does not answer may never have been made, which asks for other advice.
+    private func absence(_ error: NodeServiceError) -> NodeServiceError {
+        do {
+            try global.nodeHome.requireInitialised()
+            return error
+        } catch let missing {
+            return missing
+        }
     }
 }

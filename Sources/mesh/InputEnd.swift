@@ -1,19 +1,71 @@
-import Dispatch
 import Foundation
 
 /// Waits for the end of standard input, which comes when the program that holds its other side ends, however it ends.
+///
+/// A thread of its own waits: a read source of Dispatch may crash the process when a pipe's other side is closed while
+/// the source is cancelled.
 struct InputEnd: Sendable {
     /// Returns at the end of standard input, or when the task is cancelled; what was written to it is thrown away.
+    ///
+    /// A device that is no terminal, such as /dev/null, never ends: a program in the background would stop at once.
     func wait() async {
-        let (bytes, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let source = DispatchSource.makeReadSource(fileDescriptor: STDIN_FILENO, queue: .global())
-        source.setEventHandler {
-            var buffer = [UInt8](repeating: 0, count: 4_096)
-            let count = read(STDIN_FILENO, &buffer, buffer.count)
-            if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { continuation.finish() }
+        let wakeUp = WakeUp()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                Thread.detachNewThread {
+                    Self.readToEnd(orUntil: wakeUp)
+                    continuation.resume()
+                }
+            }
+        } onCancel: {
+            wakeUp.ring()
         }
-        source.resume()
-        for await _ in bytes {}
-        source.cancel()
+    }
+
+    private static func readToEnd(orUntil wakeUp: WakeUp) {
+        var information = stat()
+        let isDevice = fstat(STDIN_FILENO, &information) == 0 && information.st_mode & S_IFMT == S_IFCHR
+        let input: Int32 = isDevice && isatty(STDIN_FILENO) == 0 ? -1 : STDIN_FILENO
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            // A descriptor below zero is passed over.
+            var waiting = [
+                pollfd(fd: input, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wakeUp.listening, events: Int16(POLLIN), revents: 0),
+            ]
+            guard poll(&waiting, 2, -1) > 0 else {
+                if errno == EINTR { continue }
+                return
+            }
+            if waiting[1].revents != 0 { return }
+            let count = read(STDIN_FILENO, &buffer, buffer.count)
+            if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { return }
+        }
+    }
+}
+
+/// A pipe of the process to itself, by which a waiting thread is called back.
+private final class WakeUp: Sendable {
+    /// The end to listen on.
+    let listening: Int32
+    private let ringing: Int32
+
+    init() {
+        var ends: [Int32] = [-1, -1]
+        _ = pipe(&ends)
+        listening = ends[0]
+        ringing = ends[1]
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    }
+
+    deinit {
+        close(listening)
+        close(ringing)
+    }
+
+    /// Calls the thread back.
+    func ring() {
+        var byte: UInt8 = 1
+        _ = write(ringing, &byte, 1)
     }
 }

@@ -87,13 +87,15 @@ struct JobFollower {
 
     /// What the node knows of the job after its stream broke.
     private func settled() async throws -> End {
-        let job = try await node.job(jobID)
-        guard let result = job.result else {
-            throw NodeServiceError(
-                .nodeNotRunning, "The node stopped telling of the job.",
-                hint: "The job is durable; see it with mesh explain \(jobID.text.suffix(8)).")
+        let stopped = NodeServiceError(
+            .nodeNotRunning, "The node stopped telling of the job.",
+            hint: "The job is durable: when the node is up, see it with mesh explain \(jobID.text.suffix(8)).")
+        do {
+            guard let result = try await node.job(jobID).result else { throw stopped }
+            return .ended(result)
+        } catch let error as NodeServiceError where error.code == .nodeNotRunning {
+            throw stopped
         }
-        return .ended(result)
     }
 
     private mutating func received(_ event: JobProgress) -> JobResult? {

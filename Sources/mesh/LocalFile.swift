@@ -5,10 +5,11 @@ import PlanetaryMesh
 struct LocalFileError: Error {
     let path: String
     let reason: String
+    var hint = "Check the path and its permissions."
 
     /// The failure as it is told.
     var asServiceError: NodeServiceError {
-        NodeServiceError(.invalidRequest, "\(path): \(reason).", hint: "Check the path and its permissions.")
+        NodeServiceError(.invalidRequest, "\(path): \(reason).", hint: hint)
     }
 }
 
@@ -23,11 +24,19 @@ enum LocalFile {
             let descriptor = open(path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }
             file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+            var information = stat()
+            guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT != S_IFDIR else {
+                throw LocalFileError(
+                    path: path, reason: "a folder, and only single files are taken",
+                    hint: "Pack it into one file, for example with tar.")
+            }
         }
         do {
             let data = try file.read(upToCount: bytesMax + 1) ?? Data()
             guard data.count <= bytesMax else {
-                throw NodeServiceError(.tooLarge, "\(path) has more than \(bytesMax) bytes.")
+                throw NodeServiceError(
+                    .tooLarge, "\(path) has more than \(bytesMax) bytes, which is the most that a node takes.",
+                    hint: "Cut it into smaller files.")
             }
             return [UInt8](data)
         } catch let error as NodeServiceError {
@@ -39,10 +48,10 @@ enum LocalFile {
 
     /// Writes the whole file, replacing one that is there.
     static func write(_ bytes: [UInt8], to path: String) throws {
-        do {
-            try Data(bytes).write(to: URL(filePath: path))
-        } catch {
-            throw LocalFileError(path: path, reason: error.localizedDescription)
-        }
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }
+        let isWritten = Console().write(bytes, to: descriptor)
+        let reason = String(cString: strerror(errno))
+        guard close(descriptor) == 0, isWritten else { throw LocalFileError(path: path, reason: reason) }
     }
 }

@@ -13,31 +13,83 @@ struct Mesh: AsyncParsableCommand {
             Connect.self, Wallet.self, Add.self, Get.self, Stop.self, Devnet.self, Bench.self, Completions.self,
         ])
 
-    /// Puts `--home` and `--json` that stand before the command behind it, where the command reads them.
-    static func arguments(_ given: [String]) -> [String] {
+    /// Reads the command line and performs what it says; ends the process when that fails.
+    static func start(_ given: [String]) async {
+        let line = CommandLineWords(given)
+        do {
+            if let fault = line.fault { throw ValidationError(fault) }
+            var command = try parseAsRoot(line.arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let code as ExitCode {
+            exit(withError: code)
+        } catch {
+            if line.wantsJSON, exitCode(for: error) == .validationFailure {
+                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), json: true)
+                exit(withError: ExitCode(ExitStatus.usage.rawValue))
+            }
+            exit(withError: error)
+        }
+    }
+}
+
+/// The words of a command line, sorted: which command, which options of every command, and the rest.
+struct CommandLineWords {
+    private let commands: [String]
+    private let globals: [String]
+    private let rest: [String]
+    private let subcommands: [any ParsableCommand.Type]
+
+    /// Sorts words; `--home` and `--json` may stand before the command.
+    init(_ words: [String]) {
+        var commands: [String] = []
         var globals: [String] = []
+        var subcommands = Mesh.configuration.subcommands
         var index = 0
-        while index < given.count {
-            let argument = given[index]
-            if argument == "--home", index + 1 < given.count {
-                globals += [argument, given[index + 1]]
-                index += 2
-            } else if argument == "--json" || argument.hasPrefix("--home=") {
-                globals.append(argument)
+        while index < words.count {
+            let word = words[index]
+            if word == "--home", index + 1 < words.count {
+                globals += [word, words[index + 1]]
                 index += 1
+            } else if word == "--json" || word.hasPrefix("--home=") {
+                globals.append(word)
+            } else if let next = subcommands.first(where: { $0._commandName == word }) {
+                commands.append(word)
+                subcommands = next.configuration.subcommands
+                // What stands behind the last command is read by the command itself.
+                if subcommands.isEmpty {
+                    index += 1
+                    break
+                }
             } else {
                 break
             }
+            index += 1
         }
-        guard !globals.isEmpty, index < given.count else { return given }
-        var command: any ParsableCommand.Type = Mesh.self
-        var position = index
-        while position < given.count,
-            let next = command.configuration.subcommands.first(where: { $0._commandName == given[position] })
-        {
-            command = next
-            position += 1
+        self.commands = commands
+        self.globals = globals
+        self.subcommands = subcommands
+        rest = Array(words[index...])
+    }
+
+    /// The same words in the order in which they are parsed.
+    var arguments: [String] { commands + globals + rest }
+
+    /// Whether failures are told as JSON.
+    var wantsJSON: Bool { globals.contains("--json") || rest.prefix { $0 != "--" }.contains("--json") }
+
+    /// What is wrong with the name of the command; nil where nothing is.
+    var fault: String? {
+        guard !subcommands.isEmpty else { return nil }
+        let group = (["mesh"] + commands).joined(separator: " ")
+        let names = subcommands.map { $0._commandName }.joined(separator: ", ")
+        guard let word = rest.first else {
+            return globals.isEmpty ? nil : "\(group) needs a command behind it: \(names)."
         }
-        return Array(given[index..<position]) + globals + Array(given[position...])
+        guard !word.hasPrefix("-"), word != "help" else { return nil }
+        return "\(group) has no command \"\(word)\"; there are \(names)."
     }
 }

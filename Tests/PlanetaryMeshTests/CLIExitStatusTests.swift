@@ -9,8 +9,8 @@ import Testing
             .invalidRequest: 64, .noSuchRoute: 64, .notAnExecutor: 64, .tooLarge: 44, .moduleRefused: 13,
             .jobNotFound: 40, .receiptNotFound: 40, .blockNotFound: 40, .blockCorrupt: 35, .storageFailed: 35,
             .receiptInvalid: 41, .conflict: 45, .insufficientFunds: 23, .peerUnreachable: 42, .timedOut: 43,
-            .overloaded: 37, .shuttingDown: 37, .storageFull: 36, .notInitialised: 32, .keyUnusable: 33,
-            .configurationInvalid: 34, .addressInUse: 31, .alreadyRunning: 31, .nodeNotRunning: 30,
+            .overloaded: 37, .shuttingDown: 37, .storageFull: 36, .notInitialised: 32, .alreadyInitialised: 38,
+            .keyUnusable: 33, .configurationInvalid: 34, .addressInUse: 31, .alreadyRunning: 31, .nodeNotRunning: 30,
             .protocolMismatch: 70, .internalError: 70,
         ]
         for code in NodeServiceError.Code.allCases {

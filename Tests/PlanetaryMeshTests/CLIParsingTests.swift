@@ -55,15 +55,30 @@ import Testing
     }
 
     @Test func homeAndJSONMayStandBeforeTheCommand() {
-        #expect(Mesh.arguments(["--home", "/h", "status"]) == ["status", "--home", "/h"])
+        let sorted: [([String], [String])] = [
+            (["--home", "/h", "status"], ["status", "--home", "/h"]),
+            (["--json", "--home=/h", "receipt", "show", "b"], ["receipt", "show", "--json", "--home=/h", "b"]),
+            (["receipt", "--json", "show", "b"], ["receipt", "show", "--json", "b"]),
+            (["run", "m", "--", "--json"], ["run", "m", "--", "--json"]),
+            (["run", "--home", "/h", "m"], ["run", "--home", "/h", "m"]),
+            (["--version"], ["--version"]), (["--home"], ["--home"]), ([], []),
+        ]
+        for (given, expected) in sorted { #expect(CommandLineWords(given).arguments == expected) }
+        #expect(CommandLineWords(["run", "--json", "m"]).wantsJSON)
+        #expect(!CommandLineWords(["run", "m", "--", "--json"]).wantsJSON)
+    }
+
+    @Test func aCommandThatIsNotThereIsNamed() throws {
+        #expect(CommandLineWords(["jbos"]).fault?.hasPrefix("mesh has no command \"jbos\"; there are init, up") == true)
         #expect(
-            Mesh.arguments(["--json", "--home=/h", "receipt", "show", "b"]) == [
-                "receipt", "show", "--json", "--home=/h", "b",
-            ])
-        #expect(Mesh.arguments(["run", "m", "--", "--json"]) == ["run", "m", "--", "--json"])
-        #expect(Mesh.arguments(["--version"]) == ["--version"])
-        #expect(Mesh.arguments(["--home"]) == ["--home"])
-        #expect(Mesh.arguments([]) == [])
+            CommandLineWords(["--json", "receipt", "look"]).fault
+                == "mesh receipt has no command \"look\"; there are show, verify, replay.")
+        #expect(
+            CommandLineWords(["receipt", "--home", "/h"]).fault
+                == "mesh receipt needs a command behind it: show, verify, replay.")
+        for fine in [[], ["help"], ["--help"], ["status"], ["receipt"], ["receipt", "show"], ["run", "status"]] {
+            #expect(CommandLineWords(fine).fault == nil, "\(fine)")
+        }
     }
 
     @Test func theHomeIsTheOptionThenTheEnvironmentThenTheDefault() throws {

@@ -9,7 +9,8 @@ struct Devnet: MeshCommand {
         abstract: "Start a mesh of several nodes on this machine, each its own process.",
         discussion: """
             The nodes listen on the loopback interface and find each other through the first one. The last of them \
-            are executors, of different prices and regions. All stop at Ctrl-C or at the end of standard input.
+            are executors, of different prices and regions. All stop at Ctrl-C, at a request to terminate, at the end \
+            of standard input (/dev/null has none), and also when this program is killed.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -40,7 +41,7 @@ struct Devnet: MeshCommand {
         for plan in plans { try plan.prepare(logLevel: logLevel) }
         defer { if baseDir == nil { try? FileManager.default.removeItem(atPath: base) } }
         let devnet = DevnetProcesses(executable: try Self.executable())
-        try await devnet.run(plans, endsWithInput: true) { statuses in
+        try await devnet.run(plans, endsWithInput: true, keepsLogs: baseDir != nil) { statuses in
             if global.json {
                 try console.jsonLine(zip(plans, statuses).map(DevnetNode.init))
             } else {

@@ -19,19 +19,22 @@ struct Init: MeshCommand {
         let home = global.nodeHome
         guard !home.isInitialised else {
             throw NodeServiceError(
-                .notInitialised, "There is a node in \(home.path) already.", hint: "Start it with mesh up.")
+                .alreadyInitialised, "There is a node in \(home.path) already.",
+                hint: "Start it with mesh up\(home.option), or choose another --home.")
         }
-        try home.create()
+        // What can be refused is refused before anything is made.
         var configuration = NodeConfiguration()
         try settings.apply(to: &configuration)
-        let identity = try KeyStore(path: home.keyPath).create(passphrase: encrypt ? Passphrase.choose() : nil)
+        let passphrase = encrypt ? try Passphrase.choose() : nil
+        try home.create()
+        let identity = try KeyStore(path: home.keyPath).create(passphrase: passphrase)
         try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
         if global.json {
             try console.json(["home": home.path, "did": identity.did.text, "peer_id": identity.peerID.text])
         } else {
             console.out(
                 Table.facts([("home", home.path), ("did", identity.did.text), ("peer", identity.peerID.text)]))
-            console.note("Start the node with mesh up.")
+            console.note("Start the node with mesh up\(home.option).")
         }
         return .success
     }

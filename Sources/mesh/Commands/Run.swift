@@ -11,7 +11,8 @@ struct Run: MeshCommand {
         discussion: """
             Standard output of the job goes to standard output, everything else to standard error: one line per phase, \
             the receipt's CID, and a summary. The exit code tells a failure of the job (1 to 15) from one of the mesh \
-            (20 and above); mesh --help lists them. Ctrl-C asks for the job's end, a second one leaves it to itself.
+            (20 and above); mesh --help lists them. Ctrl-C cancels the job and waits for its receipt (exit code 14); a \
+            second one leaves at once (exit code 130), and the job ends without you.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -51,7 +52,13 @@ struct Run: MeshCommand {
         var follower = JobFollower(node: node, jobID: jobID, line: line)
         switch try await follower.follow() {
         case .left:
-            console.note("The job goes on; follow it with mesh explain \(Readable.short(accepted.jobID)).")
+            if global.json {
+                try console.json(accepted)
+            } else {
+                console.note(
+                    "The job was asked to end and is left to itself; see it with mesh explain "
+                        + "\(Readable.short(accepted.jobID)).")
+            }
             return ExitCode(ExitStatus.interrupted.rawValue)
         case .ended(let result):
             return try await report(result, accepted.jobID, node, console)
@@ -66,18 +73,20 @@ struct Run: MeshCommand {
         let stderr = try await bytes(result.stderrCID, node)
         let missing = try await writeOutputs(of: result, node)
         if global.json {
-            let text = String(validating: stdout, as: UTF8.self)
-            try console.json(RunReport(jobID: jobID, result: result, stdout: text))
+            try console.json(
+                RunReport(
+                    jobID: jobID, result: result, stdout: String(validating: stdout, as: UTF8.self),
+                    stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing))
         } else {
             console.data(stderr, to: STDERR_FILENO)
             console.data(stdout)
             if !quiet { for line in Self.summary(result) { console.note(Terminal.safe(line)) } }
         }
-        for name in missing {
+        for name in missing where !global.json {
             console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
         }
         let code = ExitStatus.code(for: result)
-        if code != 0, quiet || global.json == false {
+        if code != 0, !global.json {
             console.note("mesh: \(Terminal.safe(Self.sentence(result)))")
         }
         return ExitCode(code == 0 && !missing.isEmpty ? ExitStatus.outputMissing.rawValue : code)
@@ -123,8 +132,9 @@ struct Run: MeshCommand {
         let advice =
             switch result.ending {
             case .succeeded: ""
-            case .exitedNonZero, .trapped: "Its standard error above may say why."
-            case .limitExceeded: "Raise the limit, or give the module less to do."
+            case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : "Its standard error above may say why."
+            case .limitExceeded:
+                "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
             case .cancelled: "Nothing more will happen to it."
             case .noBids: "Check mesh peers: no executor answered."
@@ -144,10 +154,14 @@ struct Run: MeshCommand {
 struct RunReport: Encodable {
     let jobID: String
     let result: JobResult
+    /// Nil where it is no text.
     let stdout: String?
+    let stderr: String?
+    let missingOutputs: [String]
 
     private enum CodingKeys: String, CodingKey {
-        case result, stdout
+        case result, stdout, stderr
         case jobID = "job_id"
+        case missingOutputs = "missing_outputs"
     }
 }
