@@ -210,8 +210,8 @@ let testTargets: [Target] = [
     tests(
         "CrashTests",
         [
-            "mesh", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
-            "Receipts", External.subprocess,
+            "mesh", "CWasmtime", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity",
+            "Multiformats", "Receipts", External.subprocess,
         ]),
 ]
 

@@ -104,23 +104,59 @@ final class NodeProcess {
         }.compactMap { ($0["amount"] as? NSNumber)?.uint64Value }
     }
 
-    private static func command(_ arguments: [String]) throws -> Finished {
-        let process = Process()
-        let output = Pipe()
-        let errors = FileManager.default.temporaryDirectory.appendingPathComponent("mesh-\(UUID().uuidString)")
-        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
-        defer { try? FileManager.default.removeItem(at: errors) }
-        process.executableURL = mesh
+    /// Runs a command to its end, with a file as its standard input and variables added to the environment.
+    static func command(
+        _ arguments: [String], input: URL? = nil, environment: [String: String] = [:]
+    ) throws -> Finished {
+        let command = try RunningCommand(arguments, input: input, environment: environment)
+        return try command.finish()
+    }
+}
+
+/// A command that may still run.
+final class RunningCommand {
+    private let process = Process()
+    private let folder: URL
+    private let output: URL
+    private let errors: URL
+
+    /// Starts `mesh`, or another program, with nothing or a file on standard input.
+    init(
+        _ arguments: [String], program: URL = NodeProcess.mesh, input: URL? = nil, environment: [String: String] = [:]
+    ) throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("mc-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        output = folder.appendingPathComponent("out")
+        errors = folder.appendingPathComponent("err")
+        for file in [output, errors] { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
+        process.executableURL = program
         process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+        process.standardInput = try input.map { try FileHandle(forReadingFrom: $0) } ?? FileHandle.nullDevice
+        process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)
         try process.run()
-        let bytes = output.fileHandleForReading.readDataToEndOfFile()
+    }
+
+    deinit {
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    /// Sends it a signal.
+    func signal(_ number: Int32) {
+        Foundation.kill(process.processIdentifier, number)
+    }
+
+    /// What it has written to standard error so far.
+    var errorsSoFar: String { (try? String(contentsOf: errors, encoding: .utf8)) ?? "" }
+
+    /// Waits for its end.
+    func finish() throws -> NodeProcess.Finished {
         process.waitUntilExit()
-        return Finished(
-            status: process.terminationStatus, output: String(decoding: bytes, as: UTF8.self),
-            errors: (try? String(contentsOf: errors, encoding: .utf8)) ?? "")
+        return NodeProcess.Finished(
+            status: process.terminationStatus, output: String(decoding: try Data(contentsOf: output), as: UTF8.self),
+            errors: errorsSoFar)
     }
 }
 

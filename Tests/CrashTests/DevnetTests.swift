@@ -1,0 +1,60 @@
+import Foundation
+import Testing
+
+/// A devnet however it ends: no node of it is left, and no folder that nobody asked for.
+@Suite("Devnets", .serialized)
+struct DevnetTests {
+    /// How a devnet is made to end.
+    enum End: String, CaseIterable {
+        case interrupt, termination, hangUp, endOfInput, kill
+    }
+
+    @Test("A devnet takes all its nodes with it", arguments: End.allCases)
+    func nobodyIsLeft(_ end: End) throws {
+        let process = Process()
+        let input = Pipe()
+        let output = Pipe()
+        process.executableURL = NodeProcess.mesh
+        process.arguments = ["devnet", "--nodes", "3", "--json"]
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        defer { process.terminate() }
+        var line = Data()
+        while line.last != 0x0A {
+            let more = output.fileHandleForReading.availableData
+            try #require(!more.isEmpty, "the devnet ended before it was up")
+            line += more
+        }
+        let nodes = try #require(try JSONSerialization.jsonObject(with: line) as? [[String: Any]])
+        let children = nodes.compactMap { (($0["status"] as? [String: Any])?["pid"] as? NSNumber)?.int32Value }
+        let homes = nodes.compactMap { $0["home"] as? String }
+        try #require(children.count == 3 && homes.count == 3)
+        #expect(children.allSatisfy(isAlive))
+        switch end {
+        case .interrupt: Foundation.kill(process.processIdentifier, SIGINT)
+        case .termination: Foundation.kill(process.processIdentifier, SIGTERM)
+        case .hangUp: Foundation.kill(process.processIdentifier, SIGHUP)
+        case .endOfInput: try input.fileHandleForWriting.close()
+        case .kill: Foundation.kill(process.processIdentifier, SIGKILL)
+        }
+        process.waitUntilExit()
+        if end == .kill {
+            // Nobody is there to wait for the nodes; they see the end of their own input.
+            try eventually("the nodes have ended") { !children.contains(where: isAlive) }
+            try? FileManager.default.removeItem(atPath: (homes[0] as NSString).deletingLastPathComponent)
+        } else {
+            #expect(process.terminationReason == .exit && process.terminationStatus == 0)
+            #expect(!children.contains(where: isAlive))
+            for home in homes { #expect(!FileManager.default.fileExists(atPath: home)) }
+        }
+    }
+
+    private func isAlive(_ process: Int32) -> Bool {
+        guard Foundation.kill(process, 0) == 0 else { return false }
+        // A process that has ended and that nobody has waited for yet is no node any more.
+        let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+        return status?.split(separator: ")").last?.hasPrefix(" Z") != true
+    }
+}

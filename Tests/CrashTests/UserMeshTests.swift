@@ -1,0 +1,152 @@
+import Foundation
+import Testing
+
+/// A user's day on a mesh of processes: files, jobs of every end, interrupts, and answers for programs.
+@Suite("A user's mesh", .serialized)
+struct UserMeshTests {
+    private let mesh: CrashMesh
+    private var originator: NodeProcess { mesh.originator }
+
+    init() throws {
+        mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+    }
+
+    private func bytes(_ count: Int) -> Data {
+        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+        var data = Data(capacity: count)
+        while data.count < count {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            withUnsafeBytes(of: state) { data.append(contentsOf: $0.prefix(min(8, count - data.count))) }
+        }
+        return data
+    }
+
+    private func file(_ name: String, _ data: Data) throws -> URL {
+        let url = mesh.folder.appendingPathComponent(name)
+        try data.write(to: url)
+        return url
+    }
+
+    @Test("Files of no, one and many blocks come out at another node as they went in; a folder is refused")
+    func files() throws {
+        for count in [0, (1 << 20) + 1, 20_000_000] {
+            let original = try file("file-\(count)", bytes(count))
+            let added = try originator.run(["add", original.path])
+            try #require(added.status == 0, "\(added.errors)")
+            let cid = added.output.trimmingCharacters(in: .whitespacesAndNewlines)
+            let copy = mesh.folder.appendingPathComponent("copy-\(count)")
+            // The announcement to the DHT goes on after the answer.
+            try eventually("\(count) bytes are found") {
+                try mesh.executors[1].run(["get", cid, "--output", copy.path]).status == 0
+            }
+            #expect(try Data(contentsOf: copy) == Data(contentsOf: original), "\(count) bytes")
+        }
+        let refused = try originator.run(["add", mesh.folder.path])
+        #expect(refused.status == 46)
+        #expect(refused.errors.contains("a folder, and only single files are taken. Pack it into one file"))
+    }
+
+    @Test("A job whose input and output have many blocks runs; a stranger verifies and replays its receipt")
+    func longOutput() throws {
+        let module = try mesh.module("copying.wasm", GuestModules.command(GuestModules.copying))
+        let input = try file("input", bytes(2_600_000))
+        let ran = try originator.run(["run", module, "--stdin", input.path, "--max-output", "4Mi", "--json"])
+        try #require(ran.status == 0, "\(ran.errors)")
+        let result = try #require((try ran.json() as? [String: Any])?["result"] as? [String: Any])
+        let stdout = try #require(result["stdout_cid"] as? String)
+        let copy = mesh.folder.appendingPathComponent("stdout")
+        #expect(try originator.run(["get", stdout, "--output", copy.path]).status == 0)
+        #expect(try Data(contentsOf: copy) == Data(contentsOf: input))
+        let receipt = try #require(result["receipt_cid"] as? String)
+        for node in [originator] + mesh.executors {
+            for what in ["verify", "replay"] {
+                let report = try node.run(["receipt", what, receipt])
+                #expect(report.status == 0, "\(what): \(report.output)\(report.errors)")
+                #expect(report.output.hasSuffix("The receipt holds.\n"))
+            }
+        }
+    }
+
+    @Test("Traps, limits and exit codes are told apart by the exit code")
+    func endings() throws {
+        let cases: [(body: String, options: [String], status: Int32)] = [
+            ("nop", [], 0), ("unreachable", [], 10), ("(call $exit (i32.const 3))", [], 3),
+            ("(call $exit (i32.const 33))", [], 12), ("(loop $l br $l)", ["--max-fuel", "1M"], 11),
+            ("(loop $l br $l)", ["--max-fuel", "1T", "--timeout", "1"], 11), ("nop", ["--output", "x=/dev/null"], 15),
+            ("nop", ["--entry", "other"], 13),
+        ]
+        for (body, options, status) in cases {
+            let module = try mesh.module("ending.wasm", GuestModules.command(body))
+            let ran = try originator.run(["run", module] + options)
+            #expect(ran.status == status, "\(body) \(options): \(ran.errors)")
+        }
+    }
+
+    @Test("Ctrl-C cancels the job and waits for its receipt; a second one leaves, and the job ends all the same")
+    func interrupts() throws {
+        let module = try mesh.module("endless.wasm", GuestModules.command("(loop $l br $l)"))
+        let run = ["run", module, "--max-fuel", "1T", "--timeout", "60", "--home", originator.home.path]
+        let once = try RunningCommand(run)
+        try eventually("the job runs") { once.errorsSoFar.contains(" Running") }
+        once.signal(SIGINT)
+        let cancelled = try once.finish()
+        #expect(cancelled.status == 14)
+        #expect(cancelled.errors.contains("cancelling; once more leaves the job to itself"))
+        #expect(cancelled.errors.contains("receipt  "))
+
+        let twice = try RunningCommand(run)
+        try eventually("the job runs") { twice.errorsSoFar.contains(" Running") }
+        twice.signal(SIGINT)
+        try eventually("the first one is heard") { twice.errorsSoFar.contains("cancelling;") }
+        twice.signal(SIGTERM)
+        let left = try twice.finish()
+        // The receipt may come before the second signal does.
+        #expect([130, 14].contains(left.status), "\(left.errors)")
+        try eventually("every job has ended") {
+            let jobs = try #require(try originator.run(["jobs", "--json"]).json() as? [[String: Any]])
+            return jobs.allSatisfy { ($0["result"] as? [String: Any])?["ending"] as? String == "cancelled" }
+        }
+    }
+
+    @Test("An executor's offer is seen soon after it is met, not at the next minute")
+    func offers() throws {
+        try eventually("both offers are seen", seconds: 20) {
+            let peers = try #require(try originator.run(["peers", "--json"]).json() as? [[String: Any]])
+            let offers = peers.filter { ($0["capability"] as? String)?.isEmpty == false }
+            return offers.count == 2
+        }
+    }
+
+    @Test("With --json every command prints JSON: its answer on standard output or its failure on standard error")
+    func everythingIsJSON() throws {
+        let module = try mesh.module("nothing.wasm", GuestModules.command("nop"))
+        let failing = try mesh.module("trap.wasm", GuestModules.command("unreachable"))
+        let unknown = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+        let good: [[String]] = [
+            ["status"], ["peers"], ["jobs"], ["wallet"], ["run", module], ["run", module, "--detach"],
+            ["run", failing], ["run", module, "--output", "x=/dev/null"], ["explain"], ["cancel", "last"],
+            ["add", module], ["bench", "jobs", "--count", "2", "--warm-up", "0"],
+        ]
+        let bad: [[String]] = [
+            ["jobs", "--limit", "0"], ["explain", "nosuch"], ["cancel", "nosuch"], ["run", "/nowhere.wasm"],
+            ["run", originator.home.path + "/config.json"], ["run", module, "--budget", "x"], ["run"],
+            ["add", mesh.folder.path], ["get", unknown], ["get", "x"], ["get", "x", "y"],
+            ["receipt", "show", unknown], ["receipt", "verify", "x"], ["receipt"], ["bench"], ["init"], ["up"],
+            ["connect", "nowhere"], ["connect", "/ip4/127.0.0.1/tcp/1"], ["nosuch"],
+        ]
+        for arguments in good {
+            let told = try originator.run(arguments + ["--json"])
+            #expect((try? told.json()) != nil, "\(arguments): \(told.output)")
+            #expect(told.errors.isEmpty, "\(arguments): \(told.errors)")
+        }
+        for arguments in bad {
+            let told = try originator.run(arguments + ["--json"])
+            #expect(told.status != 0, "\(arguments)")
+            #expect(told.output.isEmpty, "\(arguments): \(told.output)")
+            let failure = try? JSONSerialization.jsonObject(with: Data(told.errors.utf8)) as? [String: [String: Any]]
+            #expect(failure?["error"]?["message"] is String, "\(arguments): \(told.errors)")
+        }
+    }
+}
