@@ -11,7 +11,7 @@ QUIETLY := scripts/quietly.sh
 LINTED := Package.swift $(wildcard Sources Tests Interop Benchmarks Examples)
 SEED ?= 1
 FILTER ?=
-WHAT ?=
+ARGS ?=
 
 .PHONY: help setup build release test tidy demo interop interop-bench lint format bench sim guests clean
 
@@ -54,13 +54,13 @@ lint: ## formatting, strictly
 format: ## formats the sources in place
 	@swift format format --in-place --parallel --recursive $(LINTED)
 
-bench: release ## the figures of docs/performance.md, optimised; WHAT="jobs dht" for some
+bench: release ## the figures of docs/performance.md, optimised; ARGS=jobs or ARGS="gossip --rate 1000" for one part
 	@$(QUIETLY) "Building the benchmarks (release)" bench.log $(SWIFT_BUILD) -c release --product mesh-benchmarks
-	@scripts/bench.sh $(WHAT)
+	@scripts/bench.sh $(ARGS)
 
-sim: setup ## a simulated mesh under faults; SEED=7 for another one
+sim: setup ## a simulated mesh under faults; SEED=7 for another one, ARGS="--nodes 80" for more
 	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
-	@.build/release/mesh-sim --seed $(SEED)
+	@.build/release/mesh-sim --seed $(SEED) $(ARGS)
 
 guests: setup ## the example jobs as WebAssembly, from their sources
 	@Examples/build.sh
