@@ -201,8 +201,8 @@ let testTargets: [Target] = [
     tests(
         "NodeTests",
         [
-            "PlanetaryMesh", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats", "mesh",
-            External.logging, External.nioCore,
+            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats",
+            "mesh", External.logging, External.nioCore,
         ]),
     tests(
         "SimulationTests",

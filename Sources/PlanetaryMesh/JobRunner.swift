@@ -17,6 +17,20 @@ struct JobRunner: Sendable {
     /// The longest input that is fetched, in bytes.
     let inputBytesMax: Int
 
+    /// The bounds of waiting for blocks.
+    struct Limits: Sendable {
+        /// How long an executor goes on asking for a block that nobody has just now, in milliseconds: the originator
+        /// may be starting again.
+        var patienceMilliseconds: Int64 = 15_000
+        /// Between two attempts, in milliseconds; doubles up to the maximum.
+        var pauseMilliseconds: Int64 = 100
+        /// The longest pause between two attempts, in milliseconds.
+        var pauseMillisecondsMax: Int64 = 2_000
+    }
+
+    /// The bounds in use.
+    var limits = Limits()
+
     /// What a run left behind.
     struct Run: Sendable {
         /// How it ended and what it used.
@@ -46,7 +60,7 @@ struct JobRunner: Sendable {
         var job: ExecutionJob
         let workspace: JobWorkspace
         do {
-            (job, workspace) = try await prepared(params, from: peers, keep: keep)
+            (job, workspace) = try await prepared(params, from: peers, keep: keep, cancellation)
         } catch {
             return unstarted(.fetchFailed(reason: "\(error)"), startedAt)
         }
@@ -73,13 +87,27 @@ struct JobRunner: Sendable {
     }
 
     private func prepared(
-        _ params: MeshJobParams, from peers: [PeerID], keep: Bool
+        _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation
     ) async throws(FetchError) -> (ExecutionJob, JobWorkspace) {
-        let module = try await fetcher.file(params.wasmCID, from: peers, bytesMax: moduleBytesMax, keep: keep)
+        let until = NodeClock.now.advanced(milliseconds: keep ? limits.patienceMilliseconds : 0)
+        func fetched(_ cid: CID, bytesMax: Int) async throws(FetchError) -> [UInt8] {
+            var pause = limits.pauseMilliseconds
+            while true {
+                do {
+                    return try await fetcher.file(cid, from: peers, bytesMax: bytesMax, keep: keep)
+                } catch {
+                    guard case .notFound = error, NodeClock.now < until, !cancellation.isCancelled,
+                        (try? await Task.sleep(for: .milliseconds(pause))) != nil
+                    else { throw error }
+                    pause = min(2 * pause, limits.pauseMillisecondsMax)
+                }
+            }
+        }
+        let module = try await fetched(params.wasmCID, bytesMax: moduleBytesMax)
         var files: [CID: [UInt8]] = [:]
         var left = inputBytesMax
         for input in params.inputCIDs where files[input.value] == nil {
-            let file = try await fetcher.file(input.value, from: peers, bytesMax: left, keep: keep)
+            let file = try await fetched(input.value, bytesMax: left)
             left -= file.count
             files[input.value] = file
         }
