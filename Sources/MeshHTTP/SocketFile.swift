@@ -8,10 +8,11 @@ struct SocketFile: Sendable {
     /// Makes the path free: a socket that nobody answers on is removed; one that answers, or another kind of file, is
     /// refused.
     func claim() throws(NodeServiceError) {
-        guard path.utf8.count <= Self.pathBytesMax else {
+        guard path.utf8.count <= NodeHome.socketPathBytesMax else {
             throw NodeServiceError(
                 .configurationInvalid,
-                "The socket's path \(path) is longer than the \(Self.pathBytesMax) bytes that the system takes.",
+                "The socket's path \(path) is longer than the \(NodeHome.socketPathBytesMax) bytes that the system "
+                    + "takes.",
                 hint: "Choose a shorter --home.")
         }
         var information = stat()
@@ -59,9 +60,6 @@ struct SocketFile: Sendable {
             }
         }
     }
-
-    /// `sun_path` less its final zero.
-    static let pathBytesMax = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
     private static var lastError: String { String(cString: strerror(errno)) }
 }

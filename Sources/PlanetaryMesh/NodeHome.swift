@@ -36,8 +36,22 @@ public struct NodeHome: Hashable, Sendable {
         path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
     }
 
+    /// The longest path of a socket that the system takes, in bytes.
+    public static let socketPathBytesMax = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+
+    /// Refuses a folder whose socket could not be made, because its path would be too long.
+    public func requireShortPath() throws(NodeServiceError) {
+        guard socketPath.utf8.count > Self.socketPathBytesMax else { return }
+        throw NodeServiceError(
+            .configurationInvalid,
+            "The socket's path \(socketPath) is longer than the \(Self.socketPathBytesMax) bytes that the system "
+                + "takes.",
+            hint: "Choose a shorter --home.")
+    }
+
     /// Creates the folder, owner-only, where it is missing.
     public func create() throws(NodeServiceError) {
+        try requireShortPath()
         do {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])

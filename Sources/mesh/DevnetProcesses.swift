@@ -13,11 +13,13 @@ struct DevnetProcesses: Sendable {
 
     private enum Event: Sendable {
         case ready(Int, NodeStatus)
-        case ended(Int, String)
+        case ended(Int, NodeServiceError)
         case stop
     }
 
     let executable: String
+    /// What asks for the end; heard from before the first node is made.
+    let interrupts: Interrupts
 
     /// Runs the nodes until the user asks for the end; `started` is called once when all are up.
     ///
@@ -25,7 +27,6 @@ struct DevnetProcesses: Sendable {
     func run(
         _ plans: [DevnetPlan], endsWithInput: Bool, keepsLogs: Bool, started: ([NodeStatus]) async throws -> Void
     ) async throws {
-        let interrupts = Interrupts()
         let (events, sink) = AsyncStream.makeStream(of: Event.self)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in interrupts.signals { sink.yield(.stop) } }
@@ -55,10 +56,10 @@ struct DevnetProcesses: Sendable {
                     waiting = []
                     if statuses.count == plans.count { try await started(plans.compactMap { statuses[$0.index] }) }
                 case .ended(let index, let reason):
+                    let log = plans[index].home.logPath
+                    let advice = keepsLogs ? "Its log is \(log)." : "Give --base-dir to keep its log."
                     throw NodeServiceError(
-                        .internalError, "Node \(index) ended: \(reason).",
-                        hint: keepsLogs
-                            ? "Its log is \(plans[index].home.logPath)." : "Give --base-dir to keep its log.")
+                        reason.code, "Node \(index) ended: \(reason.message)", hint: reason.hint ?? advice)
                 case .stop:
                     group.cancelAll()
                     return
@@ -70,9 +71,11 @@ struct DevnetProcesses: Sendable {
     /// Runs one node until it ends and says how it did; tells when it is up.
     private func run(
         _ plan: DevnetPlan, bootstrap: [String], _ sink: AsyncStream<Event>.Continuation
-    ) async -> String {
+    ) async -> NodeServiceError {
         let log = open(plan.home.logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard log >= 0 else { return String(cString: strerror(errno)) }
+        guard log >= 0 else {
+            return NodeServiceError(.internalError, "\(plan.home.logPath): \(String(cString: strerror(errno))).")
+        }
         var options = PlatformOptions()
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(Self.graceSeconds))]
         let arguments =
@@ -90,17 +93,20 @@ struct DevnetProcesses: Sendable {
             }
             return Self.ending(result.terminationStatus, log: plan.home.logPath)
         } catch {
-            return "\(error)"
+            return NodeServiceError(.internalError, "\(error).")
         }
     }
 
-    /// How a node ended, with the last line that it logged.
-    private static func ending(_ status: TerminationStatus, log: String) -> String {
+    /// How a node ended: by what it said itself, else with the last line that it logged.
+    private static func ending(_ status: TerminationStatus, log: String) -> NodeServiceError {
         let text = FileManager.default.contents(atPath: log).map { String(decoding: $0.suffix(4_096), as: UTF8.self) }
         let last = text?.split(separator: "\n").last.map(String.init) ?? "its log is empty"
+        if let told = try? MeshJSON.decode([String: NodeServiceError].self, from: Array(last.utf8))["error"] {
+            return told
+        }
         switch status {
-        case .exited(let code): return "exit code \(code), \(last)"
-        case .signaled(let signal): return "signal \(signal), \(last)"
+        case .exited(let code): return NodeServiceError(.internalError, "exit code \(code), \(last).")
+        case .signaled(let signal): return NodeServiceError(.internalError, "signal \(signal), \(last).")
         }
     }
 }

@@ -51,6 +51,27 @@ struct DevnetTests {
         }
     }
 
+    @Test("A devnet whose node cannot start says what that node said, with its exit code, and leaves no other behind")
+    func cannotStart() throws {
+        let long = "/tmp/mc-" + String(repeating: "x", count: 100)
+        let tooLong = try NodeProcess.command(["devnet", "--nodes", "2", "--base-dir", long])
+        #expect(tooLong.status == 34)
+        #expect(tooLong.errors.contains("is longer than the 107 bytes that the system takes. Choose a shorter --home."))
+        #expect(!FileManager.default.fileExists(atPath: long))
+        let folder = URL(fileURLWithPath: "/tmp/mc-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let second = folder.appendingPathComponent("node-1")
+        try FileManager.default.createDirectory(at: second, withIntermediateDirectories: true)
+        let key = second.appendingPathComponent("identity.key")
+        try Data("no key".utf8).write(to: key)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
+        let damaged = try NodeProcess.command(["devnet", "--nodes", "2", "--base-dir", folder.path])
+        #expect(damaged.status == 33)
+        let sentence = "mesh: Node 1 ended: The key file \(key.path) is damaged"
+        #expect(damaged.errors.hasPrefix(sentence), "\(damaged.errors)")
+        #expect(damaged.errors.split(separator: "\n").count == 1)
+    }
+
     private func isAlive(_ process: Int32) -> Bool {
         guard Foundation.kill(process, 0) == 0 else { return false }
         // A process that has ended and that nobody has waited for yet is no node any more.

@@ -38,9 +38,9 @@ struct Devnet: MeshCommand {
         umask(0o077)
         let base = baseDir ?? "/tmp/mesh-devnet-\(getpid())"
         let plans = DevnetPlan.plans(nodes: nodes, executors: executors ?? max(0, nodes - 1), base: base)
-        for plan in plans { try plan.prepare(logLevel: logLevel) }
+        let devnet = DevnetProcesses(executable: try Self.executable(), interrupts: Interrupts())
         defer { if baseDir == nil { try? FileManager.default.removeItem(atPath: base) } }
-        let devnet = DevnetProcesses(executable: try Self.executable())
+        for plan in plans { try plan.prepare(logLevel: logLevel) }
         try await devnet.run(plans, endsWithInput: true, keepsLogs: baseDir != nil) { statuses in
             if global.json {
                 try console.jsonLine(zip(plans, statuses).map(DevnetNode.init))
