@@ -205,7 +205,7 @@ struct JobForgeryTests {
         case "status_mismatch": receipt.status = .failed
         case "dates_out_of_order": receipt.executionStartedAt = receipt.executionEndedAt.advanced(milliseconds: 1)
         case "too_many": receipt.anchoredCIDs = Array(repeating: id.cid, count: 1025)
-        case "cid_not_accepted": receipt.anchoredCIDs = [CID.hashing([], codec: .dagPB)]
+        case "cid_not_accepted": receipt.anchoredCIDs = [CID.hashing([], codec: .dagJSON)]
         default: receipt.moduleCID = id.cid
         }
         let signed = try SignedObject.sign(receipt, with: world.parties[1].identity)
