@@ -12,11 +12,7 @@ final class JobWorkspace: ExecutionHost {
         var blocks: [(cid: CID, bytes: [UInt8])] = []
         var known: Set<CID> = []
         var permille = 0
-        var lines: [String] = []
     }
-
-    /// The most log lines that wait for the follower of a job; later ones stand in the log block only.
-    static let waitingLinesMax = 256
 
     private let inputs: [CID: [UInt8]]
     private let contents = Mutex(Contents())
@@ -32,14 +28,6 @@ final class JobWorkspace: ExecutionHost {
     /// How far the guest says it is, in thousandths.
     var permille: Int { contents.withLock { $0.permille } }
 
-    /// Log lines since the last call.
-    func takeLines() -> [String] {
-        contents.withLock { contents in
-            defer { contents.lines = [] }
-            return contents.lines
-        }
-    }
-
     func readInput(_ cid: CID) -> [UInt8]? {
         inputs[cid]
     }
@@ -54,11 +42,8 @@ final class JobWorkspace: ExecutionHost {
         return file.root
     }
 
-    func log(_ level: ExecutionLogLevel, _ text: String) {
-        contents.withLock { contents in
-            if contents.lines.count < Self.waitingLinesMax { contents.lines.append("\(level): \(text)") }
-        }
-    }
+    /// Nobody follows a run on the node that it runs on; the machine keeps what is logged for the log block.
+    func log(_ level: ExecutionLogLevel, _ text: String) {}
 
     func progress(permille: Int) {
         contents.withLock { $0.permille = permille }

@@ -36,6 +36,19 @@ import Testing
         #expect(await texts(stream) == ["Completed"])
     }
 
+    @Test func aFollowerThatDoesNotReadLosesTheOldestEventsAndNeverTheResult() async {
+        var board = ProgressBoard()
+        let slow = board.follow(job, .everything, past: [])
+        for number in 0..<ProgressBoard.bufferedEventsMax + 10 {
+            board.tell(job, JobProgress(kind: .log, phase: "\(number)", text: "", at: 1))
+        }
+        board.tell(job, end)
+        let seen = await texts(slow)
+        #expect(seen.count == ProgressBoard.bufferedEventsMax)
+        #expect(seen.first == "11")
+        #expect(seen.last == "Completed")
+    }
+
     @Test func oneFollowerMoreReplacesTheEldest() async {
         var board = ProgressBoard()
         let eldest = board.follow(job, .everything, past: [])
