@@ -181,7 +181,7 @@ let testTargets: [Target] = [
         [
             "Swarm", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
             "Kademlia", "Bitswap", "Determinism", External.nioCore, External.nioPosix, External.nioEmbedded,
-            External.logging,
+            External.nioConcurrency, External.logging,
         ]),
     tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh"]),
     tests(

@@ -18,6 +18,7 @@ jobs() {
     # A socket's path has about a hundred characters, so the folder's has to be short.
     local folder
     folder=$(mktemp -d "${TMPDIR:-/tmp}/mesh-bench.XXXXXX")
+    trap 'kill "${devnet_PID:-}" 2>/dev/null || true; rm -rf "'"$folder"'"' EXIT
     coproc devnet { exec "$binaries/mesh" devnet --nodes 4 --base-dir "$folder/net" --json 2>"$folder/log"; }
     local child=$devnet_PID input=${devnet[1]} nodes
     if ! read -r -u "${devnet[0]}" nodes; then
@@ -40,7 +41,6 @@ print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
     "$binaries/mesh" bench jobs --home "$folder/net/node-0" --count 3000 --in-flight 32
     eval "exec $input>&-"
     wait "$child"
-    rm -rf "$folder"
 }
 
 part() { # part NAME OPTION...

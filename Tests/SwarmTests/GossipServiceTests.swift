@@ -95,6 +95,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
             var streams: [AsyncStream<GossipMessage>] = []
             for number in 0..<5 { streams.append(try await fixture.join(number, "t")) }
             for number in 0..<4 { try await fixture.connect(number, number + 1) }
+            await fixture.meshed(0, with: 1, topic: "t")
             for number in 1..<4 { await fixture.meshed(number, with: number - 1, number + 1, topic: "t") }
             await fixture.meshed(4, with: 3, topic: "t")
             try await fixture.services[0].publish(Array("far".utf8), topic: "t")
@@ -112,6 +113,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
             let last = try await fixture.join(2, "t")
             try await fixture.connect(0, 1)
             try await fixture.connect(1, 2)
+            await fixture.meshed(0, with: 1, topic: "t")
             await fixture.meshed(1, with: 0, 2, topic: "t")
             await fixture.meshed(2, with: 1, topic: "t")
             try await fixture.services[0].publish(Array("good".utf8), topic: "t")

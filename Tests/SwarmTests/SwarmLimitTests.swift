@@ -212,8 +212,10 @@ struct SwarmLimitTests {
                 _ = try? await stream.read()
                 running.withLockedValue { $0.now -= 1 }
             }
+            let events = await swarms[0].peerEvents()
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
-            // Identify takes a place too while it runs, so which stream is refused is not known beforehand; one is.
+            // Identify takes a place too while it runs; after it whatever is refused is a stream of ours.
+            _ = await firstEvent(events) { if case .identified = $0 { true } else { false } }
             var opened: [any MeshStream] = []
             while swarms[1].counters()[.refusedStreams] == nil {
                 opened.append(try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"]))
@@ -230,7 +232,7 @@ struct SwarmLimitTests {
                 return first
             }
             #expect(error == .reset)
-            #expect((1...3).contains(running.withLockedValue { $0.most }))
+            #expect(running.withLockedValue { $0.most } <= 3)
         }
     }
 
