@@ -166,7 +166,13 @@ struct Stop: MeshCommand {
     @OptionGroup var global: GlobalOptions
 
     func perform(_ console: Console) async throws -> ExitCode {
-        try await global.node.shutdown()
+        let node = global.node
+        _ = try await node.status()
+        do {
+            try await node.shutdown()
+        } catch  where error.code == .nodeNotRunning {
+            // It was there just now, and may be gone before its answer is.
+        }
         return .success
     }
 }
