@@ -57,6 +57,8 @@ public final class MeshStore: Sendable {
             let pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { db in
                 try db.execute(sql: "PRAGMA synchronous = FULL")
+                try db.execute(sql: "PRAGMA wal_autocheckpoint = \(limits.logPagesMax)")
+                try db.execute(sql: "PRAGMA cache_size = \(limits.cachedPagesMax)")
                 if let pages = limits.databasePagesMax { try db.execute(sql: "PRAGMA max_page_count = \(pages)") }
             }
             self.pool = pool

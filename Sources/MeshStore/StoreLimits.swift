@@ -6,6 +6,11 @@ public struct StoreLimits: Hashable, Sendable {
     public var blockBytesTotalMax = 16 * 1024 * 1024 * 1024
     /// The size of the whole database in pages of 4 KiB, handed to SQLite; nil leaves it to the disk.
     public var databasePagesMax: Int?
+    /// Pages of 4 KiB in the write-ahead log before they are folded into the database, which costs two waits for the
+    /// disk; readers may let it grow beyond that for as long as they read.
+    public var logPagesMax = 4_096
+    /// Pages of 4 KiB that the writer keeps in memory.
+    public var cachedPagesMax = 2_048
     /// Commits that may wait for the disk before further ones are refused.
     public var waitingCommitsMax = 16_384
     /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
