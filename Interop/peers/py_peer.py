@@ -213,9 +213,16 @@ class PyPeer:
             signed = bool(message.signature)
             emit({"event": "message", "topic": topic, "from": source, "data_hex": message.data.hex(), "signed": signed})
 
+    async def greetings_over(self):
+        """A subscription made while py greets a peer is in neither its hello nor its later messages, so the peer never
+        learns of it: wait until every connected peer was greeted."""
+        while any(peer not in self.pubsub.peers for peer in self.host.get_network().connections):
+            await trio.sleep(0.005)
+
     async def gossip_command(self, name, request):
         topic = request["topic"]
         if name == "subscribe":
+            await self.greetings_over()
             self.nursery.start_soon(self.pump, topic, await self.pubsub.subscribe(topic))
         elif name == "unsubscribe":
             await self.pubsub.unsubscribe(topic)
