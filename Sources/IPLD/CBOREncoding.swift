@@ -79,24 +79,12 @@ struct CBORKeyedEncoding<Key: CodingKey>: KeyedEncodingContainerProtocol {
     mutating func superEncoder(forKey key: Key) -> any Encoder { state.deferredEntry(key.stringValue, in: frame) }
 }
 
-/// A list that is being encoded.
-struct CBORUnkeyedEncoding: UnkeyedEncodingContainer {
-    private let state: CBOREncodingState
-    private let frame: Int
+/// What lists and single values do alike: every value goes where `put` puts it.
+protocol CBORValueEncoding {
+    func put(_ write: (CBOREncodingState) throws -> Void) throws
+}
 
-    init(state: CBOREncodingState, frame: Int) {
-        self.state = state
-        self.frame = frame
-        state.open(.list, in: frame)
-    }
-
-    var codingPath: [any CodingKey] { [] }
-    var count: Int { state.count(in: frame) }
-
-    private func put(_ write: (CBOREncodingState) throws -> Void) throws {
-        try state.element(in: frame, write)
-    }
-
+extension CBORValueEncoding {
     private func put(unsigned value: UInt64) throws { try put { $0.write { $0.unsigned(value) } } }
     private func put(signed value: Int64) throws { try put { $0.write { $0.integer(value) } } }
 
@@ -117,6 +105,25 @@ struct CBORUnkeyedEncoding: UnkeyedEncodingContainer {
     mutating func encode(_ value: UInt64) throws { try put(unsigned: value) }
 
     mutating func encode<Value: Encodable>(_ value: Value) throws { try put { try $0.encode(value) } }
+}
+
+/// A list that is being encoded.
+struct CBORUnkeyedEncoding: UnkeyedEncodingContainer, CBORValueEncoding {
+    private let state: CBOREncodingState
+    private let frame: Int
+
+    init(state: CBOREncodingState, frame: Int) {
+        self.state = state
+        self.frame = frame
+        state.open(.list, in: frame)
+    }
+
+    var codingPath: [any CodingKey] { [] }
+    var count: Int { state.count(in: frame) }
+
+    func put(_ write: (CBOREncodingState) throws -> Void) throws {
+        try state.element(in: frame, write)
+    }
 
     mutating func nestedContainer<NestedKey: CodingKey>(
         keyedBy keyType: NestedKey.Type
@@ -132,7 +139,7 @@ struct CBORUnkeyedEncoding: UnkeyedEncodingContainer {
 }
 
 /// A value that is neither map nor list.
-struct CBORSingleValueEncoding: SingleValueEncodingContainer {
+struct CBORSingleValueEncoding: SingleValueEncodingContainer, CBORValueEncoding {
     private let state: CBOREncodingState
     private let frame: Int
 
@@ -144,28 +151,8 @@ struct CBORSingleValueEncoding: SingleValueEncodingContainer {
 
     var codingPath: [any CodingKey] { [] }
 
-    private func put(_ write: (CBOREncodingState) throws -> Void) throws {
+    func put(_ write: (CBOREncodingState) throws -> Void) throws {
         try state.single(in: frame, write)
     }
 
-    private func put(unsigned value: UInt64) throws { try put { $0.write { $0.unsigned(value) } } }
-    private func put(signed value: Int64) throws { try put { $0.write { $0.integer(value) } } }
-
-    mutating func encodeNil() throws { try put { $0.write { $0.null() } } }
-    mutating func encode(_ value: Bool) throws { try put { $0.write { $0.bool(value) } } }
-    mutating func encode(_ value: String) throws { try put { $0.write { $0.text(value) } } }
-    mutating func encode(_ value: Double) throws { try put { try $0.float(value) } }
-    mutating func encode(_ value: Float) throws { try put { try $0.float(Double(value)) } }
-    mutating func encode(_ value: Int) throws { try put(signed: Int64(value)) }
-    mutating func encode(_ value: Int8) throws { try put(signed: Int64(value)) }
-    mutating func encode(_ value: Int16) throws { try put(signed: Int64(value)) }
-    mutating func encode(_ value: Int32) throws { try put(signed: Int64(value)) }
-    mutating func encode(_ value: Int64) throws { try put(signed: value) }
-    mutating func encode(_ value: UInt) throws { try put(unsigned: UInt64(value)) }
-    mutating func encode(_ value: UInt8) throws { try put(unsigned: UInt64(value)) }
-    mutating func encode(_ value: UInt16) throws { try put(unsigned: UInt64(value)) }
-    mutating func encode(_ value: UInt32) throws { try put(unsigned: UInt64(value)) }
-    mutating func encode(_ value: UInt64) throws { try put(unsigned: value) }
-
-    mutating func encode<Value: Encodable>(_ value: Value) throws { try put { try $0.encode(value) } }
 }
