@@ -59,11 +59,6 @@ public actor BitswapService {
         var activeAt: MonotonicInstant
     }
 
-    struct InboundStream {
-        let stream: any MeshStream
-        var activeAt: MonotonicInstant
-    }
-
     /// What `run` starts a child task for.
     enum Job: Sendable {
         case send(PeerID)
@@ -79,7 +74,7 @@ public actor BitswapService {
     nonisolated let logger: Logger
     var core: BitswapCore
     var outboxes: OrderedDictionary<PeerID, Outbox> = [:]
-    var inbound: OrderedDictionary<UInt64, InboundStream> = [:]
+    var inbound: InboundStreams
     var nextStreamID: UInt64 = 0
     /// Messages that could not be read or were larger than the peer may send, and streams that were refused.
     public internal(set) var refusedMessages = 0
@@ -100,6 +95,8 @@ public actor BitswapService {
         self.host = host
         self.store = store
         self.limits = limits
+        inbound = InboundStreams(
+            perPeerMax: limits.inboundStreamsPerPeerMax, inAllMax: limits.inboundStreamsMax)
         self.logger = logger
         core = BitswapCore(limits: limits.core)
         (jobs, jobInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.jobsMax))
@@ -270,12 +267,9 @@ public actor BitswapService {
 
     /// Lets go of silent streams. A send that takes too long has its stream reset, and fails.
     private func sweep(now: MonotonicInstant) async {
-        for (id, entry) in inbound
-        where now.milliseconds(since: entry.activeAt) > limits.inboundIdleMilliseconds {
-            guard inbound.removeValue(forKey: id) != nil else { continue }
-            streamCounters.inboundIdle += 1
-            await entry.stream.reset()
-        }
+        let silent = inbound.takeSilent(
+            milliseconds: limits.inboundIdleMilliseconds, now: now, counters: &streamCounters)
+        for stream in silent { await stream.reset() }
         for peer in outboxes.keys {
             // Looked up anew for each peer: sending may have begun while another stream was being closed.
             guard let outbox = outboxes[peer] else { continue }

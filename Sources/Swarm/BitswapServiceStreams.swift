@@ -91,25 +91,14 @@ extension BitswapService {
         }
     }
 
-    /// Whether the peer may have one more stream to us; counts the limit that is in the way.
-    private func mayServe(_ peer: PeerID) -> Bool {
-        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
-        let isPerPeer = ofPeer >= limits.inboundStreamsPerPeerMax
-        guard isPerPeer || inbound.count >= limits.inboundStreamsMax else { return true }
-        refusedMessages += 1
-        if isPerPeer { streamCounters.refusedPerPeer += 1 } else { streamCounters.refusedInAll += 1 }
-        return false
-    }
-
     /// Reads what a peer sends on a stream that it opened, until it ends.
     func serve(_ stream: any MeshStream) async {
-        let peer = stream.remotePeer
-        guard mayServe(peer) else { return await stream.reset() }
-        nextStreamID += 1
-        let id = nextStreamID
-        inbound[id] = InboundStream(stream: stream, activeAt: Self.now)
-        defer { inbound.removeValue(forKey: id) }
-        await readMessages(on: stream) { inbound[id]?.activeAt = Self.now }
+        guard let id = inbound.admit(stream, now: Self.now, counters: &streamCounters) else {
+            refusedMessages += 1
+            return await stream.reset()
+        }
+        defer { inbound.remove(id) }
+        await readMessages(on: stream) { inbound.wasActive(id, now: Self.now) }
         try? await stream.closeWrite()
     }
 

@@ -56,11 +56,6 @@ public actor KademliaService {
         let since: MonotonicInstant
     }
 
-    struct InboundStream {
-        let stream: any MeshStream
-        var activeAt: MonotonicInstant
-    }
-
     /// What `run` starts a child task for.
     enum Job: Sendable {
         /// Performs this request and then queued ones.
@@ -80,7 +75,7 @@ public actor KademliaService {
     var active: [RequestID: any MeshStream] = [:]
     var idle: OrderedDictionary<PeerID, [IdleStream]> = [:]
     var idleCount = 0
-    var inbound: OrderedDictionary<UInt64, InboundStream> = [:]
+    var inbound: InboundStreams
     var nextStreamID: UInt64 = 0
     var connected: Set<PeerID> = []
     /// Messages and streams of peers that were refused, and messages that could not be read.
@@ -104,6 +99,8 @@ public actor KademliaService {
         self.host = host
         self.configuration = configuration
         self.limits = limits
+        inbound = InboundStreams(
+            perPeerMax: limits.inboundStreamsPerPeerMax, inAllMax: limits.inboundStreamsMax)
         self.logger = logger
         var generator = SystemRandomNumberGenerator()
         core = KademliaCore(
@@ -333,12 +330,9 @@ public actor KademliaService {
 
     /// Resets inbound streams that are silent and lets go of idle ones of our own.
     private func sweep(now: MonotonicInstant) async {
-        for (id, entry) in inbound
-        where now.milliseconds(since: entry.activeAt) > limits.inboundIdleMilliseconds {
-            guard inbound.removeValue(forKey: id) != nil else { continue }
-            streamCounters.inboundIdle += 1
-            await entry.stream.reset()
-        }
+        let silent = inbound.takeSilent(
+            milliseconds: limits.inboundIdleMilliseconds, now: now, counters: &streamCounters)
+        for stream in silent { await stream.reset() }
         for peer in idle.keys {
             // Looked up anew for each peer: a request may have taken a stream while another was being closed.
             guard let held = idle[peer] else { continue }

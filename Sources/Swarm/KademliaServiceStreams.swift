@@ -99,27 +99,17 @@ extension KademliaService {
 
     // MARK: Serving
 
-    /// Whether the peer may have one more stream to us; counts the limit that is in the way.
-    private func mayServe(_ peer: PeerID) -> Bool {
-        let ofPeer = inbound.values.count { $0.stream.remotePeer == peer }
-        let isPerPeer = ofPeer >= limits.inboundStreamsPerPeerMax
-        guard isPerPeer || inbound.count >= limits.inboundStreamsMax else { return true }
-        refusedMessages += 1
-        if isPerPeer { streamCounters.refusedPerPeer += 1 } else { streamCounters.refusedInAll += 1 }
-        return false
-    }
-
     /// Answers the requests that come on a stream, one after the other.
     func serve(_ stream: any MeshStream) async {
         let peer = stream.remotePeer
-        guard mayServe(peer) else { return await stream.reset() }
-        nextStreamID += 1
-        let id = nextStreamID
-        inbound[id] = InboundStream(stream: stream, activeAt: Self.now)
-        defer { inbound.removeValue(forKey: id) }
+        guard let id = inbound.admit(stream, now: Self.now, counters: &streamCounters) else {
+            refusedMessages += 1
+            return await stream.reset()
+        }
+        defer { inbound.remove(id) }
         do {
             while let bytes = try await stream.readFrame(bytesMax: configuration.messages.messageBytesMax) {
-                inbound[id]?.activeAt = Self.now
+                inbound.wasActive(id, now: Self.now)
                 let wire = Array(bytes.readableBytesView)
                 let request = try KademliaMessageCoding.decode(wire, limits: configuration.messages)
                 guard let answer = try core.requestArrived(request, from: peer, now: Self.now).get() else { continue }

@@ -1,0 +1,57 @@
+import Determinism
+import Multiformats
+import OrderedCollections
+
+/// The streams that peers opened to one service: so many of one peer, so many of all, and none that stays silent.
+struct InboundStreams {
+    private struct Entry {
+        let stream: any MeshStream
+        var activeAt: MonotonicInstant
+    }
+
+    private let perPeerMax: Int
+    private let inAllMax: Int
+    private var entries: OrderedDictionary<UInt64, Entry> = [:]
+    private var nextID: UInt64 = 0
+
+    init(perPeerMax: Int, inAllMax: Int) {
+        self.perPeerMax = perPeerMax
+        self.inAllMax = inAllMax
+    }
+
+    var count: Int { entries.count }
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// A place for one more stream; `nil` when a limit is in the way, which is counted.
+    mutating func admit(
+        _ stream: any MeshStream, now: MonotonicInstant, counters: inout ServiceStreamCounters
+    ) -> UInt64? {
+        if entries.values.count(where: { $0.stream.remotePeer == stream.remotePeer }) >= perPeerMax {
+            counters.refusedPerPeer += 1
+            return nil
+        }
+        if entries.count >= inAllMax {
+            counters.refusedInAll += 1
+            return nil
+        }
+        nextID += 1
+        entries[nextID] = Entry(stream: stream, activeAt: now)
+        return nextID
+    }
+
+    /// A message came on it.
+    mutating func wasActive(_ id: UInt64, now: MonotonicInstant) { entries[id]?.activeAt = now }
+
+    /// It has ended; its place is free.
+    mutating func remove(_ id: UInt64) { entries.removeValue(forKey: id) }
+
+    /// Takes out those that were silent for longer than that, for the caller to reset, and counts them.
+    mutating func takeSilent(
+        milliseconds: Int64, now: MonotonicInstant, counters: inout ServiceStreamCounters
+    ) -> [any MeshStream] {
+        let silent = entries.filter { now.milliseconds(since: $0.value.activeAt) > milliseconds }
+        for id in silent.keys { entries.removeValue(forKey: id) }
+        counters.inboundIdle += silent.count
+        return silent.values.map(\.stream)
+    }
+}
