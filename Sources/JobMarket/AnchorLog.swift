@@ -12,6 +12,9 @@ struct AnchorLog: Sendable, Hashable {
         self.height = height
     }
 
+    /// Whether an entry of this node stands among the heads or before them; each has a greater height than the last.
+    func covers(_ entry: AnchorEntry) -> Bool { !heads.isEmpty && entry.height <= height }
+
     /// A new entry replaces the heads that it follows.
     mutating func append(_ entry: AnchorEntry, cid: CID, headsMax: Int) {
         heads.removeAll { entry.parents.contains($0) }

@@ -84,9 +84,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             running.remove(job.id)
             reports[job.id] = nil
             context.lastReceipt = job.receiptCID
-        case .anchored(let block, _):
-            let signed = try context.evidence.anchor(block)
-            context.anchors.append(signed.body, cid: signed.cid, headsMax: context.limits.anchorHeadsMax)
+        case .anchored(let block, _): try context.anchored(block)
         default: break
         }
     }

@@ -113,6 +113,13 @@ struct MarketContext: Sendable {
         try? SignedObject.sign(body, with: identity)
     }
 
+    /// Makes an entry of this node the head; in a replay only one that came after the heads that the store had.
+    mutating func anchored(_ block: [UInt8]) throws(JobEventError) {
+        let signed = try evidence.anchor(block)
+        if isReplaying, anchors.covers(signed.body) { return }
+        anchors.append(signed.body, cid: signed.cid, headsMax: limits.anchorHeadsMax)
+    }
+
     /// Signs the entry that anchors evidence of a job; the caller records it.
     mutating func anchorEntry(for payload: [CID]) -> SignedObject<AnchorEntry>? {
         sign(

@@ -140,9 +140,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
                 ReputationEvidence(
                     subject: attempt.assignment.executorDID, payer: job.manifest.originatorDID, receiptCID: receipt,
                     verdict: verdict, at: event.at))
-        case .anchored(let block, _):
-            let signed = try context.evidence.anchor(block)
-            context.anchors.append(signed.body, cid: signed.cid, headsMax: context.limits.anchorHeadsMax)
+        case .anchored(let block, _): try context.anchored(block)
         default: break
         }
     }

@@ -1,4 +1,5 @@
 import Economics
+import IPLD
 import JobMarket
 import MeshIdentity
 import MeshStore
@@ -65,8 +66,16 @@ extension MeshNode {
         for (key, at) in touched {
             if let row = jobRow(key, at: at) { writes.append(.job(row)) }
         }
+        if transition.events.contains(where: { if case .anchored = $0.kind { true } else { false } }) {
+            let (heads, height) = market.anchorHeads
+            let stored = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: heads, height: height)
+            writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(stored)))
+        }
         return writes + ReceiptRow.rows(of: transition, at: NodeClock.wallClock).map { .receipt($0) }
     }
+
+    /// The setting that holds the heads of the anchored DAG, so that it goes on after a restart.
+    static let anchorHeadsKey = "anchor_heads"
 
     /// Names one side of a job.
     struct JobKey: Hashable {

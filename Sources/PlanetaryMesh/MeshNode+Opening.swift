@@ -1,6 +1,7 @@
 import CoVM
 import Economics
 import Foundation
+import IPLD
 import JobMarket
 import Kademlia
 import Logging
@@ -130,10 +131,10 @@ extension MeshNode {
                 else { continue }
                 book.record(evidence)
             }
+            let settings = marketConfiguration(configuration, machine: machine, addresses: addresses)
             return JobMarket(
-                identity: identity,
-                configuration: marketConfiguration(configuration, machine: machine, addresses: addresses),
-                ledger: ledger, reputation: book, lastReceipt: lastOwn?.cid)
+                identity: identity, configuration: settings, ledger: ledger, reputation: book,
+                lastReceipt: lastOwn?.cid, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {
@@ -141,6 +142,15 @@ extension MeshNode {
                 .storageFailed, "The ledger contradicts itself: \(error).",
                 hint: "Restore the home folder from a copy.")
         }
+    }
+
+    /// The heads of the anchored DAG as the store has them; none before the first job.
+    private static func anchorHeads(_ store: MeshStore, scope: String) async throws -> (heads: [CID], height: UInt64) {
+        guard let bytes = try await store.setting(anchorHeadsKey) else { return ([], 0) }
+        guard let stored = try? DAGCBORDecoder().decode(AnchorHeadsV1.self, from: bytes) else {
+            throw MeshStoreError.recordCorrupt(table: "settings", row: 0)
+        }
+        return stored.scope == scope ? (stored.heads, stored.height) : ([], 0)
     }
 
     /// The book as the store has it: all balances, and the entries of jobs that are not closed.

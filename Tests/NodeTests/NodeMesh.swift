@@ -14,9 +14,11 @@ struct NodeMesh {
     /// The node that submits: the last one, which runs no jobs.
     var originator: MeshNode { nodes[nodes.count - 1] }
 
-    /// Makes executors that ask `prices` per job, and one originator; runs `body`; stops them all.
+    /// Makes executors that ask `prices` per job, and one originator; runs `body`; stops them all; then `afterwards`
+    /// may look at their homes, which are folders of that one by their numbers.
     static func run(
-        prices: [UInt64], biddingMilliseconds: UInt64? = nil, _ body: (NodeMesh) async throws -> Void
+        prices: [UInt64], biddingMilliseconds: UInt64? = nil, _ body: (NodeMesh) async throws -> Void,
+        afterwards: (URL) async throws -> Void = { _ in }
     ) async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -46,6 +48,7 @@ struct NodeMesh {
             for node in nodes { try await node.shutdown() }
             try await group.waitForAll()
         }
+        try await afterwards(folder)
     }
 
     /// A configuration that listens on any port of loopback.
@@ -56,14 +59,16 @@ struct NodeMesh {
         return configuration
     }
 
-    /// Opens a node with a new key in a new folder.
-    static func open(_ path: String, _ configuration: NodeConfiguration) async throws -> MeshNode {
+    /// Opens a node, unless told otherwise with a new key in a new folder.
+    static func open(
+        _ path: String, _ configuration: NodeConfiguration, identity: Identity = .generate()
+    ) async throws -> MeshNode {
         let home = NodeHome(path: path)
         try home.create()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         return try await MeshNode.open(
-            home: home, configuration: configuration, identity: Identity.generate(), logger: logger)
+            home: home, configuration: configuration, identity: identity, logger: logger)
     }
 
     /// Connects the originator to every other node, so that what it announces reaches them.
