@@ -118,6 +118,7 @@ let composition: [Target] = [
         [
             "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "PlanetaryMesh",
             External.hummingbird, External.nioCore, External.nioPosix, External.nioHTTP1, External.logging,
+            External.lifecycle,
         ]),
     library(
         "MeshSimulation",

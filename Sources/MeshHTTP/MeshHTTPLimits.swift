@@ -18,6 +18,8 @@ public struct MeshHTTPLimits: Hashable, Sendable {
     public var headerBytesMax = 16 * 1024
     /// Seconds after which a connection on which nothing is asked is closed.
     public var idleSeconds = 60
+    /// Seconds that requests which are under way have to be answered when the node stops.
+    public var goodbyeSeconds = 5
     /// Seconds that the client waits for the node to accept a connection.
     public var connectSeconds = 5
     /// Seconds that the client waits for an answer.

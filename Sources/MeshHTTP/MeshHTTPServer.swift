@@ -3,6 +3,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import PlanetaryMesh
+import ServiceLifecycle
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.
 ///
@@ -24,10 +25,16 @@ public struct MeshHTTPServer: Sendable {
         self.logger = logger
     }
 
-    /// Serves until the task is cancelled, then lets running requests end and removes the socket.
+    /// Serves until `stopped` returns, then answers the requests that are under way, for `goodbyeSeconds` at the
+    /// longest, and removes the socket. Cancelling the task cuts them off.
     ///
-    /// - Parameter listening: called once when connections are accepted.
-    public func run(listening: @escaping @Sendable () async -> Void = {}) async throws {
+    /// - Parameters:
+    ///   - listening: called once when connections are accepted.
+    ///   - stopped: waits for what ends the service; for ever unless given.
+    public func run(
+        listening: @escaping @Sendable () async -> Void = {},
+        until stopped: @escaping @Sendable () async -> Void = Self.never
+    ) async throws {
         try socket.claim()
         // The socket is made owner-only before its first connection: by the mask while it is bound, by its mode after.
         let mask = umask(0o077)
@@ -51,11 +58,41 @@ public struct MeshHTTPServer: Sendable {
             logger: quiet)
         defer { socket.remove() }
         do {
-            try await application.run()
+            try await Self.run(application, until: stopped, goodbyeSeconds: limits.goodbyeSeconds, quiet)
         } catch let error as IOError {
             umask(mask)
             throw NodeServiceError(
                 .addressInUse, "The socket \(socket.path) cannot be opened (\(error)).", hint: "Choose another --home.")
+        }
+    }
+
+    /// Returns when the task is cancelled.
+    @Sendable public static func never() async {
+        let (nothing, _) = AsyncStream.makeStream(of: Void.self)
+        for await _ in nothing {}
+    }
+
+    private static func run(
+        _ application: some ApplicationProtocol, until stopped: @escaping @Sendable () async -> Void,
+        goodbyeSeconds: Int, _ logger: Logger
+    ) async throws {
+        var configuration = ServiceGroupConfiguration(services: [application], logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(goodbyeSeconds)
+        let services = ServiceGroup(configuration: configuration)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await services.run()
+                throw CancellationError()
+            }
+            group.addTask {
+                await stopped()
+                await services.triggerGracefulShutdown()
+            }
+            do {
+                while try await group.next() != nil {}
+            } catch is CancellationError {
+                group.cancelAll()
+            }
         }
     }
 

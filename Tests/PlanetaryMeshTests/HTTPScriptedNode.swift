@@ -12,6 +12,8 @@ struct ScriptedNode: NodeService {
         var events: AsyncStream<JobProgress>?
         var files: [CID: [UInt8]] = [:]
         var submitted: @Sendable (JobSubmission) -> Void = { _ in }
+        /// What happens before a submission is answered.
+        var delayed: @Sendable () async -> Void = {}
         var followed: @Sendable (ProgressScope) -> Void = { _ in }
     }
 
@@ -21,6 +23,7 @@ struct ScriptedNode: NodeService {
 
     func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         script.submitted(submission)
+        await script.delayed()
         return try answer(JobAccepted(jobID: Samples.jobID.text, isDuplicate: submission.idempotencyKey == "again"))
     }
 
@@ -146,6 +149,7 @@ final class SocketFolder: Sendable {
 /// Serves a scripted node on a socket while `body` runs.
 func withServer(
     _ script: ScriptedNode.Script = .init(), limits: MeshHTTPLimits = MeshHTTPLimits(),
+    until stopped: @escaping @Sendable () async -> Void = MeshHTTPServer.never,
     _ body: @Sendable (NodeClient, String) async throws -> Void
 ) async throws {
     let folder = try SocketFolder()
@@ -156,7 +160,7 @@ func withServer(
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
             defer { signal.finish() }
-            try await server.run { signal.yield() }
+            try await server.run(listening: { signal.yield() }, until: stopped)
         }
         for await _ in listening { break }
         do {

@@ -73,6 +73,36 @@ import Testing
         }
     }
 
+    @Test func whatIsUnderWayIsAnsweredWhenTheNodeStops() async throws {
+        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        let stopping = ScriptedNode.Script(
+            failure: NodeServiceError(.storageFull, "The disk is full."), delayed: { stop.finish() })
+        try await withServer(stopping) {
+            for await _ in stopped {}
+        } _: { node, _ in
+            await #expect(throws: NodeServiceError(.storageFull, "The disk is full.")) {
+                _ = try await node.submit(JobSubmission(moduleCID: Samples.jobID.text))
+            }
+        }
+    }
+
+    @Test func anAnswerThatTakesTooLongIsCutOffWhenTheNodeStops() async throws {
+        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        var limits = MeshHTTPLimits()
+        limits.goodbyeSeconds = 1
+        let stalling = ScriptedNode.Script(delayed: {
+            stop.finish()
+            await MeshHTTPServer.never()
+        })
+        try await withServer(stalling, limits: limits) {
+            for await _ in stopped {}
+        } _: { node, _ in
+            await #expect {
+                _ = try await node.submit(JobSubmission(moduleCID: Samples.jobID.text))
+            } throws: { ($0 as? NodeServiceError)?.code == .nodeNotRunning }
+        }
+    }
+
     @Test func aFollowerSaysHowMuchItWantsToHear() async throws {
         let (seen, sink) = AsyncStream.makeStream(of: ProgressScope.self)
         try await withServer(.init(followed: { sink.yield($0) })) { node, socket in

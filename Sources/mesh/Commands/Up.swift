@@ -34,31 +34,50 @@ struct Up: MeshCommand {
         return .success
     }
 
-    /// Runs node and server until the node has stopped.
+    /// Runs node and server until the node has stopped and the server has answered what was under way, also with the
+    /// reason for which the node stopped.
     private func run(_ node: MeshNode, _ server: MeshHTTPServer, _ console: Console) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
         let endsWithInput = untilInputEnds
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        // Each child ends with the reason for which the node stopped, where it is the one who knows.
+        let reason = try await withThrowingTaskGroup(of: (any Error)?.self) { group in
             group.addTask {
-                try await node.run()
+                defer { stop.finish() }
+                do { try await node.run() } catch { return error }
+                return nil
+            }
+            group.addTask {
+                try await server.run {
+                    await Self.announce(node, console, json: isJSON)
+                } until: {
+                    for await _ in stopped {}
+                }
                 throw CancellationError()
             }
-            group.addTask { try await server.run { await Self.announce(node, console, json: isJSON) } }
-            group.addTask { try await Self.stop(node, after: interrupts) }
+            group.addTask {
+                try await Self.stop(node, after: interrupts)
+                return nil
+            }
             if endsWithInput {
                 group.addTask {
                     await InputEnd().wait()
                     try await node.shutdown()
+                    return nil
                 }
             }
+            var reason: (any Error)?
             do {
-                while try await group.next() != nil {}
+                while let ended = try await group.next() { reason = reason ?? ended }
             } catch is CancellationError {
-                // The node has stopped, and takes the rest with it.
+                // Node and server have stopped, and take the rest with them.
             }
             group.cancelAll()
+            while let ended = await group.nextResult() { if let known = try? ended.get() { reason = reason ?? known } }
+            return reason
         }
+        if let reason { throw reason }
     }
 
     /// Tells that the node is up: who it is and where.
