@@ -75,11 +75,19 @@ struct YamuxStreamState: Sendable {
     }
 }
 
-/// Which stream IDs the peer used lately: a bitmap over the newest 1,024, because concurrent openers may overtake one
+/// Which stream IDs the peer used lately: exact for the newest 1,024, because concurrent openers may overtake one
 /// another, and nothing but a lower bound before them.
+///
+/// A word of 64 ordinals is stamped with the ordinals that it stands for, and is cleared when it is first used for
+/// others: a peer that jumps ahead costs no more than one that counts.
 struct YamuxSeenStreams: Sendable {
     static let span: UInt32 = 1_024
-    private var words = [UInt64](repeating: 0, count: Int(YamuxSeenStreams.span / 64))
+    /// A span that begins within a word touches one word more.
+    private static let wordCount = Int(YamuxSeenStreams.span / 64) + 1
+
+    private var words = [UInt64](repeating: 0, count: YamuxSeenStreams.wordCount)
+    /// For each word the ordinals that it stands for, divided by 64.
+    private var stamps = [UInt32](repeating: 0, count: YamuxSeenStreams.wordCount)
     /// One more than the highest ordinal seen.
     private var end: UInt32 = 0
 
@@ -87,20 +95,21 @@ struct YamuxSeenStreams: Sendable {
     func contains(_ ordinal: UInt32) -> Bool {
         if ordinal >= end { return false }
         if end - ordinal > Self.span { return true }
-        let bit = ordinal % Self.span
-        return words[Int(bit / 64)] & (1 << UInt64(bit % 64)) != 0
+        let (stamp, place) = Self.split(ordinal)
+        return stamps[place] == stamp && words[place] & (1 << UInt64(ordinal % 64)) != 0
     }
 
     mutating func insert(_ ordinal: UInt32) {
-        if ordinal >= end {
-            let fresh = min(ordinal - end + 1, Self.span)
-            for step in 0..<fresh {
-                let bit = (ordinal - step) % Self.span
-                words[Int(bit / 64)] &= ~(1 << UInt64(bit % 64))
-            }
-            end = ordinal + 1
+        end = max(end, ordinal + 1)
+        let (stamp, place) = Self.split(ordinal)
+        if stamps[place] != stamp {
+            stamps[place] = stamp
+            words[place] = 0
         }
-        let bit = ordinal % Self.span
-        words[Int(bit / 64)] |= 1 << UInt64(bit % 64)
+        words[place] |= 1 << UInt64(ordinal % 64)
+    }
+
+    private static func split(_ ordinal: UInt32) -> (stamp: UInt32, place: Int) {
+        (ordinal / 64, Int(ordinal / 64) % wordCount)
     }
 }
