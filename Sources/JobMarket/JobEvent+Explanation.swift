@@ -25,6 +25,7 @@ extension JobEvent {
                 + ": bids are collected for \(window.milliseconds(since: at)) ms"
                 + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
         case .bidReceived(let block, let refusal): bidLine(block, refusal)
+        case .bidDisplaced(let bid): "The bid \(bid.text.suffix(8)) made way for a better one."
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .assignmentMade(let block, _): assignmentLine(block)
         case .assignmentConfirmed: "The executor took the assignment."

@@ -12,6 +12,8 @@ public enum JobEventKind: Hashable, Sendable, Codable {
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     /// A bid was judged; `refusal` says why it was not acceptable.
     case bidReceived(bid: [UInt8], refusal: BidRefusal?)
+    /// A kept bid made way for a better one, since a job keeps only so many.
+    case bidDisplaced(bid: CID)
     /// Bids were weighed; best first.
     case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
     /// A bid was taken up.
@@ -77,6 +79,7 @@ extension JobEventKind {
         case .submitted: "submitted"
         case .announced: "announced"
         case .bidReceived: "bid_received"
+        case .bidDisplaced: "bid_displaced"
         case .biddingClosed: "bidding_closed"
         case .assignmentMade: "assignment_made"
         case .assignmentConfirmed: "assignment_confirmed"
@@ -122,7 +125,8 @@ extension JobEventKind {
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
             .settlementReceived:
             true
-        case .announced, .bidReceived, .biddingClosed, .assignmentConfirmed, .statusReported, .settlementDelivered,
+        case .announced, .bidReceived, .bidDisplaced, .biddingClosed, .assignmentConfirmed, .statusReported,
+            .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:
             false

@@ -29,6 +29,9 @@ extension JobMarket {
     /// A job that this node originated, as long as it is remembered.
     public func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
+    /// Bids that are held in memory, of all jobs that are remembered.
+    public var bidsHeld: Int { originator.jobs.values.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
+
     /// A job that this node bid on or runs, as long as it is remembered.
     public func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
 

@@ -29,14 +29,21 @@ public struct OriginatorConfiguration: Sendable {
     public var reannounceMilliseconds: UInt64 = 1000
     /// The bid window where the policy names none.
     public var bidWindowMilliseconds: UInt64 = 1000
-    /// The acceptable bids that close the window early where the policy names no number.
+    /// The acceptable bids that close the window early where the policy names no number, the best of them being of an
+    /// executor that has a verified receipt here.
     public var sufficientBids: UInt64 = 3
     /// From the announcement to the last moment for an acceptable bid, per round.
     public var biddingMilliseconds: UInt64 = 30_000
     /// Until an executor must answer an assignment.
     public var confirmationMilliseconds: UInt64 = 5000
+    /// The same for an executor without a verified receipt here.
+    public var unprovenConfirmationMilliseconds: UInt64 = 2000
     /// How long an executor may stay silent.
     public var leaseMilliseconds: UInt64 = 10_000
+    /// The same for an executor without a verified receipt here.
+    public var unprovenLeaseMilliseconds: UInt64 = 5000
+    /// How long an executor's bids rank last after it took a job and gave nothing.
+    public var failedExecutorMilliseconds: UInt64 = 3_600_000
     /// From the acceptance to the start of the module: queue, fetching, compiling.
     public var fetchingMilliseconds: UInt64 = 60_000
     /// What is granted over `timeout_seconds` for the run.
@@ -113,10 +120,18 @@ public struct MarketLimits: Sendable {
     public var closedJobsMax = 2048
     /// Executed jobs that are not closed, open bids included.
     public var executedJobsMax = 8192
-    /// Bids kept per job, refused ones included.
+    /// Acceptable bids kept per job, the best ones by the job's own score.
     public var bidsPerJobMax = 64
-    /// Bids taken from one peer for one job.
+    /// Bids judged of one peer per job and round.
     public var bidsPerPeerMax = 4
+    /// Peers whose bids on one job are counted one by one; beyond, the one that was counted first is forgotten.
+    public var biddersPerJobMax = 256
+    /// Refused bids of a job that its journal tells of; further ones are only counted.
+    public var refusedBidsPerJobMax = 16
+    /// Bids of a job that its journal tells of in all; then the job takes no more.
+    public var bidsWrittenPerJobMax: UInt64 = 1024
+    /// Executors that are remembered to have failed lately.
+    public var failedExecutorsMax = 4096
     /// Late receipts recorded per job; further ones are refused.
     public var lateReceiptsMax = 16
     /// Announcements remembered so that they are judged once; one that was forgotten is judged again.

@@ -63,6 +63,13 @@ struct MarketContext: Sendable {
         if !transition.blocks.contains(block) { transition.blocks.append(block) }
     }
 
+    /// Keeps the block of a bid that is taken up: it is part of the evidence from then on.
+    mutating func keep(bid: ReceivedBid, of job: JobID) {
+        guard !isReplaying else { return }
+        let block = EvidenceBlock(cid: bid.cid, bytes: bid.block, typeName: Bid.typeName, jobID: job)
+        if !transition.blocks.contains(block) { transition.blocks.append(block) }
+    }
+
     func date(inMilliseconds milliseconds: UInt64) -> UnixMilliseconds {
         wallClock.advanced(milliseconds: milliseconds)
     }

@@ -27,11 +27,16 @@ extension OriginatedJob {
             enter(.bidding, until: biddingUntil, status: .announced)
         case .bidReceived(let block, let refusal):
             let signed = try evidence.bid(block)
-            bids.append(
-                ReceivedBid(
-                    cid: signed.cid, bid: signed.body, block: refusal == nil ? block : [], refusal: refusal,
-                    arrivedAt: event.at))
+            bidCount += 1
+            if let refusal {
+                refusedBids.append(
+                    RefusedBid(bidder: signed.body.bidderDID, price: signed.body.terms.price, refusal: refusal))
+            } else {
+                bids.append(ReceivedBid(cid: signed.cid, bid: signed.body, block: block, arrivedAt: event.at))
+            }
             if status == .announced { status = .biddingOpen }
+        case .bidDisplaced(let cid):
+            bids.removeAll { $0.cid == cid }
         case .biddingClosed:
             status = .biddingClosed
         case .cancellationRequested(let reason, let until):
@@ -40,6 +45,7 @@ extension OriginatedJob {
         case .resultReached(let result, let outcome):
             self.result = result
             self.outcome = outcome
+            forgetBids()
             enter(.over, until: nil, status: JobStatus(representing: result))
         case .failed(let reason):
             failure = reason
@@ -138,7 +144,14 @@ extension OriginatedJob {
             attempts[index].end = .unconfirmed
         }
         receipt = nil
+        forgetBids()
         enter(.over, until: nil, status: JobStatus(representing: result))
+    }
+
+    /// With its result a job needs none of its bids any more.
+    private mutating func forgetBids() {
+        bids = []
+        refusedBids = []
     }
 
     func index(of assignment: CID) -> Int? {

@@ -53,8 +53,12 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     public internal(set) var round: UInt64 = 0
     /// When the bid window of this round closes.
     public internal(set) var windowUntil: UnixMilliseconds?
-    /// All bids that were judged, in the order of their arrival.
+    /// The acceptable bids that are kept, in the order of their arrival; none once the job has its result.
     public internal(set) var bids: [ReceivedBid] = []
+    /// Refused bids for the user to read, one of each bidder; none once the job has its result.
+    public internal(set) var refusedBids: [RefusedBid] = []
+    /// The bids that the journal tells of, those that were refused or displaced since among them.
+    public internal(set) var bidCount: UInt64 = 0
     /// All assignments, in order.
     public internal(set) var attempts: [Attempt] = []
     /// The receipt that counts, once there is one.
@@ -96,7 +100,7 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// Acceptable bids that can still be taken up.
     func candidates(at date: UnixMilliseconds) -> [ReceivedBid] {
         bids.filter { bid in
-            bid.refusal == nil && date < bid.takeUpUntil && !isExcluded(bid.bid.bidderDID)
+            date < bid.takeUpUntil && !isExcluded(bid.bid.bidderDID)
                 && !attempts.contains { $0.assignment.bidCID == bid.cid }
         }
     }
@@ -108,10 +112,8 @@ public struct ReceivedBid: Hashable, Sendable {
     public let cid: CID
     /// What it says.
     public let bid: Bid
-    /// The signed block, kept while the bid may be taken up.
+    /// The signed block.
     public let block: [UInt8]
-    /// Why it is not acceptable.
-    public let refusal: BidRefusal?
     /// When it came.
     public let arrivedAt: UnixMilliseconds
 

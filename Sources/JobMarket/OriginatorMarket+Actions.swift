@@ -57,9 +57,11 @@ extension OriginatorMarket {
         case .assignmentConfirmed(let cid, _):
             context.dropDelivery(.assignment, job: job.id, subject: cid)
             if job.cancelReason != nil { oweCancellation(of: job, &context) }
-        case .attemptEnded(let cid, _):
+        case .attemptEnded(let cid, let end):
             context.dropDelivery(.assignment, job: job.id, subject: cid)
             heard[cid] = nil
+            renewalEnds[cid] = nil
+            judge(attempt: cid, of: job, end, context)
         case .cancellationRequested: oweCancellation(of: job, &context)
         case .receiptAccepted: fetchOutputs(of: job, &context)
         case .resultReached(let result, _):

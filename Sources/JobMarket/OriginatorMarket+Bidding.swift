@@ -14,6 +14,7 @@ extension OriginatorMarket {
         let times = context.configuration.originator
         let window = job.manifest.policy.bidWindowMilliseconds ?? times.bidWindowMilliseconds
         let bidding = min(context.date(inMilliseconds: times.biddingMilliseconds), job.manifest.expiresAt)
+        tallies[job.id] = nil
         record(
             .announced(
                 round: job.round + 1, windowUntil: min(context.date(inMilliseconds: window), bidding),
@@ -32,7 +33,7 @@ extension OriginatorMarket {
         _ lean: ProtocolBid, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
         guard let known = jobs[lean.jobID], known.result == nil else { return refuse(.jobNotOpen, &context) }
-        if known.bids.contains(where: { $0.block == lean.signedBid && $0.refusal == nil }) {
+        if known.bids.contains(where: { $0.block == lean.signedBid }) {
             context.counters.duplicates += 1
             return .ack
         }
@@ -40,13 +41,9 @@ extension OriginatorMarket {
             return refuse(.biddingClosed, &context)
         }
         let limits = context.limits
-        let ofPeer = known.bids.count { $0.bid.bidderPeerID == peer }
-        guard known.bids.count < limits.bidsPerJobMax, ofPeer < limits.bidsPerPeerMax else {
+        guard tallies[known.id]?.count(of: peer) ?? 0 < limits.bidsPerPeerMax else {
             context.counters.bidsIgnored += 1
-            return refuse(
-                .tooManyBids(
-                    max: UInt64(ofPeer < limits.bidsPerPeerMax ? limits.bidsPerJobMax : limits.bidsPerPeerMax)),
-                &context)
+            return refuse(.tooManyBids(max: UInt64(limits.bidsPerPeerMax)), &context)
         }
         guard peer == lean.executionNodeID, lean.jobOriginator == context.peerID else {
             return refuse(.notVerified(reason: "the bid is not the sender's, or not for this node"), &context)
@@ -60,10 +57,11 @@ extension OriginatorMarket {
         } catch {
             return refuse(.notVerified(reason: "\(error)"), &context)
         }
-        if let earlier = known.bids.first(where: { $0.cid == signed.cid }) {
+        if known.bids.contains(where: { $0.cid == signed.cid }) {
             context.counters.duplicates += 1
-            return earlier.refusal.map { .refused(code: $0.code, reason: $0.description) } ?? .ack
+            return .ack
         }
+        tallies[known.id, default: BidTally()].counted(peer, peersMax: limits.biddersPerJobMax)
         return take(signed, &context)
     }
 
@@ -75,11 +73,59 @@ extension OriginatorMarket {
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
         let refusal = job.isExcluded(signed.body.bidderDID) ? .bidderFailedBefore : selection.refusal(of: signed.body)
         context.evidence.lay(signed)
-        if refusal == nil { context.keep(signed, of: id) }
-        record(.bidReceived(bid: signed.bytes, refusal: refusal), of: id, &context)
-        if let refusal { return refuse(refusal, &context) }
+        if let refusal {
+            keepAccount(ofRefused: signed, refusal, of: job, &context)
+            return refuse(refusal, &context)
+        }
+        if let full = makeRoom(for: signed, in: job, &context) {
+            context.counters.bidsIgnored += 1
+            return refuse(full, &context)
+        }
+        record(.bidReceived(bid: signed.bytes, refusal: nil), of: id, &context)
         closeIfSufficient(id, &context)
         return .ack
+    }
+
+    /// A refused bid takes no place from others: the first few stand in the journal for the user to read, one of each
+    /// bidder, and the others are only counted.
+    private mutating func keepAccount(
+        ofRefused signed: SignedObject<Bid>, _ refusal: BidRefusal, of job: OriginatedJob,
+        _ context: inout MarketContext
+    ) {
+        guard job.refusedBids.count < context.limits.refusedBidsPerJobMax,
+            !job.refusedBids.contains(where: { $0.bidder == signed.body.bidderDID })
+        else {
+            tallies[job.id, default: BidTally()].refusedUnwritten += 1
+            return
+        }
+        record(.bidReceived(bid: signed.bytes, refusal: refusal), of: job.id, &context)
+    }
+
+    /// A job keeps its best bids by its own score: once it has as many as it may, a better one takes the place of the
+    /// worst, whose bidder is told. Gives the refusal where the new bid is the worst itself.
+    private mutating func makeRoom(
+        for signed: SignedObject<Bid>, in job: OriginatedJob, _ context: inout MarketContext
+    ) -> BidRefusal? {
+        let limits = context.limits
+        guard job.bidCount < limits.bidsWrittenPerJobMax else {
+            return .tooManyBids(max: UInt64(limits.bidsWrittenPerJobMax))
+        }
+        guard job.bids.count >= limits.bidsPerJobMax else { return nil }
+        let newcomer = ReceivedBid(
+            cid: signed.cid, bid: signed.body, block: signed.bytes, arrivedAt: context.wallClock)
+        let candidates = job.candidates(at: context.wallClock)
+        // Bids that nobody can take up any more go before any that can.
+        let stale = job.bids.first { bid in !candidates.contains { $0.cid == bid.cid } }?.cid
+        guard let worst = stale ?? rank(candidates + [newcomer], of: job, context).last?.bid, worst != signed.cid,
+            let displaced = job.bids.first(where: { $0.cid == worst })
+        else { return .tooManyBids(max: UInt64(limits.bidsPerJobMax)) }
+        record(.bidDisplaced(bid: displaced.cid), of: job.id, &context)
+        let refusal = BidRefusal.tooManyBids(max: UInt64(limits.bidsPerJobMax))
+        let message = JobBidRefusedV1(
+            jobID: job.id, bidCID: displaced.cid, code: refusal.code, reason: refusal.description)
+        context.tell(
+            .jobBidRefused(message), .bidRefusal, job: job.id, subject: displaced.cid, to: displaced.bid.bidderPeerID)
+        return nil
     }
 
     private func refuse(_ refusal: BidRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
@@ -87,21 +133,28 @@ extension OriginatorMarket {
         return .refused(code: refusal.code, reason: refusal.description)
     }
 
+    /// Closes the window before its end once enough acceptable bids are in. How many are enough is the policy's to say;
+    /// where it says nothing, keys that cost nothing must not close it before others had their time, so the best of
+    /// the bids has to be of an executor that proved itself here.
     mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.phase == .bidding else { return }
-        let wanted = job.manifest.policy.sufficientBids ?? context.configuration.originator.sufficientBids
+        guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
+        let named = job.manifest.policy.sufficientBids
         let candidates = job.candidates(at: context.wallClock)
-        if UInt64(candidates.count) >= wanted {
-            close(job, .sufficientBids, candidates, &context)
-        } else if !candidates.isEmpty, !context.timers.contains(.window(id)) {
-            close(job, .firstAcceptableBid, candidates, &context)
+        if UInt64(candidates.count) >= named ?? context.configuration.originator.sufficientBids {
+            let ranking = rank(candidates, of: job, context)
+            if named != nil || ranking.first.map({ context.reputation.isProven($0.bidder) }) ?? false {
+                return close(job, .sufficientBids, ranking, &context)
+            }
+        }
+        if !candidates.isEmpty, !context.timers.contains(.window(id)) {
+            close(job, .firstAcceptableBid, rank(candidates, of: job, context), &context)
         }
     }
 
     mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding else { return }
         let candidates = job.candidates(at: context.wallClock)
-        if !candidates.isEmpty { close(job, .windowElapsed, candidates, &context) }
+        if !candidates.isEmpty { close(job, .windowElapsed, rank(candidates, of: job, context), &context) }
     }
 
     mutating func reannounceDue(_ id: JobID, _ context: inout MarketContext) {
@@ -112,18 +165,30 @@ extension OriginatorMarket {
     }
 
     private mutating func close(
-        _ job: OriginatedJob, _ cause: BiddingClosure, _ candidates: [ReceivedBid], _ context: inout MarketContext
+        _ job: OriginatedJob, _ cause: BiddingClosure, _ ranking: [RankedBid], _ context: inout MarketContext
     ) {
-        let ranking = rank(candidates, of: job, context)
+        tallies[job.id] = nil
         record(.biddingClosed(cause: cause, ranking: ranking), of: job.id, &context)
         assignNext(job.id, &context)
     }
 
+    /// Bids in the order of the job's score; those of executors that failed lately come last, with a score of zero.
     private func rank(
         _ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext
     ) -> [RankedBid] {
-        Selection(manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
-            .rank(candidates) { context.latencies[$0] }
+        let ranking = Selection(
+            manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock
+        ).rank(candidates) { context.latencies[$0] }
+        var (others, failed): ([RankedBid], [RankedBid]) = ([], [])
+        for var bid in ranking {
+            if failedExecutors.contains(bid.bidder, now: context.now) {
+                bid.score = 0
+                failed.append(bid)
+            } else {
+                others.append(bid)
+            }
+        }
+        return others + failed
     }
 
     /// What follows an attempt that gave no result, and also a restart between two steps: the next bidder, another
@@ -155,20 +220,22 @@ extension OriginatorMarket {
     }
 
     private mutating func assign(_ bid: ReceivedBid, of job: OriginatedJob, _ context: inout MarketContext) {
+        let patience = patience(with: bid.bid.bidderDID, context)
         let body = Assignment(
             jobID: job.id, originatorDID: context.did, bidCID: bid.cid, executorDID: bid.bid.bidderDID,
             attempt: UInt64(job.attempts.count + 1),
-            leaseMilliseconds: context.configuration.originator.leaseMilliseconds, terms: bid.bid.terms,
+            leaseMilliseconds: patience.leaseMilliseconds, terms: bid.bid.terms,
             assignedAt: context.wallClock, acceptBy: bid.bid.expiresAt)
         guard let signed = context.sign(body) else {
             let reason = "the assignment could not be signed"
             return finish(job, .failed(.originatorFailed(reason: reason)), &context)
         }
         context.evidence.lay(signed)
+        context.keep(bid: bid, of: job.id)
         context.keep(signed, of: job.id)
         let missing = bid.bid.terms.price.subtractingSaturated(context.ledger.escrow(of: job.id))
         let hold = LedgerEntry.hold(missing, job: job.id, assignment: signed.cid, at: context.wallClock)
-        let confirm = context.date(inMilliseconds: context.configuration.originator.confirmationMilliseconds)
+        let confirm = context.date(inMilliseconds: patience.confirmationMilliseconds)
         record(
             .assignmentMade(assignment: signed.bytes, confirmUntil: confirm), of: job.id,
             ledger: missing == .zero ? [] : [hold], &context)
@@ -180,6 +247,7 @@ extension OriginatorMarket {
         let refund = LedgerEntry.refund(held, job: job.id, at: context.wallClock)
         record(kind, of: job.id, ledger: held == .zero ? [] : [refund], &context)
         announcementErrors[job.id] = nil
+        tallies[job.id] = nil
         closeIfDone(job.id, &context)
     }
 
@@ -200,16 +268,10 @@ extension OriginatorMarket {
         }
     }
 
-    private mutating func confirm(_ job: OriginatedJob, _ attempt: Attempt, _ context: inout MarketContext) {
-        let until = context.date(inMilliseconds: context.configuration.originator.fetchingMilliseconds)
-        record(.assignmentConfirmed(assignment: attempt.cid, fetchUntil: until), of: job.id, &context)
-        tellLosers(of: job, &context)
-    }
-
     /// Tells bidders that were acceptable and not taken where they stood; their bids may still be taken up later.
-    private func tellLosers(of job: OriginatedJob, _ context: inout MarketContext) {
+    func tellLosers(of job: OriginatedJob, _ context: inout MarketContext) {
         guard let winner = job.liveAttempt?.assignment.bidCID else { return }
-        let acceptable = job.bids.filter { $0.refusal == nil }
+        let acceptable = job.bids
         let ranking = rank(acceptable, of: job, context)
         for (rank, loser) in ranking.enumerated() where loser.bid != winner {
             guard let bid = acceptable.first(where: { $0.cid == loser.bid }), !job.isExcluded(loser.bidder) else {
@@ -223,58 +285,5 @@ extension OriginatorMarket {
             context.tell(
                 .jobBidRefused(message), .bidRefusal, job: job.id, subject: loser.bid, to: bid.bid.bidderPeerID)
         }
-    }
-
-    // MARK: Lease
-
-    /// A status update renews the lease; one of an attempt that nobody waits for is refused, so its executor knows.
-    mutating func statusArrived(
-        _ update: JobStatusUpdateV1, from peer: PeerID, _ context: inout MarketContext
-    ) -> MeshProtocolReply {
-        guard let job = jobs[update.jobID], let index = job.index(of: update.assignmentCID) else {
-            context.counters.refused("status_assignment_unknown")
-            return .refused(code: "assignment_unknown", reason: "no such assignment was made here")
-        }
-        let attempt = job.attempts[index]
-        guard attempt.executorPeerID == peer, attempt.assignment.executorDID == update.executorDID else {
-            context.counters.refused("status_wrong_executor")
-            return .refused(code: "wrong_executor", reason: "the assignment is another executor's")
-        }
-        if attempt.hasWon { return .ack }
-        guard job.result == nil else { return .refused(code: "job_over", reason: "the job has ended") }
-        guard attempt.isLive else {
-            return .refused(code: "assignment_superseded", reason: "the assignment was given to another executor")
-        }
-        guard update.sequence > heard[attempt.cid] ?? 0 else {
-            context.counters.duplicates += 1
-            return .ack
-        }
-        heard[attempt.cid] = update.sequence
-        if !attempt.isConfirmed { confirm(job, attempt, &context) }
-        context.setTimer(.lease(job.id), inMilliseconds: attempt.assignment.leaseMilliseconds)
-        follow(update, &context)
-        return .ack
-    }
-
-    private mutating func follow(_ update: JobStatusUpdateV1, _ context: inout MarketContext) {
-        guard let job = jobs[update.jobID], let attempt = job.liveAttempt else { return }
-        let reported =
-            update.status.progressRank > JobStatus.producingOutputs.progressRank
-            ? JobStatus.producingOutputs : update.status
-        guard reported.isUnderLease, reported.progressRank > attempt.status.progressRank else { return }
-        let times = context.configuration.originator
-        let milliseconds: UInt64
-        switch reported {
-        case .running, .awaitingInputs:
-            milliseconds = job.manifest.params.timeoutSeconds * 1000 + times.executionGraceMilliseconds
-        case .producingOutputs: milliseconds = times.receiptMilliseconds
-        default: milliseconds = times.fetchingMilliseconds
-        }
-        record(
-            .statusReported(
-                assignment: attempt.cid, status: reported,
-                progressPermille: update.progressPermille.map { min($0, 1000) },
-                until: context.date(inMilliseconds: milliseconds)),
-            of: job.id, &context)
     }
 }

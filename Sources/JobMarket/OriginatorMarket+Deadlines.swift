@@ -29,14 +29,10 @@ extension OriginatorMarket {
 
     private mutating func biddingElapsed(_ job: OriginatedJob, _ context: inout MarketContext) {
         if !job.candidates(at: context.wallClock).isEmpty { return windowElapsed(job.id, &context) }
-        let refusals = job.bids.compactMap { received in
-            received.refusal.map {
-                RefusedBid(bidder: received.bid.bidderDID, price: received.bid.terms.price, refusal: $0)
-            }
-        }
+        let bids = job.bidCount &+ (tallies[job.id]?.refusedUnwritten ?? 0)
         if job.attempts.isEmpty {
             finish(
-                job, .failed(.noAcceptableBid(bids: UInt64(job.bids.count), refusals: refusals)), &context)
+                job, .failed(.noAcceptableBid(bids: bids, refusals: job.refusedBids)), &context)
         } else {
             let last = job.attempts.last?.end
             finish(
@@ -109,6 +105,7 @@ extension OriginatorMarket {
             closeIfSufficient(job.id, &context)
         default:
             guard let live = job.liveAttempt else { return assignNext(job.id, &context) }
+            if live.isConfirmed { renewalEnds[live.cid] = renewalEnd(of: job, context) }
             if job.cancelReason != nil {
                 oweCancellation(of: job, &context)
             } else if !live.isConfirmed {

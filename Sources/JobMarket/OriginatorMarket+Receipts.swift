@@ -125,6 +125,7 @@ extension OriginatorMarket {
             record(.resultReached(result: receipt.status, outcome: receipt.outcome), of: id, &context)
         }
         if jobs[id]?.settlementCID == nil { pay(accepted, of: id, &context) }
+        failedExecutors.remove(receipt.executorDID)
         if let job = jobs[id], job.anchor.isNone, let settlement = job.settlementCID,
             let entry = context.anchorEntry(for: [accepted.cid, settlement])
         {

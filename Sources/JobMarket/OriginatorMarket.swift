@@ -1,4 +1,5 @@
 import Collections
+import Determinism
 import Economics
 import MeshIdentity
 import MeshTypes
@@ -27,6 +28,12 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     var closedOrder = Deque<JobID>()
     /// The last sequence number heard from the live attempt.
     var heard: [CID: UInt64] = [:]
+    /// Until when status updates renew the lease of the live attempt.
+    var renewalEnds: [CID: MonotonicInstant] = [:]
+    /// Executors whose bids rank last for a while.
+    var failedExecutors = FailedExecutors()
+    /// What is counted about the bids of jobs that are open for them.
+    var tallies: [JobID: BidTally] = [:]
     /// What gossip last said about announcements that it did not take.
     var announcementErrors: [JobID: String] = [:]
 
@@ -146,8 +153,12 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     }
 
     mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
-        for attempt in job.attempts { heard[attempt.cid] = nil }
+        for attempt in job.attempts {
+            heard[attempt.cid] = nil
+            renewalEnds[attempt.cid] = nil
+        }
         announcementErrors[job.id] = nil
+        tallies[job.id] = nil
         if isForgotten { submissions[SubmissionKey(requester: job.requester, key: job.idempotencyKey)] = nil }
     }
 

@@ -106,6 +106,11 @@ public struct ReputationBook: Hashable, Sendable {
         return 1000 * good / (good + bad + Self.priorWeight)
     }
 
+    /// Whether a verified receipt shows that the subject once did its part; a key that costs nothing has none.
+    public func isProven(_ subject: DID) -> Bool {
+        evidence[subject]?.contains { $0.verdict == .fulfilled } ?? false
+    }
+
     /// The evidence about a subject, newest first.
     public func evidence(about subject: DID) -> [ReputationEvidence] {
         evidence[subject] ?? []

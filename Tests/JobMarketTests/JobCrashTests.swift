@@ -8,8 +8,10 @@ import Testing
 /// kill -9 at every line of the journal, on either side, with and without the events that nobody waited for.
 @Suite("Crashes and restarts")
 struct JobCrashTests {
-    private func world() -> MarketWorld {
-        MarketWorld(executors: 2) { _, configuration in configuration.originator.sufficientBids = 2 }
+    private func world() -> MarketWorld { MarketWorld(executors: 2) }
+
+    private let request = MarketWorld.request { params in
+        params.executionPolicy = JobLifeTests.policy { $0.sufficientBids = 2 }
     }
 
     private func expectPaidOnce(_ world: MarketWorld, _ id: JobID, _ comment: String) {
@@ -26,14 +28,14 @@ struct JobCrashTests {
     @Test(arguments: [0, 1], [false, true])
     func atEveryEvent(party: Int, losesLazyEvents: Bool) throws {
         var reference = world()
-        try reference.submit()
+        try reference.submit(request)
         reference.run(milliseconds: 600_000)
         let length = reference.parties[party].journal.count
         #expect(length >= 9)
         for count in 1...length {
             var world = world()
             world.losesLazyEvents = losesLazyEvents
-            let id = try world.submit()
+            let id = try world.submit(request)
             let reached = world.run(milliseconds: 600_000) { $0.parties[party].journal.count >= count }
             #expect(reached)
             try world.restart(party, afterMilliseconds: 50)
@@ -47,7 +49,7 @@ struct JobCrashTests {
     @Test func anExecutorThatIsAwayForLongerThanItsLeaseSignsThatItFailed() throws {
         var world = world()
         world.parties[1].run = .hang
-        let id = try world.submit()
+        let id = try world.submit(request)
         #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
         try world.restart(1, afterMilliseconds: 30_000)
         world.run(milliseconds: 60_000)
@@ -61,7 +63,7 @@ struct JobCrashTests {
     @Test func anExecutorThatIsBackWithinItsLeaseRunsAgain() throws {
         var world = world()
         world.parties[1].run = .hang
-        let id = try world.submit()
+        let id = try world.submit(request)
         #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
         world.parties[1].run = .succeed(fuel: 1_000_000)
         try world.restart(1, afterMilliseconds: 2000)
@@ -74,7 +76,7 @@ struct JobCrashTests {
 
     @Test func anExecutorKeepsABidThatItForgot() throws {
         var world = world()
-        let id = try world.submit()
+        let id = try world.submit(request)
         #expect(world.run(milliseconds: 5000) { !$0.parties[1].journal.isEmpty })
         // The bid is on its way, and its line in the journal is lost.
         world.losesLazyEvents = true
@@ -92,7 +94,7 @@ struct JobCrashTests {
         world.checksReplay = true
         world.parties[1].run = .hang
         world.parties[2].run = .hang
-        let id = try world.submit()
+        let id = try world.submit(request)
         #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
         let first = try #require(world.parties[1].orders.first)
         // It is cut off from the originator, not dead: its messages are lost.
@@ -117,7 +119,7 @@ struct JobCrashTests {
         var world = world()
         world.checksReplay = true
         world.parties[1].run = .hang
-        let id = try world.submit()
+        let id = try world.submit(request)
         #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
         let first = try #require(world.parties[1].orders.first)
         world.blocked = [.jobStatusUpdate, .cancelJob]

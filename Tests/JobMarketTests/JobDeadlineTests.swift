@@ -80,7 +80,7 @@ struct JobDeadlineTests {
         let id = try world.submit()
         world.run(milliseconds: 19_000)
         #expect(ends(of: world, id) == [nil], "heartbeats keep the lease")
-        world.run(milliseconds: 2000)
+        world.run(milliseconds: 3000)
         #expect(ends(of: world, id).first == .executionTimedOut)
         world.run(milliseconds: 5000)
         #expect(world.job(id)?.result == .completedSuccessfully)
@@ -105,7 +105,7 @@ struct JobDeadlineTests {
         let id = try world.submit()
         #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
         world.parties[1].isDown = true
-        world.run(milliseconds: 9000)
+        world.run(milliseconds: 4500)
         #expect(world.job(id)?.attempts.count == 1)
         world.run(milliseconds: 2000)
         #expect(ends(of: world, id).first == .leaseExpired(lastStatus: .running))

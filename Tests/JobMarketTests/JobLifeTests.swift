@@ -18,7 +18,7 @@ struct JobLifeTests {
         let job = try #require(world.job(id))
         #expect(job.result == .completedSuccessfully)
         #expect(job.status == .receiptAnchored)
-        #expect(job.bids.count == 3)
+        #expect(job.bidCount == 3)
         // The cheapest executor: base price 10, and 1 per million fuel.
         #expect(job.attempts.map(\.assignment.executorDID) == [world.parties[1].identity.did])
         #expect(job.paid == TokenAmount(11))
@@ -102,7 +102,7 @@ struct JobLifeTests {
         for number in 0..<8 {
             let id = try world.submit(MarketWorld.request("\(number)"))
             world.run(milliseconds: 5000)
-            #expect(world.job(id)?.bids.count == 2, "job \(number)")
+            #expect(world.job(id)?.bidCount == 2, "job \(number)")
         }
     }
 

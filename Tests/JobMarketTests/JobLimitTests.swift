@@ -10,65 +10,6 @@ import Testing
 /// Every bound of the market, reached.
 @Suite("Bounds of the market")
 struct JobLimitTests {
-    private func signedBid(
-        _ world: MarketWorld, _ id: JobID, _ identity: Identity, price: UInt64
-    ) throws -> MeshProtocolMessage {
-        let terms = BidTerms(
-            price: TokenAmount(price), basePrice: .zero, pricePerMillionFuel: .zero, earliestStart: world.wallClock,
-            deadline: world.wallClock.advanced(milliseconds: 1000))
-        let bid = Bid(
-            jobID: id, originatorPeerID: world.parties[0].peer, bidderDID: identity.did, bidderPeerID: identity.peerID,
-            terms: terms, issuedAt: world.wallClock, expiresAt: world.wallClock.advanced(milliseconds: 10_000))
-        return .jobBid(JobBidV1(bid: ProtocolBid(try SignedObject.sign(bid, with: identity))))
-    }
-
-    @Test func bidsPerJobAndPerPeer() throws {
-        var world = MarketWorld(executors: 0) { _, configuration in configuration.originator.sufficientBids = 64 }
-        let id = try world.submit()
-        world.run(milliseconds: 10)
-        var refused = 0
-        for number in 0..<80 {
-            let identity = try Identity(seed: Array(repeating: UInt8(100 + number), count: 32))
-            let message = try signedBid(world, id, identity, price: 10)
-            let reply = world.parties[0].market.handle(
-                .directMessage(message, from: identity.peerID), now: world.now, wallClock: world.wallClock
-            ).reply
-            if case .refused("bidding_closed", _) = reply { refused += 1 }
-        }
-        #expect(world.job(id)?.bids.count == 64)
-        #expect(refused == 16)
-        world.parties[0].market.checkInvariants()
-
-        let second = try world.submit(
-            MarketWorld.request("dear") { $0.maxAcceptableBidTokens = TokenAmount(1) })
-        world.run(milliseconds: 10)
-        let identity = try Identity(seed: Array(repeating: 200, count: 32))
-        var codes: [String] = []
-        for price in 10..<16 {
-            let message = try signedBid(world, second, identity, price: UInt64(price))
-            let reply = world.parties[0].market.handle(
-                .directMessage(message, from: identity.peerID), now: world.now, wallClock: world.wallClock
-            ).reply
-            if case .refused(let code, _) = reply { codes.append(code) }
-        }
-        #expect(codes.prefix(4).allSatisfy { $0 == "price_too_high" })
-        #expect(codes.suffix(2) == ["too_many_bids", "too_many_bids"])
-        #expect(world.parties[0].market.counters.bidsIgnored == 2)
-    }
-
-    @Test func refusedBidsCountTowardsTheJobsLimit() throws {
-        var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.bidsPerJobMax = 8 }
-        let id = try world.submit(MarketWorld.request { $0.maxAcceptableBidTokens = TokenAmount(1) })
-        world.run(milliseconds: 10)
-        for number in 0..<40 {
-            let identity = try Identity(seed: Array(repeating: UInt8(100 + number), count: 32))
-            world.give(.directMessage(try signedBid(world, id, identity, price: 9), from: identity.peerID), to: 0)
-        }
-        #expect(world.job(id)?.bids.count == 8)
-        #expect(world.parties[0].market.counters.bidsIgnored == 32)
-        #expect(world.names(of: 0).count == 10, "what is ignored is not journalled")
-    }
-
     @Test func openAndClosedJobs() throws {
         var world = MarketWorld(executors: 1) { _, configuration in
             configuration.limits.originatedJobsMax = 3

@@ -1,0 +1,198 @@
+import Determinism
+import Economics
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+/// Keys that cost nothing, and what their bids may do to a job: nothing.
+@Suite("Floods of bids")
+struct BidFloodTests {
+    private func identity(_ number: Int) throws -> Identity {
+        try Identity(seed: Array(repeating: 200, count: 30) + [UInt8(number / 256), UInt8(number % 256)])
+    }
+
+    private func bid(
+        _ world: MarketWorld, _ id: JobID, _ identity: Identity, price: UInt64, loadPermille: UInt64 = 0
+    ) throws -> MeshProtocolMessage {
+        let terms = BidTerms(
+            price: TokenAmount(price), basePrice: .zero, pricePerMillionFuel: .zero, earliestStart: world.wallClock,
+            deadline: world.wallClock.advanced(milliseconds: 1000))
+        let bid = Bid(
+            jobID: id, originatorPeerID: world.parties[0].peer, bidderDID: identity.did, bidderPeerID: identity.peerID,
+            terms: terms, loadPermille: loadPermille, issuedAt: world.wallClock,
+            expiresAt: world.wallClock.advanced(milliseconds: 10_000))
+        return .jobBid(JobBidV1(bid: ProtocolBid(try SignedObject.sign(bid, with: identity))))
+    }
+
+    /// Gives a bid to the originator; the code of its refusal, `nil` when it was taken.
+    private func give(
+        _ world: inout MarketWorld, _ id: JobID, by number: Int, price: UInt64, loadPermille: UInt64 = 0
+    ) throws -> String? {
+        let identity = try identity(number)
+        let message = try bid(world, id, identity, price: price, loadPermille: loadPermille)
+        let transition = world.parties[0].market.handle(
+            .directMessage(message, from: identity.peerID), now: world.now, wallClock: world.wallClock)
+        world.carryOut(transition, of: 0)
+        guard case .refused(let code, _) = transition.reply else { return nil }
+        return code
+    }
+
+    private func closures(_ world: MarketWorld) -> [BiddingClosure] {
+        world.parties[0].events.compactMap { event in
+            if case .biddingClosed(let cause, _) = event.kind { cause } else { nil }
+        }
+    }
+
+    @Test func refusedBidsOfManyKeysDoNotLockAnHonestOneOut() throws {
+        var world = MarketWorld(executors: 0)
+        world.checksReplay = true
+        let id = try world.submit(MarketWorld.request("dear") { $0.maxAcceptableBidTokens = TokenAmount(5) })
+        world.run(milliseconds: 10)
+        for number in 0..<64 { #expect(try give(&world, id, by: number / 4, price: 9) == "price_too_high") }
+        let job = try #require(world.job(id))
+        #expect(job.refusedBids.count == 16, "one of each bidder")
+        #expect(job.bids.isEmpty)
+        #expect(try give(&world, id, by: 99, price: 5) == nil)
+        world.run(milliseconds: 1000)
+        #expect(world.job(id)?.attempts.map(\.assignment.executorDID) == [try identity(99).did])
+    }
+
+    @Test func refusedBidsAreCountedAndTheirAccountIsBounded() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.refusedBidsPerJobMax = 3 }
+        let id = try world.submit(MarketWorld.request("dear") { $0.maxAcceptableBidTokens = TokenAmount(5) })
+        world.run(milliseconds: 10)
+        let journal = world.parties[0].journal.count
+        for number in 0..<40 { #expect(try give(&world, id, by: number, price: 9) == "price_too_high") }
+        #expect(world.parties[0].journal.count == journal + 3)
+        #expect(world.parties[0].market.bidsHeld == 3)
+        world.run(milliseconds: 31_000)
+        guard case .noAcceptableBid(40, let refusals) = world.job(id)?.failure else {
+            Issue.record("\(String(describing: world.job(id)?.failure))")
+            return
+        }
+        #expect(
+            refusals.map(\.refusal)
+                == Array(repeating: .priceTooHigh(price: TokenAmount(9), max: TokenAmount(5)), count: 3))
+    }
+
+    @Test func theBestBidsAreKeptWhateverTheOrderOfTheirArrival() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.bidsPerJobMax = 8 }
+        world.checksReplay = true
+        let id = try world.submit()
+        world.run(milliseconds: 10)
+        // All that are kept ask 50; then come dearer ones, and at last cheaper ones.
+        for number in 0..<8 { #expect(try give(&world, id, by: number, price: 50) == nil) }
+        for number in 8..<12 { #expect(try give(&world, id, by: number, price: 60) == "too_many_bids") }
+        #expect(world.parties[0].market.counters.bidsIgnored == 4)
+        for number in 12..<15 { #expect(try give(&world, id, by: number, price: 10) == nil) }
+        let job = try #require(world.job(id))
+        #expect(job.bids.count == 8)
+        #expect(job.bids.count { $0.bid.terms.price == TokenAmount(10) } == 3)
+        let told = world.log.compactMap { message -> String? in
+            if case .jobBidRefused(let refusal) = message { refusal.code } else { nil }
+        }
+        #expect(told == ["too_many_bids", "too_many_bids", "too_many_bids"], "those that made way are told")
+        world.run(milliseconds: 1000)
+        #expect(world.job(id)?.attempts.first?.assignment.terms.price == TokenAmount(10))
+    }
+
+    @Test func theScoreThatDecidesIsTheJobsOwn() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.bidsPerJobMax = 4 }
+        let id = try world.submit(
+            MarketWorld.request("idle") { params in
+                params.executionPolicy = ExecutionPolicy()
+                params.executionPolicy?.weights = SelectionWeights(
+                    price: 0, reputation: 0, region: 0, latency: 0, load: 1)
+            })
+        world.run(milliseconds: 10)
+        for number in 0..<4 { #expect(try give(&world, id, by: number, price: 1, loadPermille: 800) == nil) }
+        #expect(try give(&world, id, by: 5, price: 1, loadPermille: 900) == "too_many_bids")
+        #expect(try give(&world, id, by: 6, price: 90, loadPermille: 100) == nil)
+        #expect(world.job(id)?.bids.contains { $0.bid.loadPermille == 100 } == true)
+    }
+
+    @Test func bidsOfOnePeerAndBidsInTheJournal() throws {
+        var world = MarketWorld(executors: 0) { _, configuration in
+            configuration.limits.bidsPerJobMax = 2
+            configuration.limits.bidsWrittenPerJobMax = 12
+            configuration.limits.biddersPerJobMax = 64
+        }
+        let id = try world.submit()
+        world.run(milliseconds: 10)
+        var codes: [String?] = []
+        for price in (10..<16).reversed() { codes.append(try give(&world, id, by: 1, price: UInt64(price))) }
+        #expect(codes == [nil, nil, nil, nil, "too_many_bids", "too_many_bids"], "four of one peer are judged")
+        for number in 2..<10 { #expect(try give(&world, id, by: number, price: UInt64(10 - number)) == nil) }
+        #expect(world.job(id)?.bidCount == 12)
+        #expect(try give(&world, id, by: 20, price: 0) == "too_many_bids", "the journal of a job is bounded")
+        #expect(world.job(id)?.bids.count == 2)
+    }
+
+    @Test func threeBidsOfNewKeysDoNotCloseTheWindow() throws {
+        var world = MarketWorld(executors: 0)
+        let id = try world.submit()
+        world.run(milliseconds: 10)
+        for number in 0..<3 { #expect(try give(&world, id, by: number, price: 50) == nil) }
+        #expect(world.job(id)?.status == .biddingOpen)
+        world.run(milliseconds: 500)
+        #expect(try give(&world, id, by: 9, price: 10) == nil, "an honest bid that comes later is in time")
+        world.run(milliseconds: 600)
+        #expect(closures(world) == [.windowElapsed])
+        #expect(world.job(id)?.attempts.map(\.assignment.executorDID) == [try identity(9).did])
+    }
+
+    @Test func aNumberThatTheUserNamesCountsEverybody() throws {
+        var world = MarketWorld(executors: 0)
+        let id = try world.submit(
+            MarketWorld.request("two") { params in
+                params.executionPolicy = JobLifeTests.policy { $0.sufficientBids = 2 }
+            })
+        world.run(milliseconds: 10)
+        for number in 0..<2 { #expect(try give(&world, id, by: number, price: 50) == nil) }
+        #expect(closures(world) == [.sufficientBids])
+    }
+
+    @Test func anExecutorThatProvedItselfClosesTheWindow() throws {
+        var world = MarketWorld(executors: 3)
+        let first = try world.submit(MarketWorld.request("first"))
+        world.run(milliseconds: 20_000)
+        #expect(world.job(first)?.result == .completedSuccessfully)
+        let second = try world.submit(MarketWorld.request("second"))
+        #expect(world.run(milliseconds: 100) { $0.job(second)?.attempts.count == 1 }, "no second is waited")
+        #expect(closures(world) == [.windowElapsed, .sufficientBids])
+        // A stranger that is cheaper would win, so others get their time.
+        world.run(milliseconds: 20_000)
+        world.parties[1].isDown = true
+        let third = try world.submit(MarketWorld.request("third"))
+        world.run(milliseconds: 50)
+        #expect(try give(&world, third, by: 1, price: 1) == nil)
+        world.run(milliseconds: 500)
+        #expect(world.job(third)?.attempts.isEmpty == true)
+    }
+
+    @Test func bidsOfJobsThatHaveTheirResultLeaveMemory() throws {
+        var world = MarketWorld(executors: 3)
+        world.checksReplay = true
+        for number in 0..<4 {
+            let id = try world.submit(
+                MarketWorld.request("job \(number)") { $0.maxAcceptableBidTokens = TokenAmount(50) })
+            world.run(milliseconds: 900)
+            #expect(number > 0 || world.parties[0].market.bidsHeld == 3, "two that fit and one that is too dear")
+            world.run(milliseconds: 30_000)
+            #expect(world.job(id)?.result == .completedSuccessfully)
+            #expect(world.job(id)?.bidCount == 3)
+            #expect(world.parties[0].market.bidsHeld == 0)
+        }
+    }
+
+    @Test func onlyABidThatIsTakenUpIsKeptAsEvidence() throws {
+        var world = MarketWorld(executors: 3)
+        let id = try world.submit()
+        world.run(milliseconds: 30_000)
+        let taken = try #require(world.job(id)?.attempts.first?.assignment.bidCID)
+        let bids = world.parties[0].blocks.filter { (try? SignedObject<Bid>(verifying: $0.value)) != nil }.map(\.key)
+        #expect(bids == [taken])
+    }
+}
