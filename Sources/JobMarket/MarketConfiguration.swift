@@ -92,6 +92,8 @@ public struct ExecutorConfiguration: Sendable {
     public var queuedRunsMax = 64
     /// Jobs with an open bid at once.
     public var openBidsMax = 1024
+    /// Jobs of one originator with an open bid at once: a quarter of all, and no fewer than eight.
+    public var openBidsPerOriginatorMax: Int { max(openBidsMax / 4, min(openBidsMax, 8)) }
     /// How long a bid can be taken up, in milliseconds.
     public var bidValidityMilliseconds: UInt64 = 30_000
     /// What it plans for fetching and compiling, in milliseconds.
@@ -120,6 +122,23 @@ public struct MarketLimits: Sendable {
     public var closedJobsMax = 2048
     /// Executed jobs that are not closed, open bids included.
     public var executedJobsMax = 8192
+    /// Bids that came to nothing and are remembered, apart from the closed jobs.
+    public var closedBidsMax = 512
+    /// Announcements of one author that are judged per second; what is beyond is ignored.
+    public var announcementsPerSecondMax = 256
+    /// Announcements of one author that are judged at once after a silence.
+    public var announcementBurstMax = 1024
+    /// Authors whose rate is remembered; one that was forgotten begins anew.
+    public var announcementAuthorsMax = 4096
+    /// What bids that nobody took may come to in the journal until they are pruned, in bytes; a bid beyond it is made
+    /// and not written.
+    public var bidJournalBytesMax = 64 << 20
+    /// The same of one originator, in bytes.
+    public var bidJournalBytesPerOriginatorMax = 4 << 20
+    /// The least that a bid in the journal counts for, in bytes.
+    public var bidJournalBytesMin = 4 << 10
+    /// How long after its last date the store may keep a bid that nobody took, in milliseconds: it looks that often.
+    public var bidPruningMilliseconds: UInt64 = 10_000
     /// Acceptable bids kept per job, the best ones by the job's own score.
     public var bidsPerJobMax = 64
     /// Bids judged of one peer per job and round.
@@ -138,6 +157,8 @@ public struct MarketLimits: Sendable {
     public var announcementsMax = 8192
     /// Manifests being fetched at once.
     public var manifestFetchesMax = 64
+    /// Manifests of one originator being fetched at once.
+    public var manifestFetchesPerOriginatorMax = 8
     /// Direct messages waiting for an answer.
     public var deliveriesMax = 16_384
     /// Heads of the anchored DAG.

@@ -19,6 +19,8 @@ public struct StoreLimits: Hashable, Sendable {
     public var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.
     public var bytesPerTransactionMax = 16 * 1024 * 1024
+    /// Bids that one pruning forgets.
+    public var prunedBidsMax = 4_096
     /// Peers that are remembered; the one seen longest ago is forgotten first.
     public var peersMax = 4_096
     /// Addresses that are remembered per peer.

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 2
+    static let version = 3
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -84,11 +84,20 @@ enum StoreSchema {
         CREATE INDEX receipts_by_age ON receipts(at DESC, cid);
         """
 
+    /// What version 3 added: bids that nobody took, by their age, so that they are pruned without a look at all jobs.
+    private static let pruned = """
+        CREATE INDEX jobs_bids ON jobs(updated_at)
+            WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen';
+        """
+
     /// Brings the tables of an older version to this one; adds up what is newly kept.
     static func upgrade(_ db: Database, from found: Int) throws {
-        guard found < 2 else { return }
-        try db.execute(sql: kept)
-        try BalanceRow.addUp(db)
+        guard found < version else { return }
+        if found < 2 {
+            try db.execute(sql: kept)
+            try BalanceRow.addUp(db)
+        }
+        if found < 3 { try db.execute(sql: pruned) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -96,6 +105,7 @@ enum StoreSchema {
     static func create(_ db: Database) throws {
         try db.execute(sql: first)
         try db.execute(sql: kept)
+        try db.execute(sql: pruned)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -20,6 +20,9 @@ public enum StoreWrite: Sendable {
     case journal(JournalEntry)
     /// Sets the summary of a job, for listings.
     case job(JobRow)
+    /// Forgets the executor's journals and summaries of bids that nobody took and that were closed before a date, the
+    /// oldest `StoreLimits.prunedBidsMax` of them.
+    case pruneBids(before: UInt64)
     /// Books a movement; booking the same movement again changes nothing.
     case ledger(LedgerRow)
     /// Indexes a receipt whose block is kept; a later write for the CID replaces the row.
@@ -42,7 +45,7 @@ public enum StoreWrite: Sendable {
         case .block(_, let bytes, _): bytes.count
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
-        case .pin, .removeBlock, .job, .ledger, .receipt, .peer, .peerMisbehaved: 256
+        case .pin, .removeBlock, .job, .pruneBids, .ledger, .receipt, .peer, .peerMisbehaved: 256
         }
     }
 }

@@ -27,6 +27,7 @@ struct StoreWriter: Sendable {
         case .removeBlock(let cid): try removeBlock(cid, db, &totals)
         case .journal(let entry): try append(entry, db)
         case .job(let row): try put(row, db)
+        case .pruneBids(let date): try pruneBids(before: date, db)
         case .ledger(let row): try book(row, db)
         case .receipt(let row): try put(row, db)
         case .peer(let row): try put(row, db)
@@ -110,6 +111,21 @@ struct StoreWriter: Sendable {
                 try integer(row.updatedAt), row.counterparty, row.label, row.reason, try row.price.map(integer),
                 try row.fuel.map(integer), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey,
             ])
+    }
+
+    /// The partial index `jobs_bids` holds exactly these rows; its condition is repeated word for word.
+    private func pruneBids(before date: UInt64, _ db: Database) throws {
+        let jobs = try Data.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT job_id FROM jobs
+                    WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen' AND updated_at < ?
+                    ORDER BY updated_at LIMIT ?
+                    """), arguments: [try integer(date), limits.prunedBidsMax])
+        for job in jobs {
+            try run(db, "DELETE FROM journal WHERE job_id = ? AND role = 'executor'", [job])
+            try run(db, "DELETE FROM jobs WHERE job_id = ? AND role = 'executor'", [job])
+        }
     }
 
     private func book(_ row: LedgerRow, _ db: Database) throws {

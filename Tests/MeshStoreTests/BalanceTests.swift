@@ -122,7 +122,9 @@ import Testing
         try await first.commit([.block(cid: cid, bytes: bytes)])
         let before = try await first.balances()
         try first.close()
-        let older = "DROP TABLE balances; DROP TABLE block_totals; DROP INDEX receipts_by_age; PRAGMA user_version = 1"
+        let older =
+            "DROP TABLE balances; DROP TABLE block_totals; DROP INDEX receipts_by_age; DROP INDEX jobs_bids; "
+            + "PRAGMA user_version = 1"
         try folder.change(older)
         var limits = StoreLimits()
         limits.checkedAtOpenBytesMax = 0

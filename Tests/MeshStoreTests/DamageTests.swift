@@ -39,7 +39,9 @@ import Testing
         let folder = try StoreFolder()
         try folder.open().close()
         try folder.change("PRAGMA user_version = 9")
-        #expect(throws: MeshStoreError.newerSchema(path: folder.path, found: 9, supported: 2)) { _ = try folder.open() }
+        #expect(throws: MeshStoreError.newerSchema(path: folder.path, found: 9, supported: StoreSchema.version)) {
+            _ = try folder.open()
+        }
     }
 
     @Test func aStoreInUseIsRefusedASecondTime() throws {

@@ -45,6 +45,33 @@ import Testing
         #expect(store.counters.blockBytes == bytes.count)
     }
 
+    @Test func bidsThatNobodyTookAreForgottenByAgeAndNothingElseIs() async throws {
+        var limits = StoreLimits()
+        limits.prunedBidsMax = 2
+        let store = try StoreFolder().openKept(limits: limits)
+        func put(_ seed: Int, _ role: StoreRole, _ status: String, _ isTerminal: Bool, _ updatedAt: UInt64) async throws
+        {
+            let row = JobRow(
+                jobID: jobID(seed), role: role, status: status, isTerminal: isTerminal, submittedAt: 1,
+                updatedAt: updatedAt)
+            var line = entry(seed)
+            line.role = role
+            try await store.value.commit([.job(row), .journal(line)])
+        }
+        for seed in 1...3 { try await put(seed, .executor, "BiddingOpen", true, UInt64(10 + seed)) }
+        try await put(4, .executor, "BiddingOpen", true, 100)
+        try await put(5, .executor, "BiddingOpen", false, 10)
+        try await put(6, .executor, "ReceiptAnchored", true, 10)
+        try await put(1, .originator, "BiddingOpen", true, 10)
+        try await store.value.commit([.pruneBids(before: 100)])
+        #expect(Set(try await store.value.jobs(role: .executor).map(\.jobID)) == Set([3, 4, 5, 6].map(jobID)))
+        #expect(try await store.value.journal(of: jobID(1)).map(\.role) == [.originator])
+        #expect(try await store.value.journal(of: jobID(2)) == [])
+        try await store.value.commit([.pruneBids(before: 100)])
+        #expect(Set(try await store.value.jobs(role: .executor).map(\.jobID)) == Set([4, 5, 6].map(jobID)))
+        for seed in [4, 5, 6] { #expect(try await store.value.journal(of: jobID(seed)).count == 1) }
+    }
+
     @Test func jobSummariesAreReplacedAndLeaveTheOpenListAtTheirEnd() async throws {
         let store = try StoreFolder().openKept()
         var job = JobRow(
