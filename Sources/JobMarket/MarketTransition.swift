@@ -4,9 +4,10 @@ import Multiformats
 /// What one input led to.
 ///
 /// The shell writes `blocks` and `events` (with the ledger entries that the events carry) in one transaction and in the
-/// order of the transitions, then sends `reply` and carries out `actions`. The market's state has moved on already, so
-/// the next input can be handled at once and transitions can share a disk flush; a node that cannot write stops, and
-/// finds itself after restart in the state of its journal.
+/// order of the transitions, then sends `reply` and carries out `actions`; `needsDurability` and `acknowledges` say
+/// which of the two waits for the disk. The market's state has moved on already, so the next input can be handled at
+/// once and transitions can share a disk flush; a node that cannot write stops, and finds itself after restart in the
+/// state of its journal.
 public struct MarketTransition: Sendable {
     /// What happened, in order.
     public var events: [JobEvent] = []
@@ -21,6 +22,16 @@ public struct MarketTransition: Sendable {
     /// Whether actions and reply must wait until the events are durable. Where it is false, losing the events in a
     /// crash harms nobody, and the shell may go on while they are being written.
     public var needsDurability: Bool { events.contains { $0.kind.needsDurability } }
+    /// Whether the reply must wait until what was given to the disk before is there, although the actions need not:
+    /// it acknowledges events of this transition, or repeats an answer whose events may still be on their way. Who was
+    /// answered does not ask again, so what was answered must survive a crash.
+    public var acknowledges: Bool {
+        switch reply {
+        case .ack, .accepted: true
+        case .refused, .declined: !events.isEmpty
+        case nil: false
+        }
+    }
     /// Nothing happened.
     public var isEmpty: Bool { events.isEmpty && actions.isEmpty && reply == nil && blocks.isEmpty }
 }

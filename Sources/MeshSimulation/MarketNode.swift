@@ -205,7 +205,7 @@ public struct MarketNode: SimulatedNode {
     private mutating func carryOut(_ transition: MarketTransition, _ context: inout SimulatedContext) {
         for block in transition.blocks { blocks[block.cid] = block.bytes }
         unwritten += transition.events
-        if transition.needsDurability || unwritten.count > 32 {
+        if transition.needsDurability || transition.acknowledges || unwritten.count > 32 {
             journal += unwritten
             unwritten = []
         }

@@ -21,7 +21,12 @@ extension MeshNode {
     /// Everything up to the queue happens in one turn of the actor, so the journal has the order of the transitions.
     func settle(_ transition: MarketTransition) async {
         alarm.arm(for: market.nextDeadline)
-        if transition.events.isEmpty && transition.blocks.isEmpty { return release(transition) }
+        if transition.events.isEmpty && transition.blocks.isEmpty {
+            release(transition)
+            // What is acknowledged again may still be on its way to the disk.
+            if transition.acknowledges, unwritten.load(ordering: .relaxed) > 0 { await write([], isUrgent: false) }
+            return
+        }
         let writes: [StoreWrite]
         do {
             writes = try self.writes(of: transition)
@@ -32,17 +37,49 @@ extension MeshNode {
             transition.events.contains { point.isAt(role: $0.role.rawValue, event: $0.kindName) }
         }
         guard transition.needsDurability || crashes == true else {
+            if transition.acknowledges {
+                // Nobody waits for its actions, but its sender must not be answered before it is on the disk.
+                release(transition)
+                await write(writes, isUrgent: false)
+                return
+            }
+            unwritten.add(1, ordering: .relaxed)
             store.enqueue(writes, isUrgent: false) { [self] result in
+                unwritten.subtract(1, ordering: .relaxed)
                 if case .failure(let error) = result { giveUp(NodeServiceError(storage: error)) }
             }
             return release(transition)
         }
-        let result = await withCheckedContinuation { continuation in
-            store.enqueue(writes, isUrgent: true) { continuation.resume(returning: $0) }
-        }
-        if case .failure(let error) = result { return giveUp(NodeServiceError(storage: error)) }
+        guard await write(writes, isUrgent: true) else { return }
         if crashes == true { crashPoint?.die() }
         release(transition)
+    }
+
+    /// Queues writes for the disk at once, and returns when they are there, and all that was queued before; `false`
+    /// when the node cannot go on.
+    @discardableResult
+    private func write(_ writes: [StoreWrite], isUrgent: Bool) async -> Bool {
+        unwritten.add(1, ordering: .relaxed)
+        let result = await withCheckedContinuation { continuation in
+            store.enqueue(writes, isUrgent: isUrgent) { continuation.resume(returning: $0) }
+        }
+        unwritten.subtract(1, ordering: .relaxed)
+        guard case .failure(let error) = result else { return true }
+        giveUp(NodeServiceError(storage: error))
+        return false
+    }
+
+    /// Lets the store forget bids that nobody took, again and again until the node stops: once the last date of a bid
+    /// is over by more than clocks may differ, no assignment of it is taken, so nothing in its journal is needed
+    /// (PROTOCOL.md, "Restarts").
+    func pruneBids() async {
+        let pause = Int64(clamping: market.configuration.limits.bidPruningMilliseconds)
+        while (try? await Task.sleep(for: .milliseconds(pause))) != nil {
+            guard let executor = market.configuration.executor else { continue }
+            let age = executor.bidValidityMilliseconds + market.configuration.rules.clockSkewMilliseconds
+            let now = NodeClock.wallClock.value
+            store.enqueue([.pruneBids(before: now - min(now, age))], isUrgent: false) { _ in }
+        }
     }
 
     /// Tells followers and lets the actions go; the events are on the disk, or nobody relies on them.

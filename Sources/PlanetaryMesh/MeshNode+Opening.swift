@@ -202,6 +202,7 @@ extension MeshNode {
             group.addTask { await self.rememberPeers() }
             group.addTask { await self.advertise() }
             group.addTask { await self.provide() }
+            group.addTask { await self.pruneBids() }
             group.addTask {
                 for row in (try? await self.store.peers(limit: 64)) ?? [] {
                     await self.swarm.addAddresses(row.addresses, for: row.peerID)

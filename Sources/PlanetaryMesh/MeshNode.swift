@@ -55,6 +55,8 @@ public actor MeshNode {
     nonisolated let startedAt = NodeClock.now
     nonisolated let crashPoint = CrashPoint.fromEnvironment()
     nonisolated let failure = Mutex<NodeServiceError?>(nil)
+    /// Transitions whose events are on their way to the disk.
+    nonisolated let unwritten = Atomic<Int>(0)
 
     var market: JobMarket
     var alarm: DeadlineAlarm

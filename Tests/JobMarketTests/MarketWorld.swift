@@ -24,7 +24,7 @@ struct Party {
     var configuration: MarketConfiguration
     var market: JobMarket
     var journal: [[UInt8]] = []
-    /// Whether the transaction of each event was waited for.
+    /// Whether the transaction of each event was waited for, before its actions or before its answer.
     var isForced: [Bool] = []
     var grants: [LedgerEntry] = []
     var blocks: [CID: [UInt8]] = [:]
@@ -135,7 +135,7 @@ struct MarketWorld {
     mutating func carryOut(_ transition: MarketTransition, of index: Int) {
         for event in transition.events {
             parties[index].journal.append(try! event.encoded())
-            parties[index].isForced.append(transition.needsDurability)
+            parties[index].isForced.append(transition.needsDurability || transition.acknowledges)
         }
         for block in transition.blocks { parties[index].blocks[block.cid] = block.bytes }
         parties[index].market.checkInvariants()
