@@ -62,6 +62,8 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
     /// Whether it is a bid that may still be taken up.
     public var isOpenBid: Bool { assignment == nil && !isClosed }
 
+    var cameToNothing: Bool { assignment == nil }
+
     var ledgerKeys: [LedgerEntry.Key] {
         receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
     }

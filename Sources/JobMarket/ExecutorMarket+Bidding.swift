@@ -9,11 +9,20 @@ extension ExecutorMarket {
         _ announcement: JobAnnouncementV1, author: PeerID, _ context: inout MarketContext
     ) -> GossipJudgement {
         guard announcement.originatorPeerID == author else { return .reject(reason: "announced by another peer") }
+        guard rates.take(author, now: context.now, limits: context.limits) else {
+            context.counters.announcementsIgnored += 1
+            return .ignore(reason: "more announcements than an author may make")
+        }
         let skew = context.configuration.rules.clockSkewMilliseconds
         if announcement.expiresAt.advanced(milliseconds: skew) <= context.wallClock {
             return .ignore(reason: "expired")
         }
         let id = announcement.jobID
+        if let job = jobs[id], job.isOpenBid, job.manifest.originatorPeerID == author {
+            // Its originator may have lost the bid in a crash, or it would not ask again.
+            owe(bidOf: job, &context)
+            return .accept
+        }
         if judged.contains(id) { return .accept }
         guard let block = announcement.manifest else {
             fetchManifest(announcement, &context)
@@ -28,19 +37,26 @@ extension ExecutorMarket {
 
     private mutating func fetchManifest(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
         let id = announcement.jobID
-        guard context.configuration.executor?.acceptsJobs ?? false, announcement.originatorPeerID != context.peerID,
-            !fetching.contains(id), fetching.count < context.limits.manifestFetchesMax
+        let originator = announcement.originatorPeerID
+        guard context.configuration.executor?.acceptsJobs ?? false, originator != context.peerID,
+            manifestFetches[id] == nil, let did = try? PublicKey(peerID: originator).did,
+            manifestFetchShares.hasRoom(
+                of: originator, max: context.limits.manifestFetchesMax,
+                each: context.limits.manifestFetchesPerOriginatorMax,
+                strangers: context.strangersMax(of: context.limits.manifestFetchesMax, for: did))
         else { return }
-        fetching.insert(id)
+        manifestFetches[id] = originator
+        manifestFetchShares.add(to: originator, isStranger: !context.knows(did))
         context.emit(
             .fetchManifest(
-                id, from: announcement.originatorPeerID,
+                id, from: originator,
                 addresses: Array(announcement.providerAddresses.prefix(context.configuration.rules.addressCountMax)),
                 bytesMax: context.limits.manifestBytesMax))
     }
 
     mutating func manifestFetched(_ id: JobID, block: [UInt8]?, _ context: inout MarketContext) {
-        guard fetching.remove(id) != nil else { return }
+        guard let originator = manifestFetches.removeValue(forKey: id) else { return }
+        manifestFetchShares.remove(from: originator)
         guard let block, let signed = Self.open(block, id, nil, context) else {
             return decline(id, .manifestUnavailable, &context)
         }
@@ -71,7 +87,31 @@ extension ExecutorMarket {
         judged.insert(id, max: context.limits.announcementsMax)
         context.evidence.lay(signed)
         context.evidence.lay(signedBid)
-        record(.bidMade(manifest: signed.bytes, bid: signedBid.bytes), of: id, &context)
+        let isWritten = chargeJournal(signed, signedBid, &context)
+        if !isWritten {
+            unwritten.insert(id)
+            context.counters.bidsNotWritten += 1
+        }
+        record(
+            .bidMade(manifest: signed.bytes, bid: signedBid.bytes), of: id, isWritten: isWritten, &context)
+    }
+
+    /// Whether a bid fits into its originator's share of the journal: until the store prunes it.
+    private mutating func chargeJournal(
+        _ signed: SignedObject<JobManifest>, _ bid: SignedObject<Bid>, _ context: inout MarketContext
+    ) -> Bool {
+        let originator = signed.body.originatorDID
+        let milliseconds = bid.body.expiresAt.milliseconds(since: bid.body.issuedAt)
+            .addingReportingOverflow(
+                context.configuration.rules.clockSkewMilliseconds + context.limits.bidPruningMilliseconds
+            )
+            .partialValue
+        return bidJournal.charge(
+            JobID(signed.cid), signed.bytes.count + bid.bytes.count, of: signed.body.originatorPeerID,
+            isStranger: !context.knows(originator),
+            strangers: context.strangersMax(of: context.limits.bidJournalBytesMax, for: originator),
+            until: context.now.advanced(milliseconds: Int64(clamping: milliseconds)), now: context.now,
+            limits: context.limits)
     }
 
     private func declineReason(
@@ -93,10 +133,14 @@ extension ExecutorMarket {
         if case .refused(let code, _) = jobs[id]?.bidEnd, code != "other_bid_taken" { return .refusedBefore }
         if jobs[id]?.receipt != nil { return .refusedBefore }
         if isFull(configuration) { return .atCapacity }
-        if openBids >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
+        if openBids.total >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
             return .tooManyOpenBids
         }
-        return nil
+        let hasRoom = openBids.hasRoom(
+            of: manifest.originatorPeerID, max: configuration.openBidsMax,
+            each: configuration.openBidsPerOriginatorMax,
+            strangers: context.strangersMax(of: configuration.openBidsMax, for: manifest.originatorDID))
+        return hasRoom ? nil : .shareUsedUp
     }
 
     private static func limitBeyond(_ asked: ExecutionLimits, _ offered: ExecutionLimits) -> BidDecline? {
@@ -151,7 +195,7 @@ extension ExecutorMarket {
         recentDeclines.append(DeclinedJob(jobID: id, reason: reason, at: context.wallClock))
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
-        case .atCapacity, .tooManyOpenBids, .manifestUnavailable, .notAccepting: break
+        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting: break
         default: judged.insert(id, max: context.limits.announcementsMax)
         }
     }
@@ -185,15 +229,19 @@ extension ExecutorMarket {
         _ job: ExecutedJob, _ code: String, _ reason: String, _ context: inout MarketContext
     ) {
         let end = BidEnd.refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
-        record(.bidClosed(reason: end), of: job.id, &context)
+        closeBid(job.id, end, &context)
+    }
+
+    private mutating func closeBid(_ id: JobID, _ end: BidEnd, _ context: inout MarketContext) {
+        record(.bidClosed(reason: end), of: id, isWritten: !unwritten.contains(id), &context)
     }
 
     mutating func bidLapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.isOpenBid else { return }
         if context.outbox.contains(DeliveryID(jobID: id, kind: .bid, subject: job.bidCID)) {
-            record(.bidClosed(reason: .notDelivered(reason: "the originator did not answer")), of: id, &context)
+            closeBid(id, .notDelivered(reason: "the originator did not answer"), &context)
         } else {
-            record(.bidClosed(reason: .lapsed), of: id, &context)
+            closeBid(id, .lapsed, &context)
         }
         // A lapsed bid leaves the job open: when it is announced again, it is judged again.
         judged.remove(id)

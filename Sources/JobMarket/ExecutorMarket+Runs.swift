@@ -110,10 +110,11 @@ extension ExecutorMarket {
         if !job.isStarted { end(job, .cancelled, &context) }
     }
 
-    /// An update was answered: an originator whose job is over wants the run to stop. One that gave the job to another
-    /// executor does not: whoever delivers first is paid.
+    /// An update was answered: an originator whose job is over, or that does not know of it any more, wants the run to
+    /// stop. One that gave the job to another executor does not: whoever delivers first is paid.
     mutating func statusAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
-        guard case .refused("job_over", let reason) = reply, let job = jobs[id.jobID], job.assignmentCID == id.subject
+        guard case .refused(let code, let reason) = reply, code == "job_over" || code == "assignment_unknown",
+            let job = jobs[id.jobID], job.assignmentCID == id.subject
         else { return }
         stop(job, reason: reason, byOriginator: true, &context)
     }

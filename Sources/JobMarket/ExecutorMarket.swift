@@ -6,8 +6,11 @@ import Multiformats
 
 /// The executor's half of the market: announcements that are judged, bids, assigned runs and their receipts (RFC 4.2).
 ///
-/// Bids are written to the journal for the operator, but nothing rests on that: an assignment carries the bid with this
-/// node's own signature, so a bid made before a crash is still kept.
+/// Bids are written to the journal for the operator, as far as the originator's share of it goes, but nothing rests on
+/// that: an assignment carries the bid with this node's own signature, so a bid made before a crash is still kept.
+///
+/// Bids and places are shared out by originator (`ShareTable`): one has a quarter of the open bids at most, and once
+/// this node was paid by anybody, those that never paid it have half of everything together.
 ///
 /// The restart rule: a run that was cut off by a restart begins again when its lease, counted from the last event of
 /// its journal, is not over; else its executor signs a receipt that says that the node failed, so that nobody waits for
@@ -18,16 +21,24 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     /// All jobs that are remembered: the open ones and the closed ones last.
     var jobs: [JobID: ExecutedJob] = [:]
     var closedOrder = Deque<JobID>()
+    var closedBidOrder = Deque<JobID>()
     /// Accepted assignments without a place yet, in the order of their acceptance.
     var queue = Deque<JobID>()
     /// Runs that were ordered and have not ended.
     var running: Set<JobID> = []
-    /// Open bids.
-    var openBids = 0
+    /// Open bids by originator.
+    var openBids = ShareTable<PeerID>()
+    /// Open bids that are beyond their originator's share of the journal.
+    var unwritten: Set<JobID> = []
+    /// What bids that came to nothing take of the journal.
+    var bidJournal = BidJournalShares()
+    /// How fast authors announce.
+    var rates = AnnouncementRates()
     /// Announcements that were judged.
     var judged = AnnouncementMemory()
-    /// Manifests being fetched.
-    var fetching: Set<JobID> = []
+    /// Manifests being fetched, and for whom.
+    var manifestFetches: [JobID: PeerID] = [:]
+    var manifestFetchShares = ShareTable<PeerID>()
     /// The last decisions not to bid, newest last.
     var recentDeclines = Deque<DeclinedJob>()
     /// The status updates of runs that are going on.
@@ -59,7 +70,13 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             try jobs[id]?.fold(event, evidence: context.evidence)
         }
         guard let job = jobs[id] else { return }
-        openBids += (job.isOpenBid ? 1 : 0) - (before?.isOpenBid ?? false ? 1 : 0)
+        let wasOpen = before?.isOpenBid ?? false
+        if job.isOpenBid, !wasOpen {
+            let isStranger = !context.knows(job.manifest.originatorDID)
+            openBids.add(to: job.manifest.originatorPeerID, isStranger: isStranger)
+        } else if wasOpen, !job.isOpenBid {
+            openBids.remove(from: job.manifest.originatorPeerID)
+        }
         try applyToTables(event, job, &context)
     }
 
@@ -68,7 +85,10 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     ) throws(JobEventError) {
         let signedManifest = try context.evidence.manifest(manifest)
         let signedBid = try context.evidence.bid(bid)
-        if let old = jobs[event.jobID], old.isClosed { closedOrder.removeAll { $0 == event.jobID } }
+        if let old = jobs[event.jobID], old.isClosed {
+            closedOrder.removeAll { $0 == event.jobID }
+            closedBidOrder.removeAll { $0 == event.jobID }
+        }
         jobs[event.jobID] = ExecutedJob(manifest: signedManifest, bid: signedBid, at: event.at)
     }
 
@@ -84,6 +104,13 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             running.remove(job.id)
             reports[job.id] = nil
             context.lastReceipt = job.receiptCID
+        case .assignmentAccepted:
+            unwritten.remove(job.id)
+            bidJournal.release(job.id)
+        case .settlementReceived:
+            guard context.knows(job.manifest.originatorDID) else { return }
+            openBids.met(job.manifest.originatorPeerID)
+            bidJournal.met(job.manifest.originatorPeerID)
         case .anchored(let block, _): try context.anchored(block)
         default: break
         }
@@ -91,6 +118,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
         reports[job.id] = nil
+        unwritten.remove(job.id)
     }
 
     // MARK: Timers and actions
@@ -240,7 +268,8 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         precondition(
             queue.count <= configuration.queuedRunsMax + configuration.concurrentRunsMax, "the queue is too long")
         let bids = jobs.values.count(where: \.isOpenBid)
-        precondition(bids == openBids, "\(bids) open bids, counted \(openBids)")
+        precondition(bids == openBids.total, "\(bids) open bids, counted \(openBids.total)")
+        precondition(openBids.total <= max(configuration.openBidsMax, bids), "too many open bids")
         for job in jobs.values where !job.isClosed {
             let timers: [MarketTimer] = [
                 .bidExpiry(job.id), .heartbeat(job.id), .giveUp(job.id), .receiptDelivery(job.id), .settlement(job.id),

@@ -201,6 +201,8 @@ public enum BidDecline: Hashable, Sendable {
     case atCapacity
     /// Too many bids are open.
     case tooManyOpenBids
+    /// The originator has as many of this node's bids or places as one may have, or strangers together have.
+    case shareUsedUp
     /// The manifest could not be had.
     case manifestUnavailable
     /// An earlier bid on this job was refused for good.

@@ -87,6 +87,15 @@ struct MarketContext: Sendable {
         if !isReplaying { timers.set(timer, at: now.advanced(milliseconds: Int64(clamping: milliseconds))) }
     }
 
+    /// Whether an originator has paid this node before.
+    func knows(_ originator: DID) -> Bool { ledger.balance(of: .income(originator)) > .zero }
+
+    /// What strangers may hold together of something that there are `max` of, half of it as soon as anybody has paid
+    /// this node; `nil` for an originator that is known, and for all before that.
+    func strangersMax(of max: Int, for originator: DID) -> Int? {
+        ledger.earned > .zero && !knows(originator) ? (max + 1) / 2 : nil
+    }
+
     /// Owes a direct message to a peer until it answers or the date is reached.
     mutating func deliver(
         _ message: MeshProtocolMessage, _ kind: DeliveryID.Kind, job: JobID, subject: CID, to peer: PeerID,

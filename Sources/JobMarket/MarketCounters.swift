@@ -8,6 +8,10 @@ public struct MarketCounters: Hashable, Sendable {
     public private(set) var declines: [String: UInt64] = [:]
     /// Bids beyond the limit of their job or peer.
     public var bidsIgnored: UInt64 = 0
+    /// Announcements that were not judged because their author made too many.
+    public var announcementsIgnored: UInt64 = 0
+    /// Bids that were made and not written, because their originator's share of the journal was used up.
+    public var bidsNotWritten: UInt64 = 0
     /// Direct messages that could not be queued because the outbox was full.
     public var deliveriesDropped: UInt64 = 0
 

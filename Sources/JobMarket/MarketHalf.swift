@@ -10,6 +10,8 @@ protocol MarketJob {
     var isClosed: Bool { get }
     /// What can be booked for it; none of it comes again once the job is forgotten.
     var ledgerKeys: [LedgerEntry.Key] { get }
+    /// Whether nothing came of it, so that it must not displace jobs that ran from the memory of closed jobs.
+    var cameToNothing: Bool { get }
 }
 
 /// What both halves of the market do alike: write an event down, fold it in, and remember closed jobs for a while.
@@ -22,6 +24,8 @@ protocol MarketHalf {
     var jobs: [JobID: Job] { get set }
     /// The closed ones, the one that was closed first coming first.
     var closedOrder: Deque<JobID> { get set }
+    /// The closed ones that came to nothing, in the same order.
+    var closedBidOrder: Deque<JobID> { get set }
 
     /// Folds an event into its job, which the first event makes, and into what else follows from events.
     mutating func fold(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError)
@@ -35,14 +39,15 @@ protocol MarketHalf {
 
 extension MarketHalf {
     /// The number of jobs that are not closed.
-    var openCount: Int { jobs.count - closedOrder.count }
+    var openCount: Int { jobs.count - closedOrder.count - closedBidOrder.count }
 
-    /// Writes an event down and folds it in.
+    /// Writes an event down, unless told otherwise, and folds it in.
     mutating func record(
-        _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], _ context: inout MarketContext
+        _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], isWritten: Bool = true,
+        _ context: inout MarketContext
     ) {
         let event = JobEvent(jobID: id, role: Self.role, at: context.wallClock, kind: kind, ledger: ledger)
-        context.transition.events.append(event)
+        if isWritten { context.transition.events.append(event) }
         do throws(JobEventError) {
             try apply(event, &context)
         } catch {
@@ -75,6 +80,13 @@ extension MarketHalf {
     /// them becomes part of the opening balances.
     private mutating func remember(closed job: Job, _ context: inout MarketContext) {
         drop(job, isForgotten: false)
+        if job.cameToNothing {
+            closedBidOrder.append(job.id)
+            while closedBidOrder.count > context.limits.closedBidsMax, let oldest = closedBidOrder.popFirst() {
+                if let forgotten = jobs.removeValue(forKey: oldest) { drop(forgotten, isForgotten: true) }
+            }
+            return
+        }
         closedOrder.append(job.id)
         while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
             guard let forgotten = jobs.removeValue(forKey: oldest) else { continue }

@@ -87,6 +87,8 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// Whether a superseded executor may still be running the job.
     var hasUnknownAttempt: Bool { attempts.contains(where: \.fateIsUnknown) }
 
+    var cameToNothing: Bool { false }
+
     var ledgerKeys: [LedgerEntry.Key] {
         attempts.map { LedgerEntry.Key(.hold, $0.cid.text) }
             + [LedgerEntry.Key(.settle, id.description), LedgerEntry.Key(.refund, id.description)]

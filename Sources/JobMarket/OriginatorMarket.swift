@@ -26,6 +26,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     var jobs: [JobID: OriginatedJob] = [:]
     private var submissions: [SubmissionKey: JobID] = [:]
     var closedOrder = Deque<JobID>()
+    var closedBidOrder = Deque<JobID>()
     /// The last sequence number heard from the live attempt.
     var heard: [CID: UInt64] = [:]
     /// Until when status updates renew the lease of the live attempt.

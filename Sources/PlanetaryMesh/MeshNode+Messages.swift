@@ -44,10 +44,17 @@ extension MeshNode {
             return .refused(code: "malformed", reason: "\(error)")
         }
         let reply = await take(.directMessage(message, from: peer)).reply ?? .ack
-        if case .refused(let code, let reason) = reply, Self.blamesSender(code) {
-            await note(peer, "\(code): \(reason)")
+        if case .refused(let code, let reason) = reply {
+            let isFault =
+                Self.blamesSender(code) || Self.isUnknown(code) && conduct.asked(peer, now: NodeClock.now)
+            if isFault { await note(peer, "\(code): \(reason)") }
         }
         return reply
+    }
+
+    /// Whether a refusal says that the sender asked about something that is not known here.
+    private static func isUnknown(_ code: String) -> Bool {
+        code == "assignment_unknown" || code == "receipt_unknown" || code == "bid_unknown"
     }
 
     /// Whether a refusal says that the sender forged something, rather than came late or lost a race.

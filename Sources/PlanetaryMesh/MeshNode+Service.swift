@@ -31,6 +31,8 @@ extension MeshNode: NodeService {
         all["store_corrupt_blocks"] = UInt64(store.corruptBlocks)
         let market = market.counters
         all["market_duplicates"] = market.duplicates
+        all["market_announcements_ignored"] = market.announcementsIgnored
+        all["market_bids_not_written"] = market.bidsNotWritten
         for (code, count) in market.refusals { all["market_refused_\(code)"] = count }
         for (code, count) in market.declines { all["market_declined_\(code)"] = count }
         for (counter, count) in swarm.counters() { all["swarm_\(counter.rawValue)"] = UInt64(count) }

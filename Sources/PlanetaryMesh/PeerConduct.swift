@@ -12,6 +12,9 @@ struct PeerConduct: Sendable {
     struct Limits: Sendable {
         /// Faults of one peer within `windowMilliseconds` that are borne; one more and it is shunned.
         var faultsMax = 30
+        /// Questions about runs, receipts or bids that are not known here that make one fault: an honest peer may ask
+        /// for what this node has forgotten.
+        var questionsPerFault = 20
         /// How long faults are added up, in milliseconds.
         var windowMilliseconds: Int64 = 60_000
         /// How long a peer is shunned, in milliseconds.
@@ -23,6 +26,7 @@ struct PeerConduct: Sendable {
     private struct Record {
         var windowBegan: MonotonicInstant
         var faults = 0
+        var questions = 0
         var shunnedUntil: MonotonicInstant?
     }
 
@@ -47,6 +51,17 @@ struct PeerConduct: Sendable {
         if records[peer] == nil, records.count >= limits.peersMax { records.removeFirst() }
         records[peer] = record
         return isTooMany
+    }
+
+    /// Counts a question about something that is not known here; returns whether it makes a fault.
+    mutating func asked(_ peer: PeerID, now: MonotonicInstant) -> Bool {
+        var record = records[peer] ?? Record(windowBegan: now)
+        record.questions += 1
+        let isFault = record.questions >= limits.questionsPerFault
+        if isFault { record.questions = 0 }
+        if records[peer] == nil, records.count >= limits.peersMax { records.removeFirst() }
+        records[peer] = record
+        return isFault
     }
 
     /// Whether what a peer sends is to be dropped unread.

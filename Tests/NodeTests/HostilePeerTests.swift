@@ -118,6 +118,72 @@ struct HostilePeerTests {
         }
     }
 
+    @Test("A peer that asks about assignments that were never made is shunned for it; one that asks a few times is not")
+    func unknownAssignments() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let node = mesh.nodes[0]
+            let limits = PeerConduct.Limits()
+            let asker = Identity.generate()
+            let unknown = CID.hashing(Array("no assignment".utf8), codec: .dagCBOR)
+            let question = try MeshProtocolMessage.cancelJob(
+                CancelJobV1(jobID: JobID(unknown), assignmentCID: unknown, reason: "what of it")
+            ).encoded()
+            let answers = try await ask(
+                question, times: limits.questionsPerFault * (limits.faultsMax + 2), from: asker, node)
+            #expect(answers >= limits.questionsPerFault * limits.faultsMax)
+            #expect(answers <= limits.questionsPerFault * (limits.faultsMax + 1))
+            #expect(try await reaches(1, "peers_shunned", of: node))
+            let few = try await ask(question, times: limits.questionsPerFault - 1, from: Identity.generate(), node)
+            #expect(few == limits.questionsPerFault - 1)
+            #expect(try await count("peers_shunned", of: node) == 1)
+        }
+    }
+
+    /// Sends one message again and again; how often it was answered before the connection was cut off.
+    private func ask(_ bytes: [UInt8], times: Int, from identity: Identity, _ node: MeshNode) async throws -> Int {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let swarm = Swarm(configuration: SwarmConfiguration(), identity: identity, logger: logger)
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await swarm.run() }
+            defer { group.cancelAll() }
+            try await swarm.connect(to: node.identity.peerID, addresses: await node.swarm.listenAddresses())
+            for number in 0..<times {
+                let frame = try? await Self.exchange(bytes, with: node.identity.peerID, on: swarm)
+                if frame.flatMap({ $0 }) == nil { return number }
+            }
+            return times
+        }
+    }
+
+    @Test("A bid that is acknowledged stands in the journal on the disk by then")
+    func acknowledgedBid() async throws {
+        try await NodeMesh.run(prices: []) { mesh in
+            let node = mesh.originator
+            var logger = Logger(label: "test")
+            logger.logLevel = .critical
+            let bidder = Identity.generate()
+            let swarm = Swarm(configuration: SwarmConfiguration(), identity: bidder, logger: logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await swarm.run() }
+                defer { group.cancelAll() }
+                try await swarm.connect(to: node.identity.peerID, addresses: await node.swarm.listenAddresses())
+                for _ in 0..<5 {
+                    let job = JobID(
+                        try await mesh.submit(try Assembler.command("nop")) { $0.policy.sufficientBids = 2 })
+                    let bid = try bid(by: bidder, on: job, originator: node.identity)
+                    let message = MeshProtocolMessage.jobBid(JobBidV1(bid: ProtocolBid(bid)))
+                    let frame = try await Self.exchange(
+                        try message.encoded(), with: node.identity.peerID, on: swarm)
+                    let reply = try frame.map { try MeshProtocolReply.decode(Array($0.readableBytesView)) }
+                    #expect(reply == .ack)
+                    let kinds = try await node.store.journal(of: job.cid).map(\.kind)
+                    #expect(kinds.contains("bid_received"), "\(kinds)")
+                }
+            }
+        }
+    }
+
     /// Whether a counter gets there; what it counts may go on after the reply.
     private func reaches(_ value: Int, _ name: String, of node: MeshNode) async throws -> Bool {
         let deadline = NodeClock.now.advanced(milliseconds: 30_000)

@@ -84,4 +84,20 @@ import Testing
         _ = conduct.faulted(peers[2], now: start)
         #expect(!conduct.isShunned(peers[0], now: start), "the first one is forgotten")
     }
+
+    @Test func questionsAboutWhatIsNotKnownAddUpToFaults() {
+        let limits = PeerConduct.Limits()
+        var conduct = PeerConduct(limits: limits)
+        var faults = 0
+        var questions = 0
+        while !conduct.isShunned(peers[0], now: start), questions < 57_000 {
+            questions += 1
+            guard conduct.asked(peers[0], now: start) else { continue }
+            faults += 1
+            _ = conduct.faulted(peers[0], now: start)
+        }
+        #expect(faults == limits.faultsMax + 1)
+        #expect(questions == faults * limits.questionsPerFault)
+        #expect(!conduct.isShunned(peers[1], now: start))
+    }
 }

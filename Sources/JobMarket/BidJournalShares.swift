@@ -1,0 +1,66 @@
+import Collections
+import Determinism
+import MeshTypes
+import Multiformats
+
+/// Which bids are written to the journal: what bids nobody took may come to there until they are pruned, in bytes, in
+/// all and for each originator.
+///
+/// Nothing rests on a bid in the journal, since an assignment carries it; so a bid beyond the share is made all the
+/// same, and only the operator's account of it is missing. What is written is charged until the store prunes it
+/// (PROTOCOL.md, "Restarts"), or until the bid is taken.
+struct BidJournalShares: Sendable {
+    private struct Charge: Sendable {
+        let number: UInt64
+        let originator: PeerID
+        let bytes: Int
+    }
+
+    private var shares = ShareTable<PeerID>()
+    private var charges: [JobID: Charge] = [:]
+    private var order = Deque<(job: JobID, number: UInt64, until: MonotonicInstant)>()
+    private var number: UInt64 = 0
+
+    /// What is charged now, in bytes.
+    var bytes: Int { shares.total }
+
+    /// Charges a bid until a moment; `false` when it is beyond the share and is not to be written.
+    mutating func charge(
+        _ job: JobID, _ bytes: Int, of originator: PeerID, isStranger: Bool, strangers: Int?, until: MonotonicInstant,
+        now: MonotonicInstant, limits: MarketLimits
+    ) -> Bool {
+        prune(now)
+        let charged = max(bytes, limits.bidJournalBytesMin)
+        guard
+            shares.hasRoom(
+                for: charged, of: originator, max: limits.bidJournalBytesMax,
+                each: limits.bidJournalBytesPerOriginatorMax, strangers: strangers)
+        else { return false }
+        shares.add(charged, to: originator, isStranger: isStranger)
+        number += 1
+        // The lines of an earlier bid on the same job stay as long as those of the later one.
+        let earlier = charges[job]?.bytes ?? 0
+        charges[job] = Charge(number: number, originator: originator, bytes: earlier + charged)
+        order.append((job, number, until))
+        return true
+    }
+
+    private mutating func prune(_ now: MonotonicInstant) {
+        while let first = order.first, first.until <= now || charges[first.job]?.number != first.number {
+            order.removeFirst()
+            if charges[first.job]?.number == first.number { release(first.job) }
+        }
+        if order.count > 64 + 2 * charges.count {
+            let charges = charges
+            order.removeAll { charges[$0.job]?.number != $0.number }
+        }
+    }
+
+    /// The bid was taken, and its lines are those of a run.
+    mutating func release(_ job: JobID) {
+        guard let charge = charges.removeValue(forKey: job) else { return }
+        shares.remove(charge.bytes, from: charge.originator)
+    }
+
+    mutating func met(_ originator: PeerID) { shares.met(originator) }
+}

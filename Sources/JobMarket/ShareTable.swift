@@ -1,0 +1,58 @@
+/// How much of something bounded each originator holds, and how much of it strangers hold together.
+///
+/// Keys are free, so a share of each does not help against somebody with many: what strangers hold together is bounded
+/// too, once this node knows anybody (`MarketLimits`, THREATS.md).
+struct ShareTable<Holder: Hashable & Sendable>: Sendable {
+    private struct Holding: Sendable {
+        var amount: Int
+        /// Whether it counts among what strangers hold.
+        var isStrangers: Bool
+    }
+
+    private var holdings: [Holder: Holding] = [:]
+    /// What all hold together.
+    private(set) var total = 0
+    /// What strangers hold together.
+    private(set) var ofStrangers = 0
+
+    /// What one holds.
+    subscript(holder: Holder) -> Int { holdings[holder]?.amount ?? 0 }
+
+    /// How many hold anything.
+    var holderCount: Int { holdings.count }
+
+    mutating func add(_ amount: Int = 1, to holder: Holder, isStranger: Bool) {
+        var holding = holdings[holder] ?? Holding(amount: 0, isStrangers: isStranger)
+        holding.amount += amount
+        total += amount
+        if holding.isStrangers { ofStrangers += amount }
+        holdings[holder] = holding
+    }
+
+    mutating func remove(_ amount: Int = 1, from holder: Holder) {
+        guard var holding = holdings[holder] else { return }
+        precondition(holding.amount >= amount, "\(amount) of \(holding.amount) are given back")
+        holding.amount -= amount
+        total -= amount
+        if holding.isStrangers { ofStrangers -= amount }
+        holdings[holder] = holding.amount == 0 ? nil : holding
+    }
+
+    /// Somebody is a stranger no longer, and what it holds does not count among what strangers hold.
+    mutating func met(_ holder: Holder) {
+        guard let holding = holdings[holder], holding.isStrangers else { return }
+        ofStrangers -= holding.amount
+        holdings[holder]?.isStrangers = false
+    }
+
+    /// Whether one may hold more.
+    ///
+    /// - Parameters:
+    ///   - max: all that there is.
+    ///   - each: what one may hold at most.
+    ///   - strangers: what strangers may hold together; `nil` for somebody who is none, or where nobody is known.
+    func hasRoom(for amount: Int = 1, of holder: Holder, max: Int, each: Int, strangers: Int?) -> Bool {
+        total + amount <= max && self[holder] + amount <= each
+            && strangers.map { ofStrangers + amount <= $0 } ?? true
+    }
+}
