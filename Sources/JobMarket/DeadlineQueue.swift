@@ -74,6 +74,8 @@ enum MarketTimer: Hashable, Sendable {
     case reannounce(JobID)
     /// The lease of the live attempt is over.
     case lease(JobID)
+    /// The outputs of the receipt that waits longest are overdue.
+    case outputs(JobID)
     /// The job's whole time is over.
     case whole(JobID)
     /// The settlements of a job were told long enough.

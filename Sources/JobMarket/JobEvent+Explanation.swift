@@ -27,14 +27,17 @@ extension JobEvent {
         case .bidReceived(let block, let refusal): bidLine(block, refusal)
         case .bidDisplaced(let bid): "The bid \(bid.text.suffix(8)) made way for a better one."
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
+        case .fundsAwaited(let needed, let available, _):
+            "\(needed) tokens must be held, \(available) are there; what other jobs hold may come back."
         case .assignmentMade(let block, _): assignmentLine(block)
         case .assignmentConfirmed: "The executor took the assignment."
         case .attemptEnded(_, let end): "The attempt ended: \(end)."
         case .statusReported(_, let status, let progress, _):
             "The executor reports \(status.rawValue)" + (progress.map { ", \($0 / 10) % done" } ?? "") + "."
         case .receiptAccepted(_, let block, _): receiptLine(block, "A valid receipt came")
+        case .receiptChosen(let receipt): "The receipt \(receipt.text.suffix(8)) has all its outputs here and counts."
         case .lateReceipt(let block, _, _):
-            receiptLine(block, "A receipt came after the job had its result and is not paid")
+            receiptLine(block, "A receipt, or its outputs, came after the job had its result and is not paid")
         case .cancellationRequested(let reason, _): "Cancellation was asked for: \(PlainText.sanitized(reason))."
         case .resultReached(let result, let outcome): "The job is \(result.rawValue): \(outcome)."
         case .settled(let block, _): settlementLine(block)

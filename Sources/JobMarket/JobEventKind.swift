@@ -16,6 +16,8 @@ public enum JobEventKind: Hashable, Sendable, Codable {
     case bidDisplaced(bid: CID)
     /// Bids were weighed; best first.
     case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
+    /// The price cannot be held while other jobs hold so much; it is tried again when something comes back.
+    case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
     /// A bid was taken up.
     case assignmentMade(assignment: [UInt8], confirmUntil: UnixMilliseconds)
     /// The executor took the assignment.
@@ -24,9 +26,12 @@ public enum JobEventKind: Hashable, Sendable, Codable {
     case attemptEnded(assignment: CID, end: AttemptEnd)
     /// The executor reported where the run stands.
     case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
-    /// A valid receipt was chosen; its outputs are being fetched.
+    /// A valid receipt came; its outputs are being fetched.
     case receiptAccepted(assignment: CID, receipt: [UInt8], outputsUntil: UnixMilliseconds)
-    /// A receipt came that changes nothing any more; `settlement` tells its executor so.
+    /// Of several receipts this one had all its outputs here first, so it counts.
+    case receiptChosen(receipt: CID)
+    /// A receipt came that changes nothing any more, or had its outputs later than another; `settlement` tells its
+    /// executor so.
     case lateReceipt(receipt: [UInt8], settlement: [UInt8], notifyUntil: UnixMilliseconds)
     /// The user asked for the end of a job that an executor has.
     case cancellationRequested(reason: String, until: UnixMilliseconds)
@@ -81,11 +86,13 @@ extension JobEventKind {
         case .bidReceived: "bid_received"
         case .bidDisplaced: "bid_displaced"
         case .biddingClosed: "bidding_closed"
+        case .fundsAwaited: "funds_awaited"
         case .assignmentMade: "assignment_made"
         case .assignmentConfirmed: "assignment_confirmed"
         case .attemptEnded: "attempt_ended"
         case .statusReported: "status_reported"
         case .receiptAccepted: "receipt_accepted"
+        case .receiptChosen: "receipt_chosen"
         case .lateReceipt: "late_receipt"
         case .cancellationRequested: "cancellation_requested"
         case .resultReached: "result_reached"
@@ -121,11 +128,13 @@ extension JobEventKind {
     /// and a node that lost them in a crash takes them up again by asking or by being told again.
     public var needsDurability: Bool {
         switch self {
-        case .submitted, .assignmentMade, .attemptEnded, .receiptAccepted, .lateReceipt, .cancellationRequested,
+        case .submitted, .assignmentMade, .attemptEnded, .receiptAccepted, .receiptChosen, .lateReceipt,
+            .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
             .settlementReceived:
             true
-        case .announced, .bidReceived, .bidDisplaced, .biddingClosed, .assignmentConfirmed, .statusReported,
+        case .announced, .bidReceived, .bidDisplaced, .biddingClosed, .fundsAwaited, .assignmentConfirmed,
+            .statusReported,
             .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:

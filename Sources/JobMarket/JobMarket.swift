@@ -59,6 +59,7 @@ public struct JobMarket: Sendable {
     ) -> Result<MarketTransition, CancellationRefusal> {
         context.begin(now: now, wallClock: wallClock)
         let result = originator.cancel(job, reason: reason, &context)
+        originator.retryHolds(&context)
         let transition = context.finish()
         return result.map { transition }
     }
@@ -113,6 +114,7 @@ public struct JobMarket: Sendable {
         case .deadlineReached: break
         }
         passDeadlines()
+        originator.retryHolds(&context)
         return context.finish()
     }
 
@@ -173,6 +175,7 @@ public struct JobMarket: Sendable {
             case .window(let id): originator.windowElapsed(id, &context)
             case .reannounce(let id): originator.reannounceDue(id, &context)
             case .lease(let id): originator.leaseElapsed(id, &context)
+            case .outputs(let id): originator.outputsElapsed(id, &context)
             case .whole(let id): originator.wholeElapsed(id, &context)
             case .notices(let id): originator.noticesElapsed(id, &context)
             case .anchor(let id, .originator): originator.anchorPublished(id, inTime: false, &context)

@@ -227,6 +227,8 @@ extension SubmissionRefusal: CustomStringConvertible {
         case .jobRefused(let refusal): refusal.description
         case .tooManyJobs(let max): "this node has \(max) open jobs already, which is all it can hold"
         case .badNonce: "the nonce must have 16 bytes"
+        case .outputsTooLarge(let bytes, let max):
+            "its outputs may have \(bytes) bytes together, and this node takes in at most \(max)"
         case .manifestTooLarge(let bytes, let max): "the manifest has \(bytes) bytes, the most allowed is \(max)"
         case .cannotSign: "this node cannot sign"
         }

@@ -243,6 +243,8 @@ public enum SubmissionRefusal: Error, Hashable, Sendable {
     case badNonce
     /// The manifest is longer than a message may be.
     case manifestTooLarge(bytes: Int, bytesMax: Int)
+    /// The job may make more output than this node takes in.
+    case outputsTooLarge(bytes: UInt64, bytesMax: UInt64)
     /// This node cannot sign.
     case cannotSign
 }

@@ -50,6 +50,8 @@ public struct OriginatorConfiguration: Sendable {
     public var executionGraceMilliseconds: UInt64 = 10_000
     /// From the end of the run to a verified receipt with all its outputs.
     public var receiptMilliseconds: UInt64 = 60_000
+    /// The outputs of a job that this node takes in, all together, in bytes; a job that may make more is refused.
+    public var outputBytesMax: UInt64 = 1 << 30
     /// From a cancellation to the receipt of the cancelled run.
     public var cancellationMilliseconds: UInt64 = 10_000
     /// Until the anchored heads must be published.
@@ -151,6 +153,10 @@ public struct MarketLimits: Sendable {
     public var bidsWrittenPerJobMax: UInt64 = 1024
     /// Executors that are remembered to have failed lately.
     public var failedExecutorsMax = 4096
+    /// Receipts of a job that wait for their outputs side by side; one more ends the wait for the first.
+    public var candidateReceiptsMax = 8
+    /// Jobs that are looked at when tokens come back, the one first that waits longest.
+    public var holdRetriesMax = 64
     /// Late receipts recorded per job; further ones are refused.
     public var lateReceiptsMax = 16
     /// Announcements remembered so that they are judged once; one that was forgotten is judged again.

@@ -39,6 +39,10 @@ extension OriginatedJob {
             bids.removeAll { $0.cid == cid }
         case .biddingClosed:
             status = .biddingClosed
+        case .fundsAwaited(_, _, let until):
+            enter(.funds, until: until, status: .biddingClosed)
+        case .receiptChosen(let cid):
+            choose(candidateReceipts.first { $0.accepted.cid == cid })
         case .cancellationRequested(let reason, let until):
             cancelReason = reason
             enter(.cancellation, until: until, status: status)
@@ -46,6 +50,9 @@ extension OriginatedJob {
             self.result = result
             self.outcome = outcome
             forgetBids()
+            // Where only one receipt waited, nobody had to choose.
+            if receipt == nil { choose(candidateReceipts.last) }
+            if let receipt { closeCandidates { _ in .overtaken(receipt: receipt.cid) } }
             enter(.over, until: nil, status: JobStatus(representing: result))
         case .failed(let reason):
             failure = reason
@@ -87,18 +94,52 @@ extension OriginatedJob {
             case .nodeFailed, .receiptInvalid: attempts[index].hasReceipt = true
             default: break
             }
+            attempts[index].awaitsOutputs = false
+            candidateReceipts.removeAll { $0.accepted.assignmentCID == cid }
             if receipt?.assignmentCID == cid { receipt = nil }
-            if liveIndex == nil, receipt == nil { status = .biddingClosed }
+            goOnWithoutAttempt()
         case .receiptAccepted(let cid, let block, let until):
             guard let index = index(of: cid) else { return }
             let signed = try evidence.receipt(block)
-            attempts[index].hasWon = true
+            let wasLive = attempts[index].isLive
+            attempts[index].awaitsOutputs = true
             attempts[index].hasReceipt = true
             attempts[index].end = nil
-            receipt = AcceptedReceipt(cid: signed.cid, receipt: signed.body, assignmentCID: cid)
-            enter(.receipt, until: until, status: .producingOutputs)
+            let accepted = AcceptedReceipt(cid: signed.cid, receipt: signed.body, assignmentCID: cid)
+            candidateReceipts.append(CandidateReceipt(accepted: accepted, block: block, outputsUntil: until))
+            // The receipt of a superseded attempt leaves alone what goes on meanwhile.
+            if wasLive { enter(.receipt, until: until, status: .producingOutputs) }
         default: break
         }
+    }
+
+    /// After an attempt ended: the next one follows, unless bids are being collected or another attempt goes on.
+    private mutating func goOnWithoutAttempt() {
+        guard liveIndex == nil, receipt == nil, !isDelivered, phase != .bidding else { return }
+        status = .biddingClosed
+        if let until = candidateReceipts.map(\.outputsUntil).max() {
+            enter(.receipt, until: until, status: .biddingClosed)
+        }
+    }
+
+    /// A candidate becomes the receipt that counts.
+    private mutating func choose(_ candidate: CandidateReceipt?) {
+        guard let accepted = candidate?.accepted, let index = index(of: accepted.assignmentCID) else { return }
+        receipt = accepted
+        candidateReceipts.removeAll { $0.accepted.cid == accepted.cid }
+        attempts[index].awaitsOutputs = false
+        attempts[index].hasWon = true
+        attempts[index].end = nil
+    }
+
+    /// Nobody waits for the outputs of the candidates any more.
+    private mutating func closeCandidates(_ end: (CandidateReceipt) -> AttemptEnd) {
+        for candidate in candidateReceipts {
+            guard let index = index(of: candidate.accepted.assignmentCID) else { continue }
+            attempts[index].awaitsOutputs = false
+            attempts[index].end = end(candidate)
+        }
+        candidateReceipts = []
     }
 
     private mutating func foldEvidence(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
@@ -143,6 +184,7 @@ extension OriginatedJob {
         for index in attempts.indices where attempts[index].isLive {
             attempts[index].end = .unconfirmed
         }
+        closeCandidates { .outputsMissing(receipt: $0.accepted.cid, missing: $0.missingCount) }
         receipt = nil
         forgetBids()
         enter(.over, until: nil, status: JobStatus(representing: result))

@@ -9,6 +9,8 @@ public enum JobPhase: String, Hashable, Sendable, CaseIterable {
     case announcement
     /// Bids are collected.
     case bidding
+    /// The price cannot be held yet, and other jobs hold tokens that may come back.
+    case funds
     /// An executor is to confirm its assignment.
     case confirmation
     /// The executor fetches and compiles.
@@ -61,6 +63,9 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     public internal(set) var bidCount: UInt64 = 0
     /// All assignments, in order.
     public internal(set) var attempts: [Attempt] = []
+    /// Valid receipts that wait for their outputs, side by side, in the order of their arrival: the first that has all
+    /// of its outputs here counts.
+    public internal(set) var candidateReceipts: [CandidateReceipt] = []
     /// The receipt that counts, once there is one.
     public internal(set) var receipt: AcceptedReceipt?
     /// The signed settlement of it.
@@ -80,6 +85,14 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
 
     /// The attempt that may still give the result; there is at most one.
     public var liveAttempt: Attempt? { attempts.last(where: \.isLive) }
+
+    /// Whether the outputs of a receipt are still wanted.
+    public func awaitsOutputs(of receipt: CID) -> Bool {
+        result == nil && candidateReceipts.contains { $0.accepted.cid == receipt }
+    }
+
+    /// Whether the latest attempt delivered its receipt, and nobody else is to be asked before its outputs are here.
+    var isDelivered: Bool { attempts.last?.awaitsOutputs ?? false }
 
     /// The index of the live attempt.
     var liveIndex: Int? { attempts.lastIndex(where: \.isLive) }
@@ -142,6 +155,8 @@ public struct Attempt: Hashable, Sendable {
     public internal(set) var progressPermille: UInt64?
     /// How it ended without a result.
     public internal(set) var end: AttemptEnd?
+    /// A valid receipt of it waits for its outputs.
+    public internal(set) var awaitsOutputs = false
     /// Its receipt counts.
     public internal(set) var hasWon = false
     /// A receipt of it came, counting or not.
@@ -150,7 +165,7 @@ public struct Attempt: Hashable, Sendable {
     /// The executor's peer.
     public var executorPeerID: PeerID { assignment.executorDID.peerID }
     /// Whether it may still give the result.
-    public var isLive: Bool { end == nil && !hasWon }
+    public var isLive: Bool { end == nil && !hasWon && !awaitsOutputs }
     /// Whether its executor may still be running it although nobody waits for it.
     public var fateIsUnknown: Bool {
         guard let end, !hasReceipt else { return false }
@@ -169,6 +184,19 @@ public struct AcceptedReceipt: Hashable, Sendable {
     public let receipt: ExecutionReceipt
     /// The assignment that it answers.
     public let assignmentCID: CID
+}
+
+/// A valid receipt whose outputs are being fetched.
+public struct CandidateReceipt: Hashable, Sendable {
+    /// The receipt as it will count.
+    public let accepted: AcceptedReceipt
+    /// The signed block.
+    public let block: [UInt8]
+    /// How long its outputs are waited for.
+    public let outputsUntil: UnixMilliseconds
+
+    /// The outputs that are missing, where none is known to be here.
+    var missingCount: UInt64 { UInt64(accepted.receipt.outputBlocks.count) }
 }
 
 /// A settlement that an executor is to be told.

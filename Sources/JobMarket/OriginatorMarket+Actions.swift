@@ -24,6 +24,13 @@ extension OriginatorMarket {
             context.timers.clear(.reannounce(job.id))
         }
         armLease(from: old, to: job, &context)
+        if let until = job.candidateReceipts.map(\.outputsUntil).min() {
+            if old?.candidateReceipts.count != job.candidateReceipts.count {
+                context.setTimer(.outputs(job.id), at: until)
+            }
+        } else {
+            context.timers.clear(.outputs(job.id))
+        }
         if case .pending(_, let until) = job.anchor, old?.anchor != job.anchor {
             context.setTimer(.anchor(job.id, .originator), at: until)
         } else if !job.anchor.isPending {
@@ -63,7 +70,7 @@ extension OriginatorMarket {
             renewalEnds[cid] = nil
             judge(attempt: cid, of: job, end, context)
         case .cancellationRequested: oweCancellation(of: job, &context)
-        case .receiptAccepted: fetchOutputs(of: job, &context)
+        case .receiptAccepted: if let candidate = job.candidateReceipts.last { fetchOutputs(candidate, job, &context) }
         case .resultReached(let result, _):
             context.emit(.jobEnded(job.id, result))
             stopOthers(of: job, &context)
@@ -123,15 +130,14 @@ extension OriginatorMarket {
         }
     }
 
-    func fetchOutputs(of job: OriginatedJob, _ context: inout MarketContext) {
-        guard let accepted = job.receipt, !accepted.receipt.outputBlocks.isEmpty, let until = job.phaseUntil else {
-            return
-        }
+    func fetchOutputs(_ candidate: CandidateReceipt, _ job: OriginatedJob, _ context: inout MarketContext) {
+        let receipt = candidate.accepted.receipt
+        guard !receipt.outputBlocks.isEmpty else { return }
         context.emit(
             .fetchOutputs(
-                job.id, receipt: accepted.cid, from: accepted.receipt.executorDID.peerID,
-                blocks: accepted.receipt.outputBlocks,
-                deadlineMilliseconds: Int64(clamping: until.milliseconds(since: context.wallClock))))
+                job.id, receipt: candidate.accepted.cid, from: receipt.executorDID.peerID,
+                blocks: receipt.outputBlocks,
+                deadlineMilliseconds: Int64(clamping: candidate.outputsUntil.milliseconds(since: context.wallClock))))
     }
 
     func owe(_ notice: SettlementNotice, of job: OriginatedJob, _ context: inout MarketContext) {

@@ -194,28 +194,31 @@ extension OriginatorMarket {
     /// What follows an attempt that gave no result, and also a restart between two steps: the next bidder, another
     /// round, or the end.
     mutating func assignNext(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.result == nil, job.liveAttempt == nil, job.receipt == nil else { return }
+        guard let job = jobs[id], job.result == nil, job.liveAttempt == nil, job.receipt == nil, !job.isDelivered
+        else { return }
+        if job.phase == .bidding, job.status != .biddingClosed {
+            if !context.timers.contains(.phase(id)) { biddingElapsed(job, &context) }
+            return
+        }
         if let reason = job.cancelReason { return finish(job, .cancelled(reason: reason), &context) }
         let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
         if UInt64(job.attempts.count) >= attemptsMax {
             let last = job.attempts.last?.end
-            return finish(
-                job, .failed(.attemptsExhausted(attempts: UInt64(job.attempts.count), last: last)), &context)
+            return fail(job, .attemptsExhausted(attempts: UInt64(job.attempts.count), last: last), &context)
         }
         if job.manifest.expiresAt <= context.wallClock {
-            return finish(job, .failed(.expired(during: job.status)), &context)
+            return fail(job, .expired(during: job.status), &context)
         }
         let candidates = job.candidates(at: context.wallClock)
         if candidates.isEmpty { return open(job, &context) }
-        let available = context.ledger.wallet.addingSaturated(context.ledger.escrow(of: id))
+        let available = available(for: job, context)
         let ranking = rank(candidates, of: job, context)
         if let best = ranking.first(where: { $0.price <= available }),
             let bid = candidates.first(where: { $0.cid == best.bid })
         {
             assign(bid, of: job, &context)
         } else {
-            let needed = ranking.map(\.price).min() ?? .zero
-            finish(job, .failed(.cannotHold(needed: needed, available: available)), &context)
+            cannotHold(job, cheapest: ranking.map(\.price).min() ?? .zero, &context)
         }
     }
 
@@ -241,6 +244,11 @@ extension OriginatorMarket {
             ledger: missing == .zero ? [] : [hold], &context)
     }
 
+    /// Ends a job that has come to nothing, unless a receipt still waits for its outputs.
+    mutating func fail(_ job: OriginatedJob, _ failure: JobFailure, _ context: inout MarketContext) {
+        if job.candidateReceipts.isEmpty { finish(job, .failed(failure), &context) }
+    }
+
     /// Ends a job without a receipt that counts, and gives everything back that is held for it.
     mutating func finish(_ job: OriginatedJob, _ kind: JobEventKind, _ context: inout MarketContext) {
         let held = context.ledger.escrow(of: job.id)
@@ -248,6 +256,7 @@ extension OriginatorMarket {
         record(kind, of: job.id, ledger: held == .zero ? [] : [refund], &context)
         announcementErrors[job.id] = nil
         tallies[job.id] = nil
+        awaitingFunds[job.id] = nil
         closeIfDone(job.id, &context)
     }
 

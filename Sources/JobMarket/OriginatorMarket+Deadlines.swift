@@ -10,33 +10,36 @@ extension OriginatorMarket {
             let error = announcementErrors[id] ?? "gossip gave no answer"
             finish(job, .failed(.announcementTimedOut(lastError: error)), &context)
         case .bidding: biddingElapsed(job, &context)
+        case .funds: fail(job, cannotHold(job, context), &context)
         case .confirmation: endLive(job, .unconfirmed, &context)
         case .fetching: endLive(job, .fetchTimedOut, &context)
         case .execution: endLive(job, .executionTimedOut, &context)
         case .receipt:
-            if let accepted = job.receipt {
-                let missing = UInt64(accepted.receipt.outputBlocks.count)
-                let end = AttemptEnd.outputsMissing(receipt: accepted.cid, missing: missing)
-                endAttempt(accepted.assignmentCID, of: id, end, &context)
-            } else {
-                endLive(job, .receiptTimedOut, &context)
-            }
+            // Without a live attempt it is outputs that are awaited, and they have a deadline of their own.
+            if job.liveAttempt != nil { endLive(job, .receiptTimedOut, &context) }
         case .cancellation:
             finish(job, .cancelled(reason: job.cancelReason ?? "the originator asked for the end"), &context)
         case .over: break
         }
     }
 
-    private mutating func biddingElapsed(_ job: OriginatedJob, _ context: inout MarketContext) {
+    /// The outputs of a receipt did not come in time; it is the one that waits longest.
+    mutating func outputsElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.result == nil,
+            let overdue = job.candidateReceipts.min(by: { $0.outputsUntil < $1.outputsUntil })
+        else { return }
+        let end = AttemptEnd.outputsMissing(receipt: overdue.accepted.cid, missing: overdue.missingCount)
+        endAttempt(overdue.accepted.assignmentCID, of: id, end, &context)
+    }
+
+    mutating func biddingElapsed(_ job: OriginatedJob, _ context: inout MarketContext) {
         if !job.candidates(at: context.wallClock).isEmpty { return windowElapsed(job.id, &context) }
         let bids = job.bidCount &+ (tallies[job.id]?.refusedUnwritten ?? 0)
         if job.attempts.isEmpty {
-            finish(
-                job, .failed(.noAcceptableBid(bids: bids, refusals: job.refusedBids)), &context)
+            fail(job, .noAcceptableBid(bids: bids, refusals: job.refusedBids), &context)
         } else {
             let last = job.attempts.last?.end
-            finish(
-                job, .failed(.attemptsExhausted(attempts: UInt64(job.attempts.count), last: last)), &context)
+            fail(job, .attemptsExhausted(attempts: UInt64(job.attempts.count), last: last), &context)
         }
     }
 
@@ -58,6 +61,8 @@ extension OriginatorMarket {
         if job.result == nil {
             if let reason = job.cancelReason {
                 finish(job, .cancelled(reason: reason), &context)
+            } else if job.phase == .funds {
+                finish(job, .failed(cannotHold(job, context)), &context)
             } else {
                 finish(job, .failed(.expired(during: job.status)), &context)
             }
@@ -90,14 +95,12 @@ extension OriginatorMarket {
     }
 
     private mutating func resume(_ job: OriginatedJob, _ context: inout MarketContext) {
-        if let accepted = job.receipt {
-            if accepted.receipt.outputBlocks.isEmpty {
-                settle(job.id, &context)
-            } else {
-                fetchOutputs(of: job, &context)
-            }
-            return
+        if job.receipt != nil { return settle(job.id, &context) }
+        for candidate in job.candidateReceipts {
+            if candidate.missingCount == 0 { return conclude(job.id, with: candidate.accepted.cid, &context) }
+            fetchOutputs(candidate, job, &context)
         }
+        if job.isDelivered { return }
         switch job.status {
         case .pendingAnnouncement: announce(job, &context)
         case .announced, .biddingOpen:

@@ -71,7 +71,7 @@ extension OriginatorMarket {
             context.counters.refused("status_wrong_executor")
             return .refused(code: "wrong_executor", reason: "the assignment is another executor's")
         }
-        if attempt.hasWon { return .ack }
+        if attempt.hasWon || attempt.awaitsOutputs { return .ack }
         guard job.result == nil else { return .refused(code: "job_over", reason: "the job has ended") }
         guard attempt.isLive else {
             return .refused(code: "assignment_superseded", reason: "the assignment was given to another executor")

@@ -40,7 +40,7 @@ extension OriginatorMarket {
             return refuse(refusal, &context)
         }
         if job.isClosed { return refuse(.jobUnknown, &context) }
-        if job.result != nil || job.receipt != nil, job.lateReceipts.count >= context.limits.lateReceiptsMax {
+        if job.result != nil, job.lateReceipts.count >= context.limits.lateReceiptsMax {
             return refuse(.tooManyLate(max: UInt64(context.limits.lateReceiptsMax)), &context)
         }
         context.keep(signed, of: id)
@@ -50,6 +50,7 @@ extension OriginatorMarket {
 
     private func isKnown(_ receipt: CID, to job: OriginatedJob) -> Bool {
         if job.receipt?.cid == receipt || job.lateReceipts.contains(receipt) { return true }
+        if job.candidateReceipts.contains(where: { $0.accepted.cid == receipt }) { return true }
         return job.attempts.contains { attempt in
             switch attempt.end {
             case .nodeFailed(let known, _), .receiptInvalid(let known, _), .outputsMissing(let known, _):
@@ -68,7 +69,7 @@ extension OriginatorMarket {
         _ signed: SignedObject<ExecutionReceipt>, _ attempt: Attempt, _ job: OriginatedJob,
         _ context: inout MarketContext
     ) {
-        if job.result != nil || job.receipt != nil { return recordLate(signed, job, &context) }
+        if job.result != nil { return recordLate(signed, job, &context) }
         switch signed.body.outcome.responsibility {
         case .success, .user: accept(signed, attempt, job, &context)
         case .cancellation where job.cancelReason != nil: accept(signed, attempt, job, &context)
@@ -82,13 +83,37 @@ extension OriginatorMarket {
         _ signed: SignedObject<ExecutionReceipt>, _ attempt: Attempt, _ job: OriginatedJob,
         _ context: inout MarketContext
     ) {
-        if let live = job.liveAttempt, live.cid != attempt.cid {
-            record(.attemptEnded(assignment: live.cid, end: .overtaken(receipt: signed.cid)), of: job.id, &context)
+        // A receipt is no result yet: what it names may never come, so nothing else ends because of it.
+        if job.candidateReceipts.count >= context.limits.candidateReceiptsMax, let first = job.candidateReceipts.first {
+            let end = AttemptEnd.outputsMissing(receipt: first.accepted.cid, missing: first.missingCount)
+            record(.attemptEnded(assignment: first.accepted.assignmentCID, end: end), of: job.id, &context)
         }
         let until = context.date(inMilliseconds: context.configuration.originator.receiptMilliseconds)
         record(
             .receiptAccepted(assignment: attempt.cid, receipt: signed.bytes, outputsUntil: until), of: job.id, &context)
-        if signed.body.outputBlocks.isEmpty { settle(job.id, &context) }
+        if signed.body.outputBlocks.isEmpty { conclude(job.id, with: signed.cid, &context) }
+    }
+
+    /// A receipt has all its outputs here, and so the job its result: whoever still runs it is told to stop, and the
+    /// receipts that waited beside it are late.
+    mutating func conclude(_ id: JobID, with cid: CID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.result == nil,
+            let chosen = job.candidateReceipts.first(where: { $0.accepted.cid == cid })?.accepted
+        else { return }
+        if let live = job.liveAttempt {
+            record(.attemptEnded(assignment: live.cid, end: .overtaken(receipt: cid)), of: id, &context)
+        }
+        let others = job.candidateReceipts.filter { $0.accepted.cid != cid }
+        if !others.isEmpty { record(.receiptChosen(receipt: cid), of: id, &context) }
+        record(.resultReached(result: chosen.receipt.status, outcome: chosen.receipt.outcome), of: id, &context)
+        for other in others {
+            guard let signed = try? SignedObject<ExecutionReceipt>(verifiedBefore: other.block), let job = jobs[id],
+                job.lateReceipts.count < context.limits.lateReceiptsMax
+            else { continue }
+            context.evidence.lay(signed)
+            recordLate(signed, job, &context)
+        }
+        settle(id, &context)
     }
 
     /// Records a receipt that came after the result, and tells its executor so: nothing is paid.
@@ -107,12 +132,14 @@ extension OriginatorMarket {
     }
 
     mutating func outputsFetched(_ id: JobID, receipt: CID, missing: [CID], _ context: inout MarketContext) {
-        guard let job = jobs[id], job.result == nil, let accepted = job.receipt, accepted.cid == receipt else { return }
+        guard let job = jobs[id], job.result == nil,
+            let candidate = job.candidateReceipts.first(where: { $0.accepted.cid == receipt })
+        else { return }
         if missing.isEmpty {
-            settle(id, &context)
+            conclude(id, with: receipt, &context)
         } else {
             let end = AttemptEnd.outputsMissing(receipt: receipt, missing: UInt64(missing.count))
-            endAttempt(accepted.assignmentCID, of: id, end, &context)
+            endAttempt(candidate.accepted.assignmentCID, of: id, end, &context)
         }
     }
 

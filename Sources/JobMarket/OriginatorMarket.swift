@@ -11,9 +11,10 @@ import Reputation
 /// Every input is decided on the present state and becomes events; only `apply` changes the state of a job, so a replay
 /// of the events gives the same state. Besides the jobs it holds what no journal needs: who was heard when.
 ///
-/// The late receipt rule: the first valid receipt of a live or superseded assignment wins as long as the job has no
-/// result. It is paid under its own terms; the hold of a job covers the dearest of its attempts until the job has its
-/// result. Receipts after that are recorded, their executors are told "late", and nothing is paid.
+/// The late receipt rule: valid receipts of live and superseded assignments wait side by side for their outputs, and
+/// the first that has them all here wins. It is paid under its own terms; the hold of a job covers the dearest of its
+/// attempts until the job has its result. Receipts after that are recorded, their executors are told "late", and
+/// nothing is paid.
 public struct OriginatorMarket: MarketHalf, Sendable {
     static let role = JobRole.originator
 
@@ -33,6 +34,10 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     var renewalEnds: [CID: MonotonicInstant] = [:]
     /// Executors whose bids rank last for a while.
     var failedExecutors = FailedExecutors()
+    /// Jobs whose price could not be held, with what they need, the one first that waits longest.
+    var awaitingFunds: OrderedDictionary<JobID, TokenAmount> = [:]
+    /// What was there to hold, and what was held, when they were looked at last.
+    var fundsSeen: [TokenAmount] = []
     /// What is counted about the bids of jobs that are open for them.
     var tallies: [JobID: BidTally] = [:]
     /// What gossip last said about announcements that it did not take.
@@ -50,6 +55,10 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         }
         let params = request.effectiveParams
         if let refusal = context.configuration.rules.refusal(of: params) { return .failure(.jobRefused(refusal)) }
+        let outputBytesMax = context.configuration.originator.outputBytesMax
+        if params.maxOutputBytes > outputBytesMax {
+            return .failure(.outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax))
+        }
         guard nonce.count == 16 else { return .failure(.badNonce) }
         guard openCount < context.limits.originatedJobsMax else {
             return .failure(.tooManyJobs(max: context.limits.originatedJobsMax))
@@ -98,7 +107,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     ) -> Result<Void, CancellationRefusal> {
         guard let job = jobs[id] else { return .failure(.jobUnknown) }
         guard job.result == nil else { return .failure(.jobEnded) }
-        guard job.receipt == nil else { return .failure(.resultReached) }
+        guard !job.isDelivered else { return .failure(.resultReached) }
         guard job.cancelReason == nil else { return .success(()) }
         let words = PlainText.sanitized(reason)
         if job.liveAttempt == nil {
@@ -160,6 +169,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         }
         announcementErrors[job.id] = nil
         tallies[job.id] = nil
+        awaitingFunds[job.id] = nil
         if isForgotten { submissions[SubmissionKey(requester: job.requester, key: job.idempotencyKey)] = nil }
     }
 
@@ -169,6 +179,12 @@ public struct OriginatorMarket: MarketHalf, Sendable {
             let live = job.attempts.filter(\.isLive).count
             precondition(live <= 1, "job \(job.id) has \(live) live assignments")
             precondition(job.attempts.filter(\.hasWon).count <= 1, "job \(job.id) has two winners")
+            precondition(
+                job.candidateReceipts.count <= context.limits.candidateReceiptsMax,
+                "job \(job.id) has too many receipts")
+            precondition(
+                job.attempts.count(where: \.awaitsOutputs) == job.candidateReceipts.count,
+                "job \(job.id) does not know whose outputs it waits for")
             precondition(job.bids.count <= context.limits.bidsPerJobMax, "job \(job.id) keeps too many bids")
             let escrow = context.ledger.escrow(of: job.id)
             if job.result != nil, job.phase == .over, job.receipt == nil || job.settlementCID != nil {
@@ -184,7 +200,9 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     }
 
     private func hasTimer(_ job: OriginatedJob, _ context: MarketContext) -> Bool {
-        let timers: [MarketTimer] = [.phase(job.id), .whole(job.id), .notices(job.id), .anchor(job.id, .originator)]
+        let timers: [MarketTimer] = [
+            .phase(job.id), .outputs(job.id), .whole(job.id), .notices(job.id), .anchor(job.id, .originator),
+        ]
         return timers.contains { context.timers.contains($0) }
     }
 }

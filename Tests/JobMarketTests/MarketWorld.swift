@@ -76,6 +76,8 @@ struct MarketWorld {
     var blocked: Set<MeshProtocolMessage.Variant> = []
     var blocksAnnouncements = false
     var missingOutputs = false
+    /// Parties whose outputs never come.
+    var withheldOutputs: Set<Int> = []
     var blocksAnchors = false
     /// Whether a crash also loses the events that nobody waited for.
     var losesLazyEvents = false
@@ -184,7 +186,11 @@ struct MarketWorld {
         case .execute(let order): run(order, of: index)
         case .cancelExecution(let assignment, _):
             finish(assignment, .cancelled, fuel: 500_000, of: index, after: 5)
-        case .fetchOutputs(let id, let receipt, _, let blocks, _):
+        case .fetchOutputs(let id, let receipt, let peer, let blocks, let milliseconds):
+            if withheldOutputs.contains(where: { parties[$0].peer == peer }) {
+                return send(
+                    .input(to: index, .outputsFetched(id, receipt: receipt, missing: blocks)), after: milliseconds)
+            }
             send(.input(to: index, .outputsFetched(id, receipt: receipt, missing: missingOutputs ? blocks : [])))
         case .publishReceipt: break
         case .jobEnded(let id, let status): parties[index].ended.append((id, status))
