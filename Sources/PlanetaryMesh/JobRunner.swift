@@ -59,10 +59,12 @@ struct JobRunner: Sendable {
         var startedAt = NodeClock.wallClock
         var job: ExecutionJob
         let workspace: JobWorkspace
+        if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         do {
             (job, workspace) = try await prepared(params, from: peers, keep: keep, cancellation)
         } catch {
-            return unstarted(.fetchFailed(reason: "\(error)"), startedAt)
+            return unstarted(
+                cancellation.isCancelled ? .cancelled : .fetchFailed(reason: "\(error)"), startedAt)
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         job.jobID = jobID.cid.text

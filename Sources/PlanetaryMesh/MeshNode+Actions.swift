@@ -1,4 +1,5 @@
 import CoVM
+import Determinism
 import JobMarket
 import MeshTypes
 import Multiformats
@@ -7,11 +8,18 @@ import Swarm
 extension MeshNode {
     /// Carries the market's actions out, each in a child task, until the node stops.
     ///
-    /// Their number is bounded by the tables of the market that they come from (`MarketLimits`).
+    /// Their number is bounded by the tables of the market that they come from (`MarketLimits`). Child tasks keep no
+    /// order, so what orders a run and what stops it is written down here, before the child task begins.
     func carryOutActions() async {
         await withDiscardingTaskGroup { group in
             for await action in actions {
-                group.addTask { await self.carryOut(action) }
+                switch action {
+                case .execute(let order):
+                    guard let cancellation = begin(order) else { continue }
+                    group.addTask { await self.execute(order, cancellation) }
+                case .cancelExecution(let assignment, _): running[assignment]?.cancellation.cancel()
+                default: group.addTask { await self.carryOut(action) }
+                }
             }
             group.cancelAll()
         }
@@ -34,15 +42,12 @@ extension MeshNode {
             await swarm.addAddresses(addresses, for: peer)
             let block = try? await fetcher.block(job.cid, from: [peer], keep: false)
             await take(.manifestFetched(job, block: block.flatMap { $0.count <= bytesMax ? $0 : nil }))
-        case .execute(let order):
-            await execute(order)
-        case .cancelExecution(let assignment, _):
-            running[assignment]?.cancellation.cancel()
-        case .fetchOutputs(let job, let receipt, let peer, let blocks, _):
-            await fetchOutputs(job, receipt, from: peer, blocks)
+        case .fetchOutputs(let job, let receipt, let peer, let blocks, let milliseconds):
+            let until = NodeClock.now.advanced(milliseconds: milliseconds)
+            await fetchOutputs(job, receipt, from: peer, blocks, until: until)
         case .publishReceipt(let receipt, let block, let notice):
             await publishReceipt(receipt, block, notice)
-        case .jobEnded:
+        case .execute, .cancelExecution, .jobEnded:
             break
         }
     }
@@ -77,12 +82,22 @@ extension MeshNode {
 
     // MARK: Runs
 
-    /// Runs an assigned job; a second order for the same assignment changes nothing.
-    private func execute(_ order: ExecutionOrder) async {
+    /// Enters a run, so that an order to stop it finds it; `nil` where it goes on already or has its receipt. The
+    /// market knows of an order to stop before its action comes here, which may even be before that of the run.
+    private func begin(_ order: ExecutionOrder) -> ExecutionCancellation? {
         let assignment = order.assignmentCID
-        guard running[assignment] == nil else { return }
+        guard running[assignment] == nil, let job = market.executedJob(order.jobID), job.assignmentCID == assignment,
+            job.receipt == nil
+        else { return nil }
         let cancellation = ExecutionCancellation()
+        if job.stopReason != nil { cancellation.cancel() }
         running[assignment] = RunningJob(jobID: order.jobID, cancellation: cancellation, workspace: nil)
+        return cancellation
+    }
+
+    /// Runs an assigned job.
+    private func execute(_ order: ExecutionOrder, _ cancellation: ExecutionCancellation) async {
+        let assignment = order.assignmentCID
         await take(.executionProgressed(assignment: assignment, .preparingExecution, progressPermille: nil))
         let originator = order.manifest.originatorPeerID
         await swarm.addAddresses(order.manifest.originatorAddresses, for: originator)
@@ -133,17 +148,45 @@ extension MeshNode {
 
     // MARK: Receipts
 
-    private func fetchOutputs(_ job: JobID, _ receipt: CID, from peer: PeerID, _ blocks: [CID]) async {
+    /// Fetches the outputs of a receipt until all are here, or their time is over, or nobody waits for them any more.
+    private func fetchOutputs(
+        _ job: JobID, _ receipt: CID, from peer: PeerID, _ blocks: [CID], until: MonotonicInstant
+    ) async {
+        guard let params = market.originatedJob(job)?.manifest.params else { return }
+        var left = Int(clamping: params.maxOutputBytes)
         var missing: [CID] = []
         for cid in blocks {
-            do {
-                _ = try await fetcher.file(cid, from: [peer], bytesMax: configuration.limits.fileBytesMax)
-            } catch {
-                logger.info("An output is missing.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
-                missing.append(cid)
+            let bytes = await output(cid, from: peer, bytesMax: left, until: until) {
+                await self.awaitsOutputs(of: receipt, job)
             }
+            if let bytes { left -= bytes } else { missing.append(cid) }
         }
         await take(.outputsFetched(job, receipt: receipt, missing: missing))
+    }
+
+    private func awaitsOutputs(of receipt: CID, _ job: JobID) -> Bool {
+        market.originatedJob(job)?.awaitsOutputs(of: receipt) ?? false
+    }
+
+    /// Fetches one output, and asks again with a growing pause while it cannot be had: its executor may be starting
+    /// again. Gives its length, `nil` where it did not come.
+    nonisolated func output(
+        _ cid: CID, from peer: PeerID, bytesMax: Int, until: MonotonicInstant, isWanted: @Sendable () async -> Bool
+    ) async -> Int? {
+        var pause = limits.outputPauseMilliseconds
+        while await isWanted() {
+            do {
+                return try await fetcher.file(cid, from: [peer], bytesMax: bytesMax).count
+            } catch {
+                guard case .notFound = error, NodeClock.now.advanced(milliseconds: pause) < until else {
+                    logger.info("An output is missing.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
+                    return nil
+                }
+            }
+            guard (try? await Task.sleep(for: .milliseconds(pause))) != nil else { return nil }
+            pause = min(2 * pause, limits.outputPauseMillisecondsMax)
+        }
+        return nil
     }
 
     private func publishReceipt(_ receipt: CID, _ block: [UInt8], _ notice: ExecutionReceiptAvailableV1) async {

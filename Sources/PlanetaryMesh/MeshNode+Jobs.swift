@@ -146,7 +146,9 @@ extension MeshNode {
         limits.timeoutSeconds = submission.limits.timeoutSeconds ?? limits.timeoutSeconds
         limits.maxFuel = submission.limits.maxFuel ?? limits.maxFuel
         limits.maxMemoryBytes = submission.limits.maxMemoryBytes ?? limits.maxMemoryBytes
-        limits.maxOutputBytes = submission.limits.maxOutputBytes ?? limits.maxOutputBytes
+        limits.maxOutputBytes =
+            submission.limits.maxOutputBytes
+            ?? min(limits.maxOutputBytes, UInt64(clamping: configuration.limits.outputBytesMax))
         var params = MeshJobParams(wasmCID: moduleCID, limits: limits)
         params.entry = submission.entry
         params.args = submission.args
@@ -207,6 +209,10 @@ extension MeshNode {
             NodeServiceError(
                 .overloaded, "The job is not submitted: \(refusal).",
                 hint: "Wait until some of the open jobs have ended.")
+        case .outputsTooLarge:
+            NodeServiceError(
+                .tooLarge, "The job is not submitted: \(refusal).",
+                hint: "Ask for less with --max-output, or raise limits.file_bytes_max in config.json.")
         case .manifestTooLarge:
             NodeServiceError(
                 .tooLarge, "The job is not submitted: \(refusal).", hint: "Shorten arguments and environment.")

@@ -59,6 +59,7 @@ extension MeshNode {
         market.limits.originatedJobsMax = configuration.limits.openJobsMax
         market.originator.bidWindowMilliseconds = configuration.originator.bidWindowMilliseconds
         market.originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
+        market.originator.outputBytesMax = UInt64(clamping: configuration.limits.outputBytesMax)
         guard configuration.executor.isEnabled else { return market }
         let offered = configuration.executor
         var executor = ExecutorConfiguration()

@@ -36,6 +36,10 @@ public actor MeshNode {
         var filesToAnnounceMax = 1_024
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
+        /// Between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
+        var outputPauseMilliseconds: Int64 = 100
+        /// The longest pause between two attempts to fetch an output, in milliseconds.
+        var outputPauseMillisecondsMax: Int64 = 5_000
         /// Between two announcements of the anchored heads, in milliseconds: one tells of all that came before it.
         var headsMilliseconds: Int64 = 100
     }

@@ -105,6 +105,9 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         /// Jobs of the owner's own that may be open at once.
         public var openJobsMax = 1_024
 
+        /// The outputs of one job that the node can take in, all together, in bytes.
+        var outputBytesMax: Int { min(fileBytesMax, blockBytesMax) }
+
         /// The defaults.
         public init() {}
 
