@@ -151,6 +151,22 @@ extension MeshStore {
         }
     }
 
+    /// Receipts of jobs of this node, the newest ones, that are not the ones their jobs ended with: that came late, or
+    /// whose outputs never came, or that no job of this node ended with yet.
+    public func receiptsThatDoNotCount(limit: Int = .max) async throws(MeshStoreError) -> Set<CID> {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            let cids = try Data.fetchAll(
+                db,
+                sql: """
+                    SELECT receipts.cid FROM receipts JOIN jobs ON jobs.job_id = receipts.job_id
+                    WHERE jobs.role = 'originator' AND jobs.receipt_cid IS NOT receipts.cid
+                    ORDER BY receipts.at DESC, receipts.cid LIMIT ?
+                    """, arguments: [rowsMax])
+            return Set(try cids.map { try CID(bytes: [UInt8]($0)) })
+        }
+    }
+
     /// Peers that are remembered, the one seen last first.
     public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)

@@ -124,12 +124,15 @@ extension MeshNode {
             let ledger = try await ledger(store)
             var book = ReputationBook()
             var lastOwn: (at: UInt64, cid: CID)?
+            let uncounted = try await store.receiptsThatDoNotCount(limit: Limits.evidenceAtStartMax)
             for row in try await store.receipts(limit: Limits.evidenceAtStartMax) {
                 if row.executorDID == identity.did.text, row.at >= lastOwn?.at ?? 0 { lastOwn = (row.at, row.cid) }
                 guard let block = try await store.block(row.cid),
                     let signed = try? SignedObject<ExecutionReceipt>(verifying: block),
                     let evidence = row.evidence(signed.body)
                 else { continue }
+                // Who took a job and gave its outputs too late, or never, did not prove itself with that.
+                if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
                 book.record(evidence)
             }
             let settings = marketConfiguration(configuration, machine: machine, addresses: addresses)

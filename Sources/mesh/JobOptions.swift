@@ -46,7 +46,9 @@ struct JobOptions: ParsableArguments {
     @Option(help: "Milliseconds to wait for bids.")
     var bidWindow: UInt64?
 
-    @Option(help: "Acceptable bids that end the wait early.")
+    @Option(
+        help:
+            "Acceptable bids, whoever makes them, that end the wait early; by default three, the best of a known node.")
     var sufficientBids: UInt64?
 
     @Option(help: "What to call the job.")

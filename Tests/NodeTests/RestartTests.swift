@@ -1,4 +1,6 @@
+import Foundation
 import MeshIdentity
+import MeshStore
 import MeshTypes
 import Multiformats
 import Testing
@@ -8,6 +10,42 @@ import Testing
 /// What a node still knows when it is started again.
 @Suite("Restarts", .serialized)
 struct RestartTests {
+    @Test("A receipt that was not the one its job ended with proves nobody, also after a restart")
+    func receiptsThatDoNotCount() async throws {
+        let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (owner, counted, late) = (Identity.generate(), Identity.generate(), Identity.generate())
+        let first = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: owner)
+        var writes: [StoreWrite] = []
+        for (number, executor) in [counted, late].enumerated() {
+            let job = CID.hashing([UInt8(number)], codec: .dagCBOR)
+            let receipt = try SignedObject.sign(
+                ExecutionReceipt(
+                    jobID: JobID(job), assignmentCID: job, originatorDID: owner.did, executorDID: executor.did,
+                    attempt: 1, moduleCID: CID.hashing([1], codec: .raw), inputCIDs: [:], outcome: .exited(code: 0),
+                    resourceUsage: .none, price: .zero,
+                    engine: EngineDescription(name: "none", version: "0", configurationDigest: ""),
+                    determinism: .deterministic, executionStartedAt: NodeClock.wallClock,
+                    executionEndedAt: NodeClock.wallClock), with: executor)
+            writes.append(.block(cid: receipt.cid, bytes: receipt.bytes, pinned: true))
+            writes.append(
+                .receipt(
+                    ReceiptRow(
+                        cid: receipt.cid, jobID: job, executorDID: executor.did.text,
+                        status: receipt.body.status.rawValue, at: NodeClock.wallClock.value, isVerified: true)))
+            writes.append(
+                .job(
+                    JobRow(
+                        jobID: job, role: .originator, status: JobStatus.failed.rawValue, isTerminal: true,
+                        submittedAt: 1, updatedAt: 1, receiptCID: executor.did == counted.did ? receipt.cid : nil)))
+        }
+        try await first.store.commit(writes)
+        try first.store.close()
+        let again = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: owner)
+        #expect(await again.isProven(counted.did))
+        #expect(await !again.isProven(late.did))
+    }
+
     @Test("The anchored DAG goes on where it was")
     func anchoredHeads() async throws {
         var before: [(identity: Identity, heads: [CID], height: UInt64)] = []
@@ -39,6 +77,8 @@ struct RestartTests {
 
 extension MeshNode {
     fileprivate var anchorHeads: (heads: [CID], height: UInt64) { market.anchorHeads }
+
+    fileprivate func isProven(_ executor: DID) -> Bool { market.reputation.isProven(executor) }
 
     fileprivate func hasAnchored(_ height: UInt64) -> Bool {
         !anchorHeads.heads.isEmpty && anchorHeads.height >= height
