@@ -13,6 +13,7 @@ extension YamuxSession {
         var bytes = bytes
         var events: [YamuxEvent] = []
         lastHeardAt = now
+        if bytes.readableBytes > 0 { probeDeadline = nil }
         do throws(YamuxViolation) {
             while bytes.readableBytes > 0 {
                 if pendingBody != nil {

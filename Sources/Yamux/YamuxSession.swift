@@ -69,6 +69,8 @@ public struct YamuxSession: Sendable {
     var nextPingValue: UInt32 = 1
     var nextPingAt: MonotonicInstant
     var lastHeardAt: MonotonicInstant
+    /// When the peer must have been heard of, while it is being probed.
+    var probeDeadline: MonotonicInstant?
 
     /// A session over a fresh connection. Its first frame is a ping, which measures the round trip.
     public init(role: Role, limits: Limits = Limits(), now: MonotonicInstant) {
@@ -200,16 +202,24 @@ public struct YamuxSession: Sendable {
     /// When `deadlineReached` wants to be called.
     public var nextDeadline: MonotonicInstant? {
         if case .failed = state { return nil }
-        guard let ping else { return nextPingAt }
+        guard let ping else { return min(nextPingAt, probeDeadline ?? .distantFuture) }
         let since = max(ping.sentAt, lastHeardAt)
-        return since.advanced(milliseconds: limits.keepAliveTimeoutMilliseconds)
+        return min(since.advanced(milliseconds: limits.keepAliveTimeoutMilliseconds), probeDeadline ?? .distantFuture)
+    }
+
+    /// Asks for a sign of life now: without any byte from the peer within `milliseconds` the session is dead. Done when
+    /// there is a reason to doubt it, long before the keep-alive would find out.
+    public mutating func probe(milliseconds: Int64, now: MonotonicInstant) {
+        if case .failed = state { return }
+        if ping == nil { sendPing(now: now) }
+        probeDeadline = min(probeDeadline ?? .distantFuture, now.advanced(milliseconds: milliseconds))
     }
 
     /// Sends the keep-alive ping, or finds that the peer is gone.
     public mutating func deadlineReached(now: MonotonicInstant) throws(YamuxViolation) {
         if case .failed(let violation) = state { throw violation }
         guard let deadline = nextDeadline, deadline <= now else { return }
-        guard ping == nil else { throw fail(.keepAliveTimeout) }
+        guard ping == nil, probeDeadline == nil else { throw fail(.keepAliveTimeout) }
         sendPing(now: now)
     }
 

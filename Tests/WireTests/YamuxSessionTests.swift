@@ -191,6 +191,25 @@ struct YamuxSessionTests {
         #expect(throws: YamuxViolation.sessionClosed) { try session.received(frame(.ping, .syn, 0, 1), now: heard) }
     }
 
+    @Test("A probe finds a dead peer at its own deadline, and any byte answers it")
+    func probe() throws {
+        var pair = YamuxPair()
+        try pair.settle()
+        pair.now = .zero.advanced(milliseconds: 1_000)
+        pair.dialer.probe(milliseconds: 200, now: pair.now)
+        #expect(pair.dialer.nextDeadline == .zero.advanced(milliseconds: 1_200))
+        try pair.settle()
+        #expect(pair.dialer.nextDeadline == .zero.advanced(milliseconds: 31_000), "the pong has answered it")
+        try pair.dialer.deadlineReached(now: .zero.advanced(milliseconds: 1_200))
+        // Nothing arrives any more; a second doubt does not put the first one off.
+        pair.dialer.probe(milliseconds: 200, now: .zero.advanced(milliseconds: 2_000))
+        pair.dialer.probe(milliseconds: 200, now: .zero.advanced(milliseconds: 2_100))
+        try pair.dialer.deadlineReached(now: .zero.advanced(milliseconds: 2_199))
+        #expect(throws: YamuxViolation.keepAliveTimeout) {
+            try pair.dialer.deadlineReached(now: .zero.advanced(milliseconds: 2_200))
+        }
+    }
+
     @Test("After an answer the next ping goes out at the interval")
     func keepAliveInterval() throws {
         var session = YamuxSession(role: .dialer, now: .zero)

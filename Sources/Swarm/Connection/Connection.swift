@@ -5,13 +5,22 @@ import NIOCore
 /// A secured and multiplexed connection, as the swarm's tasks see it; the work is done by its handler on its event
 /// loop.
 final class Connection: Sendable {
+    /// What is known of this connection, and of no other to the same peer.
+    private struct State: Sendable {
+        var protocols: Set<String> = []
+        var isDoubted = false
+        var roundTripNanoseconds: Int64?
+    }
+
     let ticket: ConnectionTicket
     let remotePeer: PeerID
     let remoteAddress: Multiaddr
+    /// How far the other end is away; what cannot be told counts as the open internet.
+    let reach: AddressReach
     private let eventLoop: any EventLoop
     private let channel: any Channel
     private let handler: NIOLoopBound<ConnectionHandler>
-    private let spoken = NIOLockedValueBox<Set<String>>([])
+    private let state = NIOLockedValueBox(State())
     private let pushCount = NIOLockedValueBox(0)
     private let nextToken = NIOLockedValueBox<UInt64>(0)
 
@@ -23,6 +32,10 @@ final class Connection: Sendable {
         self.remotePeer = remotePeer
         self.remoteAddress = remoteAddress
         self.channel = channel
+        // A dialed host name is no address yet; the socket knows what it was resolved to.
+        let isName = remoteAddress.components.first.map { if case .ip4 = $0 { false } else { true } } ?? true
+        let socket = isName ? TCPTransport.multiaddr(channel.remoteAddress) ?? remoteAddress : remoteAddress
+        reach = socket.reach ?? .open
         eventLoop = channel.eventLoop
         self.handler = handler
     }
@@ -48,10 +61,39 @@ final class Connection: Sendable {
         return try result.get()
     }
 
-    /// The protocols that the peer told to speak; empty before identify.
+    /// The protocols that the peer told to speak on this connection; empty before identify.
     var protocols: Set<String> {
-        get { spoken.withLockedValue { $0 } }
-        set { spoken.withLockedValue { $0 = newValue } }
+        get { state.withLockedValue { $0.protocols } }
+        set { state.withLockedValue { $0.protocols = newValue } }
+    }
+
+    /// Whether the connection is being probed: streams rather go over another one.
+    var isDoubted: Bool { state.withLockedValue { $0.isDoubted } }
+
+    /// The round trip as the last ping of the muxer measured it; `nil` before the first answer.
+    var roundTripNanoseconds: Int64? {
+        get { state.withLockedValue { $0.roundTripNanoseconds } }
+        set { state.withLockedValue { $0.roundTripNanoseconds = newValue } }
+    }
+
+    /// Asks the peer for a sign of life, and closes the connection when none comes within the swarm's
+    /// `probeTimeoutMilliseconds`. Until it is decided, streams are opened over other connections where there are any.
+    func doubt() {
+        state.withLockedValue { $0.isDoubted = true }
+        eventLoop.execute { [handler] in handler.value.probe(nil) }
+    }
+
+    /// The connection has proved to be alive.
+    func trust() {
+        state.withLockedValue { $0.isDoubted = false }
+    }
+
+    /// Like `doubt`, and waits for what comes out of it: whether the connection is alive.
+    func isAlive() async -> Bool {
+        state.withLockedValue { $0.isDoubted = true }
+        return await withCheckedContinuation { continuation in
+            eventLoop.execute { [handler] in handler.value.probe(continuation) }
+        }
     }
 
     /// Counts an identify push; how many there were, this one included.

@@ -12,7 +12,8 @@ extension ConnectionHandler {
         case .data(let id, let bytes): received(bytes, on: id)
         case .remoteClosed(let id): remoteClosed(id)
         case .reset(let id): streamFailed(id, .connectionLost("the peer reset the stream"))
-        case .windowOpened, .roundTrip, .goAway: return
+        case .roundTrip(let nanoseconds): connection?.roundTripNanoseconds = nanoseconds
+        case .windowOpened, .goAway: return
         }
     }
 

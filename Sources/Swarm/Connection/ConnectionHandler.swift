@@ -36,6 +36,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var pumpsAgain = false
     private var isClosing = false
     private var isReleased = false
+    /// Whether a sign of life is awaited, and who waits for what comes out.
+    private var isProbing = false
+    private var probes: [CheckedContinuation<Bool, Never>] = []
 
     init(
         shared: SwarmContext, role: ConnectionUpgrade.Role, ticket: ConnectionTicket, remoteAddress: Multiaddr,
@@ -154,7 +157,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             muxerReceived(plaintext: upgraded.leftover)
             rearm()
             pump()
-            if count == 1, !shared.enqueue(.identify(connection)) { shared.count(.identifyFailed) }
+            if !shared.enqueue(.identify(connection)) { shared.count(.identifyFailed) }
         }
     }
 
@@ -179,6 +182,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard plaintext.readableBytes > 0 else { return }
         do throws(YamuxViolation) {
             guard let events = try session?.received(plaintext, now: SwarmContext.now()) else { return }
+            if isProbing { probed(isAlive: true) }
             for event in events { handle(event) }
             forgetFinishedStreams()
         } catch {
@@ -276,6 +280,28 @@ final class ConnectionHandler: ChannelInboundHandler {
         arm(next)
     }
 
+    // MARK: Probing
+
+    /// Asks the peer for a sign of life; without one in time the connection is closed as by its keep-alive.
+    func probe(_ continuation: CheckedContinuation<Bool, Never>?) {
+        guard !isGone, !isReleased else {
+            continuation?.resume(returning: false)
+            return
+        }
+        isProbing = true
+        if let continuation { probes.append(continuation) }
+        session?.probe(milliseconds: shared.limits.probeTimeoutMilliseconds, now: SwarmContext.now())
+        pump()
+        rearm()
+    }
+
+    private func probed(isAlive: Bool) {
+        isProbing = false
+        if isAlive { connection?.trust() }
+        for waiter in probes { waiter.resume(returning: isAlive) }
+        probes = []
+    }
+
     // MARK: Closing
 
     /// Says goodbye, gives the socket what it takes at once, and closes.
@@ -306,6 +332,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         timer?.cancel()
         timer = nil
         upgrade = nil
+        probed(isAlive: false)
         let open = slots
         slots.removeAll()
         for id in open.keys.sorted() {

@@ -47,6 +47,10 @@ struct ConnectionRegistry: Sendable {
     private var connections: OrderedDictionary<PeerID, [Connection]> = [:]
     private var establishedIDs: Set<UInt64> = []
     private var inboundCount = 0
+    /// Connections whose other end is on the open internet.
+    private(set) var openConnections = 0
+    /// Connections whose other end is on this machine.
+    private(set) var loopbackConnections = 0
     private var handlersByPeer: [PeerID: Int] = [:]
     private var handlerCount = 0
     private var nextID: UInt64 = 0
@@ -99,6 +103,7 @@ struct ConnectionRegistry: Sendable {
         if connection.ticket.direction == .inbound { inboundCount += 1 }
         establishedIDs.insert(connection.ticket.id)
         connections[peer, default: []].append(connection)
+        countReach(of: connection, 1)
         return .success(count + 1)
     }
 
@@ -112,18 +117,33 @@ struct ConnectionRegistry: Sendable {
             return nil
         }
         if ticket.direction == .inbound { inboundCount -= 1 }
-        connections[peer]?.removeAll { $0.ticket.id == ticket.id }
+        if let index = connections[peer]?.firstIndex(where: { $0.ticket.id == ticket.id }),
+            let connection = connections[peer]?.remove(at: index)
+        {
+            countReach(of: connection, -1)
+        }
         guard connections[peer]?.isEmpty == true else { return nil }
         connections[peer] = nil
         return peer
+    }
+
+    private mutating func countReach(of connection: Connection, _ change: Int) {
+        switch connection.reach {
+        case .open: openConnections += change
+        case .loopback: loopbackConnections += change
+        case .local: break
+        }
     }
 
     private mutating func removePending(_ direction: ConnectionDirection) {
         if direction == .inbound { pending.inbound -= 1 } else { pending.outbound -= 1 }
     }
 
-    /// The connection over which streams to a peer are opened: its oldest.
-    func connection(to peer: PeerID) -> Connection? { connections[peer]?.first }
+    /// The connection over which streams to a peer are opened: its oldest that nobody doubts, else its newest.
+    func connection(to peer: PeerID) -> Connection? {
+        guard let all = connections[peer] else { return nil }
+        return all.count == 1 ? all.first : all.first { !$0.isDoubted } ?? all.last
+    }
 
     /// All connections to a peer.
     func connections(to peer: PeerID) -> [Connection] { connections[peer] ?? [] }

@@ -113,14 +113,21 @@ final class SwarmContext: Sendable {
 
     // MARK: Identity
 
-    /// Sets the addresses that identify tells.
-    func announce(_ addresses: [Multiaddr]) {
-        announced.withLockedValue { $0 = Array(addresses.prefix(IdentifyMessage.addressesMax)) }
+    /// Sets the addresses that identify tells; whether they are others than before.
+    func announce(_ addresses: [Multiaddr]) -> Bool {
+        let told = Array(InterfaceAddresses.tellable(addresses).prefix(IdentifyMessage.addressesMax))
+        return announced.withLockedValue { announced in
+            defer { announced = told }
+            return announced != told
+        }
     }
+
+    /// The addresses that identify tells.
+    var announcedAddresses: [Multiaddr] { announced.withLockedValue { $0 } }
 
     /// What we tell about ourselves on a connection. The record's sequence is the time, so that it grows over restarts.
     func ownIdentity(observed: Multiaddr?) -> IdentifyMessage {
-        let addresses = announced.withLockedValue { $0 }
+        let addresses = announcedAddresses
         var message = IdentifyMessage()
         message.publicKey = identity.publicKey.protobuf
         message.listenAddresses = addresses
@@ -152,11 +159,11 @@ final class SwarmContext: Sendable {
         }
         // Events go out under the lock, or `connected` and `disconnected` could overtake one another.
         let result = registry.withLockedValue { registry in
-            let known = registry.connection(to: connection.remotePeer)?.protocols ?? []
+            let older = registry.connections(to: connection.remotePeer)
             let result = registry.establish(connection)
             if case .success(1) = result { events.send(.connected(connection.remotePeer)) }
-            // A peer is asked once who it is, not once per connection.
-            connection.protocols = known
+            // A peer that connects anew may have lost the others without a word.
+            if case .success = result { for other in older { other.doubt() } }
             return result
         }
         switch result {

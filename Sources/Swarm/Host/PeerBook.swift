@@ -2,9 +2,14 @@ import Collections
 import Multiformats
 
 /// Addresses of peers, bounded: the peer added longest ago and not connected is forgotten first.
+///
+/// Where a peer says itself that it is, over a connection that proves its key, takes the place of what it said before.
+/// What others say about it is kept apart, and stands behind.
 struct PeerBook: Sendable {
     private struct Entry: Sendable {
-        var addresses: OrderedSet<Multiaddr> = []
+        var told: OrderedSet<Multiaddr> = []
+        /// Oldest first.
+        var heard: OrderedSet<Multiaddr> = []
         var place: UInt64 = 0
     }
 
@@ -29,18 +34,50 @@ struct PeerBook: Sendable {
     /// Places kept, stale ones included; for tests.
     var orderCount: Int { order.count }
 
-    func addresses(of peer: PeerID) -> [Multiaddr] { entries[peer].map { Array($0.addresses) } ?? [] }
+    /// What the peer said, then what others said, the newest last; at most `addressesMax`.
+    func addresses(of peer: PeerID) -> [Multiaddr] {
+        guard let entry = entries[peer] else { return [] }
+        let room = max(0, addressesMax - entry.told.count)
+        return Array(entry.told) + entry.heard.filter { !entry.told.contains($0) }.suffix(room)
+    }
 
-    /// Adds addresses; the newest stay.
+    /// The addresses in the order in which a dial tries them: the peer's own and those that others named in turn, since
+    /// either may be out of date; of the latter the newest `hearsayMax`.
+    func dialOrder(of peer: PeerID, hearsayMax: Int) -> [Multiaddr] {
+        guard let entry = entries[peer] else { return [] }
+        let heard = entry.heard.reversed().filter { !entry.told.contains($0) }.prefix(hearsayMax)
+        var (own, others) = (Array(entry.told)[...], heard[...])
+        var order: [Multiaddr] = []
+        while order.count < addressesMax, !own.isEmpty || !others.isEmpty {
+            if let address = own.popFirst() { order.append(address) }
+            if let address = others.popFirst(), order.count < addressesMax { order.append(address) }
+        }
+        return order
+    }
+
+    /// Takes over where a connected peer says that it is, in place of all that was known before.
+    mutating func told(_ addresses: [Multiaddr], by peer: PeerID, isConnected: (PeerID) -> Bool) {
+        touch(peer, isConnected: isConnected)
+        entries[peer]?.told = OrderedSet(Self.plain(addresses.prefix(addressesMax), of: peer))
+        entries[peer]?.heard = []
+    }
+
+    /// Adds addresses that others named; the newest stay.
     mutating func add(_ addresses: [Multiaddr], for peer: PeerID, isConnected: (PeerID) -> Bool) {
-        var known = entries[peer]?.addresses ?? []
-        for address in addresses.suffix(addressesMax) {
-            guard address.peerID == nil || address.peerID == peer else { continue }
-            known.append(address.withoutPeerID())
+        var known = entries[peer]?.heard ?? []
+        for address in Self.plain(addresses.suffix(addressesMax), of: peer) {
+            // What is named again is new again.
+            known.remove(address)
+            known.append(address)
         }
         if known.count > addressesMax { known.removeFirst(known.count - addressesMax) }
         touch(peer, isConnected: isConnected)
-        entries[peer]?.addresses = known
+        entries[peer]?.heard = known
+    }
+
+    /// Without `/p2p`; those of another peer are left out.
+    private static func plain(_ addresses: ArraySlice<Multiaddr>, of peer: PeerID) -> [Multiaddr] {
+        addresses.filter { $0.peerID == nil || $0.peerID == peer }.map { $0.withoutPeerID() }
     }
 
     private mutating func touch(_ peer: PeerID, isConnected: (PeerID) -> Bool) {

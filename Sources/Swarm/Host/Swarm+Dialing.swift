@@ -7,14 +7,24 @@ struct DialWaiter: Sendable {
 }
 
 extension Swarm {
-    /// Connects to a peer by the addresses given and those known, or returns at once when connected.
+    /// Connects to a peer by the addresses given and those known, or returns at once when connected. The addresses are
+    /// what somebody said: `AddressPolicy` decides which of them are dialed, and `failedDialsPerMinuteMax` how often.
     ///
     /// Callers who want the same peer share one dial.
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         if isConnected(peer) { return }
+        if !addresses.isEmpty { addAddresses(addresses, for: peer) }
+        guard dials[peer] != nil || budget.admits(peer, now: SwarmContext.now()) else {
+            shared.count(.refusedDialBudget)
+            let limit = shared.limits.failedDialsPerMinuteMax
+            throw .dialFailed(["\(limit) dials of \(peer) failed within a minute; no further one is made for now"])
+        }
+        let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
+        try await dial(peer, known)
+    }
+
+    private func dial(_ peer: PeerID, _ known: [Multiaddr]) async throws(OpenStreamError) {
         guard peer != localPeer else { throw .dialFailed(["\(peer) is this node"]) }
-        if !addresses.isEmpty { book.add(addresses, for: peer, isConnected: isConnected) }
-        let known = book.addresses(of: peer)
         guard !known.isEmpty else { throw .noAddresses }
         nextWaiterID += 1
         let id = nextWaiterID
@@ -58,6 +68,11 @@ extension Swarm {
         let waiters = dials.removeValue(forKey: peer) ?? []
         // The peer may have dialed us in the meantime.
         let outcome: Result<Void, OpenStreamError> = isConnected(peer) ? .success(()) : result.map { _ in () }
+        if case .success = outcome {
+            budget.succeeded(peer)
+        } else {
+            budget.failed(peer, now: SwarmContext.now())
+        }
         for waiter in waiters { waiter.continuation.resume(returning: outcome) }
     }
 
@@ -69,10 +84,16 @@ extension Swarm {
         }
     }
 
-    /// Dials an address whose peer need not be known before; with `/p2p` it must be that peer.
+    /// Dials an address that this node's owner named, first, and then those that are known; its peer need not be known
+    /// before, and with `/p2p` it must be that peer. Connections to the peer that are there have to prove that they are
+    /// alive; then they are good enough.
     public func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID {
         if let peer = address.peerID {
-            try await connect(to: peer, addresses: [address])
+            if await isAlive(peer) { return peer }
+            let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
+            let plain = address.withoutPeerID()
+            try await dial(peer, [plain] + known.filter { $0 != plain })
+            book.add([plain], for: peer, isConnected: isConnected)
             return peer
         }
         switch await transport.dial(address, expecting: nil) {
@@ -80,6 +101,17 @@ extension Swarm {
             book.add([address], for: connection.remotePeer, isConnected: isConnected)
             return connection.remotePeer
         case .failure(let failure): throw .dialFailed([failure.description])
+        }
+    }
+
+    /// Whether any connection to a peer answers.
+    private func isAlive(_ peer: PeerID) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
+            for connection in shared.withRegistry({ $0.connections(to: peer) }) {
+                group.addTask { await connection.isAlive() }
+            }
+            for await isAlive in group where isAlive { return true }
+            return false
         }
     }
 

@@ -102,10 +102,12 @@ extension Swarm {
         }
         let message = try IdentifyMessage.decode(bytes)
         try message.checkKey(of: connection.remotePeer)
-        await identified(connection.remotePeer, message)
+        await identified(connection, message)
     }
 
-    private func identified(_ peer: PeerID, _ message: IdentifyMessage) {
+    private func identified(_ connection: Connection, _ message: IdentifyMessage) {
+        let peer = connection.remotePeer
+        connection.protocols = Set(message.protocols)
         guard isConnected(peer) else { return }
         var addresses = message.listenAddresses
         if let bytes = message.signedPeerRecord {
@@ -115,10 +117,10 @@ extension Swarm {
                 shared.count(.peerRecordRefused)
             }
         }
-        book.add(addresses, for: peer, isConnected: isConnected)
-        for connection in shared.withRegistry({ $0.connections(to: peer) }) {
-            connection.protocols = Set(message.protocols)
-        }
+        let named = addresses.count
+        addresses = policy.admitted(addresses, from: connection.reach)
+        if addresses.count < named { shared.count(.addressesNotAdmitted) }
+        book.told(addresses, by: peer, isConnected: isConnected)
         shared.events.send(.identified(peer, protocols: message.protocols, addresses: addresses))
     }
 

@@ -25,13 +25,28 @@ public actor Swarm: StreamHost {
     var book: PeerBook
     var dials: [PeerID: [DialWaiter]] = [:]
     var nextWaiterID: UInt64 = 0
+    var budget: DialBudget
+    private let interfaces: @Sendable () -> [Multiaddr.Component]
 
     /// A swarm for an identity. Nothing happens before `listen`, `dial` or `run`.
     public init(
         configuration: SwarmConfiguration, identity: Identity, logger: Logger,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
+        self.init(
+            configuration: configuration, identity: identity, logger: logger, group: group,
+            interfaces: InterfaceAddresses.current)
+    }
+
+    /// A swarm on a machine with other interfaces, for tests.
+    init(
+        configuration: SwarmConfiguration, identity: Identity, logger: Logger,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        interfaces: @escaping @Sendable () -> [Multiaddr.Component]
+    ) {
         localPeer = identity.peerID
+        self.interfaces = interfaces
+        budget = DialBudget(failuresPerMinuteMax: configuration.limits.failedDialsPerMinuteMax)
         let shared = SwarmContext(configuration: configuration, identity: identity, logger: logger)
         self.shared = shared
         transport = TCPTransport(shared: shared, group: group)
@@ -50,7 +65,7 @@ public actor Swarm: StreamHost {
             for address in shared.configuration.listenAddresses {
                 listeners.append(try await transport.listen(on: address))
             }
-            shared.announce(listenAddresses())
+            _ = shared.announce(listenAddresses())
         }
         return listenAddresses()
     }
@@ -64,6 +79,7 @@ public actor Swarm: StreamHost {
             throw error
         }
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.followInterfaces() }
             for await item in shared.work {
                 group.addTask { [self] in await perform(item) }
             }
@@ -84,6 +100,23 @@ public actor Swarm: StreamHost {
         }
     }
 
+    /// Looks again and again which addresses this node has.
+    private func followInterfaces() async {
+        let milliseconds = shared.limits.addressRefreshMilliseconds
+        while (try? await Task.sleep(for: .milliseconds(milliseconds))) != nil { refreshAddresses() }
+    }
+
+    /// Tells connected peers when this node's addresses have changed. Connections may have lost their footing with
+    /// them, so each has to prove that it is alive.
+    func refreshAddresses() {
+        guard shared.announce(listenAddresses()) else { return }
+        shared.count(.addressesChanged)
+        for connection in shared.withRegistry({ $0.allConnections }) {
+            connection.doubt()
+            _ = shared.enqueue(.push(connection))
+        }
+    }
+
     private func shutDown() async {
         isStopped = true
         shared.stop()
@@ -99,28 +132,15 @@ public actor Swarm: StreamHost {
 
     // MARK: What is known
 
-    /// The addresses this node listens on, without `/p2p`; all interfaces' where it listens on all.
+    /// The addresses this node listens on, without `/p2p`, as they are now; all interfaces' where it listens on all.
     public func listenAddresses() -> [Multiaddr] {
-        if !shared.configuration.announceAddresses.isEmpty { return shared.configuration.announceAddresses }
-        return listeners.compactMap { TCPTransport.multiaddr($0.localAddress) }.flatMap(Self.concreteAddresses)
-    }
-
-    /// An unspecified address becomes those of the interfaces, loopback last.
-    private static func concreteAddresses(_ address: Multiaddr) -> [Multiaddr] {
-        guard let first = address.components.first, case .tcp(let port)? = address.components.last else { return [] }
-        switch first {
-        case .ip4(let bytes) where bytes.allSatisfy({ $0 == 0 }): break
-        case .ip6(let bytes) where bytes.allSatisfy({ $0 == 0 }): break
-        default: return [address]
+        if !shared.configuration.announceAddresses.isEmpty {
+            return InterfaceAddresses.tellable(shared.configuration.announceAddresses)
         }
-        let isIPv6 = if case .ip6 = first { true } else { false }
-        let all = ((try? System.enumerateDevices()) ?? []).compactMap { device -> Multiaddr? in
-            guard var socket = device.address, (socket.protocol == .inet6) == isIPv6 else { return nil }
-            socket.port = Int(port)
-            return TCPTransport.multiaddr(socket)
+        let interfaces = interfaces()
+        return listeners.compactMap { TCPTransport.multiaddr($0.localAddress) }.flatMap {
+            InterfaceAddresses.concrete($0, interfaces: interfaces)
         }
-        let isLoopback: (Multiaddr) -> Bool = { IPBlock($0, isLoopbackExempt: true) == nil }
-        return all.filter { !isLoopback($0) && !$0.text.hasPrefix("/ip6/fe80") } + all.filter(isLoopback)
     }
 
     /// Everything refused or ended so far, by reason.
@@ -134,9 +154,39 @@ public actor Swarm: StreamHost {
         shared.withRegistry { $0.connection(to: peer)?.protocols ?? [] }.sorted()
     }
 
-    /// Remembers addresses for later dials, within the book's bounds.
+    /// Remembers addresses that somebody named for later dials, as far as `AddressPolicy` admits them from a peer
+    /// without a connection, within the book's bounds.
     public func addAddresses(_ addresses: [Multiaddr], for peer: PeerID) {
-        book.add(addresses, for: peer, isConnected: isConnected)
+        let admitted = policy.admitted(addresses, from: nil)
+        if admitted.count < addresses.count { shared.count(.addressesNotAdmitted) }
+        guard !admitted.isEmpty else { return }
+        book.add(admitted, for: peer, isConnected: isConnected)
+    }
+
+    /// Remembers where a peer was, as this node's owner or an earlier run of this node has it. A peer that had an
+    /// address on the open internet is not looked for further inside.
+    public func recall(_ addresses: [Multiaddr], for peer: PeerID) {
+        let farthest = addresses.compactMap(\.unmapped.reach).max()
+        let admitted = policy.admitted(addresses, from: farthest ?? .open)
+        if !admitted.isEmpty { book.told(admitted, by: peer, isConnected: isConnected) }
+    }
+
+    /// Which addresses of others are dialed, as this node stands now.
+    var policy: AddressPolicy {
+        let counts = shared.withRegistry { ($0.openConnections, $0.loopbackConnections) }
+        return AddressPolicy(
+            listening: shared.announcedAddresses, openConnections: counts.0, loopbackConnections: counts.1)
+    }
+
+    /// The round trip to a connected peer in milliseconds, as the last ping of the connection measured it; `nil` where
+    /// none was answered yet.
+    public nonisolated func roundTripMilliseconds(to peer: PeerID) -> UInt64? {
+        shared.withRegistry { $0.connection(to: peer) }?.roundTripNanoseconds.map { UInt64(clamping: $0 / 1_000_000) }
+    }
+
+    /// Has the connections to a peer prove that they are alive; dead ones are closed within a short time.
+    public nonisolated func doubt(_ peer: PeerID) {
+        for connection in shared.withRegistry({ $0.connections(to: peer) }) { connection.doubt() }
     }
 
     /// The addresses known for a peer.

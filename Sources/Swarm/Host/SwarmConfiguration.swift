@@ -45,6 +45,14 @@ public struct SwarmConfiguration: Sendable {
         public var connectTimeoutMilliseconds: Int64 = 5_000
         /// From a stream's opening to the agreed protocol; then it is reset.
         public var streamNegotiationTimeoutMilliseconds: Int64 = 10_000
+        /// From a doubt about a connection to the peer's next byte; then it is closed.
+        public var probeTimeoutMilliseconds: Int64 = 2_000
+        /// How often this node looks which addresses its interfaces have.
+        public var addressRefreshMilliseconds: Int64 = 5_000
+        /// Dials of one peer, by addresses that others named, that may fail within a minute; the next fails unsent.
+        public var failedDialsPerMinuteMax = 2
+        /// Addresses that others named for a peer which one dial tries; the newest are taken.
+        public var hearsayAddressesPerDialMax = 8
         /// Without a ping on an open ping stream; then it is reset.
         public var pingIdleTimeoutMilliseconds: Int64 = 60_000
         /// Identify pushes taken on one connection; further ones are reset unread.

@@ -52,6 +52,12 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case identifyPushRefused
     /// Signed peer records that did not verify or named another peer.
     case peerRecordRefused
+    /// Changes of this node's own addresses.
+    case addressesChanged
+    /// Lists of addresses that others named of which some were not admitted: `AddressPolicy`.
+    case addressesNotAdmitted
+    /// Dials that were not made: `failedDialsPerMinuteMax`.
+    case refusedDialBudget
     /// Peer events that a service was too slow for: `PeerEventHub.queuedEventsMax`.
     case peerEventsLost
 }

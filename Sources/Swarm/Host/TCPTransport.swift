@@ -64,7 +64,8 @@ struct TCPTransport: Sendable {
                 ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 1)
         }
         do {
-            return try await bootstrap.bind(host: host, port: port).get()
+            // Not by name: a machine whose interfaces have no address yet resolves 0.0.0.0 to ::ffff:0.0.0.0.
+            return try await bootstrap.bind(to: SocketAddress(ipAddress: host, port: port)).get()
         } catch {
             throw SwarmError.cannotListen(address, reason: "\(error)")
         }
