@@ -178,7 +178,7 @@ extension OriginatorMarket {
     ) -> [RankedBid] {
         let ranking = Selection(
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock
-        ).rank(candidates) { context.latencies[$0] }
+        ).rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
         var (others, failed): ([RankedBid], [RankedBid]) = ([], [])
         for var bid in ranking {
             if failedExecutors.contains(bid.bidder, now: context.now) {

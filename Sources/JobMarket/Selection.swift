@@ -95,7 +95,8 @@ public struct Selection: Sendable {
         let regions = manifest.policy.regionFilter ?? []
         let place = regions.firstIndex { $0 == bid.region }
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
-        let near = 20_000 / (20 + min(latency ?? 200, 100_000))
+        // Who could not be measured is not taken for near.
+        let near = latency.map { 20_000 / (20 + min($0, 100_000)) } ?? 0
         return [price, standing, region, near, 1000 - min(bid.loadPermille, 1000)]
     }
 

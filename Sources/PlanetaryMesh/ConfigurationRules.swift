@@ -20,6 +20,7 @@ indirect enum ConfigurationRule: Sendable {
     /// The rules of the whole file.
     static let file = ConfigurationRule.group([
         ("listen", .list(address)),
+        ("announce", .list(address)),
         ("bootstrap", .list(address)),
         ("executor", executor),
         ("originator", originator),

@@ -18,9 +18,10 @@ extension MeshNode {
                 try await stream.readFrame(bytesMax: bytesMax)
             }
             guard let frame else { return await stream.reset() }
-            let reply = await answer(Array(frame.readableBytesView), from: stream.remotePeer)
+            let (reply, isNewBidder) = await answer(Array(frame.readableBytesView), from: stream.remotePeer)
             try await stream.writeFrame(ByteBuffer(bytes: try reply.encoded()))
             try await stream.closeWrite()
+            if isNewBidder { await measureNewcomer(stream.remotePeer) }
         } catch StreamError.frameTooLarge(let announced, _) {
             await note(stream.remotePeer, "a direct message of \(announced) bytes")
             await stream.reset()
@@ -32,24 +33,45 @@ extension MeshNode {
         }
     }
 
-    private func answer(_ bytes: [UInt8], from peer: PeerID) async -> MeshProtocolReply {
+    /// Tells the market how far away a bidder is, by the pings of its connection; whether one was answered yet.
+    private func measureLatency(of peer: PeerID) async -> Bool {
+        guard let milliseconds = swarm.roundTripMilliseconds(to: peer) else { return false }
+        await take(.latencyMeasured(peer, milliseconds: milliseconds))
+        return true
+    }
+
+    /// Measures a bidder whose connection is so young that its first ping is not answered yet; the window for bids
+    /// gives the time.
+    private func measureNewcomer(_ peer: PeerID) async {
+        guard let elapsed = try? await swarm.ping(peer, timeoutMilliseconds: limits.doubtMilliseconds) else { return }
+        let (seconds, attoseconds) = elapsed.components
+        let milliseconds = UInt64(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
+        await take(.latencyMeasured(peer, milliseconds: milliseconds))
+    }
+
+    /// The reply, and whether it goes to a bidder whose distance is not known.
+    private func answer(
+        _ bytes: [UInt8], from peer: PeerID
+    ) async -> (reply: MeshProtocolReply, isNewBidder: Bool) {
         let message: MeshProtocolMessage
         do {
             message = try MeshProtocolMessage.decode(bytes)
         } catch MeshMessageError.unknownVariant(let name) {
             tally("messages_unknown")
-            return .refused(code: "unknown_variant", reason: "this version does not know \(name)")
+            return (.refused(code: "unknown_variant", reason: "this version does not know \(name)"), false)
         } catch {
             await note(peer, "a direct message that does not read: \(error)")
-            return .refused(code: "malformed", reason: "\(error)")
+            return (.refused(code: "malformed", reason: "\(error)"), false)
         }
+        let isBid = if case .jobBid = message { true } else { false }
+        let isMeasured = isBid ? await measureLatency(of: peer) : true
         let reply = await take(.directMessage(message, from: peer)).reply ?? .ack
         if case .refused(let code, let reason) = reply {
             let isFault =
                 Self.blamesSender(code) || Self.isUnknown(code) && conduct.asked(peer, now: NodeClock.now)
             if isFault { await note(peer, "\(code): \(reason)") }
         }
-        return reply
+        return (reply, !isMeasured)
     }
 
     /// Whether a refusal says that the sender asked about something that is not known here.
@@ -64,19 +86,59 @@ extension MeshNode {
     }
 
     /// Sends a direct message and reports its reply, or why there is none.
+    ///
+    /// The peer is reached by its ID: over a connection, else at the addresses that it told or that the message brings,
+    /// else at those that the DHT knows.
     func deliver(_ delivery: Delivery) async {
         await swarm.addAddresses(delivery.addresses, for: delivery.peer)
         do {
             let bytes = try delivery.message.encoded()
-            let sentAt = NodeClock.now
-            let reply = try await withTimeout(milliseconds: limits.replyMilliseconds) { [swarm] in
-                try await Self.exchange(bytes, with: delivery.peer, on: swarm)
+            let reply: MeshProtocolReply
+            do {
+                reply = try await exchange(bytes, with: delivery.peer)
+            } catch let error as OpenStreamError where error.isUnreachable {
+                guard await find(delivery.peer) else { throw error }
+                reply = try await exchange(bytes, with: delivery.peer)
             }
-            let elapsed = UInt64(clamping: NodeClock.now.milliseconds(since: sentAt))
-            if delivery.id.kind == .bid { await take(.latencyMeasured(delivery.peer, milliseconds: elapsed)) }
             await take(.deliveryReplied(delivery.id, reply))
         } catch {
             await take(.deliveryFailed(delivery.id, reason: "\(error)"))
+        }
+    }
+
+    /// One message and its reply. A connection that lets it wait has to prove that it is alive.
+    private func exchange(_ bytes: [UInt8], with peer: PeerID) async throws -> MeshProtocolReply {
+        let (doubt, whole) = (limits.doubtMilliseconds, limits.replyMilliseconds)
+        return try await withThrowingTaskGroup(of: MeshProtocolReply?.self) { [swarm] group in
+            group.addTask { try await Self.exchange(bytes, with: peer, on: swarm) }
+            group.addTask {
+                try await Task.sleep(for: .milliseconds(doubt))
+                swarm.doubt(peer)
+                try await Task.sleep(for: .milliseconds(whole - doubt))
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let reply = try await group.next() ?? nil else { throw TimedOut(milliseconds: whole) }
+            return reply
+        }
+    }
+
+    /// Looks in the DHT where a peer is now, and connects to it; whether it is connected.
+    private func find(_ peer: PeerID) async -> Bool {
+        tally("peers_looked_for")
+        let known = await swarm.addresses(of: peer)
+        // The nearest servers are asked even when this node has an address: it is the one that did not work.
+        let found = try? await withTimeout(milliseconds: limits.findPeerMilliseconds) { [dht] in
+            let near = try await dht.findClosest(key: peer.bytes).first { $0.peerID == peer }
+            if let near { return near.addresses }
+            return try await dht.findPeer(peer)
+        }
+        guard let found, found.contains(where: { !known.contains($0) }) else { return false }
+        do {
+            try await swarm.connect(to: peer, addresses: found)
+            return true
+        } catch {
+            return false
         }
     }
 
@@ -165,6 +227,17 @@ extension MeshNode {
         guard conduct.faulted(peer, now: NodeClock.now) else { return }
         tally("peers_shunned")
         logger.notice("A peer is shunned for a while.", metadata: ["peer": "\(peer)", "last": "\(what)"])
+        await peerService.avoid(peer, milliseconds: conduct.limits.shunMilliseconds)
         await swarm.disconnect(peer)
+    }
+}
+
+extension OpenStreamError {
+    /// Whether the peer was not reached at all.
+    fileprivate var isUnreachable: Bool {
+        switch self {
+        case .noAddresses, .dialFailed: true
+        case .protocolsNotSupported, .limitReached, .connectionLost: false
+        }
     }
 }

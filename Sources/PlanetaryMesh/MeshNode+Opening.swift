@@ -102,6 +102,7 @@ extension MeshNode {
         _ configuration: NodeConfiguration, _ identity: Identity, _ logger: Logger
     ) async throws(NodeServiceError) -> Swarm {
         var swarm = SwarmConfiguration(listenAddresses: configuration.listen)
+        swarm.announceAddresses = configuration.announce
         swarm.limits.connectionsMax = configuration.limits.connectionsMax
         swarm.limits.inboundConnectionsMax = min(
             swarm.limits.inboundConnectionsMax, max(1, configuration.limits.connectionsMax * 3 / 4))
@@ -207,15 +208,26 @@ extension MeshNode {
             group.addTask { await self.advertise() }
             group.addTask { await self.provide() }
             group.addTask { await self.pruneBids() }
-            group.addTask {
-                for row in (try? await self.store.peers(limit: 64)) ?? [] {
-                    await self.swarm.addAddresses(row.addresses, for: row.peerID)
-                }
-                let known = ((try? await self.store.peers(limit: 16)) ?? []).flatMap { row in
-                    row.addresses.prefix(1).map { $0.withPeerID(row.peerID) }
-                }
-                _ = await self.dht.bootstrap(self.configuration.bootstrap + known)
-            }
+            group.addTask { await self.keepAddressesCurrent() }
+            group.addTask { await self.join() }
+        }
+    }
+
+    /// Dials the peers to begin with, and keeps at it when they are lost.
+    private func join() async {
+        let rows = (try? await store.peers(limit: 64)) ?? []
+        for row in rows { await swarm.recall(row.addresses, for: row.peerID) }
+        let known = rows.filter { !$0.addresses.isEmpty }.map(\.peerID)
+        await peerService.begin(bootstrap: configuration.bootstrap, remembered: known)
+        let nearest = rows.prefix(16).flatMap { row in row.addresses.prefix(1).map { $0.withPeerID(row.peerID) } }
+        _ = await dht.bootstrap(configuration.bootstrap + nearest)
+    }
+
+    /// Tells the market where this node is, so that new manifests and announcements say so; identify tells it by
+    /// itself.
+    private func keepAddressesCurrent() async {
+        while (try? await Task.sleep(for: .milliseconds(limits.addressMilliseconds))) != nil {
+            market.configuration.addresses = await swarm.listenAddresses()
         }
     }
 

@@ -22,6 +22,13 @@ public actor MeshNode {
     struct Limits: Sendable {
         /// How long a peer may take to answer a direct message, in milliseconds.
         var replyMilliseconds: Int64 = 10_000
+        /// After how long without an answer to a direct message the connection has to prove that it is alive, in
+        /// milliseconds.
+        var doubtMilliseconds: Int64 = 2_000
+        /// How long a peer may be looked for in the DHT, in milliseconds.
+        var findPeerMilliseconds: Int64 = 10_000
+        /// How often this node looks which addresses it has, in milliseconds.
+        var addressMilliseconds: Int64 = 5_000
         /// How long a peer may take to send a direct message on a stream that it opened, in milliseconds.
         var requestMilliseconds: Int64 = 10_000
         /// When this node tells what it offers.
@@ -52,6 +59,7 @@ public actor MeshNode {
     nonisolated let gossip: GossipService
     nonisolated let dht: KademliaService
     nonisolated let bitswap: BitswapService
+    nonisolated let peerService: PeerService
     nonisolated let machine: CoVM
     nonisolated let fetcher: ContentFetcher
     nonisolated let runner: JobRunner
@@ -96,6 +104,7 @@ public actor MeshNode {
         gossip = parts.gossip
         dht = parts.dht
         bitswap = parts.bitswap
+        peerService = PeerService(host: parts.swarm, logger: logger)
         machine = parts.machine
         fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht)
         runner = JobRunner(
@@ -149,6 +158,7 @@ public actor MeshNode {
         group.addTask { [gossip] in await gossip.run() }
         group.addTask { [dht] in await dht.run() }
         group.addTask { [bitswap] in await bitswap.run() }
+        group.addTask { [peerService] in await peerService.run() }
     }
 
     /// Stops what waits for the node, then closes the store; what was accepted before is written.

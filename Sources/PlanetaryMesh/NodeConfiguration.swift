@@ -5,7 +5,9 @@ import Multiformats
 public struct NodeConfiguration: Hashable, Sendable, Codable {
     /// Where to listen.
     public var listen: [Multiaddr] = NodeConfiguration.defaultListen
-    /// Peers to connect to at the start.
+    /// Addresses to tell others instead of those listened on, such as the outside of a router that forwards a port.
+    public var announce: [Multiaddr] = []
+    /// Peers to be connected to: dialed at the start, and again whenever they are lost.
     public var bootstrap: [Multiaddr] = []
     /// Whether to run jobs for others, and on which terms.
     public var executor = Executor()
@@ -139,7 +141,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case listen, bootstrap, executor, originator, region, limits
+        case listen, announce, bootstrap, executor, originator, region, limits
         case creditGrant = "credit_grant"
         case kademliaProtocol = "kademlia_protocol"
         case logLevel = "log_level"
@@ -149,6 +151,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.read(.listen, into: &listen)
+        try container.read(.announce, into: &announce)
         try container.read(.bootstrap, into: &bootstrap)
         try container.read(.executor, into: &executor)
         try container.read(.originator, into: &originator)

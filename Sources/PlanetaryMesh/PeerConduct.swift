@@ -30,7 +30,7 @@ struct PeerConduct: Sendable {
         var shunnedUntil: MonotonicInstant?
     }
 
-    private let limits: Limits
+    let limits: Limits
     private var records: OrderedDictionary<PeerID, Record> = [:]
 
     /// A clean slate.

@@ -90,7 +90,7 @@ struct SelectionTests {
 
     /// Runs a round with these bids and gives the bidders in the order of the journalled ranking.
     private func ranking(
-        _ bids: [Bid], _ change: (inout MeshJobParams) -> Void = { _ in }
+        _ bids: [Bid], latencies: [UInt64?] = [], _ change: (inout MeshJobParams) -> Void = { _ in }
     ) throws -> [RankedBid] {
         var world = MarketWorld(executors: 0)
         let request = MarketWorld.request("ranking") { params in
@@ -109,6 +109,9 @@ struct SelectionTests {
             bid.expiresAt = world.wallClock.advanced(milliseconds: 10_000)
             bid.terms.deadline = world.wallClock.advanced(milliseconds: 5000)
             let identity = try identity(UInt8(100 + index))
+            if index < latencies.count, let latency = latencies[index] {
+                world.give(.latencyMeasured(identity.peerID, milliseconds: latency), to: 0)
+            }
             bid.bidderDID = identity.did
             bid.bidderPeerID = identity.peerID
             let signed = try SignedObject.sign(bid, with: identity)
@@ -143,6 +146,17 @@ struct SelectionTests {
             params.executionPolicy?.weights = SelectionWeights(price: 0, reputation: 0, region: 1, latency: 0, load: 0)
         }
         #expect(byRegion.map(\.score) == [1000, 500])
+    }
+
+    @Test func theNearerWinsWhereLatencyIsWeighedAndWhoCouldNotBeMeasuredIsNotTakenForNear() throws {
+        let bids = [try bid(2), try bid(2), try bid(2)]
+        let ranking = try ranking(bids, latencies: [80, nil, 5_000]) { params in
+            params.executionPolicy = ExecutionPolicy()
+            params.executionPolicy?.weights = SelectionWeights(price: 0, reputation: 0, region: 0, latency: 1, load: 0)
+        }
+        #expect(ranking.map(\.score) == [200, 3, 0])
+        #expect(ranking.map(\.bidder) == [try identity(100), try identity(102), try identity(101)].map(\.did))
+        #expect(ranking.map { $0.parts[3] } == [200, 3, 0])
     }
 
     @Test func tiesAreBrokenByTheNonceAndNotByTheOrderOfArrival() throws {

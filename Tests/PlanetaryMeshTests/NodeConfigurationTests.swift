@@ -8,6 +8,7 @@ import Testing
         var configuration = NodeConfiguration()
         configuration.region = "eu-west"
         configuration.bootstrap = [try Multiaddr(parsing: "/ip4/10.0.0.1/tcp/4001")]
+        configuration.announce = [try Multiaddr(parsing: "/ip4/203.0.113.7/tcp/4001")]
         configuration.executor.isEnabled = false
         configuration.executor.priceBase = 7
         configuration.limits.openJobsMax = 3
@@ -19,7 +20,7 @@ import Testing
     @Test(arguments: [
         ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
         ("[]", "the file is a list, and must be a group of settings, in braces."),
-        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are bootstrap, credit_grant, executor, "),
+        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, bootstrap, credit_grant, executor, "),
         (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are cpu_millicores, enabled, "),
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
         (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
