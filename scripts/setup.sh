@@ -41,6 +41,8 @@ missing_packages() {
         links sqlite3=sqlite3.h || echo libsqlite3-dev
         [ "$want_interop" = no ] || links gmp=gmp.h || echo libgmp-dev
     fi
+    # The tests of failing networks make network namespaces, which only root may; without it they are skipped.
+    if [ "$(id -u)" -eq 0 ]; then command -v ip >/dev/null || echo iproute2; fi
     # What the toolchain's own programs are linked with, where the toolchain was merely unpacked.
     if ldd "$toolchain/swift" "$toolchain/swift-build" 2>/dev/null | grep 'not found' >/dev/null; then
         printf '%s\n' libncurses6 libcurl4 libxml2 zlib1g tzdata

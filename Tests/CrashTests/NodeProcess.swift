@@ -22,12 +22,14 @@ final class NodeProcess {
     }()
 
     let home: URL
+    /// The network namespace that the node is started in; nil for that of the tests.
+    var namespace: String?
     private var process: Process?
 
     /// Makes the node `name` in `folder`.
-    init(_ name: String, in folder: URL, _ options: [String]) throws {
+    init(_ name: String, in folder: URL, _ options: [String], listen: String = "/ip4/127.0.0.1/tcp/0") throws {
         home = folder.appendingPathComponent(name)
-        let made = try Self.command(["init", "--home", home.path, "--listen", "/ip4/127.0.0.1/tcp/0"] + options)
+        let made = try Self.command(["init", "--home", home.path, "--listen", listen] + options)
         try #require(made.status == 0, "mesh init: \(made.errors)")
     }
 
@@ -40,6 +42,10 @@ final class NodeProcess {
         let process = Process()
         process.executableURL = Self.mesh
         process.arguments = ["up", "--home", home.path]
+        if let namespace {
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = ["ip", "netns", "exec", namespace, Self.mesh.path, "up", "--home", home.path]
+        }
         var environment = ProcessInfo.processInfo.environment
         environment["MESH_CRASH_AFTER"] = crashAfter
         process.environment = environment
