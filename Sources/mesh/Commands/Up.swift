@@ -17,6 +17,17 @@ struct Up: MeshCommand {
     var untilInputEnds = false
 
     func perform(_ console: Console) async throws -> ExitCode {
+        defer { LogWriter.standardError.flush(milliseconds: LogWriter.goodbyeMilliseconds) }
+        do {
+            return try await start(console)
+        } catch let error as NodeServiceError {
+            // Behind the log's own lines, and as little held up by who does not read them.
+            LogWriter.standardError.write(console.failureLine(error, json: global.json))
+            return ExitCode(ExitStatus(error.code).rawValue)
+        }
+    }
+
+    private func start(_ console: Console) async throws -> ExitCode {
         // Everything that the node writes is its owner's alone.
         umask(0o077)
         let home = global.nodeHome
