@@ -245,8 +245,8 @@ struct ConnectionRegistry: Sendable {
 
     // MARK: Handlers
 
-    /// Makes room for one more running handler of a peer, of at most so many of a protocol; the counter of the limit that
-    /// is in the way.
+    /// Makes room for one more running handler of a peer, of at most so many of a protocol; the counter of the limit
+    /// that is in the way.
     mutating func takeHandlerSlot(_ peer: PeerID, of protocolID: String, atMost protocolMax: Int) -> SwarmCounter? {
         var handlers = handlersByPeer[peer] ?? Handlers()
         guard handlers.count < limits.handlersPerPeerMax else { return .refusedStreams }
