@@ -70,7 +70,7 @@ final class SilentCrowd: Sendable {
 struct HandshakePlaceTests {
     @Test("Honest dials succeed beside silent sockets from many addresses that come back when they are cut off")
     func silentCrowd() async throws {
-        let (sockets, dials) = (64, 40)
+        let (sockets, dials) = (64, 25)
         try await withSwarms(1) {
             $0.limits.isLoopbackExempt = false
         } _: { servers in
