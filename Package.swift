@@ -117,7 +117,7 @@ let composition: [Target] = [
         "MeshHTTP",
         [
             "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "PlanetaryMesh",
-            External.hummingbird, External.nioCore, External.nioPosix, External.nioHTTP1, External.logging,
+            "Swarm", External.hummingbird, External.nioCore, External.nioPosix, External.nioHTTP1, External.logging,
             External.lifecycle,
         ]),
     library(

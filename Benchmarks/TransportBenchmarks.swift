@@ -133,6 +133,7 @@ private enum TransportServer {
     static func run() async throws {
         var configuration = SwarmConfiguration(listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")])
         configuration.limits.handlersPerPeerMax = 1_024
+        configuration.limits.streamsPerProtocolPerPeerMax = 1_024
         let swarm = Swarm(configuration: configuration, identity: .generate(), logger: Logger(label: "server"))
         await swarm.handle("/sink/1.0.0") { stream in
             var count: UInt64 = 0

@@ -47,6 +47,9 @@ extension BitswapCore {
     /// How many wants of a peer are kept.
     public func wantCount(of peer: PeerID) -> Int { ledgers[peer]?.wants.count ?? 0 }
 
+    /// Whether `nextWant` would give anything.
+    public func hasWants(of peer: PeerID) -> Bool { ledgers[peer]?.toLookUp.isEmpty == false }
+
     /// The next want of a peer to look up, each once.
     public mutating func nextWant(of peer: PeerID) -> WantedBlock? {
         guard var wants = ledgers[peer], !wants.toLookUp.isEmpty else { return nil }

@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import PlanetaryMesh
 import ServiceLifecycle
+import Swarm
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.
 ///
@@ -38,7 +39,7 @@ public struct MeshHTTPServer: Sendable {
         try socket.claim()
         // The socket is made owner-only before its first connection: by the mask while it is bound, by its mode after.
         let mask = umask(0o077)
-        let socket = self.socket
+        let (socket, log) = (self.socket, logger)
         let application = Application(
             router: NodeRoutes(service: service, limits: limits).router(),
             server: .http1(
@@ -50,7 +51,8 @@ public struct MeshHTTPServer: Sendable {
             configuration: .init(
                 address: .unixDomainSocket(path: socket.path), serverName: "mesh",
                 availableConnectionsDelegate: .maximum(limits.connectionsMax, logger: quiet)),
-            onServerRunning: { _ in
+            onServerRunning: { channel in
+                await Self.gate(channel, log)
                 umask(mask)
                 try? socket.restrict()
                 await listening()
@@ -64,6 +66,14 @@ public struct MeshHTTPServer: Sendable {
             throw NodeServiceError(
                 .addressInUse, "The socket \(socket.path) cannot be opened (\(error)).", hint: "Choose another --home.")
         }
+    }
+
+    /// Makes a server pause when it cannot accept, as `AcceptGate` does.
+    private static func gate(_ channel: any Channel, _ logger: Logger) async {
+        try? await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.addHandler(
+                AcceptGate(what: "the owner's programs", logger: logger), position: .first)
+        }.get()
     }
 
     /// Returns when the task is cancelled.

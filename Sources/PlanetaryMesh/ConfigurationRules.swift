@@ -53,6 +53,9 @@ indirect enum ConfigurationRule: Sendable {
         ("file_bytes_max", .count(1...UInt64(Int64.max))),
         ("connections_max", .count(1...1_000_000)),
         ("open_jobs_max", .count(1...1_000_000)),
+        ("held_bytes_max", .count((64 << 20)...UInt64(Int64.max))),
+        ("served_bytes_per_second_per_peer_max", .count((64 << 10)...(1 << 40))),
+        ("exempts_loopback", .flag),
     ])
 
     private static let address = ConfigurationRule.text("a multiaddr such as /ip4/127.0.0.1/tcp/4001") {

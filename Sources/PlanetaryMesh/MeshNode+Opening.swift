@@ -35,6 +35,8 @@ extension MeshNode {
         let machine = try machine(home: home, configuration: configuration)
         let swarm = try await listening(configuration, identity, logger)
         let market = try await market(configuration, identity, store, machine, await swarm.listenAddresses())
+        var blocks = BitswapService.Limits()
+        blocks.servedBytesPerSecondPerPeerMax = configuration.limits.servedBytesPerSecondPerPeerMax
         var kademlia = KademliaConfiguration()
         kademlia.protocolID = configuration.kademliaProtocol
         let parts = Parts(
@@ -42,7 +44,8 @@ extension MeshNode {
             gossip: GossipService(host: swarm, identity: identity, logger: logger),
             dht: KademliaService(
                 host: swarm, configuration: kademlia, validators: [receiptValidator], logger: logger),
-            bitswap: BitswapService(host: swarm, store: StoreBlockSource(store: store), logger: logger),
+            bitswap: BitswapService(
+                host: swarm, store: StoreBlockSource(store: store), limits: blocks, logger: logger),
             machine: machine, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         let node = MeshNode(
             parts: parts, identity: identity, configuration: configuration, market: market, logger: logger)
@@ -101,11 +104,7 @@ extension MeshNode {
     private static func listening(
         _ configuration: NodeConfiguration, _ identity: Identity, _ logger: Logger
     ) async throws(NodeServiceError) -> Swarm {
-        var swarm = SwarmConfiguration(listenAddresses: configuration.listen)
-        swarm.announceAddresses = configuration.announce
-        swarm.limits.connectionsMax = configuration.limits.connectionsMax
-        swarm.limits.inboundConnectionsMax = min(
-            swarm.limits.inboundConnectionsMax, max(1, configuration.limits.connectionsMax * 3 / 4))
+        let swarm = swarmConfiguration(configuration)
         let made = Swarm(configuration: swarm, identity: identity, logger: logger)
         do {
             try await made.listen()
@@ -115,6 +114,19 @@ extension MeshNode {
                 hint: "Stop what uses the address, or set another under \"listen\" in config.json.")
         }
         return made
+    }
+
+    /// What the swarm is told of an operator's configuration.
+    static func swarmConfiguration(_ configuration: NodeConfiguration) -> SwarmConfiguration {
+        var swarm = SwarmConfiguration(listenAddresses: configuration.listen)
+        swarm.announceAddresses = configuration.announce
+        swarm.limits.connectionsMax = configuration.limits.connectionsMax
+        swarm.limits.inboundConnectionsMax = min(
+            swarm.limits.inboundConnectionsMax, max(1, configuration.limits.connectionsMax * 3 / 4))
+        swarm.limits.heldBytesMax = configuration.limits.heldBytesMax
+        swarm.limits.isLoopbackExempt =
+            configuration.limits.exemptsLoopback && configuration.listen.allSatisfy(\.isLoopback)
+        return swarm
     }
 
     private static func market(

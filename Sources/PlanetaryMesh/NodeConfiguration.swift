@@ -106,6 +106,13 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         public var connectionsMax = 256
         /// Jobs of the owner's own that may be open at once.
         public var openJobsMax = 1_024
+        /// Bytes held for peers: received and not taken, written and not sent.
+        public var heldBytesMax = 256 * 1024 * 1024
+        /// Bytes of blocks that one peer is served in a second; nil means as fast as they go.
+        public var servedBytesPerSecondPerPeerMax: Int?
+        /// Whether peers on this machine may open any number of connections; of no effect where the node listens on
+        /// another address than loopback, since all that a tunnel or proxy hands on comes from loopback too.
+        public var exemptsLoopback = true
 
         /// The outputs of one job that the node can take in, all together, in bytes.
         var outputBytesMax: Int { min(fileBytesMax, blockBytesMax) }
@@ -119,6 +126,9 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case fileBytesMax = "file_bytes_max"
             case connectionsMax = "connections_max"
             case openJobsMax = "open_jobs_max"
+            case heldBytesMax = "held_bytes_max"
+            case servedBytesPerSecondPerPeerMax = "served_bytes_per_second_per_peer_max"
+            case exemptsLoopback = "exempts_loopback"
         }
 
         /// Reads what is given; `ConfigurationRule` has held it against the rules.
@@ -129,6 +139,10 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.fileBytesMax, into: &fileBytesMax)
             try container.read(.connectionsMax, into: &connectionsMax)
             try container.read(.openJobsMax, into: &openJobsMax)
+            try container.read(.heldBytesMax, into: &heldBytesMax)
+            servedBytesPerSecondPerPeerMax = try container.decodeIfPresent(
+                Int.self, forKey: .servedBytesPerSecondPerPeerMax)
+            try container.read(.exemptsLoopback, into: &exemptsLoopback)
         }
     }
 

@@ -39,6 +39,9 @@ public actor BitswapService {
         /// Tasks that send to peers or read the streams opened for it, waiting ones included; a peer that needs one
         /// more counts as lost.
         public var jobsMax = 4_096
+        /// Bytes of blocks that one peer is served in a second, and at once after a silence; what it wants beyond that
+        /// waits. Nil: as fast as they go.
+        public var servedBytesPerSecondPerPeerMax: Int?
         /// How often deadlines are looked at.
         public var tickMilliseconds: Int64 = 100
         /// How often silent streams are looked for.
@@ -84,6 +87,9 @@ public actor BitswapService {
     public private(set) var overflowingPeers = 0
     /// Peers given up: `Limits.jobsMax`.
     public private(set) var refusedJobs = 0
+    /// How often serving a peer had to wait: `Limits.servedBytesPerSecondPerPeerMax`.
+    public internal(set) var servingPauses = 0
+    var servingRates: [PeerID: ServingRate] = [:]
     private var jobsUnderWay = 0
     private var waiters: [BlockFetchID: AsyncStream<Result<[UInt8], BlockFetchError>>.Continuation] = [:]
     private var isRegistered = false
@@ -235,6 +241,14 @@ public actor BitswapService {
         startSending(to: peer)
     }
 
+    /// Serves the peers on whose wants nobody works because they had been served enough for a while.
+    private func serveAgain(now: MonotonicInstant) {
+        for (peer, rate) in servingRates where rate.freeAt <= now {
+            if rate.isPaid(now: now) { servingRates[peer] = nil }
+            if core.hasWants(of: peer) { startSending(to: peer) }
+        }
+    }
+
     private func startSending(to peer: PeerID) {
         var outbox = outboxes[peer] ?? Outbox(activeAt: Self.now)
         guard !outbox.isRunning else { return }
@@ -259,6 +273,7 @@ public actor BitswapService {
             try? await Task.sleep(for: .milliseconds(limits.tickMilliseconds))
             let now = Self.now
             if let deadline = core.nextDeadline, deadline <= now { carryOut(core.deadlineReached(now: now)) }
+            serveAgain(now: now)
             guard sweepAt <= now else { continue }
             sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
             await sweep(now: now)

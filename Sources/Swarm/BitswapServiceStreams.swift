@@ -17,8 +17,13 @@ extension BitswapService {
             while true {
                 if let message = takeMessages(for: peer) {
                     try await write(message, to: peer)
+                } else if let rate = servingRates[peer], rate.freeAt > Self.now {
+                    if core.hasWants(of: peer) { servingPauses += 1 }
+                    outboxes[peer]?.isRunning = false
+                    return
                 } else if let want = core.nextWant(of: peer) {
                     let found = await lookUp(want)
+                    if case .block(let block) = found { served(block.count, to: peer) }
                     guard let answer = core.lookedUp(want.cid, for: peer, found) else { continue }
                     try await write(answer, to: peer)
                 } else {
@@ -41,6 +46,13 @@ extension BitswapService {
             merged.presences += next.presences
         }
         return merged
+    }
+
+    private func served(_ byteCount: Int, to peer: PeerID) {
+        guard let bytesPerSecond = limits.servedBytesPerSecondPerPeerMax else { return }
+        var rate = servingRates[peer] ?? ServingRate(bytesPerSecond: bytesPerSecond, now: Self.now)
+        rate.served(byteCount, now: Self.now)
+        servingRates[peer] = rate
     }
 
     private func lookUp(_ want: WantedBlock) async -> BlockLookup {

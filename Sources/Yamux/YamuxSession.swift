@@ -142,7 +142,12 @@ public struct YamuxSession: Sendable {
     }
 
     /// The reader took `count` bytes; opens the peer's window again when half of it is used.
-    public mutating func consumed(_ count: Int, on id: YamuxStreamID, now: MonotonicInstant) {
+    ///
+    /// - Parameter grant: asked by how much a window may grow, at most so many bytes; the shell books what it answers
+    ///   until the stream is finished.
+    public mutating func consumed(
+        _ count: Int, on id: YamuxStreamID, now: MonotonicInstant, grant: (Int) -> Int = { $0 }
+    ) {
         guard let index = streams.index(forKey: id) else { return }
         let delivered = streams.values[index].unconsumedBytes
         precondition(count <= delivered, "consumed \(count) bytes of \(delivered) on stream \(id)")
@@ -154,7 +159,7 @@ public struct YamuxSession: Sendable {
         let stream = streams.values[index]
         let used = stream.receiveWindowTarget - stream.receiveWindow - stream.unconsumedBytes
         guard used * 2 >= stream.receiveWindowTarget else { return }
-        growWindow(at: index, now: now)
+        growWindow(at: index, now: now, grant: grant)
         let target = streams.values[index].receiveWindowTarget
         let credit = target - stream.receiveWindow - stream.unconsumedBytes
         streams.values[index].receiveWindow += credit
@@ -163,8 +168,9 @@ public struct YamuxSession: Sendable {
         markReady(id)
     }
 
-    private mutating func growWindow(at index: Dictionary<YamuxStreamID, YamuxStreamState>.Index, now: MonotonicInstant)
-    {
+    private mutating func growWindow(
+        at index: Dictionary<YamuxStreamID, YamuxStreamState>.Index, now: MonotonicInstant, grant: (Int) -> Int
+    ) {
         let stream = streams.values[index]
         let elapsed = now.nanoseconds - stream.windowOpenedAt.nanoseconds
         let (fourRoundTrips, overflow) = (roundTripNanoseconds ?? 0).multipliedReportingOverflow(by: 4)
@@ -174,8 +180,10 @@ public struct YamuxSession: Sendable {
             stream.receiveWindowTarget, limits.streamWindowBytesMax - stream.receiveWindowTarget,
             limits.receiveBytesMax - chargedBytes)
         guard room > 0 else { return }
-        streams.values[index].receiveWindowTarget += room
-        chargedBytes += room
+        let granted = grant(room)
+        precondition((0...room).contains(granted), "granted \(granted) of \(room) bytes")
+        streams.values[index].receiveWindowTarget += granted
+        chargedBytes += granted
     }
 
     /// Streams that ended since the last call, in order; the shell forgets them.

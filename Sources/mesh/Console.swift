@@ -35,10 +35,15 @@ struct Console: Sendable {
 
     /// Tells of a failure on standard error, as a sentence or as JSON.
     func failure(_ error: NodeServiceError, json: Bool) {
+        note(failureLine(error, json: json))
+    }
+
+    /// What is told of a failure.
+    func failureLine(_ error: NodeServiceError, json: Bool) -> String {
         guard json, let bytes = try? MeshJSON.encode(["error": error]) else {
-            return note("mesh: \(Terminal.safe(error.description))")
+            return "mesh: \(Terminal.safe(error.description))"
         }
-        note(Terminal.safeJSON(String(decoding: bytes, as: UTF8.self)))
+        return Terminal.safeJSON(String(decoding: bytes, as: UTF8.self))
     }
 
     /// Writes everything, however long the reader takes; a reader that is gone ends the process by the usual signal.
@@ -51,8 +56,12 @@ struct Console: Sendable {
             while !rest.isEmpty {
                 let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
                 if count < 0 {
-                    if errno == EINTR || errno == EAGAIN { continue }
-                    return false
+                    if errno == EINTR { continue }
+                    // Somebody else who has the descriptor made it non-blocking.
+                    guard errno == EAGAIN else { return false }
+                    var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    _ = poll(&room, 1, -1)
+                    continue
                 }
                 rest = rest.dropFirst(count)
             }

@@ -2,10 +2,11 @@ import Foundation
 import Logging
 
 /// Writes the log to standard error, one safe line per message: what a peer chose to be called cannot write to the
-/// terminal, nor pretend to be another line.
+/// terminal, nor pretend to be another line. Logging never waits (`LogWriter`).
 struct SafeLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
+    var writer = LogWriter.standardError
 
     /// A logger of a level.
     static func logger(level: Logger.Level) -> Logger {
@@ -19,7 +20,7 @@ struct SafeLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
-        Console().note(Self.line(level: event.level, message: "\(event.message)", metadata: all))
+        writer.write(Self.line(level: event.level, message: "\(event.message)", metadata: all))
     }
 
     /// One line of the log.

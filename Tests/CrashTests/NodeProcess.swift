@@ -38,13 +38,21 @@ final class NodeProcess {
     }
 
     /// Starts the node; with `crashAfter` it kills itself after that event of its journal.
-    func start(crashAfter: String? = nil) throws {
+    ///
+    /// - Parameters:
+    ///   - options: further ones of `mesh up`.
+    ///   - shell: what a shell does before it becomes the node, such as setting limits.
+    ///   - errors: its standard error, in place of a file.
+    func start(
+        crashAfter: String? = nil, options: [String] = [], shell: String? = nil, errors: FileHandle? = nil
+    ) throws {
         let process = Process()
-        process.executableURL = Self.mesh
-        process.arguments = ["up", "--home", home.path]
+        let arguments = ["up", "--home", home.path] + options
+        process.executableURL = shell == nil ? Self.mesh : URL(fileURLWithPath: "/bin/sh")
+        process.arguments = shell.map { ["-c", $0 + "; exec \"$0\" \"$@\"", Self.mesh.path] + arguments } ?? arguments
         if let namespace {
             process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-            process.arguments = ["ip", "netns", "exec", namespace, Self.mesh.path, "up", "--home", home.path]
+            process.arguments = ["ip", "netns", "exec", namespace, Self.mesh.path] + arguments
         }
         var environment = ProcessInfo.processInfo.environment
         environment["MESH_CRASH_AFTER"] = crashAfter
@@ -56,10 +64,27 @@ final class NodeProcess {
         let handle = try FileHandle(forWritingTo: log)
         try handle.seekToEnd()
         process.standardOutput = handle
-        process.standardError = handle
+        process.standardError = errors ?? handle
         process.standardInput = FileHandle.nullDevice
         try process.run()
         self.process = process
+    }
+
+    /// The number of its process.
+    var processID: Int32? { process?.processIdentifier }
+
+    /// What it has logged so far.
+    var log: String {
+        (try? String(contentsOf: home.appendingPathComponent("test.log"), encoding: .utf8)) ?? ""
+    }
+
+    /// Asks it to stop and waits for its end; the exit code, where no signal ended it.
+    func stop() -> Int32? {
+        guard let process else { return nil }
+        process.terminate()
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationReason == .exit ? process.terminationStatus : nil
     }
 
     /// Asks until the node answers.

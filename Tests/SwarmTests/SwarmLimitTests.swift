@@ -142,6 +142,7 @@ struct SwarmLimitTests {
         try await withSwarms(1) {
             $0.limits.isLoopbackExempt = false
             $0.limits.connectionsPerIPMax = 3
+            $0.limits.waitForEver()
         } _: { swarms in
             var held: [RawClient] = []
             for _ in 0..<3 { held.append(try await RawClient.connect(to: swarms[0])) }
@@ -162,6 +163,7 @@ struct SwarmLimitTests {
     func pendingInbound() async throws {
         try await withSwarms(2) {
             $0.limits.pendingInboundMax = 4
+            $0.limits.waitForEver()
         } _: { swarms in
             var held: [RawClient] = []
             for _ in 0..<4 { held.append(try await RawClient.connect(to: swarms[0])) }

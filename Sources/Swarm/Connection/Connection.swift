@@ -104,6 +104,19 @@ final class Connection: Sendable {
         }
     }
 
+    /// Gives up streams whose data nobody takes while the connection is charged for more than so many bytes.
+    func giveUp(above bytes: Int) {
+        eventLoop.execute { [handler] in handler.value.giveUp(above: bytes) }
+    }
+
+    /// What the connection is charged for, and what its streams and its socket are; for tests of the books.
+    func charges() async throws -> (connection: Int, streams: Int, socket: Int, shortStreams: Int) {
+        try await eventLoop.submit { [handler] in
+            let charges = handler.value.charges
+            return (charges.connection, charges.streams, charges.socket, handler.value.shortStreams.count)
+        }.get()
+    }
+
     /// Says goodbye, gives the socket what it takes at once, and closes; returns when closed.
     func close() async {
         eventLoop.execute { [handler] in handler.value.closeGracefully() }

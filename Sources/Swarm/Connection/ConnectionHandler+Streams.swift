@@ -18,12 +18,18 @@ extension ConnectionHandler {
     }
 
     private func makeSlot(_ id: YamuxStreamID, _ negotiation: StreamSlot.Negotiation) -> StreamSlot? {
-        guard let eventLoop else { return nil }
+        guard let eventLoop, let connectionCharge else { return nil }
         let link = StreamLink(id: id, handler: NIOLoopBound(self, eventLoop: eventLoop), eventLoop: eventLoop)
+        let charge = StreamCharge(connectionCharge)
         let channel = StreamChannel(
-            inbox: StreamInbox { link.consumed($0) },
-            outbox: StreamOutbox(bytesMax: shared.limits.unsentBytesPerStreamMax) { link.outputWritten() })
-        var slot = StreamSlot(channel: channel, link: link, negotiation: negotiation)
+            inbox: StreamInbox {
+                charge.taken($0)
+                link.consumed($0)
+            },
+            outbox: StreamOutbox(
+                bytesMax: shared.limits.unsentBytesPerStreamMax, charge: charge, onShortage: { link.shortOfRoom() },
+                onOutput: { link.outputWritten() }))
+        var slot = StreamSlot(channel: channel, link: link, charge: charge, negotiation: negotiation)
         let deadline = SwarmContext.now().advanced(
             milliseconds: shared.limits.streamNegotiationTimeoutMilliseconds)
         slot.deadline = deadline
@@ -45,7 +51,7 @@ extension ConnectionHandler {
     }
 
     private func received(_ bytes: ByteBuffer, on id: YamuxStreamID) {
-        guard let slot = slots[id] else { return }
+        guard let slot = slots[id], charge(bytes.readableBytes, received: id) else { return }
         if slot.negotiation == nil {
             slot.channel.inbox.deliver(bytes)
         } else {
@@ -59,6 +65,7 @@ extension ConnectionHandler {
         do throws(MultistreamError) {
             let (answer, agreed) = try slot.negotiate(bytes)
             let taken = before - slot.negotiationInput.readableBytes
+            slot.charge.taken(taken)
             session?.consumed(taken, on: id, now: SwarmContext.now())
             if !answer.isEmpty {
                 slot.uncountedBytes += answer.count
@@ -112,18 +119,24 @@ extension ConnectionHandler {
         if unreported > 0 { session?.consumed(unreported, on: id, now: SwarmContext.now()) }
     }
 
-    private func streamFailed(_ id: YamuxStreamID, _ error: OpenStreamError) {
+    func streamFailed(_ id: YamuxStreamID, _ error: OpenStreamError) {
         guard let slot = slots.removeValue(forKey: id) else { return }
         slot.channel.fail(.reset)
+        slot.charge.close()
         slot.request?.continuation.resume(returning: .failure(error))
         becameIdleIfEmpty()
     }
 
-    func drained(_ part: YamuxDrained) {
-        guard let slot = slots[part.streamID] else { return }
+    /// Bytes of a stream go to the socket; how many of them the connection is charged for from now on.
+    func drained(_ part: YamuxDrained) -> Int {
+        guard let slot = slots[part.streamID] else { return 0 }
         let uncounted = min(slot.uncountedBytes, part.byteCount)
         if uncounted > 0 { slots[part.streamID]?.uncountedBytes -= uncounted }
-        if part.byteCount > uncounted { slot.channel.outbox.drained(part.byteCount - uncounted) }
+        let count = part.byteCount - uncounted
+        guard count > 0 else { return 0 }
+        let isCharged = slot.charge.movedToSocket(count)
+        slot.channel.outbox.drained(count)
+        return isCharged ? count : 0
     }
 
     func forgetFinishedStreams() {
@@ -188,8 +201,8 @@ extension ConnectionHandler {
     }
 
     func consumed(_ count: Int, on id: YamuxStreamID) {
-        guard !isGone, slots[id] != nil else { return }
-        session?.consumed(count, on: id, now: SwarmContext.now())
+        guard !isGone, let charge = slots[id]?.charge else { return }
+        session?.consumed(count, on: id, now: SwarmContext.now()) { charge.grant($0) }
         forgetFinishedStreams()
         pump()
     }

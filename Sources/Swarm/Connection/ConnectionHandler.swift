@@ -5,6 +5,9 @@ import NIOCore
 import Noise
 import Yamux
 
+/// Tells a connection that its unfinished handshake gave up its place to a newcomer.
+struct HandshakeDisplaced: Sendable {}
+
 /// One connection on its event loop: owns the upgrade, then the Noise and Yamux cores, and moves bytes between the
 /// socket and the buffers of the streams. Nothing here waits, and nothing leaves the loop per frame.
 ///
@@ -26,6 +29,13 @@ final class ConnectionHandler: ChannelInboundHandler {
     var session: YamuxSession?
     private(set) var connection: Connection?
     var slots: [YamuxStreamID: StreamSlot] = [:]
+    /// What this connection is charged for; there is one when the handshake is finished.
+    private(set) var connectionCharge: ConnectionCharge?
+    /// Streams with a writer that waits because its bytes cannot be charged.
+    var shortStreams: Set<YamuxStreamID> = []
+    var roomWantedAt: MonotonicInstant?
+    /// Charged bytes that the socket has not taken.
+    private(set) var socketBytes = 0
     /// Since when no stream is open.
     var idleSince: MonotonicInstant?
 
@@ -39,6 +49,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Whether a sign of life is awaited, and who waits for what comes out.
     private var isProbing = false
     private var probes: [CheckedContinuation<Bool, Never>] = []
+    private var hasSpoken = false
+    private var hasStarted = false
 
     init(
         shared: SwarmContext, role: ConnectionUpgrade.Role, ticket: ConnectionTicket, remoteAddress: Multiaddr,
@@ -68,16 +80,32 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func start(_ context: ChannelHandlerContext) {
-        guard upgrade == nil, connection == nil else { return }
+        guard !hasStarted else { return }
+        hasStarted = true
         arm(handshakeDeadline)
+        if role == .listener {
+            // A task of the loop runs after what has arrived was read, however late the loop is.
+            let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: .milliseconds(shared.limits.handshakeGraceMilliseconds)) {
+                let handler = bound.value
+                handler.shared.withRegistry { $0.handshakeWasHeard(handler.ticket) }
+            }
+            return
+        }
         do throws(UpgradeError) {
-            var upgrade = try ConnectionUpgrade(role: role, identity: shared.identity, expectedPeer: expectedPeer)
-            let first = try upgrade.start()
-            self.upgrade = upgrade
+            let first = try beginUpgrade()
             if first.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(first), promise: nil) }
         } catch {
             upgradeFailed(error)
         }
+    }
+
+    /// Makes the keys of a handshake, for a listener only when its peer has said something; the first bytes to send.
+    private func beginUpgrade() throws(UpgradeError) -> ByteBuffer {
+        var upgrade = try ConnectionUpgrade(role: role, identity: shared.identity, expectedPeer: expectedPeer)
+        let first = try upgrade.start()
+        self.upgrade = upgrade
+        return first
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -97,6 +125,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is HandshakeDisplaced else { return context.fireUserInboundEventTriggered(event) }
+        if connection == nil { close("displaced by a newer handshake") }
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A peer that leaves with bytes of ours unread resets the connection: an error here, not an end.
         if connection == nil, !isClosing { shared.count(.handshakeAbandoned) }
@@ -112,7 +145,12 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func upgradeReceived(_ bytes: ByteBuffer) {
         guard let context else { return }
+        if role == .listener, !hasSpoken {
+            hasSpoken = true
+            shared.withRegistry { $0.handshakeSpoke(ticket) }
+        }
         do throws(UpgradeError) {
+            if upgrade == nil { _ = try beginUpgrade() }
             guard let progress = try upgrade?.received(bytes) else { return }
             if progress.send.readableBytes > 0 {
                 context.writeAndFlush(wrapOutboundOut(progress.send), promise: nil)
@@ -143,6 +181,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .success(let count):
             upgrade = nil
             self.connection = connection
+            connectionCharge = shared.budget.open(for: connection.remotePeer)
             transport = upgraded.transport
             let now = SwarmContext.now()
             var session = YamuxSession(
@@ -220,6 +259,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             plaintext.clear()
             let drained = session?.nextOutput(bytesMax: bytesMax, into: &plaintext) ?? []
             guard plaintext.readableBytes > 0 else { return }
+            let charged = drained.reduce(0) { $0 + self.drained($1) }
             var message = context.channel.allocator.buffer(
                 capacity: plaintext.readableBytes + 2 + NoiseCipher.tagByteCount)
             do throws(NoiseError) {
@@ -228,10 +268,21 @@ final class ConnectionHandler: ChannelInboundHandler {
                 close("\(error)")
                 return
             }
-            context.write(wrapOutboundOut(message), promise: nil)
-            for part in drained { self.drained(part) }
+            context.write(wrapOutboundOut(message), promise: charged > 0 ? taking(charged, context) : nil)
         }
         forgetFinishedStreams()
+    }
+
+    /// Tells when the socket has taken bytes.
+    private func taking(_ count: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void> {
+        socketBytes += count
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.whenComplete { _ in
+            bound.value.socketBytes -= count
+            bound.value.connectionCharge?.socketTook(count)
+        }
+        return promise
     }
 
     // MARK: Timer
@@ -260,6 +311,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             return violated(error)
         }
         expireStreams(now: now)
+        makeRoomForWriters(now: now)
         if let idleSince,
             idleSince.advanced(milliseconds: shared.limits.idleTimeoutMilliseconds) <= now
         {
@@ -277,7 +329,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         if let idleSince {
             next = min(next, idleSince.advanced(milliseconds: shared.limits.idleTimeoutMilliseconds))
         }
-        arm(next)
+        arm(min(next, roomWantedAt ?? .distantFuture))
     }
 
     // MARK: Probing
@@ -337,8 +389,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         slots.removeAll()
         for id in open.keys.sorted() {
             open[id]?.channel.fail(.reset)
+            open[id]?.charge.close()
             open[id]?.request?.continuation.resume(returning: .failure(.connectionLost(reason)))
         }
+        connectionCharge?.close()
         upgradePromise?.fail(OpenStreamError.connectionLost(reason))
         upgradePromise = nil
         shared.release(ticket, peer: connection?.remotePeer)

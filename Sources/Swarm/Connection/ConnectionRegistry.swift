@@ -1,4 +1,6 @@
+import Kademlia
 import Multiformats
+import NIOCore
 import OrderedCollections
 
 /// Which way a connection was made.
@@ -33,16 +35,62 @@ struct IPBlock: Hashable, Sendable {
     }
 }
 
+extension Multiaddr {
+    /// Whether the address leads to nobody but this machine.
+    public var isLoopback: Bool {
+        switch components.first {
+        case .ip4(let bytes): bytes.first == 127
+        case .ip6(let bytes): bytes == [UInt8](repeating: 0, count: 15) + [1]
+        default: false
+        }
+    }
+}
+
+/// Who shares one share of the places for handshakes: the network of an address (`AddressGroup`, an IPv4 /24 or an IPv6
+/// /48), or the block of an address that is not of the open internet, where one network may be everybody.
+enum HandshakeGroup: Hashable, Sendable {
+    case network(AddressGroup)
+    case block(IPBlock)
+
+    /// The group of an address; `nil` for loopback when that is exempt, and for names.
+    init?(_ address: Multiaddr, isLoopbackExempt: Bool) {
+        guard let block = IPBlock(address, isLoopbackExempt: isLoopbackExempt) else { return nil }
+        self = AddressGroup.groups(of: [address]).first.map(HandshakeGroup.network) ?? .block(block)
+    }
+}
+
+/// What is known of an unfinished handshake, those that give up their places first in front.
+enum HandshakeStanding: Hashable, Sendable, CaseIterable {
+    /// Its peer had time to say something, and did not.
+    case silent
+    /// Its event loop may not have looked yet.
+    case new
+    /// Something came.
+    case spoken
+}
+
 /// Who is connected and what is in use of the limits. A value: the swarm keeps it under a lock, because event loops and
 /// the swarm's tasks ask it in turn and an answer must hold at once.
 struct ConnectionRegistry: Sendable {
-    private struct Pending: Sendable {
-        var inbound = 0
-        var outbound = 0
+    /// An inbound connection whose handshake is not finished.
+    private struct Handshake: Sendable {
+        let block: IPBlock?
+        /// `nil` when exempt: it is not displaced.
+        let group: HandshakeGroup?
+        let channel: any Channel
+        var standing = HandshakeStanding.new
+    }
+
+    /// The running handlers of a peer.
+    private struct Handlers: Sendable {
+        var count = 0
+        var byProtocol: [String: Int] = [:]
     }
 
     private let limits: SwarmConfiguration.Limits
-    private var pending = Pending()
+    /// The oldest first.
+    private var handshakes: OrderedDictionary<UInt64, Handshake> = [:]
+    private var pendingOutbound = 0
     private var perBlock: [IPBlock: Int] = [:]
     private var connections: OrderedDictionary<PeerID, [Connection]> = [:]
     private var establishedIDs: Set<UInt64> = []
@@ -51,7 +99,7 @@ struct ConnectionRegistry: Sendable {
     private(set) var openConnections = 0
     /// Connections whose other end is on this machine.
     private(set) var loopbackConnections = 0
-    private var handlersByPeer: [PeerID: Int] = [:]
+    private var handlersByPeer: [PeerID: Handlers] = [:]
     private var handlerCount = 0
     private var nextID: UInt64 = 0
 
@@ -61,47 +109,104 @@ struct ConnectionRegistry: Sendable {
 
     // MARK: Connections
 
-    /// Makes room for a connection whose handshake begins, or says which limit is in the way.
-    mutating func admit(
-        _ direction: ConnectionDirection, from address: Multiaddr?
-    ) -> Result<ConnectionTicket, ConnectionRefusal> {
-        guard establishedIDs.count + pending.inbound + pending.outbound < limits.connectionsMax else {
+    /// Makes room for a connection that is dialed, or says which limit is in the way.
+    mutating func admitOutbound() -> Result<ConnectionTicket, ConnectionRefusal> {
+        guard establishedIDs.count + handshakes.count + pendingOutbound < limits.connectionsMax else {
             return .failure(ConnectionRefusal(counter: .refusedTotal))
         }
-        var block: IPBlock?
-        if direction == .inbound {
-            guard inboundCount + pending.inbound < limits.inboundConnectionsMax else {
-                return .failure(ConnectionRefusal(counter: .refusedTotal))
+        guard pendingOutbound < limits.pendingOutboundMax else {
+            return .failure(ConnectionRefusal(counter: .refusedPendingOutbound))
+        }
+        pendingOutbound += 1
+        return .success(makeTicket(.outbound, nil))
+    }
+
+    /// Makes room for a connection that was accepted, or says which limit is in the way.
+    ///
+    /// When all places for handshakes are taken, the newcomer displaces the oldest of the group that has most of them,
+    /// one that has said nothing before one that has; its channel is returned, for the caller to close.
+    mutating func admitInbound(
+        _ channel: any Channel, from address: Multiaddr?
+    ) -> (result: Result<ConnectionTicket, ConnectionRefusal>, displaced: (any Channel)?) {
+        let block = address.flatMap { IPBlock($0, isLoopbackExempt: limits.isLoopbackExempt) }
+        if let block, perBlock[block, default: 0] >= limits.connectionsPerIPMax {
+            return (.failure(ConnectionRefusal(counter: .refusedPerIP)), nil)
+        }
+        var displaced: (any Channel)?
+        if let full = fullForInbound {
+            guard let place = placeToGiveUp, let victim = handshakes.removeValue(forKey: place.id) else {
+                return (.failure(ConnectionRefusal(counter: full)), nil)
             }
-            guard pending.inbound < limits.pendingInboundMax else {
-                return .failure(ConnectionRefusal(counter: .refusedPendingInbound))
-            }
-            block = address.flatMap { IPBlock($0, isLoopbackExempt: limits.isLoopbackExempt) }
-            if let block, perBlock[block, default: 0] >= limits.connectionsPerIPMax {
-                return .failure(ConnectionRefusal(counter: .refusedPerIP))
-            }
-            pending.inbound += 1
-        } else {
-            guard pending.outbound < limits.pendingOutboundMax else {
-                return .failure(ConnectionRefusal(counter: .refusedPendingOutbound))
-            }
-            pending.outbound += 1
+            displaced = victim.channel
+            returnBlock(place.block)
         }
         if let block { perBlock[block, default: 0] += 1 }
+        let ticket = makeTicket(.inbound, block)
+        let group = address.flatMap { HandshakeGroup($0, isLoopbackExempt: limits.isLoopbackExempt) }
+        handshakes[ticket.id] = Handshake(block: block, group: group, channel: channel)
+        return (.success(ticket), displaced)
+    }
+
+    /// The limit that leaves no place for another inbound handshake.
+    private var fullForInbound: SwarmCounter? {
+        if establishedIDs.count + handshakes.count + pendingOutbound >= limits.connectionsMax { return .refusedTotal }
+        if inboundCount + handshakes.count >= limits.inboundConnectionsMax { return .refusedTotal }
+        return handshakes.count >= limits.pendingInboundMax ? .refusedPendingInbound : nil
+    }
+
+    /// The handshake that has to go: of the groups with most handshakes the oldest silent one, else the oldest new one.
+    private var placeToGiveUp: (id: UInt64, block: IPBlock?)? {
+        var sizes: [HandshakeGroup: Int] = [:]
+        for handshake in handshakes.values { if let group = handshake.group { sizes[group, default: 0] += 1 } }
+        guard let largest = sizes.values.max() else { return nil }
+        let ofLargest = handshakes.filter { $0.value.group.flatMap { sizes[$0] } == largest }
+        let victim = HandshakeStanding.allCases.lazy.compactMap { standing in
+            ofLargest.elements.first { $0.value.standing == standing }
+        }.first
+        return victim.map { ($0.key, $0.value.block) }
+    }
+
+    private mutating func makeTicket(_ direction: ConnectionDirection, _ block: IPBlock?) -> ConnectionTicket {
         nextID += 1
-        return .success(ConnectionTicket(id: nextID, direction: direction, block: block))
+        return ConnectionTicket(id: nextID, direction: direction, block: block)
+    }
+
+    private mutating func returnBlock(_ block: IPBlock?) {
+        guard let block, let count = perBlock[block] else { return }
+        perBlock[block] = count > 1 ? count - 1 : nil
+    }
+
+    /// Inbound connections whose handshake is not finished.
+    var handshakeCount: Int { handshakes.count }
+
+    /// Of them those that had no time yet to say anything.
+    var newHandshakeCount: Int { handshakes.values.count { $0.standing == .new } }
+
+    /// Something came from the peer of an unfinished handshake.
+    mutating func handshakeSpoke(_ ticket: ConnectionTicket) { handshakes[ticket.id]?.standing = .spoken }
+
+    /// The peer of an unfinished handshake had time to say something.
+    mutating func handshakeWasHeard(_ ticket: ConnectionTicket) {
+        if handshakes[ticket.id]?.standing == .new { handshakes[ticket.id]?.standing = .silent }
     }
 
     /// The handshake is finished; the number of connections to the peer, this one included.
     mutating func establish(_ connection: Connection) -> Result<Int, ConnectionRefusal> {
-        let peer = connection.remotePeer
+        let (peer, ticket) = (connection.remotePeer, connection.ticket)
+        if ticket.direction == .inbound, handshakes[ticket.id] == nil {
+            return .failure(ConnectionRefusal(counter: .displacedPendingInbound))
+        }
         let count = connections[peer]?.count ?? 0
         guard count < limits.connectionsPerPeerMax else {
             return .failure(ConnectionRefusal(counter: .refusedPerPeer))
         }
-        removePending(connection.ticket.direction)
-        if connection.ticket.direction == .inbound { inboundCount += 1 }
-        establishedIDs.insert(connection.ticket.id)
+        switch ticket.direction {
+        case .inbound:
+            handshakes[ticket.id] = nil
+            inboundCount += 1
+        case .outbound: pendingOutbound -= 1
+        }
+        establishedIDs.insert(ticket.id)
         connections[peer, default: []].append(connection)
         countReach(of: connection, 1)
         return .success(count + 1)
@@ -109,13 +214,15 @@ struct ConnectionRegistry: Sendable {
 
     /// The connection is closed; the peer when it was its last.
     mutating func release(_ ticket: ConnectionTicket, peer: PeerID?) -> PeerID? {
-        if let block = ticket.block, let count = perBlock[block] {
-            perBlock[block] = count > 1 ? count - 1 : nil
-        }
         guard establishedIDs.remove(ticket.id) != nil, let peer else {
-            removePending(ticket.direction)
+            switch ticket.direction {
+            // A displaced one has given back what it held.
+            case .inbound: if handshakes.removeValue(forKey: ticket.id) != nil { returnBlock(ticket.block) }
+            case .outbound: pendingOutbound -= 1
+            }
             return nil
         }
+        returnBlock(ticket.block)
         if ticket.direction == .inbound { inboundCount -= 1 }
         if let index = connections[peer]?.firstIndex(where: { $0.ticket.id == ticket.id }),
             let connection = connections[peer]?.remove(at: index)
@@ -144,6 +251,8 @@ struct ConnectionRegistry: Sendable {
         guard let all = connections[peer] else { return nil }
         return all.count == 1 ? all.first : all.first { !$0.isDoubted } ?? all.last
     }
+    /// The connection over which streams to a peer are opened: its oldest.
+    func connection(to peer: PeerID) -> Connection? { connections[peer]?.first }
 
     /// All connections to a peer.
     func connections(to peer: PeerID) -> [Connection] { connections[peer] ?? [] }
@@ -156,26 +265,34 @@ struct ConnectionRegistry: Sendable {
 
     /// Whether nothing is held: for tests of leaks.
     var isEmpty: Bool {
-        connections.isEmpty && establishedIDs.isEmpty && perBlock.isEmpty && pending.inbound == 0
-            && pending.outbound == 0 && inboundCount == 0 && handlersByPeer.isEmpty && handlerCount == 0
+        connections.isEmpty && establishedIDs.isEmpty && perBlock.isEmpty && handshakes.isEmpty
+            && pendingOutbound == 0 && inboundCount == 0 && handlersByPeer.isEmpty && handlerCount == 0
     }
 
     // MARK: Handlers
 
-    /// Makes room for one more running handler of a peer; the counter of the limit when there is none.
-    mutating func takeHandlerSlot(_ peer: PeerID) -> SwarmCounter? {
-        guard handlersByPeer[peer, default: 0] < limits.handlersPerPeerMax else { return .refusedStreams }
+    /// Makes room for one more running handler of a peer, of at most so many of a protocol; the counter of the limit
+    /// that is in the way.
+    mutating func takeHandlerSlot(_ peer: PeerID, of protocolID: String, atMost protocolMax: Int) -> SwarmCounter? {
+        var handlers = handlersByPeer[peer] ?? Handlers()
+        guard handlers.count < limits.handlersPerPeerMax else { return .refusedStreams }
+        guard handlers.byProtocol[protocolID, default: 0] < protocolMax else { return .refusedStreamsOfProtocol }
         guard handlerCount < limits.handlersMax else { return .refusedStreamsTotal }
         handlerCount += 1
-        handlersByPeer[peer, default: 0] += 1
+        handlers.count += 1
+        handlers.byProtocol[protocolID, default: 0] += 1
+        handlersByPeer[peer] = handlers
         return nil
     }
 
     /// A handler returned.
-    mutating func returnHandlerSlot(_ peer: PeerID) {
+    mutating func returnHandlerSlot(_ peer: PeerID, of protocolID: String) {
         handlerCount -= 1
-        let count = handlersByPeer[peer, default: 1]
-        handlersByPeer[peer] = count > 1 ? count - 1 : nil
+        guard var handlers = handlersByPeer.removeValue(forKey: peer) else { return }
+        handlers.count -= 1
+        let left = handlers.byProtocol[protocolID, default: 1] - 1
+        handlers.byProtocol[protocolID] = left > 0 ? left : nil
+        if handlers.count > 0 { handlersByPeer[peer] = handlers }
     }
 }
 

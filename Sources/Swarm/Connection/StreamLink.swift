@@ -48,6 +48,10 @@ final class StreamLink: Sendable {
         eventLoop.execute { [self] in handler.value.collectOutput(of: id) }
     }
 
+    func shortOfRoom() {
+        eventLoop.execute { [self] in handler.value.streamIsShort(id) }
+    }
+
     func reset() {
         eventLoop.execute { [self] in handler.value.resetStream(id) }
     }

@@ -12,6 +12,7 @@ struct StreamSlot {
 
     let channel: StreamChannel
     let link: StreamLink
+    let charge: StreamCharge
     /// Present until the protocol is agreed on.
     var negotiation: Negotiation?
     /// The task that waits for the stream; none when it was opened lazily or by the peer.

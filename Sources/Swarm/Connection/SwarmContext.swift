@@ -22,8 +22,13 @@ enum SwarmWork: Sendable {
 
 /// What event loops and the swarm's tasks share: limits, registered protocols, counters, and the ways to the swarm.
 final class SwarmContext: Sendable {
+    private struct Entry: Sendable {
+        let streamsPerPeerMax: Int
+        let handler: InboundHandler
+    }
+
     private struct Protocols: Sendable {
-        var handlers: OrderedDictionary<String, InboundHandler> = [:]
+        var handlers: OrderedDictionary<String, Entry> = [:]
         var names: [String] = []
     }
 
@@ -31,6 +36,7 @@ final class SwarmContext: Sendable {
     let identity: Identity
     let logger: Logger
     let events = PeerEventHub()
+    let budget: ByteBudget
     let work: AsyncStream<SwarmWork>
     private let workInput: AsyncStream<SwarmWork>.Continuation
     private let protocols = NIOLockedValueBox(Protocols())
@@ -42,9 +48,19 @@ final class SwarmContext: Sendable {
         self.configuration = configuration
         self.identity = identity
         self.logger = logger
+        let limits = configuration.limits
+        budget = ByteBudget(
+            limits: ByteLedger.Limits(
+                connectionBytesMax: limits.heldBytesPerConnectionMax, peerBytesMax: limits.heldBytesPerPeerMax,
+                totalBytesMax: limits.heldBytesMax))
         registry = NIOLockedValueBox(ConnectionRegistry(limits: configuration.limits))
         (work, workInput) = AsyncStream.makeStream(
             bufferingPolicy: .bufferingOldest(configuration.limits.queuedWorkMax))
+        budget.onShortage { [weak self] in
+            guard let self else { return }
+            let fair = budget.withLedger { $0.fairBytes }
+            for connection in withRegistry({ $0.allConnections }) { connection.giveUp(above: fair) }
+        }
     }
 
     var limits: SwarmConfiguration.Limits { configuration.limits }
@@ -92,22 +108,28 @@ final class SwarmContext: Sendable {
 
     var protocolNames: [String] { protocols.withLockedValue { $0.names } }
 
-    func register(_ name: String, _ handler: @escaping InboundHandler) {
+    /// Registers a protocol; of one peer at most so many streams are served at once, or as many as of any protocol.
+    func register(_ name: String, streamsPerPeerMax: Int? = nil, _ handler: @escaping InboundHandler) {
+        let streamsMax = streamsPerPeerMax ?? limits.streamsPerProtocolPerPeerMax
         protocols.withLockedValue { protocols in
-            protocols.handlers[name] = handler
+            protocols.handlers[name] = Entry(streamsPerPeerMax: streamsMax, handler: handler)
             protocols.names = Array(protocols.handlers.keys)
         }
     }
 
     /// Hands an inbound stream, agreed on its protocol, to its handler; `false` when a limit is reached.
     func accept(_ stream: BufferedStream, on connection: Connection) -> Bool {
-        guard let handler = protocols.withLockedValue({ $0.handlers[stream.protocolID] }) else { return false }
-        if let full = withRegistry({ $0.takeHandlerSlot(connection.remotePeer) }) {
+        let protocolID = stream.protocolID
+        guard let entry = protocols.withLockedValue({ $0.handlers[protocolID] }) else { return false }
+        let full = withRegistry {
+            $0.takeHandlerSlot(connection.remotePeer, of: protocolID, atMost: entry.streamsPerPeerMax)
+        }
+        if let full {
             count(full)
             return false
         }
-        if enqueue(.serve(stream, connection, handler)) { return true }
-        withRegistry { $0.returnHandlerSlot(connection.remotePeer) }
+        if enqueue(.serve(stream, connection, entry.handler)) { return true }
+        withRegistry { $0.returnHandlerSlot(connection.remotePeer, of: protocolID) }
         return false
     }
 
@@ -143,11 +165,22 @@ final class SwarmContext: Sendable {
 
     // MARK: Connections
 
-    func admit(
-        _ direction: ConnectionDirection, from address: Multiaddr?
-    ) -> Result<ConnectionTicket, ConnectionRefusal> {
-        let result = withRegistry { $0.admit(direction, from: address) }
+    func admitOutbound() -> Result<ConnectionTicket, ConnectionRefusal> {
+        let result = withRegistry { $0.admitOutbound() }
         if case .failure(let refusal) = result { count(refusal.counter) }
+        return result
+    }
+
+    /// A place for a connection that was accepted; the handshake that had to give up its own is closed.
+    func admitInbound(
+        _ channel: any Channel, from address: Multiaddr?
+    ) -> Result<ConnectionTicket, ConnectionRefusal> {
+        let (result, displaced) = withRegistry { $0.admitInbound(channel, from: address) }
+        if case .failure(let refusal) = result { count(refusal.counter) }
+        if let displaced {
+            count(.displacedPendingInbound)
+            displaced.pipeline.fireUserInboundEventTriggered(HandshakeDisplaced())
+        }
         return result
     }
 
@@ -168,6 +201,8 @@ final class SwarmContext: Sendable {
         }
         switch result {
         case .success: count(.connectionsOpened)
+        // Who is displaced was counted then.
+        case .failure(let refusal) where refusal.counter == .displacedPendingInbound: break
         case .failure(let refusal): count(refusal.counter)
         }
         return result

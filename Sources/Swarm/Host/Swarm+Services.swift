@@ -11,13 +11,19 @@ extension Swarm {
     public static let pingByteCount = 32
 
     nonisolated func registerServices() {
-        shared.register(Self.pingProtocolID) { [shared] stream, _ in await Self.answerPings(on: stream, shared) }
-        shared.register(IdentifyMessage.protocolID) { [shared] stream, connection in
+        let limits = shared.limits
+        shared.register(Self.pingProtocolID, streamsPerPeerMax: limits.pingStreamsPerPeerMax) { [shared] stream, _ in
+            await Self.answerPings(on: stream, shared)
+        }
+        shared.register(
+            IdentifyMessage.protocolID, streamsPerPeerMax: limits.identifyStreamsPerPeerMax
+        ) { [shared] stream, connection in
             let message = shared.ownIdentity(observed: connection.remoteAddress)
             try? await stream.writeFrame(ByteBuffer(bytes: message.encode()))
             try? await stream.closeWrite()
         }
-        shared.register(IdentifyMessage.pushProtocolID) { [weak self] stream, connection in
+        shared.register(IdentifyMessage.pushProtocolID, streamsPerPeerMax: limits.identifyStreamsPerPeerMax) {
+            [weak self] stream, connection in
             await self?.identityPushed(stream, connection)
         }
     }
@@ -25,10 +31,9 @@ extension Swarm {
     private static func answerPings(on stream: any MeshStream, _ shared: SwarmContext) async {
         do {
             while true {
-                let ping = try await withDeadline(milliseconds: shared.limits.pingIdleTimeoutMilliseconds) {
-                    try await stream.readExactly(pingByteCount)
+                try await withDeadline(milliseconds: shared.limits.pingIdleTimeoutMilliseconds) {
+                    try await stream.write(try await stream.readExactly(pingByteCount))
                 }
-                try await stream.write(ping)
             }
         } catch StreamError.endOfStream {
             try? await stream.closeWrite()

@@ -92,7 +92,7 @@ public actor Swarm: StreamHost {
         switch item {
         case .serve(let stream, let connection, let handler):
             await handler(stream, connection)
-            shared.withRegistry { $0.returnHandlerSlot(connection.remotePeer) }
+            shared.withRegistry { $0.returnHandlerSlot(connection.remotePeer, of: stream.protocolID) }
         case .identify(let connection): await identify(connection)
         case .push(let connection): await pushIdentity(to: connection)
         case .dial(let peer, let addresses): await performDial(peer, addresses)

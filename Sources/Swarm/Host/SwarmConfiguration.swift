@@ -29,10 +29,23 @@ public struct SwarmConfiguration: Sendable {
         public var connectionsPerPeerMax = 8
         /// Inbound connections from one IPv4 address or IPv6 /56; the next is refused before its handshake.
         public var connectionsPerIPMax = 8
-        /// Whether loopback addresses are exempt from `connectionsPerIPMax`.
+        /// Whether loopback addresses are exempt from `connectionsPerIPMax`, and from giving up their places for
+        /// handshakes: for tests and for meshes on one machine.
         public var isLoopbackExempt = true
-        /// Inbound connections whose handshake is not finished; the next is refused.
+        /// Inbound connections whose handshake is not finished; the next displaces the oldest of the address group that
+        /// has most of them, and is refused where all are exempt (`isLoopbackExempt`).
         public var pendingInboundMax = 64
+        /// How long an inbound connection has to say something before it counts as silent. Every dialer speaks at once.
+        public var handshakeGraceMilliseconds: Int64 = 10
+        /// Inbound connections within that time; further ones wait in the system's queue.
+        public var newHandshakesMax = 48
+        /// Connections that wait in the system's queue to be accepted; the system drops the next.
+        public var acceptQueueMax: Int32 = 4_096
+        /// How long accepting pauses when the process or the system is out of descriptors or memory; it doubles with
+        /// every pause that did not help, up to `acceptPauseMillisecondsMax`.
+        public var acceptPauseMilliseconds: Int64 = 100
+        /// The longest such pause.
+        public var acceptPauseMillisecondsMax: Int64 = 5_000
         /// Outbound connections whose handshake is not finished; the next dial is refused.
         public var pendingOutboundMax = 64
         /// Addresses of one peer that are tried at the same time.
@@ -53,7 +66,7 @@ public struct SwarmConfiguration: Sendable {
         public var failedDialsPerMinuteMax = 2
         /// Addresses that others named for a peer which one dial tries; the newest are taken.
         public var hearsayAddressesPerDialMax = 8
-        /// Without a ping on an open ping stream; then it is reset.
+        /// Without a ping on an open ping stream, or with an answer that is not taken; then it is reset.
         public var pingIdleTimeoutMilliseconds: Int64 = 60_000
         /// Identify pushes taken on one connection; further ones are reset unread.
         public var identifyPushesPerConnectionMax = 32
@@ -67,10 +80,29 @@ public struct SwarmConfiguration: Sendable {
         public var handlersPerPeerMax = 256
         /// Inbound streams of all peers whose handlers run; the next is reset.
         public var handlersMax = 4_096
+        /// Inbound streams of one protocol and one peer whose handlers run, where the protocol has no bound of its own;
+        /// the next is reset.
+        public var streamsPerProtocolPerPeerMax = 128
+        /// The same for ping, as its specification asks.
+        public var pingStreamsPerPeerMax = 2
+        /// The same for identify and for its pushes, one per connection.
+        public var identifyStreamsPerPeerMax = 8
         /// Bytes written to one stream and not sent; then writers wait.
         public var unsentBytesPerStreamMax = 256 * 1024
         /// Bytes handed to one socket and not taken by it; then streams wait.
         public var unsentBytesPerConnectionMax = 512 * 1024
+        /// Bytes held for one connection: received and not taken, written and not sent, and windows that grew. Windows
+        /// stop growing at the half of it, writers wait at the whole, and for what arrives streams whose data nobody
+        /// takes are reset. Near `heldBytesMax` it is a quarter of what is free, if that is less.
+        public var heldBytesPerConnectionMax = 16 * 1024 * 1024
+        /// The same for all connections of one peer; near `heldBytesMax` a half of what is free, if that is less.
+        public var heldBytesPerPeerMax = 32 * 1024 * 1024
+        /// The same for all peers.
+        public var heldBytesMax = 256 * 1024 * 1024
+        /// After which a stream counts as one whose data nobody takes, when the budget is short.
+        public var stalledStreamMilliseconds: Int64 = 1_000
+        /// How often writers that wait for the budget are let in, where there is room.
+        public var roomRetryMilliseconds: Int64 = 20
         /// Receive windows of a peer's second and further connections, all streams together.
         public var furtherConnectionReceiveBytesMax = 4 * 1024 * 1024
         /// Peers whose addresses are remembered; the one added longest ago and not connected is forgotten.

@@ -4,6 +4,10 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case connectionsOpened
     /// Refused: `pendingInboundMax`.
     case refusedPendingInbound
+    /// Unfinished handshakes closed for a newcomer: all places were taken, most of them by the group of this one.
+    case displacedPendingInbound
+    /// Pauses in accepting, for want of descriptors or memory: `acceptPauseMilliseconds`.
+    case acceptingPaused
     /// Refused: `connectionsPerIPMax`.
     case refusedPerIP
     /// Refused dials: `pendingOutboundMax`.
@@ -34,6 +38,8 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case idleClosed
     /// Inbound streams reset: `handlersPerPeerMax`.
     case refusedStreams
+    /// Inbound streams reset: `streamsPerProtocolPerPeerMax`, `pingStreamsPerPeerMax` or `identifyStreamsPerPeerMax`.
+    case refusedStreamsOfProtocol
     /// Inbound streams reset: `handlersMax`.
     case refusedStreamsTotal
     /// Streams reset, dials refused and identify exchanges left out: `queuedWorkMax`.
@@ -58,6 +64,9 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case addressesNotAdmitted
     /// Dials that were not made: `failedDialsPerMinuteMax`.
     case refusedDialBudget
+    /// Streams reset because nobody took their data: `heldBytesPerConnectionMax`, `heldBytesPerPeerMax` or
+    /// `heldBytesMax`.
+    case streamsOverBudget
     /// Peer events that a service was too slow for: `PeerEventHub.queuedEventsMax`.
     case peerEventsLost
 }

@@ -53,7 +53,12 @@ struct TCPTransport: Sendable {
         let shared = shared
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(ChannelOptions.backlog, value: 512)
+            .serverChannelOption(ChannelOptions.backlog, value: shared.limits.acceptQueueMax)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Self.acceptGate(shared))
+                }
+            }
             .childChannelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(ChannelOptions.writeBufferWaterMark, value: Self.waterMark(shared))
             .childChannelOption(ChannelOptions.recvAllocator, value: Self.receiveBuffers)
@@ -71,6 +76,15 @@ struct TCPTransport: Sendable {
         }
     }
 
+    /// Lets connections in while those that are in already have had time to say something.
+    private static func acceptGate(_ shared: SwarmContext) -> AcceptGate {
+        let limits = shared.limits
+        return AcceptGate(
+            pauseMilliseconds: limits.acceptPauseMilliseconds, pauseMillisecondsMax: limits.acceptPauseMillisecondsMax,
+            what: "peers", logger: shared.logger, onPause: { shared.count(.acceptingPaused) },
+            isOpen: { shared.withRegistry { $0.newHandshakeCount } < limits.newHandshakesMax })
+    }
+
     private static func waterMark(_ shared: SwarmContext) -> ChannelOptions.Types.WriteBufferWaterMark {
         let high = shared.limits.unsentBytesPerConnectionMax
         return .init(low: high / 4, high: high)
@@ -81,7 +95,7 @@ struct TCPTransport: Sendable {
 
     private static func admit(_ channel: any Channel, shared: SwarmContext) -> EventLoopFuture<Void> {
         let address = multiaddr(channel.remoteAddress)
-        switch shared.admit(.inbound, from: address) {
+        switch shared.admitInbound(channel, from: address) {
         case .failure(let refusal): return channel.eventLoop.makeFailedFuture(refusal)
         case .success(let ticket):
             return channel.eventLoop.makeCompletedFuture {
@@ -101,7 +115,7 @@ struct TCPTransport: Sendable {
             return .failure(DialFailure(address: address, reason: "only TCP over ip4, ip6 and dns can be dialed"))
         }
         let ticket: ConnectionTicket
-        switch shared.admit(.outbound, from: nil) {
+        switch shared.admitOutbound() {
         case .failure(let refusal):
             return .failure(DialFailure(address: address, reason: "\(refusal.counter.rawValue)"))
         case .success(let admitted): ticket = admitted

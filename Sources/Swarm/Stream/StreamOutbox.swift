@@ -5,7 +5,8 @@ import NIOCore
 /// What was written to a stream and is not yet sent: filled by writers in any task, emptied on the event loop.
 ///
 /// It takes further bytes while fewer than `bytesMax` are unsent; then writers wait, in order. One write may pass the
-/// mark by its own length, because its bytes are in memory already.
+/// mark by its own length, because its bytes are in memory already. What it takes is charged to the stream, and a
+/// writer waits too while that does not fit.
 final class StreamOutbox: Sendable {
     private struct Writer: Sendable {
         let id: UInt64
@@ -33,9 +34,19 @@ final class StreamOutbox: Sendable {
     private let state = NIOLockedValueBox(State())
     private let bytesMax: Int
     private let onOutput: @Sendable () -> Void
+    private let charge: StreamCharge?
+    private let onShortage: @Sendable () -> Void
 
-    init(bytesMax: Int, onOutput: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - charge: what the stream is charged for; nothing is where there is none.
+    ///   - onShortage: called when a writer waits because its bytes cannot be charged; `admitWriters` tries again.
+    init(
+        bytesMax: Int, charge: StreamCharge? = nil, onShortage: @escaping @Sendable () -> Void = {},
+        onOutput: @escaping @Sendable () -> Void
+    ) {
         self.bytesMax = bytesMax
+        self.charge = charge
+        self.onShortage = onShortage
         self.onOutput = onOutput
     }
 
@@ -70,11 +81,25 @@ final class StreamOutbox: Sendable {
         let (isTaken, announces) = try state.withLockedValue { state -> (Bool, Bool) in
             if let failure = state.failure { throw failure }
             if state.isClosed { throw StreamError.closedForWriting }
-            guard state.writers.isEmpty, state.unsentBytes < bytesMax else { return (false, false) }
+            guard state.writers.isEmpty, admits(bytes, state) == .taken else { return (false, false) }
             return (true, Self.append(bytes, to: &state))
         }
         if announces { onOutput() }
         return isTaken
+    }
+
+    private enum Admission {
+        case taken
+        /// Too much is unsent.
+        case full
+        /// It cannot be charged.
+        case short
+    }
+
+    /// Whether bytes are taken; then they are charged.
+    private func admits(_ bytes: ByteBuffer, _ state: State) -> Admission {
+        guard state.unsentBytes < bytesMax else { return .full }
+        return charge?.written(bytes.readableBytes) ?? true ? .taken : .short
     }
 
     private static func append(_ bytes: ByteBuffer, to state: inout State) -> Bool {
@@ -85,22 +110,29 @@ final class StreamOutbox: Sendable {
     }
 
     private func wait(_ writer: Writer) {
-        let isCancelled = Task.isCancelled
-        let (error, isDone, announces) = state.withLockedValue { state -> ((any Error)?, Bool, Bool) in
-            if isCancelled { return (CancellationError(), true, false) }
-            if let failure = state.failure { return (failure, true, false) }
-            if state.isClosed { return (StreamError.closedForWriting, true, false) }
-            guard state.writers.isEmpty, state.unsentBytes < bytesMax else {
-                state.writers.append(writer)
-                return (nil, false, false)
-            }
-            return (nil, true, Self.append(writer.bytes, to: &state))
+        enum Now {
+            case failed(any Error)
+            case taken(announces: Bool)
+            case waits(isShort: Bool)
         }
-        if announces { onOutput() }
-        if let error {
-            writer.continuation.resume(throwing: error)
-        } else if isDone {
+        let isCancelled = Task.isCancelled
+        let now = state.withLockedValue { state -> Now in
+            if isCancelled { return .failed(CancellationError()) }
+            if let failure = state.failure { return .failed(failure) }
+            if state.isClosed { return .failed(StreamError.closedForWriting) }
+            let admission = state.writers.isEmpty ? admits(writer.bytes, state) : .full
+            guard admission == .taken else {
+                state.writers.append(writer)
+                return .waits(isShort: admission == .short)
+            }
+            return .taken(announces: Self.append(writer.bytes, to: &state))
+        }
+        switch now {
+        case .failed(let error): writer.continuation.resume(throwing: error)
+        case .taken(let announces):
+            if announces { onOutput() }
             writer.continuation.resume()
+        case .waits(let isShort): if isShort { onShortage() }
         }
     }
 
@@ -140,18 +172,27 @@ final class StreamOutbox: Sendable {
 
     /// The transport sent bytes: lets waiting writers in.
     func drained(_ count: Int) {
-        let (writers, announces) = state.withLockedValue { state -> ([Writer], Bool) in
+        if admitWriters(drained: count) { onShortage() }
+    }
+
+    /// Lets waiting writers in; whether one still waits because its bytes cannot be charged.
+    func admitWriters(drained count: Int = 0) -> Bool {
+        let (writers, announces, isShort) = state.withLockedValue { state -> ([Writer], Bool, Bool) in
             state.unsentBytes -= count
             var admitted: [Writer] = []
             var announces = false
-            while state.unsentBytes < bytesMax, let writer = state.writers.popFirst() {
+            while let writer = state.writers.first {
+                let admission = admits(writer.bytes, state)
+                guard admission == .taken else { return (admitted, announces, admission == .short) }
+                state.writers.removeFirst()
                 admitted.append(writer)
                 announces = Self.append(writer.bytes, to: &state) || announces
             }
-            return (admitted, announces)
+            return (admitted, announces, false)
         }
         if announces { onOutput() }
         for writer in writers { writer.continuation.resume() }
+        return isShort
     }
 
     /// The stream is gone.

@@ -17,6 +17,17 @@ struct Up: MeshCommand {
     var untilInputEnds = false
 
     func perform(_ console: Console) async throws -> ExitCode {
+        defer { LogWriter.standardError.flush(milliseconds: LogWriter.goodbyeMilliseconds) }
+        do {
+            return try await start(console)
+        } catch let error as NodeServiceError {
+            // Behind the log's own lines, and as little held up by who does not read them.
+            LogWriter.standardError.write(console.failureLine(error, json: global.json))
+            return ExitCode(ExitStatus(error.code).rawValue)
+        }
+    }
+
+    private func start(_ console: Console) async throws -> ExitCode {
         // Everything that the node writes is its owner's alone.
         umask(0o077)
         let home = global.nodeHome
@@ -27,9 +38,21 @@ struct Up: MeshCommand {
         let passphrase = try key.isEncrypted() ? Passphrase.forKey(at: home.keyPath) : nil
         let identity = try key.load(passphrase: passphrase)
         let logger = SafeLogHandler.logger(level: Logger.Level(rawValue: configuration.logLevel) ?? .notice)
+        let descriptors = DescriptorPlan.raisingLimit(for: configuration)
+        if descriptors.isShort {
+            logger.warning(
+                "Fewer files may be open than this configuration may use; so fewer connections are taken.",
+                metadata: [
+                    "allowed": "\(descriptors.allowed)", "wanted": "\(descriptors.wanted)",
+                    "connections": "\(descriptors.connectionsMax)", "advice": "raise ulimit -n",
+                ])
+        }
+        configuration.limits.connectionsMax = descriptors.connectionsMax
+        var limits = MeshHTTPLimits()
+        limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
         let node = try await MeshNode.open(
             home: home, configuration: configuration, identity: identity, logger: logger)
-        let server = MeshHTTPServer(service: node, socketPath: home.socketPath, logger: logger)
+        let server = MeshHTTPServer(service: node, socketPath: home.socketPath, limits: limits, logger: logger)
         try await run(node, server, console)
         return .success
     }

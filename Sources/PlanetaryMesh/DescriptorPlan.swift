@@ -1,0 +1,56 @@
+import Foundation
+
+/// How a node shares out the file descriptors that its process may open, so that a flood of connections never takes
+/// those of the store and of the processes that compile modules.
+public struct DescriptorPlan: Hashable, Sendable {
+    /// Standard streams, log, key, listeners, event loops and what libraries keep.
+    static let baseDescriptors = 64
+    /// The store's files and readers.
+    static let storeDescriptors = 32
+    /// Pipes and handles of a process that compiles, one per job at once.
+    static let descriptorsPerJob = 8
+    /// Connections that are open while they are being refused.
+    static let refusedConnections = 48
+    /// Connections of the owner's programs.
+    static let apiConnectionsMax = 512
+
+    /// What all of the configuration may use.
+    public let wanted: Int
+    /// What the process may open.
+    public let allowed: Int
+    /// Connections to peers that fit.
+    public let connectionsMax: Int
+    /// Connections of the owner's programs that fit.
+    public let apiConnectionsMax: Int
+
+    /// Shares out so many descriptors.
+    public init(_ configuration: NodeConfiguration, allowed: Int) {
+        let jobs = configuration.executor.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount
+        let fixed =
+            Self.baseDescriptors + Self.storeDescriptors + Self.descriptorsPerJob * jobs + Self.refusedConnections
+        let configured = configuration.limits.connectionsMax
+        wanted = fixed + configured + Self.apiConnectionsMax
+        self.allowed = allowed
+        let free = max(0, allowed - fixed)
+        // Peers get three quarters of what is short, and never less than four.
+        let api = min(Self.apiConnectionsMax, max(4, allowed < wanted ? free / 4 : free))
+        apiConnectionsMax = api
+        connectionsMax = min(configured, max(4, free - api))
+    }
+
+    /// Raises what the process may open to what the system allows it, where the configuration may use more, and shares
+    /// it out.
+    public static func raisingLimit(for configuration: NodeConfiguration) -> DescriptorPlan {
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0 else { return DescriptorPlan(configuration, allowed: .max / 2) }
+        let plan = DescriptorPlan(configuration, allowed: Int(clamping: limit.rlim_cur))
+        guard plan.isShort, limit.rlim_cur < limit.rlim_max else { return plan }
+        limit.rlim_cur = limit.rlim_max
+        guard setrlimit(resource, &limit) == 0 else { return plan }
+        return DescriptorPlan(configuration, allowed: Int(clamping: limit.rlim_max))
+    }
+
+    /// Whether the process may open less than the configuration may use.
+    public var isShort: Bool { allowed < wanted }
+}
