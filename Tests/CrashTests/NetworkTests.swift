@@ -129,6 +129,11 @@ struct NetworkTests {
         mesh.entrance.kill()
         mesh.executor.kill()
         try eventually("the originator is alone") { try mesh.peers(of: mesh.originator) == 0 }
+        // The entrance has forgotten everybody, so that it does not find the originator by itself.
+        for file in try FileManager.default.contentsOfDirectory(atPath: mesh.entrance.home.path)
+        where file.hasPrefix("mesh.sqlite") {
+            try FileManager.default.removeItem(at: mesh.entrance.home.appendingPathComponent(file))
+        }
         try mesh.entrance.start()
         try mesh.entrance.waitUntilUp()
         // It may have been tried a few times in vain before it was up: the pauses grow to a minute.
