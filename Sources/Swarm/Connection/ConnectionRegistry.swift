@@ -242,17 +242,11 @@ struct ConnectionRegistry: Sendable {
         }
     }
 
-    private mutating func removePending(_ direction: ConnectionDirection) {
-        if direction == .inbound { pending.inbound -= 1 } else { pending.outbound -= 1 }
-    }
-
     /// The connection over which streams to a peer are opened: its oldest that nobody doubts, else its newest.
     func connection(to peer: PeerID) -> Connection? {
         guard let all = connections[peer] else { return nil }
         return all.count == 1 ? all.first : all.first { !$0.isDoubted } ?? all.last
     }
-    /// The connection over which streams to a peer are opened: its oldest.
-    func connection(to peer: PeerID) -> Connection? { connections[peer]?.first }
 
     /// All connections to a peer.
     func connections(to peer: PeerID) -> [Connection] { connections[peer] ?? [] }
