@@ -94,7 +94,7 @@ let shells: [Target] = [
         "CoVM",
         [
             "CWasmtime", "Determinism", "Multiformats", "MeshTypes", External.crypto, External.logging,
-            External.nioConcurrency, External.subprocess,
+            External.nioConcurrency,
         ],
         linker: linkWasmtime),
     library(
