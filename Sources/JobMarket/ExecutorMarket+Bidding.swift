@@ -132,6 +132,7 @@ extension ExecutorMarket {
         // A bid that only lost may be made anew when the job is announced again.
         if case .refused(let code, _) = jobs[id]?.bidEnd, code != "other_bid_taken" { return .refusedBefore }
         if jobs[id]?.receipt != nil { return .refusedBefore }
+        if modulesBeyondLimits.contains(manifest.params.wasmCID) { return .moduleBeyondLimits }
         if isFull(configuration) { return .atCapacity }
         if openBids.total >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
             return .tooManyOpenBids
@@ -318,6 +319,7 @@ extension ExecutorMarket {
         guard context.wallClock < bid.body.expiresAt else { return .failure(.expired) }
         if jobs[chain.id]?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.acceptsJobs else { return .failure(.notAccepting) }
+        if modulesBeyondLimits.contains(manifest.body.params.wasmCID) { return .failure(.moduleBeyondLimits) }
         if isFull(configuration) || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
         if let refusal = context.configuration.rules.refusal(of: manifest.body.params) {
             return .failure(.jobRefused(refusal))

@@ -33,6 +33,9 @@ extension ExecutorMarket {
 
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = open(assignment) else { return }
+        if report.isModuleBeyondLimits {
+            modulesBeyondLimits.insert(job.manifest.params.wasmCID, max: context.limits.modulesBeyondLimitsMax)
+        }
         signReceipt(job, report, &context)
         startNext(&context)
     }

@@ -39,6 +39,8 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     /// Manifests being fetched, and for whom.
     var manifestFetches: [JobID: PeerID] = [:]
     var manifestFetchShares = ShareTable<PeerID>()
+    /// Modules that this node could not compile or hold within its own limits; not journalled, so a start tries again.
+    var modulesBeyondLimits = ModuleMemory()
     /// The last decisions not to bid, newest last.
     var recentDeclines = Deque<DeclinedJob>()
     /// The status updates of runs that are going on.
@@ -323,5 +325,19 @@ struct AnnouncementMemory: Sendable {
         while order.count > max, let oldest = order.popFirst() {
             if jobs[oldest.job] == oldest.number { jobs[oldest.job] = nil }
         }
+    }
+}
+
+/// Modules, the latest ones.
+struct ModuleMemory: Sendable {
+    private var modules = OrderedSet<CID>()
+
+    var count: Int { modules.count }
+
+    func contains(_ module: CID) -> Bool { modules.contains(module) }
+
+    mutating func insert(_ module: CID, max: Int) {
+        modules.append(module)
+        while modules.count > max { modules.removeFirst() }
     }
 }

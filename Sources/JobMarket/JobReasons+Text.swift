@@ -153,6 +153,7 @@ extension AssignmentRefusal {
         case .notOwnBid: "not_own_bid"
         case .termsChanged: "terms_changed"
         case .expired: "expired"
+        case .moduleBeyondLimits: "module_beyond_limits"
         case .atCapacity: "at_capacity"
         case .notAccepting: "not_accepting"
         case .jobRefused: "job_refused"
@@ -170,6 +171,7 @@ extension AssignmentRefusal: CustomStringConvertible {
         case .notOwnBid: "the bid is not this node's"
         case .termsChanged: "the terms are not those of the bid"
         case .expired: "the bid cannot be taken up any more"
+        case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
         case .atCapacity: "all places and the queue are full"
         case .notAccepting: "this node takes no jobs now"
         case .jobRefused(let refusal): refusal.description
@@ -189,6 +191,7 @@ extension BidDecline {
         case .originatorDenied: "originator_denied"
         case .notWanted(let refusal): refusal.code
         case .limitTooLarge: "limit_too_large"
+        case .moduleBeyondLimits: "module_beyond_limits"
         case .atCapacity: "at_capacity"
         case .tooManyOpenBids: "too_many_open_bids"
         case .shareUsedUp: "share_used_up"
@@ -210,6 +213,7 @@ extension BidDecline: CustomStringConvertible {
         case .originatorDenied: "this node does not work for the originator"
         case .notWanted(let refusal): "the policy wants others: \(refusal)"
         case .limitTooLarge(let field, let asked, let max): "\(field) \(asked) is more than the \(max) offered here"
+        case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
         case .atCapacity: "all places and the queue are full"
         case .tooManyOpenBids: "too many bids are open"
         case .shareUsedUp: "the originator has as many of this node's bids or places as are left for one like it"

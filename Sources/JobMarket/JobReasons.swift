@@ -197,6 +197,8 @@ public enum BidDecline: Hashable, Sendable {
     case notWanted(BidRefusal)
     /// A limit of the job is larger than this node takes on.
     case limitTooLarge(field: String, asked: UInt64, max: UInt64)
+    /// The module is more than this node compiles or holds: an earlier run of it showed.
+    case moduleBeyondLimits
     /// All places and the queue are full.
     case atCapacity
     /// Too many bids are open.
@@ -223,6 +225,8 @@ public enum AssignmentRefusal: Error, Hashable, Sendable {
     case termsChanged
     /// The bid cannot be taken up any more.
     case expired
+    /// The module is more than this node compiles or holds: an earlier run of it showed.
+    case moduleBeyondLimits
     /// All places and the queue are full.
     case atCapacity
     /// This node takes no jobs now.

@@ -58,6 +58,8 @@ public struct OriginatorConfiguration: Sendable {
     public var anchoringMilliseconds: UInt64 = 30_000
     /// How long the executor is told of its settlement before the job is closed without its answer.
     public var settlementDeliveryMilliseconds: UInt64 = 300_000
+    /// Attempts of a job that end in `node_failed` before the job does: it is retried elsewhere once.
+    public var nodeFailuresMax = 2
     /// The attempts where the policy names no number.
     public var maxAttempts: UInt64 = 4
     /// The longest manifest that is announced whole, in bytes; longer ones are announced by CID.
@@ -161,6 +163,8 @@ public struct MarketLimits: Sendable {
     public var lateReceiptsMax = 16
     /// Announcements remembered so that they are judged once; one that was forgotten is judged again.
     public var announcementsMax = 8192
+    /// Modules remembered that are beyond this executor's own limits; of more, the oldest is forgotten and tried again.
+    public var modulesBeyondLimitsMax = 1024
     /// Manifests being fetched at once.
     public var manifestFetchesMax = 64
     /// Manifests of one originator being fetched at once.

@@ -50,6 +50,8 @@ public struct ExecutionReport: Hashable, Sendable {
     public var usage: ResourceUsage
     /// Whether a replay must give the same.
     public var determinism: DeterminismProfile
+    /// Whether the module is larger, or more to compile, than this executor's own limits allow.
+    public var isModuleBeyondLimits = false
     /// When the module started.
     public var startedAt: UnixMilliseconds
     /// When it ended.

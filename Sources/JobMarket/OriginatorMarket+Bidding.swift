@@ -202,7 +202,9 @@ extension OriginatorMarket {
         }
         if let reason = job.cancelReason { return finish(job, .cancelled(reason: reason), &context) }
         let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
-        if UInt64(job.attempts.count) >= attemptsMax {
+        if UInt64(job.attempts.count) >= attemptsMax
+            || job.nodeFailures >= context.configuration.originator.nodeFailuresMax
+        {
             let last = job.attempts.last?.end
             return fail(job, .attemptsExhausted(attempts: UInt64(job.attempts.count), last: last), &context)
         }

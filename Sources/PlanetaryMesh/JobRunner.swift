@@ -63,8 +63,10 @@ struct JobRunner: Sendable {
         do {
             (job, workspace) = try await prepared(params, from: peers, keep: keep, cancellation)
         } catch {
-            return unstarted(
-                cancellation.isCancelled ? .cancelled : .fetchFailed(reason: "\(error)"), startedAt)
+            let outcome: ExecutionOutcome = cancellation.isCancelled ? .cancelled : .fetchFailed(reason: "\(error)")
+            var run = unstarted(outcome, startedAt)
+            if case .notAFile(params.wasmCID, .fileTooLarge) = error { run.report.isModuleBeyondLimits = true }
+            return run
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         job.jobID = jobID.cid.text
@@ -85,7 +87,9 @@ struct JobRunner: Sendable {
                 return unstarted(.nodeFailed(reason: "the outputs could not be stored: \(error)"), startedAt)
             }
         }
-        return Run(report: report(of: result, startedAt), engine: result.engine)
+        var report = report(of: result, startedAt)
+        report.isModuleBeyondLimits = result.compileLimit != nil
+        return Run(report: report, engine: result.engine)
     }
 
     private func prepared(
