@@ -4,9 +4,9 @@ import Crypto
 /// The deterministic profile: the settings under which a module gives the same result and the same fuel everywhere.
 ///
 /// Fuel decides, and a guest yields by fuel to be looked at; epochs are on because they were when the first receipts
-/// were signed, and their checks are part of what is compiled. No deadline of theirs is ever reached. NaNs are canonical; threads,
-/// shared memory and relaxed SIMD are off because they are not deterministic; the rest of what is off has no use here
-/// and was where the engine's advisories were found.
+/// were signed, and their checks are part of what is compiled. No deadline of theirs is ever reached. NaNs are
+/// canonical; threads, shared memory and relaxed SIMD are off because they are not deterministic; the rest of what is
+/// off has no use here and was where the engine's advisories were found.
 enum EngineProfile {
     private typealias Switch = (name: String, value: Bool, set: @convention(c) (OpaquePointer?, Bool) -> Void)
 

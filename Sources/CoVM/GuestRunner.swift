@@ -51,8 +51,11 @@ struct GuestRunner {
             return .failed(error: nil, trap: nil)
         }
         var instance = wasmtime_instance_t()
-        let end = finish(run) { trap, error in
-            wasmtime_instance_pre_instantiate_async(loaded.instancePre, context, &instance, trap, error)
+        // SAFETY: `finish` deletes the future that writes to the instance before the pointer ends.
+        let end = withUnsafeMutablePointer(to: &instance) { instance in
+            finish(run) { trap, error in
+                wasmtime_instance_pre_instantiate_async(loaded.instancePre, context, instance, trap, error)
+            }
         }
         if let end { return end }
         if callsInitializer {
@@ -72,6 +75,7 @@ struct GuestRunner {
         guard item.kind == UInt8(CW_EXTERN_FUNC) else { return .noEntry }
         var function = item.of.func
         var result = wasmtime_val_t()
+        // SAFETY: `finish` deletes the future that uses function and result before the pointers end.
         let end = withUnsafeMutablePointer(to: &result) { result in
             withUnsafeMutablePointer(to: &function) { function in
                 finish(run) { trap, error in

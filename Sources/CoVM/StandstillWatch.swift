@@ -11,8 +11,8 @@ import NIOConcurrencyHelpers
 /// Sees whether the node itself stood still while jobs run (stopped, starved, its machine frozen), and costs nothing
 /// while none does.
 ///
-/// It is one thread for all runs that wakes at a fixed pace and notes when it came far too late. A run's time that passed
-/// in such a pause is the node's doing and not the module's.
+/// It is one thread for all runs that wakes at a fixed pace and notes when it came far too late. A run's time that
+/// passed in such a pause is the node's doing and not the module's.
 final class StandstillWatch: Sendable {
     private struct State {
         var running = 0

@@ -6,7 +6,7 @@ import Multiformats
 extension ExecutorMarket {
     /// Orders the next runs while there are places.
     mutating func startNext(_ context: inout MarketContext) {
-        guard let configuration = context.configuration.executor else { return }
+        guard let configuration = context.configuration.executor, configuration.startsRuns else { return }
         while running.count < configuration.concurrentRunsMax, let id = queue.first, let job = jobs[id] {
             let milliseconds =
                 configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000 + 5000

@@ -73,6 +73,8 @@ public struct OriginatorConfiguration: Sendable {
 public struct ExecutorConfiguration: Sendable {
     /// Whether it bids at all now.
     public var acceptsJobs = true
+    /// Whether accepted jobs are started; a node that is about to stop leaves them to its next start.
+    public var startsRuns = true
     /// Whether it bids on jobs of its own node; a receipt for oneself proves nothing, hence not by default.
     public var bidsOnOwnJobs = false
     /// Where it stands.

@@ -26,6 +26,7 @@ indirect enum ConfigurationRule: Sendable {
         ("region", .text("a text that is not empty") { !$0.isEmpty }),
         ("credit_grant", .count(0...UInt64(Int64.max))),
         ("kademlia_protocol", .text("a text that begins with /") { $0.hasPrefix("/") }),
+        ("drain_seconds", .count(0...86_400)),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])

@@ -6,6 +6,7 @@ import Multiformats
 
 extension MeshNode {
     public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+        try requireStaying()
         let moduleCID = try Self.cid(submission.moduleCID, "module_cid")
         let params = try params(of: submission, moduleCID)
         try await checkModule(moduleCID, entry: params.entryName)

@@ -162,10 +162,6 @@ extension MeshNode: NodeService {
         }
     }
 
-    public func shutdown() async throws(NodeServiceError) {
-        stop.yield(())
-    }
-
     // MARK: Small things
 
     /// What the store says, in the terms of the service.

@@ -40,6 +40,8 @@ public actor MeshNode {
         var outputPauseMilliseconds: Int64 = 100
         /// The longest pause between two attempts to fetch an output, in milliseconds.
         var outputPauseMillisecondsMax: Int64 = 5_000
+        /// Between two looks at whether the runs have ended that a stop waits for, in milliseconds.
+        var drainLookMilliseconds: Int64 = 50
         /// Between two announcements of the anchored heads, in milliseconds: one tells of all that came before it.
         var headsMilliseconds: Int64 = 100
     }
@@ -74,6 +76,12 @@ public actor MeshNode {
     let actionsIn: AsyncStream<MarketAction>.Continuation
     let provided: AsyncStream<CID>
     let providing: AsyncStream<CID>.Continuation
+    /// What this node waits for before it stops; nil until it was asked to.
+    var drain: Drain?
+    /// Whether the node is going: what still runs is left to the next start, and nothing is written about it.
+    var isLeaving = false
+    let draining: AsyncStream<Void>
+    let drainBegins: AsyncStream<Void>.Continuation
     let stopping: AsyncStream<Void>
     nonisolated let stop: AsyncStream<Void>.Continuation
 
@@ -105,6 +113,7 @@ public actor MeshNode {
         (actions, actionsIn) = AsyncStream.makeStream(of: MarketAction.self)
         (provided, providing) = AsyncStream.makeStream(
             of: CID.self, bufferingPolicy: .bufferingOldest(limits.filesToAnnounceMax))
+        (draining, drainBegins) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (stopping, stop) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -129,8 +138,10 @@ public actor MeshNode {
                 group.addTask { await self.carryOutActions() }
                 group.addTask { await self.keepTime() }
                 group.addTask { await self.takePart() }
+                group.addTask { await self.endOfDrain() }
                 group.addTask {
                     for await _ in self.stopping { break }
+                    await self.leave()
                     throw CancellationError()
                 }
                 while try await group.next() != nil {}
@@ -155,6 +166,7 @@ public actor MeshNode {
     private func finish() {
         for job in running.values { job.cancellation.cancel() }
         board.finish()
+        drainBegins.finish()
         alarm.finish()
         actionsIn.finish()
         providing.finish()

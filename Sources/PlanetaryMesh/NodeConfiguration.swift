@@ -17,6 +17,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public var creditGrant: UInt64 = 1_000_000_000
     /// The DHT's protocol, so that a node can join another network.
     public var kademliaProtocol = "/icn/kad/1.0.0"
+    /// How long a stop waits for running jobs, in seconds; with 0 it leaves them to the next start at once.
+    public var drainSeconds: UInt64 = 10
     /// The bounds of the node.
     public var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
@@ -155,6 +157,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     private enum CodingKeys: String, CodingKey {
         case listen, bootstrap, executor, originator, region, limits
         case creditGrant = "credit_grant"
+        case drainSeconds = "drain_seconds"
         case kademliaProtocol = "kademlia_protocol"
         case logLevel = "log_level"
     }
@@ -169,6 +172,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         region = try container.decodeIfPresent(String.self, forKey: .region)
         try container.read(.creditGrant, into: &creditGrant)
         try container.read(.kademliaProtocol, into: &kademliaProtocol)
+        try container.read(.drainSeconds, into: &drainSeconds)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
     }

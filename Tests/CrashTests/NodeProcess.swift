@@ -94,6 +94,36 @@ final class NodeProcess {
         self.process = nil
     }
 
+    /// Sends the node a signal.
+    func signal(_ number: Int32) {
+        if let process { Foundation.kill(process.processIdentifier, number) }
+    }
+
+    /// Its process.
+    var processID: Int32 { process?.processIdentifier ?? 0 }
+
+    /// What it has written to its log so far.
+    var log: String {
+        (try? String(contentsOf: home.appendingPathComponent("test.log"), encoding: .utf8)) ?? ""
+    }
+
+    /// Sets a key of its config.json, for the next start.
+    func configure(_ key: String, _ value: Any) throws {
+        let file = home.appendingPathComponent("config.json")
+        var settings = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        settings[key] = value
+        try JSONSerialization.data(withJSONObject: settings).write(to: file)
+    }
+
+    /// Waits until the node has ended; returns its exit code, or minus the signal that ended it.
+    func waitForEnd() -> Int32 {
+        guard let process else { return 0 }
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
+    }
+
     /// Waits until the node has ended by itself; returns whether a SIGKILL ended it.
     func waitForCrash() -> Bool {
         guard let process else { return false }

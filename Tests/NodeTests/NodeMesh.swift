@@ -56,6 +56,7 @@ struct NodeMesh {
         var configuration = NodeConfiguration()
         configuration.listen = [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]
         configuration.logLevel = "critical"
+        configuration.drainSeconds = 0
         return configuration
     }
 

@@ -161,7 +161,12 @@ struct Wallet: MeshCommand {
 
 /// `mesh stop`: ends the node.
 struct Stop: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Stop the node that runs in the home folder.")
+    static let configuration = CommandConfiguration(
+        abstract: "Stop the node that runs in the home folder.",
+        discussion: """
+            The node takes no more jobs and lets running ones end, for drain_seconds of its config.json at the \
+            longest; what still runs then is taken up by the next start. Asked a second time it stops at once.
+            """)
 
     @OptionGroup var global: GlobalOptions
 

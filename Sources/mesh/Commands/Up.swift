@@ -8,7 +8,10 @@ import PlanetaryMesh
 struct Up: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start the node and keep it running until Ctrl-C or mesh stop.",
-        discussion: "Options override config.json for this run. The log goes to standard error.")
+        discussion: """
+            Options override config.json for this run. The log goes to standard error. A first signal lets running \
+            jobs end, for drain_seconds of config.json at the longest; a second one leaves at once.
+            """)
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var settings: NodeSettings
