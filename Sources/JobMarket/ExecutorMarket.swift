@@ -105,7 +105,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             queue.removeAll { $0 == job.id }
             running.remove(job.id)
             reports[job.id] = nil
-            context.lastReceipt = job.receiptCID
+            if !context.isReplaying || !context.isLastReceiptStored { context.lastReceipt = job.receiptCID }
         case .assignmentAccepted:
             unwritten.remove(job.id)
             bidJournal.release(job.id)

@@ -15,6 +15,8 @@ struct MarketContext: Sendable {
     var reputation: ReputationBook
     var anchors: AnchorLog
     var lastReceipt: CID?
+    /// Whether the store told which receipt was the last: then a replay of open jobs, in whatever order, does not.
+    let isLastReceiptStored: Bool
     var counters = MarketCounters()
     var outbox = Outbox()
     var timers = DeadlineQueue<MarketTimer>()
@@ -37,6 +39,7 @@ struct MarketContext: Sendable {
         self.reputation = reputation
         self.anchors = anchors
         self.lastReceipt = lastReceipt
+        isLastReceiptStored = lastReceipt != nil
     }
 
     var limits: MarketLimits { configuration.limits }

@@ -23,6 +23,8 @@ public struct StoreLimits: Hashable, Sendable {
     public var prunedBidsMax = 4_096
     /// Peers that are remembered; the one seen longest ago is forgotten first.
     public var peersMax = 4_096
+    /// Links between receipts that are kept; the oldest go first.
+    public var receiptLinksMax = 200_000
     /// Addresses that are remembered per peer.
     public var addressesPerPeerMax = 16
     /// How long to wait for a lock that another program holds, in milliseconds.

@@ -147,6 +147,23 @@ public struct ReceiptRow: Hashable, Sendable {
     }
 }
 
+/// That one receipt of an executor follows another.
+public struct ReceiptLinkRow: Hashable, Sendable {
+    /// Who signed both.
+    public var executorDID: String
+    /// The receipt before; nil where there is none.
+    public var previous: CID?
+    /// The receipt that names it.
+    public var cid: CID
+
+    /// A link to write.
+    public init(executorDID: String, previous: CID?, cid: CID) {
+        self.executorDID = executorDID
+        self.previous = previous
+        self.cid = cid
+    }
+}
+
 /// A peer as it is remembered across restarts.
 public struct PeerRow: Hashable, Sendable {
     /// The peer.

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 3
+    static let version = 4
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -90,6 +90,16 @@ enum StoreSchema {
             WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen';
         """
 
+    /// What version 4 added: which receipt follows which, so that two after one are seen.
+    private static let links = """
+        CREATE TABLE IF NOT EXISTS receipt_links(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            executor_did TEXT NOT NULL,
+            previous BLOB NOT NULL,
+            cid BLOB NOT NULL,
+            UNIQUE(executor_did, previous, cid));
+        """
+
     /// Brings the tables of an older version to this one; adds up what is newly kept.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
@@ -98,6 +108,7 @@ enum StoreSchema {
             try BalanceRow.addUp(db)
         }
         if found < 3 { try db.execute(sql: pruned) }
+        if found < 4 { try db.execute(sql: links) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -106,6 +117,7 @@ enum StoreSchema {
         try db.execute(sql: first)
         try db.execute(sql: kept)
         try db.execute(sql: pruned)
+        try db.execute(sql: links)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

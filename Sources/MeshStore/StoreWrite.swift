@@ -27,6 +27,8 @@ public enum StoreWrite: Sendable {
     case ledger(LedgerRow)
     /// Indexes a receipt whose block is kept; a later write for the CID replaces the row.
     case receipt(ReceiptRow)
+    /// Remembers that a receipt follows another.
+    case receiptLink(ReceiptLinkRow)
     /// Remembers a peer's addresses and when it was seen.
     case peer(PeerRow)
     /// Counts a misbehaviour of a peer, with the last note about it.
@@ -45,7 +47,8 @@ public enum StoreWrite: Sendable {
         case .block(_, let bytes, _): bytes.count
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
-        case .pin, .removeBlock, .job, .pruneBids, .ledger, .receipt, .peer, .peerMisbehaved: 256
+        case .pin, .removeBlock, .job, .pruneBids, .ledger, .receipt, .receiptLink, .peer,
+            .peerMisbehaved: 256
         }
     }
 }

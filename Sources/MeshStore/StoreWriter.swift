@@ -30,6 +30,7 @@ struct StoreWriter: Sendable {
         case .pruneBids(let date): try pruneBids(before: date, db)
         case .ledger(let row): try book(row, db)
         case .receipt(let row): try put(row, db)
+        case .receiptLink(let row): try put(row, db)
         case .peer(let row): try put(row, db)
         case .peerMisbehaved(let peer, let note, let at): try count(peer, note, at, db)
         case .setting(let key, let value):
@@ -162,6 +163,14 @@ struct StoreWriter: Sendable {
                 Data(row.cid.bytes), Data(row.jobID.bytes), row.executorDID, row.status, try integer(row.at),
                 row.isVerified,
             ])
+    }
+
+    private func put(_ row: ReceiptLinkRow, _ db: Database) throws {
+        try run(
+            db, "INSERT INTO receipt_links(executor_did, previous, cid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [row.executorDID, Data(row.previous?.bytes ?? []), Data(row.cid.bytes)])
+        guard db.changesCount > 0 else { return }
+        try run(db, "DELETE FROM receipt_links WHERE id <= ?", [db.lastInsertedRowID - Int64(limits.receiptLinksMax)])
     }
 
     private func put(_ row: PeerRow, _ db: Database) throws {

@@ -108,8 +108,17 @@ extension MeshNode {
             let stored = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: heads, height: height)
             writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(stored)))
         }
+        if let last = market.lastReceipt,
+            transition.events.contains(where: { if case .receiptSigned = $0.kind { true } else { false } })
+        {
+            writes.append(.setting(key: Self.lastReceiptKey, value: last.bytes))
+        }
+        writes += ReceiptLinkRow.rows(of: transition).map { .receiptLink($0) }
         return writes + ReceiptRow.rows(of: transition, at: NodeClock.wallClock).map { .receipt($0) }
     }
+
+    /// The setting that holds the receipt that this node signed last, so that the chain of its receipts goes on.
+    static let lastReceiptKey = "last_receipt"
 
     /// The setting that holds the heads of the anchored DAG, so that it goes on after a restart.
     static let anchorHeadsKey = "anchor_heads"
@@ -191,12 +200,34 @@ extension ReceiptRow {
         }
     }
 
+    /// The receipt of this row, where its block is here.
+    func receipt(in store: MeshStore) async throws(MeshStoreError) -> ExecutionReceipt? {
+        guard let block = try await store.block(cid) else { return nil }
+        return (try? SignedObject<ExecutionReceipt>(verifying: block))?.body
+    }
+
     /// What the receipt of this row shows about its executor.
     func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
         guard isVerified == false else { return ReputationEvidence(receipt: receipt, receiptCID: cid) }
         return ReputationEvidence(
             subject: receipt.executorDID, payer: receipt.originatorDID, receiptCID: cid, verdict: .invalid,
             at: UnixMilliseconds(at))
+    }
+}
+
+extension ReceiptLinkRow {
+    /// The link of a receipt to the one before it.
+    init(_ receipt: ExecutionReceipt, _ cid: CID) {
+        self.init(executorDID: receipt.executorDID.text, previous: receipt.previousReceiptCID, cid: cid)
+    }
+
+    /// The links of the receipts that a transition keeps; each was signed by the one whom it names.
+    static func rows(of transition: MarketTransition) -> [ReceiptLinkRow] {
+        transition.blocks.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
+            (try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes)).map {
+                ReceiptLinkRow($0.body, block.cid)
+            }
+        }
     }
 }
 

@@ -135,22 +135,24 @@ extension MeshNode {
         do {
             let ledger = try await ledger(store)
             var book = ReputationBook()
-            var lastOwn: (at: UInt64, cid: CID)?
+            var chain = OwnReceipts(last: try await lastReceipt(store))
+            var links: [StoreWrite] = []
+            let knowsLinks = try await store.setting(receiptLinksKey) != nil
             let uncounted = try await store.receiptsThatDoNotCount(limit: Limits.evidenceAtStartMax)
             for row in try await store.receipts(limit: Limits.evidenceAtStartMax) {
-                if row.executorDID == identity.did.text, row.at >= lastOwn?.at ?? 0 { lastOwn = (row.at, row.cid) }
-                guard let block = try await store.block(row.cid),
-                    let signed = try? SignedObject<ExecutionReceipt>(verifying: block),
-                    let evidence = row.evidence(signed.body)
-                else { continue }
+                guard let receipt = try await row.receipt(in: store) else { continue }
+                if receipt.executorDID == identity.did { chain.add(row.cid, after: receipt.previousReceiptCID) }
+                if !knowsLinks { links.append(.receiptLink(ReceiptLinkRow(receipt, row.cid))) }
+                guard let evidence = row.evidence(receipt) else { continue }
                 // Who took a job and gave its outputs too late, or never, did not prove itself with that.
                 if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
                 book.record(evidence)
             }
+            if !knowsLinks { try await store.commit(links + [.setting(key: receiptLinksKey, value: [1])]) }
             let settings = marketConfiguration(configuration, machine: machine, addresses: addresses)
             return JobMarket(
                 identity: identity, configuration: settings, ledger: ledger, reputation: book,
-                lastReceipt: lastOwn?.cid, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
+                lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {
@@ -158,6 +160,16 @@ extension MeshNode {
                 .storageFailed, "The ledger contradicts itself: \(error).",
                 hint: "Restore the home folder from a copy.")
         }
+    }
+
+    /// The setting that says that the links of older receipts were written down.
+    private static let receiptLinksKey = "receipt_links"
+
+    /// The receipt that this node signed last, as far as it was written down.
+    private static func lastReceipt(_ store: MeshStore) async throws -> CID? {
+        guard let bytes = try await store.setting(lastReceiptKey) else { return nil }
+        guard let cid = try? CID(bytes: bytes) else { throw MeshStoreError.recordCorrupt(table: "settings", row: 0) }
+        return cid
     }
 
     /// The heads of the anchored DAG as the store has them; none before the first job.

@@ -43,7 +43,8 @@ extension MeshNode {
         for await _ in draining { break }
         guard drain != nil else { return }
         let until = NodeClock.now.advanced(
-            milliseconds: Int64(clamping: configuration.drainSeconds.multipliedReportingOverflow(by: 1_000).partialValue))
+            milliseconds: Int64(
+                clamping: configuration.drainSeconds.multipliedReportingOverflow(by: 1_000).partialValue))
         while !unfinishedRuns.isEmpty, NodeClock.now < until,
             (try? await Task.sleep(for: .milliseconds(limits.drainLookMilliseconds))) != nil
         {}

@@ -43,8 +43,8 @@ struct ReceiptChainTests {
         try executor.waitUntilUp()
         try eventually("the originator has its peer again") {
             let status = try #require(try mesh.originator.run(["status", "--json"]).json() as? [String: Any])
-            return (status["connected_peers"] as? NSNumber)?.intValue ?? 0 >= 1
-                || (try mesh.originator.run(["connect", address]).status) == 0
+            if (status["connected_peers"] as? NSNumber)?.intValue ?? 0 >= 1 { return true }
+            return try mesh.originator.run(["connect", address]).status == 0
         }
         let next = try receipt(of: try mesh.originator.run(["run", short, "--json"] + options))
         #expect(try previous(next, mesh.originator) == last)
