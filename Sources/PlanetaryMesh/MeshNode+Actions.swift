@@ -110,7 +110,7 @@ extension MeshNode {
                 ) { workspace in
                     await self.started(assignment, workspace)
                 } progressed: { status in
-                    await self.progressed(assignment, status)
+                    await self.take(.executionProgressed(assignment: assignment, status, progressPermille: nil))
                 }
             }
             group.addTask {
@@ -126,14 +126,7 @@ extension MeshNode {
             return run
         }
         running[assignment] = nil
-        // A run that ended because the node goes is as good as killed.
-        guard !isLeaving, !Task.isCancelled else { return }
         if let run { await take(.executionFinished(assignment: assignment, run.report)) }
-    }
-
-    private func progressed(_ assignment: CID, _ status: JobStatus) async {
-        guard !isLeaving, !Task.isCancelled else { return }
-        await take(.executionProgressed(assignment: assignment, status, progressPermille: nil))
     }
 
     private func started(_ assignment: CID, _ workspace: JobWorkspace) {

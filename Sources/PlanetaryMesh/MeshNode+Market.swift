@@ -9,8 +9,17 @@ import Reputation
 
 extension MeshNode {
     /// Gives the market an input and sees to what follows; returns what the sender of a message is to be told.
+    ///
+    /// Once the node goes, what its own work comes to is dropped: a run, a fetch or a delivery that was cut off says
+    /// nothing about its job, and the next start takes it up.
     @discardableResult
     func take(_ input: MarketInput) async -> MarketTransition {
+        if isLeaving || Task.isCancelled {
+            switch input {
+            case .directMessage, .gossipMessage: break
+            default: return MarketTransition()
+            }
+        }
         let transition = market.handle(input, now: NodeClock.now, wallClock: NodeClock.wallClock)
         await settle(transition)
         return transition

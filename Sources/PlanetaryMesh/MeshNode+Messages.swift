@@ -17,7 +17,8 @@ extension MeshNode {
             let frame = try await withTimeout(milliseconds: limits.requestMilliseconds) {
                 try await stream.readFrame(bytesMax: bytesMax)
             }
-            guard let frame else { return await stream.reset() }
+            // What is not answered is asked again at the next start.
+            guard let frame, !isLeaving else { return await stream.reset() }
             let reply = await answer(Array(frame.readableBytesView), from: stream.remotePeer)
             try await stream.writeFrame(ByteBuffer(bytes: try reply.encoded()))
             try await stream.closeWrite()
