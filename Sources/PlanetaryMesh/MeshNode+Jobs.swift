@@ -34,7 +34,9 @@ extension MeshNode {
     public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
         try await stored { try await self.store.settled() }
         let rows = try await stored { try await self.store.jobs(role: nil, limit: max(0, limit)) }
-        return rows.map(view(of:))
+        var views: [JobView] = []
+        for row in rows { views.append(try await view(of: row)) }
+        return views
     }
 
     public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
@@ -132,12 +134,17 @@ extension MeshNode {
         throw NodeServiceError(.storageFailed, "The journal of \(jobID) does not read.")
     }
 
-    private func view(of row: JobRow) -> JobView {
+    private func view(of row: JobRow) async throws(NodeServiceError) -> JobView {
         let id = JobID(row.jobID)
         if row.role == .originator, let job = market.originatedJob(id) { return JobStory.view(of: job) }
         if row.role == .executor, let job = market.executedJob(id) { return JobStory.view(of: job) }
+        // How a job ended that the market has forgotten stands in its receipt.
+        var result = StandardJobStatus.failed
+        if let cid = row.receiptCID, let receipt = try await stored({ try await self.store.receipt(cid) }) {
+            result = StandardJobStatus(rawValue: receipt.status) ?? .failed
+        }
         let status = JobStatus(rawValue: row.status) ?? .failed
-        return JobStory.view(row, standard: status.standard(result: .completedSuccessfully), result: nil)
+        return JobStory.view(row, standard: status.standard(result: result), result: nil)
     }
 
     // MARK: Checks before a job is announced

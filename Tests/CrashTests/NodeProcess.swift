@@ -31,6 +31,11 @@ final class NodeProcess {
         try #require(made.status == 0, "mesh init: \(made.errors)")
     }
 
+    /// The node of a home that is there already.
+    init(home: URL) {
+        self.home = home
+    }
+
     deinit {
         process?.terminate()
     }
