@@ -35,6 +35,20 @@ extension ExecutorMarket {
         return .accept
     }
 
+    /// A job of this node found no other executor: perhaps a bid of its own.
+    mutating func announcedHere(_ id: JobID, _ block: [UInt8], _ context: inout MarketContext) {
+        guard !judged.contains(id), let configuration = context.configuration.executor,
+            let signed = try? SignedObject<JobManifest>(verifiedBefore: block)
+        else { return }
+        // A bid that is sure to be taken needs a place, so more of them than places wait for the next look.
+        let places = configuration.concurrentRunsMax + configuration.queuedRunsMax
+        guard openBids.total + running.count + queue.count < places else { return }
+        consider(signed, &context)
+    }
+
+    /// Whether this node has judged a job and has no bid on it.
+    func isDone(with id: JobID) -> Bool { judged.contains(id) && jobs[id]?.isOpenBid != true }
+
     private mutating func fetchManifest(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
         let id = announcement.jobID
         let originator = announcement.originatorPeerID
@@ -186,7 +200,6 @@ extension ExecutorMarket {
         let selection = Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
         switch selection.refusal(of: bid) {
         case .priceTooHigh, .reputationTooLow, .deadlineTooLate, nil: return nil
-        case .bidderDenied where configuration.bidsOnOwnJobs: return nil
         case let refusal?: return refusal
         }
     }

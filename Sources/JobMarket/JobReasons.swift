@@ -9,6 +9,8 @@ public enum JobFailure: Hashable, Sendable, Codable {
     case announcementTimedOut(lastError: String)
     /// The bidding deadline came without an acceptable bid.
     case noAcceptableBid(bids: UInt64, refusals: [RefusedBid])
+    /// This node has no connection to any other, and does not run the job itself.
+    case nobodyReachable
     /// Every attempt ended without a result.
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
     /// The job's time was over, in this state.
@@ -50,7 +52,7 @@ public enum BidRefusal: Error, Hashable, Sendable, Codable {
     case resourceMissing(resource: String, needed: UInt64, offered: UInt64)
     /// The policy allows only others.
     case bidderNotAllowed
-    /// The policy denies the bidder, or it is the originator itself.
+    /// The policy denies the bidder.
     case bidderDenied
     /// The bidder had this job before and did not deliver.
     case bidderFailedBefore

@@ -75,7 +75,8 @@ public struct ExecutorConfiguration: Sendable {
     public var acceptsJobs = true
     /// Whether accepted jobs are started; a node that is about to stop leaves them to its next start.
     public var startsRuns = true
-    /// Whether it bids on jobs of its own node; a receipt for oneself proves nothing, hence not by default.
+    /// Whether it bids on jobs of its own node, once their window is over and nobody else has made an acceptable bid. A
+    /// receipt for oneself proves nothing to others, hence not by default.
     public var bidsOnOwnJobs = false
     /// Where it stands.
     public var region: String?

@@ -90,13 +90,16 @@ struct MarketContext: Sendable {
         if !isReplaying { timers.set(timer, at: now.advanced(milliseconds: Int64(clamping: milliseconds))) }
     }
 
-    /// Whether an originator has paid this node before.
-    func knows(_ originator: DID) -> Bool { ledger.balance(of: .income(originator)) > .zero }
+    /// Whether an originator has paid this node before, or is this node.
+    func knows(_ originator: DID) -> Bool {
+        originator == did || ledger.balance(of: .income(originator)) > .zero
+    }
 
     /// What strangers may hold together of something that there are `max` of, half of it as soon as anybody has paid
     /// this node; `nil` for an originator that is known, and for all before that.
     func strangersMax(of max: Int, for originator: DID) -> Int? {
-        ledger.earned > .zero && !knows(originator) ? (max + 1) / 2 : nil
+        // What a node paid itself makes nobody known.
+        ledger.earned > ledger.balance(of: .income(did)) && !knows(originator) ? (max + 1) / 2 : nil
     }
 
     /// Owes a direct message to a peer until it answers or the date is reached.

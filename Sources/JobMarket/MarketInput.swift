@@ -28,6 +28,8 @@ public enum MarketInput: Sendable {
     case anchorPublished(JobID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
+    /// This node has no connection, and none is being made: whom nobody hears, nobody bids for.
+    case nobodyReachable
     /// `nextDeadline` was reached.
     case deadlineReached
 }

@@ -3,6 +3,14 @@ import MeshIdentity
 import MeshTypes
 import Multiformats
 
+extension OriginatedJob {
+    /// Whether the window is over and nobody has made a bid that can be taken up.
+    func isWithoutTakers(_ context: MarketContext) -> Bool {
+        result == nil && phase == .bidding && status != .biddingClosed && !context.timers.contains(.window(id))
+            && candidates(at: context.wallClock).isEmpty
+    }
+}
+
 extension OriginatorMarket {
     mutating func announcementPublished(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.status == .pendingAnnouncement else { return }

@@ -37,7 +37,10 @@ public struct Selection: Sendable {
             return (ranked: ranked, tie: Array(SHA256.hash(data: received.cid.bytes + manifest.nonce)))
         }
         return scored.sorted { left, right in
-            left.ranked.score != right.ranked.score
+            // The originator's own bid is taken when there is no other.
+            let isOwn = (left.ranked.bidder == manifest.originatorDID, right.ranked.bidder == manifest.originatorDID)
+            if isOwn.0 != isOwn.1 { return isOwn.1 }
+            return left.ranked.score != right.ranked.score
                 ? left.ranked.score > right.ranked.score : left.tie.lexicographicallyPrecedes(right.tie)
         }.map(\.ranked)
     }
@@ -52,7 +55,6 @@ public struct Selection: Sendable {
 
     private func bidderRefusal(of bidder: DID) -> BidRefusal? {
         let policy = manifest.policy
-        if bidder == manifest.originatorDID { return .bidderDenied }
         if let denied = policy.deniedDIDs, denied.contains(bidder) { return .bidderDenied }
         if let allowed = policy.allowedDIDs, !allowed.contains(bidder) { return .bidderNotAllowed }
         return nil

@@ -73,6 +73,7 @@ enum JobStory {
         result.receiptCID = accepted.cid.text
         result.isReceiptVerified = true
         result.executorDID = receipt.executorDID.text
+        result.isOwnRun = receipt.executorDID == receipt.originatorDID ? true : nil
         result.stdoutCID = receipt.stdoutCID?.text
         result.stderrCID = receipt.stderrCID?.text
         result.logCID = receipt.logCID?.text
@@ -99,6 +100,7 @@ enum JobStory {
     private static func ending(of failure: JobFailure) -> JobEnding {
         switch failure {
         case .noAcceptableBid(let bids, _): bids == 0 ? .noBids : .noAcceptableBid
+        case .nobodyReachable: .noBids
         case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
         case .expired: .deadlinePassed
         case .cannotHold: .insufficientFunds

@@ -64,8 +64,13 @@ extension MeshNode {
             || code == "wrong_executor" || code == "not_direct"
     }
 
-    /// Sends a direct message and reports its reply, or why there is none.
+    /// Sends a direct message and reports its reply, or why there is none. What this node owes to itself goes no way.
     func deliver(_ delivery: Delivery) async {
+        if delivery.peer == identity.peerID {
+            let reply = await take(.directMessage(delivery.message, from: delivery.peer)).reply ?? .ack
+            await take(.deliveryReplied(delivery.id, reply))
+            return
+        }
         await swarm.addAddresses(delivery.addresses, for: delivery.peer)
         do {
             let bytes = try delivery.message.encoded()

@@ -66,6 +66,7 @@ extension MeshNode {
         guard configuration.executor.isEnabled else { return market }
         let offered = configuration.executor
         var executor = ExecutorConfiguration()
+        executor.bidsOnOwnJobs = true
         executor.region = configuration.region
         executor.features = offered.features.sorted()
         executor.basePrice = TokenAmount(offered.priceBase)
@@ -239,7 +240,9 @@ extension MeshNode {
                     row.addresses.prefix(1).map { $0.withPeerID(row.peerID) }
                 }
                 _ = await self.dht.bootstrap(self.configuration.bootstrap + known)
+                await self.dialedAtStart()
             }
+            group.addTask { await self.watchSolitude() }
         }
     }
 

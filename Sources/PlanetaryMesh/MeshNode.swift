@@ -72,6 +72,7 @@ public actor MeshNode {
     var running: [CID: RunningJob] = [:]
     var capabilities: [DID: NodeCapability] = [:]
     var unpublishedHeads = UnpublishedHeads()
+    var solitude = Solitude()
     let actions: AsyncStream<MarketAction>
     let actionsIn: AsyncStream<MarketAction>.Continuation
     let provided: AsyncStream<CID>

@@ -168,7 +168,9 @@ struct ReceiptExamination {
         note(
             .identities, isOriginator && isExecutor,
             isOriginator && isExecutor
-                ? "originator \(manifest.originatorPeerID), executor \(bid.bidderPeerID)"
+                ? bid.bidderDID == manifest.originatorDID
+                    ? "originator and executor are the same, \(bid.bidderPeerID): it proves nothing to others"
+                    : "originator \(manifest.originatorPeerID), executor \(bid.bidderPeerID)"
                 : "the \(isOriginator ? "executor" : "originator")'s PeerID is of another key than the DID")
     }
 
