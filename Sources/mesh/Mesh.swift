@@ -27,11 +27,14 @@ struct Mesh: AsyncParsableCommand {
         } catch let code as ExitCode {
             exit(withError: code)
         } catch {
-            if line.wantsJSON, exitCode(for: error) == .validationFailure {
-                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), json: true)
-                exit(withError: ExitCode(ExitStatus.usage.rawValue))
+            // Help and versions are no failures.
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            if line.wantsJSON {
+                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), status: .usage, json: true)
+            } else {
+                Console().note(fullMessage(for: error))
             }
-            exit(withError: error)
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
         }
     }
 }
