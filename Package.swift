@@ -203,7 +203,7 @@ let testTargets: [Target] = [
         "NodeTests",
         [
             "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats",
-            "mesh", External.logging, External.nioCore,
+            "IPLD", "Bitswap", "mesh", External.grdb, External.logging, External.nioCore,
         ]),
     tests(
         "SimulationTests",

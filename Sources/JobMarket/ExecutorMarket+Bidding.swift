@@ -132,6 +132,11 @@ extension ExecutorMarket {
         _ manifest: JobManifest, _ id: JobID, _ configuration: ExecutorConfiguration, _ context: MarketContext
     ) -> BidDecline? {
         if !configuration.acceptsJobs { return .notAccepting }
+        switch context.configuration.storage {
+        case .open: break
+        case .full: return .storageFull
+        case .locked: return .storageLocked
+        }
         if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
         if configuration.deniedOriginators.contains(manifest.originatorDID) { return .originatorDenied }
         let rules = context.configuration.rules
@@ -209,7 +214,9 @@ extension ExecutorMarket {
         recentDeclines.append(DeclinedJob(jobID: id, reason: reason, at: context.wallClock))
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
-        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting: break
+        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,
+            .storageLocked:
+            break
         default: judged.insert(id, max: context.limits.announcementsMax)
         }
     }

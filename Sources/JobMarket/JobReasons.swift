@@ -207,6 +207,10 @@ public enum BidDecline: Hashable, Sendable {
     case tooManyOpenBids
     /// The originator has as many of this node's bids or places as one may have, or strangers together have.
     case shareUsedUp
+    /// The store is past its high-water mark.
+    case storageFull
+    /// Another program has the database locked.
+    case storageLocked
     /// The manifest could not be had.
     case manifestUnavailable
     /// An earlier bid on this job was refused for good.

@@ -14,11 +14,23 @@ public struct MarketConfiguration: Sendable {
     public var limits = MarketLimits()
     /// Where this node can be reached, for manifests and receipts; the shell keeps it current.
     public var addresses: [Multiaddr] = []
+    /// Whether the store has room for new work; the shell keeps it current.
+    public var storage = StorageState.open
     /// The anchored DAG that receipts go to.
     public var anchorScope = "global"
 
     /// A node that originates with the standard settings and executes nothing.
     public init() {}
+}
+
+/// Whether there is room for new work; what is under way goes on in any case.
+public enum StorageState: Hashable, Sendable {
+    /// There is.
+    case open
+    /// The store is past its high-water mark.
+    case full
+    /// Another program has the database locked.
+    case locked
 }
 
 /// How long an originator waits for what, in milliseconds, and what it does by default.

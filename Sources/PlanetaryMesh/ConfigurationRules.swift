@@ -49,6 +49,8 @@ indirect enum ConfigurationRule: Sendable {
 
     private static let limits = ConfigurationRule.group([
         ("block_bytes_max", .count(1...UInt64(Int64.max))),
+        ("block_high_water_percent", .count(50...99)),
+        ("evidence_kept_hours", .count(1...87_600)),
         ("module_bytes_max", .count(1...UInt64(Int64.max))),
         ("file_bytes_max", .count(1...UInt64(Int64.max))),
         ("connections_max", .count(1...1_000_000)),

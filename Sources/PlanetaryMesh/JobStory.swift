@@ -24,7 +24,8 @@ enum JobStory {
             submittedAt: job.manifest.submittedAt.value, updatedAt: at.value,
             counterparty: job.manifest.originatorDID.text, label: job.manifest.params.description ?? "",
             reason: reason(of: job), price: (job.earned ?? job.receipt?.price ?? job.bid.terms.price).units,
-            fuel: job.receipt?.resourceUsage.fuel, receiptCID: job.receiptCID)
+            fuel: job.receipt?.resourceUsage.fuel, receiptCID: job.receiptCID,
+            isUnsettled: job.earned == nil && job.receipt.map { $0.price > .zero } ?? false)
     }
 
     /// An originated job as a listing shows it.

@@ -7,10 +7,12 @@ import Multiformats
 extension MeshNode {
     public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         try requireStaying()
+        try requireRoom("The job is not submitted")
         let moduleCID = try Self.cid(submission.moduleCID, "module_cid")
         let params = try params(of: submission, moduleCID)
         try await checkModule(moduleCID, entry: params.entryName)
         for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
+        try await keepFiles([moduleCID] + params.inputCIDs.map(\.value))
         let request = JobRequest(
             requesterDID: identity.did, submittedAt: NodeClock.wallClock, params: params,
             idempotencyKey: submission.idempotencyKey ?? Self.randomText())
@@ -208,6 +210,17 @@ extension MeshNode {
         guard try await stored({ try await self.store.hasBlock(cid) }) else {
             throw NodeServiceError(
                 .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Hand it in with mesh add.")
+        }
+    }
+
+    /// Keeps what a job names like a file that was put, so that it is not evicted before the job has ended.
+    private func keepFiles(_ roots: [CID]) async throws(NodeServiceError) {
+        try await stored {
+            var loose: [StoreWrite] = []
+            for root in roots {
+                if try await !self.store.isFile(root) { loose.append(.file(root: root)) }
+            }
+            if !loose.isEmpty { try await self.store.commit(loose) }
         }
     }
 

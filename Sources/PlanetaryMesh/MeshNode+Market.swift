@@ -20,6 +20,7 @@ extension MeshNode {
             default: return MarketTransition()
             }
         }
+        market.configuration.storage = storageState
         let transition = market.handle(input, now: NodeClock.now, wallClock: NodeClock.wallClock)
         await settle(transition)
         return transition
@@ -98,7 +99,9 @@ extension MeshNode {
     }
 
     private func writes(of transition: MarketTransition) throws -> [StoreWrite] {
-        var writes = transition.blocks.map { StoreWrite.block(cid: $0.cid, bytes: $0.bytes, pinned: true) }
+        var writes = transition.blocks.map {
+            StoreWrite.evidence(cid: $0.cid, bytes: $0.bytes, jobID: $0.jobID.cid)
+        }
         var touched: [JobKey: UnixMilliseconds] = [:]
         for event in transition.events {
             writes.append(
@@ -123,7 +126,11 @@ extension MeshNode {
             writes.append(.setting(key: Self.lastReceiptKey, value: last.bytes))
         }
         writes += ReceiptLinkRow.rows(of: transition).map { .receiptLink($0) }
-        return writes + ReceiptRow.rows(of: transition, at: NodeClock.wallClock).map { .receipt($0) }
+        for (row, receipt) in ReceiptRow.rows(of: transition, at: NodeClock.wallClock) {
+            writes.append(.receipt(row))
+            if row.isVerified == true { writes += receipt.contentRoots.map { .root($0) } + [.root(row.cid)] }
+        }
+        return writes
     }
 
     /// The setting that holds the receipt that this node signed last, so that the chain of its receipts goes on.
@@ -183,6 +190,11 @@ extension MeshNode {
     }
 }
 
+extension ExecutionReceipt {
+    /// The files that the run made, by their roots.
+    var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID].compactMap(\.self) }
+}
+
 extension StoreRole {
     /// The role of a journal, as the store names it.
     init(_ role: JobRole) {
@@ -196,16 +208,19 @@ extension StoreRole {
 extension ReceiptRow {
     /// The rows of the receipts that a transition keeps; the market has checked each of them, and its events say which
     /// one is wrong.
-    static func rows(of transition: MarketTransition, at date: UnixMilliseconds) -> [ReceiptRow] {
+    static func rows(
+        of transition: MarketTransition, at date: UnixMilliseconds
+    ) -> [(row: ReceiptRow, receipt: ExecutionReceipt)] {
         let wrong = transition.events.compactMap { event -> CID? in
             guard case .attemptEnded(_, .receiptInvalid(let receipt, _)) = event.kind else { return nil }
             return receipt
         }
         return transition.blocks.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
             guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { return nil }
-            return ReceiptRow(
+            let row = ReceiptRow(
                 cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
                 status: receipt.body.status.rawValue, at: date.value, isVerified: !wrong.contains(block.cid))
+            return (row, receipt.body)
         }
     }
 
@@ -288,6 +303,7 @@ extension NodeServiceError {
         case .blockCorrupt, .blockMismatch: self.init(.blockCorrupt, "\(error)")
         case .blockTooLarge: self.init(.tooLarge, "\(error)")
         case .overloaded: self.init(.overloaded, "\(error)")
+        case .needed: self.init(.conflict, "\(error)")
         case .closed: self.init(.shuttingDown, "\(error)")
         default: self.init(.storageFailed, "\(error)")
         }

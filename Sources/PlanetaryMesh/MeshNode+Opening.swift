@@ -28,6 +28,8 @@ extension MeshNode {
         do {
             var limits = StoreLimits()
             limits.blockBytesTotalMax = configuration.limits.blockBytesMax
+            limits.highWaterPercent = configuration.limits.blockHighWaterPercent
+            limits.evidenceKeptMilliseconds = UInt64(configuration.limits.evidenceKeptHours) * 3_600_000
             store = try MeshStore(path: home.databasePath, owner: identity.did.text, limits: limits)
         } catch {
             throw NodeServiceError(storage: error)
@@ -230,8 +232,11 @@ extension MeshNode {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.rememberPeers() }
             group.addTask { await self.advertise() }
-            group.addTask { await self.provide() }
             group.addTask { await self.pruneBids() }
+            group.addTask { await self.announceNewFiles() }
+            group.addTask { await self.announceStoredRoots() }
+            group.addTask { await self.announceNewJobRoots() }
+            group.addTask { await self.keepRoom() }
             group.addTask {
                 for row in (try? await self.store.peers(limit: 64)) ?? [] {
                     await self.swarm.addAddresses(row.addresses, for: row.peerID)
@@ -252,18 +257,6 @@ extension MeshNode {
             guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
             let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
             store.enqueue([.peer(row)], isUrgent: false) { _ in }
-        }
-    }
-
-    /// Tells the DHT which files this node has, one after the other.
-    private func provide() async {
-        for await cid in provided {
-            do {
-                try await dht.provide(cid)
-            } catch {
-                tally("files_not_provided")
-                logger.info("A file was not announced.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
-            }
         }
     }
 

@@ -32,8 +32,14 @@ public actor MeshNode {
         static let evidenceAtStartMax = 10_000
         /// Capabilities of other nodes that are remembered.
         var capabilitiesMax = 1_024
-        /// Files that wait to be announced to the DHT; beyond that a file is kept and not announced.
+        /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
         var filesToAnnounceMax = 1_024
+        /// How files, outputs and receipts are announced.
+        var announcements = RootAnnouncements.Limits()
+        /// Transactions whose blocks wait to be offered to peers that want them; of more the oldest are left out.
+        var addedBlocksMax = 1_024
+        /// Between two looks whether a store that stands full has room again, in milliseconds.
+        var roomMilliseconds: Int64 = 10_000
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
         /// Between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
@@ -83,6 +89,7 @@ public actor MeshNode {
     var isLeaving = false
     let draining: AsyncStream<Void>
     let drainBegins: AsyncStream<Void>.Continuation
+    let addedBlocks: AsyncStream<[CID]>
     let stopping: AsyncStream<Void>
     nonisolated let stop: AsyncStream<Void>.Continuation
 
@@ -106,7 +113,7 @@ public actor MeshNode {
         dht = parts.dht
         bitswap = parts.bitswap
         machine = parts.machine
-        fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht)
+        fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht, host: parts.swarm)
         runner = JobRunner(
             machine: parts.machine, fetcher: fetcher, store: parts.store,
             moduleBytesMax: configuration.limits.moduleBytesMax, inputBytesMax: configuration.limits.fileBytesMax)
@@ -115,6 +122,10 @@ public actor MeshNode {
         (provided, providing) = AsyncStream.makeStream(
             of: CID.self, bufferingPolicy: .bufferingOldest(limits.filesToAnnounceMax))
         (draining, drainBegins) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let (added, adding) = AsyncStream.makeStream(
+            of: [CID].self, bufferingPolicy: .bufferingNewest(limits.addedBlocksMax))
+        addedBlocks = added
+        parts.store.onBlocksAdded { _ = adding.yield($0) }
         (stopping, stop) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -140,6 +151,9 @@ public actor MeshNode {
                 group.addTask { await self.keepTime() }
                 group.addTask { await self.takePart() }
                 group.addTask { await self.endOfDrain() }
+                group.addTask { [bitswap, addedBlocks] in
+                    for await cids in addedBlocks { await bitswap.blocksAdded(cids) }
+                }
                 group.addTask {
                     for await _ in self.stopping { break }
                     await self.leave()

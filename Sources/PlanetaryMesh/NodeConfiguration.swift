@@ -98,6 +98,10 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
         public var blockBytesMax = 16 * 1024 * 1024 * 1024
+        /// The part of that, in percent, past which blocks are evicted; where none can be, no new work is taken on.
+        public var blockHighWaterPercent = 90
+        /// How long the evidence of a settled job is kept in any case, in hours.
+        public var evidenceKeptHours = 1
         /// A module, in bytes.
         public var moduleBytesMax = 16 * 1024 * 1024
         /// A file that is added or fetched, in bytes.
@@ -122,6 +126,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
 
         private enum CodingKeys: String, CodingKey {
             case blockBytesMax = "block_bytes_max"
+            case blockHighWaterPercent = "block_high_water_percent"
+            case evidenceKeptHours = "evidence_kept_hours"
             case moduleBytesMax = "module_bytes_max"
             case fileBytesMax = "file_bytes_max"
             case connectionsMax = "connections_max"
@@ -135,6 +141,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.blockBytesMax, into: &blockBytesMax)
+            try container.read(.blockHighWaterPercent, into: &blockHighWaterPercent)
+            try container.read(.evidenceKeptHours, into: &evidenceKeptHours)
             try container.read(.moduleBytesMax, into: &moduleBytesMax)
             try container.read(.fileBytesMax, into: &fileBytesMax)
             try container.read(.connectionsMax, into: &connectionsMax)

@@ -10,7 +10,8 @@ struct Mesh: AsyncParsableCommand {
         version: NodeVersion.current,
         subcommands: [
             Init.self, Up.self, Run.self, Jobs.self, Explain.self, Cancel.self, Receipt.self, Status.self, Peers.self,
-            Connect.self, Wallet.self, Add.self, Get.self, Stop.self, Devnet.self, Bench.self, Completions.self,
+            Connect.self, Wallet.self, Add.self, Get.self, Remove.self, CollectGarbage.self, Stop.self, Devnet.self,
+            Bench.self, Completions.self,
         ])
 
     /// Reads the command line and performs what it says; ends the process when that fails.
