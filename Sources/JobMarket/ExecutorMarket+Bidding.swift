@@ -17,6 +17,8 @@ extension ExecutorMarket {
         if announcement.expiresAt.advanced(milliseconds: skew) <= context.wallClock {
             return .ignore(reason: "expired")
         }
+        let horizon = context.date(inMilliseconds: context.configuration.rules.lifetimeMillisecondsMax)
+        if announcement.expiresAt > horizon.advanced(milliseconds: skew) { return .ignore(reason: "outlives any job") }
         let id = announcement.jobID
         if let job = jobs[id], job.isOpenBid, job.manifest.originatorPeerID == author {
             // Its originator may have lost the bid in a crash, or it would not ask again.
@@ -32,7 +34,9 @@ extension ExecutorMarket {
             return .reject(reason: "the manifest does not verify")
         }
         consider(signed, &context)
-        return .accept
+        // Ignored and not rejected: who forwards it may know other rules, or have another clock.
+        let refusal = context.configuration.rules.refusal(of: signed.body, wallClock: context.wallClock)
+        return refusal.map { .ignore(reason: $0.code) } ?? .accept
     }
 
     /// A job of this node found no other executor: perhaps a bid of its own.
@@ -81,7 +85,7 @@ extension ExecutorMarket {
         _ block: [UInt8], _ id: JobID, _ author: PeerID?, _ context: MarketContext
     ) -> SignedObject<JobManifest>? {
         guard block.count <= context.limits.manifestBytesMax, id.cid.matches(block),
-            let signed = try? SignedObject<JobManifest>(verifying: block),
+            let signed = try? SignedObject<JobManifest>(verifying: block), signed.cid == id.cid,
             signed.body.originatorDID.peerID == signed.body.originatorPeerID,
             author == nil || author == signed.body.originatorPeerID
         else { return nil }
@@ -139,11 +143,7 @@ extension ExecutorMarket {
         }
         if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
         if configuration.deniedOriginators.contains(manifest.originatorDID) { return .originatorDenied }
-        let rules = context.configuration.rules
-        // Other clocks may differ: what has just expired here may not have expired there.
-        let lenient = UnixMilliseconds(
-            context.wallClock.value - min(context.wallClock.value, rules.clockSkewMilliseconds))
-        if let refusal = rules.refusal(of: manifest, wallClock: max(lenient, manifest.submittedAt)) {
+        if let refusal = context.configuration.rules.refusal(of: manifest, wallClock: context.wallClock) {
             return refusal == .expired ? .expired : .jobRefused(refusal)
         }
         if let limit = Self.limitBeyond(manifest.params.limits, configuration.limitsMax) { return limit }
@@ -215,7 +215,7 @@ extension ExecutorMarket {
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
         case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,
-            .storageLocked:
+            .storageLocked, .jobRefused, .expired:
             break
         default: judged.insert(id, max: context.limits.announcementsMax)
         }
@@ -249,7 +249,7 @@ extension ExecutorMarket {
     private mutating func refused(
         _ job: ExecutedJob, _ code: String, _ reason: String, _ context: inout MarketContext
     ) {
-        let end = BidEnd.refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+        let end = BidEnd.refused(code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
         closeBid(job.id, end, &context)
     }
 
@@ -341,7 +341,7 @@ extension ExecutorMarket {
         guard configuration.acceptsJobs else { return .failure(.notAccepting) }
         if modulesBeyondLimits.contains(manifest.body.params.wasmCID) { return .failure(.moduleBeyondLimits) }
         if isFull(configuration) || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
-        if let refusal = context.configuration.rules.refusal(of: manifest.body.params) {
+        if let refusal = context.configuration.rules.refusal(of: manifest.body, wallClock: context.wallClock) {
             return .failure(.jobRefused(refusal))
         }
         return .success(chain)

@@ -129,7 +129,7 @@ extension ExecutorMarket {
         switch reply {
         case .ack, .accepted: end = .acknowledged
         case .refused(let code, let reason), .declined(let code, let reason):
-            end = .refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+            end = .refused(code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
         }
         receiptDelivered(id.jobID, id.subject, end, &context)
     }

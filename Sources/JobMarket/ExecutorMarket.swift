@@ -121,6 +121,11 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
         reports[job.id] = nil
         unwritten.remove(job.id)
+        // One that is forgotten while it is open: its journal did not read.
+        guard isForgotten, !job.isClosed else { return }
+        if job.isOpenBid { openBids.remove(from: job.manifest.originatorPeerID) }
+        queue.removeAll { $0 == job.id }
+        running.remove(job.id)
     }
 
     // MARK: Timers and actions

@@ -82,14 +82,14 @@ extension JobEvent {
     private func submission(_ block: [UInt8], _ requester: DID) -> String {
         guard let manifest = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body else { return "Submitted." }
         let ceiling = manifest.params.priceCeiling.map { ", at most \($0) tokens" } ?? ""
-        let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, max: 80))\"" } ?? ""
+        let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
         return "Submitted by \(requester.short)\(words): module \(manifest.params.wasmCID.text.suffix(8)), "
             + "\(manifest.params.maxFuel) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
     }
 
     private func bidLine(_ block: [UInt8], _ refusal: BidRefusal?, own: Bool = false) -> String {
         guard let bid = (try? SignedObject<Bid>(verifiedBefore: block))?.body else { return "A bid came." }
-        let region = bid.region.map { ", region \(PlainText.sanitized($0, max: 40))" } ?? ""
+        let region = bid.region.map { ", region \(PlainText.sanitized($0, bytesMax: 40))" } ?? ""
         let offer =
             "at most \(bid.terms.price) tokens (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
             + "million fuel)\(region), load \(bid.loadPermille / 10) %"

@@ -221,6 +221,15 @@ public struct JobMarket: Sendable {
         }
     }
 
+    /// Takes back what the replay of a journal has made of a job, where a later event of it does not read: the market
+    /// then knows nothing of the job. What is booked for it stays booked.
+    public mutating func discard(_ job: JobID, role: JobRole) {
+        switch role {
+        case .originator: originator.discard(job)
+        case .executor: executor.discard(job)
+        }
+    }
+
     /// After the replay of all journals: sets the deadlines and takes up what this node owes to others.
     public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
         context.begin(now: now, wallClock: wallClock)

@@ -31,10 +31,10 @@ extension BidRefusal: CustomStringConvertible {
         case .priceTooHigh(let price, let max): "price \(price) > max \(max)"
         case .reputationTooLow(let reputation, let min): "reputation \(reputation) < \(min)"
         case .regionNotAccepted(let region):
-            region.map { "region \(PlainText.sanitized($0, max: 64)) is not accepted" } ?? "no region is named"
-        case .featureMissing(let feature): "the feature \(PlainText.sanitized(feature, max: 64)) is missing"
+            region.map { "region \(PlainText.sanitized($0, bytesMax: 64)) is not accepted" } ?? "no region is named"
+        case .featureMissing(let feature): "the feature \(PlainText.sanitized(feature, bytesMax: 64)) is missing"
         case .resourceMissing(let resource, let needed, let offered):
-            "\(PlainText.sanitized(resource, max: 64)) \(offered) < \(needed)"
+            "\(PlainText.sanitized(resource, bytesMax: 64)) \(offered) < \(needed)"
         case .bidderNotAllowed: "the policy allows only others"
         case .bidderDenied: "the policy denies this bidder"
         case .bidderFailedBefore: "the bidder had this job before and did not deliver"

@@ -278,7 +278,8 @@ extension OriginatorMarket {
         switch reply {
         case .accepted(let cid) where cid == attempt.cid: confirm(job, attempt, &context)
         case .declined(let code, let reason), .refused(let code, let reason):
-            let end = AttemptEnd.declined(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+            let end = AttemptEnd.declined(
+                code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
             endAttempt(attempt.cid, of: id.jobID, end, &context)
         case .ack, .accepted:
             endAttempt(

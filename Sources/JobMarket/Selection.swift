@@ -48,6 +48,10 @@ public struct Selection: Sendable {
     private static func contradiction(in bid: Bid) -> String? {
         if bid.terms.basePrice > bid.terms.price { return "the base price is more than the price" }
         if bid.expiresAt <= bid.issuedAt { return "the bid expires before it is made" }
+        if bid.expiresAt.milliseconds(since: bid.issuedAt) > JobRules().lifetimeMillisecondsMax {
+            return "the bid outlives any job"
+        }
+        if bid.loadPermille > 1000 { return "more load than the whole" }
         if bid.terms.deadline < bid.issuedAt { return "the result is promised before the bid is made" }
         if bid.features.count > 64 || bid.resources.count > 64 { return "too many features or resources" }
         return nil
