@@ -89,9 +89,9 @@ struct StoreWriter: Sendable {
                 idempotency_key = excluded.idempotency_key, unsettled = excluded.unsettled
             """,
             [
-                Data(row.jobID.bytes), row.role.rawValue, row.status, row.isTerminal, try integer(row.submittedAt),
-                try integer(row.updatedAt), row.counterparty, row.label, row.reason, try row.price.map(integer),
-                try row.fuel.map(integer), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey, row.isUnsettled,
+                Data(row.jobID.bytes), row.role.rawValue, row.status, row.isTerminal, listed(row.submittedAt),
+                listed(row.updatedAt), row.counterparty, row.label, row.reason, row.price.map(listed),
+                row.fuel.map(listed), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey, row.isUnsettled,
             ])
     }
 
@@ -185,6 +185,9 @@ struct StoreWriter: Sendable {
                 SELECT peer_id FROM peers ORDER BY last_seen DESC, peer_id LIMIT -1 OFFSET ?)
             """, [limits.peersMax])
     }
+
+    /// A number of a listing; what is exact stands in the journal, so one that does not fit is no reason to fail.
+    private func listed(_ number: UInt64) -> Int64 { Int64(clamping: number) }
 
     private func integer(_ number: UInt64) throws -> Int64 {
         guard let value = Int64(exactly: number) else { throw MeshStoreError.numberTooLarge(number) }

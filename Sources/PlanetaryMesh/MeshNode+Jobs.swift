@@ -8,8 +8,11 @@ extension MeshNode {
     public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         try requireStaying()
         try requireRoom("The job is not submitted")
-        let moduleCID = try Self.cid(submission.moduleCID, "module_cid")
-        let params = try params(of: submission, moduleCID)
+        let moduleCID = try await accepted(try Self.cid(submission.moduleCID, "module_cid"), "The module")
+        var params = try params(of: submission, moduleCID)
+        for input in params.inputCIDs {
+            params.inputCIDs[input.key] = try await accepted(input.value, "The input \(input.key)")
+        }
         try await checkModule(moduleCID, entry: params.entryName)
         for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
         try await keepFiles([moduleCID] + params.inputCIDs.map(\.value))
@@ -183,6 +186,27 @@ extension MeshNode {
         policy.bidWindowMilliseconds = given.bidWindowMilliseconds
         policy.sufficientBids = given.sufficientBids
         return policy
+    }
+
+    /// The CID by which a job names content, in the form that receipts take. A `Qm…` is converted to the CID of version 1
+    /// of the same block, which is kept under that name too.
+    private func accepted(_ cid: CID, _ what: String) async throws(NodeServiceError) -> CID {
+        let name = cid.version1
+        guard name.namesMeshContent else {
+            throw NodeServiceError(
+                .invalidRequest, "\(what) is named by \(cid), a form of CID that jobs do not take.",
+                hint: "Hand the file in with mesh add; a job takes CIDs with SHA-256 and raw, dag-pb or dag-cbor.")
+        }
+        guard name != cid, try await !stored({ try await self.store.hasBlock(name) }) else { return name }
+        let block: [UInt8]
+        do {
+            block = try await fetcher.block(cid, from: [])
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "\(what) (\(cid)) cannot be had: \(error).", hint: "Hand it in with mesh add.")
+        }
+        try await stored { try await self.store.commit([.block(cid: name, bytes: block, pinned: true)]) }
+        return name
     }
 
     private func checkModule(_ cid: CID, entry: String) async throws(NodeServiceError) {

@@ -169,9 +169,7 @@ extension MeshNode {
         do {
             for role in [StoreRole.originator, .executor] {
                 for row in try await store.openJobs(role: role) {
-                    for entry in try await store.journal(of: row.jobID, role: role) {
-                        try market.replay(try JobEvent.decode(entry.bytes))
-                    }
+                    replay(try await store.journal(of: row.jobID, role: role), of: JobID(row.jobID))
                 }
             }
             let reference = "genesis"
@@ -187,6 +185,21 @@ extension MeshNode {
                 hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
         }
         await settle(market.recover(now: NodeClock.now, wallClock: NodeClock.wallClock))
+    }
+
+    /// Folds the journal of one side of a job in. One that does not read, since it holds what an earlier version took, is
+    /// no reason not to start: its rows are kept, and the job is left out.
+    private func replay(_ entries: [JournalEntry], of job: JobID) {
+        guard let role = entries.first?.role else { return }
+        do throws(JobEventError) {
+            for entry in entries { try market.replay(try JobEvent.decode(entry.bytes)) }
+        } catch {
+            market.discard(job, role: role == .originator ? .originator : .executor)
+            tally("journals_left_out")
+            logger.error(
+                "The journal of a job does not read, and the job is left out.",
+                metadata: ["job": "\(job)", "role": "\(role.rawValue)", "reason": "\(error)"])
+        }
     }
 }
 
@@ -232,7 +245,12 @@ extension ReceiptRow {
 
     /// What the receipt of this row shows about its executor.
     func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
-        guard isVerified == false else { return ReputationEvidence(receipt: receipt, receiptCID: cid) }
+        guard isVerified == false else {
+            var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid)
+            // A date of the executor's clock that lies ahead would never decay.
+            if let ended = evidence?.at { evidence?.at = min(ended, UnixMilliseconds(at)) }
+            return evidence
+        }
         return ReputationEvidence(
             subject: receipt.executorDID, payer: receipt.originatorDID, receiptCID: cid, verdict: .invalid,
             at: UnixMilliseconds(at))

@@ -42,7 +42,7 @@ extension MeshNode {
             return .refused(code: "unknown_variant", reason: "this version does not know \(name)")
         } catch {
             await note(peer, "a direct message that does not read: \(error)")
-            return .refused(code: "malformed", reason: "\(error)")
+            return .refused(code: error.code, reason: "\(error)")
         }
         let reply = await take(.directMessage(message, from: peer)).reply ?? .ack
         if case .refused(let code, let reason) = reply {
@@ -128,6 +128,10 @@ extension MeshNode {
         } catch MeshMessageError.unknownVariant {
             tally("messages_unknown")
             return .ignore
+        } catch MeshMessageError.numberTooLarge(let max) {
+            // Its author signed it; a forwarder of an earlier version takes such numbers.
+            await note(gossiped.source, "a gossip message with a number above \(max)")
+            return .ignore
         } catch {
             await note(gossiped.source, "a gossip message that does not read: \(error)")
             return .reject
@@ -162,11 +166,13 @@ extension MeshNode {
 
     /// Writes down that a peer misbehaved, and parts with one that does so again and again. The store keeps one line
     /// per peer.
-    func note(_ peer: PeerID, _ what: String) async {
+    func note(_ peer: PeerID, _ fault: String) async {
+        // It may quote the peer.
+        let what = PlainText.sanitized(fault, bytesMax: limits.noteBytesMax)
         tally("misbehaviours")
         logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
         store.enqueue(
-            [.peerMisbehaved(peer, note: String(what.prefix(200)), at: NodeClock.wallClock.value)], isUrgent: false
+            [.peerMisbehaved(peer, note: what, at: NodeClock.wallClock.value)], isUrgent: false
         ) { _ in }
         guard conduct.faulted(peer, now: NodeClock.now) else { return }
         tally("peers_shunned")

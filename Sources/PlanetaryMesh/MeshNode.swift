@@ -32,6 +32,8 @@ public actor MeshNode {
         static let evidenceAtStartMax = 10_000
         /// Capabilities of other nodes that are remembered.
         var capabilitiesMax = 1_024
+        /// The longest note about a peer's fault, in bytes.
+        var noteBytesMax = 200
         /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
         var filesToAnnounceMax = 1_024
         /// How files, outputs and receipts are announced.
