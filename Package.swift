@@ -202,8 +202,8 @@ let testTargets: [Target] = [
     tests(
         "NodeTests",
         [
-            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats",
-            "IPLD", "Bitswap", "mesh", External.grdb, External.logging, External.nioCore,
+            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity", "IPLD",
+            "Multiformats", "Determinism", "Bitswap", "mesh", External.grdb, External.logging, External.nioCore,
         ]),
     tests(
         "SimulationTests",
