@@ -89,7 +89,9 @@ struct HostilePeer: Sendable {
     func publish(_ bytes: [UInt8], topic: String, to nodes: [MeshNode]) async throws {
         let deadline = NodeClock.now.advanced(milliseconds: 10_000)
         let listeners = nodes.map(\.identity.peerID)
-        while NodeClock.now < deadline, await !Set(gossip.peers(of: topic)).isSuperset(of: listeners) { await Task.yield() }
+        while NodeClock.now < deadline, await !Set(gossip.peers(of: topic)).isSuperset(of: listeners) {
+            await Task.yield()
+        }
         _ = try? await gossip.publish(bytes, topic: topic)
     }
 }
