@@ -104,14 +104,6 @@ final class NodeProcess {
         if let process { Foundation.kill(process.processIdentifier, number) }
     }
 
-    /// Its process.
-    var processID: Int32 { process?.processIdentifier ?? 0 }
-
-    /// What it has written to its log so far.
-    var log: String {
-        (try? String(contentsOf: home.appendingPathComponent("test.log"), encoding: .utf8)) ?? ""
-    }
-
     /// Sets a key of its config.json, for the next start.
     func configure(_ key: String, _ value: Any) throws {
         let file = home.appendingPathComponent("config.json")

@@ -80,7 +80,7 @@ struct HostileNameTests {
 
     @Test("Prices at the top of config.json's range leave the node alive; its bid is refused as too dear")
     func prices() async throws {
-        try await NodeMesh.run(prices: [UInt64(Int64.max)]) { configuration in
+        try await NodeMesh.run(prices: [UInt64(Int64.max)]) { _, configuration in
             configuration.executor.pricePerMillionFuel = UInt64(Int64.max)
         } _: { mesh in
             let job = try await mesh.submit(try Assembler.command("nop")) { submission in
