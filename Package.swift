@@ -94,7 +94,7 @@ let shells: [Target] = [
         "CoVM",
         [
             "CWasmtime", "Determinism", "Multiformats", "MeshTypes", External.crypto, External.logging,
-            External.nioConcurrency, External.subprocess,
+            External.nioConcurrency,
         ],
         linker: linkWasmtime),
     library(
@@ -202,8 +202,8 @@ let testTargets: [Target] = [
     tests(
         "NodeTests",
         [
-            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "MeshTypes", "MeshIdentity", "Multiformats",
-            "mesh", External.logging, External.nioCore,
+            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity", "IPLD",
+            "Multiformats", "Determinism", "Bitswap", "mesh", External.grdb, External.logging, External.nioCore,
         ]),
     tests(
         "SimulationTests",
@@ -212,7 +212,7 @@ let testTargets: [Target] = [
         "CrashTests",
         [
             "mesh", "CWasmtime", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity",
-            "Multiformats", "Receipts", External.subprocess,
+            "Multiformats", "Receipts", External.subprocess, External.grdb,
         ]),
 ]
 

@@ -6,12 +6,17 @@ import OrderedCollections
 ///
 /// Asking: a fetch goes to its candidates in order. The first is asked for the block at once; the next when that one
 /// does not have it, cannot be reached or stays silent for `hedgeMilliseconds`. Every block is hashed when it arrives,
-/// and nobody sees one that was not asked for; several fetches of one CID share the question. Serving: wants of a peer
-/// are kept until they are served or taken back, at most `wantsPerPeerMax`, and a want for a block that is not here is
-/// served when the block is added.
+/// and nobody sees one that was not asked for. Several fetches of one CID share what was asked: one that joins waits
+/// for the answer to a question of others for at most `hedgeMilliseconds`, then goes to its own candidates, fails by
+/// them alone, and leaves without harm to the others. A peer that does not have a block keeps the want, so a fetch that
+/// ends takes it back.
 ///
-/// At a limit: a further fetch fails with `tooManyFetches`; a further want is answered DONT_HAVE if that was asked for,
-/// else ignored, and counted.
+/// Serving: a want is kept until it is served, taken back or `wantMilliseconds` old, and one for a block that is not
+/// here is served when the block is added. A peer has at most `wantsPerPeerMax`: for one more the oldest that only
+/// waits for a block to come is forgotten.
+///
+/// At a limit: a further fetch fails with `tooManyFetches`; a further want while all are still to be looked up is
+/// answered DONT_HAVE if that was asked for, else ignored, and counted.
 public struct BitswapCore: Sendable {
     /// Bounds of the exchange.
     public struct Limits: Sendable, Hashable {
@@ -19,6 +24,8 @@ public struct BitswapCore: Sendable {
         public var messages = BitswapMessageCoding.Limits()
         /// Wants kept for one peer.
         public var wantsPerPeerMax = 256
+        /// How long a want is kept for a block that may still come, in milliseconds.
+        public var wantMilliseconds: Int64 = 300_000
         /// Peers that wants are kept for.
         public var peersMax = 1_024
         /// Fetches under way at once.
@@ -40,20 +47,36 @@ public struct BitswapCore: Sendable {
         let id: BlockFetchID
         let bytesMax: Int
         let deadline: MonotonicInstant
+        let candidates: OrderedSet<PeerID>
+        var failures: [PeerID: BlockPeerFailure] = [:]
+        /// When one more of the candidates is asked; `nil` once all were.
+        var hedgeAt: MonotonicInstant?
     }
 
     private struct Asked: Sendable {
         let hedgeAt: MonotonicInstant
         let deadline: MonotonicInstant
-        var isHedged = false
+        /// It said that it does not have the block, and may still send it should it come.
+        var isDenied = false
     }
 
     /// One CID that is wanted, by one or more fetches.
     private struct Session: Sendable {
-        var fetches: [Fetch]
-        var candidates: OrderedSet<PeerID>
+        var fetches: [Fetch] = []
         var asked: OrderedDictionary<PeerID, Asked> = [:]
-        var failures: [PeerID: BlockPeerFailure] = [:]
+
+        /// Whether anybody who was asked may still answer.
+        var isWaiting: Bool { asked.values.contains { !$0.isDenied } }
+
+        func isWaiting(for peer: PeerID) -> Bool { asked[peer].map { !$0.isDenied } ?? false }
+
+        /// Whether a peer that was asked for this fetch may still answer.
+        func isWaiting(_ fetch: Fetch) -> Bool { fetch.candidates.contains { isWaiting(for: $0) } }
+
+        /// The next one to ask for a fetch: nobody who failed it, and nobody who is being asked.
+        func next(for fetch: Fetch) -> PeerID? {
+            fetch.candidates.first { fetch.failures[$0] == nil && !isWaiting(for: $0) }
+        }
     }
 
     /// The bounds in force.
@@ -61,6 +84,10 @@ public struct BitswapCore: Sendable {
     /// What happened so far.
     public internal(set) var counters = BitswapCounters()
     var ledgers: OrderedDictionary<PeerID, PeerWants> = [:]
+    /// Who wants a block, in the order of asking.
+    var wanting: [CID: [PeerID]] = [:]
+    /// When wants are next looked through for those that are too old.
+    var wantsSweepAt: MonotonicInstant?
     private var sessions: OrderedDictionary<CID, Session> = [:]
     /// Which CIDs each peer was asked for and has not answered.
     private var outstanding: [PeerID: OrderedSet<CID>] = [:]
@@ -85,25 +112,25 @@ public struct BitswapCore: Sendable {
             return (id, [.failed(id, .tooManyFetches(max: limits.fetchesMax))])
         }
         fetchCount += 1
-        var session = sessions[cid] ?? Session(fetches: [], candidates: [])
-        session.fetches.append(Fetch(id: id, bytesMax: bytesMax, deadline: deadline))
-        for peer in candidates where session.candidates.count < limits.candidatesPerFetchMax {
-            session.candidates.append(peer)
-        }
-        sessions[cid] = session
-        return (id, session.asked.isEmpty ? askNext(cid, now: now) : [])
+        var fetch = Fetch(
+            id: id, bytesMax: bytesMax, deadline: deadline,
+            candidates: OrderedSet(candidates.prefix(limits.candidatesPerFetchMax)))
+        // Others may have asked just now; their answer is this fetch's too. One of them who is silent for long is not
+        // waited for.
+        let hedges = sessions[cid]?.asked.values.filter { !$0.isDenied }.map(\.hedgeAt) ?? []
+        fetch.hedgeAt = hedges.min()
+        let joins = fetch.hedgeAt.map { $0 > now } ?? false
+        sessions[cid, default: Session()].fetches.append(fetch)
+        return (id, joins ? [] : askNext(cid, for: id, now: now))
     }
 
     /// Whether a peer was asked for a block that it has not sent.
     public func isAsked(_ peer: PeerID) -> Bool { outstanding[peer] != nil }
 
-    /// Gives a fetch up; it ends without an action.
+    /// Gives a fetch up; it ends without an action. Those who want the same block go on.
     public mutating func cancel(_ id: BlockFetchID, now: MonotonicInstant) -> [BitswapAction] {
-        for (cid, session) in sessions {
-            guard let index = session.fetches.firstIndex(where: { $0.id == id }) else { continue }
-            sessions[cid]?.fetches.remove(at: index)
-            fetchCount -= 1
-            return sessions[cid]?.fetches.isEmpty == true ? close(cid) : []
+        for (cid, session) in sessions where session.fetches.contains(where: { $0.id == id }) {
+            return remove(id, of: cid)
         }
         return []
     }
@@ -112,7 +139,7 @@ public struct BitswapCore: Sendable {
     public mutating func messageArrived(
         _ message: BitswapMessage, from peer: PeerID, now: MonotonicInstant
     ) -> [BitswapAction] {
-        var actions = takeWants(of: message, from: peer)
+        var actions = takeWants(of: message, from: peer, now: now)
         for block in message.blocks { actions += blockArrived(block, from: peer, now: now) }
         for presence in message.presences where !presence.isPresent {
             if sessions[presence.cid]?.asked[peer] != nil {
@@ -125,7 +152,7 @@ public struct BitswapCore: Sendable {
     /// Notes that messages to a peer do not get through, or that its last connection is gone: its wants are forgotten
     /// and what it was asked for is asked of others.
     public mutating func peerLost(_ peer: PeerID, now: MonotonicInstant) -> [BitswapAction] {
-        ledgers.removeValue(forKey: peer)
+        forgetWants(of: peer)
         var actions: [BitswapAction] = []
         for cid in outstanding[peer] ?? [] { actions += failed(peer, for: cid, .unreachable, now: now) }
         return actions
@@ -133,39 +160,35 @@ public struct BitswapCore: Sendable {
 
     /// The next time `deadlineReached` has something to do.
     public var nextDeadline: MonotonicInstant? {
-        var earliest: MonotonicInstant?
+        var earliest = wantsSweepAt
         for session in sessions.values {
-            for fetch in session.fetches { earliest = min(earliest ?? fetch.deadline, fetch.deadline) }
-            for asked in session.asked.values {
-                let next = asked.isHedged ? asked.deadline : min(asked.hedgeAt, asked.deadline)
+            for fetch in session.fetches {
+                let next = min(fetch.deadline, fetch.hedgeAt ?? fetch.deadline)
                 earliest = min(earliest ?? next, next)
+            }
+            for asked in session.asked.values where !asked.isDenied {
+                earliest = min(earliest ?? asked.deadline, asked.deadline)
             }
         }
         return earliest
     }
 
-    /// Ends fetches whose time is over, asks others when peers stay silent.
+    /// Ends fetches whose time is over, asks others when peers stay silent, forgets old wants of peers.
     public mutating func deadlineReached(now: MonotonicInstant) -> [BitswapAction] {
         var actions: [BitswapAction] = []
         for (cid, session) in sessions {
             for fetch in session.fetches where fetch.deadline <= now {
-                sessions[cid]?.fetches.removeAll { $0.id == fetch.id }
-                fetchCount -= 1
+                actions += remove(fetch.id, of: cid)
                 actions.append(.failed(fetch.id, .timedOut))
             }
-            if sessions[cid]?.fetches.isEmpty == true {
-                actions += close(cid)
-                continue
+            for (peer, asked) in session.asked where !asked.isDenied && asked.deadline <= now {
+                actions += failed(peer, for: cid, .timedOut, now: now)
             }
-            for (peer, asked) in session.asked {
-                if asked.deadline <= now {
-                    actions += failed(peer, for: cid, .timedOut, now: now)
-                } else if asked.hedgeAt <= now, !asked.isHedged {
-                    sessions[cid]?.asked[peer]?.isHedged = true
-                    actions += askOneMore(cid, now: now)
-                }
+            for fetch in sessions[cid]?.fetches ?? [] {
+                if let hedgeAt = fetch.hedgeAt, hedgeAt <= now { actions += askNext(cid, for: fetch.id, now: now) }
             }
         }
+        if let sweepAt = wantsSweepAt, sweepAt <= now { forgetOldWants(now: now) }
         return actions
     }
 
@@ -176,10 +199,15 @@ public struct BitswapCore: Sendable {
         precondition(recent.count <= limits.recentMax, "\(recent.count) recent blocks")
         precondition(ledgers.count <= limits.peersMax, "wants of \(ledgers.count) peers")
         for (peer, wants) in ledgers { wants.checkInvariants(of: peer, wantsMax: limits.wantsPerPeerMax) }
+        checkWanting()
         for (cid, session) in sessions {
             precondition(!session.fetches.isEmpty, "\(cid) is wanted by nobody")
-            precondition(!session.asked.isEmpty, "\(cid) is asked of nobody")
-            precondition(session.candidates.count <= limits.candidatesPerFetchMax, "too many candidates")
+            for fetch in session.fetches {
+                precondition(
+                    session.isWaiting(fetch) || session.isWaiting && fetch.hedgeAt != nil,
+                    "fetch \(fetch.id.number) of \(cid) waits for nobody")
+                precondition(fetch.candidates.count <= limits.candidatesPerFetchMax, "too many candidates")
+            }
             for peer in session.asked.keys {
                 precondition(outstanding[peer]?.contains(cid) == true, "\(cid) is not outstanding at \(peer)")
             }
@@ -214,7 +242,7 @@ public struct BitswapCore: Sendable {
                 actions.append(
                     isTooLarge
                         ? .failed(fetch.id, .tooLarge(bytes: block.data.count, bytesMax: fetch.bytesMax))
-                        : .fetched(fetch.id, block.data))
+                        : .fetched(fetch.id, block.data, from: peer))
             }
             return actions
         }
@@ -237,38 +265,63 @@ public struct BitswapCore: Sendable {
         cids.flatMap { failed(peer, for: $0, .sentWrongBlock, now: now) }
     }
 
+    /// Notes that a peer does not give a block: those who waited for it ask somebody else, or have failed.
     private mutating func failed(
         _ peer: PeerID, for cid: CID, _ reason: BlockPeerFailure, now: MonotonicInstant
     ) -> [BitswapAction] {
-        guard sessions[cid]?.asked.removeValue(forKey: peer) != nil else { return [] }
-        forget(cid, at: peer)
-        sessions[cid]?.failures[peer] = reason
+        guard var session = sessions[cid], let asked = session.asked[peer] else { return [] }
+        if reason == .doesNotHave {
+            guard !asked.isDenied else { return [] }
+            session.asked[peer]?.isDenied = true
+        } else {
+            session.asked.removeValue(forKey: peer)
+            forget(cid, at: peer)
+        }
+        for index in session.fetches.indices where session.fetches[index].candidates.contains(peer) {
+            if session.fetches[index].failures[peer] == nil { session.fetches[index].failures[peer] = reason }
+        }
+        sessions[cid] = session
         var actions: [BitswapAction] = []
         if reason == .timedOut { actions.append(.send(peer, cancelMessage(cid))) }
-        return actions + (sessions[cid]?.asked.isEmpty == true ? askNext(cid, now: now) : [])
+        for fetch in session.fetches {
+            guard let current = sessions[cid], !current.isWaiting(fetch) else { continue }
+            // Who waits for the answer to a question of others goes on waiting as long as there is one.
+            guard fetch.candidates.contains(peer) || !current.isWaiting else { continue }
+            actions += askNext(cid, for: fetch.id, now: now)
+        }
+        return actions
     }
 
-    /// Asks the next candidate, or ends the fetches when nobody is left and nobody is being asked.
-    private mutating func askNext(_ cid: CID, now: MonotonicInstant) -> [BitswapAction] {
-        let actions = askOneMore(cid, now: now)
-        guard let session = sessions[cid], session.asked.isEmpty else { return actions }
-        fetchCount -= session.fetches.count
-        sessions.removeValue(forKey: cid)
-        return actions + session.fetches.map { .failed($0.id, .allPeersFailed(session.failures)) }
-    }
-
-    private mutating func askOneMore(_ cid: CID, now: MonotonicInstant) -> [BitswapAction] {
-        guard let session = sessions[cid],
-            let peer = session.candidates.first(where: { session.asked[$0] == nil && session.failures[$0] == nil })
-        else { return [] }
-        sessions[cid]?.asked[peer] = Asked(
-            hedgeAt: now.advanced(milliseconds: limits.hedgeMilliseconds),
-            deadline: now.advanced(milliseconds: limits.answerTimeoutMilliseconds))
+    /// Asks the next candidate of a fetch, or ends it when it has none left and none of them is being asked.
+    private mutating func askNext(_ cid: CID, for id: BlockFetchID, now: MonotonicInstant) -> [BitswapAction] {
+        guard var session = sessions[cid], let index = session.fetches.firstIndex(where: { $0.id == id }) else {
+            return []
+        }
+        let fetch = session.fetches[index]
+        guard let peer = session.next(for: fetch) else {
+            session.fetches[index].hedgeAt = nil
+            sessions[cid] = session
+            if session.isWaiting(fetch) { return [] }
+            return remove(id, of: cid) + [.failed(id, .allPeersFailed(fetch.failures))]
+        }
+        let hedgeAt = now.advanced(milliseconds: limits.hedgeMilliseconds)
+        session.asked[peer] = Asked(
+            hedgeAt: hedgeAt, deadline: now.advanced(milliseconds: limits.answerTimeoutMilliseconds))
+        session.fetches[index].hedgeAt = session.next(for: fetch) == nil ? nil : hedgeAt
+        sessions[cid] = session
         outstanding[peer, default: []].append(cid)
         return [.send(peer, BitswapMessage(wants: [.init(cid: cid)]))]
     }
 
-    /// Ends a session: those who were asked and have not answered need not.
+    /// Takes a fetch out; the last one ends the question.
+    private mutating func remove(_ id: BlockFetchID, of cid: CID) -> [BitswapAction] {
+        sessions[cid]?.fetches.removeAll { $0.id == id }
+        fetchCount -= 1
+        return sessions[cid]?.fetches.isEmpty == true ? close(cid) : []
+    }
+
+    /// Ends a session: those who were asked and have not answered need not, and those who answered that they do not
+    /// have the block need not keep the want.
     private mutating func close(_ cid: CID, receivedFrom source: PeerID? = nil) -> [BitswapAction] {
         guard let session = sessions.removeValue(forKey: cid) else { return [] }
         var actions: [BitswapAction] = []

@@ -7,12 +7,19 @@ struct PeerWants: Sendable {
     struct Entry: Sendable {
         var kind: BitswapMessage.WantKind
         var sendDontHave: Bool
+        var expiresAt: MonotonicInstant
+        /// It was looked up and not here: it waits for the block to come.
+        var isWaiting = false
     }
 
+    /// In the order they came, the newest last.
     var wants: OrderedDictionary<CID, Entry> = [:]
     var toLookUp: OrderedSet<CID> = []
+    /// How many of the wants only wait.
+    var waitingCount = 0
 
     func checkInvariants(of peer: PeerID, wantsMax: Int) {
+        precondition(wants.values.count { $0.isWaiting } == waitingCount, "those that wait are miscounted")
         precondition(!wants.isEmpty && wants.count <= wantsMax, "\(peer) has \(wants.count) wants")
         for cid in toLookUp { precondition(wants[cid] != nil, "\(cid) is looked up without being wanted") }
     }
@@ -64,6 +71,8 @@ extension BitswapCore {
         switch (found, want.kind) {
         case (.block(let data), .block):
             guard data.count <= limits.messages.blockBytesMax, let prefix = BlockPrefix.bytes(of: cid) else {
+                // It can never be sent.
+                forgetWant(cid, of: peer)
                 return answer(want, cid: cid, isPresent: false)
             }
             forgetWant(cid, of: peer)
@@ -75,51 +84,102 @@ extension BitswapCore {
             return BitswapMessage(presences: [.init(cid: cid, isPresent: true)])
         case (.missing, _), (.present, .block):
             // The want stays: it is served when the block is added.
+            if !want.isWaiting {
+                ledgers[peer]?.wants[cid]?.isWaiting = true
+                ledgers[peer]?.waitingCount += 1
+            }
             return answer(want, cid: cid, isPresent: false)
         }
     }
 
     /// Notes that the store has a new block: peers that want it are served.
     public mutating func blockAdded(_ cid: CID) -> [BitswapAction] {
-        var actions: [BitswapAction] = []
-        for (peer, wants) in ledgers where wants.wants[cid] != nil {
+        (wanting[cid] ?? []).map { peer in
+            // Also where the store is being asked just now: its answer may be of the time before.
             ledgers[peer]?.toLookUp.append(cid)
-            actions.append(.serve(peer))
+            return .serve(peer)
         }
-        return actions
     }
 
-    mutating func takeWants(of message: BitswapMessage, from peer: PeerID) -> [BitswapAction] {
-        guard !message.wants.isEmpty || message.replacesWants else { return [] }
-        var wants = ledgers.removeValue(forKey: peer) ?? PeerWants()
-        if message.replacesWants { wants = PeerWants() }
-        let isKnown = ledgers.count < limits.peersMax
+    mutating func takeWants(
+        of message: BitswapMessage, from peer: PeerID, now: MonotonicInstant
+    ) -> [BitswapAction] {
+        if message.replacesWants { forgetWants(of: peer) }
+        let expiresAt = now.advanced(milliseconds: limits.wantMilliseconds)
         var refused: [BitswapMessage.Presence] = []
         for want in message.wants {
-            if want.isCancel {
-                wants.wants.removeValue(forKey: want.cid)
-                wants.toLookUp.remove(want.cid)
-                continue
-            }
-            guard isKnown, wants.wants[want.cid] != nil || wants.wants.count < limits.wantsPerPeerMax else {
+            forgetWant(want.cid, of: peer)
+            if want.isCancel { continue }
+            guard hasRoom(for: peer) else {
                 counters.wantsRefused += 1
                 if want.sendDontHave { refused.append(.init(cid: want.cid, isPresent: false)) }
                 continue
             }
-            wants.wants[want.cid] = .init(kind: want.kind, sendDontHave: want.sendDontHave)
-            wants.toLookUp.append(want.cid)
+            ledgers[peer, default: PeerWants()].wants[want.cid] = .init(
+                kind: want.kind, sendDontHave: want.sendDontHave, expiresAt: expiresAt)
+            ledgers[peer]?.toLookUp.append(want.cid)
+            wanting[want.cid, default: []].append(peer)
+            if wantsSweepAt == nil { wantsSweepAt = expiresAt }
         }
-        if !wants.wants.isEmpty { ledgers[peer] = wants }
         var actions: [BitswapAction] = []
         if !refused.isEmpty { actions.append(.send(peer, BitswapMessage(presences: refused))) }
-        if !wants.toLookUp.isEmpty { actions.append(.serve(peer)) }
+        if ledgers[peer]?.toLookUp.isEmpty == false { actions.append(.serve(peer)) }
         return actions
     }
 
+    /// Whether one more want of a peer can be kept, if need be in the place of its oldest one that only waits.
+    private mutating func hasRoom(for peer: PeerID) -> Bool {
+        guard let wants = ledgers[peer] else { return ledgers.count < limits.peersMax }
+        if wants.wants.count < limits.wantsPerPeerMax { return true }
+        guard wants.waitingCount > 0, let oldest = wants.wants.first(where: { $0.value.isWaiting })?.key else {
+            return false
+        }
+        forgetWant(oldest, of: peer)
+        counters.wantsForgotten += 1
+        return true
+    }
+
+    /// Forgets the wants that waited for too long, and notes when to look again.
+    mutating func forgetOldWants(now: MonotonicInstant) {
+        wantsSweepAt = nil
+        for peer in ledgers.keys {
+            for (cid, want) in ledgers[peer]?.wants ?? [:] {
+                guard want.expiresAt <= now else {
+                    wantsSweepAt = min(wantsSweepAt ?? want.expiresAt, want.expiresAt)
+                    break
+                }
+                forgetWant(cid, of: peer)
+                counters.wantsForgotten += 1
+            }
+        }
+    }
+
+    /// Forgets everything that a peer wants.
+    mutating func forgetWants(of peer: PeerID) {
+        for cid in ledgers.removeValue(forKey: peer)?.wants.keys ?? [] { isWantedNoMore(cid, by: peer) }
+    }
+
     private mutating func forgetWant(_ cid: CID, of peer: PeerID) {
-        ledgers[peer]?.wants.removeValue(forKey: cid)
+        guard let want = ledgers[peer]?.wants.removeValue(forKey: cid) else { return }
         ledgers[peer]?.toLookUp.remove(cid)
+        if want.isWaiting { ledgers[peer]?.waitingCount -= 1 }
         if ledgers[peer]?.wants.isEmpty == true { ledgers.removeValue(forKey: peer) }
+        isWantedNoMore(cid, by: peer)
+    }
+
+    private mutating func isWantedNoMore(_ cid: CID, by peer: PeerID) {
+        wanting[cid]?.removeAll { $0 == peer }
+        if wanting[cid]?.isEmpty == true { wanting.removeValue(forKey: cid) }
+    }
+
+    func checkWanting() {
+        let wants = ledgers.values.reduce(0) { $0 + $1.wants.count }
+        precondition(wanting.values.reduce(0) { $0 + $1.count } == wants, "wants are miscounted")
+        for (cid, peers) in wanting {
+            precondition(!peers.isEmpty, "nobody wants \(cid)")
+            for peer in peers { precondition(ledgers[peer]?.wants[cid] != nil, "\(peer) does not want \(cid)") }
+        }
+        precondition(ledgers.isEmpty || wantsSweepAt != nil, "wants are kept for ever")
     }
 
     private func answer(_ want: PeerWants.Entry, cid: CID, isPresent: Bool) -> BitswapMessage? {

@@ -54,8 +54,8 @@ public enum BitswapAction: Hashable, Sendable {
     case send(PeerID, BitswapMessage)
     /// A peer has wants to look up: call `nextWant` and `lookedUp` until there are none.
     case serve(PeerID)
-    /// A fetch ended with a verified block.
-    case fetched(BlockFetchID, [UInt8])
+    /// A fetch ended with a verified block; who gave it.
+    case fetched(BlockFetchID, [UInt8], from: PeerID)
     /// A fetch ended without.
     case failed(BlockFetchID, BlockFetchError)
     /// A peer broke the protocol; what it sent was dropped.
@@ -80,4 +80,6 @@ public struct BitswapCounters: Hashable, Sendable {
     public var mismatchedBlocks = 0
     /// Wants refused because a peer had all it may have.
     public var wantsRefused = 0
+    /// Wants for blocks that did not come, forgotten for newer ones or after their time.
+    public var wantsForgotten = 0
 }

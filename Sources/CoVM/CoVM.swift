@@ -7,12 +7,12 @@ import Multiformats
 ///
 /// The life of a run: arguments and module are checked; the machine code comes from memory, from the cache on disk, or
 /// from a child process that compiles the module under limits; the run waits for one of a bounded number of threads;
-/// it gets a store of its own, fuel, an epoch deadline and a memory limit; and it ends in exactly one
+/// it gets a store of its own, fuel and a memory limit; and it ends in exactly one
 /// `ExecutionOutcome`, with whatever it wrote stored as blocks.
 public final class CoVM: Sendable {
     private let configuration: CoVMConfiguration
     private let engine: WasmEngine
-    private let ticker: EpochTicker
+    private let standstills: StandstillWatch
     private let cache: CompiledModuleCache
     private let compiler: ModuleCompiler
     private let loadedModules: LoadedModules
@@ -24,7 +24,8 @@ public final class CoVM: Sendable {
         self.configuration = configuration
         let limits = configuration.limits
         engine = try WasmEngine()
-        ticker = EpochTicker(engine: engine, tickMilliseconds: limits.epochTickMilliseconds)
+        standstills = StandstillWatch(
+            tickMilliseconds: limits.watchTickMilliseconds, standstillMilliseconds: limits.standstillMilliseconds)
         cache = try CompiledModuleCache(
             directory: configuration.cacheDirectory, entryBytesMax: limits.compiledModuleBytesMax,
             bytesMax: limits.cacheBytesMax,
@@ -87,7 +88,9 @@ public final class CoVM: Sendable {
         do {
             (module, source) = try await ready(job, cancellation)
         } catch {
-            return ExecutionResult(outcome: error.outcome, engine: engine.description)
+            var result = ExecutionResult(outcome: error.outcome, engine: engine.description)
+            if case .beyond(let limit) = error { result.compileLimit = limit }
+            return result
         }
         if let outcome = exceededAtStart(module.inspection, job) {
             return ExecutionResult(outcome: outcome, engine: engine.description, moduleSource: source)
@@ -120,12 +123,14 @@ public final class CoVM: Sendable {
 
     private enum Unready: Error {
         case refused(ModuleRefusal)
+        case beyond(CompileLimit)
         case cancelled
         case node(String)
 
         var outcome: ExecutionOutcome {
             switch self {
             case .refused(let refusal): .moduleRefused(reason: refusal.description)
+            case .beyond(let limit): .nodeFailed(reason: limit.reason)
             case .cancelled: .cancelled
             case .node(let reason): .nodeFailed(reason: reason)
             }
@@ -177,6 +182,7 @@ public final class CoVM: Sendable {
         } catch {
             switch error {
             case .refused(let refusal): throw .refused(refusal)
+            case .beyond(let limit): throw .beyond(limit)
             case .cancelled: throw .cancelled
             case .node(let reason): throw .node(reason)
             }
@@ -229,20 +235,22 @@ public final class CoVM: Sendable {
         _ source: ExecutionResult.ModuleSource
     ) -> ExecutionResult {
         let start = SystemClock.nanoseconds()
-        let run = JobRun(
-            job: job, host: host, cancellation: cancellation, functionCount: engine.functions.functions.count,
-            entryHasResult: module.inspection.entryHasResult(job.entry), now: start)
-        guard ticker.runBegins() else {
+        guard standstills.runBegins() else {
             return ExecutionResult(
                 outcome: .nodeFailed(reason: "the system has no thread for the clock"), engine: engine.description)
         }
-        let handler = cancellation.onCancel { self.ticker.tickNow() }
+        let run = JobRun(
+            job: job, host: host, cancellation: cancellation, functionCount: engine.functions.functions.count,
+            entryHasResult: module.inspection.entryHasResult(job.entry),
+            watch: WallClockWatch(
+                job: job, now: start, standstills: standstills,
+                processorPercentMin: configuration.limits.processorPercentMin))
         let runner = GuestRunner(
             engine: engine, loaded: module.loaded, tableElementsMax: configuration.limits.tableElementsMax,
+            yieldIntervalFuel: configuration.limits.yieldIntervalFuel, looked: configuration.limits.looked,
             callsInitializer: module.inspection.hasInitializer && job.entry != "_start" && job.entry != "_initialize")
         let end = runner.run(run)
-        cancellation.removeHandler(handler)
-        ticker.runEnded()
+        standstills.runEnded()
         var result = ExecutionResult(outcome: end.outcome, engine: engine.description, moduleSource: source)
         result.usage = ResourceUsage(
             fuel: end.fuel, peakMemoryBytes: run.memory.peakBytes, hostCalls: hostCalls(run),

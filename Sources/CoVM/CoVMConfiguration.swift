@@ -53,10 +53,26 @@ public struct CoVMConfiguration: Sendable {
         /// Table elements of one job over all its tables.
         public var tableElementsMax = 100_000
 
-        /// Milliseconds between two looks at a running job's deadline and cancellation.
-        public var epochTickMilliseconds = 10
+        /// Units of fuel between two looks at a running job's deadline and cancellation, at which it yields to its
+        /// thread. A run that is stopped there is charged what it used, to the unit.
+        public var yieldIntervalFuel: UInt64 = 2_000_000
 
-        /// Bytes of the native stack of a job's thread; WebAssembly itself may use ``wasmStackBytes`` of it.
+        /// Called by a run's thread whenever the run has yielded, before it is looked at; for tests.
+        var looked: (@Sendable () -> Void)?
+
+        /// Milliseconds between two ticks of the thread that sees whether the node itself stood still.
+        public var watchTickMilliseconds = 50
+
+        /// Milliseconds between two such ticks, beyond their pace, from which on the node stood still: a wall clock
+        /// that passes in a run with such a pause is the node's doing.
+        public var standstillMilliseconds: UInt64 = 1_000
+
+        /// The share of a run's wall clock, in hundredths, that its thread must have had the processor for; with less
+        /// a wall clock that passes is the node's doing.
+        public var processorPercentMin: UInt64 = 50
+
+        /// Bytes of the native stack of a job's thread. Guest and host functions run on a stack of ``guestStackBytes``
+        /// beside it.
         public var threadStackBytes = 8 << 20
 
         /// The default limits.
@@ -65,6 +81,9 @@ public struct CoVMConfiguration: Sendable {
 
     /// Bytes of stack that WebAssembly code may use. Part of the deterministic profile, so it is not configurable.
     public static let wasmStackBytes = 1 << 20
+
+    /// Bytes of the stack that a guest runs on, with the host functions that it calls. It decides no result.
+    static let guestStackBytes: UInt64 = 8 << 20
 }
 
 /// What a module may look like before it is compiled; see ``ModuleInspection``.

@@ -52,6 +52,7 @@ public enum CompileWorker {
             complain("usage: mesh \(command) CPU-SECONDS MEMORY-BYTES MODULE-BYTES < module > machine-code")
             return .usage
         }
+        closeInheritedDescriptors()
         guard limit(cpuSeconds: numbers[0], memoryBytes: numbers[1]) else {
             complain("the limits of the worker could not be set")
             return .unavailable
@@ -74,6 +75,20 @@ public enum CompileWorker {
             complain(error.message)
             return .refused
         }
+    }
+
+    /// Whatever else the node had open is none of the compiler's business.
+    private static func closeInheritedDescriptors() {
+        guard let stream = opendir("/dev/fd") else { return }
+        var open: [Int32] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
+                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if let descriptor = Int32(name), descriptor > 2 { open.append(descriptor) }
+        }
+        closedir(stream)
+        for descriptor in open { close(descriptor) }
     }
 
     private static func limit(cpuSeconds: UInt64, memoryBytes: UInt64) -> Bool {

@@ -3,9 +3,10 @@ import Crypto
 
 /// The deterministic profile: the settings under which a module gives the same result and the same fuel everywhere.
 ///
-/// Fuel and epochs are both on, because fuel decides and the epoch is the safety stop. NaNs are canonical; threads,
-/// shared memory and relaxed SIMD are off because they are not deterministic; the rest of what is off has no use here
-/// and was where the engine's advisories were found.
+/// Fuel decides, and a guest yields by fuel to be looked at; epochs are on because they were when the first receipts
+/// were signed, and their checks are part of what is compiled. No deadline of theirs is ever reached. NaNs are
+/// canonical; threads, shared memory and relaxed SIMD are off because they are not deterministic; the rest of what is
+/// off has no use here and was where the engine's advisories were found.
 enum EngineProfile {
     private typealias Switch = (name: String, value: Bool, set: @convention(c) (OpaquePointer?, Bool) -> Void)
 
@@ -54,6 +55,7 @@ enum EngineProfile {
         wasmtime_config_strategy_set(configuration, strategy)
         wasmtime_config_cranelift_opt_level_set(configuration, optimizationLevel)
         wasmtime_config_max_wasm_stack_set(configuration, CoVMConfiguration.wasmStackBytes)
+        wasmtime_config_async_stack_size_set(configuration, CoVMConfiguration.guestStackBytes)
         wasmtime_config_memory_reservation_set(configuration, memoryReservation)
         wasmtime_config_memory_guard_size_set(configuration, memoryGuard)
     }

@@ -32,7 +32,8 @@ public struct ExecutionJob: Sendable {
     /// a guest which sleeps too long is stopped at the same point on every machine.
     public var limits: ExecutionLimits
 
-    /// A wall clock shorter than that of ``limits``, for example what is left of the time for the whole job.
+    /// A wall clock shorter than that of ``limits``, for example what is left of the executor's time for the whole job;
+    /// a run that is stopped at it ends in `nodeFailed`.
     public var wallClockMilliseconds: UInt64?
 
     /// The text of the job's CID, told to the guest.
@@ -71,8 +72,11 @@ public struct ExecutionJob: Sendable {
         clockStartNanoseconds = 0
     }
 
-    var wallClockMillisecondsMax: UInt64 {
+    /// The time that the job asks for.
+    var timeoutMilliseconds: UInt64 {
         let (whole, overflow) = limits.timeoutSeconds.multipliedReportingOverflow(by: 1_000)
-        return min(overflow ? .max : whole, wallClockMilliseconds ?? .max)
+        return overflow ? .max : whole
     }
+
+    var wallClockMillisecondsMax: UInt64 { min(timeoutMilliseconds, wallClockMilliseconds ?? .max) }
 }

@@ -30,6 +30,9 @@ public struct ExecutionResult: Sendable {
     /// Whether the module came from a cache or was compiled for this run.
     public var moduleSource: ModuleSource
 
+    /// The limit of this node at which the compilation was stopped; the outcome is then `nodeFailed`.
+    public var compileLimit: CompileLimit?
+
     /// How the run was watched; unlike ``usage`` it differs from run to run.
     public var interruptions = Interruptions()
 

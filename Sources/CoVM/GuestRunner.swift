@@ -1,11 +1,17 @@
 import CWasmtime
 import MeshTypes
 
-/// Runs one guest to its end on the calling thread: a store of its own, fuel and epoch set, instantiate, call.
+/// Runs one guest to its end on the calling thread: a store of its own, fuel set, instantiate, call.
+///
+/// The guest runs on a stack of its own and yields every ``yieldIntervalFuel`` units of fuel. There, and only there, it
+/// is looked at whether it is to stop, so the fuel of a run that was stopped is exact: compiled code keeps its count in
+/// a register and writes it back when it yields, calls or ends. Neither results nor fuel depend on the interval.
 struct GuestRunner {
     let engine: WasmEngine
     let loaded: LoadedModule
     let tableElementsMax: Int
+    let yieldIntervalFuel: UInt64
+    let looked: (@Sendable () -> Void)?
     let callsInitializer: Bool
 
     /// Runs the entry function of the job and returns how it ended, with the fuel it used.
@@ -17,30 +23,19 @@ struct GuestRunner {
             }
             // One store per run, dropped whatever happened in it: a store is not reused after a trap.
             defer { wasmtime_store_delete(store) }
-            prepare(store, context, reference)
+            prepare(store, context, run)
             let end = execute(run, context)
             return (TrapReport.outcome(of: end, run: run), fuelUsed(run, context))
         }
     }
 
-    private func prepare(_ store: OpaquePointer, _ context: OpaquePointer, _ run: Unmanaged<JobRun>) {
+    private func prepare(_ store: OpaquePointer, _ context: OpaquePointer, _ run: JobRun) {
         // Memory is limited where it is made (`GuestMemory`), so that a refusal is remembered.
         wasmtime_store_limiter(store, -1, Int64(tableElementsMax), 1, Int64(ModuleLimits().tablesMax), 1)
-        discard(wasmtime_context_set_fuel(context, run.takeUnretainedValue().job.limits.maxFuel))
-        wasmtime_context_set_epoch_deadline(context, 1)
-        wasmtime_store_epoch_deadline_callback(
-            store,
-            { _, data, delta, kind in
-                guard let data else { return wasmtime_error_new("no run") }
-                let run = Unmanaged<JobRun>.fromOpaque(data).takeUnretainedValue()
-                if let stop = run.interruption(now: SystemClock.nanoseconds()) {
-                    run.stop = stop
-                    return wasmtime_error_new("stopped by the host")
-                }
-                delta?.pointee = 1
-                kind?.pointee = 0
-                return nil
-            }, run.toOpaque(), nil)
+        discard(wasmtime_context_fuel_async_yield_interval(context, max(1, yieldIntervalFuel)))
+        discard(wasmtime_context_set_fuel(context, run.job.limits.maxFuel))
+        // Nobody advances the epoch.
+        wasmtime_context_set_epoch_deadline(context, UInt64(Int64.max))
     }
 
     /// How the engine said that a run ended.
@@ -56,18 +51,22 @@ struct GuestRunner {
             return .failed(error: nil, trap: nil)
         }
         var instance = wasmtime_instance_t()
-        var trap: OpaquePointer?
-        let error = wasmtime_instance_pre_instantiate(loaded.instancePre, context, &instance, &trap)
-        if error != nil || trap != nil { return .failed(error: error, trap: trap) }
+        // SAFETY: `finish` deletes the future that writes to the instance before the pointer ends.
+        let end = withUnsafeMutablePointer(to: &instance) { instance in
+            finish(run) { trap, error in
+                wasmtime_instance_pre_instantiate_async(loaded.instancePre, context, instance, trap, error)
+            }
+        }
+        if let end { return end }
         if callsInitializer {
-            let end = call("_initialize", hasResult: false, instance, context)
+            let end = call("_initialize", hasResult: false, instance, run, context)
             guard case .returned = end else { return end }
         }
-        return call(run.job.entry, hasResult: run.entryHasResult, instance, context)
+        return call(run.job.entry, hasResult: run.entryHasResult, instance, run, context)
     }
 
     private func call(
-        _ name: String, hasResult: Bool, _ instance: wasmtime_instance_t, _ context: OpaquePointer
+        _ name: String, hasResult: Bool, _ instance: wasmtime_instance_t, _ run: JobRun, _ context: OpaquePointer
     ) -> End {
         var instance = instance
         var item = wasmtime_extern_t()
@@ -76,10 +75,40 @@ struct GuestRunner {
         guard item.kind == UInt8(CW_EXTERN_FUNC) else { return .noEntry }
         var function = item.of.func
         var result = wasmtime_val_t()
+        // SAFETY: `finish` deletes the future that uses function and result before the pointers end.
+        let end = withUnsafeMutablePointer(to: &result) { result in
+            withUnsafeMutablePointer(to: &function) { function in
+                finish(run) { trap, error in
+                    wasmtime_func_call_async(context, function, nil, 0, result, hasResult ? 1 : 0, trap, error)
+                }
+            }
+        }
+        return end ?? .returned(hasResult ? result.of.i32 : nil)
+    }
+
+    // SAFETY: what the future writes to lives until it is deleted, which is before the pointers end.
+    /// Runs a call until it ends or is stopped; `nil` when it ended well.
+    private func finish(
+        _ run: JobRun,
+        _ begin: (UnsafeMutablePointer<OpaquePointer?>, UnsafeMutablePointer<OpaquePointer?>) -> OpaquePointer?
+    ) -> End? {
         var trap: OpaquePointer?
-        let error = wasmtime_func_call(context, &function, nil, 0, &result, hasResult ? 1 : 0, &trap)
-        if error != nil || trap != nil { return .failed(error: error, trap: trap) }
-        return .returned(hasResult ? result.of.i32 : nil)
+        var error: OpaquePointer?
+        let isOver = withUnsafeMutablePointer(to: &trap) { trap in
+            withUnsafeMutablePointer(to: &error) { error in
+                guard let future = begin(trap, error) else { return false }
+                // Unwinds a guest that was stopped where it yielded.
+                defer { wasmtime_call_future_delete(future) }
+                while !wasmtime_call_future_poll(future) {
+                    looked?()
+                    run.stop = run.interruption()
+                    if run.stop != nil { return false }
+                }
+                return true
+            }
+        }
+        if isOver, error == nil, trap == nil { return nil }
+        return .failed(error: error, trap: trap)
     }
 
     private func fuelUsed(_ run: JobRun, _ context: OpaquePointer) -> UInt64 {

@@ -10,7 +10,7 @@ final class JobRun {
     let job: ExecutionJob
     let host: any ExecutionHost
     let cancellation: ExecutionCancellation
-    let deadlineNanoseconds: UInt64
+    let watch: WallClockWatch
 
     /// Whether the entry function returns an `i32`, its exit code.
     let entryHasResult: Bool
@@ -48,7 +48,7 @@ final class JobRun {
 
     init(
         job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation, functionCount: Int,
-        entryHasResult: Bool, now: UInt64
+        entryHasResult: Bool, watch: WallClockWatch
     ) {
         self.job = job
         self.host = host
@@ -57,9 +57,7 @@ final class JobRun {
         hostCalls = Array(repeating: 0, count: functionCount)
         memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes)
         generator = SeededGenerator(seed: job.seed)
-        let (span, long) = job.wallClockMillisecondsMax.multipliedReportingOverflow(by: 1_000_000)
-        let (deadline, overflow) = now.addingReportingOverflow(span)
-        deadlineNanoseconds = long || overflow ? .max : deadline
+        self.watch = watch
     }
 
     // MARK: Output
@@ -150,7 +148,7 @@ final class JobRun {
     func sleep(nanoseconds: UInt64) throws(HostStop) {
         let (total, overflow) = sleptNanoseconds.addingReportingOverflow(nanoseconds)
         sleptNanoseconds = overflow ? .max : total
-        if sleptNanoseconds / 1_000_000 >= job.wallClockMillisecondsMax { throw .wallClock }
+        if sleptNanoseconds / 1_000_000 >= job.timeoutMilliseconds { throw .wallClock }
     }
 
     // SAFETY: the buffer is a checked range of the guest's memory, indexed below its count.
@@ -166,13 +164,13 @@ final class JobRun {
         }
     }
 
-    /// Looked at on every epoch tick: the reason to stop, if there is one.
-    func interruption(now: UInt64) -> HostStop? {
+    /// Looked at whenever the guest yields: the reason to stop, if there is one.
+    func interruption() -> HostStop? {
         interruptions.count += 1
         if cancellation.isCancelled {
             interruptions.afterCancel += 1
             return .cancelled
         }
-        return now >= deadlineNanoseconds ? .wallClock : nil
+        return watch.stop(now: SystemClock.nanoseconds())
     }
 }

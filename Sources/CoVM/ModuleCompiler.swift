@@ -1,11 +1,3 @@
-import Subprocess
-
-#if canImport(System)
-    import System
-#else
-    import SystemPackage
-#endif
-
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -15,7 +7,7 @@ import Subprocess
 #endif
 
 /// Compiles a module in a child process, so that a compilation which hangs, swells or crashes costs the job that
-/// brought the module and nobody else.
+/// brought the module and nobody else; a child that cannot be started is a failed run, never a failed node.
 struct ModuleCompiler: Sendable {
     let worker: CompileWorkerCommand
     let limits: CompileLimits
@@ -24,6 +16,8 @@ struct ModuleCompiler: Sendable {
 
     enum Failure: Error {
         case refused(ModuleRefusal)
+        /// The compilation is more than this node gives to one: its own doing, another may do it.
+        case beyond(CompileLimit)
         case cancelled
         case node(String)
     }
@@ -62,105 +56,77 @@ struct ModuleCompiler: Sendable {
         return path[...slash] + "mesh"
     }
 
-    private enum Race: Sendable {
-        case ended(TerminationStatus, output: [UInt8], complaint: String)
-        case failed(String)
-        case tooMuchOutput
-        case overdue
-        case cancelled
-    }
-
     func compile(_ module: [UInt8], cancellation: ExecutionCancellation) async throws(Failure) -> [UInt8] {
-        let first = await withTaskGroup(of: Race.self) { group in
-            group.addTask { await run(module) }
-            group.addTask {
-                do {
-                    try await Task.sleep(for: .milliseconds(limits.wallMilliseconds))
-                    return .overdue
-                } catch {
-                    return .cancelled
-                }
-            }
-            group.addTask {
-                await cancellation.wait()
-                return .cancelled
-            }
-            // Cancelling the group kills the child; the group is only left when it is gone.
-            defer { group.cancelAll() }
-            return await group.next() ?? .cancelled
-        }
-        switch first {
-        case .ended(let status, let output, let complaint):
-            return try judge(status, output, complaint)
-        case .failed(let reason): throw .node(reason)
-        case .tooMuchOutput: throw .refused(.compileLimit(.size))
-        case .overdue: throw .refused(.compileLimit(.wallClock))
-        case .cancelled: throw .cancelled
-        }
-    }
-
-    private func run(_ module: [UInt8]) async -> Race {
         // The worker reads a file without a name, not a pipe: a worker that dies early then cannot fail a write here.
         guard let file = PrivateFile.nameless(in: directory, with: module) else {
-            return .failed("the module could not be written for the compile worker: \(PrivateFile.reason())")
+            throw .node("the module could not be written for the compile worker: \(PrivateFile.reason())")
         }
-        do {
-            let result = try await Subprocess.run(
-                .path(FilePath(worker.executable)),
-                arguments: Arguments(worker.arguments + CompileWorker.arguments(limits, moduleBytes: module.count)),
-                environment: .custom(Self.workerEnvironment()),
-                input: .fileDescriptor(FileDescriptor(rawValue: file), closeAfterSpawningProcess: true),
-                output: .bytes(limit: compiledBytesMax), error: .bytes(limit: 64 << 10))
-            return .ended(
-                result.terminationStatus, output: result.standardOutput,
-                complaint: EngineError.printable(result.standardError))
-        } catch let error as SubprocessError where error.code == .outputLimitExceeded {
-            return .tooMuchOutput
-        } catch let error as SubprocessError {
-            return .failed("the compile worker \(worker.executable) could not be run: \(error.description)")
-        } catch {
-            return .failed("the compile worker \(worker.executable) could not be run")
+        guard let wake = WorkerProcess.Wake() else {
+            let reason = PrivateFile.reason()
+            close(file)
+            throw .node("the compile worker \(worker.executable) could not be run: no pipe: \(reason)")
         }
+        let process = WorkerProcess(
+            executable: worker.executable,
+            arguments: worker.arguments + CompileWorker.arguments(limits, moduleBytes: module.count),
+            environment: Self.workerEnvironment(), outputBytesMax: compiledBytesMax,
+            errorBytesMax: Self.complaintBytesMax, wallMilliseconds: limits.wallMilliseconds)
+        let handler = cancellation.onCancel { wake.wake() }
+        let end = await withCheckedContinuation { continuation in
+            let isStarted = RunThread.start(stackBytes: Self.threadStackBytes) {
+                continuation.resume(returning: process.run(input: file, wake: wake))
+            }
+            if !isStarted {
+                close(file)
+                continuation.resume(returning: WorkerProcess.End.failed("the system has no thread for it"))
+            }
+        }
+        cancellation.removeHandler(handler)
+        return try judge(end)
     }
+
+    /// The stack of the thread that waits for a worker, in bytes.
+    private static let threadStackBytes = 512 << 10
+    /// What a worker may say about its failure, in bytes.
+    private static let complaintBytesMax = 64 << 10
 
     /// Nothing of the node's environment but the search path for libraries.
-    private static func workerEnvironment() -> [Environment.Key: String] {
-        guard let value = getenv("LD_LIBRARY_PATH") else { return [:] }
-        return ["LD_LIBRARY_PATH": String(cString: value)]
+    private static func workerEnvironment() -> [String] {
+        guard let value = getenv("LD_LIBRARY_PATH") else { return [] }
+        return ["LD_LIBRARY_PATH=" + String(cString: value)]
     }
 
-    private func judge(
-        _ status: TerminationStatus, _ output: [UInt8], _ complaint: String
-    ) throws(Failure) -> [UInt8] {
-        switch status {
-        case .exited(CompileWorker.ExitCode.success.rawValue):
+    /// Whose doing it is that there is no machine code: the module's by what it contains, or the node's by its limits
+    /// and by what happens to its processes.
+    private func judge(_ end: WorkerProcess.End) throws(Failure) -> [UInt8] {
+        switch end {
+        case .exited(CompileWorker.ExitCode.success.rawValue, let output, _):
             guard !output.isEmpty else { throw .node("the compile worker returned nothing") }
             return output
-        case .exited(CompileWorker.ExitCode.refused.rawValue):
-            if Self.speaksOfMemory(complaint) { throw .refused(.compileLimit(.memory)) }
+        case .exited(CompileWorker.ExitCode.refused.rawValue, _, let bytes):
+            let complaint = EngineError.printable(bytes)
+            if Self.speaksOfMemory(complaint) { throw .beyond(.memory) }
             throw .refused(.invalid(message: complaint))
-        case .exited(let code):
-            throw .node("the compile worker failed with code \(code): \(complaint)")
-        case .signaled(SIGXCPU):
-            throw .refused(.compileLimit(.cpu))
-        case .signaled(let signal):
-            if Self.speaksOfMemory(complaint) { throw .refused(.compileLimit(.memory)) }
-            throw .refused(.invalid(message: "the compiler crashed on it (signal \(signal))"))
+        case .exited(let code, _, let bytes):
+            throw .node("the compile worker failed with code \(code): \(EngineError.printable(bytes))")
+        case .signaled(SIGXCPU, _): throw .beyond(.cpu)
+        case .signaled(let signal, let bytes):
+            if Self.speaksOfMemory(EngineError.printable(bytes)) { throw .beyond(.memory) }
+            // What a compiler does to itself; any other signal came from outside.
+            if [SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGTRAP, SIGFPE, SIGSYS].contains(signal) {
+                throw .refused(.invalid(message: "the compiler crashed on it (signal \(signal))"))
+            }
+            throw .node("the compile worker was killed by signal \(signal)")
+        case .tooMuchOutput: throw .beyond(.size)
+        case .overdue: throw .beyond(.wallClock)
+        case .cancelled: throw .cancelled
+        case .failed(let reason):
+            throw .node("the compile worker \(worker.executable) could not be run: \(reason)")
         }
     }
 
     /// What the runtimes of Rust, Swift and C say when the address space is used up.
     private static func speaksOfMemory(_ complaint: String) -> Bool {
         ["memory allocation of", "failed to allocate", "Cannot allocate memory"].contains { complaint.contains($0) }
-    }
-}
-
-extension ExecutionCancellation {
-    /// Returns at the cancellation, or when the waiting task is cancelled.
-    func wait() async {
-        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let key = onCancel { continuation.finish() }
-        for await _ in stream {}
-        removeHandler(key)
     }
 }

@@ -28,20 +28,6 @@ public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case arguments(reason: String)
     /// The engine's validation refused the module.
     case invalid(message: String)
-    /// The compilation was stopped at one of its limits.
-    case compileLimit(CompileLimit)
-
-    /// The limits of a compilation.
-    public enum CompileLimit: String, Hashable, Sendable {
-        /// `CompileLimits.cpuSeconds`.
-        case cpu
-        /// `CompileLimits.memoryBytes`.
-        case memory
-        /// `CompileLimits.wallMilliseconds`.
-        case wallClock = "wall clock"
-        /// `CoVMConfiguration.Limits.compiledModuleBytesMax`.
-        case size
-    }
 
     /// The reason in one sentence without a full stop.
     public var description: String {
@@ -69,7 +55,22 @@ public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
             "the entry point \(name) must have no parameters and return nothing or one i32"
         case .arguments(let reason): reason
         case .invalid(let message): "the module is not valid: \(message)"
-        case .compileLimit(let limit): "compiling the module was stopped at its \(limit.rawValue) limit"
         }
     }
+}
+
+/// The limits of a node on one compilation. Passing one is the node's doing and not the module's: another node may give
+/// more.
+public enum CompileLimit: String, Hashable, Sendable {
+    /// `CompileLimits.cpuSeconds`.
+    case cpu
+    /// `CompileLimits.memoryBytes`.
+    case memory
+    /// `CompileLimits.wallMilliseconds`.
+    case wallClock = "wall clock"
+    /// `CoVMConfiguration.Limits.compiledModuleBytesMax`.
+    case size
+
+    /// The reason in one sentence without a full stop.
+    var reason: String { "compiling the module was stopped at this node's \(rawValue) limit" }
 }

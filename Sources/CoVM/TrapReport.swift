@@ -3,8 +3,8 @@ import MeshTypes
 
 /// Turns what the engine says about the end of a run into the one outcome that is true of it.
 ///
-/// In this order: what a host function or the epoch check stopped it for; the engine's own limits (fuel, stack); the
-/// memory limit; a machine that could not give the memory it allowed; the guest's own trap or exit.
+/// In this order: what a host function or the look at a yield stopped it for; the engine's own limits (fuel, stack);
+/// the memory limit; a machine that could not give the memory it allowed; the guest's own trap or exit.
 ///
 /// **Memory.** A growth past the limit is refused with -1, as the specification has it, and the guest may go on.
 /// If its last growth was refused and it then traps or exits with another code than zero, the outcome is the memory
@@ -56,7 +56,6 @@ enum TrapReport {
     private static func outcome(ofTrap code: UInt8, place: String, run: JobRun) -> ExecutionOutcome {
         switch code {
         case 0: return .limitExceeded(.stack)
-        case 10: return .limitExceeded(.wallClock)
         case 11: return .limitExceeded(.fuel)
         default: break
         }

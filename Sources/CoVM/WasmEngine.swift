@@ -120,11 +120,6 @@ final class WasmEngine: Sendable {
     func makeStore(for run: Unmanaged<JobRun>) -> OpaquePointer? {
         wasmtime_store_new(engine, run.toOpaque(), nil)
     }
-
-    /// Makes every running guest look at its deadline and cancellation.
-    func incrementEpoch() {
-        wasmtime_engine_increment_epoch(engine)
-    }
 }
 
 /// A module whose imports are resolved, ready to be instantiated by any thread.

@@ -12,11 +12,15 @@ public enum DAGCBOR {
         public var depthMax: Int
         /// The longest input, in bytes.
         public var bytesMax: Int
+        /// The largest integer.
+        public var integerMax: UInt64
 
-        /// The limits of PROTOCOL.md: 128 nested containers; and 4 MiB of input, which is more than any block.
-        public init(depthMax: Int = 128, bytesMax: Int = 4 << 20) {
+        /// The limits of PROTOCOL.md: 128 nested containers; and 4 MiB of input, which is more than any block. The
+        /// format itself has integers up to 2^64 - 1.
+        public init(depthMax: Int = 128, bytesMax: Int = 4 << 20, integerMax: UInt64 = .max) {
             self.depthMax = depthMax
             self.bytesMax = min(bytesMax, Int(Int32.max))
+            self.integerMax = integerMax
         }
     }
 

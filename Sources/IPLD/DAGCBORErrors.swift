@@ -12,6 +12,8 @@ public enum DAGCBORError: Error, Hashable, Sendable {
     case notShortest(offset: Int)
     /// A negative integer below -2^63, which no 64-bit integer holds.
     case integerOutOfRange(offset: Int)
+    /// An integer above the limit.
+    case integerTooLarge(integerMax: UInt64, offset: Int)
     /// A list, map, text or byte string of indefinite length, or the break that ends one.
     case indefiniteLength(offset: Int)
     /// Additional information 28, 29 or 30.

@@ -47,7 +47,9 @@ struct DAGCBORValidator {
         let first = bytes[start]
         switch CBORMajor(rawValue: first & 0xE0) {
         case .unsigned:
-            _ = try argument()
+            if try argument() > limits.integerMax {
+                throw .integerTooLarge(integerMax: limits.integerMax, offset: start)
+            }
         case .negative:
             if try argument() > UInt64(Int64.max) { throw .integerOutOfRange(offset: start) }
         case .byteString:

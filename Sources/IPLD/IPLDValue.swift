@@ -1,6 +1,6 @@
 import Multiformats
 
-/// A value of the IPLD data model with integers of 64 bits.
+/// A value of the IPLD data model with integers of 64 bits; texts and keys compare by their bytes.
 public enum IPLDValue: Hashable, Sendable {
     /// Nothing.
     case null
@@ -22,6 +22,38 @@ public enum IPLDValue: Hashable, Sendable {
     case map(IPLDMap)
     /// A link to a block.
     case link(CID)
+
+    public static func == (left: IPLDValue, right: IPLDValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.unsigned(let left), .unsigned(let right)): left == right
+        case (.negative(let left), .negative(let right)): left == right
+        case (.float(let left), .float(let right)): left == right
+        case (.string(let left), .string(let right)): left.isSameBytes(as: right)
+        case (.bytes(let left), .bytes(let right)): left == right
+        case (.list(let left), .list(let right)): left == right
+        case (.map(let left), .map(let right)): left == right
+        case (.link(let left), .link(let right)): left == right
+        default: false
+        }
+    }
+
+    /// Hashes the value; a text by its bytes.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0 as UInt8)
+        case .bool(let bool): hasher.combine(bool)
+        case .unsigned(let integer): hasher.combine(integer)
+        case .negative(let integer): hasher.combine(integer)
+        case .float(let double): hasher.combine(double)
+        case .string(let text): hasher.combine(ExactText(text))
+        case .bytes(let bytes): hasher.combine(bytes)
+        case .list(let list): hasher.combine(list)
+        case .map(let map): hasher.combine(map)
+        case .link(let cid): hasher.combine(cid)
+        }
+    }
 
     /// The value of a signed integer.
     public static func integer(_ value: Int64) -> IPLDValue {
@@ -49,6 +81,16 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
             self.key = key
             self.value = value
         }
+
+        public static func == (left: Entry, right: Entry) -> Bool {
+            left.key.isSameBytes(as: right.key) && left.value == right.value
+        }
+
+        /// Hashes the bytes of the key, and the value.
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(ExactText(key))
+            hasher.combine(value)
+        }
     }
 
     /// The entries, sorted, each key once.
@@ -57,7 +99,7 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     /// A map of entries in any order; two entries of one key are refused.
     public init(_ entries: [Entry]) throws(DAGCBOREncodingError) {
         let sorted = entries.sorted { Self.precedes($0.key, $1.key) }
-        for (left, right) in zip(sorted, sorted.dropFirst()) where left.key.utf8.elementsEqual(right.key.utf8) {
+        for (left, right) in zip(sorted, sorted.dropFirst()) where left.key.isSameBytes(as: right.key) {
             throw .duplicateKey(left.key)
         }
         self.entries = sorted
@@ -72,7 +114,7 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     public init(dictionaryLiteral elements: (String, IPLDValue)...) {
         var entries: [Entry] = []
         for (key, value) in elements {
-            entries.removeAll { $0.key == key }
+            entries.removeAll { $0.key.isSameBytes(as: key) }
             entries.append(Entry(key: key, value: value))
         }
         self.entries = entries.sorted { Self.precedes($0.key, $1.key) }
@@ -80,7 +122,7 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
     /// The value of a key.
     public subscript(key: String) -> IPLDValue? {
-        entries.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
+        entries.first { $0.key.isSameBytes(as: key) }?.value
     }
 
     private static func precedes(_ left: String, _ right: String) -> Bool {

@@ -17,6 +17,8 @@ extension ExecutorMarket {
         if announcement.expiresAt.advanced(milliseconds: skew) <= context.wallClock {
             return .ignore(reason: "expired")
         }
+        let horizon = context.date(inMilliseconds: context.configuration.rules.lifetimeMillisecondsMax)
+        if announcement.expiresAt > horizon.advanced(milliseconds: skew) { return .ignore(reason: "outlives any job") }
         let id = announcement.jobID
         if let job = jobs[id], job.isOpenBid, job.manifest.originatorPeerID == author {
             // Its originator may have lost the bid in a crash, or it would not ask again.
@@ -32,8 +34,24 @@ extension ExecutorMarket {
             return .reject(reason: "the manifest does not verify")
         }
         consider(signed, &context)
-        return .accept
+        // Ignored and not rejected: who forwards it may know other rules, or have another clock.
+        let refusal = context.configuration.rules.refusal(of: signed.body, wallClock: context.wallClock)
+        return refusal.map { .ignore(reason: $0.code) } ?? .accept
     }
+
+    /// A job of this node found no other executor: perhaps a bid of its own.
+    mutating func announcedHere(_ id: JobID, _ block: [UInt8], _ context: inout MarketContext) {
+        guard !judged.contains(id), let configuration = context.configuration.executor,
+            let signed = try? SignedObject<JobManifest>(verifiedBefore: block)
+        else { return }
+        // A bid that is sure to be taken needs a place, so more of them than places wait for the next look.
+        let places = configuration.concurrentRunsMax + configuration.queuedRunsMax
+        guard openBids.total + running.count + queue.count < places else { return }
+        consider(signed, &context)
+    }
+
+    /// Whether this node has judged a job and has no bid on it.
+    func isDone(with id: JobID) -> Bool { judged.contains(id) && jobs[id]?.isOpenBid != true }
 
     private mutating func fetchManifest(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
         let id = announcement.jobID
@@ -67,7 +85,7 @@ extension ExecutorMarket {
         _ block: [UInt8], _ id: JobID, _ author: PeerID?, _ context: MarketContext
     ) -> SignedObject<JobManifest>? {
         guard block.count <= context.limits.manifestBytesMax, id.cid.matches(block),
-            let signed = try? SignedObject<JobManifest>(verifying: block),
+            let signed = try? SignedObject<JobManifest>(verifying: block), signed.cid == id.cid,
             signed.body.originatorDID.peerID == signed.body.originatorPeerID,
             author == nil || author == signed.body.originatorPeerID
         else { return nil }
@@ -118,13 +136,14 @@ extension ExecutorMarket {
         _ manifest: JobManifest, _ id: JobID, _ configuration: ExecutorConfiguration, _ context: MarketContext
     ) -> BidDecline? {
         if !configuration.acceptsJobs { return .notAccepting }
+        switch context.configuration.storage {
+        case .open: break
+        case .full: return .storageFull
+        case .locked: return .storageLocked
+        }
         if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
         if configuration.deniedOriginators.contains(manifest.originatorDID) { return .originatorDenied }
-        let rules = context.configuration.rules
-        // Other clocks may differ: what has just expired here may not have expired there.
-        let lenient = UnixMilliseconds(
-            context.wallClock.value - min(context.wallClock.value, rules.clockSkewMilliseconds))
-        if let refusal = rules.refusal(of: manifest, wallClock: max(lenient, manifest.submittedAt)) {
+        if let refusal = context.configuration.rules.refusal(of: manifest, wallClock: context.wallClock) {
             return refusal == .expired ? .expired : .jobRefused(refusal)
         }
         if let limit = Self.limitBeyond(manifest.params.limits, configuration.limitsMax) { return limit }
@@ -132,6 +151,7 @@ extension ExecutorMarket {
         // A bid that only lost may be made anew when the job is announced again.
         if case .refused(let code, _) = jobs[id]?.bidEnd, code != "other_bid_taken" { return .refusedBefore }
         if jobs[id]?.receipt != nil { return .refusedBefore }
+        if modulesBeyondLimits.contains(manifest.params.wasmCID) { return .moduleBeyondLimits }
         if isFull(configuration) { return .atCapacity }
         if openBids.total >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
             return .tooManyOpenBids
@@ -185,7 +205,6 @@ extension ExecutorMarket {
         let selection = Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
         switch selection.refusal(of: bid) {
         case .priceTooHigh, .reputationTooLow, .deadlineTooLate, nil: return nil
-        case .bidderDenied where configuration.bidsOnOwnJobs: return nil
         case let refusal?: return refusal
         }
     }
@@ -195,7 +214,9 @@ extension ExecutorMarket {
         recentDeclines.append(DeclinedJob(jobID: id, reason: reason, at: context.wallClock))
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
-        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting: break
+        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,
+            .storageLocked, .jobRefused, .expired:
+            break
         default: judged.insert(id, max: context.limits.announcementsMax)
         }
     }
@@ -228,7 +249,7 @@ extension ExecutorMarket {
     private mutating func refused(
         _ job: ExecutedJob, _ code: String, _ reason: String, _ context: inout MarketContext
     ) {
-        let end = BidEnd.refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+        let end = BidEnd.refused(code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
         closeBid(job.id, end, &context)
     }
 
@@ -318,8 +339,9 @@ extension ExecutorMarket {
         guard context.wallClock < bid.body.expiresAt else { return .failure(.expired) }
         if jobs[chain.id]?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.acceptsJobs else { return .failure(.notAccepting) }
+        if modulesBeyondLimits.contains(manifest.body.params.wasmCID) { return .failure(.moduleBeyondLimits) }
         if isFull(configuration) || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
-        if let refusal = context.configuration.rules.refusal(of: manifest.body.params) {
+        if let refusal = context.configuration.rules.refusal(of: manifest.body, wallClock: context.wallClock) {
             return .failure(.jobRefused(refusal))
         }
         return .success(chain)

@@ -6,7 +6,7 @@ import Multiformats
 extension ExecutorMarket {
     /// Orders the next runs while there are places.
     mutating func startNext(_ context: inout MarketContext) {
-        guard let configuration = context.configuration.executor else { return }
+        guard let configuration = context.configuration.executor, configuration.startsRuns else { return }
         while running.count < configuration.concurrentRunsMax, let id = queue.first, let job = jobs[id] {
             let milliseconds =
                 configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000 + 5000
@@ -33,6 +33,9 @@ extension ExecutorMarket {
 
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = open(assignment) else { return }
+        if report.isModuleBeyondLimits {
+            modulesBeyondLimits.insert(job.manifest.params.wasmCID, max: context.limits.modulesBeyondLimitsMax)
+        }
         signReceipt(job, report, &context)
         startNext(&context)
     }
@@ -126,7 +129,7 @@ extension ExecutorMarket {
         switch reply {
         case .ack, .accepted: end = .acknowledged
         case .refused(let code, let reason), .declined(let code, let reason):
-            end = .refused(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+            end = .refused(code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
         }
         receiptDelivered(id.jobID, id.subject, end, &context)
     }

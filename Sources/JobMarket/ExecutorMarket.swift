@@ -39,6 +39,8 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     /// Manifests being fetched, and for whom.
     var manifestFetches: [JobID: PeerID] = [:]
     var manifestFetchShares = ShareTable<PeerID>()
+    /// Modules that this node could not compile or hold within its own limits; not journalled, so a start tries again.
+    var modulesBeyondLimits = ModuleMemory()
     /// The last decisions not to bid, newest last.
     var recentDeclines = Deque<DeclinedJob>()
     /// The status updates of runs that are going on.
@@ -103,7 +105,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             queue.removeAll { $0 == job.id }
             running.remove(job.id)
             reports[job.id] = nil
-            context.lastReceipt = job.receiptCID
+            if !context.isReplaying || !context.isLastReceiptStored { context.lastReceipt = job.receiptCID }
         case .assignmentAccepted:
             unwritten.remove(job.id)
             bidJournal.release(job.id)
@@ -119,6 +121,11 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
         reports[job.id] = nil
         unwritten.remove(job.id)
+        // One that is forgotten while it is open: its journal did not read.
+        guard isForgotten, !job.isClosed else { return }
+        if job.isOpenBid { openBids.remove(from: job.manifest.originatorPeerID) }
+        queue.removeAll { $0 == job.id }
+        running.remove(job.id)
     }
 
     // MARK: Timers and actions
@@ -323,5 +330,19 @@ struct AnnouncementMemory: Sendable {
         while order.count > max, let oldest = order.popFirst() {
             if jobs[oldest.job] == oldest.number { jobs[oldest.job] = nil }
         }
+    }
+}
+
+/// Modules, the latest ones.
+struct ModuleMemory: Sendable {
+    private var modules = OrderedSet<CID>()
+
+    var count: Int { modules.count }
+
+    func contains(_ module: CID) -> Bool { modules.contains(module) }
+
+    mutating func insert(_ module: CID, max: Int) {
+        modules.append(module)
+        while modules.count > max { modules.removeFirst() }
     }
 }

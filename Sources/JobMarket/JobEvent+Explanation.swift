@@ -82,18 +82,22 @@ extension JobEvent {
     private func submission(_ block: [UInt8], _ requester: DID) -> String {
         guard let manifest = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body else { return "Submitted." }
         let ceiling = manifest.params.priceCeiling.map { ", at most \($0) tokens" } ?? ""
-        let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, max: 80))\"" } ?? ""
+        let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
         return "Submitted by \(requester.short)\(words): module \(manifest.params.wasmCID.text.suffix(8)), "
             + "\(manifest.params.maxFuel) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
     }
 
     private func bidLine(_ block: [UInt8], _ refusal: BidRefusal?, own: Bool = false) -> String {
         guard let bid = (try? SignedObject<Bid>(verifiedBefore: block))?.body else { return "A bid came." }
-        let region = bid.region.map { ", region \(PlainText.sanitized($0, max: 40))" } ?? ""
+        let region = bid.region.map { ", region \(PlainText.sanitized($0, bytesMax: 40))" } ?? ""
         let offer =
             "at most \(bid.terms.price) tokens (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
             + "million fuel)\(region), load \(bid.loadPermille / 10) %"
         if own { return "Bid \(offer)." }
+        if bid.isOriginators {
+            return "Nobody else made an acceptable bid, so this node bids on its own job, \(offer): "
+                + (refusal.map { "refused, \($0)." } ?? "acceptable.")
+        }
         return "\(bid.bidderDID.short) bids \(offer): " + (refusal.map { "refused, \($0)." } ?? "acceptable.")
     }
 
@@ -118,7 +122,9 @@ extension JobEvent {
 
     private func assignmentLine(_ block: [UInt8]) -> String {
         guard let assignment = (try? SignedObject<Assignment>(verifiedBefore: block))?.body else { return "Assigned." }
-        return "Attempt \(assignment.attempt) goes to \(assignment.executorDID.short) for at most "
+        let executor =
+            assignment.executorDID == assignment.originatorDID ? "this node itself" : assignment.executorDID.short
+        return "Attempt \(assignment.attempt) goes to \(executor) for at most "
             + "\(assignment.terms.price) tokens, which are held; its lease is \(assignment.leaseMilliseconds) ms."
     }
 
@@ -135,6 +141,11 @@ extension JobEvent {
         return "Settled (\(settlement.verdict.rawValue)): \(settlement.amountPaid) tokens to "
             + "\(settlement.executorDID.short), \(settlement.amountRefunded) given back."
     }
+}
+
+extension Bid {
+    /// Whether the originator bids on its own job.
+    var isOriginators: Bool { bidderPeerID == originatorPeerID }
 }
 
 extension BidEnd: CustomStringConvertible {

@@ -111,6 +111,9 @@ public struct JobMarket: Sendable {
             originator.anchorPublished(id, inTime: true, &context)
             executor.anchorPublished(id, inTime: true, &context)
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
+        case .nobodyReachable:
+            let executor = executor
+            originator.nobodyReachable(&context) { executor.isDone(with: $0) }
         case .deadlineReached: break
         }
         passDeadlines()
@@ -150,6 +153,14 @@ public struct JobMarket: Sendable {
             of: message, author: author, wallClock: context.wallClock, rules: context.configuration.rules)
     }
 
+    /// Lets the executor of this node judge a job of this node that nobody else wants; its bid travels like any other.
+    private mutating func offerHere(_ id: JobID) {
+        guard context.configuration.executor?.bidsOnOwnJobs ?? false,
+            let job = originator.jobs[id], job.isWithoutTakers(context), !job.isExcluded(context.did)
+        else { return }
+        executor.announcedHere(job.id, job.manifestBlock, &context)
+    }
+
     private mutating func replied(_ id: DeliveryID, _ reply: MeshProtocolReply) {
         let waited = context.outbox.remove(id) != nil
         context.timers.clear(.delivery(id))
@@ -172,8 +183,12 @@ public struct JobMarket: Sendable {
         while let timer = context.timers.popDue(context.now) {
             switch timer {
             case .phase(let id): originator.phaseElapsed(id, &context)
-            case .window(let id): originator.windowElapsed(id, &context)
-            case .reannounce(let id): originator.reannounceDue(id, &context)
+            case .window(let id):
+                originator.windowElapsed(id, &context)
+                offerHere(id)
+            case .reannounce(let id):
+                originator.reannounceDue(id, &context)
+                offerHere(id)
             case .lease(let id): originator.leaseElapsed(id, &context)
             case .outputs(let id): originator.outputsElapsed(id, &context)
             case .whole(let id): originator.wholeElapsed(id, &context)
@@ -203,6 +218,15 @@ public struct JobMarket: Sendable {
         switch event.role {
         case .originator: try originator.apply(event, &context)
         case .executor: try executor.apply(event, &context)
+        }
+    }
+
+    /// Takes back what the replay of a journal has made of a job, where a later event of it does not read: the market
+    /// then knows nothing of the job. What is booked for it stays booked.
+    public mutating func discard(_ job: JobID, role: JobRole) {
+        switch role {
+        case .originator: originator.discard(job)
+        case .executor: executor.discard(job)
         }
     }
 

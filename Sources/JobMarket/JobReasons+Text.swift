@@ -31,10 +31,10 @@ extension BidRefusal: CustomStringConvertible {
         case .priceTooHigh(let price, let max): "price \(price) > max \(max)"
         case .reputationTooLow(let reputation, let min): "reputation \(reputation) < \(min)"
         case .regionNotAccepted(let region):
-            region.map { "region \(PlainText.sanitized($0, max: 64)) is not accepted" } ?? "no region is named"
-        case .featureMissing(let feature): "the feature \(PlainText.sanitized(feature, max: 64)) is missing"
+            region.map { "region \(PlainText.sanitized($0, bytesMax: 64)) is not accepted" } ?? "no region is named"
+        case .featureMissing(let feature): "the feature \(PlainText.sanitized(feature, bytesMax: 64)) is missing"
         case .resourceMissing(let resource, let needed, let offered):
-            "\(PlainText.sanitized(resource, max: 64)) \(offered) < \(needed)"
+            "\(PlainText.sanitized(resource, bytesMax: 64)) \(offered) < \(needed)"
         case .bidderNotAllowed: "the policy allows only others"
         case .bidderDenied: "the policy denies this bidder"
         case .bidderFailedBefore: "the bidder had this job before and did not deliver"
@@ -58,6 +58,7 @@ extension JobFailure {
         switch self {
         case .announcementTimedOut: "announcement_timed_out"
         case .noAcceptableBid: "no_acceptable_bid"
+        case .nobodyReachable: "nobody_reachable"
         case .attemptsExhausted: "attempts_exhausted"
         case .expired: "expired"
         case .cannotHold: "cannot_hold"
@@ -76,6 +77,7 @@ extension JobFailure: CustomStringConvertible {
             "none of \(bids) bids was acceptable: "
                 + refusals.prefix(8).map { "\($0.bidder.short): \($0.refusal)" }.joined(separator: "; ")
                 + (refusals.count > 8 ? "; and \(refusals.count - 8) more" : "")
+        case .nobodyReachable: "this node is connected to no other, so no other executor heard of the job"
         case .attemptsExhausted(let attempts, let last):
             "\(attempts) of \(attempts) attempts gave no result" + (last.map { "; at last \($0)" } ?? "")
         case .expired(let status): "the job's time was over in the state \(status.rawValue)"
@@ -153,6 +155,7 @@ extension AssignmentRefusal {
         case .notOwnBid: "not_own_bid"
         case .termsChanged: "terms_changed"
         case .expired: "expired"
+        case .moduleBeyondLimits: "module_beyond_limits"
         case .atCapacity: "at_capacity"
         case .notAccepting: "not_accepting"
         case .jobRefused: "job_refused"
@@ -170,6 +173,7 @@ extension AssignmentRefusal: CustomStringConvertible {
         case .notOwnBid: "the bid is not this node's"
         case .termsChanged: "the terms are not those of the bid"
         case .expired: "the bid cannot be taken up any more"
+        case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
         case .atCapacity: "all places and the queue are full"
         case .notAccepting: "this node takes no jobs now"
         case .jobRefused(let refusal): refusal.description
@@ -189,9 +193,12 @@ extension BidDecline {
         case .originatorDenied: "originator_denied"
         case .notWanted(let refusal): refusal.code
         case .limitTooLarge: "limit_too_large"
+        case .moduleBeyondLimits: "module_beyond_limits"
         case .atCapacity: "at_capacity"
         case .tooManyOpenBids: "too_many_open_bids"
         case .shareUsedUp: "share_used_up"
+        case .storageFull: "storage_full"
+        case .storageLocked: "storage_locked"
         case .manifestUnavailable: "manifest_unavailable"
         case .refusedBefore: "refused_before"
         case .cannotSign: "cannot_sign"
@@ -210,9 +217,12 @@ extension BidDecline: CustomStringConvertible {
         case .originatorDenied: "this node does not work for the originator"
         case .notWanted(let refusal): "the policy wants others: \(refusal)"
         case .limitTooLarge(let field, let asked, let max): "\(field) \(asked) is more than the \(max) offered here"
+        case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
         case .atCapacity: "all places and the queue are full"
         case .tooManyOpenBids: "too many bids are open"
         case .shareUsedUp: "the originator has as many of this node's bids or places as are left for one like it"
+        case .storageFull: "the store is past its high-water mark; see mesh gc"
+        case .storageLocked: "another program has the database locked"
         case .manifestUnavailable: "the manifest could not be fetched"
         case .refusedBefore: "an earlier bid on the job was refused"
         case .cannotSign: "this node cannot sign"

@@ -9,6 +9,8 @@ public enum JobFailure: Hashable, Sendable, Codable {
     case announcementTimedOut(lastError: String)
     /// The bidding deadline came without an acceptable bid.
     case noAcceptableBid(bids: UInt64, refusals: [RefusedBid])
+    /// This node has no connection to any other, and does not run the job itself.
+    case nobodyReachable
     /// Every attempt ended without a result.
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
     /// The job's time was over, in this state.
@@ -50,7 +52,7 @@ public enum BidRefusal: Error, Hashable, Sendable, Codable {
     case resourceMissing(resource: String, needed: UInt64, offered: UInt64)
     /// The policy allows only others.
     case bidderNotAllowed
-    /// The policy denies the bidder, or it is the originator itself.
+    /// The policy denies the bidder.
     case bidderDenied
     /// The bidder had this job before and did not deliver.
     case bidderFailedBefore
@@ -197,12 +199,18 @@ public enum BidDecline: Hashable, Sendable {
     case notWanted(BidRefusal)
     /// A limit of the job is larger than this node takes on.
     case limitTooLarge(field: String, asked: UInt64, max: UInt64)
+    /// The module is more than this node compiles or holds: an earlier run of it showed.
+    case moduleBeyondLimits
     /// All places and the queue are full.
     case atCapacity
     /// Too many bids are open.
     case tooManyOpenBids
     /// The originator has as many of this node's bids or places as one may have, or strangers together have.
     case shareUsedUp
+    /// The store is past its high-water mark.
+    case storageFull
+    /// Another program has the database locked.
+    case storageLocked
     /// The manifest could not be had.
     case manifestUnavailable
     /// An earlier bid on this job was refused for good.
@@ -223,6 +231,8 @@ public enum AssignmentRefusal: Error, Hashable, Sendable {
     case termsChanged
     /// The bid cannot be taken up any more.
     case expired
+    /// The module is more than this node compiles or holds: an earlier run of it showed.
+    case moduleBeyondLimits
     /// All places and the queue are full.
     case atCapacity
     /// This node takes no jobs now.

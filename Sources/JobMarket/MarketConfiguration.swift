@@ -14,11 +14,23 @@ public struct MarketConfiguration: Sendable {
     public var limits = MarketLimits()
     /// Where this node can be reached, for manifests and receipts; the shell keeps it current.
     public var addresses: [Multiaddr] = []
+    /// Whether the store has room for new work; the shell keeps it current.
+    public var storage = StorageState.open
     /// The anchored DAG that receipts go to.
     public var anchorScope = "global"
 
     /// A node that originates with the standard settings and executes nothing.
     public init() {}
+}
+
+/// Whether there is room for new work; what is under way goes on in any case.
+public enum StorageState: Hashable, Sendable {
+    /// There is.
+    case open
+    /// The store is past its high-water mark.
+    case full
+    /// Another program has the database locked.
+    case locked
 }
 
 /// How long an originator waits for what, in milliseconds, and what it does by default.
@@ -58,6 +70,8 @@ public struct OriginatorConfiguration: Sendable {
     public var anchoringMilliseconds: UInt64 = 30_000
     /// How long the executor is told of its settlement before the job is closed without its answer.
     public var settlementDeliveryMilliseconds: UInt64 = 300_000
+    /// Attempts of a job that end in `node_failed` before the job does: it is retried elsewhere once.
+    public var nodeFailuresMax = 2
     /// The attempts where the policy names no number.
     public var maxAttempts: UInt64 = 4
     /// The longest manifest that is announced whole, in bytes; longer ones are announced by CID.
@@ -71,7 +85,10 @@ public struct OriginatorConfiguration: Sendable {
 public struct ExecutorConfiguration: Sendable {
     /// Whether it bids at all now.
     public var acceptsJobs = true
-    /// Whether it bids on jobs of its own node; a receipt for oneself proves nothing, hence not by default.
+    /// Whether accepted jobs are started; a node that is about to stop leaves them to its next start.
+    public var startsRuns = true
+    /// Whether it bids on jobs of its own node, once their window is over and nobody else has made an acceptable bid. A
+    /// receipt for oneself proves nothing to others, hence not by default.
     public var bidsOnOwnJobs = false
     /// Where it stands.
     public var region: String?
@@ -161,6 +178,8 @@ public struct MarketLimits: Sendable {
     public var lateReceiptsMax = 16
     /// Announcements remembered so that they are judged once; one that was forgotten is judged again.
     public var announcementsMax = 8192
+    /// Modules remembered that are beyond this executor's own limits; of more, the oldest is forgotten and tried again.
+    public var modulesBeyondLimitsMax = 1024
     /// Manifests being fetched at once.
     public var manifestFetchesMax = 64
     /// Manifests of one originator being fetched at once.

@@ -15,6 +15,8 @@ struct MarketContext: Sendable {
     var reputation: ReputationBook
     var anchors: AnchorLog
     var lastReceipt: CID?
+    /// Whether the store told which receipt was the last: then a replay of open jobs, in whatever order, does not.
+    let isLastReceiptStored: Bool
     var counters = MarketCounters()
     var outbox = Outbox()
     var timers = DeadlineQueue<MarketTimer>()
@@ -37,6 +39,7 @@ struct MarketContext: Sendable {
         self.reputation = reputation
         self.anchors = anchors
         self.lastReceipt = lastReceipt
+        isLastReceiptStored = lastReceipt != nil
     }
 
     var limits: MarketLimits { configuration.limits }
@@ -87,13 +90,16 @@ struct MarketContext: Sendable {
         if !isReplaying { timers.set(timer, at: now.advanced(milliseconds: Int64(clamping: milliseconds))) }
     }
 
-    /// Whether an originator has paid this node before.
-    func knows(_ originator: DID) -> Bool { ledger.balance(of: .income(originator)) > .zero }
+    /// Whether an originator has paid this node before, or is this node.
+    func knows(_ originator: DID) -> Bool {
+        originator == did || ledger.balance(of: .income(originator)) > .zero
+    }
 
     /// What strangers may hold together of something that there are `max` of, half of it as soon as anybody has paid
     /// this node; `nil` for an originator that is known, and for all before that.
     func strangersMax(of max: Int, for originator: DID) -> Int? {
-        ledger.earned > .zero && !knows(originator) ? (max + 1) / 2 : nil
+        // What a node paid itself makes nobody known.
+        ledger.earned > ledger.balance(of: .income(did)) && !knows(originator) ? (max + 1) / 2 : nil
     }
 
     /// Owes a direct message to a peer until it answers or the date is reached.

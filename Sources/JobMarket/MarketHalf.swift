@@ -76,6 +76,14 @@ extension MarketHalf {
         if job.isClosed, !(before?.isClosed ?? false) { remember(closed: job, &context) }
     }
 
+    /// Takes a job out as if it had never been, while journals are replayed.
+    mutating func discard(_ id: JobID) {
+        guard let job = jobs.removeValue(forKey: id) else { return }
+        closedOrder.removeAll { $0 == id }
+        closedBidOrder.removeAll { $0 == id }
+        drop(job, isForgotten: true)
+    }
+
     /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten, and what was booked for
     /// them becomes part of the opening balances.
     private mutating func remember(closed job: Job, _ context: inout MarketContext) {

@@ -28,6 +28,8 @@ public enum MarketInput: Sendable {
     case anchorPublished(JobID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
+    /// This node has no connection, and none is being made: whom nobody hears, nobody bids for.
+    case nobodyReachable
     /// `nextDeadline` was reached.
     case deadlineReached
 }
@@ -50,6 +52,8 @@ public struct ExecutionReport: Hashable, Sendable {
     public var usage: ResourceUsage
     /// Whether a replay must give the same.
     public var determinism: DeterminismProfile
+    /// Whether the module is larger, or more to compile, than this executor's own limits allow.
+    public var isModuleBeyondLimits = false
     /// When the module started.
     public var startedAt: UnixMilliseconds
     /// When it ended.

@@ -34,6 +34,9 @@ public struct MarketTransition: Sendable {
     }
     /// Nothing happened.
     public var isEmpty: Bool { events.isEmpty && actions.isEmpty && reply == nil && blocks.isEmpty }
+
+    /// A transition in which nothing happened.
+    public init() {}
 }
 
 /// A block of the evidence chain.

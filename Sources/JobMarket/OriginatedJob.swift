@@ -176,6 +176,15 @@ public struct Attempt: Hashable, Sendable {
     }
 }
 
+extension OriginatedJob {
+    /// Attempts that their executors ended by a receipt with `node_failed`.
+    var nodeFailures: Int {
+        attempts.count { attempt in
+            if case .nodeFailed(_, .nodeFailed) = attempt.end { true } else { false }
+        }
+    }
+}
+
 /// The receipt that a job ends with.
 public struct AcceptedReceipt: Hashable, Sendable {
     /// The signed receipt.

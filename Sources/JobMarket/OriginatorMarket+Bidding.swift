@@ -3,6 +3,14 @@ import MeshIdentity
 import MeshTypes
 import Multiformats
 
+extension OriginatedJob {
+    /// Whether the window is over and nobody has made a bid that can be taken up.
+    func isWithoutTakers(_ context: MarketContext) -> Bool {
+        result == nil && phase == .bidding && status != .biddingClosed && !context.timers.contains(.window(id))
+            && candidates(at: context.wallClock).isEmpty
+    }
+}
+
 extension OriginatorMarket {
     mutating func announcementPublished(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.status == .pendingAnnouncement else { return }
@@ -202,7 +210,9 @@ extension OriginatorMarket {
         }
         if let reason = job.cancelReason { return finish(job, .cancelled(reason: reason), &context) }
         let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
-        if UInt64(job.attempts.count) >= attemptsMax {
+        if UInt64(job.attempts.count) >= attemptsMax
+            || job.nodeFailures >= context.configuration.originator.nodeFailuresMax
+        {
             let last = job.attempts.last?.end
             return fail(job, .attemptsExhausted(attempts: UInt64(job.attempts.count), last: last), &context)
         }
@@ -268,7 +278,8 @@ extension OriginatorMarket {
         switch reply {
         case .accepted(let cid) where cid == attempt.cid: confirm(job, attempt, &context)
         case .declined(let code, let reason), .refused(let code, let reason):
-            let end = AttemptEnd.declined(code: PlainText.sanitized(code, max: 64), reason: PlainText.sanitized(reason))
+            let end = AttemptEnd.declined(
+                code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
             endAttempt(attempt.cid, of: id.jobID, end, &context)
         case .ack, .accepted:
             endAttempt(

@@ -43,6 +43,24 @@ extension OriginatorMarket {
         }
     }
 
+    /// Nobody can hear of the jobs that wait for bids: they need not wait any longer, unless this node may yet bid on
+    /// them itself.
+    mutating func nobodyReachable(_ context: inout MarketContext, isDoneHere: (JobID) -> Bool) {
+        let bidsHere = context.configuration.executor.map { $0.acceptsJobs && $0.bidsOnOwnJobs } ?? false
+        let waiting = jobs.values.filter { job in
+            let isOpen = job.result == nil && (job.phase == .announcement || job.phase == .bidding)
+            guard isOpen, job.candidates(at: context.wallClock).isEmpty else { return false }
+            return !bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id))
+        }
+        for job in waiting.sorted(by: { $0.id < $1.id }) {
+            if job.bidCount == 0, job.attempts.isEmpty {
+                finish(job, .failed(.nobodyReachable), &context)
+            } else {
+                biddingElapsed(job, &context)
+            }
+        }
+    }
+
     private mutating func endLive(_ job: OriginatedJob, _ end: AttemptEnd, _ context: inout MarketContext) {
         guard let live = job.liveAttempt else { return assignNext(job.id, &context) }
         endAttempt(live.cid, of: job.id, end, &context)

@@ -140,8 +140,10 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         switch event.kind {
         case .settled:
             if let accepted = job.receipt,
-                let evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
+                var evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
             {
+                // A date of the executor's clock that lies ahead would never decay.
+                evidence.at = min(evidence.at, event.at)
                 context.reputation.record(evidence)
             }
         case .attemptEnded(let cid, let end):

@@ -37,7 +37,10 @@ public struct Selection: Sendable {
             return (ranked: ranked, tie: Array(SHA256.hash(data: received.cid.bytes + manifest.nonce)))
         }
         return scored.sorted { left, right in
-            left.ranked.score != right.ranked.score
+            // The originator's own bid is taken when there is no other.
+            let isOwn = (left.ranked.bidder == manifest.originatorDID, right.ranked.bidder == manifest.originatorDID)
+            if isOwn.0 != isOwn.1 { return isOwn.1 }
+            return left.ranked.score != right.ranked.score
                 ? left.ranked.score > right.ranked.score : left.tie.lexicographicallyPrecedes(right.tie)
         }.map(\.ranked)
     }
@@ -45,6 +48,10 @@ public struct Selection: Sendable {
     private static func contradiction(in bid: Bid) -> String? {
         if bid.terms.basePrice > bid.terms.price { return "the base price is more than the price" }
         if bid.expiresAt <= bid.issuedAt { return "the bid expires before it is made" }
+        if bid.expiresAt.milliseconds(since: bid.issuedAt) > JobRules().lifetimeMillisecondsMax {
+            return "the bid outlives any job"
+        }
+        if bid.loadPermille > 1000 { return "more load than the whole" }
         if bid.terms.deadline < bid.issuedAt { return "the result is promised before the bid is made" }
         if bid.features.count > 64 || bid.resources.count > 64 { return "too many features or resources" }
         return nil
@@ -52,7 +59,6 @@ public struct Selection: Sendable {
 
     private func bidderRefusal(of bidder: DID) -> BidRefusal? {
         let policy = manifest.policy
-        if bidder == manifest.originatorDID { return .bidderDenied }
         if let denied = policy.deniedDIDs, denied.contains(bidder) { return .bidderDenied }
         if let allowed = policy.allowedDIDs, !allowed.contains(bidder) { return .bidderNotAllowed }
         return nil

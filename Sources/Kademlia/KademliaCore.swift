@@ -108,6 +108,9 @@ public struct KademliaCore: Sendable {
     /// Whether a request is still to be reported; drop it otherwise.
     public func isUnderWay(_ id: RequestID) -> Bool { pending[id] != nil }
 
+    /// Whether a multihash is announced again in time.
+    public func isProviding(multihash: [UInt8]) -> Bool { publications.isProvided(multihash) }
+
     /// Ends the repetition of an announcement, by the key of the value or the provided multihash.
     public mutating func withdraw(key: [UInt8]) {
         publications.remove(key)

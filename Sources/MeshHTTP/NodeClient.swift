@@ -80,6 +80,17 @@ public struct NodeClient: NodeService {
             .GET, "/v1/files/\(cid.text)", bytesMax: limits.fileBytesMax, seconds: limits.longAnswerSeconds)
     }
 
+    public func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
+        try await post("/v1/gc", seconds: limits.longAnswerSeconds)
+    }
+
+    public func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
+        try decode(
+            await exchange.answer(
+                .DELETE, "/v1/blocks/\(cid.text)", bytesMax: limits.responseBytesMax, seconds: limits.longAnswerSeconds)
+        )
+    }
+
     public func shutdown() async throws(NodeServiceError) {
         _ = try await exchange.answer(
             .POST, "/v1/shutdown", bytesMax: limits.responseBytesMax, seconds: limits.answerSeconds)

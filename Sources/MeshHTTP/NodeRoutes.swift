@@ -64,6 +64,8 @@ struct NodeRoutes: Sendable {
             let bytes = try await body(request, bytesMax: limits.fileBytesMax)
             return try json(await service.add(bytes), status: .created)
         }
+        router.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
+        router.post("/v1/gc") { _, _ in try json(await service.collectGarbage()) }
         router.get("/v1/files/:cid") { _, context in
             let bytes = try await service.get(cid(context))
             return Response(

@@ -39,20 +39,22 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         return Self(body: body, did: identity.did, signature: signature, bytes: bytes, bodyCID: bodyCID)
     }
 
-    /// The object of a block; checks encoding, envelope, signature, and that the body names the signer.
+    /// The object of a block; checks encoding, the bound of its integers, envelope, signature, and that the body names
+    /// the signer.
     public init(verifying bytes: [UInt8]) throws(SignedObjectError) {
-        let envelope = try SignedObjectFormat.open(bytes)
+        let envelope = try SignedObjectFormat.open(bytes, integerMax: SignedObjectFormat.integerMax)
         let bodyCID = CID.hashing(envelope.body.slice, codec: .dagCBOR)
         let message = SignedObjectFormat.message(Body.typeName, bodyCID)
         guard envelope.did.publicKey.isValidSignature(envelope.signature, for: message) else { throw .badSignature }
         self = try Self(envelope, bytes: bytes, bodyCID: bodyCID)
     }
 
-    /// The object of a block that this node verified before it stored it; everything is checked but the signature.
+    /// The object of a block that this node verified before it stored it; everything is checked but the signature, and
+    /// the bound of integers, which is one of what arrives.
     ///
     /// Never for bytes from a peer or a person.
     public init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
-        let envelope = try SignedObjectFormat.open(bytes)
+        let envelope = try SignedObjectFormat.open(bytes, integerMax: .max)
         self = try Self(envelope, bytes: bytes, bodyCID: CID.hashing(envelope.body.slice, codec: .dagCBOR))
     }
 
@@ -61,7 +63,8 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         do {
             body = try envelope.body.decode(Body.self)
         } catch {
-            throw .malformedBody("\(error)")
+            // The reason may quote the body.
+            throw .malformedBody("\(error)".cut(bytesMax: SignedObjectFormat.reasonBytesMax))
         }
         if body.signerDID != envelope.did { throw .wrongSigner }
         self.init(body: body, did: envelope.did, signature: envelope.signature, bytes: bytes, bodyCID: bodyCID)

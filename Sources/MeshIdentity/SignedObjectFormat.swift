@@ -6,6 +6,12 @@ public enum SignedObjectFormat {
     /// The largest block of a signed object: what fits a direct message.
     public static let bytesMax = 1 << 20
 
+    /// The largest integer in a signed object that arrives: what a signed integer of 64 bits holds, such as a store's.
+    public static let integerMax = UInt64(Int64.max)
+
+    /// The longest reason why a body is malformed, in bytes.
+    static let reasonBytesMax = 256
+
     /// What stands before the type name in every signed message, so that no signature of this mesh holds elsewhere.
     public static let domain = "icn-mesh/v1/"
 
@@ -37,11 +43,11 @@ public enum SignedObjectFormat {
         return bytes
     }
 
-    static func open(_ bytes: [UInt8]) throws(SignedObjectError) -> Envelope {
+    static func open(_ bytes: [UInt8], integerMax: UInt64) throws(SignedObjectError) -> Envelope {
         if bytes.count > bytesMax { throw .tooLarge(bytesMax: bytesMax) }
         let document: DAGCBORDocument
         do {
-            document = try DAGCBORDocument(validating: bytes)
+            document = try DAGCBORDocument(validating: bytes, limits: DAGCBOR.Limits(integerMax: integerMax))
         } catch {
             throw .malformedBlock(error)
         }

@@ -167,6 +167,17 @@ extension MeshStore {
         }
     }
 
+    /// The receipts of an executor that are known to name one as the one before them, or none, at most three.
+    public func successors(of previous: CID?, executorDID: String) async throws(MeshStoreError) -> [CID] {
+        try await read { db in
+            try Row.fetchAll(
+                db,
+                sql: "SELECT cid FROM receipt_links WHERE executor_did = ? AND previous = ? ORDER BY id LIMIT 3",
+                arguments: [executorDID, Data(previous?.bytes ?? [])]
+            ).map { try StoredRow($0).cid("cid") }
+        }
+    }
+
     /// Peers that are remembered, the one seen last first.
     public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)

@@ -31,6 +31,12 @@ public final class MeshStore: Sendable {
         public var blockBytes = 0
         /// Number of blocks now.
         public var blocks = 0
+        /// Blocks that were evicted.
+        public var evictedBlocks = 0
+        /// Bytes of the blocks that were evicted.
+        public var evictedBytes = 0
+        /// Attempts that found the database locked by another program, and were made again.
+        public var lockRetries = 0
     }
 
     /// Where the database is.
@@ -40,17 +46,41 @@ public final class MeshStore: Sendable {
 
     let pool: DatabasePool
     let counting: Counting
+    let uses: BlockUseLog
     private let lock: ProcessLock
     private let queue: GroupCommitQueue
 
     /// Opens the database of the node `owner` (its DID), or creates it; blocks while it does.
     ///
     /// - Throws: a `MeshStoreError` whose description is one sentence with what to do next.
-    public init(path: String, owner: String, limits: StoreLimits = StoreLimits()) throws(MeshStoreError) {
+    ///
+    /// `clock` tells the time in milliseconds since the Unix epoch.
+    public init(
+        path: String, owner: String, limits: StoreLimits = StoreLimits(),
+        clock: @escaping @Sendable () -> UInt64 = MeshStore.systemTime
+    ) throws(MeshStoreError) {
         self.path = path
         self.limits = limits
         lock = try ProcessLock(path: path + ".lock", databasePath: path)
         try DatabaseFile.checkHeader(path: path)
+        (pool, counting) = try LockPatience(limits).bear { () throws(MeshStoreError) in
+            try Self.opened(path: path, owner: owner, limits: limits)
+        } onRetry: {
+        }
+        uses = BlockUseLog(limits: limits, clock: clock)
+        let writer = StoreWriter(path: path, limits: limits)
+        queue = GroupCommitQueue(limits: limits) { [pool, counting, uses] batch in
+            Transactions(writer: writer, pool: pool, counting: counting, uses: uses, clock: clock).perform(batch)
+        }
+        if counters.blockBytes > limits.highWaterBytes { enqueue([], isUrgent: true) { _ in } }
+    }
+
+    /// The system's time, in milliseconds since the Unix epoch.
+    public static let systemTime: @Sendable () -> UInt64 = { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
+
+    private static func opened(
+        path: String, owner: String, limits: StoreLimits
+    ) throws(MeshStoreError) -> (DatabasePool, Counting) {
         do {
             let configuration = Self.configuration(limits)
             try DatabaseFile.prepare(path: path, owner: owner, configuration: configuration)
@@ -61,14 +91,10 @@ public final class MeshStore: Sendable {
                 try db.execute(sql: "PRAGMA cache_size = \(limits.cachedPagesMax)")
                 if let pages = limits.databasePagesMax { try db.execute(sql: "PRAGMA max_page_count = \(pages)") }
             }
-            self.pool = pool
-            counting = Counting(try Self.checkedCounters(pool, path: path, limits: limits))
+            let counters = try checkedCounters(pool, path: path, limits: limits)
+            return (pool, Counting(counters, isFull: counters.blockBytes > limits.highWaterBytes))
         } catch {
             throw MeshStoreError.from(error, path: path)
-        }
-        let writer = StoreWriter(path: path, limits: limits)
-        queue = GroupCommitQueue(limits: limits) { [pool, counting] batch in
-            Self.perform(batch, writer: writer, pool: pool, counting: counting)
         }
     }
 
@@ -133,29 +159,57 @@ public final class MeshStore: Sendable {
     func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(MeshStoreError) -> Value {
-        let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
-            pool.asyncRead { database in
-                continuation.resume(returning: Result { try body(try database.get()) })
+        let patience = LockPatience(limits)
+        while true {
+            let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
+                pool.asyncRead { database in
+                    continuation.resume(returning: Result { try body(try database.get()) })
+                }
             }
-        }
-        switch result {
-        case .success(let value): return value
-        case .failure(let error): throw noted(MeshStoreError.from(error, path: path))
+            switch result {
+            case .success(let value): return value
+            case .failure(let error):
+                let known = MeshStoreError.from(error, path: path)
+                guard patience.bears(known), (try? await Task.sleep(for: patience.pause)) != nil else {
+                    throw noted(known)
+                }
+                counting.counters.withLock { $0.lockRetries += 1 }
+            }
         }
     }
 
     /// Like `read`, on the caller's thread.
     func readBlocking<Value>(_ body: (Database) throws -> Value) throws(MeshStoreError) -> Value {
-        do { return try pool.read(body) } catch { throw noted(MeshStoreError.from(error, path: path)) }
+        do {
+            return try LockPatience(limits).bear { () throws(MeshStoreError) in
+                do { return try pool.read(body) } catch { throw MeshStoreError.from(error, path: path) }
+            } onRetry: {
+                counting.counters.withLock { $0.lockRetries += 1 }
+            }
+        } catch {
+            throw noted(error)
+        }
     }
 
-    /// The counters, shared with the thread that writes.
+    /// What the store has done and how it stands, shared with the thread that writes.
     final class Counting: Sendable {
         let counters: Mutex<Counters>
+        let room: Mutex<Room>
+        let added = Mutex<(@Sendable ([CID]) -> Void)?>(nil)
 
-        init(_ counters: Counters) {
+        init(_ counters: Counters, isFull: Bool) {
             self.counters = Mutex(counters)
+            room = Mutex(Room(isFull: isFull))
         }
+    }
+
+    /// Whether there is room for new work, and when to look for some again.
+    struct Room: Sendable {
+        var isFull = false
+        var isLocked = false
+        var lookAt: UInt64 = 0
+        /// See `StoreWriter.BlockTotals.examined`.
+        var examined: Int64 = 0
     }
 
     private final class Answer: Sendable {
@@ -176,7 +230,7 @@ public final class MeshStore: Sendable {
     private func checkedByteCount(_ writes: [StoreWrite]) throws(MeshStoreError) -> Int {
         var total = 0
         for write in writes {
-            if case .block(let cid, let bytes, _) = write {
+            if let (cid, bytes) = write.keptBlock {
                 guard bytes.count <= limits.blockBytesMax else {
                     throw .blockTooLarge(bytes: bytes.count, bytesMax: limits.blockBytesMax)
                 }
@@ -211,51 +265,6 @@ public final class MeshStore: Sendable {
                 counters.blockBytes = try row.integer("bytes")
             }
             return counters
-        }
-    }
-
-    /// Writes a batch in one transaction; when any of it fails, each commit in one of its own, so that one caller's
-    /// error stays that caller's.
-    private static func perform(
-        _ batch: [GroupCommitQueue.Commit], writer: StoreWriter, pool: DatabasePool, counting: Counting
-    ) {
-        switch transaction(batch, writer: writer, pool: pool, counting: counting) {
-        case .success:
-            for commit in batch { commit.finished(.success(())) }
-        case .failure(let error) where batch.count == 1:
-            counting.counters.withLock { $0.failedCommits += 1 }
-            batch[0].finished(.failure(error))
-        case .failure:
-            for commit in batch {
-                let result = transaction([commit], writer: writer, pool: pool, counting: counting)
-                if case .failure = result { counting.counters.withLock { $0.failedCommits += 1 } }
-                commit.finished(result)
-            }
-        }
-    }
-
-    private static func transaction(
-        _ batch: [GroupCommitQueue.Commit], writer: StoreWriter, pool: DatabasePool, counting: Counting
-    ) -> Result<Void, MeshStoreError> {
-        let before = counting.counters.withLock { StoreWriter.BlockTotals(count: $0.blocks, bytes: $0.blockBytes) }
-        do {
-            let after = try pool.write { db in
-                var blocks = before
-                for commit in batch {
-                    for write in commit.writes { try writer.apply(write, db, &blocks) }
-                }
-                if blocks != before { try writer.keep(blocks, db) }
-                return blocks
-            }
-            counting.counters.withLock {
-                $0.commits += batch.count
-                $0.transactions += 1
-                $0.blocks = after.count
-                $0.blockBytes = after.bytes
-            }
-            return .success(())
-        } catch {
-            return .failure(MeshStoreError.from(error, path: writer.path))
         }
     }
 }

@@ -22,6 +22,8 @@ public enum MeshStoreError: Error, Hashable, Sendable {
     case full(path: String)
     /// The blocks would take more than the configured total; nothing of the commit was kept.
     case blockSpaceUsedUp(bytesMax: Int)
+    /// What is to be removed is needed; the reason is for people.
+    case needed(CID, reason: String)
     /// A block is larger than any block may be.
     case blockTooLarge(bytes: Int, bytesMax: Int)
     /// The bytes to store do not hash to the CID they came with.
@@ -67,7 +69,9 @@ extension MeshStoreError: CustomStringConvertible {
             "The disk or the space granted to \(path) is full; free some space, nothing acknowledged was lost."
         case .blockSpaceUsedUp(let bytesMax):
             "The node's blocks already take the \(bytesMax) bytes granted to them; "
-                + "raise limits.block_bytes_max or remove files."
+                + "see mesh gc and mesh rm, or raise limits.block_bytes_max in config.json."
+        case .needed(let cid, let reason):
+            "\(cid) is not removed: \(reason)."
         case .blockTooLarge(let bytes, let bytesMax):
             "The block has \(bytes) bytes and no block may have more than \(bytesMax)."
         case .blockMismatch(let cid):

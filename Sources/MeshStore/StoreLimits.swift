@@ -2,8 +2,24 @@
 public struct StoreLimits: Hashable, Sendable {
     /// The largest block, in bytes.
     public var blockBytesMax = 2 * 1024 * 1024
-    /// All blocks together, in bytes; a block that would go past it is refused, the journal never is.
+    /// All blocks together, in bytes; a block that would go past it is refused when none can be evicted for it. The
+    /// journal and the evidence of jobs never are.
     public var blockBytesTotalMax = 16 * 1024 * 1024 * 1024
+    /// The part of `blockBytesTotalMax`, in percent, past which blocks are evicted, and past which the store stands as
+    /// full when there is nothing to evict. What is above is the reserve of jobs under way.
+    public var highWaterPercent = 90
+    /// How long the evidence of a settled job is kept in any case, in milliseconds since the job's last event.
+    public var evidenceKeptMilliseconds: UInt64 = 3_600_000
+    /// Blocks that one transaction evicts at most.
+    public var evictedPerTransactionMax = 256
+    /// Blocks that one transaction looks at for evidence that may go.
+    public var examinedPerTransactionMax = 16_384
+    /// How long a full store waits before it looks for something to evict again, in milliseconds.
+    public var roomRetryMilliseconds: UInt64 = 10_000
+    /// Blocks whose use is remembered until the next transaction; further uses are not noted.
+    public var notedUsesMax = 1_024
+    /// Between two notes of the use of one block, in milliseconds.
+    public var useMilliseconds: UInt64 = 60_000
     /// The size of the whole database in pages of 4 KiB, handed to SQLite; nil leaves it to the disk.
     public var databasePagesMax: Int?
     /// Pages of 4 KiB in the write-ahead log before they are folded into the database, which costs two waits for the
@@ -23,14 +39,27 @@ public struct StoreLimits: Hashable, Sendable {
     public var prunedBidsMax = 4_096
     /// Peers that are remembered; the one seen longest ago is forgotten first.
     public var peersMax = 4_096
+    /// Links between receipts that are kept; the oldest go first.
+    public var receiptLinksMax = 200_000
     /// Addresses that are remembered per peer.
     public var addressesPerPeerMax = 16
-    /// How long to wait for a lock that another program holds, in milliseconds.
+    /// How long one attempt waits for a lock that another program holds, in milliseconds.
     public var busyTimeoutMilliseconds = 2_000
+    /// How long a lock of another program is borne, by attempts one after the other, in milliseconds; then what waits
+    /// fails. Meanwhile the store stands as locked.
+    public var lockedMillisecondsMax: Int64 = 60_000
+    /// Between two attempts, in milliseconds.
+    public var lockedPauseMilliseconds = 20
     /// Rows that one listing returns at most.
     public var rowsPerPageMax = 10_000
     /// A database up to this size is checked page by page when it is opened.
     public var checkedAtOpenBytesMax = 32 * 1024 * 1024
+
+    /// The bytes of blocks at `highWaterPercent`.
+    public var highWaterBytes: Int { blockBytesTotalMax / 100 * highWaterPercent }
+
+    /// The bytes of blocks down to which is evicted once they are past the high-water mark.
+    var lowWaterBytes: Int { highWaterBytes - blockBytesTotalMax / 32 }
 
     /// The defaults.
     public init() {}

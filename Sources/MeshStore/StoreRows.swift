@@ -60,12 +60,14 @@ public struct JobRow: Hashable, Sendable {
     public var receiptCID: CID?
     /// The idempotency key of the submission; empty where none was given.
     public var idempotencyKey: String
+    /// Whether this node signed a receipt of it that is not paid yet, so that its evidence must stay.
+    public var isUnsettled: Bool
 
     /// A summary to write.
     public init(
         jobID: CID, role: StoreRole, status: String, isTerminal: Bool, submittedAt: UInt64, updatedAt: UInt64,
         counterparty: String = "", label: String = "", reason: String = "", price: UInt64? = nil, fuel: UInt64? = nil,
-        receiptCID: CID? = nil, idempotencyKey: String = ""
+        receiptCID: CID? = nil, idempotencyKey: String = "", isUnsettled: Bool = false
     ) {
         self.jobID = jobID
         self.role = role
@@ -80,6 +82,7 @@ public struct JobRow: Hashable, Sendable {
         self.fuel = fuel
         self.receiptCID = receiptCID
         self.idempotencyKey = idempotencyKey
+        self.isUnsettled = isUnsettled
     }
 }
 
@@ -144,6 +147,23 @@ public struct ReceiptRow: Hashable, Sendable {
         self.status = status
         self.at = at
         self.isVerified = isVerified
+    }
+}
+
+/// That one receipt of an executor follows another.
+public struct ReceiptLinkRow: Hashable, Sendable {
+    /// Who signed both.
+    public var executorDID: String
+    /// The receipt before; nil where there is none.
+    public var previous: CID?
+    /// The receipt that names it.
+    public var cid: CID
+
+    /// A link to write.
+    public init(executorDID: String, previous: CID?, cid: CID) {
+        self.executorDID = executorDID
+        self.previous = previous
+        self.cid = cid
     }
 }
 

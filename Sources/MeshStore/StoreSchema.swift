@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 3
+    static let version = 5
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -90,7 +90,38 @@ enum StoreSchema {
             WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen';
         """
 
-    /// Brings the tables of an older version to this one; adds up what is newly kept.
+    /// What version 4 added: which receipt follows which, so that two after one are seen.
+    private static let links = """
+        CREATE TABLE IF NOT EXISTS receipt_links(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            executor_did TEXT NOT NULL,
+            previous BLOB NOT NULL,
+            cid BLOB NOT NULL,
+            UNIQUE(executor_did, previous, cid));
+        """
+
+    /// What version 5 added: why each block is kept and when it was last used, the files that users put and their
+    /// blocks, what is announced to the DHT, and the executed jobs that are not paid yet. Apart from `blocks`, since a
+    /// column behind the bytes of a block is slow to read.
+    private static let uses = """
+        CREATE TABLE block_uses(
+            id INTEGER PRIMARY KEY,
+            file INTEGER NOT NULL,
+            evidence INTEGER NOT NULL,
+            used_at INTEGER NOT NULL,
+            job_id BLOB);
+        CREATE INDEX block_uses_by_age ON block_uses(used_at) WHERE file = 0 AND evidence = 0;
+        CREATE TABLE file_blocks(cid BLOB NOT NULL, root BLOB NOT NULL, PRIMARY KEY(cid, root)) WITHOUT ROWID;
+        CREATE INDEX file_blocks_of_root ON file_blocks(root);
+        CREATE TABLE roots(
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            cid BLOB NOT NULL UNIQUE,
+            file INTEGER NOT NULL);
+        CREATE INDEX roots_of_files ON roots(seq) WHERE file = 1;
+        ALTER TABLE jobs ADD COLUMN unsettled INTEGER NOT NULL DEFAULT 0;
+        """
+
+    /// Brings the tables of an older version to this one; works out what is newly kept.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
         if found < 2 {
@@ -98,6 +129,11 @@ enum StoreSchema {
             try BalanceRow.addUp(db)
         }
         if found < 3 { try db.execute(sql: pruned) }
+        if found < 4 { try db.execute(sql: links) }
+        if found < 5 {
+            try db.execute(sql: uses)
+            try BlockUses.workOut(db)
+        }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -106,6 +142,8 @@ enum StoreSchema {
         try db.execute(sql: first)
         try db.execute(sql: kept)
         try db.execute(sql: pruned)
+        try db.execute(sql: links)
+        try db.execute(sql: uses)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

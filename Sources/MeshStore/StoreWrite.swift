@@ -10,12 +10,26 @@ public enum StoreRole: String, Hashable, Sendable, Codable, CaseIterable {
 
 /// One change; a commit is a list of them that is written whole or not at all.
 public enum StoreWrite: Sendable {
-    /// Keeps a block; bytes that do not hash to the CID are refused. A damaged copy is repaired by it.
+    /// Keeps a block; bytes that do not hash to the CID are refused. A damaged copy is repaired by it. One that is not
+    /// pinned may be evicted.
     case block(cid: CID, bytes: [UInt8], pinned: Bool)
-    /// Pins a block, so that it is never collected, or lets it go.
-    case pin(CID, Bool)
-    /// Forgets a block.
+    /// Keeps a block that the chain of a job's evidence is made of; never refused for want of space.
+    case evidence(cid: CID, bytes: [UInt8], jobID: CID)
+    /// Keeps a block that a job made, which is not evicted as long as the job is open.
+    case output(cid: CID, bytes: [UInt8], jobID: CID)
+    /// Keeps a file whose blocks are here, until it is removed.
+    case file(root: CID)
+    /// Names a CID that is to be found in the DHT.
+    case root(CID)
+    /// Forgets a block, whatever it is kept for.
     case removeBlock(CID)
+    /// Forgets a block that nothing but itself is a reason to keep.
+    case removeCached(CID)
+    /// Forgets a file, a block, or what is kept of a job, and counts what went; refused with `needed` where an open or
+    /// unpaid job needs it.
+    case remove(CID, RemovalTally)
+    /// Evicts cached blocks down to a number of bytes, and settled, old evidence down to another; counts what went.
+    case makeRoom(cachedTo: Int, evidenceTo: Int, RemovalTally)
     /// Appends an event to the journal.
     case journal(JournalEntry)
     /// Sets the summary of a job, for listings.
@@ -27,12 +41,23 @@ public enum StoreWrite: Sendable {
     case ledger(LedgerRow)
     /// Indexes a receipt whose block is kept; a later write for the CID replaces the row.
     case receipt(ReceiptRow)
+    /// Remembers that a receipt follows another.
+    case receiptLink(ReceiptLinkRow)
     /// Remembers a peer's addresses and when it was seen.
     case peer(PeerRow)
     /// Counts a misbehaviour of a peer, with the last note about it.
     case peerMisbehaved(PeerID, note: String, at: UInt64)
     /// Sets a value of the node's own.
     case setting(key: String, value: [UInt8])
+
+    /// The block that is to be kept, if any.
+    var keptBlock: (cid: CID, bytes: [UInt8])? {
+        switch self {
+        case .block(let cid, let bytes, _), .evidence(let cid, let bytes, _), .output(let cid, let bytes, _):
+            (cid, bytes)
+        default: nil
+        }
+    }
 
     /// A block under its CID, not pinned.
     public static func block(cid: CID, bytes: [UInt8]) -> StoreWrite {
@@ -42,10 +67,12 @@ public enum StoreWrite: Sendable {
     /// The bytes of payload, for the bound of a shared transaction.
     var byteCount: Int {
         switch self {
-        case .block(_, let bytes, _): bytes.count
+        case .block(_, let bytes, _), .evidence(_, let bytes, _), .output(_, let bytes, _): bytes.count
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
-        case .pin, .removeBlock, .job, .pruneBids, .ledger, .receipt, .peer, .peerMisbehaved: 256
+        case .file, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger, .receipt,
+            .receiptLink, .peer, .peerMisbehaved:
+            256
         }
     }
 }

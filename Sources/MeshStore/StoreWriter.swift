@@ -8,6 +8,13 @@ struct StoreWriter: Sendable {
     struct BlockTotals: Hashable, Sendable {
         var count: Int
         var bytes: Int
+        /// When the transaction began, in milliseconds since the Unix epoch: what it uses itself is not older.
+        var now: UInt64
+        /// Where the search for evidence that may go stands: the number of a row of `blocks`.
+        var examined: Int64 = 0
+        /// Blocks that were evicted, and their bytes.
+        var evictedCount = 0
+        var evictedBytes = 0
     }
 
     let path: String
@@ -21,15 +28,27 @@ struct StoreWriter: Sendable {
     /// Carries out one write inside the transaction of `db`.
     func apply(_ write: StoreWrite, _ db: Database, _ totals: inout BlockTotals) throws {
         switch write {
-        case .block(let cid, let bytes, let pinned): try putBlock(cid, bytes, pinned, db, &totals)
-        case .pin(let cid, let pinned):
-            try run(db, "UPDATE blocks SET pinned = ? WHERE cid = ?", [pinned, Data(cid.bytes)])
+        case .block(let cid, let bytes, let pinned):
+            try put(cid, bytes, BlockReason(isFile: pinned), db, &totals)
+        case .evidence(let cid, let bytes, let jobID):
+            try put(cid, bytes, BlockReason(isEvidence: true, jobID: jobID), db, &totals)
+        case .output(let cid, let bytes, let jobID): try put(cid, bytes, BlockReason(jobID: jobID), db, &totals)
+        case .file(let root): try keepFile(root, db)
+        case .root(let cid):
+            try run(db, "INSERT INTO roots(cid, file) VALUES (?, 0) ON CONFLICT DO NOTHING", [Data(cid.bytes)])
         case .removeBlock(let cid): try removeBlock(cid, db, &totals)
+        case .removeCached(let cid): try removeCached(cid, db, &totals)
+        case .remove(let cid, let tally): try remove(cid, tally, db, &totals)
+        case .makeRoom(let cached, let evidence, let tally):
+            let before = totals
+            try makeRoom(cachedTo: cached, evidenceTo: evidence, db, &totals)
+            tally.set(blocks: before.count - totals.count, bytes: before.bytes - totals.bytes)
         case .journal(let entry): try append(entry, db)
         case .job(let row): try put(row, db)
         case .pruneBids(let date): try pruneBids(before: date, db)
         case .ledger(let row): try book(row, db)
         case .receipt(let row): try put(row, db)
+        case .receiptLink(let row): try put(row, db)
         case .peer(let row): try put(row, db)
         case .peerMisbehaved(let peer, let note, let at): try count(peer, note, at, db)
         case .setting(let key, let value):
@@ -42,46 +61,8 @@ struct StoreWriter: Sendable {
         }
     }
 
-    private func run(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws {
+    func run(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws {
         try db.cachedStatement(sql: sql).execute(arguments: arguments)
-    }
-
-    private func putBlock(
-        _ cid: CID, _ bytes: [UInt8], _ pinned: Bool, _ db: Database, _ totals: inout BlockTotals
-    ) throws {
-        let key = Data(cid.bytes)
-        let data = Data(bytes)
-        let now = Int64(Date().timeIntervalSince1970 * 1000)
-        try run(
-            db,
-            """
-            INSERT INTO blocks(cid, size, pinned, added_at, bytes) VALUES (?, ?, ?, ?, ?) ON CONFLICT(cid) DO NOTHING
-            """, [key, bytes.count, pinned, now, data])
-        guard db.changesCount == 0 else {
-            totals.count += 1
-            totals.bytes += bytes.count
-            guard totals.bytes <= limits.blockBytesTotalMax else {
-                throw MeshStoreError.blockSpaceUsedUp(bytesMax: limits.blockBytesTotalMax)
-            }
-            return
-        }
-        // The block is here already: repair a damaged copy, and keep a pin.
-        try run(
-            db,
-            """
-            UPDATE blocks SET pinned = max(pinned, ?2), bytes = ?3, size = ?4
-            WHERE cid = ?1 AND (pinned < ?2 OR bytes <> ?3 OR size <> ?4)
-            """, [key, pinned, data, bytes.count])
-    }
-
-    private func removeBlock(_ cid: CID, _ db: Database, _ totals: inout BlockTotals) throws {
-        let key = Data(cid.bytes)
-        guard let size = try Int.fetchOne(db, sql: "SELECT size FROM blocks WHERE cid = ?", arguments: [key]) else {
-            return
-        }
-        try run(db, "DELETE FROM blocks WHERE cid = ?", [key])
-        totals.count -= 1
-        totals.bytes -= size
     }
 
     private func append(_ entry: JournalEntry, _ db: Database) throws {
@@ -99,17 +80,18 @@ struct StoreWriter: Sendable {
             db,
             """
             INSERT INTO jobs(job_id, role, status, terminal, submitted_at, updated_at, counterparty, label, reason,
-                price, fuel, receipt_cid, idempotency_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                price, fuel, receipt_cid, idempotency_key, unsettled)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT(job_id, role) DO UPDATE SET status = excluded.status, terminal = excluded.terminal,
                 submitted_at = excluded.submitted_at, updated_at = excluded.updated_at,
                 counterparty = excluded.counterparty, label = excluded.label, reason = excluded.reason,
                 price = excluded.price, fuel = excluded.fuel, receipt_cid = excluded.receipt_cid,
-                idempotency_key = excluded.idempotency_key
+                idempotency_key = excluded.idempotency_key, unsettled = excluded.unsettled
             """,
             [
-                Data(row.jobID.bytes), row.role.rawValue, row.status, row.isTerminal, try integer(row.submittedAt),
-                try integer(row.updatedAt), row.counterparty, row.label, row.reason, try row.price.map(integer),
-                try row.fuel.map(integer), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey,
+                Data(row.jobID.bytes), row.role.rawValue, row.status, row.isTerminal, listed(row.submittedAt),
+                listed(row.updatedAt), row.counterparty, row.label, row.reason, row.price.map(listed),
+                row.fuel.map(listed), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey, row.isUnsettled,
             ])
     }
 
@@ -164,6 +146,14 @@ struct StoreWriter: Sendable {
             ])
     }
 
+    private func put(_ row: ReceiptLinkRow, _ db: Database) throws {
+        try run(
+            db, "INSERT INTO receipt_links(executor_did, previous, cid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [row.executorDID, Data(row.previous?.bytes ?? []), Data(row.cid.bytes)])
+        guard db.changesCount > 0 else { return }
+        try run(db, "DELETE FROM receipt_links WHERE id <= ?", [db.lastInsertedRowID - Int64(limits.receiptLinksMax)])
+    }
+
     private func put(_ row: PeerRow, _ db: Database) throws {
         let addresses = row.addresses.suffix(limits.addressesPerPeerMax).map(\.text).joined(separator: "\n")
         try run(
@@ -195,6 +185,9 @@ struct StoreWriter: Sendable {
                 SELECT peer_id FROM peers ORDER BY last_seen DESC, peer_id LIMIT -1 OFFSET ?)
             """, [limits.peersMax])
     }
+
+    /// A number of a listing; what is exact stands in the journal, so one that does not fit is no reason to fail.
+    private func listed(_ number: UInt64) -> Int64 { Int64(clamping: number) }
 
     private func integer(_ number: UInt64) throws -> Int64 {
         guard let value = Int64(exactly: number) else { throw MeshStoreError.numberTooLarge(number) }

@@ -12,6 +12,10 @@ struct StoredRow {
 
     func bytes(_ column: String) throws -> [UInt8] { [UInt8](try row.decode(Data.self, forColumn: column)) }
 
+    func bytesIfPresent(_ column: String) throws -> [UInt8]? {
+        try row.decode(Data?.self, forColumn: column).map { [UInt8]($0) }
+    }
+
     func text(_ column: String) throws -> String { try row.decode(String.self, forColumn: column) }
 
     func integer(_ column: String) throws -> Int { try row.decode(Int.self, forColumn: column) }
@@ -75,7 +79,7 @@ struct StoredRow {
             counterparty: try text("counterparty"), label: try text("label"), reason: try text("reason"),
             price: try unsignedIfPresent("price"), fuel: try unsignedIfPresent("fuel"),
             receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").map { try CID(bytes: [UInt8]($0)) },
-            idempotencyKey: try text("idempotency_key"))
+            idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"))
     }
 
     /// The row of `receipts`.

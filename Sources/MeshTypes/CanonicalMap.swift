@@ -1,7 +1,9 @@
+import Multiformats
+
 /// A map from text to values that is always in the order of DAG-CBOR: shorter keys first, then by bytes.
 ///
-/// It is encoded as a map. Because the order is part of the value, iterating it is deterministic, and two equal maps
-/// encode to the same bytes.
+/// It is encoded as a map. Because the order is part of the value, iterating it is deterministic, and two maps are equal
+/// exactly when they encode to the same bytes: keys and texts compare by their UTF-8, so an é in two spellings is two keys.
 public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sendable {
     /// One key with its value.
     public struct Entry: Hashable, Sendable {
@@ -14,6 +16,21 @@ public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Send
         public init(key: String, value: Value) {
             self.key = key
             self.value = value
+        }
+
+        public static func == (left: Entry, right: Entry) -> Bool {
+            guard left.key.isSameBytes(as: right.key) else { return false }
+            if Value.self == String.self, let left = left.value as? String, let right = right.value as? String {
+                return left.isSameBytes(as: right)
+            }
+            return left.value == right.value
+        }
+
+        /// Hashes the bytes of the key, and the value.
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(ExactText(key))
+            if Value.self == String.self, let text = value as? String { return hasher.combine(ExactText(text)) }
+            hasher.combine(value)
         }
     }
 
@@ -44,11 +61,11 @@ public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Send
     public subscript(key: String) -> Value? {
         get {
             let index = position(of: key)
-            return index < entries.count && entries[index].key == key ? entries[index].value : nil
+            return index < entries.count && entries[index].key.isSameBytes(as: key) ? entries[index].value : nil
         }
         set {
             let index = position(of: key)
-            let exists = index < entries.count && entries[index].key == key
+            let exists = index < entries.count && entries[index].key.isSameBytes(as: key)
             switch (newValue, exists) {
             case (let value?, true): entries[index].value = value
             case (let value?, false): entries.insert(Entry(key: key, value: value), at: index)

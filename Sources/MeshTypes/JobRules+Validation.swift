@@ -5,6 +5,8 @@ extension JobRules {
     public func refusal(of params: MeshJobParams) -> JobRefusal? {
         do throws(JobRefusal) {
             try validateLimits(params)
+            try validateAmounts(params)
+            try validateLinks(params)
             try validateTexts(params)
             try validateWorkflow(params)
             if let policy = params.executionPolicy { try validatePolicy(policy) }
@@ -15,6 +17,9 @@ extension JobRules {
     }
 
     /// Validates the rules for a manifest: its parameters, its identity and its dates.
+    ///
+    /// The dates are judged by the true clock, give or take `clockSkewMilliseconds`, because other clocks are not ours:
+    /// what has just expired here may not have expired there, and what was just submitted there may lie ahead here.
     public func refusal(of manifest: JobManifest, wallClock: UnixMilliseconds) -> JobRefusal? {
         guard manifest.originatorDID.peerID == manifest.originatorPeerID else { return .identityMismatch }
         guard manifest.nonce.count == 16 else { return .nonceLength(manifest.nonce.count) }
@@ -32,7 +37,7 @@ extension JobRules {
         if manifest.submittedAt > wallClock.advanced(milliseconds: clockSkewMilliseconds) {
             return .submittedInTheFuture
         }
-        if manifest.expiresAt <= wallClock { return .expired }
+        if manifest.expiresAt.advanced(milliseconds: clockSkewMilliseconds) <= wallClock { return .expired }
         return refusal(of: manifest.params)
     }
 
@@ -41,6 +46,26 @@ extension JobRules {
         try bound("max_fuel", params.maxFuel, fuelMax)
         try bound("max_memory_bytes", params.maxMemoryBytes, memoryBytesMax)
         try bound("max_output_bytes", params.maxOutputBytes, outputBytesMax)
+    }
+
+    /// Amounts that nothing else bounds, by what a store and the arithmetic hold.
+    private func validateAmounts(_ params: MeshJobParams) throws(JobRefusal) {
+        try most("max_acceptable_bid_tokens", params.maxAcceptableBidTokens?.units ?? 0, TokenAmount.max.units)
+        for entry in params.resourcesRequired { try most("resources_required", entry.value, resourceAmountMax) }
+        guard let policy = params.executionPolicy else { return }
+        try most("max_price", policy.maxPrice?.units ?? 0, TokenAmount.max.units)
+        try most("deadline", policy.deadline?.value ?? 0, dateMillisecondsMax)
+    }
+
+    /// Module and inputs are named as receipts name them, or the honest receipt of the job would be refused.
+    private func validateLinks(_ params: MeshJobParams) throws(JobRefusal) {
+        if !params.wasmCID.namesMeshContent { throw .cidNotAccepted(field: "wasm_cid", params.wasmCID) }
+        for input in params.inputCIDs where !input.value.namesMeshContent {
+            throw .cidNotAccepted(field: "input_cids", input.value)
+        }
+        if let schema = params.expectedOutputSchemaCID, !schema.namesMeshContent {
+            throw .cidNotAccepted(field: "expected_output_schema_cid", schema)
+        }
     }
 
     private func validateTexts(_ params: MeshJobParams) throws(JobRefusal) {
@@ -140,11 +165,11 @@ public enum PlainText {
         text.unicodeScalars.allSatisfy(isPlain)
     }
 
-    /// The text with everything that could move a cursor or reorder a line replaced by `?`, and cut to `max`
-    /// characters.
-    public static func sanitized(_ text: String, max: Int = 200) -> String {
+    /// The text cut to `bytesMax` bytes, with everything that could move a cursor or reorder a line replaced by `?`; the
+    /// cost grows with the bound and not with the text.
+    public static func sanitized(_ text: String, bytesMax: Int = 200) -> String {
         var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars.prefix(max) { result.append(isPlain(scalar) ? scalar : "?") }
+        for scalar in text.cut(bytesMax: bytesMax).unicodeScalars { result.append(isPlain(scalar) ? scalar : "?") }
         return String(result)
     }
 

@@ -1,3 +1,5 @@
+import Multiformats
+
 /// What a job may ask for at all; the same rules hold when a user submits it and when an executor reads it.
 ///
 /// A refusal is a value, `JobRefusal`, with a stable code and a sentence that says the limit.
@@ -38,9 +40,14 @@ public struct JobRules: Hashable, Sendable {
     public var attemptsMax: UInt64 = 16
     /// Each weight of a selection.
     public var weightMax: UInt64 = 1_000_000
+    /// Each amount of a required resource, in the unit of the resource.
+    public var resourceAmountMax = UInt64(Int64.max)
+    /// The latest date, in milliseconds since the Unix epoch: the last one of the year 9999.
+    public var dateMillisecondsMax: UInt64 = 253_402_300_799_999
     /// From submission to expiry, in milliseconds.
     public var lifetimeMillisecondsMax: UInt64 = 7 * 86_400_000
-    /// How far a manifest's submission may lie in the future, in milliseconds: other clocks are not ours.
+    /// How far a manifest's submission may lie in the future, and its expiry in the past, in milliseconds: other clocks
+    /// are not ours.
     public var clockSkewMilliseconds: UInt64 = 300_000
 
     /// The rules of this version of the protocol.
@@ -65,6 +72,8 @@ public enum JobRefusal: Error, Hashable, Sendable {
     case workflowShape(String)
     /// A form of job that this version does not run.
     case notOffered(String)
+    /// A CID of a form that receipts do not take: version 0, another codec, another hash.
+    case cidNotAccepted(field: String, CID)
     /// The originator's PeerID, DID or signature do not belong together.
     case identityMismatch
     /// The nonce has another length than sixteen bytes.
@@ -89,6 +98,7 @@ public enum JobRefusal: Error, Hashable, Sendable {
         case .badText: "bad_text"
         case .workflowShape: "workflow_shape"
         case .notOffered: "not_offered"
+        case .cidNotAccepted: "cid_not_accepted"
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"
         case .datesOutOfOrder: "dates_out_of_order"
@@ -111,6 +121,8 @@ extension JobRefusal: CustomStringConvertible {
         case .badText(let field): "\(field) holds a character that is not allowed there"
         case .workflowShape(let reason): "the workflow is not well formed: \(reason)"
         case .notOffered(let what): "\(what) is not offered by this version"
+        case .cidNotAccepted(let field, let cid):
+            "\(field) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and raw, dag-pb or dag-cbor are taken"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
         case .nonceLength(let count): "the nonce has \(count) bytes instead of 16"
         case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"

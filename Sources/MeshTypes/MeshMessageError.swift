@@ -1,4 +1,5 @@
 import IPLD
+import Multiformats
 
 /// Why bytes are not a message.
 public enum MeshMessageError: Error, Hashable, Sendable {
@@ -8,28 +9,44 @@ public enum MeshMessageError: Error, Hashable, Sendable {
     case tooLarge(bytes: Int, bytesMax: Int)
     /// Not a map with exactly one entry.
     case notOneEntry(count: Int)
+    /// An integer that is larger than any in a message.
+    case numberTooLarge(max: UInt64)
     /// Not canonical DAG-CBOR, or a field is missing or of another type.
     case malformed(String)
+}
+
+extension MeshMessageError {
+    /// A stable name of the reason, for the reply.
+    public var code: String {
+        switch self {
+        case .unknownVariant: "unknown_variant"
+        case .numberTooLarge: "number_too_large"
+        case .tooLarge, .notOneEntry, .malformed: "malformed"
+        }
+    }
 }
 
 /// The name of the only entry of a map.
 func oneEntryName(_ decoder: any Decoder) throws -> String {
     let keys = try decoder.container(keyedBy: TextKey.self).allKeys
     guard keys.count == 1, let key = keys.first else { throw MeshMessageError.notOneEntry(count: keys.count) }
-    return String(key.stringValue.prefix(64))
+    return key.stringValue.cut(bytesMax: MeshProtocolMessage.Limits().nameBytesMax)
 }
 
 func decodeOneEntryMap<Message: Decodable>(
     _ type: Message.Type, _ bytes: [UInt8], bytesMax: Int
 ) throws(MeshMessageError) -> Message {
     guard bytes.count <= bytesMax else { throw .tooLarge(bytes: bytes.count, bytesMax: bytesMax) }
-    let limits = DAGCBOR.Limits(depthMax: MeshProtocolMessage.Limits().depthMax, bytesMax: bytesMax)
+    let bounds = MeshProtocolMessage.Limits()
+    let limits = DAGCBOR.Limits(depthMax: bounds.depthMax, bytesMax: bytesMax, integerMax: bounds.integerMax)
     do {
         return try DAGCBORDecoder(limits: limits).decode(type, from: bytes)
     } catch let error as MeshMessageError {
         throw error
+    } catch DAGCBORError.integerTooLarge(let max, _) {
+        throw .numberTooLarge(max: max)
     } catch {
-        throw .malformed(String(String(describing: error).prefix(200)))
+        throw .malformed(String(describing: error).cut(bytesMax: bounds.reasonBytesMax))
     }
 }
 
@@ -37,7 +54,7 @@ func encodeMessage(_ message: some Encodable) throws(MeshMessageError) -> [UInt8
     do {
         return try DAGCBOREncoder().encode(message)
     } catch {
-        throw .malformed(String(String(describing: error).prefix(200)))
+        throw .malformed(String(describing: error).cut(bytesMax: MeshProtocolMessage.Limits().reasonBytesMax))
     }
 }
 

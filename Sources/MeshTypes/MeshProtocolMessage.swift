@@ -1,4 +1,5 @@
 import IPLD
+import MeshIdentity
 import Multiformats
 
 /// Every message between nodes (RFC 5.1, PROTOCOL.md "Messages"): a keyed map with one entry, `{"JobBidV1": {…}}`.
@@ -40,6 +41,12 @@ public enum MeshProtocolMessage: Hashable, Sendable {
         public var gossipBytesMax = 64 << 10
         /// The deepest nesting of a message.
         public var depthMax = 32
+        /// The largest integer: what a signed integer of 64 bits holds, such as a store's.
+        public var integerMax = SignedObjectFormat.integerMax
+        /// As much of the name of an unknown variant is told, in bytes.
+        public var nameBytesMax = 64
+        /// The longest reason in an error or a reply, in bytes; what is longer is cut.
+        public var reasonBytesMax = 1024
 
         /// The limits of PROTOCOL.md.
         public init() {}

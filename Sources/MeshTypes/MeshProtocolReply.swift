@@ -17,7 +17,8 @@ public enum MeshProtocolReply: Hashable, Sendable {
         try decodeOneEntryMap(MeshProtocolReply.self, bytes, bytesMax: bytesMax)
     }
 
-    /// Encodes as DAG-CBOR.
+    /// Encodes as DAG-CBOR of less than 4,096 bytes; code and reason are cut where they are longer than
+    /// `MeshProtocolMessage.Limits` says.
     public func encoded() throws(MeshMessageError) -> [UInt8] {
         try encodeMessage(self)
     }
@@ -44,6 +45,13 @@ extension MeshProtocolReply: Codable {
     private struct Refusal: Codable {
         var code: String
         var reason: String
+
+        /// Whatever the reason quotes, the reply keeps its bound.
+        init(_ code: String, _ reason: String) {
+            let limits = MeshProtocolMessage.Limits()
+            self.code = code.cut(bytesMax: limits.nameBytesMax)
+            self.reason = reason.cut(bytesMax: limits.reasonBytesMax)
+        }
     }
 
     /// Reads a map with exactly one entry.
@@ -71,8 +79,8 @@ extension MeshProtocolReply: Codable {
         switch self {
         case .ack: try map.encode(Nothing(), forKey: .ack)
         case .accepted(let cid): try map.encode(Acceptance(assignmentCID: cid), forKey: .accepted)
-        case .declined(let code, let reason): try map.encode(Refusal(code: code, reason: reason), forKey: .declined)
-        case .refused(let code, let reason): try map.encode(Refusal(code: code, reason: reason), forKey: .refused)
+        case .declined(let code, let reason): try map.encode(Refusal(code, reason), forKey: .declined)
+        case .refused(let code, let reason): try map.encode(Refusal(code, reason), forKey: .refused)
         }
     }
 }

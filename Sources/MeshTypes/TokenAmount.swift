@@ -7,8 +7,9 @@ public struct TokenAmount: Hashable, Comparable, Sendable, Codable, CustomString
 
     /// No tokens.
     public static let zero = TokenAmount(0)
-    /// The largest amount that can be written.
-    public static let max = TokenAmount(.max)
+    /// The largest amount that can be written: what a signed integer of 64 bits holds, as a store's do. Sums saturate
+    /// and report there.
+    public static let max = TokenAmount(UInt64(Int64.max))
 
     /// An amount of smallest units.
     public init(_ units: UInt64) {
@@ -29,7 +30,7 @@ public struct TokenAmount: Hashable, Comparable, Sendable, Codable, CustomString
     /// The sum, or `nil` when it cannot be written.
     public func adding(_ other: TokenAmount) -> TokenAmount? {
         let (sum, overflow) = units.addingReportingOverflow(other.units)
-        return overflow ? nil : TokenAmount(sum)
+        return overflow || sum > Self.max.units ? nil : TokenAmount(sum)
     }
 
     /// The difference, or `nil` when `other` is larger.

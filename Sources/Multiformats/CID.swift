@@ -106,6 +106,11 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
     /// The version.
     public var version: Version { bytes.count == 34 && bytes[0] == 0x12 ? .v0 : .v1 }
 
+    /// The CID of version 1 that names the same block; this one where it is of version 1 already.
+    public var version1: CID {
+        version == .v0 ? CID(codec: .dagPB, multihash: multihash) : self
+    }
+
     /// The codec of the block.
     public var codec: Codec {
         if version == .v0 { return .dagPB }

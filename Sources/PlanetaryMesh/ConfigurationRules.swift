@@ -27,6 +27,7 @@ indirect enum ConfigurationRule: Sendable {
         ("region", .text("a text that is not empty") { !$0.isEmpty }),
         ("credit_grant", .count(0...UInt64(Int64.max))),
         ("kademlia_protocol", .text("a text that begins with /") { $0.hasPrefix("/") }),
+        ("drain_seconds", .count(0...86_400)),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])
@@ -49,6 +50,8 @@ indirect enum ConfigurationRule: Sendable {
 
     private static let limits = ConfigurationRule.group([
         ("block_bytes_max", .count(1...UInt64(Int64.max))),
+        ("block_high_water_percent", .count(50...99)),
+        ("evidence_kept_hours", .count(1...87_600)),
         ("module_bytes_max", .count(1...UInt64(Int64.max))),
         ("file_bytes_max", .count(1...UInt64(Int64.max))),
         ("connections_max", .count(1...1_000_000)),

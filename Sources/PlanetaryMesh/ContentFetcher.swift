@@ -5,90 +5,144 @@ import Multiformats
 import Swarm
 
 /// Blocks and files by CID: from this node's store, else from the peers that are likely to have them, else from those
-/// that the DHT names as providers. Everything that arrives is checked against its CID before anybody sees it.
+/// that the DHT names as providers. Who names no peer has the connected ones asked as well. Everything that arrives is
+/// checked against its CID before anybody sees it.
 ///
-/// Equal requests at the same time share one fetch, so a popular module is asked for once.
-actor ContentFetcher {
+/// Equal requests at the same time share what is asked of the network (`BitswapCore`), so a popular module is asked for
+/// once; each has its own peers, its own end and its own wish to keep the block.
+struct ContentFetcher: Sendable {
     /// The bounds of fetching.
     struct Limits: Sendable {
         /// How long one block may take from all peers together, in milliseconds.
         var blockMilliseconds: Int64 = 15_000
         /// Providers asked of the DHT for one block.
         var providersMax = 8
+        /// Connected peers that are asked where nobody is named.
+        var connectedPeersMax = 32
         /// A block, in bytes.
         var blockBytesMax = 2 << 20
     }
 
-    private let store: MeshStore
-    private let bitswap: BitswapService
-    private let dht: KademliaService
-    private let limits: Limits
-    private var waiting: [CID: [CheckedContinuation<Result<[UInt8], FetchError>, Never>]] = [:]
+    let store: MeshStore
+    let bitswap: BitswapService
+    let dht: KademliaService
+    let host: any StreamHost
+    var limits = Limits()
 
-    init(store: MeshStore, bitswap: BitswapService, dht: KademliaService, limits: Limits = Limits()) {
-        self.store = store
-        self.bitswap = bitswap
-        self.dht = dht
-        self.limits = limits
+    /// A file that was read, and the blocks of it that came from others.
+    struct File: Sendable {
+        var bytes: [UInt8] = []
+        var arrived: [(cid: CID, bytes: [UInt8])] = []
     }
 
     /// A block. What came from others is kept when `keep` says so.
     func block(_ cid: CID, from peers: [PeerID], keep: Bool = true) async throws(FetchError) -> [UInt8] {
+        let found = try await located(cid, from: peers)
+        if keep, found.source != nil { try await self.keep([(cid, found.block)]) }
+        return found.block
+    }
+
+    /// A file, of one block or many, of at most `bytesMax` bytes.
+    func file(_ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool = true) async throws(FetchError) -> [UInt8] {
+        try await read(root, from: peers, bytesMax: bytesMax, keep: keep).bytes
+    }
+
+    /// Like `file`, without keeping anything: what came from others is handed over with it.
+    func unkept(_ root: CID, from peers: [PeerID], bytesMax: Int) async throws(FetchError) -> File {
+        try await read(root, from: peers, bytesMax: bytesMax, keep: false)
+    }
+
+    /// Keeps blocks that came from others.
+    func keep(_ blocks: [(cid: CID, bytes: [UInt8])]) async throws(FetchError) {
         do {
-            if let block = try await store.block(cid) { return block }
+            try await store.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+        } catch {
+            throw .storage(error)
+        }
+    }
+
+    /// Providers announce the root of a file only, so whoever has the root is asked for the rest too; who gave the last
+    /// block is asked first for the next one.
+    private func read(
+        _ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool
+    ) async throws(FetchError) -> File {
+        var reader = UnixFSReader(root: root, bytesMax: bytesMax)
+        var file = File()
+        var sources = peers
+        var hasProviders = false
+        while let next = reader.next {
+            let found: BitswapService.Fetched
+            do {
+                found = try await located(next, from: sources)
+            } catch {
+                guard case .notFound = error, next != root, !hasProviders else { throw error }
+                hasProviders = true
+                sources += await providers(of: root).filter { !sources.contains($0) }
+                found = try await located(next, from: sources)
+            }
+            if let source = found.source {
+                sources = [source] + sources.filter { $0 != source }
+                if keep {
+                    try await self.keep([(next, found.block)])
+                } else {
+                    file.arrived.append((next, found.block))
+                }
+            }
+            do {
+                try reader.received(found.block)
+            } catch {
+                throw .notAFile(root, error)
+            }
+        }
+        file.bytes = reader.bytes
+        return file
+    }
+
+    private func located(_ cid: CID, from peers: [PeerID]) async throws(FetchError) -> BitswapService.Fetched {
+        do {
+            if let block = try await store.block(cid) { return .init(block: block, source: nil) }
         } catch MeshStoreError.blockCorrupt {
             // A damaged copy is repaired by a good one from elsewhere.
         } catch {
             throw .storage(error)
         }
-        if waiting[cid] != nil {
-            return try await withCheckedContinuation { waiting[cid, default: []].append($0) }.get()
-        }
-        waiting[cid] = []
-        let result = await fetch(cid, from: peers, keep: keep)
-        for continuation in waiting.removeValue(forKey: cid) ?? [] { continuation.resume(returning: result) }
-        return try result.get()
-    }
-
-    /// A file, of one block or many, of at most `bytesMax` bytes.
-    ///
-    /// Providers announce the root of a file only, so whoever has the root is asked for the rest too.
-    func file(_ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool = true) async throws(FetchError) -> [UInt8] {
-        var reader = UnixFSReader(root: root, bytesMax: bytesMax)
-        var sources = peers
-        var hasProviders = false
-        while let next = reader.next {
-            let block: [UInt8]
-            do {
-                block = try await self.block(next, from: sources, keep: keep)
-            } catch {
-                guard case .notFound = error, next != root, !hasProviders else { throw error }
-                hasProviders = true
-                sources += await providers(of: root).filter { !peers.contains($0) }
-                block = try await self.block(next, from: sources, keep: keep)
-            }
-            do {
-                try reader.received(block)
-            } catch {
-                throw .notAFile(root, error)
-            }
-        }
-        return reader.bytes
-    }
-
-    private func fetch(_ cid: CID, from peers: [PeerID], keep: Bool) async -> Result<[UInt8], FetchError> {
-        var reason = "no peer was named"
-        if !peers.isEmpty {
-            switch await ask(peers, for: cid) {
-            case .success(let block): return await kept(cid, block, keep)
-            case .failure(let error): reason = "\(error)"
-            }
+        if peers.isEmpty { return try await sought(cid) }
+        let reason: BlockFetchError
+        switch await ask(peers, for: cid) {
+        case .success(let found): return found
+        case .failure(.cancelled): throw .notFound(cid, reason: "the caller gave up")
+        case .failure(let error): reason = error
         }
         let others = await providers(of: cid).filter { !peers.contains($0) }
-        if others.isEmpty { return .failure(.notFound(cid, reason: reason)) }
+        if others.isEmpty { throw .notFound(cid, reason: "\(reason)") }
         switch await ask(others, for: cid) {
-        case .success(let block): return await kept(cid, block, keep)
-        case .failure(let error): return .failure(.notFound(cid, reason: "\(error)"))
+        case .success(let found): return found
+        case .failure(let error): throw .notFound(cid, reason: "\(error)")
+        }
+    }
+
+    /// A block of which nobody knows who has it: connected peers and the DHT's providers are asked at the same time.
+    private func sought(_ cid: CID) async throws(FetchError) -> BitswapService.Fetched {
+        let connected = Array(await host.connectedPeers().sorted().prefix(limits.connectedPeersMax))
+        let result = await withTaskGroup(of: Result<BitswapService.Fetched, BlockFetchError>.self) { group in
+            group.addTask { await ask(connected, for: cid) }
+            group.addTask { await ask(await providers(of: cid).filter { !connected.contains($0) }, for: cid) }
+            var reason = BlockFetchError.noPeers
+            while let next = await group.next() {
+                switch next {
+                case .success(let found):
+                    group.cancelAll()
+                    return Result<BitswapService.Fetched, BlockFetchError>.success(found)
+                case .failure(.noPeers): continue
+                case .failure(let error): reason = error
+                }
+            }
+            return .failure(reason)
+        }
+        switch result {
+        case .success(let found): return found
+        case .failure(.noPeers): throw .notFound(cid, reason: "no peer is connected and nobody is known to have it")
+        case .failure(let error): throw .notFound(cid, reason: "\(error)")
         }
     }
 
@@ -96,24 +150,14 @@ actor ContentFetcher {
         ((try? await dht.findProviders(cid, limit: limits.providersMax)) ?? []).map(\.peerID)
     }
 
-    private func ask(_ peers: [PeerID], for cid: CID) async -> Result<[UInt8], BlockFetchError> {
+    private func ask(_ peers: [PeerID], for cid: CID) async -> Result<BitswapService.Fetched, BlockFetchError> {
         do {
             return .success(
-                try await bitswap.fetch(
+                try await bitswap.fetched(
                     cid, from: peers, maxBytes: limits.blockBytesMax,
                     timeout: .milliseconds(limits.blockMilliseconds)))
         } catch {
             return .failure(error)
-        }
-    }
-
-    private func kept(_ cid: CID, _ block: [UInt8], _ keep: Bool) async -> Result<[UInt8], FetchError> {
-        guard keep else { return .success(block) }
-        do {
-            try await store.commit([.block(cid: cid, bytes: block)])
-            return .success(block)
-        } catch {
-            return .failure(.storage(error))
         }
     }
 }

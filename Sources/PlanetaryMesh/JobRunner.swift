@@ -59,12 +59,16 @@ struct JobRunner: Sendable {
         var startedAt = NodeClock.wallClock
         var job: ExecutionJob
         let workspace: JobWorkspace
+        let arrived: [CID]
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         do {
-            (job, workspace) = try await prepared(params, from: peers, keep: keep, cancellation)
+            (job, workspace, arrived) = try await prepared(params, from: peers, keep: keep, cancellation)
         } catch {
-            return unstarted(
-                cancellation.isCancelled ? .cancelled : .fetchFailed(reason: "\(error)"), startedAt)
+            var run = unstarted(cancellation.isCancelled ? .cancelled : error.outcome, startedAt)
+            if case .notFetched(.notAFile(params.wasmCID, .fileTooLarge)) = error {
+                run.report.isModuleBeyondLimits = true
+            }
+            return run
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         job.jobID = jobID.cid.text
@@ -77,26 +81,48 @@ struct JobRunner: Sendable {
         await progressed(.running)
         startedAt = NodeClock.wallClock
         let result = await machine.execute(job, host: workspace, cancellation: cancellation)
+        if case .moduleRefused = result.outcome, keep {
+            // Nobody will ask for it again; what somebody put or a job made stays.
+            try? await store.commit(arrived.map { .removeCached($0) })
+        }
         if keep {
             await progressed(.producingOutputs)
             do {
-                try await store.commit(workspace.blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+                try await store.commit(
+                    workspace.blocks.map { .output(cid: $0.cid, bytes: $0.bytes, jobID: jobID.cid) })
             } catch {
                 return unstarted(.nodeFailed(reason: "the outputs could not be stored: \(error)"), startedAt)
             }
         }
-        return Run(report: report(of: result, startedAt), engine: result.engine)
+        var report = report(of: result, startedAt)
+        report.isModuleBeyondLimits = result.compileLimit != nil
+        return Run(report: report, engine: result.engine)
     }
 
+    /// Why a run did not begin.
+    private enum Obstacle: Error {
+        case notFetched(FetchError)
+        case refused(ModuleRefusal)
+
+        var outcome: ExecutionOutcome {
+            switch self {
+            case .notFetched(let error): .fetchFailed(reason: "\(error)")
+            case .refused(let refusal): .moduleRefused(reason: refusal.description)
+            }
+        }
+    }
+
+    /// Fetches the module, looks at it, and only then fetches the inputs; a module that is refused is not kept. The
+    /// blocks of the module that came from others are named.
     private func prepared(
         _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation
-    ) async throws(FetchError) -> (ExecutionJob, JobWorkspace) {
+    ) async throws(Obstacle) -> (ExecutionJob, JobWorkspace, [CID]) {
         let until = NodeClock.now.advanced(milliseconds: keep ? limits.patienceMilliseconds : 0)
-        func fetched(_ cid: CID, bytesMax: Int) async throws(FetchError) -> [UInt8] {
+        func fetched(_ cid: CID, bytesMax: Int) async throws(FetchError) -> ContentFetcher.File {
             var pause = limits.pauseMilliseconds
             while true {
                 do {
-                    return try await fetcher.file(cid, from: peers, bytesMax: bytesMax, keep: keep)
+                    return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax)
                 } catch {
                     guard case .notFound = error, NodeClock.now < until, !cancellation.isCancelled,
                         (try? await Task.sleep(for: .milliseconds(pause))) != nil
@@ -105,14 +131,28 @@ struct JobRunner: Sendable {
                 }
             }
         }
-        let module = try await fetched(params.wasmCID, bytesMax: moduleBytesMax)
         var files: [CID: [UInt8]] = [:]
-        var left = inputBytesMax
-        for input in params.inputCIDs where files[input.value] == nil {
-            let file = try await fetched(input.value, bytesMax: left)
-            left -= file.count
-            files[input.value] = file
+        let found: ContentFetcher.File
+        do {
+            found = try await fetched(params.wasmCID, bytesMax: moduleBytesMax)
+            // One that was here already was looked at when it came, or is when it is compiled.
+            if !found.arrived.isEmpty { try inspected(found.bytes, entry: params.entryName) }
+            if keep { try await fetcher.keep(found.arrived) }
+            var left = inputBytesMax
+            for input in params.inputCIDs where files[input.value] == nil {
+                let file = try await fetched(input.value, bytesMax: left)
+                if keep { try await fetcher.keep(file.arrived) }
+                left -= file.bytes.count
+                files[input.value] = file.bytes
+            }
+        } catch let error as Obstacle {
+            throw error
+        } catch let error as FetchError {
+            throw .notFetched(error)
+        } catch {
+            throw .notFetched(.notFound(params.wasmCID, reason: "\(error)"))
         }
+        let module = found.bytes
         // The machine names code by the hash of its bytes; a module of many chunks has another name on the wire.
         let codeCID = params.wasmCID.codec == .raw ? params.wasmCID : CID.hashing(module, codec: .raw)
         var job = ExecutionJob(
@@ -120,7 +160,15 @@ struct JobRunner: Sendable {
         job.environment = params.env.map { ($0.key, $0.value) }
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
-        return (job, JobWorkspace(inputs: files))
+        return (job, JobWorkspace(inputs: files), found.arrived.map(\.cid))
+    }
+
+    private func inspected(_ module: [UInt8], entry: String) throws(Obstacle) {
+        do {
+            _ = try machine.inspect(module, entry: entry)
+        } catch {
+            throw .refused(error)
+        }
     }
 
     private func report(of result: ExecutionResult, _ startedAt: UnixMilliseconds) -> ExecutionReport {

@@ -24,7 +24,8 @@ enum JobStory {
             submittedAt: job.manifest.submittedAt.value, updatedAt: at.value,
             counterparty: job.manifest.originatorDID.text, label: job.manifest.params.description ?? "",
             reason: reason(of: job), price: (job.earned ?? job.receipt?.price ?? job.bid.terms.price).units,
-            fuel: job.receipt?.resourceUsage.fuel, receiptCID: job.receiptCID)
+            fuel: job.receipt?.resourceUsage.fuel, receiptCID: job.receiptCID,
+            isUnsettled: job.earned == nil && job.receipt.map { $0.price > .zero } ?? false)
     }
 
     /// An originated job as a listing shows it.
@@ -73,6 +74,7 @@ enum JobStory {
         result.receiptCID = accepted.cid.text
         result.isReceiptVerified = true
         result.executorDID = receipt.executorDID.text
+        result.isOwnRun = receipt.executorDID == receipt.originatorDID ? true : nil
         result.stdoutCID = receipt.stdoutCID?.text
         result.stderrCID = receipt.stderrCID?.text
         result.logCID = receipt.logCID?.text
@@ -99,6 +101,7 @@ enum JobStory {
     private static func ending(of failure: JobFailure) -> JobEnding {
         switch failure {
         case .noAcceptableBid(let bids, _): bids == 0 ? .noBids : .noAcceptableBid
+        case .nobodyReachable: .noBids
         case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
         case .expired: .deadlinePassed
         case .cannotHold: .insufficientFunds

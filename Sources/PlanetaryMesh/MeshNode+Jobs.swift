@@ -6,10 +6,16 @@ import Multiformats
 
 extension MeshNode {
     public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
-        let moduleCID = try Self.cid(submission.moduleCID, "module_cid")
-        let params = try params(of: submission, moduleCID)
+        try requireStaying()
+        try requireRoom("The job is not submitted")
+        let moduleCID = try await accepted(try Self.cid(submission.moduleCID, "module_cid"), "The module")
+        var params = try params(of: submission, moduleCID)
+        for input in params.inputCIDs {
+            params.inputCIDs[input.key] = try await accepted(input.value, "The input \(input.key)")
+        }
         try await checkModule(moduleCID, entry: params.entryName)
         for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
+        try await keepFiles([moduleCID] + params.inputCIDs.map(\.value))
         let request = JobRequest(
             requesterDID: identity.did, submittedAt: NodeClock.wallClock, params: params,
             idempotencyKey: submission.idempotencyKey ?? Self.randomText())
@@ -33,7 +39,9 @@ extension MeshNode {
     public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
         try await stored { try await self.store.settled() }
         let rows = try await stored { try await self.store.jobs(role: nil, limit: max(0, limit)) }
-        return rows.map(view(of:))
+        var views: [JobView] = []
+        for row in rows { views.append(try await view(of: row)) }
+        return views
     }
 
     public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
@@ -131,12 +139,17 @@ extension MeshNode {
         throw NodeServiceError(.storageFailed, "The journal of \(jobID) does not read.")
     }
 
-    private func view(of row: JobRow) -> JobView {
+    private func view(of row: JobRow) async throws(NodeServiceError) -> JobView {
         let id = JobID(row.jobID)
         if row.role == .originator, let job = market.originatedJob(id) { return JobStory.view(of: job) }
         if row.role == .executor, let job = market.executedJob(id) { return JobStory.view(of: job) }
+        // How a job ended that the market has forgotten stands in its receipt.
+        var result = StandardJobStatus.failed
+        if let cid = row.receiptCID, let receipt = try await stored({ try await self.store.receipt(cid) }) {
+            result = StandardJobStatus(rawValue: receipt.status) ?? .failed
+        }
         let status = JobStatus(rawValue: row.status) ?? .failed
-        return JobStory.view(row, standard: status.standard(result: .completedSuccessfully), result: nil)
+        return JobStory.view(row, standard: status.standard(result: result), result: nil)
     }
 
     // MARK: Checks before a job is announced
@@ -175,6 +188,27 @@ extension MeshNode {
         return policy
     }
 
+    /// The CID by which a job names content, in the form that receipts take. A `Qm…` is converted to the CID of version 1
+    /// of the same block, which is kept under that name too.
+    private func accepted(_ cid: CID, _ what: String) async throws(NodeServiceError) -> CID {
+        let name = cid.version1
+        guard name.namesMeshContent else {
+            throw NodeServiceError(
+                .invalidRequest, "\(what) is named by \(cid), a form of CID that jobs do not take.",
+                hint: "Hand the file in with mesh add; a job takes CIDs with SHA-256 and raw, dag-pb or dag-cbor.")
+        }
+        guard name != cid, try await !stored({ try await self.store.hasBlock(name) }) else { return name }
+        let block: [UInt8]
+        do {
+            block = try await fetcher.block(cid, from: [])
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "\(what) (\(cid)) cannot be had: \(error).", hint: "Hand it in with mesh add.")
+        }
+        try await stored { try await self.store.commit([.block(cid: name, bytes: block, pinned: true)]) }
+        return name
+    }
+
     private func checkModule(_ cid: CID, entry: String) async throws(NodeServiceError) {
         let module: [UInt8]
         do {
@@ -200,6 +234,17 @@ extension MeshNode {
         guard try await stored({ try await self.store.hasBlock(cid) }) else {
             throw NodeServiceError(
                 .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Hand it in with mesh add.")
+        }
+    }
+
+    /// Keeps what a job names like a file that was put, so that it is not evicted before the job has ended.
+    private func keepFiles(_ roots: [CID]) async throws(NodeServiceError) {
+        try await stored {
+            var loose: [StoreWrite] = []
+            for root in roots {
+                if try await !self.store.isFile(root) { loose.append(.file(root: root)) }
+            }
+            if !loose.isEmpty { try await self.store.commit(loose) }
         }
     }
 

@@ -9,8 +9,18 @@ import Reputation
 
 extension MeshNode {
     /// Gives the market an input and sees to what follows; returns what the sender of a message is to be told.
+    ///
+    /// Once the node goes, what its own work comes to is dropped: a run, a fetch or a delivery that was cut off says
+    /// nothing about its job, and the next start takes it up.
     @discardableResult
     func take(_ input: MarketInput) async -> MarketTransition {
+        if isLeaving || Task.isCancelled {
+            switch input {
+            case .directMessage, .gossipMessage: break
+            default: return MarketTransition()
+            }
+        }
+        market.configuration.storage = storageState
         let transition = market.handle(input, now: NodeClock.now, wallClock: NodeClock.wallClock)
         await settle(transition)
         return transition
@@ -89,7 +99,9 @@ extension MeshNode {
     }
 
     private func writes(of transition: MarketTransition) throws -> [StoreWrite] {
-        var writes = transition.blocks.map { StoreWrite.block(cid: $0.cid, bytes: $0.bytes, pinned: true) }
+        var writes = transition.blocks.map {
+            StoreWrite.evidence(cid: $0.cid, bytes: $0.bytes, jobID: $0.jobID.cid)
+        }
         var touched: [JobKey: UnixMilliseconds] = [:]
         for event in transition.events {
             writes.append(
@@ -108,8 +120,21 @@ extension MeshNode {
             let stored = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: heads, height: height)
             writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(stored)))
         }
-        return writes + ReceiptRow.rows(of: transition, at: NodeClock.wallClock).map { .receipt($0) }
+        if let last = market.lastReceipt,
+            transition.events.contains(where: { if case .receiptSigned = $0.kind { true } else { false } })
+        {
+            writes.append(.setting(key: Self.lastReceiptKey, value: last.bytes))
+        }
+        writes += ReceiptLinkRow.rows(of: transition).map { .receiptLink($0) }
+        for (row, receipt) in ReceiptRow.rows(of: transition, at: NodeClock.wallClock) {
+            writes.append(.receipt(row))
+            if row.isVerified == true { writes += receipt.contentRoots.map { .root($0) } + [.root(row.cid)] }
+        }
+        return writes
     }
+
+    /// The setting that holds the receipt that this node signed last, so that the chain of its receipts goes on.
+    static let lastReceiptKey = "last_receipt"
 
     /// The setting that holds the heads of the anchored DAG, so that it goes on after a restart.
     static let anchorHeadsKey = "anchor_heads"
@@ -144,9 +169,7 @@ extension MeshNode {
         do {
             for role in [StoreRole.originator, .executor] {
                 for row in try await store.openJobs(role: role) {
-                    for entry in try await store.journal(of: row.jobID, role: role) {
-                        try market.replay(try JobEvent.decode(entry.bytes))
-                    }
+                    replay(try await store.journal(of: row.jobID, role: role), of: JobID(row.jobID))
                 }
             }
             let reference = "genesis"
@@ -163,6 +186,26 @@ extension MeshNode {
         }
         await settle(market.recover(now: NodeClock.now, wallClock: NodeClock.wallClock))
     }
+
+    /// Folds the journal of one side of a job in. One that does not read, since it holds what an earlier version took, is
+    /// no reason not to start: its rows are kept, and the job is left out.
+    private func replay(_ entries: [JournalEntry], of job: JobID) {
+        guard let role = entries.first?.role else { return }
+        do throws(JobEventError) {
+            for entry in entries { try market.replay(try JobEvent.decode(entry.bytes)) }
+        } catch {
+            market.discard(job, role: role == .originator ? .originator : .executor)
+            tally("journals_left_out")
+            logger.error(
+                "The journal of a job does not read, and the job is left out.",
+                metadata: ["job": "\(job)", "role": "\(role.rawValue)", "reason": "\(error)"])
+        }
+    }
+}
+
+extension ExecutionReceipt {
+    /// The files that the run made, by their roots.
+    var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID].compactMap(\.self) }
 }
 
 extension StoreRole {
@@ -178,25 +221,55 @@ extension StoreRole {
 extension ReceiptRow {
     /// The rows of the receipts that a transition keeps; the market has checked each of them, and its events say which
     /// one is wrong.
-    static func rows(of transition: MarketTransition, at date: UnixMilliseconds) -> [ReceiptRow] {
+    static func rows(
+        of transition: MarketTransition, at date: UnixMilliseconds
+    ) -> [(row: ReceiptRow, receipt: ExecutionReceipt)] {
         let wrong = transition.events.compactMap { event -> CID? in
             guard case .attemptEnded(_, .receiptInvalid(let receipt, _)) = event.kind else { return nil }
             return receipt
         }
         return transition.blocks.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
             guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { return nil }
-            return ReceiptRow(
+            let row = ReceiptRow(
                 cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
                 status: receipt.body.status.rawValue, at: date.value, isVerified: !wrong.contains(block.cid))
+            return (row, receipt.body)
         }
+    }
+
+    /// The receipt of this row, where its block is here.
+    func receipt(in store: MeshStore) async throws(MeshStoreError) -> ExecutionReceipt? {
+        guard let block = try await store.block(cid) else { return nil }
+        return (try? SignedObject<ExecutionReceipt>(verifying: block))?.body
     }
 
     /// What the receipt of this row shows about its executor.
     func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
-        guard isVerified == false else { return ReputationEvidence(receipt: receipt, receiptCID: cid) }
+        guard isVerified == false else {
+            var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid)
+            // A date of the executor's clock that lies ahead would never decay.
+            if let ended = evidence?.at { evidence?.at = min(ended, UnixMilliseconds(at)) }
+            return evidence
+        }
         return ReputationEvidence(
             subject: receipt.executorDID, payer: receipt.originatorDID, receiptCID: cid, verdict: .invalid,
             at: UnixMilliseconds(at))
+    }
+}
+
+extension ReceiptLinkRow {
+    /// The link of a receipt to the one before it.
+    init(_ receipt: ExecutionReceipt, _ cid: CID) {
+        self.init(executorDID: receipt.executorDID.text, previous: receipt.previousReceiptCID, cid: cid)
+    }
+
+    /// The links of the receipts that a transition keeps; each was signed by the one whom it names.
+    static func rows(of transition: MarketTransition) -> [ReceiptLinkRow] {
+        transition.blocks.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
+            (try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes)).map {
+                ReceiptLinkRow($0.body, block.cid)
+            }
+        }
     }
 }
 
@@ -248,6 +321,7 @@ extension NodeServiceError {
         case .blockCorrupt, .blockMismatch: self.init(.blockCorrupt, "\(error)")
         case .blockTooLarge: self.init(.tooLarge, "\(error)")
         case .overloaded: self.init(.overloaded, "\(error)")
+        case .needed: self.init(.conflict, "\(error)")
         case .closed: self.init(.shuttingDown, "\(error)")
         default: self.init(.storageFailed, "\(error)")
         }

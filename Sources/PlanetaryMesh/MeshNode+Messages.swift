@@ -17,7 +17,8 @@ extension MeshNode {
             let frame = try await withTimeout(milliseconds: limits.requestMilliseconds) {
                 try await stream.readFrame(bytesMax: bytesMax)
             }
-            guard let frame else { return await stream.reset() }
+            // What is not answered is asked again at the next start.
+            guard let frame, !isLeaving else { return await stream.reset() }
             let (reply, isNewBidder) = await answer(Array(frame.readableBytesView), from: stream.remotePeer)
             try await stream.writeFrame(ByteBuffer(bytes: try reply.encoded()))
             try await stream.closeWrite()
@@ -61,7 +62,7 @@ extension MeshNode {
             return (.refused(code: "unknown_variant", reason: "this version does not know \(name)"), false)
         } catch {
             await note(peer, "a direct message that does not read: \(error)")
-            return (.refused(code: "malformed", reason: "\(error)"), false)
+            return (.refused(code: error.code, reason: "\(error)"), false)
         }
         let isBid = if case .jobBid = message { true } else { false }
         let isMeasured = isBid ? await measureLatency(of: peer) : true
@@ -85,11 +86,16 @@ extension MeshNode {
             || code == "wrong_executor" || code == "not_direct"
     }
 
-    /// Sends a direct message and reports its reply, or why there is none.
+    /// Sends a direct message and reports its reply, or why there is none. What this node owes to itself goes no way.
     ///
     /// The peer is reached by its ID: over a connection, else at the addresses that it told or that the message brings,
     /// else at those that the DHT knows.
     func deliver(_ delivery: Delivery) async {
+        if delivery.peer == identity.peerID {
+            let reply = await take(.directMessage(delivery.message, from: delivery.peer)).reply ?? .ack
+            await take(.deliveryReplied(delivery.id, reply))
+            return
+        }
         await swarm.addAddresses(delivery.addresses, for: delivery.peer)
         do {
             let bytes = try delivery.message.encoded()
@@ -184,6 +190,10 @@ extension MeshNode {
         } catch MeshMessageError.unknownVariant {
             tally("messages_unknown")
             return .ignore
+        } catch MeshMessageError.numberTooLarge(let max) {
+            // Its author signed it; a forwarder of an earlier version takes such numbers.
+            await note(gossiped.source, "a gossip message with a number above \(max)")
+            return .ignore
         } catch {
             await note(gossiped.source, "a gossip message that does not read: \(error)")
             return .reject
@@ -218,11 +228,13 @@ extension MeshNode {
 
     /// Writes down that a peer misbehaved, and parts with one that does so again and again. The store keeps one line
     /// per peer.
-    func note(_ peer: PeerID, _ what: String) async {
+    func note(_ peer: PeerID, _ fault: String) async {
+        // It may quote the peer.
+        let what = PlainText.sanitized(fault, bytesMax: limits.noteBytesMax)
         tally("misbehaviours")
         logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
         store.enqueue(
-            [.peerMisbehaved(peer, note: String(what.prefix(200)), at: NodeClock.wallClock.value)], isUrgent: false
+            [.peerMisbehaved(peer, note: what, at: NodeClock.wallClock.value)], isUrgent: false
         ) { _ in }
         guard conduct.faulted(peer, now: NodeClock.now) else { return }
         tally("peers_shunned")

@@ -28,6 +28,8 @@ extension MeshNode {
         do {
             var limits = StoreLimits()
             limits.blockBytesTotalMax = configuration.limits.blockBytesMax
+            limits.highWaterPercent = configuration.limits.blockHighWaterPercent
+            limits.evidenceKeptMilliseconds = UInt64(configuration.limits.evidenceKeptHours) * 3_600_000
             store = try MeshStore(path: home.databasePath, owner: identity.did.text, limits: limits)
         } catch {
             throw NodeServiceError(storage: error)
@@ -66,6 +68,7 @@ extension MeshNode {
         guard configuration.executor.isEnabled else { return market }
         let offered = configuration.executor
         var executor = ExecutorConfiguration()
+        executor.bidsOnOwnJobs = true
         executor.region = configuration.region
         executor.features = offered.features.sorted()
         executor.basePrice = TokenAmount(offered.priceBase)
@@ -136,22 +139,24 @@ extension MeshNode {
         do {
             let ledger = try await ledger(store)
             var book = ReputationBook()
-            var lastOwn: (at: UInt64, cid: CID)?
+            var chain = OwnReceipts(last: try await lastReceipt(store))
+            var links: [StoreWrite] = []
+            let knowsLinks = try await store.setting(receiptLinksKey) != nil
             let uncounted = try await store.receiptsThatDoNotCount(limit: Limits.evidenceAtStartMax)
             for row in try await store.receipts(limit: Limits.evidenceAtStartMax) {
-                if row.executorDID == identity.did.text, row.at >= lastOwn?.at ?? 0 { lastOwn = (row.at, row.cid) }
-                guard let block = try await store.block(row.cid),
-                    let signed = try? SignedObject<ExecutionReceipt>(verifying: block),
-                    let evidence = row.evidence(signed.body)
-                else { continue }
+                guard let receipt = try await row.receipt(in: store) else { continue }
+                if receipt.executorDID == identity.did { chain.add(row.cid, after: receipt.previousReceiptCID) }
+                if !knowsLinks { links.append(.receiptLink(ReceiptLinkRow(receipt, row.cid))) }
+                guard let evidence = row.evidence(receipt) else { continue }
                 // Who took a job and gave its outputs too late, or never, did not prove itself with that.
                 if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
                 book.record(evidence)
             }
+            if !knowsLinks { try await store.commit(links + [.setting(key: receiptLinksKey, value: [1])]) }
             let settings = marketConfiguration(configuration, machine: machine, addresses: addresses)
             return JobMarket(
                 identity: identity, configuration: settings, ledger: ledger, reputation: book,
-                lastReceipt: lastOwn?.cid, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
+                lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {
@@ -159,6 +164,16 @@ extension MeshNode {
                 .storageFailed, "The ledger contradicts itself: \(error).",
                 hint: "Restore the home folder from a copy.")
         }
+    }
+
+    /// The setting that says that the links of older receipts were written down.
+    private static let receiptLinksKey = "receipt_links"
+
+    /// The receipt that this node signed last, as far as it was written down.
+    private static func lastReceipt(_ store: MeshStore) async throws -> CID? {
+        guard let bytes = try await store.setting(lastReceiptKey) else { return nil }
+        guard let cid = try? CID(bytes: bytes) else { throw MeshStoreError.recordCorrupt(table: "settings", row: 0) }
+        return cid
     }
 
     /// The heads of the anchored DAG as the store has them; none before the first job.
@@ -218,10 +233,14 @@ extension MeshNode {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.rememberPeers() }
             group.addTask { await self.advertise() }
-            group.addTask { await self.provide() }
             group.addTask { await self.pruneBids() }
+            group.addTask { await self.announceNewFiles() }
+            group.addTask { await self.announceStoredRoots() }
+            group.addTask { await self.announceNewJobRoots() }
+            group.addTask { await self.keepRoom() }
             group.addTask { await self.keepAddressesCurrent() }
             group.addTask { await self.join() }
+            group.addTask { await self.watchSolitude() }
         }
     }
 
@@ -233,6 +252,7 @@ extension MeshNode {
         await peerService.begin(bootstrap: configuration.bootstrap, remembered: known)
         let nearest = rows.prefix(16).flatMap { row in row.addresses.prefix(1).map { $0.withPeerID(row.peerID) } }
         _ = await dht.bootstrap(configuration.bootstrap + nearest)
+        await dialedAtStart()
     }
 
     /// Tells the market where this node is, so that new manifests and announcements say so; identify tells it by
@@ -249,18 +269,6 @@ extension MeshNode {
             guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
             let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
             store.enqueue([.peer(row)], isUrgent: false) { _ in }
-        }
-    }
-
-    /// Tells the DHT which files this node has, one after the other.
-    private func provide() async {
-        for await cid in provided {
-            do {
-                try await dht.provide(cid)
-            } catch {
-                tally("files_not_provided")
-                logger.info("A file was not announced.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
-            }
         }
     }
 

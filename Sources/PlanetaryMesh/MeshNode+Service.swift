@@ -18,7 +18,7 @@ extension MeshNode: NodeService {
             uptimeMilliseconds: UInt64(clamping: NodeClock.now.milliseconds(since: startedAt)),
             residentBytes: ProcessMemory.residentBytes, connectedPeers: await swarm.connectedPeers().count,
             isExecutor: configuration.executor.isEnabled, region: configuration.region,
-            processID: ProcessInfo.processInfo.processIdentifier, counters: await counters())
+            processID: ProcessInfo.processInfo.processIdentifier, counters: await counters(), storage: storage)
     }
 
     private func counters() async -> [NodeStatus.Counter] {
@@ -29,6 +29,8 @@ extension MeshNode: NodeService {
         all["store_blocks"] = UInt64(store.blocks)
         all["store_block_bytes"] = UInt64(store.blockBytes)
         all["store_corrupt_blocks"] = UInt64(store.corruptBlocks)
+        all["store_evicted_blocks"] = UInt64(store.evictedBlocks)
+        all["store_lock_retries"] = UInt64(store.lockRetries)
         let market = market.counters
         all["market_duplicates"] = market.duplicates
         all["market_announcements_ignored"] = market.announcementsIgnored
@@ -139,8 +141,10 @@ extension MeshNode: NodeService {
         } catch {
             throw NodeServiceError(.tooLarge, "The file cannot be kept: \(error).")
         }
+        try requireRoom("The file is not kept")
         try await stored {
-            try await self.store.commit(file.blocks.map { .block(cid: $0.cid, bytes: $0.bytes, pinned: true) })
+            try await self.store.commit(
+                file.blocks.map { .block(cid: $0.cid, bytes: $0.bytes) } + [.file(root: file.root)])
         }
         providing.yield(file.root)
         return AddedFile(cid: file.root.text, size: bytes.count)
@@ -160,10 +164,6 @@ extension MeshNode: NodeService {
                 .blockNotFound, "The file cannot be had: \(error).",
                 hint: "Check the CID, and that this node is connected (mesh peers).")
         }
-    }
-
-    public func shutdown() async throws(NodeServiceError) {
-        stop.yield(())
     }
 
     // MARK: Small things

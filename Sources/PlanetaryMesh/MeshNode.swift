@@ -39,14 +39,24 @@ public actor MeshNode {
         static let evidenceAtStartMax = 10_000
         /// Capabilities of other nodes that are remembered.
         var capabilitiesMax = 1_024
-        /// Files that wait to be announced to the DHT; beyond that a file is kept and not announced.
+        /// The longest note about a peer's fault, in bytes.
+        var noteBytesMax = 200
+        /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
         var filesToAnnounceMax = 1_024
+        /// How files, outputs and receipts are announced.
+        var announcements = RootAnnouncements.Limits()
+        /// Transactions whose blocks wait to be offered to peers that want them; of more the oldest are left out.
+        var addedBlocksMax = 1_024
+        /// Between two looks whether a store that stands full has room again, in milliseconds.
+        var roomMilliseconds: Int64 = 10_000
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
         /// Between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
         var outputPauseMilliseconds: Int64 = 100
         /// The longest pause between two attempts to fetch an output, in milliseconds.
         var outputPauseMillisecondsMax: Int64 = 5_000
+        /// Between two looks at whether the runs have ended that a stop waits for, in milliseconds.
+        var drainLookMilliseconds: Int64 = 50
         /// Between two announcements of the anchored heads, in milliseconds: one tells of all that came before it.
         var headsMilliseconds: Int64 = 100
     }
@@ -78,10 +88,18 @@ public actor MeshNode {
     var running: [CID: RunningJob] = [:]
     var capabilities: [DID: NodeCapability] = [:]
     var unpublishedHeads = UnpublishedHeads()
+    var solitude = Solitude()
     let actions: AsyncStream<MarketAction>
     let actionsIn: AsyncStream<MarketAction>.Continuation
     let provided: AsyncStream<CID>
     let providing: AsyncStream<CID>.Continuation
+    /// What this node waits for before it stops; nil until it was asked to.
+    var drain: Drain?
+    /// Whether the node is going: what still runs is left to the next start, and nothing is written about it.
+    var isLeaving = false
+    let draining: AsyncStream<Void>
+    let drainBegins: AsyncStream<Void>.Continuation
+    let addedBlocks: AsyncStream<[CID]>
     let stopping: AsyncStream<Void>
     nonisolated let stop: AsyncStream<Void>.Continuation
 
@@ -106,7 +124,7 @@ public actor MeshNode {
         bitswap = parts.bitswap
         peerService = PeerService(host: parts.swarm, logger: logger)
         machine = parts.machine
-        fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht)
+        fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht, host: parts.swarm)
         runner = JobRunner(
             machine: parts.machine, fetcher: fetcher, store: parts.store,
             moduleBytesMax: configuration.limits.moduleBytesMax, inputBytesMax: configuration.limits.fileBytesMax)
@@ -114,6 +132,11 @@ public actor MeshNode {
         (actions, actionsIn) = AsyncStream.makeStream(of: MarketAction.self)
         (provided, providing) = AsyncStream.makeStream(
             of: CID.self, bufferingPolicy: .bufferingOldest(limits.filesToAnnounceMax))
+        (draining, drainBegins) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let (added, adding) = AsyncStream.makeStream(
+            of: [CID].self, bufferingPolicy: .bufferingNewest(limits.addedBlocksMax))
+        addedBlocks = added
+        parts.store.onBlocksAdded { _ = adding.yield($0) }
         (stopping, stop) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -138,8 +161,13 @@ public actor MeshNode {
                 group.addTask { await self.carryOutActions() }
                 group.addTask { await self.keepTime() }
                 group.addTask { await self.takePart() }
+                group.addTask { await self.endOfDrain() }
+                group.addTask { [bitswap, addedBlocks] in
+                    for await cids in addedBlocks { await bitswap.blocksAdded(cids) }
+                }
                 group.addTask {
                     for await _ in self.stopping { break }
+                    await self.leave()
                     throw CancellationError()
                 }
                 while try await group.next() != nil {}
@@ -165,6 +193,7 @@ public actor MeshNode {
     private func finish() {
         for job in running.values { job.cancellation.cancel() }
         board.finish()
+        drainBegins.finish()
         alarm.finish()
         actionsIn.finish()
         providing.finish()

@@ -19,6 +19,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public var creditGrant: UInt64 = 1_000_000_000
     /// The DHT's protocol, so that a node can join another network.
     public var kademliaProtocol = "/icn/kad/1.0.0"
+    /// How long a stop waits for running jobs, in seconds; with 0 it leaves them to the next start at once.
+    public var drainSeconds: UInt64 = 10
     /// The bounds of the node.
     public var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
@@ -98,6 +100,10 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
         public var blockBytesMax = 16 * 1024 * 1024 * 1024
+        /// The part of that, in percent, past which blocks are evicted; where none can be, no new work is taken on.
+        public var blockHighWaterPercent = 90
+        /// How long the evidence of a settled job is kept in any case, in hours.
+        public var evidenceKeptHours = 1
         /// A module, in bytes.
         public var moduleBytesMax = 16 * 1024 * 1024
         /// A file that is added or fetched, in bytes.
@@ -122,6 +128,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
 
         private enum CodingKeys: String, CodingKey {
             case blockBytesMax = "block_bytes_max"
+            case blockHighWaterPercent = "block_high_water_percent"
+            case evidenceKeptHours = "evidence_kept_hours"
             case moduleBytesMax = "module_bytes_max"
             case fileBytesMax = "file_bytes_max"
             case connectionsMax = "connections_max"
@@ -135,6 +143,8 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.blockBytesMax, into: &blockBytesMax)
+            try container.read(.blockHighWaterPercent, into: &blockHighWaterPercent)
+            try container.read(.evidenceKeptHours, into: &evidenceKeptHours)
             try container.read(.moduleBytesMax, into: &moduleBytesMax)
             try container.read(.fileBytesMax, into: &fileBytesMax)
             try container.read(.connectionsMax, into: &connectionsMax)
@@ -157,6 +167,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     private enum CodingKeys: String, CodingKey {
         case listen, announce, bootstrap, executor, originator, region, limits
         case creditGrant = "credit_grant"
+        case drainSeconds = "drain_seconds"
         case kademliaProtocol = "kademlia_protocol"
         case logLevel = "log_level"
     }
@@ -172,6 +183,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         region = try container.decodeIfPresent(String.self, forKey: .region)
         try container.read(.creditGrant, into: &creditGrant)
         try container.read(.kademliaProtocol, into: &kademliaProtocol)
+        try container.read(.drainSeconds, into: &drainSeconds)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
     }

@@ -47,6 +47,11 @@ public protocol NodeService: Sendable {
     /// A file by its CID, from here or from the mesh, every block checked.
     func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8]
 
+    /// Evicts what no open job and no user needs; returns what went.
+    func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks
+    /// Forgets a file, a block, or the evidence and outputs of a job; returns what went.
+    func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks
+
     /// Asks the node to stop; returns before it has.
     func shutdown() async throws(NodeServiceError)
 }

@@ -101,6 +101,8 @@ public struct JobResult: Hashable, Sendable, Codable {
     public var isReceiptVerified: Bool
     /// Who ran it.
     public var executorDID: String?
+    /// True where the originator ran it itself, else absent.
+    public var isOwnRun: Bool?
     /// Standard output.
     public var stdoutCID: String?
     /// Standard error.
@@ -135,6 +137,7 @@ public struct JobResult: Hashable, Sendable, Codable {
         case receiptCID = "receipt_cid"
         case isReceiptVerified = "receipt_verified"
         case executorDID = "executor_did"
+        case isOwnRun = "own_run"
         case stdoutCID = "stdout_cid"
         case stderrCID = "stderr_cid"
         case logCID = "log_cid"

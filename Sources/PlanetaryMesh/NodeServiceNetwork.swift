@@ -22,6 +22,45 @@ public struct NodeStatus: Hashable, Sendable, Codable {
     public var processID: Int32
     /// What it counted since its start, by name, in a steady order.
     public var counters: [Counter]
+    /// What it keeps; nil from a node of an older version.
+    public var storage: Storage?
+
+    /// What a node keeps, and whether it takes new work.
+    public struct Storage: Hashable, Sendable, Codable {
+        /// `open`, `full` (no new work until there is room) or `locked` (another program has the database).
+        public var state: String
+        /// Blocks.
+        public var blocks: UInt64
+        /// Their bytes.
+        public var blockBytes: UInt64
+        /// The bytes that they may have.
+        public var blockBytesMax: UInt64
+        /// The bytes past which blocks are evicted, and new work is refused where none can be.
+        public var highWaterBytes: UInt64
+        /// The bytes of the database on the disk, its log included.
+        public var databaseBytes: UInt64
+
+        /// What a node keeps.
+        public init(
+            state: String, blocks: UInt64, blockBytes: UInt64, blockBytesMax: UInt64, highWaterBytes: UInt64,
+            databaseBytes: UInt64
+        ) {
+            self.state = state
+            self.blocks = blocks
+            self.blockBytes = blockBytes
+            self.blockBytesMax = blockBytesMax
+            self.highWaterBytes = highWaterBytes
+            self.databaseBytes = databaseBytes
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case state, blocks
+            case blockBytes = "block_bytes"
+            case blockBytesMax = "block_bytes_max"
+            case highWaterBytes = "high_water_bytes"
+            case databaseBytes = "database_bytes"
+        }
+    }
 
     /// Something counted.
     public struct Counter: Hashable, Sendable, Codable {
@@ -41,7 +80,7 @@ public struct NodeStatus: Hashable, Sendable, Codable {
     public init(
         version: String, peerID: String, did: String, addresses: [String], uptimeMilliseconds: UInt64,
         residentBytes: UInt64, connectedPeers: Int, isExecutor: Bool, region: String?, processID: Int32,
-        counters: [Counter]
+        counters: [Counter], storage: Storage? = nil
     ) {
         self.version = version
         self.peerID = peerID
@@ -54,10 +93,11 @@ public struct NodeStatus: Hashable, Sendable, Codable {
         self.region = region
         self.processID = processID
         self.counters = counters
+        self.storage = storage
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, did, addresses, region, counters
+        case version, did, addresses, region, counters, storage
         case peerID = "peer_id"
         case uptimeMilliseconds = "uptime_ms"
         case residentBytes = "resident_bytes"

@@ -66,6 +66,7 @@ struct ReceiptAuditor: Sendable {
         let parties = [found.signed.body.executorDID.peerID, found.signed.body.originatorDID.peerID]
             .filter { $0 != host.localPeer }
         await reach(parties)
+        if let previous = found.signed.body.previousReceiptCID { await fetchPredecessor(previous, parties, &walk) }
         while let want = walk.wants.first {
             do {
                 let block = try await fetcher.block(want.cid, from: parties)
@@ -76,7 +77,43 @@ struct ReceiptAuditor: Sendable {
                 walk.unavailable(want.cid, reason: "\(error)")
             }
         }
-        return (walk.report(), walk)
+        return (walk.report(siblings: try await siblings(of: found.signed)), walk)
+    }
+
+    /// How long the receipt before the one that is checked may take, in milliseconds: it is often gone.
+    private static let predecessorMilliseconds = 5_000
+
+    /// Looks for the receipt before one where receipts are found; what is not found soon is unknown.
+    private func fetchPredecessor(_ cid: CID, _ parties: [PeerID], _ walk: inout ReceiptWalk) async {
+        let block = await withTaskGroup(of: [UInt8]?.self) { group in
+            group.addTask {
+                if let block = (try? await store.block(cid)) ?? nil { return block }
+                if let block = try? await dht.getValue(key: MeshTopics.receiptKey(cid)) { return block }
+                return try? await fetcher.block(cid, from: parties, keep: false)
+            }
+            group.addTask {
+                try? await Task.sleep(for: .milliseconds(Self.predecessorMilliseconds))
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+        if let block, case .success = walk.received(block, for: cid) { return }
+        walk.unavailable(cid, reason: "neither this node nor the DHT nor the two parties gave it")
+    }
+
+    /// Other receipts of the same executor that this node has seen after the same one. The one at hand is remembered,
+    /// so that the next audit sees it.
+    private func siblings(
+        of signed: SignedObject<ExecutionReceipt>
+    ) async throws(NodeServiceError) -> [CID] {
+        let link = ReceiptLinkRow(signed.body, signed.cid)
+        do {
+            try await store.commit([.receiptLink(link)])
+            return try await store.successors(of: link.previous, executorDID: link.executorDID)
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
     }
 
     /// Runs the receipt's job again and compares.

@@ -40,6 +40,8 @@ public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     case times
     /// Every output, the standard streams and the log are there and have their CIDs.
     case outputs
+    /// The receipt before it is there, is the same executor's, and no other receipt names it as the one before.
+    case predecessor
 
     /// What is checked, in a few words for people.
     public var title: String {
@@ -64,6 +66,7 @@ public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
         case .price: "price follows from the fuel"
         case .times: "dates in order"
         case .outputs: "outputs present"
+        case .predecessor: "one after the receipt before it"
         }
     }
 }

@@ -22,10 +22,11 @@ struct ReceiptExamination {
         }
     }
 
-    mutating func examine(_ receiptCID: CID, evidence: (CID) -> BlockEvidence) {
+    mutating func examine(_ receiptCID: CID, siblings: [CID], evidence: (CID) -> BlockEvidence) {
         guard let receipt = openReceipt(receiptCID, evidence) else { return }
         contentIdentifiers(receipt)
         status(receipt)
+        predecessor(receipt, siblings, evidence)
         let assignment = openAssignment(receipt, evidence)
         var bid: Bid?
         if let assignment { bid = openBid(assignment, receipt, evidence) }
@@ -167,7 +168,9 @@ struct ReceiptExamination {
         note(
             .identities, isOriginator && isExecutor,
             isOriginator && isExecutor
-                ? "originator \(manifest.originatorPeerID), executor \(bid.bidderPeerID)"
+                ? bid.bidderDID == manifest.originatorDID
+                    ? "originator and executor are the same, \(bid.bidderPeerID): it proves nothing to others"
+                    : "originator \(manifest.originatorPeerID), executor \(bid.bidderPeerID)"
                 : "the \(isOriginator ? "executor" : "originator")'s PeerID is of another key than the DID")
     }
 
@@ -245,6 +248,30 @@ struct ReceiptExamination {
         if let wrong = orders.first(where: { !$0.0 }) { return note(.times, false, wrong.1) }
         let duration = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
         note(.times, true, "submitted, bid, assigned and run in this order; the run took \(duration) ms")
+    }
+
+    /// An executor's receipts are one chain: what is before a receipt has one successor, and a first one is alone.
+    private mutating func predecessor(
+        _ receipt: ExecutionReceipt, _ siblings: [CID], _ evidence: (CID) -> BlockEvidence
+    ) {
+        let previous = receipt.previousReceiptCID
+        if let sibling = siblings.first {
+            let place = previous.map { "after \($0)" } ?? "as the first of its executor"
+            return note(.predecessor, false, "the executor signed \(sibling) \(place) too")
+        }
+        guard let previous else { return note(.predecessor, true, "the first receipt of its executor") }
+        guard previous.namesEvidence, previous.codec == .dagCBOR else { return }
+        switch evidence(previous) {
+        case .bytes(let bytes):
+            guard previous.matches(bytes) else {
+                return note(.predecessor, false, "the block does not hash to \(previous)")
+            }
+            let object: SignedObject<ExecutionReceipt>? = open(bytes, .predecessor) { _ in receipt.executorDID }
+            if object != nil { note(.predecessor, true, "after \(previous)") }
+        case .checked: findings[.predecessor] = (.notCheckable, "unknown: the block \(previous) was not kept")
+        case .missing(let reason):
+            findings[.predecessor] = (.notCheckable, "unknown: the receipt before it, \(previous), is gone: \(reason)")
+        }
     }
 
     private mutating func outputs(

@@ -35,9 +35,13 @@ public struct ReceiptVerifier: Hashable, Sendable {
     }
 
     /// Checks the receipt of a CID; `evidence` is asked for the receipt itself, then for what it links to.
-    public func verify(_ receiptCID: CID, evidence: (CID) -> BlockEvidence) -> VerificationReport {
+    ///
+    /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
+    public func verify(
+        _ receiptCID: CID, siblings: [CID] = [], evidence: (CID) -> BlockEvidence
+    ) -> VerificationReport {
         var examination = ReceiptExamination(limits: limits)
-        examination.examine(receiptCID, evidence: evidence)
+        examination.examine(receiptCID, siblings: siblings.filter { $0 != receiptCID }, evidence: evidence)
         return VerificationReport(receiptCID: receiptCID, lines: examination.lines)
     }
 

@@ -87,8 +87,10 @@ public struct ReceiptWalk: Sendable {
     }
 
     /// The verdict on what came in; blocks that are still wanted count as missing.
-    public func report() -> VerificationReport {
-        verifier.verify(receiptCID) { cid in
+    ///
+    /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
+    public func report(siblings: [CID] = []) -> VerificationReport {
+        verifier.verify(receiptCID, siblings: siblings) { cid in
             guard case .had(let evidence)? = holdings[cid] else { return .missing("it was not fetched") }
             return evidence
         }
@@ -102,6 +104,9 @@ public struct ReceiptWalk: Sendable {
             receipt = object.body
             want(object.body.assignmentCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
             want(object.body.jobID.cid, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
+            if let previous = object.body.previousReceiptCID {
+                want(previous, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
+            }
             let outputs = object.body.outputBlocks
             guard outputs.count <= verifier.limits.outputCountMax + 3 else { return }
             for output in outputs { want(output, bytesMax: verifier.limits.outputBytesMax, isOutput: true) }

@@ -133,7 +133,7 @@ public enum ReplayComparison {
     private static func outputs(_ theirs: CanonicalMap<CID>, _ ours: CanonicalMap<CID>) -> Finding {
         if theirs == ours { return (.passed, "\(theirs.count) named outputs") }
         let names = (theirs.keys + ours.keys).filter { theirs[$0] != ours[$0] }
-        let name = PlainText.sanitized(names.first ?? "", max: 60)
+        let name = PlainText.sanitized(names.first ?? "", bytesMax: 60)
         let there = theirs[names.first ?? ""]?.text ?? "nothing"
         let here = ours[names.first ?? ""]?.text ?? "nothing"
         return (.failed, "\"\(name)\" is \(there) in the receipt and \(here) here")
@@ -158,8 +158,8 @@ public enum ReplayComparison {
     }
 
     private static func name(_ engine: EngineDescription) -> String {
-        let digest = PlainText.sanitized(engine.configurationDigest, max: 12)
-        return PlainText.sanitized(engine.name, max: 40) + " " + PlainText.sanitized(engine.version, max: 40)
+        let digest = PlainText.sanitized(engine.configurationDigest, bytesMax: 12)
+        return PlainText.sanitized(engine.name, bytesMax: 40) + " " + PlainText.sanitized(engine.version, bytesMax: 40)
             + " (\(digest))"
     }
 }

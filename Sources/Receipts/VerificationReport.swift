@@ -43,13 +43,17 @@ public struct VerificationReport: Hashable, Sendable {
         self.lines = lines
     }
 
-    /// All checks together: failed when one failed, passed when all passed.
+    /// All checks together: failed when one failed, passed when all passed; of a receipt whose predecessor is gone,
+    /// which happens to every receipt in time, all others.
     public var result: Result {
         if lines.contains(where: { $0.result == .failed }) { return .failed }
-        return lines.allSatisfy { $0.result == .passed } ? .passed : .notCheckable
+        let needed = lines.filter {
+            $0.code != ReceiptCheckName.predecessor.rawValue || $0.result != .notCheckable
+        }
+        return !needed.isEmpty && needed.allSatisfy { $0.result == .passed } ? .passed : .notCheckable
     }
 
-    /// Whether every check was made and passed.
+    /// Whether every check passed; that of the predecessor may also be unknown.
     public var isVerified: Bool { result == .passed }
 
     /// The lines of checks that failed.

@@ -68,6 +68,20 @@ public actor BitswapService {
         case read(any MeshStream, streamID: UInt64)
     }
 
+    /// A block, and who gave it; `nil` where it was in the store.
+    public struct Fetched: Sendable {
+        /// The block.
+        public let block: [UInt8]
+        /// Who gave it.
+        public let source: PeerID?
+
+        /// A block as it was had.
+        public init(block: [UInt8], source: PeerID?) {
+            self.block = block
+            self.source = source
+        }
+    }
+
     /// The protocol of version 1.2.
     public static let protocolID = "/ipfs/bitswap/1.2.0"
 
@@ -91,7 +105,7 @@ public actor BitswapService {
     public internal(set) var servingPauses = 0
     var servingRates: [PeerID: ServingRate] = [:]
     private var jobsUnderWay = 0
-    private var waiters: [BlockFetchID: AsyncStream<Result<[UInt8], BlockFetchError>>.Continuation] = [:]
+    private var waiters: [BlockFetchID: AsyncStream<Result<Fetched, BlockFetchError>>.Continuation] = [:]
     private var isRegistered = false
     private let jobs: AsyncStream<Job>
     private let jobInput: AsyncStream<Job>.Continuation
@@ -143,18 +157,27 @@ public actor BitswapService {
 
     /// The block of a CID: from the store, else from the peers, asked in this order. It hashes to the CID.
     ///
-    /// A fetched block is not put into the store; who puts it there tells `blocksAdded`.
+    /// Callers that want the same block at the same time share what is asked, each with its own peers, bound and end;
+    /// one that is cancelled leaves the others alone. A fetched block is not put into the store; who puts it there
+    /// tells `blocksAdded`.
     public func fetch(
         _ cid: CID, from peers: [PeerID], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
     ) async throws(BlockFetchError) -> [UInt8] {
+        try await fetched(cid, from: peers, maxBytes: maxBytes, timeout: timeout).block
+    }
+
+    /// Like `fetch`, and tells who gave the block.
+    public func fetched(
+        _ cid: CID, from peers: [PeerID], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
+    ) async throws(BlockFetchError) -> Fetched {
         if let block = await store.block(cid) {
             guard block.count <= maxBytes else { throw .tooLarge(bytes: block.count, bytesMax: maxBytes) }
-            return block
+            return Fetched(block: block, source: nil)
         }
         let others = peers.filter { $0 != host.localPeer }
         let now = Self.now
         let deadline = now.advanced(milliseconds: Int64(clamping: Int128(timeout / .milliseconds(1))))
-        let (results, input) = AsyncStream<Result<[UInt8], BlockFetchError>>.makeStream(
+        let (results, input) = AsyncStream<Result<Fetched, BlockFetchError>>.makeStream(
             bufferingPolicy: .bufferingNewest(1))
         let started = core.fetch(cid, from: others, bytesMax: maxBytes, deadline: deadline, now: now)
         waiters[started.id] = input
@@ -199,7 +222,7 @@ public actor BitswapService {
             switch action {
             case .send(let peer, let message): enqueue(message, to: peer)
             case .serve(let peer): startSending(to: peer)
-            case .fetched(let id, let block): finish(id, .success(block))
+            case .fetched(let id, let block, let peer): finish(id, .success(Fetched(block: block, source: peer)))
             case .failed(let id, let error): finish(id, .failure(error))
             case .peerMisbehaved(let peer, let violation):
                 logger.debug("block dropped", metadata: ["peer": "\(peer)", "violation": "\(violation)"])
@@ -223,7 +246,7 @@ public actor BitswapService {
         carryOut(core.peerLost(peer, now: Self.now))
     }
 
-    private func finish(_ id: BlockFetchID, _ result: Result<[UInt8], BlockFetchError>) {
+    private func finish(_ id: BlockFetchID, _ result: Result<Fetched, BlockFetchError>) {
         guard let waiter = waiters.removeValue(forKey: id) else { return }
         waiter.yield(result)
         waiter.finish()

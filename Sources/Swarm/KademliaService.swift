@@ -194,6 +194,9 @@ public actor KademliaService {
         return peers
     }
 
+    /// Whether a block is announced again by itself.
+    public func isProviding(_ cid: CID) -> Bool { core.isProviding(multihash: cid.multihash.bytes) }
+
     /// Ends the announcements of a value or of a provided block; what others hold runs out by itself.
     public func withdraw(key: [UInt8]) {
         core.withdraw(key: key)

@@ -33,14 +33,14 @@ struct Console: Sendable {
         write(Array(Terminal.safeLines(String(decoding: bytes, as: UTF8.self)).utf8), to: descriptor)
     }
 
-    /// Tells of a failure on standard error, as a sentence or as JSON.
-    func failure(_ error: NodeServiceError, json: Bool) {
-        note(failureLine(error, json: json))
+    /// Tells of a failure on standard error, as a sentence or as JSON with the code that the command exits with.
+    func failure(_ error: NodeServiceError, status: ExitStatus, json: Bool) {
+        note(failureLine(error, status: status, json: json))
     }
 
     /// What is told of a failure.
-    func failureLine(_ error: NodeServiceError, json: Bool) -> String {
-        guard json, let bytes = try? MeshJSON.encode(["error": error]) else {
+    func failureLine(_ error: NodeServiceError, status: ExitStatus, json: Bool) -> String {
+        guard json, let bytes = try? MeshJSON.encode(CommandFailure(error: error, exitStatus: status.rawValue)) else {
             return "mesh: \(Terminal.safe(error.description))"
         }
         return Terminal.safeJSON(String(decoding: bytes, as: UTF8.self))
@@ -67,5 +67,16 @@ struct Console: Sendable {
             }
             return true
         }
+    }
+}
+
+/// A failure of a command, as JSON.
+struct CommandFailure: Codable {
+    let error: NodeServiceError
+    let exitStatus: Int32
+
+    private enum CodingKeys: String, CodingKey {
+        case error
+        case exitStatus = "exit_status"
     }
 }

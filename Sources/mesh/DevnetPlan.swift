@@ -18,6 +18,8 @@ struct DevnetPlan: Sendable {
             var configuration = NodeConfiguration()
             configuration.listen = ["/ip4/127.0.0.1/tcp/0"].compactMap { try? Multiaddr(parsing: $0) }
             let rank = index - (nodes - executors)
+            // Whoever ends a devnet wants it to be over.
+            configuration.drainSeconds = 0
             configuration.executor.isEnabled = rank >= 0
             if rank >= 0 {
                 configuration.region = regions[rank % regions.count]

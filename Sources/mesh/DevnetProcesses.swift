@@ -101,9 +101,7 @@ struct DevnetProcesses: Sendable {
     private static func ending(_ status: TerminationStatus, log: String) -> NodeServiceError {
         let text = FileManager.default.contents(atPath: log).map { String(decoding: $0.suffix(4_096), as: UTF8.self) }
         let last = text?.split(separator: "\n").last.map(String.init) ?? "its log is empty"
-        if let told = try? MeshJSON.decode([String: NodeServiceError].self, from: Array(last.utf8))["error"] {
-            return told
-        }
+        if let told = try? MeshJSON.decode(CommandFailure.self, from: Array(last.utf8)) { return told.error }
         switch status {
         case .exited(let code): return NodeServiceError(.internalError, "exit code \(code), \(last).")
         case .signaled(let signal): return NodeServiceError(.internalError, "signal \(signal), \(last).")

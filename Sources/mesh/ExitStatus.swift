@@ -1,47 +1,53 @@
 import PlanetaryMesh
 
 /// The exit codes of `mesh`; part of its interface, listed by `mesh --help`.
+///
+/// Codes up to `moduleCodeMax` are the module's own and handed through by `mesh run`; those of the mesh are from 200 to
+/// 249, where no module's can be, and the same for all commands; a signal's number stands behind 128.
 enum ExitStatus: Int32, CaseIterable {
     case success = 0
 
-    // The job's own end; 1 to 9 are the module's own exit codes, handed through.
-    case jobTrapped = 10
-    case jobLimit = 11
-    case jobExited = 12
-    case jobRefused = 13
-    case jobCancelled = 14
-    case outputMissing = 15
+    /// The largest code of a module that is handed through; a larger one becomes this one.
+    static let moduleCodeMax: Int32 = 125
+    /// What the number of a signal that ended a command is added to.
+    static let signalBase: Int32 = 128
+
+    case usage = 200
+    case internalError = 201
+
+    // The job's own end, without a code of the module's.
+    case jobTrapped = 210
+    case jobLimit = 211
+    case jobRefused = 213
+    case jobCancelled = 214
+    case outputMissing = 215
 
     // The mesh could not do the job.
-    case noExecutor = 20
-    case executorsFailed = 21
-    case deadlinePassed = 22
-    case insufficientFunds = 23
-    case receiptInvalid = 24
+    case noExecutor = 220
+    case executorsFailed = 221
+    case deadlinePassed = 222
+    case insufficientFunds = 223
+    case receiptInvalid = 224
 
     // The node.
-    case nodeNotRunning = 30
-    case alreadyRunning = 31
-    case notInitialised = 32
-    case keyUnusable = 33
-    case configurationInvalid = 34
-    case storageFailed = 35
-    case storageFull = 36
-    case nodeBusy = 37
-    case alreadyInitialised = 38
+    case nodeNotRunning = 230
+    case alreadyRunning = 231
+    case notInitialised = 232
+    case keyUnusable = 233
+    case configurationInvalid = 234
+    case storageFailed = 235
+    case storageFull = 236
+    case nodeBusy = 237
+    case alreadyInitialised = 238
 
     // What was asked.
-    case notFound = 40
-    case verificationFailed = 41
-    case peerUnreachable = 42
-    case timedOut = 43
-    case tooLarge = 44
-    case conflict = 45
-    case fileFailed = 46
-
-    case usage = 64
-    case internalError = 70
-    case interrupted = 130
+    case notFound = 240
+    case verificationFailed = 241
+    case peerUnreachable = 242
+    case timedOut = 243
+    case tooLarge = 244
+    case conflict = 245
+    case fileFailed = 246
 
     /// What it means, for the help.
     var meaning: String {
@@ -49,7 +55,6 @@ enum ExitStatus: Int32, CaseIterable {
         case .success: "done"
         case .jobTrapped: "the module trapped"
         case .jobLimit: "the module was stopped at one of its limits"
-        case .jobExited: "the module exited with a code above 9"
         case .jobRefused: "the module was refused: not a module, unknown imports, no entry point"
         case .jobCancelled: "the job was cancelled"
         case .outputMissing: "the job succeeded without an output that was asked for"
@@ -76,18 +81,22 @@ enum ExitStatus: Int32, CaseIterable {
         case .fileFailed: "a local file could not be read or written"
         case .usage: "the command line does not read, or asks for what cannot be"
         case .internalError: "a fault of mesh itself"
-        case .interrupted: "interrupted"
         }
     }
 
     /// The table for `mesh --help`.
     static var help: String {
-        let lines = allCases.map { status in
-            let number = String(status.rawValue)
-            return "  " + String(repeating: " ", count: 3 - number.count) + number + "  " + status.meaning
-        }
-        return "EXIT CODES:\n" + lines[0] + "\n  1-9  the module's own exit code\n"
-            + lines.dropFirst().joined(separator: "\n")
+        let ours = allCases.dropFirst().map { row("\($0.rawValue)", $0.meaning) }
+        let others = [
+            row("0", ExitStatus.success.meaning),
+            row("1-125", "the module's own exit code (mesh run); 125 also stands for all larger ones"),
+            row("129-159", "ended by the signal of this number less 128; 130 is Ctrl-C"),
+        ]
+        return "EXIT CODES:\n" + (others + ours).joined(separator: "\n")
+    }
+
+    private static func row(_ codes: String, _ meaning: String) -> String {
+        "  " + String(repeating: " ", count: max(0, 7 - codes.count)) + codes + "  " + meaning
     }
 }
 
@@ -118,17 +127,31 @@ extension ExitStatus {
             }
     }
 
-    /// The code for the end of a job; a module's own code from 1 to 9 is handed through as it is.
+    /// The code for the end of a job: the module's own as it is up to `moduleCodeMax`, else one of the mesh's.
     static func code(for result: JobResult) -> Int32 {
-        if result.ending == .exitedNonZero, let code = result.exitCode, (1...9).contains(code) { return code }
+        if let code = moduleCode(of: result) { return code }
         return ExitStatus(result.ending).rawValue
     }
+
+    /// The code that is the module's; `nil` where the mesh has to say how the job ended.
+    static func moduleCode(of result: JobResult) -> Int32? {
+        switch result.ending {
+        case .succeeded: 0
+        // A code of zero is a success, and one below zero is a large one without a sign.
+        case .exitedNonZero: result.exitCode.map { (1...moduleCodeMax).contains($0) ? $0 : moduleCodeMax }
+        default: nil
+        }
+    }
+
+    /// The code of a command that a signal ended.
+    static func signalled(_ number: Int32) -> Int32 { signalBase + number }
 
     private init(_ ending: JobEnding) {
         self =
             switch ending {
             case .succeeded: .success
-            case .exitedNonZero: .jobExited
+            // An exit without a code is told by no node.
+            case .exitedNonZero: .internalError
             case .trapped: .jobTrapped
             case .limitExceeded: .jobLimit
             case .moduleRefused: .jobRefused

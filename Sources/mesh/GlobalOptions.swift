@@ -39,13 +39,14 @@ extension MeshCommand {
             code = try await perform(console)
         } catch var error as NodeServiceError {
             if error.code == .nodeNotRunning { error = absence(error) }
-            console.failure(error, json: global.json)
-            code = ExitCode(ExitStatus(error.code).rawValue)
+            let status = ExitStatus(error.code)
+            console.failure(error, status: status, json: global.json)
+            code = ExitCode(status.rawValue)
         } catch let error as LocalFileError {
-            console.failure(error.asServiceError, json: global.json)
+            console.failure(error.asServiceError, status: .fileFailed, json: global.json)
             code = ExitCode(ExitStatus.fileFailed.rawValue)
         } catch is CancellationError {
-            code = ExitCode(ExitStatus.interrupted.rawValue)
+            code = ExitCode(ExitStatus.signalled(SIGINT))
         }
         if code != .success { throw code }
     }

@@ -8,15 +8,15 @@ struct JobFollower {
     enum End {
         /// The job ended.
         case ended(JobResult)
-        /// The user left it to itself.
-        case left
+        /// The user left it to itself, by this signal.
+        case left(Int32)
     }
 
     private enum Signal {
         case event(JobProgress)
         case streamEnded
         case tick
-        case interrupt
+        case interrupt(Int32)
     }
 
     /// How often a stream that broke is taken up again.
@@ -58,7 +58,7 @@ struct JobFollower {
                     sink.yield(.tick)
                 }
             }
-            group.addTask { for await _ in interrupts.signals { sink.yield(.interrupt) } }
+            group.addTask { for await number in interrupts.signals { sink.yield(.interrupt(number)) } }
             defer { group.cancelAll() }
             return try await consume(signals)
         }
@@ -73,16 +73,16 @@ struct JobFollower {
                 if let result = received(event) { return .ended(result) }
             case .tick:
                 showPhase()
-            case .interrupt:
+            case .interrupt(let number):
                 interruptions += 1
-                if interruptions > 1 { return .left }
+                if interruptions > 1 { return .left(number) }
                 line.keep("cancelling; once more leaves the job to itself")
                 _ = try await node.cancel(jobID)
             case .streamEnded:
                 return try await settled()
             }
         }
-        return .left
+        return .left(SIGINT)
     }
 
     /// What the node knows of the job after its stream broke.

@@ -10,7 +10,8 @@ struct Mesh: AsyncParsableCommand {
         version: NodeVersion.current,
         subcommands: [
             Init.self, Up.self, Run.self, Jobs.self, Explain.self, Cancel.self, Receipt.self, Status.self, Peers.self,
-            Connect.self, Wallet.self, Add.self, Get.self, Stop.self, Devnet.self, Bench.self, Completions.self,
+            Connect.self, Wallet.self, Add.self, Get.self, Remove.self, CollectGarbage.self, Stop.self, Devnet.self,
+            Bench.self, Completions.self,
         ])
 
     /// Reads the command line and performs what it says; ends the process when that fails.
@@ -27,11 +28,14 @@ struct Mesh: AsyncParsableCommand {
         } catch let code as ExitCode {
             exit(withError: code)
         } catch {
-            if line.wantsJSON, exitCode(for: error) == .validationFailure {
-                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), json: true)
-                exit(withError: ExitCode(ExitStatus.usage.rawValue))
+            // Help and versions are no failures.
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            if line.wantsJSON {
+                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), status: .usage, json: true)
+            } else {
+                Console().note(fullMessage(for: error))
             }
-            exit(withError: error)
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
         }
     }
 }

@@ -15,19 +15,18 @@ struct CancellationTests {
             (loop $l (br $l))))
         """
 
-    @Test("reaches a computing guest at its next epoch check, without waiting for a tick")
+    @Test("reaches a computing guest at its next yield")
     func computing() async throws {
         let cancellation = ExecutionCancellation()
         let host = MemoryHost(onLog: { cancellation.cancel() })
-        // With a tick of an hour only the cancellation itself can have advanced the epoch.
-        let machine = try Machine(host: host) { $0.limits.epochTickMilliseconds = 3_600_000 }
+        let machine = try Machine(host: host)
         let result = try await machine.run(Self.announcedLoop, cancellation: cancellation) {
             $0.limits.maxFuel = .max
         }
         #expect(result.outcome == .cancelled)
         #expect(result.interruptions.afterCancel == 1)
-        #expect(result.interruptions.count == 1)
         #expect(result.usage.fuel > 0)
+        #expect(result.usage.fuel <= 2 * CoVMConfiguration.Limits().yieldIntervalFuel)
     }
 
     @Test("of the calling task does the same")

@@ -28,7 +28,7 @@ struct CompileTests {
             configuration.compileLimits.cpuSeconds = 1
             configuration.compileLimits.wallMilliseconds = 300_000
         }
-        #expect(outcome == .moduleRefused(reason: "compiling the module was stopped at its cpu limit"))
+        #expect(outcome == .nodeFailed(reason: "compiling the module was stopped at this node's cpu limit"))
     }
 
     @Test("is stopped at its memory")
@@ -37,7 +37,7 @@ struct CompileTests {
             configuration.compileLimits.cpuSeconds = 60
             configuration.compileLimits.memoryBytes = 100 << 20
         }
-        #expect(outcome == .moduleRefused(reason: "compiling the module was stopped at its memory limit"))
+        #expect(outcome == .nodeFailed(reason: "compiling the module was stopped at this node's memory limit"))
     }
 
     @Test("is stopped at its wall clock")
@@ -46,7 +46,7 @@ struct CompileTests {
             configuration.compileLimits.cpuSeconds = 60
             configuration.compileLimits.wallMilliseconds = 50
         }
-        #expect(outcome == .moduleRefused(reason: "compiling the module was stopped at its wall clock limit"))
+        #expect(outcome == .nodeFailed(reason: "compiling the module was stopped at this node's wall clock limit"))
     }
 
     @Test("is refused when there is more machine code than allowed")
@@ -54,7 +54,7 @@ struct CompileTests {
         let outcome = try await Self.outcome(try Guests.assemble(Guests.chance)) {
             $0.limits.compiledModuleBytesMax = 1_000
         }
-        #expect(outcome == .moduleRefused(reason: "compiling the module was stopped at its size limit"))
+        #expect(outcome == .nodeFailed(reason: "compiling the module was stopped at this node's size limit"))
     }
 
     @Test("refuses what the engine does not validate")
@@ -88,6 +88,67 @@ struct CompileTests {
             return
         }
         #expect(reason.contains("compile worker"))
+    }
+
+    @Test("by a worker that somebody kills fails as the node's fault", arguments: ["KILL", "TERM", "HUP"])
+    func killed(signal: String) async throws {
+        let worker = CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -\(signal) $$"])
+        let machine = try Machine { $0.compileWorker = worker }
+        let numbers = ["KILL": SIGKILL, "TERM": SIGTERM, "HUP": SIGHUP]
+        let number = try #require(numbers[signal])
+        let result = try await machine.run(Guests.nothing)
+        #expect(result.outcome == .nodeFailed(reason: "the compile worker was killed by signal \(number)"))
+        #expect(result.compileLimit == nil)
+    }
+
+    @Test("by a worker that crashes on the module is the module's fault")
+    func crashed() async throws {
+        let worker = CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -SEGV $$"])
+        let machine = try Machine { $0.compileWorker = worker }
+        let outcome = try await machine.run(Guests.nothing).outcome
+        let reason = "the module is not valid: the compiler crashed on it (signal \(SIGSEGV))"
+        #expect(outcome == .moduleRefused(reason: reason))
+    }
+
+    @Test("by a worker that ignores its end and says nothing is stopped at the wall clock")
+    func hiding() async throws {
+        let worker = CompileWorkerCommand(
+            executable: "/bin/sh", arguments: ["-c", "trap '' TERM HUP INT; exec >&- 2>&-; while :; do :; done"])
+        let machine = try Machine { configuration in
+            configuration.compileWorker = worker
+            configuration.compileLimits.wallMilliseconds = 200
+        }
+        let result = try await machine.run(Guests.nothing)
+        #expect(
+            result.outcome == .nodeFailed(reason: "compiling the module was stopped at this node's wall clock limit"))
+        #expect(result.compileLimit == .wallClock)
+    }
+
+    @Test("by a worker that cannot be started fails as the node's fault, and the next one that can does it")
+    func notStarted() async throws {
+        let worker = try Scratch()
+        let path = worker.path + "/worker"
+        #expect(PrivateFile.create(path, with: Array("not a program".utf8)))
+        let machine = try Machine { $0.compileWorker = CompileWorkerCommand(executable: path) }
+        let reason = "the compile worker \(path) could not be run: "
+        var expected = ExecutionOutcome.nodeFailed(reason: reason + "Permission denied")
+        #expect(try await machine.run(Guests.nothing).outcome == expected)
+        unlink(path)
+        expected = .nodeFailed(reason: reason + "No such file or directory")
+        #expect(try await machine.run(Guests.nothing).outcome == expected)
+    }
+
+    @Test("by a worker whose standard input cannot be handed over is a value, not a trap")
+    func badDescriptor() throws {
+        let wake = try #require(WorkerProcess.Wake())
+        let process = WorkerProcess(
+            executable: "/bin/true", arguments: [], environment: [], outputBytesMax: 1, errorBytesMax: 1,
+            wallMilliseconds: 600_000)
+        guard case .failed(let reason) = process.run(input: -1, wake: wake) else {
+            Issue.record("it was started")
+            return
+        }
+        #expect(reason == "Bad file descriptor")
     }
 
     @Test("happens once for jobs that come at the same time")

@@ -32,7 +32,7 @@ struct DeterminismTests {
             for round in 0..<10 {
                 if round == 5 {
                     var configuration = CoVMConfiguration(cacheDirectory: machine.scratch.path)
-                    configuration.limits.epochTickMilliseconds = 1
+                    configuration.limits.yieldIntervalFuel = 1_000
                     let second = try CoVM(configuration: configuration)
                     let job = Self.job(module)
                     let result = await second.execute(job, host: machine.host)

@@ -143,3 +143,16 @@ enum PublicFile {
         private static let systemRead = Darwin.read
     #endif
 }
+
+extension Machine {
+    /// A machine that never takes a busy computer for its own fault: what a wall clock ends is the module's doing.
+    static func patient(
+        host: MemoryHost = MemoryHost(), configure: (inout CoVMConfiguration) -> Void = { _ in }
+    ) throws -> Machine {
+        try Machine(host: host) { configuration in
+            configuration.limits.processorPercentMin = 0
+            configuration.limits.standstillMilliseconds = 3_600_000
+            configure(&configuration)
+        }
+    }
+}

@@ -55,7 +55,7 @@ struct DevnetTests {
     func cannotStart() throws {
         let long = "/tmp/mc-" + String(repeating: "x", count: 100)
         let tooLong = try NodeProcess.command(["devnet", "--nodes", "2", "--base-dir", long])
-        #expect(tooLong.status == 34)
+        #expect(tooLong.status == 234)
         #expect(tooLong.errors.contains("is longer than the 107 bytes that the system takes. Choose a shorter --home."))
         #expect(!FileManager.default.fileExists(atPath: long))
         let folder = URL(fileURLWithPath: "/tmp/mc-\(UUID().uuidString.prefix(8))")
@@ -66,7 +66,7 @@ struct DevnetTests {
         try Data("no key".utf8).write(to: key)
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
         let damaged = try NodeProcess.command(["devnet", "--nodes", "2", "--base-dir", folder.path])
-        #expect(damaged.status == 33)
+        #expect(damaged.status == 233)
         let sentence = "mesh: Node 1 ended: The key file \(key.path) is damaged"
         #expect(damaged.errors.hasPrefix(sentence), "\(damaged.errors)")
         #expect(damaged.errors.split(separator: "\n").count == 1)

@@ -33,6 +33,11 @@ final class NodeProcess {
         try #require(made.status == 0, "mesh init: \(made.errors)")
     }
 
+    /// The node of a home that is there already.
+    init(home: URL) {
+        self.home = home
+    }
+
     deinit {
         process?.terminate()
     }
@@ -98,6 +103,28 @@ final class NodeProcess {
         Foundation.kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         self.process = nil
+    }
+
+    /// Sends the node a signal.
+    func signal(_ number: Int32) {
+        if let process { Foundation.kill(process.processIdentifier, number) }
+    }
+
+    /// Sets a key of its config.json, for the next start.
+    func configure(_ key: String, _ value: Any) throws {
+        let file = home.appendingPathComponent("config.json")
+        var settings = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        settings[key] = value
+        try JSONSerialization.data(withJSONObject: settings).write(to: file)
+    }
+
+    /// Waits until the node has ended; returns its exit code, or minus the signal that ended it.
+    func waitForEnd() -> Int32 {
+        guard let process else { return 0 }
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
     }
 
     /// Waits until the node has ended by itself; returns whether a SIGKILL ended it.

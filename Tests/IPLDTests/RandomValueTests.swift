@@ -121,3 +121,28 @@ struct ValueGenerator: RandomNumberGenerator {
         }
     }
 }
+
+@Suite struct SpellingTests {
+    @Test func textsAndKeysCompareByTheirBytes() throws {
+        let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+        #expect(IPLDValue.string(composed) != .string(decomposed))
+        #expect(Set([IPLDValue.string(composed), .string(decomposed), .string(composed)]).count == 2)
+        let first = try IPLDMap([.init(key: composed, value: .null), .init(key: decomposed, value: .bool(true))])
+        #expect(first.entries.count == 2)
+        #expect(([composed: .null, decomposed: .null] as IPLDMap).entries.count == 2)
+        #expect(([composed: .null] as IPLDMap) != [decomposed: .null])
+        let value = IPLDValue.map(first)
+        #expect(try DAGCBOR.decode(DAGCBOR.encode(value)) == value)
+    }
+
+    @Test func integersAboveTheLimitAreRefused() throws {
+        let limits = DAGCBOR.Limits(integerMax: UInt64(Int64.max))
+        let bytes = try DAGCBOR.encode(.list([.unsigned(UInt64(Int64.max)), .negative(.min)]))
+        #expect(throws: Never.self) { try DAGCBOR.decode(bytes, limits: limits) }
+        let large = try DAGCBOR.encode(.list([.unsigned(1 << 63)]))
+        #expect(throws: DAGCBORError.integerTooLarge(integerMax: UInt64(Int64.max), offset: 1)) {
+            try DAGCBOR.decode(large, limits: limits)
+        }
+        #expect(try DAGCBOR.decode(large) == .list([.unsigned(1 << 63)]), "the format itself has it")
+    }
+}

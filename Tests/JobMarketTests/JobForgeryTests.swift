@@ -201,7 +201,7 @@ struct JobForgeryTests {
             determinism: .deterministic, executionStartedAt: world.wallClock, executionEndedAt: world.wallClock)
         switch code {
         case "price_mismatch": receipt.price = TokenAmount(12)
-        case "over_limit": receipt.resourceUsage.fuel = .max
+        case "over_limit": receipt.resourceUsage.fuel = UInt64(Int64.max)
         case "status_mismatch": receipt.status = .failed
         case "dates_out_of_order": receipt.executionStartedAt = receipt.executionEndedAt.advanced(milliseconds: 1)
         case "too_many": receipt.anchoredCIDs = Array(repeating: id.cid, count: 1025)

@@ -186,6 +186,22 @@ struct JobLifeTests {
         }
     }
 
+    @Test func anExecutorWithoutRoomStaysSilentAndBidsAgainWhenThereIsSome() throws {
+        for (state, code) in [(StorageState.full, "storage_full"), (.locked, "storage_locked")] {
+            var world = MarketWorld(executors: 1) { party, configuration in
+                if party > 0 { configuration.storage = state }
+            }
+            let id = try world.submit()
+            world.run(milliseconds: 900)
+            #expect(world.parties[1].market.counters.declines[code] == 1)
+            #expect(world.names(of: 1).isEmpty)
+            // The job is announced again, and by then there is room.
+            world.parties[1].market.configuration.storage = .open
+            world.run(milliseconds: 60_000)
+            #expect(world.job(id)?.result == .completedSuccessfully)
+        }
+    }
+
     static func policy(_ change: (inout ExecutionPolicy) -> Void) -> ExecutionPolicy {
         var policy = ExecutionPolicy()
         change(&policy)

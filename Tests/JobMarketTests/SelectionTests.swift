@@ -73,7 +73,7 @@ struct SelectionTests {
         #expect(try refusal(plain, policy { $0.allowedDIDs = [other] }) == .bidderNotAllowed)
         let own = plain.bidderDID
         #expect(try refusal(plain, policy { $0.deniedDIDs = [own] }) == .bidderDenied)
-        #expect(try refusal(bid(1)) == .bidderDenied, "nobody bids on a job of one's own")
+        #expect(try refusal(bid(1)) == nil, "the originator's own bid is one that can be taken, and comes last")
         let deadline = date.advanced(milliseconds: 4000)
         #expect(
             try refusal(plain, policy { $0.deadline = deadline })
@@ -108,7 +108,9 @@ struct SelectionTests {
             bid.issuedAt = world.wallClock
             bid.expiresAt = world.wallClock.advanced(milliseconds: 10_000)
             bid.terms.deadline = world.wallClock.advanced(milliseconds: 5000)
-            let identity = try identity(UInt8(100 + index))
+            // A bid of the originator stays its own.
+            let isOwn = bid.bidderPeerID == world.parties[0].peer
+            let identity = isOwn ? world.parties[0].identity : try identity(UInt8(100 + index))
             if index < latencies.count, let latency = latencies[index] {
                 world.give(.latencyMeasured(identity.peerID, milliseconds: latency), to: 0)
             }
@@ -128,6 +130,8 @@ struct SelectionTests {
         let ranking = try ranking([bid(2, price: 30), bid(2, price: 10), bid(2, price: 20)])
         #expect(ranking.map(\.price) == [10, 20, 30].map { TokenAmount($0) })
         #expect(ranking.map { $0.parts[0] } == [1000, 500, 333])
+        let own = try self.ranking([bid(1, price: 10), bid(2, price: 90)])
+        #expect(own.map(\.price) == [90, 10].map { TokenAmount($0) }, "the originator's own bid is the last")
     }
 
     @Test func loadAndRegionCountWhereTheyAreWeighed() throws {
@@ -169,7 +173,7 @@ struct SelectionTests {
     }
 
     @Test func extremePricesDoNotTrap() throws {
-        let ranking = try ranking([bid(2, price: .max), bid(2, price: 0), bid(2, price: 1)])
+        let ranking = try ranking([bid(2, price: TokenAmount.max.units), bid(2, price: 0), bid(2, price: 1)])
         #expect(ranking.map(\.price) == [TokenAmount(0), TokenAmount(1), .max])
     }
 }

@@ -38,7 +38,7 @@ struct BitswapCoreTests {
         let (id, actions) = fetch(from: peers)
         #expect(actions == [.send(peers[0], wantMessage)])
         let results = core.messageArrived(blocks(data), from: peers[0], now: .zero)
-        #expect(results == [.fetched(id, data)])
+        #expect(results == [.fetched(id, data, from: peers[0])])
         core.checkInvariants()
         #expect(core.nextDeadline == nil)
         #expect(core.counters.blocksReceived == 1)
@@ -51,11 +51,13 @@ struct BitswapCoreTests {
         #expect(core.messageArrived(absence, from: peers[0], now: .zero) == [.send(peers[1], wantMessage)])
         #expect(core.peerLost(peers[1], now: .zero) == [.send(peers[2], wantMessage)])
         let last = core.messageArrived(absence, from: peers[2], now: .zero)
+        // Both keep the want, and have it taken back.
         #expect(
             last == [
+                .send(peers[0], cancelMessage), .send(peers[2], cancelMessage),
                 .failed(
                     id,
-                    .allPeersFailed([peers[0]: .doesNotHave, peers[1]: .unreachable, peers[2]: .doesNotHave]))
+                    .allPeersFailed([peers[0]: .doesNotHave, peers[1]: .unreachable, peers[2]: .doesNotHave])),
             ])
         core.checkInvariants()
     }
@@ -67,7 +69,7 @@ struct BitswapCoreTests {
         #expect(hedge == .zero.advanced(milliseconds: core.limits.hedgeMilliseconds))
         #expect(core.deadlineReached(now: hedge) == [.send(peers[1], wantMessage)])
         let result = core.messageArrived(blocks(data), from: peers[1], now: hedge)
-        #expect(result == [.send(peers[0], cancelMessage), .fetched(id, data)])
+        #expect(result == [.send(peers[0], cancelMessage), .fetched(id, data, from: peers[1])])
         core.checkInvariants()
 
         let (second, _) = fetch(from: [peers[3]])
@@ -120,7 +122,7 @@ struct BitswapCoreTests {
         #expect(core.cancel(given, now: .zero).isEmpty)
         #expect(
             core.messageArrived(blocks(data), from: peers[0], now: .zero) == [
-                .fetched(large, data), .failed(small, .tooLarge(bytes: data.count, bytesMax: 3)),
+                .fetched(large, data, from: peers[0]), .failed(small, .tooLarge(bytes: data.count, bytesMax: 3)),
             ])
         let (last, _) = fetch(from: [peers[0]])
         #expect(core.cancel(last, now: .zero) == [.send(peers[0], cancelMessage)])

@@ -122,9 +122,11 @@ import Testing
         try await first.commit([.block(cid: cid, bytes: bytes)])
         let before = try await first.balances()
         try first.close()
-        let older =
-            "DROP TABLE balances; DROP TABLE block_totals; DROP INDEX receipts_by_age; DROP INDEX jobs_bids; "
-            + "PRAGMA user_version = 1"
+        let older = """
+            DROP TABLE balances; DROP TABLE block_totals; DROP INDEX receipts_by_age; DROP INDEX jobs_bids;
+            DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots; ALTER TABLE jobs DROP COLUMN unsettled;
+            PRAGMA user_version = 1;
+            """
         try folder.change(older)
         var limits = StoreLimits()
         limits.checkedAtOpenBytesMax = 0

@@ -38,8 +38,9 @@ import Testing
     @Test func aDatabaseOfANewerVersionIsRefused() throws {
         let folder = try StoreFolder()
         try folder.open().close()
-        try folder.change("PRAGMA user_version = 9")
-        #expect(throws: MeshStoreError.newerSchema(path: folder.path, found: 9, supported: StoreSchema.version)) {
+        try folder.change("PRAGMA user_version = 99")
+        let supported = StoreSchema.version
+        #expect(throws: MeshStoreError.newerSchema(path: folder.path, found: 99, supported: supported)) {
             _ = try folder.open()
         }
     }
@@ -55,6 +56,7 @@ import Testing
         let folder = try StoreFolder()
         var limits = StoreLimits()
         limits.busyTimeoutMilliseconds = 10
+        limits.lockedMillisecondsMax = 100
         let store = try folder.open(limits: limits)
         try await store.commit([.journal(entry(1))])
         var configuration = Configuration()

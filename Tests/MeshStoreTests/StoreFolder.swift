@@ -27,8 +27,11 @@ final class StoreFolder: Sendable {
         try queue.close()
     }
 
-    func open(owner: String = StoreFolder.owner, limits: StoreLimits = StoreLimits()) throws -> MeshStore {
-        try MeshStore(path: path, owner: owner, limits: limits)
+    func open(
+        owner: String = StoreFolder.owner, limits: StoreLimits = StoreLimits(),
+        clock: @escaping @Sendable () -> UInt64 = MeshStore.systemTime
+    ) throws -> MeshStore {
+        try MeshStore(path: path, owner: owner, limits: limits, clock: clock)
     }
 }
 

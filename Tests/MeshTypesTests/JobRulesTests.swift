@@ -107,7 +107,13 @@ struct JobRulesTests {
         manifest.nonce = [1]
         #expect(rules.refusal(of: manifest, wallClock: Samples.date) == .nonceLength(1))
         manifest = Samples.manifest
-        #expect(rules.refusal(of: manifest, wallClock: manifest.expiresAt) == .expired)
+        let skew = rules.clockSkewMilliseconds
+        let last = manifest.expiresAt.advanced(milliseconds: skew - 1)
+        #expect(rules.refusal(of: manifest, wallClock: last) == nil, "it may not have expired there")
+        #expect(rules.refusal(of: manifest, wallClock: last.advanced(milliseconds: 1)) == .expired)
+        let first = UnixMilliseconds(manifest.submittedAt.value - skew)
+        #expect(rules.refusal(of: manifest, wallClock: first) == nil)
+        #expect(rules.refusal(of: manifest, wallClock: UnixMilliseconds(first.value - 1)) == .submittedInTheFuture)
         #expect(rules.refusal(of: manifest, wallClock: UnixMilliseconds(1000)) == .submittedInTheFuture)
         manifest.biddingDeadline = manifest.expiresAt.advanced(milliseconds: 1)
         #expect(rules.refusal(of: manifest, wallClock: Samples.date) == .datesOutOfOrder)
@@ -117,6 +123,39 @@ struct JobRulesTests {
         manifest = Samples.manifest
         manifest.originatorAddresses = Array(repeating: Samples.address, count: 17)
         #expect(rules.refusal(of: manifest, wallClock: Samples.date)?.code == "too_many")
+    }
+
+    @Test func amountsAndDatesAreBoundedByWhatAStoreHolds() {
+        let max = TokenAmount.max.units
+        #expect(max == UInt64(Int64.max))
+        #expect(
+            refusal { $0.maxAcceptableBidTokens = TokenAmount(max + 1) }
+                == .limitTooLarge(field: "max_acceptable_bid_tokens", asked: max + 1, max: max))
+        #expect(refusal { $0.maxAcceptableBidTokens = .max } == nil)
+        #expect(
+            refusal { $0.resourcesRequired = ["gpu": .max] }
+                == .limitTooLarge(field: "resources_required", asked: .max, max: max))
+        #expect(
+            refusalOfPolicy { $0.maxPrice = TokenAmount(.max) }
+                == .limitTooLarge(field: "max_price", asked: .max, max: max))
+        #expect(
+            refusalOfPolicy { $0.deadline = UnixMilliseconds(1 << 53) }
+                == .limitTooLarge(field: "deadline", asked: 1 << 53, max: rules.dateMillisecondsMax))
+    }
+
+    @Test func contentIsNamedAsReceiptsNameIt() throws {
+        let bytes = Array("module".utf8)
+        let version0 = try CID(bytes: Array(CID.hashing(bytes, codec: .dagPB).bytes.dropFirst(2)))
+        let identity = CID(codec: .raw, multihash: try Multihash(bytes: [0, 1, 7]))
+        for cid in [version0, CID.hashing(bytes, codec: .dagJSON), CID.hashing(bytes, codec: .libp2pKey), identity] {
+            #expect(refusal { $0.wasmCID = cid } == .cidNotAccepted(field: "wasm_cid", cid))
+            #expect(refusal { $0.inputCIDs["data"] = cid } == .cidNotAccepted(field: "input_cids", cid))
+            #expect(
+                refusal { $0.expectedOutputSchemaCID = cid }
+                    == .cidNotAccepted(field: "expected_output_schema_cid", cid))
+        }
+        #expect(version0.version1 == CID.hashing(bytes, codec: .dagPB))
+        #expect(refusal { $0.wasmCID = version0.version1 } == nil)
     }
 
     @Test func amountsAndDatesNeverTrap() {
@@ -140,6 +179,9 @@ struct JobRulesTests {
     @Test func textOfOthersIsMadeFitForATerminal() {
         #expect(PlainText.sanitized("a\u{1b}[31mb\nc\u{202e}d") == "a?[31mb?c?d")
         #expect(PlainText.sanitized(String(repeating: "x", count: 500)).count == 200)
+        let letter = "e" + String(repeating: "\u{301}", count: 1 << 20)
+        #expect(letter.count == 1, "what a reader sees as one letter")
+        #expect(PlainText.sanitized(letter).utf8.count <= 200)
         #expect(PlainText.isPlain("größe 20 €"))
     }
 }

@@ -75,6 +75,66 @@ struct MessageTests {
         }
     }
 
+    @Test func numbersThatNoStoreHoldsAreRefusedInEveryMessage() throws {
+        for message in messages {
+            let tree = try DAGCBOR.decode(message.encoded())
+            for path in tree.integerPaths {
+                for number in [0, 1 << 53, UInt64(Int64.max), UInt64(Int64.max) + 1, .max] as [UInt64] {
+                    let bytes = try DAGCBOR.encode(tree.replacing(.unsigned(number), at: path[...]))
+                    do throws(MeshMessageError) {
+                        _ = try MeshProtocolMessage.decode(bytes)
+                        #expect(number <= Int64.max, "\(number) in \(message.variant) at \(path)")
+                    } catch {
+                        #expect(number > Int64.max && error == .numberTooLarge(max: UInt64(Int64.max)), "\(path)")
+                        #expect(error.code == "number_too_large")
+                    }
+                }
+            }
+        }
+        #expect(messages.count { (try? DAGCBOR.decode($0.encoded()).integerPaths.isEmpty) == false } >= 6)
+    }
+
+    @Test func numbersThatNoStoreHoldsAreRefusedInSignedObjectsThatArrive() throws {
+        var bid = Samples.bid
+        bid.terms.price = TokenAmount(1 << 63)
+        let signed = try SignedObject.sign(bid, with: Samples.executor)
+        #expect {
+            try SignedObject<Bid>(verifying: signed.bytes)
+        } throws: { error in
+            guard case .malformedBlock(.integerTooLarge(UInt64(Int64.max), _)) = error as? SignedObjectError else {
+                return false
+            }
+            return true
+        }
+        #expect(try SignedObject<Bid>(verifiedBefore: signed.bytes).body == bid, "what was stored before still reads")
+        bid.terms.price = .max
+        #expect(try SignedObject<Bid>(verifying: SignedObject.sign(bid, with: Samples.executor).bytes).body == bid)
+    }
+
+    @Test func textOfOthersIsCutByItsBytes() throws {
+        let letter = "e" + String(repeating: "\u{301}", count: 500_000)
+        let message = try DAGCBOREncoder().encode([letter: 1])
+        #expect(throws: MeshMessageError.unknownVariant(letter.cut(bytesMax: 64))) {
+            try MeshProtocolMessage.decode(message, bytesMax: 2 << 20)
+        }
+        for reply in [MeshProtocolReply.refused(code: letter, reason: letter), .declined(code: "x", reason: letter)] {
+            #expect(try reply.encoded().count <= 4096)
+            #expect(try MeshProtocolReply.decode(reply.encoded()) != reply)
+        }
+        let fields: IPLDMap = [
+            "job_id": .link(Samples.input), "receipt_cid": .link(Samples.input),
+            "executor_did": .string(Samples.executor.did.text), "status": .string(letter),
+            "provider_addresses": .list([]),
+        ]
+        let verdict = try DAGCBOR.encode(.map(["ExecutionReceiptAvailableV1": .map(fields)]))
+        do throws(MeshMessageError) {
+            _ = try MeshProtocolMessage.decode(verdict, bytesMax: 2 << 20)
+            Issue.record("a status of accents was taken")
+        } catch {
+            #expect("\(error)".utf8.count < 1200)
+        }
+    }
+
     @Test func unknownFieldsOfMessagesAreIgnored() throws {
         let bytes = try DAGCBOREncoder().encode(["JobSettledV1": ["settlement": IPLDBytes([1]), "zz": IPLDBytes([2])]])
         #expect(try MeshProtocolMessage.decode(bytes) == .jobSettled(JobSettledV1(settlement: [1])))

@@ -25,6 +25,19 @@ import Testing
         }
     }
 
+    @Test func textIsCutBetweenCharactersByItsBytes() {
+        #expect("abc".cut(bytesMax: 3) == "abc" && "abc".cut(bytesMax: 2) == "ab")
+        #expect("abc".cut(bytesMax: 0).isEmpty && "abc".cut(bytesMax: -1).isEmpty && "".cut(bytesMax: 5).isEmpty)
+        for (text, cuts) in [("aé", [1, 1, 3]), ("€", [0, 0, 3]), ("𐅑", [0, 0, 0, 4]), ("e\u{301}", [1, 1, 3])] {
+            for (index, count) in cuts.enumerated() {
+                #expect(text.cut(bytesMax: index + 1).utf8.count == count, "\(text) at \(index + 1)")
+            }
+        }
+        let letter = "e" + String(repeating: "\u{301}", count: 1 << 20)
+        #expect(letter.cut(bytesMax: 64).utf8.count == 63)
+        #expect(letter.prefix(64).utf8.count == letter.utf8.count, "a cut by letters takes all of it")
+    }
+
     @Test func errorsSayWhere() {
         #expect(throws: MultibaseError.invalidCharacter(offset: 2)) { try Base58.decode("ab0c") }
         #expect(throws: MultibaseError.unknownBase(prefix: UInt8(ascii: "!"))) { try Multibase.decode("!") }

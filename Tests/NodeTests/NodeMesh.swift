@@ -17,7 +17,8 @@ struct NodeMesh {
     /// Makes executors that ask `prices` per job, and one originator; runs `body`; stops them all; then `afterwards`
     /// may look at their homes, which are folders of that one by their numbers.
     static func run(
-        prices: [UInt64], biddingMilliseconds: UInt64? = nil, _ body: (NodeMesh) async throws -> Void,
+        prices: [UInt64], biddingMilliseconds: UInt64? = nil,
+        configure: (Int, inout NodeConfiguration) -> Void = { _, _ in }, _ body: (NodeMesh) async throws -> Void,
         afterwards: (URL) async throws -> Void = { _ in }
     ) async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
@@ -34,6 +35,7 @@ struct NodeMesh {
             if let biddingMilliseconds {
                 configuration.originator.biddingDeadlineMilliseconds = biddingMilliseconds
             }
+            configure(index, &configuration)
             let node = try await open(folder.appendingPathComponent("\(index)").path, configuration)
             if entrance.isEmpty {
                 entrance = await node.swarm.listenAddresses().map { $0.withPeerID(node.identity.peerID) }
@@ -56,6 +58,7 @@ struct NodeMesh {
         var configuration = NodeConfiguration()
         configuration.listen = [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]
         configuration.logLevel = "critical"
+        configuration.drainSeconds = 0
         return configuration
     }
 

@@ -35,6 +35,20 @@ import Testing
         #expect(Terminal.safeLines("a\tb\n\u{1B}[1m") == "a\tb\n\\u{1B}[1m")
     }
 
+    @Test func theStatusTellsWhatIsKeptAndThatThereIsNoRoom() throws {
+        let lines = Status.text(Samples.status).split(separator: "\n").map(String.init)
+        let blocks = try #require(lines.first { $0.hasPrefix("blocks") })
+        #expect(blocks.hasSuffix("12 with 15.0 GiB of 16.0 GiB"), "\(blocks)")
+        #expect(lines.contains { $0.hasPrefix("database") && $0.hasSuffix("17.0 GiB") })
+        let storage = try #require(lines.first { $0.hasPrefix("storage") })
+        #expect(storage.hasSuffix("full, takes no new work past 14.0 GiB; see mesh gc and mesh rm"), "\(storage)")
+        var old = Samples.status
+        old.storage = nil
+        #expect(!Status.text(old).contains("storage"))
+        #expect(Remove.text(RemovedBlocks(blocks: 1, bytes: 1_024)) == "1 block, 1.00 KiB")
+        #expect(Remove.text(RemovedBlocks(blocks: 2_000, bytes: 5 << 20)) == "2,000 blocks, 5.00 MiB")
+    }
+
     @Test func everyListingEscapesWhatItShows() {
         let evil = "\u{1B}[31mevil\u{202E}"
         var job = Samples.job
@@ -50,6 +64,7 @@ import Testing
         receipt.inputs = [NamedText(name: evil, text: evil)]
         var status = Samples.status
         status.region = evil
+        status.storage?.state = evil
         status.counters = [.init(name: evil, value: 1)]
         let report = ReceiptReport(
             receiptCID: evil, isValid: false, lines: [.init(name: evil, verdict: .failed, detail: evil)])

@@ -71,6 +71,15 @@ struct ScriptedNode: NodeService {
         return try answer(bytes)
     }
 
+    func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
+        try answer(RemovedBlocks(blocks: 2, bytes: 3_000_000))
+    }
+
+    func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
+        guard script.files[cid] != nil else { throw NodeServiceError(.conflict, "\(cid) is not removed.") }
+        return try answer(RemovedBlocks(blocks: 1, bytes: 1_000))
+    }
+
     func shutdown() async throws(NodeServiceError) { try answer(()) }
 
     private func answer<Value>(_ value: Value) throws(NodeServiceError) -> Value {
@@ -87,7 +96,10 @@ enum Samples {
     static let status = NodeStatus(
         version: "0.1.0", peerID: "12D3KooW", did: "did:key:z6Mk", addresses: ["/ip4/127.0.0.1/tcp/4001"],
         uptimeMilliseconds: 61_000, residentBytes: 48 << 20, connectedPeers: 3, isExecutor: true, region: "eu",
-        processID: 42, counters: [.init(name: "jobs", value: 7)])
+        processID: 42, counters: [.init(name: "jobs", value: 7)],
+        storage: .init(
+            state: "full", blocks: 12, blockBytes: 15 << 30, blockBytesMax: 16 << 30, highWaterBytes: 14 << 30,
+            databaseBytes: 17 << 30))
 
     static var result: JobResult {
         var result = JobResult(ending: .succeeded, detail: "exited with 0", attempts: 1)

@@ -25,6 +25,11 @@ import Testing
             #expect(try await node.wallet(entriesLimit: 5) == Samples.wallet)
             #expect(try await node.add(bytes) == AddedFile(cid: cid.text, size: 6))
             #expect(try await node.get(cid) == bytes)
+            #expect(try await node.collectGarbage() == RemovedBlocks(blocks: 2, bytes: 3_000_000))
+            #expect(try await node.remove(cid) == RemovedBlocks(blocks: 1, bytes: 1_000))
+            await #expect(throws: NodeServiceError(.conflict, "\(Samples.jobID) is not removed.")) {
+                _ = try await node.remove(Samples.jobID)
+            }
             try await node.shutdown()
         }
     }

@@ -20,7 +20,7 @@ import Testing
     @Test(arguments: [
         ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
         ("[]", "the file is a list, and must be a group of settings, in braces."),
-        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, bootstrap, credit_grant, executor, "),
+        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, bootstrap, credit_grant, "),
         (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are cpu_millicores, enabled, "),
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
         (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
@@ -30,6 +30,14 @@ import Testing
         ),
         (#"{"executor": {"enabled": 1}}"#, "executor.enabled is 1, and must be true or false."),
         (#"{"limits": {"block_bytes_max": 0}}"#, "limits.block_bytes_max is 0, and must be a whole number from 1 to "),
+        (
+            #"{"limits": {"block_high_water_percent": 100}}"#,
+            "limits.block_high_water_percent is 100, and must be a whole number from 50 to 99."
+        ),
+        (
+            #"{"limits": {"evidence_kept_hours": 0}}"#,
+            "limits.evidence_kept_hours is 0, and must be a whole number from 1 to 87600."
+        ),
         (#"{"credit_grant": -1}"#, "credit_grant is -1, and must be a whole number from 0 to 9223372036854775807."),
         (#"{"credit_grant": 1.5}"#, "credit_grant is 1.5, and must be a whole number from 0 to 9223372036854775807."),
         (#"{"credit_grant": 99999999999999999999}"#, "credit_grant is 1e+20, and must be a whole number from 0 to "),

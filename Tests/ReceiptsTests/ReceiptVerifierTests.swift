@@ -132,7 +132,7 @@ import Testing
 
     /// The table above and the tests below reach every check.
     @Test func everyCheckCanFail() {
-        let elsewhere: Set<ReceiptCheckName> = [.receiptBlock, .receiptSignature, .outputs]
+        let elsewhere: Set<ReceiptCheckName> = [.receiptBlock, .receiptSignature, .outputs, .predecessor]
         #expect(Set(Self.cases.flatMap(\.failing)).union(elsewhere) == Set(ReceiptCheckName.allCases))
     }
 
@@ -196,6 +196,76 @@ import Testing
         // A block that is there but wrong is worse than one that is missing.
         chain.blocks[links[which]] = [1, 2, 3]
         #expect(chain.verify(cid).codes(.failed) == [codes[which]])
+    }
+
+    /// A chain whose receipt follows one of the same executor, or of another.
+    private static func following(by other: Identity? = nil) throws -> (ReceiptChain, previous: CID, cid: CID) {
+        var chain = try ReceiptChain()
+        _ = try chain.sign()
+        var before = chain.receipt
+        before.attempt = 7
+        if let other { before.executorDID = other.did }
+        let signed = try SignedObject.sign(before, with: other ?? chain.executor)
+        chain.blocks[signed.cid] = signed.bytes
+        let cid = try chain.sign(ReceiptChain.Changes(receipt: { $0.previousReceiptCID = signed.cid }))
+        return (chain, signed.cid, cid)
+    }
+
+    private static func predecessor(_ report: VerificationReport) -> VerificationReport.Line? {
+        report.lines.first { $0.code == "predecessor" }
+    }
+
+    @Test func aReceiptFollowsOneOfItsExecutor() throws {
+        let (chain, previous, cid) = try Self.following()
+        let report = chain.verify(cid)
+        #expect(report.isVerified)
+        #expect(Self.predecessor(report)?.result == .passed)
+        #expect(Self.predecessor(report)?.detail == "after \(previous)")
+    }
+
+    @Test func aReceiptAfterAnothersFails() throws {
+        let (chain, _, cid) = try Self.following(by: ReceiptChain.stranger)
+        let report = chain.verify(cid)
+        #expect(report.codes(.failed) == ["predecessor"])
+        #expect(Self.predecessor(report)?.detail.contains("instead of \(chain.executor.did)") == true)
+    }
+
+    @Test func aReceiptAfterSomethingElseFails() throws {
+        var chain = try ReceiptChain()
+        _ = try chain.sign()
+        let manifest = chain.receipt.jobID.cid
+        let cid = try chain.sign(ReceiptChain.Changes(receipt: { $0.previousReceiptCID = manifest }))
+        #expect(chain.verify(cid).codes(.failed) == ["predecessor"])
+        let (other, previous, second) = try Self.following()
+        let report = ReceiptVerifier().verify(second) { $0 == previous ? .bytes([1, 2, 3]) : other.evidence($0) }
+        #expect(report.codes(.failed) == ["predecessor"])
+    }
+
+    @Test func aPredecessorThatIsGoneIsUnknownAndTheReceiptHoldsAllTheSame() throws {
+        var (chain, previous, cid) = try Self.following()
+        chain.blocks[previous] = nil
+        let report = chain.verify(cid)
+        #expect(report.codes(.notCheckable) == ["predecessor"])
+        #expect(
+            Self.predecessor(report)?.detail
+                == "unknown: the receipt before it, \(previous), is gone: nobody has it")
+        #expect(report.isVerified)
+        // That is so for this check alone.
+        chain.blocks[chain.assignment.bidCID] = nil
+        #expect(chain.verify(cid).result == .notCheckable)
+    }
+
+    @Test func twoSuccessorsOfOneFail() throws {
+        let (chain, previous, cid) = try Self.following()
+        let sibling = CID.hashing([1], codec: .dagCBOR)
+        let report = ReceiptVerifier().verify(cid, siblings: [cid, sibling], evidence: chain.evidence)
+        #expect(report.codes(.failed) == ["predecessor"])
+        #expect(Self.predecessor(report)?.detail == "the executor signed \(sibling) after \(previous) too")
+        #expect(ReceiptVerifier().verify(cid, siblings: [cid], evidence: chain.evidence).isVerified)
+        var first = try ReceiptChain()
+        let alone = try first.sign()
+        let twoFirst = ReceiptVerifier().verify(alone, siblings: [sibling], evidence: first.evidence)
+        #expect(Self.predecessor(twoFirst)?.detail == "the executor signed \(sibling) as the first of its executor too")
     }
 
     @Test func receiptsUnderOtherFormsOfCID() throws {

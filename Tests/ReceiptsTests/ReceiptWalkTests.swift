@@ -53,7 +53,9 @@ import Testing
         let report = walk.report()
         #expect(report.result == .notCheckable)
         #expect(report.lines.first { $0.code == "outputs" }?.detail.contains("no provider") == true)
-        #expect(report.codes(.passed) == ["receipt_block", "receipt_signature", "content_identifiers", "status"])
+        #expect(
+            report.codes(.passed)
+                == ["receipt_block", "receipt_signature", "content_identifiers", "status", "predecessor"])
         var nothing = ReceiptWalk(receiptCID: cid)
         nothing.unavailable(cid, reason: "offline")
         #expect(nothing.isComplete && nothing.report().codes(.notCheckable).count == ReceiptCheckName.allCases.count)

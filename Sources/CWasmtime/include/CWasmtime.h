@@ -165,6 +165,17 @@ void wasmtime_extern_delete(wasmtime_extern_t *);
 wasmtime_error_t *wasmtime_instance_pre_instantiate(const wasmtime_instance_pre_t *, wasmtime_context_t *, wasmtime_instance_t *,
                                                     wasm_trap_t **);
 void wasmtime_instance_pre_delete(wasmtime_instance_pre_t *);
+// ---- asynchronous calls: the guest runs on a stack of its own and yields there; only `poll` runs it. The store must not
+// be touched while a future of it lives; results, trap and error are written before `poll` returns true.
+typedef struct wasmtime_call_future wasmtime_call_future_t;
+void wasmtime_config_async_stack_size_set(wasm_config_t *, uint64_t);
+wasmtime_error_t *wasmtime_context_fuel_async_yield_interval(wasmtime_context_t *, uint64_t interval);
+bool wasmtime_call_future_poll(wasmtime_call_future_t *);       // whether the call has ended
+void wasmtime_call_future_delete(wasmtime_call_future_t *);     // unwinds a call that has not ended
+wasmtime_call_future_t *wasmtime_func_call_async(wasmtime_context_t *, const wasmtime_func_t *, const wasmtime_val_t *args,
+    size_t nargs, wasmtime_val_t *results, size_t nresults, wasm_trap_t **trap, wasmtime_error_t **error);
+wasmtime_call_future_t *wasmtime_instance_pre_instantiate_async(const wasmtime_instance_pre_t *, wasmtime_context_t *,
+    wasmtime_instance_t *, wasm_trap_t **trap, wasmtime_error_t **error);
 // ---- linker
 wasmtime_linker_t *wasmtime_linker_new(wasm_engine_t *);
 void wasmtime_linker_delete(wasmtime_linker_t *);

@@ -48,3 +48,56 @@ struct Get: MeshCommand {
         return .success
     }
 }
+
+/// `mesh rm`: forgets a file, or what is kept of a job.
+struct Remove: MeshCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm",
+        abstract: "Forget a file, a block, or the evidence and outputs of a job.",
+        discussion:
+            "What an open job needs, and the evidence of work that is not paid yet, is not removed. The journal "
+            + "of a job stays, so mesh explain still tells of it.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "The CID of a file or block, or a job's ID.")
+    var cid: String
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let removed = try await global.node.remove(JobReference.cid(cid))
+        if global.json {
+            try console.json(removed)
+        } else {
+            console.out("Removed \(Self.text(removed)).\n")
+        }
+        return .success
+    }
+
+    /// What went: "3 blocks, 2.5 MiB".
+    static func text(_ removed: RemovedBlocks) -> String {
+        let count = removed.blocks == 1 ? "1 block" : "\(Readable.count(UInt64(clamping: removed.blocks))) blocks"
+        return "\(count), \(Readable.bytes(UInt64(clamping: removed.bytes)))"
+    }
+}
+
+/// `mesh gc`: makes room in the store.
+struct CollectGarbage: MeshCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gc",
+        abstract: "Forget blocks that nobody put and no open job needs, and say what that freed.",
+        discussion: "First what was fetched or made and nobody put; then, while the store is past its high-water mark, "
+            + "the evidence of settled jobs, the oldest first. The database uses the space again; its file does not "
+            + "shrink.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let removed = try await global.node.collectGarbage()
+        if global.json {
+            try console.json(removed)
+        } else {
+            console.out(removed.blocks == 0 ? "Nothing to free.\n" : "Freed \(Remove.text(removed)).\n")
+        }
+        return .success
+    }
+}

@@ -31,8 +31,31 @@ struct Status: MeshCommand {
             ("executor", status.isExecutor ? "yes" : "no"), ("region", status.region ?? "none stated"),
             ("process", String(status.processID)),
         ]
+        if let storage = status.storage { facts += self.facts(of: storage) }
         facts += status.counters.map { (Terminal.safe($0.name), Readable.count($0.value)) }
         return Table.facts(facts)
+    }
+}
+
+extension Status {
+    /// What the node keeps, and whether it takes new work.
+    private static func facts(of storage: NodeStatus.Storage) -> [(name: String, value: String)] {
+        let state =
+            switch storage.state {
+            case "open": "has room for new work"
+            case "full":
+                "full, takes no new work past \(Readable.bytes(storage.highWaterBytes)); see mesh gc and mesh rm"
+            case "locked": "locked by another program, takes no new work meanwhile"
+            default: Terminal.safe(storage.state)
+            }
+        return [
+            (
+                "blocks",
+                "\(Readable.count(storage.blocks)) with \(Readable.bytes(storage.blockBytes)) of "
+                    + Readable.bytes(storage.blockBytesMax)
+            ),
+            ("database", Readable.bytes(storage.databaseBytes)), ("storage", state),
+        ]
     }
 }
 
@@ -161,7 +184,12 @@ struct Wallet: MeshCommand {
 
 /// `mesh stop`: ends the node.
 struct Stop: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Stop the node that runs in the home folder.")
+    static let configuration = CommandConfiguration(
+        abstract: "Stop the node that runs in the home folder.",
+        discussion: """
+            The node takes no more jobs and lets running ones end, for drain_seconds of its config.json at the \
+            longest; what still runs then is taken up by the next start. Asked a second time it stops at once.
+            """)
 
     @OptionGroup var global: GlobalOptions
 

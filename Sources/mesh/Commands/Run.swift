@@ -10,9 +10,10 @@ struct Run: MeshCommand {
         abstract: "Run a WebAssembly module on the mesh and print what it writes.",
         discussion: """
             Standard output of the job goes to standard output, everything else to standard error: one line per phase, \
-            the receipt's CID, and a summary. The exit code tells a failure of the job (1 to 15) from one of the mesh \
-            (20 and above); mesh --help lists them. Ctrl-C cancels the job and waits for its receipt (exit code 14); a \
-            second one leaves at once (exit code 130), and the job ends without you.
+            the receipt's CID, and a summary. The exit code is the module's own up to 125 (larger ones become 125 and \
+            are printed); the codes of the mesh are from 200 to 249, and mesh --help lists them. Ctrl-C cancels the job \
+            and waits for its receipt (exit code 214); a second one leaves at once (exit code 130), and the job ends \
+            without you.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -51,7 +52,7 @@ struct Run: MeshCommand {
         let jobID = try JobReference.cid(accepted.jobID)
         var follower = JobFollower(node: node, jobID: jobID, line: line)
         switch try await follower.follow() {
-        case .left:
+        case .left(let number):
             if global.json {
                 try console.json(accepted)
             } else {
@@ -59,7 +60,7 @@ struct Run: MeshCommand {
                     "The job was asked to end and is left to itself; see it with mesh explain "
                         + "\(Readable.short(accepted.jobID)).")
             }
-            return ExitCode(ExitStatus.interrupted.rawValue)
+            return ExitCode(ExitStatus.signalled(number))
         case .ended(let result):
             return try await report(result, accepted.jobID, node, console)
         }
@@ -72,10 +73,11 @@ struct Run: MeshCommand {
         let stdout = try await bytes(result.stdoutCID, node)
         let stderr = try await bytes(result.stderrCID, node)
         let missing = try await writeOutputs(of: result, node)
+        let exit = RunExit(result, isOutputMissing: !missing.isEmpty)
         if global.json {
             try console.json(
                 RunReport(
-                    jobID: jobID, result: result, stdout: String(validating: stdout, as: UTF8.self),
+                    jobID: jobID, exit: exit, result: result, stdout: String(validating: stdout, as: UTF8.self),
                     stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing))
         } else {
             console.data(stderr, to: STDERR_FILENO)
@@ -85,11 +87,10 @@ struct Run: MeshCommand {
         for name in missing where !global.json {
             console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
         }
-        let code = ExitStatus.code(for: result)
-        if code != 0, !global.json {
+        if result.ending != .succeeded, !global.json {
             console.note("mesh: \(Terminal.safe(Self.sentence(result)))")
         }
-        return ExitCode(code == 0 && !missing.isEmpty ? ExitStatus.outputMissing.rawValue : code)
+        return ExitCode(exit.status)
     }
 
     private func bytes(_ cid: String?, _ node: NodeClient) async throws -> [UInt8] {
@@ -122,7 +123,9 @@ struct Run: MeshCommand {
         if let wall = result.wallMilliseconds { facts.append("ran \(Readable.duration(milliseconds: wall))") }
         if let paid = result.paid { facts.append("paid \(Readable.tokens(paid))") }
         if result.attempts > 1 { facts.append("attempt \(result.attempts)") }
-        if let executor = result.executorDID { facts.append("by \(Readable.short(executor))") }
+        if let executor = result.executorDID {
+            facts.append(result.isOwnRun == true ? "by this node itself" : "by \(Readable.short(executor))")
+        }
         if !facts.isEmpty { lines.append("used     " + facts.joined(separator: ", ")) }
         return lines
     }
@@ -132,12 +135,16 @@ struct Run: MeshCommand {
         let advice =
             switch result.ending {
             case .succeeded: ""
+            case .exitedNonZero where result.exitCode.map { !(0...ExitStatus.moduleCodeMax).contains($0) } ?? false:
+                "mesh exits with \(ExitStatus.moduleCodeMax), since larger codes are not the module's."
             case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : "Its standard error above may say why."
             case .limitExceeded:
                 "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
             case .cancelled: "Nothing more will happen to it."
-            case .noBids: "Check mesh peers: no executor answered."
+            case .noBids:
+                "Join a mesh with mesh connect ADDRESS, or start one on this machine with mesh devnet; mesh peers shows "
+                    + "who is there."
             case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
             case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
             case .deadlinePassed: "Give it a longer --timeout, or run it again."
@@ -150,9 +157,33 @@ struct Run: MeshCommand {
     }
 }
 
+/// What `mesh run` exits with, and whose code that is.
+struct RunExit: Encodable {
+    /// Who says so.
+    enum Source: String, Encodable {
+        /// The module: it ran to its end.
+        case module
+        /// The mesh: the module gave no code, or not all that was asked for is there.
+        case mesh
+    }
+
+    let status: Int32
+    let source: Source
+
+    init(_ result: JobResult, isOutputMissing: Bool) {
+        let own = ExitStatus.moduleCode(of: result)
+        if own == 0, isOutputMissing {
+            (status, source) = (ExitStatus.outputMissing.rawValue, .mesh)
+        } else {
+            (status, source) = (ExitStatus.code(for: result), own == nil ? .mesh : .module)
+        }
+    }
+}
+
 /// The end of a run, as JSON.
 struct RunReport: Encodable {
     let jobID: String
+    let exit: RunExit
     let result: JobResult
     /// Nil where it is no text.
     let stdout: String?
@@ -160,7 +191,7 @@ struct RunReport: Encodable {
     let missingOutputs: [String]
 
     private enum CodingKeys: String, CodingKey {
-        case result, stdout, stderr
+        case exit, result, stdout, stderr
         case jobID = "job_id"
         case missingOutputs = "missing_outputs"
     }

@@ -8,7 +8,10 @@ import PlanetaryMesh
 struct Up: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start the node and keep it running until Ctrl-C or mesh stop.",
-        discussion: "Options override config.json for this run. The log goes to standard error.")
+        discussion: """
+            Options override config.json for this run. The log goes to standard error. A first signal lets running \
+            jobs end, for drain_seconds of config.json at the longest; a second one leaves at once.
+            """)
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var settings: NodeSettings
@@ -22,8 +25,9 @@ struct Up: MeshCommand {
             return try await start(console)
         } catch let error as NodeServiceError {
             // Behind the log's own lines, and as little held up by who does not read them.
-            LogWriter.standardError.write(console.failureLine(error, json: global.json))
-            return ExitCode(ExitStatus(error.code).rawValue)
+            let status = ExitStatus(error.code)
+            LogWriter.standardError.write(console.failureLine(error, status: status, json: global.json))
+            return ExitCode(status.rawValue)
         }
     }
 
@@ -118,9 +122,9 @@ struct Up: MeshCommand {
     /// The first signal asks the node to stop, the second one ends the process.
     private static func stop(_ node: MeshNode, after interrupts: Interrupts) async throws {
         var count = 0
-        for await _ in interrupts.signals {
+        for await number in interrupts.signals {
             count += 1
-            if count > 1 { _exit(ExitStatus.interrupted.rawValue) }
+            if count > 1 { _exit(ExitStatus.signalled(number)) }
             try await node.shutdown()
         }
     }

@@ -1,0 +1,266 @@
+import NIOConcurrencyHelpers
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
+/// A child process that reads one file, writes to two pipes and ends, or is ended.
+///
+/// Everything that a short machine can refuse (descriptors, processes, memory, threads) comes back as a value: a node
+/// that cannot start a child goes on without it. It blocks its thread until the child is gone, so it runs on a thread
+/// of its own (`RunThread`).
+// SAFETY: pointers are to arrays and strings that live through the system call, with their lengths; every descriptor
+// is closed once, by its owner.
+struct WorkerProcess {
+    let executable: String
+    let arguments: [String]
+    let environment: [String]
+    /// The most bytes of standard output; one more ends the child.
+    let outputBytesMax: Int
+    /// The most bytes of standard error that are kept; the rest is read and dropped.
+    let errorBytesMax: Int
+    /// How long the child may take, in milliseconds; then it is killed.
+    let wallMilliseconds: Int
+
+    /// How it went.
+    enum End: Sendable {
+        /// It ended by itself with a code.
+        case exited(Int32, output: [UInt8], complaint: [UInt8])
+        /// A signal ended it that did not come from here.
+        case signaled(Int32, complaint: [UInt8])
+        /// It was ended because it wrote too much.
+        case tooMuchOutput
+        /// It was ended because its time was over.
+        case overdue
+        /// It was ended because it was cancelled.
+        case cancelled
+        /// It was not started, or lost; the reason is for people.
+        case failed(String)
+    }
+
+    /// Held while a pipe is made and while a child is started, so that no child inherits another one's pipe.
+    private static let lock = NIOLock()
+
+    /// Wakes the thread that waits for a child.
+    final class Wake: Sendable {
+        let reading: Int32
+        private let writing: Int32
+
+        init?() {
+            guard let pipe = Self.pipe() else { return nil }
+            (reading, writing) = pipe
+        }
+
+        deinit {
+            close(reading)
+            close(writing)
+        }
+
+        /// Makes ``reading`` readable for ever.
+        func wake() {
+            var byte: UInt8 = 1
+            _ = systemWrite(writing, &byte, 1)
+        }
+
+        /// A pipe that children do not inherit, with descriptors above those of the standard streams.
+        static func pipe() -> (reading: Int32, writing: Int32)? {
+            lock.withLock {
+                var ends: [Int32] = [-1, -1]
+                guard systemPipe(&ends) == 0 else { return nil }
+                guard let reading = moved(ends[0]) else {
+                    close(ends[1])
+                    return nil
+                }
+                guard let writing = moved(ends[1]) else {
+                    close(reading)
+                    return nil
+                }
+                return (reading, writing)
+            }
+        }
+
+        private static func moved(_ descriptor: Int32) -> Int32? {
+            let other = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+            close(descriptor)
+            return other >= 0 ? other : nil
+        }
+    }
+
+    /// Runs the child to its end. `input` becomes its standard input, and is closed here.
+    func run(input: Int32, wake: Wake) -> End {
+        guard let output = Wake.pipe() else {
+            let reason = PrivateFile.reason()
+            close(input)
+            return .failed("no pipe for its output: \(reason)")
+        }
+        guard let complaint = Wake.pipe() else {
+            let reason = PrivateFile.reason()
+            for descriptor in [input, output.reading, output.writing] { close(descriptor) }
+            return .failed("no pipe for its errors: \(reason)")
+        }
+        defer {
+            close(output.reading)
+            close(complaint.reading)
+        }
+        let start = SystemClock.nanoseconds()
+        let child = spawn(input: input, output: output.writing, complaint: complaint.writing)
+        for descriptor in [input, output.writing, complaint.writing] { close(descriptor) }
+        switch child {
+        case .failure(let refusal): return .failed(refusal.reason)
+        case .success(let child):
+            return attend(child, output: output.reading, complaint: complaint.reading, wake: wake, since: start)
+        }
+    }
+
+    // MARK: Starting
+
+    private struct Refusal: Error {
+        let reason: String
+
+        init(_ code: Int32) {
+            reason = String(cString: strerror(code))
+        }
+    }
+
+    private func spawn(input: Int32, output: Int32, complaint: Int32) -> Result<pid_t, Refusal> {
+        #if canImport(Darwin)
+            var actions: posix_spawn_file_actions_t?
+            var attributes: posix_spawnattr_t?
+        #else
+            var actions = posix_spawn_file_actions_t()
+            var attributes = posix_spawnattr_t()
+        #endif
+        var failure = posix_spawn_file_actions_init(&actions)
+        guard failure == 0 else { return .failure(Refusal(failure)) }
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for (number, descriptor) in [input, output, complaint].enumerated() where failure == 0 {
+            failure = posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
+        }
+        guard failure == 0 else { return .failure(Refusal(failure)) }
+        failure = posix_spawnattr_init(&attributes)
+        guard failure == 0 else { return .failure(Refusal(failure)) }
+        defer { posix_spawnattr_destroy(&attributes) }
+        // A group of its own, so that a Ctrl-C in the node's terminal is the node's to answer; no signal blocked or
+        // ignored, whatever the node does with its own.
+        var flags = Int32(POSIX_SPAWN_SETPGROUP) | Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF)
+        #if canImport(Darwin)
+            flags |= POSIX_SPAWN_CLOEXEC_DEFAULT
+        #endif
+        var none = sigset_t()
+        var all = sigset_t()
+        sigemptyset(&none)
+        sigfillset(&all)
+        for code in [
+            posix_spawnattr_setpgroup(&attributes, 0), posix_spawnattr_setsigmask(&attributes, &none),
+            posix_spawnattr_setsigdefault(&attributes, &all), posix_spawnattr_setflags(&attributes, Int16(flags)),
+        ] where code != 0 { return .failure(Refusal(code)) }
+        var child = pid_t()
+        failure = Self.withCStrings([executable] + arguments) { words in
+            Self.withCStrings(environment) { variables in
+                Self.lock.withLock { posix_spawn(&child, executable, &actions, &attributes, words, variables) }
+            }
+        }
+        return failure == 0 ? .success(child) : .failure(Refusal(failure))
+    }
+
+    private static func withCStrings<Value>(
+        _ texts: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Value
+    ) -> Value {
+        let copies = texts.map { strdup($0) }
+        defer { for copy in copies { free(copy) } }
+        return body(copies + [nil])
+    }
+
+    // MARK: Waiting
+
+    private func attend(_ child: pid_t, output: Int32, complaint: Int32, wake: Wake, since start: UInt64) -> End {
+        var out = Intake(descriptor: output, bytesMax: outputBytesMax)
+        var err = Intake(descriptor: complaint, bytesMax: errorBytesMax)
+        var stopped: End?
+        while stopped == nil {
+            if out.isOver, err.isOver {
+                // It has closed its streams, so it is about to end, or hides and is looked after until its time is up.
+                if let end = reap(child, out, err, options: WNOHANG) { return end }
+            }
+            let passed = (SystemClock.nanoseconds() - start) / 1_000_000
+            guard passed < UInt64(max(0, wallMilliseconds)) else {
+                stopped = .overdue
+                break
+            }
+            let left = UInt64(max(0, wallMilliseconds)) - passed
+            let pause = out.isOver && err.isOver ? min(left, Self.lookMilliseconds) : left
+            var polled = [out, err].map {
+                pollfd(fd: $0.isOver ? -1 : $0.descriptor, events: Int16(POLLIN), revents: 0)
+            }
+            polled.append(pollfd(fd: wake.reading, events: Int16(POLLIN), revents: 0))
+            guard poll(&polled, nfds_t(polled.count), Int32(clamping: pause)) > 0 else { continue }
+            if polled[2].revents != 0 { stopped = .cancelled }
+            if polled[0].revents != 0, out.take() { stopped = .tooMuchOutput }
+            if polled[1].revents != 0 { _ = err.take() }
+        }
+        kill(child, SIGKILL)
+        _ = reap(child, out, err, options: 0)
+        return stopped ?? .cancelled
+    }
+
+    /// Between two looks at a child that has closed its streams and not ended yet, in milliseconds.
+    private static let lookMilliseconds: UInt64 = 10
+
+    /// How the child ended, when it has.
+    private func reap(_ child: pid_t, _ out: Intake, _ err: Intake, options: Int32) -> End? {
+        var status: Int32 = 0
+        var found = pid_t()
+        repeat { found = waitpid(child, &status, options) } while found < 0 && errno == EINTR
+        if found == 0 { return nil }
+        guard found == child else { return .failed("it was lost: \(PrivateFile.reason())") }
+        let signal = status & 0x7F
+        return signal == 0
+            ? .exited((status >> 8) & 0xFF, output: out.bytes, complaint: err.bytes)
+            : .signaled(signal, complaint: err.bytes)
+    }
+
+    /// What comes out of one pipe.
+    private struct Intake {
+        let descriptor: Int32
+        let bytesMax: Int
+        var bytes: [UInt8] = []
+        var isOver = false
+        private var chunk = [UInt8](repeating: 0, count: 64 << 10)
+
+        init(descriptor: Int32, bytesMax: Int) {
+            self.descriptor = descriptor
+            self.bytesMax = bytesMax
+        }
+
+        /// Reads what is there; whether it is more than allowed.
+        mutating func take() -> Bool {
+            let count = chunk.count
+            let got = chunk.withUnsafeMutableBytes { systemRead(descriptor, $0.baseAddress, count) }
+            guard got > 0 else {
+                isOver = got == 0 || (errno != EINTR && errno != EAGAIN)
+                return false
+            }
+            let room = bytesMax - bytes.count
+            bytes += chunk[..<min(got, room)]
+            return got > room
+        }
+    }
+}
+
+#if canImport(Darwin)
+    private let systemRead = Darwin.read
+    private let systemWrite = Darwin.write
+    private let systemPipe = Darwin.pipe
+#elseif canImport(Musl)
+    private let systemRead = Musl.read
+    private let systemWrite = Musl.write
+    private let systemPipe = Musl.pipe
+#else
+    private let systemRead = Glibc.read
+    private let systemWrite = Glibc.write
+    private let systemPipe = Glibc.pipe
+#endif

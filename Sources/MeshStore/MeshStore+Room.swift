@@ -1,0 +1,94 @@
+import Foundation
+import GRDB
+import Multiformats
+
+/// Whether the store has room for new work.
+public enum StoreStanding: Hashable, Sendable {
+    /// It has.
+    case open
+    /// Its blocks are past the high-water mark, and none can be evicted: what is under way is written, new work is not
+    /// to begin.
+    case full(bytes: Int, highWaterBytes: Int)
+    /// Another program has the database locked; what waits is written when it lets go.
+    case locked
+}
+
+/// Something that is to be found in the DHT.
+public struct StoredRoot: Hashable, Sendable {
+    /// Its place in the order of coming.
+    public var sequence: Int64
+    /// What.
+    public var cid: CID
+}
+
+extension MeshStore {
+    /// How the store stands now; asks no disk.
+    public var standing: StoreStanding {
+        let room = counting.room.withLock { $0 }
+        if room.isLocked { return .locked }
+        guard room.isFull else { return .open }
+        return .full(bytes: counters.blockBytes, highWaterBytes: limits.highWaterBytes)
+    }
+
+    /// The bytes that the database takes on the disk, its log included.
+    public var databaseBytes: Int {
+        [path, path + "-wal"].reduce(0) { sum, file in
+            let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
+            return sum + (size ?? 0)
+        }
+    }
+
+    /// Has the CIDs of blocks told that were stored, after the transaction and on the thread that writes, which must
+    /// not be held up. One listener; the next replaces it.
+    public func onBlocksAdded(_ listener: @escaping @Sendable ([CID]) -> Void) {
+        counting.added.withLock { $0 = listener }
+    }
+
+    /// Evicts all cached blocks that no open job needs, and settled, old evidence until the blocks are below the
+    /// high-water mark; returns what went.
+    public func collectGarbage() async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
+        var sum = (blocks: 0, bytes: 0)
+        while true {
+            let tally = RemovalTally()
+            try await commit([.makeRoom(cachedTo: 0, evidenceTo: limits.lowWaterBytes, tally)])
+            guard tally.blocks > 0 else { return sum }
+            sum = (sum.blocks + tally.blocks, sum.bytes + tally.bytes)
+        }
+    }
+
+    /// Forgets a file, a block, or the evidence and outputs of a job; returns what went, nothing where it is not here.
+    public func remove(_ cid: CID) async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
+        let tally = RemovalTally()
+        try await commit([.remove(cid, tally)])
+        return (tally.blocks, tally.bytes)
+    }
+
+    /// Whether a CID is the root of a file that a user put.
+    public func isFile(_ root: CID) async throws(MeshStoreError) -> Bool {
+        try await read { db in
+            try Bool.fetchOne(
+                db.cachedStatement(sql: "SELECT file FROM roots WHERE cid = ?"), arguments: [Data(root.bytes)]) ?? false
+        }
+    }
+
+    /// One page of what is to be found in the DHT, the newest first: files that users put, or outputs and receipts of
+    /// jobs. An empty page is the end.
+    public func roots(
+        files: Bool, after: Int64 = 0, before: Int64 = .max, limit: Int
+    ) async throws(MeshStoreError) -> [StoredRoot] {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT seq, cid FROM roots WHERE seq > ? AND seq < ? AND file = ?
+                        AND EXISTS (SELECT 1 FROM blocks WHERE blocks.cid = roots.cid)
+                    ORDER BY seq DESC LIMIT ?
+                    """, arguments: [after, before, files, rowsMax]
+            ).map { row in
+                let stored = StoredRow(row)
+                return StoredRoot(sequence: Int64(try stored.integer("seq")), cid: try stored.cid("cid"))
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+import Foundation
+import GRDB
+import IPLD
+import Multiformats
+import Synchronization
+
+/// Why a block is kept.
+struct BlockReason: Sendable {
+    var isFile = false
+    var isEvidence = false
+    var jobID: CID?
+}
+
+/// What a commit with a removal took away.
+public final class RemovalTally: Sendable {
+    private let sums = Mutex((blocks: 0, bytes: 0))
+
+    /// Nothing yet.
+    public init() {}
+
+    /// Blocks that went.
+    public var blocks: Int { sums.withLock { $0.blocks } }
+    /// Their bytes.
+    public var bytes: Int { sums.withLock { $0.bytes } }
+
+    /// Of one attempt; one that was rolled back is followed by another.
+    func set(blocks: Int, bytes: Int) {
+        sums.withLock { $0 = (blocks, bytes) }
+    }
+}
+
+/// Blocks come and go.
+///
+/// The order of eviction: first what nothing but itself is a reason to keep, the one used longest ago first; then the
+/// evidence of jobs that are closed and paid, the oldest first, once `evidenceKeptMilliseconds` have passed. Files that
+/// users put, and the evidence and outputs of open or unpaid jobs, are never evicted.
+extension StoreWriter {
+    func put(
+        _ cid: CID, _ bytes: [UInt8], _ reason: BlockReason, _ db: Database, _ totals: inout BlockTotals
+    ) throws {
+        let key = Data(cid.bytes)
+        let data = Data(bytes)
+        let now = Int64(clamping: totals.now)
+        let isPinned = reason.isFile || reason.isEvidence
+        let jobID = reason.jobID.map { Data($0.bytes) }
+        try run(
+            db,
+            """
+            INSERT INTO blocks(cid, size, pinned, added_at, bytes) VALUES (?, ?, ?, ?, ?) ON CONFLICT(cid) DO NOTHING
+            """, [key, bytes.count, isPinned, now, data])
+        guard db.changesCount == 0 else {
+            try run(
+                db, "INSERT INTO block_uses(id, file, evidence, used_at, job_id) VALUES (?, ?, ?, ?, ?)",
+                [db.lastInsertedRowID, reason.isFile, reason.isEvidence, now, jobID])
+            totals.count += 1
+            totals.bytes += bytes.count
+            guard !reason.isEvidence, totals.bytes > limits.blockBytesTotalMax else { return }
+            try makeRoom(
+                cachedTo: limits.blockBytesTotalMax, evidenceTo: limits.blockBytesTotalMax, db, &totals)
+            guard totals.bytes <= limits.blockBytesTotalMax else {
+                throw MeshStoreError.blockSpaceUsedUp(bytesMax: limits.blockBytesTotalMax)
+            }
+            return
+        }
+        // The block is here already: repair a damaged copy, and keep every reason.
+        try run(
+            db,
+            """
+            UPDATE blocks SET pinned = max(pinned, ?2), bytes = ?3, size = ?4
+            WHERE cid = ?1 AND (pinned < ?2 OR bytes <> ?3 OR size <> ?4)
+            """, [key, isPinned, data, bytes.count])
+        try run(
+            db,
+            """
+            UPDATE block_uses SET file = max(file, ?2), evidence = max(evidence, ?3), used_at = ?4,
+                job_id = coalesce(?5, job_id)
+            WHERE id = (SELECT id FROM blocks WHERE cid = ?1)
+            """, [key, reason.isFile, reason.isEvidence, now, jobID])
+    }
+
+    /// Notes that blocks were read.
+    func wereUsed(_ cids: [CID], at now: UInt64, _ db: Database) throws {
+        for cid in cids {
+            try run(
+                db, "UPDATE block_uses SET used_at = max(used_at, ?) WHERE id = (SELECT id FROM blocks WHERE cid = ?)",
+                [Int64(clamping: now), Data(cid.bytes)])
+        }
+    }
+
+    /// Makes a file of the blocks under a root: none of them is evicted, and the root is announced.
+    func keepFile(_ root: CID, _ db: Database) throws {
+        try run(
+            db, "INSERT INTO roots(cid, file) VALUES (?, 1) ON CONFLICT(cid) DO UPDATE SET file = 1",
+            [Data(root.bytes)])
+        var wanted = [root]
+        var seen: Set<CID> = [root]
+        while let cid = wanted.popLast() {
+            let key = Data(cid.bytes)
+            try run(db, "UPDATE blocks SET pinned = 1 WHERE cid = ? AND pinned = 0", [key])
+            try run(
+                db, "UPDATE block_uses SET file = 1 WHERE id = (SELECT id FROM blocks WHERE cid = ?) AND file = 0",
+                [key])
+            if cid != root {
+                try run(
+                    db, "INSERT INTO file_blocks(cid, root) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    [key, Data(root.bytes)])
+            }
+            for link in try links(of: cid, db) where seen.count <= UnixFSFile.blocksMax {
+                if seen.insert(link).inserted { wanted.append(link) }
+            }
+        }
+    }
+
+    private func links(of cid: CID, _ db: Database) throws -> [CID] {
+        guard cid.codec == .dagPB,
+            let bytes = try Data.fetchOne(
+                db, sql: "SELECT bytes FROM blocks WHERE cid = ?", arguments: [Data(cid.bytes)])
+        else { return [] }
+        return (try? UnixFSNode([UInt8](bytes), of: cid))?.links ?? []
+    }
+
+    // MARK: Eviction
+
+    /// Evicts until all blocks together have at most so many bytes, or as much as one transaction may; whether there
+    /// may be more to evict.
+    @discardableResult
+    func makeRoom(
+        cachedTo cached: Int, evidenceTo evidence: Int, _ db: Database, _ totals: inout BlockTotals
+    ) throws -> Bool {
+        var left = limits.evictedPerTransactionMax
+        if totals.bytes > cached {
+            // What came with this very transaction is not taken away again.
+            let rows = try Row.fetchAll(
+                db.cachedStatement(
+                    sql: """
+                        SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
+                        WHERE u.file = 0 AND u.evidence = 0 AND u.used_at < ?
+                            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = u.job_id AND j.terminal = 0)
+                        ORDER BY u.used_at LIMIT ?
+                        """), arguments: [Int64(clamping: totals.now), left])
+            for row in rows where totals.bytes > cached {
+                try evict(StoredRow(row), db, &totals)
+                left -= 1
+            }
+        }
+        guard left > 0 else { return true }
+        guard totals.bytes > evidence else { return false }
+        let end = try Int64.fetchOne(db, sql: "SELECT max(id) FROM block_uses") ?? 0
+        let start = totals.examined < end ? totals.examined : 0
+        let until = start + Int64(limits.examinedPerTransactionMax)
+        let before = Int64(clamping: totals.now - min(totals.now, limits.evidenceKeptMilliseconds))
+        let rows = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
+                    WHERE u.id > ? AND u.id <= ? AND u.evidence = 1 AND u.file = 0 AND u.job_id IS NOT NULL
+                        AND u.used_at < ?3 AND NOT EXISTS (
+                            SELECT 1 FROM jobs j WHERE j.job_id = u.job_id
+                                AND (j.terminal = 0 OR j.unsettled = 1 OR j.updated_at >= ?3))
+                    ORDER BY u.id LIMIT ?
+                    """), arguments: [start, until, before, left])
+        totals.examined = until
+        for row in rows where totals.bytes > evidence {
+            try evict(StoredRow(row), db, &totals)
+            // What is left of this window is looked at again.
+            totals.examined = Int64(try StoredRow(row).integer("id"))
+            left -= 1
+        }
+        return totals.bytes > evidence && (totals.examined < end || left == 0)
+    }
+
+    private func evict(_ row: StoredRow, _ db: Database, _ totals: inout BlockTotals) throws {
+        try delete(row, db, &totals)
+        totals.evictedCount += 1
+        totals.evictedBytes += try row.integer("size")
+    }
+
+    private func delete(_ row: StoredRow, _ db: Database, _ totals: inout BlockTotals) throws {
+        let id = try row.integer("id")
+        try run(db, "DELETE FROM roots WHERE cid = ?", [Data(try row.bytes("cid"))])
+        try run(db, "DELETE FROM blocks WHERE id = ?", [id])
+        try run(db, "DELETE FROM block_uses WHERE id = ?", [id])
+        totals.count -= 1
+        totals.bytes -= try row.integer("size")
+    }
+
+    // MARK: Removal
+
+    private func used(_ cid: CID, _ db: Database) throws -> StoredRow? {
+        try Row.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT b.id, b.cid, b.size, u.file, u.evidence, u.job_id
+                    FROM blocks b JOIN block_uses u ON u.id = b.id WHERE b.cid = ?
+                    """), arguments: [Data(cid.bytes)]
+        ).map(StoredRow.init)
+    }
+
+    func removeBlock(_ cid: CID, _ db: Database, _ totals: inout BlockTotals) throws {
+        if let row = try used(cid, db) { try delete(row, db, &totals) }
+    }
+
+    func removeCached(_ cid: CID, _ db: Database, _ totals: inout BlockTotals) throws {
+        guard let row = try used(cid, db), try !row.flag("file"), try !row.flag("evidence") else { return }
+        guard try row.bytesIfPresent("job_id") == nil else { return }
+        try delete(row, db, &totals)
+    }
+
+    /// Removes what a user names: the evidence and outputs of a job, a file, or a single block.
+    func remove(_ cid: CID, _ tally: RemovalTally, _ db: Database, _ totals: inout BlockTotals) throws {
+        let before = totals
+        defer { tally.set(blocks: before.count - totals.count, bytes: before.bytes - totals.bytes) }
+        let key = Data(cid.bytes)
+        if try Bool.fetchOne(db, sql: "SELECT 1 FROM jobs WHERE job_id = ?", arguments: [key]) == true {
+            return try removeJob(cid, db, &totals)
+        }
+        if try Bool.fetchOne(db, sql: "SELECT file FROM roots WHERE cid = ?", arguments: [key]) == true {
+            return try removeFile(cid, db, &totals)
+        }
+        guard let row = try used(cid, db) else { return }
+        if try row.flag("file") { throw MeshStoreError.needed(cid, reason: "it is a part of a file; remove that one") }
+        if let job = try row.bytesIfPresent("job_id") {
+            if let reason = try needs(Data(job), db) { throw MeshStoreError.needed(cid, reason: reason) }
+        } else if try row.flag("evidence") {
+            throw MeshStoreError.needed(cid, reason: "it is evidence of a job")
+        }
+        try delete(row, db, &totals)
+    }
+
+    /// Why the evidence of a job has to stay; nil where it need not.
+    private func needs(_ jobID: Data, _ db: Database) throws -> String? {
+        let name = (try? CID(bytes: [UInt8](jobID)).text) ?? "unknown"
+        if try Bool.fetchOne(
+            db, sql: "SELECT 1 FROM jobs WHERE job_id = ? AND terminal = 0", arguments: [jobID]) == true
+        {
+            return "the job \(name) is still open"
+        }
+        if try Bool.fetchOne(
+            db, sql: "SELECT 1 FROM jobs WHERE job_id = ? AND unsettled = 1", arguments: [jobID]) == true
+        {
+            return "this node's receipt of the job \(name) is not settled"
+        }
+        return nil
+    }
+
+    private func removeJob(_ jobID: CID, _ db: Database, _ totals: inout BlockTotals) throws {
+        let key = Data(jobID.bytes)
+        if let reason = try needs(key, db) { throw MeshStoreError.needed(jobID, reason: reason) }
+        let rows = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
+                WHERE u.job_id = ? AND u.file = 0
+                """, arguments: [key])
+        for row in rows { try delete(StoredRow(row), db, &totals) }
+    }
+
+    /// Removes a file with the blocks that no other file has and no job needs.
+    private func removeFile(_ root: CID, _ db: Database, _ totals: inout BlockTotals) throws {
+        let key = Data(root.bytes)
+        var blocks = try Data.fetchAll(db, sql: "SELECT cid FROM file_blocks WHERE root = ?", arguments: [key])
+        blocks.append(key)
+        try run(db, "DELETE FROM file_blocks WHERE root = ?", [key])
+        try run(db, "DELETE FROM roots WHERE cid = ?", [key])
+        for cid in blocks {
+            let isShared = try Bool.fetchOne(
+                db,
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM file_blocks WHERE cid = ?1)
+                        OR EXISTS (SELECT 1 FROM roots WHERE cid = ?1 AND file = 1)
+                    """, arguments: [cid])
+            guard isShared != true, let row = try used(try CID(bytes: [UInt8](cid)), db) else { continue }
+            if try row.flag("evidence") || row.bytesIfPresent("job_id").map({ try needs(Data($0), db) != nil }) ?? false
+            {
+                let id = try row.integer("id")
+                try run(db, "UPDATE block_uses SET file = 0 WHERE id = ?", [id])
+                try run(db, "UPDATE blocks SET pinned = ? WHERE id = ?", [try row.flag("evidence"), id])
+            } else {
+                try delete(row, db, &totals)
+            }
+        }
+    }
+}

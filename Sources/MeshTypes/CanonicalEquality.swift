@@ -1,0 +1,111 @@
+import IPLD
+import Multiformats
+
+/// Equality of what is signed: by bytes, as a signature and a CID see it, and never by what a reader of the text sees.
+enum CanonicalEquality {
+    /// Whether two values encode to the same bytes.
+    static func areEqual<Body: Encodable>(_ left: Body, _ right: Body) -> Bool {
+        bytes(left) == bytes(right)
+    }
+
+    /// Hashes what a value encodes to.
+    static func hash<Body: Encodable>(_ body: Body, into hasher: inout Hasher) {
+        hasher.combine(bytes(body))
+    }
+
+    private static func bytes<Body: Encodable>(_ body: Body) -> [UInt8]? {
+        try? DAGCBOREncoder().encode(body)
+    }
+}
+
+extension MeshJobParams {
+    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the parameters encode to.
+    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension ExecutionPolicy {
+    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the policy encodes to.
+    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension WorkflowStage {
+    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the stage encodes to.
+    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension NodeCapability {
+    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the capability encodes to.
+    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension Bid {
+    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the bid encodes to.
+    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension AnchorEntry {
+    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the entry encodes to.
+    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension ProtocolBid {
+    public static func == (left: Self, right: Self) -> Bool {
+        left.jobID == right.jobID && left.jobOriginator == right.jobOriginator && left.executorDID == right.executorDID
+            && left.price == right.price && left.executionNodeID == right.executionNodeID
+            && left.region.map(ExactText.init) == right.region.map(ExactText.init) && left.signedBid == right.signedBid
+    }
+
+    /// Hashes the signed bid, which has everything else in it.
+    public func hash(into hasher: inout Hasher) { hasher.combine(signedBid) }
+}
+
+extension EngineDescription {
+    public static func == (left: Self, right: Self) -> Bool { left.texts == right.texts }
+
+    /// Hashes the bytes of the three texts.
+    public func hash(into hasher: inout Hasher) { hasher.combine(texts) }
+
+    private var texts: [ExactText] { ExactText.all([name, version, configurationDigest]) }
+}
+
+extension ExecutionOutcome {
+    public static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.exited(let left), .exited(let right)): left == right
+        case (.trapped(let leftKind, let left), .trapped(let rightKind, let right)):
+            leftKind == rightKind && left.isSameBytes(as: right)
+        case (.limitExceeded(let left), .limitExceeded(let right)): left == right
+        case (.cancelled, .cancelled): true
+        case (.moduleRefused(let left), .moduleRefused(let right)), (.fetchFailed(let left), .fetchFailed(let right)),
+            (.nodeFailed(let left), .nodeFailed(let right)):
+            left.isSameBytes(as: right)
+        default: false
+        }
+    }
+
+    /// Hashes the case with its values, texts by their bytes.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(responsibility)
+        switch self {
+        case .exited(let code): hasher.combine(code)
+        case .trapped(let kind, let text):
+            hasher.combine(kind)
+            hasher.combine(ExactText(text))
+        case .limitExceeded(let limit): hasher.combine(limit)
+        case .cancelled: break
+        case .moduleRefused(let text), .fetchFailed(let text), .nodeFailed(let text): hasher.combine(ExactText(text))
+        }
+    }
+}

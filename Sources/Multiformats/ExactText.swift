@@ -1,0 +1,45 @@
+/// Text by its bytes.
+///
+/// Swift counts, cuts, compares and hashes text by what a reader sees: one letter may be a megabyte of accents, and two
+/// spellings of a letter are equal. Whatever a peer can influence is cut and compared by its UTF-8 instead.
+extension String {
+    /// The longest beginning of at most `bytesMax` bytes of UTF-8 that ends between two characters of Unicode (scalars);
+    /// the cost grows with `bytesMax` and not with the text.
+    public func cut(bytesMax: Int) -> String {
+        let bytes = utf8
+        guard let end = bytes.index(bytes.startIndex, offsetBy: max(0, bytesMax), limitedBy: bytes.endIndex),
+            end != bytes.endIndex
+        else { return self }
+        // The bytes within a character of Unicode are 10xxxxxx, at most three of them in a row.
+        var last = end
+        while last != bytes.startIndex, bytes[last] & 0xC0 == 0x80 { last = bytes.index(before: last) }
+        return String(self[..<last])
+    }
+
+    /// Whether two texts are the same bytes.
+    public func isSameBytes(as other: String) -> Bool {
+        utf8.elementsEqual(other.utf8)
+    }
+}
+
+/// A text that equals another when the bytes are the same; for comparing and hashing what is signed.
+public struct ExactText: Hashable, Sendable {
+    /// The text.
+    public let text: String
+
+    /// A text to compare by its bytes.
+    public init(_ text: String) {
+        self.text = text
+    }
+
+    /// Texts to compare by their bytes.
+    public static func all(_ texts: [String]) -> [ExactText] { texts.map(ExactText.init) }
+
+    public static func == (left: ExactText, right: ExactText) -> Bool { left.text.isSameBytes(as: right.text) }
+
+    /// Hashes the bytes and their end.
+    public func hash(into hasher: inout Hasher) {
+        for byte in text.utf8 { hasher.combine(byte) }
+        hasher.combine(0xFF as UInt8)
+    }
+}

@@ -1,0 +1,86 @@
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+
+/// What went from a node's store.
+public struct RemovedBlocks: Hashable, Sendable, Codable {
+    /// Blocks.
+    public var blocks: Int
+    /// Their bytes.
+    public var bytes: Int
+
+    /// What went.
+    public init(blocks: Int, bytes: Int) {
+        self.blocks = blocks
+        self.bytes = bytes
+    }
+}
+
+extension MeshNode {
+    /// Whether there is room for new work, as the market is told of it.
+    var storageState: StorageState {
+        switch store.standing {
+        case .open: .open
+        case .full: .full
+        case .locked: .locked
+        }
+    }
+
+    /// What the node keeps, for its owner.
+    var storage: NodeStatus.Storage {
+        let counters = store.counters
+        return NodeStatus.Storage(
+            state: "\(storageState)", blocks: UInt64(clamping: counters.blocks),
+            blockBytes: UInt64(clamping: counters.blockBytes),
+            blockBytesMax: UInt64(clamping: store.limits.blockBytesTotalMax),
+            highWaterBytes: UInt64(clamping: store.limits.highWaterBytes),
+            databaseBytes: UInt64(clamping: store.databaseBytes))
+    }
+
+    /// Refuses new work while there is no room for it; `what` is the beginning of the sentence.
+    func requireRoom(_ what: String) throws(NodeServiceError) {
+        switch store.standing {
+        case .open: return
+        case .full(let bytes, let highWaterBytes):
+            throw NodeServiceError(
+                .storageFull,
+                "\(what): the node's blocks take \(bytes) bytes, and past \(highWaterBytes) it takes no new work.",
+                hint: "See what mesh gc frees, remove files or jobs with mesh rm, or raise limits.block_bytes_max in "
+                    + "config.json.")
+        case .locked:
+            throw NodeServiceError(
+                .overloaded, "\(what): another program has the database \(store.path) locked.",
+                hint: "Try again when that program, perhaps a backup, is done.")
+        }
+    }
+
+    public func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
+        let gone = try await stored { try await self.store.collectGarbage() }
+        return RemovedBlocks(blocks: gone.blocks, bytes: gone.bytes)
+    }
+
+    public func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
+        if let job = market.openJob(that: cid) {
+            throw NodeServiceError(
+                .conflict, "\(cid) is not removed: the open job \(job) needs it.",
+                hint: "Wait for the job's end, or cancel it with mesh cancel.")
+        }
+        let gone = try await stored { try await self.store.remove(cid) }
+        guard gone.blocks > 0 else {
+            throw NodeServiceError(
+                .blockNotFound, "Nothing is kept of \(cid).", hint: "See mesh jobs for the jobs of this node.")
+        }
+        return RemovedBlocks(blocks: gone.blocks, bytes: gone.bytes)
+    }
+}
+
+extension JobMarket {
+    /// The open job of this node's own that names a file as its module or input.
+    fileprivate func openJob(that needs: CID) -> JobID? {
+        originatedJobs.first { job in
+            let params = job.manifest.params
+            return !job.isClosed && (params.wasmCID == needs || params.inputCIDs.contains { $0.value == needs })
+        }?.id
+    }
+}

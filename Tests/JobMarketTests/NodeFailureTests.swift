@@ -1,0 +1,89 @@
+import JobMarket
+import MeshTypes
+import Multiformats
+import Testing
+
+/// What an executor fails by its own doing is tried once elsewhere; what it cannot do it does not bid on again.
+@Suite("Failures of nodes")
+struct NodeFailureTests {
+    private static let ownLimit = ExecutionOutcome.nodeFailed(reason: "compiling the module was stopped at its limit")
+
+    @Test func theSecondFailureOfANodeEndsTheJobAndTheThirdExecutorIsSpared() throws {
+        var world = MarketWorld(executors: 3)
+        world.checksReplay = true
+        world.parties[1].run = .end(Self.ownLimit, fuel: 0)
+        world.parties[2].run = .end(Self.ownLimit, fuel: 0)
+        let id = try world.submit()
+        world.run(milliseconds: 200_000)
+        let job = try #require(world.job(id))
+        guard case .attemptsExhausted(2, .nodeFailed(_, Self.ownLimit)) = job.failure else {
+            Issue.record("\(String(describing: job.failure))")
+            return
+        }
+        #expect(job.attempts.map(\.assignment.executorDID) == (1...2).map { world.parties[$0].identity.did })
+        #expect(world.parties[3].orders.isEmpty)
+        #expect(world.parties[0].market.ledger.wallet == TokenAmount(1_000_000))
+    }
+
+    @Test func fetchesThatFailDoNotCountAsFailuresOfNodes() throws {
+        var world = MarketWorld(executors: 3)
+        world.parties[1].run = .end(.fetchFailed(reason: "no provider"), fuel: 0)
+        world.parties[2].run = .end(.fetchFailed(reason: "no provider"), fuel: 0)
+        let id = try world.submit()
+        world.run(milliseconds: 200_000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.job(id)?.attempts.count == 3)
+    }
+
+    private static func request(_ key: String, module: String) -> JobRequest {
+        MarketWorld.request(key) { $0.wasmCID = CID.hashing(Array(module.utf8), codec: .raw) }
+    }
+
+    /// Submits a job of a module, lets the first executor find it beyond its limits, and the job end elsewhere.
+    private func fail(_ module: String, in world: inout MarketWorld) throws {
+        world.parties[1].run = .hang
+        let id = try world.submit(Self.request("fails with \(module)", module: module))
+        try #require(world.run(milliseconds: 20_000) { $0.job(id)?.status == .running })
+        let order = try #require(world.parties[1].orders.last)
+        try #require(order.jobID == id)
+        var report = ExecutionReport(outcome: Self.ownLimit, startedAt: world.wallClock, endedAt: world.wallClock)
+        report.isModuleBeyondLimits = true
+        world.give(.executionFinished(assignment: order.assignmentCID, report), to: 1)
+        world.parties[1].run = .succeed(fuel: 1)
+        world.run(milliseconds: 20_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(job.attempts.last?.assignment.executorDID == world.parties[2].identity.did)
+    }
+
+    /// Who ran a job of a module.
+    private func runner(of module: String, _ key: String, in world: inout MarketWorld) throws -> Int {
+        let id = try world.submit(Self.request(key, module: module))
+        world.run(milliseconds: 20_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(job.attempts.count == 1)
+        return try #require((1...2).first { job.attempts[0].assignment.executorDID == world.parties[$0].identity.did })
+    }
+
+    @Test func aModuleBeyondAnExecutorsLimitsIsNotBidOnAgain() throws {
+        var world = MarketWorld(executors: 2) { _, configuration in configuration.originator.sufficientBids = 2 }
+        try fail("heavy", in: &world)
+        #expect(try runner(of: "heavy", "again", in: &world) == 2)
+        let decline = try #require(world.parties[1].market.recentDeclines.last)
+        #expect(decline.reason == .moduleBeyondLimits)
+        #expect(world.parties[1].market.counters.declines["module_beyond_limits"] == 1)
+        #expect(try runner(of: "light", "another", in: &world) == 1)
+    }
+
+    @Test func ofTheModulesBeyondItsLimitsAnExecutorForgetsTheOldest() throws {
+        var world = MarketWorld(executors: 2) { _, configuration in
+            configuration.originator.sufficientBids = 2
+            configuration.limits.modulesBeyondLimitsMax = 2
+        }
+        for module in ["a", "b", "c"] { try fail(module, in: &world) }
+        #expect(try runner(of: "a", "a again", in: &world) == 1)
+        #expect(try runner(of: "b", "b again", in: &world) == 2)
+        #expect(try runner(of: "c", "c again", in: &world) == 2)
+    }
+}

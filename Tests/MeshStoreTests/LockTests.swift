@@ -1,0 +1,114 @@
+import GRDB
+import Multiformats
+import Testing
+
+@testable import MeshStore
+
+/// Another program, a backup for example, holds the database for a while.
+@Suite struct LockTests {
+    /// A second connection that can hold a lock.
+    private func intruder(_ folder: StoreFolder) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        return try DatabaseQueue(path: folder.path, configuration: configuration)
+    }
+
+    private func seen(_ what: String, _ condition: () -> Bool) async throws {
+        let end = ContinuousClock.now.advanced(by: .seconds(60))
+        while !condition() {
+            try #require(ContinuousClock.now < end, "never came about: \(what)")
+            await Task.yield()
+        }
+    }
+
+    @Test("What waits for a lock is written when it ends, in its order, and meanwhile the store stands as locked")
+    func writers() async throws {
+        let folder = try StoreFolder()
+        var limits = StoreLimits()
+        limits.busyTimeoutMilliseconds = 5
+        let store = try folder.open(limits: limits)
+        try await store.commit([.journal(entry(0))])
+        let other = try intruder(folder)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
+        #expect(store.standing == .open)
+        let results = AsyncStream<Result<Void, MeshStoreError>>.makeStream()
+        for number in 1...600 {
+            store.enqueue([.journal(entry(number))], isUrgent: number % 3 != 0) { results.continuation.yield($0) }
+        }
+        try await seen("an attempt is made again") { store.counters.lockRetries > 0 }
+        #expect(store.standing == .locked)
+        #expect(store.counters.commits == 1)
+        // Reading goes on.
+        #expect(try await store.journal(after: 0).map(\.jobID) == [jobID(0)])
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        var count = 0
+        for await result in results.stream {
+            #expect(throws: Never.self) { try result.get() }
+            count += 1
+            if count == 600 { break }
+        }
+        #expect(store.standing == .open)
+        #expect(try await store.journal(after: 0).map(\.jobID) == (0...600).map(jobID))
+        #expect(store.counters.failedCommits == 0)
+    }
+
+    @Test("A lock that lasts for longer than lockedMillisecondsMax fails what waits, all of it once")
+    func patienceEnds() async throws {
+        let folder = try StoreFolder()
+        var limits = StoreLimits()
+        limits.busyTimeoutMilliseconds = 5
+        limits.lockedMillisecondsMax = 50
+        let store = try folder.open(limits: limits)
+        let other = try intruder(folder)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        await withTaskGroup(of: MeshStoreError?.self) { group in
+            for number in 0..<20 {
+                group.addTask {
+                    do throws(MeshStoreError) { try await store.commit([.journal(entry(number))]) } catch {
+                        return error
+                    }
+                    return nil
+                }
+            }
+            for await error in group { #expect(error == .locked(path: folder.path)) }
+        }
+        #expect(store.counters.failedCommits == 20)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        try await store.commit([.journal(entry(21))])
+        #expect(store.standing == .open)
+    }
+
+    @Test("A read that finds the database busy is made again, on both ways to read")
+    func readers() async throws {
+        let folder = try StoreFolder()
+        let store = try folder.open()
+        let read = try await store.read { _ in
+            if store.counters.lockRetries < 3 { throw DatabaseError(resultCode: .SQLITE_BUSY) }
+            return store.counters.lockRetries
+        }
+        #expect(read == 3)
+        let again = try store.readBlocking { _ in
+            if store.counters.lockRetries < 5 { throw DatabaseError(resultCode: .SQLITE_BUSY) }
+            return store.counters.lockRetries
+        }
+        #expect(again == 5)
+    }
+
+    @Test("A store is opened while another program has it locked, once that lets go")
+    func opening() async throws {
+        let folder = try StoreFolder()
+        try folder.open().close()
+        let other = try intruder(folder)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
+        var limits = StoreLimits()
+        limits.busyTimeoutMilliseconds = 5
+        limits.lockedMillisecondsMax = 50
+        let short = limits
+        #expect(throws: MeshStoreError.locked(path: folder.path)) { _ = try folder.open(limits: short) }
+        limits.lockedMillisecondsMax = 60_000
+        let patient = limits
+        async let opened = folder.open(limits: patient)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        try await opened.commit([.journal(entry(1))])
+    }
+}

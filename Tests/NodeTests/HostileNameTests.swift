@@ -1,0 +1,143 @@
+import Foundation
+import IPLD
+import MeshIdentity
+import MeshStore
+import MeshTypes
+import Multiformats
+import Testing
+
+@testable import PlanetaryMesh
+
+/// Names and numbers from peers, users and earlier versions that once were taken and should not have been.
+@Suite("Hostile names and numbers", .serialized)
+struct HostileNameTests {
+    @Test("A name of a megabyte that is one letter gets a short answer")
+    func accents() async throws {
+        let letter = "e" + String(repeating: "\u{301}", count: 500_000)
+        var messages = [
+            try DAGCBOR.encode(.map(try IPLDMap([.init(key: letter, value: .map([:]))]))),
+            try DAGCBOR.encode(.map(["JobSettledV1": .map(["settlement": .string(letter)])])),
+        ]
+        if let fixture = Self.fixture("combining-variant-name") { messages.append(fixture) }
+        try await NodeMesh.run(prices: []) { mesh in
+            for bytes in messages {
+                try await HostilePeer.meeting(mesh.nodes) { peer in
+                    // A longer reply than 4 KiB would be none.
+                    guard case .refused(let code, let reason)? = try await peer.send(bytes, to: mesh.originator) else {
+                        Issue.record("no refusal")
+                        return
+                    }
+                    #expect(["unknown_variant", "malformed"].contains(code))
+                    #expect(reason.utf8.count <= 1024)
+                }
+            }
+            let counters = try await mesh.originator.status().counters
+            #expect(counters.first { $0.name == "messages_unknown" }?.value ?? 0 >= 1)
+            for peer in try await mesh.originator.store.peers() {
+                #expect(peer.note.utf8.count <= 200)
+            }
+        }
+    }
+
+    private static func fixture(_ name: String) -> [UInt8]? {
+        let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "shared/fixtures/cases/\(name).hex")
+        guard let text = try? String(contentsOf: file, encoding: .utf8) else {
+            print("NodeTests: \(file.path) is missing, its case is skipped")
+            return nil
+        }
+        return try? Multibase.decodeWithoutPrefix(text.trimmingCharacters(in: .whitespacesAndNewlines), .base16)
+    }
+
+    @Test("A module and an input handed in as Qm… run under the CIDs of version 1, and their receipt is paid")
+    func version0() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let module = try Assembler.command("nop")
+            let (moduleQm, moduleV1) = try await mesh.storeAsVersion0(module)
+            let (inputQm, inputV1) = try await mesh.storeAsVersion0(Array("input".utf8))
+            var submission = JobSubmission(moduleCID: moduleQm.text)
+            submission.inputs = [NamedText(name: "stdin", text: inputQm.text)]
+            submission.policy.sufficientBids = 1
+            let job = try MeshNode.cid(try await mesh.originator.submit(submission).jobID, "job")
+            let result = try await mesh.result(of: job)
+            #expect(result.ending == .succeeded, "\(result.detail)")
+            #expect(result.paid ?? 0 >= 10, "the honest receipt is paid")
+            let receipt = try await mesh.originator.receipt(
+                try MeshNode.cid(try #require(result.receiptCID), "receipt"))
+            #expect(receipt.moduleCID == moduleV1.text)
+            #expect(receipt.inputs.map(\.text) == [inputV1.text])
+            for form in [CID.hashing(module, codec: .dagJSON), CID.hashing(module, codec: .libp2pKey)] {
+                do throws(NodeServiceError) {
+                    _ = try await mesh.originator.submit(JobSubmission(moduleCID: form.text))
+                    Issue.record("\(form) was taken")
+                } catch {
+                    #expect(error.code == .invalidRequest && error.hint?.contains("mesh add") == true, "\(error)")
+                }
+            }
+        }
+    }
+
+    @Test("Prices at the top of config.json's range leave the node alive; its bid is refused as too dear")
+    func prices() async throws {
+        try await NodeMesh.run(prices: [UInt64(Int64.max)]) { _, configuration in
+            configuration.executor.pricePerMillionFuel = UInt64(Int64.max)
+        } _: { mesh in
+            let job = try await mesh.submit(try Assembler.command("nop")) { submission in
+                submission.budget = 1_000
+                submission.policy.allowedDIDs = [mesh.nodes[0].identity.did.text]
+                submission.policy.sufficientBids = 64
+                submission.policy.bidWindowMilliseconds = 0
+            }
+            let deadline = NodeClock.now.advanced(milliseconds: 30_000)
+            var told = false
+            while !told, NodeClock.now < deadline {
+                told = try await mesh.originator.explain(job).lines.contains { line in
+                    line.text.contains("at most \(Int64.max) tokens")
+                }
+            }
+            #expect(told)
+            #expect(mesh.nodes.allSatisfy { node in node.failure.withLock { $0 == nil } })
+        }
+    }
+
+    @Test("A journal that does not read is left out of a start, its rows stay, and the others go on")
+    func poisonedJournal() async throws {
+        var identity: Identity?
+        var jobs: [CID] = []
+        try await NodeMesh.run(prices: []) { mesh in
+            identity = mesh.originator.identity
+            for _ in 0..<2 { jobs.append(try await mesh.submit(try Assembler.command("nop"))) }
+            let bad = JournalEntry(jobID: jobs[0], role: .originator, kind: "announced", at: 1, bytes: [0xFF])
+            try await mesh.originator.store.commit([.journal(bad)])
+        } afterwards: { folder in
+            let path = folder.appendingPathComponent("0").path
+            let node = try await NodeMesh.open(path, NodeMesh.loopback(), identity: try #require(identity))
+            #expect(await node.knows(jobs[1]))
+            #expect(await !node.knows(jobs[0]))
+            #expect(await node.tallies["journals_left_out"] == 1)
+            let rows = try await node.store.journal(of: jobs[0], role: .originator)
+            #expect(rows.contains { $0.bytes == [0xFF] }, "its rows are kept")
+            #expect(rows.count > 1)
+        }
+    }
+}
+
+extension MeshNode {
+    fileprivate func knows(_ job: CID) -> Bool { market.originatedJob(JobID(job)) != nil }
+}
+
+extension NodeMesh {
+    /// Keeps a file as IPFS would, under its CID of version 0 only; that one, and the one of version 1.
+    fileprivate func storeAsVersion0(_ bytes: [UInt8]) async throws -> (CID, CID) {
+        var data = ProtobufWriter()
+        data.varint(1, 2)
+        data.bytes(2, bytes)
+        data.varint(3, UInt64(bytes.count))
+        let block = DAGPBNode(links: [], data: data.bytes).encoded()
+        let version1 = CID.hashing(block, codec: .dagPB)
+        let version0 = try CID(bytes: version1.multihash.bytes)
+        try await originator.store.commit([.block(cid: version0, bytes: block)])
+        return (version0, version1)
+    }
+}

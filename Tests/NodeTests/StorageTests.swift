@@ -1,0 +1,151 @@
+import CoVM
+import Foundation
+import GRDB
+import MeshStore
+import MeshTypes
+import Multiformats
+import Testing
+
+@testable import PlanetaryMesh
+
+/// Nodes whose stores are full, and what they keep of what they refuse.
+@Suite("Full stores", .serialized)
+struct StorageTests {
+    private static func configuration(blockBytesMax: Int) throws -> NodeConfiguration {
+        var configuration = try NodeMesh.loopback()
+        configuration.limits.blockBytesMax = blockBytesMax
+        return configuration
+    }
+
+    private static func run(_ node: MeshNode, _ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await node.run() }
+            try await body()
+            try await node.shutdown()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test(
+        "A store that is full opens, refuses new work with storage_full, and takes it again after mesh rm and mesh gc")
+    func fullStore() async throws {
+        let path = "/tmp/mn-\(UUID().uuidString.prefix(8))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let module = try Assembler.command("nop")
+        let first = try await NodeMesh.open(path, try Self.configuration(blockBytesMax: 1 << 30))
+        var kept = ""
+        try await Self.run(first) {
+            kept = try await first.add([UInt8](repeating: 7, count: 900_000)).cid
+            _ = try await first.add(module)
+            // What nobody put, but came once.
+            let cached = [UInt8](repeating: 8, count: 500_000)
+            try await first.store.commit([.block(cid: CID.hashing(cached, codec: .raw), bytes: cached)])
+            #expect(try await first.status().storage?.state == "open")
+        }
+        let node = try await NodeMesh.open(
+            path, try Self.configuration(blockBytesMax: 800_000), identity: first.identity)
+        try await Self.run(node) {
+            try await node.store.settled()
+            let storage = try await node.status().storage
+            #expect(storage?.state == "full")
+            #expect(storage?.highWaterBytes == 720_000)
+            #expect(try #require(storage?.blockBytes) < 1_000_000)
+            #expect(try #require(storage?.databaseBytes) > 900_000)
+            await Self.expect(.storageFull) { _ = try await node.add([1, 2, 3]) }
+            let submission = JobSubmission(moduleCID: CID.hashing(module, codec: .raw).text)
+            await Self.expect(.storageFull) { _ = try await node.submit(submission) }
+            #expect(await node.storageState == .full)
+            // Evidence is still written.
+            let proof = Array("proof".utf8)
+            let proofCID = CID.hashing(proof, codec: .dagCBOR)
+            try await node.store.commit([.evidence(cid: proofCID, bytes: proof, jobID: proofCID)])
+            #expect(try await node.remove(MeshNode.cid(kept, "file")) == RemovedBlocks(blocks: 1, bytes: 900_000))
+            #expect(try await node.status().storage?.state == "open")
+            _ = try await node.add([1, 2, 3])
+            _ = try await node.submit(submission)
+            await Self.expect(.conflict) { _ = try await node.remove(CID.hashing(module, codec: .raw)) }
+            await Self.expect(.blockNotFound) { _ = try await node.remove(CID.hashing([9], codec: .raw)) }
+        }
+    }
+
+    private static func expect(_ code: NodeServiceError.Code, _ body: () async throws -> Void) async {
+        do {
+            try await body()
+            Issue.record("\(code) was expected, and nothing was refused")
+        } catch {
+            #expect((error as? NodeServiceError)?.code == code, "\(error)")
+        }
+    }
+
+    @Test("A module is looked at before inputs are fetched, and one that is refused is not kept")
+    func refusedModule() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let (executor, originator) = (mesh.nodes[0], mesh.originator)
+            let module = try MeshNode.cid(try await originator.add(Array("no module".utf8)).cid, "module")
+            let input = try MeshNode.cid(try await originator.add(Array("input".utf8)).cid, "input")
+            var params = MeshJobParams(wasmCID: module)
+            params.inputCIDs = ["stdin": input]
+            let now = NodeClock.wallClock
+            let manifest = JobManifest(
+                params: params, originatorDID: originator.identity.did, originatorPeerID: originator.identity.peerID,
+                originatorAddresses: [], nonce: [UInt8](repeating: 1, count: 16), submittedAt: now,
+                biddingDeadline: now, expiresAt: now.advanced(milliseconds: 60_000))
+            let run = await executor.runner.run(
+                manifest, jobID: JobID(module), executor: executor.identity.did, from: [originator.identity.peerID],
+                wallClockMilliseconds: nil, cancellation: ExecutionCancellation(), keep: true)
+            guard case .moduleRefused = run.report.outcome else {
+                Issue.record("\(run.report.outcome)")
+                return
+            }
+            #expect(try await !executor.store.hasBlock(module))
+            #expect(try await !executor.store.hasBlock(input))
+        }
+    }
+
+    @Test(
+        "A lock of another program is borne: new work is refused as overloaded, and what waits is written when it ends")
+    func lockedDatabase() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let originator = mesh.originator
+            let module = try Assembler.command("nop")
+            _ = try await originator.add(module)
+            var configuration = Configuration()
+            configuration.allowsUnsafeTransactions = true
+            let other = try DatabaseQueue(path: originator.store.path, configuration: configuration)
+            try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
+            async let waiting: Void = originator.store.commit([.setting(key: "waits", value: [1])])
+            let deadline = NodeClock.now.advanced(milliseconds: 60_000)
+            while originator.store.standing != .locked {
+                try #require(NodeClock.now < deadline, "the lock was never seen")
+                await Task.yield()
+            }
+            #expect(try await originator.status().storage?.state == "locked")
+            await Self.expect(.overloaded) {
+                _ = try await originator.submit(JobSubmission(moduleCID: CID.hashing(module, codec: .raw).text))
+            }
+            await Self.expect(.overloaded) { _ = try await originator.add([1]) }
+            try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+            try await waiting
+            #expect(try await originator.store.setting("waits") == [1])
+            #expect(try await mesh.result(of: try await mesh.submit(module)).ending == .succeeded)
+        }
+    }
+
+    @Test("An executor whose store is full does not bid, and says why")
+    func fullExecutor() async throws {
+        let configure = { (index: Int, configuration: inout NodeConfiguration) in
+            if index == 0 { configuration.limits.blockBytesMax = 10_000 }
+        }
+        try await NodeMesh.run(prices: [10], biddingMilliseconds: 2_000, configure: configure) { mesh in
+            let executor = mesh.nodes[0]
+            let proof = [UInt8](repeating: 1, count: 9_500)
+            let cid = CID.hashing(proof, codec: .dagCBOR)
+            try await executor.store.commit([.evidence(cid: cid, bytes: proof, jobID: cid)])
+            #expect(await executor.storageState == .full)
+            let job = try await mesh.submit(try Assembler.command("nop"))
+            #expect(try await mesh.result(of: job).ending == .noBids)
+            let declined = try await executor.status().counters.first { $0.name == "market_declined_storage_full" }
+            #expect(try #require(declined).value > 0)
+        }
+    }
+}
