@@ -86,7 +86,7 @@ struct MarketWorld {
 
     var wallClock: UnixMilliseconds { UnixMilliseconds(Self.epoch + UInt64(now.nanoseconds / 1_000_000)) }
 
-    init(executors: Int, seed: UInt64 = 1, configure: (Int, inout MarketConfiguration) -> Void = { _, _ in }) {
+    init(executors: Int, seed: UInt64 = 1, tokens: UInt64 = 1_000_000, configure: (Int, inout MarketConfiguration) -> Void = { _, _ in }) {
         generator = SeededGenerator(seed: seed)
         parties = (0...executors).map { index in
             var configuration = MarketConfiguration()
@@ -101,7 +101,7 @@ struct MarketWorld {
             configure(index, &configuration)
             return Party(seed: UInt8(index + 1), configuration: configuration)
         }
-        let entry = try! parties[0].market.grant(TokenAmount(1_000_000), reference: "test", wallClock: wallClock)
+        let entry = try! parties[0].market.grant(TokenAmount(tokens), reference: "test", wallClock: wallClock)
         parties[0].grants = [entry!]
     }
 
