@@ -73,10 +73,12 @@ public struct Selection: Sendable {
 
     private func standingRefusal(of bid: Bid) -> BidRefusal? {
         let policy = manifest.policy
-        if let regions = policy.regionFilter, !regions.contains(where: { $0 == bid.region }) {
+        if let regions = policy.regionFilter, !regions.contains(where: { Self.isSame($0, bid.region) }) {
             return .regionNotAccepted(region: bid.region)
         }
-        if let missing = policy.requiredFeatures?.first(where: { !bid.features.contains($0) }) {
+        if let missing = policy.requiredFeatures?.first(where: { feature in
+            !bid.features.contains { Self.isSame(feature, $0) }
+        }) {
             return .featureMissing(feature: missing)
         }
         if let unmet = manifest.params.resourcesRequired.firstUnmet(by: bid.resources) {
@@ -99,11 +101,16 @@ public struct Selection: Sendable {
         let price = Self.ratio(cheapest.units, of: bid.terms.price.units)
         let standing = reputation.score(of: bid.bidderDID, at: wallClock)
         let regions = manifest.policy.regionFilter ?? []
-        let place = regions.firstIndex { $0 == bid.region }
+        let place = regions.firstIndex { Self.isSame($0, bid.region) }
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
         // Who could not be measured is not taken for near.
         let near = latency.map { 20_000 / (20 + min($0, 100_000)) } ?? 0
         return [price, standing, region, near, 1000 - min(bid.loadPermille, 1000)]
+    }
+
+    /// Whether two names are the same bytes, as the map of resources compares them.
+    private static func isSame(_ wanted: String, _ offered: String?) -> Bool {
+        offered.map { wanted.isSameBytes(as: $0) } ?? false
     }
 
     private static func ratio(_ part: UInt64, of whole: UInt64) -> UInt64 {

@@ -100,7 +100,7 @@ struct NodeRoutes: Sendable {
             return try CID(parsing: text)
         } catch {
             throw NodeServiceError(
-                .invalidRequest, "\"\(text.prefix(128))\" is no CID.",
+                .invalidRequest, "\"\(text.cut(bytesMax: 128))\" is no CID.",
                 hint: "CIDs are printed by mesh run and mesh jobs.")
         }
     }

@@ -2,8 +2,9 @@ import Multiformats
 
 /// A map from text to values that is always in the order of DAG-CBOR: shorter keys first, then by bytes.
 ///
-/// It is encoded as a map. Because the order is part of the value, iterating it is deterministic, and two maps are equal
-/// exactly when they encode to the same bytes: keys and texts compare by their UTF-8, so an é in two spellings is two keys.
+/// It is encoded as a map. Because the order is part of the value, iterating it is deterministic, and two maps are
+/// equal exactly when they encode to the same bytes: keys and texts compare by their UTF-8, so an é in two spellings is
+/// two keys.
 public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sendable {
     /// One key with its value.
     public struct Entry: Hashable, Sendable {

@@ -1,3 +1,5 @@
+import Multiformats
+
 extension ExecutionOutcome {
     /// Whose failure it was, which decides whether the job is tried again elsewhere.
     public enum Responsibility: String, Hashable, Sendable, Codable, CaseIterable {
@@ -32,18 +34,23 @@ extension ExecutionOutcome {
 }
 
 extension ExecutionOutcome: CustomStringConvertible {
-    /// One plain sentence without a full stop, naming exactly the exit code, the trap or the limit.
+    /// One plain sentence without a full stop, naming exactly the exit code, the trap or the limit; what the executor
+    /// wrote is cut to 1,024 bytes (`MeshProtocolMessage.Limits`).
     public var description: String {
         switch self {
         case .exited(code: 0): "the module ended with exit code 0"
         case .exited(let code): "the module ended with exit code \(code)"
-        case .trapped(let kind, let message): "the module trapped (\(kind.rawValue)): \(message)"
+        case .trapped(let kind, let message): "the module trapped (\(kind.rawValue)): \(Self.told(message))"
         case .limitExceeded(let limit): "the module was stopped at its \(limit.description) limit"
         case .cancelled: "the run was cancelled"
-        case .moduleRefused(let reason): "the module was refused: \(reason)"
-        case .fetchFailed(let reason): "a block could not be fetched: \(reason)"
-        case .nodeFailed(let reason): "the executor failed: \(reason)"
+        case .moduleRefused(let reason): "the module was refused: \(Self.told(reason))"
+        case .fetchFailed(let reason): "a block could not be fetched: \(Self.told(reason))"
+        case .nodeFailed(let reason): "the executor failed: \(Self.told(reason))"
         }
+    }
+
+    private static func told(_ words: String) -> String {
+        words.cut(bytesMax: MeshProtocolMessage.Limits().reasonBytesMax)
     }
 }
 

@@ -165,8 +165,8 @@ public enum PlainText {
         text.unicodeScalars.allSatisfy(isPlain)
     }
 
-    /// The text cut to `bytesMax` bytes, with everything that could move a cursor or reorder a line replaced by `?`; the
-    /// cost grows with the bound and not with the text.
+    /// The text cut to `bytesMax` bytes, with everything that could move a cursor or reorder a line replaced by `?`;
+    /// the cost grows with the bound and not with the text.
     public static func sanitized(_ text: String, bytesMax: Int = 200) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.cut(bytesMax: bytesMax).unicodeScalars { result.append(isPlain(scalar) ? scalar : "?") }

@@ -122,7 +122,8 @@ extension JobRefusal: CustomStringConvertible {
         case .workflowShape(let reason): "the workflow is not well formed: \(reason)"
         case .notOffered(let what): "\(what) is not offered by this version"
         case .cidNotAccepted(let field, let cid):
-            "\(field) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and raw, dag-pb or dag-cbor are taken"
+            "\(field) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and raw, "
+                + "dag-pb or dag-cbor are taken"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
         case .nonceLength(let count): "the nonce has \(count) bytes instead of 16"
         case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"

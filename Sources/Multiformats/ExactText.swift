@@ -3,8 +3,8 @@
 /// Swift counts, cuts, compares and hashes text by what a reader sees: one letter may be a megabyte of accents, and two
 /// spellings of a letter are equal. Whatever a peer can influence is cut and compared by its UTF-8 instead.
 extension String {
-    /// The longest beginning of at most `bytesMax` bytes of UTF-8 that ends between two characters of Unicode (scalars);
-    /// the cost grows with `bytesMax` and not with the text.
+    /// The longest beginning of at most `bytesMax` bytes of UTF-8 that ends between two characters of Unicode
+    /// (scalars); the cost grows with `bytesMax` and not with the text.
     public func cut(bytesMax: Int) -> String {
         let bytes = utf8
         guard let end = bytes.index(bytes.startIndex, offsetBy: max(0, bytesMax), limitedBy: bytes.endIndex),

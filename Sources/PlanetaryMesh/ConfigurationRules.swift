@@ -166,7 +166,7 @@ enum ConfigurationValue: Decodable, Equatable {
         case .count(let count): "\(count)"
         case .otherNumber(let number):
             number.rounded() == number && abs(number) < 1e15 ? "\(Int64(number))" : "\(number)"
-        case .text(let text): "\"\(text.prefix(80))\(text.count > 80 ? "…" : "")\""
+        case .text(let text): "\"\(text.cut(bytesMax: 80))\(text.utf8.count > 80 ? "…" : "")\""
         case .list: "a list"
         case .group: "a group"
         }

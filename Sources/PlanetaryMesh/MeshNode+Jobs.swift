@@ -188,8 +188,8 @@ extension MeshNode {
         return policy
     }
 
-    /// The CID by which a job names content, in the form that receipts take. A `Qm…` is converted to the CID of version 1
-    /// of the same block, which is kept under that name too.
+    /// The CID by which a job names content, in the form that receipts take. A `Qm…` is converted to the CID of version
+    /// 1 of the same block, which is kept under that name too.
     private func accepted(_ cid: CID, _ what: String) async throws(NodeServiceError) -> CID {
         let name = cid.version1
         guard name.namesMeshContent else {

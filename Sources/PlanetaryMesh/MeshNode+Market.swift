@@ -187,8 +187,8 @@ extension MeshNode {
         await settle(market.recover(now: NodeClock.now, wallClock: NodeClock.wallClock))
     }
 
-    /// Folds the journal of one side of a job in. One that does not read, since it holds what an earlier version took, is
-    /// no reason not to start: its rows are kept, and the job is left out.
+    /// Folds the journal of one side of a job in. One that does not read, since it holds what an earlier version took,
+    /// is no reason not to start: its rows are kept, and the job is left out.
     private func replay(_ entries: [JournalEntry], of job: JobID) {
         guard let role = entries.first?.role else { return }
         do throws(JobEventError) {

@@ -172,6 +172,20 @@ struct SelectionTests {
         #expect(first.map(\.bid) != first.map(\.bid).sorted(), "the order is not the bidders' to choose")
     }
 
+    @Test func regionsAndFeaturesCompareByTheirBytes() throws {
+        let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+        let bid = try bid(2) { bid in
+            bid.region = composed
+            bid.features = [composed]
+        }
+        #expect(try refusal(bid, policy { $0.regionFilter = [composed] }) == nil)
+        #expect(
+            try refusal(bid, policy { $0.regionFilter = [decomposed] }) == .regionNotAccepted(region: composed))
+        #expect(try refusal(bid, policy { $0.requiredFeatures = [composed] }) == nil)
+        #expect(
+            try refusal(bid, policy { $0.requiredFeatures = [decomposed] }) == .featureMissing(feature: decomposed))
+    }
+
     @Test func extremePricesDoNotTrap() throws {
         let ranking = try ranking([bid(2, price: TokenAmount.max.units), bid(2, price: 0), bid(2, price: 1)])
         #expect(ranking.map(\.price) == [TokenAmount(0), TokenAmount(1), .max])

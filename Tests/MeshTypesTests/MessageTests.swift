@@ -135,6 +135,16 @@ struct MessageTests {
         }
     }
 
+    @Test func whatAnExecutorWroteIsToldWithinABound() {
+        let letter = "e" + String(repeating: "\u{301}", count: 100_000)
+        for outcome in [
+            ExecutionOutcome.trapped(kind: .other, message: letter), .moduleRefused(reason: letter),
+            .fetchFailed(reason: letter), .nodeFailed(reason: letter),
+        ] {
+            #expect(outcome.description.utf8.count < 1100)
+        }
+    }
+
     @Test func unknownFieldsOfMessagesAreIgnored() throws {
         let bytes = try DAGCBOREncoder().encode(["JobSettledV1": ["settlement": IPLDBytes([1]), "zz": IPLDBytes([2])]])
         #expect(try MeshProtocolMessage.decode(bytes) == .jobSettled(JobSettledV1(settlement: [1])))

@@ -5,8 +5,8 @@ import Multiformats
 
 @testable import PlanetaryMesh
 
-/// A valid message with the signed objects in it, of which one field can be changed: what lies above the change is linked
-/// and signed anew by those who signed it.
+/// A valid message with the signed objects in it, of which one field can be changed: what lies above the change is
+/// linked and signed anew by those who signed it.
 struct HostileMessage {
     /// A signed object inside the message.
     struct Object {

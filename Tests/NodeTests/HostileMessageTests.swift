@@ -49,6 +49,7 @@ struct HostileMessageTests {
                         guard case .unsigned(let number) = change.value, number > Int64.max, let reply else { continue }
                         #expect(reply.isRefusal, "\(change) got \(reply)")
                     }
+                    try await scene.endJobs()
                 }
                 try mesh.expectAllAlive()
             }
@@ -72,6 +73,7 @@ struct HostileMessageTests {
                     for _ in start..<min(start + Self.messagesPerPeer, count) {
                         try await Self.sendOne(in: scene, using: &generator)
                     }
+                    try await scene.endJobs()
                 }
                 try mesh.expectAllAlive()
                 if start <= count / 2 { warm = ProcessMemory.residentBytes }

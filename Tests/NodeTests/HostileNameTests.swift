@@ -50,6 +50,42 @@ struct HostileNameTests {
         return try? Multibase.decodeWithoutPrefix(text.trimmingCharacters(in: .whitespacesAndNewlines), .base16)
     }
 
+    @Test("Jobs dated at the bounds of the numbers are not bid on, and their executor goes on")
+    func dates() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let executor = mesh.nodes[0]
+            let dates: [UInt64] = [1 << 53, (1 << 63) - 60_001, 1 << 63, (1 << 63) + 1000, .max - 60_000]
+            try await HostilePeer.meeting(mesh.nodes) { peer in
+                for date in dates {
+                    let submittedAt = UnixMilliseconds(date)
+                    let manifest = JobManifest(
+                        params: MeshJobParams(wasmCID: CID.hashing([1], codec: .raw)), originatorDID: peer.identity.did,
+                        originatorPeerID: peer.identity.peerID, originatorAddresses: [],
+                        nonce: [UInt8](repeating: 1, count: 16), submittedAt: submittedAt,
+                        biddingDeadline: submittedAt, expiresAt: submittedAt.advanced(milliseconds: 60_000))
+                    let signed = try SignedObject.sign(manifest, with: peer.identity)
+                    let announcement = JobAnnouncementV1(
+                        jobID: JobID(signed.cid), manifest: signed.bytes, originatorPeerID: peer.identity.peerID,
+                        providerAddresses: [], expiresAt: NodeClock.wallClock.advanced(milliseconds: 60_000))
+                    try await peer.publish(
+                        try MeshProtocolMessage.jobAnnouncement(announcement).encoded(),
+                        topic: MeshTopics.jobAnnouncements, to: mesh.nodes)
+                }
+                let deadline = NodeClock.now.advanced(milliseconds: 30_000)
+                var (declined, noted) = (UInt64(0), UInt64(0))
+                while NodeClock.now < deadline, declined < 2 || noted < 3 {
+                    declined = try await executor.count("market_declined_job_submitted_in_the_future")
+                    noted = try await executor.count("misbehaviours")
+                }
+                #expect(declined == 2, "what a store holds is judged by the true clock")
+                #expect(noted == 3, "what it does not hold is no manifest")
+                #expect(try await executor.count("jobs_executed_open") == 0)
+            }
+            let result = try await mesh.result(of: try await mesh.submit(try Assembler.command("nop")))
+            #expect(result.ending == .succeeded, "\(result.detail)")
+        }
+    }
+
     @Test("A module and an input handed in as Qm… run under the CIDs of version 1, and their receipt is paid")
     func version0() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in

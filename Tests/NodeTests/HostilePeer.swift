@@ -8,8 +8,8 @@ import Testing
 
 @testable import PlanetaryMesh
 
-/// A peer with a key of its own that speaks the protocols of the mesh by hand: it takes every assignment and answers
-/// everything else with an ack.
+/// A peer with a key of its own that speaks the protocols of the mesh by hand: it takes every assignment, forgets it
+/// when it is cancelled, and answers everything else with an ack.
 struct HostilePeer: Sendable {
     let identity: Identity
     let swarm: Swarm
@@ -53,8 +53,11 @@ struct HostilePeer: Sendable {
             let message = try? MeshProtocolMessage.decode(Array(frame.readableBytesView))
         else { return await stream.reset() }
         var reply = MeshProtocolReply.ack
-        if case .assignJob(let order) = message {
+        switch message {
+        case .assignJob(let order):
             reply = .accepted(assignmentCID: CID.hashing(order.assignment, codec: .dagCBOR))
+        case .cancelJob: reply = .refused(code: "assignment_unknown", reason: "forgotten")
+        default: break
         }
         if let bytes = try? reply.encoded() {
             try? await stream.writeFrame(ByteBuffer(bytes: bytes))

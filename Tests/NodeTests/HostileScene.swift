@@ -34,10 +34,37 @@ struct HostileScene {
         }
     }
 
+    /// The honest originator's jobs that only the peer may have, and what it was given of them.
+    private actor Jobs {
+        var all: [CID] = []
+        var openForBids: JobID?
+        var assignment: SignedObject<Assignment>?
+
+        func add(_ job: JobID) { all.append(job.cid) }
+        func keep(openForBids job: JobID) { openForBids = job }
+        func keep(_ assignment: SignedObject<Assignment>) { self.assignment = assignment }
+    }
+
     let mesh: NodeMesh
     let peer: HostilePeer
     /// A module that all executors have.
     let module: CID
+    private let jobs = Jobs()
+
+    init(mesh: NodeMesh, peer: HostilePeer, module: CID) {
+        self.mesh = mesh
+        self.peer = peer
+        self.module = module
+    }
+
+    /// Ends the jobs that the honest originator has for this peer, which forgets them.
+    func endJobs() async throws {
+        for job in await jobs.all { _ = try? await mesh.originator.cancel(job) }
+        let deadline = NodeClock.now.advanced(milliseconds: 30_000)
+        for job in await jobs.all {
+            while NodeClock.now < deadline, await !mesh.originator.isOver(job) { await Task.yield() }
+        }
+    }
 
     /// A valid message of a kind, all that it answers having come before.
     func message(_ kind: Kind, to node: MeshNode) async throws -> HostileMessage {
@@ -197,20 +224,20 @@ struct HostileScene {
         submission.policy.allowedDIDs = [peer.identity.did.text]
         submission.policy.sufficientBids = 1
         change(&submission)
-        return JobID(try MeshNode.cid(try await mesh.originator.submit(submission).jobID, "job"))
+        let job = JobID(try MeshNode.cid(try await mesh.originator.submit(submission).jobID, "job"))
+        await jobs.add(job)
+        return job
     }
 
     private func asExecutor(_ kind: Kind) async throws -> HostileMessage {
         let originator = mesh.originator.identity.peerID
         guard kind != .bid else {
-            let job = try await job { submission in
-                submission.policy.sufficientBids = 64
-                submission.policy.bidWindowMilliseconds = 20_000
-            }
+            let job = try await jobForBids()
             let bid = try bid(on: job, of: originator, by: peer.identity)
             return try HostileMessage(
                 .jobBid(JobBidV1(bid: ProtocolBid(bid))), [.init(bid, by: peer.identity)])
         }
+        if kind == .status, let assignment = await jobs.assignment { return try status(of: assignment) }
         let job = try await job()
         let bid = try bid(on: job, of: originator, by: peer.identity)
         let bidding = try MeshProtocolMessage.jobBid(JobBidV1(bid: ProtocolBid(bid))).encoded()
@@ -223,13 +250,29 @@ struct HostileScene {
             })
         let assignment = try SignedObject<Assignment>(verifying: order.assignment)
         if kind == .status {
-            return try HostileMessage(
-                .jobStatusUpdate(
-                    JobStatusUpdateV1(
-                        jobID: job, assignmentCID: assignment.cid, executorDID: peer.identity.did, status: .running,
-                        progressPermille: 5, sequence: 1)))
+            await jobs.keep(assignment)
+            return try status(of: assignment)
         }
         return try receipt(of: assignment, on: try SignedObject<JobManifest>(verifying: order.manifest).body)
+    }
+
+    /// The job that waits for more bids than come.
+    private func jobForBids() async throws -> JobID {
+        if let open = await jobs.openForBids { return open }
+        let job = try await job { submission in
+            submission.policy.sufficientBids = 64
+            submission.policy.bidWindowMilliseconds = 20_000
+        }
+        await jobs.keep(openForBids: job)
+        return job
+    }
+
+    private func status(of assignment: SignedObject<Assignment>) throws -> HostileMessage {
+        try HostileMessage(
+            .jobStatusUpdate(
+                JobStatusUpdateV1(
+                    jobID: assignment.body.jobID, assignmentCID: assignment.cid, executorDID: peer.identity.did,
+                    status: .running, progressPermille: 5, sequence: 1)))
     }
 
     private func receipt(
@@ -251,5 +294,17 @@ struct HostileScene {
                 ExecutionReceiptAvailableV1(
                     jobID: receipt.jobID, receiptCID: signed.cid, executorDID: receipt.executorDID,
                     status: receipt.status, receipt: signed.bytes)), [.init(signed, by: peer.identity)])
+    }
+}
+
+extension MeshNode {
+    /// Whether a job of this node has its result.
+    fileprivate func isOver(_ job: CID) -> Bool {
+        market.originatedJob(JobID(job)).map { $0.result != nil } ?? true
+    }
+
+    /// A counter of the node's status; zero where it is not told.
+    func count(_ name: String) async throws -> UInt64 {
+        try await status().counters.first { $0.name == name }?.value ?? 0
     }
 }
