@@ -81,6 +81,9 @@ struct FoundFileTests {
             group.addTask { try await peer.run() }
             defer { group.cancelAll() }
             try await node.swarm.connect(to: peer.localPeer, addresses: await peer.listenAddresses())
+            try await eventually("the peer knows of the connection") {
+                await peer.connectedPeers().contains(node.identity.peerID)
+            }
             try await body(peer)
         }
     }
