@@ -86,6 +86,8 @@ enum MarketTimer: Hashable, Sendable {
     case bidExpiry(JobID)
     /// The next status update is due.
     case heartbeat(JobID)
+    /// The blocks of a job have not come fast enough.
+    case fetching(JobID)
     /// A run is given up.
     case giveUp(JobID)
     /// A receipt was offered long enough.

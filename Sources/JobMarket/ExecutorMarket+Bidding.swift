@@ -158,7 +158,8 @@ extension ExecutorMarket {
         if case .refused(let code, _) = jobs[id]?.bidEnd, code != "other_bid_taken" { return .refusedBefore }
         if jobs[id]?.receipt != nil { return .refusedBefore }
         if modulesBeyondLimits.contains(manifest.params.wasmCID) { return .moduleBeyondLimits }
-        if isFull(configuration) { return .atCapacity }
+        if places.isFull(configuration) { return .atCapacity }
+        if !places.hasRoom(for: manifest.originatorDID, configuration, context) { return .shareUsedUp }
         if openBids.total >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
             return .tooManyOpenBids
         }
@@ -346,7 +347,8 @@ extension ExecutorMarket {
         if jobs[chain.id]?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.acceptsJobs else { return .failure(.notAccepting) }
         if modulesBeyondLimits.contains(manifest.body.params.wasmCID) { return .failure(.moduleBeyondLimits) }
-        if isFull(configuration) || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
+        let hasRoom = places.hasRoom(for: manifest.body.originatorDID, configuration, context)
+        if !hasRoom || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
         if let refusal = context.configuration.rules.refusal(of: manifest.body, wallClock: context.wallClock) {
             return .failure(.jobRefused(refusal))
         }

@@ -4,26 +4,76 @@ import MeshTypes
 import Multiformats
 
 extension ExecutorMarket {
-    /// Orders the next runs while there are places.
+    /// Orders the next fetches and the next runs while there are places, the originators taking turns.
     mutating func startNext(_ context: inout MarketContext) {
         guard let configuration = context.configuration.executor, configuration.startsRuns else { return }
-        while running.count < configuration.concurrentRunsMax, let id = queue.first, let job = jobs[id] {
-            let milliseconds =
-                configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000 + 5000
-            record(.executionStarted(giveUpAt: context.date(inMilliseconds: milliseconds)), of: id, &context)
-            report(id, &context)
+        while let id = places.nextToFetch(context) { fetch(id, &context) }
+        while let id = places.nextToRun(configuration, context) {
+            guard let job = jobs[id], let assignment = job.assignmentCID else { continue }
+            let milliseconds = Self.runMilliseconds(job, configuration)
+            context.setTimer(.giveUp(id), inMilliseconds: milliseconds)
+            record(.executionProgressed(status: .running), of: id, &context)
+            context.emit(.execute(assignment: assignment))
         }
+    }
+
+    private static func runMilliseconds(_ job: ExecutedJob, _ configuration: ExecutorConfiguration) -> UInt64 {
+        configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000 + 5000
+    }
+
+    /// Orders the fetch of a job's module and inputs.
+    private mutating func fetch(_ id: JobID, _ context: inout MarketContext) {
+        guard let configuration = context.configuration.executor, let job = jobs[id] else { return }
+        let milliseconds = Self.runMilliseconds(job, configuration)
+        record(.executionStarted(giveUpAt: context.date(inMilliseconds: milliseconds)), of: id, &context)
+        report(id, &context)
+    }
+
+    // MARK: Fetching
+
+    /// A fetch goes on as long as its blocks come fast enough, and no longer than this node plans for it.
+    func armFetch(_ id: JobID, _ context: inout MarketContext) {
+        guard !context.isReplaying, let configuration = context.configuration.executor,
+            let until = places.fetchUntil(id, configuration, context.limits)
+        else { return }
+        context.timers.set(.fetching(id), at: until)
+    }
+
+    mutating func blocksFetched(_ assignment: CID, bytes: UInt64, _ context: inout MarketContext) {
+        guard let job = open(assignment) else { return }
+        places.fetched(job.id, bytes: bytes)
+        armFetch(job.id, &context)
+    }
+
+    mutating func executionPrepared(_ assignment: CID, _ context: inout MarketContext) {
+        guard let job = open(assignment), places.prepared(job.id, of: job.manifest.originatorDID) else { return }
+        context.timers.clear(.fetching(job.id))
+        startNext(&context)
+    }
+
+    mutating func fetchElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], let bytes = places.fetches[id]?.bytes, let assignment = job.assignmentCID else {
+            return
+        }
+        let reason =
+            "after \(bytes) bytes the blocks came at less than \(context.limits.fetchBytesPerSecondMin) a second"
+        places.fetchDied(of: job.manifest.originatorDID, context)
+        context.emit(.cancelExecution(assignment: assignment, reason: reason))
+        end(job, .fetchFailed(reason: reason), &context)
     }
 
     /// The run of an assignment, while it has no receipt.
     private func open(_ assignment: CID) -> ExecutedJob? {
-        running.lazy.compactMap { jobs[$0] }.first { $0.assignmentCID == assignment }
+        guard let job = runs[assignment].flatMap({ jobs[$0] }), job.occupiesPlace else { return nil }
+        return job
     }
 
     mutating func executionProgressed(
         _ assignment: CID, _ status: JobStatus, _ progress: UInt64?, _ context: inout MarketContext
     ) {
-        guard let job = open(assignment), status.isUnderLease else { return }
+        guard let job = open(assignment), status.isUnderLease,
+            status.progressRank < JobStatus.running.progressRank || places.running.contains(job.id)
+        else { return }
         if status.progressRank > job.status.progressRank {
             record(.executionProgressed(status: status), of: job.id, &context)
         } else if let progress {
@@ -35,6 +85,9 @@ extension ExecutorMarket {
         guard let job = open(assignment) else { return }
         if report.isModuleBeyondLimits {
             modulesBeyondLimits.insert(job.manifest.params.wasmCID, max: context.limits.modulesBeyondLimitsMax)
+        }
+        if case .fetchFailed = report.outcome, places.fetches[job.id] != nil {
+            places.fetchDied(of: job.manifest.originatorDID, context)
         }
         signReceipt(job, report, &context)
         startNext(&context)
@@ -244,8 +297,8 @@ extension ExecutorMarket {
         } else if silent >= assignment.leaseMilliseconds {
             end(job, .nodeFailed(reason: "the executor restarted after its lease was over"), &context)
         } else {
-            if job.isStarted { order(job, &context) }
-            report(job.id, &context)
+            // Whether its blocks are all here is asked again.
+            if job.isStarted { fetch(job.id, &context) } else { report(job.id, &context) }
         }
     }
 

@@ -22,10 +22,10 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     var jobs: [JobID: ExecutedJob] = [:]
     var closedOrder = Deque<JobID>()
     var closedBidOrder = Deque<JobID>()
-    /// Accepted assignments without a place yet, in the order of their acceptance.
-    var queue = Deque<JobID>()
-    /// Runs that were ordered and have not ended.
-    var running: Set<JobID> = []
+    /// Accepted assignments that have no receipt yet.
+    var places = RunPlaces()
+    /// Their jobs.
+    var runs: [CID: JobID] = [:]
     /// Open bids by originator.
     var openBids = ShareTable<PeerID>()
     /// Open bids that are beyond their originator's share of the journal.
@@ -48,12 +48,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     /// How full places and queue are, in thousandths.
     func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
-        let places = max(1, configuration.concurrentRunsMax + configuration.queuedRunsMax)
-        return UInt64(min(1000, (running.count + queue.count) * 1000 / places))
-    }
-
-    func isFull(_ configuration: ExecutorConfiguration) -> Bool {
-        running.count + queue.count >= configuration.concurrentRunsMax + configuration.queuedRunsMax
+        UInt64(min(1000, places.accepted.total * 1000 / max(1, configuration.placesMax)))
     }
 
     // MARK: Events
@@ -67,7 +62,6 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         case .assignmentAccepted(let manifest, let bid, _):
             if before?.isClosed ?? true || before?.bidBlock != bid { try begin(manifest, bid, event, &context) }
             try jobs[id]?.fold(event, evidence: context.evidence)
-            queue.append(id)
         default:
             try jobs[id]?.fold(event, evidence: context.evidence)
         }
@@ -97,20 +91,28 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     private mutating func applyToTables(
         _ event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext
     ) throws(JobEventError) {
+        let owner = job.manifest.originatorDID
         switch event.kind {
         case .executionStarted:
-            queue.removeAll { $0 == job.id }
-            running.insert(job.id)
+            places.fetch(job.id, of: owner, isStranger: !context.knows(owner), now: context.now)
+            armFetch(job.id, &context)
+        case .executionProgressed(let status) where status.progressRank >= JobStatus.running.progressRank:
+            places.run(job.id, of: owner, isStranger: !context.knows(owner))
+            context.timers.clear(.fetching(job.id))
         case .receiptSigned:
-            queue.removeAll { $0 == job.id }
-            running.remove(job.id)
+            places.end(job.id, of: owner)
+            if let assignment = job.assignmentCID { runs[assignment] = nil }
+            context.timers.clear(.fetching(job.id))
             reports[job.id] = nil
             if !context.isReplaying || !context.isLastReceiptStored { context.lastReceipt = job.receiptCID }
         case .assignmentAccepted:
+            places.accept(job.id, of: owner, isStranger: !context.knows(owner))
+            if let assignment = job.assignmentCID { runs[assignment] = job.id }
             unwritten.remove(job.id)
             bidJournal.release(job.id)
         case .settlementReceived:
-            guard context.knows(job.manifest.originatorDID) else { return }
+            guard context.knows(owner) else { return }
+            places.met(owner)
             openBids.met(job.manifest.originatorPeerID)
             bidJournal.met(job.manifest.originatorPeerID)
         case .anchored(let block, _): try context.anchored(block)
@@ -124,8 +126,8 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         // One that is forgotten while it is open: its journal did not read.
         guard isForgotten, !job.isClosed else { return }
         if job.isOpenBid { openBids.remove(from: job.manifest.originatorPeerID) }
-        queue.removeAll { $0 == job.id }
-        running.remove(job.id)
+        if job.occupiesPlace { places.end(job.id, of: job.manifest.originatorDID) }
+        if let assignment = job.assignmentCID { runs[assignment] = nil }
     }
 
     // MARK: Timers and actions
@@ -145,7 +147,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         if job.assignment != nil, job.receipt != nil, old == nil {
             context.setTimer(.linger(job.id), at: job.bid.expiresAt)
         }
-        arm(.giveUp(job.id), old?.giveUpAt, job.giveUpAt, &context)
+        if !job.occupiesPlace { context.timers.clear(.giveUp(job.id)) }
         arm(.receiptDelivery(job.id), old.flatMap(Self.deliverUntil), Self.deliverUntil(job), &context)
         arm(.settlement(job.id), old.flatMap(Self.settleUntil), Self.settleUntil(job), &context)
         if case .pending(_, let until) = job.anchor {
@@ -198,12 +200,12 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     func order(_ job: ExecutedJob, _ context: inout MarketContext) {
-        guard let assignment = job.assignment, let cid = job.assignmentCID, let deadline = job.giveUpAt else { return }
+        guard let assignment = job.assignment, let cid = job.assignmentCID else { return }
         context.emit(
-            .execute(
+            .fetchInputs(
                 ExecutionOrder(
                     jobID: job.id, assignmentCID: cid, manifest: job.manifest, executorDID: context.did,
-                    attempt: assignment.attempt, deadline: deadline)))
+                    attempt: assignment.attempt)))
     }
 
     /// Tells the originator where the run stands, which renews the lease; once, because the next report follows
@@ -270,10 +272,11 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     func checkInvariants(_ context: MarketContext) {
         guard let configuration = context.configuration.executor else { return }
-        precondition(running.isDisjoint(with: queue), "a job runs and waits at once")
-        precondition(running.count <= configuration.concurrentRunsMax, "\(running.count) runs at once")
-        precondition(
-            queue.count <= configuration.queuedRunsMax + configuration.concurrentRunsMax, "the queue is too long")
+        precondition(places.running.count <= configuration.concurrentRunsMax, "\(places.running.count) runs at once")
+        let accepted = jobs.values.count(where: \.occupiesPlace)
+        precondition(accepted == places.accepted.total, "\(accepted) places, counted \(places.accepted.total)")
+        let counted = places.waiting.count + places.fetches.count + places.ready.count + places.running.count
+        precondition(accepted == counted, "\(accepted) places, of which \(counted) are accounted for")
         let bids = jobs.values.count(where: \.isOpenBid)
         precondition(bids == openBids.total, "\(bids) open bids, counted \(openBids.total)")
         precondition(openBids.total <= max(configuration.openBidsMax, bids), "too many open bids")
@@ -284,8 +287,6 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             ]
             precondition(
                 timers.contains { context.timers.contains($0) }, "job \(job.id) waits for nothing: \(job.status)")
-            let places = running.contains(job.id) || queue.contains(job.id)
-            precondition(job.occupiesPlace == places, "job \(job.id) and its place disagree: \(job.status)")
         }
         precondition(openCount <= context.limits.executedJobsMax, "too many open jobs")
     }

@@ -54,7 +54,10 @@ extension JobMarket {
     }
 
     /// Runs that were ordered and have not ended, and accepted ones that wait.
-    public var runCounts: (running: Int, waiting: Int) { (executor.running.count, executor.queue.count) }
+    public var runCounts: (running: Int, waiting: Int) {
+        let running = executor.places.running.count
+        return (running, executor.places.accepted.total - running)
+    }
 
     /// Originated and executed jobs that are not closed.
     public var openCounts: (originated: Int, executed: Int) { (originator.openCount, executor.openCount) }

@@ -103,6 +103,8 @@ public struct JobMarket: Sendable {
             if let next = context.outbox.failed(id, now: now, limits: context.limits) {
                 context.timers.set(.delivery(id), at: next)
             }
+        case .blocksFetched(let assignment, let bytes): executor.blocksFetched(assignment, bytes: bytes, &context)
+        case .executionPrepared(let assignment): executor.executionPrepared(assignment, &context)
         case .executionProgressed(let assignment, let status, let progress):
             executor.executionProgressed(assignment, status, progress, &context)
         case .executionFinished(let assignment, let report): executor.executionFinished(assignment, report, &context)
@@ -197,6 +199,7 @@ public struct JobMarket: Sendable {
             case .anchor(let id, .executor): executor.anchorPublished(id, inTime: false, &context)
             case .bidExpiry(let id): executor.bidLapsed(id, &context)
             case .heartbeat(let id): executor.heartbeatDue(id, &context)
+            case .fetching(let id): executor.fetchElapsed(id, &context)
             case .giveUp(let id): executor.giveUpElapsed(id, &context)
             case .receiptDelivery(let id): executor.receiptDeliveryElapsed(id, &context)
             case .settlement(let id): executor.settlementElapsed(id, &context)

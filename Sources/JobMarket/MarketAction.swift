@@ -12,9 +12,11 @@ public enum MarketAction: Sendable, Hashable {
     case gossip(topic: String, MeshProtocolMessage, anchorOf: JobID?)
     /// Fetch the block of a manifest; report `manifestFetched`.
     case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
-    /// Fetch module and inputs and run; report `executionProgressed` and `executionFinished`. A second order with the
-    /// same assignment while the first runs changes nothing.
-    case execute(ExecutionOrder)
+    /// Fetch module and inputs; report `blocksFetched` as they come, then `executionPrepared`, or `executionFinished`
+    /// where they cannot be had. A second order with the same assignment while the first goes on changes nothing.
+    case fetchInputs(ExecutionOrder)
+    /// Run what was prepared; report `executionProgressed` and `executionFinished`.
+    case execute(assignment: CID)
     /// Stop a run; it is reported by `executionFinished` with the outcome `cancelled`.
     case cancelExecution(assignment: CID, reason: String)
     /// Fetch blocks from the executor, verify and store them; report `outputsFetched`.
@@ -77,6 +79,4 @@ public struct ExecutionOrder: Hashable, Sendable {
     public let executorDID: DID
     /// Which attempt of the job it is.
     public let attempt: UInt64
-    /// When the run is given up, on this node's clock.
-    public let deadline: UnixMilliseconds
 }

@@ -109,6 +109,10 @@ public struct ExecutorConfiguration: Sendable {
     public var concurrentRunsMax = 2
     /// Accepted jobs that wait for a free place.
     public var queuedRunsMax = 64
+    /// Accepted jobs at once, running and waiting.
+    public var placesMax: Int { concurrentRunsMax + queuedRunsMax }
+    /// Accepted jobs of one originator at once: half of all, and no fewer than run at once and one more.
+    public var placesPerOriginatorMax: Int { min(placesMax, max(concurrentRunsMax + 1, placesMax / 2)) }
     /// Jobs with an open bid at once.
     public var openBidsMax = 1024
     /// Jobs of one originator with an open bid at once: a quarter of all, and no fewer than eight.
@@ -141,6 +145,18 @@ public struct MarketLimits: Sendable {
     public var closedJobsMax = 2048
     /// Executed jobs that are not closed, open bids included.
     public var executedJobsMax = 8192
+    /// Accepted jobs whose module and inputs are being fetched at once; they take no place to run.
+    public var fetchesMax = 8
+    /// The same of one originator; halved for each of its fetches that died lately, but never less than one.
+    public var fetchesPerOriginatorMax = 4
+    /// How long the blocks of a job may take to begin to come, in milliseconds.
+    public var fetchGraceMilliseconds: UInt64 = 20_000
+    /// How fast they must come after that, in bytes per second; a slower fetch is given up.
+    public var fetchBytesPerSecondMin: UInt64 = 32 << 10
+    /// After how long half of the fetches that died is forgotten, in milliseconds.
+    public var deadFetchHalfLifeMilliseconds: UInt64 = 60_000
+    /// Originators of fetches that died that are remembered.
+    public var deadFetchersMax = 4096
     /// Bids that came to nothing and are remembered, apart from the closed jobs.
     public var closedBidsMax = 512
     /// Announcements of one author that are judged per second; what is beyond is ignored.

@@ -18,6 +18,10 @@ public enum MarketInput: Sendable {
     case deliveryReplied(DeliveryID, MeshProtocolReply)
     /// A direct message was not answered; the market decides whether to try again.
     case deliveryFailed(DeliveryID, reason: String)
+    /// So many more bytes of a job's module and inputs are here; a fetch lasts only while they come fast enough.
+    case blocksFetched(assignment: CID, bytes: UInt64)
+    /// Module and inputs of a job are here, and it may run as soon as there is a place for it.
+    case executionPrepared(assignment: CID)
     /// Where a run stands: `preparingExecution`, `running` or `producingOutputs`.
     case executionProgressed(assignment: CID, JobStatus, progressPermille: UInt64?)
     /// A run ended, in whichever way.

@@ -16,13 +16,24 @@ extension MarketNode {
         case .gossip(_, _, let job): if let job { give(.anchorPublished(job), &context) }
         case .fetchManifest(let id, let peer, _, _):
             if let node = directory.node(peer) { send(.manifest(id), to: node, &context) }
-        case .execute(let order):
+        case .fetchInputs(let order):
+            orders[order.assignmentCID] = order
+            give(.executionPrepared(assignment: order.assignmentCID), &context)
+        case .execute(let assignment):
+            guard let order = orders.removeValue(forKey: assignment) else { return }
             var dice = context.generator
             machine.start(
                 order, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds),
                 nodeFailurePermille: setup.nodeFailurePermille, dice: &dice)
             context.generator = dice
-        case .cancelExecution(let assignment, _): machine.cancel(assignment, now: context.now)
+        case .cancelExecution(let assignment, _):
+            if let order = orders.removeValue(forKey: assignment) {
+                let now = UnixMilliseconds(context.wallClockMilliseconds)
+                let report = ExecutionReport(outcome: .cancelled, startedAt: now, endedAt: now)
+                give(.executionFinished(assignment: order.assignmentCID, report), &context)
+            } else {
+                machine.cancel(assignment, now: context.now)
+            }
         case .fetchOutputs(let id, let receipt, let peer, let cids, let milliseconds):
             guard let node = directory.node(peer) else { return }
             let until = context.now.advanced(milliseconds: milliseconds)

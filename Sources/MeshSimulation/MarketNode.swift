@@ -72,6 +72,8 @@ public struct MarketNode: SimulatedNode {
     let setup: Setup
     let seed: UInt64
     var machine = MarketFakeMachine()
+    /// Jobs that wait for a place to run.
+    var orders: [CID: ExecutionOrder] = [:]
     var blocks: OrderedDictionary<CID, [UInt8]> = [:]
     var requests: OrderedDictionary<UInt64, PendingRequest> = [:]
     var nextRequest: UInt64 = 1
@@ -110,6 +112,7 @@ public struct MarketNode: SimulatedNode {
             }
         }
         node.machine = MarketFakeMachine()
+        node.orders = [:]
         node.requests = [:]
         node.retries = []
         node.unwritten = []

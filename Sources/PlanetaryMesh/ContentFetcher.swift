@@ -48,8 +48,12 @@ struct ContentFetcher: Sendable {
     }
 
     /// Like `file`, without keeping anything: what came from others is handed over with it.
-    func unkept(_ root: CID, from peers: [PeerID], bytesMax: Int) async throws(FetchError) -> File {
-        try await read(root, from: peers, bytesMax: bytesMax, keep: false)
+    ///
+    /// - Parameter arrived: told of the size of each block once it is here.
+    func unkept(
+        _ root: CID, from peers: [PeerID], bytesMax: Int, arrived: @Sendable (Int) async -> Void = { _ in }
+    ) async throws(FetchError) -> File {
+        try await read(root, from: peers, bytesMax: bytesMax, keep: false, arrived: arrived)
     }
 
     /// Keeps blocks that came from others.
@@ -64,7 +68,8 @@ struct ContentFetcher: Sendable {
     /// Providers announce the root of a file only, so whoever has the root is asked for the rest too; who gave the last
     /// block is asked first for the next one.
     private func read(
-        _ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool
+        _ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool,
+        arrived: @Sendable (Int) async -> Void = { _ in }
     ) async throws(FetchError) -> File {
         var reader = UnixFSReader(root: root, bytesMax: bytesMax)
         var file = File()
@@ -80,6 +85,7 @@ struct ContentFetcher: Sendable {
                 sources += await providers(of: root).filter { !sources.contains($0) }
                 found = try await located(next, from: sources)
             }
+            await arrived(found.block.count)
             if let source = found.source {
                 sources = [source] + sources.filter { $0 != source }
                 if keep {

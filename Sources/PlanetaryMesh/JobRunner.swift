@@ -26,6 +26,10 @@ struct JobRunner: Sendable {
         var pauseMilliseconds: Int64 = 100
         /// The longest pause between two attempts, in milliseconds.
         var pauseMillisecondsMax: Int64 = 2_000
+        /// What a job may hold in memory while it waits for a place, in bytes; a larger one is read again.
+        var heldBytesMax = 1 << 20
+        /// What comes of a job before it is reported, in bytes.
+        var reportedBytesMin = 64 << 10
     }
 
     /// The bounds in use.
@@ -48,10 +52,14 @@ struct JobRunner: Sendable {
 
     /// Runs the job of a manifest as `executor` would, with blocks from `peers` where they are not here.
     ///
-    /// - Parameter wallClockMilliseconds: a bound below that of the job, for an executor whose time is nearly over.
+    /// - Parameters:
+    ///   - wallClockMilliseconds: a bound below that of the job, for an executor whose time is nearly over.
+    ///   - fetched: told of bytes of module and inputs as they come.
+    ///   - hasPlace: asked when they are all here; returns when the job may run, or `false` when it may not.
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         cancellation: ExecutionCancellation, keep: Bool,
+        fetched: @escaping @Sendable (Int) async -> Void = { _ in }, hasPlace: @Sendable () async -> Bool = { true },
         workspaceMade: @Sendable (JobWorkspace) async -> Void = { _ in },
         progressed: @Sendable (JobStatus) async -> Void = { _ in }
     ) async -> Run {
@@ -62,7 +70,14 @@ struct JobRunner: Sendable {
         let arrived: [CID]
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         do {
-            (job, workspace, arrived) = try await prepared(params, from: peers, keep: keep, cancellation)
+            var held: Prepared? = try await prepared(params, from: peers, keep: keep, cancellation, fetched)
+            arrived = held?.arrived ?? []
+            // What waits is on the disk: a crowd of jobs with large inputs must not wait in memory.
+            if keep, (held?.bytes ?? 0) > limits.heldBytesMax { held = nil }
+            guard !cancellation.isCancelled, await hasPlace() else { return unstarted(.cancelled, startedAt) }
+            if held == nil { held = try await prepared(params, from: peers, keep: keep, cancellation) { _ in } }
+            guard let held else { return unstarted(.cancelled, startedAt) }
+            (job, workspace) = (held.job, held.workspace)
         } catch {
             var run = unstarted(cancellation.isCancelled ? .cancelled : error.outcome, startedAt)
             if case .notFetched(.notAFile(params.wasmCID, .fileTooLarge)) = error {
@@ -78,7 +93,6 @@ struct JobRunner: Sendable {
         job.seed = manifest.nonce.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
         job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
         await workspaceMade(workspace)
-        await progressed(.running)
         startedAt = NodeClock.wallClock
         let result = await machine.execute(job, host: workspace, cancellation: cancellation)
         if case .moduleRefused = result.outcome, keep {
@@ -112,17 +126,29 @@ struct JobRunner: Sendable {
         }
     }
 
+    /// A job with all that it needs.
+    private struct Prepared {
+        let job: ExecutionJob
+        let workspace: JobWorkspace
+        /// The blocks of the module that came from others.
+        let arrived: [CID]
+
+        var bytes: Int { job.module.count + workspace.inputBytes }
+    }
+
     /// Fetches the module, looks at it, and only then fetches the inputs; a module that is refused is not kept. The
     /// blocks of the module that came from others are named.
     private func prepared(
-        _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation
-    ) async throws(Obstacle) -> (ExecutionJob, JobWorkspace, [CID]) {
+        _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation,
+        _ arrived: @escaping @Sendable (Int) async -> Void
+    ) async throws(Obstacle) -> Prepared {
         let until = NodeClock.now.advanced(milliseconds: keep ? limits.patienceMilliseconds : 0)
+        let news = ByteNews(bytesMin: limits.reportedBytesMin, tell: arrived)
         func fetched(_ cid: CID, bytesMax: Int) async throws(FetchError) -> ContentFetcher.File {
             var pause = limits.pauseMilliseconds
             while true {
                 do {
-                    return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax)
+                    return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax) { await news.came($0) }
                 } catch {
                     guard case .notFound = error, NodeClock.now < until, !cancellation.isCancelled,
                         (try? await Task.sleep(for: .milliseconds(pause))) != nil
@@ -160,7 +186,7 @@ struct JobRunner: Sendable {
         job.environment = params.env.map { ($0.key, $0.value) }
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
-        return (job, JobWorkspace(inputs: files), found.arrived.map(\.cid))
+        return Prepared(job: job, workspace: JobWorkspace(inputs: files), arrived: found.arrived.map(\.cid))
     }
 
     private func inspected(_ module: [UInt8], entry: String) throws(Obstacle) {
@@ -180,5 +206,25 @@ struct JobRunner: Sendable {
         report.logCID = result.logCID
         report.anchoredCIDs = result.anchoredCIDs
         return report
+    }
+}
+
+/// Adds up what comes, so that not every small block is news.
+private actor ByteNews {
+    private let bytesMin: Int
+    private let tell: @Sendable (Int) async -> Void
+    private var bytes = 0
+
+    init(bytesMin: Int, tell: @escaping @Sendable (Int) async -> Void) {
+        self.bytesMin = bytesMin
+        self.tell = tell
+    }
+
+    func came(_ count: Int) async {
+        bytes += count
+        guard bytes >= bytesMin else { return }
+        let news = bytes
+        bytes = 0
+        await tell(news)
     }
 }

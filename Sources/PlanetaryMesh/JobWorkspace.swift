@@ -22,6 +22,9 @@ final class JobWorkspace: ExecutionHost {
         self.inputs = inputs
     }
 
+    /// What the inputs come to, in bytes.
+    var inputBytes: Int { inputs.values.reduce(0) { $0 + $1.count } }
+
     /// The blocks that the run has made, in order.
     var blocks: [(cid: CID, bytes: [UInt8])] { contents.withLock { $0.blocks } }
 

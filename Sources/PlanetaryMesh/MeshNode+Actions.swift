@@ -14,13 +14,18 @@ extension MeshNode {
         await withDiscardingTaskGroup { group in
             for await action in actions {
                 switch action {
-                case .execute(let order):
+                case .fetchInputs(let order):
                     guard let cancellation = begin(order) else { continue }
                     group.addTask { await self.execute(order, cancellation) }
-                case .cancelExecution(let assignment, _): running[assignment]?.cancellation.cancel()
+                case .execute(let assignment): running[assignment]?.stopWaiting(true)
+                case .cancelExecution(let assignment, _):
+                    running[assignment]?.cancellation.cancel()
+                    running[assignment]?.stopWaiting(false)
                 default: group.addTask { await self.carryOut(action) }
                 }
             }
+            // The node stops: what waits for a place waits for nothing any more.
+            for assignment in running.keys { running[assignment]?.stopWaiting(false) }
             group.cancelAll()
         }
     }
@@ -47,7 +52,7 @@ extension MeshNode {
             await fetchOutputs(job, receipt, from: peer, blocks, until: until)
         case .publishReceipt(let receipt, let block, let notice):
             await publishReceipt(receipt, block, notice)
-        case .execute, .cancelExecution, .jobEnded:
+        case .fetchInputs, .execute, .cancelExecution, .jobEnded:
             break
         }
     }
@@ -95,7 +100,7 @@ extension MeshNode {
         return cancellation
     }
 
-    /// Runs an assigned job.
+    /// Fetches what an assigned job needs, waits for a place, and runs it.
     private func execute(_ order: ExecutionOrder, _ cancellation: ExecutionCancellation) async {
         let assignment = order.assignmentCID
         await take(.executionProgressed(assignment: assignment, .preparingExecution, progressPermille: nil))
@@ -105,9 +110,12 @@ extension MeshNode {
             group.addTask { [runner] in
                 await runner.run(
                     order.manifest, jobID: order.jobID, executor: order.executorDID, from: [originator],
-                    wallClockMilliseconds: order.deadline.milliseconds(since: NodeClock.wallClock),
-                    cancellation: cancellation, keep: true
-                ) { workspace in
+                    wallClockMilliseconds: nil, cancellation: cancellation, keep: true
+                ) { bytes in
+                    await self.take(.blocksFetched(assignment: assignment, bytes: UInt64(bytes)))
+                } hasPlace: {
+                    await self.hasPlace(assignment)
+                } workspaceMade: { workspace in
                     await self.started(assignment, workspace)
                 } progressed: { status in
                     await self.take(.executionProgressed(assignment: assignment, status, progressPermille: nil))
@@ -126,7 +134,17 @@ extension MeshNode {
             return run
         }
         running[assignment] = nil
-        if let run { await take(.executionFinished(assignment: assignment, run.report)) }
+        // A node that stops says nothing of a run that it did not end: the restart rule decides about it.
+        if let run, !Task.isCancelled { await take(.executionFinished(assignment: assignment, run.report)) }
+    }
+
+    /// Tells the market that a job could run, and waits until it may; `false` when it is to stop.
+    private func hasPlace(_ assignment: CID) async -> Bool {
+        await take(.executionPrepared(assignment: assignment))
+        guard let job = running[assignment], !job.cancellation.isCancelled, !job.hasPlace, !Task.isCancelled else {
+            return running[assignment].map { $0.hasPlace && !$0.cancellation.isCancelled } ?? false
+        }
+        return await withCheckedContinuation { running[assignment]?.waiting = $0 }
     }
 
     private func started(_ assignment: CID, _ workspace: JobWorkspace) {

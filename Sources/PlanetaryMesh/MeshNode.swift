@@ -110,6 +110,17 @@ public actor MeshNode {
         let jobID: JobID
         let cancellation: ExecutionCancellation
         var workspace: JobWorkspace?
+        /// Whether the market gave it a place to run.
+        var hasPlace = false
+        /// How the run, which has all its blocks, is told that it has a place, or that it will have none.
+        var waiting: CheckedContinuation<Bool, Never>?
+
+        /// Ends the wait for a place.
+        mutating func stopWaiting(_ hasPlace: Bool) {
+            self.hasPlace = hasPlace
+            waiting?.resume(returning: hasPlace)
+            waiting = nil
+        }
     }
 
     init(
@@ -193,7 +204,10 @@ public actor MeshNode {
 
     /// Stops what waits for the node, then closes the store; what was accepted before is written.
     private func finish() {
-        for job in running.values { job.cancellation.cancel() }
+        for (assignment, job) in running {
+            job.cancellation.cancel()
+            running[assignment]?.stopWaiting(false)
+        }
         board.finish()
         drainBegins.finish()
         alarm.finish()

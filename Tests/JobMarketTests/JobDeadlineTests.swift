@@ -196,7 +196,8 @@ struct JobDeadlineTests {
 
     @Test func anExecutorsRunThatNeverEndsGivesAReceipt() throws {
         var world = MarketWorld(executors: 1)
-        world.parties[1].run = .stall
+        world.parties[1].run = .hang
+        world.blocked = [.jobStatusUpdate, .cancelJob]
         let id = try world.submit()
         world.run(milliseconds: 80_000)
         let receipt = try #require(world.parties[1].market.executedJob(id)?.receipt)

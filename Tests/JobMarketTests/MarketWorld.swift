@@ -12,8 +12,10 @@ enum FakeRun: Sendable {
     case end(ExecutionOutcome, fuel: UInt64)
     /// Runs, sends heartbeats and never ends.
     case hang
-    /// Never even starts the module.
+    /// Never even starts the module: its blocks come slowly, without an end.
     case stall
+    /// Not one of its blocks ever comes.
+    case starve
     /// Reports that outputs are produced, and never ends.
     case produce
 }
@@ -31,6 +33,10 @@ struct Party {
     var isDown = false
     var run = FakeRun.succeed(fuel: 1_000_000)
     var orders: [ExecutionOrder] = []
+    /// Orders of which the blocks have not all come.
+    var fetching: [CID: ExecutionOrder] = [:]
+    /// Jobs whose blocks never come.
+    var starving: Set<PeerID> = []
     var ended: [(JobID, StandardJobStatus)] = []
 
     init(seed: UInt8, configuration: MarketConfiguration) {
@@ -183,8 +189,11 @@ struct MarketWorld {
         case .fetchManifest(let id, _, _, _):
             let block = parties.lazy.compactMap { $0.blocks[id.cid] }.first
             send(.input(to: index, .manifestFetched(id, block: block)))
-        case .execute(let order): run(order, of: index)
+        case .fetchInputs(let order): fetch(order, of: index)
+        case .execute(let assignment):
+            if let order = parties[index].fetching.removeValue(forKey: assignment) { run(order, of: index) }
         case .cancelExecution(let assignment, _):
+            parties[index].fetching[assignment] = nil
             finish(assignment, .cancelled, fuel: 500_000, of: index, after: 5)
         case .fetchOutputs(let id, let receipt, let peer, let blocks, let milliseconds):
             if withheldOutputs.contains(where: { parties[$0].peer == peer }) {
@@ -197,16 +206,27 @@ struct MarketWorld {
         }
     }
 
+    private mutating func fetch(_ order: ExecutionOrder, of index: Int) {
+        parties[index].fetching[order.assignmentCID] = order
+        if parties[index].starving.contains(order.manifest.originatorPeerID) { return }
+        switch parties[index].run {
+        case .starve: break
+        case .stall:
+            for second in 1...300 {
+                send(
+                    .input(to: index, .blocksFetched(assignment: order.assignmentCID, bytes: 1 << 20)),
+                    after: Int64(second) * 1000)
+            }
+        default: send(.input(to: index, .executionPrepared(assignment: order.assignmentCID)), after: 5)
+        }
+    }
+
     private mutating func run(_ order: ExecutionOrder, of index: Int) {
         parties[index].orders.append(order)
-        if case .stall = parties[index].run { return }
-        send(
-            .input(to: index, .executionProgressed(assignment: order.assignmentCID, .running, progressPermille: nil)),
-            after: 10)
         switch parties[index].run {
         case .succeed(let fuel): finish(order.assignmentCID, .exited(code: 0), fuel: fuel, of: index, after: 100)
         case .end(let outcome, let fuel): finish(order.assignmentCID, outcome, fuel: fuel, of: index, after: 100)
-        case .hang, .stall: break
+        case .hang, .stall, .starve: break
         case .produce:
             send(
                 .input(

@@ -108,11 +108,11 @@ struct ProbationTests {
         #expect(world.run(milliseconds: 3000) { $0.job(id)?.status == .preparingExecution })
         // Each step comes at the last moment: 59 s of fetching, 19 s of running, then outputs without an end.
         world.run(milliseconds: 59_000)
-        let assignment = try #require(world.parties[1].orders.first?.assignmentCID)
+        let assignment = try #require(world.parties[1].fetching.keys.first)
         func progress(_ status: JobStatus) -> MarketInput {
             .executionProgressed(assignment: assignment, status, progressPermille: nil)
         }
-        world.give(progress(.running), to: 1)
+        world.give(.executionPrepared(assignment: assignment), to: 1)
         world.run(milliseconds: 19_000)
         #expect(world.job(id)?.status == .running)
         world.give(progress(.producingOutputs), to: 1)

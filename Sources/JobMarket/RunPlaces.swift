@@ -1,0 +1,151 @@
+import Collections
+import Determinism
+import MeshIdentity
+import MeshTypes
+
+/// The places of an executor: accepted assignments that wait, fetch, wait for a place to run, or run.
+///
+/// Fetching takes no place to run, so several fetch while one runs. All of it is shared out by originator, turn by turn
+/// (`FairQueue`, `ShareTable`). Which job fetches and which runs follows from events; that one has all its blocks is
+/// only known here, because after a restart it looks for them again.
+struct RunPlaces: Sendable {
+    /// A job whose module and inputs are coming.
+    struct Fetch: Sendable {
+        let startedAt: MonotonicInstant
+        var bytes: UInt64 = 0
+    }
+
+    /// Accepted assignments without a receipt.
+    private(set) var accepted = ShareTable<DID>()
+    /// Those that have not begun to fetch.
+    private(set) var waiting = FairQueue<DID>()
+    /// Those whose blocks are coming.
+    private(set) var fetches: [JobID: Fetch] = [:]
+    private(set) var fetchShares = ShareTable<DID>()
+    /// Those that have all their blocks and wait for a place to run.
+    private(set) var ready = FairQueue<DID>()
+    /// Those that run.
+    private(set) var running: Set<JobID> = []
+    private(set) var runShares = ShareTable<DID>()
+    private var died = DeadFetches()
+
+    // MARK: Steps of a job
+
+    mutating func accept(_ job: JobID, of owner: DID, isStranger: Bool) {
+        accepted.add(to: owner, isStranger: isStranger)
+        waiting.append(job, of: owner)
+    }
+
+    mutating func fetch(_ job: JobID, of owner: DID, isStranger: Bool, now: MonotonicInstant) {
+        leave(job, of: owner)
+        fetches[job] = Fetch(startedAt: now)
+        fetchShares.add(to: owner, isStranger: isStranger)
+    }
+
+    mutating func fetched(_ job: JobID, bytes: UInt64) {
+        guard let before = fetches[job]?.bytes else { return }
+        let (sum, overflow) = before.addingReportingOverflow(bytes)
+        fetches[job]?.bytes = overflow ? .max : sum
+    }
+
+    /// `false` when it did not fetch.
+    mutating func prepared(_ job: JobID, of owner: DID) -> Bool {
+        guard fetches[job] != nil else { return false }
+        leave(job, of: owner)
+        ready.append(job, of: owner)
+        return true
+    }
+
+    mutating func run(_ job: JobID, of owner: DID, isStranger: Bool) {
+        guard !running.contains(job) else { return }
+        leave(job, of: owner)
+        running.insert(job)
+        runShares.add(to: owner, isStranger: isStranger)
+    }
+
+    mutating func end(_ job: JobID, of owner: DID) {
+        leave(job, of: owner)
+        accepted.remove(from: owner)
+    }
+
+    private mutating func leave(_ job: JobID, of owner: DID) {
+        if waiting.remove(job, of: owner) || ready.remove(job, of: owner) { return }
+        if fetches.removeValue(forKey: job) != nil { fetchShares.remove(from: owner) }
+        if running.remove(job) != nil { runShares.remove(from: owner) }
+    }
+
+    mutating func met(_ owner: DID) {
+        accepted.met(owner)
+        fetchShares.met(owner)
+        runShares.met(owner)
+    }
+
+    // MARK: Turns
+
+    /// Takes out the next job that may fetch.
+    mutating func nextToFetch(_ context: MarketContext) -> JobID? {
+        let max = context.limits.fetchesMax
+        let owner = waiting.owners.first { owner in
+            let each = died.reduced(context.limits.fetchesPerOriginatorMax, of: owner, context)
+            return fetchShares.hasRoom(
+                of: owner, max: max, each: each, strangers: context.strangersMax(of: max, for: owner))
+        }
+        return owner.flatMap { waiting.take(of: $0) }
+    }
+
+    /// Takes out the next job that may run.
+    mutating func nextToRun(_ configuration: ExecutorConfiguration, _ context: MarketContext) -> JobID? {
+        let max = configuration.concurrentRunsMax
+        let owner = ready.owners.first { owner in
+            runShares.hasRoom(of: owner, max: max, each: max, strangers: context.strangersMax(of: max, for: owner))
+        }
+        return owner.flatMap { ready.take(of: $0) }
+    }
+
+    /// Whether all places are taken.
+    func isFull(_ configuration: ExecutorConfiguration) -> Bool { accepted.total >= configuration.placesMax }
+
+    /// Whether there is a place for one more job of an originator.
+    func hasRoom(for owner: DID, _ configuration: ExecutorConfiguration, _ context: MarketContext) -> Bool {
+        let max = configuration.placesMax
+        let each = died.reduced(configuration.placesPerOriginatorMax, of: owner, context)
+        return accepted.hasRoom(of: owner, max: max, each: each, strangers: context.strangersMax(of: max, for: owner))
+    }
+
+    /// The blocks of a job did not come: its originator has fewer places for a while.
+    mutating func fetchDied(of owner: DID, _ context: MarketContext) { died.add(owner, context) }
+
+    /// When the fetch of a job is over, as far as its blocks have come.
+    func fetchUntil(_ job: JobID, _ configuration: ExecutorConfiguration, _ limits: MarketLimits) -> MonotonicInstant? {
+        guard let fetch = fetches[job] else { return nil }
+        let seconds = fetch.bytes / max(1, limits.fetchBytesPerSecondMin)
+        let earned = limits.fetchGraceMilliseconds + min(seconds, 1 << 32) * 1000
+        return fetch.startedAt.advanced(
+            milliseconds: Int64(clamping: min(earned, configuration.preparationMilliseconds + 5000)))
+    }
+}
+
+/// How many fetches of an originator died lately; halves with time.
+private struct DeadFetches: Sendable {
+    private var counts: [DID: (count: Int, at: MonotonicInstant)] = [:]
+    private var order = Deque<DID>()
+
+    private func count(_ owner: DID, _ context: MarketContext) -> Int {
+        guard let entry = counts[owner] else { return 0 }
+        let halvings = context.now.milliseconds(since: entry.at) / Int64(context.limits.deadFetchHalfLifeMilliseconds)
+        return halvings > 30 ? 0 : entry.count >> Int(max(0, halvings))
+    }
+
+    mutating func add(_ owner: DID, _ context: MarketContext) {
+        let count = min(count(owner, context) + 1, 64)
+        if counts.updateValue((count, context.now), forKey: owner) == nil {
+            order.append(owner)
+            while order.count > context.limits.deadFetchersMax, let oldest = order.popFirst() { counts[oldest] = nil }
+        }
+    }
+
+    /// A share, halved for each fetch that died lately; never less than one.
+    func reduced(_ share: Int, of owner: DID, _ context: MarketContext) -> Int {
+        min(share, max(1, share >> min(count(owner, context), 30)))
+    }
+}
