@@ -53,6 +53,8 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
     public internal(set) var bidEnd: BidEnd?
     /// Whether the journal has ended.
     public internal(set) var isClosed = false
+    /// When the bid lapses, by this node's own dates: its validity counted from when it was made.
+    public let bidLapsesAt: UnixMilliseconds
     /// When the last event happened; the lease of a restarted executor counts from it.
     public internal(set) var lastEventAt: UnixMilliseconds
 
@@ -75,6 +77,7 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
         bidCID = bid.cid
         self.bid = bid.body
         bidBlock = bid.bytes
+        bidLapsesAt = at.advanced(milliseconds: bid.body.expiresAt.milliseconds(since: bid.body.issuedAt))
         lastEventAt = at
     }
 

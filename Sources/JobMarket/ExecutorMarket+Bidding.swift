@@ -194,14 +194,14 @@ extension ExecutorMarket {
         let promised = configuration.preparationMilliseconds + params.timeoutSeconds * 1000
         let terms = BidTerms(
             price: price, basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
-            earliestStart: context.wallClock, deadline: context.date(inMilliseconds: promised),
+            earliestStart: context.wallClock, deadline: context.calendarDate(inMilliseconds: promised),
             resourceGuarantees: params.resourcesRequired)
         return Bid(
             jobID: JobID(signed.cid), originatorPeerID: signed.body.originatorPeerID, bidderDID: context.did,
             bidderPeerID: context.peerID, terms: terms, region: configuration.region, features: configuration.features,
             resources: configuration.resources, loadPermille: loadPermille(configuration),
             nodeMetadataCID: configuration.capabilityCID, issuedAt: context.wallClock,
-            expiresAt: context.date(inMilliseconds: configuration.bidValidityMilliseconds))
+            expiresAt: context.calendarDate(inMilliseconds: configuration.bidValidityMilliseconds))
     }
 
     /// What this node can see for itself that the policy does not want. A price above the ceiling does not keep it
@@ -343,7 +343,7 @@ extension ExecutorMarket {
         guard assignment.body.terms == bid.body.terms, assignment.body.acceptBy == bid.body.expiresAt,
             assignment.body.leaseMilliseconds >= 100, assignment.body.leaseMilliseconds <= 3_600_000
         else { return .failure(.termsChanged) }
-        guard context.wallClock < bid.body.expiresAt else { return .failure(.expired) }
+        guard isValid(bid, context) else { return .failure(.expired) }
         if jobs[chain.id]?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.acceptsJobs else { return .failure(.notAccepting) }
         if modulesBeyondLimits.contains(manifest.body.params.wasmCID) { return .failure(.moduleBeyondLimits) }
@@ -353,6 +353,13 @@ extension ExecutorMarket {
             return .failure(.jobRefused(refusal))
         }
         return .success(chain)
+    }
+
+    /// Whether a bid of this node can still be taken up: by the clock that makes no steps where it is remembered, after
+    /// a restart by its date.
+    private func isValid(_ bid: SignedObject<Bid>, _ context: MarketContext) -> Bool {
+        if let job = jobs[bid.body.jobID], job.bidCID == bid.cid { return context.steady < job.bidLapsesAt }
+        return context.wallClock < bid.body.expiresAt
     }
 
     private func mismatch(_ chain: Chain, from peer: PeerID) -> String? {

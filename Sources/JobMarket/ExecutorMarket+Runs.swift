@@ -291,7 +291,7 @@ extension ExecutorMarket {
 
     private mutating func resume(_ job: ExecutedJob, _ context: inout MarketContext) {
         guard let assignment = job.assignment else { return }
-        let silent = context.wallClock.milliseconds(since: job.lastEventAt)
+        let silent = context.steady.milliseconds(since: job.lastEventAt)
         if job.stopReason != nil {
             end(job, .cancelled, &context)
         } else if silent >= assignment.leaseMilliseconds {

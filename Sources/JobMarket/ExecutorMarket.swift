@@ -134,18 +134,18 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     func armTimers(from old: ExecutedJob?, to job: ExecutedJob, _ context: inout MarketContext) {
         if job.isOpenBid, old?.bidCID != job.bidCID || old?.isClosed ?? true {
-            context.setTimer(.bidExpiry(job.id), at: job.bid.expiresAt)
+            context.setTimer(.bidExpiry(job.id), at: job.bidLapsesAt)
         } else if !job.isOpenBid {
             context.timers.clear(.bidExpiry(job.id))
         }
         if job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds {
             if old?.assignment == nil { context.setTimer(.heartbeat(job.id), inMilliseconds: max(1, lease / 3)) }
-            if old?.assignment == nil { context.setTimer(.linger(job.id), at: job.bid.expiresAt) }
+            if old?.assignment == nil { context.setTimer(.linger(job.id), at: job.bidLapsesAt) }
         } else {
             context.timers.clear(.heartbeat(job.id))
         }
         if job.assignment != nil, job.receipt != nil, old == nil {
-            context.setTimer(.linger(job.id), at: job.bid.expiresAt)
+            context.setTimer(.linger(job.id), at: job.bidLapsesAt)
         }
         if !job.occupiesPlace { context.timers.clear(.giveUp(job.id)) }
         arm(.receiptDelivery(job.id), old.flatMap(Self.deliverUntil), Self.deliverUntil(job), &context)
@@ -196,7 +196,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         guard let signed = try? SignedObject<Bid>(verifiedBefore: job.bidBlock) else { return }
         context.deliver(
             .jobBid(JobBidV1(bid: ProtocolBid(signed))), .bid, job: job.id, subject: job.bidCID,
-            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: job.bid.expiresAt)
+            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: job.bidLapsesAt)
     }
 
     func order(_ job: ExecutedJob, _ context: inout MarketContext) {

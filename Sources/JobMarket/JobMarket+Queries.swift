@@ -53,6 +53,10 @@ extension JobMarket {
         context.configuration.executor.map { executor.loadPermille($0) } ?? 0
     }
 
+    /// How far the peers' clocks are ahead of this node's by what they signed, in milliseconds, where that is more than
+    /// clocks may differ; `nil` where it is not, or fewer than three peers were heard lately.
+    public var clockOffsetMilliseconds: Int64? { context.clockWatch.offsetMilliseconds }
+
     /// Runs that were ordered and have not ended, and accepted ones that wait.
     public var runCounts: (running: Int, waiting: Int) {
         let running = executor.places.running.count

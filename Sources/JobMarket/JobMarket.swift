@@ -40,6 +40,11 @@ public struct JobMarket: Sendable {
             anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height), lastReceipt: lastReceipt)
     }
 
+    private mutating func begin(_ now: MonotonicInstant, _ wallClock: UnixMilliseconds) {
+        let isIdle = originator.openCount == 0 && executor.openCount == 0
+        context.begin(now: now, wallClock: wallClock, isIdle: isIdle)
+    }
+
     // MARK: Commands
 
     /// Takes a job from a user; the same key from the same requester gives the same job and an empty transition.
@@ -48,7 +53,7 @@ public struct JobMarket: Sendable {
     public mutating func submit(
         _ request: JobRequest, nonce: [UInt8], now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> Result<(id: JobID, transition: MarketTransition), SubmissionRefusal> {
-        context.begin(now: now, wallClock: wallClock)
+        begin(now, wallClock)
         let result = originator.submit(request, nonce: nonce, &context)
         let transition = context.finish()
         return result.map { ($0, transition) }
@@ -58,7 +63,7 @@ public struct JobMarket: Sendable {
     public mutating func cancel(
         _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> Result<MarketTransition, CancellationRefusal> {
-        context.begin(now: now, wallClock: wallClock)
+        begin(now, wallClock)
         let result = originator.cancel(job, reason: reason, &context)
         originator.retryHolds(&context)
         let transition = context.finish()
@@ -69,7 +74,7 @@ public struct JobMarket: Sendable {
     public mutating func stopExecution(
         _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> MarketTransition {
-        context.begin(now: now, wallClock: wallClock)
+        begin(now, wallClock)
         if let run = executor.jobs[job] { executor.stop(run, reason: reason, byOriginator: false, &context) }
         return context.finish()
     }
@@ -90,7 +95,7 @@ public struct JobMarket: Sendable {
     public mutating func handle(
         _ input: MarketInput, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> MarketTransition {
-        context.begin(now: now, wallClock: wallClock)
+        begin(now, wallClock)
         switch input {
         case .announcementPublished(let id): originator.announcementPublished(id, &context)
         case .announcementFailed(let id, let reason): originator.announcementFailed(id, reason: reason, &context)
@@ -152,7 +157,18 @@ public struct JobMarket: Sendable {
         if case .jobAnnouncement(let announcement) = message {
             return executor.announced(announcement, author: author, &context)
         }
-        return gossipRules.judgement(of: message, author: author, context)
+        let judgement = gossipRules.judgement(of: message, author: author, context)
+        // A date that is refused tells as much about this node's clock as one that is taken.
+        let isSigned = switch judgement {
+        case .accept, .ignore(reason: "expired"), .ignore(reason: "of the future"): true
+        default: false
+        }
+        if case .capabilityAdvertisement(let advertisement) = message, isSigned,
+            let signed = try? SignedObject<NodeCapability>(verifiedBefore: advertisement.capability)
+        {
+            context.heard(author, signedAt: signed.body.issuedAt)
+        }
+        return judgement
     }
 
     /// Lets the executor of this node judge a job of this node that nobody else wants; its bid travels like any other.
@@ -235,7 +251,11 @@ public struct JobMarket: Sendable {
 
     /// After the replay of all journals: sets the deadlines and takes up what this node owes to others.
     public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
-        context.begin(now: now, wallClock: wallClock)
+        begin(now, wallClock)
+        // A clock that was set back while the node was down makes nothing last longer.
+        let open = originator.jobs.values.filter { !$0.isClosed }.map(\.lastEventAt)
+        let latest = (open + executor.jobs.values.filter { !$0.isClosed }.map(\.lastEventAt)).max()
+        context.steady = context.steadyClock.set(max(wallClock, latest ?? wallClock).value, now)
         originator.recover(&context)
         executor.recover(&context)
         passDeadlines()

@@ -23,7 +23,12 @@ struct MarketContext: Sendable {
     var evidence = EvidenceDesk()
     var latencies = LatencyTable()
     var now = MonotonicInstant.zero
+    /// The calendar: what is signed is dated by it, and what others signed is judged by it.
     var wallClock = UnixMilliseconds.epoch
+    /// The calendar without its steps: dates that only this node sets and reads.
+    var steady = UnixMilliseconds.epoch
+    var steadyClock = SteadyClock()
+    var clockWatch = ClockWatch()
     var isReplaying = false
     var transition = MarketTransition()
 
@@ -44,9 +49,10 @@ struct MarketContext: Sendable {
 
     var limits: MarketLimits { configuration.limits }
 
-    mutating func begin(now: MonotonicInstant, wallClock: UnixMilliseconds) {
+    mutating func begin(now: MonotonicInstant, wallClock: UnixMilliseconds, isIdle: Bool) {
         self.now = now
         self.wallClock = wallClock
+        steady = steadyClock.read(wallClock, now: now, isIdle: isIdle)
         isReplaying = false
         transition = MarketTransition()
     }
@@ -73,13 +79,24 @@ struct MarketContext: Sendable {
         if !transition.blocks.contains(block) { transition.blocks.append(block) }
     }
 
+    /// A date of this node's own.
     func date(inMilliseconds milliseconds: UInt64) -> UnixMilliseconds {
+        steady.advanced(milliseconds: milliseconds)
+    }
+
+    /// A date for others.
+    func calendarDate(inMilliseconds milliseconds: UInt64) -> UnixMilliseconds {
         wallClock.advanced(milliseconds: milliseconds)
     }
 
-    /// The instant of a date on this node's clock; a date that is over is now.
+    /// A date of this node's own as others are to be told it.
+    func calendarDate(of date: UnixMilliseconds) -> UnixMilliseconds {
+        calendarDate(inMilliseconds: date.milliseconds(since: steady))
+    }
+
+    /// The instant of a date of this node's own; a date that is over is now.
     func instant(of date: UnixMilliseconds) -> MonotonicInstant {
-        now.advanced(milliseconds: Int64(clamping: date.milliseconds(since: wallClock)))
+        now.advanced(milliseconds: Int64(clamping: date.milliseconds(since: steady)))
     }
 
     mutating func setTimer(_ timer: MarketTimer, at date: UnixMilliseconds) {
@@ -88,6 +105,13 @@ struct MarketContext: Sendable {
 
     mutating func setTimer(_ timer: MarketTimer, inMilliseconds milliseconds: UInt64) {
         if !isReplaying { timers.set(timer, at: now.advanced(milliseconds: Int64(clamping: milliseconds))) }
+    }
+
+    /// Takes a time that a peer signed just now.
+    mutating func heard(_ peer: PeerID, signedAt: UnixMilliseconds) {
+        clockWatch.heard(
+            peer, signedAt: signedAt, calendar: wallClock, now: now,
+            skewMilliseconds: configuration.rules.clockSkewMilliseconds)
     }
 
     /// Whether an originator has paid this node before, or is this node.

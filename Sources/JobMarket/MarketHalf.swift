@@ -46,7 +46,7 @@ extension MarketHalf {
         _ kind: JobEventKind, of id: JobID, ledger: [LedgerEntry] = [], isWritten: Bool = true,
         _ context: inout MarketContext
     ) {
-        let event = JobEvent(jobID: id, role: Self.role, at: context.wallClock, kind: kind, ledger: ledger)
+        let event = JobEvent(jobID: id, role: Self.role, at: context.steady, kind: kind, ledger: ledger)
         if isWritten { context.transition.events.append(event) }
         do throws(JobEventError) {
             try apply(event, &context)

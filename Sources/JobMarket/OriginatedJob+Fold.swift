@@ -15,6 +15,7 @@ extension OriginatedJob {
         self.requester = requester
         idempotencyKey = key
         phaseUntil = until
+        endsAt = at.advanced(milliseconds: signed.body.expiresAt.milliseconds(since: signed.body.submittedAt))
         lastEventAt = at
     }
 

@@ -82,6 +82,8 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     public internal(set) var anchor = AnchorState.none
     /// Whether the journal has ended.
     public internal(set) var isClosed = false
+    /// When the job's time is over, by this node's own dates: the calendar may be set meanwhile.
+    public let endsAt: UnixMilliseconds
     /// When the last event happened.
     public internal(set) var lastEventAt: UnixMilliseconds
 

@@ -6,7 +6,7 @@ extension OriginatorMarket {
     /// Sets the timers that a change of state asks for; only what changed is set again, so that a step of the wall
     /// clock does not move deadlines that stand.
     func armTimers(from old: OriginatedJob?, to job: OriginatedJob, _ context: inout MarketContext) {
-        if old == nil { context.setTimer(.whole(job.id), at: job.manifest.expiresAt) }
+        if old == nil { context.setTimer(.whole(job.id), at: job.endsAt) }
         if old?.phaseUntil != job.phaseUntil || old?.phase != job.phase {
             if let until = job.phaseUntil {
                 context.setTimer(.phase(job.id), at: until)
@@ -93,7 +93,8 @@ extension OriginatorMarket {
             jobID: job.id, manifest: isSmall ? job.manifestBlock : nil,
             executionPolicy: isSmall ? nil : job.manifest.params.executionPolicy,
             originatorPeerID: job.manifest.originatorPeerID, providerAddresses: job.manifest.originatorAddresses,
-            expiresAt: min(job.manifest.expiresAt, job.phaseUntil ?? job.manifest.biddingDeadline))
+            expiresAt: min(
+                job.manifest.expiresAt, job.phaseUntil.map(context.calendarDate(of:)) ?? job.manifest.biddingDeadline))
         context.emit(.announce(job.id, announcement))
     }
 
@@ -137,7 +138,7 @@ extension OriginatorMarket {
             .fetchOutputs(
                 job.id, receipt: candidate.accepted.cid, from: receipt.executorDID.peerID,
                 blocks: receipt.outputBlocks,
-                deadlineMilliseconds: Int64(clamping: candidate.outputsUntil.milliseconds(since: context.wallClock))))
+                deadlineMilliseconds: Int64(clamping: candidate.outputsUntil.milliseconds(since: context.steady))))
     }
 
     func owe(_ notice: SettlementNotice, of job: OriginatedJob, _ context: inout MarketContext) {

@@ -21,7 +21,7 @@ extension OriginatorMarket {
     private mutating func open(_ job: OriginatedJob, _ context: inout MarketContext) {
         let times = context.configuration.originator
         let window = job.manifest.policy.bidWindowMilliseconds ?? times.bidWindowMilliseconds
-        let bidding = min(context.date(inMilliseconds: times.biddingMilliseconds), job.manifest.expiresAt)
+        let bidding = min(context.date(inMilliseconds: times.biddingMilliseconds), job.endsAt)
         tallies[job.id] = nil
         record(
             .announced(
@@ -75,6 +75,7 @@ extension OriginatorMarket {
 
     private mutating func take(_ signed: SignedObject<Bid>, _ context: inout MarketContext) -> MeshProtocolReply {
         let id = signed.body.jobID
+        context.heard(signed.body.bidderPeerID, signedAt: signed.body.issuedAt)
         if let job = jobs[id], job.status == .pendingAnnouncement { open(job, &context) }
         guard let job = jobs[id] else { return refuse(.jobNotOpen, &context) }
         let selection = Selection(
@@ -120,8 +121,8 @@ extension OriginatorMarket {
         else { return .tooManyBids(max: min(job.bidCount, limits.bidsWrittenPerJobMax)) }
         guard job.bids.count >= limits.bidsPerJobMax else { return nil }
         let newcomer = ReceivedBid(
-            cid: signed.cid, bid: signed.body, block: signed.bytes, arrivedAt: context.wallClock)
-        let candidates = job.candidates(at: context.wallClock)
+            cid: signed.cid, bid: signed.body, block: signed.bytes, arrivedAt: context.steady)
+        let candidates = job.candidates(at: context.steady)
         // Bids that nobody can take up any more go before any that can.
         let stale = job.bids.first { bid in !candidates.contains { $0.cid == bid.cid } }?.cid
         guard let worst = stale ?? rank(candidates + [newcomer], of: job, context).last?.bid, worst != signed.cid,
@@ -147,7 +148,7 @@ extension OriginatorMarket {
     mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
         let named = job.manifest.policy.sufficientBids
-        let candidates = job.candidates(at: context.wallClock)
+        let candidates = job.candidates(at: context.steady)
         if UInt64(candidates.count) >= named ?? context.configuration.originator.sufficientBids {
             let ranking = rank(candidates, of: job, context)
             if named != nil || ranking.first.map({ context.reputation.isProven($0.bidder) }) ?? false {
@@ -161,13 +162,13 @@ extension OriginatorMarket {
 
     mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding else { return }
-        let candidates = job.candidates(at: context.wallClock)
+        let candidates = job.candidates(at: context.steady)
         if !candidates.isEmpty { close(job, .windowElapsed, rank(candidates, of: job, context), &context) }
     }
 
     mutating func reannounceDue(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding || job.phase == .announcement else { return }
-        guard job.candidates(at: context.wallClock).isEmpty else { return }
+        guard job.candidates(at: context.steady).isEmpty else { return }
         announce(job, &context)
         context.setTimer(.reannounce(id), inMilliseconds: context.configuration.originator.reannounceMilliseconds)
     }
@@ -216,10 +217,10 @@ extension OriginatorMarket {
             let last = job.attempts.last?.end
             return fail(job, .attemptsExhausted(attempts: UInt64(job.attempts.count), last: last), &context)
         }
-        if job.manifest.expiresAt <= context.wallClock {
+        if job.endsAt <= context.steady {
             return fail(job, .expired(during: job.status), &context)
         }
-        let candidates = job.candidates(at: context.wallClock)
+        let candidates = job.candidates(at: context.steady)
         if candidates.isEmpty { return open(job, &context) }
         let available = available(for: job, context)
         let ranking = rank(candidates, of: job, context)

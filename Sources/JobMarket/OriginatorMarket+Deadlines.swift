@@ -33,7 +33,7 @@ extension OriginatorMarket {
     }
 
     mutating func biddingElapsed(_ job: OriginatedJob, _ context: inout MarketContext) {
-        if !job.candidates(at: context.wallClock).isEmpty { return windowElapsed(job.id, &context) }
+        if !job.candidates(at: context.steady).isEmpty { return windowElapsed(job.id, &context) }
         let bids = job.bidCount &+ (tallies[job.id]?.refusedUnwritten ?? 0)
         if job.attempts.isEmpty {
             fail(job, .noAcceptableBid(bids: bids, refusals: job.refusedBids), &context)

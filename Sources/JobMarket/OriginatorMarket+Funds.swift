@@ -17,7 +17,7 @@ extension OriginatorMarket {
         if job.phase != .funds {
             record(
                 .fundsAwaited(
-                    needed: cheapest, available: available(for: job, context), until: job.manifest.expiresAt),
+                    needed: cheapest, available: available(for: job, context), until: job.endsAt),
                 of: job.id, &context)
         }
     }

@@ -91,9 +91,10 @@ public struct OriginatorMarket: MarketHalf, Sendable {
             + times.executionGraceMilliseconds + times.receiptMilliseconds + times.leaseMilliseconds
         let lifetime = times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
         let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
-        var expiresAt = context.date(inMilliseconds: bounded)
+        var expiresAt = context.calendarDate(inMilliseconds: bounded)
         if let deadline = params.executionPolicy?.deadline { expiresAt = min(expiresAt, deadline) }
-        let bidding = context.date(inMilliseconds: times.announcementMilliseconds + times.biddingMilliseconds)
+        let bidding = context.calendarDate(
+            inMilliseconds: times.announcementMilliseconds + times.biddingMilliseconds)
         return JobManifest(
             params: params, originatorDID: context.did, originatorPeerID: context.peerID,
             originatorAddresses: Array(

@@ -22,6 +22,10 @@ extension MeshNode {
         }
         market.configuration.storage = storageState
         let transition = market.handle(input, now: NodeClock.now, wallClock: NodeClock.wallClock)
+        if !hasToldOfClock, let warning = clockWarning {
+            hasToldOfClock = true
+            logger.warning("\(warning)")
+        }
         await settle(transition)
         return transition
     }
@@ -153,6 +157,14 @@ extension MeshNode {
     }
 
     // MARK: Time
+
+    /// What the owner is to be told of this node's clock; `nil` where it goes as its peers' clocks do.
+    var clockWarning: String? {
+        market.clockOffsetMilliseconds.map { offset in
+            "This machine's clock is \(offset.magnitude / 1000) s \(offset > 0 ? "behind" : "ahead of") its peers' "
+                + "clocks, by what they sign: jobs and bids are refused for their dates. Set the clock."
+        }
+    }
 
     /// Gives the market its deadlines, until the node stops.
     func keepTime() async {

@@ -85,6 +85,8 @@ public actor MeshNode {
     var board = ProgressBoard()
     var tallies: [String: UInt64] = [:]
     var conduct = PeerConduct()
+    /// Whether the log says that the clock of this machine is wrong.
+    var hasToldOfClock = false
     var running: [CID: RunningJob] = [:]
     var capabilities = CapabilityBook()
     /// Whether others were told what this node offers, and not yet that it does not any more.

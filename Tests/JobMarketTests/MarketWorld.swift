@@ -32,6 +32,8 @@ struct Party {
     var blocks: [CID: [UInt8]] = [:]
     var isDown = false
     var run = FakeRun.succeed(fuel: 1_000_000)
+    /// How far its calendar was set, in milliseconds.
+    var clockStepMilliseconds: Int64 = 0
     var orders: [ExecutionOrder] = []
     /// Orders of which the blocks have not all come.
     var fetching: [CID: ExecutionOrder] = [:]
@@ -92,7 +94,15 @@ struct MarketWorld {
 
     var wallClock: UnixMilliseconds { UnixMilliseconds(Self.epoch + UInt64(now.nanoseconds / 1_000_000)) }
 
-    init(executors: Int, seed: UInt64 = 1, tokens: UInt64 = 1_000_000, configure: (Int, inout MarketConfiguration) -> Void = { _, _ in }) {
+    /// The calendar of one party.
+    func calendar(of index: Int) -> UnixMilliseconds {
+        UnixMilliseconds(UInt64(Int64(wallClock.value) + parties[index].clockStepMilliseconds))
+    }
+
+    init(
+        executors: Int, seed: UInt64 = 1, tokens: UInt64 = 1_000_000,
+        configure: (Int, inout MarketConfiguration) -> Void = { _, _ in }
+    ) {
         generator = SeededGenerator(seed: seed)
         parties = (0...executors).map { index in
             var configuration = MarketConfiguration()
@@ -123,7 +133,9 @@ struct MarketWorld {
     @discardableResult
     mutating func submit(_ request: JobRequest = Self.request()) throws -> JobID {
         let nonce = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        let (id, transition) = try parties[0].market.submit(request, nonce: nonce, now: now, wallClock: wallClock).get()
+        let (id, transition) = try parties[0].market.submit(
+            request, nonce: nonce, now: now, wallClock: calendar(of: 0)
+        ).get()
         carryOut(transition, of: 0)
         return id
     }
@@ -136,7 +148,7 @@ struct MarketWorld {
 
     mutating func give(_ input: MarketInput, to index: Int) {
         guard !parties[index].isDown else { return }
-        let transition = parties[index].market.handle(input, now: now, wallClock: wallClock)
+        let transition = parties[index].market.handle(input, now: now, wallClock: calendar(of: index))
         carryOut(transition, of: index)
     }
 
@@ -240,7 +252,8 @@ struct MarketWorld {
         _ assignment: CID, _ outcome: ExecutionOutcome, fuel: UInt64, of index: Int, after milliseconds: Int64
     ) {
         var report = ExecutionReport(
-            outcome: outcome, usage: ResourceUsage(fuel: fuel), startedAt: wallClock, endedAt: wallClock)
+            outcome: outcome, usage: ResourceUsage(fuel: fuel), startedAt: calendar(of: index),
+            endedAt: calendar(of: index))
         report.stdoutCID = CID.hashing(Array("out".utf8), codec: .raw)
         send(.input(to: index, .executionFinished(assignment: assignment, report)), after: milliseconds)
     }
@@ -293,7 +306,7 @@ struct MarketWorld {
             return send(.failed(to: from, delivery.id), after: 1000)
         }
         let transition = parties[to].market.handle(
-            .directMessage(delivery.message, from: parties[from].peer), now: now, wallClock: wallClock)
+            .directMessage(delivery.message, from: parties[from].peer), now: now, wallClock: calendar(of: to))
         carryOut(transition, of: to)
         guard let reply = transition.reply else {
             Issue.record("no reply to \(delivery.message.variant)")
@@ -337,7 +350,7 @@ struct MarketWorld {
         }
         parties[index].market = try parties[index].replayed()
         parties[index].isDown = false
-        let transition = parties[index].market.recover(now: now, wallClock: wallClock)
+        let transition = parties[index].market.recover(now: now, wallClock: calendar(of: index))
         carryOut(transition, of: index)
     }
 

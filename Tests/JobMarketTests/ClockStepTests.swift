@@ -1,0 +1,162 @@
+import Determinism
+import Economics
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+/// The calendar of a node is set, or its machine slept, while jobs go on.
+@Suite("Clocks that are set")
+struct ClockStepTests {
+    static let steps: [Int64] = [3_600_000, -3_600_000, 86_400_000, -86_400_000]
+
+    enum Phase: CaseIterable {
+        case bidding, confirmation, running, receipt
+    }
+
+    private func world() -> MarketWorld {
+        MarketWorld(executors: 2) { _, configuration in configuration.originator.sufficientBids = 2 }
+    }
+
+    private func reach(_ phase: Phase, _ id: JobID, _ world: inout MarketWorld) -> Bool {
+        world.run(milliseconds: 5000) { world in
+            switch phase {
+            case .bidding: world.job(id)?.bids.count == 1
+            case .confirmation: world.job(id)?.status == .awaitingAssignmentConfirmation
+            case .running: world.job(id)?.status == .running
+            case .receipt: world.job(id)?.receipt != nil
+            }
+        }
+    }
+
+    /// When each event of each journal happened, on the clock that makes no steps.
+    private struct Course: Equatable {
+        var names: [[String]]
+        var endedAt: MonotonicInstant
+    }
+
+    private func course(_ step: Int64, _ parties: [Int], at phase: Phase) throws -> Course {
+        var world = world()
+        let id = try world.submit()
+        #expect(reach(phase, id, &world))
+        for party in parties { world.parties[party].clockStepMilliseconds = step }
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.isClosed ?? false })
+        let endedAt = world.now
+        world.run(milliseconds: 1_200_000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.job(id)?.attempts.count == 1)
+        #expect(world.parties[0].market.ledger.entries.count { $0.kind == .settle } == 1)
+        #expect(world.totalTokens == 1_000_000)
+        #expect(world.parties[0].market.ledger.escrowTotal == .zero)
+        for index in world.parties.indices { world.expectSameAfterReplay(index) }
+        return Course(names: world.parties.indices.map(world.names(of:)), endedAt: endedAt)
+    }
+
+    @Test("A step of an hour or a day, either way, on either side and in each phase changes no lease and no money")
+    func steps() throws {
+        for phase in Phase.allCases {
+            let reference = try course(0, [], at: phase)
+            for step in Self.steps {
+                for parties in [[0], [1, 2], [0, 1, 2]] {
+                    let stepped = try course(step, parties, at: phase)
+                    #expect(stepped == reference, "\(step) ms at \(parties) while \(phase)")
+                }
+            }
+        }
+    }
+
+    @Test("Leases and time limits end when they would have ended", arguments: steps)
+    func limits(step: Int64) throws {
+        for party in 0...1 {
+            var world = world()
+            world.parties[1].run = .hang
+            let id = try world.submit()
+            #expect(reach(.running, id, &world))
+            world.parties[party].clockStepMilliseconds = step
+            world.run(milliseconds: 19_000)
+            #expect(world.job(id)?.attempts.map(\.end) == [nil], "heartbeats keep the lease")
+            world.run(milliseconds: 2000)
+            #expect(world.job(id)?.attempts.first?.end == .executionTimedOut)
+            world.run(milliseconds: 5000)
+            #expect(world.job(id)?.result == .completedSuccessfully)
+        }
+        var silent = world()
+        silent.parties[1].run = .hang
+        let id = try silent.submit()
+        #expect(reach(.running, id, &silent))
+        silent.parties[1].isDown = true
+        silent.parties[0].clockStepMilliseconds = step
+        let lease = Int64(silent.job(id)?.attempts.first?.assignment.leaseMilliseconds ?? 0)
+        silent.run(milliseconds: lease - 1000)
+        #expect(silent.job(id)?.attempts.count == 1)
+        silent.run(milliseconds: 2000)
+        #expect(silent.job(id)?.attempts.first?.end == .leaseExpired(lastStatus: .running))
+    }
+
+    @Test("Bids lapse when they would have lapsed", arguments: steps)
+    func bids(step: Int64) throws {
+        var world = world()
+        let stranger = try ExecutorShareTests.stranger(1)
+        let message = try ExecutorShareTests.announcement(by: stranger, 0, world)
+        world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        world.parties[1].clockStepMilliseconds = step
+        func open() -> Int { world.parties[1].market.executedJobs.count(where: \.isOpenBid) }
+        world.run(milliseconds: 29_000)
+        #expect(open() == 1)
+        world.run(milliseconds: 2000)
+        #expect(open() == 0)
+    }
+
+    @Test("A clock that was set back while a node was down makes nothing last longer")
+    func setBackAcrossARestart() throws {
+        var world = world()
+        world.parties[1].run = .hang
+        let id = try world.submit()
+        #expect(reach(.running, id, &world))
+        world.parties[0].clockStepMilliseconds = -86_400_000
+        try world.restart(0, afterMilliseconds: 1000)
+        #expect(world.run(milliseconds: 30_000) { $0.job(id)?.result != nil }, "a phase lasts for a day")
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.totalTokens == 1_000_000)
+    }
+
+    @Test("What others sign is judged by the calendar as it is set, and manifests are dated by it")
+    func objectsOfOthers() throws {
+        var world = world()
+        let stranger = try ExecutorShareTests.stranger(1)
+        let message = try ExecutorShareTests.announcement(by: stranger, 0, world)
+        world.parties[1].clockStepMilliseconds = 86_400_000
+        world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        #expect(world.parties[1].market.executedJobs.isEmpty, "the job has expired by then")
+        world.parties[0].clockStepMilliseconds = 86_400_000
+        let id = try world.submit()
+        #expect(world.job(id)?.manifest.submittedAt == world.calendar(of: 0))
+    }
+
+    @Test("A node learns from three peers that its clock is wrong, and not from two, nor from times within the skew")
+    func wrongClock() throws {
+        func offset(ahead: [Int64]) throws -> Int64? {
+            var world = world()
+            for (number, ahead) in ahead.enumerated() {
+                let peer = try ExecutorShareTests.stranger(number)
+                let issued = UnixMilliseconds(UInt64(Int64(world.wallClock.value) + ahead))
+                let capability = NodeCapability(
+                    nodeDID: peer.did, peerID: peer.peerID, issuedAt: issued,
+                    validUntil: issued.advanced(milliseconds: 120_000))
+                let block = try SignedObject.sign(capability, with: peer).bytes
+                let message = MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: block))
+                world.give(.gossipMessage(message, author: peer.peerID), to: 1)
+            }
+            return world.parties[1].market.clockOffsetMilliseconds
+        }
+        #expect(try offset(ahead: [3_600_000, 3_600_000]) == nil)
+        #expect(try offset(ahead: [3_600_000, 3_600_000, 3_600_100]) == 3_600_000)
+        #expect(try offset(ahead: [-86_400_000, -86_400_000, 0]) == -86_400_000)
+        #expect(try offset(ahead: [0, 0, 3_600_000]) == nil, "one that is wrong itself")
+        #expect(try offset(ahead: [200_000, 250_000, 290_000]) == nil, "within the skew")
+        // More peers than are remembered: the latest count.
+        let many = [Int64](repeating: 0, count: 64) + [Int64](repeating: 3_600_000, count: 64)
+        #expect(try offset(ahead: many) == 3_600_000)
+    }
+}
