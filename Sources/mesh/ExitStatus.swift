@@ -70,7 +70,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .keyUnusable: "the key file cannot be used"
         case .configurationInvalid: "the configuration does not read"
         case .storageFailed: "the database failed, is damaged or is another node's"
-        case .storageFull: "the disk is full"
+        case .storageFull: "the disk, or the space granted to the node, is full"
         case .nodeBusy: "the node is stopping or has too much to do"
         case .notFound: "no such job, receipt or file"
         case .verificationFailed: "a check of a receipt, or its replay, failed"

@@ -55,6 +55,12 @@ import Testing
         }
     }
 
+    @Test func roomIsMadeByTwoCommands() throws {
+        #expect(try parse(Remove.self, ["rm", "bafkrei"]).cid == "bafkrei")
+        #expect(try parse(CollectGarbage.self, ["gc", "--json"]).global.json)
+        #expect(throws: (any Error).self) { _ = try parse(Remove.self, ["rm"]) }
+    }
+
     @Test func homeAndJSONMayStandBeforeTheCommand() {
         let sorted: [([String], [String])] = [
             (["--home", "/h", "status"], ["status", "--home", "/h"]),
