@@ -51,8 +51,7 @@ extension ExecutorMarket {
             let signed = try? SignedObject<JobManifest>(verifiedBefore: block)
         else { return }
         // A bid that is sure to be taken needs a place, so more of them than places wait for the next look.
-        let places = configuration.concurrentRunsMax + configuration.queuedRunsMax
-        guard openBids.total + running.count + queue.count < places else { return }
+        guard openBids.total + places.accepted.total < configuration.placesMax else { return }
         consider(signed, &context)
     }
 
