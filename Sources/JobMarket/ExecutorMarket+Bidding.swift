@@ -348,9 +348,13 @@ extension ExecutorMarket {
         if modulesBeyondLimits.contains(manifest.body.params.wasmCID) { return .failure(.moduleBeyondLimits) }
         let hasRoom = places.hasRoom(for: manifest.body.originatorDID, configuration, context)
         if !hasRoom || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
-        if let refusal = context.configuration.rules.refusal(of: manifest.body, wallClock: context.wallClock) {
-            return .failure(.jobRefused(refusal))
-        }
+        // What this node bid on was judged then, and its calendar may have been set since.
+        let rules = context.configuration.rules
+        let refusal =
+            jobs[chain.id]?.bidCID == bid.cid
+            ? rules.refusal(of: manifest.body.params)
+            : rules.refusal(of: manifest.body, wallClock: context.wallClock)
+        if let refusal { return .failure(.jobRefused(refusal)) }
         return .success(chain)
     }
 

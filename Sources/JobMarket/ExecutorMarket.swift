@@ -216,7 +216,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             return
         }
         var report = reports[id] ?? StatusReport()
-        report.sequence = max(report.sequence &+ 1, context.wallClock.value)
+        report.sequence = max(report.sequence &+ 1, context.steady.value)
         let update = JobStatusUpdateV1(
             jobID: id, assignmentCID: assignment, executorDID: context.did, status: job.status,
             progressPermille: progressPermille, sequence: report.sequence)

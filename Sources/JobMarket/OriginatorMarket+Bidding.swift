@@ -7,7 +7,7 @@ extension OriginatedJob {
     /// Whether the window is over and nobody has made a bid that can be taken up.
     func isWithoutTakers(_ context: MarketContext) -> Bool {
         result == nil && phase == .bidding && status != .biddingClosed && !context.timers.contains(.window(id))
-            && candidates(at: context.wallClock).isEmpty
+            && candidates(at: context.steady).isEmpty
     }
 }
 

@@ -49,7 +49,7 @@ extension OriginatorMarket {
         let bidsHere = context.configuration.executor.map { $0.acceptsJobs && $0.bidsOnOwnJobs } ?? false
         let waiting = jobs.values.filter { job in
             let isOpen = job.result == nil && (job.phase == .announcement || job.phase == .bidding)
-            guard isOpen, job.candidates(at: context.wallClock).isEmpty else { return false }
+            guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }
             return !bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id))
         }
         for job in waiting.sorted(by: { $0.id < $1.id }) {

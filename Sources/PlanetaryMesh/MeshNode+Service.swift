@@ -13,12 +13,14 @@ import Swarm
 extension MeshNode: NodeService {
     public func status() async throws(NodeServiceError) -> NodeStatus {
         let addresses = await swarm.listenAddresses().map { $0.withPeerID(identity.peerID).text }
-        return NodeStatus(
+        var status = NodeStatus(
             version: NodeVersion.current, peerID: identity.peerID.text, did: identity.did.text, addresses: addresses,
             uptimeMilliseconds: UInt64(clamping: NodeClock.now.milliseconds(since: startedAt)),
             residentBytes: ProcessMemory.residentBytes, connectedPeers: await swarm.connectedPeers().count,
             isExecutor: configuration.executor.isEnabled, region: configuration.region,
             processID: ProcessInfo.processInfo.processIdentifier, counters: await counters(), storage: storage)
+        status.clockWarning = clockWarning
+        return status
     }
 
     private func counters() async -> [NodeStatus.Counter] {

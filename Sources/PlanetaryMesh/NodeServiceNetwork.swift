@@ -24,6 +24,8 @@ public struct NodeStatus: Hashable, Sendable, Codable {
     public var counters: [Counter]
     /// What it keeps; nil from a node of an older version.
     public var storage: Storage?
+    /// What is wrong with its clock, in a sentence; nil where nothing is known to be.
+    public var clockWarning: String?
 
     /// What a node keeps, and whether it takes new work.
     public struct Storage: Hashable, Sendable, Codable {
@@ -104,6 +106,7 @@ public struct NodeStatus: Hashable, Sendable, Codable {
         case connectedPeers = "connected_peers"
         case isExecutor = "executor"
         case processID = "pid"
+        case clockWarning = "clock_warning"
     }
 }
 

@@ -6,11 +6,12 @@ import MeshTypes
 import Multiformats
 import Testing
 
+/// An hour and a day, both ways, in milliseconds.
+private let clockSteps: [Int64] = [3_600_000, -3_600_000, 86_400_000, -86_400_000]
+
 /// The calendar of a node is set, or its machine slept, while jobs go on.
 @Suite("Clocks that are set")
 struct ClockStepTests {
-    static let steps: [Int64] = [3_600_000, -3_600_000, 86_400_000, -86_400_000]
-
     enum Phase: CaseIterable {
         case bidding, confirmation, running, receipt
     }
@@ -57,7 +58,7 @@ struct ClockStepTests {
     func steps() throws {
         for phase in Phase.allCases {
             let reference = try course(0, [], at: phase)
-            for step in Self.steps {
+            for step in clockSteps {
                 for parties in [[0], [1, 2], [0, 1, 2]] {
                     let stepped = try course(step, parties, at: phase)
                     #expect(stepped == reference, "\(step) ms at \(parties) while \(phase)")
@@ -66,7 +67,7 @@ struct ClockStepTests {
         }
     }
 
-    @Test("Leases and time limits end when they would have ended", arguments: steps)
+    @Test("Leases and time limits end when they would have ended", arguments: clockSteps)
     func limits(step: Int64) throws {
         for party in 0...1 {
             var world = world()
@@ -94,7 +95,7 @@ struct ClockStepTests {
         #expect(silent.job(id)?.attempts.first?.end == .leaseExpired(lastStatus: .running))
     }
 
-    @Test("Bids lapse when they would have lapsed", arguments: steps)
+    @Test("Bids lapse when they would have lapsed", arguments: clockSteps)
     func bids(step: Int64) throws {
         var world = world()
         let stranger = try ExecutorShareTests.stranger(1)

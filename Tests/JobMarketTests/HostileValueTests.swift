@@ -248,7 +248,7 @@ struct HostileValueTests {
             }
             let transition = market.recover(now: world.now, wallClock: world.wallClock)
             let resumed = transition.actions.compactMap { action -> JobID? in
-                if case .execute(let order) = action { order.jobID } else { nil }
+                if case .fetchInputs(let order) = action { order.jobID } else { nil }
             }
             if role == .executor {
                 #expect(Set(resumed) == [ids[0], ids[2]])
