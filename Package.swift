@@ -212,7 +212,7 @@ let testTargets: [Target] = [
         "CrashTests",
         [
             "mesh", "CWasmtime", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity",
-            "Multiformats", "Receipts", External.subprocess, External.grdb,
+            "Multiformats", "Receipts", "Swarm", External.logging, External.subprocess, External.grdb,
         ]),
 ]
 

@@ -146,6 +146,23 @@ struct HandshakePlaceTests {
         #expect(registry.isEmpty)
     }
 
+    @Test("Of one network those that had their time and were silent go before those that had none yet")
+    func silentBeforeNew() throws {
+        var registry = registry(places: 3)
+        let channels = (0..<4).map { _ in EmbeddedChannel() }
+        var tickets: [ConnectionTicket] = []
+        for channel in channels.prefix(3) {
+            tickets.append(try registry.admitInbound(channel, from: try address("9.9.9.9")).result.get())
+        }
+        #expect(registry.newHandshakeCount == 3)
+        registry.handshakeSpoke(tickets[0])
+        registry.handshakeWasHeard(tickets[0])
+        registry.handshakeWasHeard(tickets[2])
+        #expect(registry.newHandshakeCount == 1)
+        let displaced = registry.admitInbound(channels[3], from: try address("9.9.9.8")).displaced
+        #expect(displaced === channels[2])
+    }
+
     @Test("Exempt loopback gives up no place and takes none; where all are exempt the next is refused")
     func exempt() throws {
         var registry = registry(places: 2)

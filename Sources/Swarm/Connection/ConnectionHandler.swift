@@ -84,11 +84,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         hasStarted = true
         arm(handshakeDeadline)
         if role == .listener {
-            // A task of the loop runs after what has arrived was read, however late the loop is.
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(shared.limits.handshakeGraceMilliseconds)) {
-                let handler = bound.value
-                handler.shared.withRegistry { $0.handshakeWasHeard(handler.ticket) }
+                bound.value.judgeSilence()
             }
             return
         }
@@ -97,6 +95,17 @@ final class ConnectionHandler: ChannelInboundHandler {
             if first.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(first), promise: nil) }
         } catch {
             upgradeFailed(error)
+        }
+    }
+
+    /// Tells whether the peer of a handshake had its time and said nothing.
+    private func judgeSilence() {
+        guard !hasSpoken, !isClosing, let context else { return }
+        if SocketInput.isWaiting(in: context.channel) {
+            // It spoke, only this loop is too busy to have read it.
+            shared.withRegistry { $0.handshakeSpoke(ticket) }
+        } else {
+            shared.withRegistry { $0.handshakeWasHeard(ticket) }
         }
     }
 

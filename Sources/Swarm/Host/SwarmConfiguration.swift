@@ -37,7 +37,8 @@ public struct SwarmConfiguration: Sendable {
         public var pendingInboundMax = 64
         /// How long an inbound connection has to say something before it counts as silent. Every dialer speaks at once.
         public var handshakeGraceMilliseconds: Int64 = 10
-        /// Inbound connections within that time; further ones wait in the system's queue.
+        /// Inbound connections within that time, and a few more that come at the same instant; further ones wait in the
+        /// system's queue.
         public var newHandshakesMax = 48
         /// Connections that wait in the system's queue to be accepted; the system drops the next.
         public var acceptQueueMax: Int32 = 4_096
