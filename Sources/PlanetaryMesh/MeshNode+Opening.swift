@@ -252,7 +252,7 @@ extension MeshNode {
         await peerService.begin(bootstrap: configuration.bootstrap, remembered: known)
         let nearest = rows.prefix(16).flatMap { row in row.addresses.prefix(1).map { $0.withPeerID(row.peerID) } }
         _ = await dht.bootstrap(configuration.bootstrap + nearest)
-        await dialedAtStart()
+        dialedAtStart()
     }
 
     /// Tells the market where this node is, so that new manifests and announcements say so; identify tells it by
