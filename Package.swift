@@ -160,7 +160,7 @@ let testTargets: [Target] = [
     tests("MeshIdentityTests", ["MeshIdentity", "IPLD", "Multiformats"]),
     tests(
         "ConformanceTests",
-        ["Multiformats", "IPLD", "MeshIdentity", "Noise", External.crypto, External.nioCore]),
+        ["Multiformats", "IPLD", "MeshIdentity", "Noise", "Kademlia", External.crypto, External.nioCore]),
     tests("ReceiptsTests", ["Receipts", "MeshTypes", "MeshIdentity", "IPLD", "Multiformats"]),
     tests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
     tests(

@@ -66,72 +66,35 @@ public enum UnixFSFile {
 /// The reader holds the bytes read so far and never more than `bytesMax`; a tree deeper than `UnixFSFile.depthMax` or
 /// one that announces other sizes than it has is refused.
 public struct UnixFSReader: Sendable {
-    private var wanted: [(cid: CID, depth: Int)]
+    private var walk: UnixFSWalk
     private let bytesMax: Int
-    private var blocksLeft = UnixFSFile.blocksMax
 
     /// The bytes read so far; the whole file once `next` is `nil`.
     public private(set) var bytes: [UInt8] = []
 
     /// A reader of the file that `root` names.
     public init(root: CID, bytesMax: Int = UnixFSFile.fileBytesMax) {
-        wanted = [(root, 0)]
+        walk = UnixFSWalk(root: root)
         self.bytesMax = bytesMax
     }
 
     /// The block to fetch next; `nil` when the file is whole.
-    public var next: CID? { wanted.last?.cid }
+    public var next: CID? { walk.next }
 
     /// Takes the block that `next` named. The caller has verified that it hashes to its CID.
     public mutating func received(_ block: [UInt8]) throws(UnixFSError) {
-        guard let (cid, depth) = wanted.popLast() else { return }
-        blocksLeft -= 1
-        if blocksLeft < 0 { throw .tooManyBlocks }
-        if cid.codec == .raw { return try append(block) }
-        let node = try UnixFSNode(block, of: cid)
-        try append(node.content)
-        if node.links.isEmpty { return }
-        if depth + 1 > UnixFSFile.depthMax { throw .tooDeep(depthMax: UnixFSFile.depthMax) }
-        for link in node.links.reversed() { wanted.append((link, depth + 1)) }
-        if wanted.count > 2 * DAGPBNode.linksMax { throw .tooManyBlocks }
-    }
-
-    private mutating func append(_ content: [UInt8]) throws(UnixFSError) {
+        guard let cid = next else { return }
+        let content: [UInt8]
+        if cid.codec == .raw {
+            try walk.received(chunkBytes: UInt64(block.count))
+            content = block
+        } else {
+            let node = try UnixFSNode(block, of: cid)
+            try walk.received(node)
+            content = node.content
+        }
         if content.count > bytesMax - bytes.count { throw .fileTooLarge(bytesMax: bytesMax) }
         bytes.append(contentsOf: content)
-    }
-}
-
-/// One linking block of a file: bytes of its own, and the blocks that go on behind them.
-public struct UnixFSNode: Hashable, Sendable {
-    /// The bytes that stand in the node itself; none in what this project writes.
-    public let content: [UInt8]
-    /// The blocks below, in order; each is a chunk or a node again.
-    public let links: [CID]
-
-    /// Reads the block that `cid` names; throws `UnixFSError.notAFile` when it is no DAG-PB node of a file.
-    public init(_ block: [UInt8], of cid: CID) throws(UnixFSError) {
-        guard cid.codec == .dagPB, let node = try? DAGPBNode(decoding: block),
-            let content = Self.content(of: node.data ?? [])
-        else { throw .notAFile(cid) }
-        self.content = content
-        links = node.links.map(\.cid)
-    }
-
-    /// The inline content of a UnixFS file or raw node; `nil` when it is something else.
-    private static func content(of data: [UInt8]) -> [UInt8]? {
-        var reader = ProtobufReader(data, maxFields: DAGPBNode.linksMax + 8)
-        var type: UInt64?
-        var content: [UInt8] = []
-        do {
-            while let field = try reader.next() {
-                if field.number == 1 { type = field.varint }
-                if field.number == 2, let bytes = field.bytes { content = bytes }
-            }
-        } catch {
-            return nil
-        }
-        return type == UnixFSFile.fileType || type == UnixFSFile.rawType ? content : nil
     }
 }
 
@@ -145,4 +108,6 @@ public enum UnixFSError: Error, Hashable, Sendable {
     case tooDeep(depthMax: Int)
     /// More blocks than a file of the largest size has.
     case tooManyBlocks
+    /// What a node says of the bytes in it or below it is not so; the node or the chunk is named.
+    case falseSizes(CID)
 }

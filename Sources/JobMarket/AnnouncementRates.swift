@@ -22,11 +22,20 @@ struct AnnouncementRates: Sendable {
 
     /// Takes a token of an author; `false` when there is none.
     mutating func take(_ author: PeerID, now: MonotonicInstant, limits: MarketLimits) -> Bool {
-        let full = Int64(limits.announcementBurstMax) * 1000
+        take(
+            author, perSecond: limits.announcementsPerSecondMax, burst: limits.announcementBurstMax, now: now,
+            limits: limits)
+    }
+
+    /// Takes a token of an author from a bucket that holds `burst` of them and fills at `perSecond`.
+    mutating func take(
+        _ author: PeerID, perSecond: Int, burst: Int, now: MonotonicInstant, limits: MarketLimits
+    ) -> Bool {
+        let full = Int64(burst) * 1000
         var bucket = buckets[author] ?? Bucket(level: full, filledAt: now)
         // A second fills as many tokens as a millisecond fills thousandths.
         let elapsed = min(max(0, now.milliseconds(since: bucket.filledAt)), 3_600_000)
-        bucket.level = min(full, bucket.level + elapsed * Int64(limits.announcementsPerSecondMax))
+        bucket.level = min(full, bucket.level + elapsed * Int64(perSecond))
         bucket.filledAt = now
         let isThere = bucket.level >= 1000
         if isThere { bucket.level -= 1000 }

@@ -9,6 +9,12 @@ extension ExecutorMarket {
         _ announcement: JobAnnouncementV1, author: PeerID, _ context: inout MarketContext
     ) -> GossipJudgement {
         guard announcement.originatorPeerID == author else { return .reject(reason: "announced by another peer") }
+        guard announcement.jobID.cid.namesObject else {
+            return .reject(reason: "a CID of another form than objects have")
+        }
+        guard announcement.providerAddresses.count <= context.configuration.rules.addressCountMax else {
+            return .reject(reason: "too many addresses")
+        }
         guard rates.take(author, now: context.now, limits: context.limits) else {
             context.counters.announcementsIgnored += 1
             return .ignore(reason: "more announcements than an author may make")

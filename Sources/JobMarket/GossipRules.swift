@@ -1,35 +1,110 @@
+import Determinism
 import MeshIdentity
 import MeshTypes
 import Multiformats
 
-/// What gossip is to do with messages that the market itself has no use for: their signatures and dates are checked
-/// before they are forwarded (PROTOCOL.md, "Messages").
-enum GossipRules {
-    static func judgement(
-        of message: MeshProtocolMessage, author: PeerID, wallClock: UnixMilliseconds, rules: JobRules
+/// What gossip is to do with messages that the market itself has no use for: who wrote them, their forms, sizes and
+/// dates are checked before they are forwarded, and an author's rate is kept (PROTOCOL.md, "What is checked before
+/// gossip is forwarded").
+struct GossipRules: Sendable {
+    private var capabilities = AnnouncementRates()
+    private var heads = AnnouncementRates()
+    private var receipts = AnnouncementRates()
+
+    /// Judges a message of an author.
+    mutating func judgement(
+        of message: MeshProtocolMessage, author: PeerID, _ context: MarketContext
     ) -> GossipJudgement {
+        guard isWithinRate(message, author, context) else {
+            return .ignore(reason: "more than an author may send")
+        }
         switch message {
         case .capabilityAdvertisement(let advertisement):
-            guard let signed = try? SignedObject<NodeCapability>(verifying: advertisement.capability),
-                signed.body.peerID == author, signed.body.nodeDID.peerID == author
-            else { return .reject(reason: "the capability is not its author's") }
-            let isOver = signed.body.validUntil.advanced(milliseconds: rules.clockSkewMilliseconds) <= wallClock
-            return isOver ? .ignore(reason: "expired") : .accept
-        case .executionReceiptAvailable(let notice):
-            if notice.receipt != nil { return .reject(reason: "a receipt is not gossiped, only its CID") }
-            return notice.executorDID.peerID == author ? .accept : .reject(reason: "announced by another peer")
+            return Self.judgement(of: advertisement, author: author, context)
+        case .executionReceiptAvailable(let notice): return Self.judgement(of: notice, author: author, context)
+        case .anchorHeads(let heads): return Self.judgement(of: heads, context)
         case .reputationRecordAvailable(let notice):
             guard let signed = try? SignedObject<ReputationRecord>(verifying: notice.record),
                 signed.body.raterDID != signed.body.subjectDID
             else { return .reject(reason: "the rating does not verify") }
             return .accept
-        case .anchorHeads(let heads):
-            let fits = heads.heads.count <= 64 && heads.scope.utf8.count <= rules.nameBytesMax
-            return fits ? .accept : .reject(reason: "too many heads")
         case .jobBid, .jobStatusUpdate: return .ignore(reason: "not followed here")
         case .jobInterest, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
             .jobInteractiveOutput, .jobAnnouncement:
             return .reject(reason: "\(message.variant.rawValue) is not a gossip message")
         }
     }
+
+    private mutating func isWithinRate(
+        _ message: MeshProtocolMessage, _ author: PeerID, _ context: MarketContext
+    ) -> Bool {
+        let (limits, now) = (context.limits, context.now)
+        switch message {
+        case .capabilityAdvertisement:
+            return capabilities.take(
+                author, perSecond: limits.capabilitiesPerSecondMax, burst: limits.capabilityBurstMax, now: now,
+                limits: limits)
+        case .anchorHeads:
+            return heads.take(
+                author, perSecond: limits.headsPerSecondMax, burst: limits.headsBurstMax, now: now, limits: limits)
+        default:
+            return receipts.take(
+                author, perSecond: limits.receiptNoticesPerSecondMax, burst: limits.receiptNoticeBurstMax, now: now,
+                limits: limits)
+        }
+    }
+
+    private static func judgement(
+        of advertisement: CapabilityAdvertisementV1, author: PeerID, _ context: MarketContext
+    ) -> GossipJudgement {
+        let bytesMax = context.limits.capabilityBytesMax
+        guard advertisement.capability.count <= bytesMax else {
+            return .reject(reason: "the capability is longer than \(bytesMax) bytes")
+        }
+        guard let signed = try? SignedObject<NodeCapability>(verifying: advertisement.capability),
+            signed.body.peerID == author, signed.body.nodeDID.peerID == author
+        else { return .reject(reason: "the capability is not its author's") }
+        let skew = context.configuration.rules.clockSkewMilliseconds
+        if signed.body.validUntil.advanced(milliseconds: skew) <= context.wallClock {
+            return .ignore(reason: "expired")
+        }
+        if signed.body.issuedAt > context.date(inMilliseconds: skew) { return .ignore(reason: "of the future") }
+        return .accept
+    }
+
+    private static func judgement(
+        of notice: ExecutionReceiptAvailableV1, author: PeerID, _ context: MarketContext
+    ) -> GossipJudgement {
+        if notice.receipt != nil { return .reject(reason: "a receipt is not gossiped, only its CID") }
+        guard notice.executorDID.peerID == author else { return .reject(reason: "announced by another peer") }
+        guard [notice.receiptCID, notice.jobID.cid].allSatisfy(\.namesObject) else {
+            return .reject(reason: "a CID of another form than objects have")
+        }
+        guard notice.providerAddresses.count <= context.configuration.rules.addressCountMax else {
+            return .reject(reason: "too many addresses")
+        }
+        return .accept
+    }
+
+    private static func judgement(of heads: AnchorHeadsV1, _ context: MarketContext) -> GossipJudgement {
+        guard heads.scope.utf8.elementsEqual(context.configuration.anchorScope.utf8) else {
+            return .reject(reason: "heads of another scope")
+        }
+        guard (1...context.limits.headsAnnouncedMax).contains(heads.heads.count) else {
+            return .reject(reason: "no heads, or too many")
+        }
+        guard heads.heads.allSatisfy(\.namesObject) else {
+            return .reject(reason: "a CID of another form than objects have")
+        }
+        guard zip(heads.heads, heads.heads.dropFirst()).allSatisfy({ $0 < $1 }) else {
+            return .reject(reason: "heads out of order or twice")
+        }
+        guard heads.height <= context.limits.anchorHeightMax else { return .reject(reason: "no such height") }
+        return .accept
+    }
+}
+
+extension CID {
+    /// Whether this is the form in which signed objects are named.
+    var namesObject: Bool { namesEvidence && codec == .dagCBOR }
 }

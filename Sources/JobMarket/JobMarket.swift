@@ -18,6 +18,7 @@ import Reputation
 public struct JobMarket: Sendable {
     var originator = OriginatorMarket()
     var executor = ExecutorMarket()
+    var gossipRules = GossipRules()
     var context: MarketContext
 
     /// A market without jobs.
@@ -149,8 +150,7 @@ public struct JobMarket: Sendable {
         if case .jobAnnouncement(let announcement) = message {
             return executor.announced(announcement, author: author, &context)
         }
-        return GossipRules.judgement(
-            of: message, author: author, wallClock: context.wallClock, rules: context.configuration.rules)
+        return gossipRules.judgement(of: message, author: author, context)
     }
 
     /// Lets the executor of this node judge a job of this node that nobody else wants; its bid travels like any other.

@@ -158,6 +158,27 @@ public struct MarketLimits: Sendable {
     public var bidJournalBytesMin = 4 << 10
     /// How long after its last date the store may keep a bid that nobody took, in milliseconds: it looks that often.
     public var bidPruningMilliseconds: UInt64 = 10_000
+    /// A signed capability, in bytes; a longer one is refused.
+    public var capabilityBytesMax = 4 << 10
+    /// Capabilities of one author that are forwarded per second; what is beyond is ignored.
+    public var capabilitiesPerSecondMax = 1
+    /// Capabilities of one author that are forwarded at once after a silence.
+    public var capabilityBurstMax = 12
+    /// Announcements of anchored heads of one author that are forwarded per second; what is beyond is ignored.
+    public var headsPerSecondMax = 16
+    /// Announcements of anchored heads of one author that are forwarded at once after a silence.
+    public var headsBurstMax = 64
+    /// Heads in one announcement of them.
+    public var headsAnnouncedMax = 64
+    /// The greatest height of an anchored entry: what every reader of numbers can hold.
+    public var anchorHeightMax: UInt64 = 1 << 53
+    /// Notices of receipts of one author that are forwarded per second; what is beyond is ignored.
+    public var receiptNoticesPerSecondMax = 512
+    /// Notices of receipts of one author that are forwarded at once after a silence.
+    public var receiptNoticeBurstMax = 2048
+    /// All evidence of one job that its originator keeps, in bytes: half of it for the job itself and the bids, the rest
+    /// for its attempts and their receipts.
+    public var jobEvidenceBytesMax = 2 << 20
     /// Acceptable bids kept per job, the best ones by the job's own score.
     public var bidsPerJobMax = 64
     /// Bids judged of one peer per job and round.

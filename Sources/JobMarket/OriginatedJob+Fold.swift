@@ -11,6 +11,7 @@ extension OriginatedJob {
         id = JobID(signed.cid)
         manifest = signed.body
         manifestBlock = signed.bytes
+        evidenceBytes = signed.bytes.count
         self.requester = requester
         idempotencyKey = key
         phaseUntil = until
@@ -20,6 +21,7 @@ extension OriginatedJob {
     /// Folds one event into the state: a pure function of the two.
     mutating func fold(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
         lastEventAt = event.at
+        evidenceBytes += event.kind.evidenceByteCount
         switch event.kind {
         case .announced(let round, let windowUntil, let biddingUntil):
             self.round = round
@@ -67,6 +69,16 @@ extension OriginatedJob {
         default:
             try foldEvidence(event, evidence: evidence)
         }
+    }
+
+    /// Whether so much more evidence may come; bids leave half of it to receipts.
+    func hasRoom(forBidBytes count: Int, _ limits: MarketLimits) -> Bool {
+        evidenceBytes + count <= limits.jobEvidenceBytesMax / 2
+    }
+
+    /// Whether a receipt of so many bytes may come.
+    func hasRoom(forReceiptBytes count: Int, _ limits: MarketLimits) -> Bool {
+        evidenceBytes + count <= limits.jobEvidenceBytesMax
     }
 
     private mutating func foldAttempt(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
@@ -205,6 +217,18 @@ extension OriginatedJob {
         case .running, .awaitingInputs: .execution
         case .producingOutputs: .receipt
         default: .fetching
+        }
+    }
+}
+
+extension JobEventKind {
+    /// Bytes of the signed object that the event carries; none where it carries none.
+    var evidenceByteCount: Int {
+        switch self {
+        case .bidReceived(let block, _), .assignmentMade(let block, _), .receiptAccepted(_, let block, _),
+            .lateReceipt(let block, _, _), .settled(let block, _), .anchored(let block, _):
+            block.count
+        default: 0
         }
     }
 }

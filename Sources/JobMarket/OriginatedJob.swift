@@ -61,6 +61,8 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     public internal(set) var refusedBids: [RefusedBid] = []
     /// The bids that the journal tells of, those that were refused or displaced since among them.
     public internal(set) var bidCount: UInt64 = 0
+    /// Bytes of the evidence that its journal holds.
+    public internal(set) var evidenceBytes = 0
     /// All assignments, in order.
     public internal(set) var attempts: [Attempt] = []
     /// Valid receipts that wait for their outputs, side by side, in the order of their arrival: the first that has all

@@ -115,9 +115,9 @@ extension OriginatorMarket {
         for signed: SignedObject<Bid>, in job: OriginatedJob, _ context: inout MarketContext
     ) -> BidRefusal? {
         let limits = context.limits
-        guard job.bidCount < limits.bidsWrittenPerJobMax else {
-            return .tooManyBids(max: UInt64(limits.bidsWrittenPerJobMax))
-        }
+        guard job.bidCount < limits.bidsWrittenPerJobMax,
+            job.hasRoom(forBidBytes: signed.bytes.count, limits)
+        else { return .tooManyBids(max: min(job.bidCount, limits.bidsWrittenPerJobMax)) }
         guard job.bids.count >= limits.bidsPerJobMax else { return nil }
         let newcomer = ReceivedBid(
             cid: signed.cid, bid: signed.body, block: signed.bytes, arrivedAt: context.wallClock)

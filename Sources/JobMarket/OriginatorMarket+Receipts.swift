@@ -34,7 +34,7 @@ extension OriginatorMarket {
         let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
         if let refusal = fault.map(ReceiptRefusal.init) {
             if attempt.end == nil {
-                context.keep(signed, of: id)
+                if bytes.count <= context.limits.evidenceBytesMax { context.keep(signed, of: id) }
                 endAttempt(attempt.cid, of: id, .receiptInvalid(receipt: signed.cid, reason: refusal), &context)
             }
             return refuse(refusal, &context)
@@ -42,6 +42,9 @@ extension OriginatorMarket {
         if job.isClosed { return refuse(.jobUnknown, &context) }
         if job.result != nil, job.lateReceipts.count >= context.limits.lateReceiptsMax {
             return refuse(.tooManyLate(max: UInt64(context.limits.lateReceiptsMax)), &context)
+        }
+        guard job.hasRoom(forReceiptBytes: bytes.count, context.limits) else {
+            return refuse(.tooMany(field: "evidence"), &context)
         }
         context.keep(signed, of: id)
         judge(signed, attempt, job, &context)

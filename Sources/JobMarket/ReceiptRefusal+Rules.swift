@@ -10,7 +10,7 @@ extension ReceiptRefusal {
             case .differs(let field): .chainMismatch(field: field.rawValue)
             case .statusContradicted: .statusMismatch
             case .endsBeforeItBegins: .datesOutOfOrder
-            case .tooMany(let field, _, _): .tooMany(field: field.rawValue)
+            case .tooMany(let field, _, _), .tooLong(let field, _, _): .tooMany(field: field.rawValue)
             case .cidNotAccepted(let cid): .cidNotAccepted(cid)
             case .overLimit(let field, let used, let max): .overLimit(field: field.rawValue, used: used, max: max)
             case .priceNotDue(let asked, let due): .priceMismatch(asked: asked, due: due)

@@ -81,8 +81,9 @@ public enum KademliaMessageCoding {
     ) {
         writer.message(field) { nested in
             nested.bytes(1, peer.peerID.bytes)
-            for address in peer.addresses.prefix(limits.addressesPerPeerMax)
-            where address.bytes.count <= limits.addressBytesMax {
+            for address in peer.addresses.prefix(limits.addressesPerPeerMax).map({ $0.withoutPeerID() })
+            where address.bytes.count <= limits.addressBytesMax && !address.components.isEmpty && address.peerID == nil
+            {
                 nested.bytes(2, address.bytes)
             }
         }
@@ -125,7 +126,9 @@ public enum KademliaMessageCoding {
                 }
                 guard let address = try? Multiaddr(bytes: Array(part)) else { continue }
                 let plain = address.withoutPeerID()
-                if !plain.components.isEmpty, !addresses.contains(plain) { addresses.append(plain) }
+                // An address with two peers at its end says nothing, and would be another one when it is read again.
+                guard !plain.components.isEmpty, plain.peerID == nil, !addresses.contains(plain) else { continue }
+                addresses.append(plain)
             default: continue
             }
         }

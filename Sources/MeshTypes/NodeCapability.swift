@@ -48,6 +48,9 @@ public struct NodeCapability: Hashable, Sendable, SignedBody {
         pricePerMillionFuel = .zero
     }
 
+    /// Whether the executor takes back what it offered: it has neither an engine nor a resource.
+    public var offersNothing: Bool { engines.isEmpty && resources.isEmpty }
+
     /// The type name that is signed.
     public static let typeName = "NodeCapability"
     /// The executor signs.

@@ -88,8 +88,8 @@ extension Multiaddr.Component {
         case .dns(let name), .dns4(let name), .dns6(let name), .dnsaddr(let name): name
         case .tcp(let port), .udp(let port): String(port)
         case .p2p(let peerID): peerID.text
-        // The path brings its own leading slash.
-        case .unix(let path): String(path.dropFirst())
+        // The path brings its own leading slash, which an accent behind it may have joined as a character.
+        case .unix(let path): String(path.unicodeScalars.dropFirst())
         case .quicV1, .tls, .ws, .wss, .p2pCircuit: nil
         }
     }

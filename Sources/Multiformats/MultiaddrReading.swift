@@ -5,7 +5,9 @@ struct MultiaddrTextReader {
 
     init(_ text: String) throws(MultiaddrError) {
         if text.utf8.count > Multiaddr.bytesMax * 2 { throw .tooLong(bytesMax: Multiaddr.bytesMax) }
-        var parts = text.split(separator: "/", omittingEmptySubsequences: false)[...]
+        // By bytes: as characters, a slash and an accent behind it are one.
+        var parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { Substring($0) }[...]
         if text.isEmpty { throw .empty }
         guard parts.popFirst()?.isEmpty == true else { throw .noLeadingSlash }
         // One slash at the end is common in the wild and read like none.

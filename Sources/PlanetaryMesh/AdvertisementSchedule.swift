@@ -25,6 +25,9 @@ struct AdvertisementSchedule: Sendable {
         self.limits = limits
     }
 
+    /// What was told was taken back: everybody is to be told anew.
+    mutating func withdrawn() { told = [] }
+
     /// Whether to advertise now, to those who listen; when it says so, they count as told.
     mutating func isDue(listeners: [PeerID], now: MonotonicInstant) -> Bool {
         // Who was away may have forgotten what it heard.

@@ -198,6 +198,10 @@ extension MeshNode {
             await note(gossiped.source, "a gossip message that does not read: \(error)")
             return .reject
         }
+        guard belongs(message, to: gossiped.topic) else {
+            await note(gossiped.source, "gossip: \(message.variant.rawValue) is not for this topic")
+            return .reject
+        }
         switch await take(.gossipMessage(message, author: gossiped.source)).verdict {
         case .accept, nil:
             if case .capabilityAdvertisement(let advertisement) = message { remember(advertisement) }
@@ -210,13 +214,19 @@ extension MeshNode {
     }
 
     private func remember(_ advertisement: CapabilityAdvertisementV1) {
-        guard let signed = try? SignedObject<NodeCapability>(verifying: advertisement.capability) else { return }
-        if capabilities[signed.did] == nil, capabilities.count >= limits.capabilitiesMax,
-            let eldest = capabilities.min(by: { $0.value.validUntil < $1.value.validUntil })
-        {
-            capabilities[eldest.key] = nil
+        guard let signed = try? SignedObject<NodeCapability>(verifiedBefore: advertisement.capability) else { return }
+        capabilities.heard(signed.body, byteCount: advertisement.capability.count, now: NodeClock.now)
+    }
+
+    /// Whether a message is one of those that a topic is for.
+    private func belongs(_ message: MeshProtocolMessage, to topic: String) -> Bool {
+        switch message {
+        case .jobAnnouncement: topic == MeshTopics.jobAnnouncements
+        case .executionReceiptAvailable: topic == MeshTopics.receipts
+        case .capabilityAdvertisement: topic == MeshTopics.capabilities
+        case .anchorHeads: topic == MeshTopics.anchorHeads(scope: market.configuration.anchorScope)
+        default: false
         }
-        capabilities[signed.did] = signed.body
     }
 
     /// Whether a peer's messages are dropped unread, because it sent too many bad ones.

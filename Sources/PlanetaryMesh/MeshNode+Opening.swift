@@ -277,13 +277,46 @@ extension MeshNode {
         guard market.configuration.executor != nil else { return }
         var schedule = AdvertisementSchedule(limits: limits.advertisement)
         repeat {
+            guard market.configuration.executor?.acceptsJobs ?? false else {
+                if isAdvertised { schedule.withdrawn() }
+                await withdraw()
+                continue
+            }
             let listeners = await gossip.peers(of: MeshTopics.capabilities)
             guard schedule.isDue(listeners: listeners, now: NodeClock.now) else { continue }
             tally("capabilities_advertised")
             if let message = await capabilityAdvertisement() {
+                isAdvertised = true
                 _ = try? await gossip.publish(message, topic: MeshTopics.capabilities)
             }
         } while (try? await Task.sleep(for: .milliseconds(limits.advertisement.lookMilliseconds))) != nil
+    }
+
+    /// Tells those who were told what this node offers that it offers nothing any more: a capability without engines and
+    /// resources.
+    func withdraw() async {
+        guard isAdvertised else { return }
+        isAdvertised = false
+        let now = NodeClock.wallClock
+        var nothing = NodeCapability(
+            nodeDID: identity.did, peerID: identity.peerID, issuedAt: now,
+            validUntil: now.advanced(milliseconds: limits.capabilityMilliseconds))
+        nothing.loadPermille = 1_000
+        guard let signed = try? SignedObject.sign(nothing, with: identity),
+            let message = try? MeshProtocolMessage.capabilityAdvertisement(
+                CapabilityAdvertisementV1(capability: signed.bytes)
+            ).encoded()
+        else { return }
+        tally("capabilities_withdrawn")
+        _ = try? await gossip.publish(message, topic: MeshTopics.capabilities)
+    }
+
+    /// Withdraws what was offered before this node stops, and gives the word the time to go out.
+    func sayFarewell() async {
+        guard isAdvertised else { return }
+        await withdraw()
+        // Gossip is handed to the connections, which close with the node.
+        try? await Task.sleep(for: .milliseconds(limits.farewellMilliseconds))
     }
 
     private func capabilityAdvertisement() async -> [UInt8]? {
@@ -300,7 +333,14 @@ extension MeshNode {
         capability.loadPermille = market.loadPermille
         capability.basePrice = executor.basePrice
         capability.pricePerMillionFuel = executor.pricePerMillionFuel
-        guard let signed = try? SignedObject.sign(capability, with: identity) else { return nil }
+        guard var signed = try? SignedObject.sign(capability, with: identity) else { return nil }
+        if signed.bytes.count > market.configuration.limits.capabilityBytesMax {
+            // Others refuse what is longer; bids tell the rest.
+            capability.features = []
+            capability.addresses = []
+            guard let short = try? SignedObject.sign(capability, with: identity) else { return nil }
+            signed = short
+        }
         store.enqueue([.block(cid: signed.cid, bytes: signed.bytes)], isUrgent: true) { _ in }
         market.configuration.executor?.capabilityCID = signed.cid
         return try? MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: signed.bytes))

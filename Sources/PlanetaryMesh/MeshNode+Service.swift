@@ -86,7 +86,7 @@ extension MeshNode: NodeService {
         let did = (try? PublicKey(peerID: peer))?.did
         var addresses = await swarm.addresses(of: peer)
         if addresses.isEmpty { addresses = row?.addresses ?? [] }
-        let offer = did.flatMap { capabilities[$0] }.map { capability in
+        let offer = did.flatMap { capabilities.offer(of: $0, now: NodeClock.now) }.map { capability in
             let region = capability.region.map { "region \($0), " } ?? ""
             return "\(region)\(capability.basePrice) + \(capability.pricePerMillionFuel) per million fuel"
         }

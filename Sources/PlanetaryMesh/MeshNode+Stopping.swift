@@ -20,6 +20,7 @@ extension MeshNode {
         drain = Drain(runs: running.mapValues(\.jobID))
         market.configuration.executor?.acceptsJobs = false
         market.configuration.executor?.startsRuns = false
+        await sayFarewell()
         let waiting = unfinishedRuns.count
         guard configuration.drainSeconds > 0, waiting > 0 else { return goAtOnce() }
         logger.notice(

@@ -34,11 +34,11 @@ public actor MeshNode {
         /// When this node tells what it offers.
         var advertisement = AdvertisementSchedule.Limits()
         /// How long an advertisement is good for, in milliseconds.
-        var capabilityMilliseconds: UInt64 = 180_000
+        var capabilityMilliseconds: UInt64 = 120_000
+        /// How long a stop waits for the word that this node executes nothing any more to go out, in milliseconds.
+        var farewellMilliseconds: Int64 = 100
         /// Receipts, the newest ones, that a start reads reputations from.
         static let evidenceAtStartMax = 10_000
-        /// Capabilities of other nodes that are remembered.
-        var capabilitiesMax = 1_024
         /// The longest note about a peer's fault, in bytes.
         var noteBytesMax = 200
         /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
@@ -86,7 +86,9 @@ public actor MeshNode {
     var tallies: [String: UInt64] = [:]
     var conduct = PeerConduct()
     var running: [CID: RunningJob] = [:]
-    var capabilities: [DID: NodeCapability] = [:]
+    var capabilities = CapabilityBook()
+    /// Whether others were told what this node offers, and not yet that it does not any more.
+    var isAdvertised = false
     var unpublishedHeads = UnpublishedHeads()
     var solitude = Solitude()
     let actions: AsyncStream<MarketAction>

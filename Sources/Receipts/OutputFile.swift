@@ -15,31 +15,34 @@ enum OutputFile {
 
     /// Follows a file from its root, at most `blocksMax` blocks.
     static func examine(_ root: CID, blocksMax: Int, _ evidence: (CID) -> BlockEvidence) -> Finding {
-        var waiting = [(cid: root, depth: 0)]
-        var total: UInt64 = 0
-        var blocks = 0
-        while let (cid, depth) = waiting.popLast() {
-            blocks += 1
-            if blocks > blocksMax { return .wrong("the outputs have too many blocks") }
-            switch evidence(cid) {
-            case .bytes(let bytes):
-                guard cid.matches(bytes) else { return .wrong("the block does not hash to \(cid)") }
-                guard cid.codec == .dagPB else {
-                    total += UInt64(bytes.count)
-                    continue
+        var walk = UnixFSWalk(root: root, blocksMax: blocksMax)
+        do {
+            while let cid = walk.next {
+                switch evidence(cid) {
+                case .bytes(let bytes):
+                    guard cid.matches(bytes) else { return .wrong("the block does not hash to \(cid)") }
+                    guard cid.codec == .dagPB else {
+                        try walk.received(chunkBytes: UInt64(bytes.count))
+                        continue
+                    }
+                    let node = try UnixFSNode(bytes, of: cid)
+                    guard node.links.allSatisfy(\.namesMeshContent) else { throw UnixFSError.notAFile(cid) }
+                    try walk.received(node)
+                case .checked(let byteCount):
+                    try walk.received(chunkBytes: UInt64(clamping: byteCount))
+                case .missing(let reason):
+                    return .missing("the block \(cid) is missing: \(reason)")
                 }
-                guard let node = try? UnixFSNode(bytes, of: cid), node.links.allSatisfy(\.namesMeshContent) else {
-                    return .wrong("\(cid) is no node of a file")
-                }
-                guard depth < UnixFSFile.depthMax else { return .wrong("\(root) is a file of too many levels") }
-                total += UInt64(node.content.count)
-                for link in node.links.reversed() { waiting.append((link, depth + 1)) }
-            case .checked(let byteCount):
-                total += UInt64(clamping: byteCount)
-            case .missing(let reason):
-                return .missing("the block \(cid) is missing: \(reason)")
             }
+        } catch UnixFSError.tooManyBlocks {
+            return .wrong("the outputs have too many blocks")
+        } catch UnixFSError.tooDeep {
+            return .wrong("\(root) is a file of too many levels")
+        } catch UnixFSError.falseSizes(let cid) {
+            return .wrong("what is said of the size of \(cid) is not so")
+        } catch {
+            return .wrong("\(walk.next ?? root) is no node of a file")
         }
-        return .whole(bytes: total, blocks: blocks)
+        return .whole(bytes: walk.fileBytes, blocks: walk.blockCount)
     }
 }

@@ -122,6 +122,8 @@ struct ReceiptExamination {
             note(.contentIdentifiers, false, "stage receipts in the receipt of a single module")
         case .tooMany(let field, let count, let max):
             note(.contentIdentifiers, false, "\(count) \(field.word), at most \(max)")
+        case .tooLong(let field, let bytes, let max):
+            note(.contentIdentifiers, false, "a name of \(field.word) has \(bytes) bytes, at most \(max)")
         case .cidNotAccepted(let cid):
             note(.contentIdentifiers, false, "\(cid) is not version 1 with SHA-256, of a codec of objects or files")
         default:

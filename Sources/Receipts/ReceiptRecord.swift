@@ -35,7 +35,9 @@ public enum ReceiptRecord {
         if value.count > bytesMax { return .failure(.tooLarge(bytesMax: bytesMax)) }
         guard cid.matches(value) else { return .failure(.wrongHash) }
         do {
-            return .success(try SignedObject<ExecutionReceipt>(verifying: value))
+            let signed = try SignedObject<ExecutionReceipt>(verifying: value)
+            if let fault = ReceiptRules().formFault(of: signed.body) { return .failure(.formNotAccepted(fault)) }
+            return .success(signed)
         } catch {
             return .failure(.invalidReceipt(error))
         }
@@ -52,4 +54,6 @@ public enum ReceiptRecordRefusal: Error, Hashable, Sendable {
     case wrongHash
     /// The value is not a validly signed receipt.
     case invalidReceipt(SignedObjectError)
+    /// The receipt has longer lists than receipts have, or names a CID of another form.
+    case formNotAccepted(ReceiptFault)
 }

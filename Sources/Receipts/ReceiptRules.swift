@@ -72,9 +72,14 @@ public struct ReceiptRules: Hashable, Sendable {
             (.outputs, receipt.outputs.count, limits.outputCountMax),
             (.anchoredCIDs, receipt.anchoredCIDs.count, limits.anchoredCountMax),
             (.stageReceipts, receipt.stageReceipts.count, 0),
+            (.hostCalls, receipt.resourceUsage.hostCalls.count, limits.hostCallCountMax),
         ]
         if let long = lists.first(where: { $0.count > $0.max }) {
             return .tooMany(long.field, count: long.count, max: long.max)
+        }
+        if let name = receipt.resourceUsage.hostCalls.first(where: { $0.key.utf8.count > limits.hostCallNameBytesMax })
+        {
+            return .tooLong(.hostCalls, bytes: name.key.utf8.count, bytesMax: limits.hostCallNameBytesMax)
         }
         let other = objects(receipt).first { !$0.namesEvidence } ?? files(receipt).first { !$0.namesMeshContent }
         return other.map { .cidNotAccepted($0) }
@@ -118,6 +123,8 @@ public enum ReceiptFault: Hashable, Sendable {
     case endsBeforeItBegins
     /// A list is longer than a receipt may have.
     case tooMany(ReceiptField, count: Int, max: Int)
+    /// A name in a list has more bytes than it may have.
+    case tooLong(ReceiptField, bytes: Int, bytesMax: Int)
     /// A CID is not version 1 with SHA-256 and a codec of objects or files.
     case cidNotAccepted(CID)
     /// More was used than the job allows.
@@ -148,6 +155,8 @@ public enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     case anchoredCIDs = "anchored_cids"
     /// Receipts of stages.
     case stageReceipts = "stage_receipts"
+    /// The host functions that were called.
+    case hostCalls = "host_calls"
     /// The metered fuel.
     case fuel
     /// The most memory that the module had.
@@ -168,6 +177,7 @@ public enum ReceiptField: String, Hashable, Sendable, CaseIterable {
         case .outputs: "outputs"
         case .anchoredCIDs: "anchored CIDs"
         case .stageReceipts: "stage receipts"
+        case .hostCalls: "host functions"
         case .fuel: "fuel"
         case .peakMemoryBytes, .bytesWritten: "bytes"
         }

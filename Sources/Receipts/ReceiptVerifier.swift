@@ -15,6 +15,10 @@ public struct ReceiptVerifier: Hashable, Sendable {
         public var outputCountMax = 1024
         /// Blocks that a module anchored.
         public var anchoredCountMax = 1024
+        /// Host functions that a run called, by name.
+        public var hostCallCountMax = 128
+        /// The name of a host function, in bytes.
+        public var hostCallNameBytesMax = 64
         /// One output block, in bytes, before the manifest is known.
         public var outputBytesMax = 64 << 20
         /// Blocks of all outputs together.

@@ -127,13 +127,16 @@ struct UserMeshTests {
         }
     }
 
-    @Test("An executor's offer is seen soon after it is met, not at the next minute")
+    @Test("An executor's offer is seen soon after it is met, not at the next minute, and is gone when it stops")
     func offers() throws {
-        try eventually("both offers are seen", seconds: 20) {
+        func offers() throws -> Int {
             let peers = try #require(try originator.run(["peers", "--json"]).json() as? [[String: Any]])
-            let offers = peers.filter { ($0["capability"] as? String)?.isEmpty == false }
-            return offers.count == 2
+            return peers.count { ($0["capability"] as? String)?.isEmpty == false }
         }
+        try eventually("both offers are seen", seconds: 20) { try offers() == 2 }
+        #expect(try mesh.executors[1].run(["stop"]).status == 0)
+        // Without a word of it an offer lasts two minutes.
+        try eventually("its offer is taken back", seconds: 60) { try offers() == 1 }
     }
 
     @Test("With --json every command prints JSON: its answer on standard output or its failure on standard error")

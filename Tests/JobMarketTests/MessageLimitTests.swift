@@ -64,6 +64,26 @@ struct MessageLimitTests {
         #expect(judged(after: [1]) == 5)
     }
 
+    @Test func theEvidenceOfAJobHasOneBound() throws {
+        // The job alone takes more than half: no bid can be kept.
+        var full = MarketWorld(executors: 1) { _, configuration in configuration.limits.jobEvidenceBytesMax = 1_000 }
+        let refused = try full.submit()
+        full.run(milliseconds: 500)
+        #expect(full.job(refused)?.bids.isEmpty == true)
+        #expect(full.parties[0].market.counters.refusals["bid_too_many_bids"] ?? 0 >= 1)
+        // Room for job, bid and assignment, and none for the receipt.
+        var scarce = MarketWorld(executors: 1)
+        let id = try scarce.submit()
+        let isRunning = scarce.run(milliseconds: 5000) { $0.job(id)?.status == .running }
+        #expect(isRunning)
+        let kept = try #require(scarce.job(id)).evidenceBytes
+        #expect(kept > 500 && kept < 10_000)
+        scarce.parties[0].market.configuration.limits.jobEvidenceBytesMax = kept + 10
+        scarce.run(milliseconds: 5000)
+        #expect(scarce.job(id)?.receipt == nil)
+        #expect(scarce.parties[0].market.counters.refusals["receipt_too_many"] ?? 0 >= 1)
+    }
+
     @Test func bidsThatAreTooLong() throws {
         var world = MarketWorld(executors: 1) { index, configuration in
             if index == 0 { configuration.limits.evidenceBytesMax = 100 }

@@ -36,7 +36,7 @@ struct KademliaMessageTests {
     }
 
     @Test("broken bytes are refused or read, never a trap, and never over a limit", arguments: [133, 134] as [UInt64])
-    func fuzz(seed: UInt64) {
+    func fuzz(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let limits = KademliaMessageCoding.Limits()
         for _ in 0..<1_000 {
@@ -50,10 +50,37 @@ struct KademliaMessageTests {
                 }
             }
             guard let message = try? KademliaMessageCoding.decode(wire) else { continue }
+            #expect(try KademliaMessageCoding.decode(KademliaMessageCoding.encode(message)) == message, "seed \(seed)")
             #expect(message.key.count <= limits.keyBytesMax)
             #expect(message.closerPeers.count <= limits.peersPerListMax)
             #expect(message.closerPeers.allSatisfy { $0.addresses.count <= limits.addressesPerPeerMax })
         }
+    }
+
+    @Test("addresses come without the peer at their end, and those with two are left out, so that reading is stable")
+    func addresses() throws {
+        var generator = SeededGenerator(seed: 135)
+        let peer = VirtualNetwork.randomPeer(&generator)
+        let plain = Multiaddr([.ip4([127, 0, 0, 1]), .tcp(4001)])
+        let relayed = Multiaddr([.ip4([127, 0, 0, 1]), .tcp(1), .p2p(peer), .p2pCircuit])
+        var message = KademliaMessage(kind: .findNode, key: [1])
+        message.closerPeers = [PeerInfo(peerID: peer, addresses: [plain.withPeerID(peer), relayed.withPeerID(peer)])]
+        var wire = KademliaMessageCoding.encode(message)
+        let decoded = try KademliaMessageCoding.decode(wire)
+        #expect(decoded.closerPeers.map(\.addresses) == [[plain, relayed]])
+        // As somebody else may write it: two peers at the end.
+        let double = Multiaddr(plain.components + [.p2p(peer), .p2p(peer)])
+        var writer = ProtobufWriter()
+        writer.varint(1, KademliaMessage.Kind.findNode.rawValue)
+        writer.message(8) { nested in
+            nested.bytes(1, peer.bytes)
+            nested.bytes(2, double.bytes)
+            nested.bytes(2, plain.bytes)
+        }
+        wire = writer.bytes
+        let first = try KademliaMessageCoding.decode(wire)
+        #expect(first.closerPeers.map(\.addresses) == [[plain]])
+        #expect(try KademliaMessageCoding.decode(KademliaMessageCoding.encode(first)) == first)
     }
 
     @Test("the bytes are those of the specification")

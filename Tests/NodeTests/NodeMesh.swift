@@ -3,6 +3,7 @@ import Logging
 import MeshIdentity
 import MeshTypes
 import Multiformats
+import Swarm
 import Testing
 
 @testable import PlanetaryMesh
@@ -46,11 +47,29 @@ struct NodeMesh {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for node in nodes { group.addTask { try await node.run() } }
             try await mesh.connect(to: entrance)
-            try await body(mesh)
+            if prices.isEmpty {
+                try await mesh.withBystander { try await body(mesh) }
+            } else {
+                try await body(mesh)
+            }
             for node in nodes { try await node.shutdown() }
             try await group.waitForAll()
         }
         try await afterwards(folder)
+    }
+
+    /// Keeps a peer connected that does nothing: a node that can reach nobody fails its jobs at once.
+    private func withBystander(_ body: () async throws -> Void) async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let bystander = Swarm(configuration: SwarmConfiguration(), identity: .generate(), logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await bystander.run() }
+            defer { group.cancelAll() }
+            let addresses = await originator.swarm.listenAddresses()
+            try await bystander.connect(to: originator.identity.peerID, addresses: addresses)
+            try await body()
+        }
     }
 
     /// A configuration that listens on any port of loopback.

@@ -92,6 +92,12 @@ import Testing
         Case("too many anchored CIDs", .contentIdentifiers) {
             $0.receipt = { $0.anchoredCIDs = [CID](repeating: other, count: 1025) }
         },
+        Case("more host functions than there are", .contentIdentifiers) {
+            $0.receipt = { $0.resourceUsage.hostCalls = CanonicalMap((0...128).map { ("function \($0)", 1) }) }
+        },
+        Case("a host function of 65 bytes", .contentIdentifiers) {
+            $0.receipt = { $0.resourceUsage.hostCalls = [String(repeating: "f", count: 65): 1] }
+        },
         Case("an anchored dag-json block", .contentIdentifiers) {
             $0.receipt = { $0.anchoredCIDs = [CID.hashing([], codec: .dagJSON)] }
         },

@@ -100,6 +100,18 @@ import Testing
             #expect(refusal(other, block) == .notAReceiptKey)
         }
         #expect(refusal(ReceiptRecord.key(of: CID.hashing(block, codec: .raw)), block) == .notAReceiptKey)
+        for (count, isRefused) in [(128, false), (129, true)] {
+            var calls = try ReceiptChain()
+            var changes = ReceiptChain.Changes()
+            changes.receipt = { receipt in
+                receipt.resourceUsage.hostCalls = CanonicalMap((0..<count).map { ("f\($0)", 1) })
+            }
+            let cid = try calls.sign(changes)
+            let fault = ReceiptFault.tooMany(.hostCalls, count: 129, max: 128)
+            #expect(
+                refusal(ReceiptRecord.key(of: cid), try #require(calls.blocks[cid]))
+                    == (isRefused ? .formNotAccepted(fault) : nil))
+        }
         let bid = chain.assignment.bidCID
         #expect(
             refusal(ReceiptRecord.key(of: bid), try #require(chain.blocks[bid])) == .invalidReceipt(.badSignature))

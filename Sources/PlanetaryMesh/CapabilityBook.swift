@@ -1,0 +1,89 @@
+import Collections
+import Determinism
+import MeshIdentity
+import MeshTypes
+
+/// What executors offer, as this node last heard it, bounded in entries and in bytes.
+///
+/// An offer lasts from its arrival as long as it says, and at most `lifeMilliseconds`; when there is no room, the one
+/// that came first goes. What an executor dates itself only orders its own offers, so that one it has taken back does not
+/// come again by a slower way.
+struct CapabilityBook: Sendable {
+    /// The bounds of the book.
+    struct Limits: Sendable {
+        /// Executors whose offers are remembered.
+        var entriesMax = 1_024
+        /// All offers as they were signed, in bytes.
+        var bytesMax = 1 << 20
+        /// How long an offer lasts from its arrival, in milliseconds: executors repeat it every minute.
+        var lifeMilliseconds: UInt64 = 120_000
+    }
+
+    private struct Entry {
+        let capability: NodeCapability
+        let byteCount: Int
+        let until: MonotonicInstant
+        let number: UInt64
+    }
+
+    private let limits: Limits
+    private var entries: [DID: Entry] = [:]
+    /// In the order of arrival; places of offers that were replaced lapse.
+    private var order = Deque<(did: DID, number: UInt64)>()
+    private var number: UInt64 = 0
+    /// Bytes of all offers.
+    private(set) var byteCount = 0
+
+    /// An empty book.
+    init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// How many executors have an offer, or have taken theirs back lately.
+    var count: Int { entries.count }
+
+    /// What an executor offers; `nil` when nothing is known, or it has taken it back.
+    func offer(of did: DID, now: MonotonicInstant) -> NodeCapability? {
+        guard let entry = entries[did], now < entry.until, !entry.capability.offersNothing else { return nil }
+        return entry.capability
+    }
+
+    /// Takes in an offer that was verified, of so many bytes.
+    mutating func heard(_ capability: NodeCapability, byteCount bytes: Int, now: MonotonicInstant) {
+        forget(now: now)
+        let did = capability.nodeDID
+        if let known = entries[did], capability.issuedAt < known.capability.issuedAt { return }
+        remove(did)
+        guard bytes <= limits.bytesMax else { return }
+        let life = min(limits.lifeMilliseconds, capability.validUntil.milliseconds(since: capability.issuedAt))
+        number += 1
+        entries[did] = Entry(
+            capability: capability, byteCount: bytes, until: now.advanced(milliseconds: Int64(clamping: life)),
+            number: number)
+        byteCount += bytes
+        order.append((did, number))
+        while entries.count > limits.entriesMax || byteCount > limits.bytesMax, let eldest = order.popFirst() {
+            if entries[eldest.did]?.number == eldest.number { remove(eldest.did) }
+        }
+        // Places that lapsed are swept out before they are many more than offers.
+        if order.count > 2 * limits.entriesMax {
+            order.removeAll { entries[$0.did]?.number != $0.number }
+        }
+    }
+
+    /// Forgets from the front what has lasted its time.
+    private mutating func forget(now: MonotonicInstant) {
+        while let eldest = order.first {
+            let entry = entries[eldest.did]
+            if let entry, entry.number == eldest.number {
+                guard now >= entry.until else { return }
+                remove(eldest.did)
+            }
+            order.removeFirst()
+        }
+    }
+
+    private mutating func remove(_ did: DID) {
+        if let entry = entries.removeValue(forKey: did) { byteCount -= entry.byteCount }
+    }
+}

@@ -1,0 +1,65 @@
+import Determinism
+import MeshIdentity
+import MeshTypes
+import Testing
+
+@testable import PlanetaryMesh
+
+@Suite struct CapabilityBookTests {
+    private let start: UInt64 = 1_800_000_000_000
+
+    private func at(_ milliseconds: Int64) -> MonotonicInstant {
+        MonotonicInstant.zero.advanced(milliseconds: milliseconds)
+    }
+
+    private func did(_ seed: UInt8) throws -> DID { try Identity(seed: Array(repeating: seed, count: 32)).did }
+
+    private func offer(
+        _ seed: UInt8, issuedAt: UInt64 = 0, life: UInt64 = 180_000, withdrawn: Bool = false
+    ) throws -> NodeCapability {
+        let identity = try Identity(seed: Array(repeating: seed, count: 32))
+        var capability = NodeCapability(
+            nodeDID: identity.did, peerID: identity.peerID, issuedAt: UnixMilliseconds(start + issuedAt),
+            validUntil: UnixMilliseconds(start + issuedAt + life))
+        if !withdrawn { capability.resources = ["memory_mib": 1] }
+        return capability
+    }
+
+    @Test func anOfferLastsTwoMinutesFromItsArrivalWhateverItSays() throws {
+        var book = CapabilityBook()
+        book.heard(try offer(1, life: 7 * 86_400_000), byteCount: 100, now: at(0))
+        book.heard(try offer(2, life: 1_000), byteCount: 100, now: at(0))
+        #expect(book.offer(of: try did(1), now: at(119_999)) != nil)
+        #expect(book.offer(of: try did(1), now: at(120_000)) == nil)
+        #expect(book.offer(of: try did(2), now: at(999)) != nil)
+        #expect(book.offer(of: try did(2), now: at(1_000)) == nil)
+        book.heard(try offer(3), byteCount: 100, now: at(120_000))
+        #expect(book.count == 1 && book.byteCount == 100, "what has lasted its time is forgotten")
+    }
+
+    @Test func theBookIsBoundedInEntriesAndBytesAndTheFirstToComeGoes() throws {
+        var book = CapabilityBook(limits: .init(entriesMax: 3, bytesMax: 1_000))
+        // The one that says it lasts longest, and is dated latest, came first.
+        book.heard(try offer(1, issuedAt: 200_000, life: 86_400_000), byteCount: 300, now: at(0))
+        for seed in UInt8(2)...4 { book.heard(try offer(seed), byteCount: 300, now: at(Int64(seed))) }
+        #expect(book.count == 3 && book.byteCount == 900)
+        #expect(book.offer(of: try did(1), now: at(5)) == nil)
+        book.heard(try offer(5), byteCount: 800, now: at(6))
+        #expect(book.count == 1 && book.byteCount == 800)
+        book.heard(try offer(6), byteCount: 1_001, now: at(7))
+        #expect(book.offer(of: try did(6), now: at(7)) == nil)
+        for round in 0..<1_000 { book.heard(try offer(7), byteCount: 10, now: at(Int64(10 + round))) }
+        #expect(book.count == 2 && book.byteCount == 810)
+    }
+
+    @Test func whatIsTakenBackIsGoneAndDoesNotComeAgainByASlowerWay() throws {
+        var book = CapabilityBook()
+        book.heard(try offer(1, issuedAt: 10), byteCount: 100, now: at(0))
+        book.heard(try offer(1, issuedAt: 20, withdrawn: true), byteCount: 90, now: at(1))
+        #expect(book.offer(of: try did(1), now: at(2)) == nil)
+        book.heard(try offer(1, issuedAt: 10), byteCount: 100, now: at(3))
+        #expect(book.offer(of: try did(1), now: at(3)) == nil)
+        book.heard(try offer(1, issuedAt: 30), byteCount: 100, now: at(4))
+        #expect(book.offer(of: try did(1), now: at(4)) != nil)
+    }
+}
