@@ -60,7 +60,10 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         case .bidMade(let manifest, let bid):
             try begin(manifest, bid, event, &context)
         case .assignmentAccepted(let manifest, let bid, _):
-            if before?.isClosed ?? true || before?.bidBlock != bid { try begin(manifest, bid, event, &context) }
+            // Of a bid that was not written the journal begins here.
+            if before?.isClosed ?? true || before?.bidBlock != bid || unwritten.contains(id) {
+                try begin(manifest, bid, event, &context)
+            }
             try jobs[id]?.fold(event, evidence: context.evidence)
         default:
             try jobs[id]?.fold(event, evidence: context.evidence)
