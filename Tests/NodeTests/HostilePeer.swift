@@ -33,7 +33,9 @@ struct HostilePeer: Sendable {
     ) async throws {
         let peer = HostilePeer(identity: identity)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            await peer.swarm.handle(MeshTopics.directMessages) { stream in await peer.serve(stream) }
+            // Not the peer itself, which holds the swarm that would hold it.
+            let received = peer.received
+            await peer.swarm.handle(MeshTopics.directMessages) { stream in await serve(stream, received) }
             group.addTask { try await peer.swarm.run() }
             group.addTask { await peer.gossip.run() }
             defer {
@@ -48,7 +50,9 @@ struct HostilePeer: Sendable {
         }
     }
 
-    private func serve(_ stream: any MeshStream) async {
+    private static func serve(
+        _ stream: any MeshStream, _ received: AsyncStream<MeshProtocolMessage>.Continuation
+    ) async {
         guard let frame = try? await stream.readFrame(bytesMax: 1 << 20),
             let message = try? MeshProtocolMessage.decode(Array(frame.readableBytesView))
         else { return await stream.reset() }
