@@ -28,8 +28,8 @@ struct AddressTests {
         }
     }
 
-    /// An executor that nobody can dial, an originator that names the decoy as its address, and a relay between them that
-    /// runs no jobs; then how often the decoy was knocked at once the executor has failed to deliver its bids.
+    /// An executor that nobody can dial, an originator that names the decoy as its address, and a relay between them
+    /// that runs no jobs; then how often the decoy was knocked at once the executor has failed to deliver its bids.
     private func knocks(executorAnnounces: [Multiaddr], jobs: Int) async throws -> Int {
         let decoy = Decoy()
         let (channel, address) = try await decoy.listen()

@@ -31,6 +31,7 @@ extension SwarmConfiguration.Limits {
         idleTimeoutMilliseconds = never
         abandonedStreamTimeoutMilliseconds = never
         pingIdleTimeoutMilliseconds = never
+        probeTimeoutMilliseconds = never
         yamux.keepAliveIntervalMilliseconds = never
         yamux.keepAliveTimeoutMilliseconds = never
     }
