@@ -202,7 +202,8 @@ let testTargets: [Target] = [
     tests(
         "NodeTests",
         [
-            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity", "IPLD",
+            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity",
+            "IPLD",
             "Multiformats", "Determinism", "Bitswap", "mesh", External.grdb, External.logging, External.nioCore,
         ]),
     tests(

@@ -159,10 +159,11 @@ public struct JobMarket: Sendable {
         }
         let judgement = gossipRules.judgement(of: message, author: author, context)
         // A date that is refused tells as much about this node's clock as one that is taken.
-        let isSigned = switch judgement {
-        case .accept, .ignore(reason: "expired"), .ignore(reason: "of the future"): true
-        default: false
-        }
+        let isSigned =
+            switch judgement {
+            case .accept, .ignore(reason: "expired"), .ignore(reason: "of the future"): true
+            default: false
+            }
         if case .capabilityAdvertisement(let advertisement) = message, isSigned,
             let signed = try? SignedObject<NodeCapability>(verifiedBefore: advertisement.capability)
         {
