@@ -31,8 +31,8 @@ struct FullDiskTests {
         #expect(ran.status == 0, "\(ran.errors)")
         let told = Set(ran.output.split(separator: "\n").map(String.init))
         let expected = [
-            "init 0", "add before 0", "nobody bid 20", "add on a full disk 36", "still up 0",
-            "submit on a full disk 36", "node 36", "up again 0", "same file", "add with space 0", "the job is known",
+            "init 0", "add before 0", "nobody bid 220", "add on a full disk 236", "still up 0",
+            "submit on a full disk 236", "node 236", "up again 0", "same file", "add with space 0", "the job is known",
         ]
         for line in expected { #expect(told.contains(line), "\(line) is missing in \(ran.output)\(ran.errors)") }
         let sentence = "is full; free some space, nothing acknowledged was lost."

@@ -99,7 +99,7 @@ struct HostileValueTests {
             .gossipMessage(.jobAnnouncement(announcement), author: stranger.peerID), now: world.now,
             wallClock: world.wallClock
         ).verdict
-        #expect(verdict == .reject(reason: "the manifest does not verify"))
+        #expect(verdict == .reject(reason: "a CID of another form than objects have"))
     }
 
     @Test func formsOfCIDsAreCheckedAtSubmissionAnnouncementBidAndAssignment() throws {

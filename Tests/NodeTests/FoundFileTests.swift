@@ -63,6 +63,10 @@ struct FoundFileTests {
             let file = try UnixFSFile.blocks(of: bytes)
             // Not put, so nobody announces it.
             try await mesh.originator.store.commit(file.blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+            let owner = mesh.originator.identity.peerID
+            try await Self.eventually("the executor knows of the connection") {
+                await mesh.nodes[0].swarm.connectedPeers().contains(owner)
+            }
             #expect(try await mesh.nodes[0].get(file.root) == bytes)
         }
     }
