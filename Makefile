@@ -11,6 +11,7 @@ QUIETLY := scripts/quietly.sh
 LINTED := Package.swift $(wildcard Sources Tests Interop Benchmarks Examples)
 SEED ?= 1
 FILTER ?=
+SKIP ?=
 ARGS ?=
 
 .PHONY: help setup build release test tidy demo interop interop-bench lint format bench sim guests clean
@@ -28,9 +29,9 @@ build: setup ## the mesh binary (debug), in .build/debug/mesh
 release: setup ## the mesh binary (optimised), in .build/release/mesh
 	@$(QUIETLY) "Building mesh (release)" release.log $(SWIFT_BUILD) -c release --product mesh
 
-test: setup guests ## all tests; FILTER=GossipSubTests for some
+test: setup guests ## all tests; FILTER=GossipSubTests for some, SKIP=CrashTests for all but one target
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
-	@scripts/test.sh $(FILTER)
+	@scripts/test.sh "$(FILTER)" "$(SKIP)"
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 	$(SWIFT_TEST) --filter TidyTests

@@ -192,7 +192,7 @@ public struct MarketLimits: Sendable {
     public var receiptNoticesPerSecondMax = 512
     /// Notices of receipts of one author that are forwarded at once after a silence.
     public var receiptNoticeBurstMax = 2048
-    /// All evidence of one job that its originator keeps, in bytes: half of it for the job itself and the bids, the rest
+    /// Evidence of one job that its originator keeps, in bytes: half of it for the job itself and the bids, the rest
     /// for its attempts and their receipts.
     public var jobEvidenceBytesMax = 2 << 20
     /// Acceptable bids kept per job, the best ones by the job's own score.

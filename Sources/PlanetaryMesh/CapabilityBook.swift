@@ -6,7 +6,7 @@ import MeshTypes
 /// What executors offer, as this node last heard it, bounded in entries and in bytes.
 ///
 /// An offer lasts from its arrival as long as it says, and at most `lifeMilliseconds`; when there is no room, the one
-/// that came first goes. What an executor dates itself only orders its own offers, so that one it has taken back does not
+/// that came first goes. What an executor dates itself only orders its own offers, so one it has taken back does not
 /// come again by a slower way.
 struct CapabilityBook: Sendable {
     /// The bounds of the book.

@@ -292,7 +292,7 @@ extension MeshNode {
         } while (try? await Task.sleep(for: .milliseconds(limits.advertisement.lookMilliseconds))) != nil
     }
 
-    /// Tells those who were told what this node offers that it offers nothing any more: a capability without engines and
+    /// Tells those who know what this node offers that it offers nothing any more: a capability without engines and
     /// resources.
     func withdraw() async {
         guard isAdvertised else { return }

@@ -18,7 +18,8 @@ struct AcceptGateTests {
     }
 
     private func gated(
-        onPause: @escaping @Sendable () -> Void = {}, isOpen: @escaping @Sendable () -> Bool = { true }
+        onPause: @escaping @Sendable () -> Void = {}, isOpen: @escaping @Sendable () -> Bool = { true },
+        freeDescriptors: @escaping @Sendable () -> Int = { .max }
     ) throws -> (channel: EmbeddedChannel, reads: Reads) {
         let reads = Reads()
         let channel = EmbeddedChannel()
@@ -26,7 +27,7 @@ struct AcceptGateTests {
         try channel.pipeline.syncOperations.addHandler(
             AcceptGate(
                 pauseMilliseconds: 100, pauseMillisecondsMax: 300, what: "tests", logger: Logger(label: "test"),
-                onPause: onPause, isOpen: isOpen))
+                onPause: onPause, isOpen: isOpen, freeDescriptors: freeDescriptors))
         return (channel, reads)
     }
 
@@ -42,6 +43,24 @@ struct AcceptGateTests {
         #expect(reads.count == 1)
         channel.read()
         #expect(reads.count == 2)
+        _ = try? channel.finish()
+    }
+
+    @Test("The last descriptors are not taken: accepting pauses before them, each pause counted, and goes on after")
+    func reserve() throws {
+        let (free, pauses) = (NIOLockedValueBox(AcceptGate.descriptorsReserved), NIOLockedValueBox(0))
+        let (channel, reads) = try gated(
+            onPause: { pauses.withLockedValue { $0 += 1 } }, freeDescriptors: { free.withLockedValue { $0 } })
+        channel.read()
+        #expect(reads.count == 0 && pauses.withLockedValue { $0 } == 1)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(100))
+        #expect(reads.count == 0 && pauses.withLockedValue { $0 } == 2)
+        free.withLockedValue { $0 += 1 }
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(199))
+        #expect(reads.count == 0)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        #expect(reads.count == 1 && pauses.withLockedValue { $0 } == 2)
+        #expect(FreeDescriptors.count() > 0)
         _ = try? channel.finish()
     }
 

@@ -33,7 +33,7 @@ struct ReconnectTests {
             let peer = try await near.dial(address.withPeerID(far.localPeer))
             try await waitUntil { await near.protocols(of: peer).contains("/echo/1.0.0") }
             let old = try #require(near.shared.withRegistry { $0.connection(to: peer) })
-            proxy.fallSilent()
+            try await proxy.fallSilent()
             let events = await near.peerEvents()
             // The peer does not know its old connection to be dead either: it dials as one that has just started.
             let back = Multiaddr([.ip4([127, 0, 0, 1]), .tcp(try await port(of: near))])
@@ -102,7 +102,11 @@ struct ReconnectTests {
             let proxy = SilentProxy()
             let address = try await proxy.listen(before: try await port(of: swarms[1]))
             let peer = try await swarms[0].dial(address.withPeerID(swarms[1].localPeer))
-            proxy.fallSilent()
+            for swarm in swarms {
+                let other = swarm.localPeer == peer ? swarms[0].localPeer : peer
+                try await waitUntil { await !swarm.protocols(of: other).isEmpty }
+            }
+            try await proxy.fallSilent()
             #expect(try await swarms[0].dial(swarms[1].dialAddress()) == peer)
             #expect(swarms[0].counters()[.keepAliveTimedOut] == 1)
             #expect(try await swarms[0].ping(peer) > .zero)
@@ -125,7 +129,7 @@ struct ReconnectTests {
                 for service in services { _ = try await service.subscribe("t") { _ in .accept } }
                 _ = try await swarms[0].dial(address.withPeerID(swarms[1].localPeer))
                 for service in services { await until { await service.meshPeers("t").count == 1 } }
-                proxy.fallSilent()
+                try await proxy.fallSilent()
                 guard
                     case .success = await swarms[1].transport.dial(
                         try await swarms[0].dialAddress().withoutPeerID(), expecting: swarms[0].localPeer)

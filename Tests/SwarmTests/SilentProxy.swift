@@ -31,9 +31,14 @@ final class SilentProxy: Sendable {
         return Multiaddr([.ip4([127, 0, 0, 1]), .tcp(UInt16(try #require(channel.localAddress?.port)))])
     }
 
-    /// From now on nothing passes, in either direction.
-    func fallSilent() {
+    /// From now on nothing passes, in either direction; what passed before has arrived when this returns, so that
+    /// nobody takes it for a sign of life.
+    func fallSilent() async throws {
         isSilent.withLockedValue { $0 = true }
+        // Between two tasks of its own a loop has read what its sockets held.
+        for _ in 0..<3 {
+            for loop in MultiThreadedEventLoopGroup.singleton.makeIterator() { try await loop.submit {}.get() }
+        }
     }
 
     func close() async throws {

@@ -240,11 +240,15 @@ struct SwarmQueueLimitTests {
         }
     }
 
+    private static func streamCount(of connection: Connection) async throws -> Int {
+        try await connection.eventLoop.submit { [handler = connection.handler] in handler.value.slots.count }.get()
+    }
+
     @Test("The second connection to a peer has the smaller receive budget, and refuses by its name")
     func furtherConnection() async throws {
         try await withSwarms(2) {
             $0.limits.waitForEver()
-            $0.limits.furtherConnectionReceiveBytesMax = 300 * 1024
+            $0.limits.furtherConnectionReceiveBytesMax = 600 * 1024
         } _: { swarms in
             let holding = Holding()
             await swarms[1].handle(Self.hold) { await holding.serve($0) }
@@ -254,13 +258,25 @@ struct SwarmQueueLimitTests {
             _ = try await swarms[0].dial(address)
             let connections = swarms[0].shared.withRegistry { $0.connections(to: peer) }
             try #require(connections.count == 2)
+            // Both are identified first, since streams for that take of the budget as well.
+            try await waitUntil {
+                for swarm in swarms {
+                    let other = swarm.localPeer == peer ? swarms[0].localPeer : peer
+                    let all = swarm.shared.withRegistry { $0.connections(to: other) }
+                    guard all.count == 2, all.allSatisfy({ !$0.protocols.isEmpty }) else { return false }
+                    for connection in all where try await Self.streamCount(of: connection) > 0 { return false }
+                }
+                return true
+            }
             let first = try await connections[1].openStream(protocols: [Self.hold], isLazy: false)
-            let refusal = OpenStreamError.limitReached("yamux: receiveBudgetExhausted(limit: 307200)")
+            let second = try await connections[1].openStream(protocols: [Self.hold], isLazy: false)
+            let refusal = OpenStreamError.limitReached("yamux: receiveBudgetExhausted(limit: 614400)")
             await #expect(throws: refusal) {
                 _ = try await connections[1].openStream(protocols: [Self.hold], isLazy: false)
             }
             await first.reset()
-            for _ in 0..<3 {
+            await second.reset()
+            for _ in 0..<4 {
                 let stream = try await connections[0].openStream(protocols: [Self.hold], isLazy: false)
                 await stream.reset()
             }

@@ -17,9 +17,9 @@ final class Connection: Sendable {
     let remoteAddress: Multiaddr
     /// How far the other end is away; what cannot be told counts as the open internet.
     let reach: AddressReach
-    private let eventLoop: any EventLoop
+    let eventLoop: any EventLoop
     private let channel: any Channel
-    private let handler: NIOLoopBound<ConnectionHandler>
+    let handler: NIOLoopBound<ConnectionHandler>
     private let state = NIOLockedValueBox(State())
     private let pushCount = NIOLockedValueBox(0)
     private let nextToken = NIOLockedValueBox<UInt64>(0)

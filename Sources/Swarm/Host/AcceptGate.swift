@@ -6,7 +6,8 @@ import NIOCore
 ///
 /// When the process or the system has no descriptor or memory left, accepting pauses, and each time that this did not
 /// help for twice as long; the connections wait in the system's queue. Without it the event loop would find the same
-/// connection ready again and again, and do nothing else.
+/// connection ready again and again, and do nothing else. The last descriptors are not taken at all: the store, compile
+/// processes and the libraries below need some, and the latter end a process that has none.
 public final class AcceptGate: ChannelDuplexHandler {
     /// Nothing is taken from it.
     public typealias InboundIn = NIOAny
@@ -16,12 +17,16 @@ public final class AcceptGate: ChannelDuplexHandler {
     /// How long a closed gate waits before it looks again.
     private static let lookAgain = TimeAmount.milliseconds(2)
 
+    /// Descriptors that accepting leaves to the rest of the process.
+    public static let descriptorsReserved = 24
+
     private let pause: TimeAmount
     private let pauseMax: TimeAmount
     private let what: String
     private let logger: Logger
     private let onPause: @Sendable () -> Void
     private let isOpen: @Sendable () -> Bool
+    private let freeDescriptors: @Sendable () -> Int
     private var nextPause: TimeAmount
     private var pausedAt: NIODeadline?
     private var isWaiting = false
@@ -34,9 +39,11 @@ public final class AcceptGate: ChannelDuplexHandler {
     ///   - what: whose connections they are, for the log.
     ///   - onPause: called once per pause.
     ///   - isOpen: whether further connections may come in now; asked again soon where not.
+    ///   - freeDescriptors: how many more descriptors the process may open, at least about.
     public init(
         pauseMilliseconds: Int64 = 100, pauseMillisecondsMax: Int64 = 5_000, what: String, logger: Logger,
-        onPause: @escaping @Sendable () -> Void = {}, isOpen: @escaping @Sendable () -> Bool = { true }
+        onPause: @escaping @Sendable () -> Void = {}, isOpen: @escaping @Sendable () -> Bool = { true },
+        freeDescriptors: @escaping @Sendable () -> Int = FreeDescriptors.count
     ) {
         pause = .milliseconds(pauseMilliseconds)
         pauseMax = .milliseconds(pauseMillisecondsMax)
@@ -45,15 +52,23 @@ public final class AcceptGate: ChannelDuplexHandler {
         self.logger = logger
         self.onPause = onPause
         self.isOpen = isOpen
+        self.freeDescriptors = freeDescriptors
     }
 
     /// Asks for the next connections, when they may come in.
     public func read(context: ChannelHandlerContext) {
         guard !isWaiting else { return }
-        if isOpen() { return context.read() }
+        guard isOpen() else { return readLater(Self.lookAgain, context) }
+        guard freeDescriptors() > Self.descriptorsReserved else {
+            return readLater(paused("the last \(Self.descriptorsReserved) descriptors are kept"), context)
+        }
+        context.read()
+    }
+
+    private func readLater(_ wait: TimeAmount, _ context: ChannelHandlerContext) {
         isWaiting = true
         let (bound, own) = (context.loopBound, NIOLoopBound(self, eventLoop: context.eventLoop))
-        context.eventLoop.scheduleTask(in: Self.lookAgain) {
+        context.eventLoop.scheduleTask(in: wait) {
             own.value.isWaiting = false
             own.value.read(context: bound.value)
         }
@@ -74,21 +89,27 @@ public final class AcceptGate: ChannelDuplexHandler {
         guard let error = error as? IOError,
             [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode)
         else { return context.fireErrorCaught(error) }
-        if pausedAt == nil {
-            logger.warning(
-                "No connections are accepted for the time being.",
-                metadata: ["of": "\(what)", "reason": "\(error)", "pause": "\(nextPause.nanoseconds / 1_000_000) ms"])
-        }
-        pausedAt = .now()
-        onPause()
+        let wait = paused("\(error)")
         // A read that failed counts as still wanted, so only this makes the loop look away from the socket.
         let options = context.channel.syncOptions
         try? options?.setOption(ChannelOptions.autoRead, value: false)
         let channel = NIOLoopBound(context.channel, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: nextPause) {
+        context.eventLoop.scheduleTask(in: wait) {
             try? channel.value.syncOptions?.setOption(ChannelOptions.autoRead, value: true)
         }
-        nextPause = min(nextPause + nextPause, pauseMax)
+    }
+
+    /// Notes a pause, and logs the first of several; how long it is.
+    private func paused(_ reason: String) -> TimeAmount {
+        if pausedAt == nil {
+            logger.warning(
+                "No connections are accepted for the time being.",
+                metadata: ["of": "\(what)", "reason": "\(reason)", "pause": "\(nextPause.nanoseconds / 1_000_000) ms"])
+        }
+        pausedAt = .now()
+        onPause()
+        defer { nextPause = min(nextPause + nextPause, pauseMax) }
+        return nextPause
     }
 }
 

@@ -11,9 +11,9 @@ struct Run: MeshCommand {
         discussion: """
             Standard output of the job goes to standard output, everything else to standard error: one line per phase, \
             the receipt's CID, and a summary. The exit code is the module's own up to 125 (larger ones become 125 and \
-            are printed); the codes of the mesh are from 200 to 249, and mesh --help lists them. Ctrl-C cancels the job \
-            and waits for its receipt (exit code 214); a second one leaves at once (exit code 130), and the job ends \
-            without you.
+            are printed); the codes of the mesh are from 200 to 249, and mesh --help lists them. Ctrl-C cancels the \
+            job and waits for its receipt (exit code 214); a second one leaves at once (exit code 130), and the job \
+            ends without you.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -143,8 +143,8 @@ struct Run: MeshCommand {
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
             case .cancelled: "Nothing more will happen to it."
             case .noBids:
-                "Join a mesh with mesh connect ADDRESS, or start one on this machine with mesh devnet; mesh peers shows "
-                    + "who is there."
+                "Join a mesh with mesh connect ADDRESS, or start one on this machine with mesh devnet; mesh peers "
+                    + "shows who is there."
             case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
             case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
             case .deadlinePassed: "Give it a longer --timeout, or run it again."
