@@ -60,7 +60,9 @@ struct ReconnectTests {
 
     @Test("A live connection survives the probe, and streams go on over it")
     func survives() async throws {
-        try await withSwarms(2, configure: { $0.limits.waitForEver() }) { swarms in
+        try await withSwarms(2) {
+            $0.limits.waitForEver()
+        } _: { swarms in
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
             let old = try #require(swarms[0].shared.withRegistry { $0.connection(to: peer) })
             let address = try await swarms[0].dialAddress().withoutPeerID()
