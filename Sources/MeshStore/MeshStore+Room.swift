@@ -41,7 +41,7 @@ extension MeshStore {
     /// Has the CIDs of blocks told that were stored, after the transaction and on the thread that writes, which must
     /// not be held up. One listener; the next replaces it.
     public func onBlocksAdded(_ listener: @escaping @Sendable ([CID]) -> Void) {
-        counting.added.withLock { $0 = listener }
+        counting.added.withLock { $0 = AddedListener(tell: listener) }
     }
 
     /// Evicts all cached blocks that no open job needs, and settled, old evidence until the blocks are below the

@@ -191,11 +191,17 @@ public final class MeshStore: Sendable {
         }
     }
 
+    /// Who is told of stored blocks. In a structure, since a bare closure in a `Mutex` is wrapped once more whenever it
+    /// is looked at, and each call goes through all wrappings.
+    struct AddedListener: Sendable {
+        let tell: @Sendable ([CID]) -> Void
+    }
+
     /// What the store has done and how it stands, shared with the thread that writes.
     final class Counting: Sendable {
         let counters: Mutex<Counters>
         let room: Mutex<Room>
-        let added = Mutex<(@Sendable ([CID]) -> Void)?>(nil)
+        let added = Mutex<AddedListener?>(nil)
 
         init(_ counters: Counters, isFull: Bool) {
             self.counters = Mutex(counters)

@@ -81,7 +81,7 @@ struct Transactions: Sendable {
         }
         if let added = counting.added.withLock({ $0 }) {
             let cids = batch.flatMap { $0.writes.compactMap(\.keptBlock?.cid) }
-            if !cids.isEmpty { added(cids) }
+            if !cids.isEmpty { added.tell(cids) }
         }
     }
 
