@@ -31,6 +31,10 @@ struct CrashTests {
             #expect(result["ending"] as? String == "succeeded", "after \(event)")
             #expect(try mesh.originator.movements("settle", jobID: id).count == 1, "after \(event)")
             #expect(try mesh.originator.movements("hold", jobID: id).count >= 1, "after \(event)")
+            // What is left to do would otherwise bring the next start to its crash point, before anybody asks it.
+            try eventually("all of the job is over, after \(event)") {
+                try mesh.originator.run(["explain", id]).output.contains("Nothing is left to do.")
+            }
             mesh.originator.kill()
         }
         try mesh.originator.start()

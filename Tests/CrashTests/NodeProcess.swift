@@ -92,9 +92,13 @@ final class NodeProcess {
         return process.terminationReason == .exit ? process.terminationStatus : nil
     }
 
-    /// Asks until the node answers.
+    /// Asks until the node answers; says so at once, with the end of its log, when it has ended instead.
     func waitUntilUp() throws {
-        try eventually("\(home.lastPathComponent) answers") { try run(["status"]).status == 0 }
+        try eventually("\(home.lastPathComponent) answers") {
+            if try run(["status"]).status == 0 { return true }
+            guard process?.isRunning == true else { throw EndedEarly(name: home.lastPathComponent, log: log) }
+            return false
+        }
     }
 
     /// Kills the node as a power cut would.
@@ -232,6 +236,13 @@ struct NotInTime: Error, CustomStringConvertible {
     let what: String
     let seconds: Double
     var description: String { "\(what): not within \(seconds) seconds" }
+}
+
+/// A node ended where a test waited for it.
+struct EndedEarly: Error, CustomStringConvertible {
+    let name: String
+    let log: String
+    var description: String { "\(name) has ended; its log ends with: \(log.suffix(2000))" }
 }
 
 /// A small mesh of processes in a folder of its own, ended and removed with the value.
