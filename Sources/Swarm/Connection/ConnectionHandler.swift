@@ -148,6 +148,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         closed("the connection is gone")
         self.context = nil
+        // The connection holds this handler; what it was charged for and its cores are of no use any more.
+        connection = nil
+        session = nil
+        transport = nil
+        connectionCharge = nil
     }
 
     // MARK: Upgrade
