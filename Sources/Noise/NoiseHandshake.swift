@@ -22,6 +22,7 @@ public struct NoiseHandshake: Sendable {
 
     private let role: Role
     private let staticKey: Curve25519.KeyAgreement.PrivateKey
+    private let staticPublicKey: [UInt8]
     private let ephemeralKey: Curve25519.KeyAgreement.PrivateKey
     private var symmetric: NoiseSymmetricState
     private var remoteEphemeral: [UInt8]?
@@ -36,8 +37,19 @@ public struct NoiseHandshake: Sendable {
         role: Role, staticKey: Curve25519.KeyAgreement.PrivateKey,
         ephemeralKey: Curve25519.KeyAgreement.PrivateKey, prologue: [UInt8] = []
     ) {
+        self.init(
+            role: role, staticKey: staticKey, staticPublicKey: Array(staticKey.publicKey.rawRepresentation),
+            ephemeralKey: ephemeralKey, prologue: prologue)
+    }
+
+    /// The same, where the public half of the static key is at hand: to derive it costs as much as an agreement.
+    init(
+        role: Role, staticKey: Curve25519.KeyAgreement.PrivateKey, staticPublicKey: [UInt8],
+        ephemeralKey: Curve25519.KeyAgreement.PrivateKey, prologue: [UInt8]
+    ) {
         self.role = role
         self.staticKey = staticKey
+        self.staticPublicKey = staticPublicKey
         self.ephemeralKey = ephemeralKey
         symmetric = NoiseSymmetricState(protocolName: Self.protocolName, prologue: prologue)
     }
@@ -62,10 +74,10 @@ public struct NoiseHandshake: Sendable {
             case 1:
                 writeEphemeral(into: &message)
                 try mixAgreement(ephemeralKey, remoteEphemeral)
-                message += try symmetric.encryptAndHash(Array(staticKey.publicKey.rawRepresentation))
+                message += try symmetric.encryptAndHash(staticPublicKey)
                 try mixAgreement(staticKey, remoteEphemeral)
             default:
-                message += try symmetric.encryptAndHash(Array(staticKey.publicKey.rawRepresentation))
+                message += try symmetric.encryptAndHash(staticPublicKey)
                 try mixAgreement(staticKey, remoteEphemeral)
             }
             message += try symmetric.encryptAndHash(payload)

@@ -13,6 +13,27 @@ public struct NoiseSession: Sendable {
     public var transport: NoiseTransport
 }
 
+/// What proves a node's identity in a handshake: a Noise key, and the node's signature over it (specification `noise`,
+/// section "The libp2p Handshake Payload").
+///
+/// May serve any number of handshakes: that sessions stay secret when it leaks is the doing of the ephemeral keys.
+public struct NoiseCredentials: Sendable {
+    let staticKey: Curve25519.KeyAgreement.PrivateKey
+    let staticPublicKey: [UInt8]
+    let payload: NoisePayload
+
+    /// Signs a static key with the identity, and offers muxers within the handshake, the best first.
+    ///
+    /// - Throws: `signingFailed` where the identity cannot sign.
+    public init(
+        identity: Identity, staticKey: Curve25519.KeyAgreement.PrivateKey, streamMuxers: [String]
+    ) throws(NoiseError) {
+        self.staticKey = staticKey
+        staticPublicKey = Array(staticKey.publicKey.rawRepresentation)
+        payload = try NoisePayload.sign(staticKey: staticPublicKey, with: identity, streamMuxers: streamMuxers)
+    }
+}
+
 /// The libp2p handshake over Noise: the three messages with their lengths, the signed payloads, early muxer negotiation
 /// (specifications `noise` and `connections/inlined-muxer-negotiation`).
 ///
@@ -38,16 +59,17 @@ public struct NoiseUpgrade: Sendable {
     private var remotePayload: NoisePayload?
     private var remoteKey: PublicKey?
 
-    /// A handshake for `identity`. Both Noise keys must be fresh; `expectedPeer` is whom we dialed, if that is known.
+    /// A handshake with an ephemeral key that must be fresh; `expectedPeer` is whom we dialed, if that is known.
     public init(
-        role: NoiseHandshake.Role, identity: Identity, staticKey: Curve25519.KeyAgreement.PrivateKey,
-        ephemeralKey: Curve25519.KeyAgreement.PrivateKey, streamMuxers: [String], expectedPeer: PeerID?
-    ) throws(NoiseError) {
+        role: NoiseHandshake.Role, credentials: NoiseCredentials, ephemeralKey: Curve25519.KeyAgreement.PrivateKey,
+        expectedPeer: PeerID?
+    ) {
         self.role = role
         self.expectedPeer = expectedPeer
-        payload = try NoisePayload.sign(
-            staticKey: Array(staticKey.publicKey.rawRepresentation), with: identity, streamMuxers: streamMuxers)
-        handshake = NoiseHandshake(role: role, staticKey: staticKey, ephemeralKey: ephemeralKey)
+        payload = credentials.payload
+        handshake = NoiseHandshake(
+            role: role, staticKey: credentials.staticKey, staticPublicKey: credentials.staticPublicKey,
+            ephemeralKey: ephemeralKey, prologue: [])
     }
 
     /// The initiator's first message; empty for the responder.

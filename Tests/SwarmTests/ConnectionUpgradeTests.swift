@@ -45,9 +45,10 @@ struct ConnectionUpgradeTests {
         let identity = Identity.generate()
         var listener = try ConnectionUpgrade(role: .listener, identity: .generate(), expectedPeer: nil)
         var dialer = MultistreamDialer(protocols: ["/noise"])
-        var noise = try NoiseUpgrade(
-            role: .initiator, identity: identity, staticKey: .init(), ephemeralKey: .init(), streamMuxers: [],
-            expectedPeer: nil)
+        var noise = NoiseUpgrade(
+            role: .initiator,
+            credentials: try NoiseCredentials(identity: identity, staticKey: .init(), streamMuxers: []),
+            ephemeralKey: .init(), expectedPeer: nil)
         var answer = try listener.received(ByteBuffer(bytes: dialer.start())).send
         #expect(try dialer.received(&answer) == .agreed("/noise"))
         answer = try listener.received(ByteBuffer(bytes: noise.start())).send

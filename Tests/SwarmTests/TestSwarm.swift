@@ -60,3 +60,10 @@ func letOthersRun() async throws {
     try Task.checkCancellation()
     await Task.yield()
 }
+
+extension ConnectionUpgrade {
+    /// An upgrade with credentials of its own.
+    init(role: Role, identity: Identity, expectedPeer: PeerID?) throws {
+        self.init(role: role, credentials: try Self.credentials(of: identity), expectedPeer: expectedPeer)
+    }
+}

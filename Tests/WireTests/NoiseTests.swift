@@ -11,9 +11,10 @@ private typealias PrivateKey = Curve25519.KeyAgreement.PrivateKey
 private func upgrade(
     _ role: NoiseHandshake.Role, _ identity: Identity, muxers: [String] = [], expecting peer: PeerID? = nil
 ) throws -> NoiseUpgrade {
-    try NoiseUpgrade(
-        role: role, identity: identity, staticKey: PrivateKey(), ephemeralKey: PrivateKey(), streamMuxers: muxers,
-        expectedPeer: peer)
+    NoiseUpgrade(
+        role: role,
+        credentials: try NoiseCredentials(identity: identity, staticKey: PrivateKey(), streamMuxers: muxers),
+        ephemeralKey: PrivateKey(), expectedPeer: peer)
 }
 
 /// Runs both sides; `change` may alter any framed message by its number.

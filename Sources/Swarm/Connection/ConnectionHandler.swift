@@ -111,7 +111,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// Makes the keys of a handshake, for a listener only when its peer has said something; the first bytes to send.
     private func beginUpgrade() throws(UpgradeError) -> ByteBuffer {
-        var upgrade = try ConnectionUpgrade(role: role, identity: shared.identity, expectedPeer: expectedPeer)
+        var upgrade = ConnectionUpgrade(role: role, credentials: try shared.credentials(), expectedPeer: expectedPeer)
         let first = try upgrade.start()
         self.upgrade = upgrade
         return first

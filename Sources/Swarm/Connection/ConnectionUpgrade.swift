@@ -57,17 +57,19 @@ struct ConnectionUpgrade: Sendable {
     private var input = ByteBuffer()
     private var plaintext = ByteBuffer()
 
-    init(role: Role, identity: Identity, expectedPeer: PeerID?) throws(UpgradeError) {
+    /// An upgrade with what proves the node's identity; `expectedPeer` is whom we dialed, if that is known.
+    init(role: Role, credentials: NoiseCredentials, expectedPeer: PeerID?) {
         self.role = role
-        do throws(NoiseError) {
-            noise = try NoiseUpgrade(
-                role: role == .dialer ? .initiator : .responder, identity: identity,
-                staticKey: Curve25519.KeyAgreement.PrivateKey(), ephemeralKey: Curve25519.KeyAgreement.PrivateKey(),
-                streamMuxers: [Self.muxerProtocol], expectedPeer: expectedPeer)
-        } catch {
-            throw .noise(error)
-        }
+        noise = NoiseUpgrade(
+            role: role == .dialer ? .initiator : .responder, credentials: credentials,
+            ephemeralKey: Curve25519.KeyAgreement.PrivateKey(), expectedPeer: expectedPeer)
         phase = .securing(Self.negotiation(role, Self.securityProtocol))
+    }
+
+    /// What proves an identity in the upgrades of a node, with a Noise key of its own.
+    static func credentials(of identity: Identity) throws(NoiseError) -> NoiseCredentials {
+        try NoiseCredentials(
+            identity: identity, staticKey: Curve25519.KeyAgreement.PrivateKey(), streamMuxers: [muxerProtocol])
     }
 
     private static func negotiation(_ role: Role, _ name: String) -> Negotiation {

@@ -6,6 +6,7 @@ import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import Noise
 import OrderedCollections
 
 /// A registered handler of inbound streams.
@@ -43,6 +44,7 @@ final class SwarmContext: Sendable {
     private let registry: NIOLockedValueBox<ConnectionRegistry>
     private let announced = NIOLockedValueBox<[Multiaddr]>([])
     private let counters = NIOLockedValueBox<[SwarmCounter: Int]>([:])
+    private let signed = NIOLockedValueBox<NoiseCredentials?>(nil)
 
     init(configuration: SwarmConfiguration, identity: Identity, logger: Logger) {
         self.configuration = configuration
@@ -84,6 +86,18 @@ final class SwarmContext: Sendable {
 
     func withRegistry<Value: Sendable>(_ body: (inout ConnectionRegistry) -> Value) -> Value {
         registry.withLockedValue(body)
+    }
+
+    /// What proves the identity in handshakes, made with the first one: a key and a signature less for each.
+    func credentials() throws(UpgradeError) -> NoiseCredentials {
+        if let made = signed.withLockedValue({ $0 }) { return made }
+        do throws(NoiseError) {
+            let made = try ConnectionUpgrade.credentials(of: identity)
+            signed.withLockedValue { $0 = made }
+            return made
+        } catch {
+            throw .noise(error)
+        }
     }
 
     // MARK: Work
