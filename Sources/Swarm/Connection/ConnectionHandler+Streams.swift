@@ -29,7 +29,7 @@ extension ConnectionHandler {
             outbox: StreamOutbox(
                 bytesMax: shared.limits.unsentBytesPerStreamMax, charge: charge, onShortage: { link.shortOfRoom() },
                 onOutput: { link.outputWritten() }))
-        var slot = StreamSlot(channel: channel, link: link, charge: charge, negotiation: negotiation)
+        let slot = StreamSlot(channel: channel, link: link, charge: charge, negotiation: negotiation)
         let deadline = SwarmContext.now().advanced(
             milliseconds: shared.limits.streamNegotiationTimeoutMilliseconds)
         slot.deadline = deadline
@@ -60,7 +60,7 @@ extension ConnectionHandler {
     }
 
     private func negotiate(_ bytes: ByteBuffer, on id: YamuxStreamID) {
-        guard var slot = slots.removeValue(forKey: id) else { return }
+        guard let slot = slots[id] else { return }
         let before = slot.negotiationInput.readableBytes + bytes.readableBytes
         do throws(MultistreamError) {
             let (answer, agreed) = try slot.negotiate(bytes)
@@ -71,10 +71,8 @@ extension ConnectionHandler {
                 slot.uncountedBytes += answer.count
                 _ = session?.send(ByteBuffer(bytes: answer), on: id)
             }
-            slots[id] = slot
             if let agreed { agreedOn(agreed, id) }
         } catch {
-            slots[id] = slot
             if case .listener = slot.negotiation { shared.count(.streamNegotiationFailed) }
             session?.reset(id)
             let isRefusal = error == .noneSupported
@@ -86,7 +84,7 @@ extension ConnectionHandler {
     }
 
     private func agreedOn(_ protocolID: String, _ id: YamuxStreamID) {
-        guard var slot = slots[id], let negotiation = slot.negotiation else { return }
+        guard let slot = slots[id], let negotiation = slot.negotiation else { return }
         slot.negotiation = nil
         // A stream that was opened lazily may have been let go before the peer agreed; its time goes on.
         if !slot.isAbandoned { slot.deadline = nil }
@@ -94,7 +92,6 @@ extension ConnectionHandler {
         slot.negotiationInput = ByteBuffer()
         let request = slot.request
         slot.request = nil
-        slots[id] = slot
         if rest.readableBytes > 0 { slot.channel.inbox.deliver(rest) }
         if let request {
             guard let stream = makeStream(slot, protocolID: protocolID) else { return }
@@ -131,7 +128,7 @@ extension ConnectionHandler {
     func drained(_ part: YamuxDrained) -> Int {
         guard let slot = slots[part.streamID] else { return 0 }
         let uncounted = min(slot.uncountedBytes, part.byteCount)
-        if uncounted > 0 { slots[part.streamID]?.uncountedBytes -= uncounted }
+        slot.uncountedBytes -= uncounted
         let count = part.byteCount - uncounted
         guard count > 0 else { return 0 }
         let isCharged = slot.charge.movedToSocket(count)
@@ -168,17 +165,16 @@ extension ConnectionHandler {
         }
         let dialer = MultistreamDialer(protocols: request.protocols)
         let proposal = dialer.start()
-        guard var slot = makeSlot(id, .dialer(dialer)) else {
+        guard let slot = makeSlot(id, .dialer(dialer)) else {
             return refuse(.connectionLost("the connection is closed"))
         }
         slot.uncountedBytes = proposal.count
+        slots[id] = slot
         _ = session?.send(ByteBuffer(bytes: proposal), on: id)
         if request.isLazy, let name = request.protocols.first, let stream = makeStream(slot, protocolID: name) {
-            slots[id] = slot
             request.continuation.resume(returning: .success(stream))
         } else {
             slot.request = request
-            slots[id] = slot
         }
         pump()
     }
@@ -222,8 +218,8 @@ extension ConnectionHandler {
         slot.channel.inbox.discard()
         let deadline = SwarmContext.now().advanced(
             milliseconds: shared.limits.abandonedStreamTimeoutMilliseconds)
-        slots[id]?.isAbandoned = true
-        slots[id]?.deadline = deadline
+        slot.isAbandoned = true
+        slot.deadline = deadline
         arm(deadline)
     }
 

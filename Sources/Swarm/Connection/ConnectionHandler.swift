@@ -16,6 +16,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// How many bytes a connection may be charged for without asking whether the socket has taken them.
+    static let untoldBytesMax = 4_096
+
     let shared: SwarmContext
     private let role: ConnectionUpgrade.Role
     private let expectedPeer: PeerID?
@@ -34,8 +37,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Streams with a writer that waits because its bytes cannot be charged.
     var shortStreams: Set<YamuxStreamID> = []
     var roomWantedAt: MonotonicInstant?
-    /// Charged bytes that the socket has not taken.
+    /// Charged bytes that the socket has not taken, or of which it was not asked yet whether it has.
     private(set) var socketBytes = 0
+    /// Those of which it was not asked yet.
+    private var untoldBytes = 0
     /// Since when no stream is open.
     var idleSince: MonotonicInstant?
 
@@ -282,14 +287,18 @@ final class ConnectionHandler: ChannelInboundHandler {
                 close("\(error)")
                 return
             }
-            context.write(wrapOutboundOut(message), promise: charged > 0 ? taking(charged, context) : nil)
+            context.write(wrapOutboundOut(message), promise: taking(charged, context))
         }
         forgetFinishedStreams()
     }
 
-    /// Tells when the socket has taken bytes.
-    private func taking(_ count: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void> {
+    /// Tells when the socket has taken bytes, and all before them; asked only once there are enough to be worth it.
+    private func taking(_ count: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void>? {
         socketBytes += count
+        untoldBytes += count
+        guard untoldBytes > Self.untoldBytesMax else { return nil }
+        let count = untoldBytes
+        untoldBytes = 0
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.whenComplete { _ in

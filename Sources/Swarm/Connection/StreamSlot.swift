@@ -3,8 +3,9 @@ import Multistream
 import NIOCore
 import Yamux
 
-/// One stream of a connection, as its handler keeps it.
-struct StreamSlot {
+/// One stream of a connection, as its handler keeps it: shared by nobody, and an object only so that looking at it
+/// copies no references.
+final class StreamSlot {
     enum Negotiation {
         case dialer(MultistreamDialer)
         case listener(MultistreamListener)
@@ -26,8 +27,15 @@ struct StreamSlot {
     /// When the negotiation has taken too long, or the peer of an abandoned stream.
     var deadline: MonotonicInstant?
 
+    init(channel: StreamChannel, link: StreamLink, charge: StreamCharge, negotiation: Negotiation?) {
+        self.channel = channel
+        self.link = link
+        self.charge = charge
+        self.negotiation = negotiation
+    }
+
     /// Takes bytes of the negotiation: what to answer, and the protocol once it is agreed on.
-    mutating func negotiate(_ bytes: ByteBuffer) throws(MultistreamError) -> (answer: [UInt8], agreed: String?) {
+    func negotiate(_ bytes: ByteBuffer) throws(MultistreamError) -> (answer: [UInt8], agreed: String?) {
         negotiationInput.writeImmutableBuffer(bytes)
         switch negotiation {
         case .dialer(var dialer):
