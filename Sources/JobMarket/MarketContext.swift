@@ -59,6 +59,8 @@ struct MarketContext: Sendable {
 
     mutating func finish() -> MarketTransition {
         defer { transition = MarketTransition() }
+        transition.nextDeadline = timers.next
+        transition.clockOffsetMilliseconds = clockWatch.offsetMilliseconds
         return transition
     }
 

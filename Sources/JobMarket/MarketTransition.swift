@@ -1,3 +1,4 @@
+import Determinism
 import MeshTypes
 import Multiformats
 
@@ -19,6 +20,11 @@ public struct MarketTransition: Sendable {
     public var reply: MeshProtocolReply?
     /// What gossip is to do with a gossip message.
     public var verdict: GossipJudgement?
+    /// The earliest moment at which something is due; the shell then gives `deadlineReached`. Here too, and not only in
+    /// the market, because asking the market costs its owner a copy of all its references.
+    public var nextDeadline: MonotonicInstant?
+    /// `JobMarket.clockOffsetMilliseconds`.
+    public var clockOffsetMilliseconds: Int64?
     /// Whether actions and reply must wait until the events are durable. Where it is false, losing the events in a
     /// crash harms nobody, and the shell may go on while they are being written.
     public var needsDurability: Bool { events.contains { $0.kind.needsDurability } }

@@ -22,7 +22,7 @@ extension MeshNode {
         }
         market.configuration.storage = storageState
         let transition = market.handle(input, now: NodeClock.now, wallClock: NodeClock.wallClock)
-        if !hasToldOfClock, let warning = clockWarning {
+        if !hasToldOfClock, transition.clockOffsetMilliseconds != nil, let warning = clockWarning {
             hasToldOfClock = true
             logger.warning("\(warning)")
         }
@@ -34,7 +34,7 @@ extension MeshNode {
     ///
     /// Everything up to the queue happens in one turn of the actor, so the journal has the order of the transitions.
     func settle(_ transition: MarketTransition) async {
-        alarm.arm(for: market.nextDeadline)
+        alarm.arm(for: transition.nextDeadline)
         if transition.events.isEmpty && transition.blocks.isEmpty {
             release(transition)
             // What is acknowledged again may still be on its way to the disk.
@@ -124,13 +124,13 @@ extension MeshNode {
             let stored = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: heads, height: height)
             writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(stored)))
         }
-        if let last = market.lastReceipt,
-            transition.events.contains(where: { if case .receiptSigned = $0.kind { true } else { false } })
+        if transition.events.contains(where: { if case .receiptSigned = $0.kind { true } else { false } }),
+            let last = market.lastReceipt
         {
             writes.append(.setting(key: Self.lastReceiptKey, value: last.bytes))
         }
-        writes += ReceiptLinkRow.rows(of: transition).map { .receiptLink($0) }
         for (row, receipt) in ReceiptRow.rows(of: transition, at: NodeClock.wallClock) {
+            writes.append(.receiptLink(ReceiptLinkRow(receipt, row.cid)))
             writes.append(.receipt(row))
             if row.isVerified == true { writes += receipt.contentRoots.map { .root($0) } + [.root(row.cid)] }
         }
@@ -270,18 +270,9 @@ extension ReceiptRow {
 }
 
 extension ReceiptLinkRow {
-    /// The link of a receipt to the one before it.
+    /// The link of a receipt to the one before it; its executor signed both.
     init(_ receipt: ExecutionReceipt, _ cid: CID) {
         self.init(executorDID: receipt.executorDID.text, previous: receipt.previousReceiptCID, cid: cid)
-    }
-
-    /// The links of the receipts that a transition keeps; each was signed by the one whom it names.
-    static func rows(of transition: MarketTransition) -> [ReceiptLinkRow] {
-        transition.blocks.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
-            (try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes)).map {
-                ReceiptLinkRow($0.body, block.cid)
-            }
-        }
     }
 }
 
