@@ -14,7 +14,7 @@ extension MeshNode {
         guard !isShunned(stream.remotePeer) else { return await stream.reset() }
         do {
             let bytesMax = MeshProtocolMessage.Limits().directBytesMax
-            let frame = try await withTimeout(milliseconds: limits.requestMilliseconds) {
+            let frame = try await withDeadline(milliseconds: limits.requestMilliseconds) {
                 try await stream.readFrame(bytesMax: bytesMax)
             }
             // What is not answered is asked again at the next start.
@@ -114,19 +114,10 @@ extension MeshNode {
 
     /// One message and its reply. A connection that lets it wait has to prove that it is alive.
     private func exchange(_ bytes: [UInt8], with peer: PeerID) async throws -> MeshProtocolReply {
-        let (doubt, whole) = (limits.doubtMilliseconds, limits.replyMilliseconds)
-        return try await withThrowingTaskGroup(of: MeshProtocolReply?.self) { [swarm] group in
-            group.addTask { try await Self.exchange(bytes, with: peer, on: swarm) }
-            group.addTask {
-                try await Task.sleep(for: .milliseconds(doubt))
-                swarm.doubt(peer)
-                try await Task.sleep(for: .milliseconds(whole - doubt))
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let reply = try await group.next() ?? nil else { throw TimedOut(milliseconds: whole) }
-            return reply
-        }
+        try await withDeadline(
+            milliseconds: limits.replyMilliseconds,
+            warning: (limits.doubtMilliseconds, { [swarm] in swarm.doubt(peer) })
+        ) { [swarm] in try await Self.exchange(bytes, with: peer, on: swarm) }
     }
 
     /// Looks in the DHT where a peer is now, and connects to it; whether it is connected.
@@ -134,7 +125,7 @@ extension MeshNode {
         tally("peers_looked_for")
         let known = await swarm.addresses(of: peer)
         // The nearest servers are asked even when this node has an address: it is the one that did not work.
-        let found = try? await withTimeout(milliseconds: limits.findPeerMilliseconds) { [dht] in
+        let found = try? await withDeadline(milliseconds: limits.findPeerMilliseconds) { [dht] in
             let near = try await dht.findClosest(key: peer.bytes).first { $0.peerID == peer }
             if let near { return near.addresses }
             return try await dht.findPeer(peer)

@@ -67,7 +67,7 @@ public struct RequestResponse: Sendable {
             throw .notConnected(error)
         } catch let error as StreamError {
             throw .streamFailed(error)
-        } catch is DeadlineError {
+        } catch is TimedOut {
             throw .timedOut(milliseconds: timeoutMilliseconds)
         } catch {
             throw .cancelled

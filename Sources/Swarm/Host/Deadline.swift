@@ -1,20 +1,84 @@
-/// Why a bounded operation ended early.
-enum DeadlineError: Error, Hashable, Sendable {
-    case timedOut
+import Synchronization
+
+/// An operation took longer than it may.
+public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
+    /// How long it had.
+    public let milliseconds: Int64
+
+    /// What to tell the user.
+    public var description: String { "no answer within \(milliseconds) ms" }
 }
 
 /// Runs an operation in a child task and cancels it when the time is up; it must answer to cancellation.
-func withDeadline<Value: Sendable>(
-    milliseconds: Int64, _ operation: @escaping @Sendable () async throws -> Value
+///
+/// What the operation gives or throws after its time is of no account. Almost every deadline is over long before its
+/// time, so its timer is an entry in the table of `Alarms`, and no task.
+///
+/// - Parameters:
+///   - milliseconds: how long it may take.
+///   - warning: what is called when it takes longer than so many milliseconds; it may not wait.
+/// - Throws: `TimedOut`, or what the operation throws.
+public func withDeadline<Value: Sendable>(
+    milliseconds: Int64, warning: (milliseconds: Int64, call: @Sendable () -> Void)? = nil,
+    _ operation: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask { try await operation() }
-        group.addTask {
-            try await Task.sleep(for: .milliseconds(milliseconds))
-            throw DeadlineError.timedOut
+    let deadline = Deadline()
+    return try await withThrowingTaskGroup(of: Value.self) { group in
+        let alarm = Alarms.shared.add(milliseconds: milliseconds) { deadline.pass() }
+        let early = warning.map { Alarms.shared.add(milliseconds: $0.milliseconds, $0.call) }
+        defer {
+            Alarms.shared.remove(alarm)
+            if let early { Alarms.shared.remove(early) }
         }
-        defer { group.cancelAll() }
-        guard let value = try await group.next() else { throw DeadlineError.timedOut }
-        return value
+        group.addTask {
+            deadline.begin()
+            defer { deadline.end() }
+            return try await operation()
+        }
+        let result = await group.nextResult()
+        if deadline.hasPassed { throw TimedOut(milliseconds: milliseconds) }
+        guard let result else { throw CancellationError() }
+        return try result.get()
+    }
+}
+
+/// One operation with a deadline: cancels its task when that passes.
+private final class Deadline: Sendable {
+    /// A task that still runs.
+    // SAFETY: the handle is used under the lock, and taken out by the task itself before it ends.
+    private struct Running: @unchecked Sendable {
+        // SAFETY: as above.
+        let task: UnsafeCurrentTask
+    }
+
+    private struct State: Sendable {
+        var running: Running?
+        var hasPassed = false
+    }
+
+    private let state = Mutex(State())
+
+    var hasPassed: Bool { state.withLock { $0.hasPassed } }
+
+    /// The calling task is the operation's.
+    func begin() {
+        // SAFETY: `end` takes the handle out before the task ends.
+        let task = withUnsafeCurrentTask { $0 }
+        state.withLock { state in
+            if state.hasPassed { task?.cancel() } else { state.running = task.map(Running.init) }
+        }
+    }
+
+    func end() {
+        state.withLock { $0.running = nil }
+    }
+
+    /// The time is up. The handlers of the cancellation run under the lock; none of them ends this very task.
+    func pass() {
+        state.withLock { state in
+            state.hasPassed = true
+            state.running?.task.cancel()
+            state.running = nil
+        }
     }
 }

@@ -38,7 +38,7 @@ extension Swarm {
         } catch StreamError.endOfStream {
             try? await stream.closeWrite()
         } catch {
-            if error is DeadlineError { shared.count(.pingIdleTimedOut) }
+            if error is TimedOut { shared.count(.pingIdleTimedOut) }
             await stream.reset()
         }
     }
