@@ -7,7 +7,7 @@ public struct UnixFSNode: Hashable, Sendable {
     /// The blocks below, in order; each is a chunk or a node again.
     public let links: [CID]
     /// What the node says of the file's bytes in it and below it; `nil` when it says nothing.
-    let fileBytes: UInt64?
+    public let fileBytes: UInt64?
     /// What it says of the file's bytes below each link; empty when it says nothing.
     let linkedFileBytes: [UInt64]
     /// What it says of all bytes of the blocks below each link.

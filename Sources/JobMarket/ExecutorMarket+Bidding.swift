@@ -102,6 +102,7 @@ extension ExecutorMarket {
         let id = JobID(signed.cid)
         guard let configuration = context.configuration.executor else { return }
         if let reason = declineReason(signed.body, id, configuration, context) { return decline(id, reason, &context) }
+        if configuration.looksModulesUp, waitsForModule(signed, &context) { return }
         let bid = bid(on: signed, configuration, context)
         if let refusal = notWanted(bid, signed.body, configuration, context) {
             return decline(id, .notWanted(refusal), &context)
@@ -117,6 +118,31 @@ extension ExecutorMarket {
         }
         record(
             .bidMade(manifest: signed.bytes, bid: signedBid.bytes), of: id, isWritten: isWritten, &context)
+    }
+
+    /// Whether a job waits until the own store was asked for its module: one that is there and too long is not bid on.
+    /// Modules of this node's own jobs were looked at when they were submitted.
+    private mutating func waitsForModule(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) -> Bool {
+        let module = signed.body.params.wasmCID
+        guard signed.body.originatorDID != context.did, !modulesLookedUp.contains(module) else { return false }
+        switch moduleLooks.add(signed, max: context.limits.moduleLooksMax) {
+        case .full: return false
+        case .joined: return true
+        case .isFirst:
+            context.emit(.lookUpModule(module))
+            return true
+        }
+    }
+
+    /// The own store was asked for a module: the jobs that waited for that are judged.
+    mutating func moduleLookedUp(_ module: CID, isBeyondLimits: Bool, _ context: inout MarketContext) {
+        let waiting = moduleLooks.remove(module)
+        if isBeyondLimits {
+            modulesBeyondLimits.insert(module, max: context.limits.modulesBeyondLimitsMax)
+        } else {
+            modulesLookedUp.insert(module, max: context.limits.modulesLookedUpMax)
+        }
+        for signed in waiting where !judged.contains(JobID(signed.cid)) { consider(signed, &context) }
     }
 
     /// Whether a bid fits into its originator's share of the journal: until the store prunes it.

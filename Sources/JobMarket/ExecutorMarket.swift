@@ -41,6 +41,10 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     var manifestFetchShares = ShareTable<PeerID>()
     /// Modules that this node could not compile or hold within its own limits; not journalled, so a start tries again.
     var modulesBeyondLimits = ModuleMemory()
+    /// Modules that the own store was asked for and that may be run, as far as it knew.
+    var modulesLookedUp = ModuleMemory()
+    /// Jobs that wait until the own store was asked for their modules.
+    var moduleLooks = ModuleLooks()
     /// The last decisions not to bid, newest last.
     var recentDeclines = Deque<DeclinedJob>()
     /// The status updates of runs that are going on.

@@ -102,6 +102,8 @@ public struct JobMarket: Sendable {
         case .directMessage(let message, let peer): context.transition.reply = answer(message, from: peer)
         case .gossipMessage(let message, let author): context.transition.verdict = judge(message, author: author)
         case .manifestFetched(let id, let block): executor.manifestFetched(id, block: block, &context)
+        case .moduleLookedUp(let module, let isBeyond):
+            executor.moduleLookedUp(module, isBeyondLimits: isBeyond, &context)
         case .deliveryReplied(let id, let reply): replied(id, reply)
         case .deliveryFailed(let id, _) where id.kind == .status: executor.reportAnswered(id.jobID, &context)
         case .deliveryFailed(let id, _):

@@ -12,6 +12,8 @@ public enum MarketAction: Sendable, Hashable {
     case gossip(topic: String, MeshProtocolMessage, anchorOf: JobID?)
     /// Fetch the block of a manifest; report `manifestFetched`.
     case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
+    /// Look how long a module is, as far as the own store tells; report `moduleLookedUp`. Nothing is fetched for it.
+    case lookUpModule(CID)
     /// Fetch module and inputs; report `blocksFetched` as they come, then `executionPrepared`, or `executionFinished`
     /// where they cannot be had. A second order with the same assignment while the first goes on changes nothing.
     case fetchInputs(ExecutionOrder)

@@ -125,6 +125,8 @@ public struct ExecutorConfiguration: Sendable {
     public var receiptDeliveryMilliseconds: UInt64 = 600_000
     /// How long it waits for a settlement after the receipt was received, in milliseconds.
     public var settlementMilliseconds: UInt64 = 600_000
+    /// Whether its shell looks modules up in the own store (`MarketAction.lookUpModule`) before a bid is made.
+    public var looksModulesUp = false
     /// Originators it never works for.
     public var deniedOriginators: [DID] = []
     /// The engine that its receipts name.
@@ -217,6 +219,10 @@ public struct MarketLimits: Sendable {
     public var announcementsMax = 8192
     /// Modules remembered that are beyond this executor's own limits; of more, the oldest is forgotten and tried again.
     public var modulesBeyondLimitsMax = 1024
+    /// Modules remembered that the own store was asked for; one that was forgotten is looked up again.
+    public var modulesLookedUpMax = 1024
+    /// Jobs that wait until the own store was asked for their modules; one more is judged without.
+    public var moduleLooksMax = 256
     /// Manifests being fetched at once.
     public var manifestFetchesMax = 64
     /// Manifests of one originator being fetched at once.

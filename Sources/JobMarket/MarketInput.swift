@@ -14,6 +14,9 @@ public enum MarketInput: Sendable {
     case gossipMessage(MeshProtocolMessage, author: PeerID)
     /// The block of a manifest that was asked for by `MarketAction.fetchManifest`; `nil` when it cannot be had.
     case manifestFetched(JobID, block: [UInt8]?)
+    /// The own store was asked for a module by `MarketAction.lookUpModule`; whether what is there shows that it is
+    /// longer than this executor takes.
+    case moduleLookedUp(CID, isBeyondLimits: Bool)
     /// A direct message was answered.
     case deliveryReplied(DeliveryID, MeshProtocolReply)
     /// A direct message was not answered; the market decides whether to try again.

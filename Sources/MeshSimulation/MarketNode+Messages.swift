@@ -16,6 +16,7 @@ extension MarketNode {
         case .gossip(_, _, let job): if let job { give(.anchorPublished(job), &context) }
         case .fetchManifest(let id, let peer, _, _):
             if let node = directory.node(peer) { send(.manifest(id), to: node, &context) }
+        case .lookUpModule(let module): give(.moduleLookedUp(module, isBeyondLimits: false), &context)
         case .fetchInputs(let order):
             orders[order.assignmentCID] = order
             give(.executionPrepared(assignment: order.assignmentCID), &context)

@@ -1,4 +1,5 @@
 import CoVM
+import IPLD
 import JobMarket
 import MeshIdentity
 import MeshStore
@@ -111,6 +112,15 @@ struct JobRunner: Sendable {
         var report = report(of: result, startedAt)
         report.isModuleBeyondLimits = result.compileLimit != nil
         return Run(report: report, engine: result.engine)
+    }
+
+    /// Whether what this node's own store has of a module shows that it is longer than one may be here. Of a module of
+    /// many blocks the first one tells that.
+    func isKnownTooLong(_ module: CID) async -> Bool {
+        if module.codec == .raw { return ((try? await store.blockSize(module)) ?? nil) ?? 0 > moduleBytesMax }
+        guard let root = try? await store.block(module), let bytes = try? UnixFSNode(root, of: module).fileBytes
+        else { return false }
+        return bytes > UInt64(clamping: moduleBytesMax)
     }
 
     /// Why a run did not begin.

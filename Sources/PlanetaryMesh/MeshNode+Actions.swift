@@ -47,6 +47,8 @@ extension MeshNode {
             await swarm.addAddresses(addresses, for: peer)
             let block = try? await fetcher.block(job.cid, from: [peer], keep: false)
             await take(.manifestFetched(job, block: block.flatMap { $0.count <= bytesMax ? $0 : nil }))
+        case .lookUpModule(let module):
+            await take(.moduleLookedUp(module, isBeyondLimits: await runner.isKnownTooLong(module)))
         case .fetchOutputs(let job, let receipt, let peer, let blocks, let milliseconds):
             let until = NodeClock.now.advanced(milliseconds: milliseconds)
             await fetchOutputs(job, receipt, from: peer, blocks, until: until)

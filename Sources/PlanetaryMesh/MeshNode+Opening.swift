@@ -69,6 +69,7 @@ extension MeshNode {
         let offered = configuration.executor
         var executor = ExecutorConfiguration()
         executor.bidsOnOwnJobs = true
+        executor.looksModulesUp = true
         executor.region = configuration.region
         executor.features = offered.features.sorted()
         executor.basePrice = TokenAmount(offered.priceBase)

@@ -40,6 +40,9 @@ struct Party {
     /// Jobs whose blocks never come.
     var starving: Set<PeerID> = []
     var ended: [(JobID, StandardJobStatus)] = []
+    /// Modules of its store that are longer than it runs, and those that it was asked for.
+    var longModules: Set<CID> = []
+    var lookedUp: [CID] = []
 
     init(seed: UInt8, configuration: MarketConfiguration) {
         // A test may trap: a seed of 32 bytes is always a key.
@@ -201,6 +204,10 @@ struct MarketWorld {
         case .fetchManifest(let id, _, _, _):
             let block = parties.lazy.compactMap { $0.blocks[id.cid] }.first
             send(.input(to: index, .manifestFetched(id, block: block)))
+        case .lookUpModule(let module):
+            parties[index].lookedUp.append(module)
+            let isLong = parties[index].longModules.contains(module)
+            send(.input(to: index, .moduleLookedUp(module, isBeyondLimits: isLong)))
         case .fetchInputs(let order): fetch(order, of: index)
         case .execute(let assignment):
             if let order = parties[index].fetching.removeValue(forKey: assignment) { run(order, of: index) }

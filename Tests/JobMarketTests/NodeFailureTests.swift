@@ -86,4 +86,60 @@ struct NodeFailureTests {
         #expect(try runner(of: "b", "b again", in: &world) == 2)
         #expect(try runner(of: "c", "c again", in: &world) == 2)
     }
+
+    // MARK: Modules that the own store knows
+
+    private static func module(_ name: String) -> CID { CID.hashing(Array(name.utf8), codec: .raw) }
+
+    /// Two executors, of which the first one looks modules up; it holds "long", which is longer than it runs.
+    private func lookingWorld(_ change: @escaping (inout MarketLimits) -> Void = { _ in }) -> MarketWorld {
+        var world = MarketWorld(executors: 2) { index, configuration in
+            configuration.originator.sufficientBids = 2
+            configuration.executor?.looksModulesUp = index == 1
+            change(&configuration.limits)
+        }
+        world.parties[1].longModules = [Self.module("long")]
+        return world
+    }
+
+    @Test func aModuleThatTheOwnStoreShowsToBeTooLongIsNotBidOn() throws {
+        var world = lookingWorld()
+        #expect(try runner(of: "long", "first", in: &world) == 2)
+        #expect(world.parties[1].market.recentDeclines.last?.reason == .moduleBeyondLimits)
+        #expect(!world.names(of: 1).contains("bid_made"))
+        #expect(try runner(of: "long", "second", in: &world) == 2)
+        #expect(world.parties[1].market.counters.declines["module_beyond_limits"] == 2)
+        #expect(try runner(of: "short", "third", in: &world) == 1)
+        #expect(try runner(of: "short", "fourth", in: &world) == 1)
+        #expect(world.parties[1].lookedUp == ["long", "short"].map(Self.module), "each module is looked up once")
+        #expect(world.parties[2].lookedUp.isEmpty)
+    }
+
+    @Test func ofTheModulesThatItLookedUpAnExecutorForgetsTheOldest() throws {
+        var world = lookingWorld { $0.modulesLookedUpMax = 2 }
+        for name in ["a", "b", "a", "c", "b", "a"] {
+            let key = "\(name) after \(world.parties[1].orders.count)"
+            #expect(try runner(of: name, key, in: &world) == 1)
+        }
+        #expect(world.parties[1].lookedUp == ["a", "b", "c", "a"].map(Self.module))
+    }
+
+    @Test func jobsWaitOnceForTheStoreAndNoMoreOfThemThanMay() throws {
+        var world = lookingWorld { $0.moduleLooksMax = 2 }
+        func open() -> Int { world.parties[1].market.executedJobs.count(where: \.isOpenBid) }
+        let stranger = try ExecutorShareTests.stranger(1)
+        let messages = try (0..<3).map { try ExecutorShareTests.announcement(by: stranger, $0, world) }
+        for message in messages + messages {
+            world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        }
+        #expect(open() == 1, "the third one is judged without a look")
+        #expect(world.parties[1].lookedUp.count == 1)
+        world.run(milliseconds: 10)
+        #expect(open() == 3)
+        #expect(world.names(of: 1).count { $0 == "bid_made" } == 3)
+        let more = try ExecutorShareTests.announcement(by: stranger, 3, world)
+        world.give(.gossipMessage(more, author: stranger.peerID), to: 1)
+        #expect(open() == 4, "it is known by now")
+        #expect(world.parties[1].lookedUp.count == 1)
+    }
 }
