@@ -160,4 +160,83 @@ struct ClockStepTests {
         let many = [Int64](repeating: 0, count: 64) + [Int64](repeating: 3_600_000, count: 64)
         #expect(try offset(ahead: many) == 3_600_000)
     }
+
+    // MARK: Machines that sleep
+
+    @Test("A lease is counted while its originator is awake", arguments: [12_000, 60_000, 300_000])
+    func sleepingOriginator(milliseconds: Int64) throws {
+        var world = world()
+        world.parties[1].run = .hang
+        let id = try world.submit(MarketWorld.request { $0.timeoutSeconds = 600 })
+        #expect(reach(.running, id, &world))
+        world.suspend(0, milliseconds: milliseconds)
+        #expect(world.job(id)?.attempts.map(\.end) == [nil], "the lease did not end in the sleep")
+        world.run(milliseconds: 60_000)
+        #expect(world.job(id)?.attempts.map(\.end) == [nil], "heartbeats keep the lease")
+        let order = try #require(world.parties[1].orders.last)
+        world.finish(order.assignmentCID, .exited(code: 0), fuel: 1, of: 1, after: 1)
+        world.run(milliseconds: 10_000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.job(id)?.attempts.count == 1)
+    }
+
+    @Test("Who sleeps longer than its lease is replaced and not paid", arguments: [60_000, 3_600_000])
+    func sleepingExecutor(milliseconds: Int64) throws {
+        var world = world()
+        let id = try world.submit()
+        #expect(reach(.running, id, &world))
+        world.suspend(1, milliseconds: milliseconds)
+        let job = try #require(world.job(id))
+        #expect(job.attempts.first?.end == .leaseExpired(lastStatus: .running))
+        #expect(job.attempts.count == 2)
+        #expect(job.result == .completedSuccessfully)
+        #expect(world.parties[1].market.executedJob(id)?.receipt == nil, "it stood still")
+        world.run(milliseconds: 1_200_000)
+        #expect(world.parties[1].market.executedJob(id)?.receipt?.outcome == .exited(code: 0))
+        #expect(world.parties[1].market.ledger.earned == .zero)
+        #expect(world.parties[0].market.ledger.entries.count { $0.kind == .settle } == 1)
+        #expect(world.totalTokens == 1_000_000)
+        #expect(world.parties[0].market.ledger.escrowTotal == .zero)
+    }
+
+    @Test("A bid lapses after as much time awake as it was good for")
+    func sleepingBidder() throws {
+        var world = world()
+        let stranger = try ExecutorShareTests.stranger(1)
+        let message = try ExecutorShareTests.announcement(by: stranger, 0, world)
+        world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        func open() -> Int { world.parties[1].market.executedJobs.count(where: \.isOpenBid) }
+        world.run(milliseconds: 10_000)
+        world.suspend(1, milliseconds: 3_600_000)
+        world.run(milliseconds: 19_000)
+        #expect(open() == 1)
+        world.run(milliseconds: 2_000)
+        #expect(open() == 0)
+    }
+
+    @Test("Whoever sleeps, when and for how long, a job is paid at most once and nothing stays held")
+    func sleepsAndMoney() throws {
+        for phase in Phase.allCases {
+            for sleeper in 0...2 {
+                for milliseconds: Int64 in [8_000, 60_000, 3_600_000, 86_400_000] {
+                    var world = world()
+                    let id = try world.submit()
+                    #expect(reach(phase, id, &world))
+                    world.suspend(sleeper, milliseconds: milliseconds)
+                    world.run(milliseconds: 1_200_000)
+                    let what = "party \(sleeper) slept for \(milliseconds) ms while \(phase)"
+                    let job = try #require(world.job(id))
+                    #expect(job.isClosed, "\(what)")
+                    let isPaid = job.result == .completedSuccessfully
+                    let mayFail = sleeper == 0 && milliseconds > 60_000
+                    #expect(isPaid || mayFail, "\(what): \(String(describing: job.failure))")
+                    let settlements = world.parties[0].market.ledger.entries.count { $0.kind == .settle }
+                    #expect(settlements == (isPaid ? 1 : 0), "\(what)")
+                    #expect(world.totalTokens == 1_000_000, "\(what)")
+                    #expect(world.parties[0].market.ledger.escrowTotal == .zero, "\(what)")
+                    for index in world.parties.indices { world.expectSameAfterReplay(index) }
+                }
+            }
+        }
+    }
 }

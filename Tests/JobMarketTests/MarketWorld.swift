@@ -43,6 +43,10 @@ struct Party {
     /// Modules of its store that are longer than it runs, and those that it was asked for.
     var longModules: Set<CID> = []
     var lookedUp: [CID] = []
+    /// Whether its machine sleeps, how long it has slept in all, and what waits inside it meanwhile.
+    var isAsleep = false
+    var sleptMilliseconds: Int64 = 0
+    var dreams: [MarketWorld.Packet] = []
 
     init(seed: UInt8, configuration: MarketConfiguration) {
         // A test may trap: a seed of 32 bytes is always a key.
@@ -97,6 +101,11 @@ struct MarketWorld {
 
     var wallClock: UnixMilliseconds { UnixMilliseconds(Self.epoch + UInt64(now.nanoseconds / 1_000_000)) }
 
+    /// The clock of one party that only moves forward: it stands while the machine sleeps.
+    func instant(of index: Int) -> MonotonicInstant {
+        now.advanced(milliseconds: -parties[index].sleptMilliseconds)
+    }
+
     /// The calendar of one party.
     func calendar(of index: Int) -> UnixMilliseconds {
         UnixMilliseconds(UInt64(Int64(wallClock.value) + parties[index].clockStepMilliseconds))
@@ -137,21 +146,23 @@ struct MarketWorld {
     mutating func submit(_ request: JobRequest = Self.request()) throws -> JobID {
         let nonce = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
         let (id, transition) = try parties[0].market.submit(
-            request, nonce: nonce, now: now, wallClock: calendar(of: 0)
+            request, nonce: nonce, now: instant(of: 0), wallClock: calendar(of: 0)
         ).get()
         carryOut(transition, of: 0)
         return id
     }
 
     mutating func cancel(_ id: JobID) throws {
-        let transition = try parties[0].market.cancel(id, reason: "no longer needed", now: now, wallClock: wallClock)
-            .get()
+        let transition = try parties[0].market.cancel(
+            id, reason: "no longer needed", now: instant(of: 0), wallClock: wallClock
+        ).get()
         carryOut(transition, of: 0)
     }
 
     mutating func give(_ input: MarketInput, to index: Int) {
         guard !parties[index].isDown else { return }
-        let transition = parties[index].market.handle(input, now: now, wallClock: calendar(of: index))
+        let transition = parties[index].market.handle(
+            input, now: instant(of: index), wallClock: calendar(of: index))
         carryOut(transition, of: index)
     }
 
@@ -279,7 +290,11 @@ struct MarketWorld {
     mutating func step(until end: MonotonicInstant) -> Bool {
         let packet = packets.indices.min { (packets[$0].at, packets[$0].order) < (packets[$1].at, packets[$1].order) }
         let deadline = parties.indices.filter { !parties[$0].isDown }
-            .compactMap { index in parties[index].market.nextDeadline.map { (at: $0, index: index) } }
+            .compactMap { index in
+                parties[index].market.nextDeadline.map {
+                    (at: $0.advanced(milliseconds: parties[index].sleptMilliseconds), index: index)
+                }
+            }
             .min { ($0.at, $0.index) < ($1.at, $1.index) }
         if let packet, packets[packet].at <= deadline?.at ?? .distantFuture {
             guard packets[packet].at <= end else { return false }
@@ -297,6 +312,9 @@ struct MarketWorld {
 
     private mutating func handle(_ packet: Packet) {
         switch packet {
+        case .reply(let to, _, _) where parties[to].isAsleep, .failed(let to, _) where parties[to].isAsleep,
+            .input(let to, _) where parties[to].isAsleep:
+            parties[to].dreams.append(packet)
         case .announce(let from, let announcement):
             for index in parties.indices where index != from && !chance(lossPermille) {
                 give(.gossipMessage(.jobAnnouncement(announcement), author: parties[from].peer), to: index)
@@ -313,7 +331,8 @@ struct MarketWorld {
             return send(.failed(to: from, delivery.id), after: 1000)
         }
         let transition = parties[to].market.handle(
-            .directMessage(delivery.message, from: parties[from].peer), now: now, wallClock: calendar(of: to))
+            .directMessage(delivery.message, from: parties[from].peer), now: instant(of: to),
+            wallClock: calendar(of: to))
         carryOut(transition, of: to)
         guard let reply = transition.reply else {
             Issue.record("no reply to \(delivery.message.variant)")
@@ -357,8 +376,21 @@ struct MarketWorld {
         }
         parties[index].market = try parties[index].replayed()
         parties[index].isDown = false
-        let transition = parties[index].market.recover(now: now, wallClock: calendar(of: index))
+        let transition = parties[index].market.recover(now: instant(of: index), wallClock: calendar(of: index))
         carryOut(transition, of: index)
+    }
+
+    /// Lets the machine of a party sleep: nobody reaches it, what goes on inside it stands, and so does its clock that
+    /// only moves forward; the calendar goes on.
+    mutating func suspend(_ index: Int, milliseconds: Int64) {
+        parties[index].isDown = true
+        parties[index].isAsleep = true
+        run(milliseconds: milliseconds)
+        parties[index].sleptMilliseconds += milliseconds
+        parties[index].isAsleep = false
+        parties[index].isDown = false
+        for packet in parties[index].dreams { send(packet) }
+        parties[index].dreams = []
     }
 
     // MARK: What tests ask
