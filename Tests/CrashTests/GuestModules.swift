@@ -8,14 +8,29 @@ enum GuestModules {
 
     /// A WASI command whose `_start` does `body`; the local `$n` is there to be used.
     static func command(_ body: String) throws -> [UInt8] {
-        let text = """
+        try module(
+            """
             (module
               (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
               (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
               (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
               (memory (export "memory") 8)
               (func (export "_start") (local $n i32) \(body)))
-            """
+            """)
+    }
+
+    /// A module that ends at once and takes a compiler some seconds.
+    static func heavy() throws -> [UInt8] {
+        let step = "(local.set 0 (i32.xor (i32.mul (local.get 0) (i32.const 1103515245)) (local.get 1)))"
+        let body = String(repeating: step, count: 1_200)
+        let functions = (0..<150).map { number in
+            "(func (export \"f\(number)\") (param i32 i32) (result i32) \(body) (local.get 0))"
+        }
+        return try module("(module \(functions.joined()) (func (export \"_start\")))")
+    }
+
+    /// The module of a text.
+    static func module(_ text: String) throws -> [UInt8] {
         var bytes = wasm_byte_vec_t()
         if let error = wasmtime_wat2wasm(text, text.utf8.count, &bytes) {
             wasmtime_error_delete(error)
@@ -36,4 +51,19 @@ enum GuestModules {
             (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
             (br $more))))
         """
+
+    /// Writes 4 MiB to standard output, in 16 parts of which each begins with its number.
+    static let writing = """
+        (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 262144))
+        (loop $more
+          (i32.store (i32.const 16) (local.get $n))
+          (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $more (i32.lt_u (local.get $n) (i32.const 16))))
+        """
+
+    /// What `writing` writes.
+    static var written: [UInt8] {
+        (0..<16).flatMap { [UInt8($0)] + [UInt8](repeating: 0, count: (256 << 10) - 1) }
+    }
 }

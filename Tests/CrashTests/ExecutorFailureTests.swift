@@ -1,0 +1,172 @@
+import Foundation
+import Testing
+
+/// What happens to a real executor that is frozen, or whose compile worker is killed, is its own doing: the job goes to
+/// another one, once, and nobody is charged for what failed.
+@Suite("Failures of executors", .serialized)
+struct ExecutorFailureTests {
+    /// A mesh of two executors and an originator that has paid the cheap one, so that its lease is that of a known one.
+    private struct Known {
+        let mesh: CrashMesh
+        var cheap: NodeProcess { mesh.executors[0] }
+        var dear: NodeProcess { mesh.executors[1] }
+        var originator: NodeProcess { mesh.originator }
+        let cheapDID: String
+        let dearDID: String
+        let earnedBefore: Int
+
+        init() throws {
+            let mesh = try CrashMesh()
+            self.mesh = mesh
+            try mesh.originator.start()
+            try mesh.waitUntilConnected()
+            cheapDID = try Self.did(mesh.executors[0])
+            dearDID = try Self.did(mesh.executors[1])
+            let module = try mesh.module("first.wasm", CountdownModule.bytes(rounds: 1_000))
+            let cheapDID = cheapDID
+            try eventually("the cheap executor is known") {
+                // The other one is too dear for it.
+                let ran = try mesh.originator.run([
+                    "run", module, "--max-fuel", "100000", "--budget", "15", "--sufficient-bids", "1", "--json",
+                ])
+                let result = (try? ran.json() as? [String: Any])?["result"] as? [String: Any]
+                return result?["executor_did"] as? String == cheapDID
+            }
+            let cheap = mesh.executors[0]
+            try eventually("and was paid") { try Self.earned(cheap) > 0 }
+            earnedBefore = try Self.earned(cheap)
+        }
+
+        private static func did(_ node: NodeProcess) throws -> String {
+            let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
+            return try #require(status["did"] as? String)
+        }
+
+        static func earned(_ node: NodeProcess) throws -> Int {
+            let wallet = try #require(try node.run(["wallet", "--json"]).json() as? [String: Any])
+            return try #require(wallet["earned"] as? NSNumber).intValue
+        }
+
+        func options(_ module: String, timeout: Int) -> [String] {
+            [
+                "run", module, "--idempotency-key", "job", "--sufficient-bids", "2", "--max-fuel", "1T", "--timeout",
+                "\(timeout)",
+            ]
+        }
+
+        /// Submits the job; its ID, once it is with the cheap executor.
+        func submit(_ module: String, timeout: Int) throws -> String {
+            let submitted = try originator.run(options(module, timeout: timeout) + ["--detach"])
+            try #require(submitted.status == 0, "\(submitted.errors)")
+            return submitted.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+
+        /// The end of the job.
+        func result(_ module: String, timeout: Int) throws -> [String: Any] {
+            let ended = try originator.run(options(module, timeout: timeout) + ["--json"])
+            try #require(ended.status == 0, "\(ended.output) \(ended.errors)")
+            let report = try #require(try ended.json() as? [String: Any])
+            return try #require(report["result"] as? [String: Any])
+        }
+
+        /// What holds when the cheap one failed and the dear one did it.
+        func expectRetried(_ result: [String: Any], _ id: String, reason: String) throws {
+            #expect(result["ending"] as? String == "succeeded")
+            #expect(result["executor_did"] as? String == dearDID)
+            #expect((result["attempts"] as? NSNumber)?.intValue == 2)
+            let told = try originator.run(["explain", id]).output
+            #expect(told.contains(reason), "\(told)")
+            #expect(try cheap.run(["explain", id]).output.contains(reason))
+            #expect(try originator.movements("settle", jobID: id).count == 1)
+            let dear = dear
+            try eventually("the dear one is paid") { try dear.movements("income", jobID: id).count == 1 }
+            #expect(try Self.earned(cheap) == earnedBefore, "who failed earns nothing")
+        }
+    }
+
+    /// Writes a module that never ends where an executor's DID says so and ends at once elsewhere.
+    private func trap(for executor: String, not other: String, in mesh: CrashMesh) throws -> String {
+        let (marked, others) = (Array(executor.utf8), Array(other.utf8))
+        let index = try #require(marked.indices.first { marked[$0] != others[$0] })
+        let text = """
+            (module
+              (import "mesh_host_v1" "executor_did" (func $who (param i32 i32) (result i32)))
+              (memory (export "memory") 1)
+              (func (export "_start")
+                (drop (call $who (i32.const 0) (i32.const 1024)))
+                (if (i32.eq (i32.load8_u (i32.const \(index))) (i32.const \(marked[index])))
+                  (then (loop $on (br $on))))))
+            """
+        return try mesh.module("trap.wasm", try GuestModules.module(text))
+    }
+
+    /// Freezes a process for some time; what it does on its own clock goes on missing.
+    private func freeze(_ node: NodeProcess, seconds: Double) {
+        node.signal(SIGSTOP)
+        let end = Date().addingTimeInterval(seconds)
+        while Date() < end { poll(nil, 0, 50) }
+        node.signal(SIGCONT)
+    }
+
+    @Test("A wall clock that passes in a run whose node stood still is the node's doing")
+    func frozen() throws {
+        let known = try Known()
+        let module = try trap(for: known.cheapDID, not: known.dearDID, in: known.mesh)
+        let id = try known.submit(module, timeout: 6)
+        let originator = known.originator
+        try eventually("the job runs") { try originator.job(id)?["phase"] as? String == "Running" }
+        freeze(known.cheap, seconds: 3)
+        let result = try known.result(module, timeout: 6)
+        try known.expectRetried(result, id, reason: "the executor stood still during the run")
+        #expect(known.cheap.processID.map { FileManager.default.fileExists(atPath: "/proc/\($0)") } == true)
+    }
+
+    @Test("A run that has its time left when its node, or its originator, stood still ends well, and is paid once")
+    func frozenInTime() throws {
+        let known = try Known()
+        let module = try known.mesh.module("long.wasm", CountdownModule.bytes(rounds: 20_000_000_000))
+        let id = try known.submit(module, timeout: 600)
+        let originator = known.originator
+        try eventually("the job runs") { try originator.job(id)?["phase"] as? String == "Running" }
+        freeze(known.cheap, seconds: 3)
+        freeze(originator, seconds: 3)
+        let result = try known.result(module, timeout: 600)
+        #expect(result["ending"] as? String == "succeeded")
+        #expect(result["executor_did"] as? String == known.cheapDID)
+        #expect((result["attempts"] as? NSNumber)?.intValue == 1)
+        #expect(try originator.movements("settle", jobID: id).count == 1)
+    }
+
+    @Test("A compile worker that somebody kills is the node's doing; the node goes on and compiles the next one")
+    func workerKilled() throws {
+        let known = try Known()
+        let module = try known.mesh.module("heavy.wasm", try GuestModules.heavy())
+        let executor = try #require(known.cheap.processID)
+        let id = try known.submit(module, timeout: 60)
+        try eventually("its compile worker is killed") {
+            poll(nil, 0, 1)
+            guard let worker = Self.compileWorker(of: executor) else { return false }
+            return kill(worker, SIGKILL) == 0
+        }
+        let result = try known.result(module, timeout: 60)
+        try known.expectRetried(result, id, reason: "the compile worker was killed by signal 9")
+        #expect(FileManager.default.fileExists(atPath: "/proc/\(executor)"))
+        known.dear.kill()
+        let other = try known.mesh.module("other.wasm", CountdownModule.bytes(rounds: 2_000))
+        let again = try known.originator.run(["run", other, "--sufficient-bids", "1"])
+        #expect(again.status == 0, "\(again.errors)")
+    }
+
+    /// The process that compiles for a node, where there is one just now.
+    private static func compileWorker(of parent: Int32) -> Int32? {
+        let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return processes.lazy.compactMap { Int32($0) }.first { process in
+            guard let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+                let fields = stat.split(separator: ")").last?.split(separator: " "), fields.count > 1,
+                fields[1] == "\(parent)",
+                let command = try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8)
+            else { return false }
+            return command.contains("__compile-worker")
+        }
+    }
+}
