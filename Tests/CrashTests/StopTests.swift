@@ -4,20 +4,16 @@ import Testing
 /// A node that is asked to stop loses nothing that a node that is killed keeps.
 @Suite("Stopped nodes", .serialized)
 struct StopTests {
-    /// A mesh of one executor with a drain of so many seconds, one originator, and a job of theirs that runs.
-    private struct Running {
+    /// A mesh of one executor with a setting of its own, and one originator that is connected to it.
+    private struct Pair {
         let mesh: CrashMesh
-        let module: String
-        let id: String
-        var executor: NodeProcess { mesh.executors[0] }
-        var run: [String] { ["run", module, "--idempotency-key", "long", "--max-fuel", "1T", "--timeout", "600"] }
 
-        init(drainSeconds: Int, rounds: Int64) throws {
+        init(_ key: String, _ value: Any) throws {
             mesh = try CrashMesh()
             // The other one would take the job over.
             mesh.executors[1].kill()
             mesh.executors[0].kill()
-            try mesh.executors[0].configure("drain_seconds", drainSeconds)
+            try mesh.executors[0].configure(key, value)
             let address = try Self.listen(mesh.executors[0])
             try mesh.originator.configure("bootstrap", [address])
             try mesh.originator.start()
@@ -27,14 +23,6 @@ struct StopTests {
                 let status = try #require(try originator.run(["status", "--json"]).json() as? [String: Any])
                 return (status["connected_peers"] as? NSNumber)?.intValue ?? 0 >= 1
             }
-            module = try mesh.module("long.wasm", CountdownModule.bytes(rounds: rounds))
-            let submitted = try originator.run([
-                "run", module, "--idempotency-key", "long", "--max-fuel", "1T", "--timeout", "600", "--detach",
-            ])
-            try #require(submitted.status == 0, "\(submitted.errors)")
-            let id = submitted.output.trimmingCharacters(in: .whitespacesAndNewlines)
-            self.id = id
-            try eventually("the job runs") { try originator.job(id)?["phase"] as? String == "Running" }
         }
 
         /// Starts an executor where it listens again after a restart.
@@ -45,6 +33,34 @@ struct StopTests {
             let port = try #require(address.split(separator: "/").dropFirst(3).first)
             try node.configure("listen", ["/ip4/127.0.0.1/tcp/\(port)"])
             return address
+        }
+
+        /// Submits a job; its ID.
+        func submit(_ run: [String]) throws -> String {
+            let submitted = try mesh.originator.run(run + ["--detach"])
+            try #require(submitted.status == 0, "\(submitted.errors)")
+            return submitted.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+    }
+
+    /// A mesh of one executor with a drain of so many seconds, one originator, and a job of theirs that runs.
+    private struct Running {
+        let mesh: CrashMesh
+        let module: String
+        let id: String
+        var executor: NodeProcess { mesh.executors[0] }
+        var run: [String] { ["run", module, "--idempotency-key", "long", "--max-fuel", "1T", "--timeout", "600"] }
+
+        init(drainSeconds: Int, rounds: Int64) throws {
+            let pair = try Pair("drain_seconds", drainSeconds)
+            mesh = pair.mesh
+            module = try mesh.module("long.wasm", CountdownModule.bytes(rounds: rounds))
+            let id = try pair.submit([
+                "run", module, "--idempotency-key", "long", "--max-fuel", "1T", "--timeout", "600",
+            ])
+            self.id = id
+            let originator = mesh.originator
+            try eventually("the job runs") { try originator.job(id)?["phase"] as? String == "Running" }
         }
 
         func result() throws -> [String: Any] {
@@ -115,5 +131,67 @@ struct StopTests {
         try eventually("it says what it waits for") { running.executor.log.contains("it waits for 1 running job") }
         running.executor.signal(SIGTERM)
         #expect(running.executor.waitForEnd() != 0)
+    }
+
+    // MARK: The originator's half
+
+    /// The lines of a job's journal at its originator.
+    private func lines(_ id: String, _ originator: NodeProcess) throws -> [String] {
+        let told = try #require(try originator.run(["explain", id, "--json"]).json() as? [String: Any])
+        let lines = try #require(told["lines"] as? [[String: Any]])
+        return lines.compactMap { $0["text"] as? String }
+    }
+
+    /// Stops an originator and starts it again; its journal of a job goes on where it was.
+    private func stopAndStart(_ originator: NodeProcess, _ id: String) throws {
+        let before = try lines(id, originator)
+        originator.signal(SIGTERM)
+        #expect(originator.waitForEnd() == 0)
+        #expect(!originator.log.contains("it waits for"), "nothing runs here: \(originator.log.suffix(500))")
+        try originator.start()
+        try originator.waitUntilUp()
+        let after = try lines(id, originator)
+        #expect(after.starts(with: before), "\(before) \(after)")
+        let ended = after.filter { $0.contains("cancel") || $0.contains("attempt ended") || $0.contains("failed") }
+        #expect(ended.isEmpty, "a stop says nothing about what runs elsewhere: \(ended)")
+    }
+
+    private func expectPaidOnce(_ id: String, _ mesh: CrashMesh) throws {
+        #expect(try mesh.originator.movements("settle", jobID: id).count == 1)
+        let executor = mesh.executors[0]
+        try eventually("the executor has its pay") { try executor.movements("income", jobID: id).count == 1 }
+    }
+
+    @Test("SIGTERM of an originator ends nothing that runs elsewhere: after its restart the job ends and is paid once")
+    func originatorOfARun() throws {
+        let running = try Running(drainSeconds: 0, rounds: 12_000_000_000)
+        try stopAndStart(running.mesh.originator, running.id)
+        let result = try running.result()
+        #expect(result["ending"] as? String == "succeeded")
+        #expect((result["attempts"] as? NSNumber)?.intValue == 1)
+        try expectPaidOnce(running.id, running.mesh)
+    }
+
+    @Test("SIGTERM of an originator that fetches outputs leaves them to its next start: all come, and are paid once")
+    func originatorOfOutputs() throws {
+        // Its output takes a quarter of a minute at this rate.
+        let pair = try Pair("limits", ["served_bytes_per_second_per_peer_max": 256 << 10])
+        let originator = pair.mesh.originator
+        let module = try pair.mesh.module("writing.wasm", GuestModules.command(GuestModules.writing))
+        let run = ["run", module, "--max-output", "8Mi", "--idempotency-key", "write"]
+        let id = try pair.submit(run)
+        try eventually("the receipt is there") {
+            try lines(id, originator).contains { $0.hasPrefix("A valid receipt came") }
+        }
+        #expect(try !lines(id, originator).contains { $0.hasPrefix("The job is") }, "its output came at once")
+        try stopAndStart(originator, id)
+        let ended = try originator.run(run)
+        #expect(ended.status == 0, "\(ended.errors)")
+        let isWhole = ended.output.utf8.elementsEqual(GuestModules.written)
+        #expect(isWhole, "\(ended.output.utf8.count) bytes")
+        let told = try lines(id, originator)
+        #expect(told.count { $0.hasPrefix("A valid receipt came") } == 1, "\(told)")
+        #expect(told.count { $0.hasPrefix("The job is CompletedSuccessfully") } == 1, "\(told)")
+        try expectPaidOnce(id, pair.mesh)
     }
 }
