@@ -21,7 +21,12 @@ struct Console: Sendable {
 
     /// Writes a value as JSON on one line to standard output.
     func jsonLine(_ value: some Encodable) throws {
-        out(Terminal.safeJSON(String(decoding: try MeshJSON.encode(value), as: UTF8.self)) + "\n")
+        out(try Self.line(value) + "\n")
+    }
+
+    /// A value as JSON on one line, without its end.
+    static func line(_ value: some Encodable) throws -> String {
+        Terminal.safeJSON(String(decoding: try MeshJSON.encode(value), as: UTF8.self))
     }
 
     /// Hands bytes from afar to a descriptor: as they are to a file or pipe, made safe to a terminal.

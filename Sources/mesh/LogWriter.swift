@@ -9,6 +9,8 @@ import Foundation
 final class LogWriter: @unchecked Sendable {
     /// The writer of this process's standard error.
     static let standardError = LogWriter(descriptor: STDERR_FILENO)
+    /// The writer of this process's standard output, for a program that goes on whether or not somebody reads it.
+    static let standardOutput = LogWriter(descriptor: STDOUT_FILENO)
 
     /// How long the end of the process waits for the log to be read.
     static let goodbyeMilliseconds = 1_000

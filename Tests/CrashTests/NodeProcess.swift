@@ -47,9 +47,11 @@ final class NodeProcess {
     /// - Parameters:
     ///   - options: further ones of `mesh up`.
     ///   - shell: what a shell does before it becomes the node, such as setting limits.
+    ///   - output: its standard output, in place of a file.
     ///   - errors: its standard error, in place of a file.
     func start(
-        crashAfter: String? = nil, options: [String] = [], shell: String? = nil, errors: FileHandle? = nil
+        crashAfter: String? = nil, options: [String] = [], shell: String? = nil, output: FileHandle? = nil,
+        errors: FileHandle? = nil
     ) throws {
         let process = Process()
         let arguments = ["up", "--home", home.path] + options
@@ -68,7 +70,7 @@ final class NodeProcess {
         }
         let handle = try FileHandle(forWritingTo: log)
         try handle.seekToEnd()
-        process.standardOutput = handle
+        process.standardOutput = output ?? handle
         process.standardError = errors ?? handle
         process.standardInput = FileHandle.nullDevice
         try process.run()

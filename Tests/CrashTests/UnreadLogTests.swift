@@ -45,4 +45,47 @@ struct UnreadLogTests {
         #expect(originator.stop() == 0)
         #expect(executor.stop() == 0)
     }
+
+    @Test("A node whose first lines nobody reads is up all the same", arguments: [[], ["--json"]])
+    func unreadOutput(_ options: [String]) throws {
+        let folder = URL(fileURLWithPath: "/tmp/ml-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let node = try NodeProcess("node", in: folder, ["--executor"])
+        let pipe = Pipe()
+        try fill(pipe)
+        try node.start(options: options, output: pipe.fileHandleForWriting)
+        try node.waitUntilUp()
+        for _ in 0..<5 { #expect(try node.run(["status"]).status == 0) }
+        // Work of many tasks at once goes on, and so does the end.
+        let module = folder.appendingPathComponent("short.wasm")
+        try Data(CountdownModule.bytes(rounds: 1_000)).write(to: module)
+        #expect(try node.run(["run", module.path]).status == 0)
+        let flags = fcntl(pipe.fileHandleForWriting.fileDescriptor, F_GETFL)
+        #expect(flags >= 0 && flags & O_NONBLOCK == 0, "the descriptor was inherited and is others' too")
+        #expect(try node.run(["stop"]).status == 0)
+        #expect(node.waitForEnd() == 0)
+    }
+
+    @Test("The first lines reach a reader that comes late")
+    func lateReader() throws {
+        let folder = URL(fileURLWithPath: "/tmp/ml-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let node = try NodeProcess("node", in: folder, ["--no-executor"])
+        let pipe = Pipe()
+        try fill(pipe)
+        try node.start(output: pipe.fileHandleForWriting)
+        try node.waitUntilUp()
+        var text = ""
+        while !text.contains("listens on") || !text.hasSuffix("\n") {
+            let some = pipe.fileHandleForReading.availableData
+            try #require(!some.isEmpty, "it ended with \(text.suffix(200))")
+            text += String(decoding: some, as: UTF8.self)
+        }
+        let lines = text.drop { $0 == "x" }
+        #expect(lines.hasPrefix("node "), "\(lines)")
+        #expect(lines.contains("\ndid "), "\(lines)")
+        #expect(node.stop() == 0)
+    }
 }

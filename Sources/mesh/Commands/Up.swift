@@ -20,9 +20,12 @@ struct Up: MeshCommand {
     var untilInputEnds = false
 
     func perform(_ console: Console) async throws -> ExitCode {
-        defer { LogWriter.standardError.flush(milliseconds: LogWriter.goodbyeMilliseconds) }
+        defer {
+            LogWriter.standardError.flush(milliseconds: LogWriter.goodbyeMilliseconds)
+            LogWriter.standardOutput.flush(milliseconds: LogWriter.goodbyeMilliseconds)
+        }
         do {
-            return try await start(console)
+            return try await start()
         } catch let error as NodeServiceError {
             // Behind the log's own lines, and as little held up by who does not read them.
             let status = ExitStatus(error.code)
@@ -31,7 +34,7 @@ struct Up: MeshCommand {
         }
     }
 
-    private func start(_ console: Console) async throws -> ExitCode {
+    private func start() async throws -> ExitCode {
         // Everything that the node writes is its owner's alone.
         umask(0o077)
         let home = global.nodeHome
@@ -57,13 +60,13 @@ struct Up: MeshCommand {
         let node = try await MeshNode.open(
             home: home, configuration: configuration, identity: identity, logger: logger)
         let server = MeshHTTPServer(service: node, socketPath: home.socketPath, limits: limits, logger: logger)
-        try await run(node, server, console)
+        try await run(node, server)
         return .success
     }
 
     /// Runs node and server until the node has stopped and the server has answered what was under way, also with the
     /// reason for which the node stopped.
-    private func run(_ node: MeshNode, _ server: MeshHTTPServer, _ console: Console) async throws {
+    private func run(_ node: MeshNode, _ server: MeshHTTPServer) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
         let endsWithInput = untilInputEnds
@@ -77,7 +80,7 @@ struct Up: MeshCommand {
             }
             group.addTask {
                 try await server.run {
-                    await Self.announce(node, console, json: isJSON)
+                    await Self.announce(node, json: isJSON)
                 } until: {
                     for await _ in stopped {}
                 }
@@ -107,15 +110,17 @@ struct Up: MeshCommand {
         if let reason { throw reason }
     }
 
-    /// Tells that the node is up: who it is and where.
-    private static func announce(_ node: MeshNode, _ console: Console, json: Bool) async {
+    /// Tells that the node is up: who it is and where. The node does not wait for whoever reads it.
+    private static func announce(_ node: MeshNode, json: Bool) async {
         guard let status = try? await node.status() else { return }
         if json {
-            try? console.jsonLine(status)
+            guard let line = try? Console.line(status) else { return }
+            LogWriter.standardOutput.write(line)
         } else {
             var facts: [(name: String, value: String)] = [("node", status.peerID), ("did", status.did)]
             facts += status.addresses.map { ("listens on", $0) }
-            console.out(Table.facts(facts))
+            let text = Table.facts(facts)
+            LogWriter.standardOutput.write(text.hasSuffix("\n") ? String(text.dropLast()) : text)
         }
     }
 
