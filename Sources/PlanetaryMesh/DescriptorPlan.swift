@@ -32,8 +32,8 @@ public struct DescriptorPlan: Hashable, Sendable {
         wanted = fixed + configured + Self.apiConnectionsMax
         self.allowed = allowed
         let free = max(0, allowed - fixed)
-        // Peers get three quarters of what is short, and never less than four.
-        let api = min(Self.apiConnectionsMax, max(4, allowed < wanted ? free / 4 : free))
+        // Peers get what they may use, or three quarters of what is short, and never less than four.
+        let api = min(Self.apiConnectionsMax, max(4, max(free / 4, free - configured)))
         apiConnectionsMax = api
         connectionsMax = min(configured, max(4, free - api))
     }
@@ -44,11 +44,22 @@ public struct DescriptorPlan: Hashable, Sendable {
         var limit = rlimit()
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         guard getrlimit(resource, &limit) == 0 else { return DescriptorPlan(configuration, allowed: .max / 2) }
-        let plan = DescriptorPlan(configuration, allowed: Int(clamping: limit.rlim_cur))
-        guard plan.isShort, limit.rlim_cur < limit.rlim_max else { return plan }
-        limit.rlim_cur = limit.rlim_max
-        guard setrlimit(resource, &limit) == 0 else { return plan }
-        return DescriptorPlan(configuration, allowed: Int(clamping: limit.rlim_max))
+        let hard = limit.rlim_max
+        return raising(
+            configuration, allowed: Int(clamping: limit.rlim_cur), allowedMax: Int(clamping: limit.rlim_max)
+        ) {
+            limit.rlim_cur = hard
+            return setrlimit(resource, &limit) == 0
+        }
+    }
+
+    /// The plan for a process that may open `allowed` files, and `allowedMax` once `raise` was called and went well.
+    static func raising(
+        _ configuration: NodeConfiguration, allowed: Int, allowedMax: Int, raise: () -> Bool
+    ) -> DescriptorPlan {
+        let plan = DescriptorPlan(configuration, allowed: allowed)
+        guard plan.isShort, allowed < allowedMax, raise() else { return plan }
+        return DescriptorPlan(configuration, allowed: allowedMax)
     }
 
     /// Whether the process may open less than the configuration may use.
