@@ -23,13 +23,21 @@ extension MeshStore {
         }
     }
 
-    /// Summaries of jobs, newest first.
+    /// Summaries of jobs, newest first; without a role each job once, one that this node asked for and ran itself as
+    /// its originator has it.
     public func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await read { db in
             try Row.fetchAll(
-                db, sql: "SELECT * FROM jobs WHERE role = coalesce(?, role) ORDER BY submitted_at DESC, job_id LIMIT ?",
-                arguments: [role?.rawValue, rowsMax]
+                db,
+                sql: """
+                    SELECT * FROM jobs WHERE CASE WHEN :role IS NULL
+                    THEN role = 'originator' OR NOT EXISTS (
+                        SELECT 1 FROM jobs asked WHERE asked.job_id = jobs.job_id AND asked.role = 'originator')
+                    ELSE role = :role END
+                    ORDER BY submitted_at DESC, job_id LIMIT :limit
+                    """,
+                arguments: ["role": role?.rawValue, "limit": rowsMax]
             ).map { try StoredRow($0).jobRow() }
         }
     }

@@ -40,14 +40,21 @@ extension MeshNode {
         try await stored { try await self.store.settled() }
         let rows = try await stored { try await self.store.jobs(role: nil, limit: max(0, limit)) }
         var views: [JobView] = []
-        for row in rows { views.append(try await view(of: row)) }
+        for row in rows { views.append(marked(try await view(of: row))) }
         return views
     }
 
     public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
-        if let job = market.originatedJob(JobID(jobID)) { return JobStory.view(of: job) }
+        if let job = market.originatedJob(JobID(jobID)) { return marked(JobStory.view(of: job)) }
         if let job = market.executedJob(JobID(jobID)) { return JobStory.view(of: job) }
-        return try await recalled(jobID).view
+        return marked(try await recalled(jobID).view)
+    }
+
+    /// A job of this node that says so where this node runs it itself.
+    private func marked(_ job: JobView) -> JobView {
+        var job = job
+        if job.role == StoreRole.originator.rawValue, job.counterpartyDID == identity.did.text { job.isOwnRun = true }
+        return job
     }
 
     public func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {

@@ -18,6 +18,8 @@ public struct JobView: Hashable, Sendable, Codable {
     public var updatedAt: UInt64
     /// The other side's DID, once there is one.
     public var counterpartyDID: String?
+    /// True where the other side is this node itself, else absent: the job is listed once, as its originator has it.
+    public var isOwnRun: Bool?
     /// What the owner calls the job.
     public var label: String?
     /// The price agreed or paid, in the smallest unit.
@@ -28,8 +30,8 @@ public struct JobView: Hashable, Sendable, Codable {
     /// A job.
     public init(
         jobID: String, role: String, phase: String, status: String, reason: String, isTerminal: Bool,
-        submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil, label: String? = nil,
-        price: UInt64? = nil, result: JobResult? = nil
+        submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil, isOwnRun: Bool? = nil,
+        label: String? = nil, price: UInt64? = nil, result: JobResult? = nil
     ) {
         self.jobID = jobID
         self.role = role
@@ -40,6 +42,7 @@ public struct JobView: Hashable, Sendable, Codable {
         self.submittedAt = submittedAt
         self.updatedAt = updatedAt
         self.counterpartyDID = counterpartyDID
+        self.isOwnRun = isOwnRun
         self.label = label
         self.price = price
         self.result = result
@@ -52,6 +55,7 @@ public struct JobView: Hashable, Sendable, Codable {
         case submittedAt = "submitted_at"
         case updatedAt = "updated_at"
         case counterpartyDID = "counterparty_did"
+        case isOwnRun = "own_run"
     }
 }
 

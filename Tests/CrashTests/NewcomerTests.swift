@@ -31,15 +31,23 @@ struct NewcomerTests {
         let told = try node.run(["explain", "last"])
         #expect(told.output.contains("goes to this node itself"), "\(told.output)")
         let jobs = try #require(try node.run(["jobs", "--json"]).json() as? [[String: Any]])
-        let result = try #require(jobs.compactMap { $0["result"] as? [String: Any] }.first)
+        #expect(jobs.count == 1, "asked for and run here: one job")
+        let job = try #require(jobs.first)
+        #expect(job["role"] as? String == "originator")
+        #expect(job["own_run"] as? Bool == true)
+        let result = try #require(job["result"] as? [String: Any])
         #expect(result["own_run"] as? Bool == true)
+        let table = try node.run(["jobs"]).output
+        #expect(table.contains("  this node  ") && table.split(separator: "\n").count == 2, "\(table)")
         let receipt = try #require(result["receipt_cid"] as? String)
         let report = try node.run(["receipt", "verify", receipt])
         #expect(report.status == 0, "\(report.output)")
         #expect(report.output.contains("originator and executor are the same"), "\(report.output)")
         try eventually("both sides of the job have ended") {
             let jobs = try #require(try node.run(["jobs", "--json"]).json() as? [[String: Any]])
-            return jobs.count == 2 && jobs.allSatisfy { $0["terminal"] as? Bool == true }
+            let wallet = try #require(try node.run(["wallet", "--json"]).json() as? [String: Any])
+            return jobs.allSatisfy { $0["terminal"] as? Bool == true }
+                && wallet["paid"] as? NSNumber == wallet["earned"] as? NSNumber
         }
         let after = try #require(try node.run(["wallet", "--json"]).json() as? [String: Any])
         #expect(after["available"] as? NSNumber == before["available"] as? NSNumber)

@@ -72,6 +72,23 @@ import Testing
         for seed in [4, 5, 6] { #expect(try await store.value.journal(of: jobID(seed)).count == 1) }
     }
 
+    @Test func aJobThatANodeAskedForAndRanItselfIsListedOnceAsItsOriginatorHasIt() async throws {
+        let store = try StoreFolder().openKept()
+        let rows: [(Int, StoreRole)] = [(1, .originator), (2, .executor), (2, .originator), (3, .executor)]
+        for (seed, role) in rows {
+            let row = JobRow(
+                jobID: jobID(seed), role: role, status: "Running", isTerminal: false, submittedAt: UInt64(seed),
+                updatedAt: 9)
+            try await store.value.commit([.job(row)])
+        }
+        let listed = try await store.value.jobs()
+        #expect(listed.map(\.jobID) == [3, 2, 1].map(jobID))
+        #expect(listed.map(\.role) == [.executor, .originator, .originator])
+        #expect(try await store.value.jobs(limit: 2).map(\.jobID) == [3, 2].map(jobID), "a row is a job")
+        #expect(try await store.value.jobs(role: .executor).map(\.jobID) == [3, 2].map(jobID))
+        #expect(try await store.value.jobs(role: .originator).map(\.jobID) == [2, 1].map(jobID))
+    }
+
     @Test func jobSummariesAreReplacedAndLeaveTheOpenListAtTheirEnd() async throws {
         let store = try StoreFolder().openKept()
         var job = JobRow(

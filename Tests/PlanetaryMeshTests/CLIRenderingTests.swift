@@ -79,6 +79,14 @@ import Testing
         }
     }
 
+    @Test func aJobThatTheNodeRanItselfSaysSo() {
+        var job = Samples.job
+        #expect(Jobs.table([job], full: true, now: 0).contains("did:key:z6Mkexecutor"))
+        job.isOwnRun = true
+        let table = Jobs.table([job], full: true, now: 0)
+        #expect(table.contains("  this node  ") && !table.contains("did:key"), "\(table)")
+    }
+
     @Test func columnsAreAligned() {
         var table = Table([("NAME", .left), ("COUNT", .right), ("NOTE", .left)])
         table.add(["a", "1,234", "first"])

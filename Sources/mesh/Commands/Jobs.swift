@@ -4,7 +4,9 @@ import PlanetaryMesh
 
 /// `mesh jobs`: the newest jobs.
 struct Jobs: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "List the newest jobs that this node asked for or ran.")
+    static let configuration = CommandConfiguration(
+        abstract: "List the newest jobs that this node asked for or ran.",
+        discussion: "A job of its own that a node runs itself stands there once, as its originator, WITH this node.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -40,7 +42,8 @@ struct Jobs: MeshCommand {
         for job in jobs {
             table.add([
                 show(job.jobID), job.role, job.phase, Readable.ago(job.submittedAt, now: now),
-                job.price.map(Readable.count) ?? "", job.counterpartyDID.map(show) ?? "",
+                job.price.map(Readable.count) ?? "",
+                job.isOwnRun == true ? "this node" : job.counterpartyDID.map(show) ?? "",
                 job.label ?? job.result?.detail ?? job.reason,
             ])
         }
