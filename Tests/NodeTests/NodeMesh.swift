@@ -19,7 +19,8 @@ struct NodeMesh {
     /// may look at their homes, which are folders of that one by their numbers.
     static func run(
         prices: [UInt64], biddingMilliseconds: UInt64? = nil,
-        configure: (Int, inout NodeConfiguration) -> Void = { _, _ in }, _ body: (NodeMesh) async throws -> Void,
+        logger: Logger? = nil, configure: (Int, inout NodeConfiguration) -> Void = { _, _ in },
+        _ body: (NodeMesh) async throws -> Void,
         afterwards: (URL) async throws -> Void = { _ in }
     ) async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
@@ -37,7 +38,7 @@ struct NodeMesh {
                 configuration.originator.biddingDeadlineMilliseconds = biddingMilliseconds
             }
             configure(index, &configuration)
-            let node = try await open(folder.appendingPathComponent("\(index)").path, configuration)
+            let node = try await open(folder.appendingPathComponent("\(index)").path, configuration, logger: logger)
             if entrance.isEmpty {
                 entrance = await node.swarm.listenAddresses().map { $0.withPeerID(node.identity.peerID) }
             }
@@ -83,14 +84,14 @@ struct NodeMesh {
 
     /// Opens a node, unless told otherwise with a new key in a new folder.
     static func open(
-        _ path: String, _ configuration: NodeConfiguration, identity: Identity = .generate()
+        _ path: String, _ configuration: NodeConfiguration, identity: Identity = .generate(), logger: Logger? = nil
     ) async throws -> MeshNode {
         let home = NodeHome(path: path)
         try home.create()
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
+        var quiet = Logger(label: "test")
+        quiet.logLevel = .critical
         return try await MeshNode.open(
-            home: home, configuration: configuration, identity: identity, logger: logger)
+            home: home, configuration: configuration, identity: identity, logger: logger ?? quiet)
     }
 
     /// Connects the originator to every other node, so that what it announces reaches them.

@@ -79,6 +79,14 @@ import Testing
         }
     }
 
+    @Test func theStatusTellsOfAWrongClock() {
+        var status = Samples.status
+        func rows() -> [Substring] { Status.text(status).split(separator: "\n").filter { $0.hasPrefix("clock ") } }
+        #expect(rows().isEmpty)
+        status.clockWarning = "This machine's clock is 7200 s behind"
+        #expect(rows().count == 1 && rows().first?.hasSuffix("  This machine's clock is 7200 s behind") == true)
+    }
+
     @Test func aJobThatTheNodeRanItselfSaysSo() {
         var job = Samples.job
         #expect(Jobs.table([job], full: true, now: 0).contains("did:key:z6Mkexecutor"))
