@@ -148,7 +148,8 @@ let apps: [Target] = [
         "mesh-benchmarks",
         [
             "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Receipts", "Noise", "Yamux", "Swarm", "GossipSub",
-            "Kademlia", External.argumentParser, External.nioCore, External.nioPosix, External.logging,
+            "Kademlia", "CoVM", "CWasmtime", External.argumentParser, External.nioCore, External.nioPosix,
+            External.logging,
         ],
         path: "Benchmarks"),
 ]

@@ -4,7 +4,10 @@ import ArgumentParser
 struct MeshBenchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mesh-benchmarks", abstract: "Measures the parts of the mesh; run a release build.",
-        subcommands: [FormatsBenchmarks.self, DHTBenchmarks.self, GossipBenchmarks.self, TransportBenchmarks.self])
+        subcommands: [
+            FormatsBenchmarks.self, DHTBenchmarks.self, GossipBenchmarks.self, TransportBenchmarks.self,
+            YieldBenchmarks.self,
+        ])
 }
 
 /// At the top level the name would mean the `main` that does not wait.
