@@ -43,6 +43,14 @@ public final class CoVM: Sendable {
     /// The engine, as it stands in receipts and capability advertisements.
     public var engineDescription: EngineDescription { engine.description }
 
+    /// Engines of earlier releases that give the same results and the same fuel as this one, except where a run uses up
+    /// the stack.
+    public var likeEngines: [EngineDescription] {
+        var first = engine.description
+        first.configurationDigest = EngineProfile.firstDigest
+        return [first]
+    }
+
     /// Runs in progress and runs in the queue.
     public var load: (running: Int, queued: Int) {
         let load = runSlots.load

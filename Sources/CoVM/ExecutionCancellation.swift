@@ -1,6 +1,6 @@
 import NIOConcurrencyHelpers
 
-/// A switch that stops one run, from any thread, at most one epoch tick later.
+/// A switch that stops one run, from any thread, at most one yield later.
 ///
 /// It works at every stage: in the queue, while the module is compiled (the worker is killed), and inside the guest.
 public final class ExecutionCancellation: Sendable {

@@ -34,8 +34,6 @@ struct GuestRunner {
         wasmtime_store_limiter(store, -1, Int64(tableElementsMax), 1, Int64(ModuleLimits().tablesMax), 1)
         discard(wasmtime_context_fuel_async_yield_interval(context, max(1, yieldIntervalFuel)))
         discard(wasmtime_context_set_fuel(context, run.job.limits.maxFuel))
-        // Nobody advances the epoch.
-        wasmtime_context_set_epoch_deadline(context, UInt64(Int64.max))
     }
 
     /// How the engine said that a run ended.

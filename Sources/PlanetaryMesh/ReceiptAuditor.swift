@@ -139,7 +139,7 @@ struct ReceiptAuditor: Sendable {
         let again = ReplayedRun(
             outcome: run.report.outcome, outputs: run.report.outputs, stdoutCID: run.report.stdoutCID,
             stderrCID: run.report.stderrCID, logCID: run.report.logCID, fuel: run.report.usage.fuel,
-            engine: run.engine)
+            engine: run.engine, likeEngines: runner.machine.likeEngines)
         return ReplayComparison.compare(receipt, receiptCID: cid, with: again)
     }
 

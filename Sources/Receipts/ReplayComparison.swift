@@ -17,11 +17,13 @@ public struct ReplayedRun: Hashable, Sendable {
     public var fuel: UInt64
     /// The engine that ran it.
     public var engine: EngineDescription
+    /// Other engines that give the same results and the same fuel, except where a run uses up the stack.
+    public var likeEngines: [EngineDescription]
 
     /// A run as it was.
     public init(
         outcome: ExecutionOutcome, outputs: CanonicalMap<CID>, stdoutCID: CID?, stderrCID: CID?, logCID: CID?,
-        fuel: UInt64, engine: EngineDescription
+        fuel: UInt64, engine: EngineDescription, likeEngines: [EngineDescription] = []
     ) {
         self.outcome = outcome
         self.outputs = outputs
@@ -30,6 +32,7 @@ public struct ReplayedRun: Hashable, Sendable {
         self.logCID = logCID
         self.fuel = fuel
         self.engine = engine
+        self.likeEngines = likeEngines
     }
 }
 
@@ -37,7 +40,7 @@ public struct ReplayedRun: Hashable, Sendable {
 /// anywhere.
 ///
 /// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then fuel
-/// cannot be compared, but outputs still can.
+/// cannot be compared, but outputs still can. On any other engine the stack ends elsewhere, and then nothing can.
 public enum ReplayComparison {
     /// What is compared, in the order of a report.
     public enum Check: String, Hashable, Sendable, CaseIterable {
@@ -79,7 +82,7 @@ public enum ReplayComparison {
     public static func compare(
         _ receipt: ExecutionReceipt, receiptCID: CID, with replay: ReplayedRun
     ) -> VerificationReport {
-        let obstacle = obstacle(receipt)
+        let obstacle = obstacle(receipt) ?? obstacle(receipt, replay)
         let lines = Check.allCases.map { check in
             var finding = finding(check, receipt, replay)
             if let obstacle, check != .determinism && check != .engine { finding = (.notCheckable, obstacle) }
@@ -100,6 +103,12 @@ public enum ReplayComparison {
         }
     }
 
+    /// Why a receipt cannot be compared with this very run.
+    private static func obstacle(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> String? {
+        let usedUpStack = [receipt.outcome, replay.outcome].contains(.limitExceeded(.stack))
+        return usedUpStack && receipt.engine != replay.engine ? "where the stack ends depends on the engine" : nil
+    }
+
     private static func finding(_ check: Check, _ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
         switch check {
         case .determinism:
@@ -108,6 +117,9 @@ public enum ReplayComparison {
         case .engine:
             let (theirs, ours) = (name(receipt.engine), name(replay.engine))
             if receipt.engine == replay.engine { return (.passed, ours) }
+            if replay.likeEngines.contains(receipt.engine) {
+                return (.passed, "\(ours), which gives what \(theirs) gave")
+            }
             return (.notCheckable, "the receipt's run was on \(theirs), this one on \(ours)")
         case .outcome:
             let (theirs, ours) = (outcome(receipt.outcome), outcome(replay.outcome))
@@ -124,7 +136,7 @@ public enum ReplayComparison {
     private static func fuel(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
         let theirs = receipt.resourceUsage.fuel
         if theirs == replay.fuel { return (.passed, "\(theirs) fuel") }
-        if receipt.engine != replay.engine {
+        if receipt.engine != replay.engine, !replay.likeEngines.contains(receipt.engine) {
             return (.notCheckable, "\(theirs) there, \(replay.fuel) here, on another engine")
         }
         return (.failed, "the receipt says \(theirs), here it was \(replay.fuel)")

@@ -54,6 +54,43 @@ import Testing
         #expect(same.codes(.notCheckable) == ["replay_engine"])
     }
 
+    @Test func anEngineOfAnEarlierReleaseIsHeldToTheUnit() throws {
+        func like(_ change: (inout ReplayedRun) -> Void = { _ in }) throws -> VerificationReport {
+            try Self.compare { run in
+                run.likeEngines = [run.engine]
+                run.engine.configurationDigest = "def"
+                change(&run)
+            }
+        }
+        #expect(try like().isVerified)
+        #expect(try like { $0.fuel += 1 }.codes(.failed) == ["replay_fuel"])
+        #expect(try like { $0.outputs = [:] }.codes(.failed) == ["replay_outputs"])
+        #expect(try like { $0.outcome = .exited(code: 1) }.codes(.failed) == ["replay_outcome"])
+    }
+
+    @Test func whereTheStackEndsIsNotComparedWithAnotherEngine() throws {
+        let deep = { (receipt: inout ExecutionReceipt) in receipt.outcome = .limitExceeded(.stack) }
+        for isLike in [false, true] {
+            let report = try Self.compare(receipt: deep) { run in
+                if isLike { run.likeEngines = [run.engine] }
+                run.engine.configurationDigest = "def"
+                run.outcome = .exited(code: 0)
+                run.fuel += 1
+                run.stdoutCID = nil
+            }
+            #expect(report.failures.isEmpty && report.result == .notCheckable)
+            #expect(report.codes(.passed).contains("replay_engine") == isLike)
+        }
+        let shallow = try Self.compare {
+            $0.engine.configurationDigest = "def"
+            $0.outcome = .limitExceeded(.stack)
+        }
+        #expect(shallow.failures.isEmpty && shallow.result == .notCheckable)
+        // On the same engine it is compared as ever.
+        #expect(try Self.compare(receipt: deep) { $0.outcome = .exited(code: 0) }.codes(.failed) == ["replay_outcome"])
+        #expect(try Self.compare(receipt: deep) { $0.fuel += 1 }.codes(.failed) == ["replay_fuel"])
+    }
+
     @Test func messagesOfTrapsAreNotCompared() throws {
         let trapped = { (receipt: inout ExecutionReceipt) in
             receipt.outcome = .trapped(kind: .unreachable, message: "there")
