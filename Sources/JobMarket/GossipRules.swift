@@ -23,11 +23,7 @@ struct GossipRules: Sendable {
             return Self.judgement(of: advertisement, author: author, context)
         case .executionReceiptAvailable(let notice): return Self.judgement(of: notice, author: author, context)
         case .anchorHeads(let heads): return Self.judgement(of: heads, context)
-        case .reputationRecordAvailable(let notice):
-            guard let signed = try? SignedObject<ReputationRecord>(verifying: notice.record),
-                signed.body.raterDID != signed.body.subjectDID
-            else { return .reject(reason: "the rating does not verify") }
-            return .accept
+        case .reputationRecordAvailable(let notice): return Self.judgement(of: notice, author: author, context)
         case .jobBid, .jobStatusUpdate: return .ignore(reason: "not followed here")
         case .jobInterest, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
             .jobInteractiveOutput, .jobAnnouncement:
@@ -83,6 +79,24 @@ struct GossipRules: Sendable {
         guard notice.providerAddresses.count <= context.configuration.rules.addressCountMax else {
             return .reject(reason: "too many addresses")
         }
+        return .accept
+    }
+
+    /// A rating is gossiped by its rater alone, as a capability by its executor: who repeats those of others could
+    /// bring back what its rater has replaced, and would spend the rate of its own key on them.
+    private static func judgement(
+        of notice: ReputationRecordAvailableV1, author: PeerID, _ context: MarketContext
+    ) -> GossipJudgement {
+        guard let signed = try? SignedObject<ReputationRecord>(verifying: notice.record) else {
+            return .reject(reason: "the rating does not verify")
+        }
+        guard signed.body.raterDID.peerID == author else { return .reject(reason: "the rating is not its author's") }
+        guard signed.body.subjectDID != signed.body.raterDID else { return .reject(reason: "a rating of oneself") }
+        guard signed.body.receiptCID.namesObject else {
+            return .reject(reason: "a CID of another form than objects have")
+        }
+        let skew = context.configuration.rules.clockSkewMilliseconds
+        if signed.body.recordedAt > context.date(inMilliseconds: skew) { return .ignore(reason: "of the future") }
         return .accept
     }
 

@@ -217,6 +217,7 @@ extension MeshNode {
         case .capabilityAdvertisement: topic == MeshTopics.capabilities
         case .anchorHeads: topic == MeshTopics.anchorHeads(scope: market.configuration.anchorScope)
         default: false
+        case .reputationRecordAvailable: topic == MeshTopics.reputation
         }
     }
 

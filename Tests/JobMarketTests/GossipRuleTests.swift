@@ -95,6 +95,61 @@ import Testing
         #expect(isRejected(judge(&world, .jobAnnouncement(announcement), by: author), "another form"))
     }
 
+    @Test func ratingsAreTheirRatersAndOfOthers() throws {
+        let author = try #require(author)
+        let other = try Identity(seed: Array(repeating: 8, count: 32))
+        var world = MarketWorld(executors: 1)
+        let now = world.wallClock
+        func rating(
+            by rater: Identity, of subject: Identity, _ change: (inout ReputationRecord) -> Void = { _ in }
+        ) throws -> MeshProtocolMessage {
+            var record = ReputationRecord(
+                raterDID: rater.did, subjectDID: subject.did, receiptCID: object(1), verdict: .fulfilled, weight: 3,
+                recordedAt: now)
+            change(&record)
+            let signed = try SignedObject.sign(record, with: rater)
+            return .reputationRecordAvailable(ReputationRecordAvailableV1(record: signed.bytes))
+        }
+        #expect(judge(&world, try rating(by: author, of: other), by: author) == .accept)
+        let repeated = judge(&world, try rating(by: author, of: other), by: other)
+        #expect(isRejected(repeated, "the rating is not its author's"), "\(String(describing: repeated))")
+        #expect(isRejected(judge(&world, try rating(by: author, of: author), by: author), "a rating of oneself"))
+        let file = try rating(by: author, of: other) { $0.receiptCID = CID.hashing([1], codec: .raw) }
+        #expect(isRejected(judge(&world, file, by: author), "another form"))
+        let future = try rating(by: author, of: other) { $0.recordedAt = now.advanced(milliseconds: 300_001) }
+        #expect(judge(&world, future, by: author) == .ignore(reason: "of the future"))
+        guard case .reputationRecordAvailable(var forged) = try rating(by: author, of: other) else { return }
+        forged.record[forged.record.count - 1] ^= 1
+        #expect(isRejected(judge(&world, .reputationRecordAvailable(forged), by: author), "does not verify"))
+    }
+
+    @Test func noticesOverTheRateAreIgnoredUntilItHasFilledAgain() throws {
+        let author = try #require(author)
+        let other = try Identity(seed: Array(repeating: 8, count: 32))
+        var world = MarketWorld(executors: 1)
+        let limits = MarketLimits()
+        func notice(_ number: Int, of executor: Identity) -> MeshProtocolMessage {
+            .executionReceiptAvailable(
+                ExecutionReceiptAvailableV1(
+                    jobID: JobID(object(number)), receiptCID: object(number + 1), executorDID: executor.did,
+                    status: .completedSuccessfully))
+        }
+        func accepted(of count: Int) -> Int {
+            var verdicts: [GossipJudgement?] = []
+            for number in 0..<count { verdicts.append(judge(&world, notice(number, of: author), by: author)) }
+            let first = verdicts.firstIndex { $0 != .accept } ?? count
+            // `ignore` blames nobody: neither the author nor who forwarded it.
+            #expect(verdicts[first...].allSatisfy { $0 == .ignore(reason: "more than an author may send") })
+            return first
+        }
+        #expect(accepted(of: limits.receiptNoticeBurstMax + 100) == limits.receiptNoticeBurstMax)
+        #expect(judge(&world, notice(1, of: other), by: other) == .accept, "another author has a rate of its own")
+        world.run(milliseconds: 1_000)
+        #expect(accepted(of: limits.receiptNoticesPerSecondMax + 100) == limits.receiptNoticesPerSecondMax)
+        world.run(milliseconds: 10_000)
+        #expect(accepted(of: limits.receiptNoticeBurstMax + 100) == limits.receiptNoticeBurstMax)
+    }
+
     @Test func anAuthorHasARateAndIsNotBlamedForMore() throws {
         let author = try #require(author)
         let other = try Identity(seed: Array(repeating: 8, count: 32))
