@@ -19,6 +19,12 @@ public struct StoredRoot: Hashable, Sendable {
     public var sequence: Int64
     /// What.
     public var cid: CID
+
+    /// A root at a place.
+    public init(sequence: Int64, cid: CID) {
+        self.sequence = sequence
+        self.cid = cid
+    }
 }
 
 extension MeshStore {

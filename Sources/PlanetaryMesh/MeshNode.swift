@@ -93,6 +93,7 @@ public actor MeshNode {
     var isAdvertised = false
     var unpublishedHeads = UnpublishedHeads()
     var solitude = Solitude()
+    var rootAnnouncements: RootAnnouncements
     let actions: AsyncStream<MarketAction>
     let actionsIn: AsyncStream<MarketAction>.Continuation
     let provided: AsyncStream<CID>
@@ -132,6 +133,7 @@ public actor MeshNode {
         self.configuration = configuration
         self.logger = logger
         self.market = market
+        rootAnnouncements = RootAnnouncements(limits: limits.announcements)
         store = parts.store
         swarm = parts.swarm
         gossip = parts.gossip
