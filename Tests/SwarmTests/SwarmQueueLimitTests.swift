@@ -205,11 +205,11 @@ struct SwarmQueueLimitTests {
         await end(silent)
     }
 
-    @Test("Identify pushes past their number on one connection are reset unread")
+    @Test("Identify pushes past their rate on one connection are reset unread; after a while one is taken again")
     func pushes() async throws {
         try await withSwarms(2) {
             $0.limits.waitForEver()
-            $0.limits.identifyPushesPerConnectionMax = 3
+            $0.limits.identifyPushesAtOnceMax = 3
         } _: { swarms in
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
             let message = ByteBuffer(bytes: swarms[0].shared.ownIdentity(observed: nil).encode())
@@ -224,7 +224,40 @@ struct SwarmQueueLimitTests {
             await #expect(throws: StreamError.reset) { try await push() }
             #expect(swarms[1].counters()[.identifyPushRefused] == 1)
             #expect(swarms[1].counters()[.identifyFailed] == nil)
+            try await waitUntil {
+                do { return try await push() == nil } catch { return false }
+            }
+            #expect(await swarms[0].connectedPeers() == [peer], "it is the same connection still")
         }
+    }
+
+    @Test("The pushes of a connection fill up again for as long as it lasts")
+    func pushAllowance() {
+        let limits = SwarmConfiguration.Limits()
+        #expect(limits.identifyPushesAtOnceMax == 32)
+        #expect(limits.identifyPushesPerMinuteMax == 12)
+        var allowance = PushAllowance()
+        var now = SwarmContext.now()
+        func taken(of count: Int) -> Int {
+            (0..<count).filter { _ in
+                allowance.take(
+                    perMinute: limits.identifyPushesPerMinuteMax, burst: limits.identifyPushesAtOnceMax, now: now)
+            }.count
+        }
+        #expect(taken(of: 40) == 32)
+        now = now.advanced(milliseconds: 4_999)
+        #expect(taken(of: 40) == 0)
+        now = now.advanced(milliseconds: 1)
+        #expect(taken(of: 40) == 1, "the thirty-third")
+        now = now.advanced(milliseconds: 60_000)
+        #expect(taken(of: 40) == 12)
+        // A node that looks every 5 s and moves every time is heard every time, for a day.
+        for _ in 0..<17_280 {
+            now = now.advanced(milliseconds: limits.addressRefreshMilliseconds)
+            #expect(taken(of: 1) == 1)
+        }
+        now = now.advanced(milliseconds: 86_400_000)
+        #expect(taken(of: 40) == 32)
     }
 
     @Test("A ping stream without a ping is reset")

@@ -1,3 +1,4 @@
+import Determinism
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
@@ -21,7 +22,7 @@ final class Connection: Sendable {
     private let channel: any Channel
     let handler: NIOLoopBound<ConnectionHandler>
     private let state = NIOLockedValueBox(State())
-    private let pushCount = NIOLockedValueBox(0)
+    private let pushes = NIOLockedValueBox(PushAllowance())
     private let nextToken = NIOLockedValueBox<UInt64>(0)
 
     init(
@@ -96,11 +97,11 @@ final class Connection: Sendable {
         }
     }
 
-    /// Counts an identify push; how many there were, this one included.
-    func countPush() -> Int {
-        pushCount.withLockedValue { count in
-            count += 1
-            return count
+    /// Whether one more identify push of the peer is taken now.
+    func takesPush(_ limits: SwarmConfiguration.Limits, now: MonotonicInstant) -> Bool {
+        pushes.withLockedValue {
+            $0.take(
+                perMinute: limits.identifyPushesPerMinuteMax, burst: limits.identifyPushesAtOnceMax, now: now)
         }
     }
 

@@ -80,7 +80,7 @@ extension Swarm {
     }
 
     private nonisolated func identityPushed(_ stream: any MeshStream, _ connection: Connection) async {
-        guard connection.countPush() <= shared.limits.identifyPushesPerConnectionMax else {
+        guard connection.takesPush(shared.limits, now: SwarmContext.now()) else {
             shared.count(.identifyPushRefused)
             await stream.reset()
             return

@@ -69,8 +69,10 @@ public struct SwarmConfiguration: Sendable {
         public var hearsayAddressesPerDialMax = 8
         /// Without a ping on an open ping stream, or with an answer that is not taken; then it is reset.
         public var pingIdleTimeoutMilliseconds: Int64 = 60_000
-        /// Identify pushes taken on one connection; further ones are reset unread.
-        public var identifyPushesPerConnectionMax = 32
+        /// Identify pushes taken at once on one connection; further ones are reset unread.
+        public var identifyPushesAtOnceMax = 32
+        /// Identify pushes of one connection that fill up again per minute: a node looks as often for new addresses.
+        public var identifyPushesPerMinuteMax = 12
         /// Without any stream; then the connection is closed.
         public var idleTimeoutMilliseconds: Int64 = 300_000
         /// After the user of a half-closed stream let go of it; then it is reset.

@@ -54,7 +54,7 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case pingIdleTimedOut
     /// Identify exchanges that failed or were refused.
     case identifyFailed
-    /// Identify pushes refused: `identifyPushesPerConnectionMax`.
+    /// Identify pushes refused: `identifyPushesAtOnceMax`, `identifyPushesPerMinuteMax`.
     case identifyPushRefused
     /// Signed peer records that did not verify or named another peer.
     case peerRecordRefused
