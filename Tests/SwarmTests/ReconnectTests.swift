@@ -225,6 +225,65 @@ struct ReconnectTests {
         try await channel.close()
     }
 
+    @Test("A peer that is not where it answered before is tried there more often, and still dialed where it is now")
+    func movedPeer() async throws {
+        let identity = Identity.generate()
+        @Sendable func start() async throws -> Swarm {
+            let swarm = Swarm(
+                configuration: SwarmConfiguration(listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]),
+                identity: identity, logger: Logger(label: "test"))
+            try await swarm.listen()
+            return swarm
+        }
+        try await withSwarms(1) { swarms in
+            let (near, peer) = (swarms[0], identity.peerID)
+            let before = try await start()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await before.run() }
+                try await near.connect(to: peer, addresses: await before.listenAddresses())
+                try await waitUntil { before.isConnected(near.localPeer) }
+                group.cancelAll()
+            }
+            try await waitUntil { !near.isConnected(peer) }
+            let max = near.shared.limits.failedProvenDialsPerMinuteMax
+            #expect(max == 12)
+            for attempt in 1...max + 3 {
+                do throws(OpenStreamError) {
+                    try await near.connect(to: peer, addresses: [])
+                    Issue.record("nobody is there")
+                } catch {
+                    guard case .dialFailed(let reasons) = error else {
+                        Issue.record("attempt \(attempt): \(error)")
+                        return
+                    }
+                    let isRefused = reasons.contains { $0.contains("within a minute") }
+                    #expect(isRefused == (attempt > max), "attempt \(attempt): \(reasons)")
+                }
+            }
+            let after = try await start()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await after.run() }
+                defer { group.cancelAll() }
+                try await near.connect(to: peer, addresses: await after.listenAddresses())
+                #expect(near.isConnected(peer))
+            }
+        }
+    }
+
+    @Test("Of the addresses that a dial tries, all must be where the peer has answered, the latest ones, to be its own")
+    func provenAddresses() throws {
+        var book = PeerBook(peersMax: 4, addressesMax: 3)
+        let (peer, other) = (Identity.generate().peerID, Identity.generate().peerID)
+        func address(_ port: UInt16) -> Multiaddr { Multiaddr([.ip4([1, 2, 3, 4]), .tcp(port)]) }
+        book.told([address(1), address(2)], by: peer) { _ in true }
+        #expect(!book.hasAnswered(at: [address(1)], peer), "that it says so proves nothing")
+        for port in 1...4 as ClosedRange<UInt16> { book.answered(address(port), by: peer) { _ in true } }
+        #expect(book.hasAnswered(at: [address(2), address(4)], peer))
+        #expect(!book.hasAnswered(at: [address(2), address(5)], peer))
+        #expect(!book.hasAnswered(at: [address(2)], other))
+        #expect(!book.hasAnswered(at: [address(1)], peer), "no more than \(3) are remembered")
+    }
+
     @Test("Of the addresses that others name, one dial tries the newest eight")
     func hearsay() throws {
         var book = PeerBook(peersMax: 4, addressesMax: 32)

@@ -6,6 +6,8 @@ import Multiformats
 ///
 /// A dial that succeeds costs nothing: who answers with the peer's key is the peer. One that fails may have been a
 /// knock at somebody else's door, and after `failuresPerMinuteMax` of them within a minute no further one goes out.
+/// Where the peer has answered before nobody else pointed, so dials to such addresses alone have a budget of their own:
+/// that a peer is not where it was must not keep this node from trying where it is now.
 struct DialBudget: Sendable {
     /// Peers that are remembered; the one whose first failure is longest ago is forgotten for one more.
     static let peersMax = 4_096

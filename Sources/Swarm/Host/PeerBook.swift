@@ -10,6 +10,8 @@ struct PeerBook: Sendable {
         var told: OrderedSet<Multiaddr> = []
         /// Oldest first.
         var heard: OrderedSet<Multiaddr> = []
+        /// Where the peer answered a dial with its key, oldest first.
+        var proven: OrderedSet<Multiaddr> = []
         var place: UInt64 = 0
     }
 
@@ -73,6 +75,21 @@ struct PeerBook: Sendable {
         if known.count > addressesMax { known.removeFirst(known.count - addressesMax) }
         touch(peer, isConnected: isConnected)
         entries[peer]?.heard = known
+    }
+
+    /// Notes that the peer answered a dial to this address with its key.
+    mutating func answered(_ address: Multiaddr, by peer: PeerID, isConnected: (PeerID) -> Bool) {
+        touch(peer, isConnected: isConnected)
+        let plain = address.withoutPeerID()
+        entries[peer]?.proven.remove(plain)
+        entries[peer]?.proven.append(plain)
+        if let count = entries[peer]?.proven.count, count > addressesMax { entries[peer]?.proven.removeFirst() }
+    }
+
+    /// Whether the peer itself has answered at each of these addresses before.
+    func hasAnswered(at addresses: [Multiaddr], _ peer: PeerID) -> Bool {
+        guard let proven = entries[peer]?.proven else { return false }
+        return addresses.allSatisfy { proven.contains($0.withoutPeerID()) }
     }
 
     /// Without `/p2p`; those of another peer are left out.

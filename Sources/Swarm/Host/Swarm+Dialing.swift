@@ -14,12 +14,15 @@ extension Swarm {
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         if isConnected(peer) { return }
         if !addresses.isEmpty { addAddresses(addresses, for: peer) }
-        guard dials[peer] != nil || budget.admits(peer, now: SwarmContext.now()) else {
+        let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
+        let isProven = book.hasAnswered(at: known, peer)
+        let admits = (isProven ? provenBudget : budget).admits(peer, now: SwarmContext.now())
+        guard dials[peer] != nil || admits else {
             shared.count(.refusedDialBudget)
-            let limit = shared.limits.failedDialsPerMinuteMax
+            let limit =
+                isProven ? shared.limits.failedProvenDialsPerMinuteMax : shared.limits.failedDialsPerMinuteMax
             throw .dialFailed(["\(limit) dials of \(peer) failed within a minute; no further one is made for now"])
         }
-        let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
         try await dial(peer, known)
     }
 
@@ -61,15 +64,23 @@ extension Swarm {
 
     nonisolated func performDial(_ peer: PeerID, _ addresses: [Multiaddr]) async {
         let result = await race(addresses, expecting: peer)
-        await finishDial(peer, result)
+        await finishDial(peer, addresses, result)
     }
 
-    private func finishDial(_ peer: PeerID, _ result: Result<Connection, OpenStreamError>) {
+    private func finishDial(
+        _ peer: PeerID, _ addresses: [Multiaddr], _ result: Result<Connection, OpenStreamError>
+    ) {
         let waiters = dials.removeValue(forKey: peer) ?? []
         // The peer may have dialed us in the meantime.
         let outcome: Result<Void, OpenStreamError> = isConnected(peer) ? .success(()) : result.map { _ in () }
+        if case .success(let connection) = result {
+            book.answered(connection.remoteAddress, by: peer, isConnected: isConnected)
+        }
         if case .success = outcome {
             budget.succeeded(peer)
+            provenBudget.succeeded(peer)
+        } else if book.hasAnswered(at: addresses, peer) {
+            provenBudget.failed(peer, now: SwarmContext.now())
         } else {
             budget.failed(peer, now: SwarmContext.now())
         }
@@ -99,6 +110,7 @@ extension Swarm {
         switch await transport.dial(address, expecting: nil) {
         case .success(let connection):
             book.add([address], for: connection.remotePeer, isConnected: isConnected)
+            book.answered(address, by: connection.remotePeer, isConnected: isConnected)
             return connection.remotePeer
         case .failure(let failure): throw .dialFailed([failure.description])
         }

@@ -26,6 +26,8 @@ public actor Swarm: StreamHost {
     var dials: [PeerID: [DialWaiter]] = [:]
     var nextWaiterID: UInt64 = 0
     var budget: DialBudget
+    /// The budget of dials to where peers have answered before.
+    var provenBudget: DialBudget
     private let interfaces: @Sendable () -> [Multiaddr.Component]
 
     /// A swarm for an identity. Nothing happens before `listen`, `dial` or `run`.
@@ -47,6 +49,7 @@ public actor Swarm: StreamHost {
         localPeer = identity.peerID
         self.interfaces = interfaces
         budget = DialBudget(failuresPerMinuteMax: configuration.limits.failedDialsPerMinuteMax)
+        provenBudget = DialBudget(failuresPerMinuteMax: configuration.limits.failedProvenDialsPerMinuteMax)
         let shared = SwarmContext(configuration: configuration, identity: identity, logger: logger)
         self.shared = shared
         transport = TCPTransport(shared: shared, group: group)

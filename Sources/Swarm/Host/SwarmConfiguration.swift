@@ -65,6 +65,8 @@ public struct SwarmConfiguration: Sendable {
         public var addressRefreshMilliseconds: Int64 = 5_000
         /// Dials of one peer, by addresses that others named, that may fail within a minute; the next fails unsent.
         public var failedDialsPerMinuteMax = 2
+        /// The same for dials that only try addresses at which the peer has answered before.
+        public var failedProvenDialsPerMinuteMax = 12
         /// Addresses that others named for a peer which one dial tries; the newest are taken.
         public var hearsayAddressesPerDialMax = 8
         /// Without a ping on an open ping stream, or with an answer that is not taken; then it is reset.

@@ -62,7 +62,7 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case addressesChanged
     /// Lists of addresses that others named of which some were not admitted: `AddressPolicy`.
     case addressesNotAdmitted
-    /// Dials that were not made: `failedDialsPerMinuteMax`.
+    /// Dials that were not made: `failedDialsPerMinuteMax`, `failedProvenDialsPerMinuteMax`.
     case refusedDialBudget
     /// Streams reset because nobody took their data: `heldBytesPerConnectionMax`, `heldBytesPerPeerMax` or
     /// `heldBytesMax`.
