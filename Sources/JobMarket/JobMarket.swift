@@ -123,7 +123,12 @@ public struct JobMarket: Sendable {
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
         case .nobodyReachable:
             let executor = executor
-            originator.nobodyReachable(&context) { executor.isDone(with: $0) }
+            originator.nobodyBids(.nobodyReachable, afterMilliseconds: 0, &context) { executor.isDone(with: $0) }
+        case .nobodyExecutes(let milliseconds):
+            let executor = executor
+            originator.nobodyBids(.nobodyExecutes, afterMilliseconds: milliseconds, &context) {
+                executor.isDone(with: $0)
+            }
         case .deadlineReached: break
         }
         passDeadlines()

@@ -11,6 +11,8 @@ public enum JobFailure: Hashable, Sendable, Codable {
     case noAcceptableBid(bids: UInt64, refusals: [RefusedBid])
     /// This node has no connection to any other, and does not run the job itself.
     case nobodyReachable
+    /// This node has connections, and none of those in reach is known to run jobs, nor did anybody bid.
+    case nobodyExecutes
     /// Every attempt ended without a result.
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
     /// The job's time was over, in this state.

@@ -37,6 +37,9 @@ public enum MarketInput: Sendable {
     case latencyMeasured(PeerID, milliseconds: UInt64)
     /// This node has no connection, and none is being made: whom nobody hears, nobody bids for.
     case nobodyReachable
+    /// This node has connections and knows of no executor: jobs that nobody bid on for so long, in milliseconds, need
+    /// not wait.
+    case nobodyExecutes(afterMilliseconds: UInt64)
     /// `nextDeadline` was reached.
     case deadlineReached
 }

@@ -43,19 +43,29 @@ extension OriginatorMarket {
         }
     }
 
-    /// Nobody can hear of the jobs that wait for bids: they need not wait any longer, unless this node may yet bid on
-    /// them itself.
-    mutating func nobodyReachable(_ context: inout MarketContext, isDoneHere: (JobID) -> Bool) {
+    /// Nobody is there who could bid on the jobs that wait for bids: those that nobody bid on for so long need not wait
+    /// any longer, unless this node may yet bid on them itself, or their users gave a window that is not over.
+    mutating func nobodyBids(
+        _ reason: JobFailure, afterMilliseconds age: UInt64, _ context: inout MarketContext,
+        isDoneHere: (JobID) -> Bool
+    ) {
         let bidsHere = context.configuration.executor.map { $0.acceptsJobs && $0.bidsOnOwnJobs } ?? false
         let waiting = jobs.values.filter { job in
             let isOpen = job.result == nil && (job.phase == .announcement || job.phase == .bidding)
             guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }
+            if age > 0 {
+                // Counted on the clock that only moves forward, as the end of the job is.
+                let lifetime = job.manifest.expiresAt.milliseconds(since: job.manifest.submittedAt)
+                guard !context.timers.contains(.window(job.id)),
+                    context.steady.advanced(milliseconds: lifetime) >= job.endsAt.advanced(milliseconds: age)
+                else { return false }
+            }
             return !bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id))
         }
         for job in waiting.sorted(by: { $0.id < $1.id }) {
             if job.bidCount == 0, job.attempts.isEmpty {
-                finish(job, .failed(.nobodyReachable), &context)
-            } else {
+                finish(job, .failed(reason), &context)
+            } else if age == 0 {
                 biddingElapsed(job, &context)
             }
         }

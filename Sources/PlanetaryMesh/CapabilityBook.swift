@@ -48,6 +48,11 @@ struct CapabilityBook: Sendable {
         return entry.capability
     }
 
+    /// Whether any executor offers something; asked a few times a second.
+    func hasOffer(now: MonotonicInstant) -> Bool {
+        entries.values.contains { now < $0.until && !$0.capability.offersNothing }
+    }
+
     /// Takes in an offer that was verified, of so many bytes.
     mutating func heard(_ capability: NodeCapability, byteCount bytes: Int, now: MonotonicInstant) {
         forget(now: now)

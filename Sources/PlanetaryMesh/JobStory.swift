@@ -101,7 +101,7 @@ enum JobStory {
     private static func ending(of failure: JobFailure) -> JobEnding {
         switch failure {
         case .noAcceptableBid(let bids, _): bids == 0 ? .noBids : .noAcceptableBid
-        case .nobodyReachable: .noBids
+        case .nobodyReachable, .nobodyExecutes: .noBids
         case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
         case .expired: .deadlinePassed
         case .cannotHold: .insufficientFunds

@@ -67,6 +67,7 @@ extension MeshNode {
         let isBid = if case .jobBid = message { true } else { false }
         let isMeasured = isBid ? await measureLatency(of: peer) : true
         let reply = await take(.directMessage(message, from: peer)).reply ?? .ack
+        if isBid, reply == .ack { solitude.bidArrived(now: NodeClock.now) }
         if case .refused(let code, let reason) = reply {
             let isFault =
                 Self.blamesSender(code) || Self.isUnknown(code) && conduct.asked(peer, now: NodeClock.now)
@@ -216,8 +217,8 @@ extension MeshNode {
         case .executionReceiptAvailable: topic == MeshTopics.receipts
         case .capabilityAdvertisement: topic == MeshTopics.capabilities
         case .anchorHeads: topic == MeshTopics.anchorHeads(scope: market.configuration.anchorScope)
-        default: false
         case .reputationRecordAvailable: topic == MeshTopics.reputation
+        default: false
         }
     }
 

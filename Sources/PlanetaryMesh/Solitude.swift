@@ -1,9 +1,18 @@
 import Determinism
+import GossipSub
+import JobMarket
+import MeshTypes
+import Multiformats
+import Swarm
 
-/// Judges whether a node is alone for good: it has no connection, and none is being made.
+/// Judges whether anybody can be expected to bid on this node's jobs.
 ///
-/// A node that dialed all that it knows and reached nobody is alone at once. One that still dials, or that had peers
-/// and lost them, is given time, since it dials again.
+/// A node without a connection is *alone*: at once when it dialed all that it knows and reached nobody, else after a
+/// while, since it dials again. A node with connections hears of executors by their offers, which are gossiped through
+/// neighbours that run no jobs themselves, and by their bids. While it knows of one it waits. While it knows of none, a
+/// job that nobody bid on is given up after a while, in which an executor that is some hops away would have bid;
+/// and at once where that cannot be: none of the connected peers speaks gossip, or none of them has passed on an offer
+/// for so long that every executor has repeated its own.
 struct Solitude: Sendable {
     /// The bounds of being alone, in milliseconds.
     struct Limits: Sendable {
@@ -11,10 +20,44 @@ struct Solitude: Sendable {
         var patienceMilliseconds: Int64 = 10_000
         /// Between two looks at the connections.
         var lookMilliseconds: Int64 = 250
+        /// How long a job without a bid waits where no executor is known.
+        var unknownMilliseconds: Int64 = 7_000
+        /// How long a job without a bid waits where it is known that nobody executes, and how long peers may take after
+        /// identify to say that they speak gossip after all.
+        var noneMilliseconds: Int64 = 750
+        /// For how long a node hears no offer among listeners until it knows that nobody executes: executors repeat
+        /// theirs every minute.
+        var offersMilliseconds: Int64 = 120_000
+    }
+
+    /// What a node sees around itself.
+    struct Surroundings: Sendable {
+        /// Connected peers.
+        var connectionCount = 0
+        /// Whether one of them may pass gossip on, as far as they have told yet.
+        var mayPassOn = false
+        /// Whether one of them listens to what executors offer.
+        var hasListener = false
+        /// Whether an executor's offer is known.
+        var hasOffer = false
+    }
+
+    /// What becomes of jobs that nobody has bid on.
+    enum Prospect: Hashable, Sendable {
+        /// They wait.
+        case open
+        /// Nobody hears of them.
+        case alone
+        /// Those that were submitted so long ago wait for nobody.
+        case nobodyExecutes(afterMilliseconds: Int64)
     }
 
     private let limits: Limits
-    private var since: MonotonicInstant?
+    private var aloneSince: MonotonicInstant?
+    private var metSince: MonotonicInstant?
+    private var listenedSince: MonotonicInstant?
+    private var deafSince: MonotonicInstant?
+    private var lastBidAt: MonotonicInstant?
     private var hasDialed = false
     private var hasMet = false
 
@@ -26,17 +69,37 @@ struct Solitude: Sendable {
     /// All addresses known at the start were dialed, or there were none.
     mutating func dialedAtStart() { hasDialed = true }
 
-    /// Whether a node with this many connections is alone now.
-    mutating func isAlone(connections: Int, now: MonotonicInstant) -> Bool {
-        guard connections == 0 else {
-            hasMet = true
-            since = nil
-            return false
+    /// An executor bid on a job of this node, so there is one, whether its offer is known or not.
+    mutating func bidArrived(now: MonotonicInstant) { lastBidAt = now }
+
+    /// What this node has to expect, by what it sees now.
+    mutating func prospect(_ surroundings: Surroundings, now: MonotonicInstant) -> Prospect {
+        if surroundings.connectionCount == 0 {
+            (metSince, listenedSince, deafSince) = (nil, nil, nil)
+            let since = aloneSince ?? now
+            aloneSince = since
+            if hasDialed, !hasMet { return .alone }
+            return now.milliseconds(since: since) >= limits.patienceMilliseconds ? .alone : .open
         }
-        let began = since ?? now
-        since = began
-        if hasDialed, !hasMet { return true }
-        return now.milliseconds(since: began) >= limits.patienceMilliseconds
+        hasMet = true
+        aloneSince = nil
+        let met = metSince ?? now
+        metSince = met
+        listenedSince = surroundings.hasListener ? listenedSince ?? now : nil
+        deafSince = surroundings.mayPassOn ? nil : deafSince ?? now
+        let hasBidder = lastBidAt.map { now.milliseconds(since: $0) < limits.offersMilliseconds } ?? false
+        guard !surroundings.hasOffer, !hasBidder else { return .open }
+        let isKnown =
+            hasLasted(limits.offersMilliseconds, since: listenedSince, now)
+            || hasLasted(limits.noneMilliseconds, since: deafSince, now)
+        if hasDialed, isKnown { return .nobodyExecutes(afterMilliseconds: limits.noneMilliseconds) }
+        // A job may be older than the connections, when the node was started again.
+        guard hasLasted(limits.unknownMilliseconds, since: met, now) else { return .open }
+        return .nobodyExecutes(afterMilliseconds: limits.unknownMilliseconds)
+    }
+
+    private func hasLasted(_ milliseconds: Int64, since: MonotonicInstant?, _ now: MonotonicInstant) -> Bool {
+        since.map { now.milliseconds(since: $0) >= milliseconds } ?? false
     }
 }
 
@@ -44,13 +107,42 @@ extension MeshNode {
     /// All addresses known at the start were dialed.
     func dialedAtStart() { solitude.dialedAtStart() }
 
-    /// Tells the market when nobody can hear of its jobs, until the node stops.
+    /// Tells the market when nobody can be expected to bid on its jobs, until the node stops.
     func watchSolitude() async {
         repeat {
-            let connections = await swarm.connectedPeers().count
-            guard solitude.isAlone(connections: connections, now: NodeClock.now), market.openCounts.originated > 0
-            else { continue }
-            await take(.nobodyReachable)
+            // It looks around also while there are no jobs, since it is to know for how long it has heard nothing.
+            let surroundings = await surroundings()
+            let prospect = solitude.prospect(surroundings, now: NodeClock.now)
+            guard market.openCounts.originated > 0 else { continue }
+            switch prospect {
+            case .open: break
+            case .alone: await take(.nobodyReachable)
+            case .nobodyExecutes(let milliseconds):
+                await take(.nobodyExecutes(afterMilliseconds: UInt64(clamping: milliseconds)))
+            }
         } while (try? await Task.sleep(for: .milliseconds(Solitude.Limits().lookMilliseconds))) != nil
+    }
+
+    private func surroundings() async -> Solitude.Surroundings {
+        var surroundings = Solitude.Surroundings()
+        let peers = await swarm.connectedPeers()
+        surroundings.connectionCount = peers.count
+        guard !peers.isEmpty else { return surroundings }
+        surroundings.hasOffer = capabilities.hasOffer(now: NodeClock.now)
+        surroundings.hasListener = await !gossip.peers(of: MeshTopics.capabilities).isEmpty
+        surroundings.mayPassOn = surroundings.hasListener
+        if !surroundings.mayPassOn {
+            for peer in peers where await mayPassOn(peer) {
+                surroundings.mayPassOn = true
+                break
+            }
+        }
+        return surroundings
+    }
+
+    /// Whether a peer speaks gossip, or has not told yet what it speaks.
+    private func mayPassOn(_ peer: PeerID) async -> Bool {
+        let protocols = await swarm.protocols(of: peer)
+        return protocols.isEmpty || protocols.contains { GossipSubVersion(protocolID: $0) != nil }
     }
 }

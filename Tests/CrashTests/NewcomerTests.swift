@@ -79,4 +79,46 @@ struct NewcomerTests {
             #expect(ended - submitted <= 10_000, "\(name): \(ended - submitted) ms")
         }
     }
+
+    @Test("Among nodes that run no jobs a job fails within 10 s; an executor that is behind one of them is found")
+    func onlyAskers() throws {
+        let folder = try folder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let module = folder.appendingPathComponent("nothing.wasm")
+        try Data(GuestModules.command("nop")).write(to: module)
+        let neighbour = try NodeProcess("neighbour", in: folder, ["--no-executor"])
+        defer { neighbour.kill() }
+        try neighbour.start()
+        try neighbour.waitUntilUp()
+        let entrance = ["--bootstrap", try neighbour.address()]
+        let asker = try NodeProcess("asker", in: folder, ["--no-executor"] + entrance)
+        defer { asker.kill() }
+        try asker.start()
+        try asker.waitUntilUp()
+        try eventually("the asker has its peer") {
+            let status = try #require(try asker.run(["status", "--json"]).json() as? [String: Any])
+            return (status["connected_peers"] as? NSNumber)?.intValue == 1
+        }
+        let ran = try asker.run(["run", module.path])
+        #expect(ran.status == 220, "\(ran.errors)")
+        #expect(ran.errors.contains("no node in reach is known to run jobs"), "\(ran.errors)")
+        for advice in ["mesh connect", "mesh devnet", "--executor"] {
+            #expect(ran.errors.contains(advice), "\(ran.errors)")
+        }
+        let job = try #require((try asker.run(["jobs", "--json"]).json() as? [[String: Any]])?.first)
+        let submitted = try #require(job["submitted_at"] as? NSNumber).int64Value
+        let ended = try #require(job["updated_at"] as? NSNumber).int64Value
+        #expect(ended - submitted <= 10_000, "\(ended - submitted) ms")
+
+        let executor = try NodeProcess("executor", in: folder, ["--executor"] + entrance)
+        defer { executor.kill() }
+        try executor.start()
+        try executor.waitUntilUp()
+        try eventually("the executor has a peer") {
+            let status = try #require(try executor.run(["status", "--json"]).json() as? [String: Any])
+            return (status["connected_peers"] as? NSNumber)?.intValue ?? 0 >= 1
+        }
+        let again = try asker.run(["run", module.path, "--idempotency-key", "again"])
+        #expect(again.status == 0, "\(again.errors)")
+    }
 }

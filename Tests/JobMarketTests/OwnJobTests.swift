@@ -124,6 +124,47 @@ import Testing
         #expect(world.parties[0].market.counters.declines["limit_too_large"] == 1)
     }
 
+    @Test("Where nobody is known to execute, a job without a bid waits as long as it is told, and for its window")
+    func nobodyExecutes() throws {
+        var world = MarketWorld(executors: 0)
+        let id = try world.submit()
+        world.run(milliseconds: 900)
+        world.give(.nobodyExecutes(afterMilliseconds: 750), to: 0)
+        #expect(world.job(id)?.result == nil, "the window is not over")
+        world.run(milliseconds: 6_050)
+        world.give(.nobodyExecutes(afterMilliseconds: 7_000), to: 0)
+        #expect(world.job(id)?.result == nil, "it has not waited long enough")
+        world.run(milliseconds: 100)
+        world.give(.nobodyExecutes(afterMilliseconds: 7_000), to: 0)
+        #expect(world.job(id)?.failure == .nobodyExecutes)
+        #expect(world.parties[0].market.ledger.escrowTotal == .zero)
+
+        var policy = ExecutionPolicy()
+        policy.bidWindowMilliseconds = 20_000
+        let patient = try world.submit(MarketWorld.request("patient") { $0.executionPolicy = policy })
+        world.run(milliseconds: 19_000)
+        world.give(.nobodyExecutes(afterMilliseconds: 7_000), to: 0)
+        #expect(world.job(patient)?.result == nil, "its user gave it that long")
+        world.run(milliseconds: 1_500)
+        world.give(.nobodyExecutes(afterMilliseconds: 7_000), to: 0)
+        #expect(world.job(patient)?.failure == .nobodyExecutes)
+    }
+
+    @Test("A job that somebody bid on waits its whole time, whoever is known to execute")
+    func refusedBidder() throws {
+        var world = MarketWorld(executors: 1)
+        let id = try world.submit(MarketWorld.request { $0.maxAcceptableBidTokens = TokenAmount(1) })
+        world.run(milliseconds: 8_000)
+        world.give(.nobodyExecutes(afterMilliseconds: 750), to: 0)
+        #expect(refusals(world) == ["price_too_high"])
+        #expect(world.job(id)?.result == nil)
+        world.run(milliseconds: 30_000)
+        guard case .noAcceptableBid(bids: 1, _)? = world.job(id)?.failure else {
+            Issue.record("it failed by \(String(describing: world.job(id)?.failure))")
+            return
+        }
+    }
+
     @Test("Jobs that wait for a place here are not failed for want of peers")
     func full() throws {
         var world = world { configuration in

@@ -59,18 +59,38 @@ struct NodeMesh {
         try await afterwards(folder)
     }
 
-    /// Keeps a peer connected that does nothing: a node that can reach nobody fails its jobs at once.
+    /// Keeps a peer connected that offers to run jobs and does nothing: a node that knows of no executor soon fails its
+    /// jobs.
     private func withBystander(_ body: () async throws -> Void) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let bystander = Swarm(configuration: SwarmConfiguration(), identity: .generate(), logger: logger)
+        let identity = Identity.generate()
+        let bystander = Swarm(configuration: SwarmConfiguration(), identity: identity, logger: logger)
+        let gossip = GossipService(host: bystander, identity: identity, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await bystander.run() }
+            group.addTask { await gossip.run() }
             defer { group.cancelAll() }
             let addresses = await originator.swarm.listenAddresses()
             try await bystander.connect(to: originator.identity.peerID, addresses: addresses)
+            try await offer(by: identity, over: gossip)
             try await body()
         }
+    }
+
+    /// Has the originator hear of an executor.
+    private func offer(by identity: Identity, over gossip: GossipService) async throws {
+        let now = NodeClock.wallClock
+        var capability = NodeCapability(
+            nodeDID: identity.did, peerID: identity.peerID, issuedAt: now,
+            validUntil: now.advanced(milliseconds: 120_000))
+        capability.resources = ["memory_mib": 1]
+        let signed = try SignedObject.sign(capability, with: identity)
+        let message = MeshProtocolMessage.capabilityAdvertisement(
+            CapabilityAdvertisementV1(capability: signed.bytes))
+        while await gossip.peers(of: MeshTopics.capabilities).isEmpty { await Task.yield() }
+        try await gossip.publish(try message.encoded(), topic: MeshTopics.capabilities)
+        while await originator.capabilities.count == 0 { await Task.yield() }
     }
 
     /// A configuration that listens on any port of loopback.

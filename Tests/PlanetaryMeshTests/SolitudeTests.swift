@@ -3,28 +3,92 @@ import Testing
 
 @testable import PlanetaryMesh
 
+/// When a node stops waiting for bids, by what it sees around itself.
 @Suite struct SolitudeTests {
-    /// What a node answers that looks at its connections at these moments.
-    private func answers(_ solitude: Solitude, _ looks: [(milliseconds: Int64, connections: Int)]) -> [Bool] {
-        var solitude = solitude
-        return looks.map { look in
-            solitude.isAlone(
-                connections: look.connections, now: MonotonicInstant.zero.advanced(milliseconds: look.milliseconds))
-        }
+    private typealias Surroundings = Solitude.Surroundings
+
+    private let limits = Solitude.Limits()
+    /// One neighbour that passes gossip on, and no offer.
+    private let relay = Surroundings(connectionCount: 1, mayPassOn: true, hasListener: true, hasOffer: false)
+    /// The same, with an executor's offer.
+    private let market = Surroundings(connectionCount: 1, mayPassOn: true, hasListener: true, hasOffer: true)
+    /// One neighbour that does not even speak gossip.
+    private let deaf = Surroundings(connectionCount: 1, mayPassOn: false, hasListener: false, hasOffer: false)
+
+    private func at(_ milliseconds: Int64) -> MonotonicInstant { .zero.advanced(milliseconds: milliseconds) }
+
+    /// What a node has to expect that looks around at these moments.
+    private func prospects(
+        _ solitude: inout Solitude, _ looks: [(milliseconds: Int64, Surroundings)]
+    ) -> [Solitude.Prospect] {
+        looks.map { solitude.prospect($0.1, now: at($0.milliseconds)) }
+    }
+
+    private func connected(_ count: Int) -> Surroundings {
+        Surroundings(connectionCount: count, mayPassOn: true, hasListener: true, hasOffer: true)
     }
 
     @Test func aNodeThatDialedAllAndReachedNobodyIsAloneAtOnce() {
         var solitude = Solitude()
-        #expect(answers(solitude, [(0, 0), (1, 0)]) == [false, false], "it still dials")
+        #expect(prospects(&solitude, [(0, connected(0)), (1, connected(0))]) == [.open, .open], "it still dials")
         solitude.dialedAtStart()
-        #expect(answers(solitude, [(0, 0), (1, 1), (2, 0)]) == [true, false, false])
+        let looks = [(2, connected(0)), (3, connected(1)), (4, connected(0))] as [(Int64, Surroundings)]
+        #expect(prospects(&solitude, looks) == [.alone, .open, .open])
     }
 
     @Test func aNodeThatStillDialsOrLostItsPeersIsGivenTenSeconds() {
-        #expect(answers(Solitude(), [(5, 0), (10_004, 0), (10_005, 0)]) == [false, false, true])
+        #expect(limits.patienceMilliseconds == 10_000)
+        var dialing = Solitude()
+        let waits = [(5, connected(0)), (10_004, connected(0)), (10_005, connected(0))] as [(Int64, Surroundings)]
+        #expect(prospects(&dialing, waits) == [.open, .open, .alone])
         var left = Solitude()
         left.dialedAtStart()
-        let looks: [(Int64, Int)] = [(0, 2), (100, 0), (9_000, 1), (20_000, 0), (29_999, 0), (30_000, 0)]
-        #expect(answers(left, looks) == [false, false, false, false, false, true], "it came back in between")
+        let looks =
+            [
+                (0, connected(2)), (100, connected(0)), (9_000, connected(1)), (20_000, connected(0)),
+                (29_999, connected(0)), (30_000, connected(0)),
+            ] as [(Int64, Surroundings)]
+        #expect(prospects(&left, looks) == [.open, .open, .open, .open, .open, .alone], "it came back in between")
+    }
+
+    @Test func whereNoExecutorIsKnownAJobWaitsForOneThatIsSomeHopsAway() {
+        var solitude = Solitude()
+        solitude.dialedAtStart()
+        let unknown = Solitude.Prospect.nobodyExecutes(afterMilliseconds: limits.unknownMilliseconds)
+        #expect(limits.unknownMilliseconds + limits.lookMilliseconds < 10_000)
+        let looks =
+            [(0, relay), (6_999, relay), (7_000, relay), (20_000, market), (140_000, relay)] as [(Int64, Surroundings)]
+        #expect(prospects(&solitude, looks) == [.open, .open, unknown, .open, .nobodyExecutes(afterMilliseconds: 750)])
+    }
+
+    @Test func aJobWaitsForWholeWhileAnOfferOrABidderIsKnown() {
+        var solitude = Solitude()
+        solitude.dialedAtStart()
+        #expect(prospects(&solitude, [(0, market), (500_000, market)]) == [.open, .open])
+        solitude.bidArrived(now: at(500_000))
+        #expect(prospects(&solitude, [(619_999, relay)]) == [.open], "it is busy and may bid again")
+        #expect(prospects(&solitude, [(620_000, relay)]) == [.nobodyExecutes(afterMilliseconds: 750)])
+    }
+
+    @Test func whoListenedForTwoMinutesAndHeardNoOfferKnowsThatThereIsNoExecutor() {
+        #expect(limits.offersMilliseconds == 120_000)
+        #expect(limits.offersMilliseconds >= 2 * AdvertisementSchedule.Limits().regularMilliseconds)
+        var solitude = Solitude()
+        solitude.dialedAtStart()
+        let known = Solitude.Prospect.nobodyExecutes(afterMilliseconds: limits.noneMilliseconds)
+        let unknown = Solitude.Prospect.nobodyExecutes(afterMilliseconds: limits.unknownMilliseconds)
+        #expect(prospects(&solitude, [(0, relay), (119_999, relay), (120_000, relay)]) == [.open, unknown, known])
+        // One that heard nobody for a while begins anew.
+        #expect(prospects(&solitude, [(120_001, deaf), (120_002, relay), (240_001, relay)]).last == unknown)
+    }
+
+    @Test func whereNoNeighbourSpeaksGossipNobodyHearsOfTheJob() {
+        #expect(limits.noneMilliseconds + limits.lookMilliseconds <= 1_000)
+        let known = Solitude.Prospect.nobodyExecutes(afterMilliseconds: limits.noneMilliseconds)
+        var solitude = Solitude()
+        #expect(prospects(&solitude, [(0, deaf), (1_000, deaf)]) == [.open, .open], "it still dials")
+        solitude.dialedAtStart()
+        #expect(prospects(&solitude, [(1_001, deaf), (1_002, relay), (1_003, deaf)]) == [known, .open, .open])
+        #expect(prospects(&solitude, [(1_003 + 749, deaf), (1_003 + 750, deaf)]) == [.open, known])
     }
 }

@@ -143,8 +143,9 @@ struct Run: MeshCommand {
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
             case .cancelled: "Nothing more will happen to it."
             case .noBids:
-                "Join a mesh with mesh connect ADDRESS, or start one on this machine with mesh devnet; mesh peers "
-                    + "shows who is there."
+                "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let a node run "
+                    + "jobs itself (mesh init --executor, or \"enabled\" under \"executor\" in config.json); "
+                    + "mesh peers shows who is there."
             case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
             case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
             case .deadlinePassed: "Give it a longer --timeout, or run it again."
