@@ -4,11 +4,12 @@ import Multiformats
 /// Until when which peer and this node do not graft each other in which topic; bounded, the soonest end makes room.
 struct BackoffTable: Sendable {
     struct Key: Hashable, Comparable, Sendable {
-        var topic: String
+        var topic: ExactText
         var peer: PeerID
 
         static func < (left: Key, right: Key) -> Bool {
-            (left.topic, left.peer) < (right.topic, right.peer)
+            if left.topic == right.topic { return left.peer < right.peer }
+            return left.topic.text.utf8.lexicographicallyPrecedes(right.topic.text.utf8)
         }
     }
 
@@ -22,7 +23,7 @@ struct BackoffTable: Sendable {
     var count: Int { ends.count }
 
     func end(topic: String, peer: PeerID) -> MonotonicInstant? {
-        ends[Key(topic: topic, peer: peer)]
+        ends[Key(topic: ExactText(topic), peer: peer)]
     }
 
     func isActive(topic: String, peer: PeerID, now: MonotonicInstant) -> Bool {
@@ -31,7 +32,7 @@ struct BackoffTable: Sendable {
 
     /// Starts a back-off, or makes a running one longer; never shorter.
     mutating func start(topic: String, peer: PeerID, until: MonotonicInstant) {
-        let key = Key(topic: topic, peer: peer)
+        let key = Key(topic: ExactText(topic), peer: peer)
         if let running = ends[key], running >= until { return }
         if ends[key] == nil, ends.count >= entriesMax {
             // The key breaks ties, so that two runs of a simulation forget the same entry.

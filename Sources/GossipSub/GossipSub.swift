@@ -39,8 +39,8 @@ public struct GossipSub: Sendable {
 
     var generator: SeededGenerator
     var peers: PeerTable
-    var meshes: OrderedDictionary<String, OrderedSet<PeerID>> = [:]
-    var fanouts: OrderedDictionary<String, Fanout> = [:]
+    var meshes = TopicTable<OrderedSet<PeerID>>()
+    var fanouts = TopicTable<Fanout>()
     var backoffs: BackoffTable
     var cache: MessageCache
     var seen: SeenCache
@@ -105,10 +105,10 @@ public struct GossipSub: Sendable {
         var rpc = greeting(to: peer)
         if known.version.hasMesh, scoring.mayGossip(peer) {
             let recent = cache.recentIDs()
-            for topic in meshes.keys where known.topics.contains(topic) {
+            for topic in meshes.keys where known.topics.contains(ExactText(topic)) {
                 // Half of what a peer accepts in a heartbeat; the rest is left to the next one.
                 guard rpc.ihave.count < limits.ihaveEntriesPerHeartbeatMax / 2 else { break }
-                guard let ids = recent[topic] else { continue }
+                guard let ids = recent[ExactText(topic)] else { continue }
                 rpc.ihave.append(.init(topic: topic, messageIDs: Array(ids.suffix(limits.ihaveIDsSentMax))))
             }
         }
@@ -242,7 +242,7 @@ public struct GossipSub: Sendable {
     // MARK: Queries
 
     /// The topics this node is subscribed to, in the order it subscribed.
-    public var topics: [String] { Array(meshes.keys) }
+    public var topics: [String] { meshes.keys }
 
     /// The peers in the mesh of a topic.
     public func meshPeers(_ topic: String) -> [PeerID] { Array(meshes[topic] ?? []) }

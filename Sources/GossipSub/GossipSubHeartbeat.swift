@@ -101,7 +101,7 @@ extension GossipSub {
 
     private mutating func maintainFanouts(now: MonotonicInstant) {
         let fanoutMilliseconds = parameters.fanoutMilliseconds
-        fanouts.removeAll { $0.value.lastPublished.advanced(milliseconds: fanoutMilliseconds) <= now }
+        fanouts.removeAll { $0.lastPublished.advanced(milliseconds: fanoutMilliseconds) <= now }
         for topic in fanouts.keys {
             guard var entry = fanouts[topic] else { continue }
             fillFanout(&entry.peers, topic: topic)
@@ -127,7 +127,7 @@ extension GossipSub {
         var actions: [GossipSubAction] = []
         let topics = meshes.map { ($0.key, $0.value) } + fanouts.map { ($0.key, $0.value.peers) }
         for (topic, inside) in topics {
-            guard let all = recent[topic] else { continue }
+            guard let all = recent[ExactText(topic)] else { continue }
             let outside = peers.peers(of: topic).filter {
                 !inside.contains($0) && peers[$0]?.version.hasMesh == true && scoring.mayGossip($0)
             }

@@ -138,7 +138,7 @@ extension GossipSub {
         guard let mesh = meshes[message.topic] else { return [] }
         cache.insert(id, topic: message.topic, encoded: message.encoded)
         var recipients = mesh
-        for peer in peers.floodsubPeers where peers[peer]?.topics.contains(message.topic) == true {
+        for peer in peers.floodsubPeers where peers[peer]?.topics.contains(ExactText(message.topic)) == true {
             recipients.append(peer)
         }
         let others = recipients.filter { $0 != message.source && !entry.senders.contains($0) }

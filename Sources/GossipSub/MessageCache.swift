@@ -46,11 +46,11 @@ struct MessageCache: Sendable {
     }
 
     /// The IDs to announce, by topic, oldest first.
-    func recentIDs() -> [String: [MessageID]] {
-        var found: [String: [MessageID]] = [:]
+    func recentIDs() -> [ExactText: [MessageID]] {
+        var found: [ExactText: [MessageID]] = [:]
         for place in order.reversed() {
             guard place.window + gossipWindows > window else { break }
-            found[place.topic, default: []].append(place.id)
+            found[ExactText(place.topic), default: []].append(place.id)
         }
         return found.mapValues { $0.reversed() }
     }

@@ -8,7 +8,7 @@ struct GossipPeer: Sendable {
     /// Whether this node opened the connection.
     var isOutbound: Bool
     /// What it is subscribed to, in the order it said so.
-    var topics: OrderedSet<String> = []
+    var topics: OrderedSet<ExactText> = []
     /// IHAVE entries since the last heartbeat.
     var ihaveEntries = 0
     /// IDs asked of it since the last heartbeat.
@@ -26,7 +26,7 @@ struct PeerTable: Sendable {
     private(set) var peers: OrderedDictionary<PeerID, GossipPeer> = [:]
     /// The peers that are sent every message of their topics.
     private(set) var floodsubPeers: OrderedSet<PeerID> = []
-    private var byTopic: [String: OrderedSet<PeerID>] = [:]
+    private var byTopic: [ExactText: OrderedSet<PeerID>] = [:]
 
     init(limits: GossipSubLimits) {
         peersMax = limits.peersMax
@@ -39,7 +39,7 @@ struct PeerTable: Sendable {
     subscript(peer: PeerID) -> GossipPeer? { peers[peer] }
 
     /// The peers of a topic, in the order they subscribed.
-    func peers(of topic: String) -> OrderedSet<PeerID> { byTopic[topic] ?? [] }
+    func peers(of topic: String) -> OrderedSet<PeerID> { byTopic[ExactText(topic)] ?? [] }
 
     /// `false` when there is no room.
     mutating func insert(_ peer: PeerID, version: GossipSubVersion, isOutbound: Bool) -> Bool {
@@ -56,7 +56,7 @@ struct PeerTable: Sendable {
         for topic in gone.topics { leave(topic, peer) }
     }
 
-    private mutating func leave(_ topic: String, _ peer: PeerID) {
+    private mutating func leave(_ topic: ExactText, _ peer: PeerID) {
         byTopic[topic]?.remove(peer)
         if byTopic[topic]?.isEmpty == true { byTopic[topic] = nil }
     }
@@ -64,6 +64,7 @@ struct PeerTable: Sendable {
     /// `nil` when the peer may not subscribe to more; `false` when it was subscribed already.
     mutating func subscribe(_ peer: PeerID, to topic: String) -> Bool? {
         guard let known = peers[peer] else { return nil }
+        let topic = ExactText(topic)
         if known.topics.contains(topic) { return false }
         guard known.topics.count < topicsPerPeerMax else { return nil }
         peers[peer]?.topics.append(topic)
@@ -72,6 +73,7 @@ struct PeerTable: Sendable {
     }
 
     mutating func unsubscribe(_ peer: PeerID, from topic: String) {
+        let topic = ExactText(topic)
         guard peers[peer]?.topics.remove(topic) != nil else { return }
         leave(topic, peer)
     }

@@ -20,7 +20,12 @@ public struct OriginatorMarket: MarketHalf, Sendable {
 
     struct SubmissionKey: Hashable, Sendable {
         let requester: DID
-        let key: String
+        let key: ExactText
+
+        init(requester: DID, key: String) {
+            self.requester = requester
+            self.key = ExactText(key)
+        }
     }
 
     /// All jobs that are remembered: the open ones and the closed ones last.

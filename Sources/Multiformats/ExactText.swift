@@ -39,7 +39,14 @@ public struct ExactText: Hashable, Sendable {
 
     /// Hashes the bytes and their end.
     public func hash(into hasher: inout Hasher) {
-        for byte in text.utf8 { hasher.combine(byte) }
+        // SAFETY: the bytes are read before the pointer ends.
+        let isHashed: Void? = text.utf8.withContiguousStorageIfAvailable {
+            hasher.combine(bytes: UnsafeRawBufferPointer($0))
+        }
+        if isHashed == nil {
+            // SAFETY: the same.
+            Array(text.utf8).withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
         hasher.combine(0xFF as UInt8)
     }
 }

@@ -53,7 +53,7 @@ public actor GossipService {
     private let identity: Identity
     var core: GossipSub
     var peers: [PeerID: Peer] = [:]
-    var subscriptions: [String: Subscription] = [:]
+    var subscriptions: [ExactText: Subscription] = [:]
     /// Messages that subscribers were too slow for.
     private(set) var undelivered: UInt64 = 0
     private let newOutlets: AsyncStream<GossipServiceOutlet>
@@ -108,7 +108,7 @@ public actor GossipService {
         let actions = try core.subscribe(topic, now: Self.now())
         let (stream, continuation) = AsyncStream.makeStream(
             of: GossipMessage.self, bufferingPolicy: .bufferingNewest(Self.subscriptionMessagesMax))
-        subscriptions.updateValue(Subscription(validator: validator, messages: continuation), forKey: topic)?
+        subscriptions.updateValue(Subscription(validator: validator, messages: continuation), forKey: ExactText(topic))?
             .messages.finish()
         carryOut(actions)
         return stream
@@ -116,7 +116,7 @@ public actor GossipService {
 
     /// Leaves a topic; its stream ends.
     public func unsubscribe(_ topic: String) {
-        subscriptions.removeValue(forKey: topic)?.messages.finish()
+        subscriptions.removeValue(forKey: ExactText(topic))?.messages.finish()
         carryOut(core.unsubscribe(topic, now: Self.now()))
     }
 
@@ -163,13 +163,15 @@ public actor GossipService {
             switch action {
             case .send(let rpc, let recipients): send(rpc, to: recipients)
             case .validate(let message, _):
-                if let validator = subscriptions[message.topic]?.validator {
+                if let validator = subscriptions[ExactText(message.topic)]?.validator {
                     validations.append(Validation(message: message, validator: validator))
                 } else {
                     carryOut(core.validated(message.id, .ignore, now: Self.now()))
                 }
             case .deliver(let message):
-                if case .dropped? = subscriptions[message.topic]?.messages.yield(message) { undelivered += 1 }
+                if case .dropped? = subscriptions[ExactText(message.topic)]?.messages.yield(message) {
+                    undelivered += 1
+                }
             case .resetStream(let peer, let error):
                 logger.debug("gossip: refused an RPC", metadata: ["peer": "\(peer)", "reason": "\(error)"])
                 resets = true

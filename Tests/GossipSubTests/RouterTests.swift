@@ -28,6 +28,32 @@ import Testing
         #expect(world.routers[1].meshPeers("t") == [world.peer(0)])
     }
 
+    @Test func twoSpellingsOfALetterAreTwoTopics() throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        var world = GossipWorld(routers: 2)
+        world.connect(0, 1)
+        world.subscribe(0, composed)
+        world.subscribe(1, decomposed)
+        #expect(world.routers[1].peers(of: composed) == [world.peer(0)])
+        #expect(world.routers[1].peers(of: decomposed).isEmpty)
+        #expect(world.routers[0].meshPeers(composed).isEmpty)
+        _ = world.publish(0, "one", topic: composed)
+        #expect(world.delivered[1].isEmpty)
+        world.subscribe(1, composed)
+        #expect(world.routers[1].topics.map { Array($0.utf8) } == [Array(decomposed.utf8), Array(composed.utf8)])
+        #expect(world.routers[1].occupancy.peerTopics == 1)
+        #expect(world.routers[0].meshPeers(composed) == [world.peer(1)])
+        #expect(world.routers[0].meshPeers(decomposed).isEmpty)
+        _ = world.publish(0, "two", topic: composed)
+        _ = world.publish(0, "three", topic: decomposed)
+        #expect(world.texts(1) == ["two", "three"])
+        #expect(world.delivered[1].map { Array($0.topic.utf8) } == [Array(composed.utf8), Array(decomposed.utf8)])
+        world.run(1, world.routers[1].unsubscribe(composed, now: world.now))
+        world.settle()
+        #expect(world.routers[0].peers(of: composed).isEmpty)
+        #expect(world.routers[0].peers(of: decomposed) == [world.peer(1)])
+    }
+
     @Test func nothingIsForwardedBeforeTheVerdict() {
         var world = GossipWorld(routers: 3)
         world.verdict = { router, _ in router == 1 ? nil : .accept }

@@ -186,6 +186,18 @@ struct JobLifeTests {
         }
     }
 
+    @Test func twoSpellingsOfALetterAreTwoIdempotencyKeys() throws {
+        var world = MarketWorld(executors: 1)
+        let first = try world.submit(MarketWorld.request("caf\u{E9}"))
+        let second = try world.submit(MarketWorld.request("cafe\u{301}"))
+        #expect(first != second)
+        #expect(try world.submit(MarketWorld.request("caf\u{E9}")) == first)
+        #expect(try world.submit(MarketWorld.request("cafe\u{301}")) == second)
+        world.run(milliseconds: 60_000)
+        #expect(world.job(first)?.result == .completedSuccessfully)
+        #expect(world.job(second)?.result == .completedSuccessfully)
+    }
+
     @Test func anExecutorWithoutRoomStaysSilentAndBidsAgainWhenThereIsSome() throws {
         for (state, code) in [(StorageState.full, "storage_full"), (.locked, "storage_locked")] {
             var world = MarketWorld(executors: 1) { party, configuration in

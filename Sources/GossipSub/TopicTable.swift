@@ -1,0 +1,32 @@
+import Collections
+import Multiformats
+
+/// Values by topic, in the order in which the topics came.
+///
+/// Topics are told apart by their bytes: Swift holds two spellings of a letter to be the same, and other
+/// implementations do not.
+struct TopicTable<Value: Sendable>: Sequence, Sendable {
+    private var values: OrderedDictionary<ExactText, Value> = [:]
+
+    var count: Int { values.count }
+
+    /// The topics, in their order.
+    var keys: [String] { values.keys.map(\.text) }
+
+    subscript(topic: String) -> Value? {
+        get { values[ExactText(topic)] }
+        _modify { yield &values[ExactText(topic)] }
+    }
+
+    @discardableResult
+    mutating func removeValue(forKey topic: String) -> Value? { values.removeValue(forKey: ExactText(topic)) }
+
+    mutating func remove(at index: Int) { values.remove(at: index) }
+
+    mutating func removeAll(where isGone: (Value) -> Bool) { values.removeAll { isGone($0.value) } }
+
+    func makeIterator() -> AnyIterator<(key: String, value: Value)> {
+        var rest = values.makeIterator()
+        return AnyIterator { rest.next().map { ($0.key.text, $0.value) } }
+    }
+}
