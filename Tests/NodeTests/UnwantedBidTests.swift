@@ -1,0 +1,88 @@
+import Foundation
+import GRDB
+import JobMarket
+import MeshIdentity
+import MeshTypes
+import Multiformats
+import Testing
+
+@testable import PlanetaryMesh
+
+/// What an executor keeps of bids that nobody takes.
+@Suite("Bids that nobody takes", .serialized)
+struct UnwantedBidTests {
+    /// What stands in the journal and in the table of jobs.
+    private struct Footprint: Equatable {
+        var journalRows = 0
+        var journalBytes = 0
+        var jobs = 0
+        var evidenceBlocks = 0
+
+        init(_ node: MeshNode) throws {
+            let queue = try DatabaseQueue(path: node.store.path)
+            try queue.read { db in
+                func sum(_ sql: String) throws -> Int { try Int.fetchOne(db, sql: sql) ?? 0 }
+                journalRows = try sum("SELECT count(*) FROM journal")
+                journalBytes = try sum("SELECT coalesce(sum(length(bytes) + length(reason)), 0) FROM journal")
+                jobs = try sum("SELECT count(*) FROM jobs")
+                evidenceBlocks = try sum("SELECT count(*) FROM block_uses WHERE evidence = 1")
+            }
+            try queue.close()
+        }
+    }
+
+    @Test("A flood of announcements that nobody assigns leaves nothing once the bids have lapsed, and what ran stays")
+    func flood() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let executor = mesh.nodes[0]
+            await executor.letBidsLapse(milliseconds: 5_000)
+            let job = try await mesh.submit(try Assembler.command("nop"))
+            #expect(try await mesh.result(of: job).ending == .succeeded)
+            try await until("the job is closed at its executor") {
+                try await executor.store.job(job, role: .executor)?.isTerminal == true
+            }
+            let before = try Footprint(executor)
+            #expect(before.jobs == 1 && before.journalRows > 1)
+            try await HostilePeer.meeting([executor]) { peer in
+                for number in 0..<200 { try await announce(number, by: peer, to: executor) }
+                try await until("there are bids") { try Footprint(executor).jobs > 100 }
+                let flooded = try Footprint(executor)
+                #expect(flooded.journalBytes > before.journalBytes + 100 * 500)
+                try await until("they are forgotten") { try Footprint(executor) == before }
+                #expect(try await executor.count("jobs_executed_open") == 0)
+            }
+        }
+    }
+
+    private func announce(_ number: Int, by peer: HostilePeer, to node: MeshNode) async throws {
+        let now = NodeClock.wallClock
+        let manifest = JobManifest(
+            params: MeshJobParams(wasmCID: CID.hashing([1], codec: .raw)), originatorDID: peer.identity.did,
+            originatorPeerID: peer.identity.peerID, originatorAddresses: [],
+            nonce: [UInt8](repeating: UInt8(number), count: 16), submittedAt: now,
+            biddingDeadline: now.advanced(milliseconds: 30_000), expiresAt: now.advanced(milliseconds: 120_000))
+        let signed = try SignedObject.sign(manifest, with: peer.identity)
+        let announcement = JobAnnouncementV1(
+            jobID: JobID(signed.cid), manifest: signed.bytes, originatorPeerID: peer.identity.peerID,
+            providerAddresses: [], expiresAt: now.advanced(milliseconds: 60_000))
+        try await peer.publish(
+            try MeshProtocolMessage.jobAnnouncement(announcement).encoded(), topic: MeshTopics.jobAnnouncements,
+            to: [node])
+    }
+
+    private func until(_ what: String, _ condition: () async throws -> Bool) async throws {
+        let deadline = NodeClock.now.advanced(milliseconds: 120_000)
+        while try await !condition() {
+            try #require(NodeClock.now < deadline, "never came about: \(what)")
+            await Task.yield()
+        }
+    }
+}
+
+extension MeshNode {
+    /// Bids of this node lapse after a while, and clocks differ by as much.
+    fileprivate func letBidsLapse(milliseconds: UInt64) {
+        market.configuration.executor?.bidValidityMilliseconds = milliseconds
+        market.configuration.rules.clockSkewMilliseconds = milliseconds
+    }
+}
