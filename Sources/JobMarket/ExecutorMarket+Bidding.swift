@@ -170,6 +170,7 @@ extension ExecutorMarket {
         switch context.configuration.storage {
         case .open: break
         case .full: return .storageFull
+        case .diskFull: return .diskFull
         case .locked: return .storageLocked
         }
         if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
@@ -247,7 +248,7 @@ extension ExecutorMarket {
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
         case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,
-            .storageLocked, .jobRefused, .expired:
+            .diskFull, .storageLocked, .jobRefused, .expired:
             break
         default: judged.insert(id, max: context.limits.announcementsMax)
         }

@@ -211,6 +211,8 @@ public enum BidDecline: Hashable, Sendable {
     case shareUsedUp
     /// The store is past its high-water mark.
     case storageFull
+    /// The disk has less left than is kept for what is under way.
+    case diskFull
     /// Another program has the database locked.
     case storageLocked
     /// The manifest could not be had.

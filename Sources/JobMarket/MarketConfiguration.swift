@@ -29,6 +29,8 @@ public enum StorageState: Hashable, Sendable {
     case open
     /// The store is past its high-water mark.
     case full
+    /// The disk has less left than is kept for what is under way.
+    case diskFull
     /// Another program has the database locked.
     case locked
 }

@@ -15,6 +15,9 @@ final class GroupCommitQueue: Sendable {
         /// Whether somebody waits for it.
         var isUrgent = true
         let finished: @Sendable (Result<Void, MeshStoreError>) -> Void
+
+        /// Whether a full disk is waited for: the node owes what is in it, or nothing is in it.
+        var isOwed: Bool { writes.isEmpty || writes.contains(where: \.isOwed) }
     }
 
     private struct State {

@@ -9,6 +9,11 @@ public enum StoreStanding: Hashable, Sendable {
     /// Its blocks are past the high-water mark, and none can be evicted: what is under way is written, new work is not
     /// to begin.
     case full(bytes: Int, highWaterBytes: Int)
+    /// The database is past the high-water mark of its own: the same.
+    case databaseFull(bytes: Int, highWaterBytes: Int)
+    /// The disk has less than is kept for what is under way, or has nothing left, and what is owed waits for room: the
+    /// same.
+    case diskFull(freeBytes: Int, reserveBytes: Int)
     /// Another program has the database locked; what waits is written when it lets go.
     case locked
 }
@@ -32,9 +37,28 @@ extension MeshStore {
     public var standing: StoreStanding {
         let room = counting.room.withLock { $0 }
         if room.isLocked { return .locked }
-        guard room.isFull else { return .open }
-        return .full(bytes: counters.blockBytes, highWaterBytes: limits.highWaterBytes)
+        if room.isStuck || room.look.isShort(limits) {
+            return .diskFull(freeBytes: room.look.freeBytes, reserveBytes: limits.diskReserveBytes)
+        }
+        if room.isFull { return .full(bytes: counters.blockBytes, highWaterBytes: limits.highWaterBytes) }
+        guard let mark = limits.databaseHighWaterBytes, room.look.databaseBytes > mark else { return .open }
+        return .databaseFull(bytes: room.look.databaseBytes, highWaterBytes: mark)
     }
+
+    /// Asks the file system what is free, for `standing`; it does not wait for a transaction.
+    public func lookAtDisk() {
+        let freeBytes = disk.freeBytes
+        counting.room.withLock { $0.look.freeBytes = freeBytes }
+    }
+
+    /// The free bytes of the file system that holds the database, as they were seen last; nil where it does not say.
+    public var diskFreeBytes: Int? {
+        let freeBytes = counting.room.withLock { $0.look.freeBytes }
+        return freeBytes == .max ? nil : freeBytes
+    }
+
+    /// Whether what is written now waits for another program, or for room on the disk.
+    public var isStuck: Bool { counting.room.withLock { $0.isLocked || $0.isStuck } }
 
     /// The bytes that the database takes on the disk, its log included.
     public var databaseBytes: Int {

@@ -37,6 +37,8 @@ public final class MeshStore: Sendable {
         public var evictedBytes = 0
         /// Attempts that found the database locked by another program, and were made again.
         public var lockRetries = 0
+        /// Attempts that found the disk full, and were made again.
+        public var fullRetries = 0
     }
 
     /// Where the database is.
@@ -47,6 +49,7 @@ public final class MeshStore: Sendable {
     let pool: DatabasePool
     let counting: Counting
     let uses: BlockUseLog
+    let disk: DiskRoom
     private let lock: ProcessLock
     private let queue: GroupCommitQueue
 
@@ -54,29 +57,44 @@ public final class MeshStore: Sendable {
     ///
     /// - Throws: a `MeshStoreError` whose description is one sentence with what to do next.
     ///
-    /// `clock` tells the time in milliseconds since the Unix epoch.
+    /// `clock` tells the time in milliseconds since the Unix epoch, `freeBytes` what is free at a folder.
     public init(
         path: String, owner: String, limits: StoreLimits = StoreLimits(),
-        clock: @escaping @Sendable () -> UInt64 = MeshStore.systemTime
+        clock: @escaping @Sendable () -> UInt64 = MeshStore.systemTime,
+        freeBytes: @escaping @Sendable (String) -> Int? = MeshStore.systemFreeBytes
     ) throws(MeshStoreError) {
         self.path = path
         self.limits = limits
+        disk = DiskRoom(databasePath: path, limits: limits, freeBytes: freeBytes)
         lock = try ProcessLock(path: path + ".lock", databasePath: path)
         try DatabaseFile.checkHeader(path: path)
-        (pool, counting) = try LockPatience(limits).bear { () throws(MeshStoreError) in
-            try Self.opened(path: path, owner: owner, limits: limits)
-        } onRetry: {
+        (pool, counting) = try LockPatience(limits).bear { [disk] () throws(MeshStoreError) in
+            do throws(MeshStoreError) {
+                return try Self.opened(path: path, owner: owner, limits: limits)
+            } catch {
+                // Opening takes a little space of its own.
+                guard case .full = error, disk.release() else { throw error }
+                return try Self.opened(path: path, owner: owner, limits: limits)
+            }
+        } onRetry: { _ in
+            .aWhile
         }
+        disk.keep()
         uses = BlockUseLog(limits: limits, clock: clock)
         let writer = StoreWriter(path: path, limits: limits)
-        queue = GroupCommitQueue(limits: limits) { [pool, counting, uses] batch in
-            Transactions(writer: writer, pool: pool, counting: counting, uses: uses, clock: clock).perform(batch)
+        queue = GroupCommitQueue(limits: limits) { [pool, counting, uses, disk] batch in
+            Transactions(writer: writer, pool: pool, counting: counting, uses: uses, disk: disk, clock: clock)
+                .perform(batch)
         }
-        if counters.blockBytes > limits.highWaterBytes { enqueue([], isUrgent: true) { _ in } }
+        lookAtDisk()
+        if counters.blockBytes > limits.highWaterBytes || standing != .open { enqueue([], isUrgent: true) { _ in } }
     }
 
     /// The system's time, in milliseconds since the Unix epoch.
     public static let systemTime: @Sendable () -> UInt64 = { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
+
+    /// What the system says is free for this user at a folder, in bytes.
+    public static let systemFreeBytes = DiskRoom.system
 
     private static func opened(
         path: String, owner: String, limits: StoreLimits
@@ -142,8 +160,12 @@ public final class MeshStore: Sendable {
     /// What the store has done so far.
     public var counters: Counters { counting.counters.withLock { $0 } }
 
+    /// From here on a full disk is not waited for any more: what is owed and finds no room fails.
+    public func waitNoLonger() { counting.room.withLock { $0.isEnding = true } }
+
     /// Writes what was accepted, then closes the database; later calls fail with `closed`.
     public func close() throws(MeshStoreError) {
+        waitNoLonger()
         queue.close()
         do {
             // Without this the log stays beside the database, as readers close last and may not fold it in.
@@ -183,8 +205,9 @@ public final class MeshStore: Sendable {
         do {
             return try LockPatience(limits).bear { () throws(MeshStoreError) in
                 do { return try pool.read(body) } catch { throw MeshStoreError.from(error, path: path) }
-            } onRetry: {
+            } onRetry: { _ in
                 counting.counters.withLock { $0.lockRetries += 1 }
+                return .aWhile
             }
         } catch {
             throw noted(error)
@@ -213,6 +236,12 @@ public final class MeshStore: Sendable {
     struct Room: Sendable {
         var isFull = false
         var isLocked = false
+        /// Whether a write that is owed waits for room on the disk.
+        var isStuck = false
+        /// Whether the store is about to close, and a full disk is not waited for any more.
+        var isEnding = false
+        /// The disk as it was seen last.
+        var look = DiskRoom.Look()
         var lookAt: UInt64 = 0
         /// See `StoreWriter.BlockTotals.examined`.
         var examined: Int64 = 0

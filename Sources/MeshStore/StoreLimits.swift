@@ -8,8 +8,24 @@ public struct StoreLimits: Hashable, Sendable {
     /// The part of `blockBytesTotalMax`, in percent, past which blocks are evicted, and past which the store stands as
     /// full when there is nothing to evict. What is above is the reserve of jobs under way.
     public var highWaterPercent = 90
+    /// Bytes of the file system that are left to what is under way: with less, the store stands as short of disk, and
+    /// evicts what it can; see `DiskRoom.Look`.
+    public var diskReserveBytes = 64 * 1024 * 1024
+    /// A file beside the database that goes when the disk is full, so that what is owed can still be written, in bytes.
+    public var keptFileBytes = 4 * 1024 * 1024
+    /// The pages of the database that hold something, journals included, in bytes; past `highWaterPercent` of it the
+    /// store stands as full. Nothing is refused for it but new work. nil leaves it to the disk.
+    public var databaseBytesMax: Int?
+    /// How long a full disk is borne by what is owed, in milliseconds; then it fails. Meanwhile the store stands as
+    /// short of disk.
+    public var fullMillisecondsMax: Int64 = 600_000
+    /// Between two attempts to write on a full disk, in milliseconds.
+    public var fullPauseMilliseconds = 250
     /// How long the evidence of a settled job is kept in any case, in milliseconds since the job's last event.
     public var evidenceKeptMilliseconds: UInt64 = 3_600_000
+    /// How long the evidence of a job is kept that this node did and nobody paid, in milliseconds since the job's last
+    /// event; then it counts as settled.
+    public var unpaidEvidenceKeptMilliseconds: UInt64 = 30 * 86_400_000
     /// Blocks that one transaction evicts at most.
     public var evictedPerTransactionMax = 256
     /// Blocks that one transaction looks at for evidence that may go.
@@ -60,6 +76,12 @@ public struct StoreLimits: Hashable, Sendable {
 
     /// The bytes of blocks down to which is evicted once they are past the high-water mark.
     var lowWaterBytes: Int { highWaterBytes - blockBytesTotalMax / 32 }
+
+    /// The bytes of the database at `highWaterPercent`, where there is a bound.
+    var databaseHighWaterBytes: Int? { databaseBytesMax.map { $0 / 100 * highWaterPercent } }
+
+    /// A page of the database, in bytes: what SQLite takes where it is told nothing else.
+    static let pageBytes = 4_096
 
     /// The defaults.
     public init() {}

@@ -59,6 +59,25 @@ public enum StoreWrite: Sendable {
         }
     }
 
+    /// Whether the node owes it to somebody, so that a full disk is no reason to fail at once: what belongs to a job or
+    /// to the node's books.
+    var isOwed: Bool {
+        switch self {
+        case .evidence, .output, .journal, .job, .ledger, .receipt, .receiptLink, .setting: true
+        case .block, .file, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids, .peer,
+            .peerMisbehaved:
+            false
+        }
+    }
+
+    /// Whether it makes room, for which it needs some itself.
+    var makesRoom: Bool {
+        switch self {
+        case .remove, .removeBlock, .makeRoom: true
+        default: false
+        }
+    }
+
     /// A block under its CID, not pinned.
     public static func block(cid: CID, bytes: [UInt8]) -> StoreWrite {
         .block(cid: cid, bytes: bytes, pinned: false)

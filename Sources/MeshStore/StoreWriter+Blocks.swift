@@ -32,8 +32,9 @@ public final class RemovalTally: Sendable {
 /// Blocks come and go.
 ///
 /// The order of eviction: first what nothing but itself is a reason to keep, the one used longest ago first; then the
-/// evidence of jobs that are closed and paid, the oldest first, once `evidenceKeptMilliseconds` have passed. Files that
-/// users put, and the evidence and outputs of open or unpaid jobs, are never evicted.
+/// evidence of jobs that are closed and paid, the oldest first, once `evidenceKeptMilliseconds` have passed. A job that
+/// this node did and nobody paid counts as paid after `unpaidEvidenceKeptMilliseconds`. Files that users put, and the
+/// evidence and outputs of jobs that are open, or unpaid for less than that, are never evicted.
 extension StoreWriter {
     func put(
         _ cid: CID, _ bytes: [UInt8], _ reason: BlockReason, _ db: Database, _ totals: inout BlockTotals
@@ -153,12 +154,12 @@ extension StoreWriter {
             db.cachedStatement(
                 sql: """
                     SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
-                    WHERE u.id > ? AND u.id <= ? AND u.evidence = 1 AND u.file = 0 AND u.job_id IS NOT NULL
+                    WHERE u.id > ?1 AND u.id <= ?2 AND u.evidence = 1 AND u.file = 0 AND u.job_id IS NOT NULL
                         AND u.used_at < ?3 AND NOT EXISTS (
-                            SELECT 1 FROM jobs j WHERE j.job_id = u.job_id
-                                AND (j.terminal = 0 OR j.unsettled = 1 OR j.updated_at >= ?3))
-                    ORDER BY u.id LIMIT ?
-                    """), arguments: [start, until, before, left])
+                            SELECT 1 FROM jobs j WHERE j.job_id = u.job_id AND (j.terminal = 0
+                                OR j.updated_at >= ?3 OR (j.unsettled = 1 AND j.updated_at >= ?4)))
+                    ORDER BY u.id LIMIT ?5
+                    """), arguments: [start, until, before, unpaidBefore(totals), left])
         totals.examined = until
         for row in rows where totals.bytes > evidence {
             try evict(StoredRow(row), db, &totals)
@@ -167,6 +168,11 @@ extension StoreWriter {
             left -= 1
         }
         return totals.bytes > evidence && (totals.examined < end || left == 0)
+    }
+
+    /// Of when a job that nobody paid counts as paid.
+    private func unpaidBefore(_ totals: BlockTotals) -> Int64 {
+        Int64(clamping: totals.now - min(totals.now, limits.unpaidEvidenceKeptMilliseconds))
     }
 
     private func evict(_ row: StoredRow, _ db: Database, _ totals: inout BlockTotals) throws {
@@ -220,7 +226,7 @@ extension StoreWriter {
         guard let row = try used(cid, db) else { return }
         if try row.flag("file") { throw MeshStoreError.needed(cid, reason: "it is a part of a file; remove that one") }
         if let job = try row.bytesIfPresent("job_id") {
-            if let reason = try needs(Data(job), db) { throw MeshStoreError.needed(cid, reason: reason) }
+            if let reason = try needs(Data(job), db, totals) { throw MeshStoreError.needed(cid, reason: reason) }
         } else if try row.flag("evidence") {
             throw MeshStoreError.needed(cid, reason: "it is evidence of a job")
         }
@@ -228,7 +234,7 @@ extension StoreWriter {
     }
 
     /// Why the evidence of a job has to stay; nil where it need not.
-    private func needs(_ jobID: Data, _ db: Database) throws -> String? {
+    private func needs(_ jobID: Data, _ db: Database, _ totals: BlockTotals) throws -> String? {
         let name = (try? CID(bytes: [UInt8](jobID)).text) ?? "unknown"
         if try Bool.fetchOne(
             db, sql: "SELECT 1 FROM jobs WHERE job_id = ? AND terminal = 0", arguments: [jobID]) == true
@@ -236,16 +242,19 @@ extension StoreWriter {
             return "the job \(name) is still open"
         }
         if try Bool.fetchOne(
-            db, sql: "SELECT 1 FROM jobs WHERE job_id = ? AND unsettled = 1", arguments: [jobID]) == true
+            db, sql: "SELECT 1 FROM jobs WHERE job_id = ? AND unsettled = 1 AND updated_at >= ?",
+            arguments: [jobID, unpaidBefore(totals)]) == true
         {
-            return "this node's receipt of the job \(name) is not settled"
+            let days = limits.unpaidEvidenceKeptMilliseconds / 86_400_000
+            return
+                "this node's receipt of the job \(name) is not settled, and kept for \(days) days after the job's end"
         }
         return nil
     }
 
     private func removeJob(_ jobID: CID, _ db: Database, _ totals: inout BlockTotals) throws {
         let key = Data(jobID.bytes)
-        if let reason = try needs(key, db) { throw MeshStoreError.needed(jobID, reason: reason) }
+        if let reason = try needs(key, db, totals) { throw MeshStoreError.needed(jobID, reason: reason) }
         let rows = try Row.fetchAll(
             db,
             sql: """
@@ -270,7 +279,8 @@ extension StoreWriter {
                         OR EXISTS (SELECT 1 FROM roots WHERE cid = ?1 AND file = 1)
                     """, arguments: [cid])
             guard isShared != true, let row = try used(try CID(bytes: [UInt8](cid)), db) else { continue }
-            if try row.flag("evidence") || row.bytesIfPresent("job_id").map({ try needs(Data($0), db) != nil }) ?? false
+            if try row.flag("evidence")
+                || row.bytesIfPresent("job_id").map({ try needs(Data($0), db, totals) != nil }) ?? false
             {
                 let id = try row.integer("id")
                 try run(db, "UPDATE block_uses SET file = 0 WHERE id = ?", [id])

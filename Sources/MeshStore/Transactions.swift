@@ -7,18 +7,20 @@ struct Transactions: Sendable {
     let pool: DatabasePool
     let counting: MeshStore.Counting
     let uses: BlockUseLog
+    let disk: DiskRoom
     /// The time, in milliseconds since the Unix epoch.
     let clock: @Sendable () -> UInt64
 
     /// Writes a batch in one transaction; when any of it fails, each commit in one of its own, so that one caller's
     /// error stays that caller's.
     ///
-    /// A lock of another program is waited for, with everything that comes after it in its place.
+    /// A lock of another program is waited for, and, by what is owed, room on a full disk, with everything that comes
+    /// after it in its place.
     func perform(_ batch: [GroupCommitQueue.Commit]) {
         switch transaction(batch) {
         case .success:
             for commit in batch { commit.finished(.success(())) }
-        case .failure(let error) where batch.count == 1 || isOfTheDatabase(error):
+        case .failure(let error) where batch.count == 1 || areAlike(batch, error):
             counting.counters.withLock { $0.failedCommits += batch.count }
             for commit in batch { commit.finished(.failure(error)) }
         case .failure:
@@ -31,23 +33,52 @@ struct Transactions: Sendable {
     }
 
     /// Whether all commits of a batch fail of it, each for as long as the first.
-    private func isOfTheDatabase(_ error: MeshStoreError) -> Bool {
-        if case .locked = error { true } else { false }
+    private func areAlike(_ batch: [GroupCommitQueue.Commit], _ error: MeshStoreError) -> Bool {
+        switch error {
+        case .locked: true
+        case .full: batch.allSatisfy(\.isOwed)
+        default: false
+        }
     }
 
     private func transaction(_ batch: [GroupCommitQueue.Commit]) -> Result<Void, MeshStoreError> {
         do {
-            try LockPatience(writer.limits).bear { () throws(MeshStoreError) in
+            // Of several, those that are not owed fail, each in its own transaction.
+            try LockPatience(writer.limits, bearsFull: batch.allSatisfy(\.isOwed)).bear { () throws(MeshStoreError) in
                 try attempt(batch)
-            } onRetry: {
-                counting.counters.withLock { $0.lockRetries += 1 }
-                counting.room.withLock { $0.isLocked = true }
+            } onRetry: { error in
+                retried(error)
+            } isOver: {
+                counting.room.withLock { $0.isEnding }
             }
-            counting.room.withLock { $0.isLocked = false }
+            counting.room.withLock {
+                $0.isLocked = false
+                $0.isStuck = false
+            }
             return .success(())
         } catch {
+            if case .full = error, batch.contains(where: { $0.writes.contains(where: \.makesRoom) }), disk.release() {
+                return transaction(batch)
+            }
             return .failure(error)
         }
+    }
+
+    private func retried(_ error: MeshStoreError) -> LockPatience.Wait {
+        if case .locked = error {
+            counting.counters.withLock { $0.lockRetries += 1 }
+            counting.room.withLock { $0.isLocked = true }
+            return .aWhile
+        }
+        counting.counters.withLock { $0.fullRetries += 1 }
+        if disk.release() { return .notAtAll }
+        let freeBytes = disk.freeBytes
+        counting.room.withLock {
+            $0.isLocked = false
+            $0.isStuck = true
+            $0.look.freeBytes = freeBytes
+        }
+        return .aWhile
     }
 
     private func attempt(_ batch: [GroupCommitQueue.Commit]) throws(MeshStoreError) {
@@ -57,25 +88,29 @@ struct Transactions: Sendable {
             StoreWriter.BlockTotals(count: $0.blocks, bytes: $0.blockBytes, now: now)
         }
         before.examined = room.examined
-        let used = uses.pending
         let limits = writer.limits
+        let missing = room.look.missingBytes(limits)
+        // Where there is little room, what nobody owes does not take it.
+        let used = room.isStuck || room.look.isShort(limits) ? [] : uses.pending
         do {
-            let (after, hasMore) = try pool.write { [before] db in
+            let (after, hasMore, look) = try pool.write { [before] db in
                 var blocks = before
                 for commit in batch {
                     for write in commit.writes { try writer.apply(write, db, &blocks) }
                 }
                 try writer.wereUsed(used, at: now, db)
                 var hasMore = true
-                if blocks.bytes > limits.highWaterBytes, room.lookAt <= now {
-                    hasMore = try writer.makeRoom(
-                        cachedTo: limits.lowWaterBytes, evidenceTo: limits.lowWaterBytes, db, &blocks)
+                if blocks.bytes > limits.highWaterBytes || missing > 0, room.lookAt <= now {
+                    let mark = blocks.bytes > limits.highWaterBytes ? limits.lowWaterBytes : blocks.bytes
+                    let target = min(mark, max(0, blocks.bytes - missing))
+                    hasMore = try writer.makeRoom(cachedTo: target, evidenceTo: target, db, &blocks)
                 }
                 if (blocks.count, blocks.bytes) != (before.count, before.bytes) { try writer.keep(blocks, db) }
-                return (blocks, hasMore)
+                return (blocks, hasMore, try disk.look(db))
             }
             uses.written(used)
-            note(batch, after, hasMore: hasMore)
+            note(batch, after, look, hasMore: hasMore)
+            if !look.isShort(limits) { disk.keep() }
         } catch {
             throw MeshStoreError.from(error, path: writer.path)
         }
@@ -85,7 +120,9 @@ struct Transactions: Sendable {
         }
     }
 
-    private func note(_ batch: [GroupCommitQueue.Commit], _ after: StoreWriter.BlockTotals, hasMore: Bool) {
+    private func note(
+        _ batch: [GroupCommitQueue.Commit], _ after: StoreWriter.BlockTotals, _ look: DiskRoom.Look, hasMore: Bool
+    ) {
         counting.counters.withLock {
             $0.commits += batch.count
             $0.transactions += 1
@@ -96,11 +133,13 @@ struct Transactions: Sendable {
         }
         counting.room.withLock { room in
             room.examined = after.examined
-            if after.bytes <= writer.limits.highWaterBytes {
-                room.isFull = false
+            room.look = look
+            let isOver = after.bytes > writer.limits.highWaterBytes
+            if !isOver { room.isFull = false }
+            if !isOver, look.missingBytes(writer.limits) == 0 {
                 room.lookAt = 0
             } else if !hasMore {
-                room.isFull = true
+                room.isFull = isOver
                 room.lookAt = after.now + writer.limits.roomRetryMilliseconds
             }
         }

@@ -130,6 +130,7 @@ struct JobRunner: Sendable {
 
         var outcome: ExecutionOutcome {
             switch self {
+            case .notFetched(.storage(let error)): .nodeFailed(reason: "what was fetched could not be kept: \(error)")
             case .notFetched(let error): .fetchFailed(reason: "\(error)")
             case .refused(let refusal): .moduleRefused(reason: refusal.description)
             }

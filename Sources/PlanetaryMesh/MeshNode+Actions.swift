@@ -198,7 +198,7 @@ extension MeshNode {
             do {
                 return try await fetcher.file(cid, from: [peer], bytesMax: bytesMax).count
             } catch {
-                guard case .notFound = error, NodeClock.now.advanced(milliseconds: pause) < until else {
+                guard error.mayPass, NodeClock.now.advanced(milliseconds: pause) < until else {
                     logger.info("An output is missing.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
                     return nil
                 }
@@ -217,6 +217,16 @@ extension MeshNode {
         } catch {
             tally("receipts_not_put")
             logger.info("A receipt was not put into the DHT.", metadata: ["cid": "\(receipt)", "reason": "\(error)"])
+        }
+    }
+}
+
+extension FetchError {
+    /// Whether it may be different in a while: the peer may be starting again, and the own disk have room.
+    fileprivate var mayPass: Bool {
+        switch self {
+        case .notFound, .storage(.full), .storage(.blockSpaceUsedUp): true
+        case .notAFile, .storage: false
         }
     }
 }

@@ -29,7 +29,12 @@ extension MeshNode {
             var limits = StoreLimits()
             limits.blockBytesTotalMax = configuration.limits.blockBytesMax
             limits.highWaterPercent = configuration.limits.blockHighWaterPercent
+            limits.databaseBytesMax = configuration.limits.databaseBytesMax
+            limits.diskReserveBytes = configuration.limits.diskReserveBytes
+            limits.fullMillisecondsMax = Int64(configuration.limits.fullDiskSeconds) * 1_000
             limits.evidenceKeptMilliseconds = UInt64(configuration.limits.evidenceKeptHours) * 3_600_000
+            limits.unpaidEvidenceKeptMilliseconds =
+                UInt64(configuration.limits.unpaidEvidenceKeptDays) * 86_400_000
             store = try MeshStore(path: home.databasePath, owner: identity.did.text, limits: limits)
         } catch {
             throw NodeServiceError(storage: error)

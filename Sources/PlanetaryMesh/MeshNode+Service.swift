@@ -33,6 +33,8 @@ extension MeshNode: NodeService {
         all["store_corrupt_blocks"] = UInt64(store.corruptBlocks)
         all["store_evicted_blocks"] = UInt64(store.evictedBlocks)
         all["store_lock_retries"] = UInt64(store.lockRetries)
+        all["store_full_retries"] = UInt64(store.fullRetries)
+        all["store_corrupt_records"] = UInt64(store.corruptRecords)
         let market = market.counters
         all["market_duplicates"] = market.duplicates
         all["market_announcements_ignored"] = market.announcementsIgnored

@@ -66,5 +66,8 @@ extension MeshNode {
     }
 
     /// From here on runs that are cut off leave no trace.
-    func leave() { isLeaving = true }
+    func leave() {
+        isLeaving = true
+        store.waitNoLonger()
+    }
 }

@@ -22,7 +22,8 @@ extension MeshNode {
     var storageState: StorageState {
         switch store.standing {
         case .open: .open
-        case .full: .full
+        case .full, .databaseFull: .full
+        case .diskFull: .diskFull
         case .locked: .locked
         }
     }
@@ -31,15 +32,25 @@ extension MeshNode {
     var storage: NodeStatus.Storage {
         let counters = store.counters
         return NodeStatus.Storage(
-            state: "\(storageState)", blocks: UInt64(clamping: counters.blocks),
+            state: storageState == .diskFull ? "disk_full" : "\(storageState)",
+            blocks: UInt64(clamping: counters.blocks),
             blockBytes: UInt64(clamping: counters.blockBytes),
             blockBytesMax: UInt64(clamping: store.limits.blockBytesTotalMax),
             highWaterBytes: UInt64(clamping: store.limits.highWaterBytes),
-            databaseBytes: UInt64(clamping: store.databaseBytes))
+            databaseBytes: UInt64(clamping: store.databaseBytes),
+            diskFreeBytes: store.diskFreeBytes.map { UInt64(clamping: $0) },
+            diskReserveBytes: UInt64(clamping: store.limits.diskReserveBytes))
+    }
+
+    /// What is said of a disk that is full or nearly so.
+    static func diskSentence(_ path: String, _ freeBytes: Int, _ reserveBytes: Int) -> String {
+        "The disk of \(path) has \(freeBytes) bytes left, and below \(reserveBytes), which are for what is under way, "
+            + "the node takes no new work."
     }
 
     /// Refuses new work while there is no room for it; `what` is the beginning of the sentence.
     func requireRoom(_ what: String) throws(NodeServiceError) {
+        store.lookAtDisk()
         switch store.standing {
         case .open: return
         case .full(let bytes, let highWaterBytes):
@@ -48,6 +59,16 @@ extension MeshNode {
                 "\(what): the node's blocks take \(bytes) bytes, and past \(highWaterBytes) it takes no new work.",
                 hint: "See what mesh gc frees, remove files or jobs with mesh rm, or raise limits.block_bytes_max in "
                     + "config.json.")
+        case .databaseFull(let bytes, let highWaterBytes):
+            throw NodeServiceError(
+                .storageFull,
+                "\(what): the node's database takes \(bytes) bytes, and past \(highWaterBytes) it takes no new work.",
+                hint: "Remove files or jobs with mesh rm, or raise limits.database_bytes_max in config.json.")
+        case .diskFull(let freeBytes, let reserveBytes):
+            throw NodeServiceError(
+                .storageFull, "\(what). \(Self.diskSentence(store.path, freeBytes, reserveBytes))",
+                hint: "Free some space on that disk, or see what mesh gc and mesh rm free; the reserve is "
+                    + "limits.disk_reserve_bytes in config.json.")
         case .locked:
             throw NodeServiceError(
                 .overloaded, "\(what): another program has the database \(store.path) locked.",

@@ -47,8 +47,9 @@ public actor MeshNode {
         var announcements = RootAnnouncements.Limits()
         /// Transactions whose blocks wait to be offered to peers that want them; of more the oldest are left out.
         var addedBlocksMax = 1_024
-        /// Between two looks whether a store that stands full has room again, in milliseconds.
-        var roomMilliseconds: Int64 = 10_000
+        /// Between two looks at what is free on the disk, and whether a store that stands full has room again, in
+        /// milliseconds.
+        var roomMilliseconds: Int64 = 1_000
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
         /// Between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
@@ -231,6 +232,7 @@ public actor MeshNode {
             return failure == nil
         }
         if isFirst { logger.critical("The node stops: \(error)") }
+        store.waitNoLonger()
         stop.yield(())
     }
 

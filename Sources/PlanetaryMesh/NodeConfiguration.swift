@@ -104,6 +104,15 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         public var blockHighWaterPercent = 90
         /// How long the evidence of a settled job is kept in any case, in hours.
         public var evidenceKeptHours = 1
+        /// How long the evidence of work is kept that nobody pays, in days.
+        public var unpaidEvidenceKeptDays = 30
+        /// What the database holds, journals and all, in bytes; past the high-water mark of it no new work is taken on.
+        /// nil leaves it to the disk.
+        public var databaseBytesMax: Int?
+        /// What is left free on the disk for what is under way, in bytes: with less, no new work is taken on.
+        public var diskReserveBytes = 64 * 1024 * 1024
+        /// How long what is under way waits for room on a full disk before the node stops, in seconds.
+        public var fullDiskSeconds = 600
         /// A module, in bytes.
         public var moduleBytesMax = 16 * 1024 * 1024
         /// A file that is added or fetched, in bytes.
@@ -130,6 +139,10 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case blockBytesMax = "block_bytes_max"
             case blockHighWaterPercent = "block_high_water_percent"
             case evidenceKeptHours = "evidence_kept_hours"
+            case unpaidEvidenceKeptDays = "unpaid_evidence_kept_days"
+            case databaseBytesMax = "database_bytes_max"
+            case diskReserveBytes = "disk_reserve_bytes"
+            case fullDiskSeconds = "full_disk_seconds"
             case moduleBytesMax = "module_bytes_max"
             case fileBytesMax = "file_bytes_max"
             case connectionsMax = "connections_max"
@@ -145,6 +158,10 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.blockBytesMax, into: &blockBytesMax)
             try container.read(.blockHighWaterPercent, into: &blockHighWaterPercent)
             try container.read(.evidenceKeptHours, into: &evidenceKeptHours)
+            try container.read(.unpaidEvidenceKeptDays, into: &unpaidEvidenceKeptDays)
+            databaseBytesMax = try container.decodeIfPresent(Int.self, forKey: .databaseBytesMax)
+            try container.read(.diskReserveBytes, into: &diskReserveBytes)
+            try container.read(.fullDiskSeconds, into: &fullDiskSeconds)
             try container.read(.moduleBytesMax, into: &moduleBytesMax)
             try container.read(.fileBytesMax, into: &fileBytesMax)
             try container.read(.connectionsMax, into: &connectionsMax)

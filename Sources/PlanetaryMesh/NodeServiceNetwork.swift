@@ -29,7 +29,8 @@ public struct NodeStatus: Hashable, Sendable, Codable {
 
     /// What a node keeps, and whether it takes new work.
     public struct Storage: Hashable, Sendable, Codable {
-        /// `open`, `full` (no new work until there is room) or `locked` (another program has the database).
+        /// `open`, `full` (no new work until there is room), `disk_full` (the same, for want of room on the disk) or
+        /// `locked` (another program has the database).
         public var state: String
         /// Blocks.
         public var blocks: UInt64
@@ -41,11 +42,15 @@ public struct NodeStatus: Hashable, Sendable, Codable {
         public var highWaterBytes: UInt64
         /// The bytes of the database on the disk, its log included.
         public var databaseBytes: UInt64
+        /// What is free on the disk, in bytes; nil where it does not say, or from an older node.
+        public var diskFreeBytes: UInt64?
+        /// What is to be left free on the disk for what is under way, in bytes; nil from an older node.
+        public var diskReserveBytes: UInt64?
 
         /// What a node keeps.
         public init(
             state: String, blocks: UInt64, blockBytes: UInt64, blockBytesMax: UInt64, highWaterBytes: UInt64,
-            databaseBytes: UInt64
+            databaseBytes: UInt64, diskFreeBytes: UInt64? = nil, diskReserveBytes: UInt64? = nil
         ) {
             self.state = state
             self.blocks = blocks
@@ -53,6 +58,8 @@ public struct NodeStatus: Hashable, Sendable, Codable {
             self.blockBytesMax = blockBytesMax
             self.highWaterBytes = highWaterBytes
             self.databaseBytes = databaseBytes
+            self.diskFreeBytes = diskFreeBytes
+            self.diskReserveBytes = diskReserveBytes
         }
 
         private enum CodingKeys: String, CodingKey {
@@ -61,6 +68,8 @@ public struct NodeStatus: Hashable, Sendable, Codable {
             case blockBytesMax = "block_bytes_max"
             case highWaterBytes = "high_water_bytes"
             case databaseBytes = "database_bytes"
+            case diskFreeBytes = "disk_free_bytes"
+            case diskReserveBytes = "disk_reserve_bytes"
         }
     }
 

@@ -173,11 +173,22 @@ extension MeshNode {
         }
     }
 
-    /// Has a store that stands full look for room again, since what it keeps grows old without anything happening.
+    /// Looks at what is free on the disk, and has a store that stands full look for room again: others fill the disk,
+    /// and what the store keeps grows old, without anything happening here.
     func keepRoom() async {
-        while (try? await Task.sleep(for: .milliseconds(limits.roomMilliseconds))) != nil {
-            guard case .full = store.standing else { continue }
+        var isShort = false
+        repeat {
+            store.lookAtDisk()
+            let standing = store.standing
+            if case .diskFull(let freeBytes, let reserveBytes) = standing {
+                if !isShort { logger.warning("\(Self.diskSentence(store.path, freeBytes, reserveBytes))") }
+                isShort = true
+            } else if isShort, standing == .open {
+                logger.notice("The disk has room again: the node takes new work.")
+                isShort = false
+            }
+            guard standing != .open, !store.isStuck else { continue }
             store.enqueue([], isUrgent: false) { _ in }
-        }
+        } while (try? await Task.sleep(for: .milliseconds(limits.roomMilliseconds))) != nil
     }
 }

@@ -199,7 +199,9 @@ struct JobLifeTests {
     }
 
     @Test func anExecutorWithoutRoomStaysSilentAndBidsAgainWhenThereIsSome() throws {
-        for (state, code) in [(StorageState.full, "storage_full"), (.locked, "storage_locked")] {
+        for (state, code) in [
+            (StorageState.full, "storage_full"), (.locked, "storage_locked"), (.diskFull, "disk_full"),
+        ] {
             var world = MarketWorld(executors: 1) { party, configuration in
                 if party > 0 { configuration.storage = state }
             }

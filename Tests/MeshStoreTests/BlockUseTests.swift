@@ -24,8 +24,8 @@ import Testing
     private func job(_ id: CID, receipt: CID? = nil) -> StoreWrite {
         .job(
             JobRow(
-                jobID: id, role: .executor, status: "ReceiptAnchored", isTerminal: true, submittedAt: 1, updatedAt: 1,
-                price: 5, receiptCID: receipt))
+                jobID: id, role: .executor, status: "ReceiptAnchored", isTerminal: true, submittedAt: 1,
+                updatedAt: MeshStore.systemTime(), price: 5, receiptCID: receipt))
     }
 
     @Test func filesEvidenceAndUnpaidWorkOfAnOlderDatabaseAreKnown() async throws {
@@ -60,7 +60,8 @@ import Testing
         #expect(try await store.roots(files: true, limit: 9).map(\.cid) == [file.root])
         #expect(try await store.roots(files: false, limit: 9).map(\.cid) == [owed.cid, receipt.cid])
         #expect(try await store.collectGarbage() == (1, cached.bytes.count))
-        let reason = "this node's receipt of the job \(unpaid.cid) is not settled"
+        let reason =
+            "this node's receipt of the job \(unpaid.cid) is not settled, and kept for 30 days after the job's end"
         await #expect(throws: MeshStoreError.needed(unpaid.cid, reason: reason)) {
             _ = try await store.remove(unpaid.cid)
         }

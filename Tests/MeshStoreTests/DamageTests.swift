@@ -148,6 +148,7 @@ import Testing
         let folder = try StoreFolder()
         var limits = StoreLimits()
         limits.databasePagesMax = 60
+        limits.fullMillisecondsMax = 20
         let store = try folder.open(limits: limits)
         var acknowledged: [CID] = []
         var failure: MeshStoreError?

@@ -192,7 +192,8 @@ import Testing
             await #expect(throws: MeshStoreError.needed(cid, reason: open)) { _ = try await store.remove(cid) }
         }
         try await store.commit([job(1, isUnsettled: true)])
-        let unpaid = "this node's receipt of the job \(jobID(1)) is not settled"
+        let unpaid =
+            "this node's receipt of the job \(jobID(1)) is not settled, and kept for 30 days after the job's end"
         await #expect(throws: MeshStoreError.needed(jobID(1), reason: unpaid)) { _ = try await store.remove(jobID(1)) }
         #expect(try await store.roots(files: false, limit: 9).map(\.cid) == [block(1).cid])
         try await store.commit([job(1)])
@@ -200,6 +201,21 @@ import Testing
         #expect(try await has([1, 2, 3, 9], store) == [9])
         #expect(try await store.roots(files: false, limit: 9).isEmpty)
         #expect(try await store.remove(block(9).cid) == (1, 100))
+    }
+
+    @Test("The evidence of work that nobody pays counts as settled after 30 days, and no earlier")
+    func unpaidEvidence() async throws {
+        let store = try open()
+        try await store.commit((1...20).flatMap { [job($0, isUnsettled: true), evidence($0, of: $0)] })
+        #expect(store.standing == .full(bytes: 2_000, highWaterBytes: 1_600))
+        clock.advance(milliseconds: limits.unpaidEvidenceKeptMilliseconds - 60_000)
+        #expect(try await store.collectGarbage() == (0, 0))
+        await #expect(throws: MeshStoreError.self) { _ = try await store.remove(jobID(20)) }
+        clock.advance(milliseconds: 60_000)
+        #expect(try await store.remove(jobID(20)) == (1, 100))
+        _ = try await store.collectGarbage()
+        #expect(store.standing == .open)
+        #expect(try await has(Array(1...20), store) == Array(5...19), "the oldest went")
     }
 
     @Test("Blocks that were stored are told once they are durable, and those of a refused commit are not")

@@ -83,22 +83,48 @@ struct StorageTests {
             let (executor, originator) = (mesh.nodes[0], mesh.originator)
             let module = try MeshNode.cid(try await originator.add(Array("no module".utf8)).cid, "module")
             let input = try MeshNode.cid(try await originator.add(Array("input".utf8)).cid, "input")
-            var params = MeshJobParams(wasmCID: module)
-            params.inputCIDs = ["stdin": input]
-            let now = NodeClock.wallClock
-            let manifest = JobManifest(
-                params: params, originatorDID: originator.identity.did, originatorPeerID: originator.identity.peerID,
-                originatorAddresses: [], nonce: [UInt8](repeating: 1, count: 16), submittedAt: now,
-                biddingDeadline: now, expiresAt: now.advanced(milliseconds: 60_000))
-            let run = await executor.runner.run(
-                manifest, jobID: JobID(module), executor: executor.identity.did, from: [originator.identity.peerID],
-                wallClockMilliseconds: nil, cancellation: ExecutionCancellation(), keep: true)
-            guard case .moduleRefused = run.report.outcome else {
-                Issue.record("\(run.report.outcome)")
+            let outcome = await Self.run(module, input, on: executor, of: originator)
+            guard case .moduleRefused = outcome else {
+                Issue.record("\(outcome)")
                 return
             }
             #expect(try await !executor.store.hasBlock(module))
             #expect(try await !executor.store.hasBlock(input))
+        }
+    }
+
+    private static func run(
+        _ module: CID, _ input: CID, on executor: MeshNode, of originator: MeshNode
+    ) async -> ExecutionOutcome {
+        var params = MeshJobParams(wasmCID: module)
+        params.inputCIDs = ["stdin": input]
+        let now = NodeClock.wallClock
+        let manifest = JobManifest(
+            params: params, originatorDID: originator.identity.did, originatorPeerID: originator.identity.peerID,
+            originatorAddresses: [], nonce: [UInt8](repeating: 1, count: 16), submittedAt: now, biddingDeadline: now,
+            expiresAt: now.advanced(milliseconds: 60_000))
+        return await executor.runner.run(
+            manifest, jobID: JobID(module), executor: executor.identity.did, from: [originator.identity.peerID],
+            wallClockMilliseconds: nil, cancellation: ExecutionCancellation(), keep: true
+        ).report.outcome
+    }
+
+    @Test("An executor that cannot keep what it fetched has failed itself: node_failed")
+    func nowhereToKeep() async throws {
+        let configure = { (index: Int, configuration: inout NodeConfiguration) in
+            if index == 0 { configuration.limits.blockBytesMax = 100_000 }
+        }
+        try await NodeMesh.run(prices: [10], configure: configure) { mesh in
+            let originator = mesh.originator
+            let module = try MeshNode.cid(try await originator.add(try Assembler.command("nop")).cid, "module")
+            let input = try await originator.add([UInt8](repeating: 1, count: 200_000))
+            let outcome = await Self.run(
+                module, try MeshNode.cid(input.cid, "input"), on: mesh.nodes[0], of: originator)
+            guard case .nodeFailed(let reason) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(reason.hasPrefix("what was fetched could not be kept: "), "\(reason)")
         }
     }
 
@@ -128,6 +154,35 @@ struct StorageTests {
             try await waiting
             #expect(try await originator.store.setting("waits") == [1])
             #expect(try await mesh.result(of: try await mesh.submit(module)).ending == .succeeded)
+        }
+    }
+
+    @Test(
+        "A node whose disk has less left than its reserve does not bid, refuses new work and says what to do"
+    )
+    func shortDisk() async throws {
+        let configure = { (index: Int, configuration: inout NodeConfiguration) in
+            if index == 0 { configuration.limits.diskReserveBytes = .max }
+        }
+        try await NodeMesh.run(prices: [10], biddingMilliseconds: 2_000, configure: configure) { mesh in
+            let executor = mesh.nodes[0]
+            let storage = try await executor.status().storage
+            #expect(storage?.state == "disk_full")
+            #expect(storage?.diskReserveBytes == UInt64(Int.max))
+            #expect(storage?.diskFreeBytes ?? 0 > 0)
+            do throws(NodeServiceError) {
+                _ = try await executor.add([1])
+                Issue.record("the file was taken")
+            } catch {
+                #expect(error.code == .storageFull && error.message.contains("bytes left"), "\(error)")
+                #expect(error.hint?.contains("limits.disk_reserve_bytes") == true)
+            }
+            let job = try await mesh.submit(try Assembler.command("nop"))
+            #expect(try await mesh.result(of: job).ending == .noBids)
+            #expect(try await executor.count("market_declined_disk_full") > 0)
+            let proof = Array("proof".utf8)
+            let cid = CID.hashing(proof, codec: .dagCBOR)
+            try await executor.store.commit([.evidence(cid: cid, bytes: proof, jobID: cid)])
         }
     }
 

@@ -12,6 +12,10 @@ import Testing
         configuration.executor.isEnabled = false
         configuration.executor.priceBase = 7
         configuration.limits.openJobsMax = 3
+        configuration.limits.diskReserveBytes = 1 << 20
+        configuration.limits.databaseBytesMax = 1 << 30
+        configuration.limits.fullDiskSeconds = 0
+        configuration.limits.unpaidEvidenceKeptDays = 7
         configuration.originator.biddingDeadlineMilliseconds = 2_000
         #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
         #expect(try load("{}") == NodeConfiguration())
@@ -38,6 +42,19 @@ import Testing
             #"{"limits": {"evidence_kept_hours": 0}}"#,
             "limits.evidence_kept_hours is 0, and must be a whole number from 1 to 87600."
         ),
+        (
+            #"{"limits": {"unpaid_evidence_kept_days": 0}}"#,
+            "limits.unpaid_evidence_kept_days is 0, and must be a whole number from 1 to 3650."
+        ),
+        (
+            #"{"limits": {"full_disk_seconds": 86401}}"#,
+            "limits.full_disk_seconds is 86401, and must be a whole number from 0 to 86400."
+        ),
+        (
+            #"{"limits": {"disk_reserve_bytes": -1}}"#,
+            "limits.disk_reserve_bytes is -1, and must be a whole number from"
+        ),
+        (#"{"limits": {"database_bytes_max": 4096}}"#, "limits.database_bytes_max is 4096, and must be a whole number"),
         (#"{"credit_grant": -1}"#, "credit_grant is -1, and must be a whole number from 0 to 9223372036854775807."),
         (#"{"credit_grant": 1.5}"#, "credit_grant is 1.5, and must be a whole number from 0 to 9223372036854775807."),
         (#"{"credit_grant": 99999999999999999999}"#, "credit_grant is 1e+20, and must be a whole number from 0 to "),

@@ -46,17 +46,23 @@ extension Status {
             case "open": "has room for new work"
             case "full":
                 "full, takes no new work past \(Readable.bytes(storage.highWaterBytes)); see mesh gc and mesh rm"
+            case "disk_full":
+                "disk full, takes no new work with less than "
+                    + "\(storage.diskReserveBytes.map { Readable.bytes($0) } ?? "the reserve") left; free some space"
             case "locked": "locked by another program, takes no new work meanwhile"
             default: Terminal.safe(storage.state)
             }
-        return [
+        var facts: [(name: String, value: String)] = [
             (
                 "blocks",
                 "\(Readable.count(storage.blocks)) with \(Readable.bytes(storage.blockBytes)) of "
                     + Readable.bytes(storage.blockBytesMax)
             ),
-            ("database", Readable.bytes(storage.databaseBytes)), ("storage", state),
+            ("database", Readable.bytes(storage.databaseBytes)),
         ]
+        if let free = storage.diskFreeBytes { facts.append(("free on the disk", Readable.bytes(free))) }
+        facts.append(("storage", state))
+        return facts
     }
 }
 
