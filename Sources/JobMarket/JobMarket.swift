@@ -257,6 +257,26 @@ public struct JobMarket: Sendable {
         }
     }
 
+    /// Holds for jobs that this market does not know, those of `others` left out, which may be taken up some day; asked
+    /// after the replay of all journals.
+    public func holdsOfNobody(but others: Set<JobID>) -> [(job: JobID, amount: TokenAmount)] {
+        context.ledger.accounts.compactMap { row in
+            guard case .escrow(let job) = row.account, originator.jobs[job] == nil, !others.contains(job) else {
+                return nil
+            }
+            return (job, row.balance)
+        }
+    }
+
+    /// Books that the hold of a job that this market does not know comes back; the entry is to be written with the next
+    /// transaction.
+    public mutating func giveBack(holdOf job: JobID, wallClock: UnixMilliseconds) throws(LedgerRefusal) -> LedgerEntry {
+        precondition(originator.jobs[job] == nil, "the job \(job) is known")
+        let entry = LedgerEntry.refund(context.ledger.escrow(of: job), job: job, at: wallClock)
+        try context.ledger.post(entry)
+        return entry
+    }
+
     /// After the replay of all journals: sets the deadlines and takes up what this node owes to others.
     public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
         begin(now, wallClock)

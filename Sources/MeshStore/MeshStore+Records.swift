@@ -2,14 +2,57 @@ import Foundation
 import GRDB
 import Multiformats
 
+/// The journal of one side of a job, as far as it reads.
+public struct ReadableJournal: Hashable, Sendable {
+    /// The entries that are as they were written, in that order.
+    public var entries: [JournalEntry] = []
+    /// The positions of the rows that are not.
+    public var damaged: [Int64] = []
+}
+
 extension MeshStore {
+    /// The journal of a job with its damaged rows left out, and counted; with a role, only that side's.
+    public func readableJournal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> ReadableJournal {
+        let journal = try await read { db in
+            var journal = ReadableJournal()
+            for row in try Self.journalRows(of: jobID, role: role, db) {
+                do {
+                    journal.entries.append(try StoredRow(row).journalEntry())
+                } catch {
+                    journal.damaged.append(row["seq"] as? Int64 ?? 0)
+                }
+            }
+            return journal
+        }
+        counting.counters.withLock { $0.corruptRecords += journal.damaged.count }
+        return journal
+    }
+
+    private static func journalRows(of jobID: CID, role: StoreRole?, _ db: Database) throws -> [Row] {
+        try Row.fetchAll(
+            db, sql: "SELECT * FROM journal WHERE job_id = ? AND role = coalesce(?, role) ORDER BY seq",
+            arguments: [Data(jobID.bytes), role?.rawValue])
+    }
+
+    /// Rows of a table without digests: one that does not read is left out and counted, so that it takes no others
+    /// along.
+    private func readable<Value: Sendable>(
+        _ rows: @escaping @Sendable (Database) throws -> [Row],
+        _ value: @escaping @Sendable (StoredRow) throws -> Value
+    ) async throws(MeshStoreError) -> [Value] {
+        let (values, damagedCount) = try await read { db in
+            let rows = try rows(db)
+            let values = rows.compactMap { row in try? value(StoredRow(row)) }
+            return (values, rows.count - values.count)
+        }
+        counting.counters.withLock { $0.corruptRecords += damagedCount }
+        return values
+    }
+
     /// The journal of a job in the order it was written; with a role, only that side's.
     public func journal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> [JournalEntry] {
         try await read { db in
-            try Row.fetchAll(
-                db, sql: "SELECT * FROM journal WHERE job_id = ? AND role = coalesce(?, role) ORDER BY seq",
-                arguments: [Data(jobID.bytes), role?.rawValue]
-            ).map { try StoredRow($0).journalEntry() }
+            try Self.journalRows(of: jobID, role: role, db).map { try StoredRow($0).journalEntry() }
         }
     }
 
@@ -27,7 +70,7 @@ extension MeshStore {
     /// its originator has it.
     public func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
-        return try await read { db in
+        return try await readable { db in
             try Row.fetchAll(
                 db,
                 sql: """
@@ -38,17 +81,20 @@ extension MeshStore {
                     ORDER BY submitted_at DESC, job_id LIMIT :limit
                     """,
                 arguments: ["role": role?.rawValue, "limit": rowsMax]
-            ).map { try StoredRow($0).jobRow() }
+            )
+        } _: { row in
+            try row.jobRow()
         }
     }
 
     /// Jobs that are not at their end, oldest first: what a restart has to take up.
     public func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
-        try await read { db in
+        try await readable { db in
             try Row.fetchAll(
                 db, sql: "SELECT * FROM jobs WHERE terminal = 0 AND role = ? ORDER BY submitted_at, job_id",
-                arguments: [role.rawValue]
-            ).map { try StoredRow($0).jobRow() }
+                arguments: [role.rawValue])
+        } _: { row in
+            try row.jobRow()
         }
     }
 
@@ -153,9 +199,10 @@ extension MeshStore {
     /// All receipts, newest first, at most `limit`.
     public func receipts(limit: Int = .max) async throws(MeshStoreError) -> [ReceiptRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
-        return try await read { db in
+        return try await readable { db in
             try Row.fetchAll(db, sql: "SELECT * FROM receipts ORDER BY at DESC, cid LIMIT ?", arguments: [rowsMax])
-                .map { try StoredRow($0).receiptRow() }
+        } _: { row in
+            try row.receiptRow()
         }
     }
 
@@ -171,7 +218,7 @@ extension MeshStore {
                     WHERE jobs.role = 'originator' AND jobs.receipt_cid IS NOT receipts.cid
                     ORDER BY receipts.at DESC, receipts.cid LIMIT ?
                     """, arguments: [rowsMax])
-            return Set(try cids.map { try CID(bytes: [UInt8]($0)) })
+            return Set(cids.compactMap { try? CID(bytes: [UInt8]($0)) })
         }
     }
 
@@ -189,10 +236,11 @@ extension MeshStore {
     /// Peers that are remembered, the one seen last first.
     public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
-        return try await read { db in
+        return try await readable { db in
             try Row.fetchAll(
-                db, sql: "SELECT * FROM peers ORDER BY last_seen DESC, peer_id LIMIT ?", arguments: [rowsMax]
-            ).map { try StoredRow($0).peerRow() }
+                db, sql: "SELECT * FROM peers ORDER BY last_seen DESC, peer_id LIMIT ?", arguments: [rowsMax])
+        } _: { row in
+            try row.peerRow()
         }
     }
 

@@ -78,7 +78,8 @@ struct StoredRow {
             submittedAt: try unsigned("submitted_at"), updatedAt: try unsigned("updated_at"),
             counterparty: try text("counterparty"), label: try text("label"), reason: try text("reason"),
             price: try unsignedIfPresent("price"), fuel: try unsignedIfPresent("fuel"),
-            receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").map { try CID(bytes: [UInt8]($0)) },
+            // What does not read names no receipt; the journal has it.
+            receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").flatMap { try? CID(bytes: [UInt8]($0)) },
             idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"))
     }
 

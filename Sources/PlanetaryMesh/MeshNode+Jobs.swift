@@ -37,7 +37,7 @@ extension MeshNode {
     }
 
     public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
-        try await stored { try await self.store.settled() }
+        try await written()
         let rows = try await stored { try await self.store.jobs(role: nil, limit: max(0, limit)) }
         var views: [JobView] = []
         for row in rows { views.append(marked(try await view(of: row))) }
@@ -124,16 +124,16 @@ extension MeshNode {
     /// aloud.
     private func recalled(_ jobID: CID) async throws(NodeServiceError) -> Recalled {
         let id = JobID(jobID)
-        try await stored { try await self.store.settled() }
-        let entries = try await stored { try await self.store.journal(of: jobID, role: nil) }
-        guard !entries.isEmpty else {
+        try await written()
+        let journal = try await stored { try await self.store.readableJournal(of: jobID) }
+        guard !journal.entries.isEmpty || !journal.damaged.isEmpty else {
             throw NodeServiceError(
                 .jobNotFound, "This node knows no job \(jobID).", hint: "See mesh jobs for those that it knows.")
         }
         var scratch = JobMarket(identity: identity, configuration: market.configuration)
         _ = try? scratch.grant(TokenAmount(.max / 4), reference: "fold", wallClock: NodeClock.wallClock)
         var lines: [JobExplanation.Line] = []
-        for entry in entries {
+        for entry in journal.entries {
             guard let event = try? JobEvent.decode(entry.bytes) else { continue }
             try? scratch.replay(event)
             let phase =
@@ -141,9 +141,29 @@ extension MeshNode {
                 ? scratch.originatedJob(id)?.status.rawValue : scratch.executedJob(id)?.status.rawValue
             lines.append(JobExplanation.Line(at: entry.at, phase: phase ?? "", text: event.explanation))
         }
-        if let job = scratch.originatedJob(id) { return Recalled(view: JobStory.view(of: job), lines: lines) }
-        if let job = scratch.executedJob(id) { return Recalled(view: JobStory.view(of: job), lines: lines) }
+        if !journal.damaged.isEmpty {
+            let rows = journal.damaged.map(String.init).joined(separator: ", ")
+            lines.append(
+                JobExplanation.Line(
+                    at: lines.last?.at ?? 0, phase: lines.last?.phase ?? "",
+                    text: "damaged, and left out of this: the rows \(rows) of the journal"))
+        } else if let job = scratch.originatedJob(id) {
+            return Recalled(view: JobStory.view(of: job), lines: lines)
+        } else if let job = scratch.executedJob(id) {
+            return Recalled(view: JobStory.view(of: job), lines: lines)
+        }
+        for role in StoreRole.allCases {
+            guard let row = try await stored({ try await self.store.job(jobID, role: role) }) else { continue }
+            return Recalled(view: try await view(of: row), lines: lines)
+        }
         throw NodeServiceError(.storageFailed, "The journal of \(jobID) does not read.")
+    }
+
+    /// Waits until everything is on the disk that was given to the store before; not for others, or for room, which may
+    /// take long: then what is there is told.
+    private func written() async throws(NodeServiceError) {
+        guard !store.isStuck else { return }
+        try await stored { try await self.store.settled() }
     }
 
     private func view(of row: JobRow) async throws(NodeServiceError) -> JobView {

@@ -173,46 +173,6 @@ extension MeshNode {
             await take(.deadlineReached)
         }
     }
-
-    // MARK: Start
-
-    /// Takes up what the journal says was going on, before the first message can arrive.
-    func recover() async throws(NodeServiceError) {
-        do {
-            for role in [StoreRole.originator, .executor] {
-                for row in try await store.openJobs(role: role) {
-                    replay(try await store.journal(of: row.jobID, role: role), of: JobID(row.jobID))
-                }
-            }
-            let reference = "genesis"
-            let amount = TokenAmount(configuration.creditGrant)
-            if let grant = try market.grant(amount, reference: reference, wallClock: NodeClock.wallClock) {
-                try await store.commit([.ledger(LedgerRow(grant, jobID: nil))])
-            }
-        } catch let error as MeshStoreError {
-            throw NodeServiceError(storage: error)
-        } catch {
-            throw NodeServiceError(
-                .storageFailed, "The journal does not read: \(error).",
-                hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
-        }
-        await settle(market.recover(now: NodeClock.now, wallClock: NodeClock.wallClock))
-    }
-
-    /// Folds the journal of one side of a job in. One that does not read, since it holds what an earlier version took,
-    /// is no reason not to start: its rows are kept, and the job is left out.
-    private func replay(_ entries: [JournalEntry], of job: JobID) {
-        guard let role = entries.first?.role else { return }
-        do throws(JobEventError) {
-            for entry in entries { try market.replay(try JobEvent.decode(entry.bytes)) }
-        } catch {
-            market.discard(job, role: role == .originator ? .originator : .executor)
-            tally("journals_left_out")
-            logger.error(
-                "The journal of a job does not read, and the job is left out.",
-                metadata: ["job": "\(job)", "role": "\(role.rawValue)", "reason": "\(error)"])
-        }
-    }
 }
 
 extension ExecutionReceipt {
@@ -249,10 +209,16 @@ extension ReceiptRow {
         }
     }
 
-    /// The receipt of this row, where its block is here.
+    /// The receipt of this row, where its block is here and intact.
     func receipt(in store: MeshStore) async throws(MeshStoreError) -> ExecutionReceipt? {
-        guard let block = try await store.block(cid) else { return nil }
-        return (try? SignedObject<ExecutionReceipt>(verifying: block))?.body
+        do throws(MeshStoreError) {
+            guard let block = try await store.block(cid) else { return nil }
+            return (try? SignedObject<ExecutionReceipt>(verifying: block))?.body
+        } catch {
+            // A damaged one says nothing, and is no reason not to start.
+            if case .blockCorrupt = error { return nil }
+            throw error
+        }
     }
 
     /// What the receipt of this row shows about its executor.

@@ -20,6 +20,7 @@ extension MeshNode: NodeService {
             isExecutor: configuration.executor.isEnabled, region: configuration.region,
             processID: ProcessInfo.processInfo.processIdentifier, counters: await counters(), storage: storage)
         status.clockWarning = clockWarning
+        status.journalWarning = journalWarning
         return status
     }
 

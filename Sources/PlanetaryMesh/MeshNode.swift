@@ -86,6 +86,8 @@ public actor MeshNode {
     var board = ProgressBoard()
     var tallies: [String: UInt64] = [:]
     var conduct = PeerConduct()
+    /// Open jobs that the start left out.
+    var leftOut: [LeftOutJob] = []
     /// Whether the log says that the clock of this machine is wrong.
     var hasToldOfClock = false
     var running: [CID: RunningJob] = [:]

@@ -26,6 +26,8 @@ public struct NodeStatus: Hashable, Sendable, Codable {
     public var storage: Storage?
     /// What is wrong with its clock, in a sentence; nil where nothing is known to be.
     public var clockWarning: String?
+    /// Which open jobs the start left out, in a sentence; nil where there are none.
+    public var journalWarning: String?
 
     /// What a node keeps, and whether it takes new work.
     public struct Storage: Hashable, Sendable, Codable {
@@ -116,6 +118,7 @@ public struct NodeStatus: Hashable, Sendable, Codable {
         case isExecutor = "executor"
         case processID = "pid"
         case clockWarning = "clock_warning"
+        case journalWarning = "journal_warning"
     }
 }
 

@@ -107,6 +107,31 @@ import Testing
         #expect(store.counters.corruptRecords == 2)
     }
 
+    @Test func aDamagedRowTakesNoOthersAlong() async throws {
+        let folder = try StoreFolder()
+        let first = try folder.open()
+        for number in 1...3 {
+            let row = JobRow(
+                jobID: jobID(number), role: .originator, status: "Running", isTerminal: false, submittedAt: 1,
+                updatedAt: 1, receiptCID: jobID(9))
+            try await first.commit([.job(row), .journal(entry(1)), .journal(entry(2))])
+        }
+        try first.close()
+        try folder.change(
+            """
+            UPDATE journal SET bytes = x'00' WHERE seq = 3;
+            UPDATE jobs SET job_id = x'01' WHERE job_id = (SELECT job_id FROM jobs ORDER BY job_id LIMIT 1);
+            UPDATE jobs SET receipt_cid = x'02'
+            """)
+        let store = try folder.open()
+        let journal = try await store.readableJournal(of: jobID(1))
+        #expect(journal.entries.map(\.sequence) == [1, 5])
+        #expect(journal.damaged == [3])
+        #expect(try await store.openJobs(role: .originator).count == 2)
+        #expect(try await store.jobs().map(\.receiptCID) == [nil, nil])
+        #expect(store.counters.corruptRecords == 3)
+    }
+
     @Test func flippedBitsAreNeverServedAsData() async throws {
         let folder = try StoreFolder()
         let blocks = (1...20).map { block($0, size: 600) }

@@ -42,6 +42,18 @@ import Testing
         #expect(lines.contains { $0.hasPrefix("database") && $0.hasSuffix("17.0 GiB") })
         let storage = try #require(lines.first { $0.hasPrefix("storage") })
         #expect(storage.hasSuffix("full, takes no new work past 14.0 GiB; see mesh gc and mesh rm"), "\(storage)")
+        var short = Samples.status
+        short.storage?.state = "disk_full"
+        short.storage?.diskFreeBytes = 5 << 20
+        short.storage?.diskReserveBytes = 64 << 20
+        short.journalWarning = "A job was left out."
+        let told = Status.text(short).split(separator: "\n")
+        #expect(told.contains { $0.hasPrefix("free on the disk") && $0.hasSuffix("5.00 MiB") })
+        #expect(
+            told.contains {
+                $0.hasSuffix("disk full, takes no new work with less than 64.0 MiB left; free some space")
+            })
+        #expect(told.contains { $0.hasPrefix("journal") && $0.hasSuffix("A job was left out.") })
         var old = Samples.status
         old.storage = nil
         #expect(!Status.text(old).contains("storage"))
@@ -65,6 +77,7 @@ import Testing
         var status = Samples.status
         status.region = evil
         status.storage?.state = evil
+        status.journalWarning = evil
         status.counters = [.init(name: evil, value: 1)]
         let report = ReceiptReport(
             receiptCID: evil, isValid: false, lines: [.init(name: evil, verdict: .failed, detail: evil)])
