@@ -180,8 +180,7 @@ extension ExecutorMarket {
         }
         if let limit = Self.limitBeyond(manifest.params.limits, configuration.limitsMax) { return limit }
         if let job = jobs[id], job.isOpenBid || job.occupiesPlace { return .refusedBefore }
-        // A bid that only lost may be made anew when the job is announced again.
-        if case .refused(let code, _) = jobs[id]?.bidEnd, code != "other_bid_taken" { return .refusedBefore }
+        if case .refused(let code, _) = jobs[id]?.bidEnd, !Self.mayBidAgain(code) { return .refusedBefore }
         if jobs[id]?.receipt != nil { return .refusedBefore }
         if modulesBeyondLimits.contains(manifest.params.wasmCID) { return .moduleBeyondLimits }
         if places.isFull(configuration) { return .atCapacity }
@@ -258,7 +257,15 @@ extension ExecutorMarket {
 
     mutating func bidAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
         guard let job = jobs[id.jobID], job.isOpenBid, job.bidCID == id.subject else { return }
-        if case .refused(let code, let reason) = reply { refused(job, code, reason, &context) }
+        guard case .refused(let code, let reason) = reply else { return }
+        refused(job, code, reason, &context)
+        if Self.mayBidAgain(code) { judged.remove(id.jobID) }
+    }
+
+    /// Whether a bid that was refused so may be made anew when the job is announced again: it only lost or came too
+    /// late, and whoever was taken has failed since.
+    private static func mayBidAgain(_ code: String) -> Bool {
+        code == BidRefusal.biddingClosed.code || code == "other_bid_taken"
     }
 
     mutating func bidRefused(
@@ -275,7 +282,7 @@ extension ExecutorMarket {
         // fails it may still be taken up until it lapses, because an assignment carries all that is needed; and when
         // the job is announced again, it is judged again.
         if job.isOpenBid { refused(job, message.code, message.reason, &context) }
-        if message.code == "other_bid_taken" { judged.remove(message.jobID) }
+        if Self.mayBidAgain(message.code) { judged.remove(message.jobID) }
         return .ack
     }
 

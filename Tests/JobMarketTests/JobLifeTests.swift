@@ -94,6 +94,28 @@ struct JobLifeTests {
         #expect(reason.contains("rank 3 of 3"))
     }
 
+    @Test func whoBidTooLateBidsAgainWhenTheWinnerWasLost() throws {
+        var world = MarketWorld(executors: 2)
+        world.checksReplay = true
+        for index in 1...2 { world.parties[index].run = .hang }
+        var policy = ExecutionPolicy()
+        policy.sufficientBids = 1
+        let id = try world.submit(MarketWorld.request { $0.executionPolicy = policy })
+        #expect(world.run(milliseconds: 5_000) { $0.job(id)?.status == .running })
+        let winner = world.parties[1].orders.isEmpty ? 2 : 1
+        let late = 3 - winner
+        guard case .refused("bidding_closed", _)? = world.parties[late].market.executedJob(id)?.bidEnd else {
+            Issue.record("its bid ended by \(String(describing: world.parties[late].market.executedJob(id)?.bidEnd))")
+            return
+        }
+        world.parties[winner].isDown = true
+        world.parties[late].run = .succeed(fuel: 1_000_000)
+        world.run(milliseconds: 60_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully, "\(String(describing: job.failure))")
+        #expect(job.attempts.map(\.assignment.executorDID) == [winner, late].map { world.parties[$0].identity.did })
+    }
+
     @Test func bidsThatLoseDoNotFillTheBook() throws {
         var world = MarketWorld(executors: 2) { _, configuration in
             configuration.executor?.openBidsMax = 2
