@@ -22,9 +22,15 @@ final class ProcessLock: Sendable {
     }
 
     /// Gives the lock back; a second time changes nothing.
+    ///
+    /// It is not enough to close the file: a process that is being started has a copy of the descriptor until it is
+    /// another program, and the lock lasts as long as any copy.
     func release() {
         descriptor.withLock { held in
-            if let open = held { close(open) }
+            if let open = held {
+                _ = flock(open, LOCK_UN)
+                close(open)
+            }
             held = nil
         }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import Multiformats
 import Testing
@@ -19,6 +20,23 @@ import Testing
             try #require(ContinuousClock.now < end, "never came about: \(what)")
             await Task.yield()
         }
+    }
+
+    @Test("A store that was closed can be opened again while a process that is being started has copies of its files")
+    func copiedDescriptor() async throws {
+        let folder = try StoreFolder()
+        let store = try folder.open()
+        let links = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap(Int32.init)
+        let held = try #require(
+            links.first { number in
+                let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(number)")
+                return link == folder.path + ".lock"
+            })
+        let copy = dup(held)
+        defer { close(copy) }
+        #expect(throws: MeshStoreError.inUse(path: folder.path)) { try folder.open() }
+        try store.close()
+        try folder.open().close()
     }
 
     @Test("What waits for a lock is written when it ends, in its order, and meanwhile the store stands as locked")
