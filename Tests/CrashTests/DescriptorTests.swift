@@ -118,7 +118,10 @@ struct DescriptorTests {
         // Storing, compiling and answering need descriptors of their own.
         #expect(try node.run(["add", module.path]).status == 0)
         #expect(try openFiles(process) < 256)
-        #expect(occurrences("No connections are accepted") == 0)
+        // On a busy machine the sockets of handshakes that were displaced may still be open; accepting then waits for
+        // them, but nothing may ever fail.
+        let pauses = occurrences("No connections are accepted")
+        #expect(occurrences("the last 24 descriptors are kept") == pauses, "\(node.log)")
         for descriptor in knocking { close(descriptor) }
         #expect(node.stop() == 0)
     }
