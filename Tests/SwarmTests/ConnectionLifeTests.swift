@@ -9,6 +9,10 @@ import Testing
 /// What is left of a connection when it is over.
 @Suite("What a closed connection leaves")
 struct ConnectionLifeTests {
+    private struct Ended: Sendable {
+        weak var context: SwarmContext?
+    }
+
     /// Connections that are kept by nobody because of this.
     private final class Watched: Sendable {
         private struct Weakly: Sendable {
@@ -25,9 +29,11 @@ struct ConnectionLifeTests {
         var alive: Int { connections.withLock { connections in connections.count { $0.connection != nil } } }
     }
 
-    @Test("Connections that are over, with streams or without, leave no memory on either side", .timeLimit(.minutes(1)))
+    @Test("Connections that are over, with streams or without, leave no memory on either side", .timeLimit(.minutes(5)))
     func nothing() async throws {
-        try await withSwarms(2) { swarms in
+        try await withSwarms(2) {
+            $0.limits.waitForEver()
+        } _: { swarms in
             await swarms[1].echo()
             let watched = Watched()
             for round in 0..<20 {
@@ -48,5 +54,16 @@ struct ConnectionLifeTests {
             #expect(watched.count == 40)
             try await waitUntil { watched.alive == 0 }
         }
+    }
+
+    @Test("A swarm that has ended lets go of what serves its protocols, which holds the swarm", .timeLimit(.minutes(5)))
+    func swarms() async throws {
+        let watched = Mutex(Ended())
+        try await withSwarms(1) { swarms in
+            let swarm = swarms[0]
+            watched.withLock { $0.context = swarm.shared }
+            await swarm.handle("/self/1.0.0") { _ in _ = swarm.localPeer }
+        }
+        try await waitUntil { watched.withLock { $0.context == nil } }
     }
 }

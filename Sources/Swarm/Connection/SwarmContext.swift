@@ -116,6 +116,8 @@ final class SwarmContext: Sendable {
     func stop() {
         workInput.finish()
         events.finish()
+        // What serves a protocol holds the swarm that it serves on.
+        protocols.withLockedValue { $0 = Protocols() }
     }
 
     // MARK: Protocols
