@@ -70,12 +70,12 @@ struct ExecutorFailureTests {
         }
 
         /// What holds when the cheap one failed and the dear one did it.
-        func expectRetried(_ result: [String: Any], _ id: String, reason: String) throws {
+        func expectRetried(_ result: [String: Any], _ id: String, reasons: [String]) throws {
             #expect(result["ending"] as? String == "succeeded")
             #expect(result["executor_did"] as? String == dearDID)
             #expect((result["attempts"] as? NSNumber)?.intValue == 2)
             let told = try originator.run(["explain", id]).output
-            #expect(told.contains(reason), "\(told)")
+            let reason = try #require(reasons.first { told.contains($0) }, "\(told)")
             #expect(try cheap.run(["explain", id]).output.contains(reason))
             #expect(try originator.movements("settle", jobID: id).count == 1)
             let dear = dear
@@ -117,7 +117,9 @@ struct ExecutorFailureTests {
         try eventually("the job runs") { try originator.job(id)?["phase"] as? String == "Running" }
         freeze(known.cheap, seconds: 3)
         let result = try known.result(module, timeout: 6)
-        try known.expectRetried(result, id, reason: "the executor stood still during the run")
+        // On a busy machine the run may have had less than half of its time besides, which is as much the node's doing.
+        let reasons = ["the executor stood still during the run", "the run had the processor for "]
+        try known.expectRetried(result, id, reasons: reasons)
         #expect(known.cheap.processID.map { FileManager.default.fileExists(atPath: "/proc/\($0)") } == true)
     }
 
@@ -149,7 +151,7 @@ struct ExecutorFailureTests {
             return kill(worker, SIGKILL) == 0
         }
         let result = try known.result(module, timeout: 60)
-        try known.expectRetried(result, id, reason: "the compile worker was killed by signal 9")
+        try known.expectRetried(result, id, reasons: ["the compile worker was killed by signal 9"])
         #expect(FileManager.default.fileExists(atPath: "/proc/\(executor)"))
         known.dear.kill()
         let other = try known.mesh.module("other.wasm", CountdownModule.bytes(rounds: 2_000))
