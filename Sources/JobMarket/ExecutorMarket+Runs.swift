@@ -267,7 +267,12 @@ extension ExecutorMarket {
         guard let job = jobs[id], job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds else { return }
         // Also when the last report was never answered.
         reports[id]?.isUnderWay = false
-        report(id, &context)
+        if places.running.contains(id) {
+            // In the journal too, and reported from there: a restart counts the lease from its last event.
+            record(.executionProgressed(status: job.status), of: id, &context)
+        } else {
+            report(id, &context)
+        }
         context.setTimer(.heartbeat(id), inMilliseconds: max(1, lease / 3))
     }
 

@@ -35,7 +35,7 @@ public struct JobRules: Hashable, Sendable {
     /// Addresses in a manifest.
     public var addressCountMax = 16
     /// The bid window that a policy may ask for, in milliseconds.
-    public var bidWindowMillisecondsMax: UInt64 = 600_000
+    public var bidWindowMillisecondsMax: UInt64 = 20_000
     /// The attempts that a policy may ask for.
     public var attemptsMax: UInt64 = 16
     /// Each weight of a selection.

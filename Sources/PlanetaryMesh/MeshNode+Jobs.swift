@@ -1,5 +1,6 @@
 import IPLD
 import JobMarket
+import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
@@ -22,6 +23,7 @@ extension MeshNode {
         if let key = submission.idempotencyKey,
             let row = try await stored({ try await self.store.job(idempotencyKey: key) })
         {
+            try await requireSame(request.params, as: row.jobID)
             return JobAccepted(jobID: row.jobID.text, isDuplicate: true)
         }
         let result = market.submit(
@@ -33,6 +35,22 @@ extension MeshNode {
             return JobAccepted(jobID: id.cid.text, isDuplicate: transition.events.isEmpty)
         case .failure(let refusal):
             throw Self.error(refusal)
+        }
+    }
+
+    /// An idempotency key stands for what is run: module, entry, arguments, environment and inputs. A job whose manifest
+    /// is not here any more counts as the same.
+    private func requireSame(_ params: MeshJobParams, as jobID: CID) async throws(NodeServiceError) {
+        guard let block = try await stored({ try await self.store.block(jobID) }),
+            let first = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body.params
+        else { return }
+        guard first.wasmCID == params.wasmCID, first.entryName == params.entryName, first.args == params.args,
+            first.env == params.env, first.inputCIDs == params.inputCIDs
+        else {
+            throw NodeServiceError(
+                .conflict,
+                "The idempotency key was used for the job \(jobID), of another module or with other arguments or inputs.",
+                hint: "Give this job a key of its own; mesh explain tells of the other one.")
         }
     }
 
@@ -133,9 +151,15 @@ extension MeshNode {
         var scratch = JobMarket(identity: identity, configuration: market.configuration)
         _ = try? scratch.grant(TokenAmount(.max / 4), reference: "fold", wallClock: NodeClock.wallClock)
         var lines: [JobExplanation.Line] = []
+        var progress: JobEventKind?
         for entry in journal.entries {
             guard let event = try? JobEvent.decode(entry.bytes) else { continue }
             try? scratch.replay(event)
+            if case .executionProgressed = event.kind {
+                // Its executor writes again and again that a run goes on.
+                if progress == event.kind { continue }
+                progress = event.kind
+            }
             let phase =
                 event.role == .originator
                 ? scratch.originatedJob(id)?.status.rawValue : scratch.executedJob(id)?.status.rawValue

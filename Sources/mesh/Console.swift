@@ -1,9 +1,18 @@
 import Foundation
 import MeshHTTP
 import PlanetaryMesh
+import Synchronization
 
 /// Standard output and standard error of this process.
 struct Console: Sendable {
+    /// Why standard output did not take all that was written to it; nil where it did.
+    private static let lost = Mutex<String?>(nil)
+
+    /// What to say where standard output did not take everything; nil where it did.
+    static var lostOutput: String? {
+        lost.withLock { reason in reason.map { "mesh: Standard output could not be written: \($0)." } }
+    }
+
     /// Writes text that was made safe to standard output.
     func out(_ text: String) {
         write(Array(text.utf8), to: STDOUT_FILENO)
@@ -63,7 +72,11 @@ struct Console: Sendable {
                 if count < 0 {
                     if errno == EINTR { continue }
                     // Somebody else who has the descriptor made it non-blocking.
-                    guard errno == EAGAIN else { return false }
+                    guard errno == EAGAIN else {
+                        let reason = String(cString: strerror(errno))
+                        if descriptor == STDOUT_FILENO { Self.lost.withLock { $0 = reason } }
+                        return false
+                    }
                     var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                     _ = poll(&room, 1, -1)
                     continue

@@ -77,7 +77,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .peerUnreachable: "a peer could not be reached"
         case .timedOut: "the node did not answer in time"
         case .tooLarge: "a file or request is above a limit"
-        case .conflict: "the idempotency key was used for another job"
+        case .conflict: "the idempotency key was used for another job, or what is to go is still needed"
         case .fileFailed: "a local file could not be read or written"
         case .usage: "the command line does not read, or asks for what cannot be"
         case .internalError: "a fault of mesh itself"

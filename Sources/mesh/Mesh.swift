@@ -14,6 +14,13 @@ struct Mesh: AsyncParsableCommand {
             Bench.self, Completions.self,
         ])
 
+    /// A script must not take an empty file for what it asked for.
+    private static func requireOutput() throws {
+        guard let sentence = Console.lostOutput else { return }
+        Console().note(sentence)
+        throw ExitCode(ExitStatus.fileFailed.rawValue)
+    }
+
     /// Reads the command line and performs what it says; ends the process when that fails.
     static func start(_ given: [String]) async {
         let line = CommandLineWords(given)
@@ -25,6 +32,7 @@ struct Mesh: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            try requireOutput()
         } catch let code as ExitCode {
             exit(withError: code)
         } catch {

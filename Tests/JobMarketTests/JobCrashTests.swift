@@ -60,6 +60,22 @@ struct JobCrashTests {
         #expect(world.job(id)?.attempts.last?.assignment.executorDID == world.parties[2].identity.did)
     }
 
+    /// As a stop does that has waited for `drain_seconds`, which may be as long as the lease.
+    @Test func aRunThatHasLastedForLongerThanItsLeaseGoesOnAfterARestart() throws {
+        var world = world()
+        world.parties[1].run = .hang
+        let id = try world.submit(request)
+        #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
+        let lease = try #require(world.parties[1].market.executedJob(id)?.assignment?.leaseMilliseconds)
+        world.run(milliseconds: Int64(2 * lease + lease / 2))
+        world.parties[1].run = .succeed(fuel: 1_000_000)
+        try world.restart(1, afterMilliseconds: 2000)
+        world.run(milliseconds: 60_000)
+        #expect(world.parties[1].orders.count == 2)
+        #expect(world.job(id)?.attempts.count == 1)
+        expectPaidOnce(world, id, "run again")
+    }
+
     @Test func anExecutorThatIsBackWithinItsLeaseRunsAgain() throws {
         var world = world()
         world.parties[1].run = .hang
