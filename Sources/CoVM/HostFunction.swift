@@ -198,6 +198,7 @@ let hostCallback: wasmtime_func_unchecked_callback_t = { environment, caller, va
     let call = HostCall(run: run, function: function, caller: caller, context: context, values: values)
     do throws(HostStop) {
         run.hostCalls[function.index] += 1
+        if let reason = run.reasonToStop { throw reason }
         try call.charge(HostCall.callFuel)
         let result = try function.body(call)
         if let type = function.type.results.first {

@@ -167,10 +167,13 @@ final class JobRun {
     /// Looked at whenever the guest yields: the reason to stop, if there is one.
     func interruption() -> HostStop? {
         interruptions.count += 1
-        if cancellation.isCancelled {
-            interruptions.afterCancel += 1
-            return .cancelled
-        }
-        return watch.stop(now: SystemClock.nanoseconds())
+        if cancellation.isCancelled { interruptions.afterCancel += 1 }
+        return reasonToStop
+    }
+
+    /// Whether the run is to stop, and why. Looked at in every host call too: each charges fuel, with which the engine
+    /// begins to count to the next yield anew, so a guest that does little else never yields.
+    var reasonToStop: HostStop? {
+        cancellation.isCancelled ? .cancelled : watch.stop(now: SystemClock.nanoseconds())
     }
 }

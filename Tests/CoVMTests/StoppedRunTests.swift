@@ -59,6 +59,54 @@ struct StoppedRunTests {
         #expect(fuel >= yields * interval && fuel <= yields * (interval + perRound) + first, "\(fuel) of \(perRound)")
     }
 
+    /// Guests that do nothing but call the host, which never yield.
+    private static let calling = [
+        """
+        (import "mesh_host_v1" "log" (func $call (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (loop $l (drop (call $call (i32.const 1) (i32.const 0) (i32.const 0))) (br $l)))
+        """,
+        """
+        (import "wasi_snapshot_preview1" "random_get" (func $call (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (loop $l (drop (call $call (i32.const 0) (i32.const 0))) (br $l)))
+        """,
+        """
+        (import "wasi_snapshot_preview1" "fd_write" (func $call (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")
+          (loop $l (drop (call $call (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 8))) (br $l)))
+        """,
+    ]
+
+    @Test("of a guest that only calls the host is stopped by the clock as any other", arguments: calling)
+    func callingUntilTheClock(guest: String) async throws {
+        let result = try await Machine.patient().run("(module \(guest))") { job in
+            job.limits.maxFuel = 1 << 50
+            job.limits.timeoutSeconds = 1
+        }
+        #expect(result.outcome == .limitExceeded(.wallClock))
+        #expect(result.usage.fuel > 0 && result.usage.fuel < 1 << 50)
+    }
+
+    @Test("of a guest that only calls the host is stopped by a cancellation in its next call")
+    func callingUntilCancelled() async throws {
+        let cancellation = ExecutionCancellation()
+        let calls = Mutex(0)
+        let host = MemoryHost(onLog: {
+            let count = calls.withLock { calls in
+                calls += 1
+                return calls
+            }
+            if count == 1_000 { cancellation.cancel() }
+        })
+        let result = try await Machine(host: host).run("(module \(Self.calling[0]))", cancellation: cancellation) {
+            $0.limits.maxFuel = 1 << 50
+        }
+        #expect(result.outcome == .cancelled)
+        #expect(calls.withLock { $0 } == 1_000)
+    }
+
     @Test("that the clock stopped is what it used, and never more than it may")
     func clock() async throws {
         let machine = try Machine.patient()
