@@ -4,8 +4,9 @@ import MeshTypes
 /// Runs one guest to its end on the calling thread: a store of its own, fuel set, instantiate, call.
 ///
 /// The guest runs on a stack of its own and yields every ``yieldIntervalFuel`` units of fuel. There, and where it calls
-/// the host, it is looked at whether it is to stop, so the fuel of a run that was stopped is exact: compiled code keeps its count in
-/// a register and writes it back when it yields, calls or ends. Neither results nor fuel depend on the interval.
+/// the host, it is looked at whether it is to stop, so the fuel of a run that was stopped is exact: compiled code keeps
+/// its count in a register and writes it back when it yields, calls or ends. Neither results nor fuel depend on the
+/// interval.
 struct GuestRunner {
     let engine: WasmEngine
     let loaded: LoadedModule

@@ -21,7 +21,9 @@ extension OriginatorMarket {
     private mutating func open(_ job: OriginatedJob, _ context: inout MarketContext) {
         let times = context.configuration.originator
         let window = job.manifest.policy.bidWindowMilliseconds ?? times.bidWindowMilliseconds
-        let bidding = min(context.date(inMilliseconds: times.biddingMilliseconds), job.endsAt)
+        // However short bidding is, the window that was asked for is waited for, and a moment after it.
+        let milliseconds = max(times.biddingMilliseconds, window + times.reannounceMilliseconds)
+        let bidding = min(context.date(inMilliseconds: milliseconds), job.endsAt)
         tallies[job.id] = nil
         record(
             .announced(

@@ -1,4 +1,5 @@
 import Foundation
+import MeshTypes
 import Multiformats
 
 /// What `config.json` may say, key by key: the one place where a setting's form and bounds stand.
@@ -24,13 +25,22 @@ indirect enum ConfigurationRule: Sendable {
         ("bootstrap", .list(address)),
         ("executor", executor),
         ("originator", originator),
-        ("region", .text("a text that is not empty") { !$0.isEmpty }),
+        ("region", name),
         ("credit_grant", .count(0...UInt64(Int64.max))),
-        ("kademlia_protocol", .text("a text that begins with /") { $0.hasPrefix("/") }),
+        (
+            "kademlia_protocol",
+            .text("2 to 256 printable characters that begin with /") { text in
+                text.hasPrefix("/") && (2...256).contains(text.utf8.count)
+                    && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+            }
+        ),
         ("drain_seconds", .count(0...86_400)),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])
+
+    /// What bids and capabilities name, which has to fit into them.
+    private static let name = ConfigurationRule.text("1 to 64 bytes of text") { (1...64).contains($0.utf8.count) }
 
     private static let executor = ConfigurationRule.group([
         ("enabled", .flag),
@@ -40,11 +50,12 @@ indirect enum ConfigurationRule: Sendable {
         ("cpu_millicores", .count(1...1_000_000_000)),
         ("memory_mib", .count(1...(1 << 40))),
         ("storage_mib", .count(0...(1 << 40))),
-        ("features", .list(.text("a text that is not empty") { !$0.isEmpty })),
+        ("features", .list(name)),
     ])
 
     private static let originator = ConfigurationRule.group([
-        ("bid_window_ms", .count(0...600_000)),
+        // Bids are good for 30 s.
+        ("bid_window_ms", .count(0...JobRules().bidWindowMillisecondsMax)),
         ("bidding_deadline_ms", .count(100...600_000)),
     ])
 

@@ -38,8 +38,8 @@ extension MeshNode {
         }
     }
 
-    /// An idempotency key stands for what is run: module, entry, arguments, environment and inputs. A job whose manifest
-    /// is not here any more counts as the same.
+    /// An idempotency key stands for what is run: module, entry, arguments, environment and inputs. A job whose
+    /// manifest is not here any more counts as the same.
     private func requireSame(_ params: MeshJobParams, as jobID: CID) async throws(NodeServiceError) {
         guard let block = try await stored({ try await self.store.block(jobID) }),
             let first = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body.params
@@ -49,7 +49,7 @@ extension MeshNode {
         else {
             throw NodeServiceError(
                 .conflict,
-                "The idempotency key was used for the job \(jobID), of another module or with other arguments or inputs.",
+                "The idempotency key was used for the job \(jobID), of another module or other arguments or inputs.",
                 hint: "Give this job a key of its own; mesh explain tells of the other one.")
         }
     }

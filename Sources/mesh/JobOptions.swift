@@ -43,7 +43,7 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A region to run in; may be given several times.")
     var region: [String] = []
 
-    @Option(help: "Milliseconds to wait for bids.")
+    @Option(help: "Milliseconds to wait for bids, at most 20000, since bids are good for 30 s.")
     var bidWindow: UInt64?
 
     @Option(

@@ -184,7 +184,10 @@ struct OldHomeTests {
         let receipt = try #require((first["result"] as? [String: Any])?["receipt_cid"] as? String)
         let shown = try #require(try node.run(["receipt", "show", receipt, "--json"]).json() as? [String: Any])
         let module = try #require(shown["module_cid"] as? String)
-        let again = try node.run(["run", module, "--idempotency-key", "old-said", "--json"])
+        let input = old.folder.appendingPathComponent("stdin")
+        try Data("what went in\n".utf8).write(to: input)
+        let again = try node.run(
+            ["run", module, "--stdin", input.path, "--idempotency-key", "old-said", "--json"])
         #expect(try (again.json() as? [String: Any])?["job_id"] as? String == first["job_id"] as? String)
         try eventually("what was open has ended") {
             let jobs = try #require(try node.run(["jobs", "--json"]).json() as? [[String: Any]])

@@ -172,4 +172,34 @@ struct UserMeshTests {
             #expect((200...249).contains(told.status), "\(arguments): \(told.status)")
         }
     }
+
+    @Test("A key that was used for another job is refused, and for the same job gives the first one")
+    func usedKey() throws {
+        let module = try mesh.module("nothing.wasm", GuestModules.command("nop"))
+        let other = try mesh.module("other.wasm", GuestModules.command("nop (nop)"))
+        let key = ["--idempotency-key", "key", "--json"]
+        func id(_ ran: NodeProcess.Finished) throws -> String? {
+            (try ran.json() as? [String: Any])?["job_id"] as? String
+        }
+        let first = try originator.run(["run", module] + key)
+        try #require(first.status == 0, "\(first.errors)")
+        let again = try originator.run(["run", module, "--max-fuel", "1M"] + key)
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(try id(again) == id(first))
+        for refused in [["run", other], ["run", module, "--arg", "x"], ["run", module, "--stdin", module]] {
+            let ran = try originator.run(refused + key)
+            #expect(ran.status == 245, "\(refused): \(ran.output)")
+            #expect(ran.errors.contains("The idempotency key was used for the job"))
+        }
+    }
+
+    @Test("Output that nothing takes is no success")
+    func fullOutput() throws {
+        let told = try RunningCommand(
+            ["-c", "\"$0\" status --home \"$1\" >/dev/full", NodeProcess.mesh.path, originator.home.path],
+            program: URL(fileURLWithPath: "/bin/sh")
+        ).finish()
+        #expect(told.status == 246)
+        #expect(told.errors == "mesh: Standard output could not be written: No space left on device.\n")
+    }
 }

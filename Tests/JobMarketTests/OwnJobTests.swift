@@ -150,6 +150,19 @@ import Testing
         #expect(world.job(patient)?.failure == .nobodyExecutes)
     }
 
+    @Test("However short bidding is, a window that was asked for is waited for, and then the node bids itself")
+    func windowBeyondBidding() throws {
+        var world = MarketWorld(executors: 1)
+        world.parties[0].market.configuration.originator.biddingMilliseconds = 100
+        var policy = ExecutionPolicy()
+        policy.bidWindowMilliseconds = 5_000
+        let id = try world.submit(MarketWorld.request { $0.executionPolicy = policy })
+        world.run(milliseconds: 4_500)
+        #expect(world.job(id)?.result == nil)
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.result != nil })
+        #expect(world.job(id)?.attempts.count == 1)
+    }
+
     @Test("A job that somebody bid on waits its whole time, whoever is known to execute")
     func refusedBidder() throws {
         var world = MarketWorld(executors: 1)

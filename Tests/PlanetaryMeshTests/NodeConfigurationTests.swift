@@ -64,12 +64,19 @@ import Testing
             "listen[1] is \"/ip4/1.2.3/tcp/1\", and must be a multiaddr such as "
         ),
         (#"{"listen": "/ip4/127.0.0.1/tcp/1"}"#, "listen is \"/ip4/127.0.0.1/tcp/1\", and must be a list of texts"),
-        (#"{"kademlia_protocol": "kad"}"#, "kademlia_protocol is \"kad\", and must be a text that begins with /."),
+        (
+            #"{"kademlia_protocol": "kad"}"#,
+            "kademlia_protocol is \"kad\", and must be 2 to 256 printable characters that begin with /."
+        ),
+        (
+            #"{"originator": {"bid_window_ms": 20001}}"#,
+            "originator.bid_window_ms is 20001, and must be a whole number from 0 to 20000."
+        ),
         (
             #"{"originator": {"bidding_deadline_ms": 1}}"#,
             "originator.bidding_deadline_ms is 1, and must be a whole number from 100 to 600000."
         ),
-        (#"{"region": ""}"#, "region is \"\", and must be a text that is not empty."),
+        (#"{"region": ""}"#, "region is \"\", and must be 1 to 64 bytes of text."),
     ])
     func whatDoesNotReadSaysWhereAndWhy(_ text: String, _ reason: String) throws {
         let error = try #require(throws: NodeServiceError.self) { try load(text) }
