@@ -48,6 +48,7 @@ enum ExitStatus: Int32, CaseIterable {
     case tooLarge = 244
     case conflict = 245
     case fileFailed = 246
+    case verificationIncomplete = 247
 
     /// What it means, for the help.
     var meaning: String {
@@ -74,6 +75,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .nodeBusy: "the node is stopping or has too much to do"
         case .notFound: "no such job, receipt or file"
         case .verificationFailed: "a check of a receipt, or its replay, failed"
+        case .verificationIncomplete: "no check of a receipt failed, but not all could be made"
         case .peerUnreachable: "a peer could not be reached"
         case .timedOut: "the node did not answer in time"
         case .tooLarge: "a file or request is above a limit"

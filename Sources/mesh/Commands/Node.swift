@@ -196,19 +196,38 @@ struct Stop: MeshCommand {
         abstract: "Stop the node that runs in the home folder.",
         discussion: """
             The node takes no more jobs and lets running ones end, for drain_seconds of its config.json at the \
-            longest; what still runs then is taken up by the next start. Asked a second time it stops at once.
+            longest; what still runs then is taken up by the next start. Asked a second time it stops at once. The \
+            command returns when the node has ended; interrupting it changes nothing for the node.
             """)
 
     @OptionGroup var global: GlobalOptions
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        _ = try await node.status()
+        let process = try await node.status().processID
         do {
             try await node.shutdown()
         } catch  where error.code == .nodeNotRunning {
             // It was there just now, and may be gone before its answer is.
         }
+        await Self.waitForEnd(of: process, console)
         return .success
+    }
+
+    private static func waitForEnd(of process: Int32, _ console: Console) async {
+        var looks = 0
+        while isRunning(process) {
+            looks += 1
+            if looks == 20 { console.note("The node lets running jobs end; another mesh stop ends it at once.") }
+            do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
+        }
+    }
+
+    /// Whether a process runs: one that has ended may still be there for who started it (proc_pid_stat(5)).
+    private static func isRunning(_ process: Int32) -> Bool {
+        guard let stat = FileManager.default.contents(atPath: "/proc/\(process)/stat"),
+            let state = String(decoding: stat, as: UTF8.self).split(separator: ")").last?.split(separator: " ").first
+        else { return false }
+        return state != "Z" && state != "X"
     }
 }

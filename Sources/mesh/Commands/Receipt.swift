@@ -65,8 +65,12 @@ struct Receipt: AsyncParsableCommand {
         } else {
             console.out(text(report))
         }
-        return report.isValid ? .success : ExitCode(ExitStatus.verificationFailed.rawValue)
+        if report.isValid { return .success }
+        let status = failures(report) > 0 ? ExitStatus.verificationFailed : .verificationIncomplete
+        return ExitCode(status.rawValue)
     }
+
+    private static func failures(_ report: ReceiptReport) -> Int { report.lines.count { $0.verdict == .failed } }
 
     /// The lines of a report, a mark before each and a verdict below.
     static func text(_ report: ReceiptReport) -> String {
@@ -80,10 +84,15 @@ struct Receipt: AsyncParsableCommand {
                 }
             table.add([mark, line.name, line.detail])
         }
-        let failed = report.lines.count { $0.verdict == .failed }
-        let verdict =
-            report.isValid ? "The receipt holds." : "The receipt does not hold: \(failed) of its checks failed."
-        return table.text + "\n" + verdict + "\n"
+        return table.text + "\n" + verdict(report) + "\n"
+    }
+
+    private static func verdict(_ report: ReceiptReport) -> String {
+        if report.isValid { return "The receipt holds." }
+        let failed = failures(report)
+        if failed > 0 { return "The receipt does not hold: \(failed) of its checks failed." }
+        let skipped = report.lines.count { $0.verdict == .skipped }
+        return "Nothing speaks against the receipt, but \(skipped) of its checks could not be made."
     }
 
     /// The facts of a receipt.
