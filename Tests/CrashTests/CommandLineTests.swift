@@ -40,6 +40,12 @@ struct CommandLineTests {
         #expect(misconfigured.status == 234)
         #expect(misconfigured.errors.contains("credit_grant is -1, and must be a whole number from 0 to "))
         #expect(misconfigured.errors.split(separator: "\n").count == 1)
+        // What that sentence advises.
+        let key = try Data(contentsOf: URL(fileURLWithPath: home + "/identity.key"))
+        try FileManager.default.removeItem(atPath: home + "/config.json")
+        #expect(try NodeProcess.command(["init", "--home", home, "--region", "mars"]).status == 0)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: home + "/identity.key")) == key)
+        #expect(try String(contentsOfFile: home + "/config.json", encoding: .utf8).contains("\"mars\""))
     }
 
     @Test("An encrypted key opens with its passphrase from the environment and with no other")

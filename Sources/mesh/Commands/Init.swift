@@ -7,7 +7,8 @@ import PlanetaryMesh
 /// `mesh init`: makes a node's home.
 struct Init: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a node: its key, its configuration and its home folder.")
+        abstract: "Make a node: its key, its configuration and its home folder.",
+        discussion: "Where only config.json is missing, a fresh one is written and the node stays who it is.")
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var settings: NodeSettings
@@ -17,6 +18,9 @@ struct Init: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let home = global.nodeHome
+        if home.isInitialised, !encrypt, !FileManager.default.fileExists(atPath: home.configurationPath) {
+            return try renew(home, console)
+        }
         guard !home.isInitialised else {
             throw NodeServiceError(
                 .alreadyInitialised, "There is a node in \(home.path) already.",
@@ -35,6 +39,20 @@ struct Init: MeshCommand {
             console.out(
                 Table.facts([("home", home.path), ("did", identity.did.text), ("peer", identity.peerID.text)]))
             console.note("Start the node with mesh up\(home.option).")
+        }
+        return .success
+    }
+
+    /// Writes the configuration of a node that is there.
+    private func renew(_ home: NodeHome, _ console: Console) throws -> ExitCode {
+        var configuration = NodeConfiguration()
+        try settings.apply(to: &configuration)
+        try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
+        if global.json {
+            try console.json(["home": home.path])
+        } else {
+            console.out(Table.facts([("home", home.path)]))
+            console.note("A fresh config.json is there; the key is the one that was.")
         }
         return .success
     }
