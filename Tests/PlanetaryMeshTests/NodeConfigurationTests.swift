@@ -1,7 +1,8 @@
 import Foundation
 import Multiformats
-import PlanetaryMesh
 import Testing
+
+@testable import PlanetaryMesh
 
 @Suite struct NodeConfigurationTests {
     @Test func whatIsWrittenIsReadBack() throws {
@@ -89,6 +90,18 @@ import Testing
         var configuration = NodeConfiguration()
         configuration.logLevel = "loud"
         #expect(configuration.refusal?.hasPrefix("log_level is \"loud\"") == true)
+    }
+
+    @Test func thePageOfSettingsNamesEveryKeyAndNoOther() throws {
+        guard case .group(let groups) = ConfigurationRule.file else { return }
+        var keys: [String] = []
+        for (key, rule) in groups {
+            if case .group(let rules) = rule { keys += rules.map(\.key) } else { keys.append(key) }
+        }
+        let page = URL(filePath: #filePath).appending(path: "../../../docs/configuration.md").standardized
+        let rows = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let told = rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) }
+        #expect(told.sorted() == keys.sorted())
     }
 
     private func load(_ text: String) throws -> NodeConfiguration {
