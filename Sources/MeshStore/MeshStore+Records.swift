@@ -233,12 +233,13 @@ extension MeshStore {
         }
     }
 
-    /// Peers that are remembered, the one seen last first.
+    /// Peers that are remembered: those with addresses before the others, of each kind the one seen last first.
     public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
             try Row.fetchAll(
-                db, sql: "SELECT * FROM peers ORDER BY last_seen DESC, peer_id LIMIT ?", arguments: [rowsMax])
+                db, sql: "SELECT * FROM peers ORDER BY addresses = '', last_seen DESC, peer_id LIMIT ?",
+                arguments: [rowsMax])
         } _: { row in
             try row.peerRow()
         }

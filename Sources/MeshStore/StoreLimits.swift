@@ -53,8 +53,11 @@ public struct StoreLimits: Hashable, Sendable {
     public var bytesPerTransactionMax = 16 * 1024 * 1024
     /// Bids that one pruning forgets.
     public var prunedBidsMax = 4_096
-    /// Peers that are remembered; the one seen longest ago is forgotten first.
+    /// Peers that are remembered with addresses; the one seen longest ago is forgotten first.
     public var peersMax = 4_096
+    /// Peers that are remembered for their faults alone, without an address; the one seen longest ago is forgotten
+    /// first.
+    public var peersWithoutAddressesMax = 256
     /// Links between receipts that are kept; the oldest go first.
     public var receiptLinksMax = 200_000
     /// Addresses that are remembered per peer.

@@ -45,8 +45,8 @@ public enum StoreWrite: Sendable {
     case receiptLink(ReceiptLinkRow)
     /// Remembers a peer's addresses and when it was seen.
     case peer(PeerRow)
-    /// Counts a misbehaviour of a peer, with the last note about it.
-    case peerMisbehaved(PeerID, note: String, at: UInt64)
+    /// Counts misbehaviours of a peer, with the last note about it. One that was never met is not remembered for it.
+    case peerMisbehaved(PeerID, note: String, count: Int = 1, isMet: Bool = true, at: UInt64)
     /// Sets a value of the node's own.
     case setting(key: String, value: [UInt8])
 

@@ -15,6 +15,8 @@ struct StoreWriter: Sendable {
         /// Blocks that were evicted, and their bytes.
         var evictedCount = 0
         var evictedBytes = 0
+        /// Whether there are peers that were not remembered before.
+        var hasNewPeers = false
     }
 
     let path: String
@@ -49,8 +51,9 @@ struct StoreWriter: Sendable {
         case .ledger(let row): try book(row, db)
         case .receipt(let row): try put(row, db)
         case .receiptLink(let row): try put(row, db)
-        case .peer(let row): try put(row, db)
-        case .peerMisbehaved(let peer, let note, let at): try count(peer, note, at, db)
+        case .peer(let row): try put(row, db, &totals)
+        case .peerMisbehaved(let peer, let note, let count, let isMet, let at):
+            try self.count(count, of: peer, note, isMet: isMet, at, db, &totals)
         case .setting(let key, let value):
             try run(
                 db,
@@ -154,36 +157,58 @@ struct StoreWriter: Sendable {
         try run(db, "DELETE FROM receipt_links WHERE id <= ?", [db.lastInsertedRowID - Int64(limits.receiptLinksMax)])
     }
 
-    private func put(_ row: PeerRow, _ db: Database) throws {
+    private func put(_ row: PeerRow, _ db: Database, _ totals: inout BlockTotals) throws {
+        let id = Data(row.peerID.bytes)
         let addresses = row.addresses.suffix(limits.addressesPerPeerMax).map(\.text).joined(separator: "\n")
+        let lastSeen = try integer(row.lastSeen)
+        try run(
+            db,
+            """
+            UPDATE peers SET addresses = ?, last_seen = max(last_seen, ?) WHERE peer_id = ? AND addresses <> ''
+            """, [addresses, lastSeen, id])
+        if db.changesCount > 0 { return }
         try run(
             db,
             """
             INSERT INTO peers(peer_id, addresses, last_seen, misbehaviours, note) VALUES (?, ?, ?, 0, '')
             ON CONFLICT(peer_id) DO UPDATE SET addresses = excluded.addresses,
                 last_seen = max(last_seen, excluded.last_seen)
-            """, [Data(row.peerID.bytes), addresses, try integer(row.lastSeen)])
-        try forgetOldPeers(db)
+            """, [id, addresses, lastSeen])
+        totals.hasNewPeers = true
     }
 
-    private func count(_ peer: PeerID, _ note: String, _ at: UInt64, _ db: Database) throws {
+    /// Counts faults. Keys cost nothing, so one that was never met, and has no row, gets none.
+    private func count(
+        _ faults: Int, of peer: PeerID, _ note: String, isMet: Bool, _ at: UInt64, _ db: Database,
+        _ totals: inout BlockTotals
+    ) throws {
+        let id = Data(peer.bytes)
+        let seen = isMet ? try integer(at) : 0
         try run(
             db,
             """
-            INSERT INTO peers(peer_id, addresses, last_seen, misbehaviours, note) VALUES (?, '', ?, 1, ?)
-            ON CONFLICT(peer_id) DO UPDATE SET misbehaviours = misbehaviours + 1, note = excluded.note,
-                last_seen = max(last_seen, excluded.last_seen)
-            """, [Data(peer.bytes), try integer(at), note])
-        try forgetOldPeers(db)
+            UPDATE peers SET misbehaviours = misbehaviours + ?, note = ?, last_seen = max(last_seen, ?)
+            WHERE peer_id = ?
+            """, [faults, note, seen, id])
+        guard isMet, db.changesCount == 0 else { return }
+        try run(
+            db, "INSERT INTO peers(peer_id, addresses, last_seen, misbehaviours, note) VALUES (?, '', ?, ?, ?)",
+            [id, seen, faults, note])
+        totals.hasNewPeers = true
     }
 
-    private func forgetOldPeers(_ db: Database) throws {
-        try run(
-            db,
-            """
-            DELETE FROM peers WHERE peer_id IN (
-                SELECT peer_id FROM peers ORDER BY last_seen DESC, peer_id LIMIT -1 OFFSET ?)
-            """, [limits.peersMax])
+    /// Forgets peers beyond the bounds, of which those that can be dialed and those that cannot each have their own, so
+    /// that the latter push nobody out. It looks at all of them, so it is done once for a transaction.
+    func forgetOldPeers(_ db: Database) throws {
+        for (kind, peersMax) in [("<>", limits.peersMax), ("=", limits.peersWithoutAddressesMax)] {
+            try run(
+                db,
+                """
+                DELETE FROM peers WHERE peer_id IN (
+                    SELECT peer_id FROM peers WHERE addresses \(kind) ''
+                    ORDER BY last_seen DESC, peer_id LIMIT -1 OFFSET ?)
+                """, [peersMax])
+        }
     }
 
     /// A number of a listing; what is exact stands in the journal, so one that does not fit is no reason to fail.

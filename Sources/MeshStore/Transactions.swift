@@ -98,6 +98,7 @@ struct Transactions: Sendable {
                 for commit in batch {
                     for write in commit.writes { try writer.apply(write, db, &blocks) }
                 }
+                if blocks.hasNewPeers { try writer.forgetOldPeers(db) }
                 try writer.wereUsed(used, at: now, db)
                 var hasMore = true
                 if blocks.bytes > limits.highWaterBytes || missing > 0, room.lookAt <= now {

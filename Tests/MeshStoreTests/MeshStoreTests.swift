@@ -204,6 +204,37 @@ import Testing
         #expect(kept[0].lastSeen == 9)
     }
 
+    @Test("Peers without addresses push none out that can be dialed, and one that was never met is not remembered")
+    func peersWithoutAddresses() async throws {
+        var limits = StoreLimits()
+        limits.peersMax = 3
+        limits.peersWithoutAddressesMax = 2
+        let store = try StoreFolder().openKept(limits: limits)
+        let peers = try (0..<10).map { number in
+            try PeerID(bytes: [0, 36, 8, 1, 18, 32] + [UInt8](repeating: UInt8(number), count: 32))
+        }
+        let address = try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/1")
+        for (age, peer) in peers.prefix(3).enumerated() {
+            try await store.value.commit([.peer(PeerRow(peerID: peer, addresses: [address], lastSeen: UInt64(age)))])
+        }
+        for (number, peer) in peers.enumerated().dropFirst(3) {
+            try await store.value.commit([
+                .peerMisbehaved(peer, note: "bad", count: 5, isMet: number < 7, at: UInt64(100 + number))
+            ])
+        }
+        #expect(try await store.value.peers().map(\.peerID) == [peers[2], peers[1], peers[0], peers[6], peers[5]])
+        #expect(try await store.value.peers(limit: 3).map(\.peerID) == [peers[2], peers[1], peers[0]])
+        // One that has a row keeps its count, and its age, also when only others tell of it.
+        try await store.value.commit([.peerMisbehaved(peers[0], note: "late", count: 2, isMet: false, at: 900)])
+        let known = try await store.value.peers()[2]
+        #expect(known.misbehaviourCount == 2 && known.note == "late" && known.lastSeen == 0)
+        // Once its address is known it is one of those that can be dialed, with what it did.
+        try await store.value.commit([.peer(PeerRow(peerID: peers[6], addresses: [address], lastSeen: 106))])
+        let now = try await store.value.peers()
+        #expect(now.map(\.peerID) == [peers[6], peers[2], peers[1], peers[5]])
+        #expect(now[0].misbehaviourCount == 5)
+    }
+
     @Test func numbersThatTheDatabaseCannotHoldAreRefused() async throws {
         let store = try StoreFolder().openKept()
         let row = LedgerRow(debit: "a", credit: "b", amount: .max, jobID: nil, kind: "grant", at: 1)
