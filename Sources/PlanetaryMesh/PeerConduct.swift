@@ -31,7 +31,9 @@ struct PeerConduct: Sendable {
     }
 
     let limits: Limits
-    private var records: OrderedDictionary<PeerID, Record> = [:]
+    private var records: [PeerID: Record] = [:]
+    /// In the order of their first faults.
+    private var order = Deque<PeerID>()
 
     /// A clean slate.
     init(limits: Limits = Limits()) {
@@ -48,8 +50,7 @@ struct PeerConduct: Sendable {
         record.faults += 1
         let isTooMany = record.faults > limits.faultsMax && !isShunned(record, now: now)
         if isTooMany { record.shunnedUntil = now.advanced(milliseconds: limits.shunMilliseconds) }
-        if records[peer] == nil, records.count >= limits.peersMax { records.removeFirst() }
-        records[peer] = record
+        keep(record, of: peer)
         return isTooMany
     }
 
@@ -59,9 +60,15 @@ struct PeerConduct: Sendable {
         record.questions += 1
         let isFault = record.questions >= limits.questionsPerFault
         if isFault { record.questions = 0 }
-        if records[peer] == nil, records.count >= limits.peersMax { records.removeFirst() }
-        records[peer] = record
+        keep(record, of: peer)
         return isFault
+    }
+
+    /// Keys cost nothing, so the table may be full for long, and the first to go is found without a look at the others.
+    private mutating func keep(_ record: Record, of peer: PeerID) {
+        if records.updateValue(record, forKey: peer) != nil { return }
+        order.append(peer)
+        if order.count > limits.peersMax, let first = order.popFirst() { records[first] = nil }
     }
 
     /// Whether what a peer sends is to be dropped unread.
