@@ -205,7 +205,8 @@ let testTargets: [Target] = [
         [
             "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity",
             "IPLD",
-            "Multiformats", "Determinism", "Bitswap", "mesh", External.grdb, External.logging, External.nioCore,
+            "Multiformats", "Determinism", "Bitswap", "GossipSub", "mesh", External.grdb, External.logging,
+            External.nioCore,
         ]),
     tests(
         "SimulationTests",

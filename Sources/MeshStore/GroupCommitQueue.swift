@@ -6,24 +6,38 @@ import Synchronization
 /// While a transaction is being written, arriving commits wait; the next transaction takes all that wait, up to the
 /// limits. One caller alone pays one transaction, many callers together hardly more. A commit that nobody waits for
 /// starts no transaction: it goes with the next one that somebody does wait for, or after `lingerMilliseconds`. When
-/// more than `waitingCommitsMax` wait, further ones are refused at once instead of taking memory.
+/// more than `waitingCommitsMax` wait, further ones are refused at once instead of taking memory; of what nobody owes,
+/// and strangers may cause, already when `waitingCommitsNotOwedMax` wait.
 final class GroupCommitQueue: Sendable {
     /// One caller's commit, and how to tell the caller.
     struct Commit: Sendable {
         let writes: [StoreWrite]
         let bytes: Int
         /// Whether somebody waits for it.
-        var isUrgent = true
+        let isUrgent: Bool
         let finished: @Sendable (Result<Void, MeshStoreError>) -> Void
 
-        /// Whether a full disk is waited for: the node owes what is in it, or nothing is in it.
-        var isOwed: Bool { writes.isEmpty || writes.contains(where: \.isOwed) }
+        /// Whether the node owes what is in it, or nothing is in it: then a full disk is waited for.
+        let isOwed: Bool
+
+        init(
+            writes: [StoreWrite], bytes: Int, isUrgent: Bool = true,
+            finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
+        ) {
+            self.writes = writes
+            self.bytes = bytes
+            self.isUrgent = isUrgent
+            self.finished = finished
+            isOwed = writes.isEmpty || writes.contains(where: \.isOwed)
+        }
     }
 
     private struct State {
         var waiting: [Commit] = []
         /// How many of those that wait are urgent.
         var urgentCount = 0
+        /// How many of those that wait nobody owes.
+        var notOwedCount = 0
         /// Whether a drain is running or on its way.
         var isDraining = false
         /// Whether a drain will come for those that are not urgent.
@@ -54,6 +68,12 @@ final class GroupCommitQueue: Sendable {
             if state.isClosed { return .refuse(.closed) }
             if state.waiting.count >= limits.waitingCommitsMax {
                 return .refuse(.overloaded(waitingMax: limits.waitingCommitsMax))
+            }
+            if !commit.isOwed {
+                if state.notOwedCount >= limits.waitingCommitsNotOwedMax {
+                    return .refuse(.overloaded(waitingMax: limits.waitingCommitsNotOwedMax))
+                }
+                state.notOwedCount += 1
             }
             state.waiting.append(commit)
             if commit.isUrgent { state.urgentCount += 1 }
@@ -104,6 +124,7 @@ final class GroupCommitQueue: Sendable {
                 if untilEmpty ? !state.waiting.isEmpty : state.urgentCount > 0 {
                     let batch = nextBatch(&state.waiting)
                     state.urgentCount -= batch.count { $0.isUrgent }
+                    state.notOwedCount -= batch.count { !$0.isOwed }
                     return .write(batch)
                 }
                 state.isDraining = false

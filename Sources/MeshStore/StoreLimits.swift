@@ -45,6 +45,9 @@ public struct StoreLimits: Hashable, Sendable {
     public var cachedPagesMax = 2_048
     /// Commits that may wait for the disk before further ones are refused.
     public var waitingCommitsMax = 16_384
+    /// Those of them that may be of what nobody owes: such a commit is refused while as many wait, so that it never
+    /// takes the last places from what is owed.
+    public var waitingCommitsNotOwedMax = 8_192
     /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
     public var lingerMilliseconds = 20
     /// Commits that share one transaction.

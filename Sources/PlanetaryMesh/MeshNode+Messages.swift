@@ -229,21 +229,38 @@ extension MeshNode {
         return true
     }
 
-    /// Writes down that a peer misbehaved, and parts with one that does so again and again. The store keeps one line
-    /// per peer.
+    /// Notes that a peer misbehaved, and parts with one that does so again and again.
     func note(_ peer: PeerID, _ fault: String) async {
         // It may quote the peer.
         let what = PlainText.sanitized(fault, bytesMax: limits.noteBytesMax)
         tally("misbehaviours")
         logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
-        store.enqueue(
-            [.peerMisbehaved(peer, note: what, at: NodeClock.wallClock.value)], isUrgent: false
-        ) { _ in }
+        let hasRoom = peerNotes.add(
+            what, about: peer, isMet: swarm.isConnected(peer), at: NodeClock.wallClock.value)
+        if !hasRoom { tally("misbehaviours_not_written") }
         guard conduct.faulted(peer, now: NodeClock.now) else { return }
         tally("peers_shunned")
         logger.notice("A peer is shunned for a while.", metadata: ["peer": "\(peer)", "last": "\(what)"])
         await peerService.avoid(peer, milliseconds: conduct.limits.shunMilliseconds)
         await swarm.disconnect(peer)
+    }
+
+    /// Writes down what peers did wrong, again and again until the node stops.
+    func writeNotesRegularly() async {
+        while (try? await Task.sleep(for: .milliseconds(peerNotes.limits.pauseMilliseconds))) != nil { writeNotes() }
+    }
+
+    /// Queues what is noted about peers as one commit that nobody waits for; never a second one, and none while the
+    /// store waits for a lock or for room on the disk.
+    func writeNotes() {
+        switch storageState {
+        case .locked, .diskFull: return
+        case .open, .full: break
+        }
+        guard peerNotes.count > 0, !areNotesUnderway.exchange(true, ordering: .relaxed) else { return }
+        store.enqueue(peerNotes.takeAll(), isUrgent: false) { [self] _ in
+            areNotesUnderway.store(false, ordering: .relaxed)
+        }
     }
 }
 

@@ -240,6 +240,7 @@ extension MeshNode {
             group.addTask { await self.rememberPeers() }
             group.addTask { await self.advertise() }
             group.addTask { await self.pruneBids() }
+            group.addTask { await self.writeNotesRegularly() }
             group.addTask { await self.announceNewFiles() }
             group.addTask { await self.announceStoredRoots() }
             group.addTask { await self.announceNewJobRoots() }

@@ -80,12 +80,15 @@ public actor MeshNode {
     nonisolated let failure = Mutex<NodeServiceError?>(nil)
     /// Transitions whose events are on their way to the disk.
     nonisolated let unwritten = Atomic<Int>(0)
+    /// Whether a commit of `peerNotes` is on its way to the disk.
+    nonisolated let areNotesUnderway = Atomic<Bool>(false)
 
     var market: JobMarket
     var alarm: DeadlineAlarm
     var board = ProgressBoard()
     var tallies: [String: UInt64] = [:]
     var conduct = PeerConduct()
+    var peerNotes = PeerNotes()
     /// Open jobs that the start left out.
     var leftOut: [LeftOutJob] = []
     /// Whether the log says that the clock of this machine is wrong.
@@ -220,6 +223,7 @@ public actor MeshNode {
         alarm.finish()
         actionsIn.finish()
         providing.finish()
+        writeNotes()
         do {
             try store.close()
         } catch {

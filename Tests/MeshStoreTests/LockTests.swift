@@ -70,6 +70,48 @@ import Testing
         #expect(store.counters.failedCommits == 0)
     }
 
+    @Test("What nobody owes takes half of the places at most, so that what is owed still waits, in its order")
+    func placesOfWhatIsOwed() async throws {
+        let folder = try StoreFolder()
+        var limits = StoreLimits()
+        limits.busyTimeoutMilliseconds = 5
+        limits.waitingCommitsMax = 8
+        limits.waitingCommitsNotOwedMax = 4
+        let store = try folder.open(limits: limits)
+        let other = try intruder(folder)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
+        let (results, sink) = AsyncStream<String>.makeStream()
+        func enqueue(_ name: String, _ write: StoreWrite, isUrgent: Bool) {
+            store.enqueue([write], isUrgent: isUrgent) { result in
+                if case .failure(let error) = result { sink.yield("\(name): \(error)") } else { sink.yield(name) }
+            }
+        }
+        enqueue("owed 0", .journal(entry(0)), isUrgent: true)
+        // From here on it is with the thread that writes, and has no place any more.
+        try await seen("an attempt is made again") { store.counters.lockRetries > 0 }
+        let stranger = try PeerID(bytes: [0, 36, 8, 1, 18, 32] + [UInt8](repeating: 1, count: 32))
+        for number in 1...5 {
+            for _ in 1...20 {
+                enqueue("note", .peerMisbehaved(stranger, note: "bad", at: 1), isUrgent: number % 2 == 0)
+            }
+            enqueue("owed \(number)", .journal(entry(number)), isUrgent: number % 2 == 0)
+        }
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        try store.close()
+        sink.finish()
+        var seen: [String: Int] = [:]
+        for await result in results { seen[result, default: 0] += 1 }
+        let hint = "commits wait for the disk; try again in a moment."
+        #expect(
+            seen == [
+                "note": 4, "note: More than 4 \(hint)": 76, "note: More than 8 \(hint)": 20, "owed 0": 1,
+                "owed 1": 1, "owed 2": 1, "owed 3": 1, "owed 4": 1, "owed 5: More than 8 \(hint)": 1,
+            ])
+        let again = try folder.open()
+        #expect(try await again.journal(after: 0).map(\.jobID) == (0...4).map(jobID))
+        try again.close()
+    }
+
     @Test("A lock that lasts for longer than lockedMillisecondsMax fails what waits, all of it once")
     func patienceEnds() async throws {
         let folder = try StoreFolder()

@@ -93,6 +93,8 @@ extension MeshNode {
 
     /// What the store says about a peer's latest fault.
     fileprivate func note(about peer: PeerID) async -> String? {
-        (try? await store.peers(limit: 64))?.first { $0.peerID == peer }?.note
+        writeNotes()
+        try? await store.settled()
+        return (try? await store.peers(limit: 64))?.first { $0.peerID == peer }?.note
     }
 }

@@ -195,7 +195,8 @@ public actor Swarm: StreamHost {
     /// The addresses known for a peer.
     public func addresses(of peer: PeerID) -> [Multiaddr] { book.addresses(of: peer) }
 
-    nonisolated func isConnected(_ peer: PeerID) -> Bool {
+    /// Whether there is a connection to a peer.
+    public nonisolated func isConnected(_ peer: PeerID) -> Bool {
         shared.withRegistry { $0.connection(to: peer) != nil }
     }
 
