@@ -158,5 +158,7 @@ extension HostilePeer {
         let stream = try await swarm.openStream(
             to: node.identity.peerID, protocols: [GossipSubVersion.meshsub11.protocolID])
         try await stream.writeFrame(ByteBuffer(bytes: GossipSubCodec.encode(rpc)))
+        // Without it the stream is reset when it is let go, which may overtake what was written.
+        try await stream.closeWrite()
     }
 }
