@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 5
+    static let version = 6
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -121,6 +121,13 @@ enum StoreSchema {
         ALTER TABLE jobs ADD COLUMN unsettled INTEGER NOT NULL DEFAULT 0;
         """
 
+    /// What version 6 added: the jobs that need a block besides the one that stands in `block_uses`, each until it is
+    /// over. What an older version forgot of them is not to be found out again.
+    private static let holds = """
+        CREATE TABLE block_holds(id INTEGER NOT NULL, job_id BLOB NOT NULL, PRIMARY KEY(id, job_id)) WITHOUT ROWID;
+        CREATE INDEX block_holds_of_job ON block_holds(job_id);
+        """
+
     /// Brings the tables of an older version to this one; works out what is newly kept.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
@@ -134,6 +141,7 @@ enum StoreSchema {
             try db.execute(sql: uses)
             try BlockUses.workOut(db)
         }
+        if found < 6 { try db.execute(sql: holds) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -144,6 +152,7 @@ enum StoreSchema {
         try db.execute(sql: pruned)
         try db.execute(sql: links)
         try db.execute(sql: uses)
+        try db.execute(sql: holds)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -34,7 +34,12 @@ public final class RemovalTally: Sendable {
 /// The order of eviction: first what nothing but itself is a reason to keep, the one used longest ago first; then the
 /// evidence of jobs that are closed and paid, the oldest first, once `evidenceKeptMilliseconds` have passed. A job that
 /// this node did and nobody paid counts as paid after `unpaidEvidenceKeptMilliseconds`. Files that users put, and the
-/// evidence and outputs of jobs that are open, or unpaid for less than that, are never evicted.
+/// evidence of jobs that are open, or unpaid for less than that, and the outputs of open jobs are never evicted.
+///
+/// Any number of jobs may have one and the same block: two that make the same bytes, or one that makes what another has
+/// as its evidence. One of them stands in `block_uses`; each other one that is open or unpaid stands in `block_holds`
+/// until it is over, and as long as one of them needs the block, it stays. So there are at most as many of these rows
+/// as blocks that are shared times jobs that are open or unpaid.
 extension StoreWriter {
     func put(
         _ cid: CID, _ bytes: [UInt8], _ reason: BlockReason, _ db: Database, _ totals: inout BlockTotals
@@ -64,6 +69,7 @@ extension StoreWriter {
             return
         }
         // The block is here already: repair a damaged copy, and keep every reason.
+        if let jobID { try share(key, with: jobID, asEvidence: reason.isEvidence, db) }
         try run(
             db,
             """
@@ -73,10 +79,45 @@ extension StoreWriter {
         try run(
             db,
             """
-            UPDATE block_uses SET file = max(file, ?2), evidence = max(evidence, ?3), used_at = ?4,
-                job_id = coalesce(?5, job_id)
+            UPDATE block_uses SET file = max(file, ?2), evidence = max(evidence, ?3), used_at = ?4
             WHERE id = (SELECT id FROM blocks WHERE cid = ?1)
-            """, [key, reason.isFile, reason.isEvidence, now, jobID])
+            """, [key, reason.isFile, reason.isEvidence, now])
+    }
+
+    /// Has a job have a block that is here already, besides the jobs that have it.
+    ///
+    /// The newest stands in `block_uses`, but what is evidence stays with the job whose evidence it is.
+    private func share(_ cid: Data, with jobID: Data, asEvidence: Bool, _ db: Database) throws {
+        let found = try Row.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT id, evidence, job_id FROM block_uses WHERE id = (SELECT id FROM blocks WHERE cid = ?)
+                    """), arguments: [cid])
+        guard let row = found.map(StoredRow.init) else { return }
+        let former = try row.bytesIfPresent("job_id").map { Data($0) }
+        guard former != jobID else { return }
+        let id = try row.integer("id")
+        let isFirst = try asEvidence || !row.flag("evidence")
+        if let other = isFirst ? former : jobID {
+            try run(
+                db,
+                """
+                INSERT INTO block_holds(id, job_id) SELECT ?1, ?2
+                    WHERE EXISTS (SELECT 1 FROM jobs WHERE job_id = ?2 AND (terminal = 0 OR unsettled = 1))
+                    ON CONFLICT DO NOTHING
+                """, [id, other])
+        }
+        if isFirst { try run(db, "UPDATE block_uses SET job_id = ? WHERE id = ?", [jobID, id]) }
+    }
+
+    /// Lets go of the blocks that a job has besides others, if it is over on each side on which this node stands.
+    func release(_ jobID: CID, _ db: Database) throws {
+        try run(
+            db,
+            """
+            DELETE FROM block_holds WHERE job_id = ?1
+                AND NOT EXISTS (SELECT 1 FROM jobs WHERE job_id = ?1 AND (terminal = 0 OR unsettled = 1))
+            """, [Data(jobID.bytes)])
     }
 
     /// Notes that blocks were read.
@@ -137,6 +178,9 @@ extension StoreWriter {
                         SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
                         WHERE u.file = 0 AND u.evidence = 0 AND u.used_at < ?
                             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = u.job_id AND j.terminal = 0)
+                            AND NOT EXISTS (
+                                SELECT 1 FROM block_holds h CROSS JOIN jobs j ON j.job_id = h.job_id
+                                WHERE h.id = u.id AND j.terminal = 0)
                         ORDER BY u.used_at LIMIT ?
                         """), arguments: [Int64(clamping: totals.now), left])
             for row in rows where totals.bytes > cached {
@@ -158,6 +202,9 @@ extension StoreWriter {
                         AND u.used_at < ?3 AND NOT EXISTS (
                             SELECT 1 FROM jobs j WHERE j.job_id = u.job_id AND (j.terminal = 0
                                 OR j.updated_at >= ?3 OR (j.unsettled = 1 AND j.updated_at >= ?4)))
+                        AND NOT EXISTS (
+                            SELECT 1 FROM block_holds h CROSS JOIN jobs j ON j.job_id = h.job_id
+                            WHERE h.id = u.id AND (j.terminal = 0 OR (j.unsettled = 1 AND j.updated_at >= ?4)))
                     ORDER BY u.id LIMIT ?5
                     """), arguments: [start, until, before, unpaidBefore(totals), left])
         totals.examined = until
@@ -186,6 +233,7 @@ extension StoreWriter {
         try run(db, "DELETE FROM roots WHERE cid = ?", [Data(try row.bytes("cid"))])
         try run(db, "DELETE FROM blocks WHERE id = ?", [id])
         try run(db, "DELETE FROM block_uses WHERE id = ?", [id])
+        try run(db, "DELETE FROM block_holds WHERE id = ?", [id])
         totals.count -= 1
         totals.bytes -= try row.integer("size")
     }
@@ -225,9 +273,8 @@ extension StoreWriter {
         }
         guard let row = try used(cid, db) else { return }
         if try row.flag("file") { throw MeshStoreError.needed(cid, reason: "it is a part of a file; remove that one") }
-        if let job = try row.bytesIfPresent("job_id") {
-            if let reason = try needs(Data(job), db, totals) { throw MeshStoreError.needed(cid, reason: reason) }
-        } else if try row.flag("evidence") {
+        if let reason = try whyNeeded(row, db, totals) { throw MeshStoreError.needed(cid, reason: reason) }
+        if try row.flag("evidence"), try row.bytesIfPresent("job_id") == nil {
             throw MeshStoreError.needed(cid, reason: "it is evidence of a job")
         }
         try delete(row, db, &totals)
@@ -252,6 +299,23 @@ extension StoreWriter {
         return nil
     }
 
+    /// Why a block has to stay for one of the jobs that have it; nil where it need not.
+    private func whyNeeded(_ row: StoredRow, _ db: Database, _ totals: BlockTotals) throws -> String? {
+        if let job = try row.bytesIfPresent("job_id"), let reason = try needs(Data(job), db, totals) { return reason }
+        return try otherHolder(of: row.integer("id"), db, totals).flatMap { try needs($0, db, totals) }
+    }
+
+    /// A job that needs a block besides the one that stands with it, if there is one.
+    private func otherHolder(of id: Int, _ db: Database, _ totals: BlockTotals) throws -> Data? {
+        try Data.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT h.job_id FROM block_holds h CROSS JOIN jobs j ON j.job_id = h.job_id
+                    WHERE h.id = ? AND (j.terminal = 0 OR (j.unsettled = 1 AND j.updated_at >= ?)) LIMIT 1
+                    """), arguments: [id, unpaidBefore(totals)])
+    }
+
+    /// Removes what a job has, but for what another job still needs: that goes on as the other one's.
     private func removeJob(_ jobID: CID, _ db: Database, _ totals: inout BlockTotals) throws {
         let key = Data(jobID.bytes)
         if let reason = try needs(key, db, totals) { throw MeshStoreError.needed(jobID, reason: reason) }
@@ -261,7 +325,16 @@ extension StoreWriter {
                 SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
                 WHERE u.job_id = ? AND u.file = 0
                 """, arguments: [key])
-        for row in rows { try delete(StoredRow(row), db, &totals) }
+        try run(db, "DELETE FROM block_holds WHERE job_id = ?", [key])
+        for row in rows.map(StoredRow.init) {
+            let id = try row.integer("id")
+            if let other = try otherHolder(of: id, db, totals) {
+                try run(db, "UPDATE block_uses SET job_id = ? WHERE id = ?", [other, id])
+                try run(db, "DELETE FROM block_holds WHERE id = ? AND job_id = ?", [id, other])
+            } else {
+                try delete(row, db, &totals)
+            }
+        }
     }
 
     /// Removes a file with the blocks that no other file has and no job needs.
@@ -279,9 +352,7 @@ extension StoreWriter {
                         OR EXISTS (SELECT 1 FROM roots WHERE cid = ?1 AND file = 1)
                     """, arguments: [cid])
             guard isShared != true, let row = try used(try CID(bytes: [UInt8](cid)), db) else { continue }
-            if try row.flag("evidence")
-                || row.bytesIfPresent("job_id").map({ try needs(Data($0), db, totals) != nil }) ?? false
-            {
+            if try row.flag("evidence") || whyNeeded(row, db, totals) != nil {
                 let id = try row.integer("id")
                 try run(db, "UPDATE block_uses SET file = 0 WHERE id = ?", [id])
                 try run(db, "UPDATE blocks SET pinned = ? WHERE id = ?", [try row.flag("evidence"), id])

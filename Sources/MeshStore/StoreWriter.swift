@@ -96,6 +96,7 @@ struct StoreWriter: Sendable {
                 listed(row.updatedAt), row.counterparty, row.label, row.reason, row.price.map(listed),
                 row.fuel.map(listed), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey, row.isUnsettled,
             ])
+        if row.isTerminal, !row.isUnsettled { try release(row.jobID, db) }
     }
 
     /// The partial index `jobs_bids` holds exactly these rows; its condition is repeated word for word.

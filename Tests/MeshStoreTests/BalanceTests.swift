@@ -124,7 +124,8 @@ import Testing
         try first.close()
         let older = """
             DROP TABLE balances; DROP TABLE block_totals; DROP INDEX receipts_by_age; DROP INDEX jobs_bids;
-            DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots; ALTER TABLE jobs DROP COLUMN unsettled;
+            DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots; DROP TABLE block_holds;
+            ALTER TABLE jobs DROP COLUMN unsettled;
             PRAGMA user_version = 1;
             """
         try folder.change(older)

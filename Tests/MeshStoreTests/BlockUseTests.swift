@@ -12,7 +12,7 @@ import Testing
 @Suite struct BlockUseTests {
     /// Takes everything away that came after version 2.
     private static let older = """
-        DROP INDEX jobs_bids; DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots;
+        DROP INDEX jobs_bids; DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots; DROP TABLE block_holds;
         ALTER TABLE jobs DROP COLUMN unsettled; PRAGMA user_version = 2;
         """
 
