@@ -146,6 +146,8 @@ struct SwarmLimitTests {
         } _: { swarms in
             var held: [RawClient] = []
             for _ in 0..<3 { held.append(try await RawClient.connect(to: swarms[0])) }
+            // Connections are let in on the loop that each comes to, in no order among them.
+            try await waitUntil { swarms[0].shared.withRegistry { $0.handshakeCount } == 3 }
             for _ in 0..<20 {
                 let refused = try await RawClient.connect(to: swarms[0])
                 try await refused.closed()
@@ -167,6 +169,7 @@ struct SwarmLimitTests {
         } _: { swarms in
             var held: [RawClient] = []
             for _ in 0..<4 { held.append(try await RawClient.connect(to: swarms[0])) }
+            try await waitUntil { swarms[0].shared.withRegistry { $0.handshakeCount } == 4 }
             let refused = try await RawClient.connect(to: swarms[0])
             try await refused.closed()
             #expect(swarms[0].counters()[.refusedPendingInbound] == 1)
