@@ -222,9 +222,9 @@ struct SwarmLimitTests {
             // Identify takes a place too while it runs; after it whatever is refused is a stream of ours.
             _ = await firstEvent(events) { if case .identified = $0 { true } else { false } }
             var opened: [any MeshStream] = []
-            while swarms[1].counters()[.refusedStreams] == nil {
-                opened.append(try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"]))
-            }
+            for _ in 0..<4 { opened.append(try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"])) }
+            // A stream of a protocol that is known is there before the other side has heard of it.
+            try await waitUntil { swarms[1].counters()[.refusedStreams] != nil }
             let error = await withTaskGroup(of: StreamError?.self) { group in
                 for stream in opened {
                     group.addTask {
