@@ -1,8 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The house in layers; a target may only depend on what stands in a list above its own. The compiler checks it
-// (`--explicit-target-dependency-import-check error`), and TidyTests checks that cores stay free of Foundation.
+// The house in two halves, each in layers: the network (libp2p/) knows nothing of the mesh (mesh/). A target may only
+// depend on what stands in a list above its own. The compiler checks it (`--explicit-target-dependency-import-check
+// error`), and TidyTests checks that cores stay free of Foundation.
 
 let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
 
@@ -35,45 +36,59 @@ enum External {
     static let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 }
 
-func library(_ name: String, _ needs: [Target.Dependency], linker: [LinkerSetting] = []) -> Target {
-    .target(name: name, dependencies: needs, swiftSettings: strict, linkerSettings: linker)
+/// A target of the network, in libp2p/Sources.
+func libp2p(_ name: String, _ needs: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: needs, path: "libp2p/Sources/\(name)", swiftSettings: strict)
+}
+
+func libp2pTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: needs, path: "libp2p/Tests/\(name)", swiftSettings: strict)
+}
+
+/// A target of the mesh, in mesh/Sources.
+func mesh(_ name: String, _ needs: [Target.Dependency], linker: [LinkerSetting] = []) -> Target {
+    .target(
+        name: name, dependencies: needs, path: "mesh/Sources/\(name)", swiftSettings: strict, linkerSettings: linker)
+}
+
+func meshTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: needs, path: "mesh/Tests/\(name)", swiftSettings: strict,
+        linkerSettings: linkWasmtime)
 }
 
 func executable(_ name: String, _ needs: [Target.Dependency], path: String? = nil) -> Target {
     .executableTarget(
-        name: name, dependencies: needs, path: path, swiftSettings: strict, linkerSettings: linkWasmtime)
-}
-
-func tests(_ name: String, _ needs: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: needs, swiftSettings: strict, linkerSettings: linkWasmtime)
+        name: name, dependencies: needs, path: path ?? "mesh/Sources/\(name)", swiftSettings: strict,
+        linkerSettings: linkWasmtime)
 }
 
 let formats: [Target] = [
-    library("Determinism", []),
-    library("Multiformats", [External.crypto]),
-    library("IPLD", ["Multiformats"]),
-    library("MeshIdentity", ["Multiformats", "IPLD", External.crypto, External.cryptoExtras]),
+    libp2p("Determinism", []),
+    libp2p("Multiformats", [External.crypto]),
+    mesh("IPLD", ["Multiformats"]),
+    mesh("MeshIdentity", ["Multiformats", "IPLD", External.crypto, External.cryptoExtras]),
 ]
 
 let types: [Target] = [
-    library("MeshTypes", ["Multiformats", "IPLD", "MeshIdentity"])
+    mesh("MeshTypes", ["Multiformats", "IPLD", "MeshIdentity"])
 ]
 
 let protocolCores: [Target] = [
-    library("Multistream", ["Multiformats", External.nioCore, External.collections]),
-    library("Noise", ["Multiformats", "MeshIdentity", External.nioCore, External.crypto]),
-    library("Yamux", ["Determinism", External.nioCore, External.collections]),
-    library("Identify", ["Multiformats", "MeshIdentity"]),
-    library("GossipSub", ["Determinism", "Multiformats", "MeshIdentity", External.collections, External.crypto]),
-    library("Kademlia", ["Determinism", "Multiformats", External.collections, External.crypto]),
-    library("Bitswap", ["Determinism", "Multiformats", External.collections]),
+    libp2p("Multistream", ["Multiformats", External.nioCore, External.collections]),
+    libp2p("Noise", ["Multiformats", "MeshIdentity", External.nioCore, External.crypto]),
+    libp2p("Yamux", ["Determinism", External.nioCore, External.collections]),
+    libp2p("Identify", ["Multiformats", "MeshIdentity"]),
+    libp2p("GossipSub", ["Determinism", "Multiformats", "MeshIdentity", External.collections, External.crypto]),
+    libp2p("Kademlia", ["Determinism", "Multiformats", External.collections, External.crypto]),
+    libp2p("Bitswap", ["Determinism", "Multiformats", External.collections]),
 ]
 
 let marketCores: [Target] = [
-    library("Economics", ["Multiformats", "IPLD", "MeshTypes", External.collections]),
-    library("Reputation", ["Multiformats", "MeshTypes", External.collections]),
-    library("Receipts", ["Multiformats", "IPLD", "MeshIdentity", "MeshTypes"]),
-    library(
+    mesh("Economics", ["Multiformats", "IPLD", "MeshTypes", External.collections]),
+    mesh("Reputation", ["Multiformats", "MeshTypes", External.collections]),
+    mesh("Receipts", ["Multiformats", "IPLD", "MeshIdentity", "MeshTypes"]),
+    mesh(
         "JobMarket",
         [
             "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
@@ -82,22 +97,22 @@ let marketCores: [Target] = [
 ]
 
 let shells: [Target] = [
-    .systemLibrary(name: "CWasmtime"),
-    library(
+    .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
+    libp2p(
         "Swarm",
         [
             "Determinism", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
             "Kademlia", "Bitswap", External.nioCore, External.nioPosix, External.nioEmbedded, External.nioConcurrency,
             External.collections, External.crypto, External.logging,
         ]),
-    library(
+    mesh(
         "CoVM",
         [
             "CWasmtime", "Determinism", "Multiformats", "MeshTypes", External.crypto, External.logging,
             External.nioConcurrency,
         ],
         linker: linkWasmtime),
-    library(
+    mesh(
         "MeshStore",
         [
             "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
@@ -106,21 +121,21 @@ let shells: [Target] = [
 ]
 
 let composition: [Target] = [
-    library(
+    mesh(
         "PlanetaryMesh",
         [
             "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
             "JobMarket", "Swarm", "CoVM", "MeshStore", "GossipSub", "Kademlia", "Bitswap", "Identify", External.nioCore,
             External.nioPosix, External.logging, External.lifecycle, External.collections, External.crypto,
         ]),
-    library(
+    mesh(
         "MeshHTTP",
         [
             "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "PlanetaryMesh",
             "Swarm", External.hummingbird, External.nioCore, External.nioPosix, External.nioHTTP1, External.logging,
             External.lifecycle,
         ]),
-    library(
+    mesh(
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
@@ -155,44 +170,44 @@ let apps: [Target] = [
 ]
 
 let testTargets: [Target] = [
-    tests("TidyTests", []),
-    tests("MultiformatsTests", ["Multiformats"]),
-    tests("IPLDTests", ["IPLD", "Multiformats"]),
-    tests("MeshIdentityTests", ["MeshIdentity", "IPLD", "Multiformats"]),
-    tests(
+    .testTarget(name: "TidyTests", swiftSettings: strict),
+    libp2pTests("MultiformatsTests", ["Multiformats"]),
+    meshTests("IPLDTests", ["IPLD", "Multiformats"]),
+    meshTests("MeshIdentityTests", ["MeshIdentity", "IPLD", "Multiformats"]),
+    meshTests(
         "ConformanceTests",
         ["Multiformats", "IPLD", "MeshIdentity", "Noise", "Kademlia", External.crypto, External.nioCore]),
-    tests("ReceiptsTests", ["Receipts", "MeshTypes", "MeshIdentity", "IPLD", "Multiformats"]),
-    tests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
-    tests(
+    meshTests("ReceiptsTests", ["Receipts", "MeshTypes", "MeshIdentity", "IPLD", "Multiformats"]),
+    meshTests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
+    libp2pTests(
         "WireTests",
         [
             "Determinism", "Multistream", "Noise", "Yamux", "Identify", "Multiformats", "MeshIdentity",
             External.nioCore, External.crypto,
         ]),
-    tests("GossipSubTests", ["GossipSub", "Determinism", "Multiformats", "MeshIdentity"]),
-    tests("KademliaTests", ["Kademlia", "Bitswap", "Determinism", "Multiformats"]),
-    tests(
+    libp2pTests("GossipSubTests", ["GossipSub", "Determinism", "Multiformats", "MeshIdentity"]),
+    libp2pTests("KademliaTests", ["Kademlia", "Bitswap", "Determinism", "Multiformats"]),
+    meshTests(
         "JobMarketTests",
         [
             "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
             "Determinism",
         ]),
-    tests(
+    libp2pTests(
         "SwarmTests",
         [
             "Swarm", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
             "Kademlia", "Bitswap", "Determinism", External.nioCore, External.nioPosix, External.nioEmbedded,
             External.nioConcurrency, External.logging,
         ]),
-    tests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh"]),
-    tests(
+    meshTests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh"]),
+    meshTests(
         "MeshStoreTests",
         [
             "MeshStore", "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity",
             "Multiformats", External.grdb,
         ]),
-    tests(
+    meshTests(
         "PlanetaryMeshTests",
         [
             "PlanetaryMesh", "MeshHTTP", "MeshStore", "CoVM", "Swarm", "JobMarket", "Economics", "Reputation",
@@ -200,7 +215,7 @@ let testTargets: [Target] = [
             External.argumentParser, External.logging, External.nioCore, External.nioPosix, External.nioHTTP1,
             External.nioConcurrency,
         ]),
-    tests(
+    meshTests(
         "NodeTests",
         [
             "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity",
@@ -208,10 +223,10 @@ let testTargets: [Target] = [
             "Multiformats", "Determinism", "Bitswap", "GossipSub", "mesh", External.grdb, External.logging,
             External.nioCore,
         ]),
-    tests(
+    meshTests(
         "SimulationTests",
         ["MeshSimulation", "Determinism", "JobMarket", "Economics", "MeshTypes", "Multiformats"]),
-    tests(
+    meshTests(
         "CrashTests",
         [
             "mesh", "CWasmtime", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity",

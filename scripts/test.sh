@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 flags=(--explicit-target-dependency-import-check error --skip-build)
 if [ -n "${1:-}" ]; then exec swift test "${flags[@]}" --filter "$1"; fi
 passed=0 failed=()
-for folder in Tests/*/; do
+for folder in Tests/*/ libp2p/Tests/*/ mesh/Tests/*/; do
     compgen -G "$folder*.swift" >/dev/null || continue # data of other targets
     target=$(basename "$folder")
     [ "$target" != "${2:-}" ] || continue

@@ -25,7 +25,7 @@ import Testing
         ("usleep(10)", "blocks a thread"),
     ])
     func refusesEverywhere(text: String, reason: String) throws {
-        let found = messages(text, path: "Sources/Swarm/A.swift")
+        let found = messages(text, path: "libp2p/Sources/Swarm/A.swift")
         try #require(found.count == 1, "found: \(found)")
         #expect(found[0].contains(reason))
     }
@@ -41,10 +41,10 @@ import Testing
         ("var g = SystemRandomNumberGenerator()", "SystemRandomNumberGenerator in Yamux"),
     ])
     func refusesInCores(text: String, reason: String) throws {
-        let found = messages(text, path: "Sources/Yamux/A.swift")
+        let found = messages(text, path: "libp2p/Sources/Yamux/A.swift")
         try #require(found.count == 1, "found: \(found)")
         #expect(found[0].contains(reason))
-        #expect(messages(text, path: "Sources/Swarm/A.swift") == [])
+        #expect(messages(text, path: "libp2p/Sources/Swarm/A.swift") == [])
     }
 
     @Test(arguments: [
@@ -59,10 +59,10 @@ import Testing
         "#if !os(Linux)\n#endif",
     ])
     func allows(text: String) {
-        #expect(messages(text, path: "Sources/Swarm/A.swift") == [])
+        #expect(messages(text, path: "libp2p/Sources/Swarm/A.swift") == [])
     }
 
     @Test func appsMayPrint() {
-        #expect(messages("print(1)", path: "Sources/mesh/A.swift") == [])
+        #expect(messages("print(1)", path: "mesh/Sources/mesh/A.swift") == [])
     }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @Suite struct DocumentationChecksTests {
     private func findings(_ text: String) -> [String] {
-        DocumentationChecks.findings(in: SourceFile(path: "Sources/IPLD/A.swift", text: text)).map {
+        DocumentationChecks.findings(in: SourceFile(path: "mesh/Sources/IPLD/A.swift", text: text)).map {
             "\($0.line): \($0.message)"
         }
     }
@@ -58,7 +58,7 @@ import Testing
                 public func b() {}
             }
             """
-        let file = SourceFile(path: "Sources/IPLD/A.swift", text: source)
+        let file = SourceFile(path: "mesh/Sources/IPLD/A.swift", text: source)
         let inherited = DocumentationChecks.requirements(of: [file])
         #expect(inherited == ["b"])
         #expect(DocumentationChecks.findings(in: file, inherited: inherited).map(\.line) == [12])

@@ -2,7 +2,7 @@ import Testing
 
 @Suite struct SafetyChecksTests {
     private func findings(_ text: String) -> [Finding] {
-        SafetyChecks.findings(in: SourceFile(path: "Sources/CoVM/A.swift", text: text))
+        SafetyChecks.findings(in: SourceFile(path: "mesh/Sources/CoVM/A.swift", text: text))
     }
 
     @Test(arguments: [

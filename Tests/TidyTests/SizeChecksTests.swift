@@ -1,7 +1,7 @@
 import Testing
 
 @Suite struct SizeChecksTests {
-    private func messages(_ text: String, path: String = "Sources/IPLD/A.swift") -> [String] {
+    private func messages(_ text: String, path: String = "mesh/Sources/IPLD/A.swift") -> [String] {
         SizeChecks.findings(in: SourceFile(path: path, text: text)).map(\.description)
     }
 
@@ -13,7 +13,7 @@ import Testing
         #expect(messages("func fits() {\n\(body(67))}\n") == [])
         #expect(
             messages("func long() {\n\(body(68))}\n")
-                == ["Sources/IPLD/A.swift:1: func long has 70 lines, more than 69"])
+                == ["mesh/Sources/IPLD/A.swift:1: func long has 70 lines, more than 69"])
     }
 
     @Test func initializersAndComputedPropertiesCountToo() {
@@ -47,6 +47,6 @@ import Testing
 
     @Test func linesHaveAtMost120Columns() {
         #expect(messages(String(repeating: "é", count: 120)) == [])
-        #expect(messages("\n" + String(repeating: "x", count: 121)).first?.hasPrefix("Sources/IPLD/A.swift:2:") == true)
+        #expect(messages("\n" + String(repeating: "x", count: 121)).first?.hasPrefix("mesh/Sources/IPLD/A.swift:2:") == true)
     }
 }

@@ -19,11 +19,14 @@ struct SourceFile {
 
     var isSwift: Bool { path.hasSuffix(".swift") }
 
-    /// The target that the file belongs to, when it stands under `Sources`.
+    /// The target that the file belongs to, when it stands under the `Sources` of one of the halves.
     var target: String? {
         let parts = path.split(separator: "/")
-        return parts.count > 2 && parts[0] == "Sources" ? String(parts[1]) : nil
+        return parts.count > 3 && parts[1] == "Sources" ? String(parts[2]) : nil
     }
+
+    /// Whether the file stands under a folder of tests.
+    var isTest: Bool { path.split(separator: "/").dropLast().contains("Tests") }
 
     /// The file's name without folder and extension.
     var stem: String {

@@ -1,7 +1,7 @@
 /// Checks that tests wait for conditions and never for time.
 enum TestHabitChecks {
     static func findings(in file: SourceFile) -> [Finding] {
-        guard file.path.hasPrefix("Tests/"), file.isSwift else { return [] }
+        guard file.isTest, file.isSwift else { return [] }
         return file.tokens.indices.compactMap { index in
             let token = file.tokens[index]
             guard token.kind == .word, index + 1 < file.tokens.count, file.tokens[index + 1].text == "(" else {

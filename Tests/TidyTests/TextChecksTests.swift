@@ -23,26 +23,26 @@ import Testing
     }
 
     @Test func namesThatSayNothingAreRefused() {
-        let helper = SourceFile(path: "Sources/IPLD/PeerHelper.swift", text: "struct PeerHelper {}")
+        let helper = SourceFile(path: "mesh/Sources/IPLD/PeerHelper.swift", text: "struct PeerHelper {}")
         #expect(NameChecks.findings(in: helper).count == 2)
-        let other = SourceFile(path: "Sources/IPLD/Peer.swift", text: "struct Node {}")
+        let other = SourceFile(path: "mesh/Sources/IPLD/Peer.swift", text: "struct Node {}")
         #expect(
             NameChecks.findings(in: other).map(\.message) == [
                 "the file declares or extends no type that it could be named after"
             ])
-        let nested = SourceFile(path: "Sources/IPLD/PeerState.swift", text: "extension Peer { enum State {} }")
+        let nested = SourceFile(path: "mesh/Sources/IPLD/PeerState.swift", text: "extension Peer { enum State {} }")
         #expect(NameChecks.findings(in: nested) == [])
-        let fine = SourceFile(path: "Sources/IPLD/Peer+Text.swift", text: "extension Peer {}")
+        let fine = SourceFile(path: "mesh/Sources/IPLD/Peer+Text.swift", text: "extension Peer {}")
         #expect(NameChecks.findings(in: fine) == [])
     }
 
     @Test func handlersThatNeverAnswerAreAllowed() {
-        let waiting = SourceFile(path: "Tests/A/B.swift", text: "try? await Task.sleep(for: .seconds(600))")
+        let waiting = SourceFile(path: "mesh/Tests/A/B.swift", text: "try? await Task.sleep(for: .seconds(600))")
         #expect(TestHabitChecks.findings(in: waiting) == [])
     }
 
     @Test func sleepingTestsAreRefused() {
-        let sleeping = SourceFile(path: "Tests/A/B.swift", text: "try await Task.sleep(for: .seconds(1))")
+        let sleeping = SourceFile(path: "mesh/Tests/A/B.swift", text: "try await Task.sleep(for: .seconds(1))")
         #expect(
             TestHabitChecks.findings(in: sleeping).map(\.message) == ["sleep in a test: wait for the condition itself"])
     }

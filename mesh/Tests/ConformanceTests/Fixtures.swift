@@ -7,7 +7,7 @@ enum Fixtures {
     /// `../shared/fixtures` of the package; nil with a printed note where it is missing.
     static let directory: URL? = {
         let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
         let directory = package.deletingLastPathComponent().appending(path: "shared/fixtures")
         guard FileManager.default.fileExists(atPath: directory.path) else {
             print("ConformanceTests: \(directory.path) is missing, its vectors are skipped")

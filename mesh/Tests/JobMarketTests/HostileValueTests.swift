@@ -145,7 +145,7 @@ struct HostileValueTests {
 
     @Test func theManifestThatOnceWasRunAndNeverPaid() throws {
         let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "shared/fixtures/cases/manifest-cidv0-module.hex")
         guard let text = try? String(contentsOf: file, encoding: .utf8) else {
             print("JobMarketTests: \(file.path) is missing, its case is skipped")

@@ -98,7 +98,7 @@ import Testing
         for (key, rule) in groups {
             if case .group(let rules) = rule { keys += rules.map(\.key) } else { keys.append(key) }
         }
-        let page = URL(filePath: #filePath).appending(path: "../../../docs/configuration.md").standardized
+        let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
         let rows = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
         let told = rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) }
         #expect(told.sorted() == keys.sorted())

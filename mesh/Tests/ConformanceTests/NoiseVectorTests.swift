@@ -25,7 +25,7 @@ private struct NoiseVectors: Decodable {
     let vectors: [Vector]
 
     static let url = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../../shared/fixtures/vectors/xx_25519_chachapoly_sha256.json").standardized
+        .appending(path: "../../../../shared/fixtures/vectors/xx_25519_chachapoly_sha256.json").standardized
 
     static func load() throws -> [Vector] {
         let decoder = JSONDecoder()

@@ -41,7 +41,7 @@ struct HostileNameTests {
 
     private static func fixture(_ name: String) -> [UInt8]? {
         let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "shared/fixtures/cases/\(name).hex")
         guard let text = try? String(contentsOf: file, encoding: .utf8) else {
             print("NodeTests: \(file.path) is missing, its case is skipped")

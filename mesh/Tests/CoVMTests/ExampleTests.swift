@@ -5,7 +5,7 @@ import Testing
 
 /// The jobs of `Examples/`, if they were built (`Examples/build.sh`).
 enum BuiltExamples {
-    private static let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+    private static let root = #filePath.split(separator: "/").dropLast(4).map { "/" + $0 }.joined()
 
     static func module(_ name: String) -> [UInt8]? {
         PublicFile.read("\(root)/Examples/build/\(name).wasm")
