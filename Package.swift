@@ -63,83 +63,74 @@ func executable(_ name: String, _ needs: [Target.Dependency], path: String? = ni
         linkerSettings: linkWasmtime)
 }
 
-let formats: [Target] = [
+let network: [Target] = [
+    // Formats.
     libp2p("Determinism", []),
     libp2p("Multiformats", [External.crypto]),
-    mesh("IPLD", ["Multiformats"]),
-    mesh("MeshIdentity", ["Multiformats", "IPLD", External.crypto, External.cryptoExtras]),
-]
-
-let types: [Target] = [
-    mesh("MeshTypes", ["Multiformats", "IPLD", "MeshIdentity"])
-]
-
-let protocolCores: [Target] = [
-    libp2p("Multistream", ["Multiformats", External.nioCore, External.collections]),
-    libp2p("Noise", ["Multiformats", "MeshIdentity", External.nioCore, External.crypto]),
-    libp2p("Yamux", ["Determinism", External.nioCore, External.collections]),
-    libp2p("Identify", ["Multiformats", "MeshIdentity"]),
-    libp2p("GossipSub", ["Determinism", "Multiformats", "MeshIdentity", External.collections, External.crypto]),
-    libp2p("Kademlia", ["Determinism", "Multiformats", External.collections, External.crypto]),
+    libp2p("PeerIdentity", ["Multiformats", External.crypto]),
+    // Protocols, as cores.
+    libp2p("Multistream", ["Multiformats", External.nioCore]),
+    libp2p("Noise", ["Multiformats", "PeerIdentity", External.crypto, External.nioCore]),
+    libp2p("Yamux", ["Determinism", External.collections, External.nioCore]),
+    libp2p("Identify", ["Multiformats", "PeerIdentity"]),
+    libp2p("GossipSub", ["Determinism", "Multiformats", "PeerIdentity", External.collections]),
+    libp2p("Kademlia", ["Determinism", "Multiformats", External.collections]),
     libp2p("Bitswap", ["Determinism", "Multiformats", External.collections]),
-]
-
-let marketCores: [Target] = [
-    mesh("Economics", ["Multiformats", "IPLD", "MeshTypes", External.collections]),
-    mesh("Reputation", ["Multiformats", "MeshTypes", External.collections]),
-    mesh("Receipts", ["Multiformats", "IPLD", "MeshIdentity", "MeshTypes"]),
-    mesh(
-        "JobMarket",
-        [
-            "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
-            External.collections, External.crypto,
-        ]),
-]
-
-let shells: [Target] = [
-    .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
+    // What waits.
     libp2p(
         "Swarm",
         [
-            "Determinism", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", External.nioCore, External.nioPosix, External.nioEmbedded, External.nioConcurrency,
-            External.collections, External.crypto, External.logging,
-        ]),
-    mesh(
-        "CoVM",
-        [
-            "CWasmtime", "Determinism", "Multiformats", "MeshTypes", External.crypto, External.logging,
-            External.nioConcurrency,
-        ],
-        linker: linkWasmtime),
-    mesh(
-        "MeshStore",
-        [
-            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
-            External.grdb, External.logging,
+            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
+            "Kademlia", "Bitswap", External.collections, External.crypto, External.logging, External.nioConcurrency,
+            External.nioCore, External.nioPosix,
         ]),
 ]
 
-let composition: [Target] = [
+let meshCores: [Target] = [
+    // Formats and types.
+    mesh("IPLD", ["Multiformats"]),
+    mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"]),
+    mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects"]),
+    // What decides.
+    mesh("Economics", ["Multiformats", "SignedObjects", "MeshTypes"]),
+    mesh("Reputation", ["Multiformats", "SignedObjects", "MeshTypes", External.collections]),
+    mesh("Receipts", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes"]),
+    mesh(
+        "JobMarket",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
+            "Reputation", "Receipts", External.collections, External.crypto,
+        ]),
+]
+
+let meshShells: [Target] = [
+    .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
+    mesh(
+        "CoVM",
+        [
+            "Determinism", "Multiformats", "MeshTypes", "CWasmtime", External.crypto, External.nioConcurrency,
+        ], linker: linkWasmtime),
+    mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", External.grdb]),
+    // What wires it.
     mesh(
         "PlanetaryMesh",
         [
-            "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
-            "JobMarket", "Swarm", "CoVM", "MeshStore", "GossipSub", "Kademlia", "Bitswap", "Identify", External.nioCore,
-            External.nioPosix, External.logging, External.lifecycle, External.collections, External.crypto,
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "Swarm", "IPLD",
+            "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "CoVM", "MeshStore",
+            External.collections, External.crypto, External.cryptoExtras, External.logging, External.nioCore,
+            External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "PlanetaryMesh",
-            "Swarm", External.hummingbird, External.nioCore, External.nioPosix, External.nioHTTP1, External.logging,
-            External.lifecycle,
+            "Multiformats", "Swarm", "PlanetaryMesh", External.hummingbird, External.lifecycle, External.logging,
+            External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(
         "MeshSimulation",
         [
-            "Determinism", "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Reputation", "Receipts",
-            "JobMarket", "GossipSub", "Kademlia", External.collections, External.crypto,
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "MeshTypes", "Economics",
+            "JobMarket", External.collections, External.crypto,
         ]),
 ]
 
@@ -147,91 +138,86 @@ let apps: [Target] = [
     executable(
         "mesh",
         [
-            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Economics", "Receipts", "JobMarket", "Swarm", "CoVM",
-            "MeshStore", "PlanetaryMesh", "MeshHTTP", External.argumentParser, External.logging, External.lifecycle,
-            External.subprocess, External.nioCore, External.nioPosix,
+            "Multiformats", "PeerIdentity", "SignedObjects", "CoVM", "PlanetaryMesh", "MeshHTTP",
+            External.argumentParser, External.logging, External.subprocess,
         ]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
     executable(
         "mesh-peer",
         [
-            "Multiformats", "MeshIdentity", "Swarm", "GossipSub", "Kademlia", "Bitswap", "Identify",
-            External.argumentParser, External.logging, External.nioCore, External.nioPosix,
-        ],
-        path: "Interop/mesh-peer"),
+            "Multiformats", "PeerIdentity", "Identify", "GossipSub", "Kademlia", "Swarm", External.argumentParser,
+            External.logging, External.nioCore, External.nioPosix,
+        ], path: "Interop/mesh-peer"),
     executable(
         "mesh-benchmarks",
         [
-            "Multiformats", "IPLD", "MeshIdentity", "MeshTypes", "Receipts", "Noise", "Yamux", "Swarm", "GossipSub",
-            "Kademlia", "CoVM", "CWasmtime", External.argumentParser, External.nioCore, External.nioPosix,
-            External.logging,
-        ],
-        path: "Benchmarks"),
+            "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Swarm", "IPLD", "SignedObjects", "MeshTypes",
+            "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging, External.nioCore,
+        ], path: "Benchmarks"),
 ]
 
-let testTargets: [Target] = [
+let tests: [Target] = [
     .testTarget(name: "TidyTests", swiftSettings: strict),
+    libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub"]),
+    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia", "Bitswap"]),
     libp2pTests("MultiformatsTests", ["Multiformats"]),
-    meshTests("IPLDTests", ["IPLD", "Multiformats"]),
-    meshTests("MeshIdentityTests", ["MeshIdentity", "IPLD", "Multiformats"]),
-    meshTests(
-        "ConformanceTests",
-        ["Multiformats", "IPLD", "MeshIdentity", "Noise", "Kademlia", External.crypto, External.nioCore]),
-    meshTests("ReceiptsTests", ["Receipts", "MeshTypes", "MeshIdentity", "IPLD", "Multiformats"]),
-    meshTests("MeshTypesTests", ["MeshTypes", "IPLD", "MeshIdentity", "Multiformats"]),
-    libp2pTests(
-        "WireTests",
-        [
-            "Determinism", "Multistream", "Noise", "Yamux", "Identify", "Multiformats", "MeshIdentity",
-            External.nioCore, External.crypto,
-        ]),
-    libp2pTests("GossipSubTests", ["GossipSub", "Determinism", "Multiformats", "MeshIdentity"]),
-    libp2pTests("KademliaTests", ["Kademlia", "Bitswap", "Determinism", "Multiformats"]),
-    meshTests(
-        "JobMarketTests",
-        [
-            "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats",
-            "Determinism",
-        ]),
+    libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
     libp2pTests(
         "SwarmTests",
         [
-            "Swarm", "Multiformats", "MeshIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "Determinism", External.nioCore, External.nioPosix, External.nioEmbedded,
-            External.nioConcurrency, External.logging,
+            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
+            "Kademlia", "Bitswap", "Swarm", External.logging, External.nioConcurrency, External.nioCore,
+            External.nioEmbedded, External.nioPosix,
         ]),
-    meshTests("CoVMTests", ["CoVM", "CWasmtime", "MeshTypes", "Multiformats", "Determinism", "mesh"]),
+    libp2pTests(
+        "WireTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", External.crypto,
+            External.nioCore,
+        ]),
+    meshTests("CoVMTests", ["Determinism", "Multiformats", "MeshTypes", "CWasmtime", "CoVM", "mesh"]),
+    meshTests(
+        "ConformanceTests",
+        [
+            "Multiformats", "PeerIdentity", "Noise", "Kademlia", "IPLD", "SignedObjects", External.crypto,
+            External.nioCore,
+        ]),
+    meshTests(
+        "CrashTests",
+        [
+            "Multiformats", "PeerIdentity", "Swarm", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
+            External.grdb, External.logging, "mesh",
+        ]),
+    meshTests("IPLDTests", ["Multiformats", "IPLD"]),
+    meshTests(
+        "JobMarketTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
+            "Reputation", "JobMarket",
+        ]),
     meshTests(
         "MeshStoreTests",
         [
-            "MeshStore", "JobMarket", "Economics", "Reputation", "Receipts", "MeshTypes", "IPLD", "MeshIdentity",
-            "Multiformats", External.grdb,
+            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore", External.grdb,
+        ]),
+    meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes"]),
+    meshTests(
+        "NodeTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "Swarm", "IPLD", "SignedObjects",
+            "MeshTypes", "Economics", "JobMarket", "CWasmtime", "CoVM", "MeshStore", "PlanetaryMesh", External.grdb,
+            External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
         [
-            "PlanetaryMesh", "MeshHTTP", "MeshStore", "CoVM", "Swarm", "JobMarket", "Economics", "Reputation",
-            "Receipts", "MeshTypes", "IPLD", "MeshIdentity", "Multiformats", "Determinism", "mesh",
-            External.argumentParser, External.logging, External.nioCore, External.nioPosix, External.nioHTTP1,
-            External.nioConcurrency,
+            "Determinism", "Multiformats", "PeerIdentity", "Swarm", "IPLD", "SignedObjects", "MeshTypes", "Economics",
+            "Reputation", "JobMarket", "MeshStore", "PlanetaryMesh", "MeshHTTP", "mesh", External.argumentParser,
+            External.logging, External.nioConcurrency, External.nioCore, External.nioPosix,
         ]),
-    meshTests(
-        "NodeTests",
-        [
-            "PlanetaryMesh", "MeshStore", "CoVM", "Swarm", "CWasmtime", "JobMarket", "MeshTypes", "MeshIdentity",
-            "IPLD",
-            "Multiformats", "Determinism", "Bitswap", "GossipSub", "mesh", External.grdb, External.logging,
-            External.nioCore,
-        ]),
-    meshTests(
-        "SimulationTests",
-        ["MeshSimulation", "Determinism", "JobMarket", "Economics", "MeshTypes", "Multiformats"]),
-    meshTests(
-        "CrashTests",
-        [
-            "mesh", "CWasmtime", "MeshStore", "JobMarket", "Economics", "MeshTypes", "IPLD", "MeshIdentity",
-            "Multiformats", "Receipts", "Swarm", External.logging, External.subprocess, External.grdb,
-        ]),
+    meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
+    meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
+    meshTests("SimulationTests", ["Determinism", "MeshSimulation"]),
 ]
 
 let package = Package(
@@ -252,6 +238,6 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
-    targets: formats + types + protocolCores + marketCores + shells + composition + apps + testTargets,
+    targets: network + meshCores + meshShells + apps + tests,
     swiftLanguageModes: [.v6]
 )

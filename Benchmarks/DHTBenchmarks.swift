@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import Kademlia
 import Logging
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Swarm
 
 /// A DHT of nodes in this process, over loopback TCP, Noise and Yamux: latency of its operations, one at a time.

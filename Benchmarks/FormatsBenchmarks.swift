@@ -1,9 +1,10 @@
 import ArgumentParser
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Receipts
+import SignedObjects
 
 /// DAG-CBOR on a receipt, and checking receipts.
 struct FormatsBenchmarks: ParsableCommand {

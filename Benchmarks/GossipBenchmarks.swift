@@ -2,9 +2,9 @@ import ArgumentParser
 import Foundation
 import GossipSub
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Swarm
 
 /// Gossip between two nodes over loopback TCP, Noise and Yamux: latency at a steady rate, and the rate flat out.

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Swarm
 
 /// TCP, Noise and Yamux between two processes over loopback: one stream's throughput, connects and round trips.

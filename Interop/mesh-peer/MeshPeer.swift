@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import Kademlia
 import Logging
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Swarm
 
 /// Our libp2p alone, without jobs and store: Swarm, gossip, DHT and Bitswap behind the JSON-lines front end that the

@@ -1,7 +1,7 @@
 import Foundation
 import GossipSub
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Swarm
 
 /// A running peer: the swarm and the services on it, and the commands that reach them.

@@ -99,7 +99,7 @@ enum BannedTokenChecks {
         let word = context.text
         guard context.token.kind == .word else { return nil }
         switch word {
-        case "SystemRandomNumberGenerator" where target == "MeshIdentity":
+        case "SystemRandomNumberGenerator" where target == "PlanetaryMesh":
             return nil  // Keys and salts are made of the system's randomness, and of nothing else.
         case "async", "await", "Task", "Mutex", "NSLock", "DispatchQueue", "ContinuousClock", "SuspendingClock",
             "SystemRandomNumberGenerator":

@@ -11,7 +11,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
 
     var targets: Set<String> {
         switch self {
-        case .formats: ["Determinism", "Multiformats", "IPLD", "MeshIdentity"]
+        case .formats: ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]
         case .types: ["MeshTypes"]
         case .cores:
             [
@@ -38,6 +38,11 @@ enum ImportChecks {
     static let outsideOfSansIO: Set<String> = [
         "Crypto", "CryptoExtras", "Collections", "OrderedCollections", "DequeModule", "HeapModule", "NIOCore",
     ]
+    /// What stands in libp2p/, and knows nothing of the mesh.
+    static let networkTargets: Set<String> = [
+        "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
+        "Kademlia", "Bitswap", "Swarm",
+    ]
     static let targetsWithByteBuffer: Set<String> = ["Multistream", "Noise", "Yamux"]
 
     static func findings(in file: SourceFile) -> [Finding] {
@@ -47,6 +52,9 @@ enum ImportChecks {
         }
         return imports(of: file).compactMap { module, line in
             if let other = HouseLayer.of(target: module) {
+                if file.isOfNetwork, !networkTargets.contains(module) {
+                    return file.finding(line, "\(target) is of the network and imports \(module), which is of the mesh")
+                }
                 guard other > layer else { return nil }
                 return file.finding(line, "\(target) (\(layer)) imports \(module) (\(other)), a layer above its own")
             }

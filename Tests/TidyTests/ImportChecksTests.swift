@@ -10,6 +10,7 @@ import Testing
         ("libp2p/Sources/GossipSub/A.swift", "import Swarm", "GossipSub (cores) imports Swarm (shells), a layer above"),
         ("mesh/Sources/MeshStore/A.swift", "internal import MeshHTTP", "imports MeshHTTP (composition)"),
         ("libp2p/Sources/Kademlia/A.swift", "import NIOCore", "which only Multistream, Noise, Yamux may"),
+        ("libp2p/Sources/Swarm/A.swift", "import MeshTypes", "Swarm is of the network and imports MeshTypes"),
         ("mesh/Sources/Novelty/A.swift", "", "the target Novelty has no layer"),
     ])
     func refuses(path: String, text: String, reason: String) throws {

@@ -47,6 +47,8 @@ import Testing
 
     @Test func linesHaveAtMost120Columns() {
         #expect(messages(String(repeating: "é", count: 120)) == [])
-        #expect(messages("\n" + String(repeating: "x", count: 121)).first?.hasPrefix("mesh/Sources/IPLD/A.swift:2:") == true)
+        #expect(
+            messages("\n" + String(repeating: "x", count: 121)).first?.hasPrefix("mesh/Sources/IPLD/A.swift:2:") == true
+        )
     }
 }

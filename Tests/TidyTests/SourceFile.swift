@@ -25,6 +25,9 @@ struct SourceFile {
         return parts.count > 3 && parts[1] == "Sources" ? String(parts[2]) : nil
     }
 
+    /// Whether the file belongs to the half that knows nothing of the mesh.
+    var isOfNetwork: Bool { path.hasPrefix("libp2p/") }
+
     /// Whether the file stands under a folder of tests.
     var isTest: Bool { path.split(separator: "/").dropLast().contains("Tests") }
 

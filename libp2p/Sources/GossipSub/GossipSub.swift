@@ -1,7 +1,7 @@
 import Collections
 import Determinism
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 
 /// The router of GossipSub v1.1: who is told of which message, and by whom this node wants to be told.
 ///

@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 
 /// Why bytes are not an identify message.
 public enum IdentifyError: Error, Hashable, Sendable {

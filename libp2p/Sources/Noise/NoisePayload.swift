@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 
 /// The libp2p payload of a Noise handshake: who we are, signed, and which muxers we speak (specification `noise`).
 public struct NoisePayload: Hashable, Sendable {

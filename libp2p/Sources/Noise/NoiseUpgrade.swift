@@ -1,7 +1,7 @@
 import Crypto
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 
 /// What a finished handshake gives: the peer's proven identity, the muxer if one was agreed on early, and the ciphers.
 public struct NoiseSession: Sendable {

@@ -2,9 +2,9 @@ import Determinism
 import Foundation
 import GossipSub
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 
 /// GossipSub over the streams of a host: the shell around the `GossipSub` core.
 ///

@@ -1,7 +1,7 @@
 import Determinism
 import GossipSub
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 
 /// Identities by number, the same in every run.
 enum TestIdentity {

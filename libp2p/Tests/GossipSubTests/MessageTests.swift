@@ -1,6 +1,6 @@
 import GossipSub
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Testing
 
 @Suite struct MessageTests {

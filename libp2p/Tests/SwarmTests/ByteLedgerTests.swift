@@ -1,6 +1,6 @@
 import Determinism
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Testing
 
 @testable import Swarm

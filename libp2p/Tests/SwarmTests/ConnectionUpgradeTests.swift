@@ -1,8 +1,8 @@
 import Determinism
-import MeshIdentity
 import Multistream
 import NIOCore
 import Noise
+import PeerIdentity
 import Testing
 
 @testable import Swarm

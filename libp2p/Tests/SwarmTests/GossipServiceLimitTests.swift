@@ -1,9 +1,9 @@
 import GossipSub
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import PeerIdentity
 import Testing
 
 @testable import Swarm

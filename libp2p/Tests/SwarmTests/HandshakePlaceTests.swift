@@ -1,10 +1,10 @@
 import Foundation
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOEmbedded
 import NIOPosix
+import PeerIdentity
 import Testing
 
 @testable import Swarm

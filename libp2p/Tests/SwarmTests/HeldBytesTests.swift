@@ -1,10 +1,10 @@
-import MeshIdentity
 import Multiformats
 import Multistream
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Noise
+import PeerIdentity
 import Testing
 import Yamux
 

@@ -1,9 +1,9 @@
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import PeerIdentity
 import Testing
 
 @testable import Swarm

@@ -1,10 +1,10 @@
 import GossipSub
 import Identify
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import PeerIdentity
 import Testing
 
 @testable import Swarm

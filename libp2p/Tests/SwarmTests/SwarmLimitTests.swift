@@ -1,10 +1,10 @@
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Noise
+import PeerIdentity
 import Testing
 import Yamux
 

@@ -1,8 +1,8 @@
 import Identify
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import PeerIdentity
 import Testing
 
 @testable import Swarm

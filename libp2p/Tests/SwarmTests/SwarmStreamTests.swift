@@ -1,7 +1,7 @@
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import PeerIdentity
 import Testing
 
 @testable import Swarm

@@ -1,6 +1,6 @@
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Testing
 
 @testable import Swarm

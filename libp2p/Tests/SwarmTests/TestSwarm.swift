@@ -1,7 +1,7 @@
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Testing
 
 @testable import Swarm

@@ -1,7 +1,7 @@
 import Determinism
 import Identify
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Testing
 
 @Suite("Identify messages")

@@ -1,9 +1,9 @@
 import Crypto
 import Determinism
-import MeshIdentity
 import Multiformats
 import NIOCore
 import Noise
+import PeerIdentity
 import Testing
 
 private typealias PrivateKey = Curve25519.KeyAgreement.PrivateKey

@@ -1,5 +1,5 @@
-import MeshIdentity
 import MeshTypes
+import SignedObjects
 
 /// A node's book: double entry, checked arithmetic, each entry at most once.
 ///

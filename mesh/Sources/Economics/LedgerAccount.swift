@@ -1,5 +1,5 @@
-import MeshIdentity
 import MeshTypes
+import SignedObjects
 
 /// An account in a node's own book. Every posting moves an amount from one account to another.
 public enum LedgerAccount: Hashable, Sendable, Codable {

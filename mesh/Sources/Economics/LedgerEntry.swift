@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// What an entry is for; together with its subject it is the entry's key, so that nothing is booked twice.
 public enum LedgerEntryKind: String, Hashable, Sendable, Codable, CaseIterable {

@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// The heads of one scope of the anchored DAG as this node knows them; merging is a set union, bounded.
 struct AnchorLog: Sendable, Hashable {

@@ -1,7 +1,8 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 
 extension ExecutorMarket {
     /// An announcement came by gossip: what gossip is to do with it, and perhaps a bid.

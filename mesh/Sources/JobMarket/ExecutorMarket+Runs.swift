@@ -1,7 +1,7 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 extension ExecutorMarket {
     /// Orders the next fetches and the next runs while there are places, the originators taking turns.

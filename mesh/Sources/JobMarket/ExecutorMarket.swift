@@ -1,8 +1,8 @@
 import Collections
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// The executor's half of the market: announcements that are judged, bids, assigned runs and their receipts (RFC 4.2).
 ///

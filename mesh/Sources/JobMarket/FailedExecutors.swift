@@ -1,6 +1,6 @@
 import Collections
 import Determinism
-import MeshIdentity
+import SignedObjects
 
 /// Executors that took a job lately and gave nothing for it: their bids rank last for a while. Not written down, since
 /// it only orders bids, and a restart costs an attacker nothing but its own time.

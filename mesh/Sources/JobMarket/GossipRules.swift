@@ -1,7 +1,7 @@
 import Determinism
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// What gossip is to do with messages that the market itself has no use for: who wrote them, their forms, sizes and
 /// dates are checked before they are forwarded, and an author's rate is kept (PROTOCOL.md, "What is checked before

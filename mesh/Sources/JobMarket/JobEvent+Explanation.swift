@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 extension DID {
     /// The last eight characters, for lines that people read.

@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Everything that can happen to a job. Signed objects stand in it as their blocks, so a replay signs nothing, and
 /// dates until which something may last stand in it too, so a replay does not depend on the configuration.

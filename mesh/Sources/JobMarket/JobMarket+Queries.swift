@@ -1,8 +1,8 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import Reputation
+import SignedObjects
 
 extension JobMarket {
     /// What an operator can set; changes hold for what is decided from now on.

@@ -1,9 +1,10 @@
 import Determinism
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Reputation
+import SignedObjects
 
 /// The market of one node: a value that decides, for the jobs it originates and the jobs it executes (RFC 4.2).
 ///

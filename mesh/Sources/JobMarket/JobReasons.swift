@@ -1,7 +1,7 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Why a job failed without a receipt that counts, told to the user word for word.
 public enum JobFailure: Hashable, Sendable, Codable {

@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// What the shell is to do once the events of the same transition are durable. Every action is idempotent.
 public enum MarketAction: Sendable, Hashable {

@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Everything about the market that an operator can set.
 public struct MarketConfiguration: Sendable {

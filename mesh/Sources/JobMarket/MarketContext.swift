@@ -1,9 +1,10 @@
 import Determinism
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Reputation
+import SignedObjects
 
 /// What both halves of the market share, and the transition that the current input is building.
 struct MarketContext: Sendable {

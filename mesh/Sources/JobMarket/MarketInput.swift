@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// A fact that the shell reports to the market. Commands are functions of `JobMarket`: `submit`, `cancel`.
 public enum MarketInput: Sendable {

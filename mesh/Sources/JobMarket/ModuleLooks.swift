@@ -1,7 +1,7 @@
 import Collections
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Verified manifests that wait until the own store was asked for their modules, by module.
 struct ModuleLooks: Sendable {

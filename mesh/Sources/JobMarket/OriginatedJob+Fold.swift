@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 extension OriginatedJob {
     /// The job as its first event makes it.

@@ -1,7 +1,7 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// The phase that an originated job is in, each with its own deadline and its own reason when that passes.
 public enum JobPhase: String, Hashable, Sendable, CaseIterable {

@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 extension OriginatorMarket {
     /// Sets the timers that a change of state asks for; only what changed is set again, so that a step of the wall

@@ -1,7 +1,7 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 extension OriginatedJob {
     /// Whether the window is over and nobody has made a bid that can be taken up.

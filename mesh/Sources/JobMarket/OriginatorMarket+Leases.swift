@@ -1,8 +1,8 @@
 import Determinism
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 extension OriginatorMarket {
     mutating func confirm(_ job: OriginatedJob, _ attempt: Attempt, _ context: inout MarketContext) {

@@ -1,8 +1,8 @@
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import Receipts
+import SignedObjects
 
 extension OriginatorMarket {
     /// A receipt arrived, from whomever: it proves itself. Answered with an ack once it is durable and changes nothing

@@ -1,10 +1,10 @@
 import Collections
 import Determinism
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import Reputation
+import SignedObjects
 
 /// The originator's half of the market: the jobs of this node, from submission to the anchored receipt (RFC 4.2).
 ///

@@ -1,7 +1,7 @@
 import Collections
 import Determinism
-import MeshIdentity
 import MeshTypes
+import SignedObjects
 
 /// The places of an executor: accepted assignments that wait, fetch, wait for a place to run, or run.
 ///

@@ -1,8 +1,8 @@
 import Crypto
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import Reputation
+import SignedObjects
 
 /// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in
 /// integers, ties broken by SHA-256(bid CID || job nonce), which no bidder can choose in advance.

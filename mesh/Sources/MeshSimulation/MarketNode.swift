@@ -3,9 +3,9 @@ import Determinism
 import Economics
 import GossipSub
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 
 /// A simulated node with the market of a real one: the GossipSub core and the JobMarket core, a virtual disk with a
 /// journal, and a machine that pretends to run modules.

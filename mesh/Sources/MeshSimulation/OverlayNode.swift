@@ -2,8 +2,8 @@ import Collections
 import Determinism
 import GossipSub
 import Kademlia
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 
 /// Who is who in a simulated network: peer IDs, node numbers and made-up addresses.
 public struct OverlayDirectory: Sendable {

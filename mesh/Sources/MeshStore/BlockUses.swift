@@ -1,9 +1,9 @@
 import Foundation
 import GRDB
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Works out, for a database of an older version, why its blocks are kept.
 ///

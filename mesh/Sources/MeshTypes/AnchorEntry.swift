@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import SignedObjects
 
 /// One node of the anchored DAG: it names its parents and the evidence it fixes, per scope.
 public struct AnchorEntry: Hashable, Sendable, SignedBody {

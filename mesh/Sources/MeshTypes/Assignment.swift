@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import SignedObjects
 
 /// The originator's signed order to run a job, answering one bid on exactly its terms.
 public struct Assignment: Hashable, Sendable, SignedBody {

@@ -1,6 +1,6 @@
 import IPLD
-import MeshIdentity
 import Multiformats
+import SignedObjects
 
 /// Every message between nodes (RFC 5.1, PROTOCOL.md "Messages"): a keyed map with one entry, `{"JobBidV1": {…}}`.
 public enum MeshProtocolMessage: Hashable, Sendable {

@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import SignedObjects
 
 /// What an executor advertises (RFC 4.4): the same names that an `ExecutionPolicy` and `resources_required` ask for.
 public struct NodeCapability: Hashable, Sendable, SignedBody {

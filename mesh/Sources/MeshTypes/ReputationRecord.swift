@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import SignedObjects
 
 /// What a rater found about a subject in one receipt.
 public enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable {

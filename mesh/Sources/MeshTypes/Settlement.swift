@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import SignedObjects
 
 /// What the originator found in a receipt.
 public enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable {

@@ -1,7 +1,7 @@
 import Collections
 import Determinism
-import MeshIdentity
 import MeshTypes
+import SignedObjects
 
 /// What executors offer, as this node last heard it, bounded in entries and in bytes.
 ///

@@ -1,10 +1,10 @@
 import CoVM
 import IPLD
 import JobMarket
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Runs one job: fetches its module and inputs, hands them to the machine, and keeps what it made.
 ///

@@ -1,8 +1,8 @@
 import JobMarket
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// A job as people are told of it: rows for the store, views and results for the API, all read off the market's state.
 enum JobStory {

@@ -1,5 +1,6 @@
 import Foundation
-import MeshIdentity
+import PeerIdentity
+import SignedObjects
 
 /// The file that holds a node's key: made once, readable by its owner only, refused when others can read it.
 public struct KeyStore: Sendable {

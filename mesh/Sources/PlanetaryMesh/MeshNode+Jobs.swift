@@ -1,9 +1,10 @@
 import IPLD
 import JobMarket
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 
 extension MeshNode {
     public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {

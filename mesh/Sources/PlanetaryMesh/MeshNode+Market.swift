@@ -1,11 +1,11 @@
 import Economics
 import IPLD
 import JobMarket
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
 import Reputation
+import SignedObjects
 
 extension MeshNode {
     /// Gives the market an input and sees to what follows; returns what the sender of a message is to be told.

@@ -1,9 +1,10 @@
 import GossipSub
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import NIOCore
+import PeerIdentity
+import SignedObjects
 import Swarm
 
 extension MeshNode {

@@ -5,13 +5,14 @@ import IPLD
 import JobMarket
 import Kademlia
 import Logging
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
 import NIOPosix
+import PeerIdentity
 import Receipts
 import Reputation
+import SignedObjects
 import Swarm
 
 extension MeshNode {
@@ -147,11 +148,12 @@ extension MeshNode {
             var book = ReputationBook()
             var chain = OwnReceipts(last: try await lastReceipt(store))
             var links: [StoreWrite] = []
+            let did = identity.did
             let knowsLinks = try await store.setting(receiptLinksKey) != nil
             let uncounted = try await store.receiptsThatDoNotCount(limit: Limits.evidenceAtStartMax)
             for row in try await store.receipts(limit: Limits.evidenceAtStartMax) {
                 guard let receipt = try await row.receipt(in: store) else { continue }
-                if receipt.executorDID == identity.did { chain.add(row.cid, after: receipt.previousReceiptCID) }
+                if receipt.executorDID == did { chain.add(row.cid, after: receipt.previousReceiptCID) }
                 if !knowsLinks { links.append(.receiptLink(ReceiptLinkRow(receipt, row.cid))) }
                 guard let evidence = row.evidence(receipt) else { continue }
                 // Who took a job and gave its outputs too late, or never, did not prove itself with that.

@@ -3,11 +3,12 @@ import Economics
 import Foundation
 import IPLD
 import JobMarket
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Receipts
+import SignedObjects
 import Swarm
 
 extension MeshNode: NodeService {

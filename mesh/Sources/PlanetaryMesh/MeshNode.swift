@@ -3,12 +3,12 @@ import Crypto
 import Economics
 import JobMarket
 import Logging
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
 import NIOCore
 import NIOPosix
+import PeerIdentity
 import Swarm
 import Synchronization
 

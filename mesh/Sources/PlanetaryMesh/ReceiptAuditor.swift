@@ -1,11 +1,11 @@
 import CoVM
 import JobMarket
 import Kademlia
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
 import Receipts
+import SignedObjects
 import Swarm
 
 /// Checks a receipt as a stranger does: from its CID alone, with whatever the mesh holds.

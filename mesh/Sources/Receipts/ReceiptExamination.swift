@@ -1,7 +1,7 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// One run of the verifier: collects what the checks find.
 struct ReceiptExamination {

@@ -1,7 +1,7 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Checks the whole evidence chain of a receipt, JobManifest <- Bid <- Assignment <- ExecutionReceipt, from blocks
 /// alone.

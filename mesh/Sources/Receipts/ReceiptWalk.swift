@@ -1,7 +1,7 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// Says which blocks are needed to verify a receipt of which only the CID is known, and collects them.
 ///

@@ -1,7 +1,7 @@
 import Collections
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// One piece of evidence about an executor: what a verified receipt showed.
 public struct ReputationEvidence: Hashable, Sendable, Codable {

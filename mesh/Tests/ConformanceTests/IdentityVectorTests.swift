@@ -1,7 +1,8 @@
 import Crypto
 import Foundation
-import MeshIdentity
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @Suite(.enabled(if: Fixtures.areHere, "the published vectors are not here"))

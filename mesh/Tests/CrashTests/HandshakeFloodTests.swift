@@ -1,7 +1,7 @@
 import Foundation
 import Logging
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Swarm
 import Testing
 

@@ -1,9 +1,9 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 /// An hour and a day, both ways, in milliseconds.

@@ -1,9 +1,10 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// What one originator, or many strangers, can take of an executor's bids, journal and memory.

@@ -1,8 +1,9 @@
 import IPLD
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// What is checked of gossip before it is forwarded: forms, sizes, dates and the author's rate.

@@ -1,9 +1,10 @@
 import Economics
 import Foundation
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// Dates, amounts and names in signed objects of strangers: judged by the true clock and by what a receipt can hold.

@@ -1,9 +1,10 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// What is forged, misdirected, altered or stale is refused with its reason, counted, and changes nothing.

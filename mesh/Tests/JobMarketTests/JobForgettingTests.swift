@@ -1,9 +1,9 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 /// The market forgets closed jobs, and the book with them; what was booked stays booked, once.

@@ -1,10 +1,11 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Reputation
+import SignedObjects
 import Testing
 
 /// Every bound of the market, reached.

@@ -1,8 +1,9 @@
 import Determinism
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// A book that forgets entries has the balances of one that does not.

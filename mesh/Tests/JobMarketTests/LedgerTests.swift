@@ -1,9 +1,10 @@
 import Determinism
 import Economics
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Reputation
+import SignedObjects
 import Testing
 
 @Suite("Ledger and reputation")

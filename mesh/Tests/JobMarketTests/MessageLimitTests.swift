@@ -1,9 +1,10 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// Bounds on what comes in messages, and on what is remembered of them, reached.

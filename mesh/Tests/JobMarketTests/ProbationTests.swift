@@ -1,9 +1,10 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// What an executor without a verified receipt here can cost a job, and for how long it is remembered.

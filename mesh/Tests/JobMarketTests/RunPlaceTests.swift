@@ -1,9 +1,10 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// Who gets the places of an executor, and how long blocks that do not come can hold one.

@@ -1,9 +1,10 @@
 import Economics
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Reputation
+import SignedObjects
 import Testing
 
 @Suite("Selection of bids")

@@ -1,9 +1,10 @@
 import Foundation
 import GRDB
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import MeshStore

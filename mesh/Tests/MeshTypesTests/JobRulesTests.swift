@@ -1,6 +1,6 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Testing
 
 @Suite("Rules of jobs")

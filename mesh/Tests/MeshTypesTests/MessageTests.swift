@@ -1,7 +1,7 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 @Suite("Messages")

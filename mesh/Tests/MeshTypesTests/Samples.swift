@@ -1,7 +1,8 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 
 /// One of everything, for the tests of this target.
 enum Samples {

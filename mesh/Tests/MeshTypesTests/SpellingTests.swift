@@ -1,7 +1,7 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 /// Two spellings of one letter are two texts wherever text decides or is hashed.

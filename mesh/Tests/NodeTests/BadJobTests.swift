@@ -1,8 +1,8 @@
 import CWasmtime
 import Foundation
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

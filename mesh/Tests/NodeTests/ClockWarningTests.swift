@@ -1,7 +1,8 @@
 import Foundation
 import Logging
-import MeshIdentity
 import MeshTypes
+import PeerIdentity
+import SignedObjects
 import Synchronization
 import Testing
 

@@ -1,10 +1,10 @@
 import Economics
 import Foundation
 import GRDB
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Testing
 
 @testable import PlanetaryMesh

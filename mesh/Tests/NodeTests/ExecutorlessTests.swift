@@ -1,8 +1,8 @@
 import Foundation
 import Logging
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Swarm
 import Testing
 

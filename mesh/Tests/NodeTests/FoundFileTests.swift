@@ -1,10 +1,10 @@
 import Bitswap
 import Foundation
 import IPLD
-import MeshIdentity
 import MeshStore
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Swarm
 import Testing
 

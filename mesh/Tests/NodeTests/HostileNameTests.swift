@@ -1,9 +1,10 @@
 import Foundation
 import IPLD
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,8 +1,8 @@
 import Logging
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Swarm
 import Testing
 

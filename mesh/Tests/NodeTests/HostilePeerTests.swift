@@ -1,9 +1,10 @@
 import Foundation
 import Logging
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import NIOCore
+import PeerIdentity
+import SignedObjects
 import Swarm
 import Testing
 

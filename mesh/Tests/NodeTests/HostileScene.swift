@@ -1,6 +1,7 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

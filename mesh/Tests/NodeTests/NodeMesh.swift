@@ -1,8 +1,9 @@
 import Foundation
 import Logging
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Swarm
 import Testing
 

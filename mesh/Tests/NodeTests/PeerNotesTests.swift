@@ -1,11 +1,11 @@
 import Foundation
 import GRDB
 import GossipSub
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
 import NIOCore
+import PeerIdentity
 import Swarm
 import Synchronization
 import Testing

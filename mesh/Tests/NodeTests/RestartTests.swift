@@ -1,8 +1,9 @@
 import Foundation
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,7 +1,8 @@
 import JobMarket
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

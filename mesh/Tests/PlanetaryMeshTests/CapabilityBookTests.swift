@@ -1,6 +1,7 @@
 import Determinism
-import MeshIdentity
 import MeshTypes
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,6 +1,7 @@
 import Foundation
-import MeshIdentity
+import PeerIdentity
 import PlanetaryMesh
+import SignedObjects
 import Testing
 
 @Suite struct KeyStoreTests {

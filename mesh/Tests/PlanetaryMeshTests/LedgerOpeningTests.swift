@@ -1,10 +1,11 @@
 import Economics
 import Foundation
 import JobMarket
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,8 +1,9 @@
-import MeshIdentity
 import MeshStore
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Reputation
+import SignedObjects
 import Testing
 
 @testable import JobMarket

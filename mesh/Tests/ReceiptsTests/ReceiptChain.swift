@@ -1,7 +1,8 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 
 @testable import Receipts
 

@@ -1,8 +1,9 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import Receipts
+import SignedObjects
 import Testing
 
 @Suite struct ReceiptVerifierTests {

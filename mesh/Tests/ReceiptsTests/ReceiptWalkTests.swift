@@ -1,8 +1,8 @@
 import IPLD
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import Receipts
+import SignedObjects
 import Testing
 
 @Suite struct ReceiptWalkTests {

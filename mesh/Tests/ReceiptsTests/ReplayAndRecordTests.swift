@@ -1,7 +1,7 @@
-import MeshIdentity
 import MeshTypes
 import Multiformats
 import Receipts
+import SignedObjects
 import Testing
 
 @Suite struct ReplayAndRecordTests {

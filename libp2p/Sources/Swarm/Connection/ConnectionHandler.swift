@@ -1,8 +1,8 @@
 import Determinism
-import MeshIdentity
 import Multiformats
 import NIOCore
 import Noise
+import PeerIdentity
 import Yamux
 
 /// Tells a connection that its unfinished handshake gave up its place to a newcomer.

@@ -1,9 +1,9 @@
 import Crypto
-import MeshIdentity
 import Multiformats
 import Multistream
 import NIOCore
 import Noise
+import PeerIdentity
 
 /// What ends an upgrade.
 enum UpgradeError: Error, Hashable, Sendable {

@@ -2,12 +2,12 @@ import Determinism
 import Foundation
 import Identify
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import Noise
 import OrderedCollections
+import PeerIdentity
 
 /// A registered handler of inbound streams.
 typealias InboundHandler = @Sendable (any MeshStream, Connection) async -> Void

@@ -1,7 +1,7 @@
 import Identify
-import MeshIdentity
 import Multiformats
 import NIOCore
+import PeerIdentity
 
 /// The protocols that every node speaks: identify, identify push and ping.
 extension Swarm {

@@ -1,8 +1,8 @@
 import Logging
-import MeshIdentity
 import Multiformats
 import NIOCore
 import NIOPosix
+import PeerIdentity
 
 /// The node on the network: listens and dials, secures and multiplexes connections, and gives services their streams.
 ///

@@ -1,8 +1,9 @@
 import ArgumentParser
 import Foundation
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import PlanetaryMesh
+import SignedObjects
 
 /// `mesh init`: makes a node's home.
 struct Init: MeshCommand {

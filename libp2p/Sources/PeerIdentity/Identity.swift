@@ -1,14 +1,12 @@
 import Crypto
 import Multiformats
 
-/// A node's Ed25519 key pair: the one secret from which its DID and its PeerID follow.
+/// A peer's Ed25519 key pair: the one secret from which its PeerID follows.
 public struct Identity: Sendable {
     /// The public half.
     public let publicKey: PublicKey
     /// The PeerID of the key.
     public let peerID: PeerID
-    /// The DID of the key.
-    public let did: DID
     private let privateKey: Curve25519.Signing.PrivateKey
 
     private static let protobufPrefix: [UInt8] = [0x08, 0x01, 0x12, 0x40]
@@ -37,7 +35,6 @@ public struct Identity: Sendable {
         self.privateKey = privateKey
         publicKey = PublicKey(of: privateKey)
         peerID = publicKey.peerID
-        did = publicKey.did
     }
 
     /// The secret: 32 bytes. For key files only; never log it.

@@ -44,9 +44,6 @@ public struct PublicKey: Hashable, Sendable {
     /// The PeerID that holds this key.
     public var peerID: PeerID { PeerID(publicKeyProtobuf: protobuf) }
 
-    /// The did:key of this key.
-    public var did: DID { DID(publicKey: self) }
-
     /// Whether a signature of 64 bytes is this key's over a message.
     ///
     /// Stricter than RFC 8032: besides a scalar of L or more, a commitment R of small order is refused, so a signature
@@ -67,7 +64,7 @@ public struct PublicKey: Hashable, Sendable {
     }
 }
 
-/// Why bytes are not a key of this mesh.
+/// Why bytes are not a key that may be an identity.
 public enum PublicKeyError: Error, Hashable, Sendable {
     /// Another number of bytes than 32.
     case wrongLength(Int)

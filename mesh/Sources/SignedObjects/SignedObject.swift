@@ -1,5 +1,6 @@
 import IPLD
 import Multiformats
+import PeerIdentity
 
 /// A body with the signature of its signer: `{"did": …, "sig": …, "body": …}` as one DAG-CBOR block.
 ///
@@ -23,7 +24,7 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
 
     /// Signs a body, which must name the identity's DID as its signer.
     public static func sign(_ body: Body, with identity: Identity) throws(SignedObjectError) -> Self {
-        if body.signerDID != identity.did { throw .wrongSigner }
+        if body.signerDID.publicKey != identity.publicKey { throw .wrongSigner }
         let bodyBytes: [UInt8]
         do {
             bodyBytes = try DAGCBOREncoder().encode(body)
@@ -34,9 +35,9 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         guard let signature = try? identity.sign(SignedObjectFormat.message(Body.typeName, bodyCID)) else {
             throw .signingFailed
         }
-        let bytes = SignedObjectFormat.envelope(body: bodyBytes, did: identity.did, signature: signature)
+        let bytes = SignedObjectFormat.envelope(body: bodyBytes, did: body.signerDID, signature: signature)
         if bytes.count > SignedObjectFormat.bytesMax { throw .tooLarge(bytesMax: SignedObjectFormat.bytesMax) }
-        return Self(body: body, did: identity.did, signature: signature, bytes: bytes, bodyCID: bodyCID)
+        return Self(body: body, did: body.signerDID, signature: signature, bytes: bytes, bodyCID: bodyCID)
     }
 
     /// The object of a block; checks encoding, the bound of its integers, envelope, signature, and that the body names

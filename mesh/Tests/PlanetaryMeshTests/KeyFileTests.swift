@@ -1,6 +1,8 @@
 import IPLD
-import MeshIdentity
 import Multiformats
+import PeerIdentity
+import PlanetaryMesh
+import SignedObjects
 import Testing
 
 @Suite struct KeyFileTests {

@@ -2,6 +2,8 @@ import Crypto
 import CryptoExtras
 import IPLD
 import Multiformats
+import PeerIdentity
+import SignedObjects
 
 /// The text of a file that holds an identity, plain or encrypted with a passphrase.
 ///

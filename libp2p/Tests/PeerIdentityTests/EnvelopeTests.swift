@@ -1,5 +1,5 @@
-import MeshIdentity
 import Multiformats
+import PeerIdentity
 import Testing
 
 @Suite struct EnvelopeTests {

@@ -1,4 +1,5 @@
 import Multiformats
+import PeerIdentity
 
 /// A decentralized identifier of method `key` over an Ed25519 key: `did:key:z6Mk…`.
 ///
@@ -77,6 +78,16 @@ public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConverti
         var container = encoder.singleValueContainer()
         try container.encode(text)
     }
+}
+
+extension PublicKey {
+    /// The did:key of this key.
+    public var did: DID { DID(publicKey: self) }
+}
+
+extension Identity {
+    /// The did:key of this key; its text is made anew each time.
+    public var did: DID { publicKey.did }
 }
 
 /// Why a text is not a DID of this mesh.

@@ -1,6 +1,7 @@
 import IPLD
-import MeshIdentity
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @Suite struct SignedObjectTests {
