@@ -78,7 +78,7 @@ let network: [Target] = [
     libp2p("Bitswap", ["Determinism", "Multiformats", External.collections]),
     // What waits.
     libp2p(
-        "Swarm",
+        "LibP2P",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
             "Kademlia", "Bitswap", External.collections, External.crypto, External.logging, External.nioConcurrency,
@@ -115,7 +115,7 @@ let meshShells: [Target] = [
     mesh(
         "PlanetaryMesh",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "Swarm", "IPLD",
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "IPLD",
             "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "CoVM", "MeshStore",
             External.collections, External.crypto, External.cryptoExtras, External.logging, External.nioCore,
             External.nioPosix,
@@ -123,7 +123,7 @@ let meshShells: [Target] = [
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "Swarm", "PlanetaryMesh", External.hummingbird, External.lifecycle, External.logging,
+            "Multiformats", "LibP2P", "PlanetaryMesh", External.hummingbird, External.lifecycle, External.logging,
             External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(
@@ -145,13 +145,13 @@ let apps: [Target] = [
     executable(
         "mesh-peer",
         [
-            "Multiformats", "PeerIdentity", "Identify", "GossipSub", "Kademlia", "Swarm", External.argumentParser,
+            "Multiformats", "PeerIdentity", "Identify", "GossipSub", "Kademlia", "LibP2P", External.argumentParser,
             External.logging, External.nioCore, External.nioPosix,
         ], path: "Interop/mesh-peer"),
     executable(
         "mesh-benchmarks",
         [
-            "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Swarm", "IPLD", "SignedObjects", "MeshTypes",
+            "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "IPLD", "SignedObjects", "MeshTypes",
             "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging, External.nioCore,
         ], path: "Benchmarks"),
 ]
@@ -163,10 +163,10 @@ let tests: [Target] = [
     libp2pTests("MultiformatsTests", ["Multiformats"]),
     libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
     libp2pTests(
-        "SwarmTests",
+        "LibP2PTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "Swarm", External.logging, External.nioConcurrency, External.nioCore,
+            "Kademlia", "Bitswap", "LibP2P", External.logging, External.nioConcurrency, External.nioCore,
             External.nioEmbedded, External.nioPosix,
         ]),
     libp2pTests(
@@ -185,7 +185,7 @@ let tests: [Target] = [
     meshTests(
         "CrashTests",
         [
-            "Multiformats", "PeerIdentity", "Swarm", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
+            "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
             External.grdb, External.logging, "mesh",
         ]),
     meshTests("IPLDTests", ["Multiformats", "IPLD"]),
@@ -204,14 +204,14 @@ let tests: [Target] = [
     meshTests(
         "NodeTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "Swarm", "IPLD", "SignedObjects",
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "IPLD", "SignedObjects",
             "MeshTypes", "Economics", "JobMarket", "CWasmtime", "CoVM", "MeshStore", "PlanetaryMesh", External.grdb,
             External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "Swarm", "IPLD", "SignedObjects", "MeshTypes", "Economics",
+            "Determinism", "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "SignedObjects", "MeshTypes", "Economics",
             "Reputation", "JobMarket", "MeshStore", "PlanetaryMesh", "MeshHTTP", "mesh", External.argumentParser,
             External.logging, External.nioConcurrency, External.nioCore, External.nioPosix,
         ]),

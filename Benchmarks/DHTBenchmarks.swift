@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
 import Kademlia
+import LibP2P
 import Logging
 import Multiformats
 import PeerIdentity
-import Swarm
 
 /// A DHT of nodes in this process, over loopback TCP, Noise and Yamux: latency of its operations, one at a time.
 ///

@@ -1,11 +1,11 @@
 import ArgumentParser
 import Foundation
 import GossipSub
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
 import PeerIdentity
-import Swarm
 
 /// Gossip between two nodes over loopback TCP, Noise and Yamux: latency at a steady rate, and the rate flat out.
 ///

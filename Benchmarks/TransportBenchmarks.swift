@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
 import PeerIdentity
-import Swarm
 
 /// TCP, Noise and Yamux between two processes over loopback: one stream's throughput, connects and round trips.
 struct TransportBenchmarks: AsyncParsableCommand {

@@ -1,5 +1,5 @@
+import LibP2P
 import Multiformats
-import Swarm
 
 /// The blocks that this peer serves, in memory.
 actor BlockShelf: BlockSource {

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
 import Kademlia
+import LibP2P
 import Logging
 import Multiformats
 import PeerIdentity
-import Swarm
 
 /// Our libp2p alone, without jobs and store: Swarm, gossip, DHT and Bitswap behind the JSON-lines front end that the
 /// peers of other implementations have (`Interop/peers/go_peer.py` describes the lines).

@@ -1,7 +1,7 @@
 import GossipSub
+import LibP2P
 import Multiformats
 import NIOCore
-import Swarm
 
 /// The commands that measure, for figures beside those of other implementations (`Interop/bench`).
 extension PeerServices {

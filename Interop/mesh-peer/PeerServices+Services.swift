@@ -1,6 +1,6 @@
 import Kademlia
+import LibP2P
 import Multiformats
-import Swarm
 
 /// The commands that reach gossip, DHT and Bitswap.
 extension PeerServices {

@@ -1,8 +1,8 @@
 import Foundation
 import Identify
+import LibP2P
 import Multiformats
 import NIOCore
-import Swarm
 
 /// The commands that open streams or answer them.
 extension PeerServices {

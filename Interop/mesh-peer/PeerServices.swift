@@ -1,8 +1,8 @@
 import Foundation
 import GossipSub
+import LibP2P
 import Multiformats
 import PeerIdentity
-import Swarm
 
 /// A running peer: the swarm and the services on it, and the commands that reach them.
 struct PeerServices: Sendable {

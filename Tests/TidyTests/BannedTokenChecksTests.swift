@@ -25,7 +25,7 @@ import Testing
         ("usleep(10)", "blocks a thread"),
     ])
     func refusesEverywhere(text: String, reason: String) throws {
-        let found = messages(text, path: "libp2p/Sources/Swarm/A.swift")
+        let found = messages(text, path: "libp2p/Sources/LibP2P/A.swift")
         try #require(found.count == 1, "found: \(found)")
         #expect(found[0].contains(reason))
     }
@@ -44,7 +44,7 @@ import Testing
         let found = messages(text, path: "libp2p/Sources/Yamux/A.swift")
         try #require(found.count == 1, "found: \(found)")
         #expect(found[0].contains(reason))
-        #expect(messages(text, path: "libp2p/Sources/Swarm/A.swift") == [])
+        #expect(messages(text, path: "libp2p/Sources/LibP2P/A.swift") == [])
     }
 
     @Test(arguments: [
@@ -59,7 +59,7 @@ import Testing
         "#if !os(Linux)\n#endif",
     ])
     func allows(text: String) {
-        #expect(messages(text, path: "libp2p/Sources/Swarm/A.swift") == [])
+        #expect(messages(text, path: "libp2p/Sources/LibP2P/A.swift") == [])
     }
 
     @Test func appsMayPrint() {

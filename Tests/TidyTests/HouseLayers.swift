@@ -18,7 +18,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Economics",
                 "Reputation", "Receipts", "JobMarket",
             ]
-        case .shells: ["CWasmtime", "Swarm", "CoVM", "MeshStore"]
+        case .shells: ["CWasmtime", "LibP2P", "CoVM", "MeshStore"]
         case .composition: ["PlanetaryMesh", "MeshHTTP", "MeshSimulation"]
         case .apps: ["mesh", "mesh-sim"]
         }
@@ -41,7 +41,7 @@ enum ImportChecks {
     /// What stands in libp2p/, and knows nothing of the mesh.
     static let networkTargets: Set<String> = [
         "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-        "Kademlia", "Bitswap", "Swarm",
+        "Kademlia", "Bitswap", "LibP2P",
     ]
     static let targetsWithByteBuffer: Set<String> = ["Multistream", "Noise", "Yamux"]
 

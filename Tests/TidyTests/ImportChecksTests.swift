@@ -7,10 +7,13 @@ import Testing
         ("mesh/Sources/IPLD/A.swift", "import NIOPosix", "IPLD is a formats target and imports NIOPosix"),
         ("libp2p/Sources/Yamux/A.swift", "@preconcurrency import Dispatch", "imports Dispatch"),
         ("libp2p/Sources/Noise/A.swift", "import struct Foundation.Date", "imports Foundation"),
-        ("libp2p/Sources/GossipSub/A.swift", "import Swarm", "GossipSub (cores) imports Swarm (shells), a layer above"),
+        (
+            "libp2p/Sources/GossipSub/A.swift", "import LibP2P",
+            "GossipSub (cores) imports LibP2P (shells), a layer above"
+        ),
         ("mesh/Sources/MeshStore/A.swift", "internal import MeshHTTP", "imports MeshHTTP (composition)"),
         ("libp2p/Sources/Kademlia/A.swift", "import NIOCore", "which only Multistream, Noise, Yamux may"),
-        ("libp2p/Sources/Swarm/A.swift", "import MeshTypes", "Swarm is of the network and imports MeshTypes"),
+        ("libp2p/Sources/LibP2P/A.swift", "import MeshTypes", "LibP2P is of the network and imports MeshTypes"),
         ("mesh/Sources/Novelty/A.swift", "", "the target Novelty has no layer"),
     ])
     func refuses(path: String, text: String, reason: String) throws {
@@ -23,7 +26,7 @@ import Testing
     @Test(arguments: [
         ("mesh/Sources/JobMarket/A.swift", "import Economics\nimport OrderedCollections\nimport Crypto"),
         ("libp2p/Sources/Yamux/A.swift", "import NIOCore"),
-        ("libp2p/Sources/Swarm/A.swift", "import NIOPosix\nimport Yamux\nimport Foundation"),
+        ("libp2p/Sources/LibP2P/A.swift", "import NIOPosix\nimport Yamux\nimport Foundation"),
         ("mesh/Sources/IPLD/A.swift", "// import Foundation\nlet text = \"import Foundation\""),
         ("mesh/Tests/IPLDTests/A.swift", "import Foundation"),
     ])

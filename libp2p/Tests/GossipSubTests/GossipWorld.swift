@@ -28,7 +28,7 @@ struct GossipWorld {
     }
 
     var now = MonotonicInstant.zero
-    var routers: [GossipSub] = []
+    var routers: [GossipSubRouter] = []
     var identities: [Identity] = []
     var delivered: [[GossipMessage]] = []
     var asked: [[GossipMessage]] = []
@@ -44,7 +44,7 @@ struct GossipWorld {
         for number in 0..<count {
             identities.append(TestIdentity.all[number])
             routers.append(
-                GossipSub(
+                GossipSubRouter(
                     localPeer: identities[number].peerID, parameters: parameters, limits: limits,
                     firstSequenceNumber: 1_000, seed: seed &+ UInt64(number), now: now))
             delivered.append([])
@@ -127,7 +127,7 @@ struct GossipWorld {
 
 /// One router, and a peer that a test plays by hand.
 struct LoneRouter {
-    var router: GossipSub
+    var router: GossipSubRouter
     var now = MonotonicInstant.zero
     let identity = TestIdentity.all[0]
     let stranger = TestIdentity.all[1]
@@ -138,7 +138,7 @@ struct LoneRouter {
         parameters: GossipSubParameters = .init(), limits: GossipSubLimits = .init(),
         version: GossipSubVersion = .meshsub11
     ) {
-        router = GossipSub(
+        router = GossipSubRouter(
             localPeer: identity.peerID, parameters: parameters, limits: limits, firstSequenceNumber: 1, seed: 5,
             now: now)
         _ = router.connected(peer, version: version, isOutbound: false, now: now)

@@ -1,10 +1,10 @@
 import Foundation
 import Hummingbird
+import LibP2P
 import Logging
 import NIOCore
 import PlanetaryMesh
 import ServiceLifecycle
-import Swarm
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.
 ///

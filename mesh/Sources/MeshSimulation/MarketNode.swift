@@ -59,7 +59,7 @@ public struct MarketNode: SimulatedNode {
     /// The market.
     public private(set) var market: JobMarket
     /// The gossip router.
-    public private(set) var gossip: GossipSub
+    public private(set) var gossip: GossipSubRouter
     /// The journal as the disk has it.
     public private(set) var journal: [JobEvent] = []
     /// What was handed in here, by the client's key.
@@ -90,7 +90,7 @@ public struct MarketNode: SimulatedNode {
         identity = directory.identities[node.index]
         grant = .grant(setup.grant, reference: "start", at: .epoch)
         market = Self.market(identity, setup, grant)
-        gossip = GossipSub(
+        gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip, firstSequenceNumber: 1, seed: self.seed, now: .zero)
     }
 
@@ -138,7 +138,7 @@ public struct MarketNode: SimulatedNode {
     /// After a crash the market takes up where its journal stands, and the gossip router meets its neighbours again.
     public mutating func started(_ context: inout SimulatedContext) {
         guard restarts > 0 else { return }
-        gossip = GossipSub(
+        gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip,
             firstSequenceNumber: context.wallClockMilliseconds * 1_000_000, seed: seed &+ UInt64(restarts),
             now: context.now)

@@ -61,7 +61,7 @@ public struct OverlayNode: SimulatedNode {
     static let kademliaProtocol = "/icn/kad/1.0.0"
 
     /// The gossip router.
-    public private(set) var gossip: GossipSub
+    public private(set) var gossip: GossipSubRouter
     /// The DHT.
     public private(set) var kademlia: KademliaCore
     /// The payloads that arrived by gossip, in order.
@@ -83,7 +83,7 @@ public struct OverlayNode: SimulatedNode {
         self.directory = directory
         identity = directory.identities[node.index]
         var generator = SeededGenerator(seed: seed &+ UInt64(node.index))
-        self.gossip = GossipSub(
+        self.gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: gossip, firstSequenceNumber: 1, seed: generator.next(), now: .zero)
         self.kademlia = KademliaCore(
             localPeer: identity.peerID, configuration: kademlia, validators: validators, seed: generator.next(),

@@ -1,9 +1,9 @@
 import CoVM
 import Determinism
 import JobMarket
+import LibP2P
 import MeshTypes
 import Multiformats
-import Swarm
 
 extension MeshNode {
     /// Carries the market's actions out, each in a child task, until the node stops.

@@ -1,11 +1,11 @@
 import GossipSub
 import JobMarket
+import LibP2P
 import MeshTypes
 import Multiformats
 import NIOCore
 import PeerIdentity
 import SignedObjects
-import Swarm
 
 extension MeshNode {
     // MARK: Direct messages

@@ -4,6 +4,7 @@ import Foundation
 import IPLD
 import JobMarket
 import Kademlia
+import LibP2P
 import Logging
 import MeshStore
 import MeshTypes
@@ -13,7 +14,6 @@ import PeerIdentity
 import Receipts
 import Reputation
 import SignedObjects
-import Swarm
 
 extension MeshNode {
     /// Opens the node of a home folder: store, machine, swarm and services; takes up its journal; listens.

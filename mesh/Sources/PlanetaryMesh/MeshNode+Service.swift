@@ -3,13 +3,13 @@ import Economics
 import Foundation
 import IPLD
 import JobMarket
+import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
 import PeerIdentity
 import Receipts
 import SignedObjects
-import Swarm
 
 extension MeshNode: NodeService {
     public func status() async throws(NodeServiceError) -> NodeStatus {

@@ -2,6 +2,7 @@ import CoVM
 import Crypto
 import Economics
 import JobMarket
+import LibP2P
 import Logging
 import MeshStore
 import MeshTypes
@@ -9,7 +10,6 @@ import Multiformats
 import NIOCore
 import NIOPosix
 import PeerIdentity
-import Swarm
 import Synchronization
 
 /// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the market that decides.

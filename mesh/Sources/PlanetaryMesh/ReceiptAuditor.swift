@@ -1,12 +1,12 @@
 import CoVM
 import JobMarket
 import Kademlia
+import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
 import Receipts
 import SignedObjects
-import Swarm
 
 /// Checks a receipt as a stranger does: from its CID alone, with whatever the mesh holds.
 ///

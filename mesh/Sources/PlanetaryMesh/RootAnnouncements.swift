@@ -1,7 +1,7 @@
 import Determinism
+import LibP2P
 import MeshStore
 import Multiformats
-import Swarm
 
 /// What a node tells the DHT that it has: the roots of files that users put, and of outputs and receipts of jobs.
 ///

@@ -1,9 +1,9 @@
 import Determinism
 import GossipSub
 import JobMarket
+import LibP2P
 import MeshTypes
 import Multiformats
-import Swarm
 
 /// Judges whether anybody can be expected to bid on this node's jobs.
 ///

@@ -1,8 +1,8 @@
 import Foundation
+import LibP2P
 import Logging
 import Multiformats
 import PeerIdentity
-import Swarm
 import Testing
 
 /// Sockets that connect to a port from many addresses of this machine, eight from each, say nothing, and come back a

@@ -1,9 +1,9 @@
 import Foundation
+import LibP2P
 import Logging
 import MeshTypes
 import Multiformats
 import PeerIdentity
-import Swarm
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,11 +1,11 @@
 import Bitswap
 import Foundation
 import IPLD
+import LibP2P
 import MeshStore
 import Multiformats
 import NIOCore
 import PeerIdentity
-import Swarm
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,9 +1,9 @@
+import LibP2P
 import Logging
 import MeshTypes
 import Multiformats
 import NIOCore
 import PeerIdentity
-import Swarm
 import Testing
 
 @testable import PlanetaryMesh

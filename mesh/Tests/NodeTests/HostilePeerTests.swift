@@ -1,11 +1,11 @@
 import Foundation
+import LibP2P
 import Logging
 import MeshTypes
 import Multiformats
 import NIOCore
 import PeerIdentity
 import SignedObjects
-import Swarm
 import Testing
 
 @testable import PlanetaryMesh

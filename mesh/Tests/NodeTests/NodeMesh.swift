@@ -1,10 +1,10 @@
 import Foundation
+import LibP2P
 import Logging
 import MeshTypes
 import Multiformats
 import PeerIdentity
 import SignedObjects
-import Swarm
 import Testing
 
 @testable import PlanetaryMesh

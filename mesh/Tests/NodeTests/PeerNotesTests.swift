@@ -1,12 +1,12 @@
 import Foundation
 import GRDB
 import GossipSub
+import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
 import NIOCore
 import PeerIdentity
-import Swarm
 import Synchronization
 import Testing
 

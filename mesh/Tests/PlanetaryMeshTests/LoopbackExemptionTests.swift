@@ -1,6 +1,6 @@
 import Foundation
+import LibP2P
 import Multiformats
-import Swarm
 import Testing
 
 @testable import PlanetaryMesh

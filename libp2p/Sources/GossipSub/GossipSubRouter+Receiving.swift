@@ -1,0 +1,148 @@
+import Collections
+import Determinism
+import Multiformats
+
+// What peers send: RPCs, and in them subscriptions and messages; the control entries are in GossipSubControl.swift.
+extension GossipSubRouter {
+    /// The bytes of one RPC came from a peer.
+    ///
+    /// What cannot be decoded is counted against the peer, and the shell is asked to reset its stream.
+    public mutating func received(
+        _ bytes: [UInt8], from peer: PeerID, now: MonotonicInstant
+    ) -> [GossipSubAction] {
+        do {
+            return received(try GossipSubCodec.decode(bytes, limits: limits), from: peer, now: now)
+        } catch {
+            return refused(error, from: peer)
+        }
+    }
+
+    /// The shell refused an RPC of a peer before it was decoded, because of its length.
+    public mutating func refused(_ error: GossipSubCodecError, from peer: PeerID) -> [GossipSubAction] {
+        scoring.note(.malformedRPC, by: peer)
+        return [.resetStream(peer, error)]
+    }
+
+    /// One RPC came from a peer.
+    public mutating func received(
+        _ rpc: GossipSubRPC, from peer: PeerID, now: MonotonicInstant
+    ) -> [GossipSubAction] {
+        guard peers[peer] != nil else {
+            counters.unknownPeerInputs += 1
+            return []
+        }
+        guard !scoring.isGraylisted(peer) else {
+            counters.graylistedRPCs += 1
+            return []
+        }
+        if rpc.entriesLeftOut > 0 {
+            counters.entriesLeftOut += UInt64(rpc.entriesLeftOut)
+            scoring.note(.entryFlood, by: peer)
+        }
+        var answer = GossipSubRPC()
+        subscriptionsArrived(rpc.subscriptions, from: peer, answer: &answer, now: now)
+        var actions: [GossipSubAction] = []
+        for encoded in rpc.messages { actions += messageArrived(encoded, from: peer, now: now) }
+        controlArrived(rpc, from: peer, answer: &answer, now: now)
+        // The same RPC may have subscribed and then pruned.
+        answer.graft.removeAll { meshes[$0]?.contains(peer) != true }
+        if !answer.isEmpty { actions.append(.send(answer, to: [peer])) }
+        actions += answers(to: rpc.iwant, from: peer)
+        return actions
+    }
+
+    private mutating func subscriptionsArrived(
+        _ changes: [GossipSubRPC.Subscription], from peer: PeerID, answer: inout GossipSubRPC, now: MonotonicInstant
+    ) {
+        for change in changes {
+            guard change.subscribes else {
+                peers.unsubscribe(peer, from: change.topic)
+                meshes[change.topic]?.remove(peer)
+                fanouts[change.topic]?.peers.remove(peer)
+                continue
+            }
+            switch peers.subscribe(peer, to: change.topic) {
+            case nil:
+                counters.entriesLeftOut += 1
+                scoring.note(.entryFlood, by: peer)
+                return
+            case false?: continue
+            case true?: break
+            }
+            // Waiting for the heartbeat would leave a young network without a mesh for up to a second.
+            if let mesh = meshes[change.topic], mesh.count < parameters.meshDegreeLow, !mesh.contains(peer),
+                isGraftable(peer, in: change.topic, now: now)
+            {
+                meshes[change.topic]?.append(peer)
+                answer.graft.append(change.topic)
+                counters.graftsSent += 1
+            }
+        }
+    }
+
+    private mutating func messageArrived(
+        _ encoded: [UInt8], from peer: PeerID, now: MonotonicInstant
+    ) -> [GossipSubAction] {
+        let unverified: UnverifiedMessage
+        do {
+            unverified = try UnverifiedMessage(encoded: encoded, topicBytesMax: limits.topicBytesMax)
+        } catch {
+            return badMessage(from: peer)
+        }
+        guard meshes[unverified.topic] != nil else {
+            counters.unwantedTopics += 1
+            return []
+        }
+        // An echo of our own message is honest: the peer may have had it from somebody else.
+        guard unverified.source != localPeer, !seen.contains(unverified.id) else {
+            counters.duplicates += 1
+            pending.sent(unverified.id, by: peer)
+            return []
+        }
+        guard pending.hasRoom(for: encoded.count) else {
+            counters.validationOverflows += 1
+            return []
+        }
+        guard let message = try? unverified.verified() else { return badMessage(from: peer) }
+        counters.messagesArrived += 1
+        seen.insert(message.id, now: now)
+        promises.fulfilled(message.id)
+        pending.insert(message, from: peer, now: now)
+        return [.validate(message, from: peer)]
+    }
+
+    private mutating func badMessage(from peer: PeerID) -> [GossipSubAction] {
+        counters.badSignatures += 1
+        scoring.note(.invalidMessage, by: peer)
+        return []
+    }
+
+    /// The application's verdict on a message that `.validate` asked about; a second verdict changes nothing.
+    public mutating func validated(
+        _ id: MessageID, _ verdict: GossipVerdict, now: MonotonicInstant
+    ) -> [GossipSubAction] {
+        guard let entry = pending.take(id) else { return [] }
+        let message = entry.message
+        switch verdict {
+        case .ignore:
+            counters.ignored += 1
+            return []
+        case .reject:
+            counters.rejected += 1
+            for sender in entry.senders { scoring.note(.invalidMessage, by: sender) }
+            return []
+        case .accept:
+            break
+        }
+        // The topic may have been left while the application was thinking.
+        guard let mesh = meshes[message.topic] else { return [] }
+        cache.insert(id, topic: message.topic, encoded: message.encoded)
+        var recipients = mesh
+        for peer in peers.floodsubPeers where peers[peer]?.topics.contains(ExactText(message.topic)) == true {
+            recipients.append(peer)
+        }
+        let others = recipients.filter { $0 != message.source && !entry.senders.contains($0) }
+        counters.messagesDelivered += 1
+        return forward(message.encoded, to: Array(others)) + [.deliver(message)]
+    }
+}

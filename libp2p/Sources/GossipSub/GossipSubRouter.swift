@@ -1,0 +1,267 @@
+import Collections
+import Determinism
+import Multiformats
+import PeerIdentity
+
+/// The router of GossipSub v1.1: who is told of which message, and by whom this node wants to be told.
+///
+/// A value without clock, sockets or randomness of its own: every input takes `now` and returns actions. Per topic it
+/// keeps a *mesh* of a few peers that get every message at once, and tells some of the others once per heartbeat which
+/// messages there are (IHAVE), so that they can ask for what they missed (IWANT). Specification: libp2p/specs,
+/// `pubsub/gossipsub/gossipsub-v1.0.md` and `gossipsub-v1.1.md`.
+///
+/// What differs from it, and why:
+/// - Peer exchange is neither sent nor followed: addresses come from the DHT and identify, never from a stranger's
+///   PRUNE.
+/// - Opportunistic grafting waits for the full score; `PeerScoring` is the seam.
+/// - A peer that subscribes while the mesh is under D_lo is grafted at once, not at the next heartbeat.
+/// - A full mesh admits outbound peers only until it has D_out of them.
+/// - Own messages are not handed back to this node's subscribers.
+/// - A message is remembered as seen only after its signature was checked, so a forgery cannot suppress the original.
+///
+/// Limits and what happens at each stand in `GossipSubLimits`; a peer that reaches one is counted in `PeerScoring`.
+public struct GossipSubRouter: Sendable {
+    struct Fanout: Sendable {
+        var peers: OrderedSet<PeerID> = []
+        var lastPublished: MonotonicInstant
+    }
+
+    /// This node.
+    public let localPeer: PeerID
+    /// How meshes are kept.
+    public let parameters: GossipSubParameters
+    /// The bounds.
+    public let limits: GossipSubLimits
+    /// What was seen and done.
+    public internal(set) var counters = GossipSubCounters()
+    /// What is known of the peers' behaviour.
+    public internal(set) var scoring: PeerScoring
+
+    var generator: SeededGenerator
+    var peers: PeerTable
+    var meshes = TopicTable<OrderedSet<PeerID>>()
+    var fanouts = TopicTable<Fanout>()
+    var backoffs: BackoffTable
+    var cache: MessageCache
+    var seen: SeenCache
+    var promises: PromiseTable
+    var pending: PendingValidations
+    var nextHeartbeat: MonotonicInstant
+    private var sequenceNumber: UInt64
+
+    /// A router without peers or topics.
+    ///
+    /// - Parameters:
+    ///   - firstSequenceNumber: the number of the first own message; it must grow over restarts, so shells take the
+    ///     wall clock in nanoseconds, as go-libp2p does.
+    ///   - seed: for the choice of peers.
+    public init(
+        localPeer: PeerID, parameters: GossipSubParameters = .init(), limits: GossipSubLimits = .init(),
+        firstSequenceNumber: UInt64, seed: UInt64, now: MonotonicInstant
+    ) {
+        self.localPeer = localPeer
+        self.parameters = parameters
+        self.limits = limits
+        sequenceNumber = firstSequenceNumber
+        generator = SeededGenerator(seed: seed)
+        scoring = PeerScoring(parameters: parameters.scoring, departedMax: limits.departedScoresMax)
+        peers = PeerTable(limits: limits)
+        backoffs = BackoffTable(entriesMax: limits.backoffsMax)
+        cache = MessageCache(parameters: parameters, limits: limits)
+        seen = SeenCache(entriesMax: limits.seenEntriesMax, lifetimeMilliseconds: parameters.seenMilliseconds)
+        promises = PromiseTable(entriesMax: limits.promisesMax)
+        pending = PendingValidations(parameters: parameters, limits: limits)
+        nextHeartbeat = now.advanced(milliseconds: parameters.firstHeartbeatMilliseconds)
+    }
+
+    /// The next heartbeat.
+    public var nextDeadline: MonotonicInstant? { nextHeartbeat }
+
+    // MARK: Peers
+
+    /// A stream to a peer stands: it is told of this node's topics.
+    public mutating func connected(
+        _ peer: PeerID, version: GossipSubVersion, isOutbound: Bool, now: MonotonicInstant
+    ) -> [GossipSubAction] {
+        let isKnown = peers[peer] != nil
+        guard peer != localPeer, peers.insert(peer, version: version, isOutbound: isOutbound) else {
+            counters.unknownPeerInputs += 1
+            return []
+        }
+        if !isKnown { scoring.connected(peer) }
+        if !version.hasMesh {
+            // Known before in a newer version: meshes are none of its business any more.
+            for topic in meshes.keys { meshes[topic]?.remove(peer) }
+            for topic in fanouts.keys { fanouts[topic]?.peers.remove(peer) }
+        }
+        return hello(to: peer)
+    }
+
+    /// The stream to a peer was opened anew after some of what was sent may have been lost: it is told again of this
+    /// node's topics and of the meshes it is in, and by IHAVE of the recent messages, because peers in a mesh are not
+    /// told of them by heartbeats.
+    public mutating func streamReopened(_ peer: PeerID, now: MonotonicInstant) -> [GossipSubAction] {
+        guard let known = peers[peer] else { return [] }
+        var rpc = greeting(to: peer)
+        if known.version.hasMesh, scoring.mayGossip(peer) {
+            let recent = cache.recentIDs()
+            for topic in meshes.keys where known.topics.contains(ExactText(topic)) {
+                // Half of what a peer accepts in a heartbeat; the rest is left to the next one.
+                guard rpc.ihave.count < limits.ihaveEntriesPerHeartbeatMax / 2 else { break }
+                guard let ids = recent[ExactText(topic)] else { continue }
+                rpc.ihave.append(.init(topic: topic, messageIDs: Array(ids.suffix(limits.ihaveIDsSentMax))))
+            }
+        }
+        // One RPC: where each lost RPC opens the stream anew, two of them would double at every loss.
+        return rpc.isEmpty ? [] : [.send(rpc, to: [peer])]
+    }
+
+    private func hello(to peer: PeerID) -> [GossipSubAction] {
+        let rpc = greeting(to: peer)
+        return rpc.isEmpty ? [] : [.send(rpc, to: [peer])]
+    }
+
+    /// This node's topics and the meshes that the peer is in.
+    private func greeting(to peer: PeerID) -> GossipSubRPC {
+        var rpc = GossipSubRPC()
+        for (topic, mesh) in meshes {
+            rpc.subscriptions.append(.init(subscribes: true, topic: topic))
+            if mesh.contains(peer) { rpc.graft.append(topic) }
+        }
+        return rpc
+    }
+
+    /// The last connection to a peer is gone: all that was kept for it is dropped, except back-offs and a bad score.
+    public mutating func disconnected(_ peer: PeerID, now: MonotonicInstant) {
+        guard peers[peer] != nil else { return }
+        for topic in meshes.keys { meshes[topic]?.remove(peer) }
+        for topic in fanouts.keys { fanouts[topic]?.peers.remove(peer) }
+        peers.remove(peer)
+        promises.disconnected(peer)
+        scoring.disconnected(peer, now: now)
+    }
+
+    // MARK: Commands
+
+    /// Joins a topic: peers are told, and some are grafted into a mesh for it.
+    public mutating func subscribe(
+        _ topic: String, now: MonotonicInstant
+    ) throws(SubscribeRefusal) -> [GossipSubAction] {
+        if meshes[topic] != nil { return [] }
+        let bytes = topic.utf8.count
+        guard bytes > 0, bytes <= limits.topicBytesMax else {
+            throw .badTopic(bytes: bytes, bytesMax: limits.topicBytesMax)
+        }
+        guard meshes.count < limits.ownTopicsMax else { throw .tooManyTopics(topicsMax: limits.ownTopicsMax) }
+        meshes[topic] = []
+        let former = fanouts.removeValue(forKey: topic)?.peers ?? []
+        let preferred = former.filter { isGraftable($0, in: topic, now: now) }
+        let others = graftCandidates(topic, now: now).filter { !former.contains($0) }
+        let chosen = Array((Array(preferred) + others).prefix(parameters.meshDegree))
+        meshes[topic]?.append(contentsOf: chosen)
+        counters.graftsSent += UInt64(chosen.count)
+        return announce(.init(subscribes: true, topic: topic), grafting: chosen, pruning: [])
+    }
+
+    /// Leaves a topic: the mesh is pruned and peers are told.
+    public mutating func unsubscribe(_ topic: String, now: MonotonicInstant) -> [GossipSubAction] {
+        guard let mesh = meshes.removeValue(forKey: topic) else { return [] }
+        for peer in mesh {
+            startBackoff(topic: topic, peer: peer, milliseconds: parameters.unsubscribeBackoffMilliseconds, now: now)
+        }
+        counters.prunesSent += UInt64(mesh.count)
+        return announce(.init(subscribes: false, topic: topic), grafting: [], pruning: Array(mesh))
+    }
+
+    /// Tells every peer of a change, those in the mesh together with their GRAFT or PRUNE.
+    private func announce(
+        _ change: GossipSubRPC.Subscription, grafting: [PeerID], pruning: [PeerID]
+    ) -> [GossipSubAction] {
+        var plain = GossipSubRPC()
+        plain.subscriptions = [change]
+        let special = OrderedSet(grafting + pruning)
+        var actions: [GossipSubAction] = []
+        let ordinary = Array(peers.peers.keys).filter { !special.contains($0) }
+        if !ordinary.isEmpty { actions.append(.send(plain, to: ordinary)) }
+        for peer in special {
+            var rpc = plain
+            if grafting.contains(peer) { rpc.graft = [change.topic] }
+            if pruning.contains(peer) {
+                rpc.prune = [prune(change.topic, for: peer, milliseconds: parameters.unsubscribeBackoffMilliseconds)]
+            }
+            actions.append(.send(rpc, to: [peer]))
+        }
+        return actions
+    }
+
+    /// Signs a message and sends it to the peers of its topic; this node need not be subscribed.
+    public mutating func publish(
+        _ data: [UInt8], topic: String, identity: Identity, now: MonotonicInstant
+    ) throws(PublishRefusal) -> (id: MessageID, actions: [GossipSubAction]) {
+        let topicBytes = topic.utf8.count
+        guard topicBytes > 0, topicBytes <= limits.topicBytesMax else {
+            throw .badTopic(bytes: topicBytes, bytesMax: limits.topicBytesMax)
+        }
+        let message = try GossipMessage.sign(data, topic: topic, sequenceNumber: sequenceNumber, identity: identity)
+        let framed = message.encoded.count + GossipSubCodec.messageOverheadBytesMax
+        guard framed <= limits.rpcBytesMax else { throw .tooLong(bytes: framed, bytesMax: limits.rpcBytesMax) }
+        sequenceNumber &+= 1
+        counters.messagesPublished += 1
+        seen.insert(message.id, now: now)
+        cache.insert(message.id, topic: topic, encoded: message.encoded)
+
+        let relays = meshes[topic] ?? fanout(for: topic, now: now)
+        var recipients = OrderedSet<PeerID>()
+        for peer in peers.peers(of: topic) where scoring.mayPublish(peer) {
+            if parameters.floodPublish || peers[peer]?.version.hasMesh == false { recipients.append(peer) }
+        }
+        recipients.formUnion(relays)
+        return (message.id, forward(message.encoded, to: Array(recipients)))
+    }
+
+    /// The peers for a topic that is published to without a subscription.
+    private mutating func fanout(for topic: String, now: MonotonicInstant) -> OrderedSet<PeerID> {
+        if fanouts[topic] == nil, fanouts.count >= max(1, limits.fanoutTopicsMax) {
+            let oldest = fanouts.enumerated().min { $0.element.value.lastPublished < $1.element.value.lastPublished }
+            if let oldest { fanouts.remove(at: oldest.offset) }
+        }
+        var entry = fanouts.removeValue(forKey: topic) ?? Fanout(lastPublished: now)
+        entry.lastPublished = now
+        fillFanout(&entry.peers, topic: topic)
+        fanouts[topic] = entry
+        return entry.peers
+    }
+
+    func forward(_ encoded: [UInt8], to recipients: [PeerID]) -> [GossipSubAction] {
+        guard !recipients.isEmpty else { return [] }
+        var rpc = GossipSubRPC()
+        rpc.messages = [encoded]
+        return [.send(rpc, to: recipients)]
+    }
+
+    // MARK: Queries
+
+    /// The topics this node is subscribed to, in the order it subscribed.
+    public var topics: [String] { meshes.keys }
+
+    /// The peers in the mesh of a topic.
+    public func meshPeers(_ topic: String) -> [PeerID] { Array(meshes[topic] ?? []) }
+
+    /// The peers known to be subscribed to a topic.
+    public func peers(of topic: String) -> [PeerID] { Array(peers.peers(of: topic)) }
+
+    /// Whether a peer is served.
+    public func isConnected(_ peer: PeerID) -> Bool { peers[peer] != nil }
+
+    /// All peers that are served.
+    public var connectedPeers: [PeerID] { Array(peers.peers.keys) }
+
+    /// How full the tables are.
+    public var occupancy: GossipSubOccupancy {
+        GossipSubOccupancy(
+            peers: peers.count, peerTopics: peers.topicCount, meshes: meshes.count, fanouts: fanouts.count,
+            backoffs: backoffs.count, cachedMessages: cache.count, cachedBytes: cache.bytes, seen: seen.count,
+            promises: promises.count, pendingValidations: pending.count, pendingBytes: pending.bytes,
+            scores: scoring.recordCounts.connected, departedScores: scoring.recordCounts.departed)
+    }
+}

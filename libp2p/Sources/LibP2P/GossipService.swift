@@ -1,0 +1,216 @@
+import Determinism
+import Foundation
+import GossipSub
+import Logging
+import Multiformats
+import NIOCore
+import PeerIdentity
+
+/// GossipSub over the streams of a host: the shell around the `GossipSubRouter` core.
+///
+/// It serves `/meshsub/1.1.0`, `/meshsub/1.0.0` and `/floodsub/1.0.0`, keeps one stream open to every peer for what it
+/// sends, and one task per peer that writes to it. Messages are validated by the topic's validator before they are
+/// forwarded, at most `validationsPerStreamMax` at a time for each inbound stream: a peer that sends more waits, by the
+/// flow control of its stream. Subscribers get messages through a stream of `subscriptionMessagesMax`; a slow one loses
+/// the *oldest*, because what gossip tells ages. What a slow peer loses stands at `OutgoingQueue`.
+///
+/// `run` must be running; it owns every task of the service.
+public actor GossipService {
+    /// What the application thinks of a message. It may wait; it should come to an end within the router's
+    /// `validationMilliseconds`, after which the message counts as ignored.
+    public typealias Validator = @Sendable (GossipMessage) async -> GossipVerdict
+
+    /// Messages that wait for a subscriber; the oldest is dropped for one more.
+    public static let subscriptionMessagesMax = 1_024
+    /// Messages of one inbound stream whose validators run at the same time.
+    public static let validationsPerStreamMax = 32
+    /// Inbound streams per peer; a further one is reset.
+    public static let inboundStreamsPerPeerMax = 2
+    /// Attempts in a row to open a stream to a connected peer before it is left alone until it connects anew.
+    public static let openAttemptsMax = 4
+
+    struct Subscription {
+        let validator: Validator
+        let messages: AsyncStream<GossipMessage>.Continuation
+    }
+
+    struct Peer {
+        let outlet: GossipServiceOutlet
+        /// The hello stands in the queue, or was sent.
+        var isGreeted = false
+        var inboundStreams = 0
+    }
+
+    /// A message that waits for its validator.
+    struct Validation: Sendable {
+        let message: GossipMessage
+        let validator: Validator
+    }
+
+    let host: any StreamHost
+    let logger: Logger
+    let limits: GossipSubLimits
+    private let identity: Identity
+    var core: GossipSubRouter
+    var peers: [PeerID: Peer] = [:]
+    var subscriptions: [ExactText: Subscription] = [:]
+    /// Messages that subscribers were too slow for.
+    private(set) var undelivered: UInt64 = 0
+    private let newOutlets: AsyncStream<GossipServiceOutlet>
+    private let newOutletsInput: AsyncStream<GossipServiceOutlet>.Continuation
+
+    /// A service that does nothing until `run`.
+    public init(
+        host: any StreamHost, parameters: GossipSubParameters = .init(), limits: GossipSubLimits = .init(),
+        identity: Identity, logger: Logger
+    ) {
+        self.host = host
+        self.identity = identity
+        self.logger = logger
+        self.limits = limits
+        // The wall clock, so that numbers grow over restarts.
+        let nanoseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1e9))
+        core = GossipSubRouter(
+            localPeer: identity.peerID, parameters: parameters, limits: limits, firstSequenceNumber: nanoseconds,
+            seed: UInt64.random(in: .min ... .max), now: Self.now())
+        (newOutlets, newOutletsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.peersMax))
+    }
+
+    static func now() -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+    }
+
+    /// Serves until the task is cancelled; then subscriptions end.
+    public func run() async {
+        let events = await host.peerEvents()
+        for version in GossipSubVersion.allCases.reversed() {
+            await host.handle(version.protocolID) { [weak self] stream in await self?.serve(stream) }
+        }
+        for peer in await host.connectedPeers() { connected(peer) }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.beat() }
+            group.addTask { await self.follow(events) }
+            for await outlet in newOutlets {
+                group.addTask { await self.speak(outlet) }
+            }
+            group.cancelAll()
+        }
+        for subscription in subscriptions.values { subscription.messages.finish() }
+        subscriptions = [:]
+    }
+
+    // MARK: The application's side
+
+    /// Joins a topic. A topic has one subscription: a second one takes its place, and the first one's stream ends.
+    public func subscribe(
+        _ topic: String, validator: @escaping Validator
+    ) throws(SubscribeRefusal) -> AsyncStream<GossipMessage> {
+        let actions = try core.subscribe(topic, now: Self.now())
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: GossipMessage.self, bufferingPolicy: .bufferingNewest(Self.subscriptionMessagesMax))
+        subscriptions.updateValue(Subscription(validator: validator, messages: continuation), forKey: ExactText(topic))?
+            .messages.finish()
+        carryOut(actions)
+        return stream
+    }
+
+    /// Leaves a topic; its stream ends.
+    public func unsubscribe(_ topic: String) {
+        subscriptions.removeValue(forKey: ExactText(topic))?.messages.finish()
+        carryOut(core.unsubscribe(topic, now: Self.now()))
+    }
+
+    /// Signs a message and sends it on its way; this node need not be subscribed, and its own subscription does not get
+    /// the message.
+    @discardableResult
+    public func publish(_ data: [UInt8], topic: String) throws(PublishRefusal) -> MessageID {
+        let (id, actions) = try core.publish(data, topic: topic, identity: identity, now: Self.now())
+        carryOut(actions)
+        return id
+    }
+
+    /// The peers in the mesh of a topic.
+    public func meshPeers(_ topic: String) -> [PeerID] { core.meshPeers(topic) }
+
+    /// The peers known to be subscribed to a topic.
+    public func peers(of topic: String) -> [PeerID] { core.peers(of: topic) }
+
+    /// What the router has seen and done.
+    public var counters: GossipSubCounters { core.counters }
+
+    /// How full the router's tables are.
+    public var occupancy: GossipSubOccupancy { core.occupancy }
+
+    /// What is known of a peer's behaviour.
+    public func scoreRecord(of peer: PeerID) -> PeerScoring.Record? { core.scoring.record(of: peer) }
+
+    /// A peer's score: zero for an unblemished one, negative otherwise.
+    public func score(of peer: PeerID) -> Double { core.scoring.score(of: peer) }
+
+    /// Messages that were dropped because a subscriber was slow, and because peers were.
+    public var droppedMessages: (subscribers: UInt64, peers: UInt64) {
+        (undelivered, peers.values.reduce(0) { $0 + $1.outlet.droppedMessages })
+    }
+
+    // MARK: Actions
+
+    /// Carries actions out; returns the messages to validate, and whether the sender's stream is to be reset.
+    @discardableResult
+    func carryOut(_ actions: [GossipSubAction]) -> (validations: [Validation], resets: Bool) {
+        var validations: [Validation] = []
+        var resets = false
+        for action in actions {
+            switch action {
+            case .send(let rpc, let recipients): send(rpc, to: recipients)
+            case .validate(let message, _):
+                if let validator = subscriptions[ExactText(message.topic)]?.validator {
+                    validations.append(Validation(message: message, validator: validator))
+                } else {
+                    carryOut(core.validated(message.id, .ignore, now: Self.now()))
+                }
+            case .deliver(let message):
+                if case .dropped? = subscriptions[ExactText(message.topic)]?.messages.yield(message) {
+                    undelivered += 1
+                }
+            case .resetStream(let peer, let error):
+                logger.debug("gossip: refused an RPC", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+                resets = true
+            }
+        }
+        return (validations, resets)
+    }
+
+    private func send(_ rpc: GossipSubRPC, to recipients: [PeerID]) {
+        let bytes = GossipSubCodec.encode(rpc)
+        var frame = ByteBuffer()
+        frame.reserveCapacity(bytes.count + 9)
+        frame.writeBytes(Varint.encode(UInt64(bytes.count)))
+        frame.writeBytes(bytes)
+        let isControl = rpc.messages.isEmpty
+        for recipient in recipients {
+            guard let outlet = peers[recipient]?.outlet else { continue }
+            if outlet.append(frame, isControl: isControl) == .overflow {
+                // The peer does not read at all; what it was not told cannot be told later in part.
+                logger.debug("gossip: a peer reads nothing", metadata: ["peer": "\(recipient)"])
+                gone(recipient)
+            }
+        }
+    }
+
+    private func beat() async {
+        while !Task.isCancelled {
+            guard let deadline = core.nextDeadline else { return }
+            let wait = deadline.nanoseconds - Self.now().nanoseconds
+            if wait > 0 {
+                do { try await Task.sleep(for: .nanoseconds(wait)) } catch { return }
+            }
+            carryOut(core.deadlineReached(now: Self.now()))
+        }
+    }
+
+    /// Hands a peer's writer to `run`; `false` when too many wait.
+    func start(_ outlet: GossipServiceOutlet) -> Bool {
+        if case .enqueued = newOutletsInput.yield(outlet) { return true }
+        return false
+    }
+}

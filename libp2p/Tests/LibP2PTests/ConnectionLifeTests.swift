@@ -1,0 +1,69 @@
+import Multiformats
+import NIOCore
+import PeerIdentity
+import Synchronization
+import Testing
+
+@testable import LibP2P
+
+/// What is left of a connection when it is over.
+@Suite("What a closed connection leaves")
+struct ConnectionLifeTests {
+    private struct Ended: Sendable {
+        weak var context: SwarmContext?
+    }
+
+    /// Connections that are kept by nobody because of this.
+    private final class Watched: Sendable {
+        private struct Weakly: Sendable {
+            weak let connection: Connection?
+        }
+
+        private let connections = Mutex<[Weakly]>([])
+
+        func add(_ connection: Connection) {
+            connections.withLock { $0.append(Weakly(connection: connection)) }
+        }
+
+        var count: Int { connections.withLock { $0.count } }
+        var alive: Int { connections.withLock { connections in connections.count { $0.connection != nil } } }
+    }
+
+    @Test("Connections that are over, with streams or without, leave no memory on either side", .timeLimit(.minutes(5)))
+    func nothing() async throws {
+        try await withSwarms(2) {
+            $0.limits.waitForEver()
+        } _: { swarms in
+            await swarms[1].echo()
+            let watched = Watched()
+            for round in 0..<20 {
+                let peer = try await swarms[0].dial(swarms[1].dialAddress())
+                try await waitUntil { swarms[1].isConnected(swarms[0].localPeer) }
+                for (swarm, other) in [(swarms[0], peer), (swarms[1], swarms[0].localPeer)] {
+                    watched.add(try #require(swarm.shared.withRegistry { $0.connection(to: other) }))
+                }
+                if round % 2 == 0 {
+                    let stream = try await swarms[0].openStream(to: peer, protocols: ["/echo/1.0.0"])
+                    try await stream.write(ByteBuffer(string: "hello"))
+                    #expect(try await stream.readExactly(5) == ByteBuffer(string: "hello"))
+                    if round % 4 == 0 { try await stream.closeWrite() }
+                }
+                await swarms[round % 3 == 0 ? 1 : 0].disconnect(round % 3 == 0 ? swarms[0].localPeer : peer)
+                try await waitUntil { !swarms[1].isConnected(swarms[0].localPeer) && !swarms[0].isConnected(peer) }
+            }
+            #expect(watched.count == 40)
+            try await waitUntil { watched.alive == 0 }
+        }
+    }
+
+    @Test("A swarm that has ended lets go of what serves its protocols, which holds the swarm", .timeLimit(.minutes(5)))
+    func swarms() async throws {
+        let watched = Mutex(Ended())
+        try await withSwarms(1) { swarms in
+            let swarm = swarms[0]
+            watched.withLock { $0.context = swarm.shared }
+            await swarm.handle("/self/1.0.0") { _ in _ = swarm.localPeer }
+        }
+        try await waitUntil { watched.withLock { $0.context == nil } }
+    }
+}

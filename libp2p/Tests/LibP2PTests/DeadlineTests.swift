@@ -1,0 +1,87 @@
+import NIOCore
+import NIOPosix
+import Synchronization
+import Testing
+
+@testable import LibP2P
+
+/// Deadlines of operations, and the table of alarms behind them.
+@Suite("Deadlines")
+struct DeadlineTests {
+    private struct Failed: Error {}
+
+    @Test("What an operation gives or throws in time is passed on, and leaves no alarm")
+    func inTime() async throws {
+        #expect(try await withDeadline(milliseconds: 3_600_000) { 7 } == 7)
+        await #expect(throws: Failed.self) { try await withDeadline(milliseconds: 3_600_000) { throw Failed() } }
+    }
+
+    @Test("An operation is cancelled when its time is up, and what it gives then is of no account")
+    func late() async throws {
+        let wasWarned = Mutex(false)
+        await #expect(throws: TimedOut(milliseconds: 30)) {
+            try await withDeadline(milliseconds: 30, warning: (1, { wasWarned.withLock { $0 = true } })) {
+                // Ends by its cancellation, and says nothing of it.
+                while !Task.isCancelled { await Task.yield() }
+                return 1
+            }
+        }
+        #expect(wasWarned.withLock { $0 })
+    }
+
+    @Test("Whoever waits is cancelled, and so is the operation, which is no timeout")
+    func cancelled() async throws {
+        let (started, starting) = AsyncStream.makeStream(of: Void.self)
+        let error = await withTaskGroup(of: (any Error)?.self) { group in
+            group.addTask {
+                do {
+                    try await withDeadline(milliseconds: 3_600_000) {
+                        starting.yield()
+                        while true {
+                            try Task.checkCancellation()
+                            await Task.yield()
+                        }
+                    }
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            for await _ in started { break }
+            group.cancelAll()
+            return await group.next() ?? nil
+        }
+        #expect(error is CancellationError)
+    }
+
+    @Test("A deadline that passes before the operation starts cancels it at once")
+    func zero() async throws {
+        await #expect(throws: TimedOut(milliseconds: 0)) {
+            try await withDeadline(milliseconds: 0) {
+                while !Task.isCancelled { await Task.yield() }
+            }
+        }
+    }
+
+    @Test("Alarms are called once, those taken back never, and none are kept")
+    func alarms() async throws {
+        let alarms = Alarms(loop: MultiThreadedEventLoopGroup.singleton.any())
+        let calls = Mutex<[Int: Int]>([:])
+        var removed: [Alarms.AlarmID] = []
+        // An hour's alarm first, then earlier and earlier ones, each of which moves the timer.
+        removed.append(alarms.add(milliseconds: 3_600_000) { calls.withLock { $0[-1, default: 0] += 1 } })
+        for milliseconds in stride(from: 400, through: 0, by: -1) {
+            _ = alarms.add(milliseconds: Int64(milliseconds)) { calls.withLock { $0[milliseconds, default: 0] += 1 } }
+            let other = alarms.add(milliseconds: Int64(3_000_000 + milliseconds)) {
+                calls.withLock { $0[-2, default: 0] += 1 }
+            }
+            if milliseconds % 2 == 0 { alarms.remove(other) } else { removed.append(other) }
+        }
+        try await waitUntil { alarms.count == removed.count }
+        #expect(removed.count == 201)
+        for alarm in removed { alarms.remove(alarm) }
+        #expect(alarms.count == 0)
+        let called = calls.withLock { $0 }
+        #expect(called == Dictionary(uniqueKeysWithValues: (0...400).map { ($0, 1) }))
+    }
+}

@@ -1,0 +1,65 @@
+import GossipSub
+import Logging
+import Multiformats
+import NIOConcurrencyHelpers
+import NIOCore
+import PeerIdentity
+import Testing
+
+@testable import LibP2P
+
+/// The bounds of the gossip service that are reached without a single message.
+@Suite(.timeLimit(.minutes(5))) struct GossipServiceLimitTests {
+    private func service(on host: any StreamHost, _ limits: GossipSubLimits = .init()) -> GossipService {
+        GossipService(host: host, limits: limits, identity: .generate(), logger: Logger(label: "test"))
+    }
+
+    @Test func aPeerThatTakesNoStreamIsLeftAloneUntilItConnectsAnew() async throws {
+        let network = InMemoryNetwork()
+        let (near, far) = (network.addHost(ServiceTestNode.peer(0)), network.addHost(ServiceTestNode.peer(1)))
+        let attempts = NIOLockedValueBox(0)
+        let host = ScriptedHost(host: near) { _ throws(OpenStreamError) in
+            attempts.withLockedValue { $0 += 1 }
+            throw .connectionLost("as the test wants it")
+        }
+        let service = service(on: host)
+        try await near.connect(to: far.localPeer, addresses: [])
+        try await beside([{ await network.run() }, { await service.run() }]) {
+            try await waitUntil { attempts.withLockedValue { $0 } == GossipService.openAttemptsMax }
+            try await waitUntil { await service.peers.isEmpty }
+            for _ in 0..<100 { try await turn() }
+            #expect(attempts.withLockedValue { $0 } == GossipService.openAttemptsMax)
+            network.disconnect(near.localPeer, far.localPeer)
+            try await near.connect(to: far.localPeer, addresses: [])
+            try await waitUntil { attempts.withLockedValue { $0 } > GossipService.openAttemptsMax }
+        }
+    }
+
+    @Test func aPeerBeyondPeersMaxIsNotServed() async throws {
+        let network = InMemoryNetwork()
+        let host = network.addHost(ServiceTestNode.peer(0))
+        var limits = GossipSubLimits()
+        limits.peersMax = 1
+        let service = service(on: host, limits)
+        let version = GossipSubVersion.meshsub11.protocolID
+        try await beside([{ await network.run() }, { await service.run() }]) {
+            let (first, second) = (network.addHost(ServiceTestNode.peer(1)), network.addHost(ServiceTestNode.peer(2)))
+            for other in [first, second] {
+                await other.handle(version) { stream in
+                    while let bytes = try? await stream.read(), bytes.readableBytes > 0 {}
+                }
+            }
+            try await first.connect(to: host.localPeer, addresses: [])
+            try await waitUntil { await service.peers[first.localPeer]?.isGreeted == true }
+            let refused = try await second.openStream(to: host.localPeer, protocols: [version])
+            await #expect(throws: StreamError.reset) { try await refused.read() }
+            #expect(await Array(service.peers.keys) == [first.localPeer])
+            // The first one's leaving makes room.
+            network.disconnect(host.localPeer, first.localPeer)
+            try await waitUntil { await service.peers.isEmpty }
+            let served = try await second.openStream(to: host.localPeer, protocols: [version])
+            try await waitUntil { await service.peers[second.localPeer]?.inboundStreams == 1 }
+            await served.reset()
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Logging
+import Multiformats
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import PeerIdentity
+import Testing
+
+@testable import LibP2P
+
+/// Looks again and again for a state that has no event, and leaves the threads to others in between.
+func waitUntil(_ condition: () async throws -> Bool) async throws {
+    while try await !condition() { try await turn() }
+}
+
+/// A turn of an event loop: others get theirs.
+func turn() async throws {
+    try Task.checkCancellation()
+    let loop = MultiThreadedEventLoopGroup.singleton.any()
+    try await loop.scheduleTask(in: .milliseconds(1)) {}.futureResult.get()
+}
+
+extension SwarmConfiguration.Limits {
+    /// No time limit ends anything before a test does, however slow the machine is.
+    mutating func waitForEver() {
+        let never: Int64 = 3_600_000
+        handshakeTimeoutMilliseconds = never
+        connectTimeoutMilliseconds = never
+        streamNegotiationTimeoutMilliseconds = never
+        identifyTimeoutMilliseconds = never
+        idleTimeoutMilliseconds = never
+        abandonedStreamTimeoutMilliseconds = never
+        pingIdleTimeoutMilliseconds = never
+        probeTimeoutMilliseconds = never
+        yamux.keepAliveIntervalMilliseconds = never
+        yamux.keepAliveTimeoutMilliseconds = never
+    }
+}
+
+/// A swarm that listens on loopback and that nobody runs: handshakes go through, and all work waits.
+func makeIdleSwarm(_ configure: (inout SwarmConfiguration) -> Void = { _ in }) async throws -> Swarm {
+    var configuration = SwarmConfiguration(listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")])
+    configuration.limits.waitForEver()
+    configure(&configuration)
+    let swarm = Swarm(configuration: configuration, identity: .generate(), logger: Logger(label: "test"))
+    try await swarm.listen()
+    return swarm
+}
+
+/// Ends a swarm that nobody ran.
+func end(_ swarm: Swarm) async {
+    await withTaskGroup(of: Void.self) { group in
+        group.addTask { try? await swarm.run() }
+        group.cancelAll()
+    }
+}
+
+/// A TCP server that accepts, says nothing, and closes what it has when the test says so.
+final class SilentServer: Sendable {
+    private struct State: Sendable {
+        var open: [any Channel] = []
+        var accepted = 0
+        var closes = false
+    }
+
+    private let state = NIOLockedValueBox(State())
+
+    /// Connections accepted so far.
+    var accepted: Int { state.withLockedValue { $0.accepted } }
+
+    /// Listens on all addresses of the host; returns the port.
+    func listen() async throws -> (channel: any Channel, port: UInt16) {
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { [state] channel in
+                let closes = state.withLockedValue { state in
+                    state.accepted += 1
+                    state.open.append(channel)
+                    return state.closes
+                }
+                if closes { channel.close(promise: nil) }
+                return channel.eventLoop.makeSucceededVoidFuture()
+            }
+            .bind(host: "0.0.0.0", port: 0).get()
+        return (channel, UInt16(try #require(channel.localAddress?.port)))
+    }
+
+    /// Closes all connections, and from now on each that comes.
+    func closeAll() {
+        let open = state.withLockedValue { state in
+            state.closes = true
+            return state.open
+        }
+        for channel in open { channel.close(promise: nil) }
+    }
+}
+
+/// A host of a network in memory that opens streams the way a test wants it.
+struct ScriptedHost: StreamHost, Sendable {
+    let host: InMemoryHost
+    let open: @Sendable (PeerID) async throws(OpenStreamError) -> any MeshStream
+
+    var localPeer: PeerID { host.localPeer }
+    func listenAddresses() async -> [Multiaddr] { await host.listenAddresses() }
+    func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any MeshStream {
+        try await open(peer)
+    }
+    func handle(_ protocolID: String, _ handler: @escaping @Sendable (any MeshStream) async -> Void) async {
+        await host.handle(protocolID, handler)
+    }
+    func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
+        try await host.connect(to: peer, addresses: addresses)
+    }
+    func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID { try await host.dial(address) }
+    func addAddresses(_ addresses: [Multiaddr], for peer: PeerID) async {
+        await host.addAddresses(addresses, for: peer)
+    }
+    func addresses(of peer: PeerID) async -> [Multiaddr] { await host.addresses(of: peer) }
+    func connectedPeers() async -> [PeerID] { await host.connectedPeers() }
+    func disconnect(_ peer: PeerID) async { await host.disconnect(peer) }
+    func peerEvents() async -> AsyncStream<PeerEvent> { await host.peerEvents() }
+}
+
+/// Runs what a test needs beside its body, until the body ends.
+func beside(_ services: [@Sendable () async -> Void], _ body: () async throws -> Void) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        for service in services { group.addTask { await service() } }
+        defer { group.cancelAll() }
+        try await body()
+    }
+}

@@ -1,0 +1,190 @@
+import Determinism
+import Logging
+import Multiformats
+import Testing
+
+@testable import LibP2P
+
+@Suite("Keeping peers")
+struct PeersTests {
+    /// The core on a virtual clock; whoever is dialed answers when the test says so.
+    private struct World {
+        var core: Peers
+        var generator: SeededGenerator
+        var now = MonotonicInstant.zero
+        var answers: Set<Peers.Contact> = []
+        /// When each contact was dialed, in milliseconds.
+        var dials: [(at: Int64, contact: Peers.Contact)] = []
+
+        init(_ limits: Peers.Limits = Peers.Limits(), seed: UInt64 = 1) {
+            core = Peers(limits: limits)
+            generator = SeededGenerator(seed: seed)
+        }
+
+        /// Lets time pass, in steps from deadline to deadline.
+        mutating func pass(milliseconds: Int64) {
+            let end = now.advanced(milliseconds: milliseconds)
+            while let next = core.nextDeadline, max(next, now) <= end {
+                now = max(next, now)
+                let actions = core.deadlineReached(now: now)
+                core.checkInvariants()
+                if actions.isEmpty { break }
+                for case .dial(let contact) in actions {
+                    dials.append((now.milliseconds(since: .zero), contact))
+                    let peer = answers.contains(contact) ? PeersTests.peer(of: contact) : nil
+                    core.dialed(contact, answeredBy: peer, now: now, using: &generator)
+                    if let peer { core.connected(peer, now: now) }
+                    core.checkInvariants()
+                }
+            }
+            now = end
+        }
+
+        mutating func lose(_ peer: PeerID) {
+            core.disconnected(peer, now: now, using: &generator)
+            core.checkInvariants()
+        }
+    }
+
+    private static func peer(_ number: UInt16) -> PeerID {
+        PeerID(publicKeyProtobuf: [8, 1, 18, 32] + Multihash.sha256(of: Array("\(number)".utf8)).digest)
+    }
+
+    private static func address(_ number: UInt16) -> Multiaddr { Multiaddr([.ip4([10, 0, 0, 1]), .tcp(number)]) }
+
+    private static func peer(of contact: Peers.Contact) -> PeerID? {
+        switch contact {
+        case .peer(let peer): peer
+        case .address(let address):
+            if case .tcp(let port)? = address.components.last { peer(port) } else { nil }
+        }
+    }
+
+    @Test(
+        "Everybody to begin with is dialed at once, and while nobody answers with pauses up to a minute",
+        arguments: [1, 2, 3])
+    func backOff(seed: UInt64) {
+        var world = World(seed: seed)
+        world.core.bootstrap(Self.address(1), now: world.now)
+        world.pass(milliseconds: 3_600_000)
+        let times = world.dials.map(\.at)
+        #expect(times.first == 0)
+        let pauses = zip(times.dropFirst(), times).map { $0 - $1 }
+        let longest: [Int64] = [5_000, 10_000, 20_000, 40_000]
+        for (number, pause) in pauses.enumerated() {
+            let most = number < longest.count ? longest[number] : 60_000
+            #expect((most / 2...most).contains(pause), "pause \(number) has \(pause) ms")
+        }
+        #expect(pauses.count >= 60, "at least one dial a minute")
+        #expect(Set(pauses.suffix(20)).count > 10, "the pauses have jitter")
+    }
+
+    @Test("A node that lost everybody dials all it knows within ten seconds, long pauses or not")
+    func loneliness() {
+        var world = World()
+        world.core.bootstrap(Self.address(1), now: world.now)
+        world.answers = [.address(Self.address(1))]
+        world.core.met(Self.peer(7), now: world.now)
+        world.pass(milliseconds: 600_000)
+        #expect(world.core.liveCount == 1)
+        // The peer that was met has not answered for ten minutes: its pauses are long.
+        world.answers = []
+        let before = world.dials.count
+        let lostAt = world.now.milliseconds(since: .zero)
+        world.lose(Self.peer(1))
+        world.pass(milliseconds: 10_000)
+        let dialed = world.dials.dropFirst(before)
+        #expect(Set(dialed.map(\.contact)) == [.address(Self.address(1)), .peer(Self.peer(7))])
+        #expect(dialed.allSatisfy { $0.at - lostAt <= 10_000 })
+    }
+
+    @Test("Peers that were met are dialed only while too few are connected; bootstrap addresses always")
+    func few() {
+        var limits = Peers.Limits()
+        limits.peersWanted = 2
+        var world = World(limits)
+        for number in 1...6 as ClosedRange<UInt16> {
+            world.core.met(Self.peer(number), now: world.now)
+            world.answers.insert(.peer(Self.peer(number)))
+        }
+        world.core.connected(Self.peer(90), now: world.now)
+        world.pass(milliseconds: 1_000)
+        #expect(world.dials.map(\.contact) == [.peer(Self.peer(6))], "the one met last, and no more than are lacking")
+        world.core.bootstrap(Self.address(50), now: world.now)
+        world.answers.insert(.address(Self.address(50)))
+        world.pass(milliseconds: 1_000)
+        #expect(world.dials.last?.contact == .address(Self.address(50)))
+        #expect(world.core.liveCount == 3)
+        let enough = world.dials.count
+        world.pass(milliseconds: 3_600_000)
+        #expect(world.dials.count == enough)
+    }
+
+    @Test("A peer that answers and hangs up is dialed less and less, and one that misbehaved not at all")
+    func flapping() {
+        var world = World()
+        world.core.bootstrap(Self.address(1), now: world.now)
+        world.answers = [.address(Self.address(1))]
+        for _ in 0..<600 {
+            world.pass(milliseconds: 1_000)
+            world.lose(Self.peer(1))
+        }
+        #expect(world.dials.count <= 25, "\(world.dials.count) dials in ten minutes")
+        let before = world.dials.count
+        world.core.avoid(Self.peer(1), until: world.now.advanced(milliseconds: 600_000))
+        world.pass(milliseconds: 599_999)
+        #expect(world.dials.count == before)
+        _ = world.core.deadlineReached(now: world.now.advanced(milliseconds: 2))
+        world.core.checkInvariants()
+    }
+
+    @Test("Dials at once, bootstrap addresses and remembered peers are bounded")
+    func bounded() {
+        var world = World()
+        for number in 0..<1_000 as Range<UInt16> {
+            world.core.met(Self.peer(number), now: world.now)
+            world.core.bootstrap(Self.address(number), now: world.now)
+            world.core.avoid(Self.peer(number &+ 2_000), until: .distantFuture)
+            world.core.checkInvariants()
+        }
+        let limits = Peers.Limits()
+        #expect(world.core.contacts.count == limits.bootstrapMax + limits.rememberedMax)
+        #expect(world.core.contacts.contains(.peer(Self.peer(999))))
+        #expect(!world.core.contacts.contains(.peer(Self.peer(0))))
+        #expect(world.core.deadlineReached(now: world.now).count == limits.dialsAtOnceMax)
+        #expect(world.core.deadlineReached(now: world.now).isEmpty)
+        #expect(world.core.nextDeadline == nil)
+    }
+}
+
+@Suite("Peer service", .timeLimit(.minutes(2)))
+struct PeerServiceTests {
+    @Test("A host that lost its connections is connected again, to those it began with and those it met")
+    func reconnects() async throws {
+        let network = InMemoryNetwork()
+        let peers = (1...3).map(ServiceTestNode.peer)
+        let hosts = peers.map { network.addHost($0) }
+        var limits = Peers.Limits()
+        limits.urgentMilliseconds = 20
+        limits.firstPauseMilliseconds = 20
+        limits.longestPauseMilliseconds = 100
+        limits.steadyMilliseconds = 0
+        var shell = PeerService.Limits()
+        shell.tickMilliseconds = 5
+        let service = PeerService(host: hosts[0], peers: limits, limits: shell, logger: Logger(label: "test"))
+        try await beside([{ await network.run() }, { await service.run() }]) {
+            await service.begin(bootstrap: [hosts[1].address], remembered: [])
+            try await waitUntil { await hosts[0].connectedPeers() == [peers[1]] }
+            try await hosts[2].connect(to: peers[0], addresses: [])
+            for _ in 0..<3 {
+                network.disconnect(peers[0], peers[1])
+                network.disconnect(peers[0], peers[2])
+                try await waitUntil { await Set(hosts[0].connectedPeers()) == [peers[1], peers[2]] }
+            }
+            await service.avoid(peers[2], milliseconds: 3_600_000)
+            network.disconnect(peers[0], peers[2])
+            network.disconnect(peers[0], peers[1])
+            try await waitUntil { await hosts[0].connectedPeers() == [peers[1]] }
+        }
+    }
+}

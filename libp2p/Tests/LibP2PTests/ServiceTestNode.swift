@@ -1,0 +1,130 @@
+import Bitswap
+import Kademlia
+import LibP2P
+import Logging
+import Multiformats
+import NIOConcurrencyHelpers
+import Testing
+
+/// Blocks in memory, for tests of services.
+final class MemoryBlocks: BlockSource {
+    private let blocks = NIOLockedValueBox<[CID: [UInt8]]>([:])
+
+    @discardableResult
+    func add(_ block: [UInt8]) -> CID {
+        let cid = CID.hashing(block, codec: .raw)
+        blocks.withLockedValue { $0[cid] = block }
+        return cid
+    }
+
+    func block(_ cid: CID) async -> [UInt8]? { blocks.withLockedValue { $0[cid] } }
+
+    func hasBlock(_ cid: CID) async -> Bool { blocks.withLockedValue { $0[cid] != nil } }
+}
+
+/// A host with the DHT and the exchange of blocks, over whatever network the test has.
+struct ServiceTestNode: Sendable {
+    static let logger = Logger(label: "test")
+
+    let host: any StreamHost
+    let blocks = MemoryBlocks()
+    let dht: KademliaService
+    let exchange: BitswapService
+
+    init(
+        host: any StreamHost, configuration: KademliaConfiguration = KademliaConfiguration(),
+        dhtLimits: KademliaService.Limits = .init(), exchangeLimits: BitswapService.Limits = .init()
+    ) {
+        self.host = host
+        dht = KademliaService(
+            host: host, configuration: configuration, validators: [.testText], limits: dhtLimits, logger: Self.logger)
+        exchange = BitswapService(host: host, store: blocks, limits: exchangeLimits, logger: Self.logger)
+    }
+
+    func register() async {
+        await dht.register()
+        await exchange.register()
+    }
+
+    func run() async {
+        async let dhtEnd: Void = dht.run()
+        async let exchangeEnd: Void = exchange.run()
+        _ = await (dhtEnd, exchangeEnd)
+    }
+
+    static func peer(_ number: Int) -> PeerID {
+        PeerID(publicKeyProtobuf: [8, 1, 18, 32] + Multihash.sha256(of: Array("peer \(number)".utf8)).digest)
+    }
+
+    /// Nodes on a network in memory, joined through the first, until the body ends.
+    static func withNetwork(
+        _ count: Int, configuration: KademliaConfiguration = KademliaConfiguration(),
+        _ body: @escaping @Sendable ([ServiceTestNode], InMemoryNetwork) async throws -> Void
+    ) async throws {
+        let network = InMemoryNetwork()
+        let nodes = (0..<count).map {
+            ServiceTestNode(host: network.addHost(peer($0)), configuration: configuration)
+        }
+        for node in nodes { await node.register() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await network.run() }
+            for node in nodes { group.addTask { await node.run() } }
+            try await join(nodes)
+            try await body(nodes, network)
+            group.cancelAll()
+        }
+    }
+
+    /// Nodes on real swarms over loopback, joined through the first, until the body ends.
+    static func withLoopback(
+        _ count: Int, _ body: @escaping @Sendable ([ServiceTestNode]) async throws -> Void
+    ) async throws {
+        try await withSwarms(count) { swarms in
+            let nodes = swarms.map { ServiceTestNode(host: $0) }
+            for node in nodes { await node.register() }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for node in nodes { group.addTask { await node.run() } }
+                defer { group.cancelAll() }
+                try await join(nodes)
+                try await body(nodes)
+            }
+        }
+    }
+
+    /// Everybody joins through the first node, until the tables have what they can have.
+    static func join(_ nodes: [ServiceTestNode]) async throws {
+        guard let first = nodes.first else { return }
+        let addresses = await first.host.listenAddresses().map { $0.withPeerID(first.host.localPeer) }
+        for node in nodes.dropFirst() {
+            try await eventually("\(node.host.localPeer) reaches the first node") {
+                await node.dht.bootstrap(addresses) == [first.host.localPeer]
+            }
+            try await eventually("the first node is in the table") { await !node.dht.routingTable().isEmpty }
+        }
+        for node in nodes {
+            try await eventually("the table fills") {
+                await node.dht.routingTable().count >= min(nodes.count - 1, 8)
+            }
+        }
+    }
+}
+
+extension RecordValidator {
+    /// Values under `/text/` must begin with "ok".
+    static let testText = RecordValidator(prefix: "/text/") { _, value in
+        value.starts(with: "ok".utf8) ? nil : "the value does not begin with ok"
+    }
+}
+
+/// Waits for something that other tasks bring about, without sleeping; gives up after half a minute.
+func eventually(_ what: String, _ condition: () async -> Bool) async throws {
+    let clock = ContinuousClock()
+    let end = clock.now.advanced(by: .seconds(30))
+    while await !condition() {
+        guard clock.now < end else {
+            Issue.record("never came about: \(what)")
+            throw CancellationError()
+        }
+        await Task.yield()
+    }
+}

@@ -1,0 +1,69 @@
+import Logging
+import Multiformats
+import NIOCore
+import PeerIdentity
+import Testing
+
+@testable import LibP2P
+
+/// Swarms on loopback for one test; all end with it.
+func withSwarms(
+    _ count: Int, configure: @Sendable (inout SwarmConfiguration) -> Void = { _ in },
+    _ body: @Sendable @escaping ([Swarm]) async throws -> Void
+) async throws {
+    var swarms: [Swarm] = []
+    for _ in 0..<count {
+        var configuration = SwarmConfiguration(
+            listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")])
+        configure(&configuration)
+        let swarm = Swarm(
+            configuration: configuration, identity: .generate(), logger: Logger(label: "test"))
+        try await swarm.listen()
+        swarms.append(swarm)
+    }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        for swarm in swarms { group.addTask { try await swarm.run() } }
+        defer { group.cancelAll() }
+        try await body(swarms)
+    }
+}
+
+extension Swarm {
+    /// The first listen address, with the peer ID.
+    func dialAddress() throws -> Multiaddr {
+        try #require(listenAddresses().first).withPeerID(localPeer)
+    }
+
+    /// Sends back everything it reads.
+    func echo(_ protocolID: String = "/echo/1.0.0") {
+        handle(protocolID) { stream in
+            do {
+                while let bytes = try await stream.read() { try await stream.write(bytes) }
+                try await stream.closeWrite()
+            } catch {
+                await stream.reset()
+            }
+        }
+    }
+}
+
+/// Waits for an event that fits; the test's own time limit ends it otherwise.
+func firstEvent(
+    _ events: AsyncStream<PeerEvent>, where fits: (PeerEvent) -> Bool
+) async -> PeerEvent? {
+    for await event in events where fits(event) { return event }
+    return nil
+}
+
+/// Lets other tasks run while a test waits for a state that has no event; ends with the test's time limit.
+func letOthersRun() async throws {
+    try Task.checkCancellation()
+    await Task.yield()
+}
+
+extension ConnectionUpgrade {
+    /// An upgrade with credentials of its own.
+    init(role: Role, identity: Identity, expectedPeer: PeerID?) throws {
+        self.init(role: role, credentials: try Self.credentials(of: identity), expectedPeer: expectedPeer)
+    }
+}
