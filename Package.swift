@@ -101,6 +101,12 @@ let meshCores: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
             "Reputation", "Receipts", External.collections, External.crypto,
         ]),
+    mesh(
+        "NodeCore",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "JobMarket",
+            External.collections,
+        ]),
 ]
 
 let meshShells: [Target] = [
@@ -116,9 +122,8 @@ let meshShells: [Target] = [
         "PlanetaryMesh",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "IPLD",
-            "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "CoVM", "MeshStore",
-            External.collections, External.crypto, External.cryptoExtras, External.logging, External.nioCore,
-            External.nioPosix,
+            "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore", "CoVM",
+            "MeshStore", External.crypto, External.cryptoExtras, External.logging, External.nioCore, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -160,8 +165,6 @@ let tests: [Target] = [
     .testTarget(name: "TidyTests", swiftSettings: strict),
     libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub"]),
     libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia", "Bitswap"]),
-    libp2pTests("MultiformatsTests", ["Multiformats"]),
-    libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
     libp2pTests(
         "LibP2PTests",
         [
@@ -169,6 +172,8 @@ let tests: [Target] = [
             "Kademlia", "Bitswap", "LibP2P", External.logging, External.nioConcurrency, External.nioCore,
             External.nioEmbedded, External.nioPosix,
         ]),
+    libp2pTests("MultiformatsTests", ["Multiformats"]),
+    libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
     libp2pTests(
         "WireTests",
         [
@@ -202,11 +207,16 @@ let tests: [Target] = [
         ]),
     meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes"]),
     meshTests(
+        "NodeCoreTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "NodeCore",
+        ]),
+    meshTests(
         "NodeTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "IPLD", "SignedObjects",
-            "MeshTypes", "Economics", "JobMarket", "CWasmtime", "CoVM", "MeshStore", "PlanetaryMesh", External.grdb,
-            External.logging, External.nioCore, External.nioPosix, "mesh",
+            "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime", "CoVM", "MeshStore", "PlanetaryMesh",
+            External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",

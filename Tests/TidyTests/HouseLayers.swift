@@ -16,7 +16,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
         case .cores:
             [
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Economics",
-                "Reputation", "Receipts", "JobMarket",
+                "Reputation", "Receipts", "JobMarket", "NodeCore",
             ]
         case .shells: ["CWasmtime", "LibP2P", "CoVM", "MeshStore"]
         case .composition: ["PlanetaryMesh", "MeshHTTP", "MeshSimulation"]

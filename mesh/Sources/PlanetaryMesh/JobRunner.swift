@@ -4,6 +4,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 import SignedObjects
 
 /// Runs one job: fetches its module and inputs, hands them to the machine, and keeps what it made.
@@ -31,6 +32,9 @@ struct JobRunner: Sendable {
         var heldBytesMax = 1 << 20
         /// What comes of a job before it is reported, in bytes.
         var reportedBytesMin = 64 << 10
+        /// What a run made that is held in memory until it goes to the disk with the receipt, in bytes; more goes there
+        /// by itself.
+        var madeBytesHeldMax = 256 << 10
     }
 
     /// The bounds in use.
@@ -42,6 +46,8 @@ struct JobRunner: Sendable {
         var report: ExecutionReport
         /// The machine that ran it.
         var engine: EngineDescription
+        /// Blocks that it made and that are not on the disk yet, to go there with its receipt.
+        var blocks: [MadeBlock] = []
     }
 
     /// A run that ended before its module started.
@@ -100,7 +106,10 @@ struct JobRunner: Sendable {
             // Nobody will ask for it again; what somebody put or a job made stays.
             try? await store.commit(arrived.map { .removeCached($0) })
         }
-        if keep {
+        var held: [MadeBlock] = []
+        if keep, workspace.madeBytes <= limits.madeBytesHeldMax, store.hasPlentyOfRoom {
+            held = workspace.blocks.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) }
+        } else if keep {
             await progressed(.producingOutputs)
             do {
                 try await store.commit(
@@ -111,7 +120,7 @@ struct JobRunner: Sendable {
         }
         var report = report(of: result, startedAt)
         report.isModuleBeyondLimits = result.compileLimit != nil
-        return Run(report: report, engine: result.engine)
+        return Run(report: report, engine: result.engine, blocks: held)
     }
 
     /// Whether what this node's own store has of a module shows that it is longer than one may be here. Of a module of

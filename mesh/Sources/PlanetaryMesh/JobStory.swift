@@ -2,10 +2,19 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 import SignedObjects
 
 /// A job as people are told of it: rows for the store, views and results for the API, all read off the market's state.
 enum JobStory {
+    /// The summary of one side of a job for the store.
+    static func row(of standing: JobStanding) -> JobRow {
+        switch standing {
+        case .originated(let job): row(of: job, at: job.lastEventAt)
+        case .executed(let job): row(of: job, at: job.lastEventAt)
+        }
+    }
+
     /// The summary of an originated job for the store.
     static func row(of job: OriginatedJob, at: UnixMilliseconds) -> JobRow {
         JobRow(

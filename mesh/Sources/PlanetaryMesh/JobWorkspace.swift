@@ -5,8 +5,8 @@ import Synchronization
 
 /// What one run reaches of its node: its fetched inputs, a place for the blocks it makes, and its progress.
 ///
-/// Blocks stay here until the run has ended and are then written in the same transaction as the receipt, so a run that
-/// is lost leaves nothing behind. Their number is bounded by `max_output_bytes`, which the machine enforces.
+/// Blocks stay here until the run has ended and are then written in the same transaction as the receipt, those of a run
+/// that made many before it, so a run that is lost leaves nothing behind. Their number is bounded by `max_output_bytes`, which the machine enforces.
 final class JobWorkspace: ExecutionHost {
     private struct Contents {
         var blocks: [(cid: CID, bytes: [UInt8])] = []
@@ -27,6 +27,9 @@ final class JobWorkspace: ExecutionHost {
 
     /// The blocks that the run has made, in order.
     var blocks: [(cid: CID, bytes: [UInt8])] { contents.withLock { $0.blocks } }
+
+    /// What they come to, in bytes.
+    var madeBytes: Int { contents.withLock { $0.blocks.reduce(0) { $0 + $1.bytes.count } } }
 
     /// How far the guest says it is, in thousandths.
     var permille: Int { contents.withLock { $0.permille } }

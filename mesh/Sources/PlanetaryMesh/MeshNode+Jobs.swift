@@ -3,6 +3,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 import PeerIdentity
 import SignedObjects
 
@@ -27,15 +28,14 @@ extension MeshNode {
             try await requireSame(request.params, as: row.jobID)
             return JobAccepted(jobID: row.jobID.text, isDuplicate: true)
         }
-        let result = market.submit(
-            request, nonce: Self.randomBytes(16), now: NodeClock.now, wallClock: NodeClock.wallClock)
+        let (result, effects) = core.submit(request, nonce: Self.randomBytes(16), at: moment)
+        carryOut(effects)
         switch result {
-        case .success(let (id, transition)):
-            await settle(transition)
+        case .success(let job):
+            await durable(job.written)
             if let failure = failure.withLock({ $0 }) { throw failure }
-            return JobAccepted(jobID: id.cid.text, isDuplicate: transition.events.isEmpty)
-        case .failure(let refusal):
-            throw Self.error(refusal)
+            return JobAccepted(jobID: job.id.cid.text, isDuplicate: job.isDuplicate)
+        case .failure(let refusal): throw Self.error(refusal)
         }
     }
 
@@ -64,8 +64,8 @@ extension MeshNode {
     }
 
     public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
-        if let job = market.originatedJob(JobID(jobID)) { return marked(JobStory.view(of: job)) }
-        if let job = market.executedJob(JobID(jobID)) { return JobStory.view(of: job) }
+        if let job = core.market.originatedJob(JobID(jobID)) { return marked(JobStory.view(of: job)) }
+        if let job = core.market.executedJob(JobID(jobID)) { return JobStory.view(of: job) }
         return marked(try await recalled(jobID).view)
     }
 
@@ -85,7 +85,7 @@ extension MeshNode {
         of jobID: CID, _ scope: ProgressScope
     ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
         let id = JobID(jobID)
-        if scope == .result, let job = market.originatedJob(id) {
+        if scope == .result, let job = core.market.originatedJob(id) {
             guard let result = JobStory.result(of: job) else { return board.follow(id, scope, past: []) }
             let event = Self.ending(result, phase: job.status.rawValue, at: job.lastEventAt.value)
             return board.follow(id, scope, past: [event])
@@ -93,7 +93,7 @@ extension MeshNode {
         let recalled = try await recalled(jobID)
         var past = recalled.lines.map { JobProgress(kind: .note, phase: $0.phase, text: $0.text, at: $0.at) }
         // The job may have gone on while the journal was read: the state in memory is the newest.
-        let result = market.originatedJob(id).flatMap(JobStory.result(of:)) ?? recalled.view.result
+        let result = core.market.originatedJob(id).flatMap(JobStory.result(of:)) ?? recalled.view.result
         if let result { past.append(Self.ending(result, phase: past.last?.phase ?? "", at: past.last?.at ?? 0)) }
         return board.follow(id, scope, past: scope == .everything ? past : past.filter { $0.kind == .result })
     }
@@ -103,16 +103,9 @@ extension MeshNode {
     }
 
     public func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
-        let id = JobID(jobID)
-        if market.originatedJob(id) == nil, market.executedJob(id) != nil {
-            await settle(
-                market.stopExecution(
-                    id, reason: "the executor's owner stopped it", now: NodeClock.now, wallClock: NodeClock.wallClock))
-            return try await job(jobID)
-        }
-        let result = market.cancel(
-            id, reason: "the owner cancelled it", now: NodeClock.now, wallClock: NodeClock.wallClock)
-        if case .success(let transition) = result { await settle(transition) }
+        let (number, effects) = core.cancel(JobID(jobID), at: moment)
+        carryOut(effects)
+        await durable(number)
         return try await job(jobID)
     }
 
@@ -121,7 +114,7 @@ extension MeshNode {
     /// Tells those who follow a job of an event, and of the result once it is there.
     func tellFollowers(of event: JobEvent) {
         guard event.role == .originator, let interest = board.interest(in: event.jobID) else { return }
-        let job = market.originatedJob(event.jobID)
+        let job = core.market.originatedJob(event.jobID)
         let phase = job?.status.rawValue ?? ""
         if interest == .everything {
             board.tell(
@@ -149,7 +142,7 @@ extension MeshNode {
             throw NodeServiceError(
                 .jobNotFound, "This node knows no job \(jobID).", hint: "See mesh jobs for those that it knows.")
         }
-        var scratch = JobMarket(identity: identity, configuration: market.configuration)
+        var scratch = JobMarket(identity: identity, configuration: core.market.configuration)
         _ = try? scratch.grant(TokenAmount(.max / 4), reference: "fold", wallClock: NodeClock.wallClock)
         var lines: [JobExplanation.Line] = []
         var progress: JobEventKind?
@@ -193,8 +186,8 @@ extension MeshNode {
 
     private func view(of row: JobRow) async throws(NodeServiceError) -> JobView {
         let id = JobID(row.jobID)
-        if row.role == .originator, let job = market.originatedJob(id) { return JobStory.view(of: job) }
-        if row.role == .executor, let job = market.executedJob(id) { return JobStory.view(of: job) }
+        if row.role == .originator, let job = core.market.originatedJob(id) { return JobStory.view(of: job) }
+        if row.role == .executor, let job = core.market.executedJob(id) { return JobStory.view(of: job) }
         // How a job ended that the market has forgotten stands in its receipt.
         var result = StandardJobStatus.failed
         if let cid = row.receiptCID, let receipt = try await stored({ try await self.store.receipt(cid) }) {

@@ -10,6 +10,7 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NIOPosix
+import NodeCore
 import PeerIdentity
 import Receipts
 import Reputation
@@ -56,7 +57,8 @@ extension MeshNode {
                 host: swarm, store: StoreBlockSource(store: store), limits: blocks, logger: logger),
             machine: machine, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         let node = MeshNode(
-            parts: parts, identity: identity, configuration: configuration, market: market, logger: logger)
+            parts: parts, identity: identity, configuration: configuration,
+            core: NodeCore(identity: identity, market: market), logger: logger)
         try await node.begin()
         return node
     }
@@ -179,14 +181,14 @@ extension MeshNode {
 
     /// The receipt that this node signed last, as far as it was written down.
     private static func lastReceipt(_ store: MeshStore) async throws -> CID? {
-        guard let bytes = try await store.setting(lastReceiptKey) else { return nil }
+        guard let bytes = try await store.setting(NodeWrite.lastReceiptKey) else { return nil }
         guard let cid = try? CID(bytes: bytes) else { throw MeshStoreError.recordCorrupt(table: "settings", row: 0) }
         return cid
     }
 
     /// The heads of the anchored DAG as the store has them; none before the first job.
     private static func anchorHeads(_ store: MeshStore, scope: String) async throws -> (heads: [CID], height: UInt64) {
-        guard let bytes = try await store.setting(anchorHeadsKey) else { return ([], 0) }
+        guard let bytes = try await store.setting(NodeWrite.anchorHeadsKey) else { return ([], 0) }
         guard let stored = try? DAGCBORDecoder().decode(AnchorHeadsV1.self, from: bytes) else {
             throw MeshStoreError.recordCorrupt(table: "settings", row: 0)
         }
@@ -240,16 +242,13 @@ extension MeshNode {
     func takePart() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.rememberPeers() }
-            group.addTask { await self.advertise() }
-            group.addTask { await self.pruneBids() }
-            group.addTask { await self.writeNotesRegularly() }
+            group.addTask { await self.lookAround() }
             group.addTask { await self.announceNewFiles() }
             group.addTask { await self.announceStoredRoots() }
             group.addTask { await self.announceNewJobRoots() }
             group.addTask { await self.keepRoom() }
             group.addTask { await self.keepAddressesCurrent() }
             group.addTask { await self.join() }
-            group.addTask { await self.watchSolitude() }
         }
     }
 
@@ -261,14 +260,14 @@ extension MeshNode {
         await peerService.begin(bootstrap: configuration.bootstrap, remembered: known)
         let nearest = rows.prefix(16).flatMap { row in row.addresses.prefix(1).map { $0.withPeerID(row.peerID) } }
         _ = await dht.bootstrap(configuration.bootstrap + nearest)
-        dialedAtStart()
+        take(.dialedAtStart)
     }
 
     /// Tells the market where this node is, so that new manifests and announcements say so; identify tells it by
     /// itself.
     private func keepAddressesCurrent() async {
         while (try? await Task.sleep(for: .milliseconds(limits.addressMilliseconds))) != nil {
-            market.configuration.addresses = await swarm.listenAddresses()
+            core.listens(at: await swarm.listenAddresses())
         }
     }
 
@@ -279,81 +278,6 @@ extension MeshNode {
             let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
             store.enqueue([.peer(row)], isUrgent: false) { _ in }
         }
-    }
-
-    /// Gossips a signed `NodeCapability` of an executor: when somebody listens who has not heard it, and regularly.
-    private func advertise() async {
-        guard market.configuration.executor != nil else { return }
-        var schedule = AdvertisementSchedule(limits: limits.advertisement)
-        repeat {
-            guard market.configuration.executor?.acceptsJobs ?? false else {
-                if isAdvertised { schedule.withdrawn() }
-                await withdraw()
-                continue
-            }
-            let listeners = await gossip.peers(of: MeshTopics.capabilities)
-            guard schedule.isDue(listeners: listeners, now: NodeClock.now) else { continue }
-            tally("capabilities_advertised")
-            if let message = await capabilityAdvertisement() {
-                isAdvertised = true
-                _ = try? await gossip.publish(message, topic: MeshTopics.capabilities)
-            }
-        } while (try? await Task.sleep(for: .milliseconds(limits.advertisement.lookMilliseconds))) != nil
-    }
-
-    /// Tells those who know what this node offers that it offers nothing any more: a capability without engines and
-    /// resources.
-    func withdraw() async {
-        guard isAdvertised else { return }
-        isAdvertised = false
-        let now = NodeClock.wallClock
-        var nothing = NodeCapability(
-            nodeDID: identity.did, peerID: identity.peerID, issuedAt: now,
-            validUntil: now.advanced(milliseconds: limits.capabilityMilliseconds))
-        nothing.loadPermille = 1_000
-        guard let signed = try? SignedObject.sign(nothing, with: identity),
-            let message = try? MeshProtocolMessage.capabilityAdvertisement(
-                CapabilityAdvertisementV1(capability: signed.bytes)
-            ).encoded()
-        else { return }
-        tally("capabilities_withdrawn")
-        _ = try? await gossip.publish(message, topic: MeshTopics.capabilities)
-    }
-
-    /// Withdraws what was offered before this node stops, and gives the word the time to go out.
-    func sayFarewell() async {
-        guard isAdvertised else { return }
-        await withdraw()
-        // Gossip is handed to the connections, which close with the node.
-        try? await Task.sleep(for: .milliseconds(limits.farewellMilliseconds))
-    }
-
-    private func capabilityAdvertisement() async -> [UInt8]? {
-        guard let executor = market.configuration.executor else { return nil }
-        let now = NodeClock.wallClock
-        var capability = NodeCapability(
-            nodeDID: identity.did, peerID: identity.peerID, issuedAt: now,
-            validUntil: now.advanced(milliseconds: limits.capabilityMilliseconds))
-        capability.addresses = await swarm.listenAddresses()
-        capability.resources = executor.resources
-        capability.engines = [executor.engine]
-        capability.features = executor.features
-        capability.region = executor.region
-        capability.loadPermille = market.loadPermille
-        capability.basePrice = executor.basePrice
-        capability.pricePerMillionFuel = executor.pricePerMillionFuel
-        guard var signed = try? SignedObject.sign(capability, with: identity) else { return nil }
-        if signed.bytes.count > market.configuration.limits.capabilityBytesMax {
-            // Others refuse what is longer; bids tell the rest.
-            capability.features = []
-            capability.addresses = []
-            guard let short = try? SignedObject.sign(capability, with: identity) else { return nil }
-            signed = short
-        }
-        store.enqueue([.block(cid: signed.cid, bytes: signed.bytes)], isUrgent: true) { _ in }
-        market.configuration.executor?.capabilityCID = signed.cid
-        return try? MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: signed.bytes))
-            .encoded()
     }
 }
 

@@ -3,6 +3,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 
 /// An open job that a start left out, since its journal does not read.
 struct LeftOutJob: Sendable {
@@ -37,7 +38,10 @@ extension MeshNode {
             }
             let reference = "genesis"
             let amount = TokenAmount(configuration.creditGrant)
-            if let grant = try market.grant(amount, reference: reference, wallClock: NodeClock.wallClock) {
+            let grant = try core.prepare { market throws(LedgerRefusal) in
+                try market.grant(amount, reference: reference, wallClock: NodeClock.wallClock)
+            }
+            if let grant {
                 try await store.commit([.ledger(LedgerRow(grant, jobID: nil))])
             }
             let closing = try closeLeftOut()
@@ -49,7 +53,7 @@ extension MeshNode {
                 .storageFailed, "The ledger contradicts itself: \(error).",
                 hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
         }
-        await settle(market.recover(now: NodeClock.now, wallClock: NodeClock.wallClock))
+        carryOut(core.recover(at: moment))
     }
 
     /// Folds the journal of one side of a job in, or leaves the job out.
@@ -60,10 +64,13 @@ extension MeshNode {
         }
         if journal.entries.isEmpty { return leaveOut(row, "its journal is gone", isOver: true) }
         do throws(JobEventError) {
-            for entry in journal.entries { try market.replay(try JobEvent.decode(entry.bytes)) }
+            for entry in journal.entries {
+                let event = try JobEvent.decode(entry.bytes)
+                try core.prepare { market throws(JobEventError) in try market.replay(event) }
+            }
         } catch {
-            market.discard(id, role: row.role == .originator ? .originator : .executor)
-            let rules = market.configuration.rules
+            core.prepare { $0.discard(id, role: row.role == .originator ? .originator : .executor) }
+            let rules = core.market.configuration.rules
             let end = UnixMilliseconds(row.updatedAt).advanced(
                 milliseconds: rules.lifetimeMillisecondsMax + rules.clockSkewMilliseconds)
             leaveOut(row, "its journal does not read: \(error)", isOver: end < NodeClock.wallClock)
@@ -83,8 +90,10 @@ extension MeshNode {
         let now = NodeClock.wallClock
         var writes: [StoreWrite] = []
         let kept = Set(leftOut.filter { !$0.isOver && $0.role == .originator }.map(\.id))
-        for hold in market.holdsOfNobody(but: kept) {
-            let refund = try market.giveBack(holdOf: hold.job, wallClock: now)
+        for hold in core.market.holdsOfNobody(but: kept) {
+            let refund = try core.prepare { market throws(LedgerRefusal) in
+                try market.giveBack(holdOf: hold.job, wallClock: now)
+            }
             writes.append(.ledger(LedgerRow(refund, jobID: hold.job)))
             tally("holds_given_back")
             logger.error(

@@ -7,6 +7,7 @@ import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 import PeerIdentity
 import Receipts
 import SignedObjects
@@ -25,8 +26,16 @@ extension MeshNode: NodeService {
         return status
     }
 
+    /// What the owner is to be told of this node's clock; `nil` where it goes as its peers' clocks do.
+    var clockWarning: String? {
+        core.market.clockOffsetMilliseconds.map { offset in
+            "This machine's clock is \(offset.magnitude / 1000) s \(offset > 0 ? "behind" : "ahead of") its peers' "
+                + "clocks, by what they sign: jobs and bids are refused for their dates. Set the clock."
+        }
+    }
+
     private func counters() async -> [NodeStatus.Counter] {
-        var all = tallies
+        var all = tallies.merging(core.tallies) { $0 + $1 }
         let store = store.counters
         all["store_commits"] = UInt64(store.commits)
         all["store_transactions"] = UInt64(store.transactions)
@@ -37,7 +46,7 @@ extension MeshNode: NodeService {
         all["store_lock_retries"] = UInt64(store.lockRetries)
         all["store_full_retries"] = UInt64(store.fullRetries)
         all["store_corrupt_records"] = UInt64(store.corruptRecords)
-        let market = market.counters
+        let market = core.market.counters
         all["market_duplicates"] = market.duplicates
         all["market_announcements_ignored"] = market.announcementsIgnored
         all["market_bids_not_written"] = market.bidsNotWritten
@@ -46,8 +55,8 @@ extension MeshNode: NodeService {
         for (counter, count) in swarm.counters() { all["swarm_\(counter.rawValue)"] = UInt64(count) }
         let bitswap = await bitswap.counters()
         all["bitswap_blocks_refused"] = UInt64(bitswap.mismatchedBlocks + bitswap.unsolicitedBlocks)
-        all["jobs_originated_open"] = UInt64(self.market.openCounts.originated)
-        all["jobs_executed_open"] = UInt64(self.market.openCounts.executed)
+        all["jobs_originated_open"] = UInt64(core.market.openCounts.originated)
+        all["jobs_executed_open"] = UInt64(core.market.openCounts.executed)
         return all.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map {
             NodeStatus.Counter(name: $0.key, value: $0.value)
         }
@@ -92,14 +101,14 @@ extension MeshNode: NodeService {
         let did = (try? PublicKey(peerID: peer))?.did
         var addresses = await swarm.addresses(of: peer)
         if addresses.isEmpty { addresses = row?.addresses ?? [] }
-        let offer = did.flatMap { capabilities.offer(of: $0, now: NodeClock.now) }.map { capability in
+        let offer = did.flatMap { core.offer(of: $0, at: moment) }.map { capability in
             let region = capability.region.map { "region \($0), " } ?? ""
             return "\(region)\(capability.basePrice) + \(capability.pricePerMillionFuel) per million fuel"
         }
         return PeerView(
             peerID: peer.text, did: did?.text, isConnected: isConnected, addresses: addresses.map(\.text),
             lastSeen: isConnected ? NodeClock.wallClock.value : row?.lastSeen,
-            reputation: did.map { Int64(clamping: market.reputation.score(of: $0, at: NodeClock.wallClock)) },
+            reputation: did.map { Int64(clamping: core.market.reputation.score(of: $0, at: NodeClock.wallClock)) },
             capability: offer ?? "", misbehaviourCount: row?.misbehaviourCount ?? 0)
     }
 
@@ -117,7 +126,7 @@ extension MeshNode: NodeService {
     // MARK: Wallet
 
     public func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
-        let ledger = market.ledger
+        let ledger = core.market.ledger
         let holds = ledger.accounts.compactMap { row -> WalletView.Hold? in
             guard case .escrow(let job) = row.account, row.balance > .zero else { return nil }
             return WalletView.Hold(jobID: job.description, amount: row.balance.units)

@@ -2,6 +2,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 
 /// What went from a node's store.
 public struct RemovedBlocks: Hashable, Sendable, Codable {
@@ -82,7 +83,7 @@ extension MeshNode {
     }
 
     public func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
-        if let job = market.openJob(that: cid) {
+        if let job = core.market.openJob(that: cid) {
             throw NodeServiceError(
                 .conflict, "\(cid) is not removed: the open job \(job) needs it.",
                 hint: "Wait for the job's end, or cancel it with mesh cancel.")
@@ -93,6 +94,13 @@ extension MeshNode {
                 .blockNotFound, "Nothing is kept of \(cid).", hint: "See mesh jobs for the jobs of this node.")
         }
         return RemovedBlocks(blocks: gone.blocks, bytes: gone.bytes)
+    }
+}
+
+extension MeshStore {
+    /// Whether small blocks of jobs fit for certain, however many come at the same time.
+    var hasPlentyOfRoom: Bool {
+        standing == .open && counters.blockBytes <= limits.blockBytesTotalMax - (32 << 20)
     }
 }
 

@@ -1,7 +1,6 @@
 import CoVM
 import Crypto
 import Economics
-import JobMarket
 import LibP2P
 import Logging
 import MeshStore
@@ -9,14 +8,14 @@ import MeshTypes
 import Multiformats
 import NIOCore
 import NIOPosix
+import NodeCore
 import PeerIdentity
 import Synchronization
 
-/// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the market that decides.
+/// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the core that decides.
 ///
-/// The actor owns the `JobMarket` core. Its body is one loop: an input arrives (a message, a finished run, a command,
-/// the alarm), the core makes a transition of it, the transition's events are queued for the disk in this very order,
-/// and once they are durable its actions are carried out in child tasks of `run`. Nothing here decides anything.
+/// The actor only loops: an input arrives (a message, a finished run, a command, the alarm), the core makes effects of
+/// it, and they are carried out; those that wait for something are child tasks of `run`. Nothing here decides anything.
 public actor MeshNode {
     /// The bounds of the node's own queues; those of the market, the swarm and the machine are theirs.
     struct Limits: Sendable {
@@ -31,16 +30,10 @@ public actor MeshNode {
         var addressMilliseconds: Int64 = 5_000
         /// How long a peer may take to send a direct message on a stream that it opened, in milliseconds.
         var requestMilliseconds: Int64 = 10_000
-        /// When this node tells what it offers.
-        var advertisement = AdvertisementSchedule.Limits()
-        /// How long an advertisement is good for, in milliseconds.
-        var capabilityMilliseconds: UInt64 = 120_000
         /// How long a stop waits for the word that this node executes nothing any more to go out, in milliseconds.
         var farewellMilliseconds: Int64 = 100
         /// Receipts, the newest ones, that a start reads reputations from.
         static let evidenceAtStartMax = 10_000
-        /// The longest note about a peer's fault, in bytes.
-        var noteBytesMax = 200
         /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
         var filesToAnnounceMax = 1_024
         /// How files, outputs and receipts are announced.
@@ -52,14 +45,14 @@ public actor MeshNode {
         var roomMilliseconds: Int64 = 1_000
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
-        /// Between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
-        var outputPauseMilliseconds: Int64 = 100
-        /// The longest pause between two attempts to fetch an output, in milliseconds.
-        var outputPauseMillisecondsMax: Int64 = 5_000
-        /// Between two looks at whether the runs have ended that a stop waits for, in milliseconds.
-        var drainLookMilliseconds: Int64 = 50
-        /// Between two announcements of the anchored heads, in milliseconds: one tells of all that came before it.
-        var headsMilliseconds: Int64 = 100
+        /// An output that is held in memory until it goes to the disk with the job's result, in bytes; a longer one goes
+        /// there by itself.
+        var fetchedBytesHeldMax = 16 << 10
+        /// Between two looks at who is connected and listens, in milliseconds.
+        var lookMilliseconds: Int64 = 250
+        /// Requests that wait for their answers are bounded by the streams of the swarm; reports of small writes by
+        /// this.
+        var reportsMax = 16
     }
 
     nonisolated let identity: Identity
@@ -78,45 +71,37 @@ public actor MeshNode {
     nonisolated let startedAt = NodeClock.now
     nonisolated let crashPoint = CrashPoint.fromEnvironment()
     nonisolated let failure = Mutex<NodeServiceError?>(nil)
-    /// Transitions whose events are on their way to the disk.
-    nonisolated let unwritten = Atomic<Int>(0)
-    /// Whether a commit of `peerNotes` is on its way to the disk.
-    nonisolated let areNotesUnderway = Atomic<Bool>(false)
-
-    var market: JobMarket
+    var core: NodeCore
     var alarm: DeadlineAlarm
     var board = ProgressBoard()
+    /// What is counted besides the core's counters.
     var tallies: [String: UInt64] = [:]
-    var conduct = PeerConduct()
-    var peerNotes = PeerNotes()
     /// Open jobs that the start left out.
     var leftOut: [LeftOutJob] = []
-    /// Whether the log says that the clock of this machine is wrong.
-    var hasToldOfClock = false
     var running: [CID: RunningJob] = [:]
-    var capabilities = CapabilityBook()
-    /// Whether others were told what this node offers, and not yet that it does not any more.
-    var isAdvertised = false
-    var unpublishedHeads = UnpublishedHeads()
-    var solitude = Solitude()
     var rootAnnouncements: RootAnnouncements
-    let actions: AsyncStream<MarketAction>
-    let actionsIn: AsyncStream<MarketAction>.Continuation
+    /// Requests of peers that wait for their answers, by number.
+    var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
+    var askedCount: UInt64 = 0
+    /// Commands of the owner that wait until a write of that number, or a later one, is on the disk.
+    var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
+    /// Effects that wait for something, and so are child tasks.
+    let work: AsyncStream<NodeEffect>
+    let workIn: AsyncStream<NodeEffect>.Continuation
+    /// The newest number that is on the disk.
+    let written: AsyncStream<UInt64>
+    nonisolated let writtenIn: AsyncStream<UInt64>.Continuation
+    /// What threads without an actor report to the core.
+    let reports: AsyncStream<NodeInput>
+    nonisolated let reportsIn: AsyncStream<NodeInput>.Continuation
     let provided: AsyncStream<CID>
     let providing: AsyncStream<CID>.Continuation
-    /// What this node waits for before it stops; nil until it was asked to.
-    var drain: Drain?
-    /// Whether the node is going: what still runs is left to the next start, and nothing is written about it.
-    var isLeaving = false
-    let draining: AsyncStream<Void>
-    let drainBegins: AsyncStream<Void>.Continuation
     let addedBlocks: AsyncStream<[CID]>
     let stopping: AsyncStream<Void>
     nonisolated let stop: AsyncStream<Void>.Continuation
 
     /// A run in progress.
     struct RunningJob {
-        let jobID: JobID
         let cancellation: ExecutionCancellation
         var workspace: JobWorkspace?
         /// Whether the market gave it a place to run.
@@ -133,12 +118,12 @@ public actor MeshNode {
     }
 
     init(
-        parts: Parts, identity: Identity, configuration: NodeConfiguration, market: JobMarket, logger: Logger
+        parts: Parts, identity: Identity, configuration: NodeConfiguration, core: NodeCore, logger: Logger
     ) {
         self.identity = identity
         self.configuration = configuration
         self.logger = logger
-        self.market = market
+        self.core = core
         rootAnnouncements = RootAnnouncements(limits: limits.announcements)
         store = parts.store
         swarm = parts.swarm
@@ -152,10 +137,13 @@ public actor MeshNode {
             machine: parts.machine, fetcher: fetcher, store: parts.store,
             moduleBytesMax: configuration.limits.moduleBytesMax, inputBytesMax: configuration.limits.fileBytesMax)
         alarm = DeadlineAlarm(eventLoop: parts.eventLoop)
-        (actions, actionsIn) = AsyncStream.makeStream(of: MarketAction.self)
+        // What waits here comes from the tables of the market, which are bounded (`MarketLimits`).
+        (work, workIn) = AsyncStream.makeStream(of: NodeEffect.self)
+        (written, writtenIn) = AsyncStream.makeStream(of: UInt64.self, bufferingPolicy: .bufferingNewest(1))
+        (reports, reportsIn) = AsyncStream.makeStream(
+            of: NodeInput.self, bufferingPolicy: .bufferingOldest(limits.reportsMax))
         (provided, providing) = AsyncStream.makeStream(
             of: CID.self, bufferingPolicy: .bufferingOldest(limits.filesToAnnounceMax))
-        (draining, drainBegins) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let (added, adding) = AsyncStream.makeStream(
             of: [CID].self, bufferingPolicy: .bufferingNewest(limits.addedBlocksMax))
         addedBlocks = added
@@ -181,10 +169,11 @@ public actor MeshNode {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 addServices(to: &group)
-                group.addTask { await self.carryOutActions() }
+                group.addTask { await self.carryOutWork() }
+                group.addTask { await self.followWrites() }
+                group.addTask { await self.followReports() }
                 group.addTask { await self.keepTime() }
                 group.addTask { await self.takePart() }
-                group.addTask { await self.endOfDrain() }
                 group.addTask { [bitswap, addedBlocks] in
                     for await cids in addedBlocks { await bitswap.blocksAdded(cids) }
                 }
@@ -219,11 +208,13 @@ public actor MeshNode {
             running[assignment]?.stopWaiting(false)
         }
         board.finish()
-        drainBegins.finish()
         alarm.finish()
-        actionsIn.finish()
+        workIn.finish()
+        writtenIn.finish()
+        reportsIn.finish()
         providing.finish()
-        writeNotes()
+        let faults = core.takeFaults()
+        if !faults.isEmpty { store.enqueue(faults.map(StoreWrite.init), isUrgent: false) { _ in } }
         do {
             try store.close()
         } catch {

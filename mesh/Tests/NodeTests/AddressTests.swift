@@ -55,7 +55,7 @@ struct AddressTests {
             for job in 0..<jobs { _ = try await mesh.submit(try Assembler.command("nop")) { $0.label = "\(job)" } }
             // Each bid that cannot be delivered is a peer looked for, or a dial refused.
             try await eventually {
-                await executor.tallies["peers_looked_for", default: 0] >= jobs
+                await executor.core.tallies["peers_looked_for", default: 0] >= jobs
             }
             for node in [relay, originator, executor] { try await node.shutdown() }
             try await group.waitForAll()

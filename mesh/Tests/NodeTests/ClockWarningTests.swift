@@ -6,6 +6,7 @@ import SignedObjects
 import Synchronization
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// A node whose clock is not that of its peers, by what they sign.
@@ -61,7 +62,8 @@ struct ClockWarningTests {
                         let lines = log.lines.filter { $0.contains("clocks, by what they sign") }
                         #expect(lines.count == 1, "\(lines)")
                         #expect(lines.first?.hasPrefix("warning ") == true, "\(lines)")
-                        #expect(await node.tallies["misbehaviours"] == nil, "peers with other clocks are not at fault")
+                        #expect(
+                            await node.core.tallies["misbehaviours"] == nil, "peers with other clocks are not at fault")
                     }
                 }
             }

@@ -7,6 +7,7 @@ import Multiformats
 import PeerIdentity
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// Homes of which a disk has changed a bit.
@@ -175,8 +176,8 @@ struct DamagedHomeTests {
 extension MeshNode {
     fileprivate func remembers(_ job: CID, _ role: StoreRole) -> Bool {
         switch role {
-        case .originator: market.originatedJob(JobID(job)) != nil
-        case .executor: market.executedJob(JobID(job)) != nil
+        case .originator: core.market.originatedJob(JobID(job)) != nil
+        case .executor: core.market.executedJob(JobID(job)) != nil
         }
     }
 }

@@ -6,6 +6,7 @@ import Multiformats
 import PeerIdentity
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// Meshes in which nobody runs jobs.

@@ -4,6 +4,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// A gossip message has to be of its topic: a valid one is nothing on the topic of another kind.
@@ -33,17 +34,17 @@ struct GossipTopicTests {
     private func misplace(_ kind: HostileScene.Kind, in scene: HostileScene, at node: MeshNode) async throws {
         let author = scene.peer.identity
         for topic in Self.topics where topic != kind.topic {
-            let before = await node.tallies["misbehaviours", default: 0]
+            let before = await node.core.tallies["misbehaviours", default: 0]
             let message = try bytes(try await scene.message(kind, to: node))
             let name = try MeshProtocolMessage.decode(message).variant.rawValue
             try await scene.peer.publish(message, topic: topic, to: [node])
             try await eventually("\(name) on \(topic) is held against its author") {
-                await node.tallies["misbehaviours", default: 0] > before
+                await node.core.tallies["misbehaviours", default: 0] > before
             }
             try await eventually("the fault is written down") {
                 await node.note(about: author.peerID) == "gossip: \(name) is not for this topic"
             }
-            #expect(await node.tallies["misbehaviours"] == before + 1)
+            #expect(await node.core.tallies["misbehaviours"] == before + 1)
         }
         #expect(await node.offer(of: author.did) == nil, "a capability was taken from another topic")
     }
@@ -83,18 +84,18 @@ struct GossipTopicTests {
                     try await place(in: scene, at: node, beyond: beyond)
                 }
             }
-            #expect(await beyond.tallies["misbehaviours"] == nil, "a message on another topic was forwarded")
-            #expect(await node.tallies["misbehaviours"] == 20)
+            #expect(await beyond.core.tallies["misbehaviours"] == nil, "a message on another topic was forwarded")
+            #expect(await node.core.tallies["misbehaviours"] == 20)
         }
     }
 }
 
 extension MeshNode {
-    fileprivate func offer(of executor: DID) -> NodeCapability? { capabilities.offer(of: executor, now: NodeClock.now) }
+    fileprivate func offer(of executor: DID) -> NodeCapability? { core.offer(of: executor, at: moment) }
 
     /// What the store says about a peer's latest fault.
     fileprivate func note(about peer: PeerID) async -> String? {
-        writeNotes()
+        carryOut([.writeFaults(core.takeFaults())])
         try? await store.settled()
         return (try? await store.peers(limit: 64))?.first { $0.peerID == peer }?.note
     }

@@ -7,6 +7,7 @@ import Multiformats
 import Testing
 
 @testable import MeshStore
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// Valid messages with one field changed, given to whole nodes with their stores.
@@ -127,12 +128,12 @@ extension MeshNode {
     /// Cuts the tables of what is over, the time that is given to those who are gone, and the pages that the database
     /// keeps in memory.
     fileprivate func rememberFew() async throws {
-        market.configuration.limits.closedJobsMax = 32
-        market.configuration.limits.closedBidsMax = 32
-        market.configuration.limits.announcementsMax = 128
-        market.configuration.executor?.bidValidityMilliseconds = 5_000
-        market.configuration.executor?.receiptDeliveryMilliseconds = 5_000
-        market.configuration.executor?.settlementMilliseconds = 5_000
+        core.market.configuration.limits.closedJobsMax = 32
+        core.market.configuration.limits.closedBidsMax = 32
+        core.market.configuration.limits.announcementsMax = 128
+        core.market.configuration.executor?.bidValidityMilliseconds = 5_000
+        core.market.configuration.executor?.receiptDeliveryMilliseconds = 5_000
+        core.market.configuration.executor?.settlementMilliseconds = 5_000
         try await store.pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA cache_size = 128") }
     }
 }

@@ -161,7 +161,7 @@ struct HostileNameTests {
 }
 
 extension MeshNode {
-    fileprivate func knows(_ job: CID) -> Bool { market.originatedJob(JobID(job)) != nil }
+    fileprivate func knows(_ job: CID) -> Bool { core.market.originatedJob(JobID(job)) != nil }
 }
 
 extension NodeMesh {

@@ -8,6 +8,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// What peers get that send rubbish, forge, or claim to be somebody else: a refusal, a count, a note, and no change.

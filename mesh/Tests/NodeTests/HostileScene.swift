@@ -4,6 +4,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// A hostile peer among the nodes, and the valid messages that it could send them as originator and as executor.
@@ -301,7 +302,7 @@ struct HostileScene {
 extension MeshNode {
     /// Whether a job of this node has its result.
     fileprivate func isOver(_ job: CID) -> Bool {
-        market.originatedJob(JobID(job)).map { $0.result != nil } ?? true
+        core.market.originatedJob(JobID(job)).map { $0.result != nil } ?? true
     }
 
     /// A counter of the node's status; zero where it is not told.

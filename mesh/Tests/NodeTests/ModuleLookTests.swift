@@ -5,6 +5,7 @@ import MeshTypes
 import Multiformats
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// An executor that could know from its own store that it does not take a module.
@@ -57,8 +58,8 @@ struct ModuleLookTests {
 
 extension MeshNode {
     fileprivate func decline(of job: JobID) -> BidDecline? {
-        market.recentDeclines.last { $0.jobID == job }?.reason
+        core.market.recentDeclines.last { $0.jobID == job }?.reason
     }
 
-    fileprivate func hasBid(on job: JobID) -> Bool { market.executedJob(job) != nil }
+    fileprivate func hasBid(on job: JobID) -> Bool { core.market.executedJob(job) != nil }
 }

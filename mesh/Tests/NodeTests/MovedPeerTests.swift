@@ -5,6 +5,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// A peer that came back at another address is found by its ID through the DHT, by somebody who has no connection to it
@@ -145,18 +146,18 @@ extension MeshNode {
     /// Whether an executor's bid on some job of this node is there.
     fileprivate func knowsBid(of executor: DID) async -> Bool {
         for row in (try? await store.openJobs(role: .originator)) ?? [] {
-            let bids = market.originatedJob(JobID(row.jobID))?.bids ?? []
+            let bids = core.market.originatedJob(JobID(row.jobID))?.bids ?? []
             if bids.contains(where: { $0.bid.bidderDID == executor }) { return true }
         }
         return false
     }
 
     /// Whether a job of this node runs somewhere.
-    fileprivate func runs(_ job: CID) -> Bool { market.originatedJob(JobID(job))?.status == .running }
+    fileprivate func runs(_ job: CID) -> Bool { core.market.originatedJob(JobID(job))?.status == .running }
 
     /// Waits longer for a stranger to confirm, who has to be found first.
     fileprivate func isPatient() {
-        market.configuration.originator.confirmationMilliseconds = 30_000
-        market.configuration.originator.unprovenConfirmationMilliseconds = 30_000
+        core.market.configuration.originator.confirmationMilliseconds = 30_000
+        core.market.configuration.originator.unprovenConfirmationMilliseconds = 30_000
     }
 }

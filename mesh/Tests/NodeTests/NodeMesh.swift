@@ -7,6 +7,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// Nodes in this process, each with a home folder and a socket of its own on loopback: real, only not far apart.
@@ -91,7 +92,7 @@ struct NodeMesh {
             CapabilityAdvertisementV1(capability: signed.bytes))
         while await gossip.peers(of: MeshTopics.capabilities).isEmpty { await Task.yield() }
         try await gossip.publish(try message.encoded(), topic: MeshTopics.capabilities)
-        while await originator.capabilities.count == 0 { await Task.yield() }
+        while await originator.core.capabilities.count == 0 { await Task.yield() }
     }
 
     /// A configuration that listens on any port of loopback.

@@ -3,48 +3,37 @@ import MeshTypes
 import Multiformats
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// What an originator takes in of the outputs of its jobs.
 @Suite("Outputs", .serialized)
 struct OutputTests {
-    @Test("An output that cannot be had just now is asked for again")
-    func lateOutput() async throws {
+    @Test("An output is asked for again where it may come, and is taken in up to the bytes that it may have")
+    func fetching() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let (executor, originator) = (mesh.nodes[0], mesh.originator)
-            let output = Array("late".utf8)
-            let cid = CID.hashing(output, codec: .raw)
-            let (asked, asking) = AsyncStream.makeStream(of: Void.self)
-            async let bytes = originator.output(
-                cid, from: executor.identity.peerID, bytesMax: 100, until: NodeClock.now.advanced(milliseconds: 60_000)
-            ) {
-                asking.yield(())
-                return true
+            let bytes = Array("a few bytes".utf8)
+            func answer(bytesMax: Int) async -> OutputAnswer {
+                await originator.output(
+                    OutputRequest(
+                        receipt: CID.hashing([], codec: .dagCBOR), cid: CID.hashing(bytes, codec: .raw),
+                        peer: executor.identity.peerID, bytesMax: bytesMax))
             }
-            // When it is asked for the second time, the first attempt has failed.
-            var attempts = 0
-            for await _ in asked {
-                attempts += 1
-                if attempts == 2 { break }
+            guard case .missing(mayPass: true) = await answer(bytesMax: 100) else {
+                Issue.record("what nobody has was found, or is given up")
+                return
             }
-            _ = try await executor.add(output)
-            #expect(await bytes == output.count)
-        }
-    }
-
-    @Test("An output is asked for no longer than it may take and somebody wants it, and not beyond the job's limit")
-    func bounds() async throws {
-        try await NodeMesh.run(prices: [10]) { mesh in
-            let (executor, originator) = (mesh.nodes[0], mesh.originator)
-            let peer = executor.identity.peerID
-            let output = Array("a few bytes".utf8)
-            let cid = CID.hashing(output, codec: .raw)
-            #expect(await originator.output(cid, from: peer, bytesMax: 100, until: NodeClock.now) { true } == nil)
-            let later = NodeClock.now.advanced(milliseconds: 60_000)
-            #expect(await originator.output(cid, from: peer, bytesMax: 100, until: later) { false } == nil)
-            _ = try await executor.add(output)
-            #expect(await originator.output(cid, from: peer, bytesMax: 5, until: later) { true } == nil)
-            #expect(await originator.output(cid, from: peer, bytesMax: 11, until: later) { true } == 11)
+            _ = try await executor.add(bytes)
+            guard case .missing(mayPass: false) = await answer(bytesMax: 5) else {
+                Issue.record("a longer output was taken in, or is asked for again")
+                return
+            }
+            guard case .here(bytes.count, let blocks) = await answer(bytesMax: bytes.count) else {
+                Issue.record("an output that is there was not taken in")
+                return
+            }
+            #expect(blocks == [MadeBlock(cid: CID.hashing(bytes, codec: .raw), bytes: bytes)])
         }
     }
 

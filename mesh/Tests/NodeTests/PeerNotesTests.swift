@@ -10,6 +10,7 @@ import PeerIdentity
 import Synchronization
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// What strangers can make a node write down, and what that costs it.
@@ -52,7 +53,9 @@ struct PeerNotesTests {
             // Of both kinds together more than all places.
             let faults = 10_000
             for number in 0..<faults {
-                await node.note(try Self.peer(number), "a gossip message with a number above 2^63")
+                await node.take(
+                    .misbehaved(
+                        try Self.peer(number), "a gossip message with a number above 2^63", isConnected: false))
             }
             // Peers that come and go leave a commit each.
             let address = try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/1")
@@ -65,7 +68,7 @@ struct PeerNotesTests {
             }
             async let cancelled = node.cancel(job)
             try await eventually("the cancellation waits for the disk") {
-                node.unwritten.load(ordering: .relaxed) > 0 || node.failure.withLock { $0 } != nil
+                await !node.core.order.isSettled || node.failure.withLock { $0 } != nil
             }
             #expect(node.failure.withLock { $0 } == nil)
             #expect(refused.load(ordering: .relaxed) >= faults - node.store.limits.waitingCommitsNotOwedMax)
@@ -75,10 +78,10 @@ struct PeerNotesTests {
             #expect(try await node.store.setting("waits") == [1])
             let journal = try await node.store.journal(after: 0)
             #expect(journal.contains { $0.jobID == job && $0.kind.contains("cancel") }, "\(journal.map(\.kind))")
-            try await eventually("what was gathered is written") { await node.peerNotes.count == 0 }
+            try await eventually("what was gathered is written") { await node.core.notes.count == 0 }
             let gathered = PeerNotes.Limits().notMetMax
-            #expect(await node.tallies["misbehaviours_not_written"] == UInt64(faults - gathered))
-            #expect(await node.tallies["misbehaviours"] == UInt64(faults))
+            #expect(await node.core.tallies["misbehaviours_not_written"] == UInt64(faults - gathered))
+            #expect(await node.core.tallies["misbehaviours"] == UInt64(faults))
         }
     }
 
@@ -101,10 +104,10 @@ struct PeerNotesTests {
                 try await HostilePeer.meeting([first]) { peer in
                     try await peer.flood(first, as: authors)
                     try await eventually("all of it is held against its authors") {
-                        await first.tallies["misbehaviours"] == UInt64(authors.count)
+                        await first.core.tallies["misbehaviours"] == UInt64(authors.count)
                     }
                 }
-                await first.writeNotes()
+                await first.writeFaults()
                 try await first.store.settled()
                 let shown = try await first.peers().map(\.peerID)
                 #expect(shown.contains(friendID.text))
@@ -134,9 +137,8 @@ struct PeerNotesTests {
         // One that has a place needs no other.
         let isAdded = notes.add("met now", about: peers[0], isMet: true, at: 3)
         #expect(isAdded)
-        let written = notes.takeAll().compactMap { write -> String? in
-            guard case .peerMisbehaved(let peer, let note, let count, let isMet, let at) = write else { return nil }
-            return "\(peers.firstIndex(of: peer) ?? -1) \(note) \(count) \(isMet) \(at)"
+        let written = notes.takeAll().map { fault in
+            "\(peers.firstIndex(of: fault.peer) ?? -1) \(fault.note) \(fault.count) \(fault.isMet) \(fault.at)"
         }
         #expect(written.sorted() == ["0 met now 2 true 3", "1 heard of 1 false 1", "3 met 1 true 2", "4 met 1 true 2"])
         #expect(notes.count == 0)
@@ -161,4 +163,9 @@ extension HostilePeer {
         // Without it the stream is reset when it is let go, which may overtake what was written.
         try await stream.closeWrite()
     }
+}
+
+extension MeshNode {
+    /// Gives what is noted of peers to the disk now.
+    fileprivate func writeFaults() { carryOut([.writeFaults(core.takeFaults())]) }
 }

@@ -77,9 +77,9 @@ struct RestartTests {
 }
 
 extension MeshNode {
-    fileprivate var anchorHeads: (heads: [CID], height: UInt64) { market.anchorHeads }
+    fileprivate var anchorHeads: (heads: [CID], height: UInt64) { core.market.anchorHeads }
 
-    fileprivate func isProven(_ executor: DID) -> Bool { market.reputation.isProven(executor) }
+    fileprivate func isProven(_ executor: DID) -> Bool { core.market.reputation.isProven(executor) }
 
     fileprivate func hasAnchored(_ height: UInt64) -> Bool {
         !anchorHeads.heads.isEmpty && anchorHeads.height >= height

@@ -46,7 +46,8 @@ struct StarvedFetchTests {
             for number in 0..<6 as Range<UInt8> {
                 let message = try assignment(by: stranger, to: executor, number)
                 jobs.append(JobID(CID.hashing(message.manifest, codec: .dagCBOR)))
-                let reply = await executor.take(.directMessage(.assignJob(message), from: stranger.peerID)).reply
+                let bytes = try MeshProtocolMessage.assignJob(message).encoded()
+                let reply = await executor.answer(bytes, from: stranger.peerID)
                 guard case .accepted? = reply else {
                     Issue.record("assignment \(number) got \(String(describing: reply))")
                     return
@@ -55,7 +56,7 @@ struct StarvedFetchTests {
             let honest = try await mesh.submit(try Assembler.command("nop"))
             #expect(try await mesh.result(of: honest).ending == .succeeded)
             var ended = 0
-            for job in jobs where await executor.market.executedJob(job)?.receipt != nil { ended += 1 }
+            for job in jobs where await executor.core.market.executedJob(job)?.receipt != nil { ended += 1 }
             #expect(ended < jobs.count, "the honest job waited until the last of them was given up")
         }
     }

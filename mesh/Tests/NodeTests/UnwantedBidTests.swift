@@ -7,6 +7,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// What an executor keeps of bids that nobody takes.
@@ -83,7 +84,7 @@ struct UnwantedBidTests {
 extension MeshNode {
     /// Bids of this node lapse after a while, and clocks differ by as much.
     fileprivate func letBidsLapse(milliseconds: UInt64) {
-        market.configuration.executor?.bidValidityMilliseconds = milliseconds
-        market.configuration.rules.clockSkewMilliseconds = milliseconds
+        core.market.configuration.executor?.bidValidityMilliseconds = milliseconds
+        core.market.configuration.rules.clockSkewMilliseconds = milliseconds
     }
 }

@@ -39,7 +39,7 @@ import Testing
 
     @Test func aReceiptThatCountsIsEvidenceForItsExecutor() throws {
         let (transition, receipt, cid) = try transition(nil)
-        let rows = ReceiptRow.rows(of: transition, at: UnixMilliseconds(9)).map(\.row)
+        let rows = ReceiptRow.rows(of: transition.events, transition.blocks, at: UnixMilliseconds(9)).map(\.row)
         #expect(rows.map(\.cid) == [cid])
         #expect(rows.map(\.isVerified) == [true])
         #expect(rows[0].executorDID == receipt.executorDID.text)
@@ -50,7 +50,8 @@ import Testing
     @Test func aWrongReceiptIsEvidenceAgainstItAlsoAfterARestart() throws {
         let cid = try transition(nil).2
         let (transition, receipt, _) = try transition(.receiptInvalid(receipt: cid, reason: .statusMismatch))
-        let row = try #require(ReceiptRow.rows(of: transition, at: UnixMilliseconds(9)).first).row
+        let row = try #require(ReceiptRow.rows(of: transition.events, transition.blocks, at: UnixMilliseconds(9)).first)
+            .row
         #expect(row.isVerified == false)
         #expect(row.evidence(receipt)?.verdict == .invalid)
         #expect(row.evidence(receipt)?.at == UnixMilliseconds(9))

@@ -1,4 +1,3 @@
-import MeshStore
 import Multiformats
 
 /// What peers did wrong since it was written down last.
@@ -52,14 +51,28 @@ struct PeerNotes: Sendable {
         return true
     }
 
-    /// Empties the table; what is to be written.
-    mutating func takeAll() -> [StoreWrite] {
+    /// Empties the table; what is to be written, in the order of the peers.
+    mutating func takeAll() -> [PeerFault] {
         defer {
             faults = [:]
             notMetCount = 0
         }
-        return faults.map { peer, known in
-            .peerMisbehaved(peer, note: known.note, count: known.count, isMet: known.isMet, at: known.at)
+        return faults.sorted { $0.key < $1.key }.map { peer, known in
+            PeerFault(peer: peer, count: known.count, note: known.note, isMet: known.isMet, at: known.at)
         }
     }
+}
+
+/// What a peer did wrong since it was written down last.
+package struct PeerFault: Hashable, Sendable {
+    /// The peer.
+    package let peer: PeerID
+    /// How often.
+    package let count: Int
+    /// The last of it, in words.
+    package let note: String
+    /// Whether it was connected, and not only heard of.
+    package let isMet: Bool
+    /// When the last of it was, in milliseconds since the Unix epoch.
+    package let at: UInt64
 }

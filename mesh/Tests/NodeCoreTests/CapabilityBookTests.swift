@@ -4,7 +4,7 @@ import PeerIdentity
 import SignedObjects
 import Testing
 
-@testable import PlanetaryMesh
+@testable import NodeCore
 
 @Suite struct CapabilityBookTests {
     private let start: UInt64 = 1_800_000_000_000

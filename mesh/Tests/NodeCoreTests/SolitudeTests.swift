@@ -1,7 +1,7 @@
 import Determinism
 import Testing
 
-@testable import PlanetaryMesh
+@testable import NodeCore
 
 /// When a node stops waiting for bids, by what it sees around itself.
 @Suite struct SolitudeTests {

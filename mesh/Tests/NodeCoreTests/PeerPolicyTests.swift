@@ -3,7 +3,7 @@ import Multiformats
 import PeerIdentity
 import Testing
 
-@testable import PlanetaryMesh
+@testable import NodeCore
 
 /// What a node decides about its peers by itself: when to tell them what it offers, and when to stop listening.
 @Suite struct PeerPolicyTests {

@@ -1,9 +1,4 @@
 import Determinism
-import GossipSub
-import JobMarket
-import LibP2P
-import MeshTypes
-import Multiformats
 
 /// Judges whether anybody can be expected to bid on this node's jobs.
 ///
@@ -100,49 +95,5 @@ struct Solitude: Sendable {
 
     private func hasLasted(_ milliseconds: Int64, since: MonotonicInstant?, _ now: MonotonicInstant) -> Bool {
         since.map { now.milliseconds(since: $0) >= milliseconds } ?? false
-    }
-}
-
-extension MeshNode {
-    /// All addresses known at the start were dialed.
-    func dialedAtStart() { solitude.dialedAtStart() }
-
-    /// Tells the market when nobody can be expected to bid on its jobs, until the node stops.
-    func watchSolitude() async {
-        repeat {
-            // It looks around also while there are no jobs, since it is to know for how long it has heard nothing.
-            let surroundings = await surroundings()
-            let prospect = solitude.prospect(surroundings, now: NodeClock.now)
-            guard market.openCounts.originated > 0 else { continue }
-            switch prospect {
-            case .open: break
-            case .alone: await take(.nobodyReachable)
-            case .nobodyExecutes(let milliseconds):
-                await take(.nobodyExecutes(afterMilliseconds: UInt64(clamping: milliseconds)))
-            }
-        } while (try? await Task.sleep(for: .milliseconds(Solitude.Limits().lookMilliseconds))) != nil
-    }
-
-    private func surroundings() async -> Solitude.Surroundings {
-        var surroundings = Solitude.Surroundings()
-        let peers = await swarm.connectedPeers()
-        surroundings.connectionCount = peers.count
-        guard !peers.isEmpty else { return surroundings }
-        surroundings.hasOffer = capabilities.hasOffer(now: NodeClock.now)
-        surroundings.hasListener = await !gossip.peers(of: MeshTopics.capabilities).isEmpty
-        surroundings.mayPassOn = surroundings.hasListener
-        if !surroundings.mayPassOn {
-            for peer in peers where await mayPassOn(peer) {
-                surroundings.mayPassOn = true
-                break
-            }
-        }
-        return surroundings
-    }
-
-    /// Whether a peer speaks gossip, or has not told yet what it speaks.
-    private func mayPassOn(_ peer: PeerID) async -> Bool {
-        let protocols = await swarm.protocols(of: peer)
-        return protocols.isEmpty || protocols.contains { GossipSubVersion(protocolID: $0) != nil }
     }
 }

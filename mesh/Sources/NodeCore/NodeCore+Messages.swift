@@ -1,0 +1,163 @@
+import Determinism
+import JobMarket
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// What messages are worth, and who is to blame for bad ones.
+extension NodeCore {
+    // MARK: Direct messages
+
+    /// Takes one request of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"); its answer is an effect.
+    mutating func received(
+        _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ request: UInt64, _ moment: NodeMoment
+    ) {
+        let message: MeshProtocolMessage
+        do {
+            message = try MeshProtocolMessage.decode(bytes)
+        } catch MeshMessageError.unknownVariant(let name) {
+            tally("messages_unknown")
+            let reply = MeshProtocolReply.refused(
+                code: "unknown_variant", reason: "this version does not know \(name)")
+            return effects.append(.answer(request: request, reply))
+        } catch {
+            note(peer, "a direct message that does not read: \(error)", isMet: true, moment)
+            let reply = MeshProtocolReply.refused(code: error.code, reason: "\(error)")
+            return effects.append(.answer(request: request, reply))
+        }
+        let isBid = if case .jobBid = message { true } else { false }
+        if isBid, let roundTripMilliseconds {
+            give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
+        }
+        let transition = handled(.directMessage(message, from: peer), moment)
+        judge(transition.reply ?? .ack, of: peer, isBid: isBid, moment)
+        absorb(transition, answering: .peer(request: request), moment)
+        // Of a connection that is so young that its first ping was not answered yet; the window for bids gives the time.
+        if isBid, roundTripMilliseconds == nil { effects.append(.measure(peer)) }
+    }
+
+    private mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, isBid: Bool, _ moment: NodeMoment) {
+        if isBid, reply == .ack { solitude.bidArrived(now: moment.now) }
+        guard case .refused(let code, let reason) = reply else { return }
+        let isFault = Self.blamesSender(code) || Self.isUnknown(code) && conduct.asked(peer, now: moment.now)
+        if isFault { note(peer, "\(code): \(reason)", isMet: true, moment) }
+    }
+
+    /// Whether a refusal says that the sender asked about something that is not known here.
+    private static func isUnknown(_ code: String) -> Bool {
+        code == "assignment_unknown" || code == "receipt_unknown" || code == "bid_unknown"
+    }
+
+    /// Whether a refusal says that the sender forged something, rather than came late or lost a race.
+    private static func blamesSender(_ code: String) -> Bool {
+        code.contains("not_verified") || code.contains("mismatch") || code.contains("malformed")
+            || code == "wrong_executor" || code == "not_direct"
+    }
+
+    // MARK: Gossip
+
+    /// Judges a gossip message before it is forwarded, and takes it in where it is good.
+    ///
+    /// - Parameter isAuthorConnected: whether there is a connection to its author; its forwarders are not to blame.
+    package mutating func judge(
+        _ data: [UInt8], topic: String, author: PeerID, isAuthorConnected: Bool, at moment: NodeMoment
+    ) -> (verdict: GossipJudgement, effects: [NodeEffect]) {
+        guard author != identity.peerID else { return (.accept, []) }
+        guard !isShunned(author, at: moment) else { return (.ignore(reason: "of a shunned peer"), []) }
+        market.configuration.storage = moment.storage
+        let (verdict, fault) = verdict(on: data, topic: topic, author: author, moment)
+        if let fault { note(author, fault, isMet: isAuthorConnected, moment) }
+        return (verdict, finish(moment))
+    }
+
+    /// What a message is worth, and what its author did wrong.
+    private mutating func verdict(
+        on data: [UInt8], topic: String, author: PeerID, _ moment: NodeMoment
+    ) -> (GossipJudgement, fault: String?) {
+        let message: MeshProtocolMessage
+        do {
+            message = try MeshProtocolMessage.decode(data, bytesMax: MeshProtocolMessage.Limits().gossipBytesMax)
+        } catch MeshMessageError.unknownVariant(let name) {
+            tally("messages_unknown")
+            return (.ignore(reason: "this version does not know \(name)"), nil)
+        } catch MeshMessageError.numberTooLarge(let max) {
+            // Its author signed it; a forwarder of an earlier version takes such numbers.
+            return (.ignore(reason: "a number too large"), "a gossip message with a number above \(max)")
+        } catch {
+            return (.reject(reason: "\(error)"), "a gossip message that does not read: \(error)")
+        }
+        guard belongs(message, to: topic) else {
+            let reason = "\(message.variant.rawValue) is not for this topic"
+            return (.reject(reason: reason), "gossip: \(reason)")
+        }
+        let transition = handled(.gossipMessage(message, author: author), moment)
+        absorb(transition, moment)
+        switch transition.verdict ?? .accept {
+        case .accept:
+            if case .capabilityAdvertisement(let advertisement) = message { remember(advertisement, moment) }
+            return (.accept, nil)
+        case .ignore(let reason): return (.ignore(reason: reason), nil)
+        case .reject(let reason): return (.reject(reason: reason), "gossip: \(reason)")
+        }
+    }
+
+    private mutating func remember(_ advertisement: CapabilityAdvertisementV1, _ moment: NodeMoment) {
+        guard let signed = try? SignedObject<NodeCapability>(verifiedBefore: advertisement.capability) else { return }
+        capabilities.heard(signed.body, byteCount: advertisement.capability.count, now: moment.now)
+    }
+
+    /// Whether a message is one of those that a topic is for.
+    private func belongs(_ message: MeshProtocolMessage, to topic: String) -> Bool {
+        switch message {
+        case .jobAnnouncement: topic == MeshTopics.jobAnnouncements
+        case .executionReceiptAvailable: topic == MeshTopics.receipts
+        case .capabilityAdvertisement: topic == MeshTopics.capabilities
+        case .anchorHeads: topic == MeshTopics.anchorHeads(scope: market.configuration.anchorScope)
+        case .reputationRecordAvailable: topic == MeshTopics.reputation
+        default: false
+        }
+    }
+
+    // MARK: Conduct
+
+    /// Whether a peer's messages are dropped unread, because it sent too many bad ones; each question is counted.
+    package mutating func isShunned(_ peer: PeerID, at moment: NodeMoment) -> Bool {
+        guard conduct.isShunned(peer, now: moment.now) else { return false }
+        tally("messages_unread")
+        return true
+    }
+
+    /// Notes that a peer misbehaved, and parts with one that does so again and again.
+    mutating func note(_ peer: PeerID, _ fault: String, isMet: Bool, _ moment: NodeMoment) {
+        // It may quote the peer.
+        let what = PlainText.sanitized(fault, bytesMax: limits.noteBytesMax)
+        tally("misbehaviours")
+        effects.append(.misbehaved(peer, what))
+        if notes.add(what, about: peer, isMet: isMet, at: moment.wallClock.value) {
+            notesAt = notesAt ?? moment.now.advanced(milliseconds: notes.limits.pauseMilliseconds)
+        } else {
+            tally("misbehaviours_not_written")
+        }
+        guard conduct.faulted(peer, now: moment.now) else { return }
+        tally("peers_shunned")
+        effects.append(.shun(peer, milliseconds: conduct.limits.shunMilliseconds, last: what))
+    }
+
+    /// Gives what is noted about peers to the disk as one commit that nobody waits for; never a second one, and none
+    /// while the disk waits for a lock or for room.
+    mutating func writeFaults(_ moment: NodeMoment) {
+        guard let at = notesAt, at <= moment.now else { return }
+        let isStuck =
+            switch moment.storage {
+            case .locked, .diskFull: true
+            case .open, .full: false
+            }
+        guard !isStuck, !areFaultsUnderWay else {
+            notesAt = moment.now.advanced(milliseconds: notes.limits.pauseMilliseconds)
+            return
+        }
+        notesAt = nil
+        areFaultsUnderWay = true
+        effects.append(.writeFaults(notes.takeAll()))
+    }
+}

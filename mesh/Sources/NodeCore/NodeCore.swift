@@ -1,0 +1,289 @@
+import Collections
+import Determinism
+import JobMarket
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import SignedObjects
+
+/// Everything that a node decides, as one value: inputs in, effects out (RFC 2.1, 4.2).
+///
+/// It owns the market and what stands around it: the order in which events become durable and effects go
+/// (`WriteOrder`), what a message is worth and who is to blame for a bad one, what is retried, what is offered to the
+/// mesh, and the end. The node, the simulator and the tests carry effects out and report what came of them; no rule of
+/// the node stands in them.
+package struct NodeCore: Sendable {
+    /// The bounds of the core; those of the market are `MarketLimits`.
+    package struct Limits: Sendable {
+        /// The longest note about a peer's fault, in bytes.
+        var noteBytesMax = 200
+        /// Peers' faults.
+        var conduct = PeerConduct.Limits()
+        /// What is noted of them.
+        var notes = PeerNotes.Limits()
+        /// When this node tells what it offers.
+        var advertisement = AdvertisementSchedule.Limits()
+        /// How outputs are asked for again.
+        var outputs = OutputFetches.Limits()
+
+        /// The defaults.
+        package init() {}
+    }
+
+    /// What waits for the disk.
+    enum Waiting: Sendable {
+        case effect(NodeEffect)
+        /// What this node owes to itself.
+        case ownDelivery(Delivery)
+        case ownReply(DeliveryID, MeshProtocolReply)
+        case heads(AnchorHeadsV1, of: JobID)
+    }
+
+    /// To whom a message's reply goes.
+    enum Asker: Sendable {
+        case peer(request: UInt64)
+        case own(DeliveryID)
+    }
+
+    package let identity: Identity
+    /// The market; only the core gives it inputs.
+    package internal(set) var market: JobMarket
+    /// What was counted besides the market's own counters, by name.
+    package internal(set) var tallies: [String: UInt64] = [:]
+    /// Whether the node goes: what still runs is left to the next start, and nothing is written about it.
+    package private(set) var isLeaving = false
+
+    let limits: Limits
+    let did: DID
+    var order = WriteOrder<Waiting>()
+    var conduct: PeerConduct
+    var notes: PeerNotes
+    var notesAt: MonotonicInstant?
+    var areFaultsUnderWay = false
+    var capabilities = CapabilityBook()
+    var solitude = Solitude()
+    var advertising: Advertising
+    var heads = HeadsBatch()
+    var outputs: OutputFetches
+    var runs: OrderedDictionary<CID, JobID> = [:]
+    /// Blocks that runs made and that go to the disk with their receipts.
+    var made: [JobID: [MadeBlock]] = [:]
+    /// Blocks that were fetched for jobs and go to the disk with their results.
+    var fetched: [JobID: [MadeBlock]] = [:]
+    /// Messages whose peers are looked for in the DHT, and why they could not be sent.
+    var lookUps: [DeliveryID: (delivery: Delivery, reason: String)] = [:]
+    /// Messages that are sent again after a look in the DHT; one look for each attempt.
+    var lookedUp: Set<DeliveryID> = []
+    var pruneAt: MonotonicInstant?
+    var drain: Drain?
+    var hasWarnedOfClock = false
+    var marketDeadline: MonotonicInstant?
+    /// What is still to be done for the input at hand.
+    var steps = Deque<Waiting>()
+    var effects: [NodeEffect] = []
+
+    /// A core around a market that was recovered, or is to be by `replay` and `recover`.
+    package init(identity: Identity, market: JobMarket, limits: Limits = Limits()) {
+        self.identity = identity
+        self.market = market
+        self.limits = limits
+        did = identity.did
+        conduct = PeerConduct(limits: limits.conduct)
+        notes = PeerNotes(limits: limits.notes)
+        advertising = Advertising(limits: limits.advertisement)
+        outputs = OutputFetches(limits: limits.outputs)
+    }
+
+    /// The earliest moment at which something is due; the shell then gives `deadlineReached`.
+    package var nextDeadline: MonotonicInstant? {
+        var next = marketDeadline
+        for other in [heads.nextDeadline, outputs.nextDeadline, notesAt, pruneAt, drain?.nextDeadline] {
+            if let other { next = next.map { min($0, other) } ?? other }
+        }
+        return next
+    }
+
+    // MARK: Commands
+
+    /// Takes a job of the owner; `written` is the number of the write after which it survives a crash.
+    package mutating func submit(
+        _ request: JobRequest, nonce: [UInt8], at moment: NodeMoment
+    ) -> (result: Result<Submitted, SubmissionRefusal>, effects: [NodeEffect]) {
+        market.configuration.storage = moment.storage
+        let result = market.submit(request, nonce: nonce, now: moment.now, wallClock: moment.wallClock)
+        switch result {
+        case .failure(let refusal): return (.failure(refusal), finish(moment))
+        case .success(let (id, transition)):
+            absorb(transition, moment)
+            return (
+                .success(Submitted(id: id, isDuplicate: transition.events.isEmpty, written: order.last)), finish(moment)
+            )
+        }
+    }
+
+    /// A job that was taken.
+    package struct Submitted: Sendable {
+        /// The job.
+        package let id: JobID
+        /// Whether it was known.
+        package let isDuplicate: Bool
+        /// The write after which it survives a crash.
+        package let written: UInt64
+    }
+
+    /// Ends a job of this node, or stops a run of another's; returns the number of the write that says so.
+    package mutating func cancel(_ job: JobID, at moment: NodeMoment) -> (written: UInt64, effects: [NodeEffect]) {
+        let (now, wallClock) = (moment.now, moment.wallClock)
+        if market.originatedJob(job) == nil, market.executedJob(job) != nil {
+            absorb(
+                market.stopExecution(
+                    job, reason: "the executor's owner stopped it", now: now, wallClock: wallClock), moment)
+        } else if case .success(let transition) = market.cancel(
+            job, reason: "the owner cancelled it", now: now, wallClock: wallClock)
+        {
+            absorb(transition, moment)
+        }
+        return (order.last, finish(moment))
+    }
+
+    /// Takes up, after the replay of all journals, what this node owes to others.
+    package mutating func recover(at moment: NodeMoment) -> [NodeEffect] {
+        market.configuration.storage = moment.storage
+        pruneAt = pruneDate(after: moment.now)
+        absorb(market.recover(now: moment.now, wallClock: moment.wallClock), moment)
+        return finish(moment)
+    }
+
+    /// Changes what stands in the market before it is recovered: journals are replayed, grants booked.
+    package mutating func prepare<Result, Failure: Error>(
+        _ body: (inout JobMarket) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(&market)
+    }
+
+    /// Where this node listens, for what it signs from now on.
+    package mutating func listens(at addresses: [Multiaddr]) { market.configuration.addresses = addresses }
+
+    // MARK: The end
+
+    /// Takes no more jobs, starts no more runs, and says so; `waiting` is the number of runs that have not ended.
+    package mutating func beginDrain(
+        milliseconds: Int64, at moment: NodeMoment
+    ) -> (waiting: Int, effects: [NodeEffect]) {
+        market.configuration.executor?.acceptsJobs = false
+        market.configuration.executor?.startsRuns = false
+        let drain = Drain(
+            runs: runs.map { ($0.key, $0.value) }, until: moment.now.advanced(milliseconds: milliseconds))
+        self.drain = drain
+        if let nothing = advertising.withdrawn(as: identity, at: moment) { advertise(nothing) }
+        let waiting = drain.unfinishedCount(market) { runs[$0] != nil }
+        return (waiting, finish(moment))
+    }
+
+    /// From here on what is cut off leaves no trace: a run, a fetch or a delivery that did not end says nothing about
+    /// its job, and the next start takes it up.
+    package mutating func leave() { isLeaving = true }
+
+    /// Whether a write is on the disk.
+    package func hasWritten(_ number: UInt64) -> Bool { number <= order.written }
+
+    /// Whether no more jobs are taken.
+    package var isStopping: Bool { drain != nil || isLeaving }
+
+    /// What is noted of peers and was not given to the disk yet; for the end.
+    package mutating func takeFaults() -> [PeerFault] { notes.takeAll() }
+
+    // MARK: Inputs
+
+    /// Takes an input in.
+    package mutating func handle(_ input: NodeInput, at moment: NodeMoment) -> [NodeEffect] {
+        if isLeaving {
+            switch input {
+            case .message, .misbehaved, .written: break
+            default: return []
+            }
+        }
+        market.configuration.storage = moment.storage
+        switch input {
+        case .fact(let fact): give(fact, moment)
+        case .message(let bytes, let peer, let milliseconds, let request):
+            received(bytes, from: peer, milliseconds, request, moment)
+        case .misbehaved(let peer, let fault, let isConnected): note(peer, fault, isMet: isConnected, moment)
+        case .written(let number): steps += order.wrote(upTo: number)
+        case .faultsWritten: areFaultsUnderWay = false
+        case .deliveryReplied(let id, let reply):
+            lookedUp.remove(id)
+            give(.deliveryReplied(id, reply), moment)
+        case .deliveryFailed(let delivery, let reason, let isUnreachable):
+            deliveryFailed(delivery, reason, isUnreachable: isUnreachable, moment)
+        case .lookedUp(let id, let isConnected): wasLookedUp(id, isConnected: isConnected, moment)
+        case .outputFetched(let request, let answer):
+            take(outputs.answered(request, answer, now: moment.now), moment)
+        case .headsPublished(let jobs): for job in jobs { give(.anchorPublished(job), moment) }
+        case .runEnded(let assignment, let report, let blocks): runEnded(assignment, report, blocks, moment)
+        case .looked(let around): looked(around, moment)
+        case .dialedAtStart: solitude.dialedAtStart()
+        case .deadlineReached: passDeadlines(moment)
+        }
+        return finish(moment)
+    }
+
+    /// Checks what must hold after every input; tests and the simulator call it.
+    package func checkInvariants() {
+        market.checkInvariants()
+        precondition(steps.isEmpty && effects.isEmpty, "something was left undone")
+        precondition(!order.isSettled || order.count == 0, "effects wait for writes that are done")
+    }
+
+    // MARK: The loop
+
+    /// Carries on until nothing is left to do here; what is left is for the shell.
+    mutating func finish(_ moment: NodeMoment) -> [NodeEffect] {
+        while let step = steps.popFirst() {
+            switch step {
+            case .effect(let effect): effects.append(effect)
+            case .ownDelivery(let delivery):
+                absorb(
+                    handled(.directMessage(delivery.message, from: delivery.peer), moment),
+                    answering: .own(delivery.id),
+                    moment)
+            case .ownReply(let id, let reply): give(.deliveryReplied(id, reply), moment)
+            case .heads(let latest, let job): heads.add(latest, of: job, now: moment.now)
+            }
+        }
+        if let drain {
+            let unfinished = drain.unfinishedCount(market) { runs[$0] != nil }
+            if let left = self.drain?.ended(unfinished: unfinished, now: moment.now) {
+                effects.append(.leave(runsLeft: left))
+            }
+        }
+        defer { effects = [] }
+        return effects
+    }
+
+    private mutating func passDeadlines(_ moment: NodeMoment) {
+        if let at = marketDeadline, at <= moment.now { give(.deadlineReached, moment) }
+        if let due = heads.due(now: moment.now) { effects.append(.publishHeads(due.heads, of: due.jobs)) }
+        for step in outputs.due(now: moment.now) { take(step, moment) }
+        writeFaults(moment)
+        if let at = pruneAt, at <= moment.now {
+            pruneAt = pruneDate(after: moment.now)
+            pruneBids(moment)
+        }
+    }
+
+    /// Once the last date of a bid is over by more than clocks may differ, no assignment of it is taken, so nothing in
+    /// its journal is needed (PROTOCOL.md, "Restarts").
+    private mutating func pruneBids(_ moment: NodeMoment) {
+        guard let executor = market.configuration.executor else { return }
+        let age = executor.bidValidityMilliseconds + market.configuration.rules.clockSkewMilliseconds
+        let now = moment.wallClock.value
+        effects.append(.pruneBids(before: UnixMilliseconds(now - min(now, age))))
+    }
+
+    private func pruneDate(after now: MonotonicInstant) -> MonotonicInstant {
+        now.advanced(milliseconds: Int64(clamping: market.configuration.limits.bidPruningMilliseconds))
+    }
+
+    mutating func tally(_ name: String) { tallies[name, default: 0] += 1 }
+}

@@ -1,0 +1,165 @@
+import Economics
+import IPLD
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeCore
+import Reputation
+import SignedObjects
+
+extension NodeWrite {
+    /// The setting that holds the receipt that this node signed last, so that the chain of its receipts goes on.
+    static let lastReceiptKey = "last_receipt"
+
+    /// The setting that holds the heads of the anchored DAG, so that it goes on after a restart.
+    static let anchorHeadsKey = "anchor_heads"
+
+    /// What the store writes of a transition, all in one transaction.
+    func storeWrites() throws -> [StoreWrite] {
+        var writes = outputs.map { StoreWrite.output(cid: $0.block.cid, bytes: $0.block.bytes, jobID: $0.job.cid) }
+        writes += fetched.map { .block(cid: $0.cid, bytes: $0.bytes) }
+        writes += evidence.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: $0.jobID.cid) }
+        for event in events {
+            writes.append(
+                .journal(
+                    JournalEntry(
+                        jobID: event.jobID.cid, role: StoreRole(event.role), kind: event.kindName, at: event.at.value,
+                        bytes: try event.encoded())))
+            writes += event.ledger.map { .ledger(LedgerRow($0, jobID: event.jobID)) }
+        }
+        writes += jobs.map { .job(JobStory.row(of: $0)) }
+        if let anchorHeads {
+            writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(anchorHeads)))
+        }
+        if let lastReceipt { writes.append(.setting(key: Self.lastReceiptKey, value: lastReceipt.bytes)) }
+        for (row, receipt) in ReceiptRow.rows(of: events, evidence, at: at) {
+            writes.append(.receiptLink(ReceiptLinkRow(receipt, row.cid)))
+            writes.append(.receipt(row))
+            if row.isVerified == true { writes += receipt.contentRoots.map { .root($0) } + [.root(row.cid)] }
+        }
+        return writes
+    }
+}
+
+extension ExecutionReceipt {
+    /// The files that the run made, by their roots.
+    var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID].compactMap(\.self) }
+}
+
+extension StoreRole {
+    /// The role of a journal, as the store names it.
+    init(_ role: JobRole) {
+        switch role {
+        case .originator: self = .originator
+        case .executor: self = .executor
+        }
+    }
+}
+
+extension ReceiptRow {
+    /// The rows of the receipts among kept evidence; the market has checked each of them, and its events say which one
+    /// is wrong.
+    static func rows(
+        of events: [JobEvent], _ evidence: [EvidenceBlock], at date: UnixMilliseconds
+    ) -> [(row: ReceiptRow, receipt: ExecutionReceipt)] {
+        let wrong = events.compactMap { event -> CID? in
+            guard case .attemptEnded(_, .receiptInvalid(let receipt, _)) = event.kind else { return nil }
+            return receipt
+        }
+        return evidence.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
+            guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { return nil }
+            let row = ReceiptRow(
+                cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
+                status: receipt.body.status.rawValue, at: date.value, isVerified: !wrong.contains(block.cid))
+            return (row, receipt.body)
+        }
+    }
+
+    /// The receipt of this row, where its block is here and intact.
+    func receipt(in store: MeshStore) async throws(MeshStoreError) -> ExecutionReceipt? {
+        do throws(MeshStoreError) {
+            guard let block = try await store.block(cid) else { return nil }
+            return (try? SignedObject<ExecutionReceipt>(verifying: block))?.body
+        } catch {
+            // A damaged one says nothing, and is no reason not to start.
+            if case .blockCorrupt = error { return nil }
+            throw error
+        }
+    }
+
+    /// What the receipt of this row shows about its executor.
+    func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
+        guard isVerified == false else {
+            var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid)
+            // A date of the executor's clock that lies ahead would never decay.
+            if let ended = evidence?.at { evidence?.at = min(ended, UnixMilliseconds(at)) }
+            return evidence
+        }
+        return ReputationEvidence(
+            subject: receipt.executorDID, payer: receipt.originatorDID, receiptCID: cid, verdict: .invalid,
+            at: UnixMilliseconds(at))
+    }
+}
+
+extension ReceiptLinkRow {
+    /// The link of a receipt to the one before it; its executor signed both.
+    init(_ receipt: ExecutionReceipt, _ cid: CID) {
+        self.init(executorDID: receipt.executorDID.text, previous: receipt.previousReceiptCID, cid: cid)
+    }
+}
+
+extension LedgerRow {
+    /// A posting as the store keeps it.
+    init(_ entry: LedgerEntry, jobID: JobID?) {
+        self.init(
+            debit: entry.from.description, credit: entry.to.description, amount: entry.amount.units, jobID: jobID?.cid,
+            kind: entry.kind.rawValue, reference: entry.subject, at: entry.at.value)
+    }
+
+    /// The posting that the store kept; `nil` when it was written by nothing that this version knows.
+    var entry: LedgerEntry? {
+        guard let kind = LedgerEntryKind(rawValue: kind), let from = LedgerAccount(named: debit),
+            let to = LedgerAccount(named: credit)
+        else { return nil }
+        return LedgerEntry(
+            kind: kind, subject: reference, from: from, to: to, amount: TokenAmount(amount), at: UnixMilliseconds(at))
+    }
+}
+
+extension LedgerAccount {
+    /// The account of a name that `description` gave.
+    init?(named name: String) {
+        let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+        switch (parts.first, parts.count) {
+        case ("issuance", 1): self = .issuance
+        case ("wallet", 1): self = .wallet
+        case ("escrow", 2):
+            guard let cid = try? CID(parsing: parts[1]) else { return nil }
+            self = .escrow(JobID(cid))
+        case ("paid", 2):
+            guard let did = try? DID(parsing: parts[1]) else { return nil }
+            self = .paid(did)
+        case ("income", 2):
+            guard let did = try? DID(parsing: parts[1]) else { return nil }
+            self = .income(did)
+        default: return nil
+        }
+    }
+}
+
+extension NodeServiceError {
+    /// A failure of the store, as the node's owner is told of it.
+    init(storage error: MeshStoreError) {
+        switch error {
+        case .inUse: self.init(.alreadyRunning, "\(error)")
+        case .full, .blockSpaceUsedUp: self.init(.storageFull, "\(error)")
+        case .blockCorrupt, .blockMismatch: self.init(.blockCorrupt, "\(error)")
+        case .blockTooLarge: self.init(.tooLarge, "\(error)")
+        case .overloaded: self.init(.overloaded, "\(error)")
+        case .needed: self.init(.conflict, "\(error)")
+        case .closed: self.init(.shuttingDown, "\(error)")
+        default: self.init(.storageFailed, "\(error)")
+        }
+    }
+}
