@@ -181,7 +181,7 @@ extension ExecutorMarket {
         }
         if let limit = Self.limitBeyond(manifest.params.limits, configuration.limitsMax) { return limit }
         if let job = jobs[id], job.isOpenBid || job.occupiesPlace { return .refusedBefore }
-        if case .refused(let code, _) = jobs[id]?.bidEnd, !Self.mayBidAgain(code) { return .refusedBefore }
+        if case .refused(let code, _) = jobs[id]?.bidEnd, !code.leavesJobOpen { return .refusedBefore }
         if jobs[id]?.receipt != nil { return .refusedBefore }
         if modulesBeyondLimits.contains(manifest.params.wasmCID) { return .moduleBeyondLimits }
         if places.isFull(configuration) { return .atCapacity }
@@ -258,39 +258,33 @@ extension ExecutorMarket {
 
     mutating func bidAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
         guard let job = jobs[id.jobID], job.isOpenBid, job.bidCID == id.subject else { return }
-        guard case .refused(let code, let reason) = reply else { return }
-        refused(job, code, reason, &context)
-        if Self.mayBidAgain(code) { judged.remove(id.jobID) }
-    }
-
-    /// Whether a bid that was refused so may be made anew when the job is announced again: it only lost or came too
-    /// late, and whoever was taken has failed since.
-    private static func mayBidAgain(_ code: String) -> Bool {
-        code == BidRefusal.biddingClosed.code || code == "other_bid_taken"
+        guard case .refused(let refusal) = reply else { return }
+        refused(job, refusal.code, refusal.text, &context)
+        if refusal.code.leavesJobOpen { judged.remove(id.jobID) }
     }
 
     mutating func bidRefused(
         _ message: JobBidRefusedV1, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
         guard let job = jobs[message.jobID], job.bidCID == message.bidCID else {
-            return .refused(code: "bid_unknown", reason: "no such bid was made here")
+            return .refused(Refusal(.bidUnknown, "no such bid was made here"))
         }
         guard job.manifest.originatorPeerID == peer else {
             context.counters.refused("bid_refusal_wrong_peer")
-            return .refused(code: "wrong_peer", reason: "the bid was another originator's")
+            return .refused(Refusal(.wrongPeer, "the bid was another originator's"))
         }
         // Also a bid that lost is closed at once, or the bids that lose would soon fill `openBidsMax`. When the winner
         // fails it may still be taken up until it lapses, because an assignment carries all that is needed; and when
         // the job is announced again, it is judged again.
         if job.isOpenBid { refused(job, message.code, message.reason, &context) }
-        if Self.mayBidAgain(message.code) { judged.remove(message.jobID) }
+        if message.code.leavesJobOpen { judged.remove(message.jobID) }
         return .ack
     }
 
     private mutating func refused(
-        _ job: ExecutedJob, _ code: String, _ reason: String, _ context: inout MarketContext
+        _ job: ExecutedJob, _ code: RefusalCode, _ reason: String, _ context: inout MarketContext
     ) {
-        let end = BidEnd.refused(code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
+        let end = BidEnd.refused(code: code.sanitized, reason: PlainText.sanitized(reason))
         closeBid(job.id, end, &context)
     }
 
@@ -321,8 +315,8 @@ extension ExecutorMarket {
         }
         switch check(message, from: peer, context) {
         case .failure(let refusal):
-            context.counters.refused("assignment_\(refusal.code)")
-            return .declined(code: refusal.code, reason: refusal.description)
+            context.counters.refused("assignment_\(refusal.name.rawValue)")
+            return .declined(refusal.refusal)
         case .success(let chain):
             context.evidence.lay(chain.manifest)
             context.evidence.lay(chain.bid)

@@ -148,11 +148,11 @@ extension ExecutorMarket {
         _ message: CancelJobV1, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
         guard let job = jobs[message.jobID], job.assignmentCID == message.assignmentCID else {
-            return .refused(code: "assignment_unknown", reason: "no such assignment was taken here")
+            return .refused(Refusal(.assignmentUnknown, "no such assignment was taken here"))
         }
         guard job.manifest.originatorPeerID == peer else {
             context.counters.refused("cancel_wrong_peer")
-            return .refused(code: "wrong_peer", reason: "the job is another originator's")
+            return .refused(Refusal(.wrongPeer, "the job is another originator's"))
         }
         stop(job, reason: message.reason, byOriginator: true, &context)
         return .ack
@@ -166,13 +166,12 @@ extension ExecutorMarket {
         if !job.isStarted { end(job, .cancelled, &context) }
     }
 
-    /// An update was answered: an originator whose job is over, or that does not know of it any more, wants the run to
-    /// stop. One that gave the job to another executor does not: whoever delivers first is paid.
+    /// An update was answered; the originator may want the run to stop.
     mutating func statusAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
-        guard case .refused(let code, let reason) = reply, code == "job_over" || code == "assignment_unknown",
-            let job = jobs[id.jobID], job.assignmentCID == id.subject
+        guard case .refused(let refusal) = reply, refusal.code.endsRun, let job = jobs[id.jobID],
+            job.assignmentCID == id.subject
         else { return }
-        stop(job, reason: reason, byOriginator: true, &context)
+        stop(job, reason: refusal.text, byOriginator: true, &context)
     }
 
     // MARK: Receipt and settlement
@@ -181,8 +180,8 @@ extension ExecutorMarket {
         let end: DeliveryEnd
         switch reply {
         case .ack, .accepted: end = .acknowledged
-        case .refused(let code, let reason), .declined(let code, let reason):
-            end = .refused(code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
+        case .refused(let refusal), .declined(let refusal):
+            end = .refused(code: refusal.code.sanitized, reason: PlainText.sanitized(refusal.text))
         }
         receiptDelivered(id.jobID, id.subject, end, &context)
     }
@@ -209,17 +208,17 @@ extension ExecutorMarket {
             let signed = try? SignedObject<Settlement>(verifying: message.settlement)
         else {
             context.counters.refused("settlement_not_verified")
-            return .refused(code: "not_verified", reason: "the settlement does not verify")
+            return .refused(Refusal(.notVerified, "the settlement does not verify"))
         }
         let body = signed.body
         guard let job = jobs[body.jobID], job.receiptCID == body.receiptCID, let receipt = job.receipt else {
-            return .refused(code: "receipt_unknown", reason: "no such receipt was signed here")
+            return .refused(Refusal(.receiptUnknown, "no such receipt was signed here"))
         }
         guard body.originatorDID == job.manifest.originatorDID, body.executorDID == context.did,
             job.manifest.originatorPeerID == peer, body.amountPaid <= receipt.price
         else {
             context.counters.refused("settlement_mismatch")
-            return .refused(code: "chain_mismatch", reason: "the settlement does not answer the receipt")
+            return .refused(Refusal(.chainMismatch, "the settlement does not answer the receipt"))
         }
         guard job.verdict == nil else {
             context.counters.duplicates += 1
@@ -229,7 +228,7 @@ extension ExecutorMarket {
             body.amountPaid, receipt: body.receiptCID, payer: body.originatorDID, at: context.wallClock)
         if let refusal = context.ledger.refusal(of: income) {
             context.counters.refused("settlement_not_bookable")
-            return .refused(code: "not_bookable", reason: "\(refusal)")
+            return .refused(Refusal(.notBookable, "\(refusal)"))
         }
         context.evidence.lay(signed)
         context.keep(signed, of: job.id)

@@ -100,8 +100,6 @@ public struct JobMarket: Sendable {
         switch input {
         case .announcementPublished(let id): originator.announcementPublished(id, &context)
         case .announcementFailed(let id, let reason): originator.announcementFailed(id, reason: reason, &context)
-        case .directMessage(let message, let peer): context.transition.reply = answer(message, from: peer)
-        case .gossipMessage(let message, let author): context.transition.verdict = judge(message, author: author)
         case .manifestFetched(let id, let block): executor.manifestFetched(id, block: block, &context)
         case .moduleLookedUp(let module, let isBeyond):
             executor.moduleLookedUp(module, isBeyondLimits: isBeyond, &context)
@@ -132,6 +130,34 @@ public struct JobMarket: Sendable {
             }
         case .deadlineReached: break
         }
+        return finish()
+    }
+
+    /// Takes a direct message in that came on an authenticated stream; the reply goes out once the transition says so.
+    public mutating func receive(
+        _ message: MeshProtocolMessage, from peer: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> (reply: MeshProtocolReply, transition: MarketTransition) {
+        begin(now, wallClock)
+        let reply = answer(message, from: peer)
+        var transition = finish()
+        transition.acknowledges =
+            switch reply {
+            case .ack, .accepted: true
+            case .refused, .declined: !transition.events.isEmpty
+            }
+        return (reply, transition)
+    }
+
+    /// Takes a gossip message in, `author` being its verified StrictSign author, and says what gossip is to do with it.
+    public mutating func judge(
+        _ message: MeshProtocolMessage, author: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> (verdict: GossipJudgement, transition: MarketTransition) {
+        begin(now, wallClock)
+        let verdict = judge(message, author: author)
+        return (verdict, finish())
+    }
+
+    private mutating func finish() -> MarketTransition {
         passDeadlines()
         originator.retryHolds(&context)
         return context.finish()
@@ -151,13 +177,13 @@ public struct JobMarket: Sendable {
             if let block = notice.receipt {
                 originator.receiptArrived(block, of: notice.jobID, &context)
             } else {
-                .refused(code: "receipt_missing", reason: "a direct notice must carry the receipt")
+                .refused(Refusal(.receiptMissing, "a direct notice must carry the receipt"))
             }
         case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
         case .jobInterest: .ack
         case .capabilityAdvertisement, .jobAnnouncement, .jobInteractiveInput, .jobInteractiveOutput,
             .reputationRecordAvailable, .anchorHeads:
-            .refused(code: "not_direct", reason: "\(message.variant.rawValue) is not taken as a direct message")
+            .refused(Refusal(.notDirect, "\(message.variant.rawValue) is not taken as a direct message"))
         }
     }
 

@@ -1,27 +1,30 @@
 import MeshTypes
 
 extension BidRefusal {
-    /// A stable name of the reason.
-    public var code: String {
+    /// The name that its sender is told.
+    public var name: RefusalName {
         switch self {
-        case .priceTooHigh: "price_too_high"
-        case .reputationTooLow: "reputation_too_low"
-        case .regionNotAccepted: "region_not_accepted"
-        case .featureMissing: "feature_missing"
-        case .resourceMissing: "resource_missing"
-        case .bidderNotAllowed: "bidder_not_allowed"
-        case .bidderDenied: "bidder_denied"
-        case .bidderFailedBefore: "bidder_failed_before"
-        case .deadlineTooLate: "deadline_too_late"
-        case .bidExpired: "bid_expired"
-        case .termsInvalid: "terms_invalid"
-        case .biddingClosed: "bidding_closed"
-        case .tooManyBids: "too_many_bids"
-        case .otherBidTaken: "other_bid_taken"
-        case .jobNotOpen: "job_not_open"
-        case .notVerified: "not_verified"
+        case .priceTooHigh: .priceTooHigh
+        case .reputationTooLow: .reputationTooLow
+        case .regionNotAccepted: .regionNotAccepted
+        case .featureMissing: .featureMissing
+        case .resourceMissing: .resourceMissing
+        case .bidderNotAllowed: .bidderNotAllowed
+        case .bidderDenied: .bidderDenied
+        case .bidderFailedBefore: .bidderFailedBefore
+        case .deadlineTooLate: .deadlineTooLate
+        case .bidExpired: .bidExpired
+        case .termsInvalid: .termsInvalid
+        case .biddingClosed: .biddingClosed
+        case .tooManyBids: .tooManyBids
+        case .otherBidTaken: .otherBidTaken
+        case .jobNotOpen: .jobNotOpen
+        case .notVerified: .notVerified
         }
     }
+
+    /// What its sender is told.
+    public var refusal: Refusal { Refusal(name, description) }
 }
 
 extension BidRefusal: CustomStringConvertible {
@@ -109,23 +112,26 @@ extension AttemptEnd: CustomStringConvertible {
 }
 
 extension ReceiptRefusal {
-    /// A stable name of the reason.
-    public var code: String {
+    /// The name that its sender is told.
+    public var name: RefusalName {
         switch self {
-        case .notVerified: "not_verified"
-        case .jobUnknown: "job_unknown"
-        case .assignmentUnknown: "assignment_unknown"
-        case .wrongExecutor: "wrong_executor"
-        case .chainMismatch: "chain_mismatch"
-        case .statusMismatch: "status_mismatch"
-        case .overLimit: "over_limit"
-        case .priceMismatch: "price_mismatch"
-        case .datesOutOfOrder: "dates_out_of_order"
-        case .tooMany: "too_many"
-        case .cidNotAccepted: "cid_not_accepted"
-        case .tooManyLate: "too_many_late"
+        case .notVerified: .notVerified
+        case .jobUnknown: .jobUnknown
+        case .assignmentUnknown: .assignmentUnknown
+        case .wrongExecutor: .wrongExecutor
+        case .chainMismatch: .chainMismatch
+        case .statusMismatch: .statusMismatch
+        case .overLimit: .overLimit
+        case .priceMismatch: .priceMismatch
+        case .datesOutOfOrder: .datesOutOfOrder
+        case .tooMany: .tooMany
+        case .cidNotAccepted: .cidNotAccepted
+        case .tooManyLate: .tooManyLate
         }
     }
+
+    /// What its sender is told.
+    public var refusal: Refusal { Refusal(name, description) }
 }
 
 extension ReceiptRefusal: CustomStringConvertible {
@@ -149,21 +155,24 @@ extension ReceiptRefusal: CustomStringConvertible {
 }
 
 extension AssignmentRefusal {
-    /// A stable name of the reason.
-    public var code: String {
+    /// The name that its sender is told.
+    public var name: RefusalName {
         switch self {
-        case .notVerified: "not_verified"
-        case .chainMismatch: "chain_mismatch"
-        case .notOwnBid: "not_own_bid"
-        case .termsChanged: "terms_changed"
-        case .expired: "expired"
-        case .moduleBeyondLimits: "module_beyond_limits"
-        case .atCapacity: "at_capacity"
-        case .notAccepting: "not_accepting"
-        case .jobRefused: "job_refused"
-        case .otherAttemptHere: "other_attempt_here"
+        case .notVerified: .notVerified
+        case .chainMismatch: .chainMismatch
+        case .notOwnBid: .notOwnBid
+        case .termsChanged: .termsChanged
+        case .expired: .expired
+        case .moduleBeyondLimits: .moduleBeyondLimits
+        case .atCapacity: .atCapacity
+        case .notAccepting: .notAccepting
+        case .jobRefused: .jobRefused
+        case .otherAttemptHere: .otherAttemptHere
         }
     }
+
+    /// What its sender is told.
+    public var refusal: Refusal { Refusal(name, description) }
 }
 
 extension AssignmentRefusal: CustomStringConvertible {
@@ -193,7 +202,7 @@ extension BidDecline {
         case .jobRefused(let refusal): "job_\(refusal.code)"
         case .expired: "expired"
         case .originatorDenied: "originator_denied"
-        case .notWanted(let refusal): refusal.code
+        case .notWanted(let refusal): refusal.name.rawValue
         case .limitTooLarge: "limit_too_large"
         case .moduleBeyondLimits: "module_beyond_limits"
         case .atCapacity: "at_capacity"

@@ -112,7 +112,7 @@ public struct RankedBid: Hashable, Sendable, Codable {
 /// How an attempt ended that gave no result.
 public enum AttemptEnd: Hashable, Sendable, Codable {
     /// The executor declined the assignment.
-    case declined(code: String, reason: String)
+    case declined(code: RefusalCode, reason: String)
     /// The executor did not answer the assignment in time.
     case unconfirmed
     /// The executor was silent for longer than its lease: unknown, not dead.
@@ -166,13 +166,13 @@ public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
 /// Why a bid of this node came to nothing.
 public enum BidEnd: Hashable, Sendable, Codable {
     /// The originator refused it.
-    case refused(code: String, reason: String)
+    case refused(code: RefusalCode, reason: String)
     /// It was not taken up in time.
     case lapsed
     /// The originator could not be reached.
     case notDelivered(reason: String)
     /// This node declined the assignment of its own bid.
-    case declinedAssignment(code: String, reason: String)
+    case declinedAssignment(code: RefusalCode, reason: String)
 }
 
 /// How the delivery of a receipt ended.
@@ -180,7 +180,7 @@ public enum DeliveryEnd: Hashable, Sendable, Codable {
     /// The originator has it.
     case acknowledged
     /// The originator does not take it.
-    case refused(code: String, reason: String)
+    case refused(code: RefusalCode, reason: String)
     /// The originator could not be reached in time.
     case expired
 }

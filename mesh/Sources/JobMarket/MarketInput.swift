@@ -2,16 +2,13 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// A fact that the shell reports to the market. Commands are functions of `JobMarket`: `submit`, `cancel`.
+/// A fact that the shell reports to the market. What has an answer is a function of `JobMarket`: `submit`, `cancel`,
+/// `receive`, `judge`.
 public enum MarketInput: Sendable {
     /// A job's announcement was handed to gossip.
     case announcementPublished(JobID)
     /// Gossip did not take a job's announcement; the market tries again until the announcement deadline.
     case announcementFailed(JobID, reason: String)
-    /// A direct message arrived on an authenticated stream; the transition carries the reply.
-    case directMessage(MeshProtocolMessage, from: PeerID)
-    /// A gossip message arrived, `author` being its verified StrictSign author; the transition carries the verdict.
-    case gossipMessage(MeshProtocolMessage, author: PeerID)
     /// The block of a manifest that was asked for by `MarketAction.fetchManifest`; `nil` when it cannot be had.
     case manifestFetched(JobID, block: [UInt8]?)
     /// The own store was asked for a module by `MarketAction.lookUpModule`; whether what is there shows that it is

@@ -5,7 +5,7 @@ import Multiformats
 /// What one input led to.
 ///
 /// The shell writes `blocks` and `events` (with the ledger entries that the events carry) in one transaction and in the
-/// order of the transitions, then sends `reply` and carries out `actions`; `needsDurability` and `acknowledges` say
+/// order of the transitions, then answers and carries out `actions`; `needsDurability` and `acknowledges` say
 /// which of the two waits for the disk. The market's state has moved on already, so the next input can be handled at
 /// once and transitions can share a disk flush; a node that cannot write stops, and finds itself after restart in the
 /// state of its journal.
@@ -16,10 +16,6 @@ public struct MarketTransition: Sendable {
     public var blocks: [EvidenceBlock] = []
     /// What to do once the events are durable.
     public var actions: [MarketAction] = []
-    /// The answer to a direct message.
-    public var reply: MeshProtocolReply?
-    /// What gossip is to do with a gossip message.
-    public var verdict: GossipJudgement?
     /// The earliest moment at which something is due; the shell then gives `deadlineReached`. Here too, and not only in
     /// the market, because asking the market costs its owner a copy of all its references.
     public var nextDeadline: MonotonicInstant?
@@ -31,15 +27,9 @@ public struct MarketTransition: Sendable {
     /// Whether the reply must wait until what was given to the disk before is there, although the actions need not:
     /// it acknowledges events of this transition, or repeats an answer whose events may still be on their way. Who was
     /// answered does not ask again, so what was answered must survive a crash.
-    public var acknowledges: Bool {
-        switch reply {
-        case .ack, .accepted: true
-        case .refused, .declined: !events.isEmpty
-        case nil: false
-        }
-    }
+    public internal(set) var acknowledges = false
     /// Nothing happened.
-    public var isEmpty: Bool { events.isEmpty && actions.isEmpty && reply == nil && blocks.isEmpty }
+    public var isEmpty: Bool { events.isEmpty && actions.isEmpty && blocks.isEmpty }
 
     /// A transition in which nothing happened.
     public init() {}

@@ -132,16 +132,15 @@ extension OriginatorMarket {
         else { return .tooManyBids(max: UInt64(limits.bidsPerJobMax)) }
         record(.bidDisplaced(bid: displaced.cid), of: job.id, &context)
         let refusal = BidRefusal.tooManyBids(max: UInt64(limits.bidsPerJobMax))
-        let message = JobBidRefusedV1(
-            jobID: job.id, bidCID: displaced.cid, code: refusal.code, reason: refusal.description)
+        let message = JobBidRefusedV1(jobID: job.id, bidCID: displaced.cid, refusal.refusal)
         context.tell(
             .jobBidRefused(message), .bidRefusal, job: job.id, subject: displaced.cid, to: displaced.bid.bidderPeerID)
         return nil
     }
 
     private func refuse(_ refusal: BidRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
-        context.counters.refused("bid_\(refusal.code)")
-        return .refused(code: refusal.code, reason: refusal.description)
+        context.counters.refused("bid_\(refusal.name.rawValue)")
+        return .refused(refusal.refusal)
     }
 
     /// Closes the window before its end once enough acceptable bids are in. How many are enough is the policy's to say;
@@ -280,14 +279,12 @@ extension OriginatorMarket {
         else { return }
         switch reply {
         case .accepted(let cid) where cid == attempt.cid: confirm(job, attempt, &context)
-        case .declined(let code, let reason), .refused(let code, let reason):
-            let end = AttemptEnd.declined(
-                code: PlainText.sanitized(code, bytesMax: 64), reason: PlainText.sanitized(reason))
+        case .declined(let refusal), .refused(let refusal):
+            let end = AttemptEnd.declined(code: refusal.code.sanitized, reason: PlainText.sanitized(refusal.text))
             endAttempt(attempt.cid, of: id.jobID, end, &context)
         case .ack, .accepted:
-            endAttempt(
-                attempt.cid, of: id.jobID, .declined(code: "bad_reply", reason: "the executor gave no clear answer"),
-                &context)
+            let reason = "the executor gave no clear answer"
+            endAttempt(attempt.cid, of: id.jobID, .declined(code: .known(.badReply), reason: reason), &context)
         }
     }
 
@@ -303,8 +300,7 @@ extension OriginatorMarket {
             let refusal = BidRefusal.otherBidTaken(
                 rank: UInt64(rank + 1), of: UInt64(ranking.count), score: loser.score,
                 best: ranking.first(where: { $0.bid == winner })?.score ?? 0)
-            let message = JobBidRefusedV1(
-                jobID: job.id, bidCID: loser.bid, code: refusal.code, reason: refusal.description)
+            let message = JobBidRefusedV1(jobID: job.id, bidCID: loser.bid, refusal.refusal)
             context.tell(
                 .jobBidRefused(message), .bidRefusal, job: job.id, subject: loser.bid, to: bid.bid.bidderPeerID)
         }

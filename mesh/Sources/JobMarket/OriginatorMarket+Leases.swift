@@ -64,17 +64,17 @@ extension OriginatorMarket {
     ) -> MeshProtocolReply {
         guard let job = jobs[update.jobID], let index = job.index(of: update.assignmentCID) else {
             context.counters.refused("status_assignment_unknown")
-            return .refused(code: "assignment_unknown", reason: "no such assignment was made here")
+            return .refused(Refusal(.assignmentUnknown, "no such assignment was made here"))
         }
         let attempt = job.attempts[index]
         guard attempt.executorPeerID == peer, attempt.assignment.executorDID == update.executorDID else {
             context.counters.refused("status_wrong_executor")
-            return .refused(code: "wrong_executor", reason: "the assignment is another executor's")
+            return .refused(Refusal(.wrongExecutor, "the assignment is another executor's"))
         }
         if attempt.hasWon || attempt.awaitsOutputs { return .ack }
-        guard job.result == nil else { return .refused(code: "job_over", reason: "the job has ended") }
+        guard job.result == nil else { return .refused(Refusal(.jobOver, "the job has ended")) }
         guard attempt.isLive else {
-            return .refused(code: "assignment_superseded", reason: "the assignment was given to another executor")
+            return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
         }
         guard update.sequence > heard[attempt.cid] ?? 0 else {
             context.counters.duplicates += 1

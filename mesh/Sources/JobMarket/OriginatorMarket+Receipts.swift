@@ -28,7 +28,7 @@ extension OriginatorMarket {
         if attempt.hasReceipt {
             // A second account of the same run: the first one counts.
             context.counters.refused("receipt_second")
-            return .refused(code: "second_receipt", reason: "another receipt of this assignment came first")
+            return .refused(Refusal(.secondReceipt, "another receipt of this assignment came first"))
         }
         context.evidence.lay(signed)
         let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
@@ -64,8 +64,8 @@ extension OriginatorMarket {
     }
 
     private func refuse(_ refusal: ReceiptRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
-        context.counters.refused("receipt_\(refusal.code)")
-        return .refused(code: refusal.code, reason: refusal.description)
+        context.counters.refused("receipt_\(refusal.name.rawValue)")
+        return .refused(refusal.refusal)
     }
 
     private mutating func judge(
@@ -198,10 +198,10 @@ extension OriginatorMarket {
 
     /// A cancellation was answered; an executor that does not know the assignment has nothing to stop.
     mutating func cancellationAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
-        guard case .refused(_, let reason) = reply, let job = jobs[id.jobID], job.result == nil,
+        guard case .refused(let refusal) = reply, let job = jobs[id.jobID], job.result == nil,
             let live = job.liveAttempt, live.cid == id.subject
         else { return }
-        endAttempt(live.cid, of: job.id, .forgotten(reason: PlainText.sanitized(reason)), &context)
+        endAttempt(live.cid, of: job.id, .forgotten(reason: PlainText.sanitized(refusal.text)), &context)
     }
 
     // MARK: Closing

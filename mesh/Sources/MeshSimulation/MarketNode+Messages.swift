@@ -92,8 +92,7 @@ extension MarketNode {
             answer = (try? CID(bytes: body)).flatMap { blocks[$0] } ?? []
         } else {
             guard let message = try? MeshProtocolMessage.decode(body) else { return context.note("malformed message") }
-            let reply = ask(.directMessage(message, from: directory.peer(sender)), &context).reply
-            answer = reply.flatMap { try? $0.encoded() } ?? []
+            answer = (try? reply(to: message, from: directory.peer(sender), &context).encoded()) ?? []
         }
         answer.insert(1, at: 0)
         context.send(answer, to: sender, protocolID: protocolID, channel: .stream(number))

@@ -196,12 +196,14 @@ public struct MarketNode: SimulatedNode {
         )
     }
 
-    /// Gives an input that the caller wants the reply or the verdict of.
-    mutating func ask(_ input: MarketInput, _ context: inout SimulatedContext) -> MarketTransition {
-        let transition = market.handle(
-            input, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds))
+    /// Gives a direct message to the market.
+    mutating func reply(
+        to message: MeshProtocolMessage, from peer: PeerID, _ context: inout SimulatedContext
+    ) -> MeshProtocolReply {
+        let (reply, transition) = market.receive(
+            message, from: peer, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds))
         carryOut(transition, &context)
-        return transition
+        return reply
     }
 
     /// Writes the journal, then carries the actions out: the order that the market asks of every shell.
@@ -246,12 +248,16 @@ public struct MarketNode: SimulatedNode {
 
     private mutating func judge(_ message: GossipMessage, _ context: inout SimulatedContext) -> GossipVerdict {
         guard let decoded = try? MeshProtocolMessage.decode(message.data) else { return .reject }
-        switch ask(.gossipMessage(decoded, author: message.source), &context).verdict {
+        let (verdict, transition) = market.judge(
+            decoded, author: message.source, now: context.now,
+            wallClock: UnixMilliseconds(context.wallClockMilliseconds))
+        carryOut(transition, &context)
+        switch verdict {
         case .accept: return .accept
         case .reject(let reason):
             context.note("gossip rejected: \(reason)")
             return .reject
-        case .ignore, nil: return .ignore
+        case .ignore: return .ignore
         }
     }
 

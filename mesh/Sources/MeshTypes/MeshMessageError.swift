@@ -17,11 +17,11 @@ public enum MeshMessageError: Error, Hashable, Sendable {
 
 extension MeshMessageError {
     /// A stable name of the reason, for the reply.
-    public var code: String {
+    public var name: RefusalName {
         switch self {
-        case .unknownVariant: "unknown_variant"
-        case .numberTooLarge: "number_too_large"
-        case .tooLarge, .notOneEntry, .malformed: "malformed"
+        case .unknownVariant: .unknownVariant
+        case .numberTooLarge: .numberTooLarge
+        case .tooLarge, .notOneEntry, .malformed: .malformed
         }
     }
 }

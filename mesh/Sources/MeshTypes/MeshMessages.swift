@@ -91,16 +91,16 @@ public struct JobBidRefusedV1: Hashable, Sendable, Codable {
     /// The signed bid that was refused.
     public var bidCID: CID
     /// A stable name of the reason.
-    public var code: String
+    public var code: RefusalCode
     /// The reason for people.
     public var reason: String
 
-    /// A refusal as given.
-    public init(jobID: JobID, bidCID: CID, code: String, reason: String) {
+    /// Tells a bidder why its bid was not taken.
+    public init(jobID: JobID, bidCID: CID, _ refusal: Refusal) {
         self.jobID = jobID
         self.bidCID = bidCID
-        self.code = code
-        self.reason = reason
+        code = refusal.code
+        reason = refusal.text
     }
 
     enum CodingKeys: String, CodingKey {

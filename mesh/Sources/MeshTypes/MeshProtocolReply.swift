@@ -8,9 +8,9 @@ public enum MeshProtocolReply: Hashable, Sendable {
     /// An assignment was taken.
     case accepted(assignmentCID: CID)
     /// An assignment was not taken; the originator asks the next bidder.
-    case declined(code: String, reason: String)
+    case declined(Refusal)
     /// The message changed nothing, and sending it again will not either.
-    case refused(code: String, reason: String)
+    case refused(Refusal)
 
     /// Decodes DAG-CBOR of at most `bytesMax` bytes.
     public static func decode(_ bytes: [UInt8], bytesMax: Int = 4096) throws(MeshMessageError) -> MeshProtocolReply {
@@ -42,16 +42,18 @@ extension MeshProtocolReply: Codable {
         }
     }
 
-    private struct Refusal: Codable {
+    private struct Reason: Codable {
         var code: String
         var reason: String
 
-        /// Whatever the reason quotes, the reply keeps its bound.
-        init(_ code: String, _ reason: String) {
+        /// Whatever the text quotes, the reply keeps its bound.
+        init(_ refusal: Refusal) {
             let limits = MeshProtocolMessage.Limits()
-            self.code = code.cut(bytesMax: limits.nameBytesMax)
-            self.reason = reason.cut(bytesMax: limits.reasonBytesMax)
+            code = refusal.code.text.cut(bytesMax: limits.nameBytesMax)
+            reason = refusal.text.cut(bytesMax: limits.reasonBytesMax)
         }
+
+        var refusal: Refusal { Refusal(code: RefusalCode(code), text: reason) }
     }
 
     /// Reads a map with exactly one entry.
@@ -64,12 +66,8 @@ extension MeshProtocolReply: Codable {
             _ = try map.decode(Nothing.self, forKey: name)
             self = .ack
         case .accepted: self = .accepted(assignmentCID: try map.decode(Acceptance.self, forKey: name).assignmentCID)
-        case .declined:
-            let refusal = try map.decode(Refusal.self, forKey: name)
-            self = .declined(code: refusal.code, reason: refusal.reason)
-        case .refused:
-            let refusal = try map.decode(Refusal.self, forKey: name)
-            self = .refused(code: refusal.code, reason: refusal.reason)
+        case .declined: self = .declined(try map.decode(Reason.self, forKey: name).refusal)
+        case .refused: self = .refused(try map.decode(Reason.self, forKey: name).refusal)
         }
     }
 
@@ -79,8 +77,8 @@ extension MeshProtocolReply: Codable {
         switch self {
         case .ack: try map.encode(Nothing(), forKey: .ack)
         case .accepted(let cid): try map.encode(Acceptance(assignmentCID: cid), forKey: .accepted)
-        case .declined(let code, let reason): try map.encode(Refusal(code, reason), forKey: .declined)
-        case .refused(let code, let reason): try map.encode(Refusal(code, reason), forKey: .refused)
+        case .declined(let refusal): try map.encode(Reason(refusal), forKey: .declined)
+        case .refused(let refusal): try map.encode(Reason(refusal), forKey: .refused)
         }
     }
 }

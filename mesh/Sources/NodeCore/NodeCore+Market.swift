@@ -14,7 +14,7 @@ extension NodeCore {
     mutating func give(_ input: MarketInput, _ moment: NodeMoment) { absorb(handled(input, moment), moment) }
 
     /// Queues what happened for the disk, then lets go what may go before it is there, and keeps the rest.
-    mutating func absorb(_ transition: MarketTransition, answering asker: Asker? = nil, _ moment: NodeMoment) {
+    mutating func absorb(_ transition: MarketTransition, answering answer: Answer? = nil, _ moment: NodeMoment) {
         marketDeadline = transition.nextDeadline
         if let offset = transition.clockOffsetMilliseconds, !hasWarnedOfClock {
             hasWarnedOfClock = true
@@ -25,12 +25,11 @@ extension NodeCore {
             say(.effect(.tell(event)), about: event.jobID)
         }
         for action in transition.actions { carryOn(action, moment) }
-        guard let asker else { return }
-        let reply = transition.reply ?? .ack
+        guard let answer else { return }
         let waiting: Waiting =
-            switch asker {
-            case .peer(let request): .effect(.answer(request: request, reply))
-            case .own(let id): .ownReply(id, reply)
+            switch answer {
+            case .peer(let request, let reply): .effect(.answer(request: request, reply))
+            case .own(let id, let reply): .ownReply(id, reply)
             }
         let waits = transition.needsDurability || transition.acknowledges
         // What is acknowledged again may still be on its way to the disk.

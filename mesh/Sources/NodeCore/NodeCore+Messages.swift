@@ -17,41 +17,34 @@ extension NodeCore {
             message = try MeshProtocolMessage.decode(bytes)
         } catch MeshMessageError.unknownVariant(let name) {
             tally("messages_unknown")
-            let reply = MeshProtocolReply.refused(
-                code: "unknown_variant", reason: "this version does not know \(name)")
-            return effects.append(.answer(request: request, reply))
+            let refusal = Refusal(.unknownVariant, "this version does not know \(name)")
+            return effects.append(.answer(request: request, .refused(refusal)))
         } catch {
             note(peer, "a direct message that does not read: \(error)", isMet: true, moment)
-            let reply = MeshProtocolReply.refused(code: error.code, reason: "\(error)")
-            return effects.append(.answer(request: request, reply))
+            return effects.append(.answer(request: request, .refused(Refusal(error.name, "\(error)"))))
         }
         let isBid = if case .jobBid = message { true } else { false }
         if isBid, let roundTripMilliseconds {
             give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
         }
-        let transition = handled(.directMessage(message, from: peer), moment)
-        judge(transition.reply ?? .ack, of: peer, isBid: isBid, moment)
-        absorb(transition, answering: .peer(request: request), moment)
+        let (reply, transition) = market.receive(
+            message, from: peer, now: moment.now, wallClock: moment.wallClock)
+        judge(reply, of: peer, isBid: isBid, moment)
+        absorb(transition, answering: .peer(request: request, reply), moment)
         // Of a connection that is so young that its first ping was not answered yet; the window for bids gives the time.
         if isBid, roundTripMilliseconds == nil { effects.append(.measure(peer)) }
     }
 
     private mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, isBid: Bool, _ moment: NodeMoment) {
         if isBid, reply == .ack { solitude.bidArrived(now: moment.now) }
-        guard case .refused(let code, let reason) = reply else { return }
-        let isFault = Self.blamesSender(code) || Self.isUnknown(code) && conduct.asked(peer, now: moment.now)
-        if isFault { note(peer, "\(code): \(reason)", isMet: true, moment) }
-    }
-
-    /// Whether a refusal says that the sender asked about something that is not known here.
-    private static func isUnknown(_ code: String) -> Bool {
-        code == "assignment_unknown" || code == "receipt_unknown" || code == "bid_unknown"
-    }
-
-    /// Whether a refusal says that the sender forged something, rather than came late or lost a race.
-    private static func blamesSender(_ code: String) -> Bool {
-        code.contains("not_verified") || code.contains("mismatch") || code.contains("malformed")
-            || code == "wrong_executor" || code == "not_direct"
+        guard case .refused(let refusal) = reply else { return }
+        let isFault =
+            switch refusal.blame {
+            case .none: false
+            case .unknownSubject: conduct.asked(peer, now: moment.now)
+            case .sender: true
+            }
+        if isFault { note(peer, "\(refusal.code): \(refusal.text)", isMet: true, moment) }
     }
 
     // MARK: Gossip
@@ -90,9 +83,10 @@ extension NodeCore {
             let reason = "\(message.variant.rawValue) is not for this topic"
             return (.reject(reason: reason), "gossip: \(reason)")
         }
-        let transition = handled(.gossipMessage(message, author: author), moment)
+        let (verdict, transition) = market.judge(
+            message, author: author, now: moment.now, wallClock: moment.wallClock)
         absorb(transition, moment)
-        switch transition.verdict ?? .accept {
+        switch verdict {
         case .accept:
             if case .capabilityAdvertisement(let advertisement) = message { remember(advertisement, moment) }
             return (.accept, nil)

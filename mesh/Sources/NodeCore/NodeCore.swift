@@ -39,10 +39,10 @@ package struct NodeCore: Sendable {
         case heads(AnchorHeadsV1, of: JobID)
     }
 
-    /// To whom a message's reply goes.
-    enum Asker: Sendable {
-        case peer(request: UInt64)
-        case own(DeliveryID)
+    /// What a message is answered, and to whom.
+    enum Answer: Sendable {
+        case peer(request: UInt64, MeshProtocolReply)
+        case own(DeliveryID, MeshProtocolReply)
     }
 
     package let identity: Identity
@@ -243,10 +243,9 @@ package struct NodeCore: Sendable {
             switch step {
             case .effect(let effect): effects.append(effect)
             case .ownDelivery(let delivery):
-                absorb(
-                    handled(.directMessage(delivery.message, from: delivery.peer), moment),
-                    answering: .own(delivery.id),
-                    moment)
+                let (reply, transition) = market.receive(
+                    delivery.message, from: delivery.peer, now: moment.now, wallClock: moment.wallClock)
+                absorb(transition, answering: .own(delivery.id, reply), moment)
             case .ownReply(let id, let reply): give(.deliveryReplied(id, reply), moment)
             case .heads(let latest, let job): heads.add(latest, of: job, now: moment.now)
             }

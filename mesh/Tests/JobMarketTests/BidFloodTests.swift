@@ -33,11 +33,11 @@ struct BidFloodTests {
     ) throws -> String? {
         let identity = try identity(number)
         let message = try bid(world, id, identity, price: price, loadPermille: loadPermille)
-        let transition = world.parties[0].market.handle(
-            .directMessage(message, from: identity.peerID), now: world.now, wallClock: world.wallClock)
+        let (reply, transition) = world.parties[0].market.receive(
+            message, from: identity.peerID, now: world.now, wallClock: world.wallClock)
         world.carryOut(transition, of: 0)
-        guard case .refused(let code, _) = transition.reply else { return nil }
-        return code
+        guard case .refused(let refusal) = reply else { return nil }
+        return refusal.code.text
     }
 
     private func closures(_ world: MarketWorld) -> [BiddingClosure] {
@@ -92,7 +92,7 @@ struct BidFloodTests {
         #expect(job.bids.count == 8)
         #expect(job.bids.count { $0.bid.terms.price == TokenAmount(10) } == 3)
         let told = world.log.compactMap { message -> String? in
-            if case .jobBidRefused(let refusal) = message { refusal.code } else { nil }
+            if case .jobBidRefused(let refusal) = message { refusal.code.text } else { nil }
         }
         #expect(told == ["too_many_bids", "too_many_bids", "too_many_bids"], "those that made way are told")
         world.run(milliseconds: 1000)

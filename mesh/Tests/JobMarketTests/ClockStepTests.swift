@@ -100,7 +100,7 @@ struct ClockStepTests {
         var world = world()
         let stranger = try ExecutorShareTests.stranger(1)
         let message = try ExecutorShareTests.announcement(by: stranger, 0, world)
-        world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        world.give(message, author: stranger.peerID, to: 1)
         world.parties[1].clockStepMilliseconds = step
         func open() -> Int { world.parties[1].market.executedJobs.count(where: \.isOpenBid) }
         world.run(milliseconds: 29_000)
@@ -128,7 +128,7 @@ struct ClockStepTests {
         let stranger = try ExecutorShareTests.stranger(1)
         let message = try ExecutorShareTests.announcement(by: stranger, 0, world)
         world.parties[1].clockStepMilliseconds = 86_400_000
-        world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        world.give(message, author: stranger.peerID, to: 1)
         #expect(world.parties[1].market.executedJobs.isEmpty, "the job has expired by then")
         world.parties[0].clockStepMilliseconds = 86_400_000
         let id = try world.submit()
@@ -147,7 +147,7 @@ struct ClockStepTests {
                     validUntil: issued.advanced(milliseconds: 120_000))
                 let block = try SignedObject.sign(capability, with: peer).bytes
                 let message = MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: block))
-                world.give(.gossipMessage(message, author: peer.peerID), to: 1)
+                world.give(message, author: peer.peerID, to: 1)
             }
             return world.parties[1].market.clockOffsetMilliseconds
         }
@@ -204,7 +204,7 @@ struct ClockStepTests {
         var world = world()
         let stranger = try ExecutorShareTests.stranger(1)
         let message = try ExecutorShareTests.announcement(by: stranger, 0, world)
-        world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+        world.give(message, author: stranger.peerID, to: 1)
         func open() -> Int { world.parties[1].market.executedJobs.count(where: \.isOpenBid) }
         world.run(milliseconds: 10_000)
         world.suspend(1, milliseconds: 3_600_000)

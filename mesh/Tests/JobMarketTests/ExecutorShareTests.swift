@@ -42,10 +42,10 @@ struct ExecutorShareTests {
     private func announce(
         _ message: MeshProtocolMessage, by identity: Identity, to world: inout MarketWorld
     ) -> GossipJudgement? {
-        let transition = world.parties[1].market.handle(
-            .gossipMessage(message, author: identity.peerID), now: world.now, wallClock: world.wallClock)
+        let (verdict, transition) = world.parties[1].market.judge(
+            message, author: identity.peerID, now: world.now, wallClock: world.wallClock)
         world.carryOut(transition, of: 1)
-        return transition.verdict
+        return verdict
     }
 
     @Test("1,300 announcements of one key in 7.5 s: an honest job has its bid, and the journal takes a share of them")
@@ -203,9 +203,9 @@ struct ExecutorShareTests {
                     case .jobAnnouncement(var announcement) = try Self.announcement(by: identity, number, world)
                 else { return sum }
                 announcement.manifest = nil
-                let transition = world.parties[1].market.handle(
-                    .gossipMessage(.jobAnnouncement(announcement), author: identity.peerID), now: world.now,
-                    wallClock: world.wallClock)
+                let transition = world.parties[1].market.judge(
+                    .jobAnnouncement(announcement), author: identity.peerID, now: world.now, wallClock: world.wallClock
+                ).transition
                 return sum + transition.actions.count
             }
         }

@@ -13,8 +13,8 @@ import Testing
     private func judge(
         _ world: inout MarketWorld, _ message: MeshProtocolMessage, by author: Identity
     ) -> GossipJudgement? {
-        world.parties[1].market.handle(
-            .gossipMessage(message, author: author.peerID), now: world.now, wallClock: world.wallClock
+        world.parties[1].market.judge(
+            message, author: author.peerID, now: world.now, wallClock: world.wallClock
         ).verdict
     }
 

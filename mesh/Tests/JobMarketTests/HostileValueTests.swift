@@ -28,11 +28,10 @@ struct HostileValueTests {
         let announcement = JobAnnouncementV1(
             jobID: JobID(signed.cid), manifest: signed.bytes, originatorPeerID: stranger.peerID, providerAddresses: [],
             expiresAt: expiresAt ?? world.wallClock.advanced(milliseconds: 60_000))
-        let transition = world.parties[1].market.handle(
-            .gossipMessage(.jobAnnouncement(announcement), author: stranger.peerID), now: world.now,
-            wallClock: world.wallClock)
+        let (verdict, transition) = world.parties[1].market.judge(
+            .jobAnnouncement(announcement), author: stranger.peerID, now: world.now, wallClock: world.wallClock)
         world.carryOut(transition, of: 1)
-        return (JobID(signed.cid), transition.verdict)
+        return (JobID(signed.cid), verdict)
     }
 
     /// Moves all dates of a manifest.
@@ -96,9 +95,8 @@ struct HostileValueTests {
         let announcement = JobAnnouncementV1(
             jobID: alias, manifest: signed.bytes, originatorPeerID: stranger.peerID, providerAddresses: [],
             expiresAt: world.wallClock.advanced(milliseconds: 60_000))
-        let verdict = world.parties[1].market.handle(
-            .gossipMessage(.jobAnnouncement(announcement), author: stranger.peerID), now: world.now,
-            wallClock: world.wallClock
+        let verdict = world.parties[1].market.judge(
+            .jobAnnouncement(announcement), author: stranger.peerID, now: world.now, wallClock: world.wallClock
         ).verdict
         #expect(verdict == .reject(reason: "a CID of another form than objects have"))
     }
@@ -133,14 +131,14 @@ struct HostileValueTests {
                 leaseMilliseconds: 10_000, terms: terms, assignedAt: world.wallClock, acceptBy: bid.body.expiresAt),
             with: stranger)
         let order = AssignJobV1(manifest: signed.bytes, bid: bid.bytes, assignment: assignment.bytes)
-        let reply = world.parties[1].market.handle(
-            .directMessage(.assignJob(order), from: stranger.peerID), now: world.now, wallClock: world.wallClock
+        let reply = world.parties[1].market.receive(
+            .assignJob(order), from: stranger.peerID, now: world.now, wallClock: world.wallClock
         ).reply
-        guard case .declined("job_refused", let reason) = reply else {
+        guard case .declined(let refusal) = reply, refusal.code == .known(.jobRefused) else {
             Issue.record("\(String(describing: reply))")
             return
         }
-        #expect(reason.contains("input_cids names Qm"))
+        #expect(refusal.text.contains("input_cids names Qm"))
         #expect(world.parties[1].market.runCounts == (0, 0))
     }
 
@@ -165,10 +163,10 @@ struct HostileValueTests {
         let announcement = JobAnnouncementV1(
             jobID: JobID(signed.cid), manifest: block, originatorPeerID: signed.body.originatorPeerID,
             providerAddresses: [], expiresAt: signed.body.expiresAt)
-        let transition = world.parties[1].market.handle(
-            .gossipMessage(.jobAnnouncement(announcement), author: signed.body.originatorPeerID), now: world.now,
+        let (verdict, transition) = world.parties[1].market.judge(
+            .jobAnnouncement(announcement), author: signed.body.originatorPeerID, now: world.now,
             wallClock: world.wallClock)
-        #expect(transition.verdict == .ignore(reason: "cid_not_accepted"))
+        #expect(verdict == .ignore(reason: "cid_not_accepted"))
         #expect(transition.events.isEmpty && transition.actions.isEmpty)
     }
 
@@ -186,11 +184,13 @@ struct HostileValueTests {
                 expiresAt: world.wallClock.advanced(milliseconds: JobRules().lifetimeMillisecondsMax + 1))
             change(&bid)
             let message = JobBidV1(bid: ProtocolBid(try SignedObject.sign(bid, with: stranger)))
-            let reply = world.parties[0].market.handle(
-                .directMessage(.jobBid(message), from: stranger.peerID), now: world.now, wallClock: world.wallClock
+            let reply = world.parties[0].market.receive(
+                .jobBid(message), from: stranger.peerID, now: world.now, wallClock: world.wallClock
             ).reply
-            guard case .refused("terms_invalid", let reason) = reply else { return "\(String(describing: reply))" }
-            return reason
+            guard case .refused(let refusal) = reply, refusal.code == .known(.termsInvalid) else {
+                return "\(String(describing: reply))"
+            }
+            return refusal.text
         }
         #expect(try reason { _ in }.contains("the bid outlives any job"))
         #expect(

@@ -46,7 +46,7 @@ struct JobDeadlineTests {
                 == Set([20, 40, 60].map { .priceTooHigh(price: TokenAmount($0), max: TokenAmount(15)) }))
         #expect(world.job(id)?.failure?.description.contains("price 40 > max 15") == true)
         let told = world.parties[1].market.executedJob(id)?.bidEnd
-        #expect(told == .refused(code: "price_too_high", reason: "price 20 > max 15"))
+        #expect(told == .refused(code: .known(.priceTooHigh), reason: "price 20 > max 15"))
     }
 
     @Test func confirmation() throws {

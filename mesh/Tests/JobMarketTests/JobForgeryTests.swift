@@ -23,11 +23,11 @@ struct JobForgeryTests {
         _ world: inout MarketWorld, _ message: MeshProtocolMessage, from sender: Int, to receiver: Int, code: String
     ) {
         let journal = world.parties[receiver].journal.count
-        let transition = world.parties[receiver].market.handle(
-            .directMessage(message, from: world.parties[sender].peer), now: world.now, wallClock: world.wallClock)
-        switch transition.reply {
-        case .refused(let told, _), .declined(let told, _): #expect(told == code)
-        default: Issue.record("\(message.variant) was answered by \(String(describing: transition.reply))")
+        let (reply, transition) = world.parties[receiver].market.receive(
+            message, from: world.parties[sender].peer, now: world.now, wallClock: world.wallClock)
+        switch reply {
+        case .refused(let refusal), .declined(let refusal): #expect(refusal.code.text == code)
+        default: Issue.record("\(message.variant) was answered by \(String(describing: reply))")
         }
         #expect(transition.events.isEmpty, "\(code)")
         #expect(world.parties[receiver].journal.count == journal)
@@ -181,7 +181,7 @@ struct JobForgeryTests {
             jobID: id, receiptCID: signed.cid, executorDID: good.executorDID, status: good.status)
         expectRefused(&world, .executionReceiptAvailable(bare), from: 1, to: 0, code: "receipt_missing")
         good.price = TokenAmount(11)
-        world.give(.directMessage(try message(good, by: 1), from: world.parties[1].peer), to: 0)
+        world.give(try message(good, by: 1), from: world.parties[1].peer, to: 0)
         #expect(world.job(id)?.result == .completedSuccessfully)
     }
 
@@ -213,12 +213,12 @@ struct JobForgeryTests {
         let notice = ExecutionReceiptAvailableV1(
             jobID: id, receiptCID: signed.cid, executorDID: receipt.executorDID, status: receipt.status,
             receipt: signed.bytes)
-        world.give(.directMessage(.executionReceiptAvailable(notice), from: world.parties[1].peer), to: 0)
+        world.give(.executionReceiptAvailable(notice), from: world.parties[1].peer, to: 0)
         guard case .receiptInvalid(signed.cid, let reason) = world.job(id)?.attempts.first?.end else {
             Issue.record("\(String(describing: world.job(id)?.attempts.first?.end))")
             return
         }
-        #expect(reason.code == code)
+        #expect(reason.name.rawValue == code)
         world.run(milliseconds: 300_000)
         #expect(world.job(id)?.result == .completedSuccessfully)
         #expect(world.job(id)?.attempts.count == 2)
@@ -257,8 +257,8 @@ struct JobForgeryTests {
             return
         }
         func verdict(_ message: MeshProtocolMessage, by author: Int) -> GossipJudgement? {
-            world.parties[1].market.handle(
-                .gossipMessage(message, author: world.parties[author].peer), now: world.now, wallClock: world.wallClock
+            world.parties[1].market.judge(
+                message, author: world.parties[author].peer, now: world.now, wallClock: world.wallClock
             ).verdict
         }
         #expect(verdict(.jobAnnouncement(good), by: 2) == .reject(reason: "announced by another peer"))

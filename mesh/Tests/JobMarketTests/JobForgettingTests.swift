@@ -64,14 +64,13 @@ struct JobForgettingTests {
             for receiver in world.addressee(of: message) == 0 ? [0] : [1, 2] {
                 guard receiver == 0 || world.parties[receiver].market.executedJob(job) == nil else { continue }
                 for sender in world.parties.indices where sender != receiver {
-                    let transition = world.parties[receiver].market.handle(
-                        .directMessage(message, from: world.parties[sender].peer), now: world.now,
-                        wallClock: world.wallClock)
+                    let (reply, transition) = world.parties[receiver].market.receive(
+                        message, from: world.parties[sender].peer, now: world.now, wallClock: world.wallClock)
                     #expect(transition.events.isEmpty, "\(message.variant)")
                     let name = message.variant.rawValue
-                    switch transition.reply {
-                    case .refused(let code, _), .declined(let code, _): codes.insert("\(name) \(code)")
-                    default: Issue.record("\(name): \(String(describing: transition.reply))")
+                    switch reply {
+                    case .refused(let refusal), .declined(let refusal): codes.insert("\(name) \(refusal.code)")
+                    default: Issue.record("\(name): \(String(describing: reply))")
                     }
                 }
             }

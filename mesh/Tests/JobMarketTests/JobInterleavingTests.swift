@@ -99,13 +99,19 @@ struct JobInterleavingTests {
             for message in messages.shuffled(using: &dice) {
                 let sender = world.parties[Int(dice.next() % 4)].peer
                 let index = round % 10 == 0 ? Int(dice.next() % 4) : world.addressee(of: message)
-                let input: MarketInput =
-                    if case .jobAnnouncement = message {
-                        .gossipMessage(message, author: world.parties[0].peer)
-                    } else if round % 10 == 0 { .directMessage(message, from: sender) } else {
-                        .directMessage(message, from: world.sender(of: message))
-                    }
-                let transition = world.parties[index].market.handle(input, now: world.now, wallClock: world.wallClock)
+                let transition: MarketTransition
+                if case .jobAnnouncement = message {
+                    transition =
+                        world.parties[index].market.judge(
+                            message, author: world.parties[0].peer, now: world.now, wallClock: world.wallClock
+                        ).transition
+                } else {
+                    transition =
+                        world.parties[index].market.receive(
+                            message, from: round % 10 == 0 ? sender : world.sender(of: message), now: world.now,
+                            wallClock: world.wallClock
+                        ).transition
+                }
                 #expect(transition.events.isEmpty, "\(message.variant) changed party \(index)")
             }
         }

@@ -51,7 +51,7 @@ struct JobLimitTests {
         let declined = world.parties[0].market.originatedJobs.flatMap(\.attempts).compactMap(\.end)
         #expect(
             declined.allSatisfy { end in
-                if case .declined("at_capacity", _) = end { true } else { false }
+                if case .declined(.known(.atCapacity), _) = end { true } else { false }
             })
         #expect(!declined.isEmpty)
     }
@@ -64,10 +64,10 @@ struct JobLimitTests {
         for number in 0..<5 { try world.submit(MarketWorld.request("job \(number)")) }
         var fetches = 0
         for case .jobAnnouncement(let announcement) in world.log {
-            let transition = world.parties[1].market.handle(
-                .gossipMessage(.jobAnnouncement(announcement), author: world.parties[0].peer), now: world.now,
+            let (verdict, transition) = world.parties[1].market.judge(
+                .jobAnnouncement(announcement), author: world.parties[0].peer, now: world.now,
                 wallClock: world.wallClock)
-            #expect(transition.verdict == .accept)
+            #expect(verdict == .accept)
             fetches += transition.actions.count
         }
         #expect(fetches == 2)

@@ -167,6 +167,22 @@ struct MarketWorld {
         carryOut(transition, of: index)
     }
 
+    /// Hands a direct message over, and forgets the reply.
+    mutating func give(_ message: MeshProtocolMessage, from peer: PeerID, to index: Int) {
+        guard !parties[index].isDown else { return }
+        let (_, transition) = parties[index].market.receive(
+            message, from: peer, now: instant(of: index), wallClock: calendar(of: index))
+        carryOut(transition, of: index)
+    }
+
+    /// Hands a gossip message over, and forgets the verdict.
+    mutating func give(_ message: MeshProtocolMessage, author: PeerID, to index: Int) {
+        guard !parties[index].isDown else { return }
+        let (_, transition) = parties[index].market.judge(
+            message, author: author, now: instant(of: index), wallClock: calendar(of: index))
+        carryOut(transition, of: index)
+    }
+
     mutating func carryOut(_ transition: MarketTransition, of index: Int) {
         for event in transition.events {
             parties[index].journal.append(try! event.encoded())
@@ -318,7 +334,7 @@ struct MarketWorld {
             parties[to].dreams.append(packet)
         case .announce(let from, let announcement):
             for index in parties.indices where index != from && !chance(lossPermille) {
-                give(.gossipMessage(.jobAnnouncement(announcement), author: parties[from].peer), to: index)
+                give(.jobAnnouncement(announcement), author: parties[from].peer, to: index)
             }
         case .direct(let from, let delivery): handOver(delivery, from: from)
         case .reply(let to, let id, let reply): give(.deliveryReplied(id, reply), to: to)
@@ -331,14 +347,9 @@ struct MarketWorld {
         guard let to = parties.firstIndex(where: { $0.peer == delivery.peer }), !parties[to].isDown else {
             return send(.failed(to: from, delivery.id), after: 1000)
         }
-        let transition = parties[to].market.handle(
-            .directMessage(delivery.message, from: parties[from].peer), now: instant(of: to),
-            wallClock: calendar(of: to))
+        let (reply, transition) = parties[to].market.receive(
+            delivery.message, from: parties[from].peer, now: instant(of: to), wallClock: calendar(of: to))
         carryOut(transition, of: to)
-        guard let reply = transition.reply else {
-            Issue.record("no reply to \(delivery.message.variant)")
-            return
-        }
         if chance(lossPermille) {
             send(.failed(to: from, delivery.id), after: 1000)
         } else {

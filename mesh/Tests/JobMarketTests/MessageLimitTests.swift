@@ -30,7 +30,7 @@ struct MessageLimitTests {
         let second = try #require(world.parties[2].market.executedJob(id))
         #expect(
             second.delivery
-                == .refused(code: "too_many_late", reason: "more than 1 receipts came after the result"))
+                == .refused(code: .known(.tooManyLate), reason: "more than 1 receipts came after the result"))
         #expect(second.verdict == nil)
         #expect(world.parties[0].market.counters.refusals["receipt_too_many_late"] == 1)
         #expect(world.names(of: 0).count { $0 == "late_receipt" } == 1)
@@ -50,10 +50,10 @@ struct MessageLimitTests {
         #expect(announcements.count == 3)
         func judged(after numbers: [Int]) -> UInt64? {
             for number in numbers {
-                let transition = world.parties[1].market.handle(
-                    .gossipMessage(announcements[number], author: world.parties[0].peer), now: world.now,
-                    wallClock: world.wallClock)
-                #expect(transition.verdict == .accept, "it is forwarded all the same")
+                let verdict = world.parties[1].market.judge(
+                    announcements[number], author: world.parties[0].peer, now: world.now, wallClock: world.wallClock
+                ).verdict
+                #expect(verdict == .accept, "it is forwarded all the same")
             }
             return world.parties[1].market.counters.declines["limit_too_large"]
         }
@@ -92,7 +92,7 @@ struct MessageLimitTests {
         let id = try world.submit()
         world.run(milliseconds: 500)
         let reason = "the bid does not verify: longer than 100 bytes"
-        #expect(world.parties[1].market.executedJob(id)?.bidEnd == .refused(code: "not_verified", reason: reason))
+        #expect(world.parties[1].market.executedJob(id)?.bidEnd == .refused(code: .known(.notVerified), reason: reason))
         #expect(world.job(id)?.bids.isEmpty == true)
         #expect(world.parties[0].market.counters.refusals["bid_not_verified"] == 1)
     }
@@ -113,21 +113,20 @@ struct MessageLimitTests {
         #expect(long.assignment.count > good.bid.count)
         func reply(_ message: AssignJobV1, bytesMax: Int) -> MeshProtocolReply? {
             world.parties[1].market.configuration.limits.evidenceBytesMax = bytesMax
-            return world.parties[1].market.handle(
-                .directMessage(.assignJob(message), from: world.parties[0].peer), now: world.now,
-                wallClock: world.wallClock
+            return world.parties[1].market.receive(
+                .assignJob(message), from: world.parties[0].peer, now: world.now, wallClock: world.wallClock
             ).reply
         }
         let bytesMax = good.bid.count
         #expect(
             reply(good, bytesMax: bytesMax - 1)
-                == .declined(code: "not_verified", reason: "the bid does not verify"))
+                == .declined(Refusal(.notVerified, "the bid does not verify")))
         #expect(
             reply(long, bytesMax: bytesMax)
-                == .declined(code: "not_verified", reason: "the assignment does not verify"))
+                == .declined(Refusal(.notVerified, "the assignment does not verify")))
         #expect(
             reply(long, bytesMax: long.assignment.count)
-                == .declined(code: "terms_changed", reason: "the terms are not those of the bid"))
+                == .declined(Refusal(.termsChanged, "the terms are not those of the bid")))
         let cid = CID.hashing(good.assignment, codec: .dagCBOR)
         #expect(reply(good, bytesMax: bytesMax) == .accepted(assignmentCID: cid))
     }
@@ -159,7 +158,7 @@ struct MessageLimitTests {
         #expect(world.run(milliseconds: 20_000) { $0.job(id)?.attempts.first?.end != nil })
         let reason = "the receipt does not verify: longer than 100 bytes"
         #expect(
-            world.parties[1].market.executedJob(id)?.delivery == .refused(code: "not_verified", reason: reason))
+            world.parties[1].market.executedJob(id)?.delivery == .refused(code: .known(.notVerified), reason: reason))
         #expect(world.job(id)?.attempts.first?.end == .receiptTimedOut, "a receipt that is not read ends nothing")
         #expect(world.parties[0].market.counters.refusals["receipt_not_verified"] == 1)
         #expect(world.job(id)?.receipt == nil)
@@ -171,9 +170,10 @@ struct MessageLimitTests {
         }
         try world.submit()
         let announcement = try #require(world.log.first)
-        let transition = world.parties[1].market.handle(
-            .gossipMessage(announcement, author: world.parties[0].peer), now: world.now, wallClock: world.wallClock)
-        #expect(transition.verdict == .reject(reason: "the manifest does not verify"))
+        let verdict = world.parties[1].market.judge(
+            announcement, author: world.parties[0].peer, now: world.now, wallClock: world.wallClock
+        ).verdict
+        #expect(verdict == .reject(reason: "the manifest does not verify"))
     }
 
     @Test func openJobsOfAnExecutor() throws {
@@ -194,8 +194,9 @@ struct MessageLimitTests {
         }
         try world.submit()
         let announcement = try #require(world.log.first)
-        var transition = world.parties[1].market.handle(
-            .gossipMessage(announcement, author: world.parties[0].peer), now: world.now, wallClock: world.wallClock)
+        var transition = world.parties[1].market.judge(
+            announcement, author: world.parties[0].peer, now: world.now, wallClock: world.wallClock
+        ).transition
         var pauses: [Int64] = []
         for _ in 0..<5 {
             let deliveries = transition.actions.compactMap { action in

@@ -130,7 +130,7 @@ struct NodeFailureTests {
         let stranger = try ExecutorShareTests.stranger(1)
         let messages = try (0..<3).map { try ExecutorShareTests.announcement(by: stranger, $0, world) }
         for message in messages + messages {
-            world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+            world.give(message, author: stranger.peerID, to: 1)
         }
         #expect(open() == 1, "the third one is judged without a look")
         #expect(world.parties[1].lookedUp.count == 1)
@@ -138,7 +138,7 @@ struct NodeFailureTests {
         #expect(open() == 3)
         #expect(world.names(of: 1).count { $0 == "bid_made" } == 3)
         let more = try ExecutorShareTests.announcement(by: stranger, 3, world)
-        world.give(.gossipMessage(more, author: stranger.peerID), to: 1)
+        world.give(more, author: stranger.peerID, to: 1)
         #expect(open() == 4, "it is known by now")
         #expect(world.parties[1].lookedUp.count == 1)
     }

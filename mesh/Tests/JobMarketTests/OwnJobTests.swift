@@ -28,7 +28,7 @@ import Testing
     /// The verdicts on the bids that the originator judged.
     private func refusals(_ world: MarketWorld) -> [String] {
         world.parties[0].events.compactMap { event in
-            if case .bidReceived(_, let refusal) = event.kind { refusal?.code ?? "none" } else { nil }
+            if case .bidReceived(_, let refusal) = event.kind { refusal?.name.rawValue ?? "none" } else { nil }
         }
     }
 

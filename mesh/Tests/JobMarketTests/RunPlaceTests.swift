@@ -24,7 +24,7 @@ struct RunPlaceTests {
         for number in numbers {
             let message = try ExecutorShareTests.announcement(by: stranger, number, world)
             guard case .jobAnnouncement(let announcement) = message else { continue }
-            world.give(.gossipMessage(message, author: stranger.peerID), to: 1)
+            world.give(message, author: stranger.peerID, to: 1)
             guard let job = world.parties[1].market.executedJob(announcement.jobID), job.isOpenBid else { continue }
             let assignment = Assignment(
                 jobID: job.id, originatorDID: stranger.did, bidCID: job.bidCID, executorDID: job.bid.bidderDID,
@@ -33,10 +33,10 @@ struct RunPlaceTests {
             let order = AssignJobV1(
                 manifest: job.manifestBlock, bid: job.bidBlock,
                 assignment: try SignedObject.sign(assignment, with: stranger).bytes)
-            let transition = world.parties[1].market.handle(
-                .directMessage(.assignJob(order), from: stranger.peerID), now: world.now, wallClock: world.wallClock)
+            let (reply, transition) = world.parties[1].market.receive(
+                .assignJob(order), from: stranger.peerID, now: world.now, wallClock: world.wallClock)
             world.carryOut(transition, of: 1)
-            if case .accepted = transition.reply { accepted += 1 }
+            if case .accepted = reply { accepted += 1 }
         }
         return accepted
     }

@@ -82,11 +82,11 @@ struct SelectionTests {
     }
 
     @Test func termsThatContradictThemselves() throws {
-        #expect(try refusal(bid(2) { $0.terms.basePrice = TokenAmount(11) })?.code == "terms_invalid")
-        #expect(try refusal(bid(2) { $0.expiresAt = $0.issuedAt })?.code == "terms_invalid")
-        #expect(try refusal(bid(2) { $0.terms.deadline = UnixMilliseconds(1) })?.code == "terms_invalid")
+        #expect(try refusal(bid(2) { $0.terms.basePrice = TokenAmount(11) })?.name == .termsInvalid)
+        #expect(try refusal(bid(2) { $0.expiresAt = $0.issuedAt })?.name == .termsInvalid)
+        #expect(try refusal(bid(2) { $0.terms.deadline = UnixMilliseconds(1) })?.name == .termsInvalid)
         let features = (0..<65).map { "f\($0)" }
-        #expect(try refusal(bid(2) { $0.features = features })?.code == "terms_invalid")
+        #expect(try refusal(bid(2) { $0.features = features })?.name == .termsInvalid)
     }
 
     /// Runs a round with these bids and gives the bidders in the order of the journalled ranking.
@@ -118,8 +118,7 @@ struct SelectionTests {
             bid.bidderDID = identity.did
             bid.bidderPeerID = identity.peerID
             let signed = try SignedObject.sign(bid, with: identity)
-            world.give(
-                .directMessage(.jobBid(JobBidV1(bid: ProtocolBid(signed))), from: identity.peerID), to: 0)
+            world.give(.jobBid(JobBidV1(bid: ProtocolBid(signed))), from: identity.peerID, to: 0)
         }
         for event in world.parties[0].events {
             if case .biddingClosed(_, let ranking) = event.kind { return ranking }

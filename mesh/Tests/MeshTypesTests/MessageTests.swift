@@ -19,7 +19,7 @@ struct MessageTests {
             .jobInterest(JobInterestV1(jobID: job, executorDID: Samples.executor.did, region: "eu")),
             .jobBid(JobBidV1(bid: ProtocolBid(Samples.signedBid))),
             .jobBidRefused(
-                JobBidRefusedV1(jobID: job, bidCID: Samples.input, code: "price_too_high", reason: "40 > 30")),
+                JobBidRefusedV1(jobID: job, bidCID: Samples.input, Refusal(.priceTooHigh, "40 > 30"))),
             .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),
             .cancelJob(CancelJobV1(jobID: job, assignmentCID: Samples.input, reason: "enough")),
             .jobStatusUpdate(
@@ -51,8 +51,9 @@ struct MessageTests {
 
     @Test func everyReplyComesBack() throws {
         let replies: [MeshProtocolReply] = [
-            .ack, .accepted(assignmentCID: Samples.input), .declined(code: "at_capacity", reason: "full"),
-            .refused(code: "job_over", reason: "the job has ended"),
+            .ack, .accepted(assignmentCID: Samples.input), .declined(Refusal(.atCapacity, "full")),
+            .refused(Refusal(.jobOver, "the job has ended")),
+            .refused(Refusal(code: .unknown("of_tomorrow"), text: "not in this version")),
         ]
         for reply in replies { #expect(try MeshProtocolReply.decode(reply.encoded()) == reply) }
     }
@@ -86,7 +87,7 @@ struct MessageTests {
                         #expect(number <= Int64.max, "\(number) in \(message.variant) at \(path)")
                     } catch {
                         #expect(number > Int64.max && error == .numberTooLarge(max: UInt64(Int64.max)), "\(path)")
-                        #expect(error.code == "number_too_large")
+                        #expect(error.name == .numberTooLarge)
                     }
                 }
             }
@@ -117,7 +118,8 @@ struct MessageTests {
         #expect(throws: MeshMessageError.unknownVariant(letter.cut(bytesMax: 64))) {
             try MeshProtocolMessage.decode(message, bytesMax: 2 << 20)
         }
-        for reply in [MeshProtocolReply.refused(code: letter, reason: letter), .declined(code: "x", reason: letter)] {
+        let refusals = [letter, "x"].map { Refusal(code: RefusalCode($0), text: letter) }
+        for reply in [MeshProtocolReply.refused(refusals[0]), .declined(refusals[1])] {
             #expect(try reply.encoded().count <= 4096)
             #expect(try MeshProtocolReply.decode(reply.encoded()) != reply)
         }

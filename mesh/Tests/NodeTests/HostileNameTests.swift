@@ -24,12 +24,12 @@ struct HostileNameTests {
             for bytes in messages {
                 try await HostilePeer.meeting(mesh.nodes) { peer in
                     // A longer reply than 4 KiB would be none.
-                    guard case .refused(let code, let reason)? = try await peer.send(bytes, to: mesh.originator) else {
+                    guard case .refused(let refusal)? = try await peer.send(bytes, to: mesh.originator) else {
                         Issue.record("no refusal")
                         return
                     }
-                    #expect(["unknown_variant", "malformed"].contains(code))
-                    #expect(reason.utf8.count <= 1024)
+                    #expect([.known(.unknownVariant), .known(.malformed)].contains(refusal.code))
+                    #expect(refusal.text.utf8.count <= 1024)
                 }
             }
             let counters = try await mesh.originator.status().counters

@@ -60,7 +60,7 @@ struct HostilePeer: Sendable {
         switch message {
         case .assignJob(let order):
             reply = .accepted(assignmentCID: CID.hashing(order.assignment, codec: .dagCBOR))
-        case .cancelJob: reply = .refused(code: "assignment_unknown", reason: "forgotten")
+        case .cancelJob: reply = .refused(Refusal(.assignmentUnknown, "forgotten"))
         default: break
         }
         if let bytes = try? reply.encoded() {

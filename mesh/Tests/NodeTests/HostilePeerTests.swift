@@ -64,7 +64,7 @@ struct HostilePeerTests {
             let job = JobID(try await mesh.submit(try Assembler.command("nop")))
             let rubbisher = Identity.generate()
             let rubbish = try await send([0xFF, 0x00, 0x01], from: rubbisher, to: node)
-            guard case .refused(code: "malformed", _)? = rubbish else {
+            guard case .refused(let told)? = rubbish, told.code == .known(.malformed) else {
                 Issue.record("rubbish got \(String(describing: rubbish))")
                 return
             }

@@ -179,7 +179,9 @@ struct HostileScene {
         case .bidRefusal:
             return try HostileMessage(
                 .jobBidRefused(
-                    JobBidRefusedV1(jobID: JobID(manifest.cid), bidCID: bid.cid, code: "dear", reason: "too dear")))
+                    JobBidRefusedV1(
+                        jobID: JobID(manifest.cid), bidCID: bid.cid,
+                        Refusal(code: RefusalCode("dear"), text: "too dear"))))
         case .settlement: return try await settlement(order, of: JobID(manifest.cid), by: executor)
         default: return order
         }

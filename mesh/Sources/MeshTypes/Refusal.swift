@@ -1,0 +1,210 @@
+/// Why a message changed nothing: a code for programs, a text for people. On the wire it is `code` and `reason`.
+///
+/// What follows from it (who is to blame, whether to ask again) follows from its code.
+public struct Refusal: Hashable, Sendable {
+    /// What programs go by.
+    public var code: RefusalCode
+    /// One sentence without a full stop, for people.
+    public var text: String
+
+    /// A refusal of this version.
+    public init(_ name: RefusalName, _ text: String) {
+        self.init(code: .known(name), text: text)
+    }
+
+    /// A refusal as it arrived.
+    public init(code: RefusalCode, text: String) {
+        self.code = code
+        self.text = text
+    }
+
+    /// What it says about whoever sent the message.
+    public var blame: RefusalBlame { code.blame }
+}
+
+/// What a refusal says about whoever sent the message.
+public enum RefusalBlame: Hashable, Sendable {
+    /// Nothing: the sender came late, lost a race, or met a limit.
+    case none
+    /// It asked about something that is not known here: a fault only of one that does so again and again.
+    case unknownSubject
+    /// It forged something, or broke the protocol.
+    case sender
+}
+
+/// The code of a refusal: one that this version knows, or what else a peer sent.
+public enum RefusalCode: Hashable, Sendable {
+    /// One of this version.
+    case known(RefusalName)
+    /// One of another version, as it was sent.
+    case unknown(String)
+
+    /// The code of a text.
+    public init(_ text: String) {
+        self = RefusalName(rawValue: text).map { .known($0) } ?? .unknown(text)
+    }
+
+    /// What stands on the wire and in the journal.
+    public var text: String {
+        switch self {
+        case .known(let name): name.rawValue
+        case .unknown(let text): text
+        }
+    }
+
+    /// The code fit for a terminal and a journal, whoever sent it.
+    public var sanitized: RefusalCode {
+        switch self {
+        case .known: self
+        case .unknown(let text):
+            RefusalCode(PlainText.sanitized(text, bytesMax: MeshProtocolMessage.Limits().nameBytesMax))
+        }
+    }
+
+    /// What it says about whoever sent the message.
+    public var blame: RefusalBlame {
+        switch self {
+        case .known(let name): name.blame
+        case .unknown: .none
+        }
+    }
+}
+
+extension RefusalCode: CustomStringConvertible {
+    /// The text of the code.
+    public var description: String { text }
+}
+
+extension RefusalCode: Codable {
+    /// Reads the text.
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    /// Writes the text.
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
+/// All codes that this version sends, and those that it tells itself about an answer.
+public enum RefusalName: String, Hashable, Sendable, CaseIterable {
+    // MARK: Messages
+    /// The message is none of this version.
+    case unknownVariant = "unknown_variant"
+    /// An integer is larger than any in a message.
+    case numberTooLarge = "number_too_large"
+    /// The message does not read.
+    case malformed
+    /// The message is not taken as a direct one.
+    case notDirect = "not_direct"
+    /// The answer is none that the message can have.
+    case badReply = "bad_reply"
+
+    // MARK: What is not known
+    /// The job is not known here, or was closed.
+    case jobUnknown = "job_unknown"
+    /// No such bid was made here.
+    case bidUnknown = "bid_unknown"
+    /// No such assignment was made or taken here.
+    case assignmentUnknown = "assignment_unknown"
+    /// No such receipt was signed here.
+    case receiptUnknown = "receipt_unknown"
+
+    // MARK: Forgery
+    /// A signed object does not verify.
+    case notVerified = "not_verified"
+    /// A field repeats the chain of evidence and says something else.
+    case chainMismatch = "chain_mismatch"
+    /// Status and outcome contradict each other.
+    case statusMismatch = "status_mismatch"
+    /// The price is not what is due.
+    case priceMismatch = "price_mismatch"
+    /// The assignment is another executor's.
+    case wrongExecutor = "wrong_executor"
+    /// The subject is another peer's.
+    case wrongPeer = "wrong_peer"
+
+    // MARK: Bids
+    /// The bid asks more than the job may cost.
+    case priceTooHigh = "price_too_high"
+    /// The bidder's reputation is below the policy's.
+    case reputationTooLow = "reputation_too_low"
+    /// The bidder stands elsewhere, or does not say where.
+    case regionNotAccepted = "region_not_accepted"
+    /// The bidder lacks a feature.
+    case featureMissing = "feature_missing"
+    /// The bidder has too little of a resource.
+    case resourceMissing = "resource_missing"
+    /// The policy allows only others.
+    case bidderNotAllowed = "bidder_not_allowed"
+    /// The policy denies the bidder.
+    case bidderDenied = "bidder_denied"
+    /// The bidder had this job before and did not deliver.
+    case bidderFailedBefore = "bidder_failed_before"
+    /// The result is promised too late.
+    case deadlineTooLate = "deadline_too_late"
+    /// The bid cannot be taken up any more.
+    case bidExpired = "bid_expired"
+    /// The terms contradict themselves.
+    case termsInvalid = "terms_invalid"
+    /// The bidding is over.
+    case biddingClosed = "bidding_closed"
+    /// The bidder, or the job, has too many bids.
+    case tooManyBids = "too_many_bids"
+    /// Another bid was better.
+    case otherBidTaken = "other_bid_taken"
+    /// The job is not open for bids here.
+    case jobNotOpen = "job_not_open"
+
+    // MARK: Assignments
+    /// The bid is not this node's.
+    case notOwnBid = "not_own_bid"
+    /// The terms are not those of the bid.
+    case termsChanged = "terms_changed"
+    /// The bid cannot be taken up any more.
+    case expired
+    /// The module is more than the executor compiles or holds.
+    case moduleBeyondLimits = "module_beyond_limits"
+    /// All places and the queue are full.
+    case atCapacity = "at_capacity"
+    /// The executor takes no jobs now.
+    case notAccepting = "not_accepting"
+    /// The job breaks the rules.
+    case jobRefused = "job_refused"
+    /// Another attempt of the job was made here.
+    case otherAttemptHere = "other_attempt_here"
+    /// The assignment was given to another executor.
+    case assignmentSuperseded = "assignment_superseded"
+    /// The job has ended.
+    case jobOver = "job_over"
+
+    // MARK: Receipts and settlements
+    /// A direct notice must carry the receipt.
+    case receiptMissing = "receipt_missing"
+    /// Another receipt of the assignment came first.
+    case secondReceipt = "second_receipt"
+    /// More fuel, memory or output than the job allows was used.
+    case overLimit = "over_limit"
+    /// The run ends before it begins.
+    case datesOutOfOrder = "dates_out_of_order"
+    /// A list is longer than it may be.
+    case tooMany = "too_many"
+    /// A CID is of another form than objects have.
+    case cidNotAccepted = "cid_not_accepted"
+    /// As many receipts came after the result as are recorded.
+    case tooManyLate = "too_many_late"
+    /// The ledger does not take the settlement.
+    case notBookable = "not_bookable"
+
+    /// What it says about whoever sent the message.
+    public var blame: RefusalBlame {
+        switch self {
+        case .malformed, .notDirect, .notVerified, .chainMismatch, .statusMismatch, .priceMismatch, .wrongExecutor:
+            .sender
+        case .bidUnknown, .assignmentUnknown, .receiptUnknown: .unknownSubject
+        default: .none
+        }
+    }
+}
