@@ -1,23 +1,78 @@
 #!/usr/bin/env bash
-# Runs the tests that were built, one target after the other; a pattern given as $1 limits them as `--filter` does, and
-# the target named in $2 is left out.
+# Runs the tests that were built: scripts/test.sh [FILTER [SKIP]]. FILTER limits them as `swift test --filter` does; SKIP
+# names one target to leave out.
 #
-# One at a time, because some targets wait for processes or fill all threads: side by side on two cores they would only
-# show how long others can be kept waiting. All targets run, also after one has failed; nothing is tried twice.
+# Targets that decide and never wait run beside each other, one process a core, each one test after the other, so that
+# the times of their tests are their own. Those that wait for processes and sockets, or fill all threads, then run
+# alone: beside others they would only show how long they can be kept waiting. All targets run, also after one has
+# failed; nothing is tried twice. The whole output of a target is in .build/logs/tests/.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-flags=(--explicit-target-dependency-import-check error --skip-build)
-if [ -n "${1:-}" ]; then exec swift test "${flags[@]}" --filter "$1"; fi
-passed=0 failed=()
+filter=${1:-} skip=${2:-}
+alone=(CoVMTests MeshStoreTests LibP2PTests PlanetaryMeshTests MeshNodeTests MeshHTTPTests CLITests NodeTests CrashTests)
+longest=(SimulationTests JobMarketTests) # begin first, so that no core waits for them at the end
+# The bundle itself: `swift test` would plan the build again for every target, and let only one run at a time.
+bundle=$(swift build --show-bin-path)/planetary-meshPackageTests.xctest
+[ -x "$bundle" ] || { echo "$bundle is not there: build the tests first" >&2; exit 1; }
+logs=.build/logs/tests
+rm -rf "$logs" && mkdir -p "$logs"
+export bundle logs
+
+slowest() { # the ten tests that took longest, over all targets
+    [ -z "$(find "$logs" -name '*.xml')" ] && return
+    echo "slowest tests (seconds):"
+    sed -nE 's/^ *<testcase classname="([^"]*)" name="([^"]*)" time="([^"]*)".*/\3 \1.\2/p' "$logs"/*.xml |
+        sed 's/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g' | sort -rn | head -10 |
+        awk '{ time = $1; sub(/^[^ ]* /, ""); printf "  %7.2f  %s\n", time, $0 }'
+}
+
+run_target() { # run_target TARGET [FLAG...]: a line when it passed, all its output when it failed
+    local target=$1 log=$logs/$1.log from=$SECONDS status=0
+    shift
+    "$bundle" --testing-library swift-testing --filter "^$target\\." --xunit-output "$logs/$target.xml" "$@" \
+        >"$log" 2>&1 || status=$?
+    if [ "$status" -eq 0 ] && grep -q 'Test run with [1-9][0-9]* test' "$log"; then
+        touch "$logs/$target.passed"
+        grep -ahE '(^|[^a-z])skipped' "$log"
+        printf 'passed  %-20s %4d s  %s\n' "$target" $((SECONDS - from)) \
+            "$(grep -aoE 'Test run with [0-9]+ tests?' "$log" | tail -1 | cut -c15-)"
+    else
+        echo "=== $target, exit code $status:"
+        cat "$log"
+        printf 'FAILED  %-20s %4d s  %s\n' "$target" $((SECONDS - from)) "$log"
+    fi
+}
+
+# Side by side, so that what one target prints stays together.
+run_beside() { # run_beside TARGET
+    local output
+    output=$(run_target "$1" --no-parallel 2>&1)
+    printf '%s\n' "$output"
+}
+export -f run_target run_beside
+
+if [ -n "$filter" ]; then
+    "$bundle" --testing-library swift-testing --filter "$filter" --xunit-output "$logs/filtered.xml"
+    status=$?
+    slowest
+    exit "$status"
+fi
+
+targets=("${longest[@]}")
 for folder in Tests/*/ libp2p/Tests/*/ mesh/Tests/*/; do
     compgen -G "$folder*.swift" >/dev/null || continue # data of other targets
-    target=$(basename "$folder")
-    [ "$target" != "${2:-}" ] || continue
-    started_at=$SECONDS
-    echo "--- $target"
-    if swift test "${flags[@]}" --filter "^$target\\."; then passed=$((passed + 1)); else failed+=("$target"); fi
-    echo "--- $target took $((SECONDS - started_at)) s"
+    [[ " ${longest[*]} " == *" $(basename "$folder") "* ]] || targets+=("$(basename "$folder")")
 done
-[ ${#failed[@]} -eq 0 ] || echo "Failed targets: ${failed[*]}"
-echo "targets: $passed passed, ${#failed[@]} failed"
-[ ${#failed[@]} -eq 0 ]
+beside=() waiting=()
+for target in "${targets[@]}"; do
+    if [ "$target" = "$skip" ]; then continue; fi
+    if [[ " ${alone[*]} " == *" $target "* ]]; then waiting+=("$target"); else beside+=("$target"); fi
+done
+printf '%s\n' "${beside[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'run_beside {}'
+for target in "${waiting[@]}"; do run_target "$target"; done
+
+failed=()
+for target in "${beside[@]}" "${waiting[@]}"; do [ -e "$logs/$target.passed" ] || failed+=("$target"); done
+slowest
+echo "targets: $((${#beside[@]} + ${#waiting[@]} - ${#failed[@]})) passed, ${#failed[@]} failed, $SECONDS s"
+[ ${#failed[@]} -eq 0 ] || { echo "FAILED TARGETS: ${failed[*]}"; exit 1; }
