@@ -84,6 +84,13 @@ let network: [Target] = [
             "Kademlia", "Bitswap", External.collections, External.crypto, External.logging, External.nioConcurrency,
             External.nioCore, External.nioPosix,
         ]),
+    // For tests and the simulator alone.
+    libp2p(
+        "P2PTesting",
+        [
+            "Determinism", "Multiformats", "LibP2P", External.collections, External.crypto, External.nioConcurrency,
+            External.nioCore,
+        ]),
 ]
 
 let meshCores: [Target] = [
@@ -169,7 +176,7 @@ let tests: [Target] = [
         "LibP2PTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "LibP2P", External.logging, External.nioConcurrency, External.nioCore,
+            "Kademlia", "Bitswap", "LibP2P", "P2PTesting", External.logging, External.nioConcurrency, External.nioCore,
             External.nioEmbedded, External.nioPosix,
         ]),
     libp2pTests("MultiformatsTests", ["Multiformats"]),

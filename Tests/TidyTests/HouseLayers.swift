@@ -19,7 +19,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
                 "Reputation", "Receipts", "JobMarket", "NodeCore",
             ]
         case .shells: ["CWasmtime", "LibP2P", "CoVM", "MeshStore"]
-        case .composition: ["PlanetaryMesh", "MeshHTTP", "MeshSimulation"]
+        case .composition: ["P2PTesting", "PlanetaryMesh", "MeshHTTP", "MeshSimulation"]
         case .apps: ["mesh", "mesh-sim"]
         }
     }
@@ -41,7 +41,7 @@ enum ImportChecks {
     /// What stands in libp2p/, and knows nothing of the mesh.
     static let networkTargets: Set<String> = [
         "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-        "Kademlia", "Bitswap", "LibP2P",
+        "Kademlia", "Bitswap", "LibP2P", "P2PTesting",
     ]
     static let targetsWithByteBuffer: Set<String> = ["Multistream", "Noise", "Yamux"]
 

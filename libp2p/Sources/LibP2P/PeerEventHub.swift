@@ -2,7 +2,7 @@ import NIOConcurrencyHelpers
 import OrderedCollections
 
 /// Hands events to a bounded number of listeners, each with a bounded queue of its own.
-final class PeerEventHub: Sendable {
+package final class PeerEventHub: Sendable {
     /// Events that wait for a listener. One that falls this far behind loses the newest, which is counted; what is
     /// true now stands in `connectedPeers`.
     static let queuedEventsMax = 4_096
@@ -20,8 +20,11 @@ final class PeerEventHub: Sendable {
     /// Events that listeners were too slow for, counted for each of them.
     var lostEvents: Int { state.withLockedValue { $0.lostEvents } }
 
+    /// A hub that nobody listens to.
+    package init() {}
+
     /// A stream of the events from now on; it ends at once when `listenersMax` are there.
-    func subscribe() -> AsyncStream<PeerEvent> {
+    package func subscribe() -> AsyncStream<PeerEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: PeerEvent.self, bufferingPolicy: .bufferingOldest(Self.queuedEventsMax))
         let id = state.withLockedValue { state -> UInt64? in
@@ -42,7 +45,7 @@ final class PeerEventHub: Sendable {
         _ = state.withLockedValue { $0.listeners.removeValue(forKey: id) }
     }
 
-    func send(_ event: PeerEvent) {
+    package func send(_ event: PeerEvent) {
         let listeners = state.withLockedValue { Array($0.listeners.values) }
         var lost = 0
         for listener in listeners { if case .dropped = listener.yield(event) { lost += 1 } }

@@ -1,6 +1,7 @@
 import Bitswap
 import Multiformats
 import NIOCore
+import P2PTesting
 import Testing
 
 @testable import LibP2P

@@ -1,5 +1,6 @@
 import Multiformats
 import NIOCore
+import P2PTesting
 import Testing
 
 @testable import LibP2P

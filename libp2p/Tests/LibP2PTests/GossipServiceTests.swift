@@ -3,6 +3,7 @@ import Logging
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import P2PTesting
 import PeerIdentity
 import Testing
 

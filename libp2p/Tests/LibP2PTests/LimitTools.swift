@@ -3,6 +3,7 @@ import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import P2PTesting
 import PeerIdentity
 import Testing
 

@@ -1,6 +1,7 @@
 import Determinism
 import Logging
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import LibP2P

@@ -4,6 +4,7 @@ import LibP2P
 import Logging
 import Multiformats
 import NIOConcurrencyHelpers
+import P2PTesting
 import Testing
 
 /// Blocks in memory, for tests of services.

@@ -1,6 +1,7 @@
 import Bitswap
 import Determinism
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import LibP2P

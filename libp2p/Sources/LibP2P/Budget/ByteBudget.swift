@@ -84,7 +84,7 @@ final class ConnectionCharge: Sendable {
 ///
 /// The window that every stream starts with is charged as it fills; a window that grew is charged for its growth as
 /// soon as it is granted, so bytes within the growth are not charged again.
-final class StreamCharge: Sendable {
+package final class StreamCharge: Sendable {
     private struct State: Sendable {
         /// Received and not taken, within the window that every stream starts with.
         var received = 0

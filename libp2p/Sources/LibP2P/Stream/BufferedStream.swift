@@ -2,11 +2,11 @@ import Multiformats
 import NIOCore
 
 /// The two ends of a stream's buffers, shared by its user (`BufferedStream`) and the transport that moves the bytes.
-final class StreamChannel: Sendable {
-    let inbox: StreamInbox
-    let outbox: StreamOutbox
+package final class StreamChannel: Sendable {
+    package let inbox: StreamInbox
+    package let outbox: StreamOutbox
 
-    init(inbox: StreamInbox, outbox: StreamOutbox) {
+    package init(inbox: StreamInbox, outbox: StreamOutbox) {
         self.inbox = inbox
         self.outbox = outbox
     }
@@ -15,7 +15,7 @@ final class StreamChannel: Sendable {
     var isFinished: Bool { inbox.isExhausted && outbox.isClosed }
 
     /// Both directions fail: reset or a lost connection.
-    func fail(_ error: StreamError) {
+    package func fail(_ error: StreamError) {
         inbox.fail(error)
         outbox.fail(error)
     }
@@ -25,14 +25,14 @@ final class StreamChannel: Sendable {
 ///
 /// When the last reference goes away the transport is told: a stream that was not half-closed is reset, one that was
 /// sends what is written and discards what comes.
-final class BufferedStream: MeshStream {
-    let remotePeer: PeerID
-    let protocolID: String
+package final class BufferedStream: MeshStream {
+    package let remotePeer: PeerID
+    package let protocolID: String
     private let channel: StreamChannel
     private let onReset: @Sendable () -> Void
     private let onRelease: @Sendable () -> Void
 
-    init(
+    package init(
         remotePeer: PeerID, protocolID: String, channel: StreamChannel, onReset: @escaping @Sendable () -> Void,
         onRelease: @escaping @Sendable () -> Void
     ) {
@@ -50,23 +50,23 @@ final class BufferedStream: MeshStream {
     /// Bytes written and not sent; for tests of bounds.
     var unsentBytes: Int { channel.outbox.unsentBytes }
 
-    func read() async throws -> ByteBuffer? {
+    package func read() async throws -> ByteBuffer? {
         try await channel.inbox.next()
     }
 
-    func readExactly(_ count: Int) async throws -> ByteBuffer {
+    package func readExactly(_ count: Int) async throws -> ByteBuffer {
         try await channel.inbox.exactly(count)
     }
 
-    func readFrame(bytesMax: Int) async throws -> ByteBuffer? {
+    package func readFrame(bytesMax: Int) async throws -> ByteBuffer? {
         try await channel.inbox.frame(bytesMax: bytesMax)
     }
 
-    func write(_ bytes: ByteBuffer) async throws {
+    package func write(_ bytes: ByteBuffer) async throws {
         try await channel.outbox.write(bytes)
     }
 
-    func writeFrame(_ bytes: ByteBuffer) async throws {
+    package func writeFrame(_ bytes: ByteBuffer) async throws {
         var frame = ByteBuffer()
         let length = Varint.encode(UInt64(bytes.readableBytes))
         frame.reserveCapacity(length.count + bytes.readableBytes)
@@ -75,11 +75,11 @@ final class BufferedStream: MeshStream {
         try await channel.outbox.write(frame)
     }
 
-    func closeWrite() async throws {
+    package func closeWrite() async throws {
         channel.outbox.close()
     }
 
-    func reset() async {
+    package func reset() async {
         channel.fail(.reset)
         onReset()
     }

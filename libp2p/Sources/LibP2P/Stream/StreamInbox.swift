@@ -6,7 +6,7 @@ import NIOCore
 ///
 /// What it holds is bounded by the stream's receive window, because every byte stays charged until `onConsumed`. Small
 /// pieces are copied together, so that a byte never keeps a whole read buffer alive.
-final class StreamInbox: Sendable {
+package final class StreamInbox: Sendable {
     private enum End: Sendable {
         case open
         case finished
@@ -36,7 +36,7 @@ final class StreamInbox: Sendable {
     private let state = NIOLockedValueBox(State())
     private let onConsumed: @Sendable (Int) -> Void
 
-    init(onConsumed: @escaping @Sendable (Int) -> Void) {
+    package init(onConsumed: @escaping @Sendable (Int) -> Void) {
         self.onConsumed = onConsumed
     }
 
@@ -56,7 +56,7 @@ final class StreamInbox: Sendable {
 
     // MARK: Filling
 
-    func deliver(_ bytes: ByteBuffer) {
+    package func deliver(_ bytes: ByteBuffer) {
         let (ready, discarded) = state.withLockedValue { state -> ((Reader, ByteBuffer)?, Int) in
             guard case .open = state.end else { return (nil, bytes.readableBytes) }
             guard !state.isDiscarding else { return (nil, bytes.readableBytes) }
@@ -74,7 +74,7 @@ final class StreamInbox: Sendable {
     }
 
     /// The peer closed its side.
-    func finish() {
+    package func finish() {
         let readers = state.withLockedValue { state -> Deque<Reader> in
             if case .open = state.end { state.end = .finished }
             guard state.byteCount == 0 else { return [] }
@@ -102,7 +102,7 @@ final class StreamInbox: Sendable {
     }
 
     /// Nobody will read any more: what is there and what comes is thrown away.
-    func discard() {
+    package func discard() {
         let dropped = state.withLockedValue { state -> Int in
             state.isDiscarding = true
             state.chunks.removeAll()

@@ -7,7 +7,7 @@ import NIOCore
 /// It takes further bytes while fewer than `bytesMax` are unsent; then writers wait, in order. One write may pass the
 /// mark by its own length, because its bytes are in memory already. What it takes is charged to the stream, and a
 /// writer waits too while that does not fit.
-final class StreamOutbox: Sendable {
+package final class StreamOutbox: Sendable {
     private struct Writer: Sendable {
         let id: UInt64
         let bytes: ByteBuffer
@@ -26,9 +26,9 @@ final class StreamOutbox: Sendable {
     }
 
     /// What `take` gives: bytes for the transport, and whether our side ends after them.
-    struct Output: Sendable {
-        var chunks: [ByteBuffer]
-        var closes: Bool
+    package struct Output: Sendable {
+        package var chunks: [ByteBuffer]
+        package var closes: Bool
     }
 
     private let state = NIOLockedValueBox(State())
@@ -40,7 +40,7 @@ final class StreamOutbox: Sendable {
     /// - Parameters:
     ///   - charge: what the stream is charged for; nothing is where there is none.
     ///   - onShortage: called when a writer waits because its bytes cannot be charged; `admitWriters` tries again.
-    init(
+    package init(
         bytesMax: Int, charge: StreamCharge? = nil, onShortage: @escaping @Sendable () -> Void = {},
         onOutput: @escaping @Sendable () -> Void
     ) {
@@ -51,7 +51,7 @@ final class StreamOutbox: Sendable {
     }
 
     /// Whether `close` or `fail` was called.
-    var isClosed: Bool { state.withLockedValue { $0.isClosed || $0.failure != nil } }
+    package var isClosed: Bool { state.withLockedValue { $0.isClosed || $0.failure != nil } }
 
     /// Bytes written and not yet sent.
     var unsentBytes: Int { state.withLockedValue { $0.unsentBytes } }
@@ -162,7 +162,7 @@ final class StreamOutbox: Sendable {
     // MARK: Emptying
 
     /// Everything written since the last call. Called after `onOutput`.
-    func take() -> Output {
+    package func take() -> Output {
         state.withLockedValue { state in
             state.isAnnounced = false
             defer { state.chunks.removeAll(keepingCapacity: true) }
@@ -171,7 +171,7 @@ final class StreamOutbox: Sendable {
     }
 
     /// The transport sent bytes: lets waiting writers in.
-    func drained(_ count: Int) {
+    package func drained(_ count: Int) {
         if admitWriters(drained: count) { onShortage() }
     }
 

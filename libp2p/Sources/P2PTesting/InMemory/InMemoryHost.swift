@@ -1,4 +1,5 @@
 import Collections
+import LibP2P
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore

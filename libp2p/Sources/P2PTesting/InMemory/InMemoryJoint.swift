@@ -1,3 +1,4 @@
+import LibP2P
 import NIOConcurrencyHelpers
 
 /// Two stream channels back to back: what is written to one is read from the other.
