@@ -84,7 +84,6 @@ let network: [Target] = [
             "Kademlia", "Bitswap", External.collections, External.crypto, External.logging, External.nioConcurrency,
             External.nioCore, External.nioPosix,
         ]),
-    // For tests and the simulator alone.
     libp2p(
         "P2PTesting",
         [
@@ -141,8 +140,8 @@ let meshShells: [Target] = [
     mesh(
         "MeshSimulation",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "MeshTypes", "Economics",
-            "JobMarket", External.collections, External.crypto,
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "P2PTesting", "MeshTypes",
+            "Economics", "JobMarket", External.collections, External.crypto,
         ]),
 ]
 
@@ -176,10 +175,11 @@ let tests: [Target] = [
         "LibP2PTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "LibP2P", "P2PTesting", External.logging, External.nioConcurrency, External.nioCore,
+            "Kademlia", "Bitswap", "P2PTesting", "LibP2P", External.logging, External.nioConcurrency, External.nioCore,
             External.nioEmbedded, External.nioPosix,
         ]),
     libp2pTests("MultiformatsTests", ["Multiformats"]),
+    libp2pTests("P2PTestingTests", ["Determinism", "P2PTesting"]),
     libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
     libp2pTests(
         "WireTests",
@@ -234,7 +234,7 @@ let tests: [Target] = [
         ]),
     meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
-    meshTests("SimulationTests", ["Determinism", "MeshSimulation"]),
+    meshTests("SimulationTests", ["MeshSimulation"]),
 ]
 
 let package = Package(

@@ -2,6 +2,7 @@ import Determinism
 import JobMarket
 import MeshTypes
 import Multiformats
+import P2PTesting
 
 extension MarketNode {
     /// Carries out what the market decided.

@@ -5,6 +5,7 @@ import GossipSub
 import JobMarket
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 
 /// A simulated node with the market of a real one: the GossipSub core and the JobMarket core, a virtual disk with a

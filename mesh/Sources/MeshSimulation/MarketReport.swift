@@ -4,6 +4,7 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import P2PTesting
 
 /// What came of a round of the job market, and whether everything held that must hold.
 public struct MarketReport: Hashable, Sendable {

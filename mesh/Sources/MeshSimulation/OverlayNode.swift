@@ -3,6 +3,7 @@ import Determinism
 import GossipSub
 import Kademlia
 import Multiformats
+import P2PTesting
 import PeerIdentity
 
 /// Who is who in a simulated network: peer IDs, node numbers and made-up addresses.

@@ -1,5 +1,5 @@
 import Determinism
-import MeshSimulation
+import P2PTesting
 import Testing
 
 /// A node that keeps what it hears, answers pings, and can be woken.
