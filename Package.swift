@@ -77,12 +77,19 @@ let network: [Target] = [
     libp2p("Kademlia", ["Determinism", "Multiformats", External.collections]),
     libp2p("Bitswap", ["Determinism", "Multiformats", External.collections]),
     // What waits.
+    libp2p("Peers", ["Determinism", "Multiformats", External.collections]),
     libp2p(
         "LibP2P",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", External.collections, External.crypto, External.logging, External.nioConcurrency,
-            External.nioCore, External.nioPosix,
+            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "Peers",
+            External.collections, External.crypto, External.logging, External.nioConcurrency, External.nioCore,
+            External.nioPosix,
+        ]),
+    libp2p(
+        "P2PServices",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "Peers", "LibP2P",
+            External.collections, External.logging, External.nioConcurrency, External.nioCore,
         ]),
     libp2p(
         "P2PTesting",
@@ -127,9 +134,10 @@ let meshShells: [Target] = [
     mesh(
         "PlanetaryMesh",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "IPLD",
-            "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore", "CoVM",
-            "MeshStore", External.crypto, External.cryptoExtras, External.logging, External.nioCore, External.nioPosix,
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
+            "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
+            "CoVM", "MeshStore", External.crypto, External.cryptoExtras, External.logging, External.nioCore,
+            External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -156,14 +164,14 @@ let apps: [Target] = [
     executable(
         "mesh-peer",
         [
-            "Multiformats", "PeerIdentity", "Identify", "GossipSub", "Kademlia", "LibP2P", External.argumentParser,
-            External.logging, External.nioCore, External.nioPosix,
+            "Multiformats", "PeerIdentity", "Identify", "GossipSub", "Kademlia", "LibP2P", "P2PServices",
+            External.argumentParser, External.logging, External.nioCore, External.nioPosix,
         ], path: "Interop/mesh-peer"),
     executable(
         "mesh-benchmarks",
         [
-            "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "IPLD", "SignedObjects", "MeshTypes",
-            "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging, External.nioCore,
+            "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "P2PServices", "IPLD", "SignedObjects",
+            "MeshTypes", "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging, External.nioCore,
         ], path: "Benchmarks"),
 ]
 
@@ -175,8 +183,8 @@ let tests: [Target] = [
         "LibP2PTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "P2PTesting", "LibP2P", External.logging, External.nioConcurrency, External.nioCore,
-            External.nioEmbedded, External.nioPosix,
+            "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.logging,
+            External.nioConcurrency, External.nioCore, External.nioEmbedded, External.nioPosix,
         ]),
     libp2pTests("MultiformatsTests", ["Multiformats"]),
     libp2pTests("P2PTestingTests", ["Determinism", "P2PTesting"]),
@@ -221,9 +229,9 @@ let tests: [Target] = [
     meshTests(
         "NodeTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "IPLD", "SignedObjects",
-            "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime", "CoVM", "MeshStore", "PlanetaryMesh",
-            External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "P2PServices", "IPLD",
+            "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime", "CoVM", "MeshStore",
+            "PlanetaryMesh", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",

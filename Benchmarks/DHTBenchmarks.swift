@@ -4,6 +4,7 @@ import Kademlia
 import LibP2P
 import Logging
 import Multiformats
+import P2PServices
 import PeerIdentity
 
 /// A DHT of nodes in this process, over loopback TCP, Noise and Yamux: latency of its operations, one at a time.

@@ -5,6 +5,7 @@ import LibP2P
 import Logging
 import Multiformats
 import NIOCore
+import P2PServices
 import PeerIdentity
 
 /// Gossip between two nodes over loopback TCP, Noise and Yamux: latency at a steady rate, and the rate flat out.

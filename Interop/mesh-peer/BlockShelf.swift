@@ -1,5 +1,6 @@
 import LibP2P
 import Multiformats
+import P2PServices
 
 /// The blocks that this peer serves, in memory.
 actor BlockShelf: BlockSource {

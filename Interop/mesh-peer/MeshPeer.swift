@@ -4,6 +4,7 @@ import Kademlia
 import LibP2P
 import Logging
 import Multiformats
+import P2PServices
 import PeerIdentity
 
 /// Our libp2p alone, without jobs and store: Swarm, gossip, DHT and Bitswap behind the JSON-lines front end that the

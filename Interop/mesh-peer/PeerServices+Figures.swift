@@ -59,7 +59,7 @@ extension PeerServices {
         let protocols = try request.required(\.proto, "proto").values
         let payload = ByteBuffer(repeating: 7, count: request.size ?? 64)
         let count = request.count ?? 1
-        var streams: [any MeshStream] = []
+        var streams: [any PeerStream] = []
         for _ in 0..<(request.streams ?? 1) {
             streams.append(try await swarm.openStream(to: peer, protocols: protocols))
         }

@@ -73,7 +73,7 @@ extension PeerServices {
         }
     }
 
-    private static func readAll(_ stream: any MeshStream, count: Int?) async throws -> [UInt8] {
+    private static func readAll(_ stream: any PeerStream, count: Int?) async throws -> [UInt8] {
         var answer: [UInt8] = []
         while answer.count < min(count ?? .max, answerBytesMax), let bytes = try await stream.read() {
             answer.append(contentsOf: bytes.readableBytesView)

@@ -2,6 +2,7 @@ import Foundation
 import GossipSub
 import LibP2P
 import Multiformats
+import P2PServices
 import PeerIdentity
 
 /// A running peer: the swarm and the services on it, and the commands that reach them.

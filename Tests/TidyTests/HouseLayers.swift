@@ -15,10 +15,10 @@ enum HouseLayer: Int, CaseIterable, Comparable {
         case .types: ["MeshTypes"]
         case .cores:
             [
-                "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Economics",
+                "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
                 "Reputation", "Receipts", "JobMarket", "NodeCore",
             ]
-        case .shells: ["CWasmtime", "LibP2P", "CoVM", "MeshStore"]
+        case .shells: ["CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore"]
         case .composition: ["P2PTesting", "PlanetaryMesh", "MeshHTTP", "MeshSimulation"]
         case .apps: ["mesh", "mesh-sim"]
         }
@@ -41,7 +41,7 @@ enum ImportChecks {
     /// What stands in libp2p/, and knows nothing of the mesh.
     static let networkTargets: Set<String> = [
         "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-        "Kademlia", "Bitswap", "LibP2P", "P2PTesting",
+        "Kademlia", "Bitswap", "Peers", "LibP2P", "P2PServices", "P2PTesting",
     ]
     static let targetsWithByteBuffer: Set<String> = ["Multistream", "Noise", "Yamux"]
 

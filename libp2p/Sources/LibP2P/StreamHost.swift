@@ -5,7 +5,7 @@ import NIOCore
 ///
 /// Reads and writes apply back-pressure: `write` returns when the bytes were accepted by flow control, and unread bytes
 /// are bounded by the stream's receive window. All functions throw `StreamError` once the stream is reset.
-public protocol MeshStream: Sendable {
+public protocol PeerStream: Sendable {
     /// The authenticated peer at the other end.
     var remotePeer: PeerID { get }
     /// The protocol that multistream-select agreed on.
@@ -72,9 +72,9 @@ public protocol StreamHost: Sendable {
     /// The addresses this node listens on, without `/p2p`.
     func listenAddresses() async -> [Multiaddr]
     /// Opens a stream, connecting first when needed; the first protocol that the peer accepts wins.
-    func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any MeshStream
+    func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any PeerStream
     /// Registers what to do with streams that peers open; each runs in a child task of the host, bounded per peer.
-    func handle(_ protocolID: String, _ handler: @escaping @Sendable (any MeshStream) async -> Void) async
+    func handle(_ protocolID: String, _ handler: @escaping @Sendable (any PeerStream) async -> Void) async
     /// Connects to a peer by addresses (with or without `/p2p`), or returns at once when connected.
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError)
     /// Dials an address whose peer need not be known before.
@@ -89,4 +89,17 @@ public protocol StreamHost: Sendable {
     func disconnect(_ peer: PeerID) async
     /// Events from now on; every caller gets a stream of its own, of bounded length.
     func peerEvents() async -> AsyncStream<PeerEvent>
+    /// Whether this node opened its oldest connection to a peer. A host that cannot tell says no: strangers who all
+    /// dial a node must not pass for peers that it chose itself.
+    func isOutbound(_ peer: PeerID) async -> Bool
+    /// Has the connections to a peer prove that they are alive, because the peer is slow to answer; dead ones are
+    /// closed. A host whose connections do not die unseen does nothing.
+    func doubt(_ peer: PeerID)
+}
+
+extension StreamHost {
+    /// No connection counts as this node's own choice.
+    public func isOutbound(_ peer: PeerID) async -> Bool { false }
+    /// Nothing has to be proved.
+    public func doubt(_ peer: PeerID) {}
 }

@@ -1,5 +1,6 @@
 import Determinism
 import Multiformats
+import Peers
 import Testing
 
 @testable import LibP2P

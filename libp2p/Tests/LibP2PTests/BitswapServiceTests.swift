@@ -149,7 +149,7 @@ struct BitswapServiceTests {
     @Test("one stream more than a peer may have is reset")
     func streamLimit() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
-            var streams: [any MeshStream] = []
+            var streams: [any PeerStream] = []
             for _ in 0..<5 {
                 streams.append(
                     try await nodes[0].host.openStream(to: nodes[1].host.localPeer, protocols: [Self.protocolID]))

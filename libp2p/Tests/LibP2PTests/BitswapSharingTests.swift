@@ -2,6 +2,7 @@ import Bitswap
 import LibP2P
 import Multiformats
 import NIOCore
+import P2PServices
 import Testing
 
 /// Wants that are kept and questions that are shared, on real sockets.

@@ -63,7 +63,7 @@ struct EventAndMemoryLimitTests {
         let network = InMemoryNetwork()
         let (near, far) = (network.addHost(peer(1)), network.addHost(peer(2)))
         await far.handle("/x") { await $0.reset() }
-        var streams: [any MeshStream] = []
+        var streams: [any PeerStream] = []
         for _ in 0..<InMemoryNetwork.queuedStreamsMax {
             streams.append(try await near.openStream(to: far.localPeer, protocols: ["/x"]))
         }

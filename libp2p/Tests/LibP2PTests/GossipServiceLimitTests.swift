@@ -8,6 +8,7 @@ import PeerIdentity
 import Testing
 
 @testable import LibP2P
+@testable import P2PServices
 
 /// The bounds of the gossip service that are reached without a single message.
 @Suite(.timeLimit(.minutes(5))) struct GossipServiceLimitTests {

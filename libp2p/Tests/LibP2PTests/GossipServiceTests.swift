@@ -8,6 +8,7 @@ import PeerIdentity
 import Testing
 
 @testable import LibP2P
+@testable import P2PServices
 
 /// Gossip services on hosts of an in-memory network; all end with the test.
 struct GossipFixture: Sendable {
@@ -225,7 +226,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
             }
             let target = fixture.hosts[0].localPeer
             await until { (try? await fixture.stranger.openStream(to: target, protocols: ["/meshsub/1.1.0"])) != nil }
-            var streams: [any MeshStream] = []
+            var streams: [any PeerStream] = []
             for _ in 0..<3 {
                 streams.append(try await fixture.stranger.openStream(to: target, protocols: ["/meshsub/1.1.0"]))
             }
@@ -251,7 +252,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
             let good = try await fixture.join(1, "t")
             try await fixture.connect(0, 1)
             await fixture.meshed(0, with: 1, topic: "t")
-            let held = NIOLockedValueBox<[any MeshStream]>([])
+            let held = NIOLockedValueBox<[any PeerStream]>([])
             await fixture.stranger.handle("/meshsub/1.1.0") { stream in held.withLockedValue { $0.append(stream) } }
             let target = fixture.hosts[0].localPeer
             let stream = try await fixture.stranger.openStream(to: target, protocols: ["/meshsub/1.1.0"])
@@ -272,7 +273,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
         var limits = GossipSubLimits()
         limits.outgoingControlBytesMax = 20_000
         try await GossipFixture.with(1, limits: limits) { fixture in
-            let held = NIOLockedValueBox<[any MeshStream]>([])
+            let held = NIOLockedValueBox<[any PeerStream]>([])
             await fixture.stranger.handle("/meshsub/1.1.0") { stream in held.withLockedValue { $0.append(stream) } }
             try await fixture.hosts[0].connect(to: fixture.stranger.localPeer, addresses: [])
             await until { await fixture.services[0].occupancy.peers == 1 }

@@ -214,7 +214,7 @@ struct HeldBytesTests {
     /// Opens two streams on which a mebibyte comes each, and reads them when the writers wait for room.
     private func readLate(from server: Swarm, _ client: Swarm, bound: Int) async throws {
         let peer = try await client.dial(server.dialAddress())
-        var streams: [any MeshStream] = []
+        var streams: [any PeerStream] = []
         for _ in 0..<2 {
             streams.append(try await client.openStream(to: peer, protocols: ["/no/1.0.0", "/flow/1.0.0"]))
         }

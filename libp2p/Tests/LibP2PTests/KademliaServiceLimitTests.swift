@@ -5,6 +5,7 @@ import P2PTesting
 import Testing
 
 @testable import LibP2P
+@testable import P2PServices
 
 /// The bounds of the DHT service: each is reached, and its consequence has its name.
 @Suite("DHT service limits", .timeLimit(.minutes(5)))
@@ -45,8 +46,8 @@ struct KademliaServiceLimitTests {
         }
         try await run(service, on: network) {
             let others = [network.addHost(peer(1)), network.addHost(peer(2))]
-            var held: [any MeshStream] = []
-            func open(_ index: Int) async throws -> any MeshStream {
+            var held: [any PeerStream] = []
+            func open(_ index: Int) async throws -> any PeerStream {
                 try await others[index].openStream(to: peer(0), protocols: [Self.protocolID])
             }
             for index in [0, 0, 1] {

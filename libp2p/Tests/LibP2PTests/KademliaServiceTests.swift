@@ -135,7 +135,7 @@ struct KademliaServiceTests {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             let server = nodes[1].host.localPeer
             let ping = ByteBuffer(bytes: KademliaMessageCoding.encode(KademliaMessage(kind: .ping)))
-            var streams: [any MeshStream] = []
+            var streams: [any PeerStream] = []
             var refused = 0
             for _ in 0..<20 {
                 let stream = try await nodes[0].host.openStream(to: server, protocols: ["/icn/kad/1.0.0"])

@@ -98,14 +98,14 @@ final class SilentServer: Sendable {
 /// A host of a network in memory that opens streams the way a test wants it.
 struct ScriptedHost: StreamHost, Sendable {
     let host: InMemoryHost
-    let open: @Sendable (PeerID) async throws(OpenStreamError) -> any MeshStream
+    let open: @Sendable (PeerID) async throws(OpenStreamError) -> any PeerStream
 
     var localPeer: PeerID { host.localPeer }
     func listenAddresses() async -> [Multiaddr] { await host.listenAddresses() }
-    func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any MeshStream {
+    func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any PeerStream {
         try await open(peer)
     }
-    func handle(_ protocolID: String, _ handler: @escaping @Sendable (any MeshStream) async -> Void) async {
+    func handle(_ protocolID: String, _ handler: @escaping @Sendable (any PeerStream) async -> Void) async {
         await host.handle(protocolID, handler)
     }
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {

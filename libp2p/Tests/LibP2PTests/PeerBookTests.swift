@@ -1,4 +1,5 @@
 import Multiformats
+import Peers
 import Testing
 
 @testable import LibP2P

@@ -2,23 +2,25 @@ import Determinism
 import Logging
 import Multiformats
 import P2PTesting
+import Peers
 import Testing
 
 @testable import LibP2P
+@testable import P2PServices
 
 @Suite("Keeping peers")
 struct PeersTests {
     /// The core on a virtual clock; whoever is dialed answers when the test says so.
     private struct World {
-        var core: Peers
+        var core: PeersCore
         var generator: SeededGenerator
         var now = MonotonicInstant.zero
-        var answers: Set<Peers.Contact> = []
+        var answers: Set<PeersCore.Contact> = []
         /// When each contact was dialed, in milliseconds.
-        var dials: [(at: Int64, contact: Peers.Contact)] = []
+        var dials: [(at: Int64, contact: PeersCore.Contact)] = []
 
-        init(_ limits: Peers.Limits = Peers.Limits(), seed: UInt64 = 1) {
-            core = Peers(limits: limits)
+        init(_ limits: PeersCore.Limits = PeersCore.Limits(), seed: UInt64 = 1) {
+            core = PeersCore(limits: limits)
             generator = SeededGenerator(seed: seed)
         }
 
@@ -53,7 +55,7 @@ struct PeersTests {
 
     private static func address(_ number: UInt16) -> Multiaddr { Multiaddr([.ip4([10, 0, 0, 1]), .tcp(number)]) }
 
-    private static func peer(of contact: Peers.Contact) -> PeerID? {
+    private static func peer(of contact: PeersCore.Contact) -> PeerID? {
         switch contact {
         case .peer(let peer): peer
         case .address(let address):
@@ -101,7 +103,7 @@ struct PeersTests {
 
     @Test("Peers that were met are dialed only while too few are connected; bootstrap addresses always")
     func few() {
-        var limits = Peers.Limits()
+        var limits = PeersCore.Limits()
         limits.peersWanted = 2
         var world = World(limits)
         for number in 1...6 as ClosedRange<UInt16> {
@@ -148,7 +150,7 @@ struct PeersTests {
             world.core.avoid(Self.peer(number &+ 2_000), until: .distantFuture)
             world.core.checkInvariants()
         }
-        let limits = Peers.Limits()
+        let limits = PeersCore.Limits()
         #expect(world.core.contacts.count == limits.bootstrapMax + limits.rememberedMax)
         #expect(world.core.contacts.contains(.peer(Self.peer(999))))
         #expect(!world.core.contacts.contains(.peer(Self.peer(0))))
@@ -165,7 +167,7 @@ struct PeerServiceTests {
         let network = InMemoryNetwork()
         let peers = (1...3).map(ServiceTestNode.peer)
         let hosts = peers.map { network.addHost($0) }
-        var limits = Peers.Limits()
+        var limits = PeersCore.Limits()
         limits.urgentMilliseconds = 20
         limits.firstPauseMilliseconds = 20
         limits.longestPauseMilliseconds = 100

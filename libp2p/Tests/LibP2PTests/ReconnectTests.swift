@@ -5,9 +5,11 @@ import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import PeerIdentity
+import Peers
 import Testing
 
 @testable import LibP2P
+@testable import P2PServices
 
 /// Peers that die unseen, come back elsewhere, or move: what belongs to a connection ends with it.
 @Suite("Connections that die unseen", .timeLimit(.minutes(2)))

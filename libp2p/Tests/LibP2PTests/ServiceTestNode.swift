@@ -4,6 +4,7 @@ import LibP2P
 import Logging
 import Multiformats
 import NIOConcurrencyHelpers
+import P2PServices
 import P2PTesting
 import Testing
 

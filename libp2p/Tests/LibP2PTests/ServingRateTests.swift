@@ -5,6 +5,7 @@ import P2PTesting
 import Testing
 
 @testable import LibP2P
+@testable import P2PServices
 
 /// How fast one peer is served, where the owner has set it.
 @Suite("Serving rate", .timeLimit(.minutes(5)))

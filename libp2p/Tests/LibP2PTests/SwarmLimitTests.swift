@@ -221,7 +221,7 @@ struct SwarmLimitTests {
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
             // Identify takes a place too while it runs; after it whatever is refused is a stream of ours.
             _ = await firstEvent(events) { if case .identified = $0 { true } else { false } }
-            var opened: [any MeshStream] = []
+            var opened: [any PeerStream] = []
             for _ in 0..<4 { opened.append(try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"])) }
             // A stream of a protocol that is known is there before the other side has heard of it.
             try await waitUntil { swarms[1].counters()[.refusedStreams] != nil }

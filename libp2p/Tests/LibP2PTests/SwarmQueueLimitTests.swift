@@ -18,7 +18,7 @@ struct SwarmQueueLimitTests {
         var now: Int { counts.withLockedValue { $0.now } }
         var most: Int { counts.withLockedValue { $0.most } }
 
-        func serve(_ stream: any MeshStream) async {
+        func serve(_ stream: any PeerStream) async {
             counts.withLockedValue { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
             while let bytes = try? await stream.read(), bytes.readableBytes > 0 {}
             counts.withLockedValue { $0.now -= 1 }
@@ -113,7 +113,7 @@ struct SwarmQueueLimitTests {
             let server = try await swarms[1].dial(swarms[0].dialAddress())
             _ = try await swarms[2].dial(swarms[0].dialAddress())
             // Identify takes a place too while it runs, so some are refused before four are held.
-            var held: [any MeshStream] = []
+            var held: [any PeerStream] = []
             while holding.now < 4 {
                 let opener = swarms[1 + held.count % 2]
                 held.append(try await opener.openStream(to: server, protocols: ["/no/1.0.0", Self.hold]))

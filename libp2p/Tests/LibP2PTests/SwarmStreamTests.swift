@@ -11,7 +11,7 @@ struct SwarmStreamTests {
     @Test("A reader that does not read stops the writer within the two bounds")
     func backpressure() async throws {
         try await withSwarms(2) { swarms in
-            let opened = AsyncStream.makeStream(of: (any MeshStream).self)
+            let opened = AsyncStream.makeStream(of: (any PeerStream).self)
             await swarms[1].handle("/sink/1.0.0") { stream in
                 opened.continuation.yield(stream)
                 // Held until the test is done with it.

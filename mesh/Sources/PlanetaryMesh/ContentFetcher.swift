@@ -3,6 +3,7 @@ import IPLD
 import LibP2P
 import MeshStore
 import Multiformats
+import P2PServices
 
 /// Blocks and files by CID: from this node's store, else from the peers that are likely to have them, else from those
 /// that the DHT names as providers. Who names no peer has the connected ones asked as well. Everything that arrives is

@@ -7,6 +7,7 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NodeCore
+import P2PServices
 import SignedObjects
 
 /// How effects of the core are carried out.

@@ -11,6 +11,7 @@ import MeshTypes
 import Multiformats
 import NIOPosix
 import NodeCore
+import P2PServices
 import PeerIdentity
 import Receipts
 import Reputation

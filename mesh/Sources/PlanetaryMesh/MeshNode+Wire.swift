@@ -5,13 +5,14 @@ import MeshTypes
 import Multiformats
 import NIOCore
 import NodeCore
+import P2PServices
 
 /// Messages on their way from and to peers.
 extension MeshNode {
     // MARK: Direct messages
 
     /// Serves `/icn/mesh/message/1.0.0`: one request and one reply per stream (PROTOCOL.md, "Messages").
-    func serve(_ stream: any MeshStream) async {
+    func serve(_ stream: any PeerStream) async {
         let peer = stream.remotePeer
         guard !core.isShunned(peer, at: moment) else { return await stream.reset() }
         do {

@@ -9,6 +9,7 @@ import Multiformats
 import NIOCore
 import NIOPosix
 import NodeCore
+import P2PServices
 import PeerIdentity
 import Synchronization
 

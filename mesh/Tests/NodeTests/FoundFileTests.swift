@@ -5,6 +5,7 @@ import LibP2P
 import MeshStore
 import Multiformats
 import NIOCore
+import P2PServices
 import PeerIdentity
 import Testing
 
@@ -73,7 +74,7 @@ struct FoundFileTests {
 
     /// A swarm that speaks Bitswap by the hand of the test, connected to a node.
     private static func beside(
-        _ node: MeshNode, _ serve: @escaping @Sendable (any MeshStream) async -> Void,
+        _ node: MeshNode, _ serve: @escaping @Sendable (any PeerStream) async -> Void,
         _ body: (Swarm) async throws -> Void
     ) async throws {
         let peer = Swarm(

@@ -3,6 +3,7 @@ import Logging
 import MeshTypes
 import Multiformats
 import NIOCore
+import P2PServices
 import PeerIdentity
 import Testing
 
@@ -51,7 +52,7 @@ struct HostilePeer: Sendable {
     }
 
     private static func serve(
-        _ stream: any MeshStream, _ received: AsyncStream<MeshProtocolMessage>.Continuation
+        _ stream: any PeerStream, _ received: AsyncStream<MeshProtocolMessage>.Continuation
     ) async {
         guard let frame = try? await stream.readFrame(bytesMax: 1 << 20),
             let message = try? MeshProtocolMessage.decode(Array(frame.readableBytesView))

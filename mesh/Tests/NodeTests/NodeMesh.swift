@@ -3,6 +3,7 @@ import LibP2P
 import Logging
 import MeshTypes
 import Multiformats
+import P2PServices
 import PeerIdentity
 import SignedObjects
 import Testing

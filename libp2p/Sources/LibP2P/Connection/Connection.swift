@@ -2,6 +2,7 @@ import Determinism
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import Peers
 
 /// A secured and multiplexed connection, as the swarm's tasks see it; the work is done by its handler on its event
 /// loop.

@@ -1,7 +1,7 @@
-import Kademlia
 import Multiformats
 import NIOCore
 import OrderedCollections
+import Peers
 
 /// Which way a connection was made.
 enum ConnectionDirection: Hashable, Sendable {

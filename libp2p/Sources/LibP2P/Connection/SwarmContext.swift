@@ -10,7 +10,7 @@ import OrderedCollections
 import PeerIdentity
 
 /// A registered handler of inbound streams.
-typealias InboundHandler = @Sendable (any MeshStream, Connection) async -> Void
+typealias InboundHandler = @Sendable (any PeerStream, Connection) async -> Void
 
 /// What the swarm's `run` does in child tasks.
 enum SwarmWork: Sendable {

@@ -1,6 +1,7 @@
 import Multiformats
 import NIOCore
 import NIOPosix
+import Peers
 
 /// Where a listener can be reached: what a node tells others about its own addresses.
 enum InterfaceAddresses {

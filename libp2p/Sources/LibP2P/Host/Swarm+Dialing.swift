@@ -1,4 +1,5 @@
 import Multiformats
+import Peers
 
 /// A task that waits for a dial of `run`.
 struct DialWaiter: Sendable {

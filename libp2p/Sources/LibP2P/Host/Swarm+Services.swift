@@ -2,6 +2,7 @@ import Identify
 import Multiformats
 import NIOCore
 import PeerIdentity
+import Peers
 
 /// The protocols that every node speaks: identify, identify push and ping.
 extension Swarm {
@@ -28,7 +29,7 @@ extension Swarm {
         }
     }
 
-    private static func answerPings(on stream: any MeshStream, _ shared: SwarmContext) async {
+    private static func answerPings(on stream: any PeerStream, _ shared: SwarmContext) async {
         do {
             while true {
                 try await withDeadline(milliseconds: shared.limits.pingIdleTimeoutMilliseconds) {
@@ -79,7 +80,7 @@ extension Swarm {
         }
     }
 
-    private nonisolated func identityPushed(_ stream: any MeshStream, _ connection: Connection) async {
+    private nonisolated func identityPushed(_ stream: any PeerStream, _ connection: Connection) async {
         guard connection.takesPush(shared.limits, now: SwarmContext.now()) else {
             shared.count(.identifyPushRefused)
             await stream.reset()
@@ -97,7 +98,7 @@ extension Swarm {
     }
 
     /// Reads a message in up to ten parts, 8 KiB together.
-    nonisolated func readIdentity(from stream: any MeshStream, _ connection: Connection) async throws {
+    nonisolated func readIdentity(from stream: any PeerStream, _ connection: Connection) async throws {
         var bytes: [UInt8] = []
         var parts = 0
         while let part = try await stream.readFrame(bytesMax: IdentifyMessage.bytesMax - bytes.count) {

@@ -3,6 +3,7 @@ import Multiformats
 import NIOCore
 import NIOPosix
 import PeerIdentity
+import Peers
 
 /// The node on the network: listens and dials, secures and multiplexes connections, and gives services their streams.
 ///
@@ -195,6 +196,11 @@ public actor Swarm: StreamHost {
     /// The addresses known for a peer.
     public func addresses(of peer: PeerID) -> [Multiaddr] { book.addresses(of: peer) }
 
+    /// Whether this node opened its oldest connection to a peer.
+    public nonisolated func isOutbound(_ peer: PeerID) -> Bool {
+        shared.withRegistry { $0.connection(to: peer)?.ticket.direction == .outbound }
+    }
+
     /// Whether there is a connection to a peer.
     public nonisolated func isConnected(_ peer: PeerID) -> Bool {
         shared.withRegistry { $0.connection(to: peer) != nil }
@@ -209,7 +215,7 @@ public actor Swarm: StreamHost {
     // MARK: Streams
 
     /// Registers the handler of a protocol; connected peers are told.
-    public func handle(_ protocolID: String, _ handler: @escaping @Sendable (any MeshStream) async -> Void) {
+    public func handle(_ protocolID: String, _ handler: @escaping @Sendable (any PeerStream) async -> Void) {
         shared.register(protocolID) { stream, _ in await handler(stream) }
         for connection in shared.withRegistry({ $0.allConnections }) { _ = shared.enqueue(.push(connection)) }
     }
@@ -217,7 +223,7 @@ public actor Swarm: StreamHost {
     /// Opens a stream, connecting first when needed.
     public func openStream(
         to peer: PeerID, protocols: [String]
-    ) async throws(OpenStreamError) -> any MeshStream {
+    ) async throws(OpenStreamError) -> any PeerStream {
         if !isConnected(peer) { try await connect(to: peer, addresses: []) }
         guard let connection = shared.withRegistry({ $0.connection(to: peer) }) else {
             throw .connectionLost("the peer disconnected")

@@ -25,7 +25,7 @@ package final class StreamChannel: Sendable {
 ///
 /// When the last reference goes away the transport is told: a stream that was not half-closed is reset, one that was
 /// sends what is written and discards what comes.
-package final class BufferedStream: MeshStream {
+package final class BufferedStream: PeerStream {
     package let remotePeer: PeerID
     package let protocolID: String
     private let channel: StreamChannel

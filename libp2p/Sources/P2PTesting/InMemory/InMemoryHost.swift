@@ -7,7 +7,7 @@ import NIOCore
 /// One host of an `InMemoryNetwork`.
 public final class InMemoryHost: StreamHost {
     struct State: Sendable {
-        var handlers: OrderedDictionary<String, @Sendable (any MeshStream) async -> Void> = [:]
+        var handlers: OrderedDictionary<String, @Sendable (any PeerStream) async -> Void> = [:]
         var addresses: [PeerID: [Multiaddr]] = [:]
         var channels: OrderedDictionary<UInt64, OpenChannel> = [:]
         var nextChannelID: UInt64 = 0
@@ -43,7 +43,7 @@ public final class InMemoryHost: StreamHost {
     /// Opens a stream to a host of the same network.
     public func openStream(
         to peer: PeerID, protocols: [String]
-    ) async throws(OpenStreamError) -> any MeshStream {
+    ) async throws(OpenStreamError) -> any PeerStream {
         try network.link(localPeer, peer)
         guard let remote = network.host(peer) else { throw .noAddresses }
         let handlers = remote.state.withLockedValue { $0.handlers }
@@ -58,7 +58,7 @@ public final class InMemoryHost: StreamHost {
     }
 
     /// Registers a handler; its tasks run within the network's `run`.
-    public func handle(_ protocolID: String, _ handler: @escaping @Sendable (any MeshStream) async -> Void) async {
+    public func handle(_ protocolID: String, _ handler: @escaping @Sendable (any PeerStream) async -> Void) async {
         state.withLockedValue { $0.handlers[protocolID] = handler }
     }
 

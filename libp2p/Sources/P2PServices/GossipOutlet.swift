@@ -6,7 +6,7 @@ import NIOCore
 /// The way to one peer: a bounded queue of frames that the service fills and the peer's writer empties.
 ///
 /// The queue has a lock of its own, so that the writer takes frames without waiting for the service.
-final class GossipServiceOutlet: Sendable {
+final class GossipOutlet: Sendable {
     /// Frames are put together up to this many bytes for one write, because every write costs a wake-up.
     static let batchBytesMax = 131_072
 

@@ -1,6 +1,7 @@
 import Collections
 import Determinism
 import Kademlia
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
@@ -52,7 +53,7 @@ public actor KademliaService {
 
     struct IdleStream {
         let id: UInt64
-        let stream: any MeshStream
+        let stream: any PeerStream
         let since: MonotonicInstant
     }
 
@@ -72,7 +73,7 @@ public actor KademliaService {
     var waiters: [QueryID: AsyncStream<KademliaOutcome>.Continuation] = [:]
     var queue = Deque<KademliaRequest>()
     var requestsUnderWay = 0
-    var active: [RequestID: any MeshStream] = [:]
+    var active: [RequestID: any PeerStream] = [:]
     var idle: OrderedDictionary<PeerID, [IdleStream]> = [:]
     var idleCount = 0
     var inbound: InboundStreams

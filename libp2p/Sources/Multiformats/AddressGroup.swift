@@ -1,5 +1,3 @@
-import Multiformats
-
 /// The part of the internet an address belongs to: an IPv4 /24 or an IPv6 /48.
 ///
 /// One operator rents addresses by the block, so peers of one group count as one voice: the routing table holds few

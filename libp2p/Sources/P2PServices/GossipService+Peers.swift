@@ -1,4 +1,5 @@
 import GossipSub
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
@@ -20,7 +21,7 @@ extension GossipService {
     /// A connection to a peer stands: a writer is started that opens a stream to it.
     func connected(_ peer: PeerID) {
         guard peers[peer] == nil, peer != host.localPeer, peers.count < limits.peersMax else { return }
-        let outlet = GossipServiceOutlet(peer: peer, limits: limits)
+        let outlet = GossipOutlet(peer: peer, limits: limits)
         guard start(outlet) else { return }
         peers[peer] = Peer(outlet: outlet)
     }
@@ -35,7 +36,7 @@ extension GossipService {
     // MARK: Writing
 
     /// Keeps a stream to a peer open and writes what is queued for it, until the peer is gone.
-    func speak(_ outlet: GossipServiceOutlet) async {
+    func speak(_ outlet: GossipOutlet) async {
         var failures = 0
         while !Task.isCancelled, isCurrent(outlet) {
             let begun = NIODeadline.now()
@@ -59,13 +60,13 @@ extension GossipService {
         outlet.close()
     }
 
-    private func isCurrent(_ outlet: GossipServiceOutlet) -> Bool {
+    private func isCurrent(_ outlet: GossipOutlet) -> Bool {
         peers[outlet.peer]?.outlet === outlet
     }
 
     /// The stream stands: the router learns what the peer speaks, and the peer is greeted unless it was already.
-    private func opened(_ stream: any MeshStream, _ outlet: GossipServiceOutlet) async {
-        let isOutbound = await (host as? any ConnectionDirections)?.isOutbound(outlet.peer) ?? false
+    private func opened(_ stream: any PeerStream, _ outlet: GossipOutlet) async {
+        let isOutbound = await host.isOutbound(outlet.peer)
         guard isCurrent(outlet), let version = GossipSubVersion(protocolID: stream.protocolID) else { return }
         greet(outlet.peer, version: version, isOutbound: isOutbound)
     }
@@ -79,14 +80,14 @@ extension GossipService {
     }
 
     /// The stream is gone with what was on it; the next one begins with a new hello.
-    private func failed(_ outlet: GossipServiceOutlet) {
+    private func failed(_ outlet: GossipOutlet) {
         guard isCurrent(outlet) else { return }
         outlet.discard()
         peers[outlet.peer]?.isGreeted = false
     }
 
     /// Writes until the stream fails or the outlet is closed.
-    private nonisolated func write(_ outlet: GossipServiceOutlet, to stream: any MeshStream) async {
+    private nonisolated func write(_ outlet: GossipOutlet, to stream: any PeerStream) async {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 do {
@@ -114,7 +115,7 @@ extension GossipService {
     // MARK: Reading
 
     /// Reads the RPCs of a stream that a peer opened, until it ends or misbehaves.
-    func serve(_ stream: any MeshStream) async {
+    func serve(_ stream: any PeerStream) async {
         guard let version = GossipSubVersion(protocolID: stream.protocolID),
             await accepted(stream.remotePeer, version: version)
         else { return await stream.reset() }
@@ -138,7 +139,7 @@ extension GossipService {
     }
 
     /// The next RPC; `nil` at the end of the stream, or after one that was too long.
-    private nonisolated func nextRPC(_ stream: any MeshStream) async -> [UInt8]? {
+    private nonisolated func nextRPC(_ stream: any PeerStream) async -> [UInt8]? {
         do {
             return try await stream.readFrame(bytesMax: limits.rpcBytesMax).map { Array($0.readableBytesView) }
         } catch StreamError.frameTooLarge(let announced, let bytesMax) {
@@ -161,7 +162,7 @@ extension GossipService {
         guard let known = peers[peer], known.inboundStreams < Self.inboundStreamsPerPeerMax else { return false }
         peers[peer]?.inboundStreams += 1
         guard !core.isConnected(peer) else { return true }
-        let isOutbound = await (host as? any ConnectionDirections)?.isOutbound(peer) ?? false
+        let isOutbound = await host.isOutbound(peer)
         greet(peer, version: version, isOutbound: isOutbound)
         return true
     }

@@ -1,5 +1,6 @@
 import Determinism
 import Kademlia
+import LibP2P
 import Multiformats
 import NIOCore
 
@@ -66,7 +67,7 @@ extension KademliaService {
     }
 
     private func ask(
-        _ frame: ByteBuffer, _ request: KademliaRequest, on stream: any MeshStream
+        _ frame: ByteBuffer, _ request: KademliaRequest, on stream: any PeerStream
     ) async throws -> KademliaMessage {
         active[request.id] = stream
         try await stream.writeFrame(frame)
@@ -78,14 +79,14 @@ extension KademliaService {
         return answer
     }
 
-    private func takeIdle(_ peer: PeerID) -> (any MeshStream)? {
+    private func takeIdle(_ peer: PeerID) -> (any PeerStream)? {
         guard var entries = idle[peer], let entry = entries.popLast() else { return nil }
         idle[peer] = entries.isEmpty ? nil : entries
         idleCount -= 1
         return entry.stream
     }
 
-    private func putIdle(_ stream: any MeshStream) async {
+    private func putIdle(_ stream: any PeerStream) async {
         let peer = stream.remotePeer
         guard idleCount < limits.idleStreamsMax, idle[peer, default: []].count < limits.idleStreamsPerPeerMax else {
             streamCounters.ownSurplus += 1
@@ -100,7 +101,7 @@ extension KademliaService {
     // MARK: Serving
 
     /// Answers the requests that come on a stream, one after the other.
-    func serve(_ stream: any MeshStream) async {
+    func serve(_ stream: any PeerStream) async {
         let peer = stream.remotePeer
         guard let id = inbound.admit(stream, now: Self.now, counters: &streamCounters) else {
             refusedMessages += 1

@@ -5,7 +5,7 @@ import Multiformats
 ///
 /// Where a peer says itself that it is, over a connection that proves its key, takes the place of what it said before.
 /// What others say about it is kept apart, and stands behind.
-struct PeerBook: Sendable {
+package struct PeerBook: Sendable {
     private struct Entry: Sendable {
         var told: OrderedSet<Multiaddr> = []
         /// Oldest first.
@@ -26,18 +26,18 @@ struct PeerBook: Sendable {
     private var order = Deque<Place>()
     private var nextPlace: UInt64 = 0
 
-    init(peersMax: Int, addressesMax: Int) {
+    package init(peersMax: Int, addressesMax: Int) {
         self.peersMax = peersMax
         self.addressesMax = addressesMax
     }
 
-    var count: Int { entries.count }
+    package var count: Int { entries.count }
 
     /// Places kept, stale ones included; for tests.
-    var orderCount: Int { order.count }
+    package var orderCount: Int { order.count }
 
     /// What the peer said, then what others said, the newest last; at most `addressesMax`.
-    func addresses(of peer: PeerID) -> [Multiaddr] {
+    package func addresses(of peer: PeerID) -> [Multiaddr] {
         guard let entry = entries[peer] else { return [] }
         let room = max(0, addressesMax - entry.told.count)
         return Array(entry.told) + entry.heard.filter { !entry.told.contains($0) }.suffix(room)
@@ -45,7 +45,7 @@ struct PeerBook: Sendable {
 
     /// The addresses in the order in which a dial tries them: the peer's own and those that others named in turn, since
     /// either may be out of date; of the latter the newest `hearsayMax`.
-    func dialOrder(of peer: PeerID, hearsayMax: Int) -> [Multiaddr] {
+    package func dialOrder(of peer: PeerID, hearsayMax: Int) -> [Multiaddr] {
         guard let entry = entries[peer] else { return [] }
         let heard = entry.heard.reversed().filter { !entry.told.contains($0) }.prefix(hearsayMax)
         var (own, others) = (Array(entry.told)[...], heard[...])
@@ -58,14 +58,14 @@ struct PeerBook: Sendable {
     }
 
     /// Takes over where a connected peer says that it is, in place of all that was known before.
-    mutating func told(_ addresses: [Multiaddr], by peer: PeerID, isConnected: (PeerID) -> Bool) {
+    package mutating func told(_ addresses: [Multiaddr], by peer: PeerID, isConnected: (PeerID) -> Bool) {
         touch(peer, isConnected: isConnected)
         entries[peer]?.told = OrderedSet(Self.plain(addresses.prefix(addressesMax), of: peer))
         entries[peer]?.heard = []
     }
 
     /// Adds addresses that others named; the newest stay.
-    mutating func add(_ addresses: [Multiaddr], for peer: PeerID, isConnected: (PeerID) -> Bool) {
+    package mutating func add(_ addresses: [Multiaddr], for peer: PeerID, isConnected: (PeerID) -> Bool) {
         var known = entries[peer]?.heard ?? []
         for address in Self.plain(addresses.suffix(addressesMax), of: peer) {
             // What is named again is new again.
@@ -78,7 +78,7 @@ struct PeerBook: Sendable {
     }
 
     /// Notes that the peer answered a dial to this address with its key.
-    mutating func answered(_ address: Multiaddr, by peer: PeerID, isConnected: (PeerID) -> Bool) {
+    package mutating func answered(_ address: Multiaddr, by peer: PeerID, isConnected: (PeerID) -> Bool) {
         touch(peer, isConnected: isConnected)
         let plain = address.withoutPeerID()
         entries[peer]?.proven.remove(plain)
@@ -87,7 +87,7 @@ struct PeerBook: Sendable {
     }
 
     /// Whether the peer itself has answered at each of these addresses before.
-    func hasAnswered(at addresses: [Multiaddr], _ peer: PeerID) -> Bool {
+    package func hasAnswered(at addresses: [Multiaddr], _ peer: PeerID) -> Bool {
         guard let proven = entries[peer]?.proven else { return false }
         return addresses.allSatisfy { proven.contains($0.withoutPeerID()) }
     }

@@ -1,13 +1,15 @@
 import Determinism
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
+import Peers
 
-/// Keeps a node connected: the shell around the core `Peers`, on any host.
+/// Keeps a node connected: the shell around the core `PeersCore`, on any host.
 ///
 /// It follows the host's events, dials whom the core names, and tells it what came of it. `run` owns every task.
 public actor PeerService {
-    /// The bounds of the shell; those of the core are `Peers.Limits`.
+    /// The bounds of the shell; those of the core are `PeersCore.Limits`.
     public struct Limits: Sendable {
         /// How often the core is asked for its deadline.
         public var tickMilliseconds: Int64 = 500
@@ -23,20 +25,20 @@ public actor PeerService {
     private let host: any StreamHost
     private let limits: Limits
     private let logger: Logger
-    private var core: Peers
+    private var core: PeersCore
     private var generator = SystemRandomNumberGenerator()
     private var known: Set<PeerID> = []
-    private let dials: AsyncStream<Peers.Contact>
-    private let dialsInput: AsyncStream<Peers.Contact>.Continuation
+    private let dials: AsyncStream<PeersCore.Contact>
+    private let dialsInput: AsyncStream<PeersCore.Contact>.Continuation
 
     /// A service that does nothing until `run`.
     public init(
-        host: any StreamHost, peers: Peers.Limits = Peers.Limits(), limits: Limits = Limits(), logger: Logger
+        host: any StreamHost, peers: PeersCore.Limits = PeersCore.Limits(), limits: Limits = Limits(), logger: Logger
     ) {
         self.host = host
         self.limits = limits
         self.logger = logger
-        core = Peers(limits: peers)
+        core = PeersCore(limits: peers)
         // The core has at most `dialsAtOnceMax` under way.
         (dials, dialsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(peers.dialsAtOnceMax))
     }
@@ -110,13 +112,13 @@ public actor PeerService {
         for case .dial(let contact) in core.deadlineReached(now: Self.now) { dialsInput.yield(contact) }
     }
 
-    private func dial(_ contact: Peers.Contact) async {
+    private func dial(_ contact: PeersCore.Contact) async {
         let peer = await answering(contact)
         logger.debug("peer dialed", metadata: ["contact": "\(contact)", "answered": "\(peer != nil)"])
         core.dialed(contact, answeredBy: peer, now: Self.now, using: &generator)
     }
 
-    private nonisolated func answering(_ contact: Peers.Contact) async -> PeerID? {
+    private nonisolated func answering(_ contact: PeersCore.Contact) async -> PeerID? {
         let address: Multiaddr
         switch contact {
         case .address(let named): address = named

@@ -1,7 +1,7 @@
 import Multiformats
 
 /// How far an address, or a peer that was reached at one, is away.
-public enum AddressReach: Int, Comparable, Hashable, Sendable {
+package enum AddressReach: Int, Comparable, Hashable, Sendable {
     /// This machine.
     case loopback
     /// A private, shared or link-local network, and what a host name may turn out to be.
@@ -9,7 +9,7 @@ public enum AddressReach: Int, Comparable, Hashable, Sendable {
     /// The open internet.
     case open
 
-    public static func < (left: AddressReach, right: AddressReach) -> Bool { left.rawValue < right.rawValue }
+    package static func < (left: AddressReach, right: AddressReach) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Which of the addresses that somebody names are dialed (PROTOCOL.md, "Addresses").
@@ -18,12 +18,12 @@ public enum AddressReach: Int, Comparable, Hashable, Sendable {
 /// an address never leads further inside than where its author stands. A peer that was reached over the open internet
 /// can only name addresses there; one of the local network also names local ones; one on this machine names any. Who
 /// has no connection to this node is judged by where the node itself stands.
-public struct AddressPolicy: Hashable, Sendable {
+package struct AddressPolicy: Hashable, Sendable {
     /// From where authors without a connection speak.
-    public let standing: AddressReach
+    package let standing: AddressReach
 
     /// The policy of a node that listens at `listening` and has so many connections of each kind.
-    public init(listening: [Multiaddr], openConnections: Int, loopbackConnections: Int) {
+    package init(listening: [Multiaddr], openConnections: Int, loopbackConnections: Int) {
         let reaches = listening.compactMap(\.reach)
         if openConnections > 0 || reaches.contains(.open) {
             standing = .open
@@ -36,7 +36,7 @@ public struct AddressPolicy: Hashable, Sendable {
 
     /// The addresses that may be dialed, mapped ones as plain IPv4, of those that an author named which was reached at
     /// `author`, or that has no connection to this node.
-    public func admitted(_ addresses: [Multiaddr], from author: AddressReach?) -> [Multiaddr] {
+    package func admitted(_ addresses: [Multiaddr], from author: AddressReach?) -> [Multiaddr] {
         let source = author ?? standing
         return addresses.map(\.unmapped).filter { address in
             switch (address.reach, source) {
@@ -52,7 +52,7 @@ public struct AddressPolicy: Hashable, Sendable {
 extension Multiaddr {
     /// How far this address is away; `nil` for what nobody can be reached at: unspecified, multicast and reserved ones,
     /// and what does not begin with an address or a host name.
-    public var reach: AddressReach? {
+    package var reach: AddressReach? {
         switch components.first {
         case .ip4(let bytes): Self.reach(ip4: bytes)
         case .ip6(let bytes): Self.reach(ip6: bytes)
@@ -62,7 +62,7 @@ extension Multiaddr {
     }
 
     /// This address with an IPv4-mapped IPv6 address as the IPv4 address that it means.
-    public var unmapped: Multiaddr {
+    package var unmapped: Multiaddr {
         guard case .ip6(let bytes)? = components.first, Self.isMapped(bytes) else { return self }
         return Multiaddr([.ip4(Array(bytes.suffix(4)))] + components.dropFirst())
     }

@@ -8,11 +8,11 @@ import Multiformats
 /// knock at somebody else's door, and after `failuresPerMinuteMax` of them within a minute no further one goes out.
 /// Where the peer has answered before nobody else pointed, so dials to such addresses alone have a budget of their own:
 /// that a peer is not where it was must not keep this node from trying where it is now.
-struct DialBudget: Sendable {
+package struct DialBudget: Sendable {
     /// Peers that are remembered; the one whose first failure is longest ago is forgotten for one more.
-    static let peersMax = 4_096
+    package static let peersMax = 4_096
     /// How long failures are added up.
-    static let windowMilliseconds: Int64 = 60_000
+    package static let windowMilliseconds: Int64 = 60_000
 
     private struct Record: Sendable {
         var began: MonotonicInstant
@@ -22,15 +22,15 @@ struct DialBudget: Sendable {
     private let failuresPerMinuteMax: Int
     private var records: OrderedDictionary<PeerID, Record> = [:]
 
-    init(failuresPerMinuteMax: Int) {
+    package init(failuresPerMinuteMax: Int) {
         self.failuresPerMinuteMax = failuresPerMinuteMax
     }
 
     /// Peers remembered; for tests.
-    var count: Int { records.count }
+    package var count: Int { records.count }
 
     /// Whether a peer may be dialed.
-    func admits(_ peer: PeerID, now: MonotonicInstant) -> Bool {
+    package func admits(_ peer: PeerID, now: MonotonicInstant) -> Bool {
         guard let record = records[peer], now.milliseconds(since: record.began) < Self.windowMilliseconds else {
             return true
         }
@@ -38,7 +38,7 @@ struct DialBudget: Sendable {
     }
 
     /// Notes that a dial of a peer failed.
-    mutating func failed(_ peer: PeerID, now: MonotonicInstant) {
+    package mutating func failed(_ peer: PeerID, now: MonotonicInstant) {
         if let record = records[peer], now.milliseconds(since: record.began) < Self.windowMilliseconds {
             records[peer]?.failures = record.failures + 1
             return
@@ -49,7 +49,7 @@ struct DialBudget: Sendable {
     }
 
     /// Notes that the peer answered.
-    mutating func succeeded(_ peer: PeerID) {
+    package mutating func succeeded(_ peer: PeerID) {
         records[peer] = nil
     }
 }

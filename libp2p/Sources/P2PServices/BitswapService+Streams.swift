@@ -1,5 +1,6 @@
 import Bitswap
 import Determinism
+import LibP2P
 import Multiformats
 import NIOCore
 
@@ -94,7 +95,7 @@ extension BitswapService {
     // MARK: Receiving
 
     /// Reads what a peer sends on the stream that we opened, until it ends.
-    func readAnswers(on stream: any MeshStream, streamID: UInt64) async {
+    func readAnswers(on stream: any PeerStream, streamID: UInt64) async {
         await readMessages(on: stream) {}
         let peer = stream.remotePeer
         if outboxes[peer]?.streamID == streamID {
@@ -104,7 +105,7 @@ extension BitswapService {
     }
 
     /// Reads what a peer sends on a stream that it opened, until it ends.
-    func serve(_ stream: any MeshStream) async {
+    func serve(_ stream: any PeerStream) async {
         guard let id = inbound.admit(stream, now: Self.now, counters: &streamCounters) else {
             refusedMessages += 1
             return await stream.reset()
@@ -114,7 +115,7 @@ extension BitswapService {
         try? await stream.closeWrite()
     }
 
-    private func readMessages(on stream: any MeshStream, _ onMessage: () -> Void) async {
+    private func readMessages(on stream: any PeerStream, _ onMessage: () -> Void) async {
         do {
             while let length = try await readLength(on: stream) {
                 let bytes = try await stream.readExactly(length)
@@ -136,7 +137,7 @@ extension BitswapService {
 
     /// The length of the next message. How much a peer may send depends on whether it was asked for a block when the
     /// message comes, so the bound cannot be given to `readFrame` beforehand.
-    private func readLength(on stream: any MeshStream) async throws -> Int? {
+    private func readLength(on stream: any PeerStream) async throws -> Int? {
         guard var next = try await stream.readSome() else { return nil }
         var bytes: [UInt8] = []
         while let byte = next.readInteger(as: UInt8.self) {
@@ -155,7 +156,7 @@ extension BitswapService {
     }
 }
 
-extension MeshStream {
+extension PeerStream {
     /// One byte, or `nil` at a clean end.
     fileprivate func readSome() async throws -> ByteBuffer? {
         do {

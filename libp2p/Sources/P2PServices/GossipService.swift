@@ -1,6 +1,7 @@
 import Determinism
 import Foundation
 import GossipSub
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
@@ -35,7 +36,7 @@ public actor GossipService {
     }
 
     struct Peer {
-        let outlet: GossipServiceOutlet
+        let outlet: GossipOutlet
         /// The hello stands in the queue, or was sent.
         var isGreeted = false
         var inboundStreams = 0
@@ -56,8 +57,8 @@ public actor GossipService {
     var subscriptions: [ExactText: Subscription] = [:]
     /// Messages that subscribers were too slow for.
     private(set) var undelivered: UInt64 = 0
-    private let newOutlets: AsyncStream<GossipServiceOutlet>
-    private let newOutletsInput: AsyncStream<GossipServiceOutlet>.Continuation
+    private let newOutlets: AsyncStream<GossipOutlet>
+    private let newOutletsInput: AsyncStream<GossipOutlet>.Continuation
 
     /// A service that does nothing until `run`.
     public init(
@@ -209,7 +210,7 @@ public actor GossipService {
     }
 
     /// Hands a peer's writer to `run`; `false` when too many wait.
-    func start(_ outlet: GossipServiceOutlet) -> Bool {
+    func start(_ outlet: GossipOutlet) -> Bool {
         if case .enqueued = newOutletsInput.yield(outlet) { return true }
         return false
     }

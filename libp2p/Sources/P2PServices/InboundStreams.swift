@@ -1,11 +1,12 @@
 import Determinism
+import LibP2P
 import Multiformats
 import OrderedCollections
 
 /// The streams that peers opened to one service: so many of one peer, so many of all, and none that stays silent.
 struct InboundStreams {
     private struct Entry {
-        let stream: any MeshStream
+        let stream: any PeerStream
         var activeAt: MonotonicInstant
     }
 
@@ -24,7 +25,7 @@ struct InboundStreams {
 
     /// A place for one more stream; `nil` when a limit is in the way, which is counted.
     mutating func admit(
-        _ stream: any MeshStream, now: MonotonicInstant, counters: inout ServiceStreamCounters
+        _ stream: any PeerStream, now: MonotonicInstant, counters: inout ServiceStreamCounters
     ) -> UInt64? {
         if entries.values.count(where: { $0.stream.remotePeer == stream.remotePeer }) >= perPeerMax {
             counters.refusedPerPeer += 1
@@ -48,7 +49,7 @@ struct InboundStreams {
     /// Takes out those that were silent for longer than that, for the caller to reset, and counts them.
     mutating func takeSilent(
         milliseconds: Int64, now: MonotonicInstant, counters: inout ServiceStreamCounters
-    ) -> [any MeshStream] {
+    ) -> [any PeerStream] {
         let silent = entries.filter { now.milliseconds(since: $0.value.activeAt) > milliseconds }
         for id in silent.keys { entries.removeValue(forKey: id) }
         counters.inboundIdle += silent.count

@@ -2,6 +2,7 @@ import Bitswap
 import Collections
 import Determinism
 import Kademlia
+import LibP2P
 import Logging
 import Multiformats
 import NIOCore
@@ -55,7 +56,7 @@ public actor BitswapService {
     struct Outbox {
         var messages = Deque<BitswapMessage>()
         var isRunning = false
-        var stream: (any MeshStream)?
+        var stream: (any PeerStream)?
         var streamID: UInt64 = 0
         /// What is being sent took too long, and its stream was reset.
         var isOverdue = false
@@ -65,7 +66,7 @@ public actor BitswapService {
     /// What `run` starts a child task for.
     enum Job: Sendable {
         case send(PeerID)
-        case read(any MeshStream, streamID: UInt64)
+        case read(any PeerStream, streamID: UInt64)
     }
 
     /// A block, and who gave it; `nil` where it was in the store.
