@@ -31,7 +31,7 @@ extension NodeCore {
             message, from: peer, now: moment.now, wallClock: moment.wallClock)
         judge(reply, of: peer, isBid: isBid, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
-        // Of a connection that is so young that its first ping was not answered yet; the window for bids gives the time.
+        // Of a connection so young that its first ping was not answered yet; the window for bids gives the time.
         if isBid, roundTripMilliseconds == nil { effects.append(.measure(peer)) }
     }
 

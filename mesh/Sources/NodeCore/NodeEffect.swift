@@ -31,7 +31,8 @@ package enum NodeEffect: Sendable {
     case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
     /// Look how long a module is, as far as the own disk tells; report `moduleLookedUp`.
     case lookUpModule(CID)
-    /// Fetch module and inputs; report `blocksFetched`, then `executionPrepared`, or `runEnded` where they cannot be had.
+    /// Fetch module and inputs; report `blocksFetched`, then `executionPrepared`, or `runEnded` where they cannot be
+    /// had.
     case startRun(ExecutionOrder)
     /// Run what was prepared; report `executionProgressed` and `runEnded`.
     case letRun(assignment: CID)

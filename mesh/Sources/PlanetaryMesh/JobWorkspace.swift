@@ -6,7 +6,8 @@ import Synchronization
 /// What one run reaches of its node: its fetched inputs, a place for the blocks it makes, and its progress.
 ///
 /// Blocks stay here until the run has ended and are then written in the same transaction as the receipt, those of a run
-/// that made many before it, so a run that is lost leaves nothing behind. Their number is bounded by `max_output_bytes`, which the machine enforces.
+/// that made many before it, so a run that is lost leaves nothing behind. Their number is bounded by
+/// `max_output_bytes`, which the machine enforces.
 final class JobWorkspace: ExecutionHost {
     private struct Contents {
         var blocks: [(cid: CID, bytes: [UInt8])] = []

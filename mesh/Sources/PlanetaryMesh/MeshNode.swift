@@ -46,8 +46,8 @@ public actor MeshNode {
         var roomMilliseconds: Int64 = 1_000
         /// Between two reports of a module's own progress, in milliseconds.
         var progressMilliseconds: Int64 = 200
-        /// An output that is held in memory until it goes to the disk with the job's result, in bytes; a longer one goes
-        /// there by itself.
+        /// An output that is held in memory until it goes to the disk with the job's result, in bytes; a longer one
+        /// goes there by itself.
         var fetchedBytesHeldMax = 16 << 10
         /// Between two looks at who is connected and listens, in milliseconds.
         var lookMilliseconds: Int64 = 250
