@@ -136,8 +136,8 @@ let meshShells: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
-            "CoVM", "MeshStore", External.crypto, External.cryptoExtras, External.logging, External.nioCore,
-            External.nioPosix,
+            "CoVM", "MeshStore", External.collections, External.crypto, External.cryptoExtras, External.logging,
+            External.nioCore, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",

@@ -1,32 +1,44 @@
 import Dispatch
 import Synchronization
 
+/// In how much of a hurry a commit is.
+public enum CommitUrgency: Int, Comparable, Hashable, Sendable {
+    /// Somebody waits for it: it starts a transaction.
+    case now
+    /// Somebody waits for it, and may wait for `StoreLimits.lingerMilliseconds`.
+    case soon
+    /// Nobody waits for it: it may stay off the disk for `StoreLimits.idleMilliseconds`.
+    case idle
+
+    /// Orders by haste, the greatest first.
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
 /// Gathers the commits of many callers into one transaction, so that they share one wait for the disk.
 ///
 /// While a transaction is being written, arriving commits wait; the next transaction takes all that wait, up to the
-/// limits. One caller alone pays one transaction, many callers together hardly more. A commit that nobody waits for
-/// starts no transaction: it goes with the next one that somebody does wait for, or after `lingerMilliseconds`. When
-/// more than `waitingCommitsMax` wait, further ones are refused at once instead of taking memory; of what nobody owes,
-/// and strangers may cause, already when `waitingCommitsNotOwedMax` wait.
+/// limits. One caller alone pays one transaction, many callers together hardly more. A commit that is not urgent starts
+/// no transaction: it goes with the next one that is, or after a while (`CommitUrgency`). When more than
+/// `waitingCommitsMax` wait, further ones are refused at once instead of taking memory; of what nobody owes, and
+/// strangers may cause, already when `waitingCommitsNotOwedMax` wait.
 final class GroupCommitQueue: Sendable {
     /// One caller's commit, and how to tell the caller.
     struct Commit: Sendable {
         let writes: [StoreWrite]
         let bytes: Int
-        /// Whether somebody waits for it.
-        let isUrgent: Bool
+        let urgency: CommitUrgency
         let finished: @Sendable (Result<Void, MeshStoreError>) -> Void
 
         /// Whether the node owes what is in it, or nothing is in it: then a full disk is waited for.
         let isOwed: Bool
 
         init(
-            writes: [StoreWrite], bytes: Int, isUrgent: Bool = true,
+            writes: [StoreWrite], bytes: Int, urgency: CommitUrgency = .now,
             finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
         ) {
             self.writes = writes
             self.bytes = bytes
-            self.isUrgent = isUrgent
+            self.urgency = urgency
             self.finished = finished
             isOwed = writes.isEmpty || writes.contains(where: \.isOwed)
         }
@@ -40,8 +52,8 @@ final class GroupCommitQueue: Sendable {
         var notOwedCount = 0
         /// Whether a drain is running or on its way.
         var isDraining = false
-        /// Whether a drain will come for those that are not urgent.
-        var isLingering = false
+        /// In how much of a hurry the drain that will come for those that are not urgent is; nil where none will.
+        var lingering: CommitUrgency?
         var isClosed = false
     }
 
@@ -61,7 +73,7 @@ final class GroupCommitQueue: Sendable {
         enum Next {
             case wait
             case start
-            case linger
+            case linger(CommitUrgency)
             case refuse(MeshStoreError)
         }
         let next = state.withLock { state -> Next in
@@ -76,20 +88,20 @@ final class GroupCommitQueue: Sendable {
                 state.notOwedCount += 1
             }
             state.waiting.append(commit)
-            if commit.isUrgent { state.urgentCount += 1 }
+            if commit.urgency == .now { state.urgentCount += 1 }
             if state.isDraining { return .wait }
-            if commit.isUrgent {
+            if commit.urgency == .now {
                 state.isDraining = true
                 return .start
             }
-            if state.isLingering { return .wait }
-            state.isLingering = true
-            return .linger
+            if let lingering = state.lingering, lingering <= commit.urgency { return .wait }
+            state.lingering = commit.urgency
+            return .linger(commit.urgency)
         }
         switch next {
         case .wait: break
         case .start: thread.async { self.drain(untilEmpty: false) }
-        case .linger: linger()
+        case .linger(let urgency): linger(urgency)
         case .refuse(let error): commit.finished(.failure(error))
         }
     }
@@ -100,10 +112,11 @@ final class GroupCommitQueue: Sendable {
         thread.sync { drain(untilEmpty: true) }
     }
 
-    private func linger() {
-        thread.asyncAfter(deadline: .now() + .milliseconds(limits.lingerMilliseconds)) {
+    private func linger(_ urgency: CommitUrgency) {
+        let milliseconds = urgency == .idle ? limits.idleMilliseconds : limits.lingerMilliseconds
+        thread.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) {
             let hasWork = self.state.withLock { state in
-                state.isLingering = false
+                if state.lingering == urgency { state.lingering = nil }
                 guard !state.isDraining, !state.waiting.isEmpty else { return false }
                 state.isDraining = true
                 return true
@@ -116,25 +129,26 @@ final class GroupCommitQueue: Sendable {
     private func drain(untilEmpty: Bool) {
         enum Next {
             case write([Commit])
-            case linger
+            case linger(CommitUrgency)
             case stop
         }
         while true {
             let next = state.withLock { state -> Next in
                 if untilEmpty ? !state.waiting.isEmpty : state.urgentCount > 0 {
                     let batch = nextBatch(&state.waiting)
-                    state.urgentCount -= batch.count { $0.isUrgent }
+                    state.urgentCount -= batch.count { $0.urgency == .now }
                     state.notOwedCount -= batch.count { !$0.isOwed }
                     return .write(batch)
                 }
                 state.isDraining = false
-                if state.waiting.isEmpty || state.isLingering { return .stop }
-                state.isLingering = true
-                return .linger
+                guard let next = state.waiting.map(\.urgency).min() else { return .stop }
+                if let lingering = state.lingering, lingering <= next { return .stop }
+                state.lingering = next
+                return .linger(next)
             }
             switch next {
             case .write(let batch): perform(batch)
-            case .linger: return linger()
+            case .linger(let urgency): return linger(urgency)
             case .stop: return
             }
         }

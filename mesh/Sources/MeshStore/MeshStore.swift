@@ -87,7 +87,7 @@ public final class MeshStore: Sendable {
                 .perform(batch)
         }
         lookAtDisk()
-        if counters.blockBytes > limits.highWaterBytes || standing != .open { enqueue([], isUrgent: true) { _ in } }
+        if counters.blockBytes > limits.highWaterBytes || standing != .open { enqueue([], urgency: .now) { _ in } }
     }
 
     /// The system's time, in milliseconds since the Unix epoch.
@@ -129,15 +129,15 @@ public final class MeshStore: Sendable {
     public func settled() async throws(MeshStoreError) { try await commit([]) }
 
     /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose own order
-    /// matters calls this from one place. One that is not urgent may stay off the disk for `lingerMilliseconds`, until
-    /// a transaction goes that somebody waits for. `finished` is called exactly once, possibly before this returns.
+    /// matters calls this from one place. One that is not urgent may stay off the disk for a while, until a transaction
+    /// goes that is. `finished` is called exactly once, possibly before this returns.
     public func enqueue(
-        _ writes: [StoreWrite], isUrgent: Bool,
+        _ writes: [StoreWrite], urgency: CommitUrgency,
         finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
     ) {
         do {
             let bytes = try checkedByteCount(writes)
-            queue.submit(.init(writes: writes, bytes: bytes, isUrgent: isUrgent, finished: finished))
+            queue.submit(.init(writes: writes, bytes: bytes, urgency: urgency, finished: finished))
         } catch {
             finished(.failure(error))
         }

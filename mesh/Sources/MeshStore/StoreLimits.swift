@@ -48,8 +48,10 @@ public struct StoreLimits: Hashable, Sendable {
     /// Those of them that may be of what nobody owes: such a commit is refused while as many wait, so that it never
     /// takes the last places from what is owed.
     public var waitingCommitsNotOwedMax = 8_192
-    /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
+    /// How long a commit that somebody waits for without haste may stay off the disk, in milliseconds.
     public var lingerMilliseconds = 20
+    /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
+    public var idleMilliseconds = 250
     /// Commits that share one transaction.
     public var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.

@@ -71,10 +71,11 @@ extension NodeCore {
             heads = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: cids, height: height)
         }
         let number = order.next(relied: relied)
+        let haste: NodeWrite.Haste = !relied.isEmpty ? .urgent : transition.acknowledges ? .answer : .none
         effects.append(
             .write(
                 NodeWrite(
-                    number: number, isUrgent: !relied.isEmpty, events: transition.events, evidence: transition.blocks,
+                    number: number, haste: haste, events: transition.events, evidence: transition.blocks,
                     outputs: outputs, fetched: fetched, jobs: touched.compactMap(standing), anchorHeads: heads,
                     lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
         return number

@@ -56,8 +56,8 @@ package enum NodeEffect: Sendable {
 package struct NodeWrite: Sendable {
     /// One more than that of the write before.
     package let number: UInt64
-    /// Whether somebody waits for it; otherwise it may wait for another one that is urgent.
-    package let isUrgent: Bool
+    /// Who waits for it.
+    package let haste: Haste
     /// What happened, in order.
     package let events: [JobEvent]
     /// The evidence that the events name.
@@ -74,6 +74,18 @@ package struct NodeWrite: Sendable {
     package let lastReceipt: CID?
     /// When.
     package let at: UnixMilliseconds
+}
+
+extension NodeWrite {
+    /// Who waits for a write.
+    package enum Haste: Sendable {
+        /// What leaves this node.
+        case urgent
+        /// The answer to a message, for which nobody waits but its sender's outbox.
+        case answer
+        /// Nobody.
+        case none
+    }
 }
 
 /// One side of a job as it stands.

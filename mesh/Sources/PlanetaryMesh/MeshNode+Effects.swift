@@ -39,10 +39,10 @@ extension MeshNode {
                 // At a crash point nothing of what follows happens.
                 if !self.write(write) { return }
             case .writeFaults(let faults):
-                store.enqueue(faults.map(StoreWrite.init), isUrgent: false) { [reportsIn] _ in
+                store.enqueue(faults.map(StoreWrite.init), urgency: .idle) { [reportsIn] _ in
                     reportsIn.yield(.faultsWritten)
                 }
-            case .pruneBids(let date): store.enqueue([.pruneBids(before: date.value)], isUrgent: false) { _ in }
+            case .pruneBids(let date): store.enqueue([.pruneBids(before: date.value)], urgency: .idle) { _ in }
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
             case .tell(let event): tellFollowers(of: event)
             case .startRun(let order): begin(order)
@@ -76,7 +76,8 @@ extension MeshNode {
             write.events.contains { point.isAt(role: $0.role.rawValue, event: $0.kindName) }
         }
         let isLast = crashes == true
-        store.enqueue(writes, isUrgent: write.isUrgent || isLast) { [self] result in
+        for case .receipt(let row) in writes where row.isVerified == true { receipts.insert(row.cid) }
+        store.enqueue(writes, urgency: isLast ? .now : CommitUrgency(write.haste)) { [self] result in
             switch result {
             case .success:
                 if isLast { crashPoint?.die() }
@@ -171,7 +172,7 @@ extension MeshNode {
 
     func advertise(_ offer: SignedObject<NodeCapability>) async {
         if !offer.body.offersNothing {
-            store.enqueue([.block(cid: offer.cid, bytes: offer.bytes)], isUrgent: true) { _ in }
+            store.enqueue([.block(cid: offer.cid, bytes: offer.bytes)], urgency: .now) { _ in }
         }
         let message = MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: offer.bytes))
         _ = await publish(message, topic: MeshTopics.capabilities)

@@ -16,9 +16,13 @@ extension MeshNode {
         for input in params.inputCIDs {
             params.inputCIDs[input.key] = try await accepted(input.value, "The input \(input.key)")
         }
-        try await checkModule(moduleCID, entry: params.entryName)
+        // One that was looked at before and is kept needs no second look.
+        let isKept = try await stored { try await self.store.isFile(moduleCID) }
+        if !isKept || !inspected.contains(moduleCID, entry: params.entryName) {
+            try await checkModule(moduleCID, entry: params.entryName)
+        }
         for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
-        try await keepFiles([moduleCID] + params.inputCIDs.map(\.value))
+        try await keepFiles((isKept ? [] : [moduleCID]) + params.inputCIDs.map(\.value))
         let request = JobRequest(
             requesterDID: identity.did, submittedAt: NodeClock.wallClock, params: params,
             idempotencyKey: submission.idempotencyKey ?? Self.randomText())
@@ -268,6 +272,7 @@ extension MeshNode {
         }
         do {
             _ = try machine.inspect(module, entry: entry)
+            inspected.insert(cid, entry: entry)
         } catch {
             throw NodeServiceError(
                 .moduleRefused, "The module is refused: \(error).",

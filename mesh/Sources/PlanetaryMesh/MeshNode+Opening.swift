@@ -49,14 +49,15 @@ extension MeshNode {
         blocks.servedBytesPerSecondPerPeerMax = configuration.limits.servedBytesPerSecondPerPeerMax
         var kademlia = KademliaConfiguration()
         kademlia.protocolID = configuration.kademliaProtocol
+        let receipts = VerifiedReceipts()
         let parts = Parts(
             store: store, swarm: swarm,
             gossip: GossipService(host: swarm, identity: identity, logger: logger),
             dht: KademliaService(
-                host: swarm, configuration: kademlia, validators: [receiptValidator], logger: logger),
+                host: swarm, configuration: kademlia, validators: [receipts.validator], logger: logger),
             bitswap: BitswapService(
                 host: swarm, store: StoreBlockSource(store: store), limits: blocks, logger: logger),
-            machine: machine, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
+            receipts: receipts, machine: machine, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         let node = MeshNode(
             parts: parts, identity: identity, configuration: configuration,
             core: NodeCore(identity: identity, market: market), logger: logger)
@@ -219,14 +220,6 @@ extension MeshNode {
         return try Ledger(balances: balances, entries: entries)
     }
 
-    /// DHT records of receipts: the value hashes to the CID in the key and is a validly signed receipt.
-    static let receiptValidator = RecordValidator(prefix: "/icn/receipt/") { key, value in
-        switch ReceiptRecord.validate(key: key, value: value) {
-        case .success: nil
-        case .failure(let refusal): "\(refusal)"
-        }
-    }
-
     private func begin() async throws(NodeServiceError) {
         await swarm.handle(MeshTopics.directMessages) { [weak self] stream in await self?.serve(stream) }
         do {
@@ -277,7 +270,7 @@ extension MeshNode {
         for await event in await swarm.peerEvents() {
             guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
             let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
-            store.enqueue([.peer(row)], isUrgent: false) { _ in }
+            store.enqueue([.peer(row)], urgency: .idle) { _ in }
         }
     }
 }

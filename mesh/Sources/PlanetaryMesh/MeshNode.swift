@@ -65,6 +65,7 @@ public actor MeshNode {
     nonisolated let dht: KademliaService
     nonisolated let bitswap: BitswapService
     nonisolated let peerService: PeerService
+    nonisolated let receipts: VerifiedReceipts
     nonisolated let machine: CoVM
     nonisolated let fetcher: ContentFetcher
     nonisolated let runner: JobRunner
@@ -77,6 +78,8 @@ public actor MeshNode {
     var board = ProgressBoard()
     /// What is counted besides the core's counters.
     var tallies: [String: UInt64] = [:]
+    /// Modules that were looked at, with the entries for which they are good.
+    var inspected = InspectedModules()
     /// Open jobs that the start left out.
     var leftOut: [LeftOutJob] = []
     var running: [CID: RunningJob] = [:]
@@ -132,6 +135,7 @@ public actor MeshNode {
         dht = parts.dht
         bitswap = parts.bitswap
         peerService = PeerService(host: parts.swarm, logger: logger)
+        receipts = parts.receipts
         machine = parts.machine
         fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht, host: parts.swarm)
         runner = JobRunner(
@@ -159,6 +163,7 @@ public actor MeshNode {
         let gossip: GossipService
         let dht: KademliaService
         let bitswap: BitswapService
+        let receipts: VerifiedReceipts
         let machine: CoVM
         let eventLoop: any EventLoop
     }
@@ -215,7 +220,7 @@ public actor MeshNode {
         reportsIn.finish()
         providing.finish()
         let faults = core.takeFaults()
-        if !faults.isEmpty { store.enqueue(faults.map(StoreWrite.init), isUrgent: false) { _ in } }
+        if !faults.isEmpty { store.enqueue(faults.map(StoreWrite.init), urgency: .idle) { _ in } }
         do {
             try store.close()
         } catch {

@@ -188,7 +188,7 @@ extension MeshNode {
                 isShort = false
             }
             guard standing != .open, !store.isStuck else { continue }
-            store.enqueue([], isUrgent: false) { _ in }
+            store.enqueue([], urgency: .idle) { _ in }
         } while (try? await Task.sleep(for: .milliseconds(limits.roomMilliseconds))) != nil
     }
 }

@@ -42,6 +42,17 @@ extension NodeWrite {
     }
 }
 
+extension CommitUrgency {
+    /// How much of a hurry a write of the core is in.
+    init(_ haste: NodeWrite.Haste) {
+        switch haste {
+        case .urgent: self = .now
+        case .answer: self = .soon
+        case .none: self = .idle
+        }
+    }
+}
+
 extension ExecutionReceipt {
     /// The files that the run made, by their roots.
     var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID].compactMap(\.self) }

@@ -118,7 +118,9 @@ import Testing
         #expect(store.standing == .open)
         let results = AsyncStream<Result<Void, MeshStoreError>>.makeStream()
         for number in 1...30 {
-            store.enqueue([.journal(large(number))], isUrgent: number % 3 != 0) { results.continuation.yield($0) }
+            store.enqueue([.journal(large(number))], urgency: number % 3 != 0 ? .now : .soon) {
+                results.continuation.yield($0)
+            }
         }
         try await seen("an attempt is made again") { store.counters.fullRetries > 1 }
         #expect(store.standing == .diskFull(freeBytes: 9_900_000, reserveBytes: 1_000_000))
@@ -172,7 +174,7 @@ import Testing
         try await store.commit([.journal(entry(0))])
         try await setFull(true, store)
         let results = AsyncStream<Result<Void, MeshStoreError>>.makeStream()
-        store.enqueue([.journal(large(1))], isUrgent: true) { results.continuation.yield($0) }
+        store.enqueue([.journal(large(1))], urgency: .now) { results.continuation.yield($0) }
         try await seen("an attempt is made again") { store.counters.fullRetries > 0 }
         try store.close()
         var first = results.stream.makeAsyncIterator()

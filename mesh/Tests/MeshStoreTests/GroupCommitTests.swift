@@ -39,7 +39,7 @@ import Testing
             sink.yield(batch.count)
             for commit in batch { commit.finished(.success(())) }
         }
-        func submit(urgent: Bool) { queue.submit(.init(writes: [], bytes: 1, isUrgent: urgent) { _ in }) }
+        func submit(urgent: Bool) { queue.submit(.init(writes: [], bytes: 1, urgency: urgent ? .now : .soon) { _ in }) }
         var sizes = batches.makeAsyncIterator()
         for _ in 0..<5 { submit(urgent: false) }
         submit(urgent: true)
@@ -58,7 +58,7 @@ import Testing
             sink.yield(batch.count)
             for commit in batch { commit.finished(.success(())) }
         }
-        queue.submit(.init(writes: [], bytes: 1, isUrgent: false) { _ in })
+        queue.submit(.init(writes: [], bytes: 1, urgency: .soon) { _ in })
         var sizes = batches.makeAsyncIterator()
         #expect(await sizes.next() == 1)
         queue.close()

@@ -51,7 +51,9 @@ import Testing
         #expect(store.standing == .open)
         let results = AsyncStream<Result<Void, MeshStoreError>>.makeStream()
         for number in 1...600 {
-            store.enqueue([.journal(entry(number))], isUrgent: number % 3 != 0) { results.continuation.yield($0) }
+            store.enqueue([.journal(entry(number))], urgency: number % 3 != 0 ? .now : .soon) {
+                results.continuation.yield($0)
+            }
         }
         try await seen("an attempt is made again") { store.counters.lockRetries > 0 }
         #expect(store.standing == .locked)
@@ -81,20 +83,20 @@ import Testing
         let other = try intruder(folder)
         try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
         let (results, sink) = AsyncStream<String>.makeStream()
-        func enqueue(_ name: String, _ write: StoreWrite, isUrgent: Bool) {
-            store.enqueue([write], isUrgent: isUrgent) { result in
+        func enqueue(_ name: String, _ write: StoreWrite, urgency: CommitUrgency) {
+            store.enqueue([write], urgency: urgency) { result in
                 if case .failure(let error) = result { sink.yield("\(name): \(error)") } else { sink.yield(name) }
             }
         }
-        enqueue("owed 0", .journal(entry(0)), isUrgent: true)
+        enqueue("owed 0", .journal(entry(0)), urgency: .now)
         // From here on it is with the thread that writes, and has no place any more.
         try await seen("an attempt is made again") { store.counters.lockRetries > 0 }
         let stranger = try PeerID(bytes: [0, 36, 8, 1, 18, 32] + [UInt8](repeating: 1, count: 32))
         for number in 1...5 {
             for _ in 1...20 {
-                enqueue("note", .peerMisbehaved(stranger, note: "bad", at: 1), isUrgent: number % 2 == 0)
+                enqueue("note", .peerMisbehaved(stranger, note: "bad", at: 1), urgency: number % 2 == 0 ? .now : .soon)
             }
-            enqueue("owed \(number)", .journal(entry(number)), isUrgent: number % 2 == 0)
+            enqueue("owed \(number)", .journal(entry(number)), urgency: number % 2 == 0 ? .now : .soon)
         }
         try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
         try store.close()

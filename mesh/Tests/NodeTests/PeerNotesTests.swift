@@ -62,7 +62,7 @@ struct PeerNotesTests {
             let refused = Atomic<Int>(0)
             for number in 0..<faults {
                 let row = PeerRow(peerID: try Self.peer(number), addresses: [address], lastSeen: 1)
-                node.store.enqueue([.peer(row)], isUrgent: false) { result in
+                node.store.enqueue([.peer(row)], urgency: .idle) { result in
                     if case .failure(.overloaded) = result { refused.add(1, ordering: .relaxed) }
                 }
             }
