@@ -149,7 +149,7 @@ let meshShells: [Target] = [
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "P2PTesting", "MeshTypes",
-            "Economics", "JobMarket", External.collections, External.crypto,
+            "Economics", "JobMarket", "NodeCore", External.collections, External.crypto,
         ]),
 ]
 

@@ -2,46 +2,90 @@ import Determinism
 import JobMarket
 import MeshTypes
 import Multiformats
+import NodeCore
 import P2PTesting
 
 extension MarketNode {
-    /// Carries out what the market decided.
-    mutating func carryOut(_ action: MarketAction, _ context: inout SimulatedContext) {
-        switch action {
+    /// Carries out what the core decided.
+    mutating func carryOut(_ effects: [NodeEffect], _ context: inout SimulatedContext) {
+        for effect in effects { carryOut(effect, &context) }
+    }
+
+    private mutating func carryOut(_ effect: NodeEffect, _ context: inout SimulatedContext) {
+        switch effect {
+        case .write(let write):
+            for event in write.events { context.note("\(event.role.rawValue) \(event.kindName) \(event.jobID.short)") }
+            disk.take(write, now: context.now, dice: &context.generator)
+        case .writeFaults: give(.faultsWritten, &context)
+        case .pruneBids(let date): disk.pruneBids(before: date)
+        case .answer(let request, let reply): answer(request, reply, &context)
+        case .tell(let event): tell(event, &context)
         case .announce(let id, let announcement):
             let error = publish(.jobAnnouncement(announcement), topic: MeshTopics.jobAnnouncements, &context)
-            give(error.map { .announcementFailed(id, reason: $0) } ?? .announcementPublished(id), &context)
-        case .deliver(let delivery):
-            guard let node = directory.node(delivery.peer), let bytes = try? delivery.message.encoded() else { return }
-            send(.delivery(delivery.id), [0] + bytes, MeshTopics.directMessages, to: node, &context)
-        case .gossip(_, _, let job): if let job { give(.anchorPublished(job), &context) }
+            give(
+                .fact(error.map { .announcementFailed(id, reason: $0) } ?? .announcementPublished(id)), &context)
+        case .publishHeads(_, let jobs): give(.headsPublished(of: jobs), &context)
+        case .publishReceipt: break
+        case .advertise(let offer):
+            let message = MeshProtocolMessage.capabilityAdvertisement(
+                CapabilityAdvertisementV1(capability: offer.bytes))
+            _ = publish(message, topic: MeshTopics.capabilities, &context)
+        case .deliver(let delivery): deliver(delivery, &context)
+        case .lookUp(_, let id): give(.lookedUp(id, isConnected: false), &context)
         case .fetchManifest(let id, let peer, _, _):
-            if let node = directory.node(peer) { send(.manifest(id), to: node, &context) }
-        case .lookUpModule(let module): give(.moduleLookedUp(module, isBeyondLimits: false), &context)
-        case .fetchInputs(let order):
-            orders[order.assignmentCID] = order
-            give(.executionPrepared(assignment: order.assignmentCID), &context)
-        case .execute(let assignment):
-            guard let order = orders.removeValue(forKey: assignment) else { return }
-            var dice = context.generator
+            ask(.manifest(id), of: peer, [0] + id.cid.bytes, Self.blockProtocol, &context)
+        case .lookUpModule(let module): give(.fact(.moduleLookedUp(module, isBeyondLimits: false)), &context)
+        case .startRun(let order): start(order, &context)
+        case .letRun(let assignment):
+            guard let order = orders.removeValue(forKey: assignment)?.order else { return }
             machine.start(
                 order, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds),
-                nodeFailurePermille: setup.nodeFailurePermille, dice: &dice)
-            context.generator = dice
-        case .cancelExecution(let assignment, _):
-            if let order = orders.removeValue(forKey: assignment) {
-                let now = UnixMilliseconds(context.wallClockMilliseconds)
-                let report = ExecutionReport(outcome: .cancelled, startedAt: now, endedAt: now)
-                give(.executionFinished(assignment: order.assignmentCID, report), &context)
-            } else {
-                machine.cancel(assignment, now: context.now)
-            }
-        case .fetchOutputs(let id, let receipt, let peer, let cids, let milliseconds):
-            guard let node = directory.node(peer) else { return }
-            let until = context.now.advanced(milliseconds: milliseconds)
-            send(.output(id, receipt: receipt, cids, until: until), to: node, &context)
-        case .publishReceipt: break
-        case .jobEnded(let id, let status): context.note("ended \(id.short) \(status.rawValue)")
+                nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
+        case .stopRun(let assignment): stop(assignment, &context)
+        case .fetchOutput(let request):
+            ask(.output(request), of: request.peer, [0] + request.cid.bytes, Self.blockProtocol, &context)
+        case .measure(let peer): give(.fact(.latencyMeasured(peer, milliseconds: 20)), &context)
+        case .misbehaved(_, let what): blamed.append(what)
+        case .shun(_, _, let last): blamed.append("shunned: \(last)")
+        case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
+        case .leave: context.note("left")
+        }
+    }
+
+    private mutating func tell(_ event: JobEvent, _ context: inout SimulatedContext) {
+        switch event.kind {
+        case .resultReached, .failed, .cancelled:
+            context.note("told \(event.jobID.short) \(event.kindName)")
+            told.append(event.jobID)
+        default: break
+        }
+    }
+
+    /// Fetches what a run needs, which takes a while, or for ever.
+    private mutating func start(_ order: ExecutionOrder, _ context: inout SimulatedContext) {
+        let isStalled = Int(context.generator.next() % 1000) < setup.stalledFetchPermille
+        let milliseconds = 1 + Int64(context.generator.next() % 60)
+        orders[order.assignmentCID] = (order, isStalled ? nil : context.now.advanced(milliseconds: milliseconds))
+    }
+
+    private mutating func stop(_ assignment: CID, _ context: inout SimulatedContext) {
+        guard orders.removeValue(forKey: assignment) != nil else {
+            return machine.cancel(assignment, now: context.now)
+        }
+        let now = UnixMilliseconds(context.wallClockMilliseconds)
+        let report = ExecutionReport(outcome: .cancelled, startedAt: now, endedAt: now)
+        give(.runEnded(assignment: assignment, report, blocks: []), &context)
+    }
+
+    private mutating func deliver(_ delivery: Delivery, _ context: inout SimulatedContext) {
+        guard let bytes = try? delivery.message.encoded() else { return }
+        ask(.delivery(delivery), of: delivery.peer, [0] + bytes, MeshTopics.directMessages, &context)
+        // Once the receipt goes out, nothing but the disk has the outputs.
+        if delivery.id.kind == .receipt, Int(context.generator.next() % 1000) < setup.lostOutputPermille,
+            let output = market.executedJob(delivery.id.jobID)?.receipt?.stdoutCID
+        {
+            context.note("lost an output of \(delivery.id.jobID.short)")
+            disk.lose(output)
         }
     }
 
@@ -80,7 +124,7 @@ extension MarketNode {
         default:
             guard case .stream(let number) = message.channel, message.bytes.first == 0 else { return }
             guard let pending = requests.removeValue(forKey: number) else { return }
-            failed(pending.request, pending.node, &context)
+            failed(pending.request, nil, &context)
         }
     }
 
@@ -88,69 +132,55 @@ extension MarketNode {
         _ body: [UInt8], _ protocolID: String, _ number: UInt64, from sender: SimulatedNodeID,
         _ context: inout SimulatedContext
     ) {
-        var answer: [UInt8]
-        if protocolID == Self.blockProtocol {
-            answer = (try? CID(bytes: body)).flatMap { blocks[$0] } ?? []
-        } else {
-            guard let message = try? MeshProtocolMessage.decode(body) else { return context.note("malformed message") }
-            answer = (try? reply(to: message, from: directory.peer(sender), &context).encoded()) ?? []
+        guard protocolID == Self.blockProtocol else {
+            askedCount += 1
+            asked[askedCount] = Asked(node: sender, stream: number)
+            return give(
+                .message(
+                    body, from: directory.peer(sender), roundTripMilliseconds: nil, request: askedCount), &context)
         }
-        answer.insert(1, at: 0)
-        context.send(answer, to: sender, protocolID: protocolID, channel: .stream(number))
+        let block = (try? CID(bytes: body)).flatMap { disk[$0] } ?? []
+        context.send([1] + block, to: sender, protocolID: protocolID, channel: .stream(number))
+    }
+
+    private mutating func answer(_ request: UInt64, _ reply: MeshProtocolReply, _ context: inout SimulatedContext) {
+        guard let asker = asked.removeValue(forKey: request), let bytes = try? reply.encoded() else { return }
+        context.send([1] + bytes, to: asker.node, protocolID: MeshTopics.directMessages, channel: .stream(asker.stream))
     }
 
     private mutating func answered(_ pending: PendingRequest, _ body: [UInt8], _ context: inout SimulatedContext) {
         switch pending.request {
-        case .delivery(let id):
+        case .delivery(let delivery):
             if let reply = try? MeshProtocolReply.decode(body) {
-                give(.deliveryReplied(id, reply), &context)
+                give(.deliveryReplied(delivery.id, reply), &context)
             } else {
-                give(.deliveryFailed(id, reason: "malformed answer"), &context)
+                give(.deliveryFailed(delivery, reason: "malformed answer", isUnreachable: false), &context)
             }
-        case .manifest(let id): give(.manifestFetched(id, block: body.isEmpty ? nil : body), &context)
-        case .output(let id, let receipt, let cids, _):
-            guard let cid = cids.first, cid.matches(body) else {
-                return failed(pending.request, pending.node, &context)
-            }
-            blocks[cid] = body
-            let rest = Array(cids.dropFirst())
-            if rest.isEmpty {
-                give(.outputsFetched(id, receipt: receipt, missing: []), &context)
-            } else if case .output(_, _, _, let until) = pending.request {
-                send(.output(id, receipt: receipt, rest, until: until), to: pending.node, &context)
-            }
+        case .manifest(let id): give(.fact(.manifestFetched(id, block: body.isEmpty ? nil : body)), &context)
+        case .output(let request):
+            let isHere = !body.isEmpty && request.cid.matches(body)
+            let blocks = [MadeBlock(cid: request.cid, bytes: body)]
+            give(
+                .outputFetched(
+                    request, isHere ? .here(bytes: body.count, blocks: blocks) : .missing(mayPass: true)), &context)
         }
     }
 
-    /// A request was lost: the market decides about its messages; blocks are asked for again until their time is over.
-    mutating func failed(_ request: Request, _ node: SimulatedNodeID, _ context: inout SimulatedContext) {
+    /// A request was lost, after its time or, without a reason, because the peer was not reached.
+    mutating func failed(_ request: Request, _ reason: String?, _ context: inout SimulatedContext) {
         switch request {
-        case .delivery(let id): give(.deliveryFailed(id, reason: "lost"), &context)
-        case .manifest(let id): give(.manifestFetched(id, block: nil), &context)
-        case .output(let id, let receipt, let cids, let until):
-            let next = context.now.advanced(milliseconds: 500)
-            if next < until {
-                retries.append((next, request, node))
-            } else {
-                give(.outputsFetched(id, receipt: receipt, missing: cids), &context)
-            }
+        case .delivery(let delivery):
+            give(
+                .deliveryFailed(delivery, reason: reason ?? "not reached", isUnreachable: reason == nil), &context)
+        case .manifest(let id): give(.fact(.manifestFetched(id, block: nil)), &context)
+        case .output(let request): give(.outputFetched(request, .missing(mayPass: true)), &context)
         }
     }
 
-    mutating func send(_ request: Request, to node: SimulatedNodeID, _ context: inout SimulatedContext) {
-        let cid: CID?
-        switch request {
-        case .manifest(let id): cid = id.cid
-        case .output(_, _, let cids, _): cid = cids.first
-        case .delivery: cid = nil
-        }
-        if let cid { send(request, [0] + cid.bytes, Self.blockProtocol, to: node, &context) }
-    }
-
-    private mutating func send(
-        _ request: Request, _ bytes: [UInt8], _ protocolID: String, to node: SimulatedNodeID,
-        _ context: inout SimulatedContext
+    private mutating func ask(
+        _ request: Request, of peer: PeerID, _ bytes: [UInt8], _ protocolID: String, _ context: inout SimulatedContext
     ) {
+        guard let node = directory.node(peer) else { return failed(request, nil, &context) }
         let number = nextRequest
         nextRequest += 1
         requests[number] = PendingRequest(

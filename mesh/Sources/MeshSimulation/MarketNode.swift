@@ -5,14 +5,14 @@ import GossipSub
 import JobMarket
 import MeshTypes
 import Multiformats
+import NodeCore
 import P2PTesting
 import PeerIdentity
 
-/// A simulated node with the market of a real one: the GossipSub core and the JobMarket core, a virtual disk with a
-/// journal, and a machine that pretends to run modules.
+/// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, a disk that takes its time, and a
+/// machine that pretends to run modules. It carries the core's effects out, and decides nothing.
 ///
-/// Direct messages have a stream each and time out; blocks are fetched from their node. What the journal was not made
-/// to wait for is lost in a crash.
+/// Direct messages have a stream each and time out; blocks are fetched from their node.
 public struct MarketNode: SimulatedNode {
     /// What a scenario can tell the node to do.
     public enum Command: Sendable {
@@ -34,17 +34,24 @@ public struct MarketNode: SimulatedNode {
         public var grant = TokenAmount(1_000_000)
         /// Runs that fail by the node's fault, of a thousand.
         public var nodeFailurePermille = 30
+        /// Fetches of modules that stall until somebody stops them, of a thousand.
+        public var stalledFetchPermille = 20
+        /// Runs whose outputs are lost after the receipt was signed, of a thousand.
+        public var lostOutputPermille = 20
         /// How long a direct message waits for its answer, in milliseconds.
         public var requestMilliseconds: Int64 = 3000
+        /// Between two looks at who is connected and listens, in milliseconds; `nil` for a node that does not look
+        /// around, and so never advertises, which makes long rounds cheaper.
+        public var lookMilliseconds: Int64? = 1000
 
         /// A node that only originates.
         public init() {}
     }
 
     enum Request: Sendable {
-        case delivery(DeliveryID)
+        case delivery(Delivery)
         case manifest(JobID)
-        case output(JobID, receipt: CID, [CID], until: MonotonicInstant)
+        case output(OutputRequest)
     }
 
     struct PendingRequest: Sendable {
@@ -53,18 +60,26 @@ public struct MarketNode: SimulatedNode {
         let deadline: MonotonicInstant
     }
 
+    /// A request of another node that waits for its answer.
+    struct Asked: Sendable {
+        let node: SimulatedNodeID
+        let stream: UInt64
+    }
+
     static let connectProtocol = "/sim/connect/1"
     static let gossipProtocol = GossipSubVersion.meshsub11.protocolID
     static let blockProtocol = "/sim/block/1"
 
-    /// The market.
-    public private(set) var market: JobMarket
+    /// The core.
+    package private(set) var core: NodeCore
     /// The gossip router.
     public private(set) var gossip: GossipSubRouter
-    /// The journal as the disk has it.
-    public private(set) var journal: [JobEvent] = []
     /// What was handed in here, by the client's key.
     public private(set) var submitted: OrderedDictionary<String, JobID> = [:]
+    /// Jobs whose clients were told that they have their results.
+    public internal(set) var told: OrderedSet<JobID> = []
+    /// What peers are said to have done wrong.
+    public internal(set) var blamed: [String] = []
     /// Restarts so far.
     public private(set) var restarts = 0
 
@@ -72,15 +87,16 @@ public struct MarketNode: SimulatedNode {
     let identity: Identity
     let setup: Setup
     let seed: UInt64
+    var disk = VirtualDisk()
     var machine = MarketFakeMachine()
-    /// Jobs that wait for a place to run.
-    var orders: [CID: ExecutionOrder] = [:]
-    var blocks: OrderedDictionary<CID, [UInt8]> = [:]
+    /// Runs that are prepared or are being prepared: what is to be fetched, and when that is here.
+    var orders: OrderedDictionary<CID, (order: ExecutionOrder, preparedAt: MonotonicInstant?)> = [:]
     var requests: OrderedDictionary<UInt64, PendingRequest> = [:]
     var nextRequest: UInt64 = 1
-    var retries: [(at: MonotonicInstant, request: Request, node: SimulatedNodeID)] = []
+    var asked: [UInt64: Asked] = [:]
+    var askedCount: UInt64 = 0
     var neighbours: OrderedSet<SimulatedNodeID> = []
-    private var unwritten: [JobEvent] = []
+    private var lookAt: MonotonicInstant?
     private let grant: LedgerEntry
 
     /// A node that knows nobody.
@@ -90,141 +106,155 @@ public struct MarketNode: SimulatedNode {
         self.seed = seed &+ UInt64(node.index) &* 0x9E37
         identity = directory.identities[node.index]
         grant = .grant(setup.grant, reference: "start", at: .epoch)
-        market = Self.market(identity, setup, grant)
+        core = NodeCore(identity: identity, market: Self.market(identity, setup, grant, VirtualDisk()))
         gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip, firstSequenceNumber: 1, seed: self.seed, now: .zero)
     }
 
-    private static func market(_ identity: Identity, _ setup: Setup, _ grant: LedgerEntry) -> JobMarket {
+    private static func market(
+        _ identity: Identity, _ setup: Setup, _ grant: LedgerEntry, _ disk: VirtualDisk
+    ) -> JobMarket {
         // One entry in an empty book always fits.
         let ledger = (try? Ledger(entries: [grant])) ?? Ledger()
-        return JobMarket(identity: identity, configuration: setup.market, ledger: ledger)
+        return JobMarket(
+            identity: identity, configuration: setup.market, ledger: ledger, lastReceipt: disk.lastReceipt,
+            anchorHeads: disk.anchorHeads)
     }
+
+    /// The market of the node.
+    public var market: JobMarket { core.market }
+
+    /// The journal as the disk has it.
+    public var journal: [JobEvent] { disk.journal }
 
     /// The node as it comes back after a crash: its journal, its blocks and its neighbours are still there.
     public func rebooted() -> MarketNode {
         var node = self
-        node.market = Self.market(identity, setup, grant)
-        for event in journal {
+        var dice = SeededGenerator(seed: seed &+ UInt64(restarts) &+ 1)
+        node.disk.powerFailed(survivors: Int(dice.next() % UInt64(disk.waitingCount + 1)))
+        var core = NodeCore(identity: identity, market: Self.market(identity, setup, grant, node.disk))
+        for event in node.disk.journal {
             do throws(JobEventError) {
-                try node.market.replay(event)
+                try core.prepare { market throws(JobEventError) in try market.replay(event) }
             } catch {
                 preconditionFailure("the journal of \(identity.peerID) does not replay at \(event.kindName): \(error)")
             }
         }
+        node.core = core
         node.machine = MarketFakeMachine()
         node.orders = [:]
         node.requests = [:]
-        node.retries = []
-        node.unwritten = []
+        node.asked = [:]
         node.restarts += 1
         return node
     }
 
-    /// The earliest deadline of the cores, the machine and the requests under way.
+    /// The earliest deadline of the core, the router, the disk, the machine and the requests under way.
     public var nextDeadline: MonotonicInstant? {
         let waiting = requests.values.first?.deadline
-        return [gossip.nextDeadline, market.nextDeadline, machine.nextDeadline, waiting, retries.map(\.at).min()]
-            .compactMap { $0 }.min()
+        let fetched = orders.values.lazy.compactMap(\.preparedAt).min()
+        return [
+            gossip.nextDeadline, core.nextDeadline, disk.nextDeadline, machine.nextDeadline, waiting, fetched, lookAt,
+        ]
+        .compactMap { $0 }.min()
     }
 
-    /// Both cores check themselves.
+    /// Both cores check themselves; and no client was told of a result that the disk has not.
     public func checkInvariants() {
         gossip.checkInvariants()
-        market.checkInvariants()
+        core.checkInvariants()
+        for job in told {
+            precondition(core.market.originatedJob(job)?.result != nil, "\(job) was told of and is lost")
+        }
     }
 
     // MARK: Inputs
 
-    /// After a crash the market takes up where its journal stands, and the gossip router meets its neighbours again.
+    /// After a crash the core takes up where its journal stands, and the router meets its neighbours again.
     public mutating func started(_ context: inout SimulatedContext) {
+        lookAt = setup.lookMilliseconds.map { context.now.advanced(milliseconds: $0) }
         guard restarts > 0 else { return }
         gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip,
             firstSequenceNumber: context.wallClockMilliseconds * 1_000_000, seed: seed &+ UInt64(restarts),
             now: context.now)
-        carryOut(
-            market.recover(now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds)), &context)
+        carryOut(core.recover(at: Self.moment(context)), &context)
         join(Array(neighbours), &context)
+    }
+
+    static func moment(_ context: SimulatedContext) -> NodeMoment {
+        NodeMoment(now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds))
     }
 
     /// Carries a command out.
     public mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
-        let wallClock = UnixMilliseconds(context.wallClockMilliseconds)
         switch command {
         case .join(let nodes): join(nodes, &context)
         case .submit(let request):
             let nonce = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &context.generator) }
-            switch market.submit(request, nonce: nonce, now: context.now, wallClock: wallClock) {
-            case .success(let result):
-                submitted[request.idempotencyKey] = result.id
-                carryOut(result.transition, &context)
+            let (result, effects) = core.submit(request, nonce: nonce, at: Self.moment(context))
+            switch result {
+            case .success(let job): submitted[request.idempotencyKey] = job.id
             case .failure(let refusal): context.note("refused \(refusal)")
             }
+            carryOut(effects, &context)
         case .cancel(let key):
             guard let id = submitted[key] else { return }
-            let result = market.cancel(id, reason: "no longer needed", now: context.now, wallClock: wallClock)
-            if case .success(let transition) = result { carryOut(transition, &context) }
+            carryOut(core.cancel(id, at: Self.moment(context)).effects, &context)
         }
     }
 
-    /// The deadlines of the cores, the machine and the requests.
+    /// The deadlines of the cores, the disk, the machine and the requests.
     public mutating func deadlineReached(_ context: inout SimulatedContext) {
         carryOut(gossip.deadlineReached(now: context.now), &context)
-        if let next = market.nextDeadline, next <= context.now { give(.deadlineReached, &context) }
+        if let number = disk.written(by: context.now) { give(.written(number), &context) }
+        if let next = core.nextDeadline, next <= context.now { give(.deadlineReached, &context) }
+        reportRuns(&context)
+        while let first = requests.elements.first, first.value.deadline <= context.now {
+            requests.removeFirst()
+            failed(first.value.request, "no answer", &context)
+        }
+        if let at = lookAt, let pause = setup.lookMilliseconds, at <= context.now {
+            lookAt = context.now.advanced(milliseconds: pause)
+            var around = Surroundings()
+            around.connectionCount = neighbours.count
+            around.listeners = gossip.peers(of: MeshTopics.capabilities)
+            around.mayPassOn = !neighbours.isEmpty
+            give(.looked(around), &context)
+        }
+    }
+
+    private mutating func reportRuns(_ context: inout SimulatedContext) {
+        for (assignment, entry) in orders where entry.preparedAt.map({ $0 <= context.now }) ?? false {
+            orders[assignment]?.preparedAt = nil
+            give(.fact(.executionPrepared(assignment: assignment)), &context)
+        }
         let wallClock = UnixMilliseconds(context.wallClockMilliseconds)
         for report in machine.due(now: context.now, wallClock: wallClock) {
             switch report {
             case .progressed(let assignment):
-                give(.executionProgressed(assignment: assignment, .running, progressPermille: nil), &context)
+                give(
+                    .fact(.executionProgressed(assignment: assignment, .running, progressPermille: nil)), &context)
             case .finished(let assignment, let report, let output):
-                if let cid = report.stdoutCID { blocks[cid] = output }
-                give(.executionFinished(assignment: assignment, report), &context)
+                let block = report.stdoutCID.map { MadeBlock(cid: $0, bytes: output) }
+                give(.runEnded(assignment: assignment, report, blocks: block.map { [$0] } ?? []), &context)
             }
         }
-        while let first = requests.elements.first, first.value.deadline <= context.now {
-            requests.removeFirst()
-            failed(first.value.request, first.value.node, &context)
-        }
-        let due = retries.filter { $0.at <= context.now }
-        retries.removeAll { $0.at <= context.now }
-        for retry in due { send(retry.request, to: retry.node, &context) }
     }
 
-    mutating func give(_ input: MarketInput, _ context: inout SimulatedContext) {
-        carryOut(
-            market.handle(input, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds)), &context
-        )
-    }
-
-    /// Gives a direct message to the market.
-    mutating func reply(
-        to message: MeshProtocolMessage, from peer: PeerID, _ context: inout SimulatedContext
-    ) -> MeshProtocolReply {
-        let (reply, transition) = market.receive(
-            message, from: peer, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds))
-        carryOut(transition, &context)
-        return reply
-    }
-
-    /// Writes the journal, then carries the actions out: the order that the market asks of every shell.
-    private mutating func carryOut(_ transition: MarketTransition, _ context: inout SimulatedContext) {
-        for block in transition.blocks { blocks[block.cid] = block.bytes }
-        unwritten += transition.events
-        if transition.needsDurability || transition.acknowledges || unwritten.count > 32 {
-            journal += unwritten
-            unwritten = []
-        }
-        for event in transition.events { context.note("\(event.role.rawValue) \(event.kindName) \(event.jobID.short)") }
-        for action in transition.actions { carryOut(action, &context) }
+    mutating func give(_ input: NodeInput, _ context: inout SimulatedContext) {
+        carryOut(core.handle(input, at: Self.moment(context)), &context)
     }
 
     mutating func join(_ nodes: [SimulatedNodeID], _ context: inout SimulatedContext) {
-        carryOut((try? gossip.subscribe(MeshTopics.jobAnnouncements, now: context.now)) ?? [], &context)
+        for topic in [MeshTopics.jobAnnouncements, MeshTopics.capabilities] {
+            carryOut((try? gossip.subscribe(topic, now: context.now)) ?? [], &context)
+        }
         for node in nodes {
             neighbours.append(node)
             context.send([0], to: node, protocolID: Self.connectProtocol, channel: .stream(0))
         }
+        give(.dialedAtStart, &context)
     }
 
     // MARK: Gossip
@@ -248,17 +278,16 @@ public struct MarketNode: SimulatedNode {
     }
 
     private mutating func judge(_ message: GossipMessage, _ context: inout SimulatedContext) -> GossipVerdict {
-        guard let decoded = try? MeshProtocolMessage.decode(message.data) else { return .reject }
-        let (verdict, transition) = market.judge(
-            decoded, author: message.source, now: context.now,
-            wallClock: UnixMilliseconds(context.wallClockMilliseconds))
-        carryOut(transition, &context)
+        let (verdict, effects) = core.judge(
+            message.data, topic: message.topic, author: message.source, isAuthorConnected: true,
+            at: Self.moment(context))
+        carryOut(effects, &context)
         switch verdict {
         case .accept: return .accept
+        case .ignore: return .ignore
         case .reject(let reason):
             context.note("gossip rejected: \(reason)")
             return .reject
-        case .ignore: return .ignore
         }
     }
 

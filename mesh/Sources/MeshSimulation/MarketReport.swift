@@ -72,6 +72,7 @@ public struct MarketReport: Hashable, Sendable {
             }
             add(job, id)
         }
+        for blame in node.blamed { violations.append("\(id) blames a peer: \(blame)") }
         if market.openCounts.executed > 0 { violations.append("\(id) still executes") }
         if market.ledger.escrowTotal != .zero { violations.append("\(id) still holds \(market.ledger.escrowTotal)") }
     }

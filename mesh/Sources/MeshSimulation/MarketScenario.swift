@@ -20,6 +20,8 @@ public struct MarketScenario: Sendable {
     public var crashes = 4
     /// Nodes that stop for a while while jobs run.
     public var pauses = 4
+    /// Whether executors advertise, and originators look whether anybody executes.
+    public var advertises = true
     /// The seed of everything random.
     public var seed: UInt64
     /// The links.
@@ -62,6 +64,7 @@ public struct MarketScenario: Sendable {
 
     private func setup(_ index: Int, _ dice: inout SeededGenerator) -> MarketNode.Setup {
         var setup = MarketNode.Setup()
+        if !advertises { setup.lookMilliseconds = nil }
         var executor = ExecutorConfiguration()
         executor.basePrice = TokenAmount(5 + dice.next() % 40)
         executor.pricePerMillionFuel = TokenAmount(dice.next() % 5)

@@ -10,6 +10,7 @@ struct MarketSimulationTests {
         var scenario = MarketScenario(seed: seed)
         scenario.jobs = 6
         scenario.submissionMilliseconds = 6000
+        scenario.advertises = seed == 1
         scenario.crashes = 4
         scenario.pauses = 3
         let report = try scenario.run()
