@@ -7,34 +7,22 @@ import SignedObjects
 public struct ExecutedJob: MarketJob, Hashable, Sendable {
     /// The job.
     public let id: JobID
-    /// What was asked.
-    public let manifest: JobManifest
-    /// The signed block of it.
-    public let manifestBlock: [UInt8]
-    /// The signed bid of this node.
-    public internal(set) var bidCID: CID
-    /// What it says.
-    public internal(set) var bid: Bid
-    /// The signed block of it.
-    public internal(set) var bidBlock: [UInt8]
+    /// What was asked, as its originator signed it.
+    public let signedManifest: SignedObject<JobManifest>
+    /// The bid of this node.
+    public let signedBid: SignedObject<Bid>
     /// The detailed state; `biddingOpen` until the bid is taken up.
     public internal(set) var status = JobStatus.biddingOpen
     /// The assignment that was taken.
-    public internal(set) var assignmentCID: CID?
-    /// What it says.
-    public internal(set) var assignment: Assignment?
+    public internal(set) var signedAssignment: SignedObject<Assignment>?
     /// Whether the run was ordered.
     public internal(set) var isStarted = false
     /// When the run is given up.
     public internal(set) var giveUpAt: UnixMilliseconds?
     /// Why the run was asked to stop.
     public internal(set) var stopReason: String?
-    /// The signed receipt.
-    public internal(set) var receiptCID: CID?
-    /// What it says.
-    public internal(set) var receipt: ExecutionReceipt?
-    /// The signed block of it.
-    public internal(set) var receiptBlock: [UInt8]?
+    /// The receipt of this node.
+    public internal(set) var signedReceipt: SignedObject<ExecutionReceipt>?
     /// Until when the receipt is offered.
     public internal(set) var deliverUntil: UnixMilliseconds?
     /// How its delivery ended.
@@ -58,13 +46,28 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
     /// When the last event happened; the lease of a restarted executor counts from it.
     public internal(set) var lastEventAt: UnixMilliseconds
 
+    /// What was asked.
+    public var manifest: JobManifest { signedManifest.body }
+    /// Names the bid of this node.
+    public var bidCID: CID { signedBid.cid }
+    /// What it says.
+    public var bid: Bid { signedBid.body }
+    /// Names the assignment that was taken.
+    public var assignmentCID: CID? { signedAssignment?.cid }
+    /// What it says.
+    public var assignment: Assignment? { signedAssignment?.body }
+    /// Names the receipt of this node.
+    public var receiptCID: CID? { signedReceipt?.cid }
+    /// What it says.
+    public var receipt: ExecutionReceipt? { signedReceipt?.body }
+
     /// Whether it takes a place or waits for one.
-    public var occupiesPlace: Bool { assignment != nil && receipt == nil }
+    public var occupiesPlace: Bool { signedAssignment != nil && signedReceipt == nil }
 
     /// Whether it is a bid that may still be taken up.
-    public var isOpenBid: Bool { assignment == nil && !isClosed }
+    public var isOpenBid: Bool { signedAssignment == nil && !isClosed }
 
-    var cameToNothing: Bool { assignment == nil }
+    var cameToNothing: Bool { signedAssignment == nil }
 
     var ledgerKeys: [LedgerEntry.Key] {
         receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
@@ -72,26 +75,21 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
 
     init(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, at: UnixMilliseconds) {
         id = JobID(manifest.cid)
-        self.manifest = manifest.body
-        manifestBlock = manifest.bytes
-        bidCID = bid.cid
-        self.bid = bid.body
-        bidBlock = bid.bytes
+        signedManifest = manifest
+        signedBid = bid
         bidLapsesAt = at.advanced(milliseconds: bid.body.expiresAt.milliseconds(since: bid.body.issuedAt))
         lastEventAt = at
     }
 
     /// Folds one event into the state: a pure function of the two.
-    mutating func fold(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+    mutating func fold(_ event: JobEvent) {
         lastEventAt = event.at
         switch event.kind {
         case .bidClosed(let reason):
             bidEnd = reason
             isClosed = true
-        case .assignmentAccepted(_, _, let block):
-            let signed = try evidence.assignment(block)
-            assignmentCID = signed.cid
-            assignment = signed.body
+        case .assignmentAccepted(_, _, let assignment):
+            signedAssignment = assignment
             status = .assigned
         case .executionStarted(let date):
             isStarted = true
@@ -101,25 +99,21 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
             status = reported
         case .stopRequested(let reason, _):
             stopReason = reason
-        case .receiptSigned(let block, let until):
-            let signed = try evidence.receipt(block)
-            receiptCID = signed.cid
-            receipt = signed.body
-            receiptBlock = block
+        case .receiptSigned(let receipt, let until):
+            signedReceipt = receipt
             deliverUntil = until
             giveUpAt = nil
             status = .receiptGenerated
         case .receiptDelivered(let end, let until):
             delivery = end
             settleUntil = until
-        case .settlementReceived(let block):
-            let signed = try evidence.settlement(block)
-            earned = signed.body.amountPaid
-            verdict = signed.body.verdict
+        case .settlementReceived(let settlement):
+            earned = settlement.body.amountPaid
+            verdict = settlement.body.verdict
         case .settlementOverdue:
             isOverdue = true
-        case .anchored(let block, let until):
-            anchor = .pending(try evidence.anchor(block).cid, until: until)
+        case .anchored(let entry, let until):
+            anchor = .pending(entry.cid, until: until)
             status = .receiptAnchored
         case .anchorPublished(let inTime):
             if case .pending(let cid, _) = anchor { anchor = .done(cid, inTime: inTime) }

@@ -47,10 +47,8 @@ extension ExecutorMarket {
     }
 
     /// A job of this node found no other executor: perhaps a bid of its own.
-    mutating func announcedHere(_ id: JobID, _ block: [UInt8], _ context: inout MarketContext) {
-        guard !judged.contains(id), let configuration = context.configuration.executor,
-            let signed = try? SignedObject<JobManifest>(verifiedBefore: block)
-        else { return }
+    mutating func announcedHere(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) {
+        guard !judged.contains(JobID(signed.cid)), let configuration = context.configuration.executor else { return }
         // A bid that is sure to be taken needs a place, so more of them than places wait for the next look.
         guard openBids.total + places.accepted.total < configuration.placesMax else { return }
         consider(signed, &context)
@@ -110,15 +108,13 @@ extension ExecutorMarket {
         }
         guard let signedBid = context.sign(bid) else { return decline(id, .cannotSign, &context) }
         judged.insert(id, max: context.limits.announcementsMax)
-        context.evidence.lay(signed)
-        context.evidence.lay(signedBid)
         let isWritten = chargeJournal(signed, signedBid, &context)
         if !isWritten {
             unwritten.insert(id)
             context.counters.bidsNotWritten += 1
         }
         record(
-            .bidMade(manifest: signed.bytes, bid: signedBid.bytes), of: id, isWritten: isWritten, &context)
+            .bidMade(manifest: signed, bid: signedBid), of: id, isWritten: isWritten, &context)
     }
 
     /// Whether a job waits until the own store was asked for its module: one that is there and too long is not bid on.
@@ -318,15 +314,12 @@ extension ExecutorMarket {
             context.counters.refused("assignment_\(refusal.name.rawValue)")
             return .declined(refusal.refusal)
         case .success(let chain):
-            context.evidence.lay(chain.manifest)
-            context.evidence.lay(chain.bid)
-            context.evidence.lay(chain.assignment)
             context.keep(chain.manifest, of: chain.id)
             context.keep(chain.bid, of: chain.id)
             context.keep(chain.assignment, of: chain.id)
             record(
                 .assignmentAccepted(
-                    manifest: chain.manifest.bytes, bid: chain.bid.bytes, assignment: chain.assignment.bytes),
+                    manifest: chain.manifest, bid: chain.bid, assignment: chain.assignment),
                 of: chain.id, &context)
             startNext(&context)
             return .accepted(assignmentCID: chain.assignment.cid)

@@ -112,21 +112,19 @@ extension ExecutorMarket {
         receipt.anchoredCIDs = report.anchoredCIDs
         receipt.previousReceiptCID = context.lastReceipt
         guard let signed = context.sign(receipt) else { return }
-        context.evidence.lay(signed)
         context.keep(signed, of: job.id)
         let milliseconds = context.configuration.executor?.receiptDeliveryMilliseconds ?? 600_000
         record(
-            .receiptSigned(receipt: signed.bytes, deliverUntil: context.date(inMilliseconds: milliseconds)), of: job.id,
+            .receiptSigned(receipt: signed, deliverUntil: context.date(inMilliseconds: milliseconds)), of: job.id,
             &context)
         anchor(signed.cid, of: job.id, &context)
     }
 
     private mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
         guard let entry = context.anchorEntry(for: [receipt]) else { return }
-        context.evidence.lay(entry)
         context.keep(entry, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)
-        record(.anchored(entry: entry.bytes, publishUntil: until), of: id, &context)
+        record(.anchored(entry: entry, publishUntil: until), of: id, &context)
     }
 
     /// Ends a run that never reported: stopped in the queue, given up, or cut off by a restart.
@@ -230,10 +228,9 @@ extension ExecutorMarket {
             context.counters.refused("settlement_not_bookable")
             return .refused(Refusal(.notBookable, "\(refusal)"))
         }
-        context.evidence.lay(signed)
         context.keep(signed, of: job.id)
         record(
-            .settlementReceived(settlement: signed.bytes), of: job.id, ledger: body.amountPaid == .zero ? [] : [income],
+            .settlementReceived(settlement: signed), of: job.id, ledger: body.amountPaid == .zero ? [] : [income],
             &context)
         if job.delivery == nil { receiptDelivered(job.id, body.receiptCID, .acknowledged, &context) }
         closeIfDone(job.id, &context)

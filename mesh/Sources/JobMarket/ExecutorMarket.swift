@@ -57,20 +57,20 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     // MARK: Events
 
-    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) {
         let id = event.jobID
         let before = jobs[id]
         switch event.kind {
         case .bidMade(let manifest, let bid):
-            try begin(manifest, bid, event, &context)
+            begin(manifest, bid, event)
         case .assignmentAccepted(let manifest, let bid, _):
             // Of a bid that was not written the journal begins here.
-            if before?.isClosed ?? true || before?.bidBlock != bid || unwritten.contains(id) {
-                try begin(manifest, bid, event, &context)
+            if before?.isClosed ?? true || before?.signedBid != bid || unwritten.contains(id) {
+                begin(manifest, bid, event)
             }
-            try jobs[id]?.fold(event, evidence: context.evidence)
+            jobs[id]?.fold(event)
         default:
-            try jobs[id]?.fold(event, evidence: context.evidence)
+            jobs[id]?.fold(event)
         }
         guard let job = jobs[id] else { return }
         let wasOpen = before?.isOpenBid ?? false
@@ -80,24 +80,22 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         } else if wasOpen, !job.isOpenBid {
             openBids.remove(from: job.manifest.originatorPeerID)
         }
-        try applyToTables(event, job, &context)
+        applyToTables(event, job, &context)
     }
 
     private mutating func begin(
-        _ manifest: [UInt8], _ bid: [UInt8], _ event: JobEvent, _ context: inout MarketContext
-    ) throws(JobEventError) {
-        let signedManifest = try context.evidence.manifest(manifest)
-        let signedBid = try context.evidence.bid(bid)
+        _ manifest: SignedObject<JobManifest>, _ bid: SignedObject<Bid>, _ event: JobEvent
+    ) {
         if let old = jobs[event.jobID], old.isClosed {
             closedOrder.removeAll { $0 == event.jobID }
             closedBidOrder.removeAll { $0 == event.jobID }
         }
-        jobs[event.jobID] = ExecutedJob(manifest: signedManifest, bid: signedBid, at: event.at)
+        jobs[event.jobID] = ExecutedJob(manifest: manifest, bid: bid, at: event.at)
     }
 
     private mutating func applyToTables(
         _ event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext
-    ) throws(JobEventError) {
+    ) {
         let owner = job.manifest.originatorDID
         switch event.kind {
         case .executionStarted:
@@ -122,7 +120,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             places.met(owner)
             openBids.met(job.manifest.originatorPeerID)
             bidJournal.met(job.manifest.originatorPeerID)
-        case .anchored(let block, _): try context.anchored(block)
+        case .anchored(let entry, _): context.anchored(entry)
         default: break
         }
     }
@@ -200,9 +198,8 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     func owe(bidOf job: ExecutedJob, _ context: inout MarketContext) {
-        guard let signed = try? SignedObject<Bid>(verifiedBefore: job.bidBlock) else { return }
         context.deliver(
-            .jobBid(JobBidV1(bid: ProtocolBid(signed))), .bid, job: job.id, subject: job.bidCID,
+            .jobBid(JobBidV1(bid: ProtocolBid(job.signedBid))), .bid, job: job.id, subject: job.bidCID,
             to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: job.bidLapsesAt)
     }
 
@@ -253,13 +250,13 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     func publishReceipt(of job: ExecutedJob, _ context: inout MarketContext) {
-        guard let receipt = job.receipt, let cid = job.receiptCID, let block = job.receiptBlock else { return }
+        guard let signed = job.signedReceipt else { return }
         var notice = ExecutionReceiptAvailableV1(
-            jobID: job.id, receiptCID: cid, executorDID: receipt.executorDID, status: receipt.status,
+            jobID: job.id, receiptCID: signed.cid, executorDID: signed.body.executorDID, status: signed.body.status,
             providerAddresses: Array(
                 context.configuration.addresses.prefix(context.configuration.rules.addressCountMax)))
-        context.emit(.publishReceipt(receipt: cid, block: block, notice))
-        notice.receipt = block
+        context.emit(.publishReceipt(receipt: signed.cid, block: signed.bytes, notice))
+        notice.receipt = signed.bytes
         owe(receipt: notice, of: job, &context)
     }
 

@@ -1,5 +1,4 @@
 import MeshTypes
-import Multiformats
 import SignedObjects
 
 extension DID {
@@ -18,29 +17,29 @@ extension JobEvent {
 
     private var originatorExplanation: String {
         switch kind {
-        case .submitted(let block, let requester, _, _):
-            submission(block, requester)
+        case .submitted(let manifest, let requester, _, _):
+            submission(manifest.body, requester)
         case .announced(let round, let window, let bidding):
             (round == 1 ? "Announced to the mesh" : "Announced again, round \(round)")
                 + ": bids are collected for \(window.milliseconds(since: at)) ms"
                 + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
-        case .bidReceived(let block, let refusal): bidLine(block, refusal)
+        case .bidReceived(let bid, let refusal): bidLine(bid.body, refusal)
         case .bidDisplaced(let bid): "The bid \(bid.text.suffix(8)) made way for a better one."
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .fundsAwaited(let needed, let available, _):
             "\(needed) tokens must be held, \(available) are there; what other jobs hold may come back."
-        case .assignmentMade(let block, _): assignmentLine(block)
+        case .assignmentMade(let assignment, _): assignmentLine(assignment.body)
         case .assignmentConfirmed: "The executor took the assignment."
         case .attemptEnded(_, let end): "The attempt ended: \(end)."
         case .statusReported(_, let status, let progress, _):
             "The executor reports \(status.rawValue)" + (progress.map { ", \($0 / 10) % done" } ?? "") + "."
-        case .receiptAccepted(_, let block, _): receiptLine(block, "A valid receipt came")
+        case .receiptAccepted(_, let receipt, _): receiptLine(receipt, "A valid receipt came")
         case .receiptChosen(let receipt): "The receipt \(receipt.text.suffix(8)) has all its outputs here and counts."
-        case .lateReceipt(let block, _, _):
-            receiptLine(block, "A receipt, or its outputs, came after the job had its result and is not paid")
+        case .lateReceipt(let receipt, _, _):
+            receiptLine(receipt, "A receipt, or its outputs, came after the job had its result and is not paid")
         case .cancellationRequested(let reason, _): "Cancellation was asked for: \(PlainText.sanitized(reason))."
         case .resultReached(let result, let outcome): "The job is \(result.rawValue): \(outcome)."
-        case .settled(let block, _): settlementLine(block)
+        case .settled(let settlement, _): settlementLine(settlement.body)
         case .failed(let failure): "The job failed: \(failure)."
         case .cancelled(let reason): "The job was cancelled: \(PlainText.sanitized(reason))."
         case .settlementDelivered(_, let acknowledged):
@@ -52,7 +51,7 @@ extension JobEvent {
 
     private var executorExplanation: String {
         switch kind {
-        case .bidMade(_, let block): bidLine(block, nil, own: true)
+        case .bidMade(_, let bid): bidLine(bid.body, nil, own: true)
         case .bidClosed(let end): "The bid came to nothing: \(end)."
         case .assignmentAccepted: "The originator took up the bid; the run waits for a place."
         case .executionStarted: "Module and inputs are being fetched."
@@ -60,9 +59,9 @@ extension JobEvent {
         case .stopRequested(let reason, let byOriginator):
             (byOriginator ? "The originator" : "This node's owner")
                 + " asked the run to stop: \(PlainText.sanitized(reason))."
-        case .receiptSigned(let block, _): receiptLine(block, "The receipt is signed")
+        case .receiptSigned(let receipt, _): receiptLine(receipt, "The receipt is signed")
         case .receiptDelivered(let end, _): "The receipt's delivery ended: \(end)."
-        case .settlementReceived(let block): settlementLine(block)
+        case .settlementReceived(let settlement): settlementLine(settlement.body)
         case .settlementOverdue: "The originator did not settle the receipt in time."
         default: sharedExplanation
         }
@@ -70,8 +69,8 @@ extension JobEvent {
 
     private var sharedExplanation: String {
         switch kind {
-        case .anchored(let block, _):
-            "Anchored as \((try? SignedObject<AnchorEntry>(verifiedBefore: block))?.cid.text.suffix(8) ?? "?")."
+        case .anchored(let entry, _):
+            "Anchored as \(entry.cid.text.suffix(8))."
         case .anchorPublished(let inTime):
             inTime ? "The anchored heads were published." : "The anchored heads could not be published in time."
         case .closed: "Nothing is left to do."
@@ -79,16 +78,14 @@ extension JobEvent {
         }
     }
 
-    private func submission(_ block: [UInt8], _ requester: DID) -> String {
-        guard let manifest = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body else { return "Submitted." }
+    private func submission(_ manifest: JobManifest, _ requester: DID) -> String {
         let ceiling = manifest.params.priceCeiling.map { ", at most \($0) tokens" } ?? ""
         let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
         return "Submitted by \(requester.short)\(words): module \(manifest.params.wasmCID.text.suffix(8)), "
             + "\(manifest.params.maxFuel) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
     }
 
-    private func bidLine(_ block: [UInt8], _ refusal: BidRefusal?, own: Bool = false) -> String {
-        guard let bid = (try? SignedObject<Bid>(verifiedBefore: block))?.body else { return "A bid came." }
+    private func bidLine(_ bid: Bid, _ refusal: BidRefusal?, own: Bool = false) -> String {
         let region = bid.region.map { ", region \(PlainText.sanitized($0, bytesMax: 40))" } ?? ""
         let offer =
             "at most \(bid.terms.price) tokens (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
@@ -120,24 +117,21 @@ extension JobEvent {
         index < bid.parts.count ? bid.parts[index] : 0
     }
 
-    private func assignmentLine(_ block: [UInt8]) -> String {
-        guard let assignment = (try? SignedObject<Assignment>(verifiedBefore: block))?.body else { return "Assigned." }
+    private func assignmentLine(_ assignment: Assignment) -> String {
         let executor =
             assignment.executorDID == assignment.originatorDID ? "this node itself" : assignment.executorDID.short
         return "Attempt \(assignment.attempt) goes to \(executor) for at most "
             + "\(assignment.terms.price) tokens, which are held; its lease is \(assignment.leaseMilliseconds) ms."
     }
 
-    private func receiptLine(_ block: [UInt8], _ what: String) -> String {
-        guard let signed = try? SignedObject<ExecutionReceipt>(verifiedBefore: block) else { return "\(what)." }
+    private func receiptLine(_ signed: SignedObject<ExecutionReceipt>, _ what: String) -> String {
         let receipt = signed.body
         return "\(what) (\(signed.cid.text.suffix(8)), by \(receipt.executorDID.short)): "
             + "\(PlainText.sanitized(receipt.outcome.description)), \(receipt.resourceUsage.fuel) fuel, "
             + "\(receipt.outputBlocks.count) outputs, price \(receipt.price)."
     }
 
-    private func settlementLine(_ block: [UInt8]) -> String {
-        guard let settlement = (try? SignedObject<Settlement>(verifiedBefore: block))?.body else { return "Settled." }
+    private func settlementLine(_ settlement: Settlement) -> String {
         return "Settled (\(settlement.verdict.rawValue)): \(settlement.amountPaid) tokens to "
             + "\(settlement.executorDID.short), \(settlement.amountRefunded) given back."
     }

@@ -11,7 +11,7 @@ public enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// One line of a job's journal. The state of a job is the fold of its events, and `explanation` reads one aloud.
-public struct JobEvent: Hashable, Sendable, Codable {
+public struct JobEvent: Hashable, Sendable {
     /// The job.
     public var jobID: JobID
     /// Whose journal it is.
@@ -46,7 +46,7 @@ public struct JobEvent: Hashable, Sendable, Codable {
     /// The event as DAG-CBOR, for the journal.
     public func encoded() throws(JobEventError) -> [UInt8] {
         do {
-            return try DAGCBOREncoder().encode(self)
+            return try DAGCBOREncoder().encode(JournalRow(self))
         } catch {
             throw .notEncodable(String(describing: error))
         }
@@ -54,19 +54,13 @@ public struct JobEvent: Hashable, Sendable, Codable {
 
     /// The event that these bytes of the journal say.
     public static func decode(_ bytes: [UInt8]) throws(JobEventError) -> JobEvent {
+        let row: JournalRow
         do {
-            return try DAGCBORDecoder().decode(JobEvent.self, from: bytes)
+            row = try DAGCBORDecoder().decode(JournalRow.self, from: bytes)
         } catch {
             throw .notDecodable(String(describing: error))
         }
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case jobID = "job_id"
-        case role
-        case at
-        case kind
-        case ledger
+        return try row.event()
     }
 }
 

@@ -2,16 +2,17 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// Everything that can happen to a job. Signed objects stand in it as their blocks, so a replay signs nothing, and
-/// dates until which something may last stand in it too, so a replay does not depend on the configuration.
-public enum JobEventKind: Hashable, Sendable, Codable {
+/// Everything that can happen to a job. What was signed stands in it, so a replay signs nothing, and dates until which
+/// something may last stand in it too, so a replay does not depend on the configuration.
+public enum JobEventKind: Hashable, Sendable {
     // MARK: Originator
     /// A user handed the job in.
-    case submitted(manifest: [UInt8], requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
+    case submitted(
+        manifest: SignedObject<JobManifest>, requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
     /// The job was published; bids are collected.
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     /// A bid was judged; `refusal` says why it was not acceptable.
-    case bidReceived(bid: [UInt8], refusal: BidRefusal?)
+    case bidReceived(bid: SignedObject<Bid>, refusal: BidRefusal?)
     /// A kept bid made way for a better one, since a job keeps only so many.
     case bidDisplaced(bid: CID)
     /// Bids were weighed; best first.
@@ -19,7 +20,7 @@ public enum JobEventKind: Hashable, Sendable, Codable {
     /// The price cannot be held while other jobs hold so much; it is tried again when something comes back.
     case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
     /// A bid was taken up.
-    case assignmentMade(assignment: [UInt8], confirmUntil: UnixMilliseconds)
+    case assignmentMade(assignment: SignedObject<Assignment>, confirmUntil: UnixMilliseconds)
     /// The executor took the assignment.
     case assignmentConfirmed(assignment: CID, fetchUntil: UnixMilliseconds)
     /// An attempt ended without a result that counts.
@@ -27,18 +28,19 @@ public enum JobEventKind: Hashable, Sendable, Codable {
     /// The executor reported where the run stands.
     case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
     /// A valid receipt came; its outputs are being fetched.
-    case receiptAccepted(assignment: CID, receipt: [UInt8], outputsUntil: UnixMilliseconds)
+    case receiptAccepted(assignment: CID, receipt: SignedObject<ExecutionReceipt>, outputsUntil: UnixMilliseconds)
     /// Of several receipts this one had all its outputs here first, so it counts.
     case receiptChosen(receipt: CID)
     /// A receipt came that changes nothing any more, or had its outputs later than another; `settlement` tells its
     /// executor so.
-    case lateReceipt(receipt: [UInt8], settlement: [UInt8], notifyUntil: UnixMilliseconds)
+    case lateReceipt(
+        receipt: SignedObject<ExecutionReceipt>, settlement: SignedObject<Settlement>, notifyUntil: UnixMilliseconds)
     /// The user asked for the end of a job that an executor has.
     case cancellationRequested(reason: String, until: UnixMilliseconds)
     /// The outputs of the accepted receipt are here: the job has its result.
     case resultReached(result: StandardJobStatus, outcome: ExecutionOutcome)
     /// The accepted receipt is paid.
-    case settled(settlement: [UInt8], notifyUntil: UnixMilliseconds)
+    case settled(settlement: SignedObject<Settlement>, notifyUntil: UnixMilliseconds)
     /// The job ended without a receipt that counts.
     case failed(JobFailure)
     /// The job was cancelled without a receipt that counts.
@@ -48,7 +50,7 @@ public enum JobEventKind: Hashable, Sendable, Codable {
 
     // MARK: Both
     /// The receipt stands in the anchored DAG.
-    case anchored(entry: [UInt8], publishUntil: UnixMilliseconds)
+    case anchored(entry: SignedObject<AnchorEntry>, publishUntil: UnixMilliseconds)
     /// The new heads were published, or could not be within their time.
     case anchorPublished(inTime: Bool)
     /// Nothing is left to do; the journal ends here.
@@ -56,11 +58,12 @@ public enum JobEventKind: Hashable, Sendable, Codable {
 
     // MARK: Executor
     /// A bid was made.
-    case bidMade(manifest: [UInt8], bid: [UInt8])
+    case bidMade(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>)
     /// The bid came to nothing; the journal ends here.
     case bidClosed(reason: BidEnd)
     /// The assignment of the own bid was taken; the run waits for a place.
-    case assignmentAccepted(manifest: [UInt8], bid: [UInt8], assignment: [UInt8])
+    case assignmentAccepted(
+        manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, assignment: SignedObject<Assignment>)
     /// Module and inputs are fetched, then the module runs; also again after a restart.
     case executionStarted(giveUpAt: UnixMilliseconds)
     /// The run came further.
@@ -68,11 +71,11 @@ public enum JobEventKind: Hashable, Sendable, Codable {
     /// The originator, or this node, asked the run to stop.
     case stopRequested(reason: String, byOriginator: Bool)
     /// The run ended and its receipt is signed.
-    case receiptSigned(receipt: [UInt8], deliverUntil: UnixMilliseconds)
+    case receiptSigned(receipt: SignedObject<ExecutionReceipt>, deliverUntil: UnixMilliseconds)
     /// The originator has the receipt, or does not want it, or could not be reached in time.
     case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
     /// The originator settled the receipt.
-    case settlementReceived(settlement: [UInt8])
+    case settlementReceived(settlement: SignedObject<Settlement>)
     /// The settlement did not come in time.
     case settlementOverdue
 }

@@ -211,7 +211,7 @@ public struct JobMarket: Sendable {
         guard context.configuration.executor?.bidsOnOwnJobs ?? false,
             let job = originator.jobs[id], job.isWithoutTakers(context), !job.isExcluded(context.did)
         else { return }
-        executor.announcedHere(job.id, job.manifestBlock, &context)
+        executor.announcedHere(job.signedManifest, &context)
     }
 
     private mutating func replied(_ id: DeliveryID, _ reply: MeshProtocolReply) {

@@ -21,7 +21,6 @@ struct MarketContext: Sendable {
     var counters = MarketCounters()
     var outbox = Outbox()
     var timers = DeadlineQueue<MarketTimer>()
-    var evidence = EvidenceDesk()
     var latencies = LatencyTable()
     var now = MonotonicInstant.zero
     /// The calendar: what is signed is dated by it, and what others signed is judged by it.
@@ -69,17 +68,10 @@ struct MarketContext: Sendable {
         if !isReplaying { transition.actions.append(action) }
     }
 
+    /// Keeps the block of a signed object: it is part of the evidence from then on.
     mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
-        guard !isReplaying else { return }
-        let block = EvidenceBlock(cid: signed.cid, bytes: signed.bytes, typeName: Body.typeName, jobID: job)
-        if !transition.blocks.contains(block) { transition.blocks.append(block) }
-    }
-
-    /// Keeps the block of a bid that is taken up: it is part of the evidence from then on.
-    mutating func keep(bid: ReceivedBid, of job: JobID) {
-        guard !isReplaying else { return }
-        let block = EvidenceBlock(cid: bid.cid, bytes: bid.block, typeName: Bid.typeName, jobID: job)
-        if !transition.blocks.contains(block) { transition.blocks.append(block) }
+        guard !isReplaying, !transition.blocks.contains(where: { $0.cid == signed.cid }) else { return }
+        transition.blocks.append(EvidenceBlock(signed, of: job))
     }
 
     /// A date of this node's own.
@@ -163,8 +155,7 @@ struct MarketContext: Sendable {
     }
 
     /// Makes an entry of this node the head; in a replay only one that came after the heads that the store had.
-    mutating func anchored(_ block: [UInt8]) throws(JobEventError) {
-        let signed = try evidence.anchor(block)
+    mutating func anchored(_ signed: SignedObject<AnchorEntry>) {
         if isReplaying, anchors.covers(signed.body) { return }
         anchors.append(signed.body, cid: signed.cid, headsMax: limits.anchorHeadsMax)
     }
@@ -175,54 +166,6 @@ struct MarketContext: Sendable {
             AnchorEntry(
                 nodeDID: did, parents: anchors.heads, payload: payload, scope: configuration.anchorScope,
                 height: anchors.heads.isEmpty ? 0 : anchors.height + 1, recordedAt: wallClock))
-    }
-}
-
-/// Signed objects that were verified just now, so that the fold of their event need not verify them again.
-struct EvidenceDesk: Sendable {
-    private var manifest: SignedObject<JobManifest>?
-    private var bid: SignedObject<Bid>?
-    private var assignment: SignedObject<Assignment>?
-    private var receipt: SignedObject<ExecutionReceipt>?
-    private var settlement: SignedObject<Settlement>?
-    private var anchor: SignedObject<AnchorEntry>?
-
-    mutating func lay(_ signed: SignedObject<JobManifest>) { manifest = signed }
-    mutating func lay(_ signed: SignedObject<Bid>) { bid = signed }
-    mutating func lay(_ signed: SignedObject<Assignment>) { assignment = signed }
-    mutating func lay(_ signed: SignedObject<ExecutionReceipt>) { receipt = signed }
-    mutating func lay(_ signed: SignedObject<Settlement>) { settlement = signed }
-    mutating func lay(_ signed: SignedObject<AnchorEntry>) { anchor = signed }
-
-    func manifest(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<JobManifest> {
-        try Self.take(manifest, bytes)
-    }
-
-    func bid(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<Bid> { try Self.take(bid, bytes) }
-
-    func assignment(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<Assignment> {
-        try Self.take(assignment, bytes)
-    }
-
-    func receipt(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<ExecutionReceipt> {
-        try Self.take(receipt, bytes)
-    }
-
-    func settlement(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<Settlement> {
-        try Self.take(settlement, bytes)
-    }
-
-    func anchor(_ bytes: [UInt8]) throws(JobEventError) -> SignedObject<AnchorEntry> { try Self.take(anchor, bytes) }
-
-    private static func take<Body: SignedBody>(
-        _ laid: SignedObject<Body>?, _ bytes: [UInt8]
-    ) throws(JobEventError) -> SignedObject<Body> {
-        if let laid, laid.bytes == bytes { return laid }
-        do {
-            return try SignedObject<Body>(verifiedBefore: bytes)
-        } catch {
-            throw .evidenceUnreadable(event: Body.typeName)
-        }
     }
 }
 

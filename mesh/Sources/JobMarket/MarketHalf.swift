@@ -28,7 +28,7 @@ protocol MarketHalf {
     var closedBidOrder: Deque<JobID> { get set }
 
     /// Folds an event into its job, which the first event makes, and into what else follows from events.
-    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError)
+    mutating func fold(_ event: JobEvent, _ context: inout MarketContext)
     /// Sets the timers that a change of state asks for.
     func armTimers(from old: Job?, to job: Job, _ context: inout MarketContext)
     /// What an event asks the world to do.
@@ -67,7 +67,7 @@ extension MarketHalf {
                 throw .ledger(error)
             }
         }
-        try fold(event, &context)
+        fold(event, &context)
         guard let job = jobs[event.jobID] else { return }
         if !context.isReplaying {
             armTimers(from: before, to: job, &context)

@@ -1,6 +1,7 @@
 import Determinism
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// What one input led to.
 ///
@@ -41,10 +42,18 @@ public struct EvidenceBlock: Hashable, Sendable {
     public let cid: CID
     /// Its bytes.
     public let bytes: [UInt8]
-    /// The type name of the signed object.
-    public let typeName: String
     /// The job that it belongs to.
     public let jobID: JobID
+    /// What it says, where it is a receipt.
+    public let receipt: SignedObject<ExecutionReceipt>?
+
+    /// The block of a signed object.
+    public init<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
+        cid = signed.cid
+        bytes = signed.bytes
+        jobID = job
+        receipt = signed as? SignedObject<ExecutionReceipt>
+    }
 }
 
 /// What gossip is to do with a message.

@@ -9,8 +9,7 @@ extension OriginatedJob {
         at: UnixMilliseconds
     ) {
         id = JobID(signed.cid)
-        manifest = signed.body
-        manifestBlock = signed.bytes
+        signedManifest = signed
         evidenceBytes = signed.bytes.count
         self.requester = requester
         idempotencyKey = key
@@ -20,7 +19,7 @@ extension OriginatedJob {
     }
 
     /// Folds one event into the state: a pure function of the two.
-    mutating func fold(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+    mutating func fold(_ event: JobEvent) {
         lastEventAt = event.at
         evidenceBytes += event.kind.evidenceByteCount
         switch event.kind {
@@ -28,14 +27,13 @@ extension OriginatedJob {
             self.round = round
             self.windowUntil = windowUntil
             enter(.bidding, until: biddingUntil, status: .announced)
-        case .bidReceived(let block, let refusal):
-            let signed = try evidence.bid(block)
+        case .bidReceived(let signed, let refusal):
             bidCount += 1
             if let refusal {
                 refusedBids.append(
                     RefusedBid(bidder: signed.body.bidderDID, price: signed.body.terms.price, refusal: refusal))
             } else {
-                bids.append(ReceivedBid(cid: signed.cid, bid: signed.body, block: block, arrivedAt: event.at))
+                bids.append(ReceivedBid(signed: signed, arrivedAt: event.at))
             }
             if status == .announced { status = .biddingOpen }
         case .bidDisplaced(let cid):
@@ -66,9 +64,9 @@ extension OriginatedJob {
         case .closed:
             isClosed = true
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
-            try foldAttempt(event, evidence: evidence)
+            foldAttempt(event)
         default:
-            try foldEvidence(event, evidence: evidence)
+            foldEvidence(event)
         }
     }
 
@@ -82,11 +80,10 @@ extension OriginatedJob {
         evidenceBytes + count <= limits.jobEvidenceBytesMax
     }
 
-    private mutating func foldAttempt(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+    private mutating func foldAttempt(_ event: JobEvent) {
         switch event.kind {
-        case .assignmentMade(let block, let until):
-            let signed = try evidence.assignment(block)
-            attempts.append(Attempt(cid: signed.cid, assignment: signed.body, block: block))
+        case .assignmentMade(let signed, let until):
+            attempts.append(Attempt(signed: signed))
             enter(.confirmation, until: until, status: .awaitingAssignmentConfirmation)
         case .assignmentConfirmed(let cid, let until):
             guard let index = index(of: cid) else { return }
@@ -111,15 +108,14 @@ extension OriginatedJob {
             candidateReceipts.removeAll { $0.accepted.assignmentCID == cid }
             if receipt?.assignmentCID == cid { receipt = nil }
             goOnWithoutAttempt()
-        case .receiptAccepted(let cid, let block, let until):
+        case .receiptAccepted(let cid, let signed, let until):
             guard let index = index(of: cid) else { return }
-            let signed = try evidence.receipt(block)
             let wasLive = attempts[index].isLive
             attempts[index].awaitsOutputs = true
             attempts[index].hasReceipt = true
             attempts[index].end = nil
-            let accepted = AcceptedReceipt(cid: signed.cid, receipt: signed.body, assignmentCID: cid)
-            candidateReceipts.append(CandidateReceipt(accepted: accepted, block: block, outputsUntil: until))
+            let accepted = AcceptedReceipt(signed: signed)
+            candidateReceipts.append(CandidateReceipt(accepted: accepted, outputsUntil: until))
             // The receipt of a superseded attempt leaves alone what goes on meanwhile.
             if wasLive { enter(.receipt, until: until, status: .producingOutputs) }
         default: break
@@ -155,23 +151,21 @@ extension OriginatedJob {
         candidateReceipts = []
     }
 
-    private mutating func foldEvidence(_ event: JobEvent, evidence: EvidenceDesk) throws(JobEventError) {
+    private mutating func foldEvidence(_ event: JobEvent) {
         switch event.kind {
-        case .settled(let block, let until):
-            let signed = try evidence.settlement(block)
+        case .settled(let signed, let until):
             settlementCID = signed.cid
             paid = signed.body.amountPaid
             status = .receiptGenerated
             addNotice(signed, until: until)
-        case .lateReceipt(let block, let settlement, let until):
-            let signed = try evidence.receipt(block)
+        case .lateReceipt(let signed, let settlement, let until):
             lateReceipts.append(signed.cid)
             if let index = index(of: signed.body.assignmentCID) { attempts[index].hasReceipt = true }
-            addNotice(try evidence.settlement(settlement), until: until)
+            addNotice(settlement, until: until)
         case .settlementDelivered(let receipt, _):
             notices.removeAll { $0.receiptCID == receipt }
-        case .anchored(let block, let until):
-            anchor = .pending(try evidence.anchor(block).cid, until: until)
+        case .anchored(let entry, let until):
+            anchor = .pending(entry.cid, until: until)
             status = .receiptAnchored
         case .anchorPublished(let inTime):
             if case .pending(let cid, _) = anchor { anchor = .done(cid, inTime: inTime) }
@@ -180,10 +174,7 @@ extension OriginatedJob {
     }
 
     private mutating func addNotice(_ settlement: SignedObject<Settlement>, until: UnixMilliseconds) {
-        notices.append(
-            SettlementNotice(
-                receiptCID: settlement.body.receiptCID, executorDID: settlement.body.executorDID,
-                block: settlement.bytes, until: until))
+        notices.append(SettlementNotice(signed: settlement, until: until))
     }
 
     private mutating func enter(_ phase: JobPhase, until: UnixMilliseconds?, status: JobStatus) {
@@ -226,9 +217,11 @@ extension JobEventKind {
     /// Bytes of the signed object that the event carries; none where it carries none.
     var evidenceByteCount: Int {
         switch self {
-        case .bidReceived(let block, _), .assignmentMade(let block, _), .receiptAccepted(_, let block, _),
-            .lateReceipt(let block, _, _), .settled(let block, _), .anchored(let block, _):
-            block.count
+        case .bidReceived(let bid, _): bid.bytes.count
+        case .assignmentMade(let assignment, _): assignment.bytes.count
+        case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
+        case .settled(let settlement, _): settlement.bytes.count
+        case .anchored(let entry, _): entry.bytes.count
         default: 0
         }
     }

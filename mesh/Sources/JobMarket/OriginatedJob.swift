@@ -29,10 +29,8 @@ public enum JobPhase: String, Hashable, Sendable, CaseIterable {
 public struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// The job.
     public let id: JobID
-    /// What was asked.
-    public let manifest: JobManifest
-    /// The signed block of it.
-    public let manifestBlock: [UInt8]
+    /// What was asked, as this node signed it.
+    public let signedManifest: SignedObject<JobManifest>
     /// Who asked.
     public let requester: DID
     /// The client's key of the submission.
@@ -87,6 +85,8 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// When the last event happened.
     public internal(set) var lastEventAt: UnixMilliseconds
 
+    /// What was asked.
+    public var manifest: JobManifest { signedManifest.body }
     /// The attempt that may still give the result; there is at most one.
     public var liveAttempt: Attempt? { attempts.last(where: \.isLive) }
 
@@ -127,15 +127,15 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
 
 /// A bid as the originator keeps it.
 public struct ReceivedBid: Hashable, Sendable {
-    /// The signed bid.
-    public let cid: CID
-    /// What it says.
-    public let bid: Bid
-    /// The signed block.
-    public let block: [UInt8]
+    /// The bid as its bidder signed it.
+    public let signed: SignedObject<Bid>
     /// When it came.
     public let arrivedAt: UnixMilliseconds
 
+    /// Names the bid.
+    public var cid: CID { signed.cid }
+    /// What it says.
+    public var bid: Bid { signed.body }
     /// Until when it can be taken up, on this node's clock: the bid's own validity counted from its arrival, because
     /// the bidder's clock may differ.
     public var takeUpUntil: UnixMilliseconds {
@@ -145,12 +145,8 @@ public struct ReceivedBid: Hashable, Sendable {
 
 /// One assignment of a job.
 public struct Attempt: Hashable, Sendable {
-    /// The signed assignment.
-    public let cid: CID
-    /// What it says.
-    public let assignment: Assignment
-    /// The signed block.
-    public let block: [UInt8]
+    /// The assignment as this node signed it.
+    public let signed: SignedObject<Assignment>
     /// The executor took it.
     public internal(set) var isConfirmed = false
     /// Where its run stands.
@@ -166,6 +162,12 @@ public struct Attempt: Hashable, Sendable {
     /// A receipt of it came, counting or not.
     public internal(set) var hasReceipt = false
 
+    init(signed: SignedObject<Assignment>) { self.signed = signed }
+
+    /// Names the assignment.
+    public var cid: CID { signed.cid }
+    /// What it says.
+    public var assignment: Assignment { signed.body }
     /// The executor's peer.
     public var executorPeerID: PeerID { assignment.executorDID.peerID }
     /// Whether it may still give the result.
@@ -191,20 +193,21 @@ extension OriginatedJob {
 
 /// The receipt that a job ends with.
 public struct AcceptedReceipt: Hashable, Sendable {
-    /// The signed receipt.
-    public let cid: CID
+    /// The receipt as its executor signed it.
+    public let signed: SignedObject<ExecutionReceipt>
+
+    /// Names the receipt.
+    public var cid: CID { signed.cid }
     /// What it says.
-    public let receipt: ExecutionReceipt
+    public var receipt: ExecutionReceipt { signed.body }
     /// The assignment that it answers.
-    public let assignmentCID: CID
+    public var assignmentCID: CID { signed.body.assignmentCID }
 }
 
 /// A valid receipt whose outputs are being fetched.
 public struct CandidateReceipt: Hashable, Sendable {
     /// The receipt as it will count.
     public let accepted: AcceptedReceipt
-    /// The signed block.
-    public let block: [UInt8]
     /// How long its outputs are waited for.
     public let outputsUntil: UnixMilliseconds
 
@@ -214,14 +217,15 @@ public struct CandidateReceipt: Hashable, Sendable {
 
 /// A settlement that an executor is to be told.
 public struct SettlementNotice: Hashable, Sendable {
-    /// The receipt that it settles.
-    public let receiptCID: CID
-    /// The executor.
-    public let executorDID: DID
-    /// The signed block.
-    public let block: [UInt8]
+    /// The settlement as this node signed it.
+    public let signed: SignedObject<Settlement>
     /// How long the executor is told.
     public let until: UnixMilliseconds
+
+    /// The receipt that it settles.
+    public var receiptCID: CID { signed.body.receiptCID }
+    /// The executor.
+    public var executorDID: DID { signed.body.executorDID }
 }
 
 /// How far the anchoring of a receipt is.

@@ -88,9 +88,9 @@ extension OriginatorMarket {
     }
 
     func announce(_ job: OriginatedJob, _ context: inout MarketContext) {
-        let isSmall = job.manifestBlock.count <= context.configuration.originator.announcedManifestBytesMax
+        let isSmall = job.signedManifest.bytes.count <= context.configuration.originator.announcedManifestBytesMax
         let announcement = JobAnnouncementV1(
-            jobID: job.id, manifest: isSmall ? job.manifestBlock : nil,
+            jobID: job.id, manifest: isSmall ? job.signedManifest.bytes : nil,
             executionPolicy: isSmall ? nil : job.manifest.params.executionPolicy,
             originatorPeerID: job.manifest.originatorPeerID, providerAddresses: job.manifest.originatorAddresses,
             expiresAt: min(
@@ -102,7 +102,8 @@ extension OriginatorMarket {
         guard let live = job.liveAttempt, !live.isConfirmed, let until = job.phaseUntil,
             let bid = job.bids.first(where: { $0.cid == live.assignment.bidCID })
         else { return }
-        let message = AssignJobV1(manifest: job.manifestBlock, bid: bid.block, assignment: live.block)
+        let message = AssignJobV1(
+            manifest: job.signedManifest.bytes, bid: bid.signed.bytes, assignment: live.signed.bytes)
         context.deliver(
             .assignJob(message), .assignment, job: job.id, subject: live.cid, to: live.executorPeerID, until: until)
     }
@@ -143,7 +144,8 @@ extension OriginatorMarket {
 
     func owe(_ notice: SettlementNotice, of job: OriginatedJob, _ context: inout MarketContext) {
         context.deliver(
-            .jobSettled(JobSettledV1(settlement: notice.block)), .settlement, job: job.id, subject: notice.receiptCID,
+            .jobSettled(JobSettledV1(settlement: notice.signed.bytes)), .settlement, job: job.id,
+            subject: notice.receiptCID,
             to: notice.executorDID.peerID, until: notice.until)
     }
 

@@ -43,7 +43,7 @@ extension OriginatorMarket {
         _ lean: ProtocolBid, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
         guard let known = jobs[lean.jobID], known.result == nil else { return refuse(.jobNotOpen, &context) }
-        if known.bids.contains(where: { $0.block == lean.signedBid }) {
+        if known.bids.contains(where: { $0.signed.bytes == lean.signedBid }) {
             context.counters.duplicates += 1
             return .ack
         }
@@ -83,7 +83,6 @@ extension OriginatorMarket {
         let selection = Selection(
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
         let refusal = job.isExcluded(signed.body.bidderDID) ? .bidderFailedBefore : selection.refusal(of: signed.body)
-        context.evidence.lay(signed)
         if let refusal {
             keepAccount(ofRefused: signed, refusal, of: job, &context)
             return refuse(refusal, &context)
@@ -92,7 +91,7 @@ extension OriginatorMarket {
             context.counters.bidsIgnored += 1
             return refuse(full, &context)
         }
-        record(.bidReceived(bid: signed.bytes, refusal: nil), of: id, &context)
+        record(.bidReceived(bid: signed, refusal: nil), of: id, &context)
         closeIfSufficient(id, &context)
         return .ack
     }
@@ -109,7 +108,7 @@ extension OriginatorMarket {
             tallies[job.id, default: BidTally()].refusedUnwritten += 1
             return
         }
-        record(.bidReceived(bid: signed.bytes, refusal: refusal), of: job.id, &context)
+        record(.bidReceived(bid: signed, refusal: refusal), of: job.id, &context)
     }
 
     /// A job keeps its best bids by its own score: once it has as many as it may, a better one takes the place of the
@@ -122,8 +121,7 @@ extension OriginatorMarket {
             job.hasRoom(forBidBytes: signed.bytes.count, limits)
         else { return .tooManyBids(max: min(job.bidCount, limits.bidsWrittenPerJobMax)) }
         guard job.bids.count >= limits.bidsPerJobMax else { return nil }
-        let newcomer = ReceivedBid(
-            cid: signed.cid, bid: signed.body, block: signed.bytes, arrivedAt: context.steady)
+        let newcomer = ReceivedBid(signed: signed, arrivedAt: context.steady)
         let candidates = job.candidates(at: context.steady)
         // Bids that nobody can take up any more go before any that can.
         let stale = job.bids.first { bid in !candidates.contains { $0.cid == bid.cid } }?.cid
@@ -245,14 +243,13 @@ extension OriginatorMarket {
             let reason = "the assignment could not be signed"
             return finish(job, .failed(.originatorFailed(reason: reason)), &context)
         }
-        context.evidence.lay(signed)
-        context.keep(bid: bid, of: job.id)
+        context.keep(bid.signed, of: job.id)
         context.keep(signed, of: job.id)
         let missing = bid.bid.terms.price.subtractingSaturated(context.ledger.escrow(of: job.id))
         let hold = LedgerEntry.hold(missing, job: job.id, assignment: signed.cid, at: context.wallClock)
         let confirm = context.date(inMilliseconds: patience.confirmationMilliseconds)
         record(
-            .assignmentMade(assignment: signed.bytes, confirmUntil: confirm), of: job.id,
+            .assignmentMade(assignment: signed, confirmUntil: confirm), of: job.id,
             ledger: missing == .zero ? [] : [hold], &context)
     }
 

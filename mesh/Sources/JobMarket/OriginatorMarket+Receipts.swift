@@ -30,7 +30,6 @@ extension OriginatorMarket {
             context.counters.refused("receipt_second")
             return .refused(Refusal(.secondReceipt, "another receipt of this assignment came first"))
         }
-        context.evidence.lay(signed)
         let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
         if let refusal = fault.map(ReceiptRefusal.init) {
             if attempt.end == nil {
@@ -93,7 +92,7 @@ extension OriginatorMarket {
         }
         let until = context.date(inMilliseconds: context.configuration.originator.receiptMilliseconds)
         record(
-            .receiptAccepted(assignment: attempt.cid, receipt: signed.bytes, outputsUntil: until), of: job.id, &context)
+            .receiptAccepted(assignment: attempt.cid, receipt: signed, outputsUntil: until), of: job.id, &context)
         if signed.body.outputBlocks.isEmpty { conclude(job.id, with: signed.cid, &context) }
     }
 
@@ -110,11 +109,9 @@ extension OriginatorMarket {
         if !others.isEmpty { record(.receiptChosen(receipt: cid), of: id, &context) }
         record(.resultReached(result: chosen.receipt.status, outcome: chosen.receipt.outcome), of: id, &context)
         for other in others {
-            guard let signed = try? SignedObject<ExecutionReceipt>(verifiedBefore: other.block), let job = jobs[id],
-                job.lateReceipts.count < context.limits.lateReceiptsMax
+            guard let job = jobs[id], job.lateReceipts.count < context.limits.lateReceiptsMax
             else { continue }
-            context.evidence.lay(signed)
-            recordLate(signed, job, &context)
+            recordLate(other.accepted.signed, job, &context)
         }
         settle(id, &context)
     }
@@ -127,11 +124,10 @@ extension OriginatorMarket {
             jobID: job.id, receiptCID: signed.cid, originatorDID: context.did, executorDID: signed.body.executorDID,
             amountPaid: .zero, amountRefunded: .zero, verdict: .late, settledAt: context.wallClock)
         guard let settlement = context.sign(body) else { return }
-        context.evidence.lay(settlement)
         context.keep(settlement, of: job.id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
         record(
-            .lateReceipt(receipt: signed.bytes, settlement: settlement.bytes, notifyUntil: until), of: job.id, &context)
+            .lateReceipt(receipt: signed, settlement: settlement, notifyUntil: until), of: job.id, &context)
     }
 
     mutating func outputsFetched(_ id: JobID, receipt: CID, missing: [CID], _ context: inout MarketContext) {
@@ -159,10 +155,9 @@ extension OriginatorMarket {
         if let job = jobs[id], job.anchor.isNone, let settlement = job.settlementCID,
             let entry = context.anchorEntry(for: [accepted.cid, settlement])
         {
-            context.evidence.lay(entry)
             context.keep(entry, of: id)
             let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)
-            record(.anchored(entry: entry.bytes, publishUntil: until), of: id, &context)
+            record(.anchored(entry: entry, publishUntil: until), of: id, &context)
         }
         closeIfDone(id, &context)
     }
@@ -178,7 +173,6 @@ extension OriginatorMarket {
             amountPaid: paid, amountRefunded: rest, verdict: receipt.outcome == .cancelled ? .paidCancelled : .paid,
             settledAt: context.wallClock)
         guard let signed = context.sign(body) else { return }
-        context.evidence.lay(signed)
         context.keep(signed, of: id)
         var entries: [LedgerEntry] = []
         if paid > .zero {
@@ -186,7 +180,7 @@ extension OriginatorMarket {
         }
         if rest > .zero { entries.append(.refund(rest, job: id, at: context.wallClock)) }
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
-        record(.settled(settlement: signed.bytes, notifyUntil: until), of: id, ledger: entries, &context)
+        record(.settled(settlement: signed, notifyUntil: until), of: id, ledger: entries, &context)
     }
 
     /// An attempt ended without a result: the next one follows, or the end of the job.

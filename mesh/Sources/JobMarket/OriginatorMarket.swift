@@ -78,11 +78,10 @@ public struct OriginatorMarket: MarketHalf, Sendable {
             return .failure(
                 .manifestTooLarge(bytes: signed.bytes.count, bytesMax: context.limits.manifestBytesMax))
         }
-        context.evidence.lay(signed)
         context.keep(signed, of: JobID(signed.cid))
         record(
             .submitted(
-                manifest: signed.bytes, requester: request.requesterDID, idempotencyKey: request.idempotencyKey,
+                manifest: signed, requester: request.requesterDID, idempotencyKey: request.idempotencyKey,
                 announceUntil: context.date(inMilliseconds: context.configuration.originator.announcementMilliseconds)),
             of: JobID(signed.cid), &context)
         return .success(JobID(signed.cid))
@@ -127,22 +126,21 @@ public struct OriginatorMarket: MarketHalf, Sendable {
 
     // MARK: Events
 
-    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
+    mutating func fold(_ event: JobEvent, _ context: inout MarketContext) {
         if case .submitted(let manifest, let requester, let key, let until) = event.kind {
-            let signed = try context.evidence.manifest(manifest)
             jobs[event.jobID] = OriginatedJob(
-                submitted: signed, requester: requester, key: key, until: until, at: event.at)
+                submitted: manifest, requester: requester, key: key, until: until, at: event.at)
             submissions[SubmissionKey(requester: requester, key: key)] = event.jobID
         } else {
-            try jobs[event.jobID]?.fold(event, evidence: context.evidence)
+            jobs[event.jobID]?.fold(event)
         }
-        if let job = jobs[event.jobID] { try applyToShared(event, job, &context) }
+        if let job = jobs[event.jobID] { applyToShared(event, job, &context) }
     }
 
     /// Reputation and the anchored heads follow from events too.
     private func applyToShared(
         _ event: JobEvent, _ job: OriginatedJob, _ context: inout MarketContext
-    ) throws(JobEventError) {
+    ) {
         switch event.kind {
         case .settled:
             if let accepted = job.receipt,
@@ -165,7 +163,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
                 ReputationEvidence(
                     subject: attempt.assignment.executorDID, payer: job.manifest.originatorDID, receiptCID: receipt,
                     verdict: verdict, at: event.at))
-        case .anchored(let block, _): try context.anchored(block)
+        case .anchored(let entry, _): context.anchored(entry)
         default: break
         }
     }

@@ -78,8 +78,8 @@ extension ReceiptRow {
             guard case .attemptEnded(_, .receiptInvalid(let receipt, _)) = event.kind else { return nil }
             return receipt
         }
-        return evidence.filter { $0.typeName == ExecutionReceipt.typeName }.compactMap { block in
-            guard let receipt = try? SignedObject<ExecutionReceipt>(verifiedBefore: block.bytes) else { return nil }
+        return evidence.compactMap { block in
+            guard let receipt = block.receipt else { return nil }
             let row = ReceiptRow(
                 cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
                 status: receipt.body.status.rawValue, at: date.value, isVerified: !wrong.contains(block.cid))

@@ -108,7 +108,7 @@ struct JobForgeryTests {
         func chain(_ body: Assignment) throws -> MeshProtocolMessage {
             let signed = try SignedObject.sign(body, with: world.parties[0].identity)
             return .assignJob(
-                AssignJobV1(manifest: good.manifest, bid: run.bidBlock, assignment: signed.bytes))
+                AssignJobV1(manifest: good.manifest, bid: run.signedBid.bytes, assignment: signed.bytes))
         }
         body.terms.price = TokenAmount(1)
         expectRefused(&world, try chain(body), from: 0, to: 2, code: "terms_changed")

@@ -31,7 +31,7 @@ struct RunPlaceTests {
                 attempt: 1, leaseMilliseconds: 10_000, terms: job.bid.terms, assignedAt: world.wallClock,
                 acceptBy: job.bid.expiresAt)
             let order = AssignJobV1(
-                manifest: job.manifestBlock, bid: job.bidBlock,
+                manifest: job.signedManifest.bytes, bid: job.signedBid.bytes,
                 assignment: try SignedObject.sign(assignment, with: stranger).bytes)
             let (reply, transition) = world.parties[1].market.receive(
                 .assignJob(order), from: stranger.peerID, now: world.now, wallClock: world.wallClock)

@@ -22,10 +22,12 @@ import Testing
             determinism: .deterministic, executionStartedAt: UnixMilliseconds(5), executionEndedAt: UnixMilliseconds(6))
         let signed = try SignedObject.sign(receipt, with: executor)
         var transition = MarketTransition()
+        let entry = AnchorEntry(
+            nodeDID: executor.did, parents: [], payload: [signed.cid], scope: "global", height: 0,
+            recordedAt: UnixMilliseconds(6))
         transition.blocks = [
-            EvidenceBlock(
-                cid: signed.cid, bytes: signed.bytes, typeName: ExecutionReceipt.typeName, jobID: JobID(cid)),
-            EvidenceBlock(cid: cid, bytes: [1], typeName: Assignment.typeName, jobID: JobID(cid)),
+            EvidenceBlock(signed, of: JobID(cid)),
+            EvidenceBlock(try SignedObject.sign(entry, with: executor), of: JobID(cid)),
         ]
         if let end {
             transition.events = [

@@ -1,0 +1,207 @@
+import Economics
+import IPLD
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// A row of the journal as it stands on the disk: signed objects are their blocks.
+///
+/// What is written once must read for ever, so the form of rows stands apart from the events in memory.
+struct JournalRow: Codable {
+    let jobID: JobID
+    let role: JobRole
+    let at: UnixMilliseconds
+    let kind: JournalRowKind
+    let ledger: [LedgerEntry]
+
+    init(_ event: JobEvent) {
+        jobID = event.jobID
+        role = event.role
+        at = event.at
+        kind = JournalRowKind(event.kind)
+        ledger = event.ledger
+    }
+
+    func event() throws(JobEventError) -> JobEvent {
+        JobEvent(jobID: jobID, role: role, at: at, kind: try kind.event(), ledger: ledger)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case role
+        case at
+        case kind
+        case ledger
+    }
+}
+
+/// What happened, as a row says it: case by case `JobEventKind`.
+enum JournalRowKind: Codable {
+    case submitted(manifest: [UInt8], requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
+    case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
+    case bidReceived(bid: [UInt8], refusal: BidRefusal?)
+    case bidDisplaced(bid: CID)
+    case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
+    case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
+    case assignmentMade(assignment: [UInt8], confirmUntil: UnixMilliseconds)
+    case assignmentConfirmed(assignment: CID, fetchUntil: UnixMilliseconds)
+    case attemptEnded(assignment: CID, end: AttemptEnd)
+    case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
+    case receiptAccepted(assignment: CID, receipt: [UInt8], outputsUntil: UnixMilliseconds)
+    case receiptChosen(receipt: CID)
+    case lateReceipt(receipt: [UInt8], settlement: [UInt8], notifyUntil: UnixMilliseconds)
+    case cancellationRequested(reason: String, until: UnixMilliseconds)
+    case resultReached(result: StandardJobStatus, outcome: ExecutionOutcome)
+    case settled(settlement: [UInt8], notifyUntil: UnixMilliseconds)
+    case failed(JobFailure)
+    case cancelled(reason: String)
+    case settlementDelivered(receipt: CID, acknowledged: Bool)
+    case anchored(entry: [UInt8], publishUntil: UnixMilliseconds)
+    case anchorPublished(inTime: Bool)
+    case closed
+    case bidMade(manifest: [UInt8], bid: [UInt8])
+    case bidClosed(reason: BidEnd)
+    case assignmentAccepted(manifest: [UInt8], bid: [UInt8], assignment: [UInt8])
+    case executionStarted(giveUpAt: UnixMilliseconds)
+    case executionProgressed(status: JobStatus)
+    case stopRequested(reason: String, byOriginator: Bool)
+    case receiptSigned(receipt: [UInt8], deliverUntil: UnixMilliseconds)
+    case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
+    case settlementReceived(settlement: [UInt8])
+    case settlementOverdue
+}
+
+extension JournalRowKind {
+    init(_ kind: JobEventKind) {
+        self =
+            switch kind {
+            case .submitted(let manifest, let requester, let key, let until):
+                .submitted(manifest: manifest.bytes, requester: requester, idempotencyKey: key, announceUntil: until)
+            case .announced(let round, let window, let until):
+                .announced(round: round, windowUntil: window, biddingUntil: until)
+            case .bidReceived(let bid, let refusal): .bidReceived(bid: bid.bytes, refusal: refusal)
+            case .bidDisplaced(let bid): .bidDisplaced(bid: bid)
+            case .biddingClosed(let cause, let ranking): .biddingClosed(cause: cause, ranking: ranking)
+            case .fundsAwaited(let needed, let available, let until):
+                .fundsAwaited(needed: needed, available: available, until: until)
+            case .assignmentMade(let assignment, let until):
+                .assignmentMade(assignment: assignment.bytes, confirmUntil: until)
+            case .assignmentConfirmed(let assignment, let until):
+                .assignmentConfirmed(assignment: assignment, fetchUntil: until)
+            case .attemptEnded(let assignment, let end): .attemptEnded(assignment: assignment, end: end)
+            case .statusReported(let assignment, let status, let progress, let until):
+                .statusReported(assignment: assignment, status: status, progressPermille: progress, until: until)
+            case .receiptAccepted(let assignment, let receipt, let until):
+                .receiptAccepted(assignment: assignment, receipt: receipt.bytes, outputsUntil: until)
+            case .receiptChosen(let receipt): .receiptChosen(receipt: receipt)
+            case .lateReceipt(let receipt, let settlement, let until):
+                .lateReceipt(receipt: receipt.bytes, settlement: settlement.bytes, notifyUntil: until)
+            case .cancellationRequested(let reason, let until): .cancellationRequested(reason: reason, until: until)
+            case .resultReached(let result, let outcome): .resultReached(result: result, outcome: outcome)
+            case .settled(let settlement, let until): .settled(settlement: settlement.bytes, notifyUntil: until)
+            case .failed(let failure): .failed(failure)
+            case .cancelled(let reason): .cancelled(reason: reason)
+            case .settlementDelivered(let receipt, let acknowledged):
+                .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
+            case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
+                .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
+                .settlementOverdue:
+                Self.shared(kind)
+            }
+    }
+
+    /// Rows of the executor, and of both.
+    private static func shared(_ kind: JobEventKind) -> Self {
+        switch kind {
+        case .anchored(let entry, let until): .anchored(entry: entry.bytes, publishUntil: until)
+        case .anchorPublished(let inTime): .anchorPublished(inTime: inTime)
+        case .closed: .closed
+        case .bidMade(let manifest, let bid): .bidMade(manifest: manifest.bytes, bid: bid.bytes)
+        case .bidClosed(let reason): .bidClosed(reason: reason)
+        case .assignmentAccepted(let manifest, let bid, let assignment):
+            .assignmentAccepted(manifest: manifest.bytes, bid: bid.bytes, assignment: assignment.bytes)
+        case .executionStarted(let until): .executionStarted(giveUpAt: until)
+        case .executionProgressed(let status): .executionProgressed(status: status)
+        case .stopRequested(let reason, let byOriginator): .stopRequested(reason: reason, byOriginator: byOriginator)
+        case .receiptSigned(let receipt, let until): .receiptSigned(receipt: receipt.bytes, deliverUntil: until)
+        case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
+        case .settlementReceived(let settlement): .settlementReceived(settlement: settlement.bytes)
+        case .settlementOverdue: .settlementOverdue
+        case .submitted, .announced, .bidReceived, .bidDisplaced, .biddingClosed, .fundsAwaited, .assignmentMade,
+            .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen, .lateReceipt,
+            .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
+            preconditionFailure("\(kind.name) is a row of the originator")
+        }
+    }
+
+    func event() throws(JobEventError) -> JobEventKind {
+        switch self {
+        case .submitted(let manifest, let requester, let key, let until):
+            .submitted(
+                manifest: try Self.signed(manifest), requester: requester, idempotencyKey: key, announceUntil: until)
+        case .announced(let round, let window, let until):
+            .announced(round: round, windowUntil: window, biddingUntil: until)
+        case .bidReceived(let bid, let refusal): .bidReceived(bid: try Self.signed(bid), refusal: refusal)
+        case .bidDisplaced(let bid): .bidDisplaced(bid: bid)
+        case .biddingClosed(let cause, let ranking): .biddingClosed(cause: cause, ranking: ranking)
+        case .fundsAwaited(let needed, let available, let until):
+            .fundsAwaited(needed: needed, available: available, until: until)
+        case .assignmentMade(let assignment, let until):
+            .assignmentMade(assignment: try Self.signed(assignment), confirmUntil: until)
+        case .assignmentConfirmed(let assignment, let until):
+            .assignmentConfirmed(assignment: assignment, fetchUntil: until)
+        case .attemptEnded(let assignment, let end): .attemptEnded(assignment: assignment, end: end)
+        case .statusReported(let assignment, let status, let progress, let until):
+            .statusReported(assignment: assignment, status: status, progressPermille: progress, until: until)
+        case .receiptAccepted(let assignment, let receipt, let until):
+            .receiptAccepted(assignment: assignment, receipt: try Self.signed(receipt), outputsUntil: until)
+        case .receiptChosen(let receipt): .receiptChosen(receipt: receipt)
+        case .lateReceipt(let receipt, let settlement, let until):
+            .lateReceipt(receipt: try Self.signed(receipt), settlement: try Self.signed(settlement), notifyUntil: until)
+        case .cancellationRequested(let reason, let until): .cancellationRequested(reason: reason, until: until)
+        case .resultReached(let result, let outcome): .resultReached(result: result, outcome: outcome)
+        case .settled(let settlement, let until): .settled(settlement: try Self.signed(settlement), notifyUntil: until)
+        case .failed(let failure): .failed(failure)
+        case .cancelled(let reason): .cancelled(reason: reason)
+        case .settlementDelivered(let receipt, let acknowledged):
+            .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
+        case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
+            .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
+            .settlementOverdue:
+            try sharedEvent()
+        }
+    }
+
+    private func sharedEvent() throws(JobEventError) -> JobEventKind {
+        switch self {
+        case .anchored(let entry, let until): .anchored(entry: try Self.signed(entry), publishUntil: until)
+        case .anchorPublished(let inTime): .anchorPublished(inTime: inTime)
+        case .closed: .closed
+        case .bidMade(let manifest, let bid): .bidMade(manifest: try Self.signed(manifest), bid: try Self.signed(bid))
+        case .bidClosed(let reason): .bidClosed(reason: reason)
+        case .assignmentAccepted(let manifest, let bid, let assignment):
+            .assignmentAccepted(
+                manifest: try Self.signed(manifest), bid: try Self.signed(bid), assignment: try Self.signed(assignment))
+        case .executionStarted(let until): .executionStarted(giveUpAt: until)
+        case .executionProgressed(let status): .executionProgressed(status: status)
+        case .stopRequested(let reason, let byOriginator): .stopRequested(reason: reason, byOriginator: byOriginator)
+        case .receiptSigned(let receipt, let until):
+            .receiptSigned(receipt: try Self.signed(receipt), deliverUntil: until)
+        case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
+        case .settlementReceived(let settlement): .settlementReceived(settlement: try Self.signed(settlement))
+        case .settlementOverdue: .settlementOverdue
+        case .submitted, .announced, .bidReceived, .bidDisplaced, .biddingClosed, .fundsAwaited, .assignmentMade,
+            .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen, .lateReceipt,
+            .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
+            preconditionFailure("\(self) is a row of the originator")
+        }
+    }
+
+    private static func signed<Body: SignedBody>(_ block: [UInt8]) throws(JobEventError) -> SignedObject<Body> {
+        do {
+            return try SignedObject<Body>(verifiedBefore: block)
+        } catch {
+            throw .evidenceUnreadable(event: Body.typeName)
+        }
+    }
+}
