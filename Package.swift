@@ -195,7 +195,7 @@ let tests: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", External.crypto,
             External.nioCore,
         ]),
-    meshTests("CoVMTests", ["Determinism", "Multiformats", "MeshTypes", "CWasmtime", "CoVM", "mesh"]),
+    meshTests("CoVMTests", ["Determinism", "Multiformats", "P2PTesting", "MeshTypes", "CWasmtime", "CoVM", "mesh"]),
     meshTests(
         "ConformanceTests",
         [
@@ -218,7 +218,8 @@ let tests: [Target] = [
     meshTests(
         "MeshStoreTests",
         [
-            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore", External.grdb,
+            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore", "P2PTesting",
+            External.grdb,
         ]),
     meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes"]),
     meshTests(
@@ -229,7 +230,8 @@ let tests: [Target] = [
     meshTests(
         "NodeTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "P2PServices", "IPLD",
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "P2PServices",
+            "P2PTesting", "IPLD",
             "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime", "CoVM", "MeshStore",
             "PlanetaryMesh", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),

@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import CoVM
@@ -126,18 +127,18 @@ struct RunTests {
         _ = await machine.run(module)
         let loop = try Guests.assemble(Guests.endlessLoop)
         let (first, second) = (ExecutionCancellation(), ExecutionCancellation())
-        await withTaskGroup(of: ExecutionOutcome.self) { group in
+        try await withThrowingTaskGroup(of: ExecutionOutcome.self) { group in
             group.addTask { await machine.run(loop, cancellation: first) { $0.limits.maxFuel = .max }.outcome }
-            while machine.covm.load.running < 1 { await Task.yield() }
+            try await eventually("the first runs") { machine.covm.load.running == 1 }
             group.addTask { await machine.run(loop, cancellation: second) { $0.limits.maxFuel = .max }.outcome }
-            while machine.covm.load.queued < 1 { await Task.yield() }
+            try await eventually("the second waits") { machine.covm.load.queued == 1 }
             let third = await machine.run(module)
             #expect(third.outcome == .nodeFailed(reason: "too many jobs are waiting for a thread"))
             second.cancel()
-            #expect(await group.next() == .cancelled)
+            #expect(try await group.next() == .cancelled)
             #expect(machine.covm.load.running == 1)
             first.cancel()
-            #expect(await group.next() == .cancelled)
+            #expect(try await group.next() == .cancelled)
         }
         #expect(await machine.run(module).outcome == .exited(code: 0))
     }

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Multiformats
+import P2PTesting
 import Synchronization
 import Testing
 
@@ -54,14 +55,6 @@ import Testing
         try await store.pool.writeWithoutTransaction { db in
             let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
             try db.execute(sql: "PRAGMA max_page_count = \(isFull ? pages : 1_000_000)")
-        }
-    }
-
-    private func seen(_ what: String, _ condition: () -> Bool) async throws {
-        let end = ContinuousClock.now.advanced(by: .seconds(60))
-        while !condition() {
-            try #require(ContinuousClock.now < end, "never came about: \(what)")
-            await Task.yield()
         }
     }
 
@@ -122,7 +115,7 @@ import Testing
                 results.continuation.yield($0)
             }
         }
-        try await seen("an attempt is made again") { store.counters.fullRetries > 1 }
+        try await eventually("an attempt is made again") { store.counters.fullRetries > 1 }
         #expect(store.standing == .diskFull(freeBytes: 9_900_000, reserveBytes: 1_000_000))
         #expect(store.isStuck)
         #expect(keptFileBytes == nil)
@@ -175,7 +168,7 @@ import Testing
         try await setFull(true, store)
         let results = AsyncStream<Result<Void, MeshStoreError>>.makeStream()
         store.enqueue([.journal(large(1))], urgency: .now) { results.continuation.yield($0) }
-        try await seen("an attempt is made again") { store.counters.fullRetries > 0 }
+        try await eventually("an attempt is made again") { store.counters.fullRetries > 0 }
         try store.close()
         var first = results.stream.makeAsyncIterator()
         let result = await first.next()

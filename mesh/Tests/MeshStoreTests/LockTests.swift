@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import MeshStore
@@ -12,14 +13,6 @@ import Testing
         var configuration = Configuration()
         configuration.allowsUnsafeTransactions = true
         return try DatabaseQueue(path: folder.path, configuration: configuration)
-    }
-
-    private func seen(_ what: String, _ condition: () -> Bool) async throws {
-        let end = ContinuousClock.now.advanced(by: .seconds(60))
-        while !condition() {
-            try #require(ContinuousClock.now < end, "never came about: \(what)")
-            await Task.yield()
-        }
     }
 
     @Test("A store that was closed can be opened again while a process that is being started has copies of its files")
@@ -55,7 +48,7 @@ import Testing
                 results.continuation.yield($0)
             }
         }
-        try await seen("an attempt is made again") { store.counters.lockRetries > 0 }
+        try await eventually("an attempt is made again") { store.counters.lockRetries > 0 }
         #expect(store.standing == .locked)
         #expect(store.counters.commits == 1)
         // Reading goes on.
@@ -90,7 +83,7 @@ import Testing
         }
         enqueue("owed 0", .journal(entry(0)), urgency: .now)
         // From here on it is with the thread that writes, and has no place any more.
-        try await seen("an attempt is made again") { store.counters.lockRetries > 0 }
+        try await eventually("an attempt is made again") { store.counters.lockRetries > 0 }
         let stranger = try PeerID(bytes: [0, 36, 8, 1, 18, 32] + [UInt8](repeating: 1, count: 32))
         for number in 1...5 {
             for _ in 1...20 {

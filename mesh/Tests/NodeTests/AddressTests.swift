@@ -3,6 +3,7 @@ import MeshTypes
 import Multiformats
 import NIOCore
 import NIOPosix
+import P2PTesting
 import Synchronization
 import Testing
 
@@ -62,15 +63,6 @@ struct AddressTests {
         }
         try await channel.close()
         return decoy.knockCount
-    }
-
-    private func eventually(_ condition: () async throws -> Bool) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while NodeClock.now < deadline {
-            if try await condition() { return }
-            await Task.yield()
-        }
-        Issue.record("never came about")
     }
 
     @Test("A manifest does not lead a node of the open internet to its own machine")

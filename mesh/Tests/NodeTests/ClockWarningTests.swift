@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import MeshTypes
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Synchronization
@@ -29,13 +30,12 @@ struct ClockWarningTests {
     }
 
     private func warning(of node: MeshNode, until isRight: (String?) -> Bool) async throws -> String? {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while true {
-            let warning = try await node.status().clockWarning
-            if isRight(warning) { return warning }
-            try #require(NodeClock.now < deadline, "it says \(warning ?? "nothing")")
-            await Task.yield()
+        var warning: String?
+        try await eventually("the warning of the clock is right") {
+            warning = try await node.status().clockWarning
+            return isRight(warning)
         }
+        return warning
     }
 
     @Test("It is told in status while it is so, and once in the log; nobody is blamed for it")

@@ -4,6 +4,7 @@ import GRDB
 import MeshStore
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import Testing
 
@@ -28,11 +29,7 @@ struct DamagedHomeTests {
                     submission.limits.timeoutSeconds = 600
                 }
                 jobs.append(job)
-                let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-                while try await mesh.originator.job(job).phase != "Running" {
-                    try #require(NodeClock.now < deadline, "it never ran")
-                    await Task.yield()
-                }
+                try await eventually("\(label) runs") { try await mesh.originator.job(job).phase == "Running" }
             }
             let wallet = try await mesh.originator.wallet(entriesLimit: 1)
             #expect(Set(wallet.holds.map(\.jobID)) == Set(jobs.map(\.text)))

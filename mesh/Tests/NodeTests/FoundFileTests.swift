@@ -6,6 +6,7 @@ import MeshStore
 import Multiformats
 import NIOCore
 import P2PServices
+import P2PTesting
 import PeerIdentity
 import Testing
 
@@ -14,14 +15,6 @@ import Testing
 /// Who has a file is found, after a restart and without the DHT, and a peer that stalls holds nobody else up.
 @Suite("Files that are found", .serialized)
 struct FoundFileTests {
-    private static func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while try await !condition() {
-            try #require(NodeClock.now < deadline, "never came about: \(what)")
-            await Task.yield()
-        }
-    }
-
     @Test("A file is found through the DHT again after its owner restarted, without being put again")
     func restartedOwner() async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
@@ -46,7 +39,7 @@ struct FoundFileTests {
             let owner = try await NodeMesh.open(path, configuration, identity: first.identity)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await owner.run() }
-                try await Self.eventually("a third node finds the owner through the DHT") {
+                try await eventually("a third node finds the owner through the DHT") {
                     let providers = (try? await mesh.nodes[1].dht.findProviders(root, limit: 1)) ?? []
                     return providers.map(\.peerID) == [owner.identity.peerID]
                 }
@@ -65,7 +58,7 @@ struct FoundFileTests {
             // Not put, so nobody announces it.
             try await mesh.originator.store.commit(file.blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
             let owner = mesh.originator.identity.peerID
-            try await Self.eventually("the executor knows of the connection") {
+            try await eventually("the executor knows of the connection") {
                 await mesh.nodes[0].swarm.connectedPeers().contains(owner)
             }
             #expect(try await mesh.nodes[0].get(file.root) == bytes)
@@ -104,7 +97,7 @@ struct FoundFileTests {
                 let cid = CID.hashing(bytes, codec: .raw)
                 try await holder.store.commit([.block(cid: cid, bytes: bytes)])
                 async let first = node.fetcher.block(cid, from: [silent.localPeer], keep: false)
-                try await Self.eventually("the silent peer is asked") { await node.bitswap.isAsking(silent.localPeer) }
+                try await eventually("the silent peer is asked") { await node.bitswap.isAsking(silent.localPeer) }
                 let found = try await node.fetcher.unkept(cid, from: [holder.identity.peerID], bytesMax: 99)
                 #expect(found.bytes == bytes)
                 #expect(try await first == bytes)

@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -17,14 +18,6 @@ struct GossipTopicTests {
         MeshTopics.jobAnnouncements, MeshTopics.capabilities, MeshTopics.receipts,
         MeshTopics.anchorHeads(scope: "global"),
     ]
-
-    private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while try await !condition() {
-            try #require(NodeClock.now < deadline, "never came about: \(what)")
-            await Task.yield()
-        }
-    }
 
     private func bytes(_ message: HostileMessage) throws -> [UInt8] {
         try message.bytes(with: message.message, at: HostileMessage.Place(object: nil, path: []))

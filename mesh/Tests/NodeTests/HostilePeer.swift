@@ -4,6 +4,7 @@ import MeshTypes
 import Multiformats
 import NIOCore
 import P2PServices
+import P2PTesting
 import PeerIdentity
 import Testing
 
@@ -95,10 +96,9 @@ struct HostilePeer: Sendable {
 
     /// Waits until gossip has told that all nodes listen to a topic, then publishes.
     func publish(_ bytes: [UInt8], topic: String, to nodes: [MeshNode]) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 10_000)
         let listeners = nodes.map(\.identity.peerID)
-        while NodeClock.now < deadline, await !Set(gossip.peers(of: topic)).isSuperset(of: listeners) {
-            await Task.yield()
+        try? await eventually("all nodes listen to \(topic)", within: 10) {
+            await Set(gossip.peers(of: topic)).isSuperset(of: listeners)
         }
         _ = try? await gossip.publish(bytes, topic: topic)
     }

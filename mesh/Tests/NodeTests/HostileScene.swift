@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -62,10 +63,7 @@ struct HostileScene {
     /// Ends the jobs that the honest originator has for this peer, which forgets them.
     func endJobs() async throws {
         for job in await jobs.all { _ = try? await mesh.originator.cancel(job) }
-        let deadline = NodeClock.now.advanced(milliseconds: 30_000)
-        for job in await jobs.all {
-            while NodeClock.now < deadline, await !mesh.originator.isOver(job) { await Task.yield() }
-        }
+        for job in await jobs.all { try await eventually("\(job) is over") { await mesh.originator.isOver(job) } }
     }
 
     /// A valid message of a kind, all that it answers having come before.

@@ -3,6 +3,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import NodeCore
@@ -40,11 +41,7 @@ struct ModuleLookTests {
             #expect(result.ending == .succeeded, "\(result.detail)")
             #expect(result.attempts == 1)
             #expect(result.executorDID == mesh.nodes[1].identity.did.text)
-            let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-            while await small.decline(of: JobID(job)) == nil {
-                try #require(NodeClock.now < deadline, "it never judged the job")
-                await Task.yield()
-            }
+            try await eventually("it judges the job") { await small.decline(of: JobID(job)) != nil }
             #expect(await small.decline(of: JobID(job)) == .moduleBeyondLimits)
             #expect(await !small.hasBid(on: JobID(job)))
             // A module that it may run, and one that it does not have, it bids on.

@@ -1,6 +1,7 @@
 import Foundation
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -36,14 +37,6 @@ struct MovedPeerTests {
             configuration.executor.isEnabled = executes
             if isHidden { configuration.announce = [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/1")] }
             return try await NodeMesh.open(folder.path + "/" + name, configuration, identity: identity)
-        }
-    }
-
-    private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while try await !condition() {
-            try #require(NodeClock.now < deadline, "never came about: \(what)")
-            await Task.yield()
         }
     }
 

@@ -4,6 +4,7 @@ import Logging
 import MeshTypes
 import Multiformats
 import P2PServices
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -91,9 +92,9 @@ struct NodeMesh {
         let signed = try SignedObject.sign(capability, with: identity)
         let message = MeshProtocolMessage.capabilityAdvertisement(
             CapabilityAdvertisementV1(capability: signed.bytes))
-        while await gossip.peers(of: MeshTopics.capabilities).isEmpty { await Task.yield() }
+        try await eventually("gossip has a peer") { await !gossip.peers(of: MeshTopics.capabilities).isEmpty }
         try await gossip.publish(try message.encoded(), topic: MeshTopics.capabilities)
-        while await originator.core.capabilities.count == 0 { await Task.yield() }
+        try await eventually("the originator knows a capability") { await originator.core.capabilities.count > 0 }
     }
 
     /// A configuration that listens on any port of loopback.

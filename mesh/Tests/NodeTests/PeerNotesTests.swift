@@ -6,6 +6,7 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NIOCore
+import P2PTesting
 import PeerIdentity
 import Synchronization
 import Testing
@@ -22,14 +23,6 @@ struct PeerNotesTests {
             try await body()
             try await node.shutdown()
             try await group.waitForAll()
-        }
-    }
-
-    private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while try await !condition() {
-            try #require(NodeClock.now < deadline, "never came about: \(what)")
-            await Task.yield()
         }
     }
 

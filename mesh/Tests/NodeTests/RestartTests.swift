@@ -2,6 +2,7 @@ import Foundation
 import MeshStore
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -55,8 +56,7 @@ struct RestartTests {
             for height in 0..<3 as Range<UInt64> {
                 _ = try await mesh.result(of: try await mesh.submit(module) { $0.label = "\(height)" })
                 for node in mesh.nodes {
-                    let deadline = NodeClock.now.advanced(milliseconds: 30_000)
-                    while NodeClock.now < deadline, await !node.hasAnchored(height) { await Task.yield() }
+                    try await eventually("height \(height) is anchored") { await node.hasAnchored(height) }
                 }
             }
             for node in mesh.nodes {

@@ -1,6 +1,7 @@
 import JobMarket
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -54,12 +55,8 @@ struct StopOrderTests {
     }
 
     private func outcome(of job: JobID, at executor: MeshNode) async -> ExecutionOutcome? {
-        let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-        while NodeClock.now < deadline {
-            if let outcome = await executor.outcome(of: job) { return outcome }
-            await Task.yield()
-        }
-        return nil
+        try? await eventually("the run ends") { await executor.outcome(of: job) != nil }
+        return await executor.outcome(of: job)
     }
 
     @Test("A run that is to stop before it has begun is stopped all the same")
@@ -82,8 +79,7 @@ struct StopOrderTests {
                     submission.limits.maxFuel = 900_000_000_000
                     submission.label = "\(number)"
                 }
-                let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-                while NodeClock.now < deadline, await !mesh.originator.isConfirmed(JobID(job)) { await Task.yield() }
+                try await eventually("job \(number) is confirmed") { await mesh.originator.isConfirmed(JobID(job)) }
                 _ = try await mesh.originator.cancel(job)
                 let result = try await mesh.result(of: job)
                 #expect(result.ending == .cancelled, "job \(number): \(result.detail)")

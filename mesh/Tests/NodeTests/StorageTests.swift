@@ -4,6 +4,7 @@ import GRDB
 import MeshStore
 import MeshTypes
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import PlanetaryMesh
@@ -140,11 +141,7 @@ struct StorageTests {
             let other = try DatabaseQueue(path: originator.store.path, configuration: configuration)
             try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
             async let waiting: Void = originator.store.commit([.setting(key: "waits", value: [1])])
-            let deadline = NodeClock.now.advanced(milliseconds: 60_000)
-            while originator.store.standing != .locked {
-                try #require(NodeClock.now < deadline, "the lock was never seen")
-                await Task.yield()
-            }
+            try await eventually("the lock is seen") { originator.store.standing == .locked }
             #expect(try await originator.status().storage?.state == "locked")
             await Self.expect(.overloaded) {
                 _ = try await originator.submit(JobSubmission(moduleCID: CID.hashing(module, codec: .raw).text))

@@ -3,6 +3,7 @@ import GRDB
 import JobMarket
 import MeshTypes
 import Multiformats
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -40,17 +41,17 @@ struct UnwantedBidTests {
             await executor.letBidsLapse(milliseconds: 5_000)
             let job = try await mesh.submit(try Assembler.command("nop"))
             #expect(try await mesh.result(of: job).ending == .succeeded)
-            try await until("the job is closed at its executor") {
+            try await eventually("the job is closed at its executor") {
                 try await executor.store.job(job, role: .executor)?.isTerminal == true
             }
             let before = try Footprint(executor)
             #expect(before.jobs == 1 && before.journalRows > 1)
             try await HostilePeer.meeting([executor]) { peer in
                 for number in 0..<200 { try await announce(number, by: peer, to: executor) }
-                try await until("there are bids") { try Footprint(executor).jobs > 100 }
+                try await eventually("there are bids") { try Footprint(executor).jobs > 100 }
                 let flooded = try Footprint(executor)
                 #expect(flooded.journalBytes > before.journalBytes + 100 * 500)
-                try await until("they are forgotten") { try Footprint(executor) == before }
+                try await eventually("they are forgotten") { try Footprint(executor) == before }
                 #expect(try await executor.count("jobs_executed_open") == 0)
             }
         }
@@ -70,14 +71,6 @@ struct UnwantedBidTests {
         try await peer.publish(
             try MeshProtocolMessage.jobAnnouncement(announcement).encoded(), topic: MeshTopics.jobAnnouncements,
             to: [node])
-    }
-
-    private func until(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = NodeClock.now.advanced(milliseconds: 120_000)
-        while try await !condition() {
-            try #require(NodeClock.now < deadline, "never came about: \(what)")
-            await Task.yield()
-        }
     }
 }
 
