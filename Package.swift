@@ -177,8 +177,11 @@ let apps: [Target] = [
 
 let tests: [Target] = [
     .testTarget(name: "TidyTests", swiftSettings: strict),
+    libp2pTests("BitswapTests", ["Determinism", "Multiformats", "Bitswap"]),
+    libp2pTests("DeterminismTests", ["Determinism"]),
     libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub"]),
-    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia", "Bitswap"]),
+    libp2pTests("IdentifyTests", ["Determinism", "Multiformats", "PeerIdentity", "Identify"]),
+    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia"]),
     libp2pTests(
         "LibP2PTests",
         [
@@ -187,14 +190,13 @@ let tests: [Target] = [
             External.nioConcurrency, External.nioCore, External.nioEmbedded, External.nioPosix,
         ]),
     libp2pTests("MultiformatsTests", ["Multiformats"]),
+    libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", External.nioCore]),
+    libp2pTests(
+        "NoiseTests",
+        ["Determinism", "Multiformats", "PeerIdentity", "Noise", External.crypto, External.nioCore]),
     libp2pTests("P2PTestingTests", ["Determinism", "P2PTesting"]),
     libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
-    libp2pTests(
-        "WireTests",
-        [
-            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", External.crypto,
-            External.nioCore,
-        ]),
+    libp2pTests("YamuxTests", ["Determinism", "Yamux", External.nioCore]),
     meshTests("CoVMTests", ["Determinism", "Multiformats", "P2PTesting", "MeshTypes", "CWasmtime", "CoVM", "mesh"]),
     meshTests(
         "ConformanceTests",
@@ -208,12 +210,23 @@ let tests: [Target] = [
             "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
             External.grdb, External.logging, "mesh",
         ]),
+    meshTests("CLITests", ["PlanetaryMesh", "mesh", External.argumentParser]),
+    meshTests(
+        "EconomicsTests",
+        ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
     meshTests("IPLDTests", ["Multiformats", "IPLD"]),
     meshTests(
         "JobMarketTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
             "Reputation", "JobMarket",
+        ]),
+    meshTests(
+        "MeshHTTPTests",
+        [
+            "Multiformats", "P2PTesting", "PlanetaryMesh", "MeshHTTP", "mesh", External.logging,
+            External.nioConcurrency,
+            External.nioCore, External.nioPosix,
         ]),
     meshTests(
         "MeshStoreTests",
@@ -238,11 +251,14 @@ let tests: [Target] = [
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "SignedObjects", "MeshTypes", "Economics",
-            "Reputation", "JobMarket", "MeshStore", "PlanetaryMesh", "MeshHTTP", "mesh", External.argumentParser,
-            External.logging, External.nioConcurrency, External.nioCore, External.nioPosix,
+            "Determinism", "Multiformats", "PeerIdentity", "LibP2P", "P2PTesting", "IPLD", "SignedObjects", "MeshTypes",
+            "Economics",
+            "Reputation", "JobMarket", "MeshStore", "PlanetaryMesh",
         ]),
     meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
+    meshTests(
+        "ReputationTests",
+        ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
     meshTests("SimulationTests", ["MeshSimulation"]),
 ]

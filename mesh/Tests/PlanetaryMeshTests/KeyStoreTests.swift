@@ -1,4 +1,5 @@
 import Foundation
+import P2PTesting
 import PeerIdentity
 import PlanetaryMesh
 import SignedObjects
@@ -6,7 +7,7 @@ import Testing
 
 @Suite struct KeyStoreTests {
     @Test func aKeyIsMadeOnceOwnerOnlyAndReadBack() throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let store = KeyStore(path: folder.path + "/identity.key")
         let identity = try store.create()
         #expect(try store.load().did == identity.did)
@@ -21,7 +22,7 @@ import Testing
     }
 
     @Test func aKeyThatOthersCanReadIsRefused() throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let store = KeyStore(path: folder.path + "/identity.key")
         _ = try store.create()
         for mode in [0o640, 0o604, 0o620, 0o601] {
@@ -35,7 +36,7 @@ import Testing
     }
 
     @Test func anEncryptedKeyNeedsItsPassphrase() throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let store = KeyStore(path: folder.path + "/identity.key")
         let identity = try store.create(passphrase: "correct horse")
         #expect(try store.isEncrypted())
@@ -53,7 +54,7 @@ import Testing
     }
 
     @Test func aMissingOrDamagedKeyIsNamed() throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let store = KeyStore(path: folder.path + "/identity.key")
         #expect(
             throws: NodeServiceError(

@@ -1,5 +1,6 @@
 import Foundation
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import PlanetaryMesh
@@ -105,7 +106,7 @@ import Testing
     }
 
     private func load(_ text: String) throws -> NodeConfiguration {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let path = folder.path + "/config.json"
         try Data(text.utf8).write(to: URL(filePath: path))
         return try NodeConfiguration.load(path: path)

@@ -1,5 +1,6 @@
 import Foundation
 import Multiformats
+import P2PTesting
 import PlanetaryMesh
 import Testing
 
@@ -23,7 +24,7 @@ import Testing
     }
 
     @Test func moduleAndInputsAreAddedAndTheJobDescribed() async throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let module = folder.path + "/count.wasm"
         let text = folder.path + "/in.txt"
         try Data(BenchJobs.emptyModule).write(to: URL(filePath: module))

@@ -8,14 +8,9 @@ struct BitswapCoreTests {
     private let data = bytes("the block")
     private let cid = CID.hashing(bytes("the block"), codec: .raw)
     private let prefix: [UInt8] = [1, 0x55, 0x12, 0x20]
-    private let peers: [PeerID]
+    private let peers = BitswapTests.peers(8)
     private var core = BitswapCore()
     private let end = MonotonicInstant.zero.advanced(milliseconds: 60_000)
-
-    init() {
-        var generator = SeededGenerator(seed: 301)
-        peers = (0..<8).map { _ in VirtualNetwork.randomPeer(&generator) }
-    }
 
     private func blocks(_ data: [UInt8]) -> BitswapMessage {
         BitswapMessage(blocks: [.init(prefix: prefix, data: data)])

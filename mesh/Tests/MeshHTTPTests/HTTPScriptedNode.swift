@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import MeshHTTP
 import Multiformats
+import P2PTesting
 import PlanetaryMesh
 
 /// A node's service whose answers the test chooses; every call is answered from the script or refused.
@@ -142,19 +143,7 @@ enum Samples {
         entries: [.init(at: 1, kind: "grant", debit: "mint", credit: "me", amount: 1_000, jobID: nil)])
 }
 
-/// A folder of a few characters, because a socket's path may not be long.
-final class SocketFolder: Sendable {
-    let path: String
-
-    init() throws {
-        path = "/tmp/mh-\(UInt32.random(in: 0 ... .max))"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
+extension TestFolder {
     var socket: String { path + "/api.sock" }
 }
 
@@ -164,7 +153,7 @@ func withServer(
     until stopped: @escaping @Sendable () async -> Void = MeshHTTPServer.never,
     _ body: @Sendable (NodeClient, String) async throws -> Void
 ) async throws {
-    let folder = try SocketFolder()
+    let folder = try TestFolder()
     let server = MeshHTTPServer(
         service: ScriptedNode(script: script), socketPath: folder.socket, limits: limits,
         logger: Logger(label: "test"))

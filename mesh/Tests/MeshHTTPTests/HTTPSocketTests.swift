@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import MeshHTTP
+import P2PTesting
 import PlanetaryMesh
 import Testing
 
@@ -30,13 +31,13 @@ import Testing
     }
 
     @Test func aStaleSocketIsReplaced() async throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         try RawSocket.leaveStale(folder.socket)
         try await expectServing(folder.socket)
     }
 
     @Test func aFileInItsPlaceIsLeftAlone() async throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         try Data("precious".utf8).write(to: URL(filePath: folder.socket))
         let server = MeshHTTPServer(service: ScriptedNode(), socketPath: folder.socket, logger: Logger(label: "test"))
         let refusal = NodeServiceError(
@@ -56,7 +57,7 @@ import Testing
     }
 
     @Test func aNodeThatIsNotRunningIsSaidToBe() async throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let refusal = NodeServiceError(
             .nodeNotRunning, "No node answers on \(folder.socket).",
             hint: "Start it with mesh up, or name its home folder with --home.")

@@ -1,0 +1,58 @@
+import Determinism
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import Reputation
+import SignedObjects
+import Testing
+
+@Suite("Reputation")
+struct ReputationBookTests {
+    private func did(_ seed: UInt8) throws -> DID {
+        try Identity(seed: Array(repeating: seed, count: 32)).did
+    }
+
+    @Test func reputationIsAPureFunctionOfTheSetOfReceipts() throws {
+        let (subject, other) = (try did(1), try did(2))
+        var items: [ReputationEvidence] = []
+        for number in 0..<300 {
+            items.append(
+                ReputationEvidence(
+                    subject: number % 3 == 0 ? other : subject, payer: try did(UInt8(10 + number % 12)),
+                    receiptCID: CID.hashing([UInt8(number % 256), UInt8(number / 256)], codec: .dagCBOR),
+                    verdict: number % 7 == 0 ? .abandoned : .fulfilled, at: UnixMilliseconds(UInt64(number) * 1_000_000)
+                ))
+        }
+        let now = UnixMilliseconds(400_000_000)
+        var scores: Set<[UInt64]> = []
+        for seed in 1...5 {
+            var dice = SeededGenerator(seed: UInt64(seed))
+            var book = ReputationBook()
+            for item in items.shuffled(using: &dice) + items.shuffled(using: &dice) { book.record(item) }
+            scores.insert([book.score(of: subject, at: now), book.score(of: other, at: now)])
+        }
+        #expect(scores.count == 1)
+    }
+
+    @Test func reputationGrowsFallsAndDecays() throws {
+        let subject = try did(1)
+        var book = ReputationBook()
+        let now = UnixMilliseconds(10_000_000_000)
+        func evidence(_ number: UInt8, _ verdict: ReputationVerdict) throws -> ReputationEvidence {
+            ReputationEvidence(
+                subject: subject, payer: try did(number), receiptCID: CID.hashing([number], codec: .dagCBOR),
+                verdict: verdict, at: now)
+        }
+        #expect(book.score(of: subject, at: now) == 0)
+        for number in 2...4 { book.record(try evidence(UInt8(number), .fulfilled)) }
+        #expect(book.score(of: subject, at: now) == 500)
+        #expect(book.score(of: subject, at: now.advanced(milliseconds: 30 * 86_400_000)) == 333)
+        book.record(try evidence(5, .abandoned))
+        #expect(book.score(of: subject, at: now) == 272)
+        book.record(
+            ReputationEvidence(
+                subject: subject, payer: subject, receiptCID: CID.hashing([9], codec: .dagCBOR), verdict: .fulfilled,
+                at: now))
+        #expect(book.evidence(about: subject).count == 4, "nobody vouches for oneself")
+    }
+}
