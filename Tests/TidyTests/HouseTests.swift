@@ -47,6 +47,25 @@ import Testing
         }
     }
 
+    @Test func dependenciesAreDeclaredAndUsed() throws {
+        let files = try Repository.swiftFiles(under: Self.swiftFolders)
+        let manifest = Manifest(try #require(files.first { $0.path == "Package.swift" }))
+        #expect(manifest.targets.count > 40, "the manifest is read")
+        for finding in DependencyChecks.findings(manifest, files) { Issue.record("\(finding)") }
+    }
+
+    @Test func noFileIsEmptyOrDead() throws {
+        let files = try Repository.swiftFiles(under: Self.swiftFolders)
+        for finding in DeadFileChecks.findings(in: files) { Issue.record("\(finding)") }
+    }
+
+    @Test func typesAreSmallOverAllTheirFiles() throws {
+        let files = try Repository.swiftFiles(under: Self.sourceFolders)
+        for finding in TypeSizeChecks.findings(in: files) { Issue.record("\(finding)") }
+    }
+
+    @Test func streamsAreBounded() throws { try check(Self.sourceFolders, StreamChecks.findings) }
+
     @Test func everyTargetHasALayer() throws {
         let targets = Set(try Repository().paths.compactMap { SourceFile(path: $0, text: "").target })
         for target in targets.sorted() where HouseLayer.of(target: target) == nil {

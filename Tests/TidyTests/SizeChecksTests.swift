@@ -38,9 +38,9 @@ import Testing
         #expect(messages(text).first?.contains("func outer") == true)
     }
 
-    @Test func filesHaveAtMost600LinesAndThePackage320() {
-        #expect(messages(String(repeating: "\n", count: 600)) == [])
-        #expect(messages(String(repeating: "\n", count: 601)).first?.contains("601 lines, more than 600") == true)
+    @Test func filesHaveAtMost900LinesAndThePackage320() {
+        #expect(messages(String(repeating: "\n", count: 900)) == [])
+        #expect(messages(String(repeating: "\n", count: 901)).first?.contains("901 lines, more than 900") == true)
         let package = messages(String(repeating: "\n", count: 321), path: "Package.swift")
         #expect(package == ["Package.swift:321: the file has 321 lines, more than 320"])
     }

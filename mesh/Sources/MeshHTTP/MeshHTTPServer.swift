@@ -78,6 +78,7 @@ public struct MeshHTTPServer: Sendable {
 
     /// Returns when the task is cancelled.
     @Sendable public static func never() async {
+        // BOUNDED: nothing is ever sent.
         let (nothing, _) = AsyncStream.makeStream(of: Void.self)
         for await _ in nothing {}
     }

@@ -142,7 +142,7 @@ public actor MeshNode {
             machine: parts.machine, fetcher: fetcher, store: parts.store,
             moduleBytesMax: configuration.limits.moduleBytesMax, inputBytesMax: configuration.limits.fileBytesMax)
         alarm = DeadlineAlarm(eventLoop: parts.eventLoop)
-        // What waits here comes from the tables of the market, which are bounded (`MarketLimits`).
+        // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
         (work, workIn) = AsyncStream.makeStream(of: NodeEffect.self)
         (written, writtenIn) = AsyncStream.makeStream(of: UInt64.self, bufferingPolicy: .bufferingNewest(1))
         (reports, reportsIn) = AsyncStream.makeStream(

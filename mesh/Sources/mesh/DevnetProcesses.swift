@@ -27,6 +27,7 @@ struct DevnetProcesses: Sendable {
     func run(
         _ plans: [DevnetPlan], endsWithInput: Bool, keepsLogs: Bool, started: ([NodeStatus]) async throws -> Void
     ) async throws {
+        // BOUNDED: each node is up once and ends once, and a user can interrupt only so often.
         let (events, sink) = AsyncStream.makeStream(of: Event.self)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in interrupts.signals { sink.yield(.stop) } }

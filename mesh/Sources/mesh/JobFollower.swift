@@ -39,6 +39,7 @@ struct JobFollower {
     /// Follows until the end, or until the user interrupts twice.
     mutating func follow() async throws -> End {
         let interrupts = Interrupts()
+        // BOUNDED: the progress of one job, which its lease and attempts bound.
         let (signals, sink) = AsyncStream.makeStream(of: Signal.self, bufferingPolicy: .unbounded)
         let node = self.node
         let jobID = self.jobID

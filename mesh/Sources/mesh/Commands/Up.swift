@@ -70,6 +70,7 @@ struct Up: MeshCommand {
         let interrupts = Interrupts()
         let isJSON = global.json
         let endsWithInput = untilInputEnds
+        // BOUNDED: it only ends; nothing is sent.
         let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
         // Each child ends with the reason for which the node stopped, where it is the one who knows.
         let reason = try await withThrowingTaskGroup(of: (any Error)?.self) { group in

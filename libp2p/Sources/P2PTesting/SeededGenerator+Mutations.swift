@@ -3,8 +3,8 @@ import Determinism
 /// Seeded damage to valid bytes, for tests of decoders: what comes out is refused by its type of error, or decodes to
 /// something that encodes to bytes that decode to the same.
 extension SeededGenerator {
-    /// Bytes with one to `most` changes: a bit flipped, a byte replaced by any or by one of those that mean something to
-    /// the format, one removed, some inserted, or the end cut off, with or without what stood behind the cut.
+    /// Bytes with one to `most` changes: a bit flipped, a byte replaced by any or by one that means something to the
+    /// format, one removed, some inserted, or the end cut off, with or without the last few bytes behind the cut.
     /// - Parameters:
     ///   - meaningful: bytes that headers and lengths of the format begin with.
     ///   - insertions: sequences that the format might take amiss, such as text that joins with what stands before it.
