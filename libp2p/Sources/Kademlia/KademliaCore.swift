@@ -129,8 +129,9 @@ public struct KademliaCore: Sendable {
     /// The next time `deadlineReached` has something to do.
     public var nextDeadline: MonotonicInstant? {
         var earliest = min(refreshAt, sweepAt)
-        for query in queries.values { earliest = min(earliest, query.deadline) }
-        for request in pending.values { earliest = min(earliest, request.deadline) }
+        // All operations have the same time, and so have all requests: the oldest is due first.
+        if let query = queries.values.first { earliest = min(earliest, query.deadline) }
+        if let request = pending.values.first { earliest = min(earliest, request.deadline) }
         return min(earliest, publications.nextDeadline ?? earliest)
     }
 

@@ -1,5 +1,4 @@
 import Multiformats
-import NIOConcurrencyHelpers
 import NIOCore
 
 /// Why a request brought no response.
@@ -12,55 +11,94 @@ public enum RequestError: Error, Hashable, Sendable {
     case noResponse
     /// The peer did not answer in time.
     case timedOut(milliseconds: Int64)
-    /// The request is longer than `bytesMax`.
+    /// The request is longer than `requestBytesMax`.
     case requestTooLong(byteCount: Int, bytesMax: Int)
     /// The task was cancelled.
     case cancelled
 }
 
+/// What a peer sent in place of a request.
+public enum RequestFault: Error, Hashable, Sendable {
+    /// It announced more bytes than `requestBytesMax`; none of them were read.
+    case tooLong(announced: UInt64, bytesMax: Int)
+    /// The length before it is no minimal varint.
+    case malformedLength
+}
+
 /// One request and one response per stream, each an unsigned-varint length and that many bytes.
 ///
-/// This is how `/icn/mesh/message/1.0.0` speaks; the same value is client and server and works on any `StreamHost`.
-/// Both sides bound the length before they read a body, and the time of the whole exchange.
+/// The same value is client and server, and works on any `StreamHost`. Both sides bound the length before they read a
+/// body, and the time. How many streams of one peer are served at once is the host's limit.
+///
+///     let questions = RequestResponse(host: swarm, protocolID: "/questions/1.0.0")
+///     await questions.serve { peer, request in .respond(answer(request)) }
+///     let response = try await questions.request(bytes, to: peer)
+///
+/// A server that blames and chooses gives `serve` two more closures: whom it admits, before a byte is read, and what to
+/// do about a peer that sent what is no request:
+///
+///     await questions.serve(
+///         admitting: { peer in await !node.isShunned(peer) },
+///         onFault: { peer, fault in await node.note(peer, fault) }
+///     ) { peer, request in
+///         .respond(await node.answer(request, from: peer), then: { await node.measure(peer) })
+///     }
+///
+/// When a response lets a client wait for half its time (`doubtMilliseconds`), the host is asked to doubt the peer
+/// (`StreamHost.doubt`): a dead connection is then found before the time is up, and not by the keep-alive.
 public struct RequestResponse: Sendable {
+    /// Bounds of both sides; a server and its clients should agree on the first two.
+    public struct Limits: Sendable {
+        /// Bytes of a request; a longer one is not sent, and resets its stream where it arrives.
+        public var requestBytesMax = 1024 * 1024
+        /// Bytes of a response; a client resets a stream that announces more.
+        public var responseBytesMax = 1024 * 1024
+        /// A client's time for a whole exchange, connecting included.
+        public var exchangeMilliseconds: Int64 = 10_000
+        /// After which a client has the connections to a silent peer prove that they are alive; nil: half the exchange.
+        public var doubtMilliseconds: Int64?
+        /// A peer's time for sending its request, once its stream is open.
+        public var arrivalMilliseconds: Int64 = 10_000
+        /// A peer's time for taking the response.
+        public var departureMilliseconds: Int64 = 10_000
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// What a server does about a request.
+    public enum Answer: Sendable {
+        /// Sends a response; `then` runs when the peer's flow control has taken it.
+        case respond([UInt8], then: (@Sendable () async -> Void)? = nil)
+        /// Resets the stream without a response.
+        case refuse
+    }
+
     /// The protocol.
     public let protocolID: String
-    /// Bytes of a request or of a response.
-    public let bytesMax: Int
-    /// For a whole exchange, connecting included.
-    public let timeoutMilliseconds: Int64
+    /// The bounds.
+    public let limits: Limits
     private let host: any StreamHost
 
     /// Request-response over a host.
-    public init(
-        host: any StreamHost, protocolID: String, bytesMax: Int = 1024 * 1024, timeoutMilliseconds: Int64 = 10_000
-    ) {
+    public init(host: any StreamHost, protocolID: String, limits: Limits = Limits()) {
         self.host = host
         self.protocolID = protocolID
-        self.bytesMax = bytesMax
-        self.timeoutMilliseconds = timeoutMilliseconds
+        self.limits = limits
     }
+
+    // MARK: Asking
 
     /// Sends a request and waits for the response.
     public func request(_ bytes: [UInt8], to peer: PeerID) async throws(RequestError) -> [UInt8] {
-        guard bytes.count <= bytesMax else {
-            throw .requestTooLong(byteCount: bytes.count, bytesMax: bytesMax)
+        guard bytes.count <= limits.requestBytesMax else {
+            throw .requestTooLong(byteCount: bytes.count, bytesMax: limits.requestBytesMax)
         }
+        let doubtMilliseconds = limits.doubtMilliseconds ?? limits.exchangeMilliseconds / 2
         do {
-            return try await withDeadline(milliseconds: timeoutMilliseconds) { [self] in
-                let stream = try await host.openStream(to: peer, protocols: [protocolID])
-                do {
-                    try await stream.writeFrame(ByteBuffer(bytes: bytes))
-                    try await stream.closeWrite()
-                    guard let response = try await stream.readFrame(bytesMax: bytesMax) else {
-                        throw RequestError.noResponse
-                    }
-                    return Array(response.readableBytesView)
-                } catch {
-                    await stream.reset()
-                    throw error
-                }
-            }
+            return try await withDeadline(
+                milliseconds: limits.exchangeMilliseconds, warning: (doubtMilliseconds, { [host] in host.doubt(peer) })
+            ) { [self] in try await exchange(bytes, with: peer) }
         } catch let error as RequestError {
             throw error
         } catch let error as OpenStreamError {
@@ -68,31 +106,76 @@ public struct RequestResponse: Sendable {
         } catch let error as StreamError {
             throw .streamFailed(error)
         } catch is TimedOut {
-            throw .timedOut(milliseconds: timeoutMilliseconds)
+            throw .timedOut(milliseconds: limits.exchangeMilliseconds)
         } catch {
             throw .cancelled
         }
     }
 
-    /// Answers requests: the handler gets the authenticated sender and the request, and returns the response or `nil`
-    /// to refuse without one. A sender that is slower than the time limit, or sends too much, is reset.
-    public func serve(_ handler: @escaping @Sendable (PeerID, [UInt8]) async -> [UInt8]?) async {
-        let (bytesMax, timeout) = (bytesMax, timeoutMilliseconds)
+    private func exchange(_ bytes: [UInt8], with peer: PeerID) async throws -> [UInt8] {
+        let stream = try await host.openStream(to: peer, protocols: [protocolID])
+        do {
+            try await stream.writeFrame(ByteBuffer(bytes: bytes))
+            try await stream.closeWrite()
+            guard let response = try await stream.readFrame(bytesMax: limits.responseBytesMax) else {
+                throw RequestError.noResponse
+            }
+            return Array(response.readableBytesView)
+        } catch {
+            await stream.reset()
+            throw error
+        }
+    }
+
+    // MARK: Answering
+
+    /// Answers requests until the host ends; the handler gets the authenticated sender and the request.
+    ///
+    /// - Parameters:
+    ///   - admits: whether a peer's request is read at all; a stream of one that is not admitted is reset.
+    ///   - onFault: what to do about a peer that sent what is no request; its stream is reset before. A peer that is
+    ///     slow, or goes away, has done nothing wrong, and is not reported.
+    ///   - handler: what is done about a request. It has no deadline: it may wait for what it acknowledges.
+    public func serve(
+        admitting admits: (@Sendable (PeerID) async -> Bool)? = nil,
+        onFault: (@Sendable (PeerID, RequestFault) async -> Void)? = nil,
+        _ handler: @escaping @Sendable (PeerID, [UInt8]) async -> Answer
+    ) async {
+        let limits = limits
         await host.handle(protocolID) { stream in
+            let peer = stream.remotePeer
+            if let admits, await !admits(peer) { return await stream.reset() }
             do {
-                let request = try await withDeadline(milliseconds: timeout) {
-                    try await stream.readFrame(bytesMax: bytesMax)
+                let request = try await withDeadline(milliseconds: limits.arrivalMilliseconds) {
+                    try await stream.readFrame(bytesMax: limits.requestBytesMax)
                 }
-                guard let request,
-                    let response = await handler(stream.remotePeer, Array(request.readableBytesView))
-                else { return await stream.reset() }
-                try await withDeadline(milliseconds: timeout) {
-                    try await stream.writeFrame(ByteBuffer(bytes: response))
-                    try await stream.closeWrite()
-                }
+                guard let request else { return await stream.reset() }
+                try await Self.send(handler(peer, Array(request.readableBytesView)), on: stream, limits)
             } catch {
                 await stream.reset()
+                if let fault = RequestFault(error) { await onFault?(peer, fault) }
             }
+        }
+    }
+
+    private static func send(_ answer: Answer, on stream: any PeerStream, _ limits: Limits) async throws {
+        guard case .respond(let bytes, let then) = answer else { return await stream.reset() }
+        try await withDeadline(milliseconds: limits.departureMilliseconds) {
+            try await stream.writeFrame(ByteBuffer(bytes: bytes))
+            try await stream.closeWrite()
+        }
+        await then?()
+    }
+}
+
+extension RequestFault {
+    /// What the sender is to blame for, if anything.
+    fileprivate init?(_ error: any Error) {
+        switch error {
+        case StreamError.frameTooLarge(let announced, let bytesMax):
+            self = .tooLong(announced: announced, bytesMax: bytesMax)
+        case StreamError.malformedLength: self = .malformedLength
+        default: return nil
         }
     }
 }

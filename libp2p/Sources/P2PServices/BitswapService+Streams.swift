@@ -18,9 +18,10 @@ extension BitswapService {
             while true {
                 if let message = takeMessages(for: peer) {
                     try await write(message, to: peer)
-                } else if let rate = servingRates[peer], rate.freeAt > Self.now {
+                } else if let rate = servingRates[peer], rate.freeAt > SwarmClock.now {
                     if core.hasWants(of: peer) { servingPauses += 1 }
                     outboxes[peer]?.isRunning = false
+                    rearm()
                     return
                 } else if let want = core.nextWant(of: peer) {
                     let found = await lookUp(want)
@@ -35,7 +36,7 @@ extension BitswapService {
         } catch {
             logger.debug("sending blocks failed", metadata: ["peer": "\(peer)", "error": "\(error)"])
             outboxes.removeValue(forKey: peer)
-            carryOut(core.peerLost(peer, now: Self.now))
+            carryOut(core.peerLost(peer, now: SwarmClock.now))
         }
     }
 
@@ -51,9 +52,10 @@ extension BitswapService {
 
     private func served(_ byteCount: Int, to peer: PeerID) {
         guard let bytesPerSecond = limits.servedBytesPerSecondPerPeerMax else { return }
-        var rate = servingRates[peer] ?? ServingRate(bytesPerSecond: bytesPerSecond, now: Self.now)
-        rate.served(byteCount, now: Self.now)
+        var rate = servingRates[peer] ?? ServingRate(bytesPerSecond: bytesPerSecond, now: SwarmClock.now)
+        rate.served(byteCount, now: SwarmClock.now)
         servingRates[peer] = rate
+        servingChanges(rate, now: SwarmClock.now)
     }
 
     private func lookUp(_ want: WantedBlock) async -> BlockLookup {
@@ -65,11 +67,11 @@ extension BitswapService {
 
     private func write(_ message: BitswapMessage, to peer: PeerID) async throws {
         let frame = ByteBuffer(bytes: BitswapMessageCoding.encode(message))
-        outboxes[peer]?.activeAt = Self.now
+        outboxes[peer]?.activeAt = SwarmClock.now
         if let stream = outboxes[peer]?.stream {
             do {
                 try await stream.writeFrame(frame)
-                outboxes[peer]?.activeAt = Self.now
+                outboxes[peer]?.activeAt = SwarmClock.now
                 return
             } catch {
                 // The peer may have closed it in the meantime; then a fresh one decides. Who did not read has had its
@@ -80,7 +82,7 @@ extension BitswapService {
         }
         let stream = try await host.openStream(to: peer, protocols: [Self.protocolID])
         nextStreamID += 1
-        if outboxes[peer] == nil { outboxes[peer] = Outbox(isRunning: true, activeAt: Self.now) }
+        if outboxes[peer] == nil { outboxes[peer] = Outbox(isRunning: true, activeAt: SwarmClock.now) }
         outboxes[peer]?.stream = stream
         outboxes[peer]?.streamID = nextStreamID
         // Answers may come on this stream too; without a reader they would fill its window and stay.
@@ -89,7 +91,7 @@ extension BitswapService {
             throw StreamError.reset
         }
         try await stream.writeFrame(frame)
-        outboxes[peer]?.activeAt = Self.now
+        outboxes[peer]?.activeAt = SwarmClock.now
     }
 
     // MARK: Receiving
@@ -106,12 +108,13 @@ extension BitswapService {
 
     /// Reads what a peer sends on a stream that it opened, until it ends.
     func serve(_ stream: any PeerStream) async {
-        guard let id = inbound.admit(stream, now: Self.now, counters: &streamCounters) else {
+        guard let id = inbound.admit(stream, now: SwarmClock.now, counters: &streamCounters) else {
             refusedMessages += 1
             return await stream.reset()
         }
         defer { inbound.remove(id) }
-        await readMessages(on: stream) { inbound.wasActive(id, now: Self.now) }
+        rearm()
+        await readMessages(on: stream) { inbound.wasActive(id, now: SwarmClock.now) }
         try? await stream.closeWrite()
     }
 
@@ -122,7 +125,7 @@ extension BitswapService {
                 onMessage()
                 let message = try BitswapMessageCoding.decode(
                     Array(bytes.readableBytesView), limits: limits.core.messages)
-                carryOut(core.messageArrived(message, from: stream.remotePeer, now: Self.now))
+                carryOut(core.messageArrived(message, from: stream.remotePeer, now: SwarmClock.now))
             }
         } catch {
             switch error {

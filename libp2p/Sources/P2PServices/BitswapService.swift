@@ -5,7 +5,6 @@ import Kademlia
 import LibP2P
 import Logging
 import Multiformats
-import NIOCore
 
 /// The exchange of blocks of a node: one `BitswapCore` on the streams of a host.
 ///
@@ -17,7 +16,7 @@ import NIOCore
 /// Wants and answers to a peer go over one stream that this node opens and keeps, as go-bitswap does; answers are taken
 /// from streams that the peer opens and from our own stream too, where py-libp2p sends them. Blocks are hashed before
 /// anybody sees them. At most one block per peer is in memory for sending.
-public actor BitswapService {
+public actor BitswapService: Service {
     /// Bounds of the service; those of the protocol are in `BitswapCore.Limits`.
     public struct Limits: Sendable {
         /// Bounds of the protocol.
@@ -43,7 +42,7 @@ public actor BitswapService {
         /// Bytes of blocks that one peer is served in a second, and at once after a silence; what it wants beyond that
         /// waits. Nil: as fast as they go.
         public var servedBytesPerSecondPerPeerMax: Int?
-        /// How often deadlines are looked at.
+        /// Between two looks at the core's deadline, at the least: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 100
         /// How often silent streams are looked for.
         public var sweepMilliseconds: Int64 = 1_000
@@ -105,11 +104,13 @@ public actor BitswapService {
     /// How often serving a peer had to wait: `Limits.servedBytesPerSecondPerPeerMax`.
     public internal(set) var servingPauses = 0
     var servingRates: [PeerID: ServingRate] = [:]
+    private var servingAt: MonotonicInstant?
     private var jobsUnderWay = 0
     private var waiters: [BlockFetchID: AsyncStream<Result<Fetched, BlockFetchError>>.Continuation] = [:]
     private var isRegistered = false
-    private let jobs: AsyncStream<Job>
-    private let jobInput: AsyncStream<Job>.Continuation
+    private var sweepAt = MonotonicInstant.zero
+    let jobs: JobQueue<Job>
+    var alarm: DeadlineAlarm
 
     /// A service that does nothing before `run`.
     public init(host: any StreamHost, store: any BlockSource, limits: Limits = Limits(), logger: Logger) {
@@ -120,7 +121,8 @@ public actor BitswapService {
             perPeerMax: limits.inboundStreamsPerPeerMax, inAllMax: limits.inboundStreamsMax)
         self.logger = logger
         core = BitswapCore(limits: limits.core)
-        (jobs, jobInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.jobsMax))
+        jobs = JobQueue(waitingMax: limits.jobsMax)
+        alarm = DeadlineAlarm(resolutionMilliseconds: limits.tickMilliseconds)
     }
 
     /// Registers the protocol with the host. Do it before peers connect; `run` does it too.
@@ -140,17 +142,7 @@ public actor BitswapService {
     public func run() async {
         let events = await host.peerEvents()
         await register()
-        await withDiscardingTaskGroup { group in
-            group.addTask {
-                for await event in events {
-                    guard case .disconnected(let peer) = event else { continue }
-                    await self.peerLost(peer)
-                }
-            }
-            group.addTask { await self.keepTime() }
-            for await job in jobs { group.addTask { await self.perform(job) } }
-            group.cancelAll()
-        }
+        await drive(following: events)
         for waiter in waiters.values { waiter.finish() }
         for outbox in outboxes.values { await outbox.stream?.reset() }
         outboxes = [:]
@@ -176,7 +168,7 @@ public actor BitswapService {
             return Fetched(block: block, source: nil)
         }
         let others = peers.filter { $0 != host.localPeer }
-        let now = Self.now
+        let now = SwarmClock.now
         let deadline = now.advanced(milliseconds: Int64(clamping: Int128(timeout / .milliseconds(1))))
         let (results, input) = AsyncStream<Result<Fetched, BlockFetchError>>.makeStream(
             bufferingPolicy: .bufferingNewest(1))
@@ -186,7 +178,7 @@ public actor BitswapService {
         for await result in results { return try result.get() }
         // The caller's task was cancelled, or `run` has ended.
         waiters[started.id] = nil
-        carryOut(core.cancel(started.id, now: Self.now))
+        carryOut(core.cancel(started.id, now: SwarmClock.now))
         throw .cancelled
     }
 
@@ -214,10 +206,6 @@ public actor BitswapService {
 
     // MARK: Actions
 
-    static var now: MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
-    }
-
     func carryOut(_ actions: [BitswapAction]) {
         for action in actions {
             switch action {
@@ -229,11 +217,12 @@ public actor BitswapService {
                 logger.debug("block dropped", metadata: ["peer": "\(peer)", "violation": "\(violation)"])
             }
         }
+        rearm()
     }
 
     /// Starts a child task of `run`; `false` when there are too many.
     func start(_ job: Job) -> Bool {
-        guard jobsUnderWay < limits.jobsMax, case .enqueued = jobInput.yield(job) else {
+        guard jobsUnderWay < limits.jobsMax, jobs.start(job) else {
             refusedJobs += 1
             return false
         }
@@ -241,10 +230,14 @@ public actor BitswapService {
         return true
     }
 
+    func peerEvent(_ event: PeerEvent) {
+        if case .disconnected(let peer) = event { peerLost(peer) }
+    }
+
     func peerLost(_ peer: PeerID) {
         outboxes[peer]?.messages.removeAll()
         if outboxes[peer]?.isRunning == false { outboxes.removeValue(forKey: peer) }
-        carryOut(core.peerLost(peer, now: Self.now))
+        carryOut(core.peerLost(peer, now: SwarmClock.now))
     }
 
     private func finish(_ id: BlockFetchID, _ result: Result<Fetched, BlockFetchError>) {
@@ -254,7 +247,7 @@ public actor BitswapService {
     }
 
     private func enqueue(_ message: BitswapMessage, to peer: PeerID) {
-        var outbox = outboxes[peer] ?? Outbox(activeAt: Self.now)
+        var outbox = outboxes[peer] ?? Outbox(activeAt: SwarmClock.now)
         guard outbox.messages.count < limits.queuedMessagesPerPeerMax else {
             overflowingPeers += 1
             peerLost(peer)
@@ -267,21 +260,28 @@ public actor BitswapService {
 
     /// Serves the peers on whose wants nobody works because they had been served enough for a while.
     private func serveAgain(now: MonotonicInstant) {
-        for (peer, rate) in servingRates where rate.freeAt <= now {
-            if rate.isPaid(now: now) { servingRates[peer] = nil }
-            if core.hasWants(of: peer) { startSending(to: peer) }
+        guard let due = servingAt, due <= now else { return }
+        servingAt = nil
+        for (peer, rate) in servingRates {
+            if rate.isPaid(now: now) { servingRates[peer] = nil } else { servingChanges(rate, now: now) }
+            if rate.freeAt <= now, core.hasWants(of: peer) { startSending(to: peer) }
         }
     }
 
+    /// Has `serveAgain` look again when a peer may be served again, or has nothing to make up for any more.
+    func servingChanges(_ rate: ServingRate, now: MonotonicInstant) {
+        servingAt = min(servingAt ?? .distantFuture, rate.changesAt(now: now))
+    }
+
     private func startSending(to peer: PeerID) {
-        var outbox = outboxes[peer] ?? Outbox(activeAt: Self.now)
+        var outbox = outboxes[peer] ?? Outbox(activeAt: SwarmClock.now)
         guard !outbox.isRunning else { return }
         outbox.isRunning = start(.send(peer))
         outboxes[peer] = outbox
         if !outbox.isRunning { peerLost(peer) }
     }
 
-    private func perform(_ job: Job) async {
+    func perform(_ job: Job) async {
         defer { jobsUnderWay -= 1 }
         switch job {
         case .send(let peer): await send(to: peer)
@@ -291,17 +291,19 @@ public actor BitswapService {
 
     // MARK: Time
 
-    private func keepTime() async {
-        var sweepAt = Self.now
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(limits.tickMilliseconds))
-            let now = Self.now
-            if let deadline = core.nextDeadline, deadline <= now { carryOut(core.deadlineReached(now: now)) }
-            serveAgain(now: now)
-            guard sweepAt <= now else { continue }
-            sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
-            await sweep(now: now)
-        }
+    var nextDeadline: MonotonicInstant? {
+        var next = core.nextDeadline
+        if !inbound.isEmpty || !outboxes.isEmpty { next = min(next ?? .distantFuture, sweepAt) }
+        if let servingAt { next = min(next ?? .distantFuture, servingAt) }
+        return next
+    }
+
+    func deadlineReached(now: MonotonicInstant) async {
+        if let deadline = core.nextDeadline, deadline <= now { carryOut(core.deadlineReached(now: now)) }
+        serveAgain(now: now)
+        guard sweepAt <= now else { return }
+        sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
+        await sweep(now: now)
     }
 
     /// Lets go of silent streams. A send that takes too long has its stream reset, and fails.

@@ -2,19 +2,19 @@ import GossipSub
 import LibP2P
 import Logging
 import Multiformats
-import NIOCore
 
 // Peers come and go: one outlet and one writer for each, and a reader for every stream that they open.
 extension GossipService {
-    /// Follows the host's events until they end.
-    func follow(_ events: AsyncStream<PeerEvent>) async {
-        for await event in events {
-            switch event {
-            case .connected(let peer): connected(peer)
-            case .identified(let peer, let protocols, _):
-                if protocols.contains(where: { GossipSubVersion(protocolID: $0) != nil }) { connected(peer) }
-            case .disconnected(let peer): gone(peer)
-            }
+    func begin(connected peers: [PeerID]) {
+        for peer in peers { connected(peer) }
+    }
+
+    func peerEvent(_ event: PeerEvent) {
+        switch event {
+        case .connected(let peer): connected(peer)
+        case .identified(let peer, let protocols, _):
+            if protocols.contains(where: { GossipSubVersion(protocolID: $0) != nil }) { connected(peer) }
+        case .disconnected(let peer): gone(peer)
         }
     }
 
@@ -22,7 +22,7 @@ extension GossipService {
     func connected(_ peer: PeerID) {
         guard peers[peer] == nil, peer != host.localPeer, peers.count < limits.peersMax else { return }
         let outlet = GossipOutlet(peer: peer, limits: limits)
-        guard start(outlet) else { return }
+        guard jobs.start(outlet) else { return }
         peers[peer] = Peer(outlet: outlet)
     }
 
@@ -30,16 +30,16 @@ extension GossipService {
     func gone(_ peer: PeerID) {
         guard let known = peers.removeValue(forKey: peer) else { return }
         known.outlet.close()
-        core.disconnected(peer, now: Self.now())
+        core.disconnected(peer, now: SwarmClock.now)
     }
 
     // MARK: Writing
 
     /// Keeps a stream to a peer open and writes what is queued for it, until the peer is gone.
-    func speak(_ outlet: GossipOutlet) async {
+    func perform(_ outlet: GossipOutlet) async {
         var failures = 0
         while !Task.isCancelled, isCurrent(outlet) {
-            let begun = NIODeadline.now()
+            let begunAt = SwarmClock.now
             do {
                 // Opening a stream would dial a peer that has just left.
                 guard await host.connectedPeers().contains(outlet.peer) else { break }
@@ -52,7 +52,8 @@ extension GossipService {
             } catch {
                 logger.debug("gossip: no stream", metadata: ["peer": "\(outlet.peer)", "reason": "\(error)"])
             }
-            failures = NIODeadline.now() - begun > .seconds(30) ? 1 : failures + 1
+            let isSteady = SwarmClock.now.milliseconds(since: begunAt) > Self.steadyStreamMilliseconds
+            failures = isSteady ? 1 : failures + 1
             guard failures < Self.openAttemptsMax else { break }
             try? await Task.sleep(for: .milliseconds(50 << failures))
         }
@@ -75,8 +76,8 @@ extension GossipService {
         let isGreeted = peers[peer]?.isGreeted ?? true
         let isReopened = core.isConnected(peer)
         peers[peer]?.isGreeted = true
-        let hello = core.connected(peer, version: version, isOutbound: isOutbound, now: Self.now())
-        if !isGreeted { carryOut(isReopened ? core.streamReopened(peer, now: Self.now()) : hello) }
+        let hello = core.connected(peer, version: version, isOutbound: isOutbound, now: SwarmClock.now)
+        if !isGreeted { carryOut(isReopened ? core.streamReopened(peer, now: SwarmClock.now) : hello) }
     }
 
     /// The stream is gone with what was on it; the next one begins with a new hello.
@@ -117,8 +118,9 @@ extension GossipService {
     /// Reads the RPCs of a stream that a peer opened, until it ends or misbehaves.
     func serve(_ stream: any PeerStream) async {
         guard let version = GossipSubVersion(protocolID: stream.protocolID),
-            await accepted(stream.remotePeer, version: version)
+            let id = await accepted(stream, version: version)
         else { return await stream.reset() }
+        defer { inbound.remove(id) }
         await withTaskGroup(of: Void.self) { group in
             var validating = 0
             while let rpc = await self.nextRPC(stream) {
@@ -135,7 +137,6 @@ extension GossipService {
             }
             await stream.reset()
         }
-        ended(stream.remotePeer)
     }
 
     /// The next RPC; `nil` at the end of the stream, or after one that was too long.
@@ -155,25 +156,22 @@ extension GossipService {
         carryOut(core.refused(error, from: peer))
     }
 
-    /// Whether the peer may have one more stream to us. It is known to the router from now on, because its hello may
-    /// come before our own stream to it is open.
-    private func accepted(_ peer: PeerID, version: GossipSubVersion) async -> Bool {
+    /// The place of one more stream of a peer; nil when it may not have one. It is known to the router from now on,
+    /// because its hello may come before our own stream to it is open.
+    private func accepted(_ stream: any PeerStream, version: GossipSubVersion) async -> UInt64? {
+        let peer = stream.remotePeer
         connected(peer)
-        guard let known = peers[peer], known.inboundStreams < Self.inboundStreamsPerPeerMax else { return false }
-        peers[peer]?.inboundStreams += 1
-        guard !core.isConnected(peer) else { return true }
+        guard peers[peer] != nil,
+            let id = inbound.admit(stream, now: SwarmClock.now, counters: &streamCounters)
+        else { return nil }
+        guard !core.isConnected(peer) else { return id }
         let isOutbound = await host.isOutbound(peer)
         greet(peer, version: version, isOutbound: isOutbound)
-        return true
-    }
-
-    private func ended(_ peer: PeerID) {
-        guard let known = peers[peer] else { return }
-        peers[peer]?.inboundStreams = max(0, known.inboundStreams - 1)
+        return id
     }
 
     private func received(_ rpc: [UInt8], from peer: PeerID) -> (validations: [Validation], resets: Bool) {
-        carryOut(core.received(rpc, from: peer, now: Self.now()))
+        carryOut(core.received(rpc, from: peer, now: SwarmClock.now))
     }
 
     private nonisolated func validate(_ validation: Validation) async {
@@ -182,6 +180,6 @@ extension GossipService {
     }
 
     private func validated(_ id: MessageID, _ verdict: GossipVerdict) {
-        carryOut(core.validated(id, verdict, now: Self.now()))
+        carryOut(core.validated(id, verdict, now: SwarmClock.now))
     }
 }

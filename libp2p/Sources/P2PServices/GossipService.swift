@@ -16,7 +16,7 @@ import PeerIdentity
 /// the *oldest*, because what gossip tells ages. What a slow peer loses stands at `OutgoingQueue`.
 ///
 /// `run` must be running; it owns every task of the service.
-public actor GossipService {
+public actor GossipService: Service {
     /// What the application thinks of a message. It may wait; it should come to an end within the router's
     /// `validationMilliseconds`, after which the message counts as ignored.
     public typealias Validator = @Sendable (GossipMessage) async -> GossipVerdict
@@ -27,6 +27,8 @@ public actor GossipService {
     public static let validationsPerStreamMax = 32
     /// Inbound streams per peer; a further one is reset.
     public static let inboundStreamsPerPeerMax = 2
+    /// How long a stream to a peer has to last for the next attempt to count as the first.
+    static let steadyStreamMilliseconds: Int64 = 30_000
     /// Attempts in a row to open a stream to a connected peer before it is left alone until it connects anew.
     public static let openAttemptsMax = 4
 
@@ -39,7 +41,6 @@ public actor GossipService {
         let outlet: GossipOutlet
         /// The hello stands in the queue, or was sent.
         var isGreeted = false
-        var inboundStreams = 0
     }
 
     /// A message that waits for its validator.
@@ -57,8 +58,12 @@ public actor GossipService {
     var subscriptions: [ExactText: Subscription] = [:]
     /// Messages that subscribers were too slow for.
     private(set) var undelivered: UInt64 = 0
-    private let newOutlets: AsyncStream<GossipOutlet>
-    private let newOutletsInput: AsyncStream<GossipOutlet>.Continuation
+    /// The outlets whose writers are to be started.
+    let jobs: JobQueue<GossipOutlet>
+    var alarm = DeadlineAlarm()
+    var inbound: InboundStreams
+    /// What became of streams at the limits of the service.
+    public internal(set) var streamCounters = ServiceStreamCounters()
 
     /// A service that does nothing until `run`.
     public init(
@@ -73,12 +78,10 @@ public actor GossipService {
         let nanoseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1e9))
         core = GossipSubRouter(
             localPeer: identity.peerID, parameters: parameters, limits: limits, firstSequenceNumber: nanoseconds,
-            seed: UInt64.random(in: .min ... .max), now: Self.now())
-        (newOutlets, newOutletsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.peersMax))
-    }
-
-    static func now() -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+            seed: UInt64.random(in: .min ... .max), now: SwarmClock.now)
+        jobs = JobQueue(waitingMax: limits.peersMax)
+        inbound = InboundStreams(
+            perPeerMax: Self.inboundStreamsPerPeerMax, inAllMax: limits.peersMax * Self.inboundStreamsPerPeerMax)
     }
 
     /// Serves until the task is cancelled; then subscriptions end.
@@ -87,15 +90,7 @@ public actor GossipService {
         for version in GossipSubVersion.allCases.reversed() {
             await host.handle(version.protocolID) { [weak self] stream in await self?.serve(stream) }
         }
-        for peer in await host.connectedPeers() { connected(peer) }
-        await withDiscardingTaskGroup { group in
-            group.addTask { await self.beat() }
-            group.addTask { await self.follow(events) }
-            for await outlet in newOutlets {
-                group.addTask { await self.speak(outlet) }
-            }
-            group.cancelAll()
-        }
+        await drive(following: events)
         for subscription in subscriptions.values { subscription.messages.finish() }
         subscriptions = [:]
     }
@@ -106,7 +101,7 @@ public actor GossipService {
     public func subscribe(
         _ topic: String, validator: @escaping Validator
     ) throws(SubscribeRefusal) -> AsyncStream<GossipMessage> {
-        let actions = try core.subscribe(topic, now: Self.now())
+        let actions = try core.subscribe(topic, now: SwarmClock.now)
         let (stream, continuation) = AsyncStream.makeStream(
             of: GossipMessage.self, bufferingPolicy: .bufferingNewest(Self.subscriptionMessagesMax))
         subscriptions.updateValue(Subscription(validator: validator, messages: continuation), forKey: ExactText(topic))?
@@ -118,14 +113,14 @@ public actor GossipService {
     /// Leaves a topic; its stream ends.
     public func unsubscribe(_ topic: String) {
         subscriptions.removeValue(forKey: ExactText(topic))?.messages.finish()
-        carryOut(core.unsubscribe(topic, now: Self.now()))
+        carryOut(core.unsubscribe(topic, now: SwarmClock.now))
     }
 
     /// Signs a message and sends it on its way; this node need not be subscribed, and its own subscription does not get
     /// the message.
     @discardableResult
     public func publish(_ data: [UInt8], topic: String) throws(PublishRefusal) -> MessageID {
-        let (id, actions) = try core.publish(data, topic: topic, identity: identity, now: Self.now())
+        let (id, actions) = try core.publish(data, topic: topic, identity: identity, now: SwarmClock.now)
         carryOut(actions)
         return id
     }
@@ -167,7 +162,7 @@ public actor GossipService {
                 if let validator = subscriptions[ExactText(message.topic)]?.validator {
                     validations.append(Validation(message: message, validator: validator))
                 } else {
-                    carryOut(core.validated(message.id, .ignore, now: Self.now()))
+                    carryOut(core.validated(message.id, .ignore, now: SwarmClock.now))
                 }
             case .deliver(let message):
                 if case .dropped? = subscriptions[ExactText(message.topic)]?.messages.yield(message) {
@@ -198,20 +193,11 @@ public actor GossipService {
         }
     }
 
-    private func beat() async {
-        while !Task.isCancelled {
-            guard let deadline = core.nextDeadline else { return }
-            let wait = deadline.nanoseconds - Self.now().nanoseconds
-            if wait > 0 {
-                do { try await Task.sleep(for: .nanoseconds(wait)) } catch { return }
-            }
-            carryOut(core.deadlineReached(now: Self.now()))
-        }
-    }
+    // MARK: Time
 
-    /// Hands a peer's writer to `run`; `false` when too many wait.
-    func start(_ outlet: GossipOutlet) -> Bool {
-        if case .enqueued = newOutletsInput.yield(outlet) { return true }
-        return false
+    var nextDeadline: MonotonicInstant? { core.nextDeadline }
+
+    func deadlineReached(now: MonotonicInstant) {
+        carryOut(core.deadlineReached(now: now))
     }
 }

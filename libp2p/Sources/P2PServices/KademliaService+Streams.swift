@@ -25,7 +25,7 @@ extension KademliaService {
     private func perform(_ request: KademliaRequest) async {
         do {
             let answer = try await exchange(request)
-            let now = Self.now
+            let now = SwarmClock.now
             if let answer {
                 carryOut(core.responseArrived(request.id, answer, now: now))
             } else {
@@ -33,7 +33,7 @@ extension KademliaService {
             }
         } catch {
             logger.trace("DHT request failed", metadata: ["peer": "\(request.peer.peerID)", "error": "\(error)"])
-            carryOut(core.requestFailed(request.id, now: Self.now))
+            carryOut(core.requestFailed(request.id, now: SwarmClock.now))
         }
         active[request.id] = nil
     }
@@ -94,8 +94,9 @@ extension KademliaService {
             return
         }
         nextStreamID += 1
-        idle[peer, default: []].append(IdleStream(id: nextStreamID, stream: stream, since: Self.now))
+        idle[peer, default: []].append(IdleStream(id: nextStreamID, stream: stream, since: SwarmClock.now))
         idleCount += 1
+        rearm()
     }
 
     // MARK: Serving
@@ -103,17 +104,20 @@ extension KademliaService {
     /// Answers the requests that come on a stream, one after the other.
     func serve(_ stream: any PeerStream) async {
         let peer = stream.remotePeer
-        guard let id = inbound.admit(stream, now: Self.now, counters: &streamCounters) else {
+        guard let id = inbound.admit(stream, now: SwarmClock.now, counters: &streamCounters) else {
             refusedMessages += 1
             return await stream.reset()
         }
         defer { inbound.remove(id) }
+        rearm()
         do {
             while let bytes = try await stream.readFrame(bytesMax: configuration.messages.messageBytesMax) {
-                inbound.wasActive(id, now: Self.now)
+                inbound.wasActive(id, now: SwarmClock.now)
                 let wire = Array(bytes.readableBytesView)
                 let request = try KademliaMessageCoding.decode(wire, limits: configuration.messages)
-                guard let answer = try core.requestArrived(request, from: peer, now: Self.now).get() else { continue }
+                guard let answer = try core.requestArrived(request, from: peer, now: SwarmClock.now).get() else {
+                    continue
+                }
                 let frame = KademliaMessageCoding.encode(answer, limits: configuration.messages)
                 try await stream.writeFrame(ByteBuffer(bytes: frame))
             }

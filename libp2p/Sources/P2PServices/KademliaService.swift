@@ -4,7 +4,6 @@ import Kademlia
 import LibP2P
 import Logging
 import Multiformats
-import NIOCore
 
 /// The DHT of a node: one `KademliaCore` on the streams of a host.
 ///
@@ -17,7 +16,7 @@ import NIOCore
 /// Operations wait for `run`. Peers enter the routing table when identify says that they speak our protocol. Requests
 /// reuse idle streams, except after ADD_PROVIDER, which go-libp2p never answers. A peer that sends what is no message,
 /// or what is refused, gets its stream reset and is counted.
-public actor KademliaService {
+public actor KademliaService: Service {
     /// Bounds of the service; those of the protocol are in `KademliaConfiguration`.
     public struct Limits: Sendable {
         /// Requests of ours under way at once; further ones queue.
@@ -42,7 +41,7 @@ public actor KademliaService {
         public var bootstrapIntervalMilliseconds: Int64 = 10_000
         /// How often this node looks which addresses it has.
         public var addressRefreshMilliseconds: Int64 = 15_000
-        /// How often deadlines are looked at.
+        /// Between two looks at the core's deadline, at the least: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 100
         /// How often silent and unused streams are looked for.
         public var sweepMilliseconds: Int64 = 1_000
@@ -50,6 +49,9 @@ public actor KademliaService {
         /// The defaults.
         public init() {}
     }
+
+    /// Dials of the addresses to begin with that wait for their task.
+    private static let bootstrapJobsMax = 16
 
     struct IdleStream {
         let id: UInt64
@@ -87,10 +89,12 @@ public actor KademliaService {
     public private(set) var droppedRequests = 0
     private var bootstrapAddresses: [Multiaddr] = []
     private var bootstrapAt = MonotonicInstant.zero
+    private var addressesAt = MonotonicInstant.zero
+    private var sweepAt = MonotonicInstant.zero
     private var isRegistered = false
     private var events: AsyncStream<PeerEvent>?
-    private let jobs: AsyncStream<Job>
-    private let jobInput: AsyncStream<Job>.Continuation
+    let jobs: JobQueue<Job>
+    var alarm: DeadlineAlarm
 
     /// A service that does nothing before `run`.
     public init(
@@ -106,8 +110,9 @@ public actor KademliaService {
         var generator = SystemRandomNumberGenerator()
         core = KademliaCore(
             localPeer: host.localPeer, configuration: configuration, validators: validators, seed: generator.next(),
-            now: Self.now)
-        (jobs, jobInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.requestsUnderWayMax + 16))
+            now: SwarmClock.now)
+        jobs = JobQueue(waitingMax: limits.requestsUnderWayMax + Self.bootstrapJobsMax)
+        alarm = DeadlineAlarm(resolutionMilliseconds: limits.tickMilliseconds)
     }
 
     /// Listens to the host's events and registers the protocol when this node is a server. Do it before peers connect;
@@ -133,14 +138,8 @@ public actor KademliaService {
     public func run() async {
         await register()
         guard let events else { return }
-        connected.formUnion(await host.connectedPeers())
         core.localAddresses = await host.listenAddresses()
-        await withDiscardingTaskGroup { group in
-            group.addTask { for await event in events { await self.peerEvent(event) } }
-            group.addTask { await self.keepTime() }
-            for await job in jobs { group.addTask { await self.perform(job) } }
-            group.cancelAll()
-        }
+        await drive(following: events)
         for waiter in waiters.values { waiter.finish() }
         for streams in idle.values { for entry in streams { await entry.stream.reset() } }
         idle = [:]
@@ -156,9 +155,9 @@ public actor KademliaService {
             guard bootstrapAddresses.count < limits.bootstrapAddressesMax else { break }
             bootstrapAddresses.append(address)
         }
-        bootstrapAt = Self.now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
+        bootstrapAt = SwarmClock.now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
         let peers = await dialAll(Array(addresses.prefix(limits.bootstrapAddressesMax)))
-        carryOut(core.bootstrap(now: Self.now))
+        carryOut(core.bootstrap(now: SwarmClock.now))
         return peers
     }
 
@@ -224,7 +223,7 @@ public actor KademliaService {
 
     private func perform(_ operation: KademliaOperation) async throws(KademliaFailure) -> KademliaOutcome {
         let (outcomes, input) = AsyncStream<KademliaOutcome>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let started = core.start(operation, now: Self.now)
+        let started = core.start(operation, now: SwarmClock.now)
         waiters[started.id] = input
         carryOut(started.actions)
         for await outcome in outcomes {
@@ -233,15 +232,11 @@ public actor KademliaService {
         }
         // The caller's task was cancelled, or `run` has ended.
         waiters[started.id] = nil
-        carryOut(core.cancel(started.id, now: Self.now))
+        carryOut(core.cancel(started.id, now: SwarmClock.now))
         throw .cancelled
     }
 
     // MARK: Actions
-
-    static var now: MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
-    }
 
     func carryOut(_ actions: [KademliaAction]) {
         for action in actions {
@@ -255,24 +250,25 @@ public actor KademliaService {
                 logger.debug("DHT peer misbehaved", metadata: ["peer": "\(peer)", "violation": "\(violation)"])
             case .cancel:
                 // Queued requests are dropped when their turn comes; the streams of those that are too late are reset
-                // by `keepTime`, and the others may end by themselves.
+                // by `deadlineReached`, and the others may end by themselves.
                 continue
             }
         }
+        rearm()
     }
 
     private func enqueue(_ request: KademliaRequest) {
-        if requestsUnderWay < limits.requestsUnderWayMax, case .enqueued = jobInput.yield(.work(request)) {
+        if requestsUnderWay < limits.requestsUnderWayMax, jobs.start(.work(request)) {
             requestsUnderWay += 1
         } else if requestsUnderWay > 0, queue.count < limits.requestsQueuedMax {
             queue.append(request)
         } else {
             droppedRequests += 1
-            carryOut(core.requestDropped(request.id, now: Self.now))
+            carryOut(core.requestDropped(request.id, now: SwarmClock.now))
         }
     }
 
-    private func perform(_ job: Job) async {
+    func perform(_ job: Job) async {
         switch job {
         case .work(let request): await work(from: request)
         case .bootstrap(let addresses): _ = await dialAll(addresses)
@@ -290,7 +286,12 @@ public actor KademliaService {
         }
     }
 
-    private func peerEvent(_ event: PeerEvent) {
+    func begin(connected peers: [PeerID]) {
+        connected.formUnion(peers)
+    }
+
+    func peerEvent(_ event: PeerEvent) {
+        defer { rearm() }
         switch event {
         case .connected(let peer): connected.insert(peer)
         case .disconnected(let peer):
@@ -300,35 +301,36 @@ public actor KademliaService {
         case .identified(let peer, let protocols, let addresses):
             let isServer = protocols.contains(configuration.protocolID)
             let info = PeerInfo(peerID: peer, addresses: addresses)
-            carryOut(core.peerIdentified(info, isServer: isServer, now: Self.now))
+            carryOut(core.peerIdentified(info, isServer: isServer, now: SwarmClock.now))
         }
     }
 
     // MARK: Time
 
-    private func keepTime() async {
-        var sweepAt = Self.now
-        var addressesAt = Self.now
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(limits.tickMilliseconds))
-            let now = Self.now
-            if let deadline = core.nextDeadline, deadline <= now {
-                let actions = core.deadlineReached(now: now)
-                carryOut(actions)
-                for case .cancel(let id, .timedOut) in actions { await active[id]?.reset() }
-            }
-            if core.table.count == 0, !bootstrapAddresses.isEmpty, bootstrapAt <= now {
-                bootstrapAt = now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
-                jobInput.yield(.bootstrap(bootstrapAddresses))
-            }
-            if sweepAt <= now {
-                sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
-                await sweep(now: now)
-            }
-            if addressesAt <= now {
-                addressesAt = now.advanced(milliseconds: limits.addressRefreshMilliseconds)
-                core.localAddresses = await host.listenAddresses()
-            }
+    var nextDeadline: MonotonicInstant? {
+        var next = min(core.nextDeadline ?? .distantFuture, addressesAt)
+        if !inbound.isEmpty || idleCount > 0 { next = min(next, sweepAt) }
+        if core.table.count == 0, !bootstrapAddresses.isEmpty { next = min(next, bootstrapAt) }
+        return next
+    }
+
+    func deadlineReached(now: MonotonicInstant) async {
+        if let deadline = core.nextDeadline, deadline <= now {
+            let actions = core.deadlineReached(now: now)
+            carryOut(actions)
+            for case .cancel(let id, .timedOut) in actions { await active[id]?.reset() }
+        }
+        if core.table.count == 0, !bootstrapAddresses.isEmpty, bootstrapAt <= now {
+            bootstrapAt = now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
+            _ = jobs.start(.bootstrap(bootstrapAddresses))
+        }
+        if sweepAt <= now {
+            sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)
+            await sweep(now: now)
+        }
+        if addressesAt <= now {
+            addressesAt = now.advanced(milliseconds: limits.addressRefreshMilliseconds)
+            core.localAddresses = await host.listenAddresses()
         }
     }
 

@@ -2,16 +2,15 @@ import Determinism
 import LibP2P
 import Logging
 import Multiformats
-import NIOCore
 import Peers
 
 /// Keeps a node connected: the shell around the core `PeersCore`, on any host.
 ///
 /// It follows the host's events, dials whom the core names, and tells it what came of it. `run` owns every task.
-public actor PeerService {
+public actor PeerService: Service {
     /// The bounds of the shell; those of the core are `PeersCore.Limits`.
     public struct Limits: Sendable {
-        /// How often the core is asked for its deadline.
+        /// Between two looks at the core's deadline, at the least: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 500
         /// How often the core's peers are held against the host's, since events may be lost.
         public var comparisonMilliseconds: Int64 = 10_000
@@ -22,14 +21,15 @@ public actor PeerService {
         public init() {}
     }
 
-    private let host: any StreamHost
+    let host: any StreamHost
     private let limits: Limits
     private let logger: Logger
     private var core: PeersCore
     private var generator = SystemRandomNumberGenerator()
     private var known: Set<PeerID> = []
-    private let dials: AsyncStream<PeersCore.Contact>
-    private let dialsInput: AsyncStream<PeersCore.Contact>.Continuation
+    private var comparesAt = MonotonicInstant.zero
+    let jobs: JobQueue<PeersCore.Contact>
+    var alarm: DeadlineAlarm
 
     /// A service that does nothing until `run`.
     public init(
@@ -40,82 +40,70 @@ public actor PeerService {
         self.logger = logger
         core = PeersCore(limits: peers)
         // The core has at most `dialsAtOnceMax` under way.
-        (dials, dialsInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(peers.dialsAtOnceMax))
-    }
-
-    private static var now: MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+        jobs = JobQueue(waitingMax: peers.dialsAtOnceMax)
+        alarm = DeadlineAlarm(resolutionMilliseconds: limits.tickMilliseconds)
     }
 
     /// Works until the task is cancelled.
     public func run() async {
-        let events = await host.peerEvents()
-        await compare()
-        await withDiscardingTaskGroup { group in
-            group.addTask { for await event in events { await self.peerEvent(event) } }
-            group.addTask { await self.keepTime() }
-            for await contact in dials { group.addTask { await self.dial(contact) } }
-            group.cancelAll()
-        }
+        await drive(following: await host.peerEvents())
     }
 
     /// Names addresses to be connected to for good, and peers met before, those met last first.
     public func begin(bootstrap: [Multiaddr], remembered: [PeerID]) {
-        for address in bootstrap where address.peerID != host.localPeer { core.bootstrap(address, now: Self.now) }
-        for peer in remembered.reversed() where peer != host.localPeer { core.met(peer, now: Self.now) }
-        act()
+        let now = SwarmClock.now
+        for address in bootstrap where address.peerID != host.localPeer { core.bootstrap(address, now: now) }
+        for peer in remembered.reversed() where peer != host.localPeer { core.met(peer, now: now) }
+        rearm()
     }
 
     /// Leaves a peer alone for a while.
     public func avoid(_ peer: PeerID, milliseconds: Int64) {
-        core.avoid(peer, until: Self.now.advanced(milliseconds: milliseconds))
+        core.avoid(peer, until: SwarmClock.now.advanced(milliseconds: milliseconds))
+        rearm()
     }
 
-    private func peerEvent(_ event: PeerEvent) {
+    func begin(connected peers: [PeerID]) {
+        comparesAt = SwarmClock.now.advanced(milliseconds: limits.comparisonMilliseconds)
+        for peer in peers { connected(peer) }
+    }
+
+    func peerEvent(_ event: PeerEvent) {
         switch event {
         case .connected(let peer): connected(peer)
         case .disconnected(let peer): disconnected(peer)
         case .identified(let peer, _, let addresses):
-            if !addresses.isEmpty { core.met(peer, now: Self.now) }
+            if !addresses.isEmpty { core.met(peer, now: SwarmClock.now) }
         }
+        rearm()
     }
 
     private func connected(_ peer: PeerID) {
         known.insert(peer)
-        core.connected(peer, now: Self.now)
+        core.connected(peer, now: SwarmClock.now)
     }
 
     private func disconnected(_ peer: PeerID) {
         known.remove(peer)
-        core.disconnected(peer, now: Self.now, using: &generator)
+        core.disconnected(peer, now: SwarmClock.now, using: &generator)
     }
 
-    private func keepTime() async {
-        var comparesAt = Self.now
-        while !Task.isCancelled {
-            act()
-            try? await Task.sleep(for: .milliseconds(limits.tickMilliseconds))
-            guard comparesAt <= Self.now else { continue }
-            comparesAt = Self.now.advanced(milliseconds: limits.comparisonMilliseconds)
-            await compare()
-        }
-    }
+    var nextDeadline: MonotonicInstant? { min(core.nextDeadline ?? .distantFuture, comparesAt) }
 
-    private func compare() async {
+    func deadlineReached(now: MonotonicInstant) async {
+        for case .dial(let contact) in core.deadlineReached(now: now) { _ = jobs.start(contact) }
+        guard comparesAt <= now else { return }
+        comparesAt = now.advanced(milliseconds: limits.comparisonMilliseconds)
         let connectedNow = Set(await host.connectedPeers())
         for peer in connectedNow.subtracting(known) { connected(peer) }
         for peer in known.subtracting(connectedNow) { disconnected(peer) }
     }
 
-    private func act() {
-        guard let deadline = core.nextDeadline, deadline <= Self.now else { return }
-        for case .dial(let contact) in core.deadlineReached(now: Self.now) { dialsInput.yield(contact) }
-    }
-
-    private func dial(_ contact: PeersCore.Contact) async {
+    func perform(_ contact: PeersCore.Contact) async {
         let peer = await answering(contact)
         logger.debug("peer dialed", metadata: ["contact": "\(contact)", "answered": "\(peer != nil)"])
-        core.dialed(contact, answeredBy: peer, now: Self.now, using: &generator)
+        core.dialed(contact, answeredBy: peer, now: SwarmClock.now, using: &generator)
+        rearm()
     }
 
     private nonisolated func answering(_ contact: PeersCore.Contact) async -> PeerID? {

@@ -14,6 +14,9 @@ struct ServingRate: Sendable {
     /// From when on the peer may be served again.
     var freeAt: MonotonicInstant { paidAt.advanced(milliseconds: -1_000) }
 
+    /// When something changes: the peer may be served again, or nothing is owed any more.
+    func changesAt(now: MonotonicInstant) -> MonotonicInstant { freeAt > now ? freeAt : paidAt }
+
     /// Whether nothing is owed any more.
     func isPaid(now: MonotonicInstant) -> Bool { paidAt <= now }
 

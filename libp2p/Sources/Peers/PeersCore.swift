@@ -170,7 +170,7 @@ public struct PeersCore: Sendable {
     /// When `deadlineReached` has something to do; `nil` while nobody is wanted or nobody more can be dialed.
     public var nextDeadline: MonotonicInstant? {
         guard dialing < limits.dialsAtOnceMax else { return nil }
-        return candidates.filter { isWanted($0.key) }.map(\.value.notBefore).min()
+        return candidates.keys.compactMap(wantedAt).min()
     }
 
     /// Stops with a message when the core contradicts itself; tests call it after every input.
@@ -186,14 +186,16 @@ public struct PeersCore: Sendable {
 
     // MARK: Decisions
 
-    private func isWanted(_ contact: Contact) -> Bool {
-        guard let candidate = candidates[contact], !candidate.isDialing else { return false }
-        if let peer = candidate.peer, live[peer] != nil || avoided[peer] != nil { return false }
-        return candidate.isBootstrap || live.count < limits.peersWanted
+    /// From when on somebody is to be dialed, as things are; one who is avoided when that is over.
+    private func wantedAt(_ contact: Contact) -> MonotonicInstant? {
+        guard let candidate = candidates[contact], !candidate.isDialing else { return nil }
+        guard candidate.isBootstrap || live.count < limits.peersWanted else { return nil }
+        guard let peer = candidate.peer else { return candidate.notBefore }
+        return live[peer] == nil ? max(candidate.notBefore, avoided[peer] ?? candidate.notBefore) : nil
     }
 
     private func isDue(_ contact: Contact, now: MonotonicInstant) -> Bool {
-        isWanted(contact) && candidates[contact].map { $0.notBefore <= now } ?? false
+        wantedAt(contact).map { $0 <= now } ?? false
     }
 
     /// Bootstrap addresses first, then who failed least, then who was met last.

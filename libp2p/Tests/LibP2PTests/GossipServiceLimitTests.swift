@@ -60,7 +60,7 @@ import Testing
             network.disconnect(host.localPeer, first.localPeer)
             try await waitUntil { await service.peers.isEmpty }
             let served = try await second.openStream(to: host.localPeer, protocols: [version])
-            try await waitUntil { await service.peers[second.localPeer]?.inboundStreams == 1 }
+            try await waitUntil { await service.inbound.count == 1 }
             await served.reset()
         }
     }

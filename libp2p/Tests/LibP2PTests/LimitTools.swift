@@ -99,8 +99,17 @@ final class SilentServer: Sendable {
 struct ScriptedHost: StreamHost, Sendable {
     let host: InMemoryHost
     let open: @Sendable (PeerID) async throws(OpenStreamError) -> any PeerStream
+    var onDoubt: @Sendable (PeerID) -> Void = { _ in }
+
+    init(
+        host: InMemoryHost, open: @escaping @Sendable (PeerID) async throws(OpenStreamError) -> any PeerStream
+    ) {
+        self.host = host
+        self.open = open
+    }
 
     var localPeer: PeerID { host.localPeer }
+    func doubt(_ peer: PeerID) { onDoubt(peer) }
     func listenAddresses() async -> [Multiaddr] { await host.listenAddresses() }
     func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any PeerStream {
         try await open(peer)

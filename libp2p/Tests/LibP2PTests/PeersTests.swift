@@ -101,6 +101,17 @@ struct PeersTests {
         #expect(dialed.allSatisfy { $0.at - lostAt <= 10_000 })
     }
 
+    @Test("Who is avoided is dialed again when that is over, also when there is nobody else")
+    func avoided() {
+        var world = World()
+        world.core.bootstrap(Self.address(1).withPeerID(Self.peer(1)), now: world.now)
+        world.core.avoid(Self.peer(1), until: world.now.advanced(milliseconds: 60_000))
+        world.pass(milliseconds: 59_999)
+        #expect(world.dials.isEmpty)
+        world.pass(milliseconds: 1)
+        #expect(world.dials.map(\.at) == [60_000])
+    }
+
     @Test("Peers that were met are dialed only while too few are connected; bootstrap addresses always")
     func few() {
         var limits = PeersCore.Limits()

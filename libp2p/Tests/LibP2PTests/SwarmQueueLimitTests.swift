@@ -237,7 +237,7 @@ struct SwarmQueueLimitTests {
         #expect(limits.identifyPushesAtOnceMax == 32)
         #expect(limits.identifyPushesPerMinuteMax == 12)
         var allowance = PushAllowance()
-        var now = SwarmContext.now()
+        var now = SwarmClock.now
         func taken(of count: Int) -> Int {
             (0..<count).filter { _ in
                 allowance.take(

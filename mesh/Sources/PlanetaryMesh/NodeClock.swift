@@ -1,13 +1,13 @@
 import Determinism
 import Foundation
+import LibP2P
 import MeshTypes
-import NIOCore
 
 /// The clocks of this machine, as the cores want them told.
 enum NodeClock {
     /// Now on the clock that only moves forward.
     static var now: MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+        SwarmClock.now
     }
 
     /// Now by the calendar.

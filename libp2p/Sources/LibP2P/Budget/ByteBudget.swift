@@ -35,7 +35,7 @@ final class ByteBudget: Sendable {
     }
 
     private func tellShortage() {
-        let now = SwarmContext.now()
+        let now = SwarmClock.now
         let tell = shortage.withLockedValue { shortage -> (@Sendable () -> Void)? in
             guard shortage.toldAt.advanced(milliseconds: Self.shortageMilliseconds) <= now else { return nil }
             shortage.toldAt = now
@@ -101,7 +101,7 @@ package final class StreamCharge: Sendable {
 
     init(_ connection: ConnectionCharge) {
         self.connection = connection
-        state = NIOLockedValueBox(State(takenAt: SwarmContext.now()))
+        state = NIOLockedValueBox(State(takenAt: SwarmClock.now))
     }
 
     /// All of it.
@@ -128,7 +128,7 @@ package final class StreamCharge: Sendable {
     func taken(_ count: Int) {
         state.withLockedValue { state in
             if state.isClosed { return }
-            state.takenAt = SwarmContext.now()
+            state.takenAt = SwarmClock.now
             let charged = min(count, state.received)
             state.received -= charged
             state.covered -= min(state.covered, count - charged)
@@ -160,7 +160,7 @@ package final class StreamCharge: Sendable {
     func movedToSocket(_ count: Int) -> Bool {
         state.withLockedValue { state in
             if state.isClosed { return false }
-            state.takenAt = SwarmContext.now()
+            state.takenAt = SwarmClock.now
             state.unsent -= count
             return true
         }

@@ -21,7 +21,7 @@ extension ConnectionHandler {
         guard !isGone, slots[id] != nil else { return }
         shortStreams.insert(id)
         guard roomWantedAt == nil else { return }
-        wantRoom(now: SwarmContext.now())
+        wantRoom(now: SwarmClock.now)
     }
 
     private func wantRoom(now: MonotonicInstant) {
@@ -68,7 +68,7 @@ extension ConnectionHandler {
     /// The stream that holds most bytes which nobody takes. Those of which nobody took any for some time go before the
     /// others, and are the only ones where that is wanted.
     private func streamThatHoldsMost(ofStalledAlone: Bool) -> YamuxStreamID? {
-        let stalledBefore = SwarmContext.now().advanced(milliseconds: -shared.limits.stalledStreamMilliseconds)
+        let stalledBefore = SwarmClock.now.advanced(milliseconds: -shared.limits.stalledStreamMilliseconds)
         var most: (id: YamuxStreamID, isStalled: Bool, bytes: Int)?
         for (id, slot) in slots {
             let held = slot.charge.held

@@ -30,7 +30,7 @@ extension ConnectionHandler {
                 bytesMax: shared.limits.unsentBytesPerStreamMax, charge: charge, onShortage: { link.shortOfRoom() },
                 onOutput: { link.outputWritten() }))
         let slot = StreamSlot(channel: channel, link: link, charge: charge, negotiation: negotiation)
-        let deadline = SwarmContext.now().advanced(
+        let deadline = SwarmClock.now.advanced(
             milliseconds: shared.limits.streamNegotiationTimeoutMilliseconds)
         slot.deadline = deadline
         arm(deadline)
@@ -66,7 +66,7 @@ extension ConnectionHandler {
             let (answer, agreed) = try slot.negotiate(bytes)
             let taken = before - slot.negotiationInput.readableBytes
             slot.charge.taken(taken)
-            session?.consumed(taken, on: id, now: SwarmContext.now())
+            session?.consumed(taken, on: id, now: SwarmClock.now)
             if !answer.isEmpty {
                 slot.uncountedBytes += answer.count
                 _ = session?.send(ByteBuffer(bytes: answer), on: id)
@@ -113,7 +113,7 @@ extension ConnectionHandler {
         }
         slot.channel.inbox.finish()
         let unreported = slot.link.endReached()
-        if unreported > 0 { session?.consumed(unreported, on: id, now: SwarmContext.now()) }
+        if unreported > 0 { session?.consumed(unreported, on: id, now: SwarmClock.now) }
     }
 
     func streamFailed(_ id: YamuxStreamID, _ error: OpenStreamError) {
@@ -143,7 +143,7 @@ extension ConnectionHandler {
 
     private func becameIdleIfEmpty() {
         guard slots.isEmpty, idleSince == nil else { return }
-        let now = SwarmContext.now()
+        let now = SwarmClock.now
         idleSince = now
         arm(now.advanced(milliseconds: shared.limits.idleTimeoutMilliseconds))
     }
@@ -154,7 +154,7 @@ extension ConnectionHandler {
         func refuse(_ error: OpenStreamError) {
             request.continuation.resume(returning: .failure(error))
         }
-        guard !isGone, let opened = session?.openStream(now: SwarmContext.now()) else {
+        guard !isGone, let opened = session?.openStream(now: SwarmClock.now) else {
             return refuse(.connectionLost("the connection is closed"))
         }
         let id: YamuxStreamID
@@ -198,7 +198,7 @@ extension ConnectionHandler {
 
     func consumed(_ count: Int, on id: YamuxStreamID) {
         guard !isGone, let charge = slots[id]?.charge else { return }
-        session?.consumed(count, on: id, now: SwarmContext.now()) { charge.grant($0) }
+        session?.consumed(count, on: id, now: SwarmClock.now) { charge.grant($0) }
         forgetFinishedStreams()
         pump()
     }
@@ -216,7 +216,7 @@ extension ConnectionHandler {
         guard !isGone, let slot = slots[id] else { return }
         guard slot.channel.outbox.isClosed else { return resetStream(id) }
         slot.channel.inbox.discard()
-        let deadline = SwarmContext.now().advanced(
+        let deadline = SwarmClock.now.advanced(
             milliseconds: shared.limits.abandonedStreamTimeoutMilliseconds)
         slot.isAbandoned = true
         slot.deadline = deadline

@@ -67,7 +67,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         self.remoteAddress = remoteAddress
         self.expectedPeer = expectedPeer
         self.upgradePromise = upgradePromise
-        handshakeDeadline = SwarmContext.now().advanced(milliseconds: shared.limits.handshakeTimeoutMilliseconds)
+        handshakeDeadline = SwarmClock.now.advanced(milliseconds: shared.limits.handshakeTimeoutMilliseconds)
     }
 
     var eventLoop: (any EventLoop)? { context?.eventLoop }
@@ -202,7 +202,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             self.connection = connection
             connectionCharge = shared.budget.open(for: connection.remotePeer)
             transport = upgraded.transport
-            let now = SwarmContext.now()
+            let now = SwarmClock.now
             var session = YamuxSession(
                 role: role == .dialer ? .dialer : .listener, limits: shared.limits.yamux, now: now)
             if count > 1 {
@@ -239,7 +239,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func muxerReceived(plaintext: ByteBuffer) {
         guard plaintext.readableBytes > 0 else { return }
         do throws(YamuxViolation) {
-            guard let events = try session?.received(plaintext, now: SwarmContext.now()) else { return }
+            guard let events = try session?.received(plaintext, now: SwarmClock.now) else { return }
             if isProbing { probed(isAlive: true) }
             for event in events { handle(event) }
             forgetFinishedStreams()
@@ -322,7 +322,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func tick() {
         timerAt = .distantFuture
-        let now = SwarmContext.now()
+        let now = SwarmClock.now
         if session == nil {
             guard handshakeDeadline <= now else { return rearm() }
             shared.count(.handshakeTimedOut)
@@ -365,7 +365,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         isProbing = true
         if let continuation { probes.append(continuation) }
-        session?.probe(milliseconds: shared.limits.probeTimeoutMilliseconds, now: SwarmContext.now())
+        session?.probe(milliseconds: shared.limits.probeTimeoutMilliseconds, now: SwarmClock.now)
         pump()
         rearm()
     }

@@ -68,11 +68,6 @@ final class SwarmContext: Sendable {
     var limits: SwarmConfiguration.Limits { configuration.limits }
     var localPeer: PeerID { identity.peerID }
 
-    /// The monotonic clock of the event loops.
-    static func now() -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
-    }
-
     func count(_ counter: SwarmCounter) {
         counters.withLockedValue { $0[counter, default: 0] += 1 }
     }

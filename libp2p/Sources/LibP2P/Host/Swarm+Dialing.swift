@@ -17,7 +17,7 @@ extension Swarm {
         if !addresses.isEmpty { addAddresses(addresses, for: peer) }
         let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
         let isProven = book.hasAnswered(at: known, peer)
-        let admits = (isProven ? provenBudget : budget).admits(peer, now: SwarmContext.now())
+        let admits = (isProven ? provenBudget : budget).admits(peer, now: SwarmClock.now)
         guard dials[peer] != nil || admits else {
             shared.count(.refusedDialBudget)
             let limit =
@@ -81,9 +81,9 @@ extension Swarm {
             budget.succeeded(peer)
             provenBudget.succeeded(peer)
         } else if book.hasAnswered(at: addresses, peer) {
-            provenBudget.failed(peer, now: SwarmContext.now())
+            provenBudget.failed(peer, now: SwarmClock.now)
         } else {
-            budget.failed(peer, now: SwarmContext.now())
+            budget.failed(peer, now: SwarmClock.now)
         }
         for waiter in waiters { waiter.continuation.resume(returning: outcome) }
     }

@@ -81,7 +81,7 @@ extension Swarm {
     }
 
     private nonisolated func identityPushed(_ stream: any PeerStream, _ connection: Connection) async {
-        guard connection.takesPush(shared.limits, now: SwarmContext.now()) else {
+        guard connection.takesPush(shared.limits, now: SwarmClock.now) else {
             shared.count(.identifyPushRefused)
             await stream.reset()
             return

@@ -1,0 +1,68 @@
+import Determinism
+import LibP2P
+import Multiformats
+
+/// A protocol service, as its driver sees it: an actor around one core, on the streams of one host.
+///
+/// The driver (`drive`) is the same for all services: it follows the host's events, wakes the core at its deadline, and
+/// starts a child task for each job. After every input to the core the service calls `rearm`.
+protocol Service: Actor {
+    /// What `drive` starts a child task for.
+    associatedtype Job: Sendable
+
+    nonisolated var host: any StreamHost { get }
+    nonisolated var jobs: JobQueue<Job> { get }
+    /// Set by `rearm` alone.
+    var alarm: DeadlineAlarm { get set }
+    /// When the core or the service itself has something to do; nil while there is nothing to wait for.
+    var nextDeadline: MonotonicInstant? { get }
+
+    /// Takes up the peers that were connected before the events began.
+    func begin(connected: [PeerID])
+    func peerEvent(_ event: PeerEvent) async
+    func deadlineReached(now: MonotonicInstant) async
+    func perform(_ job: Job) async
+}
+
+extension Service {
+    func begin(connected: [PeerID]) {}
+
+    /// Sets the alarm to the next deadline.
+    func rearm() { alarm.arm(for: nextDeadline) }
+
+    /// Works until the task is cancelled; owns every task of the service.
+    func drive(following events: AsyncStream<PeerEvent>) async {
+        let rings = alarm.stream
+        begin(connected: await host.connectedPeers())
+        rearm()
+        await withDiscardingTaskGroup { group in
+            group.addTask { for await event in events { await self.peerEvent(event) } }
+            group.addTask { for await _ in rings { await self.ring() } }
+            for await job in jobs.stream { group.addTask { await self.perform(job) } }
+            group.cancelAll()
+        }
+        alarm.finish()
+    }
+
+    private func ring() async {
+        alarm.rang()
+        await deadlineReached(now: SwarmClock.now)
+        rearm()
+    }
+}
+
+/// The jobs of a service that wait for `drive` to start their tasks, so many at the most.
+struct JobQueue<Job: Sendable>: Sendable {
+    let stream: AsyncStream<Job>
+    private let input: AsyncStream<Job>.Continuation
+
+    init(waitingMax: Int) {
+        (stream, input) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(waitingMax))
+    }
+
+    /// Hands a job over; `false` when too many wait.
+    func start(_ job: Job) -> Bool {
+        if case .enqueued = input.yield(job) { return true }
+        return false
+    }
+}
