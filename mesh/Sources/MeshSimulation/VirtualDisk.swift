@@ -29,8 +29,8 @@ struct VirtualDisk: Sendable {
     /// A block of the node, of which others may ask as soon as it is given.
     subscript(cid: CID) -> [UInt8]? { blocks[cid] }
 
-    /// Takes a write; one that is in a hurry is there within 20 ms, one that is not within 250 ms, and none before those
-    /// that were given earlier.
+    /// Takes a write; one that is in a hurry is there within 20 ms, one that is not within 250 ms, and none before
+    /// those that were given earlier.
     mutating func take(_ write: NodeWrite, now: MonotonicInstant, dice: inout SeededGenerator) {
         let pause: Int64 =
             switch write.haste {
