@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test tidy demo interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test tidy demo example interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -38,6 +38,9 @@ tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 
 demo: build guests ## a mesh of five processes runs a job, and a stranger verifies the receipt
 	@scripts/demo.sh
+
+example: ## the example of libp2p/README.md, built and run against a copy of libp2p/ alone
+	@scripts/example.sh
 
 interop: ## our libp2p against go-libp2p and py-libp2p
 	@scripts/setup.sh interop

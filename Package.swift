@@ -3,7 +3,8 @@ import PackageDescription
 
 // The house in two halves, each in layers: the network (libp2p/) knows nothing of the mesh (mesh/). A target may only
 // depend on what stands in a list above its own. The compiler checks it (`--explicit-target-dependency-import-check
-// error`), and TidyTests checks that cores stay free of Foundation.
+// error`), and TidyTests checks that cores stay free of Foundation. libp2p/Package.swift makes a copy of that folder
+// alone a package; TidyTests checks that it says the same as this file.
 
 let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
 
@@ -76,8 +77,8 @@ let network: [Target] = [
     libp2p("GossipSub", ["Determinism", "Multiformats", "PeerIdentity", External.collections]),
     libp2p("Kademlia", ["Determinism", "Multiformats", External.collections]),
     libp2p("Bitswap", ["Determinism", "Multiformats", External.collections]),
-    // What waits.
     libp2p("Peers", ["Determinism", "Multiformats", External.collections]),
+    // What waits.
     libp2p(
         "LibP2P",
         [
@@ -97,6 +98,29 @@ let network: [Target] = [
             "Determinism", "Multiformats", "LibP2P", External.collections, External.crypto, External.nioConcurrency,
             External.nioCore,
         ]),
+]
+
+let networkTests: [Target] = [
+    libp2pTests("BitswapTests", ["Determinism", "Multiformats", "Bitswap"]),
+    libp2pTests("DeterminismTests", ["Determinism"]),
+    libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub"]),
+    libp2pTests("IdentifyTests", ["Determinism", "Multiformats", "PeerIdentity", "Identify"]),
+    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia"]),
+    libp2pTests(
+        "LibP2PTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
+            "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.logging,
+            External.nioConcurrency, External.nioCore, External.nioEmbedded, External.nioPosix,
+        ]),
+    libp2pTests("MultiformatsTests", ["Multiformats"]),
+    libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", External.nioCore]),
+    libp2pTests(
+        "NoiseTests",
+        ["Determinism", "Multiformats", "PeerIdentity", "Noise", External.crypto, External.nioCore]),
+    libp2pTests("P2PTestingTests", ["Determinism", "P2PTesting"]),
+    libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
+    libp2pTests("YamuxTests", ["Determinism", "Yamux", External.nioCore]),
 ]
 
 let meshCores: [Target] = [
@@ -177,26 +201,6 @@ let apps: [Target] = [
 
 let tests: [Target] = [
     .testTarget(name: "TidyTests", swiftSettings: strict),
-    libp2pTests("BitswapTests", ["Determinism", "Multiformats", "Bitswap"]),
-    libp2pTests("DeterminismTests", ["Determinism"]),
-    libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub"]),
-    libp2pTests("IdentifyTests", ["Determinism", "Multiformats", "PeerIdentity", "Identify"]),
-    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia"]),
-    libp2pTests(
-        "LibP2PTests",
-        [
-            "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.logging,
-            External.nioConcurrency, External.nioCore, External.nioEmbedded, External.nioPosix,
-        ]),
-    libp2pTests("MultiformatsTests", ["Multiformats"]),
-    libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", External.nioCore]),
-    libp2pTests(
-        "NoiseTests",
-        ["Determinism", "Multiformats", "PeerIdentity", "Noise", External.crypto, External.nioCore]),
-    libp2pTests("P2PTestingTests", ["Determinism", "P2PTesting"]),
-    libp2pTests("PeerIdentityTests", ["Multiformats", "PeerIdentity"]),
-    libp2pTests("YamuxTests", ["Determinism", "Yamux", External.nioCore]),
     meshTests("CoVMTests", ["Determinism", "Multiformats", "P2PTesting", "MeshTypes", "CWasmtime", "CoVM", "mesh"]),
     meshTests(
         "ConformanceTests",
@@ -266,6 +270,13 @@ let tests: [Target] = [
 let package = Package(
     name: "planetary-mesh",
     products: [
+        .library(
+            name: "LibP2P",
+            targets: [
+                "LibP2P", "P2PServices", "GossipSub", "Kademlia", "Bitswap", "Peers", "PeerIdentity", "Multiformats",
+                "Determinism",
+            ]),
+        .library(name: "P2PTesting", targets: ["P2PTesting"]),
         .executable(name: "mesh", targets: ["mesh"]),
         .executable(name: "mesh-sim", targets: ["mesh-sim"]),
         .library(name: "PlanetaryMesh", targets: ["PlanetaryMesh"]),
@@ -281,6 +292,6 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
-    targets: network + meshCores + meshShells + apps + tests,
+    targets: network + networkTests + meshCores + meshShells + apps + tests,
     swiftLanguageModes: [.v6]
 )

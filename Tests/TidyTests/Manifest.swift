@@ -81,12 +81,15 @@ enum DependencyChecks {
         "Hummingbird": ["Hummingbird", "HummingbirdCore"],
     ]
 
+    /// What is built by a manifest of its own.
+    static let otherManifests = ["Examples/", "libp2p/Package.swift", "libp2p/Example/"]
+
     static func findings(_ manifest: Manifest, _ files: [SourceFile], path: String = "Package.swift") -> [Finding] {
         var findings: [Finding] = []
         var imports: [String: Set<String>] = [:]
         for file in files {
             guard let target = manifest.target(of: file.path) else {
-                if file.path != path, !file.path.hasPrefix("Examples/") {
+                if !otherManifests.contains(where: file.path.hasPrefix), file.path != path {
                     findings.append(file.finding(1, "the file belongs to no target of \(path)"))
                 }
                 continue

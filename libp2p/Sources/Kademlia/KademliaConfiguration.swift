@@ -9,7 +9,7 @@ public struct KademliaConfiguration: Sendable {
     }
 
     /// The protocol, which is also the network: nodes of different IDs do not meet.
-    public var protocolID = "/icn/kad/1.0.0"
+    public var protocolID = "/ipfs/kad/1.0.0"
     /// Whether this node answers requests.
     public var mode = Mode.server
     /// Whether peers with none but private and loopback addresses enter the routing table. Turn it off on the open
@@ -56,6 +56,6 @@ public struct KademliaConfiguration: Sendable {
     /// Peers that are not servers whose addresses are remembered, to answer searches for them.
     public var clientsMax = 256
 
-    /// The defaults: a server of the mesh's own network.
+    /// The defaults: a server of the network that most of libp2p is on.
     public init() {}
 }

@@ -20,7 +20,7 @@ public enum RecordRefusal: Error, Hashable, Sendable {
 
 /// The rule of one namespace: which values are valid under a key, and which of two valid ones is better.
 public struct RecordValidator: Sendable {
-    /// The bytes that keys of this namespace start with, as text, such as `/icn/receipt/`.
+    /// The bytes that keys of this namespace start with, as text, such as `/pk/`.
     public let prefix: String
     /// Returns `nil` when the value may stand under the key, else the reason why not. Must not block.
     public let refusal: @Sendable (_ key: [UInt8], _ value: [UInt8]) -> String?

@@ -10,7 +10,7 @@ import Testing
 /// The bounds of the DHT service: each is reached, and its consequence has its name.
 @Suite("DHT service limits", .timeLimit(.minutes(5)))
 struct KademliaServiceLimitTests {
-    private static let protocolID = "/icn/kad/1.0.0"
+    private static let protocolID = "/ipfs/kad/1.0.0"
 
     private func service(
         on host: any StreamHost, _ change: (inout KademliaService.Limits) -> Void

@@ -46,7 +46,7 @@ struct KademliaServiceTests {
             }
             // A peer without scruples writes the forgery to the wire: its stream is reset, nothing is stored.
             let stream = try await nodes[2].host.openStream(
-                to: nodes[3].host.localPeer, protocols: ["/icn/kad/1.0.0"])
+                to: nodes[3].host.localPeer, protocols: ["/ipfs/kad/1.0.0"])
             let record = KademliaRecord(key: key, value: Array("forged".utf8))
             let message = KademliaMessage(kind: .putValue, key: key, record: record)
             try await stream.writeFrame(ByteBuffer(bytes: KademliaMessageCoding.encode(message)))
@@ -60,7 +60,7 @@ struct KademliaServiceTests {
     func forgingServer() async throws {
         let network = InMemoryNetwork()
         let forger = network.addHost(ServiceTestNode.peer(99))
-        await forger.handle("/icn/kad/1.0.0") { stream in
+        await forger.handle("/ipfs/kad/1.0.0") { stream in
             while let bytes = try? await stream.readFrame(bytesMax: 9_999),
                 let request = try? KademliaMessageCoding.decode(Array(bytes.readableBytesView))
             {
@@ -92,12 +92,12 @@ struct KademliaServiceTests {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             let server = nodes[1].host.localPeer
             for frame in [[UInt8](repeating: 0xff, count: 20), [0x08, 77]] {
-                let stream = try await nodes[0].host.openStream(to: server, protocols: ["/icn/kad/1.0.0"])
+                let stream = try await nodes[0].host.openStream(to: server, protocols: ["/ipfs/kad/1.0.0"])
                 try await stream.writeFrame(ByteBuffer(bytes: frame))
                 await #expect(throws: StreamError.reset) { try await stream.readFrame(bytesMax: 1_024) }
             }
             #expect(await nodes[1].dht.refusedMessages == 2)
-            let stream = try await nodes[0].host.openStream(to: server, protocols: ["/icn/kad/1.0.0"])
+            let stream = try await nodes[0].host.openStream(to: server, protocols: ["/ipfs/kad/1.0.0"])
             try await stream.write(ByteBuffer(bytes: Varint.encode(1 << 40)))
             await #expect(throws: StreamError.reset) { try await stream.readFrame(bytesMax: 1_024) }
         }
@@ -107,7 +107,7 @@ struct KademliaServiceTests {
     func severalPerStream() async throws {
         try await ServiceTestNode.withNetwork(3) { nodes, _ in
             let server = nodes[1].host.localPeer
-            let stream = try await nodes[0].host.openStream(to: server, protocols: ["/icn/kad/1.0.0"])
+            let stream = try await nodes[0].host.openStream(to: server, protocols: ["/ipfs/kad/1.0.0"])
             let cid = CID.hashing(Array("x".utf8), codec: .raw)
             let provider = PeerInfo(peerID: nodes[0].host.localPeer, addresses: await nodes[0].host.listenAddresses())
             let messages = [
@@ -138,7 +138,7 @@ struct KademliaServiceTests {
             var streams: [any PeerStream] = []
             var refused = 0
             for _ in 0..<20 {
-                let stream = try await nodes[0].host.openStream(to: server, protocols: ["/icn/kad/1.0.0"])
+                let stream = try await nodes[0].host.openStream(to: server, protocols: ["/ipfs/kad/1.0.0"])
                 streams.append(stream)
                 do {
                     try await stream.writeFrame(ping)
@@ -191,9 +191,9 @@ struct KademliaServiceTests {
                 try await ServiceTestNode.join([nodes[0], client])
                 try await client.dht.putValue(key: Array("/text/c".utf8), value: Array("ok".utf8))
                 #expect(try await nodes[3].dht.getValue(key: Array("/text/c".utf8)) == Array("ok".utf8))
-                await #expect(throws: OpenStreamError.protocolsNotSupported(["/icn/kad/1.0.0"])) {
+                await #expect(throws: OpenStreamError.protocolsNotSupported(["/ipfs/kad/1.0.0"])) {
                     _ = try await nodes[0].host.openStream(
-                        to: client.host.localPeer, protocols: ["/icn/kad/1.0.0"])
+                        to: client.host.localPeer, protocols: ["/ipfs/kad/1.0.0"])
                 }
                 for node in nodes {
                     #expect(await !node.dht.routingTable().contains { $0.peerID == client.host.localPeer })

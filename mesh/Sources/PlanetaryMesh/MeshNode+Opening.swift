@@ -132,7 +132,7 @@ extension MeshNode {
 
     /// What the swarm is told of an operator's configuration.
     static func swarmConfiguration(_ configuration: NodeConfiguration) -> SwarmConfiguration {
-        var swarm = SwarmConfiguration(listenAddresses: configuration.listen)
+        var swarm = SwarmConfiguration.ofMesh(listening: configuration.listen)
         swarm.announceAddresses = configuration.announce
         swarm.limits.connectionsMax = configuration.limits.connectionsMax
         swarm.limits.inboundConnectionsMax = min(

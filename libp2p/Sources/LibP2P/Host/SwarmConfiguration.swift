@@ -8,9 +8,9 @@ public struct SwarmConfiguration: Sendable {
     /// Addresses to tell others instead of those listened on.
     public var announceAddresses: [Multiaddr] = []
     /// The software, as identify tells it.
-    public var agentVersion = "planetary-mesh/1"
+    public var agentVersion = "swift-libp2p"
     /// The family of protocols, as identify tells it.
-    public var protocolVersion = "icn/mesh/1.0.0"
+    public var protocolVersion = "ipfs/0.1.0"
     /// All bounds.
     public var limits = Limits()
 
@@ -118,7 +118,7 @@ public struct SwarmConfiguration: Sendable {
         /// limit's name, a further stream is reset; identify and its pushes are left out.
         public var queuedWorkMax = 8_192
         /// The bounds of every Yamux session.
-        public var yamux = YamuxSession.Limits()
+        package var yamux = YamuxSession.Limits()
 
         /// The default bounds.
         public init() {}
