@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test tidy demo example interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test tidy api demo example interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -35,6 +35,9 @@ test: setup guests ## all tests; FILTER=GossipSubTests for some, SKIP=CrashTests
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 	$(SWIFT_TEST) --filter TidyTests
+
+api: ## writes libp2p/API.txt anew, the list of what the network offers to others
+	WRITE_API=1 $(SWIFT_TEST) --filter InterfaceChecksTests
 
 demo: build guests ## a mesh of five processes runs a job, and a stranger verifies the receipt
 	@scripts/demo.sh

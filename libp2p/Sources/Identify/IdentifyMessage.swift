@@ -2,7 +2,7 @@ import Multiformats
 import PeerIdentity
 
 /// Why bytes are not an identify message.
-public enum IdentifyError: Error, Hashable, Sendable {
+package enum IdentifyError: Error, Hashable, Sendable {
     /// Not a protobuf message, or one of too many fields.
     case malformed
     /// The key in the message is not the connection's.
@@ -14,47 +14,47 @@ public enum IdentifyError: Error, Hashable, Sendable {
 ///
 /// Lists are capped while reading; what is beyond a cap, or no valid address or text, is left out and not an error,
 /// because peers of the field send such things. A signed peer record is kept as bytes for `verifiedAddresses`.
-public struct IdentifyMessage: Hashable, Sendable {
+package struct IdentifyMessage: Hashable, Sendable {
     /// Protocols read from a peer.
-    public static let protocolsMax = 256
+    package static let protocolsMax = 256
     /// Bytes of one protocol name.
-    public static let protocolBytesMax = 256
+    package static let protocolBytesMax = 256
     /// Addresses read from a peer.
-    public static let addressesMax = 32
+    package static let addressesMax = 32
     /// Bytes of one of the two version texts; longer ones are cut.
-    public static let versionBytesMax = 128
+    package static let versionBytesMax = 128
     /// Fields in a message; more are an error.
-    public static let fieldsMax = 1_024
+    package static let fieldsMax = 1_024
     /// Bytes of all parts of a message together.
-    public static let bytesMax = 8_192
+    package static let bytesMax = 8_192
     /// Parts into which a message may be cut.
-    public static let partsMax = 10
+    package static let partsMax = 10
 
     /// The answer's protocol.
-    public static let protocolID = "/ipfs/id/1.0.0"
+    package static let protocolID = "/ipfs/id/1.0.0"
     /// The unasked update's protocol.
-    public static let pushProtocolID = "/ipfs/id/push/1.0.0"
+    package static let pushProtocolID = "/ipfs/id/push/1.0.0"
 
-    /// The sender's public key in its protobuf encoding.
-    public var publicKey: [UInt8]?
+    /// The sender's package key in its protobuf encoding.
+    package var publicKey: [UInt8]?
     /// Where the sender listens.
-    public var listenAddresses: [Multiaddr] = []
+    package var listenAddresses: [Multiaddr] = []
     /// Which protocols it speaks.
-    public var protocols: [String] = []
+    package var protocols: [String] = []
     /// Under which address it sees the receiver.
-    public var observedAddress: Multiaddr?
+    package var observedAddress: Multiaddr?
     /// The family of its protocols, such as `ipfs/0.1.0`; go leaves it empty.
-    public var protocolVersion = ""
+    package var protocolVersion = ""
     /// The software.
-    public var agentVersion = ""
+    package var agentVersion = ""
     /// A signed envelope with a peer record.
-    public var signedPeerRecord: [UInt8]?
+    package var signedPeerRecord: [UInt8]?
 
     /// An empty message.
-    public init() {}
+    package init() {}
 
     /// The protobuf bytes.
-    public func encode() -> [UInt8] {
+    package func encode() -> [UInt8] {
         var writer = ProtobufWriter()
         if let publicKey { writer.bytes(1, publicKey) }
         for address in listenAddresses.prefix(Self.addressesMax) { writer.bytes(2, address.bytes) }
@@ -67,7 +67,7 @@ public struct IdentifyMessage: Hashable, Sendable {
     }
 
     /// A message from the bytes of all its parts, one after the other: protobuf merges them.
-    public static func decode(_ bytes: [UInt8]) throws(IdentifyError) -> IdentifyMessage {
+    package static func decode(_ bytes: [UInt8]) throws(IdentifyError) -> IdentifyMessage {
         var message = IdentifyMessage()
         do throws(ProtobufError) {
             var reader = ProtobufReader(bytes, maxFields: fieldsMax)
@@ -112,7 +112,7 @@ public struct IdentifyMessage: Hashable, Sendable {
     }
 
     /// Checks that the message is about the peer that the connection authenticated.
-    public func checkKey(of peer: PeerID) throws(IdentifyError) {
+    package func checkKey(of peer: PeerID) throws(IdentifyError) {
         guard let publicKey else { return }
         guard let key = try? PublicKey(protobuf: publicKey), key.peerID == peer else { throw .wrongKey }
     }

@@ -1,9 +1,9 @@
 import NIOCore
 
 /// The side that proposes protocols, one after the other, the first together with the header.
-public struct MultistreamDialer: Sendable {
+package struct MultistreamDialer: Sendable {
     /// What to do after bytes were taken.
-    public enum Step: Hashable, Sendable {
+    package enum Step: Hashable, Sendable {
         /// More bytes are needed.
         case needsMore
         /// Bytes to send; the negotiation goes on.
@@ -16,12 +16,12 @@ public struct MultistreamDialer: Sendable {
     private var sawHeader = false
 
     /// A negotiation for the first of `protocols` that the peer supports.
-    public init(protocols: [String]) {
+    package init(protocols: [String]) {
         proposals = protocols[...]
     }
 
     /// The header and the first proposal.
-    public func start() -> [UInt8] {
+    package func start() -> [UInt8] {
         var bytes: [UInt8] = []
         MultistreamMessage.append(MultistreamMessage.header, to: &bytes)
         if let first = proposals.first { MultistreamMessage.append(first, to: &bytes) }
@@ -29,7 +29,7 @@ public struct MultistreamDialer: Sendable {
     }
 
     /// Takes lines off the front of `bytes` until something is to be done.
-    public mutating func received(_ bytes: inout ByteBuffer) throws(MultistreamError) -> Step {
+    package mutating func received(_ bytes: inout ByteBuffer) throws(MultistreamError) -> Step {
         while let line = try MultistreamMessage.decode(from: &bytes) {
             guard sawHeader else {
                 guard line == MultistreamMessage.header else { throw .wrongHeader }

@@ -1,5 +1,5 @@
 /// What ends a negotiation of protocols. It closes the stream, or the connection while that is being upgraded.
-public enum MultistreamError: Error, Hashable, Sendable {
+package enum MultistreamError: Error, Hashable, Sendable {
     /// A message announced more than `MultistreamMessage.bytesMax` bytes, or a length that is no minimal varint.
     case messageTooLong
     /// A message without the line end, with bytes that are not UTF-8, or empty.

@@ -2,18 +2,18 @@ import Multiformats
 import NIOCore
 
 /// The side that answers proposals. `/libp2p/simultaneous-connect` is answered `na` like everything unknown.
-public struct MultistreamListener: Sendable {
+package struct MultistreamListener: Sendable {
     /// Lines a dialer may send before one is agreed on; `ls` counts too.
-    public static let proposalsMax = 32
+    package static let proposalsMax = 32
     /// Protocols that an answer to `ls` names at most.
-    public static let listedMax = 128
+    package static let listedMax = 128
 
     /// What to do after bytes were taken; `send` comes first.
-    public struct Step: Hashable, Sendable {
+    package struct Step: Hashable, Sendable {
         /// Bytes to send, possibly none.
-        public var send: [UInt8] = []
+        package var send: [UInt8] = []
         /// The protocol agreed on. Bytes not taken belong to it.
-        public var agreed: String?
+        package var agreed: String?
     }
 
     private let protocols: [String]
@@ -21,12 +21,12 @@ public struct MultistreamListener: Sendable {
     private var proposalCount = 0
 
     /// A negotiation for one of `protocols`.
-    public init(protocols: [String]) {
+    package init(protocols: [String]) {
         self.protocols = protocols
     }
 
     /// Takes lines off the front of `bytes` until a protocol is agreed on or bytes are missing.
-    public mutating func received(_ bytes: inout ByteBuffer) throws(MultistreamError) -> Step {
+    package mutating func received(_ bytes: inout ByteBuffer) throws(MultistreamError) -> Step {
         var step = Step()
         while let line = try MultistreamMessage.decode(from: &bytes) {
             guard sawHeader else {

@@ -3,25 +3,25 @@ import NIOCore
 
 /// One line of multistream-select: an unsigned-varint length, then the text and a line end (specification
 /// `connections`).
-public enum MultistreamMessage {
+package enum MultistreamMessage {
     /// The longest line that is read, its end included.
-    public static let bytesMax = 1_024
+    package static let bytesMax = 1_024
     /// The first line of both sides.
-    public static let header = "/multistream/1.0.0"
+    package static let header = "/multistream/1.0.0"
     /// The answer to a proposal that is not supported.
-    public static let notAvailable = "na"
+    package static let notAvailable = "na"
     /// The question for all protocols.
-    public static let list = "ls"
+    package static let list = "ls"
 
     /// Appends a line.
-    public static func append(_ text: String, to bytes: inout [UInt8]) {
+    package static func append(_ text: String, to bytes: inout [UInt8]) {
         Varint.append(UInt64(text.utf8.count + 1), to: &bytes)
         bytes.append(contentsOf: text.utf8)
         bytes.append(UInt8(ascii: "\n"))
     }
 
     /// Takes a line off the front of `bytes`; `nil` while it is incomplete, which is at most 1,026 bytes.
-    public static func decode(from bytes: inout ByteBuffer) throws(MultistreamError) -> String? {
+    package static func decode(from bytes: inout ByteBuffer) throws(MultistreamError) -> String? {
         // Two bytes of length are enough for `bytesMax`.
         let prefix = Array(bytes.readableBytesView.prefix(2))
         let length: UInt64

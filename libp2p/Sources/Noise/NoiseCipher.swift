@@ -5,13 +5,13 @@ import NIOCore
 ///
 /// Every sealed or opened message uses up one nonce. A message that fails to open leaves the counter as it was, and at
 /// 2^64 - 1 the cipher refuses for ever: it never wraps.
-public struct NoiseCipher: Sendable {
+package struct NoiseCipher: Sendable {
     /// Bytes that sealing adds.
-    public static let tagByteCount = 16
+    package static let tagByteCount = 16
 
     private let key: SymmetricKey
     /// The nonce of the next message.
-    public private(set) var nonce: UInt64
+    package private(set) var nonce: UInt64
     private var nonceBytes = [UInt8](repeating: 0, count: 12)
 
     init(key: SymmetricKey, nonce: UInt64 = 0) {
@@ -20,7 +20,7 @@ public struct NoiseCipher: Sendable {
     }
 
     /// A cipher that starts at a chosen nonce; for tests of its end.
-    public init(keyBytes: [UInt8], nonce: UInt64) {
+    package init(keyBytes: [UInt8], nonce: UInt64) {
         self.init(key: SymmetricKey(data: keyBytes), nonce: nonce)
     }
 
@@ -34,7 +34,7 @@ public struct NoiseCipher: Sendable {
     }
 
     /// Appends ciphertext and tag of the readable bytes of `plaintext` to `output`.
-    public mutating func seal(
+    package mutating func seal(
         _ plaintext: ByteBuffer, authenticating associated: [UInt8] = [], into output: inout ByteBuffer
     ) throws(NoiseError) {
         let nonceValue = try currentNonce()
@@ -48,7 +48,7 @@ public struct NoiseCipher: Sendable {
     }
 
     /// The plaintext of the readable bytes of `message` (ciphertext and tag).
-    public mutating func open(
+    package mutating func open(
         _ message: ByteBuffer, authenticating associated: [UInt8] = []
     ) throws(NoiseError) -> ByteBuffer {
         guard message.readableBytes >= Self.tagByteCount else {

@@ -1,7 +1,7 @@
 import Multiformats
 
 /// What ends a Noise handshake or transport. Every case closes the connection; none carries key or payload bytes.
-public enum NoiseError: Error, Hashable, Sendable {
+package enum NoiseError: Error, Hashable, Sendable {
     /// A message shorter than its fixed parts.
     case messageTooShort(byteCount: Int)
     /// A handshake message announced more bytes than `NoiseUpgrade.messageBytesMax`.

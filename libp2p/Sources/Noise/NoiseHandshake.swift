@@ -7,9 +7,9 @@ import Crypto
 ///     -> s, se
 ///
 /// Keys come from the caller: the handshake rolls no dice. After any error it refuses to go on.
-public struct NoiseHandshake: Sendable {
+package struct NoiseHandshake: Sendable {
     /// Which side of the handshake this is.
-    public enum Role: Hashable, Sendable {
+    package enum Role: Hashable, Sendable {
         /// The side that sends the first message.
         case initiator
         /// The side that answers.
@@ -17,7 +17,7 @@ public struct NoiseHandshake: Sendable {
     }
 
     /// The Noise protocol name.
-    public static let protocolName = "Noise_XX_25519_ChaChaPoly_SHA256"
+    package static let protocolName = "Noise_XX_25519_ChaChaPoly_SHA256"
     private static let keyByteCount = 32
 
     private let role: Role
@@ -30,10 +30,10 @@ public struct NoiseHandshake: Sendable {
     private var hasFailed = false
 
     /// The peer's static key, once its message was read.
-    public private(set) var remoteStaticKey: [UInt8]?
+    package private(set) var remoteStaticKey: [UInt8]?
 
     /// A handshake with a static key and an ephemeral key that must be fresh.
-    public init(
+    package init(
         role: Role, staticKey: Curve25519.KeyAgreement.PrivateKey,
         ephemeralKey: Curve25519.KeyAgreement.PrivateKey, prologue: [UInt8] = []
     ) {
@@ -42,7 +42,7 @@ public struct NoiseHandshake: Sendable {
             ephemeralKey: ephemeralKey, prologue: prologue)
     }
 
-    /// The same, where the public half of the static key is at hand: to derive it costs as much as an agreement.
+    /// The same, where the package half of the static key is at hand: to derive it costs as much as an agreement.
     init(
         role: Role, staticKey: Curve25519.KeyAgreement.PrivateKey, staticPublicKey: [UInt8],
         ephemeralKey: Curve25519.KeyAgreement.PrivateKey, prologue: [UInt8]
@@ -55,16 +55,16 @@ public struct NoiseHandshake: Sendable {
     }
 
     /// Whether all three messages have passed.
-    public var isFinished: Bool { messageCount == 3 && !hasFailed }
+    package var isFinished: Bool { messageCount == 3 && !hasFailed }
 
     /// Whether it is our turn to write.
-    public var isOurTurn: Bool { !hasFailed && messageCount < 3 && (messageCount % 2 == 0) == (role == .initiator) }
+    package var isOurTurn: Bool { !hasFailed && messageCount < 3 && (messageCount % 2 == 0) == (role == .initiator) }
 
     /// The hash of the whole handshake, the same on both sides.
-    public var handshakeHash: [UInt8] { symmetric.hash }
+    package var handshakeHash: [UInt8] { symmetric.hash }
 
     /// The next message, with a payload of ours in it. The first message's payload is not encrypted.
-    public mutating func writeMessage(payload: [UInt8]) throws(NoiseError) -> [UInt8] {
+    package mutating func writeMessage(payload: [UInt8]) throws(NoiseError) -> [UInt8] {
         guard isOurTurn else { throw .outOfTurn }
         do throws(NoiseError) {
             var message: [UInt8] = []
@@ -90,7 +90,7 @@ public struct NoiseHandshake: Sendable {
     }
 
     /// Reads the peer's next message and returns its payload.
-    public mutating func readMessage(_ message: [UInt8]) throws(NoiseError) -> [UInt8] {
+    package mutating func readMessage(_ message: [UInt8]) throws(NoiseError) -> [UInt8] {
         guard !isOurTurn, !hasFailed, messageCount < 3 else { throw .outOfTurn }
         do throws(NoiseError) {
             var rest = message[...]
@@ -116,7 +116,7 @@ public struct NoiseHandshake: Sendable {
     }
 
     /// The two transport ciphers, once the handshake is finished.
-    public func split() throws(NoiseError) -> (sending: NoiseCipher, receiving: NoiseCipher) {
+    package func split() throws(NoiseError) -> (sending: NoiseCipher, receiving: NoiseCipher) {
         guard isFinished else { throw .outOfTurn }
         let ciphers = symmetric.split()
         return role == .initiator

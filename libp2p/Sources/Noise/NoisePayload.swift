@@ -2,28 +2,28 @@ import Multiformats
 import PeerIdentity
 
 /// The libp2p payload of a Noise handshake: who we are, signed, and which muxers we speak (specification `noise`).
-public struct NoisePayload: Hashable, Sendable {
+package struct NoisePayload: Hashable, Sendable {
     /// Muxers read from a peer; further ones are ignored.
-    public static let muxersMax = 16
+    package static let muxersMax = 16
     private static let fieldsMax = 64
     private static let signaturePrefix = Array("noise-libp2p-static-key:".utf8)
 
-    /// The public key in its protobuf encoding.
-    public var identityKey: [UInt8]
+    /// The package key in its protobuf encoding.
+    package var identityKey: [UInt8]
     /// The signature over the prefix and the Noise static key.
-    public var identitySignature: [UInt8]
+    package var identitySignature: [UInt8]
     /// Muxers offered, most wanted first; empty when early negotiation is not wanted.
-    public var streamMuxers: [String]
+    package var streamMuxers: [String]
 
     /// A payload from its parts.
-    public init(identityKey: [UInt8], identitySignature: [UInt8], streamMuxers: [String]) {
+    package init(identityKey: [UInt8], identitySignature: [UInt8], streamMuxers: [String]) {
         self.identityKey = identityKey
         self.identitySignature = identitySignature
         self.streamMuxers = streamMuxers
     }
 
     /// Our payload: binds a Noise static key to the identity.
-    public static func sign(
+    package static func sign(
         staticKey: [UInt8], with identity: Identity, streamMuxers: [String]
     ) throws(NoiseError) -> NoisePayload {
         guard let signature = try? identity.sign(signaturePrefix + staticKey) else { throw .signingFailed }
@@ -32,7 +32,7 @@ public struct NoisePayload: Hashable, Sendable {
     }
 
     /// The identity that this payload proves for the Noise static key it came with.
-    public func verifiedKey(staticKey: [UInt8]) throws(NoiseError) -> PublicKey {
+    package func verifiedKey(staticKey: [UInt8]) throws(NoiseError) -> PublicKey {
         guard let key = try? PublicKey(protobuf: identityKey) else { throw .unacceptableIdentityKey }
         guard key.isValidSignature(identitySignature, for: Self.signaturePrefix + staticKey) else {
             throw .invalidIdentitySignature
@@ -41,7 +41,7 @@ public struct NoisePayload: Hashable, Sendable {
     }
 
     /// The protobuf bytes.
-    public func encode() -> [UInt8] {
+    package func encode() -> [UInt8] {
         var writer = ProtobufWriter()
         writer.bytes(1, identityKey)
         writer.bytes(2, identitySignature)
@@ -54,7 +54,7 @@ public struct NoisePayload: Hashable, Sendable {
     }
 
     /// A payload from its protobuf bytes; unknown fields are ignored.
-    public static func decode(_ bytes: [UInt8]) throws(NoiseError) -> NoisePayload {
+    package static func decode(_ bytes: [UInt8]) throws(NoiseError) -> NoisePayload {
         var key: [UInt8]?
         var signature: [UInt8]?
         var muxers: [String] = []

@@ -1,9 +1,9 @@
 import NIOCore
 
 /// The encrypted channel after a handshake: messages of at most 65,535 bytes, each with two bytes of length before it.
-public struct NoiseTransport: Sendable {
+package struct NoiseTransport: Sendable {
     /// The most plaintext that one message carries.
-    public static let plaintextBytesMax = 65_535 - NoiseCipher.tagByteCount
+    package static let plaintextBytesMax = 65_535 - NoiseCipher.tagByteCount
 
     private var sending: NoiseCipher
     private var receiving: NoiseCipher
@@ -11,13 +11,13 @@ public struct NoiseTransport: Sendable {
     private var pending = ByteBuffer()
 
     /// A transport over the two ciphers of a handshake.
-    public init(sending: NoiseCipher, receiving: NoiseCipher) {
+    package init(sending: NoiseCipher, receiving: NoiseCipher) {
         self.sending = sending
         self.receiving = receiving
     }
 
     /// Appends one message with its length to `output`.
-    public mutating func seal(_ plaintext: ByteBuffer, into output: inout ByteBuffer) throws(NoiseError) {
+    package mutating func seal(_ plaintext: ByteBuffer, into output: inout ByteBuffer) throws(NoiseError) {
         guard plaintext.readableBytes <= Self.plaintextBytesMax else {
             throw .plaintextTooLong(byteCount: plaintext.readableBytes)
         }
@@ -27,7 +27,7 @@ public struct NoiseTransport: Sendable {
 
     /// Takes bytes off the wire, in pieces of any size, up to the end of one message, and returns its plaintext; `nil`
     /// when all were taken and the message goes on. After an error the connection is to be closed.
-    public mutating func open(_ bytes: inout ByteBuffer) throws(NoiseError) -> ByteBuffer? {
+    package mutating func open(_ bytes: inout ByteBuffer) throws(NoiseError) -> ByteBuffer? {
         if pending.readableBytes > 0 {
             completePending(from: &bytes)
             guard let message = Self.takeMessage(from: &pending) else { return nil }
@@ -41,7 +41,7 @@ public struct NoiseTransport: Sendable {
     }
 
     /// Whether part of a message waits for its rest.
-    public var hasPartialMessage: Bool { pending.readableBytes > 0 }
+    package var hasPartialMessage: Bool { pending.readableBytes > 0 }
 
     private mutating func completePending(from bytes: inout ByteBuffer) {
         if pending.readableBytes < 2, var length = bytes.readSlice(length: min(1, bytes.readableBytes)) {

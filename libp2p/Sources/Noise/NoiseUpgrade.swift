@@ -4,20 +4,20 @@ import NIOCore
 import PeerIdentity
 
 /// What a finished handshake gives: the peer's proven identity, the muxer if one was agreed on early, and the ciphers.
-public struct NoiseSession: Sendable {
+package struct NoiseSession: Sendable {
     /// The identity key that the peer proved to hold.
-    public let remoteKey: PublicKey
+    package let remoteKey: PublicKey
     /// The muxer that both offered, the initiator's first choice; `nil` when multistream-select has to find it.
-    public let muxer: String?
+    package let muxer: String?
     /// The encrypted channel.
-    public var transport: NoiseTransport
+    package var transport: NoiseTransport
 }
 
 /// What proves a node's identity in a handshake: a Noise key, and the node's signature over it (specification `noise`,
 /// section "The libp2p Handshake Payload").
 ///
 /// May serve any number of handshakes: that sessions stay secret when it leaks is the doing of the ephemeral keys.
-public struct NoiseCredentials: Sendable {
+package struct NoiseCredentials: Sendable {
     let staticKey: Curve25519.KeyAgreement.PrivateKey
     let staticPublicKey: [UInt8]
     let payload: NoisePayload
@@ -25,7 +25,7 @@ public struct NoiseCredentials: Sendable {
     /// Signs a static key with the identity, and offers muxers within the handshake, the best first.
     ///
     /// - Throws: `signingFailed` where the identity cannot sign.
-    public init(
+    package init(
         identity: Identity, staticKey: Curve25519.KeyAgreement.PrivateKey, streamMuxers: [String]
     ) throws(NoiseError) {
         self.staticKey = staticKey
@@ -38,12 +38,12 @@ public struct NoiseCredentials: Sendable {
 /// (specifications `noise` and `connections/inlined-muxer-negotiation`).
 ///
 /// The initiator sends its payload in the third message, the responder in the second; the first carries none.
-public struct NoiseUpgrade: Sendable {
+package struct NoiseUpgrade: Sendable {
     /// The longest handshake message that is read; ours have fewer than 300 bytes.
-    public static let messageBytesMax = 8_192
+    package static let messageBytesMax = 8_192
 
     /// What to do after bytes were taken.
-    public enum Step: Sendable {
+    package enum Step: Sendable {
         /// More bytes are needed.
         case needsMore
         /// Bytes to send; the handshake goes on.
@@ -60,7 +60,7 @@ public struct NoiseUpgrade: Sendable {
     private var remoteKey: PublicKey?
 
     /// A handshake with an ephemeral key that must be fresh; `expectedPeer` is whom we dialed, if that is known.
-    public init(
+    package init(
         role: NoiseHandshake.Role, credentials: NoiseCredentials, ephemeralKey: Curve25519.KeyAgreement.PrivateKey,
         expectedPeer: PeerID?
     ) {
@@ -73,12 +73,12 @@ public struct NoiseUpgrade: Sendable {
     }
 
     /// The initiator's first message; empty for the responder.
-    public mutating func start() throws(NoiseError) -> [UInt8] {
+    package mutating func start() throws(NoiseError) -> [UInt8] {
         role == .initiator ? Self.framed(try handshake.writeMessage(payload: [])) : []
     }
 
     /// Takes at most one message off the front of `bytes`.
-    public mutating func received(_ bytes: inout ByteBuffer) throws(NoiseError) -> Step {
+    package mutating func received(_ bytes: inout ByteBuffer) throws(NoiseError) -> Step {
         guard let length = bytes.getInteger(at: bytes.readerIndex, as: UInt16.self) else { return .needsMore }
         guard length <= Self.messageBytesMax else { throw .handshakeMessageTooLong(byteCount: Int(length)) }
         guard bytes.readableBytes >= 2 + Int(length) else { return .needsMore }

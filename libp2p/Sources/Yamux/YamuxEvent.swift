@@ -1,7 +1,7 @@
 import NIOCore
 
 /// What the session tells its shell after bytes arrived.
-public enum YamuxEvent: Sendable {
+package enum YamuxEvent: Sendable {
     /// The peer opened a stream.
     case streamOpened(YamuxStreamID)
     /// Bytes for a stream's reader; they stay charged to the stream until `consumed` reports them.
@@ -19,9 +19,9 @@ public enum YamuxEvent: Sendable {
 }
 
 /// Queued bytes of a stream that went out.
-public struct YamuxDrained: Hashable, Sendable {
+package struct YamuxDrained: Hashable, Sendable {
     /// The stream.
-    public let streamID: YamuxStreamID
+    package let streamID: YamuxStreamID
     /// How many of its queued bytes are in the output now.
-    public let byteCount: Int
+    package let byteCount: Int
 }

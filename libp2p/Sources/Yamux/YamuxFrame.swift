@@ -1,26 +1,26 @@
 import NIOCore
 
 /// The number of a stream within its session: odd when the dialer opened it, even when the listener did.
-public struct YamuxStreamID: Hashable, Comparable, Sendable, CustomStringConvertible {
+package struct YamuxStreamID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The number as it stands in the frame header.
-    public let rawValue: UInt32
+    package let rawValue: UInt32
 
     /// A stream ID from its number.
-    public init(_ rawValue: UInt32) {
+    package init(_ rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
     /// The number in decimal.
-    public var description: String { "\(rawValue)" }
+    package var description: String { "\(rawValue)" }
 
     /// Orders stream IDs by number.
-    public static func < (left: YamuxStreamID, right: YamuxStreamID) -> Bool {
+    package static func < (left: YamuxStreamID, right: YamuxStreamID) -> Bool {
         left.rawValue < right.rawValue
     }
 }
 
 /// What a frame is about (yamux specification, "Framing").
-public enum YamuxFrameKind: UInt8, Hashable, Sendable {
+package enum YamuxFrameKind: UInt8, Hashable, Sendable {
     /// Bytes of a stream; the length says how many follow.
     case data = 0
     /// Credit for a stream; the length is the credit.
@@ -32,41 +32,41 @@ public enum YamuxFrameKind: UInt8, Hashable, Sendable {
 }
 
 /// The flags of a frame.
-public struct YamuxFlags: OptionSet, Hashable, Sendable {
+package struct YamuxFlags: OptionSet, Hashable, Sendable {
     /// The bits as they stand in the header.
-    public let rawValue: UInt16
+    package let rawValue: UInt16
 
     /// Flags from their bits.
-    public init(rawValue: UInt16) {
+    package init(rawValue: UInt16) {
         self.rawValue = rawValue
     }
 
     /// Opens a stream, or marks a ping.
-    public static let syn = YamuxFlags(rawValue: 1)
+    package static let syn = YamuxFlags(rawValue: 1)
     /// Accepts a stream, or marks the answer to a ping.
-    public static let ack = YamuxFlags(rawValue: 2)
+    package static let ack = YamuxFlags(rawValue: 2)
     /// Half-closes a stream.
-    public static let fin = YamuxFlags(rawValue: 4)
+    package static let fin = YamuxFlags(rawValue: 4)
     /// Drops a stream.
-    public static let rst = YamuxFlags(rawValue: 8)
+    package static let rst = YamuxFlags(rawValue: 8)
 }
 
 /// The twelve bytes before every frame: version, kind, flags, stream ID and length, all big-endian.
-public struct YamuxHeader: Hashable, Sendable {
+package struct YamuxHeader: Hashable, Sendable {
     /// Bytes of a header.
-    public static let byteCount = 12
+    package static let byteCount = 12
 
     /// What the frame is about.
-    public var kind: YamuxFrameKind
+    package var kind: YamuxFrameKind
     /// The flags.
-    public var flags: YamuxFlags
+    package var flags: YamuxFlags
     /// The stream, or 0 for the session.
-    public var streamID: YamuxStreamID
+    package var streamID: YamuxStreamID
     /// Body bytes, credit, opaque value or reason, by `kind`.
-    public var length: UInt32
+    package var length: UInt32
 
     /// A header from its parts.
-    public init(kind: YamuxFrameKind, flags: YamuxFlags, streamID: YamuxStreamID, length: UInt32) {
+    package init(kind: YamuxFrameKind, flags: YamuxFlags, streamID: YamuxStreamID, length: UInt32) {
         self.kind = kind
         self.flags = flags
         self.streamID = streamID
@@ -74,7 +74,7 @@ public struct YamuxHeader: Hashable, Sendable {
     }
 
     /// Takes a header off the front of `bytes`; `nil` while fewer than twelve bytes are there.
-    public static func decode(from bytes: inout ByteBuffer) throws(YamuxViolation) -> YamuxHeader? {
+    package static func decode(from bytes: inout ByteBuffer) throws(YamuxViolation) -> YamuxHeader? {
         guard bytes.readableBytes >= byteCount,
             let version = bytes.readInteger(as: UInt8.self),
             let kindByte = bytes.readInteger(as: UInt8.self),
@@ -90,7 +90,7 @@ public struct YamuxHeader: Hashable, Sendable {
     }
 
     /// Appends the twelve bytes.
-    public func encode(into bytes: inout ByteBuffer) {
+    package func encode(into bytes: inout ByteBuffer) {
         bytes.writeMultipleIntegers(UInt8(0), kind.rawValue, flags.rawValue, streamID.rawValue, length)
     }
 }

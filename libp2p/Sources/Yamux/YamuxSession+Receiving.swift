@@ -6,7 +6,7 @@ extension YamuxSession {
     ///
     /// Bodies are handed on as slices of `bytes`, without a copy. On a violation the session has failed: the shell
     /// sends what `nextOutput` still gives (the go-away with the reason) and closes the connection.
-    public mutating func received(
+    package mutating func received(
         _ bytes: ByteBuffer, now: MonotonicInstant
     ) throws(YamuxViolation) -> [YamuxEvent] {
         if case .failed = state { throw .sessionClosed }

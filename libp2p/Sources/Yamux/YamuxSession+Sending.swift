@@ -3,13 +3,13 @@ import NIOCore
 
 extension YamuxSession {
     /// Whether `nextOutput` would give anything.
-    public var hasOutput: Bool { !control.isEmpty || !ready.isEmpty }
+    package var hasOutput: Bool { !control.isEmpty || !ready.isEmpty }
 
     /// Appends frames of at most `bytesMax` bytes to `output`, and returns which streams' queued bytes are among them.
     ///
     /// Pings, pongs and resets go first; then every stream with something to send gets one frame in turn.
     /// `bytesMax` must leave room for a header and one byte.
-    public mutating func nextOutput(bytesMax: Int, into output: inout ByteBuffer) -> [YamuxDrained] {
+    package mutating func nextOutput(bytesMax: Int, into output: inout ByteBuffer) -> [YamuxDrained] {
         precondition(bytesMax > YamuxHeader.byteCount, "no room for a frame in \(bytesMax) bytes")
         let end = output.writerIndex + bytesMax
         while output.writerIndex + YamuxHeader.byteCount <= end, let header = control.popFirst() {

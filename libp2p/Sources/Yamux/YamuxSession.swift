@@ -11,9 +11,9 @@ import NIOCore
 ///
 /// Receive windows start at 256 KiB and double, up to `streamWindowBytesMax` and within the session's
 /// `receiveBytesMax`, when half a window is consumed within four round trips.
-public struct YamuxSession: Sendable {
+package struct YamuxSession: Sendable {
     /// Which side of the connection this is; the dialer's streams are odd.
-    public enum Role: Hashable, Sendable {
+    package enum Role: Hashable, Sendable {
         /// The side that dialed.
         case dialer
         /// The side that accepted.
@@ -40,13 +40,13 @@ public struct YamuxSession: Sendable {
     }
 
     /// The side of the connection.
-    public let role: Role
+    package let role: Role
     /// The bounds in force.
-    public internal(set) var limits: Limits
+    package internal(set) var limits: Limits
     /// Inbound streams that were answered with RST because a limit was reached.
-    public internal(set) var refusedStreamCount = 0
+    package internal(set) var refusedStreamCount = 0
     /// The last measured round trip, in nanoseconds.
-    public internal(set) var roundTripNanoseconds: Int64?
+    package internal(set) var roundTripNanoseconds: Int64?
 
     var state = State.open
     var streams: [YamuxStreamID: YamuxStreamState] = [:]
@@ -73,7 +73,7 @@ public struct YamuxSession: Sendable {
     var probeDeadline: MonotonicInstant?
 
     /// A session over a fresh connection. Its first frame is a ping, which measures the round trip.
-    public init(role: Role, limits: Limits = Limits(), now: MonotonicInstant) {
+    package init(role: Role, limits: Limits = Limits(), now: MonotonicInstant) {
         self.role = role
         self.limits = limits
         nextOutboundID = role == .dialer ? 1 : 2
@@ -85,7 +85,7 @@ public struct YamuxSession: Sendable {
     // MARK: Streams
 
     /// Opens a stream; its SYN goes out with the next output.
-    public mutating func openStream(now: MonotonicInstant) -> Result<YamuxStreamID, YamuxOpenRefusal> {
+    package mutating func openStream(now: MonotonicInstant) -> Result<YamuxStreamID, YamuxOpenRefusal> {
         guard case .open = state else { return .failure(.sessionClosing) }
         guard outboundCount < limits.outboundStreamsMax else {
             return .failure(.tooManyStreams(limit: limits.outboundStreamsMax))
@@ -113,7 +113,7 @@ public struct YamuxSession: Sendable {
 
     /// Queues bytes on a stream. They go out as the peer's window allows; the caller bounds what it queues by what
     /// `nextOutput` reports as drained.
-    public mutating func send(_ bytes: ByteBuffer, on id: YamuxStreamID) -> Result<Void, YamuxSendRefusal> {
+    package mutating func send(_ bytes: ByteBuffer, on id: YamuxStreamID) -> Result<Void, YamuxSendRefusal> {
         guard let index = streams.index(forKey: id) else { return .failure(.unknownStream) }
         guard case .open = streams.values[index].sendingSide else { return .failure(.closedForWriting) }
         guard bytes.readableBytes > 0 else { return .success(()) }
@@ -125,14 +125,14 @@ public struct YamuxSession: Sendable {
     }
 
     /// Half-closes our side once the queued bytes are out. Does nothing when it is closed or unknown.
-    public mutating func closeWrite(_ id: YamuxStreamID) {
+    package mutating func closeWrite(_ id: YamuxStreamID) {
         guard let index = streams.index(forKey: id), case .open = streams.values[index].sendingSide else { return }
         streams.values[index].sendingSide = .closing
         markReady(id)
     }
 
     /// Drops a stream in both directions. Does nothing when it is unknown.
-    public mutating func reset(_ id: YamuxStreamID) {
+    package mutating func reset(_ id: YamuxStreamID) {
         guard let stream = streams[id] else { return }
         // A stream whose SYN never went out is as if it had never been.
         if !stream.owedFlags.contains(.syn) {
@@ -145,7 +145,7 @@ public struct YamuxSession: Sendable {
     ///
     /// - Parameter grant: asked by how much a window may grow, at most so many bytes; the shell books what it answers
     ///   until the stream is finished.
-    public mutating func consumed(
+    package mutating func consumed(
         _ count: Int, on id: YamuxStreamID, now: MonotonicInstant, grant: (Int) -> Int = { $0 }
     ) {
         guard let index = streams.index(forKey: id) else { return }
@@ -187,28 +187,28 @@ public struct YamuxSession: Sendable {
     }
 
     /// Streams that ended since the last call, in order; the shell forgets them.
-    public mutating func takeFinishedStreams() -> [YamuxStreamID] {
+    package mutating func takeFinishedStreams() -> [YamuxStreamID] {
         guard !finished.isEmpty else { return [] }
         defer { finished.removeAll() }
         return finished
     }
 
     /// Lowers the budget for receive windows; those already granted stay.
-    public mutating func lowerReceiveBudget(to bytes: Int) {
+    package mutating func lowerReceiveBudget(to bytes: Int) {
         limits.receiveBytesMax = min(limits.receiveBytesMax, bytes)
     }
 
     // MARK: Session
 
     /// Says goodbye: no further streams in either direction, those open may finish.
-    public mutating func goAway(_ code: YamuxGoAwayCode) {
+    package mutating func goAway(_ code: YamuxGoAwayCode) {
         guard case .open = state else { return }
         state = .draining
         control.append(YamuxHeader(kind: .goAway, flags: [], streamID: YamuxStreamID(0), length: code.rawValue))
     }
 
     /// When `deadlineReached` wants to be called.
-    public var nextDeadline: MonotonicInstant? {
+    package var nextDeadline: MonotonicInstant? {
         if case .failed = state { return nil }
         guard let ping else { return min(nextPingAt, probeDeadline ?? .distantFuture) }
         let since = max(ping.sentAt, lastHeardAt)
@@ -217,14 +217,14 @@ public struct YamuxSession: Sendable {
 
     /// Asks for a sign of life now: without any byte from the peer within `milliseconds` the session is dead. Done when
     /// there is a reason to doubt it, long before the keep-alive would find out.
-    public mutating func probe(milliseconds: Int64, now: MonotonicInstant) {
+    package mutating func probe(milliseconds: Int64, now: MonotonicInstant) {
         if case .failed = state { return }
         if ping == nil { sendPing(now: now) }
         probeDeadline = min(probeDeadline ?? .distantFuture, now.advanced(milliseconds: milliseconds))
     }
 
     /// Sends the keep-alive ping, or finds that the peer is gone.
-    public mutating func deadlineReached(now: MonotonicInstant) throws(YamuxViolation) {
+    package mutating func deadlineReached(now: MonotonicInstant) throws(YamuxViolation) {
         if case .failed(let violation) = state { throw violation }
         guard let deadline = nextDeadline, deadline <= now else { return }
         guard ping == nil, probeDeadline == nil else { throw fail(.keepAliveTimeout) }
@@ -239,16 +239,16 @@ public struct YamuxSession: Sendable {
     }
 
     /// Streams open in either direction.
-    public var streamCount: Int { streams.count }
+    package var streamCount: Int { streams.count }
 
     /// Receive windows granted to all streams: the most that the peer can make this session's readers hold.
-    public var chargedReceiveBytes: Int { chargedBytes }
+    package var chargedReceiveBytes: Int { chargedBytes }
 
     /// Bytes queued on all streams, waiting for windows or for the transport.
-    public internal(set) var queuedBytes = 0
+    package internal(set) var queuedBytes = 0
 
     /// Bytes that a stream's reader has been given and has not consumed.
-    public func unconsumedBytes(of id: YamuxStreamID) -> Int { streams[id]?.unconsumedBytes ?? 0 }
+    package func unconsumedBytes(of id: YamuxStreamID) -> Int { streams[id]?.unconsumedBytes ?? 0 }
 
     mutating func fail(_ violation: YamuxViolation) -> YamuxViolation {
         if case .failed(let first) = state { return first }
@@ -288,7 +288,7 @@ public struct YamuxSession: Sendable {
     }
 
     /// Stops the process when the books do not agree; tests and the simulator call it after every input.
-    public func checkInvariants() {
+    package func checkInvariants() {
         let all = streams.values
         precondition(inboundCount == all.filter { !$0.isOutbound }.count, "inbound count is off")
         precondition(outboundCount == all.filter(\.isOutbound).count, "outbound count is off")

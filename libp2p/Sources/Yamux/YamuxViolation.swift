@@ -1,5 +1,5 @@
 /// What a peer did that ends the session. Every case closes the connection; none carries payload bytes.
-public enum YamuxViolation: Error, Hashable, Sendable {
+package enum YamuxViolation: Error, Hashable, Sendable {
     /// The version byte is not 0.
     case unknownVersion(UInt8)
     /// The kind byte is none of the four.
@@ -31,7 +31,7 @@ public enum YamuxViolation: Error, Hashable, Sendable {
 }
 
 /// Why a stream cannot be opened now.
-public enum YamuxOpenRefusal: Error, Hashable, Sendable {
+package enum YamuxOpenRefusal: Error, Hashable, Sendable {
     /// `outboundStreamsMax` streams are open.
     case tooManyStreams(limit: Int)
     /// `unacknowledgedStreamsMax` streams wait for the peer's ACK.
@@ -47,7 +47,7 @@ public enum YamuxOpenRefusal: Error, Hashable, Sendable {
 }
 
 /// Why bytes cannot be sent on a stream.
-public enum YamuxSendRefusal: Error, Hashable, Sendable {
+package enum YamuxSendRefusal: Error, Hashable, Sendable {
     /// The stream is unknown: never opened, reset, or finished.
     case unknownStream
     /// Our side was half-closed already.
@@ -55,7 +55,7 @@ public enum YamuxSendRefusal: Error, Hashable, Sendable {
 }
 
 /// The reason in a go-away frame.
-public enum YamuxGoAwayCode: UInt32, Hashable, Sendable {
+package enum YamuxGoAwayCode: UInt32, Hashable, Sendable {
     /// An orderly end.
     case normal = 0
     /// The other side broke the protocol.
