@@ -37,6 +37,8 @@ struct Manifest {
             "libp2pTests": "libp2p/Tests/", "meshTests": "mesh/Tests/", "testTarget": "Tests/",
         ]
         guard let folder = folders[call] else { return nil }
+        // A product of that kind is no target.
+        if call == "executable", index > 0, tokens[index - 1].text == "." { return nil }
         let isNamed = tokens[index + 2].text == "name"
         let nameIndex = index + (isNamed ? 4 : 2)
         guard nameIndex < tokens.count, tokens[nameIndex].kind == .string else { return nil }
