@@ -347,12 +347,16 @@ extension ExecutorMarket {
     ) -> Result<Chain, AssignmentRefusal> {
         guard let configuration = context.configuration.executor else { return .failure(.notAccepting) }
         let bytesMax = context.limits.evidenceBytesMax
+        // What this node itself bid on was verified then, and the bid is its own.
+        let known = jobs[JobID(CID.hashing(message.manifest, codec: .dagCBOR))]
+        let isKnown = known?.signedManifest.bytes == message.manifest && known?.signedBid.bytes == message.bid
         guard message.manifest.count <= context.limits.manifestBytesMax,
-            let manifest = try? SignedObject<JobManifest>(verifying: message.manifest)
+            let manifest = isKnown
+                ? known?.signedManifest : try? SignedObject<JobManifest>(verifying: message.manifest)
         else { return .failure(.notVerified(part: "manifest")) }
-        guard message.bid.count <= bytesMax, let bid = try? SignedObject<Bid>(verifying: message.bid) else {
-            return .failure(.notVerified(part: "bid"))
-        }
+        guard message.bid.count <= bytesMax,
+            let bid = isKnown ? known?.signedBid : try? SignedObject<Bid>(verifying: message.bid)
+        else { return .failure(.notVerified(part: "bid")) }
         guard message.assignment.count <= bytesMax,
             let assignment = try? SignedObject<Assignment>(verifying: message.assignment)
         else { return .failure(.notVerified(part: "assignment")) }
