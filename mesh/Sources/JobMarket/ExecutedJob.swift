@@ -5,6 +5,16 @@ import SignedObjects
 
 /// A job that this node bid on or runs: the fold of its journal.
 public struct ExecutedJob: MarketJob, Hashable, Sendable {
+    /// How far it came, with what exists only there.
+    enum Stage: Hashable, Sendable {
+        /// This node bid on it; how that came to nothing, once it did.
+        case bid(end: BidEnd?)
+        /// Its assignment was taken.
+        case run(ExecutedRun)
+        /// The run ended, and its receipt is signed.
+        case receipt(ReceiptDelivery)
+    }
+
     /// The job.
     public let id: JobID
     /// What was asked, as its originator signed it.
@@ -12,66 +22,14 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
     /// The bid of this node.
     public let signedBid: SignedObject<Bid>
     /// The detailed state; `biddingOpen` until the bid is taken up.
-    public internal(set) var status = JobStatus.biddingOpen
-    /// The assignment that was taken.
-    public internal(set) var signedAssignment: SignedObject<Assignment>?
-    /// Whether the run was ordered.
-    public internal(set) var isStarted = false
-    /// When the run is given up.
-    public internal(set) var giveUpAt: UnixMilliseconds?
-    /// Why the run was asked to stop.
-    public internal(set) var stopReason: String?
-    /// The receipt of this node.
-    public internal(set) var signedReceipt: SignedObject<ExecutionReceipt>?
-    /// Until when the receipt is offered.
-    public internal(set) var deliverUntil: UnixMilliseconds?
-    /// How its delivery ended.
-    public internal(set) var delivery: DeliveryEnd?
-    /// Until when a settlement is awaited.
-    public internal(set) var settleUntil: UnixMilliseconds?
-    /// What was earned, once the settlement came.
-    public internal(set) var earned: TokenAmount?
-    /// What the settlement says.
-    public internal(set) var verdict: SettlementVerdict?
-    /// Whether the settlement did not come in time.
-    public internal(set) var isOverdue = false
-    /// The anchoring of the receipt.
-    public internal(set) var anchor = AnchorState.none
-    /// Why the bid came to nothing.
-    public internal(set) var bidEnd: BidEnd?
+    public private(set) var status = JobStatus.biddingOpen
+    private(set) var stage = Stage.bid(end: nil)
     /// Whether the journal has ended.
-    public internal(set) var isClosed = false
+    public private(set) var isClosed = false
     /// When the bid lapses, by this node's own dates: its validity counted from when it was made.
     public let bidLapsesAt: UnixMilliseconds
     /// When the last event happened; the lease of a restarted executor counts from it.
-    public internal(set) var lastEventAt: UnixMilliseconds
-
-    /// What was asked.
-    public var manifest: JobManifest { signedManifest.body }
-    /// Names the bid of this node.
-    public var bidCID: CID { signedBid.cid }
-    /// What it says.
-    public var bid: Bid { signedBid.body }
-    /// Names the assignment that was taken.
-    public var assignmentCID: CID? { signedAssignment?.cid }
-    /// What it says.
-    public var assignment: Assignment? { signedAssignment?.body }
-    /// Names the receipt of this node.
-    public var receiptCID: CID? { signedReceipt?.cid }
-    /// What it says.
-    public var receipt: ExecutionReceipt? { signedReceipt?.body }
-
-    /// Whether it takes a place or waits for one.
-    public var occupiesPlace: Bool { signedAssignment != nil && signedReceipt == nil }
-
-    /// Whether it is a bid that may still be taken up.
-    public var isOpenBid: Bool { signedAssignment == nil && !isClosed }
-
-    var cameToNothing: Bool { signedAssignment == nil }
-
-    var ledgerKeys: [LedgerEntry.Key] {
-        receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
-    }
+    public private(set) var lastEventAt: UnixMilliseconds
 
     init(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, at: UnixMilliseconds) {
         id = JobID(manifest.cid)
@@ -81,44 +39,194 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
         lastEventAt = at
     }
 
+    // MARK: Fold
+
     /// Folds one event into the state: a pure function of the two.
     mutating func fold(_ event: JobEvent) {
         lastEventAt = event.at
-        switch event.kind {
-        case .bidClosed(let reason):
-            bidEnd = reason
+        switch (event.kind, stage) {
+        case (.bidClosed(let reason), .bid):
+            stage = .bid(end: reason)
             isClosed = true
-        case .assignmentAccepted(_, _, let assignment):
-            signedAssignment = assignment
+        case (.assignmentAccepted(_, _, let assignment), .bid):
+            stage = .run(ExecutedRun(signed: assignment))
             status = .assigned
-        case .executionStarted(let date):
-            isStarted = true
-            giveUpAt = date
+        case (.closed, _):
+            isClosed = true
+        case (_, .run(let run)):
+            fold(event.kind, during: run)
+        case (_, .receipt(var delivery)):
+            if case .anchored = event.kind { status = .receiptAnchored }
+            delivery.fold(event.kind)
+            stage = .receipt(delivery)
+        default: break
+        }
+    }
+
+    private mutating func fold(_ kind: JobEventKind, during run: ExecutedRun) {
+        var run = run
+        switch kind {
+        case .executionStarted:
+            run.isStarted = true
+            stage = .run(run)
             status = .preparingExecution
         case .executionProgressed(let reported):
             status = reported
         case .stopRequested(let reason, _):
-            stopReason = reason
+            run.stopReason = reason
+            stage = .run(run)
         case .receiptSigned(let receipt, let until):
-            signedReceipt = receipt
-            deliverUntil = until
-            giveUpAt = nil
+            stage = .receipt(ReceiptDelivery(run: run, signed: receipt, until: until))
             status = .receiptGenerated
+        default: break
+        }
+    }
+}
+
+extension ExecutedJob {
+    /// What was asked.
+    public var manifest: JobManifest { signedManifest.body }
+    /// Names the bid of this node.
+    public var bidCID: CID { signedBid.cid }
+    /// What it says.
+    public var bid: Bid { signedBid.body }
+    /// Why the bid came to nothing.
+    public var bidEnd: BidEnd? { if case .bid(let end) = stage { end } else { nil } }
+
+    /// The run, also once it has a receipt.
+    var run: ExecutedRun? {
+        switch stage {
+        case .bid: nil
+        case .run(let run): run
+        case .receipt(let delivery): delivery.run
+        }
+    }
+
+    /// Names the assignment that was taken.
+    public var assignmentCID: CID? { run?.signed.cid }
+    /// What it says.
+    public var assignment: Assignment? { run?.signed.body }
+    /// Whether the run was ordered.
+    public var isStarted: Bool { run?.isStarted ?? false }
+    /// Why the run was asked to stop.
+    public var stopReason: String? { run?.stopReason }
+
+    /// The receipt of this node, and what became of it.
+    var receiptDelivery: ReceiptDelivery? { if case .receipt(let delivery) = stage { delivery } else { nil } }
+    /// Names the receipt of this node.
+    public var receiptCID: CID? { receiptDelivery?.signed.cid }
+    /// What it says.
+    public var receipt: ExecutionReceipt? { receiptDelivery?.signed.body }
+    /// How its delivery ended.
+    public var delivery: DeliveryEnd? { receiptDelivery?.end }
+    /// What was earned, once the settlement came.
+    public var earned: TokenAmount? {
+        if case .received(let amount, _) = receiptDelivery?.settlement { amount } else { nil }
+    }
+    /// What the settlement says.
+    public var verdict: SettlementVerdict? {
+        if case .received(_, let verdict) = receiptDelivery?.settlement { verdict } else { nil }
+    }
+    /// Whether the settlement did not come in time.
+    public var isOverdue: Bool { receiptDelivery?.settlement == .overdue }
+    /// The anchoring of the receipt.
+    public var anchor: AnchorState { receiptDelivery?.anchor ?? .none }
+
+    /// Whether it takes a place or waits for one.
+    public var occupiesPlace: Bool { if case .run = stage { true } else { false } }
+    /// Whether it is a bid that may still be taken up.
+    public var isOpenBid: Bool { if case .bid = stage { !isClosed } else { false } }
+    var cameToNothing: Bool { if case .bid = stage { true } else { false } }
+
+    var ledgerKeys: [LedgerEntry.Key] {
+        receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
+    }
+
+    /// What timers hang on.
+    struct Marks: Hashable {
+        let openBid: CID?
+        let hasAssignment: Bool
+        let deliverUntil: UnixMilliseconds?
+        let settleUntil: UnixMilliseconds?
+        let anchor: AnchorState
+        let isClosed: Bool
+    }
+
+    var marks: Marks {
+        let delivery = receiptDelivery
+        return Marks(
+            openBid: isOpenBid ? bidCID : nil, hasAssignment: !cameToNothing, deliverUntil: delivery?.deliverUntil,
+            settleUntil: delivery?.settleUntil, anchor: delivery?.anchor ?? .none, isClosed: isClosed)
+    }
+}
+
+/// An assignment that was taken, and how far its run is.
+struct ExecutedRun: Hashable, Sendable {
+    /// The assignment as its originator signed it.
+    let signed: SignedObject<Assignment>
+    /// Whether the run was ordered.
+    fileprivate(set) var isStarted = false
+    /// Why the run was asked to stop.
+    fileprivate(set) var stopReason: String?
+
+    init(signed: SignedObject<Assignment>) { self.signed = signed }
+}
+
+/// A receipt of this node on its way to the originator, to its payment and into the anchored DAG.
+struct ReceiptDelivery: Hashable, Sendable {
+    /// Whether it was paid.
+    enum Payment: Hashable, Sendable {
+        /// Not yet.
+        case awaited
+        /// The settlement came.
+        case received(TokenAmount, SettlementVerdict)
+        /// The settlement did not come in time; it may come yet.
+        case overdue
+    }
+
+    /// The run that it is of.
+    let run: ExecutedRun
+    /// The receipt as this node signed it.
+    let signed: SignedObject<ExecutionReceipt>
+    /// How its delivery ended.
+    private(set) var end: DeliveryEnd?
+    /// What the originator paid for it.
+    private(set) var settlement = Payment.awaited
+    /// The anchoring of it.
+    private(set) var anchor = AnchorState.none
+    private let until: UnixMilliseconds
+    private var paymentUntil: UnixMilliseconds?
+
+    init(run: ExecutedRun, signed: SignedObject<ExecutionReceipt>, until: UnixMilliseconds) {
+        self.run = run
+        self.signed = signed
+        self.until = until
+    }
+
+    /// Until when it is offered; `nil` once that ended.
+    var deliverUntil: UnixMilliseconds? { end == nil ? until : nil }
+
+    /// Until when its settlement is awaited; `nil` while it is offered, and where nothing is awaited.
+    var settleUntil: UnixMilliseconds? { settlement == .awaited ? paymentUntil : nil }
+
+    /// Whether a settlement is still to come: a receipt that was taken and costs nothing is not settled.
+    var expectsSettlement: Bool {
+        end == .acknowledged && signed.body.price > .zero && settlement == .awaited
+    }
+
+    fileprivate mutating func fold(_ kind: JobEventKind) {
+        switch kind {
         case .receiptDelivered(let end, let until):
-            delivery = end
-            settleUntil = until
-        case .settlementReceived(let settlement):
-            earned = settlement.body.amountPaid
-            verdict = settlement.body.verdict
+            self.end = end
+            paymentUntil = until
+        case .settlementReceived(let signed):
+            settlement = .received(signed.body.amountPaid, signed.body.verdict)
         case .settlementOverdue:
-            isOverdue = true
+            settlement = .overdue
         case .anchored(let entry, let until):
             anchor = .pending(entry.cid, until: until)
-            status = .receiptAnchored
         case .anchorPublished(let inTime):
             if case .pending(let cid, _) = anchor { anchor = .done(cid, inTime: inTime) }
-        case .closed:
-            isClosed = true
         default: break
         }
     }

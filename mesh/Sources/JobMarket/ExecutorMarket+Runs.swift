@@ -238,7 +238,7 @@ extension ExecutorMarket {
     }
 
     mutating func settlementElapsed(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.verdict == nil, !job.isOverdue else { return }
+        guard let job = jobs[id], job.receiptDelivery?.settlement == .awaited else { return }
         record(.settlementOverdue, of: id, &context)
         closeIfDone(id, &context)
     }
@@ -252,18 +252,16 @@ extension ExecutorMarket {
     /// Closes the journal of a run once its receipt was delivered and settled, or will not be, and its assignment
     /// cannot come again.
     mutating func closeIfDone(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], !job.isClosed, let delivery = job.delivery, !job.anchor.isPending else { return }
-        let expectsSettlement = delivery == .acknowledged && (job.receipt?.price ?? .zero) > .zero
-        if expectsSettlement, job.verdict == nil, !job.isOverdue { return }
+        guard let job = jobs[id], !job.isClosed, let delivery = job.receiptDelivery, delivery.end != nil,
+            !delivery.anchor.isPending, !delivery.expectsSettlement
+        else { return }
         if context.timers.contains(.linger(id)) { return }
         record(.closed, of: id, &context)
     }
 
     mutating func heartbeatDue(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds else { return }
-        // Also when the last report was never answered.
-        reports[id]?.isUnderWay = false
-        if places.running.contains(id) {
+        if stopWaitingForAnswer(to: id), places.running.contains(id) {
             // In the journal too, and reported from there: a restart counts the lease from its last event.
             record(.executionProgressed(status: job.status), of: id, &context)
         } else {

@@ -47,8 +47,8 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     var moduleLooks = ModuleLooks()
     /// The last decisions not to bid, newest last.
     var recentDeclines = Deque<DeclinedJob>()
-    /// The status updates of runs that are going on.
-    var reports: [JobID: StatusReport] = [:]
+    /// What originators are told of the runs that go on.
+    private var reports = StatusReports()
 
     /// How full places and queue are, in thousandths.
     func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
@@ -59,13 +59,13 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     mutating func fold(_ event: JobEvent, _ context: inout MarketContext) {
         let id = event.jobID
-        let before = jobs[id]
+        let wasOpen = jobs[id]?.isOpenBid ?? false
         switch event.kind {
         case .bidMade(let manifest, let bid):
             begin(manifest, bid, event)
         case .assignmentAccepted(let manifest, let bid, _):
             // Of a bid that was not written the journal begins here.
-            if before?.isClosed ?? true || before?.signedBid != bid || unwritten.contains(id) {
+            if jobs[id]?.isClosed ?? true || jobs[id]?.signedBid != bid || unwritten.contains(id) {
                 begin(manifest, bid, event)
             }
             jobs[id]?.fold(event)
@@ -73,7 +73,6 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             jobs[id]?.fold(event)
         }
         guard let job = jobs[id] else { return }
-        let wasOpen = before?.isOpenBid ?? false
         if job.isOpenBid, !wasOpen {
             let isStranger = !context.knows(job.manifest.originatorDID)
             openBids.add(to: job.manifest.originatorPeerID, isStranger: isStranger)
@@ -108,11 +107,17 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             places.end(job.id, of: owner)
             if let assignment = job.assignmentCID { runs[assignment] = nil }
             context.timers.clear(.fetching(job.id))
-            reports[job.id] = nil
+            reports.end(job.id)
             if !context.isReplaying || !context.isLastReceiptStored { context.lastReceipt = job.receiptCID }
         case .assignmentAccepted:
             places.accept(job.id, of: owner, isStranger: !context.knows(owner))
-            if let assignment = job.assignmentCID { runs[assignment] = job.id }
+            if let assignment = job.assignment, let cid = job.assignmentCID {
+                runs[cid] = job.id
+                let quiet = Self.quietMilliseconds(assignment, context.limits)
+                if !context.isReplaying {
+                    reports.begin(job.id, quietUntil: context.now.advanced(milliseconds: Int64(clamping: quiet)))
+                }
+            }
             unwritten.remove(job.id)
             bidJournal.release(job.id)
         case .settlementReceived:
@@ -126,7 +131,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
-        reports[job.id] = nil
+        reports.end(job.id)
         unwritten.remove(job.id)
         // One that is forgotten while it is open: its journal did not read.
         guard isForgotten, !job.isClosed else { return }
@@ -137,26 +142,31 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     // MARK: Timers and actions
 
-    func armTimers(from old: ExecutedJob?, to job: ExecutedJob, _ context: inout MarketContext) {
-        if job.isOpenBid, old?.bidCID != job.bidCID || old?.isClosed ?? true {
+    func armTimers(from old: ExecutedJob.Marks?, to job: ExecutedJob, _ context: inout MarketContext) {
+        let new = job.marks
+        if job.isOpenBid, old?.openBid != job.bidCID {
             context.setTimer(.bidExpiry(job.id), at: job.bidLapsesAt)
         } else if !job.isOpenBid {
             context.timers.clear(.bidExpiry(job.id))
         }
-        if job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds {
-            if old?.assignment == nil { context.setTimer(.heartbeat(job.id), inMilliseconds: max(1, lease / 3)) }
-            if old?.assignment == nil { context.setTimer(.linger(job.id), at: job.bidLapsesAt) }
+        if job.occupiesPlace, let assignment = job.assignment {
+            if !(old?.hasAssignment ?? false) {
+                let quiet = Self.quietMilliseconds(assignment, context.limits)
+                let milliseconds = quiet > 0 ? quiet : assignment.leaseMilliseconds / 3
+                context.setTimer(.heartbeat(job.id), inMilliseconds: max(1, milliseconds))
+                context.setTimer(.linger(job.id), at: job.bidLapsesAt)
+            }
         } else {
             context.timers.clear(.heartbeat(job.id))
         }
-        if job.assignment != nil, job.receipt != nil, old == nil {
+        if job.receiptDelivery != nil, old == nil {
             context.setTimer(.linger(job.id), at: job.bidLapsesAt)
         }
         if !job.occupiesPlace { context.timers.clear(.giveUp(job.id)) }
-        arm(.receiptDelivery(job.id), old.flatMap(Self.deliverUntil), Self.deliverUntil(job), &context)
-        arm(.settlement(job.id), old.flatMap(Self.settleUntil), Self.settleUntil(job), &context)
-        if case .pending(_, let until) = job.anchor {
-            if old?.anchor != job.anchor { context.setTimer(.anchor(job.id, .executor), at: until) }
+        arm(.receiptDelivery(job.id), old?.deliverUntil, new.deliverUntil, &context)
+        arm(.settlement(job.id), old?.settleUntil, new.settleUntil, &context)
+        if case .pending(_, let until) = new.anchor {
+            if old?.anchor != new.anchor { context.setTimer(.anchor(job.id, .executor), at: until) }
         } else {
             context.timers.clear(.anchor(job.id, .executor))
         }
@@ -170,12 +180,9 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         if let new { context.setTimer(timer, at: new) } else { context.timers.clear(timer) }
     }
 
-    private static func deliverUntil(_ job: ExecutedJob) -> UnixMilliseconds? {
-        job.delivery == nil ? job.deliverUntil : nil
-    }
-
-    private static func settleUntil(_ job: ExecutedJob) -> UnixMilliseconds? {
-        job.verdict == nil && !job.isOverdue ? job.settleUntil : nil
+    /// From the assignment on, how long nothing is reported of its run.
+    private static func quietMilliseconds(_ assignment: Assignment, _ limits: MarketLimits) -> UInt64 {
+        min(limits.statusQuietMilliseconds, assignment.leaseMilliseconds / 3)
     }
 
     mutating func emitActions(of event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
@@ -219,29 +226,19 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         guard !context.isReplaying, let job = jobs[id], let assignment = job.assignmentCID, job.occupiesPlace else {
             return
         }
-        var report = reports[id] ?? StatusReport()
-        report.sequence = max(report.sequence &+ 1, context.steady.value)
         let update = JobStatusUpdateV1(
             jobID: id, assignmentCID: assignment, executorDID: context.did, status: job.status,
-            progressPermille: progressPermille, sequence: report.sequence)
-        if report.isUnderWay {
-            report.waiting = update
-        } else {
-            report.isUnderWay = true
-            tell(update, job, &context)
-        }
-        reports[id] = report
+            progressPermille: progressPermille, sequence: 0)
+        if let next = reports.add(update, now: context.now, steady: context.steady) { tell(next, job, &context) }
     }
 
     /// A report was answered or lost: the one that waits behind it goes out.
     mutating func reportAnswered(_ id: JobID, _ context: inout MarketContext) {
-        guard let update = reports[id]?.waiting, let job = jobs[id], job.assignmentCID == update.assignmentCID else {
-            reports[id]?.isUnderWay = false
-            return
-        }
-        reports[id]?.waiting = nil
-        tell(update, job, &context)
+        if let next = reports.answered(id), let job = jobs[id] { tell(next, job, &context) }
     }
+
+    /// A report is due, also when the last one was never answered; `false` where there was none yet.
+    mutating func stopWaitingForAnswer(to id: JobID) -> Bool { reports.stopWaiting(id) }
 
     private func tell(_ update: JobStatusUpdateV1, _ job: ExecutedJob, _ context: inout MarketContext) {
         context.tell(
@@ -250,7 +247,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     func publishReceipt(of job: ExecutedJob, _ context: inout MarketContext) {
-        guard let signed = job.signedReceipt else { return }
+        guard let signed = job.receiptDelivery?.signed else { return }
         var notice = ExecutionReceiptAvailableV1(
             jobID: job.id, receiptCID: signed.cid, executorDID: signed.body.executorDID, status: signed.body.status,
             providerAddresses: Array(
@@ -261,7 +258,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     func owe(receipt notice: ExecutionReceiptAvailableV1, of job: ExecutedJob, _ context: inout MarketContext) {
-        guard let until = job.deliverUntil, job.delivery == nil else { return }
+        guard let until = job.receiptDelivery?.deliverUntil else { return }
         context.deliver(
             .executionReceiptAvailable(notice), .receipt, job: job.id, subject: notice.receiptCID,
             to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: until)
@@ -304,16 +301,6 @@ public struct DeclinedJob: Hashable, Sendable {
     public let reason: BidDecline
     /// When.
     public let at: UnixMilliseconds
-}
-
-/// What the originator was told of a run, and what it is to be told next.
-struct StatusReport: Sendable {
-    /// The number of the last update; it only grows, also over a restart.
-    var sequence: UInt64 = 0
-    /// Whether an update was sent and not answered yet.
-    var isUnderWay = false
-    /// The newest update, where one is under way.
-    var waiting: JobStatusUpdateV1?
 }
 
 /// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.

@@ -25,8 +25,6 @@ public enum MarketAction: Sendable, Hashable {
     case fetchOutputs(JobID, receipt: CID, from: PeerID, blocks: [CID], deadlineMilliseconds: Int64)
     /// Put the receipt into the DHT under `MeshTopics.receiptKey` and announce it by gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
-    /// Tell whoever waits for it that an originated job has its result.
-    case jobEnded(JobID, StandardJobStatus)
 }
 
 /// A direct message that waits for its answer.

@@ -241,6 +241,9 @@ public struct MarketLimits: Sendable {
     public var evidenceBytesMax = 64 << 10
     /// The longest receipt, in bytes; a longer one is refused unread, and its attempt goes on without it.
     public var receiptBytesMax = 512 << 10
+    /// From an assignment to the first report of its run, in milliseconds, but never more than a third of the lease:
+    /// most runs are over by then, and each report costs a stream.
+    public var statusQuietMilliseconds: UInt64 = 250
     /// From one delivery attempt to the next, at first, in milliseconds; doubles up to the maximum.
     public var deliveryRetryMilliseconds: Int64 = 250
     /// The longest pause between delivery attempts, in milliseconds.

@@ -10,6 +10,9 @@ protocol MarketJob {
     var isClosed: Bool { get }
     /// What can be booked for it; none of it comes again once the job is forgotten.
     var ledgerKeys: [LedgerEntry.Key] { get }
+    /// What its timers hang on, so that a change of state need not keep the whole state before.
+    associatedtype Marks: Hashable
+    var marks: Marks { get }
     /// Whether nothing came of it, so that it must not displace jobs that ran from the memory of closed jobs.
     var cameToNothing: Bool { get }
 }
@@ -30,7 +33,7 @@ protocol MarketHalf {
     /// Folds an event into its job, which the first event makes, and into what else follows from events.
     mutating func fold(_ event: JobEvent, _ context: inout MarketContext)
     /// Sets the timers that a change of state asks for.
-    func armTimers(from old: Job?, to job: Job, _ context: inout MarketContext)
+    func armTimers(from old: Job.Marks?, to job: Job, _ context: inout MarketContext)
     /// What an event asks the world to do.
     mutating func emitActions(of event: JobEvent, _ job: Job, _ context: inout MarketContext)
     /// Drops what is kept about a job besides the job itself; `isForgotten` when the job went, too.
@@ -57,7 +60,8 @@ extension MarketHalf {
 
     /// Folds one event into the state, and unless it is replayed emits its actions.
     mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
-        let before = jobs[event.jobID]
+        let before = jobs[event.jobID]?.marks
+        let wasClosed = jobs[event.jobID]?.isClosed ?? false
         // What is booked for a forgotten job must not be booked again, so the job comes first.
         if before == nil, !event.kind.begins(Self.role) { throw .jobUnknown(event: event.kindName) }
         for entry in event.ledger {
@@ -73,7 +77,7 @@ extension MarketHalf {
             armTimers(from: before, to: job, &context)
             emitActions(of: event, job, &context)
         }
-        if job.isClosed, !(before?.isClosed ?? false) { remember(closed: job, &context) }
+        if job.isClosed, !wasClosed { remember(closed: job, &context) }
     }
 
     /// Takes a job out as if it had never been, while journals are replayed.

@@ -111,6 +111,23 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
             + [LedgerEntry.Key(.settle, id.description), LedgerEntry.Key(.refund, id.description)]
     }
 
+    /// What timers hang on.
+    struct Marks: Hashable {
+        let phase: JobPhase
+        let phaseUntil: UnixMilliseconds?
+        let round: UInt64
+        let liveAttempt: Attempt?
+        let candidateReceipts: Int
+        let anchor: AnchorState
+        let notices: Int
+    }
+
+    var marks: Marks {
+        Marks(
+            phase: phase, phaseUntil: phaseUntil, round: round, liveAttempt: liveAttempt,
+            candidateReceipts: candidateReceipts.count, anchor: anchor, notices: notices.count)
+    }
+
     /// Executors that had the job and did not deliver.
     func isExcluded(_ did: DID) -> Bool {
         attempts.contains { !$0.isLive && $0.assignment.executorDID == did }

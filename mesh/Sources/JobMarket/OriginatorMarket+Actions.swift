@@ -5,7 +5,7 @@ import SignedObjects
 extension OriginatorMarket {
     /// Sets the timers that a change of state asks for; only what changed is set again, so that a step of the wall
     /// clock does not move deadlines that stand.
-    func armTimers(from old: OriginatedJob?, to job: OriginatedJob, _ context: inout MarketContext) {
+    func armTimers(from old: OriginatedJob.Marks?, to job: OriginatedJob, _ context: inout MarketContext) {
         if old == nil { context.setTimer(.whole(job.id), at: job.endsAt) }
         if old?.phaseUntil != job.phaseUntil || old?.phase != job.phase {
             if let until = job.phaseUntil {
@@ -25,7 +25,7 @@ extension OriginatorMarket {
         }
         armLease(from: old, to: job, &context)
         if let until = job.candidateReceipts.map(\.outputsUntil).min() {
-            if old?.candidateReceipts.count != job.candidateReceipts.count {
+            if old?.candidateReceipts != job.candidateReceipts.count {
                 context.setTimer(.outputs(job.id), at: until)
             }
         } else {
@@ -37,14 +37,14 @@ extension OriginatorMarket {
             context.timers.clear(.anchor(job.id, .originator))
         }
         if let until = job.notices.map(\.until).max() {
-            if old?.notices != job.notices { context.setTimer(.notices(job.id), at: until) }
+            if old?.notices != job.notices.count { context.setTimer(.notices(job.id), at: until) }
         } else {
             context.timers.clear(.notices(job.id))
         }
         if job.isClosed { context.timers.clear(.whole(job.id)) }
     }
 
-    private func armLease(from old: OriginatedJob?, to job: OriginatedJob, _ context: inout MarketContext) {
+    private func armLease(from old: OriginatedJob.Marks?, to job: OriginatedJob, _ context: inout MarketContext) {
         guard let live = job.liveAttempt, live.isConfirmed else {
             context.timers.clear(.lease(job.id))
             return
@@ -66,20 +66,11 @@ extension OriginatorMarket {
             if job.cancelReason != nil { oweCancellation(of: job, &context) }
         case .attemptEnded(let cid, let end):
             context.dropDelivery(.assignment, job: job.id, subject: cid)
-            heard[cid] = nil
-            renewalEnds[cid] = nil
+            leases.end(cid)
             judge(attempt: cid, of: job, end, context)
         case .cancellationRequested: oweCancellation(of: job, &context)
         case .receiptAccepted: if let candidate = job.candidateReceipts.last { fetchOutputs(candidate, job, &context) }
-        case .resultReached(let result, _):
-            context.emit(.jobEnded(job.id, result))
-            stopOthers(of: job, &context)
-        case .failed:
-            context.emit(.jobEnded(job.id, .failed))
-            stopOthers(of: job, &context)
-        case .cancelled:
-            context.emit(.jobEnded(job.id, .cancelled))
-            stopOthers(of: job, &context)
+        case .resultReached, .failed, .cancelled: stopOthers(of: job, &context)
         case .settled, .lateReceipt:
             if let notice = job.notices.last { owe(notice, of: job, &context) }
         case .anchored: publishHeads(of: job, &context)

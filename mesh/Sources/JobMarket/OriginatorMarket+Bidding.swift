@@ -265,7 +265,7 @@ extension OriginatorMarket {
         record(kind, of: job.id, ledger: held == .zero ? [] : [refund], &context)
         announcementErrors[job.id] = nil
         tallies[job.id] = nil
-        awaitingFunds[job.id] = nil
+        funds.remove(job.id)
         closeIfDone(job.id, &context)
     }
 

@@ -136,7 +136,7 @@ extension OriginatorMarket {
             closeIfSufficient(job.id, &context)
         default:
             guard let live = job.liveAttempt else { return assignNext(job.id, &context) }
-            if live.isConfirmed { renewalEnds[live.cid] = renewalEnd(of: job, context) }
+            if live.isConfirmed { leases.begin(live.cid, renewalEnd: renewalEnd(of: job, context)) }
             if job.cancelReason != nil {
                 oweCancellation(of: job, &context)
             } else if !live.isConfirmed {

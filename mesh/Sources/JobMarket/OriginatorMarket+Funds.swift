@@ -1,4 +1,3 @@
-import Collections
 import Economics
 import MeshTypes
 
@@ -7,13 +6,13 @@ extension OriginatorMarket {
     /// The price of no bid can be held: the job waits as long as other holds are open, since what they do not use comes
     /// back; else it fails at once.
     mutating func cannotHold(_ job: OriginatedJob, cheapest: TokenAmount, _ context: inout MarketContext) {
-        awaitingFunds[job.id] = cheapest
-        guard othersHold(context) else {
+        funds.add(job.id, needed: cheapest)
+        guard funds.othersHold(context.ledger) else {
             let failure = cannotHold(job, context)
-            awaitingFunds[job.id] = nil
+            funds.remove(job.id)
             return fail(job, failure, &context)
         }
-        fundsSeen = Self.funds(context)
+        funds.looked(at: context.ledger)
         if job.phase != .funds {
             record(
                 .fundsAwaited(
@@ -24,7 +23,7 @@ extension OriginatorMarket {
 
     /// Why a job that waits for funds fails.
     func cannotHold(_ job: OriginatedJob, _ context: MarketContext) -> JobFailure {
-        .cannotHold(needed: awaitingFunds[job.id] ?? .zero, available: available(for: job, context))
+        .cannotHold(needed: funds.needed(by: job.id), available: available(for: job, context))
     }
 
     /// What can be held for a job: the wallet, and what is held for it already.
@@ -35,29 +34,17 @@ extension OriginatorMarket {
     /// After every input: when tokens came back, the jobs that wait for them are tried again, and when nothing is held
     /// any more they fail.
     mutating func retryHolds(_ context: inout MarketContext) {
-        guard !awaitingFunds.isEmpty, fundsSeen != Self.funds(context) else { return }
-        for (id, needed) in awaitingFunds.elements.prefix(context.limits.holdRetriesMax) {
+        guard funds.isDue(context.ledger) else { return }
+        for (id, needed) in funds.first(context.limits.holdRetriesMax) {
             guard let job = jobs[id], job.result == nil, job.phase == .funds else {
-                awaitingFunds[id] = nil
+                funds.remove(id)
                 continue
             }
-            if needed <= available(for: job, context) || !othersHold(context) {
-                awaitingFunds[id] = nil
+            if needed <= available(for: job, context) || !funds.othersHold(context.ledger) {
+                funds.remove(id)
                 assignNext(id, &context)
             }
         }
-        fundsSeen = Self.funds(context)
-    }
-
-    private static func funds(_ context: MarketContext) -> [TokenAmount] {
-        [context.ledger.wallet, context.ledger.escrowTotal]
-    }
-
-    /// Whether jobs that do not wait for funds themselves hold anything.
-    private func othersHold(_ context: MarketContext) -> Bool {
-        let waiting = awaitingFunds.keys.reduce(TokenAmount.zero) { sum, id in
-            sum.addingSaturated(context.ledger.escrow(of: id))
-        }
-        return context.ledger.escrowTotal > waiting
+        funds.looked(at: context.ledger)
     }
 }

@@ -8,7 +8,7 @@ extension OriginatorMarket {
     mutating func confirm(_ job: OriginatedJob, _ attempt: Attempt, _ context: inout MarketContext) {
         let times = context.configuration.originator
         let until = context.date(inMilliseconds: times.fetchingMilliseconds)
-        renewalEnds[attempt.cid] = renewalEnd(of: job, context)
+        leases.begin(attempt.cid, renewalEnd: renewalEnd(of: job, context))
         record(.assignmentConfirmed(assignment: attempt.cid, fetchUntil: until), of: job.id, &context)
         tellLosers(of: job, &context)
     }
@@ -76,13 +76,12 @@ extension OriginatorMarket {
         guard attempt.isLive else {
             return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
         }
-        guard update.sequence > heard[attempt.cid] ?? 0 else {
+        guard leases.heard(attempt.cid, sequence: update.sequence) else {
             context.counters.duplicates += 1
             return .ack
         }
-        heard[attempt.cid] = update.sequence
         if !attempt.isConfirmed { confirm(job, attempt, &context) }
-        if context.now < renewalEnds[attempt.cid] ?? .distantFuture {
+        if context.now < leases.renewalEnd(attempt.cid) ?? .distantFuture {
             context.setTimer(.lease(job.id), inMilliseconds: attempt.assignment.leaseMilliseconds)
         }
         follow(update, &context)
@@ -98,7 +97,7 @@ extension OriginatorMarket {
         let times = context.configuration.originator
         let runMilliseconds = Self.runMilliseconds(of: job, times)
         // What is left of fetching and running together, however often a report says that it goes on.
-        let end = renewalEnds[attempt.cid] ?? renewalEnd(of: job, context)
+        let end = leases.renewalEnd(attempt.cid) ?? renewalEnd(of: job, context)
         let left = UInt64(clamping: end.milliseconds(since: context.now))
         let milliseconds: UInt64
         switch reported {

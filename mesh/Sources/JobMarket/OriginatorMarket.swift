@@ -33,16 +33,12 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     private var submissions: [SubmissionKey: JobID] = [:]
     var closedOrder = Deque<JobID>()
     var closedBidOrder = Deque<JobID>()
-    /// The last sequence number heard from the live attempt.
-    var heard: [CID: UInt64] = [:]
-    /// Until when status updates renew the lease of the live attempt.
-    var renewalEnds: [CID: MonotonicInstant] = [:]
+    /// What is heard of live attempts.
+    var leases = LeaseTable()
     /// Executors whose bids rank last for a while.
     var failedExecutors = FailedExecutors()
-    /// Jobs whose price could not be held, with what they need, the one first that waits longest.
-    var awaitingFunds: OrderedDictionary<JobID, TokenAmount> = [:]
-    /// What was there to hold, and what was held, when they were looked at last.
-    var fundsSeen: [TokenAmount] = []
+    /// Jobs whose price could not be held.
+    var funds = FundsQueue()
     /// What is counted about the bids of jobs that are open for them.
     var tallies: [JobID: BidTally] = [:]
     /// What gossip last said about announcements that it did not take.
@@ -169,13 +165,10 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     }
 
     mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
-        for attempt in job.attempts {
-            heard[attempt.cid] = nil
-            renewalEnds[attempt.cid] = nil
-        }
+        for attempt in job.attempts { leases.end(attempt.cid) }
         announcementErrors[job.id] = nil
         tallies[job.id] = nil
-        awaitingFunds[job.id] = nil
+        funds.remove(job.id)
         if isForgotten { submissions[SubmissionKey(requester: job.requester, key: job.idempotencyKey)] = nil }
     }
 

@@ -117,7 +117,6 @@ extension NodeCore {
             take(outputs.begin(job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, until: until), moment)
         case .publishReceipt(let receipt, let block, let notice):
             say(.effect(.publishReceipt(receipt: receipt, block: block, notice)), about: notice.jobID)
-        case .jobEnded: break
         }
     }
 

@@ -56,6 +56,25 @@ struct JobLimitTests {
         #expect(!declined.isEmpty)
     }
 
+    @Test func reportsInTheFirstMomentOfARun() throws {
+        func reports(_ run: FakeRun, until milliseconds: Int64) throws -> (count: Int, status: JobStatus?) {
+            var world = MarketWorld(executors: 1) { _, configuration in
+                configuration.limits.statusQuietMilliseconds = 250
+            }
+            world.parties[1].run = run
+            let id = try world.submit()
+            #expect(world.run(milliseconds: 5000) { $0.parties[1].market.runCounts.running == 1 })
+            world.run(milliseconds: milliseconds)
+            let count = world.log.count { if case .jobStatusUpdate = $0 { true } else { false } }
+            return (count, world.job(id)?.status)
+        }
+        #expect(try reports(.hang, until: 200).count == 0)
+        #expect(try reports(.hang, until: 260) == (1, .running))
+        #expect(try reports(.hang, until: 20_000).status == .running, "the lease is renewed")
+        let quick = try reports(.succeed(fuel: 1), until: 20_000)
+        #expect(quick.count == 0 && quick.status == .receiptAnchored)
+    }
+
     @Test func fetchesOfManifests() throws {
         var world = MarketWorld(executors: 1) { index, configuration in
             configuration.limits.manifestFetchesMax = 2

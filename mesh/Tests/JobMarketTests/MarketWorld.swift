@@ -40,7 +40,6 @@ struct Party {
     var fetching: [CID: ExecutionOrder] = [:]
     /// Jobs whose blocks never come.
     var starving: Set<PeerID> = []
-    var ended: [(JobID, StandardJobStatus)] = []
     /// Modules of its store that are longer than it runs, and those that it was asked for.
     var longModules: Set<CID> = []
     var lookedUp: [CID] = []
@@ -120,6 +119,8 @@ struct MarketWorld {
         generator = SeededGenerator(seed: seed)
         parties = (0...executors).map { index in
             var configuration = MarketConfiguration()
+            // Most runs of these tests are over in a moment, and are to be told of all the same.
+            configuration.limits.statusQuietMilliseconds = 0
             if index > 0 {
                 var executor = ExecutorConfiguration()
                 executor.basePrice = TokenAmount(UInt64(10 * index))
@@ -252,7 +253,6 @@ struct MarketWorld {
             }
             send(.input(to: index, .outputsFetched(id, receipt: receipt, missing: missingOutputs ? blocks : [])))
         case .publishReceipt: break
-        case .jobEnded(let id, let status): parties[index].ended.append((id, status))
         }
     }
 

@@ -1,0 +1,44 @@
+import Collections
+import Economics
+import MeshTypes
+
+/// Jobs whose price cannot be held while other jobs hold too much, the one first that waits longest.
+struct FundsQueue: Sendable {
+    /// What was there to hold, and what was held.
+    private struct Level: Hashable, Sendable {
+        let wallet: TokenAmount
+        let held: TokenAmount
+
+        init(_ ledger: Ledger) {
+            wallet = ledger.wallet
+            held = ledger.escrowTotal
+        }
+    }
+
+    private var waiting: OrderedDictionary<JobID, TokenAmount> = [:]
+    private var seen: Level?
+
+    /// What a job waits for.
+    func needed(by job: JobID) -> TokenAmount { waiting[job] ?? .zero }
+
+    mutating func add(_ job: JobID, needed: TokenAmount) { waiting[job] = needed }
+
+    mutating func remove(_ job: JobID) { waiting[job] = nil }
+
+    /// Whether tokens came or went since the book was looked at last, while jobs wait for them.
+    func isDue(_ ledger: Ledger) -> Bool { !waiting.isEmpty && seen != Level(ledger) }
+
+    /// The book was looked at for those that wait.
+    mutating func looked(at ledger: Ledger) { seen = Level(ledger) }
+
+    /// Those that wait longest.
+    func first(_ max: Int) -> [(job: JobID, needed: TokenAmount)] {
+        waiting.elements.prefix(max).map { ($0.key, $0.value) }
+    }
+
+    /// Whether jobs that do not wait for funds themselves hold anything.
+    func othersHold(_ ledger: Ledger) -> Bool {
+        let held = waiting.keys.reduce(TokenAmount.zero) { $0.addingSaturated(ledger.escrow(of: $1)) }
+        return ledger.escrowTotal > held
+    }
+}
