@@ -35,14 +35,6 @@ public struct JobEvent: Hashable, Sendable {
     /// The name of the kind, for the column of the journal.
     public var kindName: String { kind.name }
 
-    /// Whether the journal ends with it: a job whose last event says so is not replayed after a restart.
-    public var endsJournal: Bool {
-        switch kind {
-        case .closed, .bidClosed: true
-        default: false
-        }
-    }
-
     /// The event as DAG-CBOR, for the journal.
     public func encoded() throws(JobEventError) -> [UInt8] {
         do {

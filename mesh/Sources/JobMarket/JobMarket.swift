@@ -215,7 +215,7 @@ public struct JobMarket: Sendable {
     }
 
     private mutating func replied(_ id: DeliveryID, _ reply: MeshProtocolReply) {
-        let waited = context.outbox.remove(id) != nil
+        let waited = context.outbox.remove(id)
         context.timers.clear(.delivery(id))
         switch id.kind {
         case .status:
@@ -256,7 +256,7 @@ public struct JobMarket: Sendable {
             case .settlement(let id): executor.settlementElapsed(id, &context)
             case .linger(let id): executor.closeIfDone(id, &context)
             case .delivery(let id):
-                if case .send(let delivery) = context.outbox.due(id, now: context.now) {
+                if let delivery = context.outbox.due(id, now: context.now) {
                     context.emit(.deliver(delivery))
                 }
             }

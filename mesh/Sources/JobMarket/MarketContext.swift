@@ -147,7 +147,7 @@ struct MarketContext: Sendable {
 
     mutating func dropDelivery(_ kind: DeliveryID.Kind, job: JobID, subject: CID) {
         let id = DeliveryID(jobID: job, kind: kind, subject: subject)
-        if outbox.remove(id) != nil { timers.clear(.delivery(id)) }
+        if outbox.remove(id) { timers.clear(.delivery(id)) }
     }
 
     mutating func sign<Body: SignedBody>(_ body: Body) -> SignedObject<Body>? {

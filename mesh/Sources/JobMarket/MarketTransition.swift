@@ -29,8 +29,6 @@ public struct MarketTransition: Sendable {
     /// it acknowledges events of this transition, or repeats an answer whose events may still be on their way. Who was
     /// answered does not ask again, so what was answered must survive a crash.
     public internal(set) var acknowledges = false
-    /// Nothing happened.
-    public var isEmpty: Bool { events.isEmpty && actions.isEmpty && blocks.isEmpty }
 
     /// A transition in which nothing happened.
     public init() {}

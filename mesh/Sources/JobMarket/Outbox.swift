@@ -27,9 +27,9 @@ struct Outbox: Sendable {
         return true
     }
 
-    /// The message was answered or is not owed any more.
-    mutating func remove(_ id: DeliveryID) -> Delivery? {
-        items.removeValue(forKey: id)?.delivery
+    /// The message was answered or is not owed any more; `false` when it did not wait.
+    mutating func remove(_ id: DeliveryID) -> Bool {
+        items.removeValue(forKey: id) != nil
     }
 
     /// The message was not answered: when to send it again, or `nil` when its time would be over by then.
@@ -44,21 +44,15 @@ struct Outbox: Sendable {
         return next < item.giveUpAt ? next : item.giveUpAt
     }
 
-    /// The pause is over: the message to send again, or that it is given up.
-    mutating func due(_ id: DeliveryID, now: MonotonicInstant) -> Due {
-        guard var item = items[id], !item.isInFlight else { return .nothing }
+    /// The pause is over: the message to send again; one whose time is over is given up.
+    mutating func due(_ id: DeliveryID, now: MonotonicInstant) -> Delivery? {
+        guard var item = items[id], !item.isInFlight else { return nil }
         if now >= item.giveUpAt {
             items[id] = nil
-            return .givenUp(item.delivery)
+            return nil
         }
         item.isInFlight = true
         items[id] = item
-        return .send(item.delivery)
-    }
-
-    enum Due: Sendable {
-        case send(Delivery)
-        case givenUp(Delivery)
-        case nothing
+        return item.delivery
     }
 }

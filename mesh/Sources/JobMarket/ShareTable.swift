@@ -18,9 +18,6 @@ struct ShareTable<Holder: Hashable & Sendable>: Sendable {
     /// What one holds.
     subscript(holder: Holder) -> Int { holdings[holder]?.amount ?? 0 }
 
-    /// How many hold anything.
-    var holderCount: Int { holdings.count }
-
     mutating func add(_ amount: Int = 1, to holder: Holder, isStranger: Bool) {
         var holding = holdings[holder] ?? Holding(amount: 0, isStrangers: isStranger)
         holding.amount += amount

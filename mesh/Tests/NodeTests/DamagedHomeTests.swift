@@ -1,6 +1,7 @@
 import Economics
 import Foundation
 import GRDB
+import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
@@ -65,7 +66,12 @@ struct DamagedHomeTests {
         #expect(listed.isTerminal && listed.phase == "Failed")
         #expect(listed.reason.hasPrefix("left out: row ") && listed.reason.hasSuffix("of its journal is damaged"))
         let told = try await first.explain(jobs[0])
-        #expect(told.lines.count == journal.entries.count + 1)
+        // That a run goes on is told once, however often its journal says so.
+        let steps = try journal.entries.map { try JobEvent.decode($0.bytes).kind }.filter {
+            if case .executionProgressed = $0 { true } else { false }
+        }
+        let repeated = zip(steps, steps.dropFirst()).count { $0 == $1 }
+        #expect(told.lines.count == journal.entries.count - repeated + 1)
         #expect(told.lines.last?.text.contains("\(journal.damaged[0])") == true)
         try await also(first)
         try first.store.close()
