@@ -101,11 +101,11 @@ let network: [Target] = [
 ]
 
 let networkTests: [Target] = [
-    libp2pTests("BitswapTests", ["Determinism", "Multiformats", "Bitswap"]),
+    libp2pTests("BitswapTests", ["Determinism", "Multiformats", "Bitswap", "P2PTesting"]),
     libp2pTests("DeterminismTests", ["Determinism"]),
-    libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub"]),
-    libp2pTests("IdentifyTests", ["Determinism", "Multiformats", "PeerIdentity", "Identify"]),
-    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia"]),
+    libp2pTests("GossipSubTests", ["Determinism", "Multiformats", "PeerIdentity", "GossipSub", "P2PTesting"]),
+    libp2pTests("IdentifyTests", ["Determinism", "Multiformats", "PeerIdentity", "Identify", "P2PTesting"]),
+    libp2pTests("KademliaTests", ["Determinism", "Multiformats", "Kademlia", "P2PTesting"]),
     libp2pTests(
         "LibP2PTests",
         [
@@ -113,8 +113,8 @@ let networkTests: [Target] = [
             "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.logging,
             External.nioConcurrency, External.nioCore, External.nioEmbedded, External.nioPosix,
         ]),
-    libp2pTests("MultiformatsTests", ["Multiformats"]),
-    libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", External.nioCore]),
+    libp2pTests("MultiformatsTests", ["Determinism", "Multiformats", "P2PTesting"]),
+    libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", "P2PTesting", External.nioCore]),
     libp2pTests(
         "NoiseTests",
         ["Determinism", "Multiformats", "PeerIdentity", "Noise", External.crypto, External.nioCore]),
@@ -218,7 +218,7 @@ let tests: [Target] = [
     meshTests(
         "EconomicsTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
-    meshTests("IPLDTests", ["Multiformats", "IPLD"]),
+    meshTests("IPLDTests", ["Determinism", "Multiformats", "P2PTesting", "IPLD"]),
     meshTests(
         "JobMarketTests",
         [

@@ -1,6 +1,7 @@
 import Determinism
 import Kademlia
 import Multiformats
+import P2PTesting
 import Testing
 
 @Suite("Kademlia messages")
@@ -40,15 +41,7 @@ struct KademliaMessageTests {
         var generator = SeededGenerator(seed: seed)
         let limits = KademliaMessageCoding.Limits()
         for _ in 0..<1_000 {
-            var wire = KademliaMessageCoding.encode(sample(&generator))
-            for _ in 0..<Int.random(in: 1...6, using: &generator) where !wire.isEmpty {
-                let index = Int.random(in: 0..<wire.count, using: &generator)
-                switch Int.random(in: 0..<3, using: &generator) {
-                case 0: wire[index] = UInt8.random(in: 0...255, using: &generator)
-                case 1: wire.remove(at: index)
-                default: wire = Array(wire.prefix(index))
-                }
-            }
+            let wire = generator.mutated(KademliaMessageCoding.encode(sample(&generator)), most: 6)
             guard let message = try? KademliaMessageCoding.decode(wire) else { continue }
             #expect(try KademliaMessageCoding.decode(KademliaMessageCoding.encode(message)) == message, "seed \(seed)")
             #expect(message.key.count <= limits.keyBytesMax)

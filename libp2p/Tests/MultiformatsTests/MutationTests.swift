@@ -1,48 +1,16 @@
+import Determinism
 import Multiformats
+import P2PTesting
 import Testing
 
 /// Random bytes and mutations of valid ones through every parser: refused, or read so that writing gives them back.
 @Suite struct MutationTests {
     static let seed: UInt64 = 0x6D65_7368_0001
 
-    /// SplitMix64; the library's own generator is not a dependency of these tests.
-    struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-
-        mutating func bytes(_ count: Int) -> [UInt8] {
-            (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
-        }
-
-        mutating func mutated(_ bytes: [UInt8]) -> [UInt8] {
-            var bytes = bytes
-            for _ in 0..<Int.random(in: 1...4, using: &self) {
-                let index = bytes.isEmpty ? 0 : Int.random(in: 0..<bytes.count, using: &self)
-                switch Int.random(in: 0..<6, using: &self) {
-                case 0 where !bytes.isEmpty: bytes[index] ^= 1 << UInt8.random(in: 0...7, using: &self)
-                case 1 where !bytes.isEmpty: bytes[index] = [0, 1, 0x7F, 0x80, 0xFF].randomElement(using: &self) ?? 0
-                case 2 where !bytes.isEmpty: bytes.remove(at: index)
-                case 3: bytes.insert(UInt8.random(in: 0...255, using: &self), at: index)
-                case 4:
-                    // Text that joins with what stands before it: accents, joiners, a tone mark, a flag's half.
-                    let marks = [
-                        "\u{301}", "\u{200D}", "\u{FE0F}", "\u{1F1E6}", "e\u{301}", "\u{E9}", "\u{302E}", "\r\n",
-                    ]
-                    bytes.insert(contentsOf: (marks.randomElement(using: &self) ?? "").utf8, at: index)
-                // The length before a text grows with it, where the byte before is one.
-                default: bytes = Array(bytes.prefix(index)) + bytes.suffix(Int.random(in: 0...8, using: &self))
-                }
-            }
-            return bytes
-        }
-    }
+    /// Text that joins with what stands before it: accents, joiners, a tone mark, a flag's half.
+    static let marks = [
+        "\u{301}", "\u{200D}", "\u{FE0F}", "\u{1F1E6}", "e\u{301}", "\u{E9}", "\u{302E}", "\r\n",
+    ].map { Array($0.utf8) }
 
     static let samples: [[UInt8]] = {
         let cid = CID.hashing([1, 2, 3], codec: .dagCBOR)
@@ -63,13 +31,13 @@ import Testing
 
     @Test func parsersOfBytes() throws {
         print("MutationTests.parsersOfBytes seed \(Self.seed)")
-        var generator = Generator(state: Self.seed)
+        var generator = SeededGenerator(seed: Self.seed)
         var accepted = 0
         for round in 0..<20_000 {
             let bytes =
                 round % 10 == 0
                 ? generator.bytes(Int.random(in: 0...80, using: &generator))
-                : generator.mutated(Self.samples[round % Self.samples.count])
+                : generator.mutated(Self.samples[round % Self.samples.count], insertions: Self.marks)
             if let cid = try? CID(bytes: bytes) {
                 accepted += 1
                 #expect(try CID(parsing: cid.text) == cid)
@@ -110,14 +78,14 @@ import Testing
 
     @Test func parsersOfText() throws {
         print("MutationTests.parsersOfText seed \(Self.seed)")
-        var generator = Generator(state: Self.seed ^ 1)
+        var generator = SeededGenerator(seed: Self.seed ^ 1)
         let peer = try PeerID(bytes: Self.samples[2])
         let texts = [
             "/ip4/1.2.3.4/tcp/4001/p2p/\(peer)", "/ip6/::ffff:1.2.3.4/udp/1/quic-v1", "/dns/a.example/tcp/1/wss",
             CID.hashing([], codec: .raw).text, peer.text, peer.cid?.text ?? "", "/unix/run/x", "/ip6/1:2::8/tcp/0",
         ]
         for round in 0..<20_000 {
-            let bytes = generator.mutated(Array(texts[round % texts.count].utf8))
+            let bytes = generator.mutated(Array(texts[round % texts.count].utf8), insertions: Self.marks)
             guard let text = String(validating: bytes, as: UTF8.self) else { continue }
             if let address = try? Multiaddr(parsing: text) {
                 #expect(try Multiaddr(parsing: address.text) == address, "\(text)")

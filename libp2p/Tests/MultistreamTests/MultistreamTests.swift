@@ -2,6 +2,7 @@ import Determinism
 import Multiformats
 import Multistream
 import NIOCore
+import P2PTesting
 import Testing
 
 private func line(_ text: String) -> [UInt8] {
@@ -96,22 +97,60 @@ struct MultistreamTests {
         #expect(throws: MultistreamError.unexpectedAnswer) { try dialer.received(&answer) }
     }
 
-    @Test("Random bytes and random cuts never trap")
+    @Test("Mutated bytes end the same, whole or in pieces: agreed, refused by the same reason, or waited for")
     func fuzz() {
         let seed = UInt64.random(in: 0...(.max))
         print("multistream fuzz seed \(seed)")
         var generator = SeededGenerator(seed: seed)
+        let valid = line(MultistreamMessage.header) + line("ls") + line("/noise")
+        var ends: [String: Int] = [:]
         for _ in 0..<4_000 {
-            var bytes = line(MultistreamMessage.header) + line("ls") + line("/noise")
-            for _ in 0..<Int.random(in: 0...3, using: &generator) {
-                bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255, using: &generator)
-            }
-            var buffer = ByteBuffer(bytes: bytes)
-            var listener = MultistreamListener(protocols: ["/noise"])
-            _ = try? listener.received(&buffer)
-            buffer = ByteBuffer(bytes: bytes)
-            var dialer = MultistreamDialer(protocols: ["/noise", "ls"])
-            _ = try? dialer.received(&buffer)
+            let bytes = Bool.random(using: &generator) ? generator.mutated(valid) : valid
+            let cut = Int.random(in: 0...bytes.count, using: &generator)
+            let (whole, pieces) = (listened([bytes]), listened([Array(bytes[..<cut]), Array(bytes[cut...])]))
+            #expect(whole == pieces, "seed \(seed), cut \(cut) of \(bytes)")
+            #expect(dialed([bytes]) == dialed([Array(bytes[..<cut]), Array(bytes[cut...])]), "seed \(seed), \(bytes)")
+            ends[whole.end, default: 0] += 1
         }
+        #expect(ends["agreed on /noise", default: 0] > 1_000 && ends.count > 3, "seed \(seed): \(ends)")
+    }
+
+    private struct Outcome: Equatable {
+        var sent: [UInt8] = []
+        var end = "waits"
+    }
+
+    private func listened(_ pieces: [[UInt8]]) -> Outcome {
+        var (outcome, buffer, listener) = (Outcome(), ByteBuffer(), MultistreamListener(protocols: ["/noise"]))
+        do throws(MultistreamError) {
+            for piece in pieces where outcome.end == "waits" {
+                buffer.writeBytes(piece)
+                let step = try listener.received(&buffer)
+                outcome.sent += step.send
+                if let agreed = step.agreed { outcome.end = "agreed on \(agreed)" }
+            }
+        } catch {
+            // What was answered before the refusal goes with the connection.
+            outcome = Outcome(end: "\(error)")
+        }
+        return outcome
+    }
+
+    private func dialed(_ pieces: [[UInt8]]) -> Outcome {
+        var (outcome, buffer, dialer) = (Outcome(), ByteBuffer(), MultistreamDialer(protocols: ["/noise", "ls"]))
+        do throws(MultistreamError) {
+            for piece in pieces {
+                buffer.writeBytes(piece)
+                while outcome.end == "waits" {
+                    let step = try dialer.received(&buffer)
+                    if step == .needsMore { break }
+                    if case .send(let bytes) = step { outcome.sent += bytes }
+                    if case .agreed(let name) = step { outcome.end = "agreed on \(name)" }
+                }
+            }
+        } catch {
+            outcome.end = "\(error)"
+        }
+        return outcome
     }
 }

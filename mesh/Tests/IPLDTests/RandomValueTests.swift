@@ -1,18 +1,16 @@
+import Determinism
 import IPLD
 import Multiformats
+import P2PTesting
 import Testing
 
-/// SplitMix64 with values of the data model.
+/// Random values of the data model.
 struct ValueGenerator: RandomNumberGenerator {
-    var state: UInt64
+    private var seeded: SeededGenerator
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
+    init(state: UInt64) { seeded = SeededGenerator(seed: state) }
+
+    mutating func next() -> UInt64 { seeded.next() }
 
     mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &self) }
 
@@ -48,20 +46,9 @@ struct ValueGenerator: RandomNumberGenerator {
     }
 
     mutating func mutated(_ bytes: [UInt8]) -> [UInt8] {
-        var bytes = bytes
-        for _ in 0..<number(1..<4) {
-            let index = bytes.isEmpty ? 0 : number(0..<bytes.count)
-            switch number(0..<5) {
-            case 0 where !bytes.isEmpty: bytes[index] ^= 1 << UInt8(number(0..<8))
-            case 1 where !bytes.isEmpty:
-                bytes[index] =
-                    [0x00, 0x18, 0x1B, 0x5F, 0x7F, 0x80, 0x9B, 0xA1, 0xBF, 0xD8, 0xF6, 0xFB, 0xFF][number(0..<13)]
-            case 2 where !bytes.isEmpty: bytes.remove(at: index)
-            case 3: bytes.insert(UInt8(number(0..<256)), at: index)
-            default: bytes = Array(bytes.prefix(index))
-            }
-        }
-        return bytes
+        seeded.mutated(
+            bytes, most: 3,
+            meaningful: [0x00, 0x18, 0x1B, 0x5F, 0x7F, 0x80, 0x9B, 0xA1, 0xBF, 0xD8, 0xF6, 0xFB, 0xFF])
     }
 }
 
