@@ -22,7 +22,7 @@ import Testing
     }
 
     private let folder: StoreFolder
-    private let clock = RoomTests.TestClock()
+    private let clock = TestClock()
     private let disk = TestDisk(10_000_000)
     private var limits = StoreLimits()
 

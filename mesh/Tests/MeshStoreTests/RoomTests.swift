@@ -8,44 +8,12 @@ import Testing
 @testable import MeshStore
 
 /// What a store that fills up lets go, in which order, and what it never does.
-@Suite struct RoomTests {
-    /// A clock that goes on when the test says so, and by a millisecond with each look.
-    final class TestClock: Sendable {
-        private let now = Mutex<UInt64>(1_000_000)
+@Suite struct RoomTests: FillingStore {
+    let folder: StoreFolder
+    let clock = TestClock()
+    var limits = StoreLimits.tight
 
-        var time: UInt64 {
-            now.withLock {
-                $0 += 1
-                return $0
-            }
-        }
-
-        func advance(milliseconds: UInt64) { now.withLock { $0 += milliseconds } }
-    }
-
-    private let folder: StoreFolder
-    private let clock = TestClock()
-    private var limits = StoreLimits()
-
-    init() throws {
-        folder = try StoreFolder()
-        limits.blockBytesTotalMax = 3_200
-        limits.highWaterPercent = 50
-        limits.roomRetryMilliseconds = 1
-    }
-
-    private func open() throws -> MeshStore {
-        try folder.open(limits: limits, clock: { [clock] in clock.time })
-    }
-
-    private func job(
-        _ number: Int, role: StoreRole = .executor, isTerminal: Bool = true, isUnsettled: Bool = false
-    ) -> StoreWrite {
-        .job(
-            JobRow(
-                jobID: jobID(number), role: role, status: "Completed", isTerminal: isTerminal, submittedAt: 1,
-                updatedAt: clock.time, isUnsettled: isUnsettled))
-    }
+    init() throws { folder = try StoreFolder() }
 
     private func has(_ numbers: [Int], _ store: MeshStore) async throws -> [Int] {
         var found: [Int] = []
@@ -54,10 +22,6 @@ import Testing
     }
 
     private func cached(_ number: Int) -> StoreWrite { .block(cid: block(number).cid, bytes: block(number).bytes) }
-
-    private func evidence(_ number: Int, of job: Int) -> StoreWrite {
-        .evidence(cid: block(number).cid, bytes: block(number).bytes, jobID: jobID(job))
-    }
 
     @Test("Past the high-water mark the cached blocks go that were used longest ago, and files and evidence stay")
     func leastRecentlyUsed() async throws {

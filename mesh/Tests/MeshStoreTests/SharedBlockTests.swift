@@ -6,37 +6,15 @@ import Testing
 @testable import MeshStore
 
 /// Blocks that several jobs have: two that make the same bytes, or one that makes what another has as its evidence.
-@Suite struct SharedBlockTests {
-    private let folder: StoreFolder
-    private let clock = RoomTests.TestClock()
-    private var limits = StoreLimits()
+@Suite struct SharedBlockTests: FillingStore {
+    let folder: StoreFolder
+    let clock = TestClock()
+    var limits = StoreLimits.tight
 
-    init() throws {
-        folder = try StoreFolder()
-        limits.blockBytesTotalMax = 3_200
-        limits.highWaterPercent = 50
-        limits.roomRetryMilliseconds = 1
-    }
-
-    private func open() throws -> MeshStore {
-        try folder.open(limits: limits, clock: { [clock] in clock.time })
-    }
-
-    private func job(
-        _ number: Int, role: StoreRole = .executor, isTerminal: Bool = true, isUnsettled: Bool = false
-    ) -> StoreWrite {
-        .job(
-            JobRow(
-                jobID: jobID(number), role: role, status: "Completed", isTerminal: isTerminal, submittedAt: 1,
-                updatedAt: clock.time, isUnsettled: isUnsettled))
-    }
+    init() throws { folder = try StoreFolder() }
 
     private func output(_ number: Int, of job: Int) -> StoreWrite {
         .output(cid: block(number).cid, bytes: block(number).bytes, jobID: jobID(job))
-    }
-
-    private func evidence(_ number: Int, of job: Int) -> StoreWrite {
-        .evidence(cid: block(number).cid, bytes: block(number).bytes, jobID: jobID(job))
     }
 
     private func has(_ number: Int, _ store: MeshStore) async throws -> Bool {

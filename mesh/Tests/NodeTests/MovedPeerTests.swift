@@ -40,16 +40,6 @@ struct MovedPeerTests {
         }
     }
 
-    /// Runs nodes as long as `body` needs them, and stops them.
-    private func running(_ nodes: [MeshNode], _ body: () async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for node in nodes { group.addTask { try await node.run() } }
-            try await body()
-            for node in nodes { try await node.shutdown() }
-            try await group.waitForAll()
-        }
-    }
-
     /// A module that runs for some seconds.
     private static func long() throws -> [UInt8] {
         try Assembler.command(
@@ -66,10 +56,10 @@ struct MovedPeerTests {
         let (asks, executes) = (Identity.generate(), Identity.generate())
         let executor = try await scene.open("e", executes: true, isHidden: true, executes)
         let before = try await scene.open("o", executes: false, isHidden: false, asks)
-        try await running([scene.relay, executor]) {
+        try await NodeMesh.running([scene.relay, executor]) {
             var old: [Multiaddr] = []
             var job: CID?
-            try await running([before]) {
+            try await NodeMesh.running([before]) {
                 old = await before.swarm.listenAddresses()
                 try await eventually("the executor hears of jobs") {
                     await scene.relay.gossip.peers(of: MeshTopics.jobAnnouncements).count == 2
@@ -84,7 +74,7 @@ struct MovedPeerTests {
                 await !executor.swarm.connectedPeers().contains(asks.peerID)
             }
             let after = try await scene.open("o", executes: false, isHidden: false, asks)
-            try await running([after]) {
+            try await NodeMesh.running([after]) {
                 #expect(await after.swarm.listenAddresses() != old)
                 let result = try await NodeMesh(nodes: [after]).result(of: try #require(job))
                 #expect(result.ending == .succeeded, "\(result.detail)")
@@ -102,12 +92,12 @@ struct MovedPeerTests {
         let (asks, executes) = (Identity.generate(), Identity.generate())
         let originator = try await scene.open("o", executes: false, isHidden: true, asks)
         let before = try await scene.open("e", executes: true, isHidden: false, executes)
-        try await running([scene.relay, originator]) {
+        try await NodeMesh.running([scene.relay, originator]) {
             await originator.isPatient()
             let mesh = NodeMesh(nodes: [originator])
             var job: CID?
             var old: [Multiaddr] = []
-            try await running([before]) {
+            try await NodeMesh.running([before]) {
                 old = await before.swarm.listenAddresses()
                 try await originator.swarm.connect(to: executes.peerID, addresses: old)
                 try await eventually("the bidder hears of jobs") {
@@ -123,7 +113,7 @@ struct MovedPeerTests {
                 await !originator.swarm.connectedPeers().contains(executes.peerID)
             }
             let after = try await scene.open("e", executes: true, isHidden: false, executes)
-            try await running([after]) {
+            try await NodeMesh.running([after]) {
                 #expect(await after.swarm.listenAddresses() != old)
                 let result = try await mesh.result(of: try #require(job))
                 #expect(result.ending == .succeeded, "\(result.detail)")

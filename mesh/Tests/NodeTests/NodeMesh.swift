@@ -97,6 +97,16 @@ struct NodeMesh {
         try await eventually("the originator knows a capability") { await originator.core.capabilities.count > 0 }
     }
 
+    /// Runs nodes as long as `body` needs them, and stops them.
+    static func running(_ nodes: [MeshNode], _ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for node in nodes { group.addTask { try await node.run() } }
+            try await body()
+            for node in nodes { try await node.shutdown() }
+            try await group.waitForAll()
+        }
+    }
+
     /// A configuration that listens on any port of loopback.
     static func loopback() throws -> NodeConfiguration {
         var configuration = NodeConfiguration()

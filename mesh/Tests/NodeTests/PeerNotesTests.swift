@@ -17,15 +17,6 @@ import Testing
 /// What strangers can make a node write down, and what that costs it.
 @Suite("Notes about peers", .serialized)
 struct PeerNotesTests {
-    private static func run(_ node: MeshNode, _ body: () async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await node.run() }
-            try await body()
-            try await node.shutdown()
-            try await group.waitForAll()
-        }
-    }
-
     private static func peer(_ number: Int) throws -> PeerID {
         let key = (0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * min($0, 7))) }
         return try PeerID(bytes: [0, 36, 8, 1, 18, 32] + key)
@@ -87,9 +78,9 @@ struct PeerNotesTests {
         let friendID = friend.identity.peerID
         let authors = (0..<80).map { _ in Identity.generate() }
         let invented = Set(authors.map(\.peerID))
-        try await Self.run(friend) {
+        try await NodeMesh.running([friend]) {
             let first = try await NodeMesh.open(folder + "/node", NodeMesh.loopback(), identity: owner)
-            try await Self.run(first) {
+            try await NodeMesh.running([first]) {
                 try await first.swarm.connect(to: friendID, addresses: await friend.swarm.listenAddresses())
                 try await eventually("the friend is remembered") {
                     try await first.store.peers().contains { $0.peerID == friendID && !$0.addresses.isEmpty }
@@ -108,7 +99,7 @@ struct PeerNotesTests {
             }
             let again = try await NodeMesh.open(folder + "/node", NodeMesh.loopback(), identity: owner)
             #expect(Set(try await again.store.peers().map(\.peerID)).isDisjoint(with: invented))
-            try await Self.run(again) {
+            try await NodeMesh.running([again]) {
                 try await eventually("the friend is dialed") { again.swarm.isConnected(friendID) }
             }
         }

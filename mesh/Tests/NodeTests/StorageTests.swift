@@ -18,15 +18,6 @@ struct StorageTests {
         return configuration
     }
 
-    private static func run(_ node: MeshNode, _ body: () async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await node.run() }
-            try await body()
-            try await node.shutdown()
-            try await group.waitForAll()
-        }
-    }
-
     @Test(
         "A store that is full opens, refuses new work with storage_full, and takes it again after mesh rm and mesh gc")
     func fullStore() async throws {
@@ -35,7 +26,7 @@ struct StorageTests {
         let module = try Assembler.command("nop")
         let first = try await NodeMesh.open(path, try Self.configuration(blockBytesMax: 1 << 30))
         var kept = ""
-        try await Self.run(first) {
+        try await NodeMesh.running([first]) {
             kept = try await first.add([UInt8](repeating: 7, count: 900_000)).cid
             _ = try await first.add(module)
             // What nobody put, but came once.
@@ -45,7 +36,7 @@ struct StorageTests {
         }
         let node = try await NodeMesh.open(
             path, try Self.configuration(blockBytesMax: 800_000), identity: first.identity)
-        try await Self.run(node) {
+        try await NodeMesh.running([node]) {
             try await node.store.settled()
             let storage = try await node.status().storage
             #expect(storage?.state == "full")
