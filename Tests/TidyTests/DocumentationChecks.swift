@@ -22,7 +22,7 @@ enum DocumentationChecks {
             // What these do is said by the standard library, once for all types.
             guard !["<", "=", "hash"].contains(declaration.name) else { return nil }
             if inherited.contains(declaration.name), conforms(declaration, in: file) { return nil }
-            guard !isDocumented(declaration, in: file) else { return nil }
+            guard !isPlain(declaration, in: file), !isDocumented(declaration, in: file) else { return nil }
             let name = declaration.name == declaration.keyword ? "" : " \(declaration.name)"
             return file.finding(declaration.line, "public \(declaration.keyword)\(name) has no /// comment")
         }
@@ -49,6 +49,15 @@ enum DocumentationChecks {
         let start = file.tokens.firstIndex { $0.line == parent.line && $0.text == parent.keyword }
         guard let start else { return false }
         return file.tokens[start...].prefix { $0.text != "{" }.contains { $0.text == ":" }
+    }
+
+    /// Whether it is an initializer that cannot fail: what it takes says what it does.
+    static func isPlain(_ declaration: Declaration, in file: SourceFile) -> Bool {
+        guard declaration.keyword == "init",
+            let start = file.tokens.firstIndex(where: { $0.line == declaration.line && $0.text == "init" })
+        else { return false }
+        let signature = file.tokens[start...].prefix { $0.text != "{" && $0.line < declaration.line + 20 }
+        return signature.dropFirst().first?.text != "?" && !signature.contains { $0.text == "throws" }
     }
 
     private static func isDocumented(_ declaration: Declaration, in file: SourceFile) -> Bool {

@@ -9,7 +9,7 @@ import Testing
 
     @Test(arguments: [
         ("public struct A {}", "1: public struct A"),
-        ("/// A.\npublic struct A {\n    public init(a: Int) {}\n}", "3: public init has"),
+        ("/// A.\npublic struct A {\n    public init(a: Int) throws {}\n}", "3: public init has"),
         ("/// A.\npublic enum A {\n    /// B.\n    case b\n    case c\n}", "5: public case c"),
         ("/// A.\npublic protocol A {\n    func b()\n}", "3: public func b"),
         ("/// A.\npublic protocol A {\n    var b: Int { get }\n}", "3: public var b"),
