@@ -67,7 +67,6 @@ public struct BitswapMessage: Hashable, Sendable {
     /// Presences and absences.
     public var presences: [Presence]
 
-    /// A message.
     public init(
         wants: [Want] = [], replacesWants: Bool = false, blocks: [Block] = [], presences: [Presence] = []
     ) {

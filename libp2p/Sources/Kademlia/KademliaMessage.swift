@@ -49,7 +49,6 @@ public struct KademliaRecord: Hashable, Sendable {
     /// The value; what it must be is said by the validator of the key's namespace.
     public var value: [UInt8]
 
-    /// A record.
     public init(key: [UInt8], value: [UInt8]) {
         self.key = key
         self.value = value

@@ -18,7 +18,6 @@ public struct Multihash: Hashable, Sendable {
     /// The code of SHA-256.
     public static let sha256Code: UInt64 = 0x12
 
-    /// A multihash from its parts.
     public init(code: UInt64, digest: [UInt8]) {
         self.code = code
         self.digest = digest

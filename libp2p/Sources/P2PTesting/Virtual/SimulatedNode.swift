@@ -34,7 +34,6 @@ public struct SimulatedMessage: Hashable, Sendable {
     /// The bytes.
     public var bytes: [UInt8]
 
-    /// A message.
     public init(protocolID: String, channel: SimulatedChannel, bytes: [UInt8]) {
         self.protocolID = protocolID
         self.channel = channel
