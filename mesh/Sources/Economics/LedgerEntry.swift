@@ -31,7 +31,6 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
     /// When.
     public var at: UnixMilliseconds
 
-    /// An entry as given.
     public init(
         kind: LedgerEntryKind, subject: String, from: LedgerAccount, to: LedgerAccount, amount: TokenAmount,
         at: UnixMilliseconds

@@ -76,7 +76,6 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         /// The value.
         public let value: IPLDValue
 
-        /// An entry.
         public init(key: String, value: IPLDValue) {
             self.key = key
             self.value = value

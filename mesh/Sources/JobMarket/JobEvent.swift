@@ -23,7 +23,6 @@ public struct JobEvent: Hashable, Sendable {
     /// What it does to the ledger, to be written in the same transaction.
     public var ledger: [LedgerEntry]
 
-    /// An event as given.
     public init(jobID: JobID, role: JobRole, at: UnixMilliseconds, kind: JobEventKind, ledger: [LedgerEntry] = []) {
         self.jobID = jobID
         self.role = role

@@ -32,7 +32,6 @@ public struct RefusedBid: Hashable, Sendable, Codable {
     /// Why it was refused.
     public var refusal: BidRefusal
 
-    /// A refused bid as given.
     public init(bidder: DID, price: TokenAmount, refusal: BidRefusal) {
         self.bidder = bidder
         self.price = price
@@ -99,7 +98,6 @@ public struct RankedBid: Hashable, Sendable, Codable {
     /// The parts of the score in thousandths: price, reputation, region, latency, load.
     public var parts: [UInt64]
 
-    /// A ranked bid as given.
     public init(bid: CID, bidder: DID, price: TokenAmount, score: UInt64, parts: [UInt64]) {
         self.bid = bid
         self.bidder = bidder

@@ -11,7 +11,6 @@ public struct BalanceRow: Hashable, Sendable {
     /// What it has, in the smallest unit; negative where it gave more than it got.
     public var amount: Int64
 
-    /// A balance as given.
     public init(account: String, amount: Int64) {
         self.account = account
         self.amount = amount

@@ -16,7 +16,6 @@ public struct AnchorEntry: Hashable, Sendable, SignedBody {
     /// When.
     public var recordedAt: UnixMilliseconds
 
-    /// An entry as given.
     public init(
         nodeDID: DID, parents: [CID], payload: [CID], scope: String, height: UInt64, recordedAt: UnixMilliseconds
     ) {

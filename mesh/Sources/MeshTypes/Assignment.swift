@@ -24,7 +24,6 @@ public struct Assignment: Hashable, Sendable, SignedBody {
     /// Until when the executor may take it; the same date as the bid's.
     public var acceptBy: UnixMilliseconds
 
-    /// An assignment as given.
     public init(
         jobID: JobID, originatorDID: DID, bidCID: CID, executorDID: DID, attempt: UInt64, replicaSlot: UInt64 = 0,
         leaseMilliseconds: UInt64, terms: BidTerms, assignedAt: UnixMilliseconds, acceptBy: UnixMilliseconds

@@ -30,7 +30,6 @@ public struct Bid: Hashable, Sendable, SignedBody {
     /// Until when an assignment can take it up.
     public var expiresAt: UnixMilliseconds
 
-    /// A bid as given.
     public init(
         jobID: JobID, originatorPeerID: PeerID, bidderDID: DID, bidderPeerID: PeerID, terms: BidTerms,
         collateral: TokenAmount? = nil, region: String? = nil, features: [String] = [],

@@ -17,7 +17,6 @@ public struct BidTerms: Hashable, Sendable, Codable {
     /// What it sets aside for the job.
     public var resourceGuarantees: ResourceAmounts
 
-    /// Terms as given.
     public init(
         price: TokenAmount, basePrice: TokenAmount, pricePerMillionFuel: TokenAmount, earliestStart: UnixMilliseconds,
         deadline: UnixMilliseconds, resourceGuarantees: ResourceAmounts = [:]

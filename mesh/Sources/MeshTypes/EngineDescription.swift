@@ -7,7 +7,6 @@ public struct EngineDescription: Hashable, Sendable, Codable {
     /// SHA-256 in lower-case hexadecimal over the engine's configuration that results and fuel depend on.
     public var configurationDigest: String
 
-    /// A description as given.
     public init(name: String, version: String, configurationDigest: String) {
         self.name = name
         self.version = version

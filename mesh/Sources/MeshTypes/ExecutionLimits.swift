@@ -10,7 +10,6 @@ public struct ExecutionLimits: Hashable, Sendable {
     /// Standard output, standard error, log and named outputs together, in bytes.
     public var maxOutputBytes: UInt64
 
-    /// Limits as given.
     public init(timeoutSeconds: UInt64, maxFuel: UInt64, maxMemoryBytes: UInt64, maxOutputBytes: UInt64) {
         self.timeoutSeconds = timeoutSeconds
         self.maxFuel = maxFuel

@@ -62,7 +62,6 @@ public struct SelectionWeights: Hashable, Sendable, Codable {
     /// Weight of an idle executor.
     public var load: UInt64
 
-    /// Weights as given.
     public init(price: UInt64, reputation: UInt64, region: UInt64, latency: UInt64, load: UInt64) {
         self.price = price
         self.reputation = reputation

@@ -23,7 +23,6 @@ public struct JobManifest: Hashable, Sendable, SignedBody {
     /// When the job as a whole has ended, one way or the other.
     public var expiresAt: UnixMilliseconds
 
-    /// A manifest as given.
     public init(
         params: MeshJobParams, originatorDID: DID, originatorPeerID: PeerID, originatorAddresses: [Multiaddr],
         nonce: [UInt8], submittedAt: UnixMilliseconds, biddingDeadline: UnixMilliseconds, expiresAt: UnixMilliseconds

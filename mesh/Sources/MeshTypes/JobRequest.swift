@@ -13,7 +13,6 @@ public struct JobRequest: Hashable, Sendable, Codable {
     /// Chosen by the client; the same key from the same requester gives the same job.
     public var idempotencyKey: String
 
-    /// A request as given.
     public init(
         requesterDID: DID, submittedAt: UnixMilliseconds, params: MeshJobParams,
         executionPolicy: ExecutionPolicy? = nil,

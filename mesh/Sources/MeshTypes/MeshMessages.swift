@@ -27,7 +27,6 @@ public struct JobAnnouncementV1: Hashable, Sendable, Codable {
     /// After this date the announcement means nothing.
     public var expiresAt: UnixMilliseconds
 
-    /// An announcement as given.
     public init(
         jobID: JobID, manifest: [UInt8]?, executionPolicy: ExecutionPolicy? = nil, originatorPeerID: PeerID,
         providerAddresses: [Multiaddr], expiresAt: UnixMilliseconds
@@ -59,7 +58,6 @@ public struct JobInterestV1: Hashable, Sendable, Codable {
     /// Where it stands.
     public var region: String?
 
-    /// An interest as given.
     public init(jobID: JobID, executorDID: DID, region: String? = nil) {
         self.jobID = jobID
         self.executorDID = executorDID
@@ -78,7 +76,6 @@ public struct JobBidV1: Hashable, Sendable, Codable {
     /// The lean bid with the signed canonical one in it.
     public var bid: ProtocolBid
 
-    /// A bid as given.
     public init(bid: ProtocolBid) {
         self.bid = bid
     }
@@ -138,7 +135,6 @@ public struct CancelJobV1: Hashable, Sendable, Codable {
     /// Why, for people.
     public var reason: String
 
-    /// A cancellation as given.
     public init(jobID: JobID, assignmentCID: CID, reason: String) {
         self.jobID = jobID
         self.assignmentCID = assignmentCID
@@ -167,7 +163,6 @@ public struct JobStatusUpdateV1: Hashable, Sendable, Codable {
     /// Counts the updates of one assignment; an older one than the last changes nothing.
     public var sequence: UInt64
 
-    /// An update as given.
     public init(
         jobID: JobID, assignmentCID: CID, executorDID: DID, status: JobStatus, progressPermille: UInt64? = nil,
         sequence: UInt64
@@ -205,7 +200,6 @@ public struct ExecutionReceiptAvailableV1: Hashable, Sendable, Codable {
     /// Where receipt and outputs can be had.
     public var providerAddresses: [Multiaddr]
 
-    /// A notice as given.
     public init(
         jobID: JobID, receiptCID: CID, executorDID: DID, status: StandardJobStatus, receipt: [UInt8]? = nil,
         providerAddresses: [Multiaddr] = []
@@ -252,7 +246,6 @@ public struct JobInteractiveDataV1: Hashable, Sendable, Codable {
     /// Whether these are the last bytes of this direction.
     public var isLast: Bool
 
-    /// Data as given.
     public init(jobID: JobID, sequence: UInt64, data: [UInt8], credit: UInt64, isLast: Bool) {
         self.jobID = jobID
         self.sequence = sequence
@@ -290,7 +283,6 @@ public struct AnchorHeadsV1: Hashable, Sendable, Codable {
     /// The greatest height among them.
     public var height: UInt64
 
-    /// Heads as given.
     public init(scope: String, heads: [CID], height: UInt64) {
         self.scope = scope
         self.heads = heads

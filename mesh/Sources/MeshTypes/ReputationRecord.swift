@@ -26,7 +26,6 @@ public struct ReputationRecord: Hashable, Sendable, SignedBody {
     /// When.
     public var recordedAt: UnixMilliseconds
 
-    /// A record as given.
     public init(
         raterDID: DID, subjectDID: DID, receiptCID: CID, verdict: ReputationVerdict, weight: UInt64,
         recordedAt: UnixMilliseconds

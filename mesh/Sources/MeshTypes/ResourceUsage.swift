@@ -16,7 +16,6 @@ public struct ResourceUsage: Hashable, Sendable, Codable {
     /// Nothing used.
     public static let none = ResourceUsage()
 
-    /// Usage as given.
     public init(
         fuel: UInt64 = 0, peakMemoryBytes: UInt64 = 0, hostCalls: CanonicalMap<UInt64> = [:], bytesRead: UInt64 = 0,
         bytesWritten: UInt64 = 0, wallMilliseconds: UInt64 = 0

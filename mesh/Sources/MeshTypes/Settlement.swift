@@ -32,7 +32,6 @@ public struct Settlement: Hashable, Sendable, SignedBody {
     /// When.
     public var settledAt: UnixMilliseconds
 
-    /// A settlement as given.
     public init(
         jobID: JobID, receiptCID: CID, originatorDID: DID, executorDID: DID, amountPaid: TokenAmount,
         amountRefunded: TokenAmount, verdict: SettlementVerdict, settledAt: UnixMilliseconds

@@ -25,7 +25,6 @@ public struct WorkflowStage: Hashable, Sendable, Codable {
     /// How often the stage is tried again after a failure of the node.
     public var maxRetries: UInt64?
 
-    /// A stage as given.
     public init(
         id: String, wasmCID: CID, inputs: CanonicalMap<StageInput> = [:], maxFuel: UInt64? = nil,
         timeoutSeconds: UInt64? = nil, maxRetries: UInt64? = nil

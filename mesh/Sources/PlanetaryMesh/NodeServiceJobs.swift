@@ -27,7 +27,6 @@ public struct JobView: Hashable, Sendable, Codable {
     /// The end, once there is one and this node knows it.
     public var result: JobResult?
 
-    /// A job.
     public init(
         jobID: String, role: String, phase: String, status: String, reason: String, isTerminal: Bool,
         submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil, isOwnRun: Bool? = nil,
@@ -203,7 +202,6 @@ public struct JobExplanation: Hashable, Sendable, Codable {
         /// What happened and why, as a sentence.
         public var text: String
 
-        /// A line.
         public init(at: UInt64, phase: String, text: String) {
             self.at = at
             self.phase = phase

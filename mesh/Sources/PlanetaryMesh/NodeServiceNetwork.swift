@@ -89,7 +89,6 @@ public struct NodeStatus: Hashable, Sendable, Codable {
         }
     }
 
-    /// A status.
     public init(
         version: String, peerID: String, did: String, addresses: [String], uptimeMilliseconds: UInt64,
         residentBytes: UInt64, connectedPeers: Int, isExecutor: Bool, region: String?, processID: Int32,
@@ -141,7 +140,6 @@ public struct PeerView: Hashable, Sendable, Codable {
     /// How often it misbehaved.
     public var misbehaviourCount: Int
 
-    /// A peer.
     public init(
         peerID: String, did: String?, isConnected: Bool, addresses: [String], lastSeen: UInt64? = nil,
         reputation: Int64? = nil, capability: String = "", misbehaviourCount: Int = 0

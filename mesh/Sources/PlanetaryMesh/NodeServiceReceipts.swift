@@ -49,7 +49,6 @@ public struct ReceiptView: Hashable, Sendable, Codable {
     /// Where the receipt was had: `here`, or the peer or the DHT.
     public var source: String
 
-    /// A receipt.
     public init(
         receiptCID: String, jobID: String, assignmentCID: String, originatorDID: String, executorDID: String,
         attempt: UInt64, moduleCID: String, inputs: [NamedText], status: String, outcome: String,
@@ -138,7 +137,6 @@ public struct ReceiptReport: Hashable, Sendable, Codable {
     /// The checks, in the order they were made.
     public var lines: [Line]
 
-    /// A report.
     public init(receiptCID: String, isValid: Bool, lines: [Line]) {
         self.receiptCID = receiptCID
         self.isValid = isValid

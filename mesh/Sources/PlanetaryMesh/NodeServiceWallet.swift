@@ -22,7 +22,6 @@ public struct WalletView: Hashable, Sendable, Codable {
         /// How much.
         public var amount: UInt64
 
-        /// A hold.
         public init(jobID: String, amount: UInt64) {
             self.jobID = jobID
             self.amount = amount
@@ -65,7 +64,6 @@ public struct WalletView: Hashable, Sendable, Codable {
         }
     }
 
-    /// A wallet.
     public init(
         did: String, available: UInt64, held: UInt64, paid: UInt64, earned: UInt64, holds: [Hold], entries: [Entry]
     ) {
@@ -86,7 +84,6 @@ public struct AddedFile: Hashable, Sendable, Codable {
     /// Its size in bytes.
     public var size: Int
 
-    /// A file.
     public init(cid: String, size: Int) {
         self.cid = cid
         self.size = size

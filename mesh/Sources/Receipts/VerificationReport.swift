@@ -23,7 +23,6 @@ public struct VerificationReport: Hashable, Sendable {
         /// What was found, as a sentence without a full stop.
         public let detail: String
 
-        /// A line.
         public init(code: String, title: String, result: Result, detail: String) {
             self.code = code
             self.title = title
@@ -37,7 +36,6 @@ public struct VerificationReport: Hashable, Sendable {
     /// The checks in their order.
     public let lines: [Line]
 
-    /// A report.
     public init(receiptCID: CID, lines: [Line]) {
         self.receiptCID = receiptCID
         self.lines = lines

@@ -16,7 +16,6 @@ public struct ReputationEvidence: Hashable, Sendable, Codable {
     /// When the run ended.
     public var at: UnixMilliseconds
 
-    /// Evidence as given.
     public init(subject: DID, payer: DID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds) {
         self.subject = subject
         self.payer = payer
