@@ -28,6 +28,8 @@ import Testing
         try check(Self.sourceFolders) { DocumentationChecks.findings(in: $0, inherited: inherited) }
     }
 
+    @Test func commentsSaySomething() throws { try check(Self.sourceFolders, FillerChecks.findings) }
+
     @Test func unsafeCodeSaysWhyItIsSafe() throws { try check(Self.sourceFolders, SafetyChecks.findings) }
 
     @Test func namesSaySomething() throws { try check(Self.sourceFolders, NameChecks.findings) }
