@@ -15,7 +15,6 @@ package struct NoisePayload: Hashable, Sendable {
     /// Muxers offered, most wanted first; empty when early negotiation is not wanted.
     package var streamMuxers: [String]
 
-    /// A payload from its parts.
     package init(identityKey: [UInt8], identitySignature: [UInt8], streamMuxers: [String]) {
         self.identityKey = identityKey
         self.identitySignature = identitySignature

@@ -65,7 +65,6 @@ package struct YamuxHeader: Hashable, Sendable {
     /// Body bytes, credit, opaque value or reason, by `kind`.
     package var length: UInt32
 
-    /// A header from its parts.
     package init(kind: YamuxFrameKind, flags: YamuxFlags, streamID: YamuxStreamID, length: UInt32) {
         self.kind = kind
         self.flags = flags
