@@ -55,16 +55,16 @@ struct FullDiskTests {
             "$mesh" rm "$spare" --home "$home" >/dev/null; echo "remove on a full disk $?"
             "$mesh" stop --home "$home"; wait $node; echo "stopped $?"
             rm "$disk/filler"; start
-            until [ -e "$home/mesh.sqlite.reserve" ]; do kill -0 $node || exit 1; done
+            until [ -e "$home/mesh.sqlite.reserve" ]; do again; done
             "$mesh" stop --home "$home"; wait $node
             fill; start; echo "up on a full disk"
             "$mesh" get "$cid" --output "$folder/copy" --home "$home"
             cmp "$folder/kept" "$folder/copy" && echo "same file"
             "$mesh" run "$module" --detach --home "$home" 2>/dev/null; echo "still refused $?"
             rm "$disk/filler"
-            until "$mesh" add "$folder/big" --home "$home" >/dev/null 2>&1; do kill -0 $node || exit 1; done
+            until "$mesh" add "$folder/big" --home "$home" >/dev/null 2>&1; do again; done
             echo "add with space"
-            until "$mesh" run "$module" --home "$home" >/dev/null 2>&1; do kill -0 $node || exit 1; done
+            until "$mesh" run "$module" --home "$home" >/dev/null 2>&1; do again; done
             echo "runs again"
             "$mesh" jobs --full --home "$home" | grep -q "$job" && echo "the job is known"
             "$mesh" stop --home "$home"; wait $node; echo "stopped at last $?"
@@ -91,22 +91,21 @@ struct FullDiskTests {
             module=$("$mesh" add "$folder/long.wasm" --home "$home")
             before=$(tokens)
             job=$("$mesh" run "$module" --max-fuel 1T --timeout 600 --detach --home "$home")
-            until "$mesh" jobs --json --home "$home" | grep -q '"phase" *: *"Running"'; do kill -0 $node || exit 1; done
+            until "$mesh" jobs --json --home "$home" | grep -q '"phase" *: *"Running"'; do again; done
             keep_filling & filling=$!
-            until "$mesh" status --home "$home" | grep -q store_full_retries; do kill -0 $node || exit 1; done
+            until "$mesh" status --home "$home" | grep -q store_full_retries; do again; done
             echo "it waits for room"
             "$mesh" run "$module" --detach --home "$home" 2>/dev/null; echo "submit meanwhile $?"
             "$mesh" jobs --full --home "$home" | grep -q "$job" && echo "the job is told of"
             [ -e "$home/mesh.sqlite.reserve" ] || echo "the reserve is given"
             rm "$folder/filling"; wait $filling; rm "$disk/filler"
-            until [ "$(ended)" = succeeded ]; do kill -0 $node || exit 1; done
+            until [ "$(ended)" = succeeded ]; do again; done
             echo "the job ended"
-            receipt=$("$mesh" jobs --json --home "$home" | python3 -c 'import json, sys
-            print([job["result"]["receipt_cid"] for job in json.load(sys.stdin) if job.get("result")][0])')
+            receipt=$(field receipt_cid)
             "$mesh" receipt verify "$receipt" --home "$home" >/dev/null; echo "receipt $?"
-            until [ "$(tokens)" = "$before" ]; do kill -0 $node || exit 1; done; echo "the wallet is what it was"
+            until [ "$(tokens)" = "$before" ]; do again; done; echo "the wallet is what it was"
             "$mesh" wallet --json --home "$home" | grep -q '"paid" *: *[1-9]' && echo "it was paid"
-            until [ -e "$home/mesh.sqlite.reserve" ]; do kill -0 $node || exit 1; done; echo "the reserve is back"
+            until [ -e "$home/mesh.sqlite.reserve" ]; do again; done; echo "the reserve is back"
             "$mesh" stop --home "$home"; wait $node; echo "stopped $?"
             """)
         expect(
@@ -127,12 +126,12 @@ struct FullDiskTests {
             start
             module=$("$mesh" add "$folder/long.wasm" --home "$home")
             job=$("$mesh" run "$module" --max-fuel 1T --timeout 600 --detach --home "$home")
-            until "$mesh" jobs --json --home "$home" | grep -q '"phase" *: *"Running"'; do kill -0 $node || exit 1; done
+            until "$mesh" jobs --json --home "$home" | grep -q '"phase" *: *"Running"'; do again; done
             keep_filling & filling=$!
             wait $node; echo "node $?"
             rm "$folder/filling"; wait $filling; rm "$disk/filler"
             start; echo "up again"
-            until [ "$(ended)" = succeeded ]; do kill -0 $node || exit 1; done; echo "the job ended"
+            until [ "$(ended)" = succeeded ]; do again; done; echo "the job ended"
             "$mesh" stop --home "$home"; wait $node; echo "stopped $?"
             """)
         expect(["node 236", "up again", "the job ended", "stopped 0"], of: ran)
@@ -147,17 +146,20 @@ struct FullDiskTests {
         mkdir "$disk" && mount -t tmpfs -o size=40m tmpfs "$disk" || exit 1
         start() {
             "$mesh" up --home "$home" >/dev/null & node=$!
-            until "$mesh" status --home "$home" >/dev/null 2>&1; do kill -0 $node || exit 1; done
+            until "$mesh" status --home "$home" >/dev/null 2>&1; do again; done
         }
+        again() { kill -0 $node || exit 1; sleep 0.05; }
         fill() { head -c 40m /dev/zero >> "$disk/filler" 2>/dev/null; }
         keep_filling() {
             touch "$folder/filling"
-            while [ -e "$folder/filling" ]; do fill; done
+            while [ -e "$folder/filling" ]; do fill; sleep 0.01; done
         }
-        tokens() { "$mesh" wallet --json --home "$home" | python3 -c 'import json, sys
-        wallet = json.load(sys.stdin); print(wallet["available"] + wallet["held"])'; }
-        ended() { "$mesh" jobs --json --home "$home" | python3 -c 'import json, sys
-        print(*[job["result"]["ending"] for job in json.load(sys.stdin) if job.get("result")])'; }
+        tokens() {
+            "$mesh" wallet --json --home "$home" | grep -oE '"(available|held)" *: *[0-9]+' |
+                awk -F: '{ sum += $2 } END { print sum }'
+        }
+        field() { "$mesh" jobs --json --home "$home" | grep -oE '"'$1'" *: *"[^"]+"' | cut -d '"' -f 4; }
+        ended() { field ending; }
         "$mesh" init --home "$home" --listen /ip4/127.0.0.1/tcp/0 --log-level critical >/dev/null 2>&1 || exit 1
         sed -i 's/"disk_reserve_bytes" : 67108864/"disk_reserve_bytes" : 1048576/' "$home/config.json"
 
