@@ -19,6 +19,7 @@ import Testing
                     meshTests("MarketTests", ["JobMarket", "mesh-peer"]),
                     .testTarget(name: "TidyTests", swiftSettings: strict),
                 ]
+                let products: [Product] = [.executable(name: "mesh-peer", targets: ["mesh-peer"])]
                 """))
 
     private func messages(_ files: [(String, String)]) -> [String] {

@@ -24,8 +24,11 @@ struct Manifest {
             external[name] = rest[product + 4]
         }
         for index in tokens.indices where index + 2 < tokens.count && tokens[index + 1].text == "(" {
-            let isDefinition = index > 0 && tokens[index - 1].text == "func"
-            guard !isDefinition, let target = target(tokens, index) else { continue }
+            let before = index > 0 ? tokens[index - 1].text : ""
+            // `func executable(` defines a helper, and `.executable(` is a product.
+            guard before != "func", before != "." || tokens[index].text == "testTarget",
+                let target = target(tokens, index)
+            else { continue }
             targets.append(target)
         }
     }
