@@ -37,6 +37,30 @@ struct OutputTests {
         }
     }
 
+    @Test("A small output waits in memory for the job's result, a longer one goes to the disk by itself")
+    func heldBytes() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let (executor, originator) = (mesh.nodes[0], mesh.originator)
+            let bytesMax = originator.limits.fetchedBytesHeldMax
+            for count in [bytesMax, bytesMax + 1] {
+                let bytes = [UInt8](repeating: 7, count: count)
+                let cid = CID.hashing(bytes, codec: .raw)
+                _ = try await executor.add(bytes)
+                let answer = await originator.output(
+                    OutputRequest(
+                        receipt: CID.hashing([], codec: .dagCBOR), cid: cid, peer: executor.identity.peerID,
+                        bytesMax: count))
+                guard case .here(count, let blocks) = answer else {
+                    Issue.record("an output of \(count) bytes did not come: \(answer)")
+                    continue
+                }
+                let isHeld = count <= bytesMax
+                #expect(blocks.map(\.cid) == (isHeld ? [cid] : []))
+                #expect(try await originator.store.hasBlock(cid) != isHeld)
+            }
+        }
+    }
+
     @Test("A job whose outputs its own node could not take in is refused")
     func tooLarge() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
