@@ -15,10 +15,15 @@ struct CrashTests {
     func originatorDies() throws {
         let mesh = try CrashMesh()
         let module = try mesh.module("short.wasm", CountdownModule.bytes(rounds: 1000))
+        // An executor reports where a run stands once it has lasted a while.
+        let longer = try mesh.module("longer.wasm", CountdownModule.bytes(rounds: 1_000_000_000))
         for event in Self.originatorEvents {
             try mesh.originator.start(crashAfter: "originator:\(event)")
             try mesh.originator.waitUntilUp()
-            let job = ["run", module, "--idempotency-key", "after-\(event)", "--sufficient-bids", "1"]
+            let job = [
+                "run", event == "status_reported" ? longer : module, "--idempotency-key", "after-\(event)",
+                "--sufficient-bids", "1", "--max-fuel", "100G",
+            ]
             _ = try mesh.originator.run(job)
             #expect(mesh.originator.waitForCrash(), "no crash after \(event)")
             try mesh.originator.start()

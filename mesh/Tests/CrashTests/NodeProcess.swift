@@ -133,9 +133,12 @@ final class NodeProcess {
         return process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
     }
 
-    /// Waits until the node has ended by itself; returns whether a SIGKILL ended it.
+    /// Waits until the node has ended by itself, for two minutes at the most; returns whether a SIGKILL ended it.
     func waitForCrash() -> Bool {
         guard let process else { return false }
+        let deadline = Date().addingTimeInterval(120)
+        while process.isRunning, Date() < deadline { poll(nil, 0, 20) }
+        if process.isRunning { return false }
         process.waitUntilExit()
         self.process = nil
         return process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
