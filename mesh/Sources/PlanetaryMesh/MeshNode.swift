@@ -51,8 +51,7 @@ public actor MeshNode {
         var fetchedBytesHeldMax = 16 << 10
         /// Between two looks at who is connected and listens, in milliseconds.
         var lookMilliseconds: Int64 = 250
-        /// Requests that wait for their answers are bounded by the streams of the swarm; reports of small writes by
-        /// this.
+        /// Reports to the core from threads without an actor; there is one at a time, of the faults of peers.
         var reportsMax = 16
     }
 
