@@ -53,6 +53,11 @@ public struct KademliaConfiguration: Sendable {
     public var sweepIntervalMilliseconds: Int64 = 300_000
     /// The shortest time between two probes of old members for which newcomers wait.
     public var probeIntervalMilliseconds: Int64 = 1_000
+    /// For how long the answer of a server that named all it knows is taken for its answer to another key. A node that
+    /// puts many values in a small network would ask every server for the same few names each time.
+    public var wholeAnswerReuseMilliseconds: Int64 = 1_000
+    /// Servers whose whole answers are remembered; for one more the oldest is forgotten.
+    public var wholeAnswersMax = 64
     /// Peers that are not servers whose addresses are remembered, to answer searches for them.
     public var clientsMax = 256
 

@@ -43,6 +43,7 @@ public struct KademliaCore: Sendable {
     var pending: OrderedDictionary<RequestID, Pending> = [:]
     var publications: PublicationBook
     var refreshTargets: [[UInt8]] = []
+    var wholeAnswers: WholeAnswers
     private var nextNumber: UInt64 = 1
     private var refreshAt: MonotonicInstant
     private var sweepAt: MonotonicInstant
@@ -60,6 +61,7 @@ public struct KademliaCore: Sendable {
         records = RecordStore(localKey: localKey, limits: configuration.records)
         providers = ProviderStore(localKey: localKey, limits: configuration.providers)
         publications = PublicationBook(configuration: configuration)
+        wholeAnswers = WholeAnswers(configuration)
         rules = RecordRules(validators, limits: configuration.messages)
         generator = SeededGenerator(seed: seed)
         refreshAt = now.advanced(milliseconds: configuration.refreshIntervalMilliseconds)
@@ -83,11 +85,13 @@ public struct KademliaCore: Sendable {
 
     /// Notes that the last connection to a peer is gone. Servers stay in the table: they can be dialed again.
     public mutating func peerDisconnected(_ peer: PeerID) {
+        wholeAnswers.forget(peer)
         clients.removeValue(forKey: peer)
     }
 
     /// Notes that a peer cannot be reached, or should not be, and belongs in no table.
     public mutating func peerRemoved(_ peer: PeerID, now: MonotonicInstant) {
+        wholeAnswers.forget(peer)
         clients.removeValue(forKey: peer)
         table.remove(peer, now: now)
     }
@@ -165,6 +169,7 @@ public struct KademliaCore: Sendable {
         providers.checkInvariants()
         precondition(queries.count <= configuration.queriesMax, "\(queries.count) operations")
         publications.checkInvariants()
+        wholeAnswers.checkInvariants()
         precondition(clients.count <= configuration.clientsMax, "\(clients.count) clients")
         for (id, query) in queries {
             query.lookup.checkInvariants()

@@ -16,6 +16,7 @@ extension KademliaCore {
         pending.removeValue(forKey: id)
         var actions: [KademliaAction] = []
         if !table.answered(request.peer.peerID, now: now) { actions += admit(request.peer, now: now) }
+        if answer.kind == .findNode { wholeAnswers.received(answer.closerPeers, from: request.peer.peerID, now: now) }
         guard let queryID = request.query, var query = queries[queryID] else { return actions }
         query.requests.remove(id)
         switch query.phase {
@@ -55,6 +56,7 @@ extension KademliaCore {
         } else {
             table.failed(request.peer.peerID, now: now)
         }
+        wholeAnswers.forget(request.peer.peerID)
         return requestDropped(id, now: now)
     }
 
@@ -213,15 +215,32 @@ extension KademliaCore {
         case .walking:
             if hasEnough(query), let outcome = outcomeSoFar(of: query) { return finish(id, outcome, now: now) }
             var actions: [KademliaAction] = []
-            for peer in queries[id]?.lookup.next() ?? [] {
-                actions.append(send(query.question, to: peer, for: id, now: now))
-            }
+            for peer in nextToAsk(id, now: now) { actions.append(send(query.question, to: peer, for: id, now: now)) }
             if queries[id]?.lookup.isFinished == true { actions += walkFinished(id, now: now) }
             return actions
         case .storing(let asked, _):
             guard query.requests.isEmpty else { return [] }
             return finish(id, outcomeSoFar(of: query) ?? .failed(.storedNowhere(asked: asked)), now: now)
         }
+    }
+
+    /// Whom a walk has to ask, after what is known of the answers of others.
+    private mutating func nextToAsk(_ id: QueryID, now: MonotonicInstant) -> [PeerInfo] {
+        guard var query = queries[id] else { return [] }
+        var asked: [PeerInfo] = []
+        while true {
+            let next = query.lookup.next()
+            if next.isEmpty { break }
+            for peer in next {
+                if query.operation.mayReuseAnswers, let closer = wholeAnswers.answer(of: peer.peerID, now: now) {
+                    query.lookup.answered(peer.peerID, closer: closer)
+                } else {
+                    asked.append(peer)
+                }
+            }
+        }
+        queries[id] = query
+        return asked
     }
 
     private func hasEnough(_ query: KademliaQuery) -> Bool {

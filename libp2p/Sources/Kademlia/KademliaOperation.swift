@@ -23,6 +23,15 @@ public enum KademliaOperation: Hashable, Sendable {
         case .provide(let multihash), .findProviders(let multihash, _): multihash
         }
     }
+
+    /// Whether it only wants to know the closest servers of now: not what they have under the key, and not, as a
+    /// refresh does, whether they are there.
+    var mayReuseAnswers: Bool {
+        switch self {
+        case .putValue, .provide: true
+        case .findPeer, .findClosest, .getValue, .findProviders: false
+        }
+    }
 }
 
 /// How an operation ended.
