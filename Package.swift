@@ -154,19 +154,27 @@ let meshShells: [Target] = [
             "Determinism", "Multiformats", "MeshTypes", "CWasmtime", External.crypto, External.nioConcurrency,
         ], linker: linkWasmtime),
     mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", External.grdb]),
+    // What clients see of a node, and what stands in its home before it runs.
+    mesh("NodeAPI", ["Multiformats"]),
+    mesh(
+        "NodeSetup",
+        [
+            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "NodeAPI", External.crypto,
+            External.cryptoExtras,
+        ]),
     // What wires it.
     mesh(
         "PlanetaryMesh",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
-            "CoVM", "MeshStore", External.collections, External.crypto, External.cryptoExtras, External.logging,
+            "CoVM", "MeshStore", "NodeAPI", "NodeSetup", External.collections, External.crypto, External.logging,
             External.nioCore, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "LibP2P", "PlanetaryMesh", External.hummingbird, External.lifecycle, External.logging,
+            "Multiformats", "LibP2P", "NodeAPI", External.hummingbird, External.lifecycle, External.logging,
             External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(
@@ -178,12 +186,14 @@ let meshShells: [Target] = [
 ]
 
 let apps: [Target] = [
-    executable(
-        "mesh",
+    mesh("NodeAPITesting", ["Multiformats", "NodeAPI"]),
+    mesh(
+        "MeshCLI",
         [
-            "Multiformats", "PeerIdentity", "SignedObjects", "CoVM", "PlanetaryMesh", "MeshHTTP",
+            "Multiformats", "PeerIdentity", "SignedObjects", "NodeAPI", "NodeSetup", "MeshHTTP",
             External.argumentParser, External.logging, External.subprocess,
         ]),
+    executable("mesh", ["CoVM", "PlanetaryMesh", "MeshCLI"]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
     executable(
         "mesh-peer",
@@ -214,7 +224,6 @@ let tests: [Target] = [
             "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
             External.grdb, External.logging, "mesh",
         ]),
-    meshTests("CLITests", ["PlanetaryMesh", "mesh", External.argumentParser]),
     meshTests(
         "EconomicsTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
@@ -226,11 +235,13 @@ let tests: [Target] = [
             "Reputation", "JobMarket",
         ]),
     meshTests(
+        "MeshCLITests",
+        ["Multiformats", "P2PTesting", "NodeAPI", "NodeAPITesting", "MeshCLI", External.argumentParser]),
+    meshTests(
         "MeshHTTPTests",
         [
-            "Multiformats", "P2PTesting", "PlanetaryMesh", "MeshHTTP", "mesh", External.logging,
-            External.nioConcurrency,
-            External.nioCore, External.nioPosix,
+            "Multiformats", "P2PTesting", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.logging,
+            External.nioConcurrency, External.nioCore, External.nioPosix,
         ]),
     meshTests(
         "MeshStoreTests",
@@ -245,19 +256,22 @@ let tests: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "NodeCore",
         ]),
     meshTests(
+        "NodeSetupTests",
+        ["Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "NodeAPI", "NodeSetup"]),
+    meshTests(
         "NodeTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "P2PServices",
-            "P2PTesting", "IPLD",
-            "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime", "CoVM", "MeshStore",
-            "PlanetaryMesh", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
+            "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime",
+            "CoVM", "MeshStore",
+            "NodeAPI", "NodeSetup", "PlanetaryMesh", External.grdb, External.logging, External.nioCore,
+            External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "LibP2P", "P2PTesting", "IPLD", "SignedObjects", "MeshTypes",
-            "Economics",
-            "Reputation", "JobMarket", "MeshStore", "PlanetaryMesh",
+            "Determinism", "Multiformats", "PeerIdentity", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
+            "Reputation", "JobMarket", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
         ]),
     meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
     meshTests(

@@ -9,7 +9,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 filter=${1:-} skip=${2:-}
-alone=(CoVMTests MeshStoreTests LibP2PTests PlanetaryMeshTests MeshNodeTests MeshHTTPTests CLITests NodeTests CrashTests)
+alone=(CoVMTests MeshStoreTests LibP2PTests PlanetaryMeshTests NodeSetupTests MeshHTTPTests MeshCLITests NodeTests CrashTests)
 longest=(SimulationTests JobMarketTests) # begin first, so that no core waits for them at the end
 # The bundle itself: `swift test` would plan the build again for every target, and let only one run at a time.
 bundle=$(swift build --show-bin-path)/planetary-meshPackageTests.xctest

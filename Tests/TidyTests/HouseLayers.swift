@@ -18,9 +18,9 @@ enum HouseLayer: Int, CaseIterable, Comparable {
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
                 "Reputation", "Receipts", "JobMarket", "NodeCore",
             ]
-        case .shells: ["CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore"]
-        case .composition: ["P2PTesting", "PlanetaryMesh", "MeshHTTP", "MeshSimulation"]
-        case .apps: ["mesh", "mesh-sim"]
+        case .shells: ["CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup"]
+        case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]
+        case .apps: ["MeshCLI", "mesh", "mesh-sim"]
         }
     }
 

@@ -1,6 +1,6 @@
 import NIOCore
 import NIOHTTP1
-import PlanetaryMesh
+import NodeAPI
 
 /// Collects one answer, up to a bound, and closes the connection.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.

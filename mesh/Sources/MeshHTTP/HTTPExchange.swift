@@ -2,7 +2,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import PlanetaryMesh
+import NodeAPI
 
 /// One request and its answer over a Unix socket, on a connection of its own.
 struct HTTPExchange: Sendable {

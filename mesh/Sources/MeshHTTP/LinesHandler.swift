@@ -1,6 +1,5 @@
 import NIOCore
 import NIOHTTP1
-import PlanetaryMesh
 
 /// Hands on each line of a streamed answer as soon as it is whole.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.

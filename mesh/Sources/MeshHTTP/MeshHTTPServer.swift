@@ -3,7 +3,7 @@ import Hummingbird
 import LibP2P
 import Logging
 import NIOCore
-import PlanetaryMesh
+import NodeAPI
 import ServiceLifecycle
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.

@@ -1,5 +1,4 @@
 import Foundation
-import PlanetaryMesh
 
 /// JSON as the API speaks it: snake_case by the types' own keys, keys sorted, one line.
 public enum MeshJSON {

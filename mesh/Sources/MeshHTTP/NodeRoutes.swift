@@ -1,7 +1,7 @@
 import Hummingbird
 import Multiformats
 import NIOCore
-import PlanetaryMesh
+import NodeAPI
 
 /// The routes of version 1, each one call of the node's service.
 struct NodeRoutes: Sendable {

@@ -1,6 +1,6 @@
 import Hummingbird
 import Logging
-import PlanetaryMesh
+import NodeAPI
 
 /// Turns every failure of a route into problem+json, so that no other form of error leaves the server.
 struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {

@@ -1,5 +1,5 @@
 import Foundation
-import PlanetaryMesh
+import NodeAPI
 
 /// The Unix socket's place in the file system: claimed before it is bound, removed when the server ends.
 struct SocketFile: Sendable {

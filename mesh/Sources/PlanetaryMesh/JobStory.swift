@@ -2,6 +2,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 import SignedObjects
 

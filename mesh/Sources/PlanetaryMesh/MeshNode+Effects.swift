@@ -6,6 +6,7 @@ import Logging
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 import P2PServices
 import SignedObjects

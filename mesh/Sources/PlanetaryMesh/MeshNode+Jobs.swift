@@ -3,6 +3,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 import PeerIdentity
 import SignedObjects

@@ -10,7 +10,9 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NIOPosix
+import NodeAPI
 import NodeCore
+import NodeSetup
 import P2PServices
 import PeerIdentity
 import Receipts

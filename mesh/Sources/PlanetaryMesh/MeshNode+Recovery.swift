@@ -3,6 +3,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 
 /// An open job that a start left out, since its journal does not read.

@@ -7,6 +7,7 @@ import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 import PeerIdentity
 import Receipts

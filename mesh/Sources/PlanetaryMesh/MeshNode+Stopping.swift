@@ -1,6 +1,7 @@
 import JobMarket
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 
 /// The stop sequence.

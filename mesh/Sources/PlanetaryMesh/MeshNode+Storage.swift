@@ -2,21 +2,8 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
-
-/// What went from a node's store.
-public struct RemovedBlocks: Hashable, Sendable, Codable {
-    /// Blocks.
-    public var blocks: Int
-    /// Their bytes.
-    public var bytes: Int
-
-    /// What went.
-    public init(blocks: Int, bytes: Int) {
-        self.blocks = blocks
-        self.bytes = bytes
-    }
-}
 
 extension MeshNode {
     /// Whether there is room for new work, as the market is told of it.

@@ -8,7 +8,9 @@ import MeshTypes
 import Multiformats
 import NIOCore
 import NIOPosix
+import NodeAPI
 import NodeCore
+import NodeSetup
 import P2PServices
 import PeerIdentity
 import Synchronization

@@ -1,4 +1,5 @@
 import MeshTypes
+import NodeAPI
 
 /// Who follows which job, and the one place that tells them.
 ///

@@ -5,6 +5,7 @@ import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import P2PServices
 import Receipts
 import SignedObjects

@@ -4,6 +4,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import NodeCore
 import Reputation
 import SignedObjects

@@ -1,8 +1,15 @@
 import CoVM
+import MeshCLI
+import PlanetaryMesh
+
+extension MeshNode: RunningNode {}
 
 /// Runs the command line; in a function of its own, where the asynchronous form of `main` is the one that is meant.
 func runCommandLine() async {
-    await Mesh.start(Array(CommandLine.arguments.dropFirst()))
+    let opening = NodeOpening { home, configuration, identity, logger in
+        try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
+    }
+    await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opening)
 }
 
 // The engine compiles modules in a child of this very program, which must not do anything else first.

@@ -3,7 +3,8 @@ import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
-import PlanetaryMesh
+import NodeAPI
+import NodeAPITesting
 import Testing
 
 /// The bounds of the HTTP server that a client reaches by what it does with connections, and those of the client.

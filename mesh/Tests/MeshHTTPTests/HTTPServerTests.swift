@@ -2,7 +2,8 @@ import Foundation
 import Logging
 import MeshHTTP
 import Multiformats
-import PlanetaryMesh
+import NodeAPI
+import NodeAPITesting
 import Testing
 
 /// The server and its client across a real socket, with a node whose answers the test chooses.

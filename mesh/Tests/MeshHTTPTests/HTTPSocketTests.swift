@@ -1,8 +1,9 @@
 import Foundation
 import Logging
 import MeshHTTP
+import NodeAPI
+import NodeAPITesting
 import P2PTesting
-import PlanetaryMesh
 import Testing
 
 /// Who may open the socket, and what happens where something stands in its place.

@@ -2,6 +2,7 @@ import CWasmtime
 import Foundation
 import MeshTypes
 import Multiformats
+import NodeAPI
 import SignedObjects
 import Testing
 

@@ -5,6 +5,7 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import P2PTesting
 import PeerIdentity
 import Testing

@@ -3,6 +3,7 @@ import IPLD
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import PeerIdentity
 import SignedObjects
 import Testing

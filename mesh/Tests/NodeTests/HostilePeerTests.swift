@@ -4,6 +4,7 @@ import Logging
 import MeshTypes
 import Multiformats
 import NIOCore
+import NodeAPI
 import PeerIdentity
 import SignedObjects
 import Testing

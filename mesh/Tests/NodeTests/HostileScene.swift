@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import NodeAPI
 import P2PTesting
 import PeerIdentity
 import SignedObjects

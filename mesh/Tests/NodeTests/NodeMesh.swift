@@ -3,6 +3,8 @@ import LibP2P
 import Logging
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeSetup
 import P2PServices
 import P2PTesting
 import PeerIdentity

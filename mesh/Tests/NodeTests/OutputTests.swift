@@ -1,6 +1,7 @@
 import JobMarket
 import MeshTypes
 import Multiformats
+import NodeAPI
 import Testing
 
 @testable import NodeCore

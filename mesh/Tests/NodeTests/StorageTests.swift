@@ -4,6 +4,8 @@ import GRDB
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeSetup
 import P2PTesting
 import Testing
 

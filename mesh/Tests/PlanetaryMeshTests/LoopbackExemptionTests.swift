@@ -1,6 +1,7 @@
 import Foundation
 import LibP2P
 import Multiformats
+import NodeSetup
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import NodeAPI
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Foundation
+import Multiformats
+import NodeAPI
+
+/// `mesh devnet`: a mesh of processes on this machine.
+struct Devnet: MeshCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Start a mesh of several nodes on this machine, each its own process.",
+        discussion: """
+            The nodes listen on the loopback interface and find each other through the first one. The last of them \
+            are executors, of different prices and regions. All stop at Ctrl-C, at a request to terminate, at the end \
+            of standard input (/dev/null has none), and also when this program is killed.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    @Option(help: "How many nodes.")
+    var nodes = 4
+
+    @Option(help: "How many of them run jobs; all but the first unless given.")
+    var executors: Int?
+
+    @Option(help: "Where their home folders go, and stay; a folder that is removed at the end unless given.")
+    var baseDir: String?
+
+    @Option(help: "How much the nodes log.")
+    var logLevel = "notice"
+
+    func validate() throws {
+        guard (1...64).contains(nodes) else { throw ValidationError("--nodes must be from 1 to 64.") }
+        guard (0...nodes).contains(executors ?? 0) else {
+            throw ValidationError("--executors must be at most --nodes.")
+        }
+    }
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        umask(0o077)
+        let base = baseDir ?? "/tmp/mesh-devnet-\(getpid())"
+        let plans = DevnetPlan.plans(nodes: nodes, executors: executors ?? max(0, nodes - 1), base: base)
+        let devnet = DevnetProcesses(executable: try Self.executable(), interrupts: Interrupts())
+        defer { if baseDir == nil { try? FileManager.default.removeItem(atPath: base) } }
+        for plan in plans { try plan.prepare(logLevel: logLevel) }
+        try await devnet.run(plans, endsWithInput: true, keepsLogs: baseDir != nil) { statuses in
+            if global.json {
+                try console.jsonLine(zip(plans, statuses).map(DevnetNode.init))
+            } else {
+                console.out(Self.text(plans, statuses))
+            }
+        }
+        return .success
+    }
+
+    /// This program.
+    private static func executable() throws(NodeServiceError) -> String {
+        if let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { return path }
+        if let path = Bundle.main.executablePath { return path }
+        throw NodeServiceError(.internalError, "The path of this program is not known.")
+    }
+
+    /// The table of nodes, and what to do with them.
+    static func text(_ plans: [DevnetPlan], _ statuses: [NodeStatus]) -> String {
+        var table = Table([
+            ("NODE", .right), ("PEER", .left), ("EXECUTOR", .left), ("REGION", .left), ("BASE", .right),
+            ("PER MFUEL", .right), ("HOME", .left),
+        ])
+        for (plan, status) in zip(plans, statuses) {
+            let executor = plan.configuration.executor
+            table.add([
+                String(plan.index), Readable.short(status.peerID), executor.isEnabled ? "yes" : "no",
+                plan.configuration.region ?? "", executor.isEnabled ? Readable.count(executor.priceBase) : "",
+                executor.isEnabled ? Readable.count(executor.pricePerMillionFuel) : "", plan.home.path,
+            ])
+        }
+        let home = plans.first?.home.path ?? ""
+        return table.text + "\nRun a job with: mesh run --home \(home) MODULE\nCtrl-C stops all nodes.\n"
+    }
+}
+
+/// A node of a devnet, as JSON.
+struct DevnetNode: Encodable {
+    let home: String
+    let status: NodeStatus
+    let region: String?
+
+    init(_ plan: DevnetPlan, _ status: NodeStatus) {
+        home = plan.home.path
+        self.status = status
+        region = plan.configuration.region
+    }
+}

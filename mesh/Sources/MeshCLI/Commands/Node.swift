@@ -1,0 +1,233 @@
+import ArgumentParser
+import Foundation
+import Multiformats
+import NodeAPI
+
+/// `mesh status`: who the node is and how it fares.
+struct Status: MeshCommand {
+    static let configuration = CommandConfiguration(abstract: "Show who the node is and how it fares.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let status = try await global.node.status()
+        if global.json {
+            try console.json(status)
+        } else {
+            console.out(Self.text(status))
+        }
+        return .success
+    }
+
+    /// The facts of a node.
+    static func text(_ status: NodeStatus) -> String {
+        var facts: [(name: String, value: String)] = [
+            ("version", status.version), ("did", status.did), ("peer", status.peerID),
+        ]
+        facts += status.addresses.map { ("listens on", $0) }
+        facts += [
+            ("up", Readable.duration(milliseconds: status.uptimeMilliseconds)),
+            ("memory", Readable.bytes(status.residentBytes)), ("peers", String(status.connectedPeers)),
+            ("executor", status.isExecutor ? "yes" : "no"), ("region", status.region ?? "none stated"),
+            ("process", String(status.processID)),
+        ]
+        if let storage = status.storage { facts += self.facts(of: storage) }
+        if let warning = status.clockWarning { facts.append(("clock", Terminal.safe(warning))) }
+        if let warning = status.journalWarning { facts.append(("journal", Terminal.safe(warning))) }
+        facts += status.counters.map { (Terminal.safe($0.name), Readable.count($0.value)) }
+        return Table.facts(facts)
+    }
+}
+
+extension Status {
+    /// What the node keeps, and whether it takes new work.
+    private static func facts(of storage: NodeStatus.Storage) -> [(name: String, value: String)] {
+        let state =
+            switch storage.state {
+            case "open": "has room for new work"
+            case "full":
+                "full, takes no new work past \(Readable.bytes(storage.highWaterBytes)); see mesh gc and mesh rm"
+            case "disk_full":
+                "disk full, takes no new work with less than "
+                    + "\(storage.diskReserveBytes.map { Readable.bytes($0) } ?? "the reserve") left; free some space"
+            case "locked": "locked by another program, takes no new work meanwhile"
+            default: Terminal.safe(storage.state)
+            }
+        var facts: [(name: String, value: String)] = [
+            (
+                "blocks",
+                "\(Readable.count(storage.blocks)) with \(Readable.bytes(storage.blockBytes)) of "
+                    + Readable.bytes(storage.blockBytesMax)
+            ),
+            ("database", Readable.bytes(storage.databaseBytes)),
+        ]
+        if let free = storage.diskFreeBytes { facts.append(("free on the disk", Readable.bytes(free))) }
+        facts.append(("storage", state))
+        return facts
+    }
+}
+
+/// `mesh peers`: whom the node knows.
+struct Peers: MeshCommand {
+    static let configuration = CommandConfiguration(abstract: "List the peers that the node is connected to or knows.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(help: "Print whole identifiers and all addresses.")
+    var full = false
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let peers = try await global.node.peers()
+        if global.json {
+            try console.json(peers)
+        } else if peers.isEmpty {
+            console.note("No peers yet; connect to one with mesh connect ADDRESS.")
+        } else {
+            console.out(Self.table(peers, full: full))
+        }
+        return .success
+    }
+
+    /// The listing of peers.
+    static func table(_ peers: [PeerView], full: Bool) -> String {
+        var table = Table([
+            ("PEER", .left), ("STATE", .left), ("REPUTATION", .right), ("OFFERS", .left), ("FAULTS", .right),
+            ("ADDRESS", .left),
+        ])
+        for peer in peers {
+            table.add([
+                full ? peer.peerID : Readable.short(peer.peerID), peer.isConnected ? "connected" : "known",
+                peer.reputation.map { String($0) } ?? "", peer.capability, String(peer.misbehaviourCount),
+                full ? peer.addresses.joined(separator: " ") : peer.addresses.first ?? "",
+            ])
+        }
+        return table.text
+    }
+}
+
+/// `mesh connect`: dials a peer.
+struct Connect: MeshCommand {
+    static let configuration = CommandConfiguration(abstract: "Connect to a peer by its address.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "The address, for example /ip4/192.0.2.1/tcp/4001.")
+    var address: String
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let parsed: Multiaddr
+        do {
+            parsed = try Multiaddr(parsing: address)
+        } catch {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(address)\" is no multiaddr (\(error)).",
+                hint: "Write it like /ip4/127.0.0.1/tcp/4001.")
+        }
+        let peer = try await global.node.connect(parsed)
+        if global.json {
+            try console.json(peer)
+        } else {
+            console.out(Terminal.safe(peer.peerID) + "\n")
+        }
+        return .success
+    }
+}
+
+/// `mesh wallet`: what the node owns and owes.
+struct Wallet: MeshCommand {
+    static let configuration = CommandConfiguration(abstract: "Show balances, holds and the newest movements.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Option(help: "How many movements.")
+    var entries = 20
+
+    func validate() throws {
+        guard (0...10_000).contains(entries) else { throw ValidationError("--entries must be from 0 to 10000.") }
+    }
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let wallet = try await global.node.wallet(entriesLimit: entries)
+        if global.json {
+            try console.json(wallet)
+        } else {
+            console.out(Self.text(wallet))
+        }
+        return .success
+    }
+
+    /// Balances, then holds, then movements.
+    static func text(_ wallet: WalletView) -> String {
+        var text = Table.facts([
+            ("account", wallet.did), ("available", Readable.tokens(wallet.available)),
+            ("held", Readable.tokens(wallet.held)), ("paid", Readable.tokens(wallet.paid)),
+            ("earned", Readable.tokens(wallet.earned)),
+        ])
+        if !wallet.holds.isEmpty {
+            var table = Table([("HELD FOR", .left), ("TOKENS", .right)])
+            for hold in wallet.holds { table.add([Readable.short(hold.jobID), Readable.count(hold.amount)]) }
+            text += "\n" + table.text
+        }
+        if !wallet.entries.isEmpty {
+            var table = Table([
+                ("WHEN", .left), ("KIND", .left), ("TOKENS", .right), ("FROM", .left), ("TO", .left), ("JOB", .left),
+            ])
+            for entry in wallet.entries {
+                table.add([
+                    Readable.date(entry.at), entry.kind, Readable.count(entry.amount), account(entry.debit),
+                    account(entry.credit),
+                    entry.jobID.map(Readable.short) ?? "",
+                ])
+            }
+            text += "\n" + table.text
+        }
+        return text
+    }
+
+    /// An account's name with the identifier in it shortened: `escrow/…yuw676c4`.
+    private static func account(_ name: String) -> String {
+        name.split(separator: "/").map { Readable.short(String($0)) }.joined(separator: "/")
+    }
+}
+
+/// `mesh stop`: ends the node.
+struct Stop: MeshCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Stop the node that runs in the home folder.",
+        discussion: """
+            The node takes no more jobs and lets running ones end, for drain_seconds of its config.json at the \
+            longest; what still runs then is taken up by the next start. Asked a second time it stops at once. The \
+            command returns when the node has ended; interrupting it changes nothing for the node.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let node = global.node
+        let process = try await node.status().processID
+        do {
+            try await node.shutdown()
+        } catch  where error.code == .nodeNotRunning {
+            // It was there just now, and may be gone before its answer is.
+        }
+        await Self.waitForEnd(of: process, console)
+        return .success
+    }
+
+    private static func waitForEnd(of process: Int32, _ console: Console) async {
+        var looks = 0
+        while isRunning(process) {
+            looks += 1
+            if looks == 20 { console.note("The node lets running jobs end; another mesh stop ends it at once.") }
+            do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
+        }
+    }
+
+    /// Whether a process runs: one that has ended may still be there for who started it (proc_pid_stat(5)).
+    private static func isRunning(_ process: Int32) -> Bool {
+        guard let stat = FileManager.default.contents(atPath: "/proc/\(process)/stat"),
+            let state = String(decoding: stat, as: UTF8.self).split(separator: ")").last?.split(separator: " ").first
+        else { return false }
+        return state != "Z" && state != "X"
+    }
+}

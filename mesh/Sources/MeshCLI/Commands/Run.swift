@@ -1,0 +1,199 @@
+import ArgumentParser
+import Foundation
+import MeshHTTP
+import Multiformats
+import NodeAPI
+
+/// `mesh run`: submits a job, follows it, and hands on what it wrote.
+struct Run: MeshCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a WebAssembly module on the mesh and print what it writes.",
+        discussion: """
+            Standard output of the job goes to standard output, everything else to standard error: one line per phase, \
+            the receipt's CID, and a summary. The exit code is the module's own up to 125 (larger ones become 125 and \
+            are printed); the codes of the mesh are from 200 to 249, and mesh --help lists them. Ctrl-C cancels the \
+            job and waits for its receipt (exit code 214); a second one leaves at once (exit code 130), and the job \
+            ends without you.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var job: JobOptions
+
+    @Option(name: .customLong("output"), help: "Write the output NAME to FILE; may be given several times.")
+    var outputs: [NamedPath] = []
+
+    @Flag(help: "Print nothing about the way of the job.")
+    var quiet = false
+
+    @Flag(help: "Print the job's ID once it is durable, and do not wait for it.")
+    var detach = false
+
+    @Argument(help: "The module: a file, or the CID of one that was added.", completion: .file(extensions: ["wasm"]))
+    var module: String
+
+    @Argument(help: "Arguments for the module, after --.")
+    var arguments: [String] = []
+
+    func validate() throws {
+        guard !detach || outputs.isEmpty else { throw ValidationError("--detach cannot wait for an --output.") }
+        try job.check()
+    }
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let node = global.node
+        let submission = try await job.submission(module: module, arguments: arguments, on: node)
+        let accepted = try await node.submit(submission)
+        if detach {
+            if global.json { try console.json(accepted) } else { console.out(Terminal.safe(accepted.jobID) + "\n") }
+            return .success
+        }
+        var line = LiveLine(console: console, quiet: quiet || global.json)
+        line.keep("job      \(accepted.jobID)\(accepted.isDuplicate ? " (submitted before)" : "")")
+        let jobID = try JobReference.cid(accepted.jobID)
+        var follower = JobFollower(node: node, jobID: jobID, line: line)
+        switch try await follower.follow() {
+        case .left(let number):
+            if global.json {
+                try console.json(accepted)
+            } else {
+                console.note(
+                    "The job was asked to end and is left to itself; see it with mesh explain "
+                        + "\(Readable.short(accepted.jobID)).")
+            }
+            return ExitCode(ExitStatus.signalled(number))
+        case .ended(let result):
+            return try await report(result, accepted.jobID, node, console)
+        }
+    }
+
+    /// Hands on what the job wrote, then says how it ended.
+    private func report(
+        _ result: JobResult, _ jobID: String, _ node: NodeClient, _ console: Console
+    ) async throws -> ExitCode {
+        let stdout = try await bytes(result.stdoutCID, node)
+        let stderr = try await bytes(result.stderrCID, node)
+        let missing = try await writeOutputs(of: result, node)
+        let exit = RunExit(result, isOutputMissing: !missing.isEmpty)
+        if global.json {
+            try console.json(
+                RunReport(
+                    jobID: jobID, exit: exit, result: result, stdout: String(validating: stdout, as: UTF8.self),
+                    stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing))
+        } else {
+            console.data(stderr, to: STDERR_FILENO)
+            console.data(stdout)
+            if !quiet { for line in Self.summary(result) { console.note(Terminal.safe(line)) } }
+        }
+        for name in missing where !global.json {
+            console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
+        }
+        if result.ending != .succeeded, !global.json {
+            console.note("mesh: \(Terminal.safe(Self.sentence(result)))")
+        }
+        return ExitCode(exit.status)
+    }
+
+    private func bytes(_ cid: String?, _ node: NodeClient) async throws -> [UInt8] {
+        guard let cid else { return [] }
+        return try await node.get(JobReference.cid(cid))
+    }
+
+    /// Writes the outputs that were asked for and returns the names of those that are not there.
+    private func writeOutputs(of result: JobResult, _ node: NodeClient) async throws -> [String] {
+        var missing: [String] = []
+        for wanted in outputs {
+            guard let output = result.outputs.first(where: { $0.name == wanted.name }) else {
+                missing.append(wanted.name)
+                continue
+            }
+            try LocalFile.write(await bytes(output.text, node), to: wanted.path)
+        }
+        return missing
+    }
+
+    /// What a user wants to know of a job that ended.
+    static func summary(_ result: JobResult) -> [String] {
+        var lines = result.outputs.map { "output   \($0.name) \($0.text)" }
+        if let receipt = result.receiptCID {
+            lines.append("receipt  \(receipt)\(result.isReceiptVerified ? "" : " (not verified)")")
+        }
+        var facts: [String] = []
+        if let fuel = result.fuel { facts.append("\(Readable.fuel(fuel)) fuel") }
+        if let memory = result.peakMemoryBytes { facts.append("\(Readable.bytes(memory)) memory") }
+        if let wall = result.wallMilliseconds { facts.append("ran \(Readable.duration(milliseconds: wall))") }
+        if let paid = result.paid { facts.append("paid \(Readable.tokens(paid))") }
+        if result.attempts > 1 { facts.append("attempt \(result.attempts)") }
+        if let executor = result.executorDID {
+            facts.append(result.isOwnRun == true ? "by this node itself" : "by \(Readable.short(executor))")
+        }
+        if !facts.isEmpty { lines.append("used     " + facts.joined(separator: ", ")) }
+        return lines
+    }
+
+    /// What went wrong, and what to do next.
+    static func sentence(_ result: JobResult) -> String {
+        let advice =
+            switch result.ending {
+            case .succeeded: ""
+            case .exitedNonZero where result.exitCode.map { !(0...ExitStatus.moduleCodeMax).contains($0) } ?? false:
+                "mesh exits with \(ExitStatus.moduleCodeMax), since larger codes are not the module's."
+            case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : "Its standard error above may say why."
+            case .limitExceeded:
+                "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
+            case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
+            case .cancelled: "Nothing more will happen to it."
+            case .noBids:
+                "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let a node run "
+                    + "jobs itself (mesh init --executor, or \"enabled\" under \"executor\" in config.json); "
+                    + "mesh peers shows who is there."
+            case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
+            case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
+            case .deadlinePassed: "Give it a longer --timeout, or run it again."
+            case .insufficientFunds: "See mesh wallet; lower --budget or wait for holds to end."
+            case .receiptInvalid: "Nothing was paid; run it again."
+            }
+        let detail = result.detail.isEmpty ? result.ending.rawValue : result.detail
+        let sentence = detail.hasSuffix(".") ? detail : detail + "."
+        return "The job failed: \(sentence)" + (advice.isEmpty ? "" : " \(advice)")
+    }
+}
+
+/// What `mesh run` exits with, and whose code that is.
+struct RunExit: Encodable {
+    /// Who says so.
+    enum Source: String, Encodable {
+        /// The module: it ran to its end.
+        case module
+        /// The mesh: the module gave no code, or not all that was asked for is there.
+        case mesh
+    }
+
+    let status: Int32
+    let source: Source
+
+    init(_ result: JobResult, isOutputMissing: Bool) {
+        let own = ExitStatus.moduleCode(of: result)
+        if own == 0, isOutputMissing {
+            (status, source) = (ExitStatus.outputMissing.rawValue, .mesh)
+        } else {
+            (status, source) = (ExitStatus.code(for: result), own == nil ? .mesh : .module)
+        }
+    }
+}
+
+/// The end of a run, as JSON.
+struct RunReport: Encodable {
+    let jobID: String
+    let exit: RunExit
+    let result: JobResult
+    /// Nil where it is no text.
+    let stdout: String?
+    let stderr: String?
+    let missingOutputs: [String]
+
+    private enum CodingKeys: String, CodingKey {
+        case exit, result, stdout, stderr
+        case jobID = "job_id"
+        case missingOutputs = "missing_outputs"
+    }
+}

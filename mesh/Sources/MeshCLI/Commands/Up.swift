@@ -1,0 +1,160 @@
+import ArgumentParser
+import Foundation
+import Logging
+import MeshHTTP
+import NodeAPI
+import NodeSetup
+import PeerIdentity
+
+/// A node that `mesh up` keeps running.
+package protocol RunningNode: NodeService {
+    /// Works until the node was asked to stop and has; throws the reason where it stops by itself.
+    func run() async throws
+}
+
+/// Opens the node of a home: the one thing of the command line for which the node has to be linked.
+package struct NodeOpening: Sendable {
+    let open: @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
+
+    package init(
+        _ open: @escaping @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
+    ) {
+        self.open = open
+    }
+}
+
+/// `mesh up`: the node itself. `Mesh.start` runs it, since it needs a node to open.
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Start the node and keep it running until Ctrl-C or mesh stop.",
+        discussion: """
+            Options override config.json for this run. The log goes to standard error. A first signal lets running \
+            jobs end, for drain_seconds of config.json at the longest; a second one leaves at once.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var settings: NodeSettings
+
+    @Flag(help: "Stop when standard input ends; for programs that start nodes.")
+    var untilInputEnds = false
+
+    func run(opening node: NodeOpening) async throws {
+        try await global.report { console in try await perform(node, console) }
+    }
+
+    private func perform(_ node: NodeOpening, _ console: Console) async throws -> ExitCode {
+        defer {
+            LogWriter.standardError.flush(milliseconds: LogWriter.goodbyeMilliseconds)
+            LogWriter.standardOutput.flush(milliseconds: LogWriter.goodbyeMilliseconds)
+        }
+        do {
+            return try await start(node)
+        } catch let error as NodeServiceError {
+            // Behind the log's own lines, and as little held up by who does not read them.
+            let status = ExitStatus(error.code)
+            LogWriter.standardError.write(console.failureLine(error, status: status, json: global.json))
+            return ExitCode(status.rawValue)
+        }
+    }
+
+    private func start(_ opening: NodeOpening) async throws -> ExitCode {
+        // Everything that the node writes is its owner's alone.
+        umask(0o077)
+        EventLoops.plan()
+        let home = global.nodeHome
+        try home.requireInitialised()
+        var configuration = try NodeConfiguration.load(path: home.configurationPath)
+        try settings.apply(to: &configuration)
+        let key = KeyStore(path: home.keyPath)
+        let passphrase = try key.isEncrypted() ? Passphrase.forKey(at: home.keyPath) : nil
+        let identity = try key.load(passphrase: passphrase)
+        let logger = SafeLogHandler.logger(level: Logger.Level(rawValue: configuration.logLevel) ?? .notice)
+        let descriptors = DescriptorPlan.raisingLimit(for: configuration)
+        if descriptors.isShort {
+            logger.warning(
+                "Fewer files may be open than this configuration may use; so fewer connections are taken.",
+                metadata: [
+                    "allowed": "\(descriptors.allowed)", "wanted": "\(descriptors.wanted)",
+                    "connections": "\(descriptors.connectionsMax)", "advice": "raise ulimit -n",
+                ])
+        }
+        configuration.limits.connectionsMax = descriptors.connectionsMax
+        var limits = MeshHTTPLimits()
+        limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
+        let node = try await opening.open(home, configuration, identity, logger)
+        let server = MeshHTTPServer(service: node, socketPath: home.socketPath, limits: limits, logger: logger)
+        try await run(node, server)
+        return .success
+    }
+
+    /// Runs node and server until the node has stopped and the server has answered what was under way, also with the
+    /// reason for which the node stopped.
+    private func run(_ node: any RunningNode, _ server: MeshHTTPServer) async throws {
+        let interrupts = Interrupts()
+        let isJSON = global.json
+        let endsWithInput = untilInputEnds
+        // BOUNDED: it only ends; nothing is sent.
+        let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        // Each child ends with the reason for which the node stopped, where it is the one who knows.
+        let reason = try await withThrowingTaskGroup(of: (any Error)?.self) { group in
+            group.addTask {
+                defer { stop.finish() }
+                do { try await node.run() } catch { return error }
+                return nil
+            }
+            group.addTask {
+                try await server.run {
+                    await Self.announce(node, json: isJSON)
+                } until: {
+                    for await _ in stopped {}
+                }
+                throw CancellationError()
+            }
+            group.addTask {
+                try await Self.stop(node, after: interrupts)
+                return nil
+            }
+            if endsWithInput {
+                group.addTask {
+                    await InputEnd().wait()
+                    try await node.shutdown()
+                    return nil
+                }
+            }
+            var reason: (any Error)?
+            do {
+                while let ended = try await group.next() { reason = reason ?? ended }
+            } catch is CancellationError {
+                // Node and server have stopped, and take the rest with them.
+            }
+            group.cancelAll()
+            while let ended = await group.nextResult() { if let known = try? ended.get() { reason = reason ?? known } }
+            return reason
+        }
+        if let reason { throw reason }
+    }
+
+    /// Tells that the node is up: who it is and where. The node does not wait for whoever reads it.
+    private static func announce(_ node: any RunningNode, json: Bool) async {
+        guard let status = try? await node.status() else { return }
+        if json {
+            guard let line = try? Console.line(status) else { return }
+            LogWriter.standardOutput.write(line)
+        } else {
+            var facts: [(name: String, value: String)] = [("node", status.peerID), ("did", status.did)]
+            facts += status.addresses.map { ("listens on", $0) }
+            let text = Table.facts(facts)
+            LogWriter.standardOutput.write(text.hasSuffix("\n") ? String(text.dropLast()) : text)
+        }
+    }
+
+    /// The first signal asks the node to stop, the second one ends the process.
+    private static func stop(_ node: any RunningNode, after interrupts: Interrupts) async throws {
+        var count = 0
+        for await number in interrupts.signals {
+            count += 1
+            if count > 1 { _exit(ExitStatus.signalled(number)) }
+            try await node.shutdown()
+        }
+    }
+}

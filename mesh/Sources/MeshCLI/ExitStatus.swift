@@ -1,0 +1,168 @@
+import NodeAPI
+
+/// The exit codes of `mesh`; part of its interface, listed by `mesh --help`.
+///
+/// Codes up to `moduleCodeMax` are the module's own and handed through by `mesh run`; those of the mesh are from 200 to
+/// 249, where no module's can be, and the same for all commands; a signal's number stands behind 128.
+enum ExitStatus: Int32, CaseIterable {
+    case success = 0
+
+    /// The largest code of a module that is handed through; a larger one becomes this one.
+    static let moduleCodeMax: Int32 = 125
+    /// What the number of a signal that ended a command is added to.
+    static let signalBase: Int32 = 128
+
+    case usage = 200
+    case internalError = 201
+
+    // The job's own end, without a code of the module's.
+    case jobTrapped = 210
+    case jobLimit = 211
+    case jobRefused = 213
+    case jobCancelled = 214
+    case outputMissing = 215
+
+    // The mesh could not do the job.
+    case noExecutor = 220
+    case executorsFailed = 221
+    case deadlinePassed = 222
+    case insufficientFunds = 223
+    case receiptInvalid = 224
+
+    // The node.
+    case nodeNotRunning = 230
+    case alreadyRunning = 231
+    case notInitialised = 232
+    case keyUnusable = 233
+    case configurationInvalid = 234
+    case storageFailed = 235
+    case storageFull = 236
+    case nodeBusy = 237
+    case alreadyInitialised = 238
+
+    // What was asked.
+    case notFound = 240
+    case verificationFailed = 241
+    case peerUnreachable = 242
+    case timedOut = 243
+    case tooLarge = 244
+    case conflict = 245
+    case fileFailed = 246
+    case verificationIncomplete = 247
+
+    /// What it means, for the help.
+    var meaning: String {
+        switch self {
+        case .success: "done"
+        case .jobTrapped: "the module trapped"
+        case .jobLimit: "the module was stopped at one of its limits"
+        case .jobRefused: "the module was refused: not a module, unknown imports, no entry point"
+        case .jobCancelled: "the job was cancelled"
+        case .outputMissing: "the job succeeded without an output that was asked for"
+        case .noExecutor: "nobody bid, or no bid was acceptable"
+        case .executorsFailed: "every executor that was tried was lost, declined or failed"
+        case .deadlinePassed: "the job's deadline passed"
+        case .insufficientFunds: "the balance does not cover the job"
+        case .receiptInvalid: "the receipt does not verify"
+        case .nodeNotRunning: "no node answers in the home folder"
+        case .alreadyRunning: "a node runs already, or an address is taken"
+        case .notInitialised: "there is no node in the home folder"
+        case .alreadyInitialised: "there is a node in the home folder already"
+        case .keyUnusable: "the key file cannot be used"
+        case .configurationInvalid: "the configuration does not read"
+        case .storageFailed: "the database failed, is damaged or is another node's"
+        case .storageFull: "the disk, or the space granted to the node, is full"
+        case .nodeBusy: "the node is stopping or has too much to do"
+        case .notFound: "no such job, receipt or file"
+        case .verificationFailed: "a check of a receipt, or its replay, failed"
+        case .verificationIncomplete: "no check of a receipt failed, but not all could be made"
+        case .peerUnreachable: "a peer could not be reached"
+        case .timedOut: "the node did not answer in time"
+        case .tooLarge: "a file or request is above a limit"
+        case .conflict: "the idempotency key was used for another job, or what is to go is still needed"
+        case .fileFailed: "a local file could not be read or written"
+        case .usage: "the command line does not read, or asks for what cannot be"
+        case .internalError: "a fault of mesh itself"
+        }
+    }
+
+    /// The table for `mesh --help`.
+    static var help: String {
+        let ours = allCases.dropFirst().map { row("\($0.rawValue)", $0.meaning) }
+        let others = [
+            row("0", ExitStatus.success.meaning),
+            row("1-125", "the module's own exit code (mesh run); 125 also stands for all larger ones"),
+            row("129-159", "ended by the signal of this number less 128; 130 is Ctrl-C"),
+        ]
+        return "EXIT CODES:\n" + (others + ours).joined(separator: "\n")
+    }
+
+    private static func row(_ codes: String, _ meaning: String) -> String {
+        "  " + String(repeating: " ", count: max(0, 7 - codes.count)) + codes + "  " + meaning
+    }
+}
+
+extension ExitStatus {
+    /// The code for a failure of the node.
+    init(_ code: NodeServiceError.Code) {
+        self =
+            switch code {
+            case .invalidRequest, .noSuchRoute, .notAnExecutor: .usage
+            case .tooLarge: .tooLarge
+            case .moduleRefused: .jobRefused
+            case .jobNotFound, .receiptNotFound, .blockNotFound: .notFound
+            case .blockCorrupt, .storageFailed: .storageFailed
+            case .receiptInvalid: .verificationFailed
+            case .conflict: .conflict
+            case .insufficientFunds: .insufficientFunds
+            case .peerUnreachable: .peerUnreachable
+            case .timedOut: .timedOut
+            case .overloaded, .shuttingDown: .nodeBusy
+            case .storageFull: .storageFull
+            case .notInitialised: .notInitialised
+            case .alreadyInitialised: .alreadyInitialised
+            case .keyUnusable: .keyUnusable
+            case .configurationInvalid: .configurationInvalid
+            case .addressInUse, .alreadyRunning: .alreadyRunning
+            case .nodeNotRunning: .nodeNotRunning
+            case .protocolMismatch, .internalError: .internalError
+            }
+    }
+
+    /// The code for the end of a job: the module's own as it is up to `moduleCodeMax`, else one of the mesh's.
+    static func code(for result: JobResult) -> Int32 {
+        if let code = moduleCode(of: result) { return code }
+        return ExitStatus(result.ending).rawValue
+    }
+
+    /// The code that is the module's; `nil` where the mesh has to say how the job ended.
+    static func moduleCode(of result: JobResult) -> Int32? {
+        switch result.ending {
+        case .succeeded: 0
+        // A code of zero is a success, and one below zero is a large one without a sign.
+        case .exitedNonZero: result.exitCode.map { (1...moduleCodeMax).contains($0) ? $0 : moduleCodeMax }
+        default: nil
+        }
+    }
+
+    /// The code of a command that a signal ended.
+    static func signalled(_ number: Int32) -> Int32 { signalBase + number }
+
+    private init(_ ending: JobEnding) {
+        self =
+            switch ending {
+            case .succeeded: .success
+            // An exit without a code is told by no node.
+            case .exitedNonZero: .internalError
+            case .trapped: .jobTrapped
+            case .limitExceeded: .jobLimit
+            case .moduleRefused: .jobRefused
+            case .cancelled: .jobCancelled
+            case .noBids, .noAcceptableBid: .noExecutor
+            case .executorsFailed, .fetchFailed: .executorsFailed
+            case .deadlinePassed: .deadlinePassed
+            case .insufficientFunds: .insufficientFunds
+            case .receiptInvalid: .receiptInvalid
+            }
+    }
+}

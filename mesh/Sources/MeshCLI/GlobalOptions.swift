@@ -1,0 +1,67 @@
+import ArgumentParser
+import Foundation
+import MeshHTTP
+import NodeAPI
+
+/// The options that every command takes.
+struct GlobalOptions: ParsableArguments {
+    @Option(help: "The node's home folder (or MESH_HOME in the environment).", completion: .directory)
+    var home: String?
+
+    @Flag(help: "Print JSON instead of text.")
+    var json = false
+
+    /// The home folder: by option, by environment, or the default.
+    var nodeHome: NodeHome {
+        let environment = ProcessInfo.processInfo.environment["MESH_HOME"].flatMap { $0.isEmpty ? nil : $0 }
+        return NodeHome(path: home ?? environment ?? NodeHome.defaultPath)
+    }
+
+    /// The node that runs in the home folder.
+    var node: NodeClient { NodeClient(socketPath: nodeHome.socketPath) }
+}
+
+/// A command of `mesh`: what it does is in `perform`, how its failures are told is here.
+protocol MeshCommand: AsyncParsableCommand {
+    /// The options of every command.
+    var global: GlobalOptions { get }
+
+    /// Does the work; returns the exit code.
+    func perform(_ console: Console) async throws -> ExitCode
+}
+
+extension MeshCommand {
+    func run() async throws { try await global.report(perform) }
+}
+
+extension GlobalOptions {
+    /// Does a command's work and turns every failure into one sentence and an exit code.
+    func report(_ work: (Console) async throws -> ExitCode) async throws {
+        let console = Console()
+        let code: ExitCode
+        do {
+            code = try await work(console)
+        } catch var error as NodeServiceError {
+            if error.code == .nodeNotRunning { error = absence(error) }
+            let status = ExitStatus(error.code)
+            console.failure(error, status: status, json: json)
+            code = ExitCode(status.rawValue)
+        } catch let error as LocalFileError {
+            console.failure(error.asServiceError, status: .fileFailed, json: json)
+            code = ExitCode(ExitStatus.fileFailed.rawValue)
+        } catch is CancellationError {
+            code = ExitCode(ExitStatus.signalled(SIGINT))
+        }
+        if code != .success { throw code }
+    }
+
+    /// A node that does not answer may never have been made, which asks for other advice.
+    private func absence(_ error: NodeServiceError) -> NodeServiceError {
+        do {
+            try nodeHome.requireInitialised()
+            return error
+        } catch let missing {
+            return missing
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import Multiformats
+import NodeAPI
+
+/// Follows a job to its end, showing its way, and passes the user's interrupt on to it.
+struct JobFollower {
+    /// How following ended.
+    enum End {
+        /// The job ended.
+        case ended(JobResult)
+        /// The user left it to itself, by this signal.
+        case left(Int32)
+    }
+
+    private enum Signal {
+        case event(JobProgress)
+        case streamEnded
+        case tick
+        case interrupt(Int32)
+    }
+
+    /// How often a stream that broke is taken up again.
+    static let attemptsMax = 5
+
+    private let node: any NodeService
+    private let jobID: CID
+    private var line: LiveLine
+    private var phase = ""
+    private var detail = ""
+    private var phaseBegan: ContinuousClock.Instant = .now
+    private var lastAt: UInt64 = 0
+
+    init(node: any NodeService, jobID: CID, line: LiveLine) {
+        self.node = node
+        self.jobID = jobID
+        self.line = line
+    }
+
+    /// Follows until the end, or until the user interrupts twice.
+    mutating func follow() async throws -> End {
+        let interrupts = Interrupts()
+        // BOUNDED: the progress of one job, which its lease and attempts bound.
+        let (signals, sink) = AsyncStream.makeStream(of: Signal.self, bufferingPolicy: .unbounded)
+        let node = self.node
+        let jobID = self.jobID
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { sink.yield(.streamEnded) }
+                for _ in 0..<Self.attemptsMax {
+                    for await event in try await node.progress(of: jobID) {
+                        sink.yield(.event(event))
+                        if event.kind == .result { return }
+                    }
+                }
+            }
+            group.addTask {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(100))
+                    sink.yield(.tick)
+                }
+            }
+            group.addTask { for await number in interrupts.signals { sink.yield(.interrupt(number)) } }
+            defer { group.cancelAll() }
+            return try await consume(signals)
+        }
+    }
+
+    private mutating func consume(_ signals: AsyncStream<Signal>) async throws -> End {
+        var interruptions = 0
+        defer { line.clear() }
+        for await signal in signals {
+            switch signal {
+            case .event(let event):
+                if let result = received(event) { return .ended(result) }
+            case .tick:
+                showPhase()
+            case .interrupt(let number):
+                interruptions += 1
+                if interruptions > 1 { return .left(number) }
+                line.keep("cancelling; once more leaves the job to itself")
+                _ = try await node.cancel(jobID)
+            case .streamEnded:
+                return try await settled()
+            }
+        }
+        return .left(SIGINT)
+    }
+
+    /// What the node knows of the job after its stream broke.
+    private func settled() async throws -> End {
+        let stopped = NodeServiceError(
+            .nodeNotRunning, "The node stopped telling of the job.",
+            hint: "The job is durable: when the node is up, see it with mesh explain \(jobID.text.suffix(8)).")
+        do {
+            guard let result = try await node.job(jobID).result else { throw stopped }
+            return .ended(result)
+        } catch let error as NodeServiceError where error.code == .nodeNotRunning {
+            throw stopped
+        }
+    }
+
+    private mutating func received(_ event: JobProgress) -> JobResult? {
+        // A stream that was taken up again tells the past once more.
+        if event.kind != .result, event.at < lastAt { return nil }
+        lastAt = max(lastAt, event.at)
+        switch event.kind {
+        case .phase:
+            guard event.phase != phase else { break }
+            phase = event.phase
+            detail = ""
+            phaseBegan = .now
+            line.keep("\(Readable.clock(event.at)) \(event.phase)\(event.text.isEmpty ? "" : ": \(event.text)")")
+        case .note:
+            line.keep("             \(event.text)")
+        case .log:
+            line.keep("         log \(event.text)")
+        case .progress:
+            detail = event.permille.map { "\($0 / 10).\($0 % 10) %" } ?? event.text
+        case .result:
+            return event.result
+        }
+        showPhase()
+        return nil
+    }
+
+    private mutating func showPhase() {
+        guard !phase.isEmpty else { return }
+        let elapsed = Readable.duration(ContinuousClock.now - phaseBegan)
+        line.show("\(phase) \(elapsed)\(detail.isEmpty ? "" : " \(detail)")")
+    }
+}

@@ -1,0 +1,57 @@
+import Foundation
+import NodeAPI
+
+/// A file of the user's own could not be read or written.
+struct LocalFileError: Error {
+    let path: String
+    let reason: String
+    var hint = "Check the path and its permissions."
+
+    /// The failure as it is told.
+    var asServiceError: NodeServiceError {
+        NodeServiceError(.invalidRequest, "\(path): \(reason).", hint: hint)
+    }
+}
+
+/// Reads and writes the user's own files.
+enum LocalFile {
+    /// The whole file; `-` is standard input. More than `bytesMax` is refused before it is read.
+    static func read(_ path: String, bytesMax: Int) throws -> [UInt8] {
+        let file: FileHandle
+        if path == "-" {
+            file = .standardInput
+        } else {
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }
+            file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+            var information = stat()
+            guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT != S_IFDIR else {
+                throw LocalFileError(
+                    path: path, reason: "a folder, and only single files are taken",
+                    hint: "Pack it into one file, for example with tar.")
+            }
+        }
+        do {
+            let data = try file.read(upToCount: bytesMax + 1) ?? Data()
+            guard data.count <= bytesMax else {
+                throw NodeServiceError(
+                    .tooLarge, "\(path) has more than \(bytesMax) bytes, which is the most that a node takes.",
+                    hint: "Cut it into smaller files.")
+            }
+            return [UInt8](data)
+        } catch let error as NodeServiceError {
+            throw error
+        } catch {
+            throw LocalFileError(path: path, reason: error.localizedDescription)
+        }
+    }
+
+    /// Writes the whole file, replacing one that is there.
+    static func write(_ bytes: [UInt8], to path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }
+        let isWritten = Console().write(bytes, to: descriptor)
+        let reason = String(cString: strerror(errno))
+        guard close(descriptor) == 0, isWritten else { throw LocalFileError(path: path, reason: reason) }
+    }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import NodeAPI
+
+/// `mesh`: the command line of a node. The program that links the node hands it over for `mesh up`.
+package struct Mesh: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "mesh",
+        abstract: "Run WebAssembly on other people's machines, and prove that it ran.",
+        discussion: "Begin with mesh init and mesh up, then mesh run MODULE.\n\n" + ExitStatus.help,
+        version: NodeVersion.current,
+        subcommands: [
+            Init.self, Up.self, Run.self, Jobs.self, Explain.self, Cancel.self, Receipt.self, Status.self, Peers.self,
+            Connect.self, Wallet.self, Add.self, Get.self, Remove.self, CollectGarbage.self, Stop.self, Devnet.self,
+            Bench.self, Completions.self,
+        ])
+
+    /// A script must not take an empty file for what it asked for.
+    private static func requireOutput() throws {
+        guard let sentence = Console.lostOutput else { return }
+        Console().note(sentence)
+        throw ExitCode(ExitStatus.fileFailed.rawValue)
+    }
+
+    package init() {}
+
+    /// Reads the command line and performs what it says; ends the process when that fails.
+    package static func start(_ given: [String], opening node: NodeOpening) async {
+        let line = CommandLineWords(given)
+        do {
+            if let fault = line.fault { throw ValidationError(fault) }
+            var command = try parseAsRoot(line.arguments)
+            if let up = command as? Up {
+                try await up.run(opening: node)
+            } else if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            try requireOutput()
+        } catch let code as ExitCode {
+            exit(withError: code)
+        } catch {
+            // Help and versions are no failures.
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            if line.wantsJSON {
+                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), status: .usage, json: true)
+            } else {
+                Console().note(fullMessage(for: error))
+            }
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
+        }
+    }
+}
+
+/// The words of a command line, sorted: which command, which options of every command, and the rest.
+struct CommandLineWords {
+    private let commands: [String]
+    private let globals: [String]
+    private let rest: [String]
+    private let subcommands: [any ParsableCommand.Type]
+
+    /// Sorts words; `--home` and `--json` may stand before the command.
+    init(_ words: [String]) {
+        var commands: [String] = []
+        var globals: [String] = []
+        var subcommands = Mesh.configuration.subcommands
+        var index = 0
+        while index < words.count {
+            let word = words[index]
+            if word == "--home", index + 1 < words.count {
+                globals += [word, words[index + 1]]
+                index += 1
+            } else if word == "--json" || word.hasPrefix("--home=") {
+                globals.append(word)
+            } else if let next = subcommands.first(where: { $0._commandName == word }) {
+                commands.append(word)
+                subcommands = next.configuration.subcommands
+                // What stands behind the last command is read by the command itself.
+                if subcommands.isEmpty {
+                    index += 1
+                    break
+                }
+            } else {
+                break
+            }
+            index += 1
+        }
+        self.commands = commands
+        self.globals = globals
+        self.subcommands = subcommands
+        rest = Array(words[index...])
+    }
+
+    /// The same words in the order in which they are parsed.
+    var arguments: [String] { commands + globals + rest }
+
+    /// Whether failures are told as JSON.
+    var wantsJSON: Bool { globals.contains("--json") || rest.prefix { $0 != "--" }.contains("--json") }
+
+    /// What is wrong with the name of the command; nil where nothing is.
+    var fault: String? {
+        guard !subcommands.isEmpty else { return nil }
+        let group = (["mesh"] + commands).joined(separator: " ")
+        let names = subcommands.map { $0._commandName }.joined(separator: ", ")
+        guard let word = rest.first else {
+            return globals.isEmpty ? nil : "\(group) needs a command behind it: \(names)."
+        }
+        guard !word.hasPrefix("-"), word != "help" else { return nil }
+        return "\(group) has no command \"\(word)\"; there are \(names)."
+    }
+}

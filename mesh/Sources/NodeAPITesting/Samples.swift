@@ -1,0 +1,56 @@
+import Multiformats
+import NodeAPI
+
+/// One value of each kind, every field set.
+package enum Samples {
+    package static let jobID = CID.hashing(Array("job".utf8), codec: .dagCBOR)
+    package static let receiptCID = CID.hashing(Array("receipt".utf8), codec: .dagCBOR)
+
+    package static let status = NodeStatus(
+        version: "0.1.0", peerID: "12D3KooW", did: "did:key:z6Mk", addresses: ["/ip4/127.0.0.1/tcp/4001"],
+        uptimeMilliseconds: 61_000, residentBytes: 48 << 20, connectedPeers: 3, isExecutor: true, region: "eu",
+        processID: 42, counters: [.init(name: "jobs", value: 7)],
+        storage: .init(
+            state: "full", blocks: 12, blockBytes: 15 << 30, blockBytesMax: 16 << 30, highWaterBytes: 14 << 30,
+            databaseBytes: 17 << 30))
+
+    package static var result: JobResult {
+        var result = JobResult(ending: .succeeded, detail: "exited with 0", attempts: 1)
+        result.exitCode = 0
+        result.receiptCID = receiptCID.text
+        result.isReceiptVerified = true
+        result.executorDID = "did:key:z6Mkexecutor"
+        result.stdoutCID = CID.hashing(Array("hello\n".utf8), codec: .raw).text
+        result.outputs = [NamedText(name: "report", text: receiptCID.text)]
+        result.fuel = 1_234_567
+        result.paid = 40
+        result.wallMilliseconds = 12
+        return result
+    }
+
+    package static let job = JobView(
+        jobID: jobID.text, role: "originator", phase: "ReceiptAnchored", status: "CompletedSuccessfully", reason: "",
+        isTerminal: true, submittedAt: 1_700_000_000_000, updatedAt: 1_700_000_000_025,
+        counterpartyDID: "did:key:z6Mkexecutor", label: "count", price: 40, result: result)
+
+    package static let receipt = ReceiptView(
+        receiptCID: receiptCID.text, jobID: jobID.text, assignmentCID: jobID.text, originatorDID: "did:key:z6Mka",
+        executorDID: "did:key:z6Mkb", attempt: 1, moduleCID: jobID.text,
+        inputs: [NamedText(name: "stdin", text: jobID.text)], status: "CompletedSuccessfully",
+        outcome: "exited with 0", outputs: [], stdoutCID: nil, stderrCID: nil, logCID: nil, fuel: 5,
+        peakMemoryBytes: 65_536, wallMilliseconds: 3, price: 40, engine: "wasmtime 48.0.0",
+        determinism: "deterministic", startedAt: 1, endedAt: 4, previousReceiptCID: nil, source: "here")
+
+    package static let report = ReceiptReport(
+        receiptCID: receiptCID.text, isValid: true,
+        lines: [.init(name: "signature", verdict: .passed, detail: "by did:key:z6Mkb")])
+
+    package static let peer = PeerView(
+        peerID: "12D3KooW", did: "did:key:z6Mk", isConnected: true, addresses: ["/ip4/10.0.0.1/tcp/4001"],
+        lastSeen: 5, reputation: 3, capability: "eu, 10 per Mfuel", misbehaviourCount: 1)
+
+    package static let wallet = WalletView(
+        did: "did:key:z6Mk", available: 900, held: 60, paid: 40, earned: 0,
+        holds: [.init(jobID: jobID.text, amount: 60)],
+        entries: [.init(at: 1, kind: "grant", debit: "mint", credit: "me", amount: 1_000, jobID: nil)])
+}

@@ -1,0 +1,109 @@
+import Multiformats
+import NodeAPI
+
+/// A node's service whose answers the test chooses; every call is answered from the script or refused.
+package struct ScriptedNode: NodeService {
+    /// What one test wants to differ; the rest answers with the samples.
+    package struct Script: Sendable {
+        package var failure: NodeServiceError?
+        package var events: AsyncStream<JobProgress>?
+        package var files: [CID: [UInt8]]
+        package var submitted: @Sendable (JobSubmission) -> Void
+        /// What happens before a submission is answered.
+        package var delayed: @Sendable () async -> Void
+        package var followed: @Sendable (ProgressScope) -> Void
+
+        package init(
+            failure: NodeServiceError? = nil, events: AsyncStream<JobProgress>? = nil, files: [CID: [UInt8]] = [:],
+            submitted: @escaping @Sendable (JobSubmission) -> Void = { _ in },
+            delayed: @escaping @Sendable () async -> Void = {},
+            followed: @escaping @Sendable (ProgressScope) -> Void = { _ in }
+        ) {
+            self.failure = failure
+            self.events = events
+            self.files = files
+            self.submitted = submitted
+            self.delayed = delayed
+            self.followed = followed
+        }
+    }
+
+    package var script: Script
+
+    package init(script: Script = Script()) { self.script = script }
+
+    package func status() async throws(NodeServiceError) -> NodeStatus { try answer(Samples.status) }
+
+    package func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+        script.submitted(submission)
+        await script.delayed()
+        return try answer(JobAccepted(jobID: Samples.jobID.text, isDuplicate: submission.idempotencyKey == "again"))
+    }
+
+    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+        try answer(Array(repeating: Samples.job, count: limit))
+    }
+
+    package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+        guard jobID == Samples.jobID else { throw NodeServiceError(.jobNotFound, "No job \(jobID) here.") }
+        return try answer(Samples.job)
+    }
+
+    package func progress(
+        of jobID: CID, _ scope: ProgressScope
+    ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+        script.followed(scope)
+        // BOUNDED: nothing is sent.
+        return try answer(script.events ?? AsyncStream { $0.finish() })
+    }
+
+    package func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
+        let line = JobExplanation.Line(at: 12, phase: "BiddingOpen", text: "price 40 > max 30")
+        return try answer(JobExplanation(job: Samples.job, lines: [line]))
+    }
+
+    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView { try answer(Samples.job) }
+    package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView { try answer(Samples.receipt) }
+    package func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+        try answer(Samples.report)
+    }
+
+    package func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+        try answer(Samples.report)
+    }
+
+    package func peers() async throws(NodeServiceError) -> [PeerView] { try answer([Samples.peer]) }
+
+    package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
+        var peer = Samples.peer
+        peer.addresses = [address.text]
+        return try answer(peer)
+    }
+
+    package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView { try answer(Samples.wallet) }
+
+    package func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
+        try answer(AddedFile(cid: CID.hashing(bytes, codec: .raw).text, size: bytes.count))
+    }
+
+    package func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
+        guard let bytes = script.files[cid] else { throw NodeServiceError(.blockNotFound, "Nobody has \(cid).") }
+        return try answer(bytes)
+    }
+
+    package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
+        try answer(RemovedBlocks(blocks: 2, bytes: 3_000_000))
+    }
+
+    package func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
+        guard script.files[cid] != nil else { throw NodeServiceError(.conflict, "\(cid) is not removed.") }
+        return try answer(RemovedBlocks(blocks: 1, bytes: 1_000))
+    }
+
+    package func shutdown() async throws(NodeServiceError) { try answer(()) }
+
+    private func answer<Value>(_ value: Value) throws(NodeServiceError) -> Value {
+        if let failure = script.failure { throw failure }
+        return value
+    }
+}

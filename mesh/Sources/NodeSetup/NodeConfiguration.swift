@@ -1,0 +1,248 @@
+import Foundation
+import Multiformats
+import NodeAPI
+
+/// What the owner of a node may set, as it stands in `config.json`; everything left out has a default.
+public struct NodeConfiguration: Hashable, Sendable, Codable {
+    /// Where to listen.
+    public var listen: [Multiaddr] = NodeConfiguration.defaultListen
+    /// Addresses to tell others instead of those listened on, such as the outside of a router that forwards a port.
+    public var announce: [Multiaddr] = []
+    /// Peers to be connected to: dialed at the start, and again whenever they are lost.
+    public var bootstrap: [Multiaddr] = []
+    /// Whether to run jobs for others, and on which terms.
+    public var executor = Executor()
+    /// How long jobs of the owner's own wait for bids.
+    public var originator = Originator()
+    /// Where the node stands, for jobs that ask for a region.
+    public var region: String?
+    /// What a new ledger begins with, in the smallest unit of tokens.
+    public var creditGrant: UInt64 = 1_000_000_000
+    /// The DHT's protocol, so that a node can join another network.
+    public var kademliaProtocol = "/icn/kad/1.0.0"
+    /// How long a stop waits for running jobs, in seconds; with 0 it leaves them to the next start at once.
+    public var drainSeconds: UInt64 = 10
+    /// The bounds of the node.
+    public var limits = Limits()
+    /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
+    public var logLevel = "notice"
+
+    /// The terms on which a node runs jobs.
+    public struct Executor: Hashable, Sendable, Codable {
+        /// Whether it does at all.
+        public var isEnabled = true
+        /// What a job costs whatever it does, in the smallest unit.
+        public var priceBase: UInt64 = 100
+        /// What a million units of fuel cost, in the smallest unit.
+        public var pricePerMillionFuel: UInt64 = 10
+        /// Jobs that run at once; nil means one per processor.
+        public var jobsAtOnce: Int?
+        /// Processor time offered, in thousandths of a core; nil means what the machine has.
+        public var cpuMillicores: UInt64?
+        /// Memory offered, in MiB.
+        public var memoryMiB: UInt64 = 1_024
+        /// Storage offered, in MiB.
+        public var storageMiB: UInt64 = 4_096
+        /// Hardware features to state.
+        public var features: [String] = []
+
+        /// The defaults.
+        public init() {}
+
+        private enum CodingKeys: String, CodingKey {
+            case features
+            case isEnabled = "enabled"
+            case priceBase = "price_base"
+            case pricePerMillionFuel = "price_per_million_fuel"
+            case jobsAtOnce = "jobs_at_once"
+            case cpuMillicores = "cpu_millicores"
+            case memoryMiB = "memory_mib"
+            case storageMiB = "storage_mib"
+        }
+
+        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try container.read(.isEnabled, into: &isEnabled)
+            try container.read(.priceBase, into: &priceBase)
+            try container.read(.pricePerMillionFuel, into: &pricePerMillionFuel)
+            jobsAtOnce = try container.decodeIfPresent(Int.self, forKey: .jobsAtOnce)
+            cpuMillicores = try container.decodeIfPresent(UInt64.self, forKey: .cpuMillicores)
+            try container.read(.memoryMiB, into: &memoryMiB)
+            try container.read(.storageMiB, into: &storageMiB)
+            try container.read(.features, into: &features)
+        }
+    }
+
+    /// How long the jobs that a node submits wait for bids.
+    public struct Originator: Hashable, Sendable, Codable {
+        /// The time for bids where a job's policy names none, in milliseconds.
+        public var bidWindowMilliseconds: UInt64 = 1_000
+        /// After which a job without an acceptable bid fails, in milliseconds.
+        public var biddingDeadlineMilliseconds: UInt64 = 30_000
+
+        /// The defaults.
+        public init() {}
+
+        private enum CodingKeys: String, CodingKey {
+            case bidWindowMilliseconds = "bid_window_ms"
+            case biddingDeadlineMilliseconds = "bidding_deadline_ms"
+        }
+
+        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try container.read(.bidWindowMilliseconds, into: &bidWindowMilliseconds)
+            try container.read(.biddingDeadlineMilliseconds, into: &biddingDeadlineMilliseconds)
+        }
+    }
+
+    /// The bounds of a node.
+    public struct Limits: Hashable, Sendable, Codable {
+        /// All blocks together, in bytes.
+        public var blockBytesMax = 16 * 1024 * 1024 * 1024
+        /// The part of that, in percent, past which blocks are evicted; where none can be, no new work is taken on.
+        public var blockHighWaterPercent = 90
+        /// How long the evidence of a settled job is kept in any case, in hours.
+        public var evidenceKeptHours = 1
+        /// How long the evidence of work is kept that nobody pays, in days.
+        public var unpaidEvidenceKeptDays = 30
+        /// What the database holds, journals and all, in bytes; past the high-water mark of it no new work is taken on.
+        /// nil leaves it to the disk.
+        public var databaseBytesMax: Int?
+        /// What is left free on the disk for what is under way, in bytes: with less, no new work is taken on.
+        public var diskReserveBytes = 64 * 1024 * 1024
+        /// How long what is under way waits for room on a full disk before the node stops, in seconds.
+        public var fullDiskSeconds = 600
+        /// A module, in bytes.
+        public var moduleBytesMax = 16 * 1024 * 1024
+        /// A file that is added or fetched, in bytes.
+        public var fileBytesMax = 64 * 1024 * 1024
+        /// Connections to peers.
+        public var connectionsMax = 256
+        /// Jobs of the owner's own that may be open at once.
+        public var openJobsMax = 1_024
+        /// Bytes held for peers: received and not taken, written and not sent.
+        public var heldBytesMax = 256 * 1024 * 1024
+        /// Bytes of blocks that one peer is served in a second; nil means as fast as they go.
+        public var servedBytesPerSecondPerPeerMax: Int?
+        /// Whether peers on this machine may open any number of connections; of no effect where the node listens on
+        /// another address than loopback, since all that a tunnel or proxy hands on comes from loopback too.
+        public var exemptsLoopback = true
+
+        /// The outputs of one job that the node can take in, all together, in bytes.
+        package var outputBytesMax: Int { min(fileBytesMax, blockBytesMax) }
+
+        /// The defaults.
+        public init() {}
+
+        private enum CodingKeys: String, CodingKey {
+            case blockBytesMax = "block_bytes_max"
+            case blockHighWaterPercent = "block_high_water_percent"
+            case evidenceKeptHours = "evidence_kept_hours"
+            case unpaidEvidenceKeptDays = "unpaid_evidence_kept_days"
+            case databaseBytesMax = "database_bytes_max"
+            case diskReserveBytes = "disk_reserve_bytes"
+            case fullDiskSeconds = "full_disk_seconds"
+            case moduleBytesMax = "module_bytes_max"
+            case fileBytesMax = "file_bytes_max"
+            case connectionsMax = "connections_max"
+            case openJobsMax = "open_jobs_max"
+            case heldBytesMax = "held_bytes_max"
+            case servedBytesPerSecondPerPeerMax = "served_bytes_per_second_per_peer_max"
+            case exemptsLoopback = "exempts_loopback"
+        }
+
+        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try container.read(.blockBytesMax, into: &blockBytesMax)
+            try container.read(.blockHighWaterPercent, into: &blockHighWaterPercent)
+            try container.read(.evidenceKeptHours, into: &evidenceKeptHours)
+            try container.read(.unpaidEvidenceKeptDays, into: &unpaidEvidenceKeptDays)
+            databaseBytesMax = try container.decodeIfPresent(Int.self, forKey: .databaseBytesMax)
+            try container.read(.diskReserveBytes, into: &diskReserveBytes)
+            try container.read(.fullDiskSeconds, into: &fullDiskSeconds)
+            try container.read(.moduleBytesMax, into: &moduleBytesMax)
+            try container.read(.fileBytesMax, into: &fileBytesMax)
+            try container.read(.connectionsMax, into: &connectionsMax)
+            try container.read(.openJobsMax, into: &openJobsMax)
+            try container.read(.heldBytesMax, into: &heldBytesMax)
+            servedBytesPerSecondPerPeerMax = try container.decodeIfPresent(
+                Int.self, forKey: .servedBytesPerSecondPerPeerMax)
+            try container.read(.exemptsLoopback, into: &exemptsLoopback)
+        }
+    }
+
+    /// The defaults: any port on IPv4 and IPv6, an executor, no bootstrap peers.
+    public init() {}
+
+    /// Port 4001 on every interface, as other libp2p nodes have it.
+    public static let defaultListen: [Multiaddr] = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"].compactMap {
+        try? Multiaddr(parsing: $0)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case listen, announce, bootstrap, executor, originator, region, limits
+        case creditGrant = "credit_grant"
+        case drainSeconds = "drain_seconds"
+        case kademliaProtocol = "kademlia_protocol"
+        case logLevel = "log_level"
+    }
+
+    /// Reads what is given; what is left out has its default.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        try container.read(.listen, into: &listen)
+        try container.read(.announce, into: &announce)
+        try container.read(.bootstrap, into: &bootstrap)
+        try container.read(.executor, into: &executor)
+        try container.read(.originator, into: &originator)
+        region = try container.decodeIfPresent(String.self, forKey: .region)
+        try container.read(.creditGrant, into: &creditGrant)
+        try container.read(.kademliaProtocol, into: &kademliaProtocol)
+        try container.read(.drainSeconds, into: &drainSeconds)
+        try container.read(.limits, into: &limits)
+        try container.read(.logLevel, into: &logLevel)
+    }
+
+    /// The bytes of `config.json`.
+    public func encoded() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+
+    /// Reads `config.json`; the error is one sentence that names the file and the key.
+    public static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw NodeServiceError(
+                .configurationInvalid, "The configuration \(path) cannot be read.",
+                hint: "Check that the file exists and belongs to this user, or run mesh init again.")
+        }
+        func refusal(_ clause: String) -> NodeServiceError {
+            NodeServiceError(
+                .configurationInvalid, "The configuration \(path) cannot be used: \(clause).",
+                hint: "Correct the file, or move it away and run mesh init for a fresh one.")
+        }
+        if let fault = ConfigurationRule.fault(in: data) { throw refusal(fault) }
+        do {
+            return try JSONDecoder().decode(NodeConfiguration.self, from: data)
+        } catch {
+            throw refusal("it does not read (\(error))")
+        }
+    }
+
+    /// Why no node can work with these values, as a clause that names the key; nil where one can.
+    public var refusal: String? {
+        guard let data = try? encoded() else { return "the values cannot be written as JSON" }
+        return ConfigurationRule.fault(in: data)
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// Sets a value when its key is present, and leaves the default otherwise.
+    fileprivate func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
+        if let given = try decodeIfPresent(Value.self, forKey: key) { value = given }
+    }
+}

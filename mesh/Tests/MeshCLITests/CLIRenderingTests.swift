@@ -1,0 +1,185 @@
+import Foundation
+import NodeAPI
+import NodeAPITesting
+import Testing
+
+@testable import MeshCLI
+
+@Suite struct CLIRenderingTests {
+    /// Strings that a peer, a module or a label might carry to somebody's terminal.
+    static let hostile = [
+        "\u{1B}[2J\u{1B}[31mred", "bell\u{07}", "title\u{1B}]0;owned\u{07}", "back\u{08}\u{08}", "nul\u{00}",
+        "c1 \u{9B}31m", "del\u{7F}", "rtl \u{202E}gpj.exe", "isolate \u{2066}x\u{2069}", "zero\u{200B}width",
+        "line\u{2028}separator", "cr\roverwrite", "new\nline", "tab\tbed", "bom\u{FEFF}", "tag\u{E0041}",
+    ]
+
+    @Test(arguments: hostile)
+    func nothingFromAfarReachesTheTerminalAsControl(_ text: String) throws {
+        for safe in [Terminal.safe(text), Table.facts([("name", text)]), Terminal.safeJSON(try json(text))] {
+            let scalars = safe.unicodeScalars.filter { $0 != "\n" }
+            for scalar in scalars {
+                #expect(scalar.properties.generalCategory != .control, "\(safe.debugDescription)")
+                #expect(scalar.properties.generalCategory != .format, "\(safe.debugDescription)")
+                #expect(scalar.properties.generalCategory != .lineSeparator, "\(safe.debugDescription)")
+            }
+        }
+        #expect(!Terminal.safe(text).contains("\n"))
+        let decoded = try JSONDecoder().decode([String].self, from: Data(Terminal.safeJSON(try json(text)).utf8))
+        #expect(decoded == [text])
+    }
+
+    @Test func whatIsHarmlessStaysAsItIs() {
+        for text in ["plain", "Grüße, 世界", "\"quoted\" \\ back", "e\u{301}", ""] {
+            #expect(Terminal.safe(text) == text)
+        }
+        #expect(Terminal.safe("a\u{1B}b\tc\n") == "a\\u{1B}b\\tc\\n")
+        #expect(Terminal.safeLines("a\tb\n\u{1B}[1m") == "a\tb\n\\u{1B}[1m")
+    }
+
+    @Test func theStatusTellsWhatIsKeptAndThatThereIsNoRoom() throws {
+        let lines = Status.text(Samples.status).split(separator: "\n").map(String.init)
+        let blocks = try #require(lines.first { $0.hasPrefix("blocks") })
+        #expect(blocks.hasSuffix("12 with 15.0 GiB of 16.0 GiB"), "\(blocks)")
+        #expect(lines.contains { $0.hasPrefix("database") && $0.hasSuffix("17.0 GiB") })
+        let storage = try #require(lines.first { $0.hasPrefix("storage") })
+        #expect(storage.hasSuffix("full, takes no new work past 14.0 GiB; see mesh gc and mesh rm"), "\(storage)")
+        var short = Samples.status
+        short.storage?.state = "disk_full"
+        short.storage?.diskFreeBytes = 5 << 20
+        short.storage?.diskReserveBytes = 64 << 20
+        short.journalWarning = "A job was left out."
+        let told = Status.text(short).split(separator: "\n")
+        #expect(told.contains { $0.hasPrefix("free on the disk") && $0.hasSuffix("5.00 MiB") })
+        #expect(
+            told.contains {
+                $0.hasSuffix("disk full, takes no new work with less than 64.0 MiB left; free some space")
+            })
+        #expect(told.contains { $0.hasPrefix("journal") && $0.hasSuffix("A job was left out.") })
+        var old = Samples.status
+        old.storage = nil
+        #expect(!Status.text(old).contains("storage"))
+        #expect(Remove.text(RemovedBlocks(blocks: 1, bytes: 1_024)) == "1 block, 1.00 KiB")
+        #expect(Remove.text(RemovedBlocks(blocks: 2_000, bytes: 5 << 20)) == "2,000 blocks, 5.00 MiB")
+    }
+
+    @Test func everyListingEscapesWhatItShows() {
+        let evil = "\u{1B}[31mevil\u{202E}"
+        var job = Samples.job
+        job.label = evil
+        job.phase = evil
+        var peer = Samples.peer
+        peer.capability = evil
+        peer.addresses = [evil]
+        var wallet = Samples.wallet
+        wallet.entries[0].debit = evil
+        var receipt = Samples.receipt
+        receipt.outcome = evil
+        receipt.inputs = [NamedText(name: evil, text: evil)]
+        var status = Samples.status
+        status.region = evil
+        status.storage?.state = evil
+        status.journalWarning = evil
+        status.counters = [.init(name: evil, value: 1)]
+        let report = ReceiptReport(
+            receiptCID: evil, isValid: false, lines: [.init(name: evil, verdict: .failed, detail: evil)])
+        let explanation = JobExplanation(job: job, lines: [.init(at: 1, phase: evil, text: evil)])
+        let texts = [
+            Jobs.table([job], full: true, now: 0), Peers.table([peer], full: true), Wallet.text(wallet),
+            Receipt.text(receipt), Receipt.text(report), Status.text(status), Explain.story(explanation),
+        ]
+        for text in texts {
+            #expect(text.contains("evil"))
+            #expect(!text.unicodeScalars.contains("\u{1B}") && !text.unicodeScalars.contains("\u{202E}"), "\(text)")
+        }
+    }
+
+    @Test func theStatusTellsOfAWrongClock() {
+        var status = Samples.status
+        func rows() -> [Substring] { Status.text(status).split(separator: "\n").filter { $0.hasPrefix("clock ") } }
+        #expect(rows().isEmpty)
+        status.clockWarning = "This machine's clock is 7200 s behind"
+        #expect(rows().count == 1 && rows().first?.hasSuffix("  This machine's clock is 7200 s behind") == true)
+    }
+
+    @Test func aJobThatTheNodeRanItselfSaysSo() {
+        var job = Samples.job
+        #expect(Jobs.table([job], full: true, now: 0).contains("did:key:z6Mkexecutor"))
+        job.isOwnRun = true
+        let table = Jobs.table([job], full: true, now: 0)
+        #expect(table.contains("  this node  ") && !table.contains("did:key"), "\(table)")
+    }
+
+    @Test func columnsAreAligned() {
+        var table = Table([("NAME", .left), ("COUNT", .right), ("NOTE", .left)])
+        table.add(["a", "1,234", "first"])
+        table.add(["longer", "5", ""])
+        table.add(["short"])
+        #expect(
+            table.text == """
+                NAME    COUNT  NOTE
+                a       1,234  first
+                longer      5
+                short
+
+                """)
+    }
+
+    @Test func numbersAreReadable() {
+        let durations: [(UInt64, String)] = [
+            (0, "0 ms"), (840, "840 ms"), (12_345, "12.3 s"), (250_000, "4 min 10 s"), (60_000, "1 min"),
+            (11_520_000, "3 h 12 min"), (792_000_000, "9 d 4 h"),
+        ]
+        for (milliseconds, text) in durations { #expect(Readable.duration(milliseconds: milliseconds) == text) }
+        #expect(Readable.duration(Duration.milliseconds(1_250)) == "1.2 s")
+        #expect(Readable.count(1_234_567) == "1,234,567")
+        #expect(Readable.count(.max) == "18,446,744,073,709,551,615")
+        #expect(
+            [999, 1_000, 12_345, 4_560_000, 123_456_789_000].map(Readable.fuel) == [
+                "999", "1.00 k", "12.3 k", "4.56 M", "123 G",
+            ])
+        #expect([1_023, 1_024, 80 << 20].map(Readable.bytes) == ["1023 B", "1.00 KiB", "80.0 MiB"])
+        #expect(Readable.fuel(.max) == "18.4 E")
+        #expect(Readable.tokens(1) == "1 token")
+        #expect(Readable.tokens(1_200) == "1,200 tokens")
+        #expect(Readable.clock(3_723_004) == "01:02:03.004")
+        #expect(Readable.ago(1_000, now: 126_000) == "2 min ago")
+        #expect(Readable.ago(5_000, now: 1_000) == "0 s ago")
+        #expect(Readable.date(1_700_000_000_000) == "2023-11-14 22:13:20Z")
+        #expect(Readable.date(.max) == "18446744073709551615 ms")
+        #expect(Readable.short("bafyreiabcdefghijk") == "…defghijk")
+    }
+
+    @Test func percentilesAreValuesThatWereMeasured() {
+        let values = (1...100).map(Double.init)
+        #expect(BenchReport.percentile(50, of: values) == 50)
+        #expect(BenchReport.percentile(95, of: values) == 95)
+        #expect(BenchReport.percentile(99, of: [7]) == 7)
+        #expect(BenchReport.percentile(50, of: []) == 0)
+        let runs: [BenchReport.Run] = [
+            .init(submitted: .milliseconds(2), ended: .milliseconds(20), outcome: .verified),
+            .init(submitted: .milliseconds(4), ended: .milliseconds(40), outcome: .failed("no bids")),
+            .init(submitted: .milliseconds(3), ended: .milliseconds(30), outcome: .lost),
+        ]
+        let report = BenchReport(runs: runs, count: 3, inFlight: 2, elapsed: .milliseconds(500))
+        #expect(report.verified == 1 && report.failed == 1 && report.lost == 1)
+        #expect(report.jobsPerSecond == 2)
+        #expect(report.p50Milliseconds == 30)
+        #expect(report.firstFailure == "no bids")
+    }
+
+    @Test func theEmptyModuleIsWellFormed() {
+        #expect(BenchJobs.emptyModule.prefix(8) == [0, 0x61, 0x73, 0x6D, 1, 0, 0, 0])
+        var position = 8
+        var sections: [UInt8] = []
+        while position + 1 < BenchJobs.emptyModule.count {
+            sections.append(BenchJobs.emptyModule[position])
+            position += 2 + Int(BenchJobs.emptyModule[position + 1])
+        }
+        #expect(position == BenchJobs.emptyModule.count)
+        #expect(sections == [1, 3, 5, 7, 10])
+    }
+
+    private func json(_ text: String) throws -> String {
+        String(decoding: try JSONEncoder().encode([text]), as: UTF8.self)
+    }
+}

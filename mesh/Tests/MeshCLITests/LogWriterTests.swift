@@ -1,0 +1,71 @@
+import Foundation
+import Testing
+
+@testable import MeshCLI
+
+@Suite("Writing the log")
+struct LogWriterTests {
+    private static let line = String(repeating: "l", count: 1_023)
+
+    /// A pipe that takes no more bytes, filled through a description of its own.
+    private func fullPipe() throws -> Pipe {
+        let pipe = Pipe()
+        let path = "/proc/self/fd/\(pipe.fileHandleForWriting.fileDescriptor)"
+        let descriptor = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: 4_096)
+        while write(descriptor, bytes, bytes.count) > 0 {}
+        return pipe
+    }
+
+    /// Everything that comes out of a pipe until it is enough.
+    private func read(_ pipe: Pipe, until isEnough: (String) -> Bool) -> String {
+        var all = ""
+        while !isEnough(all) {
+            let some = pipe.fileHandleForReading.availableData
+            guard !some.isEmpty else { break }
+            all += String(decoding: some, as: UTF8.self)
+        }
+        return all
+    }
+
+    @Test(
+        "While nobody reads so many bytes wait, further lines are dropped, and their number is told once there is room")
+    func dropped() throws {
+        let pipe = try fullPipe()
+        let writer = LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor, waitingBytesMax: 8 * 1_024)
+        for _ in 0..<100 { writer.write(Self.line) }
+        #expect(!writer.flush(milliseconds: 10), "nobody has read anything")
+        // It may be told in two parts, when the writer's thread began late.
+        let notice = "warning Lines of this log were dropped, since nobody read it. dropped="
+        let text = read(pipe) { text in
+            let counts = text.components(separatedBy: notice).dropFirst().compactMap { part in
+                part.contains("\n") ? part.split(separator: "\n").first.flatMap { Int($0) } : nil
+            }
+            return counts.reduce(0, +) >= 92
+        }
+        #expect(text.components(separatedBy: Self.line + "\n").count - 1 == 8)
+        #expect(writer.flush(milliseconds: 60_000))
+        writer.write("afterwards")
+        #expect(read(pipe) { $0.contains("afterwards\n") }.hasSuffix("afterwards\n"))
+        #expect(fcntl(pipe.fileHandleForWriting.fileDescriptor, F_GETFL) & O_NONBLOCK == 0)
+    }
+
+    @Test("Lines come out in their order, and a flush waits for the last of them")
+    func inOrder() throws {
+        let pipe = Pipe()
+        let writer = LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor)
+        for number in 0..<500 { writer.write("line \(number)") }
+        #expect(writer.flush(milliseconds: 60_000))
+        #expect(read(pipe) { $0.contains("line 499\n") } == (0..<500).map { "line \($0)\n" }.joined())
+    }
+
+    @Test("A descriptor that is closed ends the log and nothing else")
+    func closed() throws {
+        let writer = LogWriter(descriptor: -1)
+        writer.write("nobody")
+        #expect(!writer.flush(milliseconds: 60_000))
+        writer.write("nobody")
+    }
+}

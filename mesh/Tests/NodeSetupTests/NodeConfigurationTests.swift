@@ -1,0 +1,115 @@
+import Foundation
+import Multiformats
+import NodeAPI
+import P2PTesting
+import Testing
+
+@testable import NodeSetup
+
+@Suite struct NodeConfigurationTests {
+    @Test func whatIsWrittenIsReadBack() throws {
+        var configuration = NodeConfiguration()
+        configuration.region = "eu-west"
+        configuration.bootstrap = [try Multiaddr(parsing: "/ip4/10.0.0.1/tcp/4001")]
+        configuration.announce = [try Multiaddr(parsing: "/ip4/203.0.113.7/tcp/4001")]
+        configuration.executor.isEnabled = false
+        configuration.executor.priceBase = 7
+        configuration.limits.openJobsMax = 3
+        configuration.limits.diskReserveBytes = 1 << 20
+        configuration.limits.databaseBytesMax = 1 << 30
+        configuration.limits.fullDiskSeconds = 0
+        configuration.limits.unpaidEvidenceKeptDays = 7
+        configuration.originator.biddingDeadlineMilliseconds = 2_000
+        #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
+        #expect(try load("{}") == NodeConfiguration())
+    }
+
+    @Test(arguments: [
+        ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
+        ("[]", "the file is a list, and must be a group of settings, in braces."),
+        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, bootstrap, credit_grant, "),
+        (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are cpu_millicores, enabled, "),
+        (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
+        (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
+        (
+            #"{"executor": {"jobs_at_once": 0}}"#,
+            "executor.jobs_at_once is 0, and must be a whole number from 1 to 1024."
+        ),
+        (#"{"executor": {"enabled": 1}}"#, "executor.enabled is 1, and must be true or false."),
+        (#"{"limits": {"block_bytes_max": 0}}"#, "limits.block_bytes_max is 0, and must be a whole number from 1 to "),
+        (
+            #"{"limits": {"block_high_water_percent": 100}}"#,
+            "limits.block_high_water_percent is 100, and must be a whole number from 50 to 99."
+        ),
+        (
+            #"{"limits": {"evidence_kept_hours": 0}}"#,
+            "limits.evidence_kept_hours is 0, and must be a whole number from 1 to 87600."
+        ),
+        (
+            #"{"limits": {"unpaid_evidence_kept_days": 0}}"#,
+            "limits.unpaid_evidence_kept_days is 0, and must be a whole number from 1 to 3650."
+        ),
+        (
+            #"{"limits": {"full_disk_seconds": 86401}}"#,
+            "limits.full_disk_seconds is 86401, and must be a whole number from 0 to 86400."
+        ),
+        (
+            #"{"limits": {"disk_reserve_bytes": -1}}"#,
+            "limits.disk_reserve_bytes is -1, and must be a whole number from"
+        ),
+        (#"{"limits": {"database_bytes_max": 4096}}"#, "limits.database_bytes_max is 4096, and must be a whole number"),
+        (#"{"credit_grant": -1}"#, "credit_grant is -1, and must be a whole number from 0 to 9223372036854775807."),
+        (#"{"credit_grant": 1.5}"#, "credit_grant is 1.5, and must be a whole number from 0 to 9223372036854775807."),
+        (#"{"credit_grant": 99999999999999999999}"#, "credit_grant is 1e+20, and must be a whole number from 0 to "),
+        (#"{"credit_grant": "much"}"#, "credit_grant is \"much\", and must be a whole number from 0 to "),
+        (
+            #"{"listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/1.2.3/tcp/1"]}"#,
+            "listen[1] is \"/ip4/1.2.3/tcp/1\", and must be a multiaddr such as "
+        ),
+        (#"{"listen": "/ip4/127.0.0.1/tcp/1"}"#, "listen is \"/ip4/127.0.0.1/tcp/1\", and must be a list of texts"),
+        (
+            #"{"kademlia_protocol": "kad"}"#,
+            "kademlia_protocol is \"kad\", and must be 2 to 256 printable characters that begin with /."
+        ),
+        (
+            #"{"originator": {"bid_window_ms": 20001}}"#,
+            "originator.bid_window_ms is 20001, and must be a whole number from 0 to 20000."
+        ),
+        (
+            #"{"originator": {"bidding_deadline_ms": 1}}"#,
+            "originator.bidding_deadline_ms is 1, and must be a whole number from 100 to 600000."
+        ),
+        (#"{"region": ""}"#, "region is \"\", and must be 1 to 64 bytes of text."),
+    ])
+    func whatDoesNotReadSaysWhereAndWhy(_ text: String, _ reason: String) throws {
+        let error = try #require(throws: NodeServiceError.self) { try load(text) }
+        #expect(error.code == .configurationInvalid)
+        #expect(error.message.contains(reason), "\(error.message)")
+    }
+
+    @Test func whatEveryKeyHoldsByDefaultIsAllowed() throws {
+        #expect(NodeConfiguration().refusal == nil)
+        var configuration = NodeConfiguration()
+        configuration.logLevel = "loud"
+        #expect(configuration.refusal?.hasPrefix("log_level is \"loud\"") == true)
+    }
+
+    @Test func thePageOfSettingsNamesEveryKeyAndNoOther() throws {
+        guard case .group(let groups) = ConfigurationRule.file else { return }
+        var keys: [String] = []
+        for (key, rule) in groups {
+            if case .group(let rules) = rule { keys += rules.map(\.key) } else { keys.append(key) }
+        }
+        let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
+        let rows = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let told = rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) }
+        #expect(told.sorted() == keys.sorted())
+    }
+
+    private func load(_ text: String) throws -> NodeConfiguration {
+        let folder = try TestFolder()
+        let path = folder.path + "/config.json"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        return try NodeConfiguration.load(path: path)
+    }
+}
