@@ -59,6 +59,23 @@ import Testing
             ])
     }
 
+    @Test func aClientThatIsBuiltWithTheNodeIsFound() {
+        func found(_ http: String) -> [String] {
+            let text = DependencyChecks.clients.map { client in
+                client == "MeshHTTP" ? http : "mesh(\"\(client)\", [\"Multiformats\"]),"
+            }
+            let all = "let all = [\nmesh(\"NodeBits\", [\"CoVM\"]),\n\(text.joined(separator: "\n"))\n]"
+            return DependencyChecks.clientFindings(Manifest(SourceFile(path: "Package.swift", text: all)))
+                .map(\.message)
+        }
+        #expect(found("mesh(\"MeshHTTP\", [\"NodeAPI\"]),") == [])
+        #expect(
+            found("mesh(\"MeshHTTP\", [\"NodeBits\"]),") == [
+                "MeshHTTP is built with CoVM, which only a node needs"
+            ])
+        #expect(found("") == ["there is no target MeshHTTP"])
+    }
+
     @Test func aFileOfNoTargetIsFound() {
         let found = messages(complete + [("mesh/Sources/Forgotten/A.swift", "")])
         #expect(found == ["mesh/Sources/Forgotten/A.swift:1: the file belongs to no target of Package.swift"])

@@ -54,6 +54,7 @@ import Testing
         let manifest = Manifest(try #require(files.first { $0.path == "Package.swift" }))
         #expect(manifest.targets.count > 40, "the manifest is read")
         for finding in DependencyChecks.findings(manifest, files) { Issue.record("\(finding)") }
+        for finding in DependencyChecks.clientFindings(manifest) { Issue.record("\(finding)") }
     }
 
     @Test func noFileIsEmptyOrDead() throws {

@@ -66,6 +66,18 @@ struct Manifest {
         return target
     }
 
+    /// Everything that a target is built with, itself included.
+    func closure(of name: String) -> Set<String> {
+        var reached: Set<String> = [name]
+        var waiting = [name]
+        while let next = waiting.popLast() {
+            for need in targets.first(where: { $0.name == next })?.needs ?? [] where reached.insert(need).inserted {
+                waiting.append(need)
+            }
+        }
+        return reached
+    }
+
     /// The target whose folder a file stands in.
     func target(of path: String) -> Target? {
         targets.filter { path.hasPrefix($0.folder) }.max { $0.folder.count < $1.folder.count }
@@ -85,6 +97,25 @@ enum DependencyChecks {
         "Collections": ["Collections", "OrderedCollections", "DequeModule", "HeapModule", "HashTreeCollections"],
         "Hummingbird": ["Hummingbird", "HummingbirdCore"],
     ]
+
+    /// What a client of a node is made of, and what it has to be built without.
+    static let clients = ["NodeAPI", "NodeSetup", "MeshHTTP", "MeshCLI", "MeshHTTPTests", "MeshCLITests"]
+    static let nodeOnly: Set<String> = [
+        "CWasmtime", "CoVM", "MeshStore", "GRDB", "JobMarket", "NodeCore", "PlanetaryMesh", "mesh",
+    ]
+
+    /// Clients that are built with what only a node needs, by whatever way.
+    static func clientFindings(_ manifest: Manifest, path: String = "Package.swift") -> [Finding] {
+        clients.flatMap { client -> [Finding] in
+            guard let target = manifest.targets.first(where: { $0.name == client }) else {
+                return [Finding(path: path, line: 1, message: "there is no target \(client)")]
+            }
+            return manifest.closure(of: client).intersection(nodeOnly).sorted().map {
+                Finding(
+                    path: path, line: target.line, message: "\(client) is built with \($0), which only a node needs")
+            }
+        }
+    }
 
     /// What is built by a manifest of its own.
     static let otherManifests = ["Examples/", "libp2p/Package.swift", "libp2p/Example/"]
