@@ -110,8 +110,9 @@ let networkTests: [Target] = [
         "LibP2PTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.logging,
-            External.nioConcurrency, External.nioCore, External.nioEmbedded, External.nioPosix,
+            "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.collections,
+            External.crypto, External.logging, External.nioConcurrency, External.nioCore, External.nioEmbedded,
+            External.nioPosix,
         ]),
     libp2pTests("MultiformatsTests", ["Determinism", "Multiformats", "P2PTesting"]),
     libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", "P2PTesting", External.nioCore]),

@@ -1,5 +1,5 @@
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
 import OrderedCollections
 
 /// The exchange of blocks without sockets and clocks: Bitswap 1.2, client and server.

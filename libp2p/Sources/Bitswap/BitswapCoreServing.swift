@@ -1,5 +1,5 @@
 import Determinism
-import Multiformats
+public import Multiformats
 import OrderedCollections
 
 /// What one peer wants, and which of it is still to be looked up.

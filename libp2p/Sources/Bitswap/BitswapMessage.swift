@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// One message of Bitswap 1.2: wants and cancels one way, blocks and presences the other, in any mixture.
 public struct BitswapMessage: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// Names a fetch under way.
 public struct BlockFetchID: Hashable, Comparable, Sendable {

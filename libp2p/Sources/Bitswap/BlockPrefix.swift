@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What a block's CID is made of besides the digest; the receiver hashes the block and so names it by itself.
 public enum BlockPrefix {

@@ -1,5 +1,5 @@
-import Multiformats
-import PeerIdentity
+public import Multiformats
+public import PeerIdentity
 
 /// A message whose author signed it and whose signature was checked.
 public struct GossipMessage: Hashable, Sendable {

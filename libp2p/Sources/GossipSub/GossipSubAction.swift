@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What a router wants done; the shell carries it out in order.
 public enum GossipSubAction: Hashable, Sendable {

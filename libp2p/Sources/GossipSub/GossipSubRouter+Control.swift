@@ -1,6 +1,6 @@
-import Collections
 import Determinism
 import Multiformats
+import OrderedCollections
 
 // GRAFT, PRUNE, IHAVE and IWANT of peers.
 extension GossipSubRouter {

@@ -1,6 +1,6 @@
-import Collections
-import Determinism
+public import Determinism
 import Multiformats
+import OrderedCollections
 
 // Once per heartbeat: scores decay, meshes are brought to their degree, messages are announced, old state goes.
 extension GossipSubRouter {

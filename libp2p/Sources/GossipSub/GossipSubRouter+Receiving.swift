@@ -1,6 +1,6 @@
-import Collections
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
+import OrderedCollections
 
 // What peers send: RPCs, and in them subscriptions and messages; the control entries are in GossipSubControl.swift.
 extension GossipSubRouter {

@@ -1,7 +1,7 @@
-import Collections
-import Determinism
-import Multiformats
-import PeerIdentity
+public import Determinism
+public import Multiformats
+import OrderedCollections
+public import PeerIdentity
 
 /// The router of GossipSub v1.1: who is told of which message, and by whom this node wants to be told.
 ///

@@ -1,4 +1,4 @@
-import Collections
+import DequeModule
 import Multiformats
 
 /// The messages of the last heartbeats, to be announced by IHAVE and fetched by IWANT; bounded in number and bytes.

@@ -1,4 +1,4 @@
-import Collections
+import DequeModule
 
 /// The RPCs that wait to be sent to one peer.
 ///

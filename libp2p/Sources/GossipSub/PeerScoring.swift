@@ -1,6 +1,6 @@
-import Collections
 import Determinism
-import Multiformats
+public import Multiformats
+import OrderedCollections
 
 /// What misbehaviour costs: the weights of P4 and P7 of the GossipSub v1.1 score, and the thresholds.
 public struct PeerScoringParameters: Sendable, Hashable {

@@ -1,5 +1,5 @@
-import Collections
 import Multiformats
+import OrderedCollections
 
 /// What a router knows of one peer.
 struct GossipPeer: Sendable {

@@ -1,6 +1,6 @@
-import Collections
 import Determinism
 import Multiformats
+import OrderedCollections
 
 /// The messages that wait for the application's verdict, with everybody who sent them meanwhile.
 struct PendingValidations: Sendable {

@@ -1,4 +1,4 @@
-import Collections
+import DequeModule
 import Determinism
 
 /// The messages seen lately; bounded in time and in number, the oldest make room.

@@ -1,5 +1,5 @@
-import Collections
 import Multiformats
+import OrderedCollections
 
 /// Values by topic, in the order in which the topics came.
 ///

@@ -1,4 +1,4 @@
-import Multiformats
+package import Multiformats
 import PeerIdentity
 
 /// Why bytes are not an identify message.

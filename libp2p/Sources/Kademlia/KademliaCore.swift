@@ -1,5 +1,5 @@
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
 import OrderedCollections
 
 /// A node of the Kademlia DHT without sockets and clocks: facts go in, actions come out.

@@ -1,5 +1,6 @@
-import Determinism
+public import Determinism
 import Multiformats
+import OrderedCollections
 
 /// The asking half of the core: operations, their requests and their ends.
 extension KademliaCore {

@@ -1,5 +1,6 @@
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
+import OrderedCollections
 
 /// The answering half of the core.
 extension KademliaCore {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// A point in the DHT's key space: the SHA-256 hash of a peer ID, of a record's key or of a provided multihash.
 ///

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// One message of the DHT protocol, request or answer (kad-dht specification, "RPC messages").
 public struct KademliaMessage: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What a node asks of the DHT.
 public enum KademliaOperation: Hashable, Sendable {

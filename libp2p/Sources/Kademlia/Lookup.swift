@@ -1,5 +1,5 @@
 import Determinism
-import Multiformats
+public import Multiformats
 
 /// One iterative walk towards a key: asks the closest peers it has heard of, takes in the closer ones they name, and is
 /// done when the `k` closest that are alive have all answered (kad-dht specification, "Peer routing").

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// A peer and where it may be reached; the addresses are what somebody said, and only a dial proves them.
 public struct PeerInfo: Hashable, Sendable {

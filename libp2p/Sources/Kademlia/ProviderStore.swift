@@ -1,4 +1,4 @@
-import Determinism
+public import Determinism
 import Multiformats
 import OrderedCollections
 

@@ -1,5 +1,5 @@
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
 
 /// The records this node keeps for the DHT: bounded, each valid when it came in, forgotten after its time.
 ///

@@ -1,5 +1,5 @@
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
 import OrderedCollections
 
 /// The peers this node knows as DHT servers, in buckets by the length of the prefix their keys share with ours.

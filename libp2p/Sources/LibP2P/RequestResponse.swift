@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 import NIOCore
 
 /// Why a request brought no response.

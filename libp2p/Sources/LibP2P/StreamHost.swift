@@ -1,5 +1,5 @@
-import Multiformats
-import NIOCore
+public import Multiformats
+public import NIOCore
 
 /// A bidirectional stream of bytes to one peer, already agreed on one protocol.
 ///

@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 
 /// The side that proposes protocols, one after the other, the first together with the header.
 package struct MultistreamDialer: Sendable {

@@ -1,5 +1,5 @@
 import Multiformats
-import NIOCore
+package import NIOCore
 
 /// The side that answers proposals. `/libp2p/simultaneous-connect` is answered `na` like everything unknown.
 package struct MultistreamListener: Sendable {

@@ -1,5 +1,5 @@
 import Multiformats
-import NIOCore
+package import NIOCore
 
 /// One line of multistream-select: an unsigned-varint length, then the text and a line end (specification
 /// `connections`).

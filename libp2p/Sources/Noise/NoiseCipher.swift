@@ -1,5 +1,5 @@
 import Crypto
-import NIOCore
+package import NIOCore
 
 /// One direction's ChaCha20-Poly1305 key and message counter (`CipherState` of the Noise specification, section 5.1).
 ///

@@ -1,4 +1,4 @@
-import Multiformats
+package import Multiformats
 
 /// What ends a Noise handshake or transport. Every case closes the connection; none carries key or payload bytes.
 package enum NoiseError: Error, Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 
 /// The handshake Noise_XX_25519_ChaChaPoly_SHA256 (Noise specification, sections 5.3 and 7.5), without framing.
 ///

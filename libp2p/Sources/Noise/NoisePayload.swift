@@ -1,5 +1,5 @@
 import Multiformats
-import PeerIdentity
+package import PeerIdentity
 
 /// The libp2p payload of a Noise handshake: who we are, signed, and which muxers we speak (specification `noise`).
 package struct NoisePayload: Hashable, Sendable {

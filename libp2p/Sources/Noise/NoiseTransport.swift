@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 
 /// The encrypted channel after a handshake: messages of at most 65,535 bytes, each with two bytes of length before it.
 package struct NoiseTransport: Sendable {

@@ -1,7 +1,7 @@
-import Crypto
-import Multiformats
-import NIOCore
-import PeerIdentity
+package import Crypto
+package import Multiformats
+package import NIOCore
+package import PeerIdentity
 
 /// What a finished handshake gives: the peer's proven identity, the muxer if one was agreed on early, and the ciphers.
 package struct NoiseSession: Sendable {

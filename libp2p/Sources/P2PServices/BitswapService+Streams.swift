@@ -1,8 +1,11 @@
 import Bitswap
+import DequeModule
 import Determinism
 import LibP2P
+import Logging
 import Multiformats
 import NIOCore
+import OrderedCollections
 
 /// The streams of the service: the one to each peer, and those of peers.
 extension BitswapService {

@@ -1,10 +1,11 @@
-import Bitswap
-import Collections
+public import Bitswap
+import DequeModule
 import Determinism
-import Kademlia
-import LibP2P
-import Logging
-import Multiformats
+public import Kademlia
+public import LibP2P
+public import Logging
+public import Multiformats
+import OrderedCollections
 
 /// The exchange of blocks of a node: one `BitswapCore` on the streams of a host.
 ///

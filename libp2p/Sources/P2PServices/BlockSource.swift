@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// Where blocks to serve come from: the node's store.
 public protocol BlockSource: Sendable {

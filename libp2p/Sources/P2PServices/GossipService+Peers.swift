@@ -1,7 +1,9 @@
+import Determinism
 import GossipSub
 import LibP2P
 import Logging
 import Multiformats
+import NIOCore
 
 // Peers come and go: one outlet and one writer for each, and a reader for every stream that they open.
 extension GossipService {

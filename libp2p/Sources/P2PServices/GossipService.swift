@@ -1,11 +1,11 @@
 import Determinism
 import Foundation
-import GossipSub
-import LibP2P
-import Logging
-import Multiformats
+public import GossipSub
+public import LibP2P
+public import Logging
+public import Multiformats
 import NIOCore
-import PeerIdentity
+public import PeerIdentity
 
 /// GossipSub over the streams of a host: the shell around the `GossipSubRouter` core.
 ///

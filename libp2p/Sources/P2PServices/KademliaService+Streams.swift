@@ -1,8 +1,11 @@
+import DequeModule
 import Determinism
 import Kademlia
 import LibP2P
+import Logging
 import Multiformats
 import NIOCore
+import OrderedCollections
 
 /// The streams of the service: requests of ours, and those of peers.
 extension KademliaService {

@@ -1,9 +1,10 @@
-import Collections
+import DequeModule
 import Determinism
-import Kademlia
-import LibP2P
-import Logging
-import Multiformats
+public import Kademlia
+public import LibP2P
+public import Logging
+public import Multiformats
+import OrderedCollections
 
 /// The DHT of a node: one `KademliaCore` on the streams of a host.
 ///

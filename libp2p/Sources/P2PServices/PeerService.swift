@@ -1,8 +1,8 @@
 import Determinism
-import LibP2P
-import Logging
-import Multiformats
-import Peers
+public import LibP2P
+public import Logging
+public import Multiformats
+public import Peers
 
 /// Keeps a node connected: the shell around the core `PeersCore`, on any host.
 ///

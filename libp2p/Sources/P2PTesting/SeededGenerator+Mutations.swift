@@ -1,4 +1,4 @@
-import Determinism
+public import Determinism
 
 /// Seeded damage to valid bytes, for tests of decoders: what comes out is refused by its type of error, or decodes to
 /// something that encodes to bytes that decode to the same.

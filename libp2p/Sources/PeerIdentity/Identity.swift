@@ -1,5 +1,5 @@
 import Crypto
-import Multiformats
+public import Multiformats
 
 /// A peer's Ed25519 key pair: the one secret from which its PeerID follows.
 public struct Identity: Sendable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// The addresses that a peer claims as its own, signed by it (libp2p RFC 0003); a higher sequence number replaces a
 /// lower one.

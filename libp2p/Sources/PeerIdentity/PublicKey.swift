@@ -1,5 +1,5 @@
 import Crypto
-import Multiformats
+public import Multiformats
 
 /// An Ed25519 public key that is safe to be an identity: a canonical encoding of a point that is not of small order.
 public struct PublicKey: Hashable, Sendable {

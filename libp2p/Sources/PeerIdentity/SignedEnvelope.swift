@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// libp2p's signed envelope (RFC 0002): a payload of a registered type, signed under a domain.
 public struct SignedEnvelope: Hashable, Sendable {

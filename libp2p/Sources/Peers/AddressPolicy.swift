@@ -1,4 +1,4 @@
-import Multiformats
+package import Multiformats
 
 /// How far an address, or a peer that was reached at one, is away.
 package enum AddressReach: Int, Comparable, Hashable, Sendable {

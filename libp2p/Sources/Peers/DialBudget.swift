@@ -1,6 +1,6 @@
-import Collections
-import Determinism
-import Multiformats
+package import Determinism
+package import Multiformats
+import OrderedCollections
 
 /// How often a node knocks for a peer at addresses that others named, so that nobody can aim it at a third party.
 ///

@@ -1,5 +1,6 @@
-import Collections
-import Multiformats
+import DequeModule
+package import Multiformats
+import OrderedCollections
 
 /// Addresses of peers, bounded: the peer added longest ago and not connected is forgotten first.
 ///

@@ -1,6 +1,6 @@
-import Collections
-import Determinism
-import Multiformats
+public import Determinism
+public import Multiformats
+import OrderedCollections
 
 /// Whom a node would like to be connected to, whom it is, and when it tries whom again. A core: it dials nobody itself.
 ///

@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 
 /// What the session tells its shell after bytes arrived.
 package enum YamuxEvent: Sendable {

@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 
 /// The number of a stream within its session: odd when the dialer opened it, even when the listener did.
 package struct YamuxStreamID: Hashable, Comparable, Sendable, CustomStringConvertible {

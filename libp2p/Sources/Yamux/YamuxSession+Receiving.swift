@@ -1,5 +1,5 @@
-import Determinism
-import NIOCore
+package import Determinism
+package import NIOCore
 
 extension YamuxSession {
     /// Takes bytes from the transport, in order, in pieces of any size.

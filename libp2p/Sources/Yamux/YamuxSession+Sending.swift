@@ -1,5 +1,6 @@
+import DequeModule
 import Determinism
-import NIOCore
+package import NIOCore
 
 extension YamuxSession {
     /// Whether `nextOutput` would give anything.

@@ -1,6 +1,6 @@
-import Collections
-import Determinism
-import NIOCore
+import DequeModule
+package import Determinism
+package import NIOCore
 
 /// One Yamux session: many flow-controlled streams over one ordered byte stream (libp2p specification `yamux`).
 ///

@@ -1,5 +1,6 @@
 import Determinism
 import GossipSub
+import PeerIdentity
 import Testing
 
 /// Each bound of `GossipSubLimits` that the spam and codec tests do not reach, with what happens there.

@@ -1,5 +1,7 @@
 import Determinism
 import GossipSub
+import Multiformats
+import PeerIdentity
 import Testing
 
 @Suite struct RouterTests {

@@ -1,5 +1,6 @@
 import Determinism
 import GossipSub
+import PeerIdentity
 import Testing
 
 /// The cases of go-libp2p-pubsub's `gossipsub_spam_test.go`, and those of published advisories.

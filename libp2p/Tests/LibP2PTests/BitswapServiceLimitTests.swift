@@ -1,6 +1,7 @@
 import Bitswap
 import Multiformats
 import NIOCore
+import OrderedCollections
 import P2PTesting
 import Testing
 

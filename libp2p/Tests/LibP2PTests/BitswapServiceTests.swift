@@ -2,6 +2,8 @@ import Bitswap
 import LibP2P
 import Multiformats
 import NIOCore
+import P2PServices
+import P2PTesting
 import Testing
 
 @Suite("Bitswap service")

@@ -1,3 +1,4 @@
+import Crypto
 import Determinism
 import Multistream
 import NIOCore

@@ -2,6 +2,7 @@ import Kademlia
 import LibP2P
 import Multiformats
 import NIOCore
+import P2PServices
 import P2PTesting
 import Testing
 

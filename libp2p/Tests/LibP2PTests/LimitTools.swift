@@ -6,6 +6,7 @@ import NIOPosix
 import P2PTesting
 import PeerIdentity
 import Testing
+import Yamux
 
 @testable import LibP2P
 

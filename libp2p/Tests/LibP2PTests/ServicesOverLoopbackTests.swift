@@ -2,6 +2,7 @@ import Bitswap
 import Kademlia
 import LibP2P
 import Multiformats
+import P2PServices
 import Testing
 
 @Suite("DHT and Bitswap over TCP, Noise and Yamux on loopback")

@@ -1,3 +1,4 @@
+import Determinism
 import Identify
 import Multiformats
 import NIOConcurrencyHelpers

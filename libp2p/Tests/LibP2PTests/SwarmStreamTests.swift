@@ -1,8 +1,10 @@
+import Logging
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import PeerIdentity
 import Testing
+import Yamux
 
 @testable import LibP2P
 

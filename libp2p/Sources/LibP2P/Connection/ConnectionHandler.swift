@@ -1,4 +1,5 @@
 import Determinism
+import Logging
 import Multiformats
 import NIOCore
 import Noise

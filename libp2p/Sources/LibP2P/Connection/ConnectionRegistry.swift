@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 import NIOCore
 import OrderedCollections
 import Peers

@@ -1,6 +1,6 @@
 import Foundation
-import Logging
-import NIOCore
+public import Logging
+public import NIOCore
 
 /// Stands in a server's channel and decides when the next connections are accepted.
 ///

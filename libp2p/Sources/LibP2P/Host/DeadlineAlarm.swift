@@ -1,6 +1,6 @@
-import Determinism
-import NIOCore
-import NIOPosix
+public import Determinism
+public import NIOCore
+public import NIOPosix
 
 /// The alarm clock of one core: its shell sets it to the core's `nextDeadline` after every input, and waits for rings.
 ///

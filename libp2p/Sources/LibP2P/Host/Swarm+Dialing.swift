@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 import Peers
 
 /// A task that waits for a dial of `run`.

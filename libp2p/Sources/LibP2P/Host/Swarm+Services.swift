@@ -1,5 +1,6 @@
 import Identify
-import Multiformats
+import Logging
+public import Multiformats
 import NIOCore
 import PeerIdentity
 import Peers

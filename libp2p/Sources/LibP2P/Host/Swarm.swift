@@ -1,8 +1,8 @@
-import Logging
-import Multiformats
-import NIOCore
-import NIOPosix
-import PeerIdentity
+public import Logging
+public import Multiformats
+public import NIOCore
+public import NIOPosix
+public import PeerIdentity
 import Peers
 
 /// The node on the network: listens and dials, secures and multiplexes connections, and gives services their streams.

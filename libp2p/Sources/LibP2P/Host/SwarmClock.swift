@@ -1,4 +1,4 @@
-import Determinism
+public import Determinism
 import NIOCore
 
 /// The one clock of swarms, their services and their deadlines: the monotonic clock of the event loops.

@@ -1,5 +1,5 @@
-import Multiformats
-import Yamux
+public import Multiformats
+package import Yamux
 
 /// How a `Swarm` behaves; every bound has its unit in its name.
 public struct SwarmConfiguration: Sendable {

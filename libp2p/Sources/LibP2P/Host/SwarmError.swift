@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What keeps a swarm from running.
 public enum SwarmError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-import Multiformats
-import NIOCore
+package import Multiformats
+package import NIOCore
 
 /// The two ends of a stream's buffers, shared by its user (`BufferedStream`) and the transport that moves the bytes.
 package final class StreamChannel: Sendable {

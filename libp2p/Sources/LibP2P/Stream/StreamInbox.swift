@@ -1,6 +1,6 @@
-import Collections
+import DequeModule
 import NIOConcurrencyHelpers
-import NIOCore
+package import NIOCore
 
 /// What arrived on a stream and was not read: filled on the event loop, emptied by readers in any task.
 ///

@@ -1,6 +1,6 @@
-import Collections
+import DequeModule
 import NIOConcurrencyHelpers
-import NIOCore
+package import NIOCore
 
 /// What was written to a stream and is not yet sent: filled by writers in any task, emptied on the event loop.
 ///

@@ -1,8 +1,8 @@
-import Collections
-import LibP2P
-import Multiformats
+public import LibP2P
+public import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import OrderedCollections
 
 /// One host of an `InMemoryNetwork`.
 public final class InMemoryHost: StreamHost {

@@ -1,7 +1,7 @@
-import Collections
 import LibP2P
-import Multiformats
+public import Multiformats
 import NIOConcurrencyHelpers
+import OrderedCollections
 
 /// A network of hosts in one process without sockets, for tests of protocol services.
 ///

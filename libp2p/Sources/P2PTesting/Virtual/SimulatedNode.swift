@@ -1,4 +1,4 @@
-import Determinism
+public import Determinism
 
 /// A node of a virtual network: its number, from 0 in the order of joining.
 public struct SimulatedNodeID: Hashable, Comparable, Sendable, CustomStringConvertible {

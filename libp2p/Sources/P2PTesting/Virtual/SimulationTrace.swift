@@ -1,5 +1,5 @@
 import Crypto
-import Determinism
+public import Determinism
 
 /// What happened in a simulation, as a hash over every event and as the last few in full.
 public struct SimulationTrace: Sendable {

@@ -1,5 +1,5 @@
-import Collections
-import Determinism
+public import Determinism
+import HeapModule
 
 /// A network of nodes in one value: virtual clock, virtual links, one seed.
 ///
