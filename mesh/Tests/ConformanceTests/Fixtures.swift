@@ -2,28 +2,39 @@ import Foundation
 import Multiformats
 import Testing
 
-/// The published test data beside the repository, read in place.
+/// The vectors of the repository, and what may not be copied into it.
 enum Fixtures {
-    /// `../shared/fixtures` of the package; nil with a printed note where it is missing.
-    static let directory: URL? = {
-        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
-        let directory = package.deletingLastPathComponent().appending(path: "shared/fixtures")
+    private static let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+
+    /// `mesh/Tests/Vectors`, whose NOTICE says where each file comes from.
+    static let directory = tests.appending(path: "Vectors")
+
+    /// `../shared/fixtures` of the repository: the same vectors with the rows that are not copied; nil where it is missing.
+    static let uncopied: URL? = {
+        let directory = tests.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "shared/fixtures")
         guard FileManager.default.fileExists(atPath: directory.path) else {
-            print("ConformanceTests: \(directory.path) is missing, its vectors are skipped")
+            print("ConformanceTests: \(directory.path) is missing, so rows that are not copied are skipped (NOTICE.md)")
             return nil
         }
         return directory
     }()
 
-    static var areHere: Bool { directory != nil }
-
+    /// The repository's vectors of a name.
     static func json<Value: Decodable>(_ name: String, as type: Value.Type) throws -> Value {
-        let directory = try #require(directory)
-        let data = try Data(contentsOf: directory.appending(path: "vectors/\(name).json"))
+        try decode(directory.appending(path: "\(name).json"))
+    }
+
+    /// The repository's vectors of a name, and the whole published file where it is beside the repository.
+    static func all<Value: Decodable>(_ name: String, as type: Value.Type) throws -> [Value] {
+        let published = try uncopied.map { try decode($0.appending(path: "vectors/\(name).json")) as Value }
+        return try [json(name, as: type)] + [published].compactMap(\.self)
+    }
+
+    private static func decode<Value: Decodable>(_ file: URL) throws -> Value {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(type, from: data)
+        return try decoder.decode(Value.self, from: Data(contentsOf: file))
     }
 }
 

@@ -16,11 +16,11 @@ struct HostileNameTests {
     @Test("A name of a megabyte that is one letter gets a short answer")
     func accents() async throws {
         let letter = "e" + String(repeating: "\u{301}", count: 500_000)
-        var messages = [
+        let messages = [
             try DAGCBOR.encode(.map(try IPLDMap([.init(key: letter, value: .map([:]))]))),
             try DAGCBOR.encode(.map(["JobSettledV1": .map(["settlement": .string(letter)])])),
+            try Self.fixture("combining-variant-name"),
         ]
-        if let fixture = Self.fixture("combining-variant-name") { messages.append(fixture) }
         try await NodeMesh.run(prices: []) { mesh in
             for bytes in messages {
                 try await HostilePeer.meeting(mesh.nodes) { peer in
@@ -41,15 +41,11 @@ struct HostileNameTests {
         }
     }
 
-    private static func fixture(_ name: String) -> [UInt8]? {
+    private static func fixture(_ name: String) throws -> [UInt8] {
         let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-            .appending(path: "shared/fixtures/cases/\(name).hex")
-        guard let text = try? String(contentsOf: file, encoding: .utf8) else {
-            print("NodeTests: \(file.path) is missing, its case is skipped")
-            return nil
-        }
-        return try? Multibase.decodeWithoutPrefix(text.trimmingCharacters(in: .whitespacesAndNewlines), .base16)
+            .appending(path: "Vectors/cases/\(name).hex")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        return try Multibase.decodeWithoutPrefix(text.trimmingCharacters(in: .whitespacesAndNewlines), .base16)
     }
 
     @Test("Jobs dated at the bounds of the numbers are not bid on, and their executor goes on")
