@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test tidy api demo example interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test tidy api demo picture example interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -41,6 +41,10 @@ api: ## writes libp2p/API.txt anew, the list of what the network offers to other
 
 demo: build guests ## a mesh of five processes runs a job, and a stranger verifies the receipt
 	@scripts/demo.sh
+
+picture: build guests ## draws docs/pictures/demo.svg anew, from a run of the demo
+	@scripts/demo.sh 2>/dev/null | scripts/picture.py >.build/demo.svg
+	@mv .build/demo.svg docs/pictures/demo.svg
 
 example: ## the example of libp2p/README.md, built and run against a copy of libp2p/ alone
 	@scripts/example.sh
