@@ -4,19 +4,19 @@ import OrderedCollections
 
 /// The exchange of blocks without sockets and clocks: Bitswap 1.2, client and server.
 ///
-/// Asking: a fetch goes to its candidates in order. The first is asked for the block at once; the next when that one
-/// does not have it, cannot be reached or stays silent for `hedgeMilliseconds`. Every block is hashed when it arrives,
-/// and nobody sees one that was not asked for. Several fetches of one CID share what was asked: one that joins waits
-/// for the answer to a question of others for at most `hedgeMilliseconds`, then goes to its own candidates, fails by
-/// them alone, and leaves without harm to the others. A peer that does not have a block keeps the want, so a fetch that
-/// ends takes it back.
+/// Asking: a fetch goes through its candidates in order. It asks the first one at once, and the next one when that one
+/// does not have the block, cannot be reached or stays silent for `hedgeMilliseconds`. The core hashes every block when
+/// it arrives, and hands on only blocks that it asked for. Fetches of one CID share their questions: a fetch that joins
+/// waits for the answer to an earlier question for at most `hedgeMilliseconds`, then asks its own candidates, fails by
+/// them alone, and leaves the others unharmed. A peer that lacks a block keeps the want, so a fetch that ends cancels
+/// it.
 ///
-/// Serving: a want is kept until it is served, taken back or `wantMilliseconds` old, and one for a block that is not
-/// here is served when the block is added. A peer has at most `wantsPerPeerMax`: for one more the oldest that only
-/// waits for a block to come is forgotten.
+/// Serving: the core keeps a want until it is served, cancelled or `wantMilliseconds` old, and serves a want for a
+/// missing block when the block is added. A peer has at most `wantsPerPeerMax`; one more displaces the oldest that only
+/// waits for a block.
 ///
-/// At a limit: a further fetch fails with `tooManyFetches`; a further want while all are still to be looked up is
-/// answered DONT_HAVE if that was asked for, else ignored, and counted.
+/// At a limit: a further fetch fails with `tooManyFetches`. A further want, while all are still to be looked up, gets
+/// DONT_HAVE if the peer asked for that, else nothing, and is counted.
 public struct BitswapCore: Sendable {
     /// Bounds of the exchange.
     public struct Limits: Sendable, Hashable {
@@ -26,17 +26,17 @@ public struct BitswapCore: Sendable {
         public var wantsPerPeerMax = 256
         /// How long a want is kept for a block that may still come, in milliseconds.
         public var wantMilliseconds: Int64 = 300_000
-        /// Peers that wants are kept for.
+        /// Peers whose wants are kept.
         public var peersMax = 1_024
         /// Fetches under way at once.
         public var fetchesMax = 1_024
         /// Candidates of one fetch; further ones are ignored.
         public var candidatesPerFetchMax = 32
-        /// CIDs remembered to tell a late copy from a block nobody asked for.
+        /// CIDs remembered to tell a late copy from a block that nobody asked for.
         public var recentMax = 256
-        /// Silence of a peer after which the next one is asked as well.
+        /// How long a peer may be silent before the next one is asked as well.
         public var hedgeMilliseconds: Int64 = 2_000
-        /// Silence of a peer after which it counts as failed.
+        /// How long a peer may be silent before it counts as failed.
         public var answerTimeoutMilliseconds: Int64 = 15_000
 
         /// The defaults.
@@ -49,18 +49,18 @@ public struct BitswapCore: Sendable {
         let deadline: MonotonicInstant
         let candidates: OrderedSet<PeerID>
         var failures: [PeerID: BlockPeerFailure] = [:]
-        /// When one more of the candidates is asked; `nil` once all were.
+        /// When to ask one more candidate; `nil` once all were asked.
         var hedgeAt: MonotonicInstant?
     }
 
     private struct Asked: Sendable {
         let hedgeAt: MonotonicInstant
         let deadline: MonotonicInstant
-        /// It said that it does not have the block, and may still send it should it come.
+        /// It answered that it lacks the block, and may still send it later.
         var isDenied = false
     }
 
-    /// One CID that is wanted, by one or more fetches.
+    /// One wanted CID, with the fetches that want it.
     private struct Session: Sendable {
         var fetches: [Fetch] = []
         var asked: OrderedDictionary<PeerID, Asked> = [:]
@@ -73,7 +73,7 @@ public struct BitswapCore: Sendable {
         /// Whether a peer that was asked for this fetch may still answer.
         func isWaiting(_ fetch: Fetch) -> Bool { fetch.candidates.contains { isWaiting(for: $0) } }
 
-        /// The next one to ask for a fetch: nobody who failed it, and nobody who is being asked.
+        /// The next candidate to ask for a fetch: not one that failed it, and not one that is being asked.
         func next(for fetch: Fetch) -> PeerID? {
             fetch.candidates.first { fetch.failures[$0] == nil && !isWaiting(for: $0) }
         }
@@ -86,21 +86,21 @@ public struct BitswapCore: Sendable {
     var ledgers: OrderedDictionary<PeerID, PeerWants> = [:]
     /// Who wants a block, in the order of asking.
     var wanting: [CID: [PeerID]] = [:]
-    /// When wants are next looked through for those that are too old.
+    /// When to look for wants that are too old.
     var wantsSweepAt: MonotonicInstant?
     private var sessions: OrderedDictionary<CID, Session> = [:]
-    /// Which CIDs each peer was asked for and has not answered.
+    /// The CIDs that each peer was asked for and has not answered.
     private var outstanding: [PeerID: OrderedSet<CID>] = [:]
     private var recent: OrderedSet<CID> = []
     private var fetchCount = 0
     private var nextNumber: UInt64 = 1
 
-    /// An exchange that asks nobody and knows of nobody's wants.
+    /// An exchange without fetches and wants.
     public init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
-    /// Begins to fetch a block from candidates, the likeliest first; its end comes as `.fetched` or `.failed`.
+    /// Begins to fetch a block from candidates, the likeliest first; the end arrives as `.fetched` or `.failed`.
     public mutating func fetch(
         _ cid: CID, from candidates: [PeerID], bytesMax: Int, deadline: MonotonicInstant, now: MonotonicInstant
     ) -> (id: BlockFetchID, actions: [BitswapAction]) {
@@ -115,8 +115,8 @@ public struct BitswapCore: Sendable {
         var fetch = Fetch(
             id: id, bytesMax: bytesMax, deadline: deadline,
             candidates: OrderedSet(candidates.prefix(limits.candidatesPerFetchMax)))
-        // Others may have asked just now; their answer is this fetch's too. One of them who is silent for long is not
-        // waited for.
+        // Another fetch may have asked just now, and its answer counts for this one too. A peer that stays silent is
+        // not waited for.
         let hedges = sessions[cid]?.asked.values.filter { !$0.isDenied }.map(\.hedgeAt) ?? []
         fetch.hedgeAt = hedges.min()
         let joins = fetch.hedgeAt.map { $0 > now } ?? false
@@ -127,7 +127,7 @@ public struct BitswapCore: Sendable {
     /// Whether a peer was asked for a block that it has not sent.
     public func isAsked(_ peer: PeerID) -> Bool { outstanding[peer] != nil }
 
-    /// Gives a fetch up; it ends without an action. Those who want the same block go on.
+    /// Gives up a fetch, which ends without an action. Other fetches of the same block go on.
     public mutating func cancel(_ id: BlockFetchID, now: MonotonicInstant) -> [BitswapAction] {
         for (cid, session) in sessions where session.fetches.contains(where: { $0.id == id }) {
             return remove(id, of: cid)
@@ -149,8 +149,8 @@ public struct BitswapCore: Sendable {
         return actions
     }
 
-    /// Notes that messages to a peer do not get through, or that its last connection is gone: its wants are forgotten
-    /// and what it was asked for is asked of others.
+    /// Notes that messages to a peer do not get through, or that its last connection is gone: forgets its wants, and
+    /// asks others for what it was asked for.
     public mutating func peerLost(_ peer: PeerID, now: MonotonicInstant) -> [BitswapAction] {
         forgetWants(of: peer)
         var actions: [BitswapAction] = []
@@ -173,7 +173,7 @@ public struct BitswapCore: Sendable {
         return earliest
     }
 
-    /// Ends fetches whose time is over, asks others when peers stay silent, forgets old wants of peers.
+    /// Ends fetches whose time is over, asks other peers where one stays silent, forgets old wants.
     public mutating func deadlineReached(now: MonotonicInstant) -> [BitswapAction] {
         var actions: [BitswapAction] = []
         for (cid, session) in sessions {
@@ -192,7 +192,7 @@ public struct BitswapCore: Sendable {
         return actions
     }
 
-    /// Stops with a message when the core contradicts itself; tests call it after every input.
+    /// Stops the process if the core contradicts itself; tests call it after every input.
     public func checkInvariants() {
         precondition(fetchCount == sessions.values.reduce(0) { $0 + $1.fetches.count }, "fetches are miscounted")
         precondition(fetchCount <= limits.fetchesMax, "\(fetchCount) fetches")
@@ -221,7 +221,7 @@ public struct BitswapCore: Sendable {
     private mutating func blockArrived(
         _ block: BitswapMessage.Block, from peer: PeerID, now: MonotonicInstant
     ) -> [BitswapAction] {
-        // Hashing costs; a peer that was asked for nothing does not get any.
+        // Hashing costs time, so a block of a peer that was asked for nothing is not hashed.
         guard let asked = outstanding[peer], !asked.isEmpty else {
             counters.unsolicitedBlocks += 1
             return [.peerMisbehaved(peer, .unsolicitedBlock)]
@@ -250,8 +250,8 @@ public struct BitswapCore: Sendable {
             counters.duplicateBlocks += 1
             return []
         }
-        // The wire names no digest, so a forged block looks like one nobody asked for. Under the prefix of something
-        // that this peer was asked for it counts as the forgery it most likely is.
+        // The wire names no digest, so a forged block looks like one that nobody asked for. Under the prefix of a block
+        // that this peer was asked for, it most likely is a forgery and counts as one.
         let suspects = asked.filter { BlockPrefix.bytes(of: $0) == block.prefix }
         guard !suspects.isEmpty else {
             counters.unsolicitedBlocks += 1
@@ -265,7 +265,7 @@ public struct BitswapCore: Sendable {
         cids.flatMap { failed(peer, for: $0, .sentWrongBlock, now: now) }
     }
 
-    /// Notes that a peer does not give a block: those who waited for it ask somebody else, or have failed.
+    /// Notes that a peer does not give a block: fetches that waited for it ask another peer, or fail.
     private mutating func failed(
         _ peer: PeerID, for cid: CID, _ reason: BlockPeerFailure, now: MonotonicInstant
     ) -> [BitswapAction] {
@@ -285,7 +285,7 @@ public struct BitswapCore: Sendable {
         if reason == .timedOut { actions.append(.send(peer, cancelMessage(cid))) }
         for fetch in session.fetches {
             guard let current = sessions[cid], !current.isWaiting(fetch) else { continue }
-            // Who waits for the answer to a question of others goes on waiting as long as there is one.
+            // A fetch that waits for another's answer goes on waiting while one is outstanding.
             guard fetch.candidates.contains(peer) || !current.isWaiting else { continue }
             actions += askNext(cid, for: fetch.id, now: now)
         }
@@ -313,15 +313,15 @@ public struct BitswapCore: Sendable {
         return [.send(peer, BitswapMessage(wants: [.init(cid: cid)]))]
     }
 
-    /// Takes a fetch out; the last one ends the question.
+    /// Removes a fetch; the last one of its CID ends the questions.
     private mutating func remove(_ id: BlockFetchID, of cid: CID) -> [BitswapAction] {
         sessions[cid]?.fetches.removeAll { $0.id == id }
         fetchCount -= 1
         return sessions[cid]?.fetches.isEmpty == true ? close(cid) : []
     }
 
-    /// Ends a session: those who were asked and have not answered need not, and those who answered that they do not
-    /// have the block need not keep the want.
+    /// Ends a session: cancels the wants at peers that have not answered, and at those that lack the block and keep the
+    /// want.
     private mutating func close(_ cid: CID, receivedFrom source: PeerID? = nil) -> [BitswapAction] {
         guard let session = sessions.removeValue(forKey: cid) else { return [] }
         var actions: [BitswapAction] = []

@@ -2,20 +2,20 @@ import Determinism
 public import Multiformats
 import OrderedCollections
 
-/// What one peer wants, and which of it is still to be looked up.
+/// What one peer wants, and which wants are still to be looked up.
 struct PeerWants: Sendable {
     struct Entry: Sendable {
         var kind: BitswapMessage.WantKind
         var sendDontHave: Bool
         var expiresAt: MonotonicInstant
-        /// It was looked up and not here: it waits for the block to come.
+        /// The block was not here; the want waits for it.
         var isWaiting = false
     }
 
     /// In the order they came, the newest last.
     var wants: OrderedDictionary<CID, Entry> = [:]
     var toLookUp: OrderedSet<CID> = []
-    /// How many of the wants only wait.
+    /// The number of wants that only wait.
     var waitingCount = 0
 
     func checkInvariants(of peer: PeerID, wantsMax: Int) {
@@ -25,7 +25,7 @@ struct PeerWants: Sendable {
     }
 }
 
-/// A want that is to be looked up in the store.
+/// A want to look up in the store.
 public struct WantedBlock: Hashable, Sendable {
     /// The block.
     public let cid: CID
@@ -43,7 +43,7 @@ public struct WantedBlock: Hashable, Sendable {
 public enum BlockLookup: Hashable, Sendable {
     /// Nothing.
     case missing
-    /// It has it; enough for a want of kind `have`.
+    /// The block is there; enough for a want of kind `have`.
     case present
     /// The block.
     case block([UInt8])
@@ -51,13 +51,13 @@ public enum BlockLookup: Hashable, Sendable {
 
 /// The serving half of the core.
 extension BitswapCore {
-    /// How many wants of a peer are kept.
+    /// The number of wants kept for a peer.
     public func wantCount(of peer: PeerID) -> Int { ledgers[peer]?.wants.count ?? 0 }
 
     /// Whether `nextWant` would give anything.
     public func hasWants(of peer: PeerID) -> Bool { ledgers[peer]?.toLookUp.isEmpty == false }
 
-    /// The next want of a peer to look up, each once.
+    /// The next want of a peer to look up; each is given once.
     public mutating func nextWant(of peer: PeerID) -> WantedBlock? {
         guard var wants = ledgers[peer], !wants.toLookUp.isEmpty else { return nil }
         let cid = wants.toLookUp.removeFirst()
@@ -65,13 +65,13 @@ extension BitswapCore {
         return wants.wants[cid].map { WantedBlock(cid: cid, kind: $0.kind) }
     }
 
-    /// Takes in what the store has; returns what to send, if anything.
+    /// Takes in what the store has, and returns what to send, if anything.
     public mutating func lookedUp(_ cid: CID, for peer: PeerID, _ found: BlockLookup) -> BitswapMessage? {
         guard let want = ledgers[peer]?.wants[cid] else { return nil }
         switch (found, want.kind) {
         case (.block(let data), .block):
             guard data.count <= limits.messages.blockBytesMax, let prefix = BlockPrefix.bytes(of: cid) else {
-                // It can never be sent.
+                // A block this large can never be sent.
                 forgetWant(cid, of: peer)
                 return answer(want, cid: cid, isPresent: false)
             }
@@ -95,7 +95,7 @@ extension BitswapCore {
     /// Notes that the store has a new block: peers that want it are served.
     public mutating func blockAdded(_ cid: CID) -> [BitswapAction] {
         (wanting[cid] ?? []).map { peer in
-            // Also where the store is being asked just now: its answer may be of the time before.
+            // Also where a look-up is under way: its answer may predate the block.
             ledgers[peer]?.toLookUp.append(cid)
             return .serve(peer)
         }
@@ -127,7 +127,7 @@ extension BitswapCore {
         return actions
     }
 
-    /// Whether one more want of a peer can be kept, if need be in the place of its oldest one that only waits.
+    /// Whether one more want of a peer fits, if need be in place of its oldest that only waits.
     private mutating func hasRoom(for peer: PeerID) -> Bool {
         guard let wants = ledgers[peer] else { return ledgers.count < limits.peersMax }
         if wants.wants.count < limits.wantsPerPeerMax { return true }
@@ -139,7 +139,7 @@ extension BitswapCore {
         return true
     }
 
-    /// Forgets the wants that waited for too long, and notes when to look again.
+    /// Forgets wants that waited too long, and notes when to look again.
     mutating func forgetOldWants(now: MonotonicInstant) {
         wantsSweepAt = nil
         for peer in ledgers.keys {

@@ -6,7 +6,7 @@ public struct BitswapMessage: Hashable, Sendable {
     public enum WantKind: UInt64, Sendable, Hashable {
         /// The block itself.
         case block = 0
-        /// To know whether it is there.
+        /// Only whether the peer has it.
         case have = 1
     }
 
@@ -16,12 +16,12 @@ public struct BitswapMessage: Hashable, Sendable {
         public var cid: CID
         /// The block itself or its presence.
         public var kind: WantKind
-        /// Whether an absence is to be told.
+        /// Whether the peer is to answer DONT_HAVE.
         public var sendDontHave: Bool
-        /// Whether this takes back an earlier want.
+        /// Whether this cancels an earlier want.
         public var isCancel: Bool
 
-        /// A want, or the end of one.
+        /// A want, or a cancellation.
         public init(cid: CID, kind: WantKind = .block, sendDontHave: Bool = true, isCancel: Bool = false) {
             self.cid = cid
             self.kind = kind

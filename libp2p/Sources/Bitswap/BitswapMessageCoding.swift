@@ -2,14 +2,14 @@ import Multiformats
 
 /// The protobuf encoding of Bitswap 1.2 messages (https://specs.ipfs.tech/bitswap-protocol/).
 ///
-/// Blocks in the form of version 1.0.0 (field 2) carry no prefix and are ignored; entries whose CID cannot be read are
-/// left out; everything else that is wrong is an error and costs the stream.
+/// Blocks in the form of version 1.0.0 (field 2) carry no prefix and are ignored, and so are entries whose CID cannot
+/// be read. Any other fault is an error and costs the stream.
 public enum BitswapMessageCoding {
     /// Bounds of one message.
     public struct Limits: Sendable, Hashable {
-        /// Bytes of a message, as the specification has it.
+        /// Bytes of a message, by the specification.
         public var messageBytesMax = 4 * 1024 * 1024
-        /// Bytes of a block, as the specification has it.
+        /// Bytes of a block, by the specification.
         public var blockBytesMax = 2 * 1024 * 1024
         /// Fields of a message or of its list of wants.
         public var fieldsMax = 4_096
@@ -42,7 +42,7 @@ public enum BitswapMessageCoding {
         return writer.bytes
     }
 
-    /// The message that bytes are the encoding of.
+    /// Decodes a message.
     public static func decode(
         _ bytes: [UInt8], limits: Limits = Limits()
     ) throws(BitswapMessageError) -> BitswapMessage {
@@ -75,7 +75,7 @@ public enum BitswapMessageCoding {
         while let field = try next(&reader) {
             switch field.number {
             case 1:
-                // Several lists in one message add up; the bound is on all of them.
+                // A message may have several lists; the bound is on all of them together.
                 guard message.wants.count < limits.fieldsMax else {
                     throw .malformed(.tooManyFields(fieldsMax: limits.fieldsMax))
                 }

@@ -10,13 +10,13 @@ public struct BlockFetchID: Hashable, Comparable, Sendable {
 
 /// Why one peer did not give a block.
 public enum BlockPeerFailure: Hashable, Sendable {
-    /// It said that it does not have it.
+    /// It answered that it lacks the block.
     case doesNotHave
     /// It did not answer in time.
     case timedOut
     /// It could not be reached, or its connection ended.
     case unreachable
-    /// It sent a block that does not hash to what was asked.
+    /// It sent a block that does not hash to the CID asked for.
     case sentWrongBlock
 }
 
@@ -24,41 +24,41 @@ public enum BlockPeerFailure: Hashable, Sendable {
 public enum BlockFetchError: Error, Hashable, Sendable {
     /// There is nobody to ask.
     case noPeers
-    /// Everybody was asked; why each failed, in the order they were asked.
+    /// All candidates were asked; why each failed, in the order of asking.
     case allPeersFailed([PeerID: BlockPeerFailure])
-    /// The caller's time was over.
+    /// The caller's time ran out.
     case timedOut
-    /// The block is the right one, and larger than the caller takes.
+    /// The block is the right one, but larger than the caller takes.
     case tooLarge(bytes: Int, bytesMax: Int)
-    /// The CID names another hash than SHA-256, which is not exchanged.
+    /// The CID names another hash than SHA-256; such blocks are not exchanged.
     case unsupportedHash
-    /// This many blocks are being fetched already.
+    /// Too many blocks are being fetched already.
     case tooManyFetches(max: Int)
     /// The caller gave up.
     case cancelled
 }
 
-/// What a peer did against the protocol.
+/// How a peer broke the protocol.
 public enum BitswapViolation: Hashable, Sendable {
     /// It sent a block that nobody asked it for.
     case unsolicitedBlock
-    /// It was asked for a block and sent one that does not hash to it.
+    /// It was asked for a block and sent one with another hash.
     case blockDoesNotMatch
     /// It sent a block with a prefix that names no CID.
     case malformedPrefix
 }
 
-/// What the core wants done.
+/// What the shell must do.
 public enum BitswapAction: Hashable, Sendable {
-    /// Send a message; report `sendFailed` when that is impossible.
+    /// Send a message; report `sendFailed` if that fails.
     case send(PeerID, BitswapMessage)
-    /// A peer has wants to look up: call `nextWant` and `lookedUp` until there are none.
+    /// A peer has wants to look up: call `nextWant` and `lookedUp` until there are none left.
     case serve(PeerID)
-    /// A fetch ended with a verified block; who gave it.
+    /// A fetch ended with a verified block, from this peer.
     case fetched(BlockFetchID, [UInt8], from: PeerID)
-    /// A fetch ended without.
+    /// A fetch ended without a block.
     case failed(BlockFetchID, BlockFetchError)
-    /// A peer broke the protocol; what it sent was dropped.
+    /// A peer broke the protocol, and the core dropped what it sent.
     case peerMisbehaved(PeerID, BitswapViolation)
 }
 
@@ -72,14 +72,14 @@ public struct BitswapCounters: Hashable, Sendable {
     public var blocksSent = 0
     /// Their bytes.
     public var bytesSent = 0
-    /// Blocks that came again after they were received.
+    /// Blocks that arrived a second time.
     public var duplicateBlocks = 0
     /// Blocks dropped because nobody asked the sender for them.
     public var unsolicitedBlocks = 0
     /// Blocks dropped because they do not hash to what the sender was asked for.
     public var mismatchedBlocks = 0
-    /// Wants refused because a peer had all it may have.
+    /// Wants refused because the peer had as many as it may have.
     public var wantsRefused = 0
-    /// Wants for blocks that did not come, forgotten for newer ones or after their time.
+    /// Wants forgotten for newer ones, or after their time.
     public var wantsForgotten = 0
 }

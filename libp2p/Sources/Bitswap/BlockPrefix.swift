@@ -1,6 +1,6 @@
 public import Multiformats
 
-/// What a block's CID is made of besides the digest; the receiver hashes the block and so names it by itself.
+/// The parts of a block's CID except the digest; the receiver hashes the block and so names it itself.
 public enum BlockPrefix {
     /// The prefix of a CID; `nil` for hashes other than SHA-256, which this node does not exchange.
     public static func bytes(of cid: CID) -> [UInt8]? {

@@ -1,7 +1,8 @@
 import Determinism
 import Multiformats
 
-/// Until when which peer and this node do not graft each other in which topic; bounded, the soonest end makes room.
+/// Until when this node and a peer may not graft each other in a topic; bounded, the back-off that ends soonest makes
+/// room.
 struct BackoffTable: Sendable {
     struct Key: Hashable, Comparable, Sendable {
         var topic: ExactText
@@ -30,7 +31,7 @@ struct BackoffTable: Sendable {
         (end(topic: topic, peer: peer) ?? .zero) > now
     }
 
-    /// Starts a back-off, or makes a running one longer; never shorter.
+    /// Starts a back-off, or extends a running one; never shortens it.
     mutating func start(topic: String, peer: PeerID, until: MonotonicInstant) {
         let key = Key(topic: ExactText(topic), peer: peer)
         if let running = ends[key], running >= until { return }

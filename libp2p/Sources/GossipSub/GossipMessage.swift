@@ -3,7 +3,7 @@ public import PeerIdentity
 
 /// A message whose author signed it and whose signature was checked.
 public struct GossipMessage: Hashable, Sendable {
-    /// Who wrote it.
+    /// The author.
     public let source: PeerID
     /// The author's number for it.
     public let sequenceNumber: UInt64
@@ -11,12 +11,12 @@ public struct GossipMessage: Hashable, Sendable {
     public let topic: String
     /// The payload.
     public let data: [UInt8]
-    /// The protobuf `Message`, byte for byte as it came or goes over the wire.
+    /// The protobuf `Message`, byte for byte as on the wire.
     public let encoded: [UInt8]
     /// The author's peer ID and the sequence number.
     public let id: MessageID
 
-    /// What is signed begins with this, so that the signature is good for nothing else.
+    /// The signed bytes begin with this, so that the signature is good for nothing else.
     static let signaturePrefix = Array("libp2p-pubsub:".utf8)
 
     fileprivate init(
@@ -38,7 +38,7 @@ public struct GossipMessage: Hashable, Sendable {
         (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * UInt64($0))) }
     }
 
-    /// A new message in the form that StrictSign asks for; the key stands inside the author's peer ID.
+    /// A new message in the form that StrictSign requires; the author's peer ID contains the key.
     public static func sign(
         _ data: [UInt8], topic: String, sequenceNumber: UInt64, identity: Identity
     ) throws(PublishRefusal) -> GossipMessage {
@@ -60,9 +60,9 @@ public struct GossipMessage: Hashable, Sendable {
     }
 }
 
-/// Why a message is not one that StrictSign lets pass.
+/// Why a message breaks StrictSign.
 public enum GossipMessageError: Error, Hashable, Sendable {
-    /// Not protobuf, a field of the wrong type, twice the same field, or too many fields.
+    /// Not protobuf, a field of the wrong type, a field twice, or too many fields.
     case malformed
     /// No author, or one whose peer ID is malformed.
     case badSource
@@ -74,7 +74,7 @@ public enum GossipMessageError: Error, Hashable, Sendable {
     case notSigned
     /// The attached key is not the author's.
     case foreignKey
-    /// The author's key is of a kind that is not accepted here (only Ed25519 is).
+    /// The author's key is not Ed25519.
     case unsupportedKey
     /// The signature does not fit.
     case badSignature
@@ -82,14 +82,14 @@ public enum GossipMessageError: Error, Hashable, Sendable {
 
 /// A message before its signature was checked: enough to recognize a duplicate without paying for the check.
 public struct UnverifiedMessage: Sendable {
-    /// More fields than the six of the specification, for what later versions add.
+    /// The most fields; the specification has six, later versions may add some.
     static let fieldsMax = 16
 
-    /// Who claims to have written it.
+    /// The claimed author.
     public let source: PeerID
     /// The topic.
     public let topic: String
-    /// The ID it would have.
+    /// The ID it would have if its signature holds.
     public let id: MessageID
     private let sequenceNumber: UInt64
     private let data: [UInt8]
@@ -105,7 +105,7 @@ public struct UnverifiedMessage: Sendable {
         var reader = ProtobufReader(encoded, maxFields: Self.fieldsMax)
         while let field = try Self.next(&reader) {
             guard (1...6).contains(field.number) else {
-                // What a later version adds is signed too.
+                // Fields of later versions are signed too.
                 switch field.value {
                 case .varint(let value): signed.varint(field.number, value)
                 case .bytes(let value): signed.bytes(field.number, value)

@@ -1,6 +1,6 @@
 public import Multiformats
 
-/// What a router wants done; the shell carries it out in order.
+/// What the shell must do, in order.
 public enum GossipSubAction: Hashable, Sendable {
     /// Send one RPC to each of these peers.
     case send(GossipSubRPC, to: [PeerID])
@@ -8,17 +8,17 @@ public enum GossipSubAction: Hashable, Sendable {
     case validate(GossipMessage, from: PeerID)
     /// Hand an accepted message to this node's subscribers.
     case deliver(GossipMessage)
-    /// Reset the stream of a peer that sent what cannot be decoded.
+    /// Reset the stream of a peer that sent undecodable bytes.
     case resetStream(PeerID, GossipSubCodecError)
 }
 
-/// What the application says of a message.
+/// The application's verdict on a message.
 public enum GossipVerdict: Hashable, Sendable {
     /// Deliver and forward it.
     case accept
-    /// Neither deliver nor forward it, and hold it against nobody: too old, already known, not understood.
+    /// Neither deliver nor forward it, and blame nobody: too old, already known, not understood.
     case ignore
-    /// Neither deliver nor forward it, and hold it against everybody who sent it.
+    /// Neither deliver nor forward it, and blame everybody who sent it.
     case reject
 }
 
@@ -28,13 +28,13 @@ public enum PublishRefusal: Error, Hashable, Sendable {
     case tooLong(bytes: Int, bytesMax: Int)
     /// The topic's name is empty or too long.
     case badTopic(bytes: Int, bytesMax: Int)
-    /// The key did not sign.
+    /// Signing failed.
     case notSigned
 }
 
-/// Why a topic was not subscribed to.
+/// Why a subscription was refused.
 public enum SubscribeRefusal: Error, Hashable, Sendable {
-    /// As many topics as `ownTopicsMax` are subscribed to.
+    /// The node subscribes to `ownTopicsMax` topics already.
     case tooManyTopics(topicsMax: Int)
     /// The topic's name is empty or too long.
     case badTopic(bytes: Int, bytesMax: Int)

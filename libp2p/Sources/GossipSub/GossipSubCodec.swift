@@ -5,10 +5,10 @@ import Multiformats
 /// Decoding counts every field at every depth against one budget, so an RPC costs memory in proportion to what it may
 /// hold, not to how cleverly it is nested. Unknown fields are skipped, among them IDONTWANT of `/meshsub/1.2.0`.
 public enum GossipSubCodec {
-    /// What a message grows by in an RPC of its own: the field's key and the longest length.
+    /// How much longer an RPC is than the one message in it: the field's key and the longest length.
     static let messageOverheadBytesMax = 6
 
-    /// The bytes of an RPC, without the length that stands before it on a stream.
+    /// The bytes of an RPC, without the length before it on a stream.
     public static func encode(_ rpc: GossipSubRPC) -> [UInt8] {
         var writer = ProtobufWriter()
         for entry in rpc.subscriptions {

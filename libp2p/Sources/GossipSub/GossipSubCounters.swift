@@ -1,6 +1,6 @@
-/// What a router has seen and done since it started; each number only grows.
+/// What a router has seen and done since it started. No number ever shrinks.
 public struct GossipSubCounters: Hashable, Sendable {
-    /// Messages of this node.
+    /// Messages that this node published.
     public var messagesPublished: UInt64 = 0
     /// Messages that arrived for the first time with a good signature.
     public var messagesArrived: UInt64 = 0

@@ -1,4 +1,4 @@
-/// Every bound of a router, with what happens when a peer reaches it.
+/// Every bound of a router, and what happens when a peer reaches it.
 public struct GossipSubLimits: Sendable, Hashable {
     /// Bytes of one RPC on the wire, as in go-libp2p. A longer one is refused before its body is read and the stream
     /// is reset; a message that would not fit is refused at `publish`.
@@ -9,7 +9,7 @@ public struct GossipSubLimits: Sendable, Hashable {
     public var subscriptionsPerRPCMax = 512
     /// Messages of one RPC that are looked at; the others are left out and counted.
     public var messagesPerRPCMax = 1_024
-    /// GRAFT, PRUNE, IHAVE and IWANT entries of one RPC that are looked at, each kind for itself; the others are left
+    /// GRAFT, PRUNE, IHAVE and IWANT entries of one RPC that are looked at, each kind separately; the others are left
     /// out and counted as a flood.
     public var controlEntriesPerRPCMax = 256
     /// Bytes of a topic's name; an entry with a longer one is left out and counted.
@@ -20,11 +20,11 @@ public struct GossipSubLimits: Sendable, Hashable {
     public var topicsPerPeerMax = 512
     /// Topics this node subscribes to; one more is refused to the caller.
     public var ownTopicsMax = 1_024
-    /// Topics that are published to without a subscription; the one that was used longest ago makes room.
+    /// Topics that this node publishes to without a subscription; the one used longest ago makes room.
     public var fanoutTopicsMax = 256
     /// Peers; one more is not served, and what it sends is ignored.
     public var peersMax = 1_024
-    /// Peers per topic that can be in a mesh, whatever the parameters: a GRAFT beyond is answered with PRUNE.
+    /// Peers per topic in a mesh, whatever the parameters; the router answers a GRAFT beyond with PRUNE.
     public var meshPeersMax = 64
     /// IHAVE entries per peer and heartbeat; more are ignored and counted as a flood.
     public var ihaveEntriesPerHeartbeatMax = 10
@@ -36,7 +36,7 @@ public struct GossipSubLimits: Sendable, Hashable {
     public var iwantIDsPerHeartbeatMax = 5_000
     /// Bytes that one peer may fetch with IWANT per heartbeat; the rest is not sent.
     public var iwantBytesPerHeartbeatMax = 8_388_608
-    /// IWANT requests whose answer is awaited; further ones are sent without being held against the peer.
+    /// IWANT requests whose answer is awaited; further ones are sent, and nobody is blamed when they go unanswered.
     public var promisesMax = 4_096
     /// Message IDs remembered as seen; the oldest makes room.
     public var seenEntriesMax = 65_536
@@ -55,9 +55,8 @@ public struct GossipSubLimits: Sendable, Hashable {
     /// Bytes waiting to be sent to one peer. Forwarded and gossiped messages beyond are dropped, newest first.
     public var outgoingBytesMax = 4_194_304
     /// Control bytes (subscriptions, GRAFT, PRUNE, IHAVE, IWANT) waiting for one peer, kept apart so that they get
-    /// through when messages do not; beyond, the peer reads nothing at all and its stream is reset.
+    /// through when messages do not. A peer that reaches this reads nothing at all, and its stream is reset.
     public var outgoingControlBytesMax = 1_048_576
 
-    /// The defaults of a node.
     public init() {}
 }

@@ -1,4 +1,4 @@
-/// How full the tables of a router are; tests and the simulator hold it against the limits.
+/// How full the tables of a router are; tests and the simulator compare it with the limits.
 public struct GossipSubOccupancy: Hashable, Sendable {
     /// Peers served.
     public var peers: Int
@@ -6,7 +6,7 @@ public struct GossipSubOccupancy: Hashable, Sendable {
     public var peerTopics: Int
     /// Topics this node is subscribed to.
     public var meshes: Int
-    /// Topics published to without a subscription.
+    /// Topics that this node publishes to without a subscription.
     public var fanouts: Int
     /// Back-offs.
     public var backoffs: Int

@@ -24,7 +24,7 @@ public struct GossipSubParameters: Sendable, Hashable {
     public var historyWindows = 5
     /// How many heartbeats a message is told of by IHAVE.
     public var gossipWindows = 3
-    /// How long a topic that is only published to keeps its peers.
+    /// How long a topic without a subscription keeps its peers.
     public var fanoutMilliseconds: Int64 = 60_000
     /// How long neither side grafts again after a PRUNE.
     public var pruneBackoffMilliseconds: Int64 = 60_000
@@ -36,7 +36,7 @@ public struct GossipSubParameters: Sendable, Hashable {
     public var pruneBackoffMillisecondsMax: Int64 = 3_600_000
     /// A GRAFT within this time of the PRUNE is a flood and counts twice.
     public var graftFloodMilliseconds: Int64 = 10_000
-    /// How long a peer that announced a message may take to send it once it was asked.
+    /// How long a peer that announced a message may take to send it when asked.
     public var promiseMilliseconds: Int64 = 3_000
     /// How often one peer may fetch one message with IWANT.
     public var retransmissionsMax = 3
@@ -46,7 +46,7 @@ public struct GossipSubParameters: Sendable, Hashable {
     public var validationMilliseconds: Int64 = 30_000
     /// Whether own messages go to every peer of the topic, not just to the mesh.
     public var floodPublish = true
-    /// What misbehaviour costs, and from where on it has consequences.
+    /// What misbehaviour costs, and when it has consequences.
     public var scoring = PeerScoringParameters()
 
     /// The specification's defaults.

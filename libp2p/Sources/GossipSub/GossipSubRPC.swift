@@ -2,8 +2,8 @@ import Multiformats
 
 /// One frame of the pubsub protocols: subscriptions, messages and control entries, in any mixture.
 ///
-/// It is the `RPC` of the specification. Messages are carried as they were received, so that what is forwarded is byte
-/// for byte what the author signed.
+/// It is the `RPC` of the specification. It carries messages as they were received, so that a node forwards byte for
+/// byte what the author signed.
 public struct GossipSubRPC: Hashable, Sendable {
     /// A topic that the sender joins or leaves.
     public struct Subscription: Hashable, Sendable {
@@ -19,7 +19,7 @@ public struct GossipSubRPC: Hashable, Sendable {
         }
     }
 
-    /// Messages of a topic that the sender has.
+    /// An announcement of messages that the sender has, in one topic.
     public struct IHave: Hashable, Sendable {
         /// The topic.
         public var topic: String
@@ -39,7 +39,7 @@ public struct GossipSubRPC: Hashable, Sendable {
         public var topic: String
         /// How long not to graft, in seconds; `nil` where the peer's version has none.
         public var backoffSeconds: UInt64?
-        /// How many other peers were recommended. They are not followed: addresses come from the DHT and identify.
+        /// How many other peers it recommended. The router ignores them: addresses come from the DHT and identify.
         public var exchangedPeers: Int
 
         /// A PRUNE without peer exchange.
@@ -58,11 +58,11 @@ public struct GossipSubRPC: Hashable, Sendable {
     public var ihave: [IHave] = []
     /// Requests, one list of IDs per entry.
     public var iwant: [[MessageID]] = []
-    /// Topics in whose mesh the sender put the receiver.
+    /// Topics whose mesh the sender added the receiver to.
     public var graft: [String] = []
-    /// Topics out of whose mesh the sender took the receiver.
+    /// Topics whose mesh the sender removed the receiver from.
     public var prune: [Prune] = []
-    /// Entries that were left out when decoding because a limit was reached or they made no sense.
+    /// Entries that decoding left out, because of a limit or because they made no sense.
     public var entriesLeftOut = 0
 
     /// An RPC without entries.

@@ -20,7 +20,7 @@ extension GossipSubRouter {
         _ topic: String, from peer: PeerID, answer: inout GossipSubRPC, now: MonotonicInstant
     ) {
         guard let mesh = meshes[topic] else {
-            // Nothing is remembered and nothing is answered: a flood of made-up topics must not grow or echo.
+            // Neither remembered nor answered: a flood of made-up topics must not fill memory or echo.
             scoring.note(.graftUnknownTopic, by: peer)
             return
         }
@@ -31,9 +31,9 @@ extension GossipSubRouter {
             scoring.note(.graftDuringBackoff, by: peer, times: end > sinceFlood ? 2 : 1)
             return refuseGraft(topic, of: peer, answer: &answer, now: now)
         }
-        // The specification admits every outbound peer to a full mesh. A node that dialed all its peers would take them
-        // all, prune most at the heartbeat, and be in back-off with the rest of the network for a minute; D_out
-        // of them are enough against strangers who fill the mesh.
+        // The specification admits every outbound peer to a full mesh. A node that dialed all its peers would then
+        // admit them all, prune most at the heartbeat, and be in back-off with the rest of the network for a minute.
+        // D_out of them are enough against strangers that fill the mesh.
         let isFull =
             mesh.count >= parameters.meshDegreeHigh
             && (peers[peer]?.isOutbound != true || outboundCount(in: mesh) >= parameters.meshDegreeOutbound)
@@ -57,7 +57,7 @@ extension GossipSubRouter {
 
     private mutating func pruneArrived(_ entry: GossipSubRPC.Prune, from peer: PeerID, now: MonotonicInstant) {
         counters.exchangedPeersIgnored += UInt64(entry.exchangedPeers)
-        // A back-off for a topic we never joined would be memory that strangers fill.
+        // A back-off for a topic that this node never joined would let strangers fill memory.
         guard meshes[entry.topic] != nil else { return }
         meshes[entry.topic]?.remove(peer)
         let asked = entry.backoffSeconds ?? 0
@@ -77,7 +77,7 @@ extension GossipSubRouter {
         backoffs.start(topic: topic, peer: peer, until: now.advanced(milliseconds: bounded))
     }
 
-    /// Whether this node may put the peer into the mesh of a topic of its own accord.
+    /// Whether this node may graft the peer itself.
     func isGraftable(_ peer: PeerID, in topic: String, now: MonotonicInstant) -> Bool {
         guard peers[peer]?.version.hasMesh == true, scoring.score(of: peer) >= 0 else { return false }
         guard let end = backoffs.end(topic: topic, peer: peer) else { return true }
@@ -102,7 +102,7 @@ extension GossipSubRouter {
             for id in entry.messageIDs where !seen.contains(id) { unseen.append(id) }
         }
         let room = max(0, limits.ihaveIDsPerHeartbeatMax - known.idsAsked)
-        // A random choice, so that peers who announce the same are asked for different messages.
+        // A random choice, so that the node asks peers that announce the same for different messages.
         let wanted =
             unseen.count > room ? Array(unseen.shuffled(using: &generator).prefix(room)) : Array(unseen)
         known.idsAsked += wanted.count
@@ -112,7 +112,7 @@ extension GossipSubRouter {
         return wanted
     }
 
-    /// The messages that a peer asked for, each in an RPC of its own.
+    /// The messages that a peer asked for, one RPC each.
     mutating func answers(to requests: [[MessageID]], from peer: PeerID) -> [GossipSubAction] {
         guard !requests.isEmpty, scoring.mayGossip(peer), var known = peers[peer] else { return [] }
         guard known.version.hasMesh else { return [] }

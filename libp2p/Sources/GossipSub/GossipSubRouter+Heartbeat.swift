@@ -2,9 +2,9 @@ public import Determinism
 import Multiformats
 import OrderedCollections
 
-// Once per heartbeat: scores decay, meshes are brought to their degree, messages are announced, old state goes.
+// Once per heartbeat the router decays scores, brings meshes to their degree, announces messages and drops old state.
 extension GossipSubRouter {
-    /// The time of `nextDeadline` has come.
+    /// `nextDeadline` has passed.
     public mutating func deadlineReached(now: MonotonicInstant) -> [GossipSubAction] {
         guard now >= nextHeartbeat else { return [] }
         // A process that slept does not make up for the heartbeats it missed.
@@ -52,7 +52,7 @@ extension GossipSubRouter {
         }
     }
 
-    /// Brings a mesh down to D: the best by score stay, then as many outbound ones as wanted, then chance decides.
+    /// Prunes a mesh to D: the best by score stay, then as many outbound peers as wanted, then a random choice.
     private mutating func shrinkMesh(
         _ topic: String, outbox: inout OrderedDictionary<PeerID, GossipSubRPC>, now: MonotonicInstant
     ) {
@@ -90,7 +90,7 @@ extension GossipSubRouter {
         counters.prunesSent += 1
     }
 
-    /// The peers that could be grafted, in random order.
+    /// The peers that the router could graft, in random order.
     mutating func graftCandidates(_ topic: String, now: MonotonicInstant) -> [PeerID] {
         let mesh = meshes[topic] ?? []
         let candidates = peers.peers(of: topic).filter { !mesh.contains($0) && isGraftable($0, in: topic, now: now) }
@@ -145,7 +145,7 @@ extension GossipSubRouter {
 
     // MARK: Invariants
 
-    /// Stops the process when the router contradicts itself or a table is over its limit; for tests and the simulator.
+    /// Stops the process if the router contradicts itself or a table is over its limit; for tests and the simulator.
     public func checkInvariants() {
         peers.checkInvariants()
         backoffs.checkInvariants()

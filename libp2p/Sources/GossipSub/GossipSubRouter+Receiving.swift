@@ -2,11 +2,11 @@ public import Determinism
 public import Multiformats
 import OrderedCollections
 
-// What peers send: RPCs, and in them subscriptions and messages; the control entries are in GossipSubControl.swift.
+// What peers send: RPCs, with subscriptions and messages; GossipSubRouter+Control.swift has the control entries.
 extension GossipSubRouter {
-    /// The bytes of one RPC came from a peer.
+    /// Takes in the bytes of one RPC from a peer.
     ///
-    /// What cannot be decoded is counted against the peer, and the shell is asked to reset its stream.
+    /// Counts undecodable bytes against the peer, and asks the shell to reset its stream.
     public mutating func received(
         _ bytes: [UInt8], from peer: PeerID, now: MonotonicInstant
     ) -> [GossipSubAction] {
@@ -17,13 +17,13 @@ extension GossipSubRouter {
         }
     }
 
-    /// The shell refused an RPC of a peer before it was decoded, because of its length.
+    /// Notes that the shell refused an RPC of a peer undecoded, because of its length.
     public mutating func refused(_ error: GossipSubCodecError, from peer: PeerID) -> [GossipSubAction] {
         scoring.note(.malformedRPC, by: peer)
         return [.resetStream(peer, error)]
     }
 
-    /// One RPC came from a peer.
+    /// Takes in one RPC from a peer.
     public mutating func received(
         _ rpc: GossipSubRPC, from peer: PeerID, now: MonotonicInstant
     ) -> [GossipSubAction] {
@@ -93,7 +93,7 @@ extension GossipSubRouter {
             counters.unwantedTopics += 1
             return []
         }
-        // An echo of our own message is honest: the peer may have had it from somebody else.
+        // An echo of our own message is honest: the peer may have it from another peer.
         guard unverified.source != localPeer, !seen.contains(unverified.id) else {
             counters.duplicates += 1
             pending.sent(unverified.id, by: peer)

@@ -6,20 +6,21 @@ public import PeerIdentity
 /// The router of GossipSub v1.1: who is told of which message, and by whom this node wants to be told.
 ///
 /// A value without clock, sockets or randomness of its own: every input takes `now` and returns actions. Per topic it
-/// keeps a *mesh* of a few peers that get every message at once, and tells some of the others once per heartbeat which
-/// messages there are (IHAVE), so that they can ask for what they missed (IWANT). Specification: libp2p/specs,
+/// keeps a *mesh* of a few peers that get every message at once. Once per heartbeat it tells some of the others which
+/// messages exist (IHAVE), so that they can ask for what they missed (IWANT). Specification: libp2p/specs,
 /// `pubsub/gossipsub/gossipsub-v1.0.md` and `gossipsub-v1.1.md`.
 ///
 /// What differs from it, and why:
-/// - Peer exchange is neither sent nor followed: addresses come from the DHT and identify, never from a stranger's
-///   PRUNE.
-/// - Opportunistic grafting waits for the full score; `PeerScoring` is the seam.
-/// - A peer that subscribes while the mesh is under D_lo is grafted at once, not at the next heartbeat.
+/// - The router neither sends nor follows peer exchange: addresses come from the DHT and identify, never from a
+///   stranger's PRUNE.
+/// - Opportunistic grafting is missing until there is a full score (`PeerScoring`).
+/// - The router grafts a peer that subscribes while the mesh is under D_lo at once, not at the next heartbeat.
 /// - A full mesh admits outbound peers only until it has D_out of them.
-/// - Own messages are not handed back to this node's subscribers.
-/// - A message is remembered as seen only after its signature was checked, so a forgery cannot suppress the original.
+/// - This node's subscribers do not get its own messages.
+/// - The router remembers a message as seen only after it checked the signature, so a forgery cannot suppress the
+///   original.
 ///
-/// Limits and what happens at each stand in `GossipSubLimits`; a peer that reaches one is counted in `PeerScoring`.
+/// `GossipSubLimits` says what happens at each limit; `PeerScoring` counts peers that reach one.
 public struct GossipSubRouter: Sendable {
     struct Fanout: Sendable {
         var peers: OrderedSet<PeerID> = []
@@ -28,11 +29,11 @@ public struct GossipSubRouter: Sendable {
 
     /// This node.
     public let localPeer: PeerID
-    /// How meshes are kept.
+    /// The parameters of meshes and gossip.
     public let parameters: GossipSubParameters
     /// The bounds.
     public let limits: GossipSubLimits
-    /// What was seen and done.
+    /// What the router has seen and done.
     public internal(set) var counters = GossipSubCounters()
     /// What is known of the peers' behaviour.
     public internal(set) var scoring: PeerScoring
@@ -79,7 +80,7 @@ public struct GossipSubRouter: Sendable {
 
     // MARK: Peers
 
-    /// A stream to a peer stands: it is told of this node's topics.
+    /// A stream to a peer is open: tells it this node's topics.
     public mutating func connected(
         _ peer: PeerID, version: GossipSubVersion, isOutbound: Bool, now: MonotonicInstant
     ) -> [GossipSubAction] {
@@ -90,23 +91,22 @@ public struct GossipSubRouter: Sendable {
         }
         if !isKnown { scoring.connected(peer) }
         if !version.hasMesh {
-            // Known before in a newer version: meshes are none of its business any more.
+            // It spoke a newer version before; meshes no longer concern it.
             for topic in meshes.keys { meshes[topic]?.remove(peer) }
             for topic in fanouts.keys { fanouts[topic]?.peers.remove(peer) }
         }
         return hello(to: peer)
     }
 
-    /// The stream to a peer was opened anew after some of what was sent may have been lost: it is told again of this
-    /// node's topics and of the meshes it is in, and by IHAVE of the recent messages, because peers in a mesh are not
-    /// told of them by heartbeats.
+    /// The stream to a peer was opened anew, and some of what was sent may be lost: tells it this node's topics and the
+    /// meshes it is in again, and the recent messages by IHAVE, because heartbeats do not tell peers in a mesh.
     public mutating func streamReopened(_ peer: PeerID, now: MonotonicInstant) -> [GossipSubAction] {
         guard let known = peers[peer] else { return [] }
         var rpc = greeting(to: peer)
         if known.version.hasMesh, scoring.mayGossip(peer) {
             let recent = cache.recentIDs()
             for topic in meshes.keys where known.topics.contains(ExactText(topic)) {
-                // Half of what a peer accepts in a heartbeat; the rest is left to the next one.
+                // Half of what a peer accepts per heartbeat; the next heartbeat may need the rest.
                 guard rpc.ihave.count < limits.ihaveEntriesPerHeartbeatMax / 2 else { break }
                 guard let ids = recent[ExactText(topic)] else { continue }
                 rpc.ihave.append(.init(topic: topic, messageIDs: Array(ids.suffix(limits.ihaveIDsSentMax))))
@@ -131,7 +131,7 @@ public struct GossipSubRouter: Sendable {
         return rpc
     }
 
-    /// The last connection to a peer is gone: all that was kept for it is dropped, except back-offs and a bad score.
+    /// The last connection to a peer is gone: drops everything kept for it except back-offs and a bad score.
     public mutating func disconnected(_ peer: PeerID, now: MonotonicInstant) {
         guard peers[peer] != nil else { return }
         for topic in meshes.keys { meshes[topic]?.remove(peer) }
@@ -143,7 +143,7 @@ public struct GossipSubRouter: Sendable {
 
     // MARK: Commands
 
-    /// Joins a topic: peers are told, and some are grafted into a mesh for it.
+    /// Joins a topic: tells peers, and grafts some into a mesh.
     public mutating func subscribe(
         _ topic: String, now: MonotonicInstant
     ) throws(SubscribeRefusal) -> [GossipSubAction] {
@@ -163,7 +163,7 @@ public struct GossipSubRouter: Sendable {
         return announce(.init(subscribes: true, topic: topic), grafting: chosen, pruning: [])
     }
 
-    /// Leaves a topic: the mesh is pruned and peers are told.
+    /// Leaves a topic: prunes the mesh and tells peers.
     public mutating func unsubscribe(_ topic: String, now: MonotonicInstant) -> [GossipSubAction] {
         guard let mesh = meshes.removeValue(forKey: topic) else { return [] }
         for peer in mesh {
@@ -173,7 +173,7 @@ public struct GossipSubRouter: Sendable {
         return announce(.init(subscribes: false, topic: topic), grafting: [], pruning: Array(mesh))
     }
 
-    /// Tells every peer of a change, those in the mesh together with their GRAFT or PRUNE.
+    /// Tells every peer about a change, peers in the mesh together with their GRAFT or PRUNE.
     private func announce(
         _ change: GossipSubRPC.Subscription, grafting: [PeerID], pruning: [PeerID]
     ) -> [GossipSubAction] {
@@ -194,7 +194,7 @@ public struct GossipSubRouter: Sendable {
         return actions
     }
 
-    /// Signs a message and sends it to the peers of its topic; this node need not be subscribed.
+    /// Signs a message and sends it to the peers of its topic; this node need not subscribe.
     public mutating func publish(
         _ data: [UInt8], topic: String, identity: Identity, now: MonotonicInstant
     ) throws(PublishRefusal) -> (id: MessageID, actions: [GossipSubAction]) {
@@ -219,7 +219,7 @@ public struct GossipSubRouter: Sendable {
         return (message.id, forward(message.encoded, to: Array(recipients)))
     }
 
-    /// The peers for a topic that is published to without a subscription.
+    /// The peers for a topic without a subscription.
     private mutating func fanout(for topic: String, now: MonotonicInstant) -> OrderedSet<PeerID> {
         if fanouts[topic] == nil, fanouts.count >= max(1, limits.fanoutTopicsMax) {
             let oldest = fanouts.enumerated().min { $0.element.value.lastPublished < $1.element.value.lastPublished }
@@ -241,7 +241,7 @@ public struct GossipSubRouter: Sendable {
 
     // MARK: Queries
 
-    /// The topics this node is subscribed to, in the order it subscribed.
+    /// The topics that this node subscribes to, in order of subscription.
     public var topics: [String] { meshes.keys }
 
     /// The peers in the mesh of a topic.
@@ -250,10 +250,10 @@ public struct GossipSubRouter: Sendable {
     /// The peers known to be subscribed to a topic.
     public func peers(of topic: String) -> [PeerID] { Array(peers.peers(of: topic)) }
 
-    /// Whether a peer is served.
+    /// Whether the router serves a peer.
     public func isConnected(_ peer: PeerID) -> Bool { peers[peer] != nil }
 
-    /// All peers that are served.
+    /// All peers that the router serves.
     public var connectedPeers: [PeerID] { Array(peers.peers.keys) }
 
     /// How full the tables are.

@@ -1,6 +1,6 @@
-/// The pubsub protocols that a peer can be served in, oldest first.
+/// The pubsub protocols, oldest first.
 public enum GossipSubVersion: Int, Comparable, Hashable, Sendable, CaseIterable {
-    /// `/floodsub/1.0.0`: every message of its topics is sent to it; no control messages.
+    /// `/floodsub/1.0.0`: the peer gets every message of its topics; no control messages.
     case floodsub
     /// `/meshsub/1.0.0`: meshes and gossip, no back-off in PRUNE.
     case meshsub10
@@ -16,7 +16,7 @@ public enum GossipSubVersion: Int, Comparable, Hashable, Sendable, CaseIterable 
         }
     }
 
-    /// All IDs, the preferred one first.
+    /// All IDs, preferred first.
     public static let protocolIDs = allCases.reversed().map(\.protocolID)
 
     /// The version of an ID; `nil` for an ID that is none of ours.

@@ -1,7 +1,7 @@
 import DequeModule
 import Multiformats
 
-/// The messages of the last heartbeats, to be announced by IHAVE and fetched by IWANT; bounded in number and bytes.
+/// The messages of the last heartbeats, for IHAVE and IWANT; bounded in number and bytes.
 struct MessageCache: Sendable {
     private struct Entry: Sendable {
         var encoded: [UInt8]
@@ -55,7 +55,7 @@ struct MessageCache: Sendable {
         return found.mapValues { $0.reversed() }
     }
 
-    /// The message for an IWANT of `peer`, and how often it got it before; `nil` when it is not here.
+    /// The message for an IWANT of `peer`, and how often the peer got it before; `nil` if it is gone.
     func message(_ id: MessageID, for peer: PeerID) -> (encoded: [UInt8], retransmissions: Int)? {
         entries[id].map { ($0.encoded, $0.retransmissions[peer] ?? 0) }
     }
@@ -64,7 +64,7 @@ struct MessageCache: Sendable {
         entries[id]?.retransmissions[peer, default: 0] += 1
     }
 
-    /// A heartbeat: opens a new window and drops what is older than the history.
+    /// Opens a new window at a heartbeat, and drops what is older than the history.
     mutating func shift() {
         window += 1
         while let oldest = order.first, oldest.window + historyWindows <= window { removeOldest() }

@@ -1,4 +1,4 @@
-/// What makes a message the same message: by default the author's peer ID followed by its sequence number.
+/// Identifies a message: the author's peer ID followed by its sequence number.
 public struct MessageID: Hashable, Sendable, CustomStringConvertible {
     /// The bytes as they stand in IHAVE and IWANT.
     public let bytes: [UInt8]

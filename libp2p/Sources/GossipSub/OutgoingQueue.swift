@@ -2,18 +2,18 @@ import DequeModule
 
 /// The RPCs that wait to be sent to one peer.
 ///
-/// Two lanes with a byte limit each. *Drop policy*: a message that does not fit is dropped, the newest first, because
-/// gossip repairs what is lost and a peer that is slow now will not be faster for older bytes; a control RPC that does
-/// not fit overflows the queue, because without its subscriptions and GRAFTs the peer would be told something untrue,
-/// and the stream has to be reset. Control goes before messages that came later, never before a frame already taken.
+/// Two lanes, each with a byte limit. *Drop policy*: the queue drops a message that does not fit, the newest first,
+/// because gossip repairs what is lost, and a slow peer gets no faster with older bytes. A control RPC that does not
+/// fit overflows the queue, and the stream must be reset: without its subscriptions and GRAFTs the peer would believe
+/// something untrue. Control goes before messages that came later, never before a frame already taken.
 public struct OutgoingQueue<Frame: Sendable>: Sendable {
-    /// What became of a frame.
+    /// What happened to a frame.
     public enum Admission: Hashable, Sendable {
         /// It will be sent.
         case queued
-        /// It was dropped; the peer may fetch the message by gossip.
+        /// It was dropped; gossip lets the peer fetch the message.
         case dropped
-        /// The control lane is full: reset the stream.
+        /// The control lane is full; reset the stream.
         case overflow
     }
 
@@ -21,9 +21,9 @@ public struct OutgoingQueue<Frame: Sendable>: Sendable {
     private let controlBytesMax: Int
     private var messages: Deque<(frame: Frame, bytes: Int)> = []
     private var control: Deque<(frame: Frame, bytes: Int)> = []
-    /// Bytes of messages that wait.
+    /// Bytes of waiting messages.
     public private(set) var messageBytes = 0
-    /// Bytes of control RPCs that wait.
+    /// Bytes of waiting control RPCs.
     public private(set) var controlBytes = 0
     /// Messages dropped so far.
     public private(set) var dropped: UInt64 = 0
@@ -37,7 +37,7 @@ public struct OutgoingQueue<Frame: Sendable>: Sendable {
     /// Whether nothing waits.
     public var isEmpty: Bool { messages.isEmpty && control.isEmpty }
 
-    /// How many frames wait.
+    /// The number of waiting frames.
     public var count: Int { messages.count + control.count }
 
     /// Adds a frame of `bytes` bytes behind those of its lane.
@@ -68,7 +68,7 @@ public struct OutgoingQueue<Frame: Sendable>: Sendable {
         return first.frame
     }
 
-    /// Forgets everything that waits, because the stream it was for is gone.
+    /// Forgets all waiting frames, because their stream is gone.
     public mutating func removeAll() {
         control.removeAll()
         messages.removeAll()
@@ -76,7 +76,7 @@ public struct OutgoingQueue<Frame: Sendable>: Sendable {
         messageBytes = 0
     }
 
-    /// Stops the process when a lane is over its limit or miscounted.
+    /// Stops the process if a lane is over its limit or miscounted.
     public func checkInvariants() {
         precondition(messageBytes <= bytesMax, "\(messageBytes) message bytes wait of \(bytesMax)")
         precondition(controlBytes <= controlBytesMax, "\(controlBytes) control bytes wait of \(controlBytesMax)")

@@ -16,14 +16,13 @@ public struct PeerScoringParameters: Sendable, Hashable {
     public var decayToZero = 0.1
     /// Under this score a peer gets no gossip and its gossip is ignored.
     public var gossipThreshold = -100.0
-    /// Under this score own messages are not sent to a peer.
+    /// Under this score a peer gets none of this node's messages.
     public var publishThreshold = -500.0
-    /// Under this score everything a peer sends is ignored.
+    /// Under this score the router ignores everything from a peer.
     public var graylistThreshold = -1_000.0
-    /// How long the score of a peer that left is kept, so that leaving washes nothing off.
+    /// How long the score of a peer that left is kept, so that leaving clears nothing.
     public var departedMilliseconds: Int64 = 3_600_000
 
-    /// The defaults of a node.
     public init() {}
 }
 
@@ -47,16 +46,16 @@ public enum PeerMisbehaviour: Int, CaseIterable, Hashable, Sendable {
     case malformedRPC
 }
 
-/// What is known of the behaviour of peers, and the score that follows from it.
+/// What the router knows of the behaviour of peers, and the scores that follow.
 ///
-/// This is the seam for the full scoring of GossipSub v1.1: the router reports facts and asks for scores, and nothing
-/// else of it knows how a score comes about. Of the specification's parameters P4 (invalid messages) and P7 (behaviour)
-/// are here; P1-P3 (time and deliveries in the mesh), P5 (application) and P6 (addresses) add positive and negative
-/// terms without changing any caller.
+/// The full scoring of GossipSub v1.1 can be added here: the router reports facts and asks for scores, and no other
+/// part knows how a score is made. Of the specification's parameters only P4 (invalid messages) and P7 (behaviour)
+/// exist; P1-P3 (time and deliveries in the mesh), P5 (application) and P6 (addresses) can add terms without changing a
+/// caller.
 public struct PeerScoring: Sendable {
     /// The counts of one peer.
     public struct Record: Hashable, Sendable {
-        /// How often the peer did what, in the order of `PeerMisbehaviour.allCases`; never decays.
+        /// How often the peer did each thing, in the order of `PeerMisbehaviour.allCases`; never decays.
         public fileprivate(set) var totals = [UInt64](repeating: 0, count: PeerMisbehaviour.allCases.count)
         /// Decaying count behind P4.
         public fileprivate(set) var invalidMessages = 0.0
@@ -85,12 +84,12 @@ public struct PeerScoring: Sendable {
         self.departedMax = departedMax
     }
 
-    /// A peer came; what was remembered of it counts again.
+    /// A peer came back, or is new; what was remembered counts again.
     mutating func connected(_ peer: PeerID) {
         records[peer] = departed.removeValue(forKey: peer)?.record ?? Record()
     }
 
-    /// A peer left; a blemished record is kept for a while.
+    /// A peer left; its record, if blemished, is kept for a while.
     mutating func disconnected(_ peer: PeerID, now: MonotonicInstant) {
         guard let record = records.removeValue(forKey: peer), record.isBlemished else { return }
         if departed.count >= departedMax, !departed.isEmpty { departed.removeFirst() }
@@ -138,15 +137,15 @@ public struct PeerScoring: Sendable {
             + parameters.penaltiesWeight * excess * excess
     }
 
-    /// Whether everything the peer sends is ignored.
+    /// Whether the router ignores everything from the peer.
     public func isGraylisted(_ peer: PeerID) -> Bool { score(of: peer) < parameters.graylistThreshold }
 
     /// Whether the peer takes part in gossip.
     public func mayGossip(_ peer: PeerID) -> Bool { score(of: peer) >= parameters.gossipThreshold }
 
-    /// Whether own messages are sent to the peer.
+    /// Whether the peer gets this node's messages.
     public func mayPublish(_ peer: PeerID) -> Bool { score(of: peer) >= parameters.publishThreshold }
 
-    /// How many records are held: of connected peers, and of peers that left.
+    /// The number of records: of connected peers, and of peers that left.
     public var recordCounts: (connected: Int, departed: Int) { (records.count, departed.count) }
 }

@@ -1,13 +1,13 @@
 import Multiformats
 import OrderedCollections
 
-/// What a router knows of one peer.
+/// What a router knows about one peer.
 struct GossipPeer: Sendable {
-    /// What it speaks.
+    /// The version it speaks.
     var version: GossipSubVersion
     /// Whether this node opened the connection.
     var isOutbound: Bool
-    /// What it is subscribed to, in the order it said so.
+    /// Its subscriptions, in the order of arrival.
     var topics: OrderedSet<ExactText> = []
     /// IHAVE entries since the last heartbeat.
     var ihaveEntries = 0
@@ -19,12 +19,12 @@ struct GossipPeer: Sendable {
     var bytesRetransmitted = 0
 }
 
-/// The peers, and the same by topic.
+/// The peers, also by topic.
 struct PeerTable: Sendable {
     private let peersMax: Int
     private let topicsPerPeerMax: Int
     private(set) var peers: OrderedDictionary<PeerID, GossipPeer> = [:]
-    /// The peers that are sent every message of their topics.
+    /// The peers that get every message of their topics.
     private(set) var floodsubPeers: OrderedSet<PeerID> = []
     private var byTopic: [ExactText: OrderedSet<PeerID>] = [:]
 
@@ -83,7 +83,7 @@ struct PeerTable: Sendable {
         change(&peers.values[index])
     }
 
-    /// A heartbeat: what is counted per heartbeat starts anew.
+    /// Resets the counts per heartbeat.
     mutating func heartbeat() {
         for index in peers.values.indices {
             peers.values[index].ihaveEntries = 0

@@ -2,7 +2,7 @@ import Determinism
 import Multiformats
 import OrderedCollections
 
-/// The messages that wait for the application's verdict, with everybody who sent them meanwhile.
+/// The messages that wait for the application's verdict, with all peers that sent them.
 struct PendingValidations: Sendable {
     struct Entry: Sendable {
         var message: GossipMessage
@@ -34,7 +34,7 @@ struct PendingValidations: Sendable {
         bytes += message.encoded.count
     }
 
-    /// Somebody else sent a message that waits.
+    /// Notes that another peer sent a waiting message.
     mutating func sent(_ id: MessageID, by peer: PeerID) {
         entries[id]?.senders.append(peer)
     }
@@ -45,7 +45,7 @@ struct PendingValidations: Sendable {
         return entry
     }
 
-    /// Gives up on verdicts that take too long, so that a validator that hangs cannot hold all places: how many.
+    /// Gives up on overdue verdicts, so that a hanging validator cannot hold all places; returns how many.
     mutating func expire(now: MonotonicInstant) -> Int {
         let overdue = entries.filter { $0.value.expires <= now }.keys
         for id in overdue { _ = take(id) }

@@ -1,7 +1,7 @@
 import Determinism
 import Multiformats
 
-/// Which peers promised which message by IHAVE and were asked for it; one message per request is followed up.
+/// The messages that peers promised by IHAVE and were asked for; one message per request is tracked.
 struct PromiseTable: Sendable {
     private let entriesMax: Int
     private var promises: [MessageID: [PeerID: MonotonicInstant]] = [:]
@@ -11,14 +11,14 @@ struct PromiseTable: Sendable {
         self.entriesMax = entriesMax
     }
 
-    /// Follows a request up; one more than the table holds goes without.
+    /// Tracks a request, if the table has room.
     mutating func add(_ id: MessageID, by peer: PeerID, until: MonotonicInstant) {
         guard count < entriesMax, promises[id]?[peer] == nil else { return }
         promises[id, default: [:]][peer] = until
         count += 1
     }
 
-    /// The message came, from whomever: everybody who promised it is released.
+    /// The message arrived from any peer: releases all that promised it.
     mutating func fulfilled(_ id: MessageID) {
         guard !promises.isEmpty else { return }
         count -= promises.removeValue(forKey: id)?.count ?? 0
@@ -31,7 +31,7 @@ struct PromiseTable: Sendable {
         }
     }
 
-    /// Takes out what is overdue: how many promises each peer broke, in the order of peers.
+    /// Removes overdue promises; returns how many each peer broke, in the order of peers.
     mutating func takeBroken(now: MonotonicInstant) -> [(peer: PeerID, broken: Int)] {
         var broken: [PeerID: Int] = [:]
         for (id, peers) in promises {

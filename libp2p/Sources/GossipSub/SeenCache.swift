@@ -1,7 +1,7 @@
 import DequeModule
 import Determinism
 
-/// The messages seen lately; bounded in time and in number, the oldest make room.
+/// Recently seen messages; bounded in time and number, the oldest make room.
 struct SeenCache: Sendable {
     private let entriesMax: Int
     private let lifetimeMilliseconds: Int64
@@ -17,7 +17,7 @@ struct SeenCache: Sendable {
 
     func contains(_ id: MessageID) -> Bool { members.contains(id) }
 
-    /// Remembers an ID from its first sight on; seeing it again prolongs nothing.
+    /// Remembers an ID from its first sight; seeing it again prolongs nothing.
     mutating func insert(_ id: MessageID, now: MonotonicInstant) {
         guard members.insert(id).inserted else { return }
         order.append((id, now.advanced(milliseconds: lifetimeMilliseconds)))

@@ -1,10 +1,9 @@
 import Multiformats
 import OrderedCollections
 
-/// Values by topic, in the order in which the topics came.
+/// Values by topic, in the order in which topics were added.
 ///
-/// Topics are told apart by their bytes: Swift holds two spellings of a letter to be the same, and other
-/// implementations do not.
+/// Topics are compared by bytes: Swift treats two spellings of a letter as equal, other implementations do not.
 struct TopicTable<Value: Sendable>: Sequence, Sendable {
     private var values: OrderedDictionary<ExactText, Value> = [:]
 

@@ -9,11 +9,11 @@ package enum IdentifyError: Error, Hashable, Sendable {
     case wrongKey
 }
 
-/// What a peer tells about itself (libp2p specification `identify`): the answer on `/ipfs/id/1.0.0` and the message on
+/// What a peer says about itself (libp2p specification `identify`): the answer on `/ipfs/id/1.0.0` and the message on
 /// `/ipfs/id/push/1.0.0`.
 ///
-/// Lists are capped while reading; what is beyond a cap, or no valid address or text, is left out and not an error,
-/// because peers of the field send such things. A signed peer record is kept as bytes for `verifiedAddresses`.
+/// Reading caps lists, and leaves out whatever is beyond a cap or is no valid address or text, because real peers send
+/// such things. It keeps a signed peer record as bytes, for `verifiedAddresses`.
 package struct IdentifyMessage: Hashable, Sendable {
     /// Protocols read from a peer.
     package static let protocolsMax = 256
@@ -27,23 +27,23 @@ package struct IdentifyMessage: Hashable, Sendable {
     package static let fieldsMax = 1_024
     /// Bytes of all parts of a message together.
     package static let bytesMax = 8_192
-    /// Parts into which a message may be cut.
+    /// Parts that a message may have.
     package static let partsMax = 10
 
-    /// The answer's protocol.
+    /// The protocol of answers.
     package static let protocolID = "/ipfs/id/1.0.0"
-    /// The unasked update's protocol.
+    /// The protocol of unasked updates.
     package static let pushProtocolID = "/ipfs/id/push/1.0.0"
 
-    /// The sender's package key in its protobuf encoding.
+    /// The sender's public key in its protobuf encoding.
     package var publicKey: [UInt8]?
     /// Where the sender listens.
     package var listenAddresses: [Multiaddr] = []
-    /// Which protocols it speaks.
+    /// The protocols it speaks.
     package var protocols: [String] = []
-    /// Under which address it sees the receiver.
+    /// The address at which it sees the receiver.
     package var observedAddress: Multiaddr?
-    /// The family of its protocols, such as `ipfs/0.1.0`; go leaves it empty.
+    /// The family of its protocols, such as `ipfs/0.1.0`; go-libp2p leaves it empty.
     package var protocolVersion = ""
     /// The software.
     package var agentVersion = ""
@@ -104,7 +104,7 @@ package struct IdentifyMessage: Hashable, Sendable {
         return try? Multiaddr(bytes: bytes)
     }
 
-    /// Control characters are left out, so that the text can be shown on a terminal.
+    /// Leaves out control characters, so that a terminal can show the text.
     private static func version(_ field: ProtobufField) -> String {
         guard let slice = field.slice else { return "" }
         let printable = slice.prefix(versionBytesMax).filter { (0x20..<0x7F).contains($0) }

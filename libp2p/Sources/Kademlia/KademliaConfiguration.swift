@@ -1,4 +1,4 @@
-/// What a node of the DHT is set to: its network, its role and every bound.
+/// The settings of a DHT node: its network, its role and every bound.
 public struct KademliaConfiguration: Sendable {
     /// Whether a node answers requests.
     public enum Mode: Sendable, Hashable {
@@ -8,11 +8,11 @@ public struct KademliaConfiguration: Sendable {
         case server
     }
 
-    /// The protocol, which is also the network: nodes of different IDs do not meet.
+    /// The protocol, which also names the network: nodes with different IDs do not meet.
     public var protocolID = "/ipfs/kad/1.0.0"
     /// Whether this node answers requests.
     public var mode = Mode.server
-    /// Whether peers with none but private and loopback addresses enter the routing table. Turn it off on the open
+    /// Whether peers that have only private and loopback addresses enter the routing table. Turn it off on the open
     /// internet: such peers cannot be dialed, and the limits per address group do not hold them.
     public var admitsPrivatePeers = true
     /// Bounds of the routing table.
@@ -33,23 +33,23 @@ public struct KademliaConfiguration: Sendable {
     public var queryTimeoutMilliseconds: Int64 = 60_000
     /// Operations under way at once; further ones are refused.
     public var queriesMax = 128
-    /// Values of this node that it announces again in time; for one more the oldest is announced no more.
+    /// Values that this node announces again; one more ends the announcements of the oldest.
     public var publishedValuesMax = 4_096
-    /// Bytes of these values; for more the oldest are announced no more.
+    /// Bytes of these values; more end the announcements of the oldest.
     public var publishedValueBytesMax = 16 * 1024 * 1024
-    /// Blocks that this node announces again as provided; for one more the oldest is announced no more.
+    /// Provided blocks that this node announces again; one more ends the announcements of the oldest.
     public var publishedProvidersMax = 4_096
-    /// Announcements made again at once.
+    /// Repeated announcements under way at once.
     public var republishParallelMax = 4
-    /// After what time an announcement is made again; well under the lifetimes of the stores.
+    /// How long until an announcement is repeated; well under the lifetimes of the stores.
     public var republishIntervalMilliseconds: Int64 = 22 * 3_600_000
-    /// After what time an announcement that reached nobody is tried again.
+    /// How long until an announcement that reached nobody is tried again.
     public var republishRetryMilliseconds: Int64 = 60_000
-    /// How often the routing table is refreshed by random walks.
+    /// How often random walks refresh the routing table.
     public var refreshIntervalMilliseconds: Int64 = 600_000
     /// How many buckets, from the farthest, a refresh walks to.
     public var refreshBucketsMax = 12
-    /// How often the stores forget what is over.
+    /// How often the stores drop what has expired.
     public var sweepIntervalMilliseconds: Int64 = 300_000
     /// The shortest time between two probes of old members for which newcomers wait.
     public var probeIntervalMilliseconds: Int64 = 1_000
@@ -58,9 +58,9 @@ public struct KademliaConfiguration: Sendable {
     public var wholeAnswerReuseMilliseconds: Int64 = 1_000
     /// Servers whose whole answers are remembered; for one more the oldest is forgotten.
     public var wholeAnswersMax = 64
-    /// Peers that are not servers whose addresses are remembered, to answer searches for them.
+    /// Clients whose addresses are remembered, to answer searches for them.
     public var clientsMax = 256
 
-    /// The defaults: a server of the network that most of libp2p is on.
+    /// The defaults: a server of the network that most libp2p nodes are on.
     public init() {}
 }

@@ -5,14 +5,14 @@ import OrderedCollections
 /// A node of the Kademlia DHT without sockets and clocks: facts go in, actions come out.
 ///
 /// It holds the routing table, the two stores and the operations under way. Operations walk iteratively (`Lookup`);
-/// peers that answer enter the table, peers that do not lose their place. Values are checked by the validator of
-/// their namespace when put, when stored for others and before they are returned; a namespace without validator is
-/// refused everywhere. What this node puts and provides is announced again in time. The source is the kad-dht
-/// specification of libp2p; we differ in that FIND_NODE names this node itself when it knows nobody else (go-libp2p
-/// drops servers that name nobody) and in the eviction rules of the stores (`ShareBook`).
+/// peers that answer enter the table, peers that do not answer lose their place. The validator of a value's namespace
+/// checks it when this node puts it, stores it for others and returns it; a namespace without a validator is refused
+/// everywhere. The node repeats what it puts and provides in time. The source is the kad-dht specification of libp2p,
+/// with two differences: FIND_NODE names this node itself when it knows no other (go-libp2p drops servers that name
+/// nobody), and the stores evict by `ShareBook`.
 ///
-/// At a limit: a further operation fails with `tooManyOperations`, a further publication displaces the oldest one of
-/// its kind (`PublicationBook`), the stores and the table follow their own rules.
+/// At a limit: a further operation fails with `tooManyOperations`; a further publication displaces the oldest of its
+/// kind (`PublicationBook`); the stores and the table follow their own rules.
 public struct KademliaCore: Sendable {
     struct Pending: Sendable {
         let peer: PeerInfo
@@ -33,7 +33,7 @@ public struct KademliaCore: Sendable {
     public internal(set) var providers: ProviderStore
     /// What happened so far.
     public internal(set) var counters = KademliaCounters()
-    /// Where this node listens; named to others as the address of this provider.
+    /// Where this node listens; sent to others with its provider records.
     public var localAddresses: [Multiaddr] = []
 
     let rules: RecordRules
@@ -49,7 +49,7 @@ public struct KademliaCore: Sendable {
     private var sweepAt: MonotonicInstant
     private var nextProbeAt: MonotonicInstant
 
-    /// A node that knows nobody yet. `seed` feeds the random walks.
+    /// A node that knows no other yet; `seed` feeds the random walks.
     public init(
         localPeer: PeerID, configuration: KademliaConfiguration = KademliaConfiguration(),
         validators: [RecordValidator], seed: UInt64, now: MonotonicInstant
@@ -69,7 +69,7 @@ public struct KademliaCore: Sendable {
         nextProbeAt = now
     }
 
-    /// Notes what identify told about a connected peer; `isServer` when it speaks our protocol.
+    /// Notes what identify said about a connected peer; `isServer` if it speaks our protocol.
     public mutating func peerIdentified(_ peer: PeerInfo, isServer: Bool, now: MonotonicInstant) -> [KademliaAction] {
         guard peer.peerID != localPeer else { return [] }
         guard isServer else {
@@ -83,7 +83,7 @@ public struct KademliaCore: Sendable {
         return admit(peer, now: now)
     }
 
-    /// Notes that the last connection to a peer is gone. Servers stay in the table: they can be dialed again.
+    /// Notes that the last connection to a peer is gone. Servers stay in the table, because they can be dialed again.
     public mutating func peerDisconnected(_ peer: PeerID) {
         wholeAnswers.forget(peer)
         clients.removeValue(forKey: peer)
@@ -96,7 +96,7 @@ public struct KademliaCore: Sendable {
         table.remove(peer, now: now)
     }
 
-    /// Begins an operation; its end comes as `.finished`, perhaps among the actions returned here.
+    /// Begins an operation; its end arrives as `.finished`, perhaps among the actions returned here.
     public mutating func start(
         _ operation: KademliaOperation, now: MonotonicInstant
     ) -> (id: QueryID, actions: [KademliaAction]) {
@@ -109,13 +109,13 @@ public struct KademliaCore: Sendable {
         return finish(id, .failed(.cancelled), now: now)
     }
 
-    /// Whether a request is still to be reported; drop it otherwise.
+    /// Whether the core still waits for a request; drop it otherwise.
     public func isUnderWay(_ id: RequestID) -> Bool { pending[id] != nil }
 
-    /// Whether a multihash is announced again in time.
+    /// Whether this node repeats the announcement of a multihash.
     public func isProviding(multihash: [UInt8]) -> Bool { publications.isProvided(multihash) }
 
-    /// Ends the repetition of an announcement, by the key of the value or the provided multihash.
+    /// Stops repeating an announcement, by the value's key or the provided multihash.
     public mutating func withdraw(key: [UInt8]) {
         publications.remove(key)
     }
@@ -133,13 +133,13 @@ public struct KademliaCore: Sendable {
     /// The next time `deadlineReached` has something to do.
     public var nextDeadline: MonotonicInstant? {
         var earliest = min(refreshAt, sweepAt)
-        // All operations have the same time, and so have all requests: the oldest is due first.
+        // All operations have the same time limit, and so have all requests: the oldest is due first.
         if let query = queries.values.first { earliest = min(earliest, query.deadline) }
         if let request = pending.values.first { earliest = min(earliest, request.deadline) }
         return min(earliest, publications.nextDeadline ?? earliest)
     }
 
-    /// Ends what took too long, refreshes the table, forgets what is over, announces again what is due.
+    /// Ends what took too long, refreshes the table, drops what expired, repeats announcements that are due.
     public mutating func deadlineReached(now: MonotonicInstant) -> [KademliaAction] {
         var actions: [KademliaAction] = []
         for (id, request) in pending where request.deadline <= now {
@@ -162,7 +162,7 @@ public struct KademliaCore: Sendable {
         return actions
     }
 
-    /// Stops with a message when the core contradicts itself; tests and the simulator call it after every input.
+    /// Stops the process if the core contradicts itself; tests and the simulator call it after every input.
     public func checkInvariants() {
         table.checkInvariants()
         records.checkInvariants()
@@ -189,7 +189,7 @@ public struct KademliaCore: Sendable {
         return nextNumber
     }
 
-    /// Puts a live server into the table; the first one ever starts a walk for more.
+    /// Offers a live server to the table; the first one ever starts a walk for more.
     mutating func admit(_ peer: PeerInfo, now: MonotonicInstant) -> [KademliaAction] {
         guard configuration.admitsPrivatePeers || !AddressGroup.groups(of: peer.addresses).isEmpty else {
             counters.peersRefusedAsPrivate += 1
@@ -234,7 +234,7 @@ public struct KademliaCore: Sendable {
             counters.republished += 1
             let started = start(operation, owner: .republication, now: now)
             actions += started.actions
-            // Nobody is known at all: the retry is set, and the rest waits for theirs too.
+            // The table is empty: the retry is set, and the rest wait for theirs too.
             if queries[started.id] == nil { break }
         }
         return actions
@@ -246,7 +246,7 @@ public struct KademliaCore: Sendable {
         return publications.due(now: now)
     }
 
-    /// Notes how an announcement went: one that reached nobody is tried again before long.
+    /// Notes how an announcement went; one that reached nobody is tried again soon.
     mutating func published(_ operation: KademliaOperation, _ outcome: KademliaOutcome, now: MonotonicInstant) {
         guard publications.contains(operation) else { return }
         guard case .failed(let failure) = outcome else { return }
@@ -263,7 +263,7 @@ public struct KademliaCore: Sendable {
         counters.publicationsDropped += publications.add(operation, dueAt: dueAt)
     }
 
-    /// Keeps a record that was checked, for others or of this node itself; `false` when the store has no room for it.
+    /// Keeps a checked record, of others or of this node; `false` if the store has no room.
     mutating func keep(_ record: KademliaRecord, holder: PeerID, now: MonotonicInstant) -> Bool {
         guard let displaced = records.put(record, holder: holder, now: now) else {
             counters.recordsRefusedAsFull += 1
@@ -273,7 +273,7 @@ public struct KademliaCore: Sendable {
         return true
     }
 
-    /// A key that falls into a bucket of the table, found by trying; nearly so in buckets too deep to hit.
+    /// A key that falls into a bucket of the table, found by trial; only near it for buckets too deep to hit.
     private mutating func randomKey(inBucket bucket: Int) -> [UInt8] {
         let localKey = KademliaKey(of: localPeer)
         var best: (key: [UInt8], shared: Int) = ([], -1)

@@ -37,7 +37,7 @@ extension KademliaCore {
         return actions + drive(queryID, now: now)
     }
 
-    /// Notes that a request that has no answer was written.
+    /// Notes that a request without an answer was written.
     public mutating func requestDelivered(_ id: RequestID, now: MonotonicInstant) -> [KademliaAction] {
         guard let request = pending.removeValue(forKey: id) else { return [] }
         guard let queryID = request.query, var query = queries[queryID] else { return [] }
@@ -53,7 +53,7 @@ extension KademliaCore {
     public mutating func requestFailed(_ id: RequestID, now: MonotonicInstant) -> [KademliaAction] {
         guard let request = pending[id] else { return [] }
         if let queryID = request.query, case .storing = queries[queryID]?.phase {
-            // A server may refuse to store; that says nothing about its being alive.
+            // A server may refuse to store and still be alive.
         } else {
             table.failed(request.peer.peerID, now: now)
         }
@@ -61,7 +61,7 @@ extension KademliaCore {
         return requestDropped(id, now: now)
     }
 
-    /// Notes that a request was never sent, because too much waits at this node. Its operation goes on without it, and
+    /// Notes that a request was never sent, because too many wait at this node. Its operation goes on without it, and
     /// the peer keeps its place in the table.
     public mutating func requestDropped(_ id: RequestID, now: MonotonicInstant) -> [KademliaAction] {
         guard let request = pending.removeValue(forKey: id) else { return [] }
@@ -100,7 +100,7 @@ extension KademliaCore {
         return (id, drive(id, now: now))
     }
 
-    /// The best end that an operation has reached, should it have to end now.
+    /// The best result of an operation that must end now.
     func outcomeSoFar(of query: KademliaQuery) -> KademliaOutcome? {
         switch query.operation {
         case .findPeer(let peer):
@@ -143,7 +143,7 @@ extension KademliaCore {
         return actions
     }
 
-    /// What this node knows without asking, and what it must do before it asks.
+    /// Uses what this node knows without asking, and does what must come before asking.
     private mutating func prepare(
         _ operation: KademliaOperation, owner: KademliaQuery.Owner, now: MonotonicInstant
     ) -> KademliaOutcome? {
@@ -161,12 +161,12 @@ extension KademliaCore {
             do {
                 try rules.check(record, under: key)
             } catch {
-                // A validator may refuse in time what it took before; then it is announced no more.
+                // A validator may later refuse what it accepted; then its announcements end.
                 published(operation, .failed(.recordRefused(error)), now: now)
                 return .failed(.recordRefused(error))
             }
             if owner == .caller {
-                // Without room here it is still put at others, and announced again from the publications.
+                // If there is no room here, others still get the value, and the publications repeat it.
                 _ = keep(record, holder: localPeer, now: now)
                 remember(operation, now: now)
             }
@@ -182,7 +182,7 @@ extension KademliaCore {
         }
     }
 
-    /// Takes out of an answer what the operation is after.
+    /// Takes from an answer what the operation wants.
     private mutating func gather(
         _ answer: KademliaMessage, from peer: PeerID, into query: inout KademliaQuery
     ) -> [KademliaAction] {
@@ -209,7 +209,7 @@ extension KademliaCore {
         }
     }
 
-    /// Moves an operation on: asks whom it may, or ends it.
+    /// Advances an operation: asks further peers, or ends it.
     private mutating func drive(_ id: QueryID, now: MonotonicInstant) -> [KademliaAction] {
         guard let query = queries[id] else { return [] }
         switch query.phase {

@@ -4,8 +4,8 @@ import OrderedCollections
 
 /// The answering half of the core.
 extension KademliaCore {
-    /// Answers a request of a peer. `nil` means that the request is taken and gets no answer (ADD_PROVIDER); on a
-    /// refusal the stream is to be reset.
+    /// Answers a request of a peer. `nil` means that the request was accepted and gets no answer (ADD_PROVIDER); on a
+    /// refusal, reset the stream.
     public mutating func requestArrived(
         _ request: KademliaMessage, from peer: PeerID, now: MonotonicInstant
     ) -> Result<KademliaMessage?, RequestRefusal> {
@@ -60,7 +60,7 @@ extension KademliaCore {
             to: KademliaKey(hashing: key), count: configuration.lookup.closestPeersMax, excluding: asker)
     }
 
-    /// The closest servers; the one that is looked for first, even when it is this node or no server at all.
+    /// The closest servers, with the wanted peer first, even if it is this node or no server.
     private func nodes(for key: [UInt8], asker: PeerID) -> [PeerInfo] {
         var nodes = closer(to: key, asker: asker)
         let own = PeerInfo(peerID: localPeer, addresses: localAddresses)
@@ -69,7 +69,7 @@ extension KademliaCore {
         } else if let target = try? PeerID(bytes: key), target != asker, let client = clients[target] {
             nodes.insert(client, at: 0)
         }
-        // go-libp2p does not keep a server that names nobody, so a node that knows nobody names itself.
+        // go-libp2p drops a server that names nobody, so a node that knows no other names itself.
         return nodes.isEmpty ? [own] : nodes
     }
 
@@ -95,7 +95,9 @@ extension KademliaCore {
     private mutating func addProvider(
         _ request: KademliaMessage, from peer: PeerID, now: MonotonicInstant
     ) -> Result<KademliaMessage?, RequestRefusal> {
-        guard request.key.count <= 80 else { return .failure(.badKeyLength(request.key.count)) }
+        guard request.key.count <= configuration.providers.keyBytesMax else {
+            return .failure(.badKeyLength(request.key.count))
+        }
         guard var provider = request.providerPeers.first(where: { $0.peerID == peer }) else {
             return .failure(.notTheProvider)
         }

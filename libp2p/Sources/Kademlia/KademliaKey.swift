@@ -2,7 +2,7 @@ public import Multiformats
 
 /// A point in the DHT's key space: the SHA-256 hash of a peer ID, of a record's key or of a provided multihash.
 ///
-/// Distance is the exclusive or of two keys, read as a 256-bit number (kad-dht specification, "Distance").
+/// The distance of two keys is their exclusive or, read as a 256-bit number (kad-dht specification, "Distance").
 public struct KademliaKey: Hashable, Comparable, Sendable {
     /// The number of bits of a key.
     public static let bitCount = 256
@@ -17,12 +17,12 @@ public struct KademliaKey: Hashable, Comparable, Sendable {
         self.init(digest: Multihash.sha256(of: bytes).digest)
     }
 
-    /// The key under which a peer stands in everybody's routing table.
+    /// A peer's key in every routing table.
     public init(of peer: PeerID) {
         self.init(hashing: peer.bytes)
     }
 
-    /// A key from its 32 bytes, most significant first; missing bytes read as zero, further ones are ignored.
+    /// A key from its 32 bytes, most significant first; missing bytes count as zero, further ones are ignored.
     public init(digest: [UInt8]) {
         let (high, second) = (Self.word(digest, 0), Self.word(digest, 8))
         self.init(high, second, Self.word(digest, 16), Self.word(digest, 24))

@@ -2,7 +2,7 @@ public import Multiformats
 
 /// One message of the DHT protocol, request or answer (kad-dht specification, "RPC messages").
 public struct KademliaMessage: Hashable, Sendable {
-    /// What a message asks or answers; the raw values are those of the wire.
+    /// What a message asks or answers; raw values as on the wire.
     public enum Kind: UInt64, Sendable, Hashable, CaseIterable {
         /// Store a record.
         case putValue = 0
@@ -46,7 +46,7 @@ public struct KademliaMessage: Hashable, Sendable {
 public struct KademliaRecord: Hashable, Sendable {
     /// The key; equal to the message's.
     public var key: [UInt8]
-    /// The value; what it must be is said by the validator of the key's namespace.
+    /// The value; the validator of the key's namespace says what it must be.
     public var value: [UInt8]
 
     public init(key: [UInt8], value: [UInt8]) {

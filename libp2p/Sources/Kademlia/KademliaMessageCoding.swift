@@ -2,8 +2,8 @@ import Multiformats
 
 /// The protobuf encoding of DHT messages, `dht.pb` of the kad-dht specification.
 ///
-/// Lists longer than their limit are cut, addresses and peers that cannot be read are left out (networks name
-/// transports that we do not speak), everything else that is wrong is an error and costs the stream.
+/// Decoding cuts lists at their limit and leaves out addresses and peers that it cannot read (networks name transports
+/// that we do not speak). Any other fault is an error and costs the stream.
 public enum KademliaMessageCoding {
     /// Bounds of one message.
     public struct Limits: Sendable, Hashable {
@@ -24,7 +24,7 @@ public enum KademliaMessageCoding {
         public init() {}
     }
 
-    /// Fields of any kind in one message or in one peer, beyond which it is refused.
+    /// Fields in one message or one peer; more are refused.
     private static let fieldsMax = 2048
 
     /// The bytes of a message, without the length before it.
@@ -43,7 +43,7 @@ public enum KademliaMessageCoding {
         return writer.bytes
     }
 
-    /// The message that bytes are the encoding of.
+    /// Decodes a message.
     public static func decode(
         _ bytes: [UInt8], limits: Limits = Limits()
     ) throws(KademliaMessageError) -> KademliaMessage {
@@ -126,7 +126,7 @@ public enum KademliaMessageCoding {
                 }
                 guard let address = try? Multiaddr(bytes: Array(part)) else { continue }
                 let plain = address.withoutPeerID()
-                // An address with two peers at its end says nothing, and would be another one when it is read again.
+                // An address that ends in two peers says nothing, and would not read back as the same address.
                 guard !plain.components.isEmpty, plain.peerID == nil, !addresses.contains(plain) else { continue }
                 addresses.append(plain)
             default: continue

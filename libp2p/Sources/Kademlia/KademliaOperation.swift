@@ -6,16 +6,16 @@ public enum KademliaOperation: Hashable, Sendable {
     case findPeer(PeerID)
     /// The live servers closest to a raw key.
     case findClosest(key: [UInt8])
-    /// The value under a key, valid by the rule of its namespace.
+    /// The value under a key, valid by its namespace's rule.
     case getValue(key: [UInt8])
     /// Store a value at the closest servers and keep it announced.
     case putValue(key: [UInt8], value: [UInt8])
     /// Tell the closest servers that this node provides a multihash, and keep it announced.
     case provide(multihash: [UInt8])
-    /// Up to `limit` providers of a multihash.
+    /// Find up to `limit` providers of a multihash.
     case findProviders(multihash: [UInt8], limit: Int)
 
-    /// The raw key the operation walks to.
+    /// The raw key that the operation walks to.
     public var key: [UInt8] {
         switch self {
         case .findPeer(let peer): peer.bytes
@@ -40,11 +40,11 @@ public enum KademliaOutcome: Hashable, Sendable {
     case peerFound(PeerInfo)
     /// The live servers closest to the key, nearest first.
     case closest([PeerInfo])
-    /// A valid value and who had it; `nil` when it was this node itself.
+    /// A valid value and who had it; `nil` for this node itself.
     case valueFound([UInt8], from: PeerID?)
     /// The servers that confirmed the value.
     case stored(at: [PeerID])
-    /// The servers that were told; they do not confirm.
+    /// The servers that got the announcement; they do not confirm.
     case provided(at: [PeerID])
     /// The providers, at least one.
     case providersFound([PeerInfo])
@@ -54,19 +54,19 @@ public enum KademliaOutcome: Hashable, Sendable {
 
 /// Why an operation has no result.
 public enum KademliaFailure: Error, Hashable, Sendable {
-    /// The routing table is empty: the node has not met anybody yet.
+    /// The routing table is empty: the node has met no server yet.
     case noPeersKnown
-    /// Everybody who might have known was asked, `asked` peers in all.
+    /// The walk asked all peers that might know, `asked` in all.
     case notFound(asked: Int)
-    /// Records came, and all were invalid: their number and why the last was refused.
+    /// All records that arrived were invalid: their number, and why the last was refused.
     case onlyInvalidRecords(count: Int, lastReason: RecordRefusal)
     /// The record to put is not valid itself.
     case recordRefused(RecordRefusal)
     /// Servers were asked to store, and none confirmed.
     case storedNowhere(asked: Int)
-    /// The operation's time was over.
+    /// The operation's time ran out.
     case timedOut
-    /// This many operations are under way already.
+    /// Too many operations are under way already.
     case tooManyOperations(max: Int)
     /// The caller gave up.
     case cancelled
@@ -97,34 +97,34 @@ public struct KademliaRequest: Hashable, Sendable {
     /// What to ask.
     public let message: KademliaMessage
 
-    /// Whether an answer comes. ADD_PROVIDER is never answered by go-libp2p: report `requestDelivered` once it is
-    /// written, close the stream, and use another one for what follows.
+    /// Whether an answer comes. go-libp2p never answers ADD_PROVIDER: report `requestDelivered` once it is written,
+    /// close the stream, and use another for what follows.
     public var expectsAnswer: Bool { message.kind != .addProvider }
 }
 
-/// Why a request is not wanted any more.
+/// Why a request is no longer wanted.
 public enum RequestCancellation: Hashable, Sendable {
     /// Its time is over: reset its stream.
     case timedOut
-    /// Its operation ended without it: drop it if it has not begun, else let it end by itself.
+    /// Its operation ended without it: drop it if it has not begun, else let it finish.
     case notNeeded
 }
 
-/// What a peer did against the protocol in an answer.
+/// How an answer broke the protocol.
 public enum KademliaViolation: Hashable, Sendable {
-    /// It answered with another kind of message than it was asked.
+    /// It answered with a message of another kind.
     case wrongKind(asked: KademliaMessage.Kind, answered: KademliaMessage.Kind)
-    /// It gave a record that may not stand under the key.
+    /// It gave a record that the key's rule refuses.
     case invalidRecord(RecordRefusal)
-    /// It confirmed another record than it was given.
+    /// It confirmed another record than it got.
     case wrongConfirmation
 }
 
-/// What the core wants done.
+/// What the shell must do.
 public enum KademliaAction: Hashable, Sendable {
     /// Send a request; report `responseArrived`, `requestDelivered` or `requestFailed` with its ID.
     case send(KademliaRequest)
-    /// A request need not be reported any more.
+    /// A request is no longer wanted.
     case cancel(RequestID, RequestCancellation)
     /// An operation ended.
     case finished(QueryID, KademliaOutcome)
@@ -132,7 +132,7 @@ public enum KademliaAction: Hashable, Sendable {
     case peerMisbehaved(PeerID, KademliaViolation)
 }
 
-/// Why a request of a peer is not answered; the stream is reset.
+/// Why a peer's request gets no answer; reset the stream.
 public enum RequestRefusal: Error, Hashable, Sendable {
     /// This node is a client.
     case notAServer
@@ -162,16 +162,16 @@ public struct KademliaCounters: Hashable, Sendable {
     public var peersRefusedByGroup = 0
     /// Peers kept out of the routing table because they have no address of the open internet.
     public var peersRefusedAsPrivate = 0
-    /// Records given up for newer ones, because the store was full.
+    /// Records displaced by newer ones, because the store was full.
     public var recordsDisplaced = 0
     /// Records refused, of others and of this node, because the store was full.
     public var recordsRefusedAsFull = 0
-    /// Provider records given up for newer ones, because their key or the store was full.
+    /// Provider records displaced by newer ones, because their key or the store was full.
     public var providersDisplaced = 0
     /// Provider records refused because their key or the store was full.
     public var providersRefusedAsFull = 0
-    /// Announcements forgotten because there were too many to repeat.
+    /// Announcements dropped because there were too many to repeat.
     public var publicationsDropped = 0
-    /// Announcements made again.
+    /// Repeated announcements.
     public var republished = 0
 }

@@ -11,7 +11,7 @@ struct KademliaQuery: Sendable {
         case storing(asked: Int, confirmed: [PeerID])
     }
 
-    /// Who started it, hence what its end leads to.
+    /// Who started it, which decides what its end leads to.
     enum Owner: Sendable, Hashable {
         case caller
         case refresh

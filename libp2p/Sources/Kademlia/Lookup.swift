@@ -1,14 +1,14 @@
 import Determinism
 public import Multiformats
 
-/// One iterative walk towards a key: asks the closest peers it has heard of, takes in the closer ones they name, and is
-/// done when the `k` closest that are alive have all answered (kad-dht specification, "Peer routing").
+/// One iterative walk towards a key: asks the closest peers it knows, adds the closer ones they name, and is done when
+/// the `k` closest live peers have all answered (kad-dht specification, "Peer routing").
 ///
 /// It is a value that neither sends nor waits: `next()` says whom to ask, `answered` and `failed` report what happened.
-/// Lying answers are bounded: an answer counts for at most `peersPerAnswerMax` peers, the walk keeps at most
-/// `candidatesMax` and makes at most `requestsMax` requests, and a peer whose names keep failing loses the rest of
-/// them (names that a second peer confirmed stay). Disjoint paths (S/Kademlia, Baumgart and Mies 2007) are left to
-/// the owner: it may run several lookups with disjoint seeds and merge their results.
+/// It bounds lying answers: an answer counts for at most `peersPerAnswerMax` peers, the walk keeps at most
+/// `candidatesMax` and makes at most `requestsMax` requests, and a peer whose names keep failing loses the rest of them
+/// (names that a second peer confirmed stay). For disjoint paths (S/Kademlia, Baumgart and Mies 2007) the owner may run
+/// several lookups with disjoint seeds and merge their results.
 public struct Lookup: Sendable {
     /// Bounds of one walk.
     public struct Limits: Sendable, Hashable {
@@ -22,7 +22,7 @@ public struct Lookup: Sendable {
         public var requestsMax = 120
         /// Peers taken from one answer.
         public var peersPerAnswerMax = 20
-        /// Failed names, with none that answered, after which the rest of a peer's names are dropped.
+        /// Failed names, if none answered, after which the rest of a peer's names are dropped.
         public var failuresPerSourceMax = 6
 
         /// The defaults.
@@ -37,7 +37,7 @@ public struct Lookup: Sendable {
         var info: PeerInfo
         let distance: KademliaKey
         var state: State
-        /// Who alone named it; `nil` for seeds and for names that two peers gave.
+        /// The one peer that named it; `nil` for seeds and for names from two peers.
         var namedBy: PeerID?
     }
 
@@ -65,7 +65,7 @@ public struct Lookup: Sendable {
         for seed in seeds { hear(seed, from: nil) }
     }
 
-    /// The peers to ask now; each is returned once and counts as under way until reported.
+    /// The peers to ask now; each is returned once, and counts as under way until reported.
     public mutating func next() -> [PeerInfo] {
         var asked: [PeerInfo] = []
         var alive = 0
@@ -104,7 +104,7 @@ public struct Lookup: Sendable {
         }
     }
 
-    /// Whether the walk is over: nothing under way that matters, and nobody left to ask.
+    /// Whether the walk is over: nothing that matters is under way, and no peer is left to ask.
     public var isFinished: Bool {
         var alive = 0
         for candidate in candidates where candidate.state != .failed {
@@ -121,12 +121,12 @@ public struct Lookup: Sendable {
         Array(candidates.lazy.filter { $0.state == .answered }.map(\.info).prefix(limits.closestPeersMax))
     }
 
-    /// What was heard about a peer, if anything.
+    /// What the walk heard about a peer, if anything.
     public func heard(of peer: PeerID) -> PeerInfo? {
         index(of: peer).map { candidates[$0].info }
     }
 
-    /// Stops with a message when the walk contradicts itself.
+    /// Stops the process if the walk contradicts itself.
     public func checkInvariants() {
         precondition(candidates.count <= limits.candidatesMax, "walk remembers \(candidates.count) peers")
         precondition(requestsMade <= limits.requestsMax, "walk made \(requestsMade) requests")
@@ -172,7 +172,7 @@ public struct Lookup: Sendable {
     private mutating func confirm(at index: Int, info: PeerInfo, source: PeerID?) {
         if source != candidates[index].namedBy { candidates[index].namedBy = nil }
         guard candidates[index].state == .heard else { return }
-        // A second opinion on the addresses: a liar named first cannot hide where a peer really is.
+        // A second opinion on the addresses: a lie told first cannot hide where a peer really is.
         let known = candidates[index].info.addresses
         let fresh = info.addresses.filter { !known.contains($0) }
         candidates[index].info.addresses = Array((known + fresh).prefix(RoutingTable.Limits().addressesPerPeerMax))

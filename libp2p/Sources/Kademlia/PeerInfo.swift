@@ -1,6 +1,6 @@
 public import Multiformats
 
-/// A peer and where it may be reached; the addresses are what somebody said, and only a dial proves them.
+/// A peer and where it may be reached. The addresses are hearsay; only a dial proves them.
 public struct PeerInfo: Hashable, Sendable {
     /// The peer.
     public var peerID: PeerID

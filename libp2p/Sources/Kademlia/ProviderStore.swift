@@ -2,12 +2,11 @@ public import Determinism
 import Multiformats
 import OrderedCollections
 
-/// Who provides which block, as told by the providers themselves: bounded in all, per key and per address group.
+/// Who provides which block, as providers say themselves: bounded in all, per key and per address group.
 ///
-/// A key that has all the providers it may have gives up the one farthest from it (exclusive or) of the address group
-/// with the largest share, which may be the newcomer; a full store gives up an entry by the rule of `ShareBook`.
-/// Expiry alone never decides: it is clamped on arrival, so "soonest to expire" would always be the honest
-/// first-comer.
+/// A full key gives up the provider farthest from it (exclusive or) of the address group with the largest share, which
+/// may be the newcomer; a full store gives up an entry by the rule of `ShareBook`. Expiry alone never decides: it is
+/// clamped on arrival, so "soonest to expire" would always be the honest first-comer.
 public struct ProviderStore: Sendable {
     /// Bounds of the store.
     public struct Limits: Sendable, Hashable {
@@ -15,6 +14,8 @@ public struct ProviderStore: Sendable {
         public var recordsMax = 8_192
         /// Providers of one key.
         public var providersPerKeyMax = 20
+        /// Bytes of a key: a multihash has fewer.
+        package var keyBytesMax = 80
         /// Addresses kept per provider.
         public var addressesPerPeerMax = 16
         /// How long a record is kept after it was last announced; 24 to 48 hours.
@@ -58,13 +59,13 @@ public struct ProviderStore: Sendable {
     /// The number of provider records.
     public var count: Int { shares.count }
 
-    /// The providers of a key whose time is not over, in the order they announced themselves.
+    /// The providers of a key that have not expired, in the order of their announcements.
     public func providers(of key: [UInt8], now: MonotonicInstant) -> [PeerInfo] {
         guard let entries = providers[key] else { return [] }
         return entries.values.compactMap { $0.expiresAt > now ? $0.info : nil }
     }
 
-    /// Notes that a peer provides a key. Returns how many others it displaced, or `nil` when it found no room.
+    /// Notes that a peer provides a key. Returns how many others it displaced, or `nil` if there was no room.
     public mutating func add(_ provider: PeerInfo, key: [UInt8], now: MonotonicInstant) -> Int? {
         let point = KademliaKey(hashing: key)
         let region = localKey.commonPrefixLength(with: point)
@@ -81,7 +82,7 @@ public struct ProviderStore: Sendable {
             shares.add(id, holder: holder, region: region)
             return 0
         }
-        // One place is enough, and whoever gives up one of a full key has made it.
+        // One place is enough, and the displaced provider of a full key has made it.
         var victim: RecordID?
         if let entries = providers[key], entries.count >= limits.providersPerKeyMax {
             guard let peer = self.victim(among: entries, for: entry) else { return nil }
@@ -96,14 +97,14 @@ public struct ProviderStore: Sendable {
         return victim == nil ? 0 : 1
     }
 
-    /// Forgets the records whose time is over.
+    /// Drops expired records.
     public mutating func expire(now: MonotonicInstant) {
         for (key, entries) in providers {
             for (peer, entry) in entries where entry.expiresAt <= now { remove(RecordID(key: key, peer: peer)) }
         }
     }
 
-    /// Stops with a message when the store contradicts itself.
+    /// Stops the process if the store contradicts itself.
     public func checkInvariants() {
         precondition(shares.count <= limits.recordsMax, "\(shares.count) provider records")
         precondition(shares.count == providers.values.reduce(0) { $0 + $1.count }, "records are miscounted")
@@ -118,7 +119,7 @@ public struct ProviderStore: Sendable {
         shares.remove(id, holder: entry.holder, region: entry.region)
     }
 
-    /// The provider of a full key that makes room for a newcomer; `nil` when the newcomer is the one to refuse.
+    /// The provider of a full key that makes room for a newcomer; `nil` if the newcomer is to be refused.
     private func victim(among entries: OrderedDictionary<PeerID, Entry>, for newcomer: Entry) -> PeerID? {
         var shareCounts: [Holder: Int] = [newcomer.holder: 1]
         for entry in entries.values { shareCounts[entry.holder, default: 0] += 1 }

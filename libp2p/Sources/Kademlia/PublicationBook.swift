@@ -1,11 +1,10 @@
 import Determinism
 import OrderedCollections
 
-/// What this node announces again in time: its values and the blocks that it provides, each kind with bounds of its
-/// own, so that a node that puts many values goes on announcing its blocks.
+/// What this node repeats in time: its values and the blocks that it provides. Each kind has its own bounds, so that a
+/// node that puts many values goes on announcing its blocks.
 ///
-/// At a bound the announcement of the same kind that was made longest ago is forgotten. What others hold of it runs out
-/// by itself.
+/// At a bound it forgets the oldest announcement of the same kind; what others hold of it expires.
 struct PublicationBook: Sendable {
     private struct Publication: Sendable {
         let operation: KademliaOperation
@@ -33,7 +32,7 @@ struct PublicationBook: Sendable {
         if case .putValue(_, let value) = values[key]?.operation { value } else { nil }
     }
 
-    /// Whether a multihash is announced as provided.
+    /// Whether this node announces a multihash as provided.
     func isProvided(_ multihash: [UInt8]) -> Bool { providers[multihash] != nil }
 
     /// Whether exactly this announcement is kept.
@@ -55,8 +54,8 @@ struct PublicationBook: Sendable {
         return first.flatMap { $0.dueAt <= now ? $0.operation : nil }
     }
 
-    /// Keeps an announcement, the newest of its kind; returns how many older ones were forgotten for it. Operations
-    /// that announce nothing are not kept.
+    /// Keeps an announcement, the newest of its kind; returns how many older ones it displaced. Ignores operations that
+    /// announce nothing.
     mutating func add(_ operation: KademliaOperation, dueAt: MonotonicInstant) -> Int {
         remove(operation.key)
         let publication = Publication(operation: operation, dueAt: dueAt)

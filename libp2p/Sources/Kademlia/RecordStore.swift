@@ -1,15 +1,14 @@
 public import Determinism
 public import Multiformats
 
-/// The records this node keeps for the DHT: bounded, each valid when it came in, forgotten after its time.
+/// The records that this node keeps for the DHT: bounded, each valid on arrival, dropped after its time.
 ///
-/// A full store makes room by the rule of `ShareBook`: the holder with most gives up its oldest record. It is a
-/// window over what was put last, not an archive; who made a record keeps it.
+/// A full store makes room by the rule of `ShareBook`: the holder with most gives up its oldest record. It is a window
+/// over what was put last, not an archive: whoever made a record keeps it.
 public struct RecordStore: Sendable {
     /// Bounds of the store.
     public struct Limits: Sendable, Hashable {
-        /// Records kept: with values of 2 KiB, as much as `bytesTotalMax`. For a further one another goes, see
-        /// `ShareBook`.
+        /// Records; with values of 2 KiB they fill `bytesTotalMax`. A further one displaces another, see `ShareBook`.
         public var recordsMax = 16_384
         /// Bytes of all values together; a further value displaces as many records as it needs.
         public var bytesTotalMax = 32 * 1024 * 1024
@@ -30,7 +29,7 @@ public struct RecordStore: Sendable {
     /// The bounds in force.
     public let limits: Limits
     private let localKey: KademliaKey
-    /// In no order, because removing from the middle of one costs time: nothing is ever answered in its order.
+    /// Unordered, because removing from the middle of an order costs time; no answer depends on it.
     private var entries: [[UInt8]: Entry] = [:]
     private var shares = ShareBook<[UInt8], PeerID>()
     /// Bytes of all values.
@@ -45,20 +44,20 @@ public struct RecordStore: Sendable {
     /// The number of records.
     public var count: Int { entries.count }
 
-    /// The value under a key, unless its time is over.
+    /// The value under a key, unless it expired.
     public func value(for key: [UInt8], now: MonotonicInstant) -> [UInt8]? {
         guard let entry = entries[key], entry.expiresAt > now else { return nil }
         return entry.value
     }
 
     /// Keeps a record that its validator accepted; `holder` is the peer that put it. Returns how many others it
-    /// displaced, or `nil` when it found no room; then nothing is displaced.
+    /// displaced, or `nil` if there was no room, and then displaces none.
     public mutating func put(_ record: KademliaRecord, holder: PeerID, now: MonotonicInstant) -> Int? {
         let region = localKey.commonPrefixLength(with: KademliaKey(hashing: record.key))
         guard record.value.count <= limits.bytesTotalMax, limits.recordsMax > 0 else { return nil }
         let expiresAt = now.advanced(milliseconds: limits.lifetimeMilliseconds)
         if let known = entries[record.key], known.holder != holder, known.value == record.value {
-            // Whoever repeats another's record makes it last, and changes neither whom it counts for nor its place.
+            // Repeating another's record prolongs it, and changes neither its holder nor its place.
             entries[record.key] = Entry(
                 value: known.value, holder: known.holder, region: region, expiresAt: expiresAt)
             return 0
@@ -77,12 +76,12 @@ public struct RecordStore: Sendable {
         return displaced.count
     }
 
-    /// Forgets the records whose time is over.
+    /// Drops expired records.
     public mutating func expire(now: MonotonicInstant) {
         for (key, entry) in entries where entry.expiresAt <= now { remove(key) }
     }
 
-    /// Stops with a message when the store contradicts itself.
+    /// Stops the process if the store contradicts itself.
     public func checkInvariants() {
         precondition(entries.count <= limits.recordsMax, "\(entries.count) records")
         precondition(bytesTotal <= limits.bytesTotalMax, "\(bytesTotal) bytes of records")

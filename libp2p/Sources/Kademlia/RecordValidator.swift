@@ -10,7 +10,7 @@ public enum RecordRefusal: Error, Hashable, Sendable {
     case badKeyLength(bytesMax: Int)
     /// The record in a message is for another key than the message.
     case keyMismatch
-    /// The namespace's validator refused it, in its own words.
+    /// The namespace's validator refused it, with this reason.
     case invalid(String)
     /// The record that is stored already is better by the namespace's rule.
     case olderThanStored
@@ -20,14 +20,15 @@ public enum RecordRefusal: Error, Hashable, Sendable {
 
 /// The rule of one namespace: which values are valid under a key, and which of two valid ones is better.
 public struct RecordValidator: Sendable {
-    /// The bytes that keys of this namespace start with, as text, such as `/pk/`.
+    /// What keys of this namespace start with, such as `/pk/`.
     public let prefix: String
-    /// Returns `nil` when the value may stand under the key, else the reason why not. Must not block.
+    /// Returns `nil` if the value is valid under the key, else the reason. Must not block.
     public let refusal: @Sendable (_ key: [UInt8], _ value: [UInt8]) -> String?
-    /// Whether the second of two valid values should replace the first; equal values need no answer.
+    /// Whether the second of two different valid values should replace the first.
     public let prefersSecond: @Sendable (_ key: [UInt8], _ first: [UInt8], _ second: [UInt8]) -> Bool
 
-    /// A rule for a prefix. Without `prefersSecond` the first value stays: right where the key is a hash of the value.
+    /// A rule for a prefix. Without `prefersSecond` the first value stays, which is right where the key is a hash of
+    /// the value.
     public init(
         prefix: String, refusal: @escaping @Sendable (_ key: [UInt8], _ value: [UInt8]) -> String?,
         prefersSecond: @escaping @Sendable (_ key: [UInt8], _ first: [UInt8], _ second: [UInt8]) -> Bool = { _, _, _ in

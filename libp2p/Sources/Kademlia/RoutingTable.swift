@@ -2,13 +2,13 @@ public import Determinism
 public import Multiformats
 import OrderedCollections
 
-/// The peers this node knows as DHT servers, in buckets by the length of the prefix their keys share with ours.
+/// The DHT servers that this node knows, in buckets by the length of the prefix that their keys share with ours.
 ///
 /// Bucket *i* holds peers that share exactly *i* leading bits; each holds at most `k` peers, least recently useful
 /// first. A newcomer to a full bucket waits in a short replacement list and takes the place of the first member that
-/// stops answering; members that answer are never displaced by newcomers (Maymounkov and Mazieres, section 2.2), which
-/// is what makes an old table hard to take over. At most `groupPerBucketMax` members of a bucket and
-/// `groupPerTableMax` of the table may share an address group, so one /24 cannot fill it.
+/// stops answering. Newcomers never displace members that answer (Maymounkov and Mazieres, section 2.2), which is what
+/// makes an old table hard to take over. At most `groupPerBucketMax` members of a bucket and `groupPerTableMax` of the
+/// table may share an address group, so one /24 cannot fill it.
 public struct RoutingTable: Sendable {
     /// Bounds of the table.
     public struct Limits: Sendable, Hashable {
@@ -20,24 +20,24 @@ public struct RoutingTable: Sendable {
         public var groupPerBucketMax = 2
         /// Members of the table from one address group.
         public var groupPerTableMax = 10
-        /// Unanswered requests in a row after which a member is removed.
+        /// Unanswered requests in a row that remove a member.
         public var failuresMax = 3
         /// Addresses kept per peer.
         public var addressesPerPeerMax = 16
-        /// Former members remembered for the case that nobody is left.
+        /// Former members remembered, in case no member is left.
         public var formerMembersMax = 20
 
         /// The defaults.
         public init() {}
     }
 
-    /// What became of a peer offered to the table.
+    /// What happened to a peer offered to the table.
     public enum Insertion: Sendable, Hashable {
         /// It is a new member.
         case added
-        /// It was a member; its addresses and its place are fresh now.
+        /// It was a member; its addresses and place are fresh now.
         case refreshed
-        /// The bucket is full: it waits for a place. `oldest` is the member to probe.
+        /// The bucket is full and the peer waits. `oldest` is the member to probe.
         case waiting(oldest: PeerInfo)
         /// Its address group has all the places it may have.
         case groupFull(AddressGroup)
@@ -135,11 +135,10 @@ public struct RoutingTable: Sendable {
         }
     }
 
-    /// The members that stopped answering last. They are where to begin again when a node was cut off for so long that
-    /// nobody is left.
+    /// The members that stopped answering last: where to begin again when a node was cut off until none was left.
     public var formerMembers: [PeerInfo] { Array(former.values) }
 
-    /// Takes a peer out, for instance because it no longer speaks our protocol.
+    /// Removes a peer, for instance because it no longer speaks our protocol.
     public mutating func remove(_ peer: PeerID, now: MonotonicInstant) {
         removeReplacement(peer)
         former.removeValue(forKey: peer)
@@ -176,12 +175,12 @@ public struct RoutingTable: Sendable {
         buckets.flatMap { $0.members.values.map(\.info) }
     }
 
-    /// For each bucket the number of its members.
+    /// The number of members per bucket.
     public var bucketCounts: [Int] {
         buckets.map(\.members.count)
     }
 
-    /// Stops with a message when the table contradicts itself; tests and the simulator call it after every input.
+    /// Stops the process if the table contradicts itself; tests and the simulator call it after every input.
     public func checkInvariants() {
         var total = 0
         var groups: [AddressGroup: Int] = [:]
@@ -227,7 +226,7 @@ public struct RoutingTable: Sendable {
         member.failures = 0
         remove(old, from: index)
         let groups = AddressGroup.groups(of: info.addresses)
-        // Addresses that would put the member into a full group are not taken over; it keeps what it had.
+        // Addresses that would put the member into a full group are ignored; it keeps what it had.
         if !info.addresses.isEmpty, fullGroup(among: groups, in: index) == nil {
             member.info = info
             member.groups = groups
@@ -274,7 +273,7 @@ public struct RoutingTable: Sendable {
         buckets[index].replacements.removeValue(forKey: peer)
     }
 
-    /// Gives a free place to the peer that asked for it last: it is the likeliest to be there still.
+    /// Gives a free place to the peer that asked last: it is the likeliest to be there still.
     private mutating func promote(in index: Int, now: MonotonicInstant) {
         while buckets[index].members.count < limits.bucketPeersMax, let next = buckets[index].replacements.values.last {
             buckets[index].replacements.removeLast()

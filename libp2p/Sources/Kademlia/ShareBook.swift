@@ -1,14 +1,14 @@
 import OrderedCollections
 
-/// Who holds how much of a bounded store: it names the entry to give up when the store is full.
+/// Who holds how much of a bounded store; names the entry to give up when the store is full.
 ///
 /// Whoever holds most, the newcomer counted in, gives up its *oldest* entry: a holder's newest entries always find
-/// room, and a flood of one holder displaces its own entries and never a stranger's single one. Most is counted in
-/// what the store is short of, entries or bytes. Among equals the one with the entry farthest from this node's key
+/// room, and a flood of one holder displaces its own entries and never a stranger's single one. Shares are counted in
+/// what the store is short of, entries or bytes. Among equals, the holder of the entry farthest from this node's key
 /// gives up that one; so a flood of many names displaces only what is farther from this node than itself, and nobody
-/// gains by choosing a late expiry. A newcomer is refused in one case only: its holder has no entry yet, and it alone
-/// would be the largest share, or an equal one farther than all others. Distance comes in steps, `region`: the number
-/// of leading bits that an entry's key shares with this node's key.
+/// gains by choosing a late expiry. The store refuses a newcomer in one case only: its holder has no entry yet, and it
+/// alone would be the largest share, or an equal one farther than all others. Distance comes in steps, `region`: the
+/// number of leading bits that an entry's key shares with this node's key.
 struct ShareBook<ID: Hashable & Sendable, Holder: Hashable & Sendable>: Sendable {
     /// What a full store is short of.
     enum Shortage: Sendable {
@@ -42,7 +42,7 @@ struct ShareBook<ID: Hashable & Sendable, Holder: Hashable & Sendable>: Sendable
     private(set) var count = 0
     private(set) var bytes = 0
 
-    /// Adds an entry that is not there, as the newest of its holder.
+    /// Adds a new entry, as the newest of its holder.
     mutating func add(_ id: ID, holder: Holder, region: Int, bytes: Int = 0) {
         var share = shares.updateValue(Share(), forKey: holder) ?? Share()
         while share.regions.count <= region { share.regions.append([:]) }
@@ -71,7 +71,7 @@ struct ShareBook<ID: Hashable & Sendable, Holder: Hashable & Sendable>: Sendable
         if share.count == 0 { shares.removeValue(forKey: holder) } else { shares[holder] = share }
     }
 
-    /// The entry that makes room for a newcomer; `nil` when the newcomer itself is the one to refuse.
+    /// The entry that makes room for a newcomer; `nil` if the newcomer is to be refused.
     func victim(for newcomer: Holder, region: Int, _ shortage: Shortage = .entries) -> ID? {
         let own = shares[newcomer]
         let added = if case .bytes(let bytes) = shortage { bytes } else { 1 }

@@ -1,10 +1,10 @@
 /// The part of the internet an address belongs to: an IPv4 /24 or an IPv6 /48.
 ///
-/// One operator rents addresses by the block, so peers of one group count as one voice: the routing table holds few
-/// of a group, and stores evict the group that takes the largest share. This is the seam for a finer notion of
-/// diversity (autonomous systems, attested operators): group otherwise here. Loopback and private networks have no
-/// group, because a laboratory or an office is one /24 by nature; a node on the open internet admits nobody who has
-/// only such addresses (`KademliaConfiguration.admitsPrivatePeers`), as the wide-area DHT of go-libp2p does.
+/// One operator rents addresses by the block, so peers of one group count as one voice: the routing table holds few of
+/// a group, and stores evict from the group with the largest share. A finer notion of diversity (autonomous systems,
+/// attested operators) would go here. Loopback and private networks have no group, because a laboratory or an office is
+/// one /24 by nature; a node on the open internet admits no peer that has only such addresses
+/// (`KademliaConfiguration.admitsPrivatePeers`), like the wide-area DHT of go-libp2p.
 public struct AddressGroup: Hashable, Comparable, Sendable {
     private let network: [UInt8]
 

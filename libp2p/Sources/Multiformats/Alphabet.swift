@@ -1,9 +1,9 @@
-/// The characters of a base with the way back from a character to its value.
+/// The characters of a base, and the value of each.
 struct Alphabet: Sendable {
     let characters: [UInt8]
     private let values: [UInt8]
 
-    /// `foldsCase` also reads the letters of the other case, as multibase asks of base 16, 32 and 36.
+    /// `foldsCase` also reads letters of the other case, as multibase requires for base 16, 32 and 36.
     init(_ text: String, foldsCase: Bool = false) {
         characters = Array(text.utf8)
         var values = [UInt8](repeating: 0xFF, count: 256)

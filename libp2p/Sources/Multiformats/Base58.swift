@@ -5,7 +5,7 @@ public enum Base58 {
         Multibase.encodeWithoutPrefix(bytes, .base58btc)
     }
 
-    /// The bytes of a text of at most 1,024 characters; an empty text is no bytes.
+    /// The bytes of a text of at most 1,024 characters; an empty text gives none.
     public static func decode(_ text: String) throws(MultibaseError) -> [UInt8] {
         try Multibase.decodeWithoutPrefix(text, .base58btc)
     }

@@ -2,9 +2,9 @@ import Crypto
 
 /// A content identifier: the hash of a block with the codec that says how to read it.
 ///
-/// Versions 0 and 1 are read, version 1 is written. Any codec and hash can be parsed, since foreign data links to them;
-/// `namesMeshContent` says whether this project stores, serves and trusts blocks under it.
-/// Source: https://github.com/multiformats/cid
+/// It reads versions 0 and 1 and writes version 1. It parses any codec and hash, because foreign data links to them;
+/// `namesMeshContent` says whether this project stores, serves and trusts blocks under it. Source:
+/// https://github.com/multiformats/cid
 public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Codable {
     /// The version of a CID.
     public enum Version: UInt8, Sendable {
@@ -41,7 +41,7 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
 
     /// The binary form: version, codec and multihash; of version 0 the bare multihash.
     ///
-    /// It is the only stored property, so that a CID is one word; the rest is read from it.
+    /// The only stored property, so that a CID is one word; the rest is read from it.
     public let bytes: [UInt8]
 
     /// A version 1 CID from its parts.
@@ -52,10 +52,10 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
         self.bytes = bytes
     }
 
-    /// The CID that `bytes` are the binary form of, with nothing after it.
+    /// Reads the binary form, with nothing after it.
     public init(bytes: [UInt8]) throws(CIDError) {
         let isVersion0 = bytes.count == 34 && bytes[0] == 0x12 && bytes[1] == 0x20
-        // The form of nearly every CID is recognized without any intermediate value.
+        // Nearly every CID has this form, which is recognized without intermediate values.
         let isUsual =
             bytes.count == 36 && bytes[0] == 1 && bytes[1] < 0x80 && bytes[2] == 0x12 && bytes[3] == 0x20
         if !isVersion0 && !isUsual { try Self.checkVersion1(bytes[...]) }
@@ -106,7 +106,7 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
     /// The version.
     public var version: Version { bytes.count == 34 && bytes[0] == 0x12 ? .v0 : .v1 }
 
-    /// The CID of version 1 that names the same block; this one where it is of version 1 already.
+    /// The CID of version 1 that names the same block.
     public var version1: CID {
         version == .v0 ? CID(codec: .dagPB, multihash: multihash) : self
     }
@@ -136,19 +136,19 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
         return bytes.count - offset == 34 && bytes[offset] == 0x12 && bytes[offset + 1] == 0x20
     }
 
-    /// Whether a block of this mesh may be named by it: version 1, SHA-256, and raw, dag-cbor or dag-pb.
+    /// Whether it may name a block of this mesh: version 1, SHA-256, and raw, dag-cbor or dag-pb.
     public var namesMeshContent: Bool {
         version == .v1 && isSHA256 && (codec == .raw || codec == .dagCBOR || codec == .dagPB)
     }
 
-    /// Whether evidence may be named by it: version 1, SHA-256, and raw or dag-cbor.
+    /// Whether it may name evidence: version 1, SHA-256, and raw or dag-cbor.
     ///
     /// The narrower set keeps one block from having several names in a receipt (same digest under other codecs).
     public var namesEvidence: Bool {
         version == .v1 && isSHA256 && (codec == .raw || codec == .dagCBOR)
     }
 
-    /// Whether a block is the one that this CID names; `false` for hash functions other than SHA-256 and identity.
+    /// Whether this CID names a block; `false` for hash functions other than SHA-256 and identity.
     public func matches(_ block: [UInt8]) -> Bool {
         if isSHA256 { return SHA256.hash(data: block).elementsEqual(bytes[(multihashOffset + 2)...]) }
         let multihash = multihash

@@ -1,7 +1,7 @@
 /// Text by its bytes.
 ///
 /// Swift counts, cuts, compares and hashes text by what a reader sees: one letter may be a megabyte of accents, and two
-/// spellings of a letter are equal. Whatever a peer can influence is cut and compared by its UTF-8 instead.
+/// spellings of a letter are equal. Use this for whatever a peer can influence: it cuts and compares by UTF-8.
 extension String {
     /// The longest beginning of at most `bytesMax` bytes of UTF-8 that ends between two characters of Unicode
     /// (scalars); the cost grows with `bytesMax` and not with the text.
@@ -22,7 +22,7 @@ extension String {
     }
 }
 
-/// A text that equals another when the bytes are the same; for comparing and hashing what is signed.
+/// A text that equals another if their bytes are the same; for comparing and hashing what is signed.
 public struct ExactText: Hashable, Sendable {
     /// The text.
     public let text: String

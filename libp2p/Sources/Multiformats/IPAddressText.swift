@@ -27,8 +27,11 @@ enum IPAddressText {
         bytes.map { String($0) }.joined(separator: ".")
     }
 
+    /// The longest text of an IPv6 address, whose last 32 bits may be written as IPv4.
+    private static let charactersMax = 45
+
     static func parse6(_ text: Substring) -> [UInt8]? {
-        guard text.utf8.count <= 45 else { return nil }
+        guard text.utf8.count <= charactersMax else { return nil }
         let halves = splitAtDoubleColon(Array(text.utf8))
         guard let head = groups(halves.head, allowsIPv4: halves.tail == nil) else { return nil }
         guard let tailText = halves.tail else { return head.count == 16 ? head : nil }

@@ -1,22 +1,22 @@
-/// A network address that says for each layer which protocol it is, such as `/ip4/127.0.0.1/tcp/4001/p2p/12D3…`.
+/// A network address that names the protocol of each layer, such as `/ip4/127.0.0.1/tcp/4001/p2p/12D3…`.
 ///
-/// Addresses with protocols that this project does not speak are refused by name or code; who reads a list from a peer
-/// leaves those out. Source: https://github.com/multiformats/multiaddr
+/// It refuses addresses with protocols that this project does not speak; readers of a peer's list leave those out.
+/// Source: https://github.com/multiformats/multiaddr
 public struct Multiaddr: Hashable, Sendable, CustomStringConvertible, Codable {
     /// The longest address that is read, in bytes.
     public static let bytesMax = 1024
     /// The most components that are read.
     public static let componentsMax = 16
 
-    /// The protocols from the outside in.
+    /// The protocols, outermost first.
     public let components: [Component]
     /// The binary form.
     public let bytes: [UInt8]
 
-    /// An address from components that the program itself made.
+    /// An address from components that the program made itself.
     ///
-    /// A value that the binary form or the text cannot carry (an IPv4 address that is not 4 bytes, a host name with a
-    /// slash) is a mistake of the program and stops it; what comes from outside is parsed with the other initializers.
+    /// Stops the process on a value that the binary form or the text cannot carry (an IPv4 address that is not 4 bytes,
+    /// a host name with a slash). Parse input from outside with the other initializers.
     public init(_ components: [Component]) {
         for (index, component) in components.enumerated() {
             precondition(component.isValid, "a multiaddr component \(component.name) of an impossible value")
@@ -27,7 +27,7 @@ public struct Multiaddr: Hashable, Sendable, CustomStringConvertible, Codable {
         self = Multiaddr(checked: components)
     }
 
-    /// The address that `bytes` are the binary form of.
+    /// Reads the binary form.
     public init(bytes: [UInt8]) throws(MultiaddrError) {
         var reader = try MultiaddrByteReader(bytes)
         var components: [Component] = []
@@ -59,18 +59,18 @@ public struct Multiaddr: Hashable, Sendable, CustomStringConvertible, Codable {
         self.bytes = bytes
     }
 
-    /// The peer at the far end: the last component, when it is a `p2p`.
+    /// The peer at the far end: the last component, if it is a `p2p`.
     public var peerID: PeerID? {
         if case .p2p(let peerID)? = components.last { return peerID }
         return nil
     }
 
-    /// This address for a given peer: a `p2p` at the end is replaced, or one is added.
+    /// This address with a given peer: replaces a `p2p` at the end, or adds one.
     public func withPeerID(_ peerID: PeerID) -> Multiaddr {
         Multiaddr(checked: withoutPeerID().components + [.p2p(peerID)])
     }
 
-    /// This address without a `p2p` at its end; of an address that is nothing else, one without components.
+    /// This address without a `p2p` at its end.
     public func withoutPeerID() -> Multiaddr {
         peerID == nil ? self : Multiaddr(checked: components.dropLast())
     }

@@ -27,7 +27,7 @@ extension Multiaddr {
         case wss
         /// The peer at the address.
         case p2p(PeerID)
-        /// A relay: what is before it is the relay, what follows is the peer behind it.
+        /// A relay: the relay stands before it, the peer behind it follows.
         case p2pCircuit
         /// The absolute path of a Unix socket; always the last component.
         case unix(String)
@@ -94,7 +94,7 @@ extension Multiaddr.Component {
         }
     }
 
-    /// Whether the value is one that the binary form and the text can carry.
+    /// Whether the binary form and the text can carry the value.
     var isValid: Bool {
         switch self {
         case .ip4(let bytes): bytes.count == 4
@@ -132,7 +132,7 @@ extension Multiaddr.Component {
             && bytes.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "%") }
     }
 
-    /// A slash at the end would be lost in the text form, where it is the one that is read like none.
+    /// The text form would lose a slash at the end, because readers ignore it there.
     private static func isPath(_ path: String) -> Bool {
         let slash = UInt8(ascii: "/")
         return path.utf8.count > 1 && path.utf8.first == slash && path.utf8.last != slash

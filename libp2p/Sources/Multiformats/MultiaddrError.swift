@@ -8,7 +8,7 @@ public enum MultiaddrError: Error, Hashable, Sendable {
     case tooLong(bytesMax: Int)
     /// More components than are read.
     case tooManyComponents(componentsMax: Int)
-    /// No protocol of this implementation has this name; the component's position is given.
+    /// No protocol of this implementation has this name; with the component's position.
     case unknownProtocolName(component: Int)
     /// No protocol of this implementation has this code.
     case unknownProtocolCode(UInt64)

@@ -10,7 +10,7 @@ struct MultiaddrTextReader {
             .map { Substring($0) }[...]
         if text.isEmpty { throw .empty }
         guard parts.popFirst()?.isEmpty == true else { throw .noLeadingSlash }
-        // One slash at the end is common in the wild and read like none.
+        // One slash at the end is common in the wild, and ignored.
         if parts.last?.isEmpty == true { parts.removeLast() }
         if parts.isEmpty { throw .empty }
         self.parts = parts

@@ -1,7 +1,7 @@
 /// Text encodings of bytes that name themselves by their first character.
 ///
-/// Every base of the multibase table is read and written, but for base256emoji and base45. Exactly one text per base
-/// and byte string is accepted, except that base 16, 32 and 36 are read in either case as their specification asks.
+/// It reads and writes every base of the multibase table except base256emoji and base45. It accepts exactly one text
+/// per base and byte string, except that it reads base 16, 32 and 36 in either case, as their specification requires.
 /// Source: https://github.com/multiformats/multibase
 public enum Multibase {
     /// A base, by the ASCII code of its prefix.

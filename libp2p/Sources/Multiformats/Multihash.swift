@@ -2,8 +2,8 @@ import Crypto
 
 /// A digest that names its hash function and its length.
 ///
-/// Any code and length is read, because other networks use many; what this project accepts where is said by `CID` and
-/// `PeerID`. Source: https://github.com/multiformats/multihash
+/// It reads any code and length, because other networks use many; `CID` and `PeerID` say what this project accepts.
+/// Source: https://github.com/multiformats/multihash
 public struct Multihash: Hashable, Sendable {
     /// The longest digest that is read, in bytes; identity multihashes carry data, not digests.
     public static let digestBytesMax = 1024
@@ -23,12 +23,12 @@ public struct Multihash: Hashable, Sendable {
         self.digest = digest
     }
 
-    /// The multihash that `bytes` are the encoding of, with nothing after it.
+    /// Reads the encoding, with nothing after it.
     public init(bytes: [UInt8]) throws(MultihashError) {
         self = try Multihash(bytes: bytes[...])
     }
 
-    /// The multihash that a slice is the encoding of, with nothing after it.
+    /// Reads the encoding in a slice, with nothing after it.
     public init(bytes: ArraySlice<UInt8>) throws(MultihashError) {
         let (code, afterCode) = try Self.varint(bytes)
         let (length, rest) = try Self.varint(afterCode)

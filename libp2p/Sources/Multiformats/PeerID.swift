@@ -1,17 +1,17 @@
 /// The name of a libp2p peer: a multihash of its public key.
 ///
-/// Keys of at most 42 bytes of protobuf, which Ed25519 keys are, stand in it whole (identity multihash), longer ones as
-/// their SHA-256. Any such multihash parses, because foreign networks hold RSA and secp256k1 peers; only
-/// `PublicKey(peerID:)` decides whether it can be an identity of this mesh.
-/// Source: https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md
+/// It contains keys of at most 42 bytes of protobuf, such as Ed25519 keys, whole (identity multihash), and longer ones
+/// as their SHA-256. Any such multihash parses, because foreign networks have RSA and secp256k1 peers; only
+/// `PublicKey(peerID:)` decides whether it can be an identity here. Source:
+/// https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md
 public struct PeerID: Hashable, Comparable, Sendable, CustomStringConvertible, Codable {
-    /// The longest key, as protobuf, that stands in a PeerID whole, in bytes.
+    /// The longest key, as protobuf, that a PeerID contains whole, in bytes.
     public static let inlineKeyBytesMax = 42
 
     /// The multihash.
     public let bytes: [UInt8]
 
-    /// The PeerID that a multihash is.
+    /// The PeerID of a multihash.
     public init(bytes: [UInt8]) throws(PeerIDError) {
         let multihash: Multihash
         do {
@@ -22,7 +22,7 @@ public struct PeerID: Hashable, Comparable, Sendable, CustomStringConvertible, C
         self = try PeerID(multihash: multihash)
     }
 
-    /// The PeerID that a multihash is.
+    /// The PeerID of a multihash.
     public init(multihash: Multihash) throws(PeerIDError) {
         switch multihash.code {
         case Multihash.identityCode:
@@ -65,13 +65,13 @@ public struct PeerID: Hashable, Comparable, Sendable, CustomStringConvertible, C
         self = try PeerID(multihash: cid.multihash)
     }
 
-    /// The protobuf of the public key, when the PeerID holds it whole.
+    /// The protobuf of the public key, if the PeerID contains it.
     public var inlinePublicKeyProtobuf: [UInt8]? {
         guard let multihash = try? Multihash(bytes: bytes), multihash.code == Multihash.identityCode else { return nil }
         return multihash.digest
     }
 
-    /// The base58 of the multihash, the form in use everywhere.
+    /// The base58 of the multihash, the usual form.
     public var text: String { Base58.encode(bytes) }
 
     /// The version 1 CID of codec libp2p-key.
@@ -120,6 +120,6 @@ public enum PeerIDError: Error, Hashable, Sendable {
     case unsupportedHash(code: UInt64)
     /// A SHA-256 digest of another length than 32 bytes.
     case wrongDigestLength(Int)
-    /// A key that should have been hashed.
+    /// The key is so long that it must be hashed.
     case inlineKeyTooLong(bytesMax: Int)
 }

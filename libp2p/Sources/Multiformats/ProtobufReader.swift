@@ -1,4 +1,4 @@
-/// One field off the wire of protocol buffers.
+/// One field of a protobuf message.
 public struct ProtobufField: Hashable, Sendable {
     /// The value by wire type.
     public enum Value: Hashable, Sendable {
@@ -29,7 +29,7 @@ public struct ProtobufField: Hashable, Sendable {
         return nil
     }
 
-    /// The part of the message that a length-delimited field is, uncopied; `nil` for another wire type.
+    /// The slice of the message that a length-delimited field covers; `nil` for another wire type.
     public var slice: ArraySlice<UInt8>? {
         if case .bytes(let bytes) = value { return bytes }
         return nil
@@ -58,9 +58,9 @@ public enum ProtobufError: Error, Hashable, Sendable {
 
 /// Reads the fields of a protobuf message one by one, without recursion and with a bound on their number.
 ///
-/// The wire rules are those of proto2 and proto3: a field may repeat, unknown ones are for the caller to skip, varints
-/// may be padded up to ten bytes. A nested message is a `bytes` field to read with another reader.
-/// Source: https://protobuf.dev/programming-guides/encoding/
+/// The wire rules are those of proto2 and proto3: a field may repeat, the caller skips unknown ones, and varints may be
+/// padded up to ten bytes. A nested message is a `bytes` field; read it with another reader. Source:
+/// https://protobuf.dev/programming-guides/encoding/
 public struct ProtobufReader: Sendable {
     private let bytes: ArraySlice<UInt8>
     private var index: Int

@@ -1,11 +1,11 @@
-/// A base whose size is not a power of two (10, 36, 58): the bytes are one big number, leading zero bytes are kept as
+/// A base whose size is not a power of two (10, 36, 58): the bytes are one big number, and leading zero bytes become
 /// leading zero characters.
 ///
-/// Conversion takes time quadratic in the length, so texts are bounded: `charactersMax`.
+/// Conversion takes time quadratic in the length, hence the bound `charactersMax`.
 struct RadixCoding: Sendable {
     let alphabet: Alphabet
     let radix: UInt32
-    /// As many characters as fit together in one 32-bit limb.
+    /// The number of characters that fit in one 32-bit limb.
     let charactersPerLimb: Int
 
     /// The longest text that is read; a CID or key of this project has at most some 60 characters.

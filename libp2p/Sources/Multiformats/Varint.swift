@@ -1,6 +1,6 @@
 /// The unsigned varint of multiformats: seven bits per byte, lowest first, minimal, at most nine bytes (63 bits).
 ///
-/// It frames CIDs, multiaddrs and multistream messages. Protobuf has another rule (ten bytes, padding allowed), see
+/// CIDs, multiaddrs and multistream messages use it. Protobuf has another rule (ten bytes, padding allowed), see
 /// `ProtobufReader`. Source: https://github.com/multiformats/unsigned-varint
 public enum Varint {
     /// The longest encoding that is read, in bytes.
@@ -51,7 +51,7 @@ public enum Varint {
         throw .truncated
     }
 
-    /// The value that `bytes` are the encoding of, with nothing after it; `nil` when they are not one.
+    /// The value of an encoding with nothing after it; `nil` if it is none.
     public static func decode(exactly bytes: [UInt8]) -> UInt64? {
         guard let decoded = try? decode(bytes[...]), decoded.rest.isEmpty else { return nil }
         return decoded.value

@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// The side that proposes protocols, one after the other, the first together with the header.
+/// The side that proposes protocols one after the other, the first one together with the header.
 package struct MultistreamDialer: Sendable {
     /// What to do after bytes were taken.
     package enum Step: Hashable, Sendable {
@@ -8,14 +8,14 @@ package struct MultistreamDialer: Sendable {
         case needsMore
         /// Bytes to send; the negotiation goes on.
         case send([UInt8])
-        /// The peer agreed. Bytes not taken belong to the protocol.
+        /// The peer agreed. Bytes that were not taken belong to the protocol.
         case agreed(String)
     }
 
     private var proposals: ArraySlice<String>
     private var sawHeader = false
 
-    /// A negotiation for the first of `protocols` that the peer supports.
+    /// Negotiates the first of `protocols` that the peer supports.
     package init(protocols: [String]) {
         proposals = protocols[...]
     }
@@ -28,7 +28,7 @@ package struct MultistreamDialer: Sendable {
         return bytes
     }
 
-    /// Takes lines off the front of `bytes` until something is to be done.
+    /// Takes lines off the front of `bytes` until there is something to do.
     package mutating func received(_ bytes: inout ByteBuffer) throws(MultistreamError) -> Step {
         while let line = try MultistreamMessage.decode(from: &bytes) {
             guard sawHeader else {

@@ -1,9 +1,9 @@
 import Multiformats
 package import NIOCore
 
-/// The side that answers proposals. `/libp2p/simultaneous-connect` is answered `na` like everything unknown.
+/// The side that answers proposals. It answers `na` to `/libp2p/simultaneous-connect`, as to everything unknown.
 package struct MultistreamListener: Sendable {
-    /// Lines a dialer may send before one is agreed on; `ls` counts too.
+    /// Lines that a dialer may send before an agreement; `ls` counts too.
     package static let proposalsMax = 32
     /// Protocols that an answer to `ls` names at most.
     package static let listedMax = 128
@@ -20,12 +20,12 @@ package struct MultistreamListener: Sendable {
     private var sawHeader = false
     private var proposalCount = 0
 
-    /// A negotiation for one of `protocols`.
+    /// Negotiates one of `protocols`.
     package init(protocols: [String]) {
         self.protocols = protocols
     }
 
-    /// Takes lines off the front of `bytes` until a protocol is agreed on or bytes are missing.
+    /// Takes lines off the front of `bytes` until a protocol is agreed or more bytes are needed.
     package mutating func received(_ bytes: inout ByteBuffer) throws(MultistreamError) -> Step {
         var step = Step()
         while let line = try MultistreamMessage.decode(from: &bytes) {

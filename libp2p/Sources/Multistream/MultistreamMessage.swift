@@ -8,9 +8,9 @@ package enum MultistreamMessage {
     package static let bytesMax = 1_024
     /// The first line of both sides.
     package static let header = "/multistream/1.0.0"
-    /// The answer to a proposal that is not supported.
+    /// The answer to an unsupported proposal.
     package static let notAvailable = "na"
-    /// The question for all protocols.
+    /// The request for all protocols.
     package static let list = "ls"
 
     /// Appends a line.

@@ -3,8 +3,8 @@ package import NIOCore
 
 /// One direction's ChaCha20-Poly1305 key and message counter (`CipherState` of the Noise specification, section 5.1).
 ///
-/// Every sealed or opened message uses up one nonce. A message that fails to open leaves the counter as it was, and at
-/// 2^64 - 1 the cipher refuses for ever: it never wraps.
+/// Every sealed or opened message uses one nonce. A message that fails to open leaves the counter unchanged. At 2^64 -
+/// 1 the cipher refuses for ever; it never wraps.
 package struct NoiseCipher: Sendable {
     /// Bytes that sealing adds.
     package static let tagByteCount = 16
@@ -19,7 +19,7 @@ package struct NoiseCipher: Sendable {
         self.nonce = nonce
     }
 
-    /// A cipher that starts at a chosen nonce; for tests of its end.
+    /// A cipher that starts at a chosen nonce; for tests of the last nonce.
     package init(keyBytes: [UInt8], nonce: UInt64) {
         self.init(key: SymmetricKey(data: keyBytes), nonce: nonce)
     }

@@ -8,7 +8,8 @@ package enum NoiseError: Error, Hashable, Sendable {
     case handshakeMessageTooLong(byteCount: Int)
     /// More than 65,519 bytes were to be sealed in one message.
     case plaintextTooLong(byteCount: Int)
-    /// The authentication tag does not match: tampered, replayed, reordered or truncated. The nonce stays as it was.
+    /// The authentication tag does not match: the message was tampered with, replayed, reordered or truncated. The
+    /// nonce stays unchanged.
     case decryptionFailed(nonce: UInt64)
     /// The peer's X25519 point gives an all-zero secret.
     case lowOrderPoint
@@ -22,7 +23,7 @@ package enum NoiseError: Error, Hashable, Sendable {
     case unacceptableIdentityKey
     /// The signature does not bind the Noise key to the identity key.
     case invalidIdentitySignature
-    /// The peer proved to be another one than was dialed.
+    /// The peer proved to be another than the one dialed.
     case wrongPeer(expected: PeerID, actual: PeerID)
     /// Our own identity key could not sign.
     case signingFailed

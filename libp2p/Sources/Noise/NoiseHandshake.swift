@@ -6,7 +6,7 @@ package import Crypto
 ///     <- e, ee, s, es
 ///     -> s, se
 ///
-/// Keys come from the caller: the handshake rolls no dice. After any error it refuses to go on.
+/// Keys come from the caller: the handshake generates nothing. After any error it refuses to go on.
 package struct NoiseHandshake: Sendable {
     /// Which side of the handshake this is.
     package enum Role: Hashable, Sendable {
@@ -42,7 +42,7 @@ package struct NoiseHandshake: Sendable {
             ephemeralKey: ephemeralKey, prologue: prologue)
     }
 
-    /// The same, where the package half of the static key is at hand: to derive it costs as much as an agreement.
+    /// The same, given the public half of the static key: deriving it costs as much as a key agreement.
     init(
         role: Role, staticKey: Curve25519.KeyAgreement.PrivateKey, staticPublicKey: [UInt8],
         ephemeralKey: Curve25519.KeyAgreement.PrivateKey, prologue: [UInt8]
@@ -63,7 +63,7 @@ package struct NoiseHandshake: Sendable {
     /// The hash of the whole handshake, the same on both sides.
     package var handshakeHash: [UInt8] { symmetric.hash }
 
-    /// The next message, with a payload of ours in it. The first message's payload is not encrypted.
+    /// The next message, with our payload. The first message's payload is not encrypted.
     package mutating func writeMessage(payload: [UInt8]) throws(NoiseError) -> [UInt8] {
         guard isOurTurn else { throw .outOfTurn }
         do throws(NoiseError) {
@@ -153,7 +153,7 @@ package struct NoiseHandshake: Sendable {
         else { throw .lowOrderPoint }
         // SAFETY: the bytes are copied out inside the closure.
         let bytes = secret.withUnsafeBytes { Array($0) }
-        // The library refuses all-zero secrets too; that it does is not part of its interface.
+        // The library refuses all-zero secrets too, but its interface does not promise that.
         guard bytes.contains(where: { $0 != 0 }) else { throw .lowOrderPoint }
         symmetric.mixKey(bytes)
     }

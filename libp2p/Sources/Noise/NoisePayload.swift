@@ -8,11 +8,11 @@ package struct NoisePayload: Hashable, Sendable {
     private static let fieldsMax = 64
     private static let signaturePrefix = Array("noise-libp2p-static-key:".utf8)
 
-    /// The package key in its protobuf encoding.
+    /// The public key in its protobuf encoding.
     package var identityKey: [UInt8]
     /// The signature over the prefix and the Noise static key.
     package var identitySignature: [UInt8]
-    /// Muxers offered, most wanted first; empty when early negotiation is not wanted.
+    /// Offered muxers, preferred first; empty without early negotiation.
     package var streamMuxers: [String]
 
     package init(identityKey: [UInt8], identitySignature: [UInt8], streamMuxers: [String]) {
@@ -30,7 +30,7 @@ package struct NoisePayload: Hashable, Sendable {
             identityKey: identity.publicKey.protobuf, identitySignature: signature, streamMuxers: streamMuxers)
     }
 
-    /// The identity that this payload proves for the Noise static key it came with.
+    /// The identity that this payload proves for its Noise static key.
     package func verifiedKey(staticKey: [UInt8]) throws(NoiseError) -> PublicKey {
         guard let key = try? PublicKey(protobuf: identityKey) else { throw .unacceptableIdentityKey }
         guard key.isValidSignature(identitySignature, for: Self.signaturePrefix + staticKey) else {

@@ -26,7 +26,7 @@ package struct NoiseTransport: Sendable {
     }
 
     /// Takes bytes off the wire, in pieces of any size, up to the end of one message, and returns its plaintext; `nil`
-    /// when all were taken and the message goes on. After an error the connection is to be closed.
+    /// if it took all and the message goes on. Close the connection after an error.
     package mutating func open(_ bytes: inout ByteBuffer) throws(NoiseError) -> ByteBuffer? {
         if pending.readableBytes > 0 {
             completePending(from: &bytes)
@@ -35,12 +35,12 @@ package struct NoiseTransport: Sendable {
             return try receiving.open(message)
         }
         if let message = Self.takeMessage(from: &bytes) { return try receiving.open(message) }
-        // Copied, so that a few bytes do not hold on to a whole read buffer.
+        // Copied, so that a few bytes do not keep a whole read buffer alive.
         if bytes.readableBytes > 0 { pending.writeBuffer(&bytes) }
         return nil
     }
 
-    /// Whether part of a message waits for its rest.
+    /// Whether an incomplete message waits for the rest.
     package var hasPartialMessage: Bool { pending.readableBytes > 0 }
 
     private mutating func completePending(from bytes: inout ByteBuffer) {

@@ -3,11 +3,11 @@ package import Multiformats
 package import NIOCore
 package import PeerIdentity
 
-/// What a finished handshake gives: the peer's proven identity, the muxer if one was agreed on early, and the ciphers.
+/// The result of a handshake: the peer's proven identity, the muxer if one was agreed early, and the ciphers.
 package struct NoiseSession: Sendable {
     /// The identity key that the peer proved to hold.
     package let remoteKey: PublicKey
-    /// The muxer that both offered, the initiator's first choice; `nil` when multistream-select has to find it.
+    /// The muxer that both offered, by the initiator's preference; `nil` if multistream-select has to find one.
     package let muxer: String?
     /// The encrypted channel.
     package var transport: NoiseTransport
@@ -16,13 +16,13 @@ package struct NoiseSession: Sendable {
 /// What proves a node's identity in a handshake: a Noise key, and the node's signature over it (specification `noise`,
 /// section "The libp2p Handshake Payload").
 ///
-/// May serve any number of handshakes: that sessions stay secret when it leaks is the doing of the ephemeral keys.
+/// It may serve any number of handshakes: the ephemeral keys keep sessions secret even if it leaks.
 package struct NoiseCredentials: Sendable {
     let staticKey: Curve25519.KeyAgreement.PrivateKey
     let staticPublicKey: [UInt8]
     let payload: NoisePayload
 
-    /// Signs a static key with the identity, and offers muxers within the handshake, the best first.
+    /// Signs a static key with the identity, and offers muxers within the handshake, preferred first.
     ///
     /// - Throws: `signingFailed` where the identity cannot sign.
     package init(
@@ -48,7 +48,8 @@ package struct NoiseUpgrade: Sendable {
         case needsMore
         /// Bytes to send; the handshake goes on.
         case send([UInt8])
-        /// The handshake is finished; bytes to send first may be empty. Bytes not taken belong to the transport.
+        /// The handshake is finished; send these bytes first, if any. Bytes that were not taken belong to the
+        /// transport.
         case finished(send: [UInt8], NoiseSession)
     }
 

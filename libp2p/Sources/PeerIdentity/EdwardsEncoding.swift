@@ -1,8 +1,7 @@
-/// Which 32 bytes are a point of the Ed25519 curve that may be somebody's key.
+/// Tells which 32 bytes are a point of the Ed25519 curve that may be a key.
 ///
 /// A key of small order has signatures that hold for many messages, and a non-canonical encoding gives one key two
-/// names; verification as in RFC 8032 notices neither. Source: "Taming the Many EdDSAs" (Chalkias, Garillot,
-/// Nikolaenko).
+/// names; RFC 8032 verification notices neither. Source: "Taming the Many EdDSAs" (Chalkias, Garillot, Nikolaenko).
 enum EdwardsEncoding {
     /// The encodings, canonical or not, of the eight points of small order.
     static let smallOrder: [[UInt8]] = {

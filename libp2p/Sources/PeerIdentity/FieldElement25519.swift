@@ -1,7 +1,7 @@
-/// A number modulo p = 2^255 - 19, for the one question that the system's Ed25519 does not answer: whether a public key
-/// is a point of the curve.
+/// A number modulo p = 2^255 - 19, to answer what the system's Ed25519 does not: whether a public key is a point of the
+/// curve.
 ///
-/// Only public values pass through it, so it need not run in constant time. Five limbs of 51 bits, lowest first.
+/// It sees only public values, so it need not run in constant time. Five limbs of 51 bits, lowest first.
 struct FieldElement25519 {
     private var limb0: UInt64
     private var limb1: UInt64
@@ -47,7 +47,7 @@ struct FieldElement25519 {
         ).carried()
     }
 
-    /// Adds twice p before it subtracts, so that no limb goes below zero.
+    /// Adds twice p before it subtracts, so that no limb falls below zero.
     static func - (left: Self, right: Self) -> Self {
         let low: UInt64 = 0xF_FFFF_FFFF_FFDA
         let high: UInt64 = 0xF_FFFF_FFFF_FFFE
@@ -142,7 +142,7 @@ struct FieldElement25519 {
         return Self(r0.low & mask &+ carry, s1.low & mask, s2.low & mask, s3.low & mask, s4.low & mask).carried()
     }
 
-    /// Every limb below 2^51 but for a small excess in the lowest.
+    /// Every limb below 2^51, except for a small excess in the lowest.
     private func carried() -> Self {
         let s1 = limb1 &+ limb0 >> 51
         let s2 = limb2 &+ s1 >> 51

@@ -53,7 +53,7 @@ public struct Identity: Sendable {
     }
 }
 
-/// Why there is no identity in the bytes given.
+/// Why bytes are not an identity.
 public enum IdentityError: Error, Hashable, Sendable {
     /// A seed of another length than 32 bytes.
     case wrongSeedLength(Int)
@@ -65,6 +65,6 @@ public enum IdentityError: Error, Hashable, Sendable {
 
 /// Why nothing was signed.
 public enum SigningError: Error, Hashable, Sendable {
-    /// The cryptographic library refused; it has no reason to with an Ed25519 key in memory.
+    /// The cryptographic library refused, which it should never do with an Ed25519 key in memory.
     case failed
 }

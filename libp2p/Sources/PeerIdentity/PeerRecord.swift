@@ -14,7 +14,7 @@ public struct PeerRecord: Hashable, Sendable {
     public let peerID: PeerID
     /// Grows with every change of the addresses.
     public let sequence: UInt64
-    /// The addresses; those with protocols unknown to this node are left out when a record is read.
+    /// The addresses; reading leaves out those with unknown protocols.
     public let addresses: [Multiaddr]
 
     /// A record of a peer's own addresses.

@@ -26,13 +26,13 @@ public struct PublicKey: Hashable, Sendable {
         rawBytes = Array(key.rawRepresentation)
     }
 
-    /// The key that stands in a PeerID.
+    /// The key inside a PeerID.
     public init(peerID: PeerID) throws(PublicKeyError) {
         guard let protobuf = peerID.inlinePublicKeyProtobuf else { throw .notEd25519 }
         self = try PublicKey(protobuf: protobuf)
     }
 
-    /// The key of libp2p's protobuf encoding, in its one deterministic form; other key types are refused unread.
+    /// The key of libp2p's protobuf encoding, in its one deterministic form; refuses other key types unread.
     public init(protobuf: [UInt8]) throws(PublicKeyError) {
         guard protobuf.count == 36, protobuf.starts(with: Self.protobufPrefix) else { throw .notEd25519 }
         self = try PublicKey(rawBytes: Array(protobuf[4...]))
@@ -44,7 +44,7 @@ public struct PublicKey: Hashable, Sendable {
     /// The PeerID that holds this key.
     public var peerID: PeerID { PeerID(publicKeyProtobuf: protobuf) }
 
-    /// Whether a signature of 64 bytes is this key's over a message.
+    /// Whether 64 bytes are this key's signature over a message.
     ///
     /// Stricter than RFC 8032: besides a scalar of L or more, a commitment R of small order is refused, so a signature
     /// holds for one message only.

@@ -30,7 +30,7 @@ public struct SignedEnvelope: Hashable, Sendable {
         self.signature = signature
     }
 
-    /// The envelope that `bytes` are; checks the signature under `domain`.
+    /// Reads an envelope; checks the signature under `domain`.
     public init(verifying bytes: [UInt8], domain: String) throws(SignedEnvelopeError) {
         if bytes.count > Self.bytesMax { throw .tooLarge(bytesMax: Self.bytesMax) }
         var reader = ProtobufReader(bytes, maxFields: 8)

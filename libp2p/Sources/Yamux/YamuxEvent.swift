@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// What the session tells its shell after bytes arrived.
+/// What the session tells its shell when bytes arrive.
 package enum YamuxEvent: Sendable {
     /// The peer opened a stream.
     case streamOpened(YamuxStreamID)
@@ -12,16 +12,16 @@ package enum YamuxEvent: Sendable {
     case reset(YamuxStreamID)
     /// The peer raised a stream's send window, so that queued bytes may go out.
     case windowOpened(YamuxStreamID)
-    /// A ping of ours came back.
+    /// The answer to our ping arrived.
     case roundTrip(nanoseconds: Int64)
-    /// The peer says goodbye: no further streams, those open may finish.
+    /// The peer said goodbye: no further streams; open ones may finish.
     case goAway(YamuxGoAwayCode)
 }
 
-/// Queued bytes of a stream that went out.
+/// Queued bytes of a stream that were sent.
 package struct YamuxDrained: Hashable, Sendable {
     /// The stream.
     package let streamID: YamuxStreamID
-    /// How many of its queued bytes are in the output now.
+    /// The number of its queued bytes in the output.
     package let byteCount: Int
 }

@@ -2,9 +2,9 @@ package import Determinism
 package import NIOCore
 
 extension YamuxSession {
-    /// Takes bytes from the transport, in order, in pieces of any size.
+    /// Takes in bytes from the transport, in order, in pieces of any size.
     ///
-    /// Bodies are handed on as slices of `bytes`, without a copy. On a violation the session has failed: the shell
+    /// It hands on bodies as slices of `bytes`, without a copy. After a violation the session has failed: the shell
     /// sends what `nextOutput` still gives (the go-away with the reason) and closes the connection.
     package mutating func received(
         _ bytes: ByteBuffer, now: MonotonicInstant
@@ -160,7 +160,7 @@ extension YamuxSession {
         markReady(id)
     }
 
-    /// Frames may still be under way for a stream that we dropped; for one that never was they are a violation.
+    /// Frames may still be under way for a stream that we dropped; for one that never existed they are a violation.
     private mutating func receivedForClosedStream(_ header: YamuxHeader) throws(YamuxViolation) {
         let raw = header.streamID.rawValue
         let isOurs = (raw % 2 == 1) == (role == .dialer)

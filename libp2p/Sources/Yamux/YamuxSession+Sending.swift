@@ -6,7 +6,8 @@ extension YamuxSession {
     /// Whether `nextOutput` would give anything.
     package var hasOutput: Bool { !control.isEmpty || !ready.isEmpty }
 
-    /// Appends frames of at most `bytesMax` bytes to `output`, and returns which streams' queued bytes are among them.
+    /// Appends frames of at most `bytesMax` bytes to `output`, and returns the streams whose queued bytes are among
+    /// them.
     ///
     /// Pings, pongs and resets go first; then every stream with something to send gets one frame in turn.
     /// `bytesMax` must leave room for a header and one byte.

@@ -4,10 +4,10 @@ package import NIOCore
 
 /// One Yamux session: many flow-controlled streams over one ordered byte stream (libp2p specification `yamux`).
 ///
-/// The shell gives it what arrives (`received`) and takes what is to be sent (`nextOutput`, pulled only while the
-/// transport can take more, so unsent bytes stay with their streams and every stream gets its turn). Unlike other
-/// implementations it delivers a body as it arrives instead of collecting it, so it never holds more than eleven bytes
-/// of input itself; a body is checked against the stream's window on the twelfth byte of its header.
+/// The shell gives it what arrives (`received`) and sends what it gives (`nextOutput`, pulled only while the transport
+/// can take more, so unsent bytes stay with their streams and every stream gets its turn). Unlike other implementations
+/// it delivers a body as it arrives, so it never holds more than eleven bytes of input; it checks a body against the
+/// stream's window as soon as the header is complete.
 ///
 /// Receive windows start at 256 KiB and double, up to `streamWindowBytesMax` and within the session's
 /// `receiveBytesMax`, when half a window is consumed within four round trips.
@@ -27,7 +27,7 @@ package struct YamuxSession: Sendable {
         case failed(YamuxViolation)
     }
 
-    /// A body of which part is still to come; `nil` stream means it is thrown away.
+    /// A body of which part is still to come; without a stream it is discarded.
     struct PendingBody: Sendable {
         var streamID: YamuxStreamID?
         var remaining: Int
@@ -43,7 +43,7 @@ package struct YamuxSession: Sendable {
     package let role: Role
     /// The bounds in force.
     package internal(set) var limits: Limits
-    /// Inbound streams that were answered with RST because a limit was reached.
+    /// Inbound streams refused with RST because of a limit.
     package internal(set) var refusedStreamCount = 0
     /// The last measured round trip, in nanoseconds.
     package internal(set) var roundTripNanoseconds: Int64?
@@ -69,7 +69,7 @@ package struct YamuxSession: Sendable {
     var nextPingValue: UInt32 = 1
     var nextPingAt: MonotonicInstant
     var lastHeardAt: MonotonicInstant
-    /// When the peer must have been heard of, while it is being probed.
+    /// While the peer is being probed: by when it must send something.
     var probeDeadline: MonotonicInstant?
 
     /// A session over a fresh connection. Its first frame is a ping, which measures the round trip.
@@ -84,7 +84,7 @@ package struct YamuxSession: Sendable {
 
     // MARK: Streams
 
-    /// Opens a stream; its SYN goes out with the next output.
+    /// Opens a stream; the next output carries its SYN.
     package mutating func openStream(now: MonotonicInstant) -> Result<YamuxStreamID, YamuxOpenRefusal> {
         guard case .open = state else { return .failure(.sessionClosing) }
         guard outboundCount < limits.outboundStreamsMax else {
@@ -111,7 +111,7 @@ package struct YamuxSession: Sendable {
         return .success(id)
     }
 
-    /// Queues bytes on a stream. They go out as the peer's window allows; the caller bounds what it queues by what
+    /// Queues bytes on a stream, to send as the peer's window allows. The caller bounds what it queues by what
     /// `nextOutput` reports as drained.
     package mutating func send(_ bytes: ByteBuffer, on id: YamuxStreamID) -> Result<Void, YamuxSendRefusal> {
         guard let index = streams.index(forKey: id) else { return .failure(.unknownStream) }
@@ -124,17 +124,17 @@ package struct YamuxSession: Sendable {
         return .success(())
     }
 
-    /// Half-closes our side once the queued bytes are out. Does nothing when it is closed or unknown.
+    /// Half-closes our side once the queued bytes are sent. Does nothing if it is closed or unknown.
     package mutating func closeWrite(_ id: YamuxStreamID) {
         guard let index = streams.index(forKey: id), case .open = streams.values[index].sendingSide else { return }
         streams.values[index].sendingSide = .closing
         markReady(id)
     }
 
-    /// Drops a stream in both directions. Does nothing when it is unknown.
+    /// Drops a stream in both directions. Does nothing if it is unknown.
     package mutating func reset(_ id: YamuxStreamID) {
         guard let stream = streams[id] else { return }
-        // A stream whose SYN never went out is as if it had never been.
+        // A stream whose SYN was never sent never existed.
         if !stream.owedFlags.contains(.syn) {
             control.append(YamuxHeader(kind: .windowUpdate, flags: .rst, streamID: id, length: 0))
         }
@@ -200,14 +200,14 @@ package struct YamuxSession: Sendable {
 
     // MARK: Session
 
-    /// Says goodbye: no further streams in either direction, those open may finish.
+    /// Says goodbye: no further streams in either direction; open ones may finish.
     package mutating func goAway(_ code: YamuxGoAwayCode) {
         guard case .open = state else { return }
         state = .draining
         control.append(YamuxHeader(kind: .goAway, flags: [], streamID: YamuxStreamID(0), length: code.rawValue))
     }
 
-    /// When `deadlineReached` wants to be called.
+    /// When to call `deadlineReached`.
     package var nextDeadline: MonotonicInstant? {
         if case .failed = state { return nil }
         guard let ping else { return min(nextPingAt, probeDeadline ?? .distantFuture) }
@@ -215,15 +215,15 @@ package struct YamuxSession: Sendable {
         return min(since.advanced(milliseconds: limits.keepAliveTimeoutMilliseconds), probeDeadline ?? .distantFuture)
     }
 
-    /// Asks for a sign of life now: without any byte from the peer within `milliseconds` the session is dead. Done when
-    /// there is a reason to doubt it, long before the keep-alive would find out.
+    /// Asks for a sign of life now: if no byte of the peer arrives within `milliseconds`, the session is dead. For
+    /// connections in doubt, long before the keep-alive would notice.
     package mutating func probe(milliseconds: Int64, now: MonotonicInstant) {
         if case .failed = state { return }
         if ping == nil { sendPing(now: now) }
         probeDeadline = min(probeDeadline ?? .distantFuture, now.advanced(milliseconds: milliseconds))
     }
 
-    /// Sends the keep-alive ping, or finds that the peer is gone.
+    /// Sends the keep-alive ping, or notices that the peer is gone.
     package mutating func deadlineReached(now: MonotonicInstant) throws(YamuxViolation) {
         if case .failed(let violation) = state { throw violation }
         guard let deadline = nextDeadline, deadline <= now else { return }
@@ -247,13 +247,13 @@ package struct YamuxSession: Sendable {
     /// Bytes queued on all streams, waiting for windows or for the transport.
     package internal(set) var queuedBytes = 0
 
-    /// Bytes that a stream's reader has been given and has not consumed.
+    /// Bytes that a stream's reader got and has not consumed.
     package func unconsumedBytes(of id: YamuxStreamID) -> Int { streams[id]?.unconsumedBytes ?? 0 }
 
     mutating func fail(_ violation: YamuxViolation) -> YamuxViolation {
         if case .failed(let first) = state { return first }
         state = .failed(violation)
-        // The reason goes out before everything else; nothing follows it.
+        // The reason is sent before everything else; nothing follows it.
         control.removeAll()
         ready.removeAll()
         let code = violation == .keepAliveTimeout ? YamuxGoAwayCode.internalError : .protocolError
@@ -282,12 +282,12 @@ package struct YamuxSession: Sendable {
         queuedBytes -= stream.sendQueueBytes
         if stream.isOutbound { outboundCount -= 1 } else { inboundCount -= 1 }
         if !stream.isAcknowledged { unacknowledgedCount -= 1 }
-        // A peer that opens and resets without reading must not leave anything behind.
+        // A peer that opens and resets without reading must leave nothing behind.
         if stream.isReady { ready.removeAll { $0 == id } }
         finished.append(id)
     }
 
-    /// Stops the process when the books do not agree; tests and the simulator call it after every input.
+    /// Stops the process if the accounts disagree; tests and the simulator call it after every input.
     package func checkInvariants() {
         let all = streams.values
         precondition(inboundCount == all.filter { !$0.isOutbound }.count, "inbound count is off")

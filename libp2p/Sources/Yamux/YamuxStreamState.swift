@@ -6,14 +6,14 @@ import NIOCore
 struct YamuxStreamState: Sendable {
     enum SendingSide: Sendable {
         case open
-        /// FIN goes out after the queued bytes.
+        /// FIN follows the queued bytes.
         case closing
         case closed
     }
 
     let id: YamuxStreamID
     let isOutbound: Bool
-    /// Whether SYN (ours) was answered; streams that the peer opened are acknowledged by our first frame.
+    /// Whether the peer answered our SYN; our first frame acknowledges streams that the peer opened.
     var isAcknowledged: Bool
 
     var sendWindow = YamuxSession.initialWindowBytes
@@ -21,11 +21,11 @@ struct YamuxStreamState: Sendable {
     var sendQueueBytes = 0
     var sendingSide = SendingSide.open
 
-    /// Credit that the peer still has.
+    /// The peer's remaining credit.
     var receiveWindow = YamuxSession.initialWindowBytes
     /// The size to which the window is refilled.
     var receiveWindowTarget = YamuxSession.initialWindowBytes
-    /// Bytes handed to the reader that it has not consumed.
+    /// Bytes that the reader got and has not consumed.
     var unconsumedBytes = 0
     var remoteClosed = false
     var windowOpenedAt: MonotonicInstant
@@ -34,7 +34,7 @@ struct YamuxStreamState: Sendable {
     var owedFlags: YamuxFlags
     /// Credit that the next window update of this stream carries.
     var owedCredit = 0
-    /// Whether the stream stands in the session's ready queue.
+    /// Whether the stream is in the session's ready queue.
     var isReady = false
 
     init(id: YamuxStreamID, isOutbound: Bool, now: MonotonicInstant) {
@@ -45,7 +45,7 @@ struct YamuxStreamState: Sendable {
         windowOpenedAt = now
     }
 
-    /// Whether anything can go out now.
+    /// Whether anything can be sent now.
     var hasOutput: Bool {
         if !owedFlags.isEmpty || owedCredit > 0 { return true }
         if sendQueueBytes > 0 { return sendWindow > 0 }
@@ -75,8 +75,8 @@ struct YamuxStreamState: Sendable {
     }
 }
 
-/// Which stream IDs the peer used lately: exact for the newest 1,024, because concurrent openers may overtake one
-/// another, and nothing but a lower bound before them.
+/// The stream IDs that the peer used lately: exact for the newest 1,024, because concurrent openers may overtake one
+/// another; before them only a lower bound.
 ///
 /// A word of 64 ordinals is stamped with the ordinals that it stands for, and is cleared when it is first used for
 /// others: a peer that jumps ahead costs no more than one that counts.
@@ -91,7 +91,7 @@ struct YamuxSeenStreams: Sendable {
     /// One more than the highest ordinal seen.
     private var end: UInt32 = 0
 
-    /// Whether the stream with this ordinal was opened at some time; ordinals that left the window count as opened.
+    /// Whether the stream with this ordinal was ever opened; ordinals that left the window count as opened.
     func contains(_ ordinal: UInt32) -> Bool {
         if ordinal >= end { return false }
         if end - ordinal > Self.span { return true }

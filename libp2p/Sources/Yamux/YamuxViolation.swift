@@ -1,4 +1,4 @@
-/// What a peer did that ends the session. Every case closes the connection; none carries payload bytes.
+/// Why the peer's doing ends the session. Every case closes the connection; none carries payload bytes.
 package enum YamuxViolation: Error, Hashable, Sendable {
     /// The version byte is not 0.
     case unknownVersion(UInt8)
@@ -16,15 +16,15 @@ package enum YamuxViolation: Error, Hashable, Sendable {
     case streamIDReused(UInt32)
     /// A frame for a stream that was never opened.
     case unknownStream(UInt32)
-    /// A body longer than the credit that the peer had; seen on the header, before the body is read.
+    /// A body longer than the peer's credit; noticed in the header, before the body is read.
     case windowExceeded(streamID: UInt32, announced: UInt32, allowed: Int)
     /// Credit that would raise the window past 2^32 - 1.
     case windowOverflow(streamID: UInt32)
     /// A body after the peer half-closed the stream.
     case dataAfterFIN(UInt32)
-    /// More answers wait to be sent than `controlFramesMax`: the peer asks and does not read.
+    /// More than `controlFramesMax` answers wait to be sent: the peer asks and does not read.
     case controlBacklogExceeded(limit: Int)
-    /// Nothing was heard for `keepAliveTimeoutMilliseconds` after a ping.
+    /// The peer sent nothing for `keepAliveTimeoutMilliseconds` after a ping.
     case keepAliveTimeout
     /// A frame arrived after the session was closed for a violation.
     case sessionClosed
@@ -36,9 +36,9 @@ package enum YamuxOpenRefusal: Error, Hashable, Sendable {
     case tooManyStreams(limit: Int)
     /// `unacknowledgedStreamsMax` streams wait for the peer's ACK.
     case acknowledgementBacklogFull(limit: Int)
-    /// Another receive window would not fit into `receiveBytesMax`.
+    /// Another receive window does not fit into `receiveBytesMax`.
     case receiveBudgetExhausted(limit: Int)
-    /// The peer, or we, said go-away, or the session failed.
+    /// Either side said go-away, or the session failed.
     case sessionClosing
     /// All 2^31 stream IDs are used up.
     case streamIDsExhausted
