@@ -141,23 +141,6 @@ extension ExecutedJob {
     var ledgerKeys: [LedgerEntry.Key] {
         receiptCID.map { [LedgerEntry.Key(.income, $0.text)] } ?? []
     }
-
-    /// What timers hang on.
-    struct Marks: Hashable {
-        let openBid: CID?
-        let hasAssignment: Bool
-        let deliverUntil: UnixMilliseconds?
-        let settleUntil: UnixMilliseconds?
-        let anchor: AnchorState
-        let isClosed: Bool
-    }
-
-    var marks: Marks {
-        let delivery = receiptDelivery
-        return Marks(
-            openBid: isOpenBid ? bidCID : nil, hasAssignment: !cameToNothing, deliverUntil: delivery?.deliverUntil,
-            settleUntil: delivery?.settleUntil, anchor: delivery?.anchor ?? .none, isClosed: isClosed)
-    }
 }
 
 /// An assignment that was taken, and how far its run is.
@@ -226,7 +209,7 @@ struct ReceiptDelivery: Hashable, Sendable {
         case .anchored(let entry, let until):
             anchor = .pending(entry.cid, until: until)
         case .anchorPublished(let inTime):
-            if case .pending(let cid, _) = anchor { anchor = .done(cid, inTime: inTime) }
+            anchor.published(inTime: inTime)
         default: break
         }
     }

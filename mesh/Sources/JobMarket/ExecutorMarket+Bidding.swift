@@ -29,7 +29,7 @@ extension ExecutorMarket {
         let id = announcement.jobID
         if let job = jobs[id], job.isOpenBid, job.manifest.originatorPeerID == author {
             // Its originator may have lost the bid in a crash, or it would not ask again.
-            owe(bidOf: job, &context)
+            job.oweBid(&context)
             return .accept
         }
         if judged.contains(id) { return .accept }

@@ -273,12 +273,12 @@ extension ExecutorMarket {
     // MARK: Restart
 
     mutating func recover(_ context: inout MarketContext) {
-        let open = jobs.values.filter { !$0.isClosed }.sorted { ($0.lastEventAt, $0.id) < ($1.lastEventAt, $1.id) }
+        let open = jobs.all.filter { !$0.isClosed }.sorted { ($0.lastEventAt, $0.id) < ($1.lastEventAt, $1.id) }
         for job in open {
-            armTimers(from: nil, to: job, &context)
+            job.armTimers(from: nil, &context)
             judged.insert(job.id, max: context.limits.announcementsMax)
             if job.isOpenBid {
-                owe(bidOf: job, &context)
+                job.oweBid(&context)
             } else if job.occupiesPlace {
                 resume(job, &context)
             } else {
@@ -302,11 +302,11 @@ extension ExecutorMarket {
     }
 
     private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
-        if job.delivery == nil { publishReceipt(of: job, &context) }
+        if job.delivery == nil { job.publishReceipt(&context) }
         if job.anchor.isNone, let receipt = job.receiptCID {
             anchor(receipt, of: job.id, &context)
         } else if job.anchor.isPending {
-            publishHeads(of: job, &context)
+            context.publishHeads(anchorOf: job.id)
         }
         closeIfDone(job.id, &context)
     }

@@ -18,10 +18,7 @@ import SignedObjects
 public struct ExecutorMarket: MarketHalf, Sendable {
     static let role = JobRole.executor
 
-    /// All jobs that are remembered: the open ones and the closed ones last.
-    var jobs: [JobID: ExecutedJob] = [:]
-    var closedOrder = Deque<JobID>()
-    var closedBidOrder = Deque<JobID>()
+    var jobs = JobTable<ExecutedJob>()
     /// Accepted assignments that have no receipt yet.
     var places = RunPlaces()
     /// Their jobs.
@@ -59,18 +56,19 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     mutating func fold(_ event: JobEvent, _ context: inout MarketContext) {
         let id = event.jobID
-        let wasOpen = jobs[id]?.isOpenBid ?? false
+        let wasOpen = jobs.read(id, \.isOpenBid) ?? false
         switch event.kind {
         case .bidMade(let manifest, let bid):
-            begin(manifest, bid, event)
+            jobs.insert(ExecutedJob(manifest: manifest, bid: bid, at: event.at))
         case .assignmentAccepted(let manifest, let bid, _):
             // Of a bid that was not written the journal begins here.
-            if jobs[id]?.isClosed ?? true || jobs[id]?.signedBid != bid || unwritten.contains(id) {
-                begin(manifest, bid, event)
+            let isBidHere = jobs.read(id) { !$0.isClosed && $0.signedBid == bid } ?? false
+            if !isBidHere || unwritten.contains(id) {
+                jobs.insert(ExecutedJob(manifest: manifest, bid: bid, at: event.at))
             }
-            jobs[id]?.fold(event)
+            jobs.update(id) { $0.fold(event) }
         default:
-            jobs[id]?.fold(event)
+            jobs.update(id) { $0.fold(event) }
         }
         guard let job = jobs[id] else { return }
         if job.isOpenBid, !wasOpen {
@@ -80,16 +78,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             openBids.remove(from: job.manifest.originatorPeerID)
         }
         applyToTables(event, job, &context)
-    }
-
-    private mutating func begin(
-        _ manifest: SignedObject<JobManifest>, _ bid: SignedObject<Bid>, _ event: JobEvent
-    ) {
-        if let old = jobs[event.jobID], old.isClosed {
-            closedOrder.removeAll { $0 == event.jobID }
-            closedBidOrder.removeAll { $0 == event.jobID }
-        }
-        jobs[event.jobID] = ExecutedJob(manifest: manifest, bid: bid, at: event.at)
+        if case .executionProgressed = event.kind { report(id, &context) }
     }
 
     private mutating func applyToTables(
@@ -113,7 +102,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
             places.accept(job.id, of: owner, isStranger: !context.knows(owner))
             if let assignment = job.assignment, let cid = job.assignmentCID {
                 runs[cid] = job.id
-                let quiet = Self.quietMilliseconds(assignment, context.limits)
+                let quiet = StatusReports.quietMilliseconds(assignment, context.limits)
                 if !context.isReplaying {
                     reports.begin(job.id, quietUntil: context.now.advanced(milliseconds: Int64(clamping: quiet)))
                 }
@@ -140,84 +129,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         if let assignment = job.assignmentCID { runs[assignment] = nil }
     }
 
-    // MARK: Timers and actions
-
-    func armTimers(from old: ExecutedJob.Marks?, to job: ExecutedJob, _ context: inout MarketContext) {
-        let new = job.marks
-        if job.isOpenBid, old?.openBid != job.bidCID {
-            context.setTimer(.bidExpiry(job.id), at: job.bidLapsesAt)
-        } else if !job.isOpenBid {
-            context.timers.clear(.bidExpiry(job.id))
-        }
-        if job.occupiesPlace, let assignment = job.assignment {
-            if !(old?.hasAssignment ?? false) {
-                let quiet = Self.quietMilliseconds(assignment, context.limits)
-                let milliseconds = quiet > 0 ? quiet : assignment.leaseMilliseconds / 3
-                context.setTimer(.heartbeat(job.id), inMilliseconds: max(1, milliseconds))
-                context.setTimer(.linger(job.id), at: job.bidLapsesAt)
-            }
-        } else {
-            context.timers.clear(.heartbeat(job.id))
-        }
-        if job.receiptDelivery != nil, old == nil {
-            context.setTimer(.linger(job.id), at: job.bidLapsesAt)
-        }
-        if !job.occupiesPlace { context.timers.clear(.giveUp(job.id)) }
-        arm(.receiptDelivery(job.id), old?.deliverUntil, new.deliverUntil, &context)
-        arm(.settlement(job.id), old?.settleUntil, new.settleUntil, &context)
-        if case .pending(_, let until) = new.anchor {
-            if old?.anchor != new.anchor { context.setTimer(.anchor(job.id, .executor), at: until) }
-        } else {
-            context.timers.clear(.anchor(job.id, .executor))
-        }
-        if job.isClosed { context.timers.clear(.linger(job.id)) }
-    }
-
-    private func arm(
-        _ timer: MarketTimer, _ old: UnixMilliseconds?, _ new: UnixMilliseconds?, _ context: inout MarketContext
-    ) {
-        guard old != new else { return }
-        if let new { context.setTimer(timer, at: new) } else { context.timers.clear(timer) }
-    }
-
-    /// From the assignment on, how long nothing is reported of its run.
-    private static func quietMilliseconds(_ assignment: Assignment, _ limits: MarketLimits) -> UInt64 {
-        min(limits.statusQuietMilliseconds, assignment.leaseMilliseconds / 3)
-    }
-
-    mutating func emitActions(of event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
-        switch event.kind {
-        case .bidMade: owe(bidOf: job, &context)
-        case .bidClosed: context.dropDelivery(.bid, job: job.id, subject: job.bidCID)
-        case .assignmentAccepted: context.dropDelivery(.bid, job: job.id, subject: job.bidCID)
-        case .executionStarted: order(job, &context)
-        case .executionProgressed: report(job.id, &context)
-        case .stopRequested(let reason, _):
-            if let assignment = job.assignmentCID, job.isStarted {
-                context.emit(.cancelExecution(assignment: assignment, reason: reason))
-            }
-        case .receiptSigned: publishReceipt(of: job, &context)
-        case .receiptDelivered:
-            if let receipt = job.receiptCID { context.dropDelivery(.receipt, job: job.id, subject: receipt) }
-        case .anchored: publishHeads(of: job, &context)
-        default: break
-        }
-    }
-
-    func owe(bidOf job: ExecutedJob, _ context: inout MarketContext) {
-        context.deliver(
-            .jobBid(JobBidV1(bid: ProtocolBid(job.signedBid))), .bid, job: job.id, subject: job.bidCID,
-            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: job.bidLapsesAt)
-    }
-
-    func order(_ job: ExecutedJob, _ context: inout MarketContext) {
-        guard let assignment = job.assignment, let cid = job.assignmentCID else { return }
-        context.emit(
-            .fetchInputs(
-                ExecutionOrder(
-                    jobID: job.id, assignmentCID: cid, manifest: job.manifest, executorDID: context.did,
-                    attempt: assignment.attempt)))
-    }
+    // MARK: Reports
 
     /// Tells the originator where the run stands, which renews the lease; once, because the next report follows
     /// anyway. While one is under way, only the newest waits behind it: a run that is quicker than the wire is not
@@ -229,65 +141,29 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         let update = JobStatusUpdateV1(
             jobID: id, assignmentCID: assignment, executorDID: context.did, status: job.status,
             progressPermille: progressPermille, sequence: 0)
-        if let next = reports.add(update, now: context.now, steady: context.steady) { tell(next, job, &context) }
+        if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
     }
 
     /// A report was answered or lost: the one that waits behind it goes out.
     mutating func reportAnswered(_ id: JobID, _ context: inout MarketContext) {
-        if let next = reports.answered(id), let job = jobs[id] { tell(next, job, &context) }
+        if let next = reports.answered(id) { jobs.visit(id) { $0.tell(next, &context) } }
     }
 
     /// A report is due, also when the last one was never answered; `false` where there was none yet.
     mutating func stopWaitingForAnswer(to id: JobID) -> Bool { reports.stopWaiting(id) }
 
-    private func tell(_ update: JobStatusUpdateV1, _ job: ExecutedJob, _ context: inout MarketContext) {
-        context.tell(
-            .jobStatusUpdate(update), .status, job: job.id, subject: update.assignmentCID,
-            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses)
-    }
-
-    func publishReceipt(of job: ExecutedJob, _ context: inout MarketContext) {
-        guard let signed = job.receiptDelivery?.signed else { return }
-        var notice = ExecutionReceiptAvailableV1(
-            jobID: job.id, receiptCID: signed.cid, executorDID: signed.body.executorDID, status: signed.body.status,
-            providerAddresses: Array(
-                context.configuration.addresses.prefix(context.configuration.rules.addressCountMax)))
-        context.emit(.publishReceipt(receipt: signed.cid, block: signed.bytes, notice))
-        notice.receipt = signed.bytes
-        owe(receipt: notice, of: job, &context)
-    }
-
-    func owe(receipt notice: ExecutionReceiptAvailableV1, of job: ExecutedJob, _ context: inout MarketContext) {
-        guard let until = job.receiptDelivery?.deliverUntil else { return }
-        context.deliver(
-            .executionReceiptAvailable(notice), .receipt, job: job.id, subject: notice.receiptCID,
-            to: job.manifest.originatorPeerID, addresses: job.manifest.originatorAddresses, until: until)
-    }
-
-    func publishHeads(of job: ExecutedJob, _ context: inout MarketContext) {
-        let heads = AnchorHeadsV1(
-            scope: context.configuration.anchorScope, heads: context.anchors.heads, height: context.anchors.height)
-        context.emit(
-            .gossip(topic: MeshTopics.anchorHeads(scope: heads.scope), .anchorHeads(heads), anchorOf: job.id))
-    }
-
     func checkInvariants(_ context: MarketContext) {
         guard let configuration = context.configuration.executor else { return }
         precondition(places.running.count <= configuration.concurrentRunsMax, "\(places.running.count) runs at once")
-        let accepted = jobs.values.count(where: \.occupiesPlace)
+        let accepted = jobs.all.count(where: \.occupiesPlace)
         precondition(accepted == places.accepted.total, "\(accepted) places, counted \(places.accepted.total)")
         let counted = places.waiting.count + places.fetches.count + places.ready.count + places.running.count
         precondition(accepted == counted, "\(accepted) places, of which \(counted) are accounted for")
-        let bids = jobs.values.count(where: \.isOpenBid)
+        let bids = jobs.all.count(where: \.isOpenBid)
         precondition(bids == openBids.total, "\(bids) open bids, counted \(openBids.total)")
         precondition(openBids.total <= max(configuration.openBidsMax, bids), "too many open bids")
-        for job in jobs.values where !job.isClosed {
-            let timers: [MarketTimer] = [
-                .bidExpiry(job.id), .heartbeat(job.id), .giveUp(job.id), .receiptDelivery(job.id), .settlement(job.id),
-                .anchor(job.id, .executor), .linger(job.id),
-            ]
-            precondition(
-                timers.contains { context.timers.contains($0) }, "job \(job.id) waits for nothing: \(job.status)")
+        for job in jobs.all where !job.isClosed {
+            precondition(job.hasTimer(context), "job \(job.id) waits for nothing: \(job.status)")
         }
         precondition(openCount <= context.limits.executedJobsMax, "too many open jobs")
     }

@@ -19,7 +19,17 @@ struct FundsQueue: Sendable {
     private var seen: Level?
 
     /// What a job waits for.
-    func needed(by job: JobID) -> TokenAmount { waiting[job] ?? .zero }
+    private func needed(by job: JobID) -> TokenAmount { waiting[job] ?? .zero }
+
+    /// What can be held for a job: the wallet, and what is held for it already.
+    static func available(for job: JobID, _ ledger: Ledger) -> TokenAmount {
+        ledger.wallet.addingSaturated(ledger.escrow(of: job))
+    }
+
+    /// Why a job that waits for funds fails.
+    func failure(of job: JobID, _ ledger: Ledger) -> JobFailure {
+        .cannotHold(needed: needed(by: job), available: Self.available(for: job, ledger))
+    }
 
     mutating func add(_ job: JobID, needed: TokenAmount) { waiting[job] = needed }
 

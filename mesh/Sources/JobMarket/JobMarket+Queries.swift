@@ -30,19 +30,19 @@ extension JobMarket {
     public func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
     /// Bids that are held in memory, of all jobs that are remembered.
-    public var bidsHeld: Int { originator.jobs.values.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
+    public var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 
     /// A job that this node bid on or runs, as long as it is remembered.
     public func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
 
     /// All originated jobs that are remembered, oldest first.
     public var originatedJobs: [OriginatedJob] {
-        originator.jobs.values.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
+        originator.jobs.all.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
     }
 
     /// All executed jobs that are remembered, oldest first.
     public var executedJobs: [ExecutedJob] {
-        executor.jobs.values.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
+        executor.jobs.all.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
     }
 
     /// The last jobs that this node did not bid on, oldest first, with the reasons.

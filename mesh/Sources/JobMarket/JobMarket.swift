@@ -288,7 +288,7 @@ public struct JobMarket: Sendable {
     /// after the replay of all journals.
     public func holdsOfNobody(but others: Set<JobID>) -> [(job: JobID, amount: TokenAmount)] {
         context.ledger.accounts.compactMap { row in
-            guard case .escrow(let job) = row.account, originator.jobs[job] == nil, !others.contains(job) else {
+            guard case .escrow(let job) = row.account, !originator.jobs.contains(job), !others.contains(job) else {
                 return nil
             }
             return (job, row.balance)
@@ -298,7 +298,7 @@ public struct JobMarket: Sendable {
     /// Books that the hold of a job that this market does not know comes back; the entry is to be written with the next
     /// transaction.
     public mutating func giveBack(holdOf job: JobID, wallClock: UnixMilliseconds) throws(LedgerRefusal) -> LedgerEntry {
-        precondition(originator.jobs[job] == nil, "the job \(job) is known")
+        precondition(!originator.jobs.contains(job), "the job \(job) is known")
         let entry = LedgerEntry.refund(context.ledger.escrow(of: job), job: job, at: wallClock)
         try context.ledger.post(entry)
         return entry
@@ -308,8 +308,8 @@ public struct JobMarket: Sendable {
     public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
         begin(now, wallClock)
         // A clock that was set back while the node was down makes nothing last longer.
-        let open = originator.jobs.values.filter { !$0.isClosed }.map(\.lastEventAt)
-        let latest = (open + executor.jobs.values.filter { !$0.isClosed }.map(\.lastEventAt)).max()
+        let open = originator.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)
+        let latest = (open + executor.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)).max()
         context.steady = context.steadyClock.set(max(wallClock, latest ?? wallClock).value, now)
         originator.recover(&context)
         executor.recover(&context)

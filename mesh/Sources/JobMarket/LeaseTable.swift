@@ -1,5 +1,25 @@
 import Determinism
+import MeshTypes
 import Multiformats
+import SignedObjects
+
+/// How long an originator waits for the confirmation of an executor, and for a sign of life.
+struct Patience: Sendable {
+    let confirmationMilliseconds: UInt64
+    let leaseMilliseconds: UInt64
+
+    /// An executor without a verified receipt here may be a key made for this one bid: it gets less time.
+    init(with executor: DID, _ context: MarketContext) {
+        let times = context.configuration.originator
+        if executor == context.did || context.reputation.isProven(executor) {
+            confirmationMilliseconds = times.confirmationMilliseconds
+            leaseMilliseconds = times.leaseMilliseconds
+        } else {
+            confirmationMilliseconds = min(times.confirmationMilliseconds, times.unprovenConfirmationMilliseconds)
+            leaseMilliseconds = min(times.leaseMilliseconds, times.unprovenLeaseMilliseconds)
+        }
+    }
+}
 
 /// What is heard of the runs that others do for this node; nothing of it is written down, so a restart begins anew.
 struct LeaseTable: Sendable {
@@ -12,9 +32,10 @@ struct LeaseTable: Sendable {
 
     private var leases: [CID: Lease] = [:]
 
-    /// The executor took an assignment; its lease is renewed until a moment at most.
-    mutating func begin(_ assignment: CID, renewalEnd: MonotonicInstant) {
-        leases[assignment, default: Lease()].renewalEnd = renewalEnd
+    /// The executor took an assignment. Its lease is renewed, whatever is reported, only as long as fetching and
+    /// running may take.
+    mutating func begin(_ assignment: CID, of manifest: JobManifest, _ context: MarketContext) {
+        leases[assignment, default: Lease()].renewalEnd = Self.renewalEnd(of: manifest, context)
     }
 
     /// A status update came; `false` when a later one, or the same, came before.
@@ -24,8 +45,37 @@ struct LeaseTable: Sendable {
         return true
     }
 
-    /// Until when status updates renew a lease.
-    func renewalEnd(_ assignment: CID) -> MonotonicInstant? { leases[assignment]?.renewalEnd }
+    /// Whether a status update renews a lease now.
+    func isRenewable(_ assignment: CID, now: MonotonicInstant) -> Bool {
+        now < leases[assignment]?.renewalEnd ?? .distantFuture
+    }
 
     mutating func end(_ assignment: CID) { leases[assignment] = nil }
+
+    /// How long what an executor reports may last: what is left of fetching and running together, however often a
+    /// report says that it goes on.
+    func milliseconds(
+        of reported: JobStatus, _ assignment: SignedObject<Assignment>, of manifest: JobManifest,
+        _ context: MarketContext
+    ) -> UInt64 {
+        let times = context.configuration.originator
+        let runMilliseconds = Self.runMilliseconds(of: manifest, times)
+        let end = leases[assignment.cid]?.renewalEnd ?? Self.renewalEnd(of: manifest, context)
+        let left = UInt64(clamping: end.milliseconds(since: context.now))
+        return switch reported {
+        case .running, .awaitingInputs: min(runMilliseconds, left)
+        case .producingOutputs: min(times.receiptMilliseconds, left + assignment.body.leaseMilliseconds)
+        default: min(times.fetchingMilliseconds, left - min(left, runMilliseconds))
+        }
+    }
+
+    private static func renewalEnd(of manifest: JobManifest, _ context: MarketContext) -> MonotonicInstant {
+        let times = context.configuration.originator
+        return context.now.advanced(
+            milliseconds: Int64(clamping: times.fetchingMilliseconds + runMilliseconds(of: manifest, times)))
+    }
+
+    private static func runMilliseconds(of manifest: JobManifest, _ times: OriginatorConfiguration) -> UInt64 {
+        manifest.params.timeoutSeconds * 1000 + times.executionGraceMilliseconds
+    }
 }

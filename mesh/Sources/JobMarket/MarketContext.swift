@@ -48,6 +48,8 @@ struct MarketContext: Sendable {
     }
 
     var limits: MarketLimits { configuration.limits }
+    /// Where this node can be reached, as many addresses as others take.
+    var addresses: [Multiaddr] { Array(configuration.addresses.prefix(configuration.rules.addressCountMax)) }
 
     mutating func begin(now: MonotonicInstant, wallClock: UnixMilliseconds, isIdle: Bool) {
         self.now = now
@@ -143,6 +145,12 @@ struct MarketContext: Sendable {
     ) {
         let id = DeliveryID(jobID: job, kind: kind, subject: subject)
         emit(.deliver(Delivery(id: id, peer: peer, addresses: addresses, message: message)))
+    }
+
+    /// Publishes the heads of the anchored DAG, with the entry of a job among what they cover.
+    mutating func publishHeads(anchorOf job: JobID) {
+        let heads = AnchorHeadsV1(scope: configuration.anchorScope, heads: anchors.heads, height: anchors.height)
+        emit(.gossip(topic: MeshTopics.anchorHeads(scope: heads.scope), .anchorHeads(heads), anchorOf: job))
     }
 
     mutating func dropDelivery(_ kind: DeliveryID.Kind, job: JobID, subject: CID) {

@@ -1,9 +1,8 @@
-import Collections
 import Economics
 import MeshTypes
 
 /// A job as a half of the market keeps it: the fold of its journal.
-protocol MarketJob {
+protocol MarketJob: Sendable {
     /// The job.
     var id: JobID { get }
     /// Whether the journal has ended.
@@ -15,6 +14,12 @@ protocol MarketJob {
     var marks: Marks { get }
     /// Whether nothing came of it, so that it must not displace jobs that ran from the memory of closed jobs.
     var cameToNothing: Bool { get }
+
+    /// Sets the timers that a change of state asks for; only what changed is set again, so that a step of the wall
+    /// clock does not move deadlines that stand.
+    func armTimers(from old: Marks?, _ context: inout MarketContext)
+    /// Does what the event that was just folded in asks of the world.
+    func emitActions(of event: JobEvent, _ context: inout MarketContext)
 }
 
 /// What both halves of the market do alike: write an event down, fold it in, and remember closed jobs for a while.
@@ -23,26 +28,18 @@ protocol MarketHalf {
 
     /// Whose journals these are.
     static var role: JobRole { get }
-    /// All jobs that are remembered: the open ones and the closed ones last.
-    var jobs: [JobID: Job] { get set }
-    /// The closed ones, the one that was closed first coming first.
-    var closedOrder: Deque<JobID> { get set }
-    /// The closed ones that came to nothing, in the same order.
-    var closedBidOrder: Deque<JobID> { get set }
+    /// The jobs that are remembered.
+    var jobs: JobTable<Job> { get set }
 
     /// Folds an event into its job, which the first event makes, and into what else follows from events.
     mutating func fold(_ event: JobEvent, _ context: inout MarketContext)
-    /// Sets the timers that a change of state asks for.
-    func armTimers(from old: Job.Marks?, to job: Job, _ context: inout MarketContext)
-    /// What an event asks the world to do.
-    mutating func emitActions(of event: JobEvent, _ job: Job, _ context: inout MarketContext)
     /// Drops what is kept about a job besides the job itself; `isForgotten` when the job went, too.
     mutating func drop(_ job: Job, isForgotten: Bool)
 }
 
 extension MarketHalf {
     /// The number of jobs that are not closed.
-    var openCount: Int { jobs.count - closedOrder.count - closedBidOrder.count }
+    var openCount: Int { jobs.openCount }
 
     /// Writes an event down, unless told otherwise, and folds it in.
     mutating func record(
@@ -58,10 +55,9 @@ extension MarketHalf {
         }
     }
 
-    /// Folds one event into the state, and unless it is replayed emits its actions.
+    /// Folds one event into the state, and unless it is replayed sets timers and emits actions.
     mutating func apply(_ event: JobEvent, _ context: inout MarketContext) throws(JobEventError) {
-        let before = jobs[event.jobID]?.marks
-        let wasClosed = jobs[event.jobID]?.isClosed ?? false
+        let before = jobs.read(event.jobID) { (marks: $0.marks, isClosed: $0.isClosed) }
         // What is booked for a forgotten job must not be booked again, so the job comes first.
         if before == nil, !event.kind.begins(Self.role) { throw .jobUnknown(event: event.kindName) }
         for entry in event.ledger {
@@ -72,38 +68,28 @@ extension MarketHalf {
             }
         }
         fold(event, &context)
-        guard let job = jobs[event.jobID] else { return }
-        if !context.isReplaying {
-            armTimers(from: before, to: job, &context)
-            emitActions(of: event, job, &context)
+        let isClosed = jobs.read(event.jobID) { job in
+            if !context.isReplaying {
+                job.armTimers(from: before?.marks, &context)
+                job.emitActions(of: event, &context)
+            }
+            return job.isClosed
         }
-        if job.isClosed, !wasClosed { remember(closed: job, &context) }
+        if isClosed ?? false, !(before?.isClosed ?? false) { remember(closed: event.jobID, &context) }
     }
 
     /// Takes a job out as if it had never been, while journals are replayed.
     mutating func discard(_ id: JobID) {
-        guard let job = jobs.removeValue(forKey: id) else { return }
-        closedOrder.removeAll { $0 == id }
-        closedBidOrder.removeAll { $0 == id }
-        drop(job, isForgotten: true)
+        if let job = jobs.remove(id) { drop(job, isForgotten: true) }
     }
 
     /// Closed jobs are kept for a while to answer what comes late, the oldest are forgotten, and what was booked for
     /// them becomes part of the opening balances.
-    private mutating func remember(closed job: Job, _ context: inout MarketContext) {
-        drop(job, isForgotten: false)
-        if job.cameToNothing {
-            closedBidOrder.append(job.id)
-            while closedBidOrder.count > context.limits.closedBidsMax, let oldest = closedBidOrder.popFirst() {
-                if let forgotten = jobs.removeValue(forKey: oldest) { drop(forgotten, isForgotten: true) }
-            }
-            return
-        }
-        closedOrder.append(job.id)
-        while closedOrder.count > context.limits.closedJobsMax, let oldest = closedOrder.popFirst() {
-            guard let forgotten = jobs.removeValue(forKey: oldest) else { continue }
+    private mutating func remember(closed id: JobID, _ context: inout MarketContext) {
+        if let job = jobs[id] { drop(job, isForgotten: false) }
+        for forgotten in jobs.close(id, context.limits) {
             drop(forgotten, isForgotten: true)
-            context.ledger.fold(forgotten.ledgerKeys)
+            if !forgotten.cameToNothing { context.ledger.fold(forgotten.ledgerKeys) }
         }
     }
 }

@@ -27,6 +27,31 @@ public enum JobPhase: String, Hashable, Sendable, CaseIterable {
 
 /// A job of this node: the fold of its journal.
 public struct OriginatedJob: MarketJob, Hashable, Sendable {
+    /// How far it came, with what exists only there.
+    enum Stage: Hashable, Sendable {
+        case open(Opening)
+        case over(Ending)
+    }
+
+    /// What a job without a result waits for.
+    struct Opening: Hashable, Sendable {
+        var phase = JobPhase.announcement
+        /// When the phase is over.
+        var until: UnixMilliseconds
+        /// Why it is to be cancelled.
+        var cancelReason: String?
+    }
+
+    /// What a job ended with.
+    enum Ending: Hashable, Sendable {
+        /// A receipt counts.
+        case reached(StandardJobStatus, ExecutionOutcome)
+        /// No receipt counts.
+        case failed(JobFailure)
+        /// It was cancelled, and no receipt counts.
+        case cancelled(reason: String)
+    }
+
     /// The job.
     public let id: JobID
     /// What was asked, as this node signed it.
@@ -35,228 +60,290 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     public let requester: DID
     /// The client's key of the submission.
     public let idempotencyKey: String
-    /// The detailed state.
-    public internal(set) var status = JobStatus.pendingAnnouncement
-    /// What the job ended with.
-    public internal(set) var result: StandardJobStatus?
-    /// How the module ended, where a receipt counts.
-    public internal(set) var outcome: ExecutionOutcome?
-    /// Why it failed, where no receipt counts.
-    public internal(set) var failure: JobFailure?
-    /// Why it was, or is to be, cancelled.
-    public internal(set) var cancelReason: String?
-    /// The phase that the job is in.
-    public internal(set) var phase = JobPhase.announcement
-    /// When the phase is over.
-    public internal(set) var phaseUntil: UnixMilliseconds?
-    /// How often the job was opened for bids.
-    public internal(set) var round: UInt64 = 0
-    /// When the bid window of this round closes.
-    public internal(set) var windowUntil: UnixMilliseconds?
-    /// The acceptable bids that are kept, in the order of their arrival; none once the job has its result.
-    public internal(set) var bids: [ReceivedBid] = []
-    /// Refused bids for the user to read, one of each bidder; none once the job has its result.
-    public internal(set) var refusedBids: [RefusedBid] = []
-    /// The bids that the journal tells of, those that were refused or displaced since among them.
-    public internal(set) var bidCount: UInt64 = 0
-    /// Bytes of the evidence that its journal holds.
-    public internal(set) var evidenceBytes = 0
-    /// All assignments, in order.
-    public internal(set) var attempts: [Attempt] = []
-    /// Valid receipts that wait for their outputs, side by side, in the order of their arrival: the first that has all
-    /// of its outputs here counts.
-    public internal(set) var candidateReceipts: [CandidateReceipt] = []
-    /// The receipt that counts, once there is one.
-    public internal(set) var receipt: AcceptedReceipt?
-    /// The signed settlement of it.
-    public internal(set) var settlementCID: CID?
-    /// What was paid.
-    public internal(set) var paid = TokenAmount.zero
-    /// Settlements that executors are still to be told.
-    public internal(set) var notices: [SettlementNotice] = []
-    /// Receipts that came too late.
-    public internal(set) var lateReceipts: [CID] = []
-    /// The anchoring of the receipt.
-    public internal(set) var anchor = AnchorState.none
-    /// Whether the journal has ended.
-    public internal(set) var isClosed = false
     /// When the job's time is over, by this node's own dates: the calendar may be set meanwhile.
     public let endsAt: UnixMilliseconds
+    /// The detailed state.
+    public private(set) var status = JobStatus.pendingAnnouncement
+    private(set) var stage: Stage
+    /// Its bids.
+    private(set) var bidding = Bidding()
+    /// Its assignments.
+    private(set) var assignments = Attempts()
+    /// Its receipts.
+    private(set) var receipts = ReceivedReceipts()
+    /// What was paid for them.
+    private(set) var settlements = Settlements()
+    /// The anchoring of the receipt.
+    public private(set) var anchor = AnchorState.none
+    /// Bytes of the evidence that its journal holds.
+    public private(set) var evidenceBytes: Int
+    /// Whether the journal has ended.
+    public private(set) var isClosed = false
     /// When the last event happened.
-    public internal(set) var lastEventAt: UnixMilliseconds
+    public private(set) var lastEventAt: UnixMilliseconds
 
-    /// What was asked.
-    public var manifest: JobManifest { signedManifest.body }
-    /// The attempt that may still give the result; there is at most one.
-    public var liveAttempt: Attempt? { attempts.last(where: \.isLive) }
-
-    /// Whether the outputs of a receipt are still wanted.
-    public func awaitsOutputs(of receipt: CID) -> Bool {
-        result == nil && candidateReceipts.contains { $0.accepted.cid == receipt }
+    /// The job as its first event makes it.
+    init(
+        submitted signed: SignedObject<JobManifest>, requester: DID, key: String, until: UnixMilliseconds,
+        at: UnixMilliseconds
+    ) {
+        id = JobID(signed.cid)
+        signedManifest = signed
+        evidenceBytes = signed.bytes.count
+        self.requester = requester
+        idempotencyKey = key
+        stage = .open(Opening(until: until))
+        endsAt = at.advanced(milliseconds: signed.body.expiresAt.milliseconds(since: signed.body.submittedAt))
+        lastEventAt = at
     }
 
+    // MARK: Fold
+
+    /// Folds one event into the state: a pure function of the two.
+    mutating func fold(_ event: JobEvent) {
+        lastEventAt = event.at
+        evidenceBytes += event.kind.evidenceByteCount
+        switch event.kind {
+        case .announced(let round, let windowUntil, let biddingUntil):
+            bidding.opened(round: round, windowUntil: windowUntil)
+            enter(.bidding, until: biddingUntil, status: .announced)
+        case .bidReceived(let signed, let refusal):
+            bidding.received(signed, refusal: refusal, at: event.at)
+            if status == .announced { status = .biddingOpen }
+        case .bidDisplaced(let cid): bidding.displaced(cid)
+        case .biddingClosed: status = .biddingClosed
+        case .fundsAwaited(_, _, let until): enter(.funds, until: until, status: .biddingClosed)
+        case .cancellationRequested(let reason, let until):
+            enter(.cancellation, until: until, status: status)
+            if case .open(var opening) = stage {
+                opening.cancelReason = reason
+                stage = .open(opening)
+            }
+        case .receiptChosen(let cid): choose(cid)
+        case .resultReached(let result, let outcome): reach(result, outcome)
+        case .failed(let reason): abandon(.failed(reason))
+        case .cancelled(let reason): abandon(.cancelled(reason: reason))
+        case .closed: isClosed = true
+        case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
+            foldAttempt(event.kind)
+        default: foldEvidence(event.kind)
+        }
+    }
+
+    private mutating func foldAttempt(_ kind: JobEventKind) {
+        switch kind {
+        case .assignmentMade(let signed, let until):
+            assignments.made(signed)
+            enter(.confirmation, until: until, status: .awaitingAssignmentConfirmation)
+        case .assignmentConfirmed(let cid, let until):
+            let isAwaited = assignments.update(cid) { $0.confirmed() } ?? false
+            if isAwaited, cancelReason == nil { enter(.fetching, until: until, status: .assigned) }
+        case .statusReported(let cid, let reported, let progress, let until):
+            let isAwaited = assignments.update(cid) { $0.reported(reported, progressPermille: progress) } ?? false
+            guard isAwaited else { return }
+            status = reported
+            if cancelReason == nil { enter(Self.phase(of: reported), until: until, status: reported) }
+        case .attemptEnded(let cid, let end):
+            guard assignments.update(cid, { $0.ended(end) }) != nil else { return }
+            receipts.attemptEnded(cid)
+            goOnWithoutAttempt()
+        case .receiptAccepted(let cid, let signed, let until):
+            guard let wasLive = assignments.update(cid, { $0.delivered() }) else { return }
+            receipts.accepted(signed, outputsUntil: until)
+            // The receipt of a superseded attempt leaves alone what goes on meanwhile.
+            if wasLive { enter(.receipt, until: until, status: .producingOutputs) }
+        default: break
+        }
+    }
+
+    private mutating func foldEvidence(_ kind: JobEventKind) {
+        switch kind {
+        case .settled(let signed, let until):
+            settlements.paid(signed, notifyUntil: until)
+            status = .receiptGenerated
+        case .lateReceipt(let signed, let settlement, let until):
+            receipts.cameLate(signed.cid)
+            _ = assignments.update(signed.body.assignmentCID) { $0.wasLate() }
+            settlements.answeredLate(settlement, notifyUntil: until)
+        case .settlementDelivered(let receipt, _): settlements.told(of: receipt)
+        case .anchored(let entry, let until):
+            anchor = .pending(entry.cid, until: until)
+            status = .receiptAnchored
+        case .anchorPublished(let inTime): anchor.published(inTime: inTime)
+        default: break
+        }
+    }
+
+    /// After an attempt ended: the next one follows, unless bids are being collected or another attempt goes on.
+    private mutating func goOnWithoutAttempt() {
+        guard !assignments.hasLive, receipts.chosen == nil, !isDelivered, phase != .bidding else { return }
+        status = .biddingClosed
+        if let until = receipts.lastOutputsUntil { enter(.receipt, until: until, status: .biddingClosed) }
+    }
+
+    private mutating func choose(_ receipt: CID) {
+        if let assignment = receipts.choose(receipt) { _ = assignments.update(assignment) { $0.won() } }
+    }
+
+    private mutating func reach(_ result: StandardJobStatus, _ outcome: ExecutionOutcome) {
+        // Where only one receipt waited, nobody had to choose.
+        if receipts.chosen == nil, let last = receipts.candidates.last { choose(last.accepted.cid) }
+        if let chosen = receipts.chosen { closeCandidates { _ in .overtaken(receipt: chosen.cid) } }
+        end(.reached(result, outcome))
+    }
+
+    private mutating func abandon(_ ending: Ending) {
+        assignments.abandoned()
+        closeCandidates(\.outputsMissing)
+        receipts.abandoned()
+        end(ending)
+    }
+
+    /// Nobody waits for the outputs of the candidates any more.
+    private mutating func closeCandidates(_ end: (CandidateReceipt) -> AttemptEnd) {
+        for candidate in receipts.closeCandidates() {
+            _ = assignments.update(candidate.accepted.assignmentCID) { $0.ended(end(candidate)) }
+        }
+    }
+
+    private mutating func end(_ ending: Ending) {
+        bidding.ended()
+        stage = .over(ending)
+        if let result { status = JobStatus(representing: result) }
+    }
+
+    private mutating func enter(_ phase: JobPhase, until: UnixMilliseconds, status: JobStatus) {
+        guard case .open(var opening) = stage else { return }
+        opening.phase = phase
+        opening.until = until
+        stage = .open(opening)
+        self.status = status
+    }
+
+    private static func phase(of status: JobStatus) -> JobPhase {
+        switch status {
+        case .running, .awaitingInputs: .execution
+        case .producingOutputs: .receipt
+        default: .fetching
+        }
+    }
+}
+
+// MARK: - What it shows
+
+extension OriginatedJob {
+    /// What was asked.
+    public var manifest: JobManifest { signedManifest.body }
+    /// The phase that the job is in.
+    public var phase: JobPhase { if case .open(let opening) = stage { opening.phase } else { .over } }
+    /// When the phase is over.
+    public var phaseUntil: UnixMilliseconds? { if case .open(let opening) = stage { opening.until } else { nil } }
+    /// Whether it has no result yet.
+    var isOpen: Bool { if case .open = stage { true } else { false } }
+
+    /// What the job ended with.
+    public var result: StandardJobStatus? {
+        switch stage {
+        case .open: nil
+        case .over(.reached(let result, _)): result
+        case .over(.failed): .failed
+        case .over(.cancelled): .cancelled
+        }
+    }
+
+    /// How the module ended, where a receipt counts.
+    public var outcome: ExecutionOutcome? { if case .over(.reached(_, let outcome)) = stage { outcome } else { nil } }
+    /// Why it failed, where no receipt counts.
+    public var failure: JobFailure? { if case .over(.failed(let failure)) = stage { failure } else { nil } }
+    /// Why it was, or is to be, cancelled.
+    public var cancelReason: String? {
+        switch stage {
+        case .open(let opening): opening.cancelReason
+        case .over(.cancelled(let reason)): reason
+        case .over: nil
+        }
+    }
+
+    /// How often the job was opened for bids.
+    public var round: UInt64 { bidding.round }
+    /// The acceptable bids that are kept, in the order of their arrival; none once the job has its result.
+    public var bids: [ReceivedBid] { bidding.bids }
+    /// Refused bids for the user to read, one of each bidder; none once the job has its result.
+    public var refusedBids: [RefusedBid] { bidding.refused }
+    /// The bids that the journal tells of, those that were refused or displaced since among them.
+    public var bidCount: UInt64 { bidding.count }
+
+    /// All assignments, in order.
+    public var attempts: [Attempt] { assignments.all }
+    /// The attempt that may still give the result; there is at most one.
+    public var liveAttempt: Attempt? { assignments.live }
+
+    /// Valid receipts that wait for their outputs, in the order of their arrival.
+    public var candidateReceipts: [CandidateReceipt] { receipts.candidates }
+    /// The receipt that counts, once there is one.
+    public var receipt: AcceptedReceipt? { receipts.chosen }
+    /// Receipts that came too late.
+    public var lateReceipts: [CID] { receipts.late }
+    /// The signed settlement of the receipt that counts.
+    public var settlementCID: CID? { settlements.payment?.cid }
+    /// What was paid.
+    public var paid: TokenAmount { settlements.payment?.amount ?? .zero }
+    /// Settlements that executors are still to be told.
+    public var notices: [SettlementNotice] { settlements.notices }
+
+    /// Whether the outputs of a receipt are still wanted.
+    public func awaitsOutputs(of receipt: CID) -> Bool { isOpen && receipts.candidate(receipt) != nil }
+
     /// Whether the latest attempt delivered its receipt, and nobody else is to be asked before its outputs are here.
-    var isDelivered: Bool { attempts.last?.awaitsOutputs ?? false }
+    var isDelivered: Bool { assignments.all.last?.awaitsOutputs ?? false }
 
-    /// The index of the live attempt.
-    var liveIndex: Int? { attempts.lastIndex(where: \.isLive) }
+    /// Whether bids are taken: while they are collected, and also before gossip has taken the announcement.
+    var takesBids: Bool { isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed }
 
-    /// Whether a superseded executor may still be running the job.
-    var hasUnknownAttempt: Bool { attempts.contains(where: \.fateIsUnknown) }
+    /// Whether so much more evidence may come; bids leave half of it to receipts.
+    func hasRoom(forBidBytes count: Int, _ limits: MarketLimits) -> Bool {
+        evidenceBytes + count <= limits.jobEvidenceBytesMax / 2
+    }
+
+    /// Whether a receipt of so many bytes may come.
+    func hasRoom(forReceiptBytes count: Int, _ limits: MarketLimits) -> Bool {
+        evidenceBytes + count <= limits.jobEvidenceBytesMax
+    }
+
+    /// Executors that had the job and did not deliver.
+    func isExcluded(_ did: DID) -> Bool { assignments.isExcluded(did) }
+
+    /// Acceptable bids that can still be taken up.
+    func candidates(at date: UnixMilliseconds) -> [ReceivedBid] {
+        bidding.bids.filter { bid in
+            date < bid.takeUpUntil && !isExcluded(bid.bid.bidderDID) && !assignments.isTaken(bid.cid)
+        }
+    }
+
+    /// Whether the window is over and nobody has made a bid that can be taken up.
+    func isWithoutTakers(_ context: MarketContext) -> Bool {
+        isOpen && phase == .bidding && status != .biddingClosed && !context.timers.contains(.window(id))
+            && candidates(at: context.steady).isEmpty
+    }
 
     var cameToNothing: Bool { false }
 
     var ledgerKeys: [LedgerEntry.Key] {
-        attempts.map { LedgerEntry.Key(.hold, $0.cid.text) }
+        assignments.all.map { LedgerEntry.Key(.hold, $0.cid.text) }
             + [LedgerEntry.Key(.settle, id.description), LedgerEntry.Key(.refund, id.description)]
     }
+}
 
-    /// What timers hang on.
-    struct Marks: Hashable {
-        let phase: JobPhase
-        let phaseUntil: UnixMilliseconds?
-        let round: UInt64
-        let liveAttempt: Attempt?
-        let candidateReceipts: Int
-        let anchor: AnchorState
-        let notices: Int
-    }
-
-    var marks: Marks {
-        Marks(
-            phase: phase, phaseUntil: phaseUntil, round: round, liveAttempt: liveAttempt,
-            candidateReceipts: candidateReceipts.count, anchor: anchor, notices: notices.count)
-    }
-
-    /// Executors that had the job and did not deliver.
-    func isExcluded(_ did: DID) -> Bool {
-        attempts.contains { !$0.isLive && $0.assignment.executorDID == did }
-    }
-
-    /// Acceptable bids that can still be taken up.
-    func candidates(at date: UnixMilliseconds) -> [ReceivedBid] {
-        bids.filter { bid in
-            date < bid.takeUpUntil && !isExcluded(bid.bid.bidderDID)
-                && !attempts.contains { $0.assignment.bidCID == bid.cid }
+extension JobEventKind {
+    /// Bytes of the signed object that the event carries; none where it carries none.
+    var evidenceByteCount: Int {
+        switch self {
+        case .bidReceived(let bid, _): bid.bytes.count
+        case .assignmentMade(let assignment, _): assignment.bytes.count
+        case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
+        case .settled(let settlement, _): settlement.bytes.count
+        case .anchored(let entry, _): entry.bytes.count
+        default: 0
         }
     }
-}
-
-/// A bid as the originator keeps it.
-public struct ReceivedBid: Hashable, Sendable {
-    /// The bid as its bidder signed it.
-    public let signed: SignedObject<Bid>
-    /// When it came.
-    public let arrivedAt: UnixMilliseconds
-
-    /// Names the bid.
-    public var cid: CID { signed.cid }
-    /// What it says.
-    public var bid: Bid { signed.body }
-    /// Until when it can be taken up, on this node's clock: the bid's own validity counted from its arrival, because
-    /// the bidder's clock may differ.
-    public var takeUpUntil: UnixMilliseconds {
-        arrivedAt.advanced(milliseconds: bid.expiresAt.milliseconds(since: bid.issuedAt))
-    }
-}
-
-/// One assignment of a job.
-public struct Attempt: Hashable, Sendable {
-    /// The assignment as this node signed it.
-    public let signed: SignedObject<Assignment>
-    /// The executor took it.
-    public internal(set) var isConfirmed = false
-    /// Where its run stands.
-    public internal(set) var status = JobStatus.awaitingAssignmentConfirmation
-    /// What the module reported about itself.
-    public internal(set) var progressPermille: UInt64?
-    /// How it ended without a result.
-    public internal(set) var end: AttemptEnd?
-    /// A valid receipt of it waits for its outputs.
-    public internal(set) var awaitsOutputs = false
-    /// Its receipt counts.
-    public internal(set) var hasWon = false
-    /// A receipt of it came, counting or not.
-    public internal(set) var hasReceipt = false
-
-    init(signed: SignedObject<Assignment>) { self.signed = signed }
-
-    /// Names the assignment.
-    public var cid: CID { signed.cid }
-    /// What it says.
-    public var assignment: Assignment { signed.body }
-    /// The executor's peer.
-    public var executorPeerID: PeerID { assignment.executorDID.peerID }
-    /// Whether it may still give the result.
-    public var isLive: Bool { end == nil && !hasWon && !awaitsOutputs }
-    /// Whether its executor may still be running it although nobody waits for it.
-    public var fateIsUnknown: Bool {
-        guard let end, !hasReceipt else { return false }
-        switch end {
-        case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing: return false
-        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken: return true
-        }
-    }
-}
-
-extension OriginatedJob {
-    /// Attempts that their executors ended by a receipt with `node_failed`.
-    var nodeFailures: Int {
-        attempts.count { attempt in
-            if case .nodeFailed(_, .nodeFailed) = attempt.end { true } else { false }
-        }
-    }
-}
-
-/// The receipt that a job ends with.
-public struct AcceptedReceipt: Hashable, Sendable {
-    /// The receipt as its executor signed it.
-    public let signed: SignedObject<ExecutionReceipt>
-
-    /// Names the receipt.
-    public var cid: CID { signed.cid }
-    /// What it says.
-    public var receipt: ExecutionReceipt { signed.body }
-    /// The assignment that it answers.
-    public var assignmentCID: CID { signed.body.assignmentCID }
-}
-
-/// A valid receipt whose outputs are being fetched.
-public struct CandidateReceipt: Hashable, Sendable {
-    /// The receipt as it will count.
-    public let accepted: AcceptedReceipt
-    /// How long its outputs are waited for.
-    public let outputsUntil: UnixMilliseconds
-
-    /// The outputs that are missing, where none is known to be here.
-    var missingCount: UInt64 { UInt64(accepted.receipt.outputBlocks.count) }
-}
-
-/// A settlement that an executor is to be told.
-public struct SettlementNotice: Hashable, Sendable {
-    /// The settlement as this node signed it.
-    public let signed: SignedObject<Settlement>
-    /// How long the executor is told.
-    public let until: UnixMilliseconds
-
-    /// The receipt that it settles.
-    public var receiptCID: CID { signed.body.receiptCID }
-    /// The executor.
-    public var executorDID: DID { signed.body.executorDID }
-}
-
-/// How far the anchoring of a receipt is.
-public enum AnchorState: Hashable, Sendable {
-    /// Nothing is anchored.
-    case none
-    /// The entry is signed; its heads are to be published until a date.
-    case pending(CID, until: UnixMilliseconds)
-    /// The heads are published, or their time was over.
-    case done(CID, inTime: Bool)
-
-    var isPending: Bool {
-        if case .pending = self { true } else { false }
-    }
-
-    var isNone: Bool { self == .none }
 }

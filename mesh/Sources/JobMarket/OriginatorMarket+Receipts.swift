@@ -1,65 +1,41 @@
-import Economics
 import MeshTypes
 import Multiformats
-import Receipts
 import SignedObjects
 
+/// From a receipt to the end of a job's journal: outputs, payment, anchoring.
 extension OriginatorMarket {
     /// A receipt arrived, from whomever: it proves itself. Answered with an ack once it is durable and changes nothing
     /// more.
     mutating func receiptArrived(_ bytes: [UInt8], of id: JobID, _ context: inout MarketContext) -> MeshProtocolReply {
-        guard let job = jobs[id], !job.isClosed || job.receipt != nil else { return refuse(.jobUnknown, &context) }
-        guard bytes.count <= context.limits.receiptBytesMax else {
-            return refuse(.notVerified(reason: "longer than \(context.limits.receiptBytesMax) bytes"), &context)
-        }
-        if isKnown(CID.hashing(bytes, codec: .dagCBOR), to: job) {
+        let limits = context.limits
+        switch jobs.read(id, { ReceiptArrival(of: bytes, on: $0, limits) }) {
+        case nil: return refuse(.jobUnknown, &context)
+        case .repeated:
             context.counters.duplicates += 1
             return .ack
-        }
-        let signed: SignedObject<ExecutionReceipt>
-        do {
-            signed = try SignedObject<ExecutionReceipt>(verifying: bytes)
-        } catch {
-            return refuse(.notVerified(reason: "\(error)"), &context)
-        }
-        guard let index = job.index(of: signed.body.assignmentCID) else { return refuse(.assignmentUnknown, &context) }
-        let attempt = job.attempts[index]
-        guard signed.body.executorDID == attempt.assignment.executorDID else { return refuse(.wrongExecutor, &context) }
-        if attempt.hasReceipt {
-            // A second account of the same run: the first one counts.
+        case .refused(let refusal): return refuse(refusal, &context)
+        case .second:
             context.counters.refused("receipt_second")
             return .refused(Refusal(.secondReceipt, "another receipt of this assignment came first"))
-        }
-        let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
-        if let refusal = fault.map(ReceiptRefusal.init) {
-            if attempt.end == nil {
-                if bytes.count <= context.limits.evidenceBytesMax { context.keep(signed, of: id) }
-                endAttempt(attempt.cid, of: id, .receiptInvalid(receipt: signed.cid, reason: refusal), &context)
+        case .invalid(let signed, let refusal, let isAttemptOpen):
+            if isAttemptOpen {
+                if bytes.count <= limits.evidenceBytesMax { context.keep(signed, of: id) }
+                let end = AttemptEnd.receiptInvalid(receipt: signed.cid, reason: refusal)
+                endAttempt(signed.body.assignmentCID, of: id, end, &context)
             }
             return refuse(refusal, &context)
+        case .late(let signed):
+            context.keep(signed, of: id)
+            recordLate(signed, of: id, &context)
+        case .givenUp(let signed):
+            context.keep(signed, of: id)
+            let end = AttemptEnd.nodeFailed(receipt: signed.cid, outcome: signed.body.outcome)
+            endAttempt(signed.body.assignmentCID, of: id, end, &context)
+        case .acceptable(let signed):
+            context.keep(signed, of: id)
+            accept(signed, of: id, &context)
         }
-        if job.isClosed { return refuse(.jobUnknown, &context) }
-        if job.result != nil, job.lateReceipts.count >= context.limits.lateReceiptsMax {
-            return refuse(.tooManyLate(max: UInt64(context.limits.lateReceiptsMax)), &context)
-        }
-        guard job.hasRoom(forReceiptBytes: bytes.count, context.limits) else {
-            return refuse(.tooMany(field: "evidence"), &context)
-        }
-        context.keep(signed, of: id)
-        judge(signed, attempt, job, &context)
         return .ack
-    }
-
-    private func isKnown(_ receipt: CID, to job: OriginatedJob) -> Bool {
-        if job.receipt?.cid == receipt || job.lateReceipts.contains(receipt) { return true }
-        if job.candidateReceipts.contains(where: { $0.accepted.cid == receipt }) { return true }
-        return job.attempts.contains { attempt in
-            switch attempt.end {
-            case .nodeFailed(let known, _), .receiptInvalid(let known, _), .outputsMissing(let known, _):
-                known == receipt
-            default: false
-            }
-        }
     }
 
     private func refuse(_ refusal: ReceiptRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
@@ -67,73 +43,63 @@ extension OriginatorMarket {
         return .refused(refusal.refusal)
     }
 
-    private mutating func judge(
-        _ signed: SignedObject<ExecutionReceipt>, _ attempt: Attempt, _ job: OriginatedJob,
-        _ context: inout MarketContext
-    ) {
-        if job.result != nil { return recordLate(signed, job, &context) }
-        switch signed.body.outcome.responsibility {
-        case .success, .user: accept(signed, attempt, job, &context)
-        case .cancellation where job.cancelReason != nil: accept(signed, attempt, job, &context)
-        case .node, .cancellation:
-            let end = AttemptEnd.nodeFailed(receipt: signed.cid, outcome: signed.body.outcome)
-            endAttempt(attempt.cid, of: job.id, end, &context)
-        }
-    }
-
     private mutating func accept(
-        _ signed: SignedObject<ExecutionReceipt>, _ attempt: Attempt, _ job: OriginatedJob,
-        _ context: inout MarketContext
+        _ signed: SignedObject<ExecutionReceipt>, of id: JobID, _ context: inout MarketContext
     ) {
         // A receipt is no result yet: what it names may never come, so nothing else ends because of it.
-        if job.candidateReceipts.count >= context.limits.candidateReceiptsMax, let first = job.candidateReceipts.first {
-            let end = AttemptEnd.outputsMissing(receipt: first.accepted.cid, missing: first.missingCount)
-            record(.attemptEnded(assignment: first.accepted.assignmentCID, end: end), of: job.id, &context)
+        let candidates = jobs.read(id, \.receipts.candidates) ?? []
+        if candidates.count >= context.limits.candidateReceiptsMax, let first = candidates.first {
+            record(
+                .attemptEnded(assignment: first.accepted.assignmentCID, end: first.outputsMissing), of: id, &context)
         }
         let until = context.date(inMilliseconds: context.configuration.originator.receiptMilliseconds)
         record(
-            .receiptAccepted(assignment: attempt.cid, receipt: signed, outputsUntil: until), of: job.id, &context)
-        if signed.body.outputBlocks.isEmpty { conclude(job.id, with: signed.cid, &context) }
+            .receiptAccepted(assignment: signed.body.assignmentCID, receipt: signed, outputsUntil: until), of: id,
+            &context)
+        if signed.body.outputBlocks.isEmpty { conclude(id, with: signed.cid, &context) }
+    }
+
+    // MARK: Outputs
+
+    /// The outputs of a receipt did not come in time; it is the one that waits longest.
+    mutating func outputsElapsed(_ id: JobID, _ context: inout MarketContext) {
+        let candidates = jobs.read(id, \.receipts.candidates) ?? []
+        guard let overdue = candidates.min(by: { $0.outputsUntil < $1.outputsUntil }) else { return }
+        endAttempt(overdue.accepted.assignmentCID, of: id, overdue.outputsMissing, &context)
     }
 
     /// A receipt has all its outputs here, and so the job its result: whoever still runs it is told to stop, and the
     /// receipts that waited beside it are late.
     mutating func conclude(_ id: JobID, with cid: CID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.result == nil,
-            let chosen = job.candidateReceipts.first(where: { $0.accepted.cid == cid })?.accepted
+        let state = jobs.read(id) { (candidates: $0.receipts.candidates, live: $0.assignments.live?.cid) }
+        guard let (candidates, live) = state, let chosen = candidates.first(where: { $0.accepted.cid == cid })?.accepted
         else { return }
-        if let live = job.liveAttempt {
-            record(.attemptEnded(assignment: live.cid, end: .overtaken(receipt: cid)), of: id, &context)
+        if let live {
+            record(.attemptEnded(assignment: live, end: .overtaken(receipt: cid)), of: id, &context)
         }
-        let others = job.candidateReceipts.filter { $0.accepted.cid != cid }
+        let others = candidates.filter { $0.accepted.cid != cid }
         if !others.isEmpty { record(.receiptChosen(receipt: cid), of: id, &context) }
         record(.resultReached(result: chosen.receipt.status, outcome: chosen.receipt.outcome), of: id, &context)
         for other in others {
-            guard let job = jobs[id], job.lateReceipts.count < context.limits.lateReceiptsMax
-            else { continue }
-            recordLate(other.accepted.signed, job, &context)
+            guard jobs.read(id, \.receipts.late.count) ?? .max < context.limits.lateReceiptsMax else { continue }
+            recordLate(other.accepted.signed, of: id, &context)
         }
         settle(id, &context)
     }
 
     /// Records a receipt that came after the result, and tells its executor so: nothing is paid.
     private mutating func recordLate(
-        _ signed: SignedObject<ExecutionReceipt>, _ job: OriginatedJob, _ context: inout MarketContext
+        _ signed: SignedObject<ExecutionReceipt>, of id: JobID, _ context: inout MarketContext
     ) {
-        let body = Settlement(
-            jobID: job.id, receiptCID: signed.cid, originatorDID: context.did, executorDID: signed.body.executorDID,
-            amountPaid: .zero, amountRefunded: .zero, verdict: .late, settledAt: context.wallClock)
-        guard let settlement = context.sign(body) else { return }
-        context.keep(settlement, of: job.id)
+        guard let settlement = context.sign(Settlement(late: signed, of: id, context)) else { return }
+        context.keep(settlement, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
         record(
-            .lateReceipt(receipt: signed, settlement: settlement, notifyUntil: until), of: job.id, &context)
+            .lateReceipt(receipt: signed, settlement: settlement, notifyUntil: until), of: id, &context)
     }
 
     mutating func outputsFetched(_ id: JobID, receipt: CID, missing: [CID], _ context: inout MarketContext) {
-        guard let job = jobs[id], job.result == nil,
-            let candidate = job.candidateReceipts.first(where: { $0.accepted.cid == receipt })
-        else { return }
+        guard let candidate = jobs.read(id, { $0.receipts.candidate(receipt) }) ?? nil else { return }
         if missing.isEmpty {
             conclude(id, with: receipt, &context)
         } else {
@@ -142,87 +108,68 @@ extension OriginatorMarket {
         }
     }
 
+    // MARK: Payment and anchoring
+
     /// The accepted receipt becomes the job's result: paid by metered fuel, the rest given back, anchored. Each step is
     /// taken only where its event is not there yet, so the same function goes on after a restart.
     mutating func settle(_ id: JobID, _ context: inout MarketContext) {
-        guard let accepted = jobs[id]?.receipt else { return }
+        let state = jobs.read(id) { ($0.receipt, isOpen: $0.isOpen, isPaid: $0.settlementCID != nil) }
+        guard case (let accepted?, let isOpen, let isPaid)? = state else { return }
         let receipt = accepted.receipt
-        if jobs[id]?.result == nil {
-            record(.resultReached(result: receipt.status, outcome: receipt.outcome), of: id, &context)
-        }
-        if jobs[id]?.settlementCID == nil { pay(accepted, of: id, &context) }
-        failedExecutors.remove(receipt.executorDID)
-        if let job = jobs[id], job.anchor.isNone, let settlement = job.settlementCID,
-            let entry = context.anchorEntry(for: [accepted.cid, settlement])
-        {
-            context.keep(entry, of: id)
-            let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)
-            record(.anchored(entry: entry, publishUntil: until), of: id, &context)
-        }
+        if isOpen { record(.resultReached(result: receipt.status, outcome: receipt.outcome), of: id, &context) }
+        if !isPaid { pay(accepted, of: id, &context) }
+        bids.delivered(receipt.executorDID)
+        anchor(accepted.cid, of: id, &context)
         closeIfDone(id, &context)
     }
 
     private mutating func pay(_ accepted: AcceptedReceipt, of id: JobID, _ context: inout MarketContext) {
-        let receipt = accepted.receipt
-        let held = context.ledger.escrow(of: id)
-        // The check of the receipt holds the price to the agreed terms, and the hold covers the dearest terms.
-        let paid = min(receipt.price, held)
-        let rest = held.subtractingSaturated(paid)
-        let body = Settlement(
-            jobID: id, receiptCID: accepted.cid, originatorDID: context.did, executorDID: receipt.executorDID,
-            amountPaid: paid, amountRefunded: rest, verdict: receipt.outcome == .cancelled ? .paidCancelled : .paid,
-            settledAt: context.wallClock)
-        guard let signed = context.sign(body) else { return }
+        let payout = Payout(for: accepted, of: id, context)
+        guard let signed = context.sign(payout.settlement) else { return }
         context.keep(signed, of: id)
-        var entries: [LedgerEntry] = []
-        if paid > .zero {
-            entries.append(.settle(paid, job: id, executor: receipt.executorDID, at: context.wallClock))
-        }
-        if rest > .zero { entries.append(.refund(rest, job: id, at: context.wallClock)) }
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
-        record(.settled(settlement: signed, notifyUntil: until), of: id, ledger: entries, &context)
+        record(.settled(settlement: signed, notifyUntil: until), of: id, ledger: payout.entries, &context)
     }
 
-    /// An attempt ended without a result: the next one follows, or the end of the job.
-    mutating func endAttempt(_ cid: CID, of id: JobID, _ end: AttemptEnd, _ context: inout MarketContext) {
-        record(.attemptEnded(assignment: cid, end: end), of: id, &context)
-        assignNext(id, &context)
-        closeIfDone(id, &context)
-    }
-
-    /// A cancellation was answered; an executor that does not know the assignment has nothing to stop.
-    mutating func cancellationAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
-        guard case .refused(let refusal) = reply, let job = jobs[id.jobID], job.result == nil,
-            let live = job.liveAttempt, live.cid == id.subject
+    private mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
+        guard let settlement = jobs.read(id, { $0.anchor.isNone ? $0.settlementCID : nil }) ?? nil,
+            let entry = context.anchorEntry(for: [receipt, settlement])
         else { return }
-        endAttempt(live.cid, of: job.id, .forgotten(reason: PlainText.sanitized(refusal.text)), &context)
+        context.keep(entry, of: id)
+        let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)
+        record(.anchored(entry: entry, publishUntil: until), of: id, &context)
     }
-
-    // MARK: Closing
 
     mutating func settlementAnswered(_ delivery: DeliveryID, acknowledged: Bool, _ context: inout MarketContext) {
-        guard let job = jobs[delivery.jobID], job.notices.contains(where: { $0.receiptCID == delivery.subject }) else {
-            return
+        let isOwed = jobs.read(delivery.jobID) { job in
+            job.settlements.notices.contains { $0.receiptCID == delivery.subject }
         }
+        guard isOwed ?? false else { return }
         record(
             .settlementDelivered(receipt: delivery.subject, acknowledged: acknowledged), of: delivery.jobID, &context)
         closeIfDone(delivery.jobID, &context)
     }
 
     mutating func anchorPublished(_ id: JobID, inTime: Bool, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.anchor.isPending else { return }
+        guard jobs.read(id, \.anchor.isPending) ?? false else { return }
         record(.anchorPublished(inTime: inTime), of: id, &context)
         closeIfDone(id, &context)
     }
 
+    // MARK: Closing
+
     /// Closes the journal of a job once it has its result, everybody was told, and no executor is out there whose
     /// receipt could still come within the job's time.
     mutating func closeIfDone(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], !job.isClosed, job.result != nil, job.notices.isEmpty, !job.anchor.isPending else {
-            return
-        }
-        if job.receipt != nil, job.settlementCID == nil || job.anchor.isNone { return }
-        if job.hasUnknownAttempt, context.timers.contains(.whole(id)) { return }
-        record(.closed, of: id, &context)
+        if jobs.read(id, { $0.isDone(context) }) ?? false { record(.closed, of: id, &context) }
+    }
+}
+
+extension OriginatedJob {
+    /// Whether nothing is left to do and nobody left to hear.
+    fileprivate func isDone(_ context: MarketContext) -> Bool {
+        guard !isClosed, !isOpen, settlements.notices.isEmpty, !anchor.isPending else { return false }
+        if receipt != nil, settlementCID == nil || anchor.isNone { return false }
+        return !(assignments.hasUnknown && context.timers.contains(.whole(id)))
     }
 }

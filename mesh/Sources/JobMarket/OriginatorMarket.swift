@@ -1,4 +1,3 @@
-import Collections
 import Determinism
 import Economics
 import MeshTypes
@@ -8,8 +7,9 @@ import SignedObjects
 
 /// The originator's half of the market: the jobs of this node, from submission to the anchored receipt (RFC 4.2).
 ///
-/// Every input is decided on the present state and becomes events; only `apply` changes the state of a job, so a replay
-/// of the events gives the same state. Besides the jobs it holds what no journal needs: who was heard when.
+/// Every input is decided on the present state and becomes events; only folding an event changes the state of a job,
+/// so a replay of the events gives the same state. Besides the jobs it owns what no journal needs: how bids are counted
+/// and ordered, who was heard when, and which jobs wait for funds.
 ///
 /// The late receipt rule: valid receipts of live and superseded assignments wait side by side for their outputs, and
 /// the first that has them all here wins. It is paid under its own terms; the hold of a job covers the dearest of its
@@ -18,58 +18,30 @@ import SignedObjects
 public struct OriginatorMarket: MarketHalf, Sendable {
     static let role = JobRole.originator
 
-    struct SubmissionKey: Hashable, Sendable {
-        let requester: DID
-        let key: ExactText
-
-        init(requester: DID, key: String) {
-            self.requester = requester
-            self.key = ExactText(key)
-        }
-    }
-
-    /// All jobs that are remembered: the open ones and the closed ones last.
-    var jobs: [JobID: OriginatedJob] = [:]
-    private var submissions: [SubmissionKey: JobID] = [:]
-    var closedOrder = Deque<JobID>()
-    var closedBidOrder = Deque<JobID>()
+    var jobs = JobTable<OriginatedJob>()
+    /// The keys of submissions.
+    private var submissions = Submissions()
+    /// What gossip last said about announcements that it did not take.
+    private var announcementErrors: [JobID: String] = [:]
+    /// How bids are taken and ordered.
+    var bids = BidBook()
     /// What is heard of live attempts.
     var leases = LeaseTable()
-    /// Executors whose bids rank last for a while.
-    var failedExecutors = FailedExecutors()
     /// Jobs whose price could not be held.
-    var funds = FundsQueue()
-    /// What is counted about the bids of jobs that are open for them.
-    var tallies: [JobID: BidTally] = [:]
-    /// What gossip last said about announcements that it did not take.
-    var announcementErrors: [JobID: String] = [:]
+    private var funds = FundsQueue()
 
     // MARK: Commands
 
     mutating func submit(
         _ request: JobRequest, nonce: [UInt8], _ context: inout MarketContext
     ) -> Result<JobID, SubmissionRefusal> {
-        let key = SubmissionKey(requester: request.requesterDID, key: request.idempotencyKey)
-        if !request.idempotencyKey.isEmpty, let known = submissions[key] {
+        if let known = submissions.job(of: request.requesterDID, key: request.idempotencyKey) {
             context.counters.duplicates += 1
             return .success(known)
         }
-        let params = request.effectiveParams
-        if let refusal = context.configuration.rules.refusal(of: params) { return .failure(.jobRefused(refusal)) }
-        let outputBytesMax = context.configuration.originator.outputBytesMax
-        if params.maxOutputBytes > outputBytesMax {
-            return .failure(.outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax))
-        }
-        guard nonce.count == 16 else { return .failure(.badNonce) }
-        guard openCount < context.limits.originatedJobsMax else {
-            return .failure(.tooManyJobs(max: context.limits.originatedJobsMax))
-        }
-        if let deadline = params.executionPolicy?.deadline, deadline <= context.wallClock {
-            return .failure(.jobRefused(.expired))
-        }
-        guard let signed = context.sign(manifest(of: params, nonce: nonce, context)) else {
-            return .failure(.cannotSign)
-        }
+        let draft = JobDraft(params: request.effectiveParams, nonce: nonce)
+        if let refusal = draft.refusal(openCount: openCount, context) { return .failure(refusal) }
+        guard let signed = context.sign(draft.manifest(context)) else { return .failure(.cannotSign) }
         guard signed.bytes.count <= context.limits.manifestBytesMax else {
             return .failure(
                 .manifestTooLarge(bytes: signed.bytes.count, bytesMax: context.limits.manifestBytesMax))
@@ -83,39 +55,19 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         return .success(JobID(signed.cid))
     }
 
-    private func manifest(of params: MeshJobParams, nonce: [UInt8], _ context: MarketContext) -> JobManifest {
-        let times = context.configuration.originator
-        let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
-        let perAttempt =
-            times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
-            + times.executionGraceMilliseconds + times.receiptMilliseconds + times.leaseMilliseconds
-        let lifetime = times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
-        let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
-        var expiresAt = context.calendarDate(inMilliseconds: bounded)
-        if let deadline = params.executionPolicy?.deadline { expiresAt = min(expiresAt, deadline) }
-        let bidding = context.calendarDate(
-            inMilliseconds: times.announcementMilliseconds + times.biddingMilliseconds)
-        return JobManifest(
-            params: params, originatorDID: context.did, originatorPeerID: context.peerID,
-            originatorAddresses: Array(
-                context.configuration.addresses.prefix(context.configuration.rules.addressCountMax)),
-            nonce: nonce, submittedAt: context.wallClock, biddingDeadline: min(bidding, expiresAt),
-            expiresAt: expiresAt)
-    }
-
     mutating func cancel(
         _ id: JobID, reason: String, _ context: inout MarketContext
     ) -> Result<Void, CancellationRefusal> {
         guard let job = jobs[id] else { return .failure(.jobUnknown) }
-        guard job.result == nil else { return .failure(.jobEnded) }
+        guard job.isOpen else { return .failure(.jobEnded) }
         guard !job.isDelivered else { return .failure(.resultReached) }
         guard job.cancelReason == nil else { return .success(()) }
         let words = PlainText.sanitized(reason)
-        if job.liveAttempt == nil {
-            finish(job, .cancelled(reason: words), &context)
-        } else {
+        if job.assignments.hasLive {
             let until = context.date(inMilliseconds: context.configuration.originator.cancellationMilliseconds)
             record(.cancellationRequested(reason: words, until: until), of: id, &context)
+        } else {
+            finish(id, .cancelled(reason: words), &context)
         }
         return .success(())
     }
@@ -124,84 +76,246 @@ public struct OriginatorMarket: MarketHalf, Sendable {
 
     mutating func fold(_ event: JobEvent, _ context: inout MarketContext) {
         if case .submitted(let manifest, let requester, let key, let until) = event.kind {
-            jobs[event.jobID] = OriginatedJob(
-                submitted: manifest, requester: requester, key: key, until: until, at: event.at)
-            submissions[SubmissionKey(requester: requester, key: key)] = event.jobID
+            jobs.insert(
+                OriginatedJob(submitted: manifest, requester: requester, key: key, until: until, at: event.at))
+            submissions.insert(event.jobID, of: requester, key: key)
         } else {
-            jobs[event.jobID]?.fold(event)
+            jobs.update(event.jobID) { $0.fold(event) }
         }
-        if let job = jobs[event.jobID] { applyToShared(event, job, &context) }
-    }
-
-    /// Reputation and the anchored heads follow from events too.
-    private func applyToShared(
-        _ event: JobEvent, _ job: OriginatedJob, _ context: inout MarketContext
-    ) {
         switch event.kind {
-        case .settled:
-            if let accepted = job.receipt,
-                var evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
-            {
-                // A date of the executor's clock that lies ahead would never decay.
-                evidence.at = min(evidence.at, event.at)
-                context.reputation.record(evidence)
-            }
+        case .settled: recordEvidence(of: event, &context)
         case .attemptEnded(let cid, let end):
-            guard let attempt = job.attempts.first(where: { $0.cid == cid }) else { return }
-            let verdict: ReputationVerdict
-            let receipt: CID
-            switch end {
-            case .nodeFailed(let cid, _): (receipt, verdict) = (cid, .abandoned)
-            case .receiptInvalid(let cid, _): (receipt, verdict) = (cid, .invalid)
-            default: return
-            }
-            context.reputation.record(
-                ReputationEvidence(
-                    subject: attempt.assignment.executorDID, payer: job.manifest.originatorDID, receiptCID: receipt,
-                    verdict: verdict, at: event.at))
+            guard let attempt = jobs.read(event.jobID, { $0.assignments[cid] }) ?? nil else { return }
+            recordEvidence(against: attempt, end, of: event, &context)
+            guard !context.isReplaying else { return }
+            leases.end(cid)
+            bids.attemptEnded(of: attempt.assignment.executorDID, end, context)
         case .anchored(let entry, _): context.anchored(entry)
         default: break
         }
     }
 
+    private func recordEvidence(of event: JobEvent, _ context: inout MarketContext) {
+        guard let accepted = jobs.read(event.jobID, \.receipt) ?? nil,
+            var evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
+        else { return }
+        // A date of the executor's clock that lies ahead would never decay.
+        evidence.at = min(evidence.at, event.at)
+        context.reputation.record(evidence)
+    }
+
+    private func recordEvidence(
+        against attempt: Attempt, _ end: AttemptEnd, of event: JobEvent, _ context: inout MarketContext
+    ) {
+        let verdict: ReputationVerdict
+        let receipt: CID
+        switch end {
+        case .nodeFailed(let cid, _): (receipt, verdict) = (cid, .abandoned)
+        case .receiptInvalid(let cid, _): (receipt, verdict) = (cid, .invalid)
+        default: return
+        }
+        context.reputation.record(
+            ReputationEvidence(
+                subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID, receiptCID: receipt,
+                verdict: verdict, at: event.at))
+    }
+
     mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
-        for attempt in job.attempts { leases.end(attempt.cid) }
+        for attempt in job.assignments.all { leases.end(attempt.cid) }
         announcementErrors[job.id] = nil
-        tallies[job.id] = nil
+        bids.forget(job.id)
         funds.remove(job.id)
-        if isForgotten { submissions[SubmissionKey(requester: job.requester, key: job.idempotencyKey)] = nil }
+        if isForgotten { submissions.remove(of: job.requester, key: job.idempotencyKey) }
     }
 
     func checkInvariants(_ context: MarketContext) {
         var held = TokenAmount.zero
-        for job in jobs.values {
-            let live = job.attempts.filter(\.isLive).count
+        for job in jobs.all {
+            let attempts = job.assignments.all
+            let live = attempts.filter(\.isLive).count
             precondition(live <= 1, "job \(job.id) has \(live) live assignments")
-            precondition(job.attempts.filter(\.hasWon).count <= 1, "job \(job.id) has two winners")
+            precondition(attempts.filter(\.hasWon).count <= 1, "job \(job.id) has two winners")
+            let candidates = job.receipts.candidates.count
+            precondition(candidates <= context.limits.candidateReceiptsMax, "job \(job.id) has too many receipts")
             precondition(
-                job.candidateReceipts.count <= context.limits.candidateReceiptsMax,
-                "job \(job.id) has too many receipts")
-            precondition(
-                job.attempts.count(where: \.awaitsOutputs) == job.candidateReceipts.count,
+                attempts.count(where: \.awaitsOutputs) == candidates,
                 "job \(job.id) does not know whose outputs it waits for")
             precondition(job.bids.count <= context.limits.bidsPerJobMax, "job \(job.id) keeps too many bids")
             let escrow = context.ledger.escrow(of: job.id)
-            if job.result != nil, job.phase == .over, job.receipt == nil || job.settlementCID != nil {
+            if !job.isOpen, job.receipt == nil || job.settlementCID != nil {
                 precondition(escrow == .zero, "job \(job.id) is over and still holds \(escrow)")
-            } else if let dearest = job.attempts.map(\.assignment.terms.price).max() {
+            } else if let dearest = attempts.map(\.assignment.terms.price).max() {
                 precondition(escrow == dearest, "job \(job.id) holds \(escrow) instead of \(dearest)")
             }
             held = held.addingSaturated(escrow)
-            precondition(job.isClosed || hasTimer(job, context), "job \(job.id) waits for nothing: \(job.status)")
+            precondition(job.isClosed || job.hasTimer(context), "job \(job.id) waits for nothing: \(job.status)")
         }
         precondition(openCount <= context.limits.originatedJobsMax, "too many open jobs")
         precondition(held == context.ledger.escrowTotal, "holds of forgotten jobs remain")
     }
 
-    private func hasTimer(_ job: OriginatedJob, _ context: MarketContext) -> Bool {
-        let timers: [MarketTimer] = [
-            .phase(job.id), .outputs(job.id), .whole(job.id), .notices(job.id), .anchor(job.id, .originator),
-        ]
-        return timers.contains { context.timers.contains($0) }
+    // MARK: Announcement
+
+    mutating func announcementPublished(_ id: JobID, _ context: inout MarketContext) {
+        if isBeingAnnounced(id) { open(id, &context) }
+    }
+
+    mutating func announcementFailed(_ id: JobID, reason: String, _ context: inout MarketContext) {
+        guard isBeingAnnounced(id) else { return }
+        announcementErrors[id] = PlainText.sanitized(reason)
+        context.setTimer(.reannounce(id), inMilliseconds: context.configuration.originator.reannounceMilliseconds)
+    }
+
+    func isBeingAnnounced(_ id: JobID) -> Bool { jobs.read(id) { $0.status == .pendingAnnouncement } ?? false }
+
+    mutating func reannounceDue(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.phase == .bidding || job.phase == .announcement,
+            job.candidates(at: context.steady).isEmpty
+        else { return }
+        job.announce(&context)
+        context.setTimer(.reannounce(id), inMilliseconds: context.configuration.originator.reannounceMilliseconds)
+    }
+
+    // MARK: Deadlines
+
+    /// The phase of a job is over: each phase has its own reason.
+    mutating func phaseElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let phase = jobs.read(id, \.phase) else { return }
+        switch phase {
+        case .announcement:
+            let error = announcementErrors[id] ?? "gossip gave no answer"
+            finish(id, .failed(.announcementTimedOut(lastError: error)), &context)
+        case .bidding: biddingElapsed(id, &context)
+        case .funds: fail(id, funds.failure(of: id, context.ledger), &context)
+        case .confirmation: endLive(id, .unconfirmed, &context)
+        case .fetching: endLive(id, .fetchTimedOut, &context)
+        case .execution: endLive(id, .executionTimedOut, &context)
+        case .receipt:
+            // Without a live attempt it is outputs that are awaited, and they have a deadline of their own.
+            if jobs.read(id, \.assignments.hasLive) ?? false { endLive(id, .receiptTimedOut, &context) }
+        case .cancellation:
+            let reason = jobs.read(id, \.cancelReason) ?? nil
+            finish(id, .cancelled(reason: reason ?? OriginatedJob.cancellationWords), &context)
+        case .over: break
+        }
+    }
+
+    private mutating func endLive(_ id: JobID, _ end: AttemptEnd, _ context: inout MarketContext) {
+        guard let live = jobs.read(id, \.assignments.live?.cid) ?? nil else { return assignNext(id, &context) }
+        endAttempt(live, of: id, end, &context)
+    }
+
+    /// The whole time of a job is over: without a result it fails, with one it need not wait for late receipts any
+    /// more.
+    mutating func wholeElapsed(_ id: JobID, _ context: inout MarketContext) {
+        if let job = jobs[id], job.isOpen {
+            if let reason = job.cancelReason {
+                finish(id, .cancelled(reason: reason), &context)
+            } else if job.phase == .funds {
+                finish(id, .failed(funds.failure(of: id, context.ledger)), &context)
+            } else {
+                finish(id, .failed(.expired(during: job.status)), &context)
+            }
+        }
+        closeIfDone(id, &context)
+    }
+
+    /// Executors were told of their settlements long enough.
+    mutating func noticesElapsed(_ id: JobID, _ context: inout MarketContext) {
+        for notice in jobs.read(id, \.settlements.notices) ?? [] {
+            context.dropDelivery(.settlement, job: id, subject: notice.receiptCID)
+            record(.settlementDelivered(receipt: notice.receiptCID, acknowledged: false), of: id, &context)
+        }
+        closeIfDone(id, &context)
+    }
+
+    /// Ends a job that has come to nothing, unless a receipt still waits for its outputs.
+    mutating func fail(_ id: JobID, _ failure: JobFailure, _ context: inout MarketContext) {
+        if jobs.read(id, \.receipts.candidates.isEmpty) ?? false { finish(id, .failed(failure), &context) }
+    }
+
+    /// Ends a job without a receipt that counts, and gives everything back that is held for it.
+    mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext) {
+        let held = context.ledger.escrow(of: id)
+        let refund = LedgerEntry.refund(held, job: id, at: context.wallClock)
+        record(kind, of: id, ledger: held == .zero ? [] : [refund], &context)
+        announcementErrors[id] = nil
+        bids.forget(id)
+        funds.remove(id)
+        closeIfDone(id, &context)
+    }
+
+    // MARK: Funds
+
+    /// The price of no bid can be held: the job waits as long as other holds are open, since what they do not use comes
+    /// back; else it fails at once.
+    mutating func cannotHold(_ id: JobID, cheapest: TokenAmount, _ context: inout MarketContext) {
+        funds.add(id, needed: cheapest)
+        guard funds.othersHold(context.ledger) else {
+            let failure = funds.failure(of: id, context.ledger)
+            funds.remove(id)
+            return fail(id, failure, &context)
+        }
+        funds.looked(at: context.ledger)
+        guard let job = jobs[id], job.phase != .funds else { return }
+        record(
+            .fundsAwaited(
+                needed: cheapest, available: FundsQueue.available(for: id, context.ledger), until: job.endsAt),
+            of: id, &context)
+    }
+
+    /// After every input: when tokens came back, the jobs that wait for them are tried again, and when nothing is held
+    /// any more they fail.
+    mutating func retryHolds(_ context: inout MarketContext) {
+        guard funds.isDue(context.ledger) else { return }
+        for (id, needed) in funds.first(context.limits.holdRetriesMax) {
+            guard jobs.read(id, { $0.phase == .funds }) ?? false else {
+                funds.remove(id)
+                continue
+            }
+            if needed <= FundsQueue.available(for: id, context.ledger) || !funds.othersHold(context.ledger) {
+                funds.remove(id)
+                assignNext(id, &context)
+            }
+        }
+        funds.looked(at: context.ledger)
+    }
+
+    // MARK: Restart
+
+    /// Sets the timers of every open job and takes up what its state owes to others.
+    mutating func recover(_ context: inout MarketContext) {
+        let open = jobs.all.filter { !$0.isClosed }.sorted {
+            ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id)
+        }
+        for job in open {
+            job.armTimers(from: nil, &context)
+            job.oweAgain(&context)
+            if job.isOpen { resume(job, &context) } else { settle(job.id, &context) }
+            closeIfDone(job.id, &context)
+        }
+    }
+
+    private mutating func resume(_ job: OriginatedJob, _ context: inout MarketContext) {
+        if job.receipt != nil { return settle(job.id, &context) }
+        for candidate in job.receipts.candidates {
+            if candidate.missingCount == 0 { return conclude(job.id, with: candidate.accepted.cid, &context) }
+            job.fetchOutputs(of: candidate, &context)
+        }
+        if job.isDelivered { return }
+        switch job.status {
+        case .pendingAnnouncement: job.announce(&context)
+        case .announced, .biddingOpen:
+            job.announce(&context)
+            closeIfSufficient(job.id, &context)
+        default:
+            guard let live = job.assignments.live else { return assignNext(job.id, &context) }
+            if live.isConfirmed { leases.begin(live.cid, of: job.manifest, context) }
+            if job.cancelReason != nil {
+                job.oweCancellation(&context)
+            } else if !live.isConfirmed {
+                job.oweAssignment(&context)
+            }
+        }
     }
 }

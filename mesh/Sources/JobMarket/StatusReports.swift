@@ -19,6 +19,11 @@ struct StatusReports: Sendable {
 
     private var runs: [JobID: Run] = [:]
 
+    /// From the assignment on, how long nothing is reported of its run.
+    static func quietMilliseconds(_ assignment: Assignment, _ limits: MarketLimits) -> UInt64 {
+        min(limits.statusQuietMilliseconds, assignment.leaseMilliseconds / 3)
+    }
+
     /// An assignment was taken.
     mutating func begin(_ job: JobID, quietUntil: MonotonicInstant) {
         runs[job] = Run(quietUntil: quietUntil)

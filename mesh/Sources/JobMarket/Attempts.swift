@@ -1,0 +1,161 @@
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// The assignments of a job in their order; at most one of them is live.
+struct Attempts: Hashable, Sendable {
+    private(set) var all: [Attempt] = []
+
+    /// The attempt that may still give the result.
+    var live: Attempt? { all.last(where: \.isLive) }
+    var hasLive: Bool { all.contains(where: \.isLive) }
+    var isEmpty: Bool { all.isEmpty }
+    var count: UInt64 { UInt64(all.count) }
+    /// How the latest one ended.
+    var lastEnd: AttemptEnd? { all.last?.end }
+    /// Whether a superseded executor may still be running the job.
+    var hasUnknown: Bool { all.contains(where: \.fateIsUnknown) }
+    /// Attempts that their executors ended by a receipt with `node_failed`.
+    var nodeFailures: Int {
+        all.count { attempt in
+            if case .nodeFailed(_, .nodeFailed) = attempt.end { true } else { false }
+        }
+    }
+
+    subscript(assignment: CID) -> Attempt? { all.first { $0.cid == assignment } }
+
+    /// Executors that had the job and did not deliver.
+    func isExcluded(_ did: DID) -> Bool {
+        all.contains { !$0.isLive && $0.assignment.executorDID == did }
+    }
+
+    /// Whether a bid was taken up already.
+    func isTaken(_ bid: CID) -> Bool { all.contains { $0.assignment.bidCID == bid } }
+
+    /// Whether a receipt ended one of them.
+    func isEnded(by receipt: CID) -> Bool {
+        all.contains { attempt in
+            switch attempt.end {
+            case .nodeFailed(let known, _), .receiptInvalid(let known, _), .outputsMissing(let known, _):
+                known == receipt
+            default: false
+            }
+        }
+    }
+
+    // MARK: Steps
+
+    mutating func made(_ signed: SignedObject<Assignment>) { all.append(Attempt(signed: signed)) }
+
+    /// Changes one in its place; `nil` where it was never made.
+    mutating func update<Value>(_ assignment: CID, _ body: (inout Attempt) -> Value) -> Value? {
+        guard let index = all.firstIndex(where: { $0.cid == assignment }) else { return nil }
+        return body(&all[index])
+    }
+
+    /// The job came to nothing: whoever still has it is not waited for.
+    mutating func abandoned() {
+        for index in all.indices where all[index].isLive { all[index].ended(.unconfirmed) }
+    }
+}
+
+/// One assignment of a job.
+public struct Attempt: Hashable, Sendable {
+    /// How far it came, with what exists only there.
+    enum State: Hashable, Sendable {
+        /// The executor has it, or is to take it.
+        case live(Run)
+        /// A valid receipt of it waits for its outputs.
+        case delivered
+        /// Its receipt counts.
+        case won
+        /// It ended without a result.
+        case ended(AttemptEnd)
+    }
+
+    /// What is known of a run that goes on.
+    struct Run: Hashable, Sendable {
+        /// The executor took the assignment.
+        var isConfirmed = false
+        /// Where the run stands.
+        var status = JobStatus.awaitingAssignmentConfirmation
+        /// What the module reported about itself.
+        var progressPermille: UInt64?
+    }
+
+    /// The assignment as this node signed it.
+    public let signed: SignedObject<Assignment>
+    private var state = State.live(Run())
+    /// A receipt of it came, counting or not.
+    public private(set) var hasReceipt = false
+
+    init(signed: SignedObject<Assignment>) { self.signed = signed }
+
+    /// Names the assignment.
+    public var cid: CID { signed.cid }
+    /// What it says.
+    public var assignment: Assignment { signed.body }
+    /// The executor's peer.
+    public var executorPeerID: PeerID { assignment.executorDID.peerID }
+
+    /// Where its run stands, while it may still give the result.
+    var run: Run? { if case .live(let run) = state { run } else { nil } }
+    /// Whether it may still give the result.
+    public var isLive: Bool { run != nil }
+    /// Whether it may still give the result, and the executor took it.
+    public var isConfirmed: Bool { run?.isConfirmed ?? false }
+    /// How it ended without a result.
+    public var end: AttemptEnd? { if case .ended(let end) = state { end } else { nil } }
+    /// A valid receipt of it waits for its outputs.
+    public var awaitsOutputs: Bool { state == .delivered }
+    /// Its receipt counts.
+    public var hasWon: Bool { state == .won }
+    /// Whether its executor may still be running it although nobody waits for it.
+    public var fateIsUnknown: Bool {
+        guard let end, !hasReceipt else { return false }
+        switch end {
+        case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing: return false
+        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken: return true
+        }
+    }
+
+    // MARK: Steps
+
+    /// The executor took it; `false` where nobody waits for that any more.
+    mutating func confirmed() -> Bool {
+        guard case .live(var run) = state else { return false }
+        run.isConfirmed = true
+        run.status = .assigned
+        state = .live(run)
+        return true
+    }
+
+    /// The executor reported where the run stands; `false` where nobody waits for that any more.
+    mutating func reported(_ status: JobStatus, progressPermille: UInt64?) -> Bool {
+        guard case .live(var run) = state else { return false }
+        run.status = status
+        run.progressPermille = progressPermille
+        state = .live(run)
+        return true
+    }
+
+    /// A valid receipt came, perhaps after the end; gives whether it was live.
+    mutating func delivered() -> Bool {
+        defer { state = .delivered }
+        hasReceipt = true
+        return isLive
+    }
+
+    mutating func won() { state = .won }
+
+    mutating func ended(_ end: AttemptEnd) {
+        switch end {
+        case .nodeFailed, .receiptInvalid: hasReceipt = true
+        default: break
+        }
+        state = .ended(end)
+    }
+
+    /// A receipt of it came too late.
+    mutating func wasLate() { hasReceipt = true }
+}

@@ -1,0 +1,122 @@
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// What became of a bid that arrived.
+enum BidArrival: Sendable {
+    /// It is here already.
+    case repeated
+    /// It is not taken, whatever it offers.
+    case refused(BidRefusal)
+    /// Its sender made too many.
+    case ignored(BidRefusal)
+    /// It is its bidder's, and to be weighed.
+    case verified(SignedObject<Bid>)
+}
+
+/// Where an acceptable bid finds room.
+enum BidPlace: Sendable {
+    /// There is room.
+    case free
+    /// A kept bid is worth less, and makes way.
+    case instead(of: ReceivedBid)
+    /// It is the worst itself, or the journal has told of enough bids.
+    case noRoom(BidRefusal)
+}
+
+/// How an originator takes bids and orders them: what is counted of their senders, and which executors failed lately.
+/// Nothing of it is written down.
+struct BidBook: Sendable {
+    private var tallies: [JobID: BidTally] = [:]
+    private var failedExecutors = FailedExecutors()
+
+    /// Looks at a bid, from the cheapest check to the signature.
+    mutating func arrived(
+        _ lean: ProtocolBid, from peer: PeerID, on job: OriginatedJob, _ context: MarketContext
+    ) -> BidArrival {
+        guard job.isOpen else { return .refused(.jobNotOpen) }
+        if job.bidding.bids.contains(where: { $0.signed.bytes == lean.signedBid }) { return .repeated }
+        guard job.takesBids else { return .refused(.biddingClosed) }
+        let limits = context.limits
+        guard tallies[job.id]?.count(of: peer) ?? 0 < limits.bidsPerPeerMax else {
+            return .ignored(.tooManyBids(max: UInt64(limits.bidsPerPeerMax)))
+        }
+        guard peer == lean.executionNodeID, lean.jobOriginator == context.peerID else {
+            return .refused(.notVerified(reason: "the bid is not the sender's, or not for this node"))
+        }
+        guard lean.signedBid.count <= limits.evidenceBytesMax else {
+            return .refused(.notVerified(reason: "longer than \(limits.evidenceBytesMax) bytes"))
+        }
+        let signed: SignedObject<Bid>
+        do {
+            signed = try lean.verified()
+        } catch {
+            return .refused(.notVerified(reason: "\(error)"))
+        }
+        if job.bidding.bid(signed.cid) != nil { return .repeated }
+        tallies[job.id, default: BidTally()].counted(peer, peersMax: limits.biddersPerJobMax)
+        return .verified(signed)
+    }
+
+    /// A refused bid is not told of in the journal.
+    mutating func leftUnwritten(of job: JobID) { tallies[job, default: BidTally()].refusedUnwritten += 1 }
+
+    /// Refused bids on a job that the journal does not tell of.
+    func unwritten(of job: JobID) -> UInt64 { tallies[job]?.refusedUnwritten ?? 0 }
+
+    /// Bids on a job are counted anew, or not any more.
+    mutating func forget(_ job: JobID) { tallies[job] = nil }
+
+    /// A job keeps its best bids by its own score: once it has as many as it may, a better one takes the place of the
+    /// worst.
+    func place(for signed: SignedObject<Bid>, in job: OriginatedJob, _ context: MarketContext) -> BidPlace {
+        let limits = context.limits
+        guard job.bidCount < limits.bidsWrittenPerJobMax, job.hasRoom(forBidBytes: signed.bytes.count, limits) else {
+            return .noRoom(.tooManyBids(max: min(job.bidCount, limits.bidsWrittenPerJobMax)))
+        }
+        guard job.bidding.bids.count >= limits.bidsPerJobMax else { return .free }
+        let newcomer = ReceivedBid(signed: signed, arrivedAt: context.steady)
+        let candidates = job.candidates(at: context.steady)
+        // Bids that nobody can take up any more go before any that can.
+        let stale = job.bidding.bids.first { bid in !candidates.contains { $0.cid == bid.cid } }?.cid
+        guard let worst = stale ?? rank(candidates + [newcomer], of: job, context).last?.bid, worst != signed.cid,
+            let displaced = job.bidding.bid(worst)
+        else { return .noRoom(.tooManyBids(max: UInt64(limits.bidsPerJobMax))) }
+        return .instead(of: displaced)
+    }
+
+    // MARK: Order
+
+    /// Bids in the order of the job's score; those of executors that failed lately come last, with a score of zero.
+    func rank(_ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext) -> [RankedBid] {
+        let ranking = Selection(
+            manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock
+        ).rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
+        var (others, failed): ([RankedBid], [RankedBid]) = ([], [])
+        for var bid in ranking {
+            if failedExecutors.contains(bid.bidder, now: context.now) {
+                bid.score = 0
+                failed.append(bid)
+            } else {
+                others.append(bid)
+            }
+        }
+        return others + failed
+    }
+
+    /// An executor that took a job, or bid for it, and then said nothing or never came to an end ranks last for a
+    /// while.
+    mutating func attemptEnded(of executor: DID, _ end: AttemptEnd, _ context: MarketContext) {
+        switch end {
+        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing:
+            let milliseconds = Int64(clamping: context.configuration.originator.failedExecutorMilliseconds)
+            failedExecutors.insert(
+                executor, until: context.now.advanced(milliseconds: milliseconds),
+                max: context.limits.failedExecutorsMax)
+        case .declined, .nodeFailed, .receiptInvalid, .overtaken, .forgotten: break
+        }
+    }
+
+    /// An executor did its part.
+    mutating func delivered(_ executor: DID) { failedExecutors.remove(executor) }
+}

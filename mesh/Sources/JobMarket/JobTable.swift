@@ -1,0 +1,94 @@
+import Collections
+import MeshTypes
+
+/// The jobs that a half of the market remembers: all that are open, and the closed ones last.
+///
+/// They lie in one array and are read and changed in their places: a copy of a job costs a reference for almost
+/// everything that was signed for it.
+struct JobTable<Job: MarketJob>: Sendable {
+    private var positions: [JobID: Int] = [:]
+    private var slots: ContiguousArray<Job> = []
+    /// The closed ones, the one that was closed first coming first.
+    private var closed = Deque<JobID>()
+    /// The closed ones that came to nothing, in the same order.
+    private var closedForNothing = Deque<JobID>()
+
+    /// The number of jobs that are not closed.
+    var openCount: Int { slots.count - closed.count - closedForNothing.count }
+
+    /// All of them, in no order that means anything.
+    var all: ContiguousArray<Job> { slots }
+
+    /// A copy of a job.
+    subscript(id: JobID) -> Job? { positions[id].map { slots[$0] } }
+
+    func contains(_ id: JobID) -> Bool { positions[id] != nil }
+
+    /// Reads a job in its place; `nil` where there is none.
+    func read<Value>(_ id: JobID, _ body: (Job) -> Value) -> Value? {
+        guard let position = positions[id] else { return nil }
+        return body(slots[position])
+    }
+
+    /// Looks at a job in its place.
+    func visit(_ id: JobID, _ body: (Job) -> Void) {
+        if let position = positions[id] { body(slots[position]) }
+    }
+
+    /// Changes a job in its place.
+    mutating func update(_ id: JobID, _ body: (inout Job) -> Void) {
+        guard let position = positions[id] else { return }
+        body(&slots[position])
+    }
+
+    /// Takes a job in, in the place of the one of that name.
+    mutating func insert(_ job: Job) {
+        guard let position = positions[job.id] else {
+            positions[job.id] = slots.count
+            slots.append(job)
+            return
+        }
+        if slots[position].isClosed { takeOutOfOrder(job.id) }
+        slots[position] = job
+    }
+
+    /// Takes a job out.
+    mutating func remove(_ id: JobID) -> Job? {
+        guard positions[id] != nil else { return nil }
+        takeOutOfOrder(id)
+        return takeOut(id)
+    }
+
+    /// Remembers that a job was closed; gives those that are forgotten for it.
+    mutating func close(_ id: JobID, _ limits: MarketLimits) -> [Job] {
+        guard let position = positions[id] else { return [] }
+        var forgotten: [Job] = []
+        if slots[position].cameToNothing {
+            closedForNothing.append(id)
+            while closedForNothing.count > limits.closedBidsMax, let oldest = closedForNothing.popFirst() {
+                if let job = takeOut(oldest) { forgotten.append(job) }
+            }
+        } else {
+            closed.append(id)
+            while closed.count > limits.closedJobsMax, let oldest = closed.popFirst() {
+                if let job = takeOut(oldest) { forgotten.append(job) }
+            }
+        }
+        return forgotten
+    }
+
+    private mutating func takeOutOfOrder(_ id: JobID) {
+        closed.removeAll { $0 == id }
+        closedForNothing.removeAll { $0 == id }
+    }
+
+    /// The last job moves into the place that becomes free.
+    private mutating func takeOut(_ id: JobID) -> Job? {
+        guard let position = positions.removeValue(forKey: id), let last = slots.popLast() else { return nil }
+        guard position < slots.count else { return last }
+        let job = slots[position]
+        slots[position] = last
+        positions[last.id] = position
+        return job
+    }
+}

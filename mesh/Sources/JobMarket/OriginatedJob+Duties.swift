@@ -1,0 +1,161 @@
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// What a job of this node waits for, and what it owes to others.
+extension OriginatedJob {
+    /// What timers hang on.
+    struct Marks: Hashable {
+        let phase: JobPhase
+        let phaseUntil: UnixMilliseconds?
+        let round: UInt64
+        let liveAttempt: Attempt?
+        let candidateReceipts: Int
+        let anchor: AnchorState
+        let notices: Int
+    }
+
+    var marks: Marks {
+        Marks(
+            phase: phase, phaseUntil: phaseUntil, round: bidding.round, liveAttempt: assignments.live,
+            candidateReceipts: receipts.candidates.count, anchor: anchor, notices: settlements.notices.count)
+    }
+
+    func armTimers(from old: Marks?, _ context: inout MarketContext) {
+        if old == nil { context.setTimer(.whole(id), at: endsAt) }
+        if old?.phaseUntil != phaseUntil || old?.phase != phase {
+            if let until = phaseUntil {
+                context.setTimer(.phase(id), at: until)
+            } else {
+                context.timers.clear(.phase(id))
+            }
+        }
+        if phase == .bidding, old?.round != bidding.round, let until = bidding.windowUntil {
+            context.setTimer(.window(id), at: until)
+            context.setTimer(.reannounce(id), inMilliseconds: context.configuration.originator.reannounceMilliseconds)
+        }
+        if phase != .bidding || status == .biddingClosed {
+            context.timers.clear(.window(id))
+            context.timers.clear(.reannounce(id))
+        }
+        armLease(from: old, &context)
+        if let until = receipts.firstOutputsUntil {
+            if old?.candidateReceipts != receipts.candidates.count { context.setTimer(.outputs(id), at: until) }
+        } else {
+            context.timers.clear(.outputs(id))
+        }
+        anchor.armTimer(.anchor(id, .originator), from: old?.anchor, &context)
+        if let until = settlements.notices.map(\.until).max() {
+            if old?.notices != settlements.notices.count { context.setTimer(.notices(id), at: until) }
+        } else {
+            context.timers.clear(.notices(id))
+        }
+        if isClosed { context.timers.clear(.whole(id)) }
+    }
+
+    private func armLease(from old: Marks?, _ context: inout MarketContext) {
+        guard let live = assignments.live, live.isConfirmed else {
+            context.timers.clear(.lease(id))
+            return
+        }
+        if old?.liveAttempt != live {
+            context.setTimer(.lease(id), inMilliseconds: live.assignment.leaseMilliseconds)
+        }
+    }
+
+    /// Whether it waits for anything.
+    func hasTimer(_ context: MarketContext) -> Bool {
+        let timers: [MarketTimer] = [.phase(id), .outputs(id), .whole(id), .notices(id), .anchor(id, .originator)]
+        return timers.contains { context.timers.contains($0) }
+    }
+
+    // MARK: Actions
+
+    func emitActions(of event: JobEvent, _ context: inout MarketContext) {
+        switch event.kind {
+        case .submitted: announce(&context)
+        case .announced(let round, _, _):
+            if round > 1 { announce(&context) }
+        case .assignmentMade: oweAssignment(&context)
+        case .assignmentConfirmed(let cid, _):
+            context.dropDelivery(.assignment, job: id, subject: cid)
+            if cancelReason != nil { oweCancellation(&context) }
+        case .attemptEnded(let cid, _): context.dropDelivery(.assignment, job: id, subject: cid)
+        case .cancellationRequested: oweCancellation(&context)
+        case .receiptAccepted: if let candidate = receipts.candidates.last { fetchOutputs(of: candidate, &context) }
+        case .resultReached, .failed, .cancelled: stopOthers(&context)
+        case .settled, .lateReceipt: if let notice = settlements.notices.last { owe(notice, &context) }
+        case .anchored: context.publishHeads(anchorOf: id)
+        default: break
+        }
+    }
+
+    /// After a restart: what is owed whether there is a result or not.
+    func oweAgain(_ context: inout MarketContext) {
+        for notice in settlements.notices { owe(notice, &context) }
+        if anchor.isPending { context.publishHeads(anchorOf: id) }
+    }
+
+    func announce(_ context: inout MarketContext) {
+        let isSmall = signedManifest.bytes.count <= context.configuration.originator.announcedManifestBytesMax
+        let announcement = JobAnnouncementV1(
+            jobID: id, manifest: isSmall ? signedManifest.bytes : nil,
+            executionPolicy: isSmall ? nil : manifest.params.executionPolicy,
+            originatorPeerID: manifest.originatorPeerID, providerAddresses: manifest.originatorAddresses,
+            expiresAt: min(
+                manifest.expiresAt, phaseUntil.map(context.calendarDate(of:)) ?? manifest.biddingDeadline))
+        context.emit(.announce(id, announcement))
+    }
+
+    func oweAssignment(_ context: inout MarketContext) {
+        guard let live = assignments.live, !live.isConfirmed, let until = phaseUntil,
+            let bid = bidding.bid(live.assignment.bidCID)
+        else { return }
+        let message = AssignJobV1(
+            manifest: signedManifest.bytes, bid: bid.signed.bytes, assignment: live.signed.bytes)
+        context.deliver(
+            .assignJob(message), .assignment, job: id, subject: live.cid, to: live.executorPeerID, until: until)
+    }
+
+    func oweCancellation(_ context: inout MarketContext) {
+        guard let live = assignments.live else { return }
+        context.dropDelivery(.assignment, job: id, subject: live.cid)
+        let message = CancelJobV1(
+            jobID: id, assignmentCID: live.cid, reason: cancelReason ?? Self.cancellationWords)
+        let until =
+            phaseUntil
+            ?? context.date(
+                inMilliseconds: context.configuration.originator.cancellationMilliseconds)
+        context.deliver(
+            .cancelJob(message), .cancellation, job: id, subject: live.cid, to: live.executorPeerID, until: until)
+    }
+
+    /// What is said where the user said nothing.
+    static let cancellationWords = "the originator asked for the end"
+
+    /// Once a job has its result, executors that may still be running it are told to stop.
+    private func stopOthers(_ context: inout MarketContext) {
+        let until = context.date(inMilliseconds: context.configuration.originator.cancellationMilliseconds)
+        for attempt in assignments.all where attempt.fateIsUnknown {
+            let message = CancelJobV1(jobID: id, assignmentCID: attempt.cid, reason: "the job has ended")
+            context.deliver(
+                .cancelJob(message), .cancellation, job: id, subject: attempt.cid, to: attempt.executorPeerID,
+                until: until)
+        }
+    }
+
+    func fetchOutputs(of candidate: CandidateReceipt, _ context: inout MarketContext) {
+        let receipt = candidate.accepted.receipt
+        guard !receipt.outputBlocks.isEmpty else { return }
+        context.emit(
+            .fetchOutputs(
+                id, receipt: candidate.accepted.cid, from: receipt.executorDID.peerID, blocks: receipt.outputBlocks,
+                deadlineMilliseconds: Int64(clamping: candidate.outputsUntil.milliseconds(since: context.steady))))
+    }
+
+    private func owe(_ notice: SettlementNotice, _ context: inout MarketContext) {
+        context.deliver(
+            .jobSettled(JobSettledV1(settlement: notice.signed.bytes)), .settlement, job: id,
+            subject: notice.receiptCID, to: notice.executorDID.peerID, until: notice.until)
+    }
+}

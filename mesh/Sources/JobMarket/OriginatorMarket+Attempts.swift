@@ -1,0 +1,337 @@
+import Economics
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// From the bids on a job to the report of the executor that has it.
+extension OriginatorMarket {
+    // MARK: Bidding
+
+    /// Opens the job for bids: for the first time, or again after an attempt failed and no bid is left.
+    mutating func open(_ id: JobID, _ context: inout MarketContext) {
+        let times = context.configuration.originator
+        let job = jobs.read(id) { ($0.manifest.policy.bidWindowMilliseconds, $0.bidding.round, $0.endsAt) }
+        guard let (named, round, endsAt) = job else { return }
+        let window = named ?? times.bidWindowMilliseconds
+        // However short bidding is, the window that was asked for is waited for, and a moment after it.
+        let milliseconds = max(times.biddingMilliseconds, window + times.reannounceMilliseconds)
+        let bidding = min(context.date(inMilliseconds: milliseconds), endsAt)
+        bids.forget(id)
+        record(
+            .announced(
+                round: round + 1, windowUntil: min(context.date(inMilliseconds: window), bidding),
+                biddingUntil: bidding),
+            of: id, &context)
+    }
+
+    /// A bid arrived; the reply tells its fate, the journal why.
+    mutating func bidArrived(
+        _ lean: ProtocolBid, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        switch jobs.read(lean.jobID, { bids.arrived(lean, from: peer, on: $0, context) }) {
+        case nil: return refuse(.jobNotOpen, &context)
+        case .repeated:
+            context.counters.duplicates += 1
+            return .ack
+        case .refused(let refusal): return refuse(refusal, &context)
+        case .ignored(let refusal):
+            context.counters.bidsIgnored += 1
+            return refuse(refusal, &context)
+        case .verified(let signed):
+            context.heard(signed.body.bidderPeerID, signedAt: signed.body.issuedAt)
+            return weigh(signed, &context)
+        }
+    }
+
+    private mutating func weigh(_ signed: SignedObject<Bid>, _ context: inout MarketContext) -> MeshProtocolReply {
+        let id = signed.body.jobID
+        if isBeingAnnounced(id) { open(id, &context) }
+        guard let refusal = jobs.read(id, { $0.refusal(of: signed.body, context) }) else {
+            return refuse(.jobNotOpen, &context)
+        }
+        if let refusal {
+            keepAccount(ofRefused: signed, refusal, &context)
+            return refuse(refusal, &context)
+        }
+        switch jobs.read(id, { bids.place(for: signed, in: $0, context) }) {
+        case .noRoom(let full):
+            context.counters.bidsIgnored += 1
+            return refuse(full, &context)
+        case .instead(of: let displaced): displace(displaced, &context)
+        case .free, nil: break
+        }
+        record(.bidReceived(bid: signed, refusal: nil), of: id, &context)
+        closeIfSufficient(id, &context)
+        return .ack
+    }
+
+    /// A refused bid takes no place from others: the first few stand in the journal for the user to read, one of each
+    /// bidder, and the others are only counted.
+    private mutating func keepAccount(
+        ofRefused signed: SignedObject<Bid>, _ refusal: BidRefusal, _ context: inout MarketContext
+    ) {
+        let id = signed.body.jobID
+        let limits = context.limits
+        if jobs.read(id, { $0.bidding.hasRoom(forRefusedOf: signed.body.bidderDID, limits) }) ?? false {
+            record(.bidReceived(bid: signed, refusal: refusal), of: id, &context)
+        } else {
+            bids.leftUnwritten(of: id)
+        }
+    }
+
+    /// A kept bid makes way for a better one, and its bidder is told.
+    private mutating func displace(_ displaced: ReceivedBid, _ context: inout MarketContext) {
+        let id = displaced.bid.jobID
+        record(.bidDisplaced(bid: displaced.cid), of: id, &context)
+        let refusal = BidRefusal.tooManyBids(max: UInt64(context.limits.bidsPerJobMax))
+        let message = JobBidRefusedV1(jobID: id, bidCID: displaced.cid, refusal.refusal)
+        context.tell(
+            .jobBidRefused(message), .bidRefusal, job: id, subject: displaced.cid, to: displaced.bid.bidderPeerID)
+    }
+
+    private func refuse(_ refusal: BidRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
+        context.counters.refused("bid_\(refusal.name.rawValue)")
+        return .refused(refusal.refusal)
+    }
+
+    /// Closes the window before its end once enough acceptable bids are in. How many are enough is the policy's to say;
+    /// where it says nothing, keys that cost nothing must not close it before others had their time, so the best of
+    /// the bids has to be of an executor that proved itself here.
+    mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
+        let named = job.manifest.policy.sufficientBids
+        let candidates = job.candidates(at: context.steady)
+        if UInt64(candidates.count) >= named ?? context.configuration.originator.sufficientBids {
+            let ranking = bids.rank(candidates, of: job, context)
+            if named != nil || ranking.first.map({ context.reputation.isProven($0.bidder) }) ?? false {
+                return close(id, .sufficientBids, ranking, &context)
+            }
+        }
+        if !candidates.isEmpty, !context.timers.contains(.window(id)) {
+            close(id, .firstAcceptableBid, bids.rank(candidates, of: job, context), &context)
+        }
+    }
+
+    mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.phase == .bidding else { return }
+        let candidates = job.candidates(at: context.steady)
+        if !candidates.isEmpty { close(id, .windowElapsed, bids.rank(candidates, of: job, context), &context) }
+    }
+
+    private mutating func close(
+        _ id: JobID, _ cause: BiddingClosure, _ ranking: [RankedBid], _ context: inout MarketContext
+    ) {
+        bids.forget(id)
+        record(.biddingClosed(cause: cause, ranking: ranking), of: id, &context)
+        assignNext(id, &context)
+    }
+
+    mutating func biddingElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id] else { return }
+        if !job.candidates(at: context.steady).isEmpty { return windowElapsed(id, &context) }
+        if job.assignments.isEmpty {
+            let count = job.bidCount &+ bids.unwritten(of: id)
+            fail(id, .noAcceptableBid(bids: count, refusals: job.refusedBids), &context)
+        } else {
+            let attempts = job.assignments
+            fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
+        }
+    }
+
+    /// Nobody is there who could bid on the jobs that wait for bids: those that nobody bid on for so long need not wait
+    /// any longer, unless this node may yet bid on them itself, or their users gave a window that is not over.
+    mutating func nobodyBids(
+        _ reason: JobFailure, afterMilliseconds age: UInt64, _ context: inout MarketContext,
+        isDoneHere: (JobID) -> Bool
+    ) {
+        let bidsHere = context.configuration.executor.map { $0.acceptsJobs && $0.bidsOnOwnJobs } ?? false
+        let waiting = jobs.all.filter { job in
+            let isOpen = job.isOpen && (job.phase == .announcement || job.phase == .bidding)
+            guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }
+            if age > 0 {
+                // Counted on the clock that only moves forward, as the end of the job is.
+                let lifetime = job.manifest.expiresAt.milliseconds(since: job.manifest.submittedAt)
+                guard !context.timers.contains(.window(job.id)),
+                    context.steady.advanced(milliseconds: lifetime) >= job.endsAt.advanced(milliseconds: age)
+                else { return false }
+            }
+            return !bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id))
+        }
+        for job in waiting.sorted(by: { $0.id < $1.id }) {
+            if job.bidCount == 0, job.assignments.isEmpty {
+                finish(job.id, .failed(reason), &context)
+            } else if age == 0 {
+                biddingElapsed(job.id, &context)
+            }
+        }
+    }
+
+    // MARK: Assignment
+
+    /// What follows an attempt that gave no result, and also a restart between two steps: the next bidder, another
+    /// round, or the end.
+    mutating func assignNext(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.isOpen, !job.assignments.hasLive, job.receipt == nil, !job.isDelivered
+        else { return }
+        if job.phase == .bidding, job.status != .biddingClosed {
+            if !context.timers.contains(.phase(id)) { biddingElapsed(id, &context) }
+            return
+        }
+        if let reason = job.cancelReason { return finish(id, .cancelled(reason: reason), &context) }
+        let attempts = job.assignments
+        let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
+        if attempts.count >= attemptsMax || attempts.nodeFailures >= context.configuration.originator.nodeFailuresMax {
+            return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
+        }
+        if job.endsAt <= context.steady { return fail(id, .expired(during: job.status), &context) }
+        let candidates = job.candidates(at: context.steady)
+        if candidates.isEmpty { return open(id, &context) }
+        let available = FundsQueue.available(for: id, context.ledger)
+        let ranking = bids.rank(candidates, of: job, context)
+        if let best = ranking.first(where: { $0.price <= available }),
+            let bid = candidates.first(where: { $0.cid == best.bid })
+        {
+            assign(bid, attempt: attempts.count + 1, &context)
+        } else {
+            cannotHold(id, cheapest: ranking.map(\.price).min() ?? .zero, &context)
+        }
+    }
+
+    private mutating func assign(_ bid: ReceivedBid, attempt: UInt64, _ context: inout MarketContext) {
+        let id = bid.bid.jobID
+        let patience = Patience(with: bid.bid.bidderDID, context)
+        let body = Assignment(
+            jobID: id, originatorDID: context.did, bidCID: bid.cid, executorDID: bid.bid.bidderDID, attempt: attempt,
+            leaseMilliseconds: patience.leaseMilliseconds, terms: bid.bid.terms, assignedAt: context.wallClock,
+            acceptBy: bid.bid.expiresAt)
+        guard let signed = context.sign(body) else {
+            let reason = "the assignment could not be signed"
+            return finish(id, .failed(.originatorFailed(reason: reason)), &context)
+        }
+        context.keep(bid.signed, of: id)
+        context.keep(signed, of: id)
+        let missing = bid.bid.terms.price.subtractingSaturated(context.ledger.escrow(of: id))
+        let hold = LedgerEntry.hold(missing, job: id, assignment: signed.cid, at: context.wallClock)
+        let confirm = context.date(inMilliseconds: patience.confirmationMilliseconds)
+        record(
+            .assignmentMade(assignment: signed, confirmUntil: confirm), of: id,
+            ledger: missing == .zero ? [] : [hold], &context)
+    }
+
+    mutating func assignmentAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
+        guard let attempt = jobs.read(id.jobID, \.assignments.live) ?? nil, attempt.cid == id.subject,
+            !attempt.isConfirmed
+        else { return }
+        switch reply {
+        case .accepted(let cid) where cid == attempt.cid: confirm(attempt.cid, of: id.jobID, &context)
+        case .declined(let refusal), .refused(let refusal):
+            let end = AttemptEnd.declined(code: refusal.code.sanitized, reason: PlainText.sanitized(refusal.text))
+            endAttempt(attempt.cid, of: id.jobID, end, &context)
+        case .ack, .accepted:
+            let reason = "the executor gave no clear answer"
+            endAttempt(attempt.cid, of: id.jobID, .declined(code: .known(.badReply), reason: reason), &context)
+        }
+    }
+
+    private mutating func confirm(_ assignment: CID, of id: JobID, _ context: inout MarketContext) {
+        jobs.visit(id) { leases.begin(assignment, of: $0.manifest, context) }
+        let until = context.date(inMilliseconds: context.configuration.originator.fetchingMilliseconds)
+        record(.assignmentConfirmed(assignment: assignment, fetchUntil: until), of: id, &context)
+        jobs.visit(id) { tellLosers(of: $0, &context) }
+    }
+
+    /// Tells bidders that were acceptable and not taken where they stood; their bids may still be taken up later.
+    private func tellLosers(of job: OriginatedJob, _ context: inout MarketContext) {
+        guard let winner = job.assignments.live?.assignment.bidCID else { return }
+        let ranking = bids.rank(job.bids, of: job, context)
+        for (rank, loser) in ranking.enumerated() where loser.bid != winner {
+            guard let bid = job.bidding.bid(loser.bid), !job.isExcluded(loser.bidder) else { continue }
+            let refusal = BidRefusal.otherBidTaken(
+                rank: UInt64(rank + 1), of: UInt64(ranking.count), score: loser.score,
+                best: ranking.first(where: { $0.bid == winner })?.score ?? 0)
+            let message = JobBidRefusedV1(jobID: job.id, bidCID: loser.bid, refusal.refusal)
+            context.tell(
+                .jobBidRefused(message), .bidRefusal, job: job.id, subject: loser.bid, to: bid.bid.bidderPeerID)
+        }
+    }
+
+    /// An attempt ended without a result: the next one follows, or the end of the job.
+    mutating func endAttempt(_ cid: CID, of id: JobID, _ end: AttemptEnd, _ context: inout MarketContext) {
+        record(.attemptEnded(assignment: cid, end: end), of: id, &context)
+        assignNext(id, &context)
+        closeIfDone(id, &context)
+    }
+
+    /// A cancellation was answered; an executor that does not know the assignment has nothing to stop.
+    mutating func cancellationAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
+        guard case .refused(let refusal) = reply,
+            jobs.read(id.jobID, { $0.isOpen && $0.assignments.live?.cid == id.subject }) ?? false
+        else { return }
+        endAttempt(id.subject, of: id.jobID, .forgotten(reason: PlainText.sanitized(refusal.text)), &context)
+    }
+
+    // MARK: Lease
+
+    /// The live executor was silent for longer than its lease.
+    mutating func leaseElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let live = jobs.read(id, { $0.isOpen ? $0.assignments.live : nil }) ?? nil, let run = live.run,
+            run.isConfirmed
+        else { return }
+        endAttempt(live.cid, of: id, .leaseExpired(lastStatus: run.status), &context)
+    }
+
+    /// A status update renews the lease; one of an attempt that nobody waits for is refused, so its executor knows.
+    mutating func statusArrived(
+        _ update: JobStatusUpdateV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        let known = jobs.read(update.jobID) { ($0.assignments[update.assignmentCID], $0.isOpen) }
+        guard case (let attempt?, let isOpen)? = known else {
+            context.counters.refused("status_assignment_unknown")
+            return .refused(Refusal(.assignmentUnknown, "no such assignment was made here"))
+        }
+        guard attempt.executorPeerID == peer, attempt.assignment.executorDID == update.executorDID else {
+            context.counters.refused("status_wrong_executor")
+            return .refused(Refusal(.wrongExecutor, "the assignment is another executor's"))
+        }
+        if attempt.hasWon || attempt.awaitsOutputs { return .ack }
+        guard isOpen else { return .refused(Refusal(.jobOver, "the job has ended")) }
+        guard attempt.isLive else {
+            return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
+        }
+        guard leases.heard(attempt.cid, sequence: update.sequence) else {
+            context.counters.duplicates += 1
+            return .ack
+        }
+        if !attempt.isConfirmed { confirm(attempt.cid, of: update.jobID, &context) }
+        if leases.isRenewable(attempt.cid, now: context.now) {
+            context.setTimer(.lease(update.jobID), inMilliseconds: attempt.assignment.leaseMilliseconds)
+        }
+        follow(update, &context)
+        return .ack
+    }
+
+    private mutating func follow(_ update: JobStatusUpdateV1, _ context: inout MarketContext) {
+        let reported =
+            update.status.progressRank > JobStatus.producingOutputs.progressRank
+            ? JobStatus.producingOutputs : update.status
+        guard reported.isUnderLease, let job = jobs[update.jobID], let live = job.assignments.live, let run = live.run,
+            reported.progressRank > run.status.progressRank
+        else { return }
+        let milliseconds = leases.milliseconds(of: reported, live.signed, of: job.manifest, context)
+        record(
+            .statusReported(
+                assignment: live.cid, status: reported,
+                progressPermille: update.progressPermille.map { min($0, 1000) },
+                until: context.date(inMilliseconds: milliseconds)),
+            of: update.jobID, &context)
+    }
+}
+
+extension OriginatedJob {
+    /// Why a bid is not acceptable; `nil` when it is.
+    func refusal(of bid: Bid, _ context: MarketContext) -> BidRefusal? {
+        if isExcluded(bid.bidderDID) { return .bidderFailedBefore }
+        return Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
+            .refusal(of: bid)
+    }
+}

@@ -1,0 +1,79 @@
+import Economics
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// What the receipts of a job were paid, and who is still to be told.
+struct Settlements: Hashable, Sendable {
+    /// The payment of the receipt that counts.
+    struct Payment: Hashable, Sendable {
+        /// The signed settlement.
+        let cid: CID
+        /// What was paid.
+        let amount: TokenAmount
+    }
+
+    private(set) var payment: Payment?
+    /// Settlements that executors are still to be told, those of late receipts among them.
+    private(set) var notices: [SettlementNotice] = []
+
+    /// The receipt that counts is paid.
+    mutating func paid(_ signed: SignedObject<Settlement>, notifyUntil until: UnixMilliseconds) {
+        payment = Payment(cid: signed.cid, amount: signed.body.amountPaid)
+        notices.append(SettlementNotice(signed: signed, until: until))
+    }
+
+    /// A late receipt is answered.
+    mutating func answeredLate(_ signed: SignedObject<Settlement>, notifyUntil until: UnixMilliseconds) {
+        notices.append(SettlementNotice(signed: signed, until: until))
+    }
+
+    /// An executor knows, or was told long enough.
+    mutating func told(of receipt: CID) { notices.removeAll { $0.receiptCID == receipt } }
+}
+
+/// A settlement that an executor is to be told.
+public struct SettlementNotice: Hashable, Sendable {
+    /// The settlement as this node signed it.
+    public let signed: SignedObject<Settlement>
+    /// How long the executor is told.
+    public let until: UnixMilliseconds
+
+    /// The receipt that it settles.
+    public var receiptCID: CID { signed.body.receiptCID }
+    /// The executor.
+    public var executorDID: DID { signed.body.executorDID }
+}
+
+/// How the receipt that counts is paid: by metered fuel, out of what is held, of which the rest comes back.
+struct Payout: Sendable {
+    let settlement: Settlement
+    let entries: [LedgerEntry]
+
+    init(for accepted: AcceptedReceipt, of job: JobID, _ context: MarketContext) {
+        let receipt = accepted.receipt
+        let held = context.ledger.escrow(of: job)
+        // The check of the receipt holds the price to the agreed terms, and the hold covers the dearest terms.
+        let paid = min(receipt.price, held)
+        let rest = held.subtractingSaturated(paid)
+        settlement = Settlement(
+            jobID: job, receiptCID: accepted.cid, originatorDID: context.did, executorDID: receipt.executorDID,
+            amountPaid: paid, amountRefunded: rest, verdict: receipt.outcome == .cancelled ? .paidCancelled : .paid,
+            settledAt: context.wallClock)
+        var entries: [LedgerEntry] = []
+        if paid > .zero {
+            entries.append(.settle(paid, job: job, executor: receipt.executorDID, at: context.wallClock))
+        }
+        if rest > .zero { entries.append(.refund(rest, job: job, at: context.wallClock)) }
+        self.entries = entries
+    }
+}
+
+extension Settlement {
+    /// What the executor of a receipt is told that came after the result: nothing is paid.
+    init(late receipt: SignedObject<ExecutionReceipt>, of job: JobID, _ context: MarketContext) {
+        self.init(
+            jobID: job, receiptCID: receipt.cid, originatorDID: context.did, executorDID: receipt.body.executorDID,
+            amountPaid: .zero, amountRefunded: .zero, verdict: .late, settledAt: context.wallClock)
+    }
+}

@@ -1,0 +1,68 @@
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// The jobs of users by the keys of their submissions: the same key of the same requester names the same job.
+struct Submissions: Sendable {
+    private struct Key: Hashable, Sendable {
+        let requester: DID
+        let key: ExactText
+    }
+
+    private var jobs: [Key: JobID] = [:]
+
+    /// The job that a key names; an empty key names none.
+    func job(of requester: DID, key: String) -> JobID? {
+        key.isEmpty ? nil : jobs[Key(requester: requester, key: ExactText(key))]
+    }
+
+    mutating func insert(_ job: JobID, of requester: DID, key: String) {
+        jobs[Key(requester: requester, key: ExactText(key))] = job
+    }
+
+    mutating func remove(of requester: DID, key: String) {
+        jobs[Key(requester: requester, key: ExactText(key))] = nil
+    }
+}
+
+/// A job as a user asks for it, before anything is signed.
+struct JobDraft: Sendable {
+    let params: MeshJobParams
+    let nonce: [UInt8]
+
+    /// Why it is not taken.
+    ///
+    /// - Parameter openCount: the jobs of this node that are open.
+    func refusal(openCount: Int, _ context: MarketContext) -> SubmissionRefusal? {
+        if let refusal = context.configuration.rules.refusal(of: params) { return .jobRefused(refusal) }
+        let outputBytesMax = context.configuration.originator.outputBytesMax
+        if params.maxOutputBytes > outputBytesMax {
+            return .outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax)
+        }
+        if nonce.count != 16 { return .badNonce }
+        if openCount >= context.limits.originatedJobsMax { return .tooManyJobs(max: context.limits.originatedJobsMax) }
+        if let deadline = params.executionPolicy?.deadline, deadline <= context.wallClock {
+            return .jobRefused(.expired)
+        }
+        return nil
+    }
+
+    /// What is signed: dated, with as much time as its attempts may take.
+    func manifest(_ context: MarketContext) -> JobManifest {
+        let times = context.configuration.originator
+        let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
+        let perAttempt =
+            times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
+            + times.executionGraceMilliseconds + times.receiptMilliseconds + times.leaseMilliseconds
+        let lifetime = times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
+        let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
+        var expiresAt = context.calendarDate(inMilliseconds: bounded)
+        if let deadline = params.executionPolicy?.deadline { expiresAt = min(expiresAt, deadline) }
+        let bidding = context.calendarDate(
+            inMilliseconds: times.announcementMilliseconds + times.biddingMilliseconds)
+        return JobManifest(
+            params: params, originatorDID: context.did, originatorPeerID: context.peerID,
+            originatorAddresses: context.addresses, nonce: nonce, submittedAt: context.wallClock,
+            biddingDeadline: min(bidding, expiresAt), expiresAt: expiresAt)
+    }
+}
