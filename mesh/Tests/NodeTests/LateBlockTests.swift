@@ -1,6 +1,7 @@
 import CoVM
 import MeshTypes
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import PlanetaryMesh
@@ -25,8 +26,7 @@ struct LateBlockTests {
                 manifest, jobID: JobID(module), executor: executor.identity.did, from: [originator.identity.peerID],
                 wallClockMilliseconds: nil, cancellation: ExecutionCancellation(), keep: true)
             // Once the module has arrived it is the input that is asked for.
-            let deadline = NodeClock.now.advanced(milliseconds: 30_000)
-            while NodeClock.now < deadline, try await !executor.store.hasBlock(module) {}
+            try await eventually("the module is there") { try await executor.store.hasBlock(module) }
             _ = try await originator.add(input)
             #expect(await run.report.outcome == .exited(code: 0))
         }
@@ -38,11 +38,8 @@ struct LateBlockTests {
             let bytes: [UInt8] = (0..<3 as Range<UInt8>).flatMap { [UInt8](repeating: $0, count: 1 << 20) } + [9]
             let added = try await mesh.originator.add(bytes)
             let root = try MeshNode.cid(added.cid, "file")
-            let deadline = NodeClock.now.advanced(milliseconds: 30_000)
-            var found: [UInt8]?
             // The announcement to the DHT goes on after the file was taken.
-            while found == nil, NodeClock.now < deadline { found = try? await mesh.nodes[0].get(root) }
-            #expect(found == bytes)
+            try await eventually("the file is found") { (try? await mesh.nodes[0].get(root)) == bytes }
         }
     }
 }

@@ -62,6 +62,38 @@ struct OutputTests {
         }
     }
 
+    @Test("What a run made waits in memory for its receipt; more than that goes to the disk before the receipt")
+    func madeBytes() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let executor = mesh.nodes[0]
+            let bytesMax = executor.runner.limits.madeBytesHeldMax
+            for count in [bytesMax, bytesMax + 1] {
+                let job = try await mesh.submit(try Assembler.command(Self.writing(count)))
+                let result = try await mesh.result(of: job)
+                #expect(result.ending == .succeeded, "\(result.detail)")
+                let output = try await executor.get(try MeshNode.cid(try #require(result.stdoutCID), "output"))
+                #expect(output.count == count)
+                let wentFirst = try await executor.explain(job).lines.contains {
+                    $0.text == "The run is ProducingOutputs."
+                }
+                #expect(wentFirst == (count > bytesMax), "\(count) bytes")
+            }
+        }
+    }
+
+    /// Writes so many zeros to standard output, 32 KiB at a time.
+    private static func writing(_ count: Int) -> String {
+        """
+        (i32.store (i32.const 0) (i32.const 65536)) (i32.store (i32.const 8) (i32.const \(count)))
+        (loop
+          (i32.store (i32.const 4)
+            (select (i32.const 32768) (i32.load (i32.const 8)) (i32.gt_u (i32.load (i32.const 8)) (i32.const 32768))))
+          (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+          (i32.store (i32.const 8) (i32.sub (i32.load (i32.const 8)) (i32.load (i32.const 16))))
+          (br_if 0 (i32.load (i32.const 8))))
+        """
+    }
+
     @Test("A job whose outputs its own node could not take in is refused")
     func tooLarge() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
