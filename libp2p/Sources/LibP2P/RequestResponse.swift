@@ -17,6 +17,28 @@ public enum RequestError: Error, Hashable, Sendable {
     case cancelled
 }
 
+extension RequestError: CustomStringConvertible {
+    /// The reason for people and logs.
+    public var description: String {
+        switch self {
+        case .notConnected(let error): "\(error)"
+        case .streamFailed(let error): "\(error)"
+        case .noResponse: "the peer ended the stream without a response"
+        case .timedOut(let milliseconds): "\(TimedOut(milliseconds: milliseconds))"
+        case .requestTooLong(let byteCount, let bytesMax): "a request of \(byteCount) bytes, of at most \(bytesMax)"
+        case .cancelled: "\(CancellationError())"
+        }
+    }
+
+    /// Whether the peer was not reached at all: no address is known, or none answered.
+    public var isUnreachable: Bool {
+        switch self {
+        case .notConnected(.noAddresses), .notConnected(.dialFailed): true
+        case .notConnected, .streamFailed, .noResponse, .timedOut, .requestTooLong, .cancelled: false
+        }
+    }
+}
+
 /// What a peer sent in place of a request.
 public enum RequestFault: Error, Hashable, Sendable {
     /// It announced more bytes than `requestBytesMax`; none of them were read.
@@ -146,7 +168,7 @@ public struct RequestResponse: Sendable {
             let peer = stream.remotePeer
             if let admits, await !admits(peer) { return await stream.reset() }
             do {
-                let request = try await withDeadline(milliseconds: limits.arrivalMilliseconds) {
+                let request = try await withLastDeadline(milliseconds: limits.arrivalMilliseconds) {
                     try await stream.readFrame(bytesMax: limits.requestBytesMax)
                 }
                 guard let request else { return await stream.reset() }
@@ -160,7 +182,7 @@ public struct RequestResponse: Sendable {
 
     private static func send(_ answer: Answer, on stream: any PeerStream, _ limits: Limits) async throws {
         guard case .respond(let bytes, let then) = answer else { return await stream.reset() }
-        try await withDeadline(milliseconds: limits.departureMilliseconds) {
+        try await withLastDeadline(milliseconds: limits.departureMilliseconds) {
             try await stream.writeFrame(ByteBuffer(bytes: bytes))
             try await stream.closeWrite()
         }

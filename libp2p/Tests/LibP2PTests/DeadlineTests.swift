@@ -54,6 +54,26 @@ struct DeadlineTests {
         #expect(error is CancellationError)
     }
 
+    @Test("The last deadline of a task cancels that task itself, and only when it passes")
+    func last() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                let seven = try? await withLastDeadline(milliseconds: 3_600_000) { 7 }
+                #expect(seven == 7)
+                await #expect(throws: Failed.self) {
+                    try await withLastDeadline(milliseconds: 3_600_000) { throw Failed() }
+                }
+                #expect(!Task.isCancelled)
+                await #expect(throws: TimedOut(milliseconds: 30)) {
+                    try await withLastDeadline(milliseconds: 30) {
+                        while !Task.isCancelled { await Task.yield() }
+                    }
+                }
+                #expect(Task.isCancelled)
+            }
+        }
+    }
+
     @Test("A deadline that passes before the operation starts cancels it at once")
     func zero() async throws {
         await #expect(throws: TimedOut(milliseconds: 0)) {

@@ -125,6 +125,23 @@ struct RequestResponseTests {
         }
     }
 
+    @Test("An error says in words what happened, and whether the peer was reached")
+    func words() {
+        let errors: [(RequestError, String, isUnreachable: Bool)] = [
+            (.notConnected(.noAddresses), "noAddresses", true),
+            (.notConnected(.dialFailed(["refused"])), #"dialFailed(["refused"])"#, true),
+            (.notConnected(.connectionLost("closed")), #"connectionLost("closed")"#, false),
+            (.streamFailed(.reset), "reset", false),
+            (.noResponse, "the peer ended the stream without a response", false),
+            (.timedOut(milliseconds: 5), "no answer within 5 ms", false),
+            (.requestTooLong(byteCount: 2, bytesMax: 1), "a request of 2 bytes, of at most 1", false),
+        ]
+        for (error, text, isUnreachable) in errors {
+            #expect("\(error)" == text)
+            #expect(error.isUnreachable == isUnreachable)
+        }
+    }
+
     @Test("What follows a response runs when the response has gone out")
     func afterwards() async throws {
         try await withInMemoryPair { client, server in

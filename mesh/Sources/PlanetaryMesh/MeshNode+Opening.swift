@@ -223,7 +223,7 @@ extension MeshNode {
     }
 
     private func begin() async throws(NodeServiceError) {
-        await swarm.handle(MeshTopics.directMessages) { [weak self] stream in await self?.serve(stream) }
+        await serveMessages()
         do {
             try await subscribe()
         } catch {

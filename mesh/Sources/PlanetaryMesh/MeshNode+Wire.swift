@@ -3,7 +3,6 @@ import JobMarket
 import LibP2P
 import MeshTypes
 import Multiformats
-import NIOCore
 import NodeCore
 import P2PServices
 
@@ -11,31 +10,18 @@ import P2PServices
 extension MeshNode {
     // MARK: Direct messages
 
-    /// Serves `/icn/mesh/message/1.0.0`: one request and one reply per stream (PROTOCOL.md, "Messages").
-    func serve(_ stream: any PeerStream) async {
-        let peer = stream.remotePeer
-        guard !core.isShunned(peer, at: moment) else { return await stream.reset() }
-        do {
-            let bytesMax = MeshProtocolMessage.Limits().directBytesMax
-            let frame = try await withDeadline(milliseconds: limits.requestMilliseconds) {
-                try await stream.readFrame(bytesMax: bytesMax)
-            }
-            // What is not answered is asked again at the next start.
-            guard let frame, let reply = await answer(Array(frame.readableBytesView), from: peer) else {
-                return await stream.reset()
-            }
-            try await stream.writeFrame(ByteBuffer(bytes: try reply.encoded()))
-            try await stream.closeWrite()
-        } catch StreamError.frameTooLarge(let announced, _) {
-            take(.misbehaved(peer, "a direct message of \(announced) bytes", isConnected: true))
-            await stream.reset()
-        } catch StreamError.malformedLength {
-            take(.misbehaved(peer, "a direct message with a malformed length", isConnected: true))
-            await stream.reset()
-        } catch {
-            await stream.reset()
+    /// Answers the direct messages of peers; one that is shunned is not read.
+    nonisolated func serveMessages() async {
+        await messages.serve { [weak self] peer in
+            await self?.admits(peer) ?? false
+        } blame: { [weak self] peer, fault in
+            await self?.take(.misbehaved(peer, fault, isConnected: true))
+        } answer: { [weak self] peer, bytes in
+            await self?.answer(bytes, from: peer)
         }
     }
+
+    private func admits(_ peer: PeerID) -> Bool { !core.isShunned(peer, at: moment) }
 
     /// The reply to a message, once what it acknowledges is on the disk; `nil` where the node stops before.
     func answer(_ bytes: [UInt8], from peer: PeerID) async -> MeshProtocolReply? {
@@ -51,7 +37,9 @@ extension MeshNode {
 
     /// Tells the core how far away a peer is.
     func measure(_ peer: PeerID) async {
-        guard let elapsed = try? await swarm.ping(peer, timeoutMilliseconds: limits.doubtMilliseconds) else { return }
+        guard let elapsed = try? await swarm.ping(peer, timeoutMilliseconds: DirectMessages.doubtMilliseconds) else {
+            return
+        }
         let (seconds, attoseconds) = elapsed.components
         let milliseconds = UInt64(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
         take(.fact(.latencyMeasured(peer, milliseconds: milliseconds)))
@@ -61,34 +49,9 @@ extension MeshNode {
     func deliver(_ delivery: Delivery) async {
         await swarm.addAddresses(delivery.addresses, for: delivery.peer)
         do {
-            let bytes = try delivery.message.encoded()
-            take(.deliveryReplied(delivery.id, try await exchange(bytes, with: delivery.peer)))
+            take(.deliveryReplied(delivery.id, try await messages.send(delivery.message, to: delivery.peer)))
         } catch {
-            let isUnreachable = (error as? OpenStreamError)?.isUnreachable ?? false
-            take(.deliveryFailed(delivery, reason: "\(error)", isUnreachable: isUnreachable))
-        }
-    }
-
-    /// One message and its reply. A connection that lets it wait has to prove that it is alive.
-    private func exchange(_ bytes: [UInt8], with peer: PeerID) async throws -> MeshProtocolReply {
-        try await withDeadline(
-            milliseconds: limits.replyMilliseconds,
-            warning: (limits.doubtMilliseconds, { [swarm] in swarm.doubt(peer) })
-        ) { [swarm] in try await Self.exchange(bytes, with: peer, on: swarm) }
-    }
-
-    private static func exchange(
-        _ bytes: [UInt8], with peer: PeerID, on host: any StreamHost
-    ) async throws -> MeshProtocolReply {
-        let stream = try await host.openStream(to: peer, protocols: [MeshTopics.directMessages])
-        do {
-            try await stream.writeFrame(ByteBuffer(bytes: bytes))
-            try await stream.closeWrite()
-            guard let frame = try await stream.readFrame(bytesMax: 4096) else { throw StreamError.endOfStream }
-            return try MeshProtocolReply.decode(Array(frame.readableBytesView))
-        } catch {
-            await stream.reset()
-            throw error
+            take(.deliveryFailed(delivery, reason: "\(error)", isUnreachable: error.isUnreachable))
         }
     }
 
@@ -165,15 +128,5 @@ extension MeshNode {
     private func mayPassOn(_ peer: PeerID) async -> Bool {
         let protocols = await swarm.protocols(of: peer)
         return protocols.isEmpty || protocols.contains { GossipSubVersion(protocolID: $0) != nil }
-    }
-}
-
-extension OpenStreamError {
-    /// Whether the peer was not reached at all.
-    fileprivate var isUnreachable: Bool {
-        switch self {
-        case .noAddresses, .dialFailed: true
-        case .protocolsNotSupported, .limitReached, .connectionLost: false
-        }
     }
 }

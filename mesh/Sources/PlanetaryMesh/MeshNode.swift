@@ -22,17 +22,10 @@ import Synchronization
 public actor MeshNode {
     /// The bounds of the node's own queues; those of the market, the swarm and the machine are theirs.
     struct Limits: Sendable {
-        /// How long a peer may take to answer a direct message, in milliseconds.
-        var replyMilliseconds: Int64 = 10_000
-        /// After how long without an answer to a direct message the connection has to prove that it is alive, in
-        /// milliseconds.
-        var doubtMilliseconds: Int64 = 2_000
         /// How long a peer may be looked for in the DHT, in milliseconds.
         var findPeerMilliseconds: Int64 = 10_000
         /// How often this node looks which addresses it has, in milliseconds.
         var addressMilliseconds: Int64 = 5_000
-        /// How long a peer may take to send a direct message on a stream that it opened, in milliseconds.
-        var requestMilliseconds: Int64 = 10_000
         /// How long a stop waits for the word that this node executes nothing any more to go out, in milliseconds.
         var farewellMilliseconds: Int64 = 100
         /// Receipts, the newest ones, that a start reads reputations from.
@@ -66,6 +59,7 @@ public actor MeshNode {
     nonisolated let dht: KademliaService
     nonisolated let bitswap: BitswapService
     nonisolated let peerService: PeerService
+    nonisolated let messages: DirectMessages
     nonisolated let receipts: VerifiedReceipts
     nonisolated let machine: CoVM
     nonisolated let fetcher: ContentFetcher
@@ -136,6 +130,7 @@ public actor MeshNode {
         dht = parts.dht
         bitswap = parts.bitswap
         peerService = PeerService(host: parts.swarm, logger: logger)
+        messages = DirectMessages(host: parts.swarm)
         receipts = parts.receipts
         machine = parts.machine
         fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht, host: parts.swarm)

@@ -42,6 +42,26 @@ public func withDeadline<Value: Sendable>(
     }
 }
 
+/// Like `withDeadline`, without a task of its own: the calling task is cancelled when the time is up, and stays so. For
+/// tasks that have nothing left to do after that but to let go, such as the handlers of streams.
+func withLastDeadline<Value: Sendable>(
+    milliseconds: Int64, _ operation: @Sendable () async throws -> Value
+) async throws -> Value {
+    let deadline = Deadline()
+    let alarm = Alarms.shared.add(milliseconds: milliseconds) { deadline.pass() }
+    defer { Alarms.shared.remove(alarm) }
+    deadline.begin()
+    let result: Result<Value, any Error>
+    do {
+        result = .success(try await operation())
+    } catch {
+        result = .failure(error)
+    }
+    deadline.end()
+    if deadline.hasPassed { throw TimedOut(milliseconds: milliseconds) }
+    return try result.get()
+}
+
 /// One operation with a deadline: cancels its task when that passes.
 private final class Deadline: Sendable {
     /// A task that still runs.

@@ -33,7 +33,7 @@ extension Swarm {
     private static func answerPings(on stream: any PeerStream, _ shared: SwarmContext) async {
         do {
             while true {
-                try await withDeadline(milliseconds: shared.limits.pingIdleTimeoutMilliseconds) {
+                try await withLastDeadline(milliseconds: shared.limits.pingIdleTimeoutMilliseconds) {
                     try await stream.write(try await stream.readExactly(pingByteCount))
                 }
             }

@@ -1,0 +1,77 @@
+import LibP2P
+import MeshTypes
+import Multiformats
+
+/// Direct messages, one request and one reply per stream of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"): the
+/// mesh's terms for LibP2P's request-response.
+struct DirectMessages: Sendable {
+    /// The longest reply, in bytes.
+    static let replyBytesMax = 4_096
+    /// How long a peer may take to answer, in milliseconds; connecting included.
+    static let replyMilliseconds: Int64 = 10_000
+    /// After how long without an answer the connection has to prove that it is alive, in milliseconds.
+    static let doubtMilliseconds: Int64 = 2_000
+    /// How long a peer may take to send its message on a stream that it opened, and to take the reply, in milliseconds.
+    static let messageMilliseconds: Int64 = 10_000
+
+    private let exchange: RequestResponse
+
+    init(host: any StreamHost) {
+        var limits = RequestResponse.Limits()
+        limits.requestBytesMax = MeshProtocolMessage.Limits().directBytesMax
+        limits.responseBytesMax = Self.replyBytesMax
+        limits.exchangeMilliseconds = Self.replyMilliseconds
+        limits.doubtMilliseconds = Self.doubtMilliseconds
+        limits.arrivalMilliseconds = Self.messageMilliseconds
+        limits.departureMilliseconds = Self.messageMilliseconds
+        exchange = RequestResponse(host: host, protocolID: MeshTopics.directMessages, limits: limits)
+    }
+
+    /// Why a message has no reply.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+        /// Whether the peer was not reached at all.
+        let isUnreachable: Bool
+    }
+
+    /// Sends a message and waits for its reply.
+    func send(_ message: MeshProtocolMessage, to peer: PeerID) async throws(Failure) -> MeshProtocolReply {
+        do {
+            return try MeshProtocolReply.decode(
+                try await exchange.request(try message.encoded(), to: peer), bytesMax: Self.replyBytesMax)
+        } catch let error as RequestError {
+            throw Failure(description: "\(error)", isUnreachable: error.isUnreachable)
+        } catch {
+            throw Failure(description: "\(error)", isUnreachable: false)
+        }
+    }
+
+    /// Answers the messages of peers.
+    ///
+    /// - Parameters:
+    ///   - admits: whether a peer's message is read at all.
+    ///   - blame: told of a peer that sent what is no message, and what that was.
+    ///   - answer: the reply to a message; nil where there is none: it is asked again at the sender's next start.
+    func serve(
+        admitting admits: @escaping @Sendable (PeerID) async -> Bool,
+        blame: @escaping @Sendable (PeerID, String) async -> Void,
+        answer: @escaping @Sendable (PeerID, [UInt8]) async -> MeshProtocolReply?
+    ) async {
+        await exchange.serve(
+            admitting: admits, onFault: { peer, fault in await blame(peer, fault.note) }
+        ) { peer, bytes in
+            guard let reply = await answer(peer, bytes), let encoded = try? reply.encoded() else { return .refuse }
+            return .respond(encoded)
+        }
+    }
+}
+
+extension RequestFault {
+    /// The fault, as it is noted about the sender.
+    fileprivate var note: String {
+        switch self {
+        case .tooLong(let announced, _): "a direct message of \(announced) bytes"
+        case .malformedLength: "a direct message with a malformed length"
+        }
+    }
+}
