@@ -142,7 +142,7 @@ let meshCores: [Target] = [
     mesh(
         "NodeCore",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "JobMarket",
+            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "JobMarket",
             External.collections,
         ]),
 ]
@@ -170,7 +170,7 @@ let meshShells: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
             "CoVM", "MeshStore", "NodeAPI", "NodeSetup", External.collections, External.crypto, External.logging,
-            External.nioCore, External.nioPosix,
+            External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -254,7 +254,8 @@ let tests: [Target] = [
     meshTests(
         "NodeCoreTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "NodeCore",
+            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "JobMarket",
+            "NodeCore",
         ]),
     meshTests(
         "NodeSetupTests",
@@ -271,7 +272,7 @@ let tests: [Target] = [
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
+            "Multiformats", "PeerIdentity", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
             "Reputation", "JobMarket", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
         ]),
     meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),

@@ -94,6 +94,14 @@ package struct NodeCore: Sendable {
         outputs = OutputFetches(limits: limits.outputs)
     }
 
+    /// The topics of the mesh that a node follows; each message is judged before it is forwarded.
+    package var topics: [String] {
+        [
+            MeshTopics.jobAnnouncements, MeshTopics.receipts, MeshTopics.capabilities,
+            MeshTopics.anchorHeads(scope: market.configuration.anchorScope),
+        ]
+    }
+
     /// The earliest moment at which something is due; the shell then gives `deadlineReached`.
     package var nextDeadline: MonotonicInstant? {
         var next = marketDeadline
@@ -197,12 +205,7 @@ package struct NodeCore: Sendable {
 
     /// Takes an input in.
     package mutating func handle(_ input: NodeInput, at moment: NodeMoment) -> [NodeEffect] {
-        if isLeaving {
-            switch input {
-            case .message, .misbehaved, .written: break
-            default: return []
-            }
-        }
+        if isLeaving, input.isOfWork { return [] }
         market.configuration.storage = moment.storage
         switch input {
         case .fact(let fact): give(fact, moment)

@@ -53,6 +53,17 @@ package enum NodeInput: Sendable {
     case deadlineReached
 }
 
+extension NodeInput {
+    /// Whether it tells what came of something that this node had under way: where that was cut off because the node
+    /// goes, it says nothing about its job.
+    package var isOfWork: Bool {
+        switch self {
+        case .message, .misbehaved, .written: false
+        default: true
+        }
+    }
+}
+
 /// A block that a run made or that was fetched for a job.
 package struct MadeBlock: Hashable, Sendable {
     /// Its CID.

@@ -23,6 +23,29 @@ package enum OutputAnswer: Sendable {
     case missing(mayPass: Bool)
 }
 
+/// Why an output is not here.
+package enum OutputObstacle: Hashable, Sendable {
+    /// Nobody who was asked has it, or nobody answered.
+    case notFound
+    /// The own disk has no room for it.
+    case noRoom
+    /// What came under its CID is no file, or too large a one.
+    case noFile
+    /// The own disk failed.
+    case storageFailed
+}
+
+extension OutputAnswer {
+    /// An output is not here, which may be different in a while where its executor is starting again or the own disk
+    /// is full.
+    package static func missing(_ obstacle: OutputObstacle) -> OutputAnswer {
+        switch obstacle {
+        case .notFound, .noRoom: .missing(mayPass: true)
+        case .noFile, .storageFailed: .missing(mayPass: false)
+        }
+    }
+}
+
 /// The outputs of receipts, fetched one after the other until all are here, or their time is over, or nobody waits for
 /// them any more. One that cannot be had is asked for again with a growing pause: its executor may be starting again.
 struct OutputFetches: Sendable {
@@ -51,12 +74,11 @@ struct OutputFetches: Sendable {
     private struct Fetch: Sendable {
         let job: JobID
         let peer: PeerID
-        let until: MonotonicInstant
         var wanted: ArraySlice<CID>
         var bytesLeft: Int
         var missing: [CID] = []
         var blocks: [MadeBlock] = []
-        var pauseMilliseconds: Int64
+        var pause: RetryPause
         var askAgainAt: MonotonicInstant?
     }
 
@@ -79,8 +101,9 @@ struct OutputFetches: Sendable {
     ) -> Step? {
         guard fetches[receipt] == nil else { return nil }
         fetches[receipt] = Fetch(
-            job: job, peer: peer, until: until, wanted: cids[...], bytesLeft: bytesMax,
-            pauseMilliseconds: limits.pauseMilliseconds)
+            job: job, peer: peer, wanted: cids[...], bytesLeft: bytesMax,
+            pause: RetryPause(
+                milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax, until: until))
         return next(receipt)
     }
 
@@ -94,17 +117,15 @@ struct OutputFetches: Sendable {
             fetch.bytesLeft = max(0, fetch.bytesLeft - bytes)
             fetch.blocks += blocks
         case .missing(let mayPass):
-            let again = now.advanced(milliseconds: fetch.pauseMilliseconds)
-            if mayPass, again < fetch.until {
-                fetch.pauseMilliseconds = min(2 * fetch.pauseMilliseconds, limits.pauseMillisecondsMax)
-                fetch.askAgainAt = again
+            if mayPass, let pause = fetch.pause.next(now: now) {
+                fetch.askAgainAt = now.advanced(milliseconds: pause)
                 fetches[request.receipt] = fetch
                 return nil
             }
             fetch.missing.append(request.cid)
         }
         fetch.wanted.removeFirst()
-        fetch.pauseMilliseconds = limits.pauseMilliseconds
+        fetch.pause.reset()
         fetches[request.receipt] = fetch
         return next(request.receipt)
     }

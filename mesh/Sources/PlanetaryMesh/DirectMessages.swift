@@ -57,9 +57,8 @@ struct DirectMessages: Sendable {
         blame: @escaping @Sendable (PeerID, String) async -> Void,
         answer: @escaping @Sendable (PeerID, [UInt8]) async -> MeshProtocolReply?
     ) async {
-        await exchange.serve(
-            admitting: admits, onFault: { peer, fault in await blame(peer, fault.note) }
-        ) { peer, bytes in
+        let blamed: @Sendable (PeerID, RequestFault) async -> Void = { peer, fault in await blame(peer, fault.note) }
+        await exchange.serve(admitting: admits, onFault: blamed) { peer, bytes in
             guard let reply = await answer(peer, bytes), let encoded = try? reply.encoded() else { return .refuse }
             return .respond(encoded)
         }

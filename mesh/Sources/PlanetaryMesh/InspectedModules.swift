@@ -1,8 +1,9 @@
 import Collections
 import Multiformats
+import Synchronization
 
 /// Modules of this node's own jobs that were looked at and are good for an entry point, the latest ones.
-struct InspectedModules: Sendable {
+final class InspectedModules: Sendable {
     /// Modules that are remembered; the one that came first goes for one more.
     static let countMax = 256
 
@@ -11,12 +12,16 @@ struct InspectedModules: Sendable {
         let entry: String
     }
 
-    private var keys = OrderedSet<Key>()
+    private let keys = Mutex(OrderedSet<Key>())
 
-    func contains(_ module: CID, entry: String) -> Bool { keys.contains(Key(module: module, entry: entry)) }
+    func contains(_ module: CID, entry: String) -> Bool {
+        keys.withLock { $0.contains(Key(module: module, entry: entry)) }
+    }
 
-    mutating func insert(_ module: CID, entry: String) {
-        keys.append(Key(module: module, entry: entry))
-        if keys.count > Self.countMax { keys.removeFirst() }
+    func insert(_ module: CID, entry: String) {
+        keys.withLock { keys in
+            keys.append(Key(module: module, entry: entry))
+            if keys.count > Self.countMax { keys.removeFirst() }
+        }
     }
 }

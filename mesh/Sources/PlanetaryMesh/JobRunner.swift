@@ -6,6 +6,7 @@ import MeshTypes
 import Multiformats
 import NodeCore
 import SignedObjects
+import Synchronization
 
 /// Runs one job: fetches its module and inputs, hands them to the machine, and keeps what it made.
 ///
@@ -67,7 +68,7 @@ struct JobRunner: Sendable {
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         cancellation: ExecutionCancellation, keep: Bool,
         fetched: @escaping @Sendable (Int) async -> Void = { _ in }, hasPlace: @Sendable () async -> Bool = { true },
-        workspaceMade: @Sendable (JobWorkspace) async -> Void = { _ in },
+        workspaceMade: @Sendable (JobWorkspace) -> Void = { _ in },
         progressed: @Sendable (JobStatus) async -> Void = { _ in }
     ) async -> Run {
         let params = manifest.params
@@ -99,7 +100,7 @@ struct JobRunner: Sendable {
         job.wallClockMilliseconds = wallClockMilliseconds
         job.seed = manifest.nonce.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
         job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
-        await workspaceMade(workspace)
+        workspaceMade(workspace)
         startedAt = NodeClock.wallClock
         let result = await machine.execute(job, host: workspace, cancellation: cancellation)
         if case .moduleRefused = result.outcome, keep {
@@ -162,18 +163,21 @@ struct JobRunner: Sendable {
         _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation,
         _ arrived: @escaping @Sendable (Int) async -> Void
     ) async throws(Obstacle) -> Prepared {
-        let until = NodeClock.now.advanced(milliseconds: keep ? limits.patienceMilliseconds : 0)
-        let news = ByteNews(bytesMin: limits.reportedBytesMin, tell: arrived)
+        let patience = RetryPause(
+            milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax,
+            until: NodeClock.now.advanced(milliseconds: keep ? limits.patienceMilliseconds : 0))
+        let news = ByteNews(bytesMin: limits.reportedBytesMin)
         func fetched(_ cid: CID, bytesMax: Int) async throws(FetchError) -> ContentFetcher.File {
-            var pause = limits.pauseMilliseconds
+            var patience = patience
             while true {
                 do {
-                    return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax) { await news.came($0) }
+                    return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax) { bytes in
+                        if let sum = news.came(bytes) { await arrived(sum) }
+                    }
                 } catch {
-                    guard case .notFound = error, NodeClock.now < until, !cancellation.isCancelled,
-                        (try? await Task.sleep(for: .milliseconds(pause))) != nil
+                    guard case .notFound = error, let pause = patience.next(now: NodeClock.now),
+                        !cancellation.isCancelled, (try? await Task.sleep(for: .milliseconds(pause))) != nil
                     else { throw error }
-                    pause = min(2 * pause, limits.pauseMillisecondsMax)
                 }
             }
         }
@@ -230,21 +234,21 @@ struct JobRunner: Sendable {
 }
 
 /// Adds up what comes, so that not every small block is news.
-private actor ByteNews {
+private final class ByteNews: Sendable {
     private let bytesMin: Int
-    private let tell: @Sendable (Int) async -> Void
-    private var bytes = 0
+    private let bytes = Mutex(0)
 
-    init(bytesMin: Int, tell: @escaping @Sendable (Int) async -> Void) {
+    init(bytesMin: Int) {
         self.bytesMin = bytesMin
-        self.tell = tell
     }
 
-    func came(_ count: Int) async {
-        bytes += count
-        guard bytes >= bytesMin else { return }
-        let news = bytes
-        bytes = 0
-        await tell(news)
+    /// More came; the sum of what was not told before, once it is worth telling.
+    func came(_ count: Int) -> Int? {
+        bytes.withLock { bytes in
+            bytes += count
+            guard bytes >= bytesMin else { return nil }
+            defer { bytes = 0 }
+            return bytes
+        }
     }
 }

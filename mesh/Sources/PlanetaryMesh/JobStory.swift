@@ -79,6 +79,16 @@ enum JobStory {
         return result
     }
 
+    /// The last thing that is told of a job.
+    static func ending(_ result: JobResult, phase: String, at: UInt64) -> JobProgress {
+        JobProgress(kind: .result, phase: phase, text: result.detail, at: at, result: result)
+    }
+
+    /// The same of an originated job; `nil` while it has not ended.
+    static func ending(of job: OriginatedJob) -> JobProgress? {
+        result(of: job).map { ending($0, phase: job.status.rawValue, at: job.lastEventAt.value) }
+    }
+
     private static func fill(_ result: inout JobResult, _ accepted: AcceptedReceipt, paid: TokenAmount) {
         let receipt = accepted.receipt
         result.receiptCID = accepted.cid.text

@@ -1,168 +1,114 @@
-import CoVM
-import Crypto
-import Economics
+import GossipSub
+import JobMarket
 import LibP2P
 import Logging
-import MeshStore
 import MeshTypes
 import Multiformats
-import NIOCore
 import NIOPosix
 import NodeAPI
 import NodeCore
 import NodeSetup
 import P2PServices
 import PeerIdentity
-import Synchronization
 
 /// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the core that decides.
 ///
-/// The actor only loops: an input arrives (a message, a finished run, a command, the alarm), the core makes effects of
-/// it, and they are carried out; those that wait for something are child tasks of `run`. Nothing here decides anything.
+/// The actor only loops: an input arrives (a message, news of the disk, what came of an errand, a command, the alarm),
+/// the core makes effects of it, and they are carried out; those that wait for something are errands, child tasks of
+/// `run`. Nothing here decides anything.
 public actor MeshNode {
-    /// The bounds of the node's own queues; those of the market, the swarm and the machine are theirs.
-    struct Limits: Sendable {
-        /// How long a peer may be looked for in the DHT, in milliseconds.
-        var findPeerMilliseconds: Int64 = 10_000
-        /// How often this node looks which addresses it has, in milliseconds.
-        var addressMilliseconds: Int64 = 5_000
-        /// How long a stop waits for the word that this node executes nothing any more to go out, in milliseconds.
-        var farewellMilliseconds: Int64 = 100
-        /// Receipts, the newest ones, that a start reads reputations from.
-        static let evidenceAtStartMax = 10_000
-        /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
-        var filesToAnnounceMax = 1_024
-        /// How files, outputs and receipts are announced.
-        var announcements = RootAnnouncements.Limits()
-        /// Transactions whose blocks wait to be offered to peers that want them; of more the oldest are left out.
-        var addedBlocksMax = 1_024
-        /// Between two looks at what is free on the disk, and whether a store that stands full has room again, in
-        /// milliseconds.
-        var roomMilliseconds: Int64 = 1_000
-        /// Between two reports of a module's own progress, in milliseconds.
-        var progressMilliseconds: Int64 = 200
-        /// An output that is held in memory until it goes to the disk with the job's result, in bytes; a longer one
-        /// goes there by itself.
-        var fetchedBytesHeldMax = 16 << 10
-        /// Between two looks at who is connected and listens, in milliseconds.
-        var lookMilliseconds: Int64 = 250
-        /// Reports to the core from threads without an actor; there is one at a time, of the faults of peers.
-        var reportsMax = 16
-    }
+    /// How often this node looks which addresses it has, in milliseconds.
+    static let addressMilliseconds: Int64 = 5_000
+    /// Between two looks at who is connected and listens, and at how far the runs are, in milliseconds.
+    static let lookMilliseconds: Int64 = 250
+    /// How long a stop waits for the word that this node executes nothing any more to go out, in milliseconds.
+    static let farewellMilliseconds: Int64 = 100
 
-    nonisolated let identity: Identity
-    nonisolated let configuration: NodeConfiguration
-    nonisolated let logger: Logger
-    nonisolated let store: MeshStore
-    nonisolated let swarm: Swarm
-    nonisolated let gossip: GossipService
-    nonisolated let dht: KademliaService
-    nonisolated let bitswap: BitswapService
-    nonisolated let peerService: PeerService
+    nonisolated let parts: NodeParts
+    nonisolated let end: NodeEnd
+    nonisolated let disk: NodeDisk
+    nonisolated let room: StoreRoom
+    nonisolated let neighbourhood: Neighbourhood
+    nonisolated let announcer: RootAnnouncer
     nonisolated let messages: DirectMessages
-    nonisolated let receipts: VerifiedReceipts
-    nonisolated let machine: CoVM
-    nonisolated let fetcher: ContentFetcher
-    nonisolated let runner: JobRunner
-    nonisolated let limits = Limits()
-    nonisolated let startedAt = NodeClock.now
-    nonisolated let crashPoint = CrashPoint.fromEnvironment()
-    nonisolated let failure = Mutex<NodeServiceError?>(nil)
+    nonisolated let runs = RunningJobs()
+    nonisolated let errands: Errands
+    nonisolated let report: NodeReport
+    nonisolated let files: OwnerFiles
+    nonisolated let desk: SubmissionDesk
+    /// What the start could not take up.
+    nonisolated let intake: JournalIntake
     var core: NodeCore
-    var alarm: DeadlineAlarm
     var board = ProgressBoard()
-    /// What is counted besides the core's counters.
-    var tallies: [String: UInt64] = [:]
-    /// Modules that were looked at, with the entries for which they are good.
-    var inspected = InspectedModules()
-    /// Open jobs that the start left out.
-    var leftOut: [LeftOutJob] = []
-    var running: [CID: RunningJob] = [:]
-    var rootAnnouncements: RootAnnouncements
+    private var alarm: DeadlineAlarm
     /// Requests of peers that wait for their answers, by number.
-    var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
-    var askedCount: UInt64 = 0
+    private var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
+    private var askedCount: UInt64 = 0
     /// Commands of the owner that wait until a write of that number, or a later one, is on the disk.
-    var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
-    /// Effects that wait for something, and so are child tasks.
-    let work: AsyncStream<NodeEffect>
-    let workIn: AsyncStream<NodeEffect>.Continuation
-    /// The newest number that is on the disk.
-    let written: AsyncStream<UInt64>
-    nonisolated let writtenIn: AsyncStream<UInt64>.Continuation
-    /// What threads without an actor report to the core.
-    let reports: AsyncStream<NodeInput>
-    nonisolated let reportsIn: AsyncStream<NodeInput>.Continuation
-    let provided: AsyncStream<CID>
-    let providing: AsyncStream<CID>.Continuation
-    let addedBlocks: AsyncStream<[CID]>
-    let stopping: AsyncStream<Void>
-    nonisolated let stop: AsyncStream<Void>.Continuation
+    private var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
+    private let work: AsyncStream<NodeEffect>
+    private let workIn: AsyncStream<NodeEffect>.Continuation
 
-    /// A run in progress.
-    struct RunningJob {
-        let cancellation: ExecutionCancellation
-        var workspace: JobWorkspace?
-        /// Whether the market gave it a place to run.
-        var hasPlace = false
-        /// How the run, which has all its blocks, is told that it has a place, or that it will have none.
-        var waiting: CheckedContinuation<Bool, Never>?
-
-        /// Ends the wait for a place.
-        mutating func stopWaiting(_ hasPlace: Bool) {
-            self.hasPlace = hasPlace
-            waiting?.resume(returning: hasPlace)
-            waiting = nil
-        }
-    }
-
-    init(
-        parts: Parts, identity: Identity, configuration: NodeConfiguration, core: NodeCore, logger: Logger
-    ) {
-        self.identity = identity
-        self.configuration = configuration
-        self.logger = logger
+    init(_ parts: NodeParts, core: NodeCore, intake: JournalIntake) {
+        self.parts = parts
         self.core = core
-        rootAnnouncements = RootAnnouncements(limits: limits.announcements)
-        store = parts.store
-        swarm = parts.swarm
-        gossip = parts.gossip
-        dht = parts.dht
-        bitswap = parts.bitswap
-        peerService = PeerService(host: parts.swarm, logger: logger)
+        self.intake = intake
+        end = NodeEnd(store: parts.store, logger: parts.logger)
+        disk = NodeDisk(store: parts.store, receipts: parts.receipts, end: end)
+        room = StoreRoom(store: parts.store, logger: parts.logger)
+        neighbourhood = Neighbourhood(parts: parts)
+        announcer = RootAnnouncer(parts: parts)
         messages = DirectMessages(host: parts.swarm)
-        receipts = parts.receipts
-        machine = parts.machine
-        fetcher = ContentFetcher(store: parts.store, bitswap: parts.bitswap, dht: parts.dht, host: parts.swarm)
-        runner = JobRunner(
-            machine: parts.machine, fetcher: fetcher, store: parts.store,
-            moduleBytesMax: configuration.limits.moduleBytesMax, inputBytesMax: configuration.limits.fileBytesMax)
-        alarm = DeadlineAlarm(eventLoop: parts.eventLoop)
+        errands = Errands(parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs)
+        report = NodeReport(parts: parts, room: room)
+        files = OwnerFiles(parts: parts, room: room, announcer: announcer)
+        desk = SubmissionDesk(parts: parts, room: room)
+        alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
         (work, workIn) = AsyncStream.makeStream(of: NodeEffect.self)
-        (written, writtenIn) = AsyncStream.makeStream(of: UInt64.self, bufferingPolicy: .bufferingNewest(1))
-        (reports, reportsIn) = AsyncStream.makeStream(
-            of: NodeInput.self, bufferingPolicy: .bufferingOldest(limits.reportsMax))
-        (provided, providing) = AsyncStream.makeStream(
-            of: CID.self, bufferingPolicy: .bufferingOldest(limits.filesToAnnounceMax))
-        let (added, adding) = AsyncStream.makeStream(
-            of: [CID].self, bufferingPolicy: .bufferingNewest(limits.addedBlocksMax))
-        addedBlocks = added
-        parts.store.onBlocksAdded { _ = adding.yield($0) }
-        (stopping, stop) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// The machinery that a node is made of.
-    struct Parts: Sendable {
-        let store: MeshStore
-        let swarm: Swarm
-        let gossip: GossipService
-        let dht: KademliaService
-        let bitswap: BitswapService
-        let receipts: VerifiedReceipts
-        let machine: CoVM
-        let eventLoop: any EventLoop
+    /// Opens the node of a home folder: store, machine, swarm and services; takes up its journal; listens.
+    ///
+    /// When it returns, `listenAddresses` are known and every job is as the journal says. Nothing is served before
+    /// `run`.
+    ///
+    /// - Throws: one sentence on what is in the way, and what to do next.
+    public static func open(
+        home: NodeHome, configuration: NodeConfiguration, identity: Identity, logger: Logger
+    ) async throws(NodeServiceError) -> MeshNode {
+        let opening = NodeOpening(home: home, configuration: configuration, identity: identity, logger: logger)
+        let parts = try await opening.parts()
+        var core = NodeCore(identity: identity, market: try await opening.market(parts))
+        let intake = try await opening.recover(&core, parts)
+        let node = MeshNode(parts, core: core, intake: intake)
+        try await node.begin()
+        return node
     }
+
+    /// Takes part in the protocols of the mesh, and takes up what this node owes to others.
+    private func begin() async throws(NodeServiceError) {
+        await messages.serve { [weak self] peer in
+            await self?.admits(peer) ?? false
+        } blame: { [weak self] peer, fault in
+            await self?.take(.misbehaved(peer, fault, isConnected: true))
+        } answer: { [weak self] peer, bytes in
+            await self?.answer(bytes, from: peer)
+        }
+        do {
+            for topic in core.topics {
+                // What is accepted was taken in by the validator; the stream of accepted messages is not needed.
+                _ = try await parts.gossip.subscribe(topic) { [weak self] message in
+                    await self?.judge(message) ?? .ignore
+                }
+            }
+        } catch {
+            throw NodeServiceError(.internalError, "Gossip does not take the topics of the mesh: \(error).")
+        }
+        carryOut(core.recover(at: moment))
+    }
+
+    // MARK: The loop
 
     /// Runs the node until it is asked to stop, its task is cancelled, or its disk fails; then closes the store.
     ///
@@ -170,17 +116,21 @@ public actor MeshNode {
     public func run() async throws(NodeServiceError) {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                addServices(to: &group)
-                group.addTask { await self.carryOutWork() }
-                group.addTask { await self.followWrites() }
-                group.addTask { await self.followReports() }
+                parts.addServices(to: &group)
+                group.addTask { await self.runErrands() }
+                group.addTask { await self.followDisk() }
                 group.addTask { await self.keepTime() }
-                group.addTask { await self.takePart() }
-                group.addTask { [bitswap, addedBlocks] in
-                    for await cids in addedBlocks { await bitswap.blocksAdded(cids) }
+                group.addTask { await self.lookAround() }
+                group.addTask { await self.keepAddressesCurrent() }
+                group.addTask { [neighbourhood] in
+                    await neighbourhood.join()
+                    await self.take(.dialedAtStart)
                 }
-                group.addTask {
-                    for await _ in self.stopping { break }
+                group.addTask { [neighbourhood] in await neighbourhood.rememberPeers() }
+                group.addTask { [announcer] in await announcer.run() }
+                group.addTask { [room] in await room.watch() }
+                group.addTask { [end] in
+                    for await _ in end.asked { break }
                     await self.leave()
                     throw CancellationError()
                 }
@@ -189,53 +139,223 @@ public actor MeshNode {
         } catch is CancellationError {
             // Asked to stop.
         } catch {
-            giveUp(error as? NodeServiceError ?? NodeServiceError(.internalError, "The node stopped: \(error)."))
+            end.fail(error as? NodeServiceError ?? NodeServiceError(.internalError, "The node stopped: \(error)."))
         }
         finish()
-        if let failure = failure.withLock({ $0 }) { throw failure }
+        if let failure = end.failure { throw failure }
     }
 
-    private func addServices(to group: inout ThrowingTaskGroup<Void, any Error>) {
-        group.addTask { [swarm] in try await swarm.run() }
-        group.addTask { [gossip] in await gossip.run() }
-        group.addTask { [dht] in await dht.run() }
-        group.addTask { [bitswap] in await bitswap.run() }
-        group.addTask { [peerService] in await peerService.run() }
+    /// Gives the core an input, and carries out what follows.
+    ///
+    /// What the work of a task that was cut off comes to is dropped: it says nothing about its job.
+    func take(_ input: NodeInput) {
+        if Task.isCancelled, input.isOfWork { return }
+        carryOut(core.handle(input, at: moment))
+    }
+
+    /// This moment, as the core wants it told.
+    var moment: NodeMoment {
+        NodeMoment(now: NodeClock.now, wallClock: NodeClock.wallClock, storage: room.state)
+    }
+
+    /// Carries out effects in their order: at once what waits for nothing, as errands what does.
+    func carryOut(_ effects: [NodeEffect]) {
+        alarm.arm(for: core.nextDeadline)
+        for effect in effects {
+            switch effect {
+            case .write(let write):
+                // At a crash point nothing of what follows happens.
+                if !disk.write(write) { return }
+            case .writeFaults(let faults): disk.write(faults)
+            case .pruneBids(let date): disk.pruneBids(before: date)
+            case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
+            case .tell(let event): board.tell(event, of: core.market)
+            case .startRun(let order):
+                runs.begin(order.assignmentCID)
+                workIn.yield(effect)
+            case .letRun(let assignment): runs.letRun(assignment)
+            case .stopRun(let assignment): runs.stop(assignment)
+            case .misbehaved(let peer, let what):
+                parts.logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
+            case .warnOfClock:
+                if let warning = NodeReport.Figures(core).clockWarning { parts.logger.warning("\(warning)") }
+            case .leave(let runsLeft):
+                if runsLeft > 0 {
+                    parts.logger.notice("Running jobs are left to the next start.", metadata: ["jobs": "\(runsLeft)"])
+                }
+                end.ask()
+            default: workIn.yield(effect)
+            }
+        }
+    }
+
+    /// Carries out what waits for something, each errand in a child task, until the node stops.
+    private nonisolated func runErrands() async {
+        await withDiscardingTaskGroup { group in
+            for await effect in work {
+                group.addTask { [errands] in await errands.perform(effect) { await self.take($0) } }
+            }
+            // The node stops: what waits for a place waits for nothing any more.
+            runs.close()
+            group.cancelAll()
+        }
+    }
+
+    /// Tells the core what is on the disk, until the node stops.
+    private func followDisk() async {
+        for await _ in disk.rings {
+            for news in disk.takeNews() {
+                take(news)
+                guard case .written(let number) = news else { continue }
+                let done = patient.filter { $0.number <= number }
+                patient.removeAll { $0.number <= number }
+                for waiter in done { waiter.continuation.resume() }
+            }
+        }
+    }
+
+    /// Gives the core its deadlines, until the node stops.
+    private func keepTime() async {
+        for await _ in alarm.stream {
+            alarm.rang()
+            take(.deadlineReached)
+        }
+    }
+
+    /// Tells the core what this node sees around itself, and how far its runs are, again and again until it stops.
+    private func lookAround() async {
+        repeat {
+            take(.looked(await neighbourhood.surroundings()))
+            for (assignment, permille) in runs.takeProgress() {
+                take(
+                    .fact(
+                        .executionProgressed(
+                            assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
+            }
+        } while (try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))) != nil
+    }
+
+    /// Tells the market where this node is, so that new manifests and announcements say so; identify tells it by
+    /// itself.
+    private func keepAddressesCurrent() async {
+        while (try? await Task.sleep(for: .milliseconds(Self.addressMilliseconds))) != nil {
+            core.listens(at: await parts.swarm.listenAddresses())
+        }
+    }
+
+    // MARK: Messages
+
+    private func admits(_ peer: PeerID) -> Bool { !core.isShunned(peer, at: moment) }
+
+    /// The reply to a message, once what it acknowledges is on the disk; `nil` where the node stops before.
+    func answer(_ bytes: [UInt8], from peer: PeerID) async -> MeshProtocolReply? {
+        guard !core.isLeaving else { return nil }
+        askedCount += 1
+        let request = askedCount
+        let milliseconds = parts.swarm.roundTripMilliseconds(to: peer)
+        return await withCheckedContinuation { continuation in
+            asked[request] = continuation
+            take(.message(bytes, from: peer, roundTripMilliseconds: milliseconds, request: request))
+        }
+    }
+
+    /// Judges a gossip message before it is forwarded.
+    private func judge(_ message: GossipMessage) -> GossipVerdict {
+        let (verdict, effects) = core.judge(
+            message.data, topic: message.topic, author: message.source,
+            isAuthorConnected: parts.swarm.isConnected(message.source), at: moment)
+        carryOut(effects)
+        switch verdict {
+        case .accept: return .accept
+        case .ignore: return .ignore
+        case .reject: return .reject
+        }
+    }
+
+    // MARK: Commands
+
+    /// Gives the core a job; when this returns it is durable.
+    func submit(_ request: JobRequest) async throws(NodeServiceError) -> JobAccepted {
+        try requireStaying()
+        let (result, effects) = core.submit(request, nonce: randomBytes(16), at: moment)
+        carryOut(effects)
+        switch result {
+        case .success(let job):
+            await durable(job.written)
+            if let failure = end.failure { throw failure }
+            return JobAccepted(jobID: job.id.cid.text, isDuplicate: job.isDuplicate)
+        case .failure(let refusal): throw NodeServiceError(refusal)
+        }
+    }
+
+    /// Asks the core for the end of a job; when this returns that is durable.
+    func cancel(_ job: JobID) async {
+        let (number, effects) = core.cancel(job, at: moment)
+        carryOut(effects)
+        await durable(number)
+    }
+
+    /// Waits until a write is on the disk, or the node stops before.
+    private func durable(_ number: UInt64) async {
+        if core.hasWritten(number) || core.isLeaving { return }
+        await withCheckedContinuation { patient.append((number, $0)) }
+    }
+
+    /// Refuses where no more jobs are taken.
+    func requireStaying() throws(NodeServiceError) {
+        guard core.isStopping else { return }
+        throw NodeServiceError(.shuttingDown, "The node is about to stop.", hint: "Start it again with mesh up.")
+    }
+
+    // MARK: The end
+
+    /// Stops in the order that `NodeCore` keeps: no more jobs are taken, the owner's or others', and no run starts that
+    /// waits for a place. Runs may end, and their receipts be handed over, for `drain_seconds` of the configuration.
+    /// Then the node goes as if it were killed: about what still runs nothing is written or signed, so that the restart
+    /// rule of `ExecutorMarket` decides at the next start. A second request goes at once.
+    public func shutdown() async throws(NodeServiceError) {
+        guard !core.isStopping else { return end.ask() }
+        let seconds = parts.configuration.drainSeconds
+        let milliseconds = Int64(clamping: seconds.multipliedReportingOverflow(by: 1_000).partialValue)
+        let (waiting, effects) = core.beginDrain(milliseconds: milliseconds, at: moment)
+        if seconds > 0, waiting > 0 {
+            parts.logger.notice(
+                """
+                The node stops: it waits for \(waiting) running \(waiting == 1 ? "job" : "jobs"), \(seconds) s at the \
+                longest; a second request stops it at once.
+                """)
+        }
+        var others: [NodeEffect] = []
+        for effect in effects {
+            guard case .advertise(let nothing) = effect else {
+                others.append(effect)
+                continue
+            }
+            // The word gets the time to go out: gossip is handed to the connections, which close with the node.
+            await errands.advertise(nothing)
+            try? await Task.sleep(for: .milliseconds(Self.farewellMilliseconds))
+        }
+        carryOut(others)
+    }
+
+    /// From here on runs that are cut off leave no trace, and nobody waits for the disk any more.
+    private func leave() {
+        core.leave()
+        parts.store.waitNoLonger()
+        for continuation in asked.values { continuation.resume(returning: nil) }
+        asked = [:]
+        for waiter in patient { waiter.continuation.resume() }
+        patient = []
     }
 
     /// Stops what waits for the node, then closes the store; what was accepted before is written.
     private func finish() {
-        for (assignment, job) in running {
-            job.cancellation.cancel()
-            running[assignment]?.stopWaiting(false)
-        }
+        runs.stopAll()
         board.finish()
         alarm.finish()
         workIn.finish()
-        writtenIn.finish()
-        reportsIn.finish()
-        providing.finish()
         let faults = core.takeFaults()
-        if !faults.isEmpty { store.enqueue(faults.map(StoreWrite.init), urgency: .idle) { _ in } }
-        do {
-            try store.close()
-        } catch {
-            logger.error("The store did not close cleanly.", metadata: ["error": "\(error)"])
-        }
-    }
-
-    /// Stops the node because it cannot keep its word any more; the first reason is the one that counts.
-    nonisolated func giveUp(_ error: NodeServiceError) {
-        let isFirst = failure.withLock { failure in
-            defer { failure = failure ?? error }
-            return failure == nil
-        }
-        if isFirst { logger.critical("The node stops: \(error)") }
-        store.waitNoLonger()
-        stop.yield(())
-    }
-
-    func tally(_ name: String) {
-        tallies[name, default: 0] += 1
+        if !faults.isEmpty { disk.write(faults) }
+        disk.close(parts.logger)
     }
 }

@@ -1,3 +1,4 @@
+import JobMarket
 import MeshTypes
 import NodeAPI
 
@@ -60,6 +61,20 @@ struct ProgressBoard {
         } else {
             followers[job] = kept.isEmpty ? nil : kept
         }
+    }
+
+    /// Tells the followers of a job of an event, and of the result once it is there, as the market has it.
+    mutating func tell(_ event: JobEvent, of market: JobMarket) {
+        guard event.role == .originator, let interest = interest(in: event.jobID) else { return }
+        let job = market.originatedJob(event.jobID)
+        if interest == .everything {
+            tell(
+                event.jobID,
+                JobProgress(
+                    kind: .phase, phase: job?.status.rawValue ?? "", text: event.explanation, at: event.at.value))
+        }
+        guard let job, let result = JobStory.result(of: job) else { return }
+        tell(event.jobID, JobStory.ending(result, phase: job.status.rawValue, at: event.at.value))
     }
 
     /// Ends all streams; the node stops.

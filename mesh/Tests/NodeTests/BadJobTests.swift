@@ -93,7 +93,7 @@ struct BadJobTests {
                 #expect(result.ending == bad.ending, "\(bad.name): \(result.detail)")
                 #expect(result.limit == bad.limit, "\(bad.name): \(result.detail)")
                 #expect(result.attempts == 1, "\(bad.name): a user's error is not retried")
-                let receipt = try MeshNode.cid(try #require(result.receiptCID), "receipt")
+                let receipt = try CID(named: try #require(result.receiptCID), "receipt")
                 let report = try await mesh.originator.verifyReceipt(receipt)
                 #expect(report.isValid, "\(bad.name): \(report.lines.filter { $0.verdict != .passed })")
             }

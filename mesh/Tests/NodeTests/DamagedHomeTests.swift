@@ -149,7 +149,7 @@ struct DamagedHomeTests {
                 let job = try await mesh.submit(try Assembler.command("nop")) { $0.label = label }
                 let result = try await mesh.result(of: job)
                 #expect(result.ending == .succeeded, "\(result.detail)")
-                receipts.append(try MeshNode.cid(try #require(result.receiptCID), "receipt"))
+                receipts.append(try CID(named: try #require(result.receiptCID), "receipt"))
             }
         } afterwards: { folder in
             for (number, identity) in identities.enumerated() {

@@ -27,7 +27,7 @@ struct FoundFileTests {
             let added = try await first.add(bytes)
             try await first.shutdown()
             try await group.waitForAll()
-            return try MeshNode.cid(added.cid, "file")
+            return try CID(named: added.cid, "file")
         }
         // A mesh that has never heard of the file, and its owner that comes to it.
         try await NodeMesh.run(prices: [10, 20]) { mesh in
@@ -72,7 +72,7 @@ struct FoundFileTests {
     ) async throws {
         let peer = Swarm(
             configuration: SwarmConfiguration(listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]),
-            identity: .generate(), logger: node.logger)
+            identity: .generate(), logger: node.parts.logger)
         try await peer.listen()
         await peer.handle(BitswapService.protocolID, serve)
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -151,7 +151,7 @@ extension NodeMesh {
     /// A module that every node has, because it ran there or came with the job.
     fileprivate func knownModule() async throws -> CID {
         let module = try Assembler.command("nop")
-        let added = try MeshNode.cid(try await originator.add(module).cid, "module")
+        let added = try CID(named: try await originator.add(module).cid, "module")
         for node in nodes.dropLast() { _ = try await node.add(module) }
         _ = try await result(of: try await submit(module))
         return added
@@ -160,7 +160,7 @@ extension NodeMesh {
     /// No node has given up.
     fileprivate func expectAllAlive() throws {
         for node in nodes {
-            let failure = node.failure.withLock { $0 }
+            let failure = node.end.failure
             try #require(failure == nil, "a node stopped: \(String(describing: failure))")
         }
     }

@@ -93,12 +93,12 @@ struct HostileNameTests {
             var submission = JobSubmission(moduleCID: moduleQm.text)
             submission.inputs = [NamedText(name: "stdin", text: inputQm.text)]
             submission.policy.sufficientBids = 1
-            let job = try MeshNode.cid(try await mesh.originator.submit(submission).jobID, "job")
+            let job = try CID(named: try await mesh.originator.submit(submission).jobID, "job")
             let result = try await mesh.result(of: job)
             #expect(result.ending == .succeeded, "\(result.detail)")
             #expect(result.paid ?? 0 >= 10, "the honest receipt is paid")
             let receipt = try await mesh.originator.receipt(
-                try MeshNode.cid(try #require(result.receiptCID), "receipt"))
+                try CID(named: try #require(result.receiptCID), "receipt"))
             #expect(receipt.moduleCID == moduleV1.text)
             #expect(receipt.inputs.map(\.text) == [inputV1.text])
             for form in [CID.hashing(module, codec: .dagJSON), CID.hashing(module, codec: .libp2pKey)] {
@@ -131,7 +131,7 @@ struct HostileNameTests {
                 }
             }
             #expect(told)
-            #expect(mesh.nodes.allSatisfy { node in node.failure.withLock { $0 == nil } })
+            #expect(mesh.nodes.allSatisfy { node in node.end.failure == nil })
         }
     }
 
@@ -149,7 +149,7 @@ struct HostileNameTests {
             let node = try await NodeMesh.open(path, NodeMesh.loopback(), identity: try #require(identity))
             #expect(await node.knows(jobs[1]))
             #expect(await !node.knows(jobs[0]))
-            #expect(await node.tallies["journals_left_out"] == 1)
+            #expect(node.parts.tallies.all["journals_left_out"] == 1)
             let rows = try await node.store.journal(of: jobs[0], role: .originator)
             #expect(rows.contains { $0.bytes == [0xFF] }, "its rows are kept")
             #expect(rows.count > 1)

@@ -153,7 +153,7 @@ struct HostileScene {
         let now = NodeClock.wallClock
         return JobManifest(
             params: params, originatorDID: peer.identity.did, originatorPeerID: peer.identity.peerID,
-            originatorAddresses: [], nonce: MeshNode.randomBytes(16), submittedAt: now,
+            originatorAddresses: [], nonce: randomBytes(16), submittedAt: now,
             biddingDeadline: now.advanced(milliseconds: 30_000), expiresAt: now.advanced(milliseconds: 600_000))
     }
 
@@ -227,7 +227,7 @@ struct HostileScene {
         submission.policy.allowedDIDs = [peer.identity.did.text]
         submission.policy.sufficientBids = 1
         change(&submission)
-        let job = JobID(try MeshNode.cid(try await mesh.originator.submit(submission).jobID, "job"))
+        let job = JobID(try CID(named: try await mesh.originator.submit(submission).jobID, "job"))
         await jobs.add(job)
         return job
     }

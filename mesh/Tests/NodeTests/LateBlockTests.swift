@@ -14,7 +14,7 @@ struct LateBlockTests {
         try await NodeMesh.run(prices: [10]) { mesh in
             let (executor, originator) = (mesh.nodes[0], mesh.originator)
             let input = Array("late".utf8)
-            let module = try MeshNode.cid(try await originator.add(try Assembler.command("nop")).cid, "module")
+            let module = try CID(named: try await originator.add(try Assembler.command("nop")).cid, "module")
             var params = MeshJobParams(wasmCID: module)
             params.inputCIDs = ["stdin": CID.hashing(input, codec: .raw)]
             let now = NodeClock.wallClock
@@ -37,7 +37,7 @@ struct LateBlockTests {
         try await NodeMesh.run(prices: [10]) { mesh in
             let bytes: [UInt8] = (0..<3 as Range<UInt8>).flatMap { [UInt8](repeating: $0, count: 1 << 20) } + [9]
             let added = try await mesh.originator.add(bytes)
-            let root = try MeshNode.cid(added.cid, "file")
+            let root = try CID(named: added.cid, "file")
             // The announcement to the DHT goes on after the file was taken.
             try await eventually("the file is found") { (try? await mesh.nodes[0].get(root)) == bytes }
         }

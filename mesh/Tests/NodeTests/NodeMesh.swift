@@ -1,6 +1,7 @@
 import Foundation
 import LibP2P
 import Logging
+import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
@@ -147,7 +148,7 @@ struct NodeMesh {
         submission.policy.sufficientBids = 1
         change(&submission)
         let accepted = try await originator.submit(submission)
-        return try MeshNode.cid(accepted.jobID, "job")
+        return try CID(named: accepted.jobID, "job")
     }
 
     /// Follows a job to its end.
@@ -157,4 +158,17 @@ struct NodeMesh {
         }
         throw NodeServiceError(.internalError, "The stream of \(job) ended without a result.")
     }
+}
+
+/// What tests look at from outside.
+extension MeshNode {
+    nonisolated var identity: Identity { parts.identity }
+    nonisolated var configuration: NodeConfiguration { parts.configuration }
+    nonisolated var store: MeshStore { parts.store }
+    nonisolated var swarm: Swarm { parts.swarm }
+    nonisolated var gossip: GossipService { parts.gossip }
+    nonisolated var dht: KademliaService { parts.dht }
+    nonisolated var bitswap: BitswapService { parts.bitswap }
+    nonisolated var fetcher: ContentFetcher { parts.fetcher }
+    nonisolated var runner: JobRunner { parts.runner }
 }

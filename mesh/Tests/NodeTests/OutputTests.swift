@@ -16,7 +16,7 @@ struct OutputTests {
             let (executor, originator) = (mesh.nodes[0], mesh.originator)
             let bytes = Array("a few bytes".utf8)
             func answer(bytesMax: Int) async -> OutputAnswer {
-                await originator.output(
+                await originator.errands.output(
                     OutputRequest(
                         receipt: CID.hashing([], codec: .dagCBOR), cid: CID.hashing(bytes, codec: .raw),
                         peer: executor.identity.peerID, bytesMax: bytesMax))
@@ -42,12 +42,12 @@ struct OutputTests {
     func heldBytes() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let (executor, originator) = (mesh.nodes[0], mesh.originator)
-            let bytesMax = originator.limits.fetchedBytesHeldMax
+            let bytesMax = Errands.fetchedBytesHeldMax
             for count in [bytesMax, bytesMax + 1] {
                 let bytes = [UInt8](repeating: 7, count: count)
                 let cid = CID.hashing(bytes, codec: .raw)
                 _ = try await executor.add(bytes)
-                let answer = await originator.output(
+                let answer = await originator.errands.output(
                     OutputRequest(
                         receipt: CID.hashing([], codec: .dagCBOR), cid: cid, peer: executor.identity.peerID,
                         bytesMax: count))
@@ -71,7 +71,7 @@ struct OutputTests {
                 let job = try await mesh.submit(try Assembler.command(Self.writing(count)))
                 let result = try await mesh.result(of: job)
                 #expect(result.ending == .succeeded, "\(result.detail)")
-                let output = try await executor.get(try MeshNode.cid(try #require(result.stdoutCID), "output"))
+                let output = try await executor.get(try CID(named: try #require(result.stdoutCID), "output"))
                 #expect(output.count == count)
                 let wentFirst = try await executor.explain(job).lines.contains {
                     $0.text == "The run is ProducingOutputs."

@@ -52,9 +52,9 @@ struct PeerNotesTests {
             }
             async let cancelled = node.cancel(job)
             try await eventually("the cancellation waits for the disk") {
-                await !node.core.order.isSettled || node.failure.withLock { $0 } != nil
+                await !node.core.order.isSettled || node.end.failure != nil
             }
-            #expect(node.failure.withLock { $0 } == nil)
+            #expect(node.end.failure == nil)
             #expect(refused.load(ordering: .relaxed) >= faults - node.store.limits.waitingCommitsNotOwedMax)
             try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
             try await waiting

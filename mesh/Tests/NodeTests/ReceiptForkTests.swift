@@ -22,7 +22,7 @@ struct ReceiptForkTests {
             var receipts: [CID] = []
             for _ in 0..<2 {
                 let result = try await mesh.result(of: try await mesh.submit(try Assembler.command("nop")))
-                receipts.append(try MeshNode.cid(try #require(result.receiptCID), "receipt"))
+                receipts.append(try CID(named: try #require(result.receiptCID), "receipt"))
             }
             let first = try await mesh.originator.verifyReceipt(receipts[0])
             #expect(first.isValid)

@@ -22,7 +22,7 @@ struct StopOrderTests {
     private func orders(for executor: MeshNode, _ number: UInt8) async throws -> Orders {
         let originator = Identity.generate()
         let module = try await executor.add(try Assembler.command("(loop (br 0))"))
-        var params = MeshJobParams(wasmCID: try MeshNode.cid(module.cid, "module"))
+        var params = MeshJobParams(wasmCID: try CID(named: module.cid, "module"))
         params.timeoutSeconds = 20
         params.maxFuel = 900_000_000_000
         let now = NodeClock.wallClock

@@ -48,12 +48,12 @@ struct StorageTests {
             await Self.expect(.storageFull) { _ = try await node.add([1, 2, 3]) }
             let submission = JobSubmission(moduleCID: CID.hashing(module, codec: .raw).text)
             await Self.expect(.storageFull) { _ = try await node.submit(submission) }
-            #expect(await node.storageState == .full)
+            #expect(node.room.state == .full)
             // Evidence is still written.
             let proof = Array("proof".utf8)
             let proofCID = CID.hashing(proof, codec: .dagCBOR)
             try await node.store.commit([.evidence(cid: proofCID, bytes: proof, jobID: proofCID)])
-            #expect(try await node.remove(MeshNode.cid(kept, "file")) == RemovedBlocks(blocks: 1, bytes: 900_000))
+            #expect(try await node.remove(CID(named: kept, "file")) == RemovedBlocks(blocks: 1, bytes: 900_000))
             #expect(try await node.status().storage?.state == "open")
             _ = try await node.add([1, 2, 3])
             _ = try await node.submit(submission)
@@ -75,8 +75,8 @@ struct StorageTests {
     func refusedModule() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let (executor, originator) = (mesh.nodes[0], mesh.originator)
-            let module = try MeshNode.cid(try await originator.add(Array("no module".utf8)).cid, "module")
-            let input = try MeshNode.cid(try await originator.add(Array("input".utf8)).cid, "input")
+            let module = try CID(named: try await originator.add(Array("no module".utf8)).cid, "module")
+            let input = try CID(named: try await originator.add(Array("input".utf8)).cid, "input")
             let outcome = await Self.run(module, input, on: executor, of: originator)
             guard case .moduleRefused = outcome else {
                 Issue.record("\(outcome)")
@@ -110,10 +110,10 @@ struct StorageTests {
         }
         try await NodeMesh.run(prices: [10], configure: configure) { mesh in
             let originator = mesh.originator
-            let module = try MeshNode.cid(try await originator.add(try Assembler.command("nop")).cid, "module")
+            let module = try CID(named: try await originator.add(try Assembler.command("nop")).cid, "module")
             let input = try await originator.add([UInt8](repeating: 1, count: 200_000))
             let outcome = await Self.run(
-                module, try MeshNode.cid(input.cid, "input"), on: mesh.nodes[0], of: originator)
+                module, try CID(named: input.cid, "input"), on: mesh.nodes[0], of: originator)
             guard case .nodeFailed(let reason) = outcome else {
                 Issue.record("\(outcome)")
                 return
@@ -186,7 +186,7 @@ struct StorageTests {
             let proof = [UInt8](repeating: 1, count: 9_500)
             let cid = CID.hashing(proof, codec: .dagCBOR)
             try await executor.store.commit([.evidence(cid: cid, bytes: proof, jobID: cid)])
-            #expect(await executor.storageState == .full)
+            #expect(executor.room.state == .full)
             let job = try await mesh.submit(try Assembler.command("nop"))
             #expect(try await mesh.result(of: job).ending == .noBids)
             let declined = try await executor.status().counters.first { $0.name == "market_declined_storage_full" }

@@ -13,7 +13,7 @@ struct CheckedBeforeTests {
 
     @Test("A module is inspected again for another entry, and when as many others came after it as are remembered")
     func modules() {
-        var modules = InspectedModules()
+        let modules = InspectedModules()
         modules.insert(cid(0, .raw), entry: "_start")
         #expect(!modules.contains(cid(0, .raw), entry: "other"))
         for number in 1..<InspectedModules.countMax { modules.insert(cid(number, .raw), entry: "_start") }

@@ -54,7 +54,7 @@ import Testing
         }
         try store.close()
         let reopened = try open(folder)
-        var ledger = try await MeshNode.ledger(reopened)
+        var ledger = try await NodeOpening.ledger(reopened)
         ledger.checkInvariants()
         #expect(ledger.entries == kept)
         #expect(ledger.accounts.map(\.account) == whole.accounts.map(\.account))

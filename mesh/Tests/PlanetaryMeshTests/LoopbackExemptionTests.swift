@@ -12,7 +12,7 @@ struct LoopbackExemptionTests {
         let text = #"{"listen": \#(listen), "limits": \#(limits)}"#
         let configuration = try JSONDecoder().decode(NodeConfiguration.self, from: Data(text.utf8))
         #expect(configuration.refusal == nil)
-        return MeshNode.swarmConfiguration(configuration).limits.isLoopbackExempt
+        return SwarmConfiguration(configuration).limits.isLoopbackExempt
     }
 
     @Test("A mesh on one machine is exempt unless its owner says otherwise")
@@ -27,6 +27,6 @@ struct LoopbackExemptionTests {
         #expect(try !isExempt(["/ip4/0.0.0.0/tcp/4001"]))
         #expect(try !isExempt(["/ip6/::/tcp/4001"], #"{"exempts_loopback": true}"#))
         #expect(try !isExempt(["/ip4/127.0.0.1/tcp/0", "/ip4/10.0.0.1/tcp/4001"], #"{"exempts_loopback": true}"#))
-        #expect(!MeshNode.swarmConfiguration(NodeConfiguration()).limits.isLoopbackExempt)
+        #expect(!SwarmConfiguration(NodeConfiguration()).limits.isLoopbackExempt)
     }
 }

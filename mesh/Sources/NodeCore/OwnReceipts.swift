@@ -4,23 +4,24 @@ import Multiformats
 ///
 /// The store names the last one. Where an older version ran in between, the chain is followed on from there; where no
 /// version wrote it down, the newest one counts that no other receipt follows.
-struct OwnReceipts: Sendable {
+package struct OwnReceipts: Sendable {
     private let last: CID?
     private var order: [CID] = []
     private var followers: [CID: CID] = [:]
 
-    init(last: CID?) {
+    /// An empty chain that ends with the receipt that the store names.
+    package init(last: CID?) {
         self.last = last
     }
 
     /// Takes the next older receipt.
-    mutating func add(_ cid: CID, after previous: CID?) {
+    package mutating func add(_ cid: CID, after previous: CID?) {
         order.append(cid)
         if let previous, followers[previous] == nil { followers[previous] = cid }
     }
 
     /// The receipt that the next one follows; nil when there is none.
-    var tip: CID? {
+    package var tip: CID? {
         guard var tip = last else { return order.first { followers[$0] == nil } }
         var seen: Set<CID> = [tip]
         while let next = followers[tip], seen.insert(next).inserted { tip = next }

@@ -1,13 +1,21 @@
 import JobMarket
+import Logging
 import MeshStore
-import MeshTypes
-import Multiformats
 import NodeAPI
 import NodeCore
 
-extension MeshNode {
-    /// Whether there is room for new work, as the market is told of it.
-    var storageState: StorageState {
+/// Whether a node's store has room for new work: what the core is told of it, what the owner is, and the look at it
+/// again and again.
+struct StoreRoom: Sendable {
+    /// Between two looks at what is free on the disk, and whether a store that stands full has room again, in
+    /// milliseconds.
+    static let lookMilliseconds: Int64 = 1_000
+
+    let store: MeshStore
+    let logger: Logger
+
+    /// Whether there is room, as the core is told of it.
+    var state: StorageState {
         switch store.standing {
         case .open: .open
         case .full, .databaseFull: .full
@@ -16,11 +24,12 @@ extension MeshNode {
         }
     }
 
-    /// What the node keeps, for its owner.
-    var storage: NodeStatus.Storage {
+    /// What is kept, for the node's owner.
+    var view: NodeStatus.Storage {
         let counters = store.counters
+        let state = state
         return NodeStatus.Storage(
-            state: storageState == .diskFull ? "disk_full" : "\(storageState)",
+            state: state == .diskFull ? "disk_full" : "\(state)",
             blocks: UInt64(clamping: counters.blocks),
             blockBytes: UInt64(clamping: counters.blockBytes),
             blockBytesMax: UInt64(clamping: store.limits.blockBytesTotalMax),
@@ -31,13 +40,13 @@ extension MeshNode {
     }
 
     /// What is said of a disk that is full or nearly so.
-    static func diskSentence(_ path: String, _ freeBytes: Int, _ reserveBytes: Int) -> String {
-        "The disk of \(path) has \(freeBytes) bytes left, and below \(reserveBytes), which are for what is under way, "
-            + "the node takes no new work."
+    private func diskSentence(_ freeBytes: Int, _ reserveBytes: Int) -> String {
+        "The disk of \(store.path) has \(freeBytes) bytes left, and below \(reserveBytes), which are for what is under "
+            + "way, the node takes no new work."
     }
 
     /// Refuses new work while there is no room for it; `what` is the beginning of the sentence.
-    func requireRoom(_ what: String) throws(NodeServiceError) {
+    func require(_ what: String) throws(NodeServiceError) {
         store.lookAtDisk()
         switch store.standing {
         case .open: return
@@ -54,7 +63,7 @@ extension MeshNode {
                 hint: "Remove files or jobs with mesh rm, or raise limits.database_bytes_max in config.json.")
         case .diskFull(let freeBytes, let reserveBytes):
             throw NodeServiceError(
-                .storageFull, "\(what). \(Self.diskSentence(store.path, freeBytes, reserveBytes))",
+                .storageFull, "\(what). \(diskSentence(freeBytes, reserveBytes))",
                 hint: "Free some space on that disk, or see what mesh gc and mesh rm free; the reserve is "
                     + "limits.disk_reserve_bytes in config.json.")
         case .locked:
@@ -64,23 +73,23 @@ extension MeshNode {
         }
     }
 
-    public func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
-        let gone = try await stored { try await self.store.collectGarbage() }
-        return RemovedBlocks(blocks: gone.blocks, bytes: gone.bytes)
-    }
-
-    public func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
-        if let job = core.market.openJob(that: cid) {
-            throw NodeServiceError(
-                .conflict, "\(cid) is not removed: the open job \(job) needs it.",
-                hint: "Wait for the job's end, or cancel it with mesh cancel.")
-        }
-        let gone = try await stored { try await self.store.remove(cid) }
-        guard gone.blocks > 0 else {
-            throw NodeServiceError(
-                .blockNotFound, "Nothing is kept of \(cid).", hint: "See mesh jobs for the jobs of this node.")
-        }
-        return RemovedBlocks(blocks: gone.blocks, bytes: gone.bytes)
+    /// Looks at what is free on the disk, and has a store that stands full look for room again: others fill the disk,
+    /// and what the store keeps grows old, without anything happening here.
+    func watch() async {
+        var isShort = false
+        repeat {
+            store.lookAtDisk()
+            let standing = store.standing
+            if case .diskFull(let freeBytes, let reserveBytes) = standing {
+                if !isShort { logger.warning("\(diskSentence(freeBytes, reserveBytes))") }
+                isShort = true
+            } else if isShort, standing == .open {
+                logger.notice("The disk has room again: the node takes new work.")
+                isShort = false
+            }
+            guard standing != .open, !store.isStuck else { continue }
+            store.enqueue([], urgency: .idle) { _ in }
+        } while (try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))) != nil
     }
 }
 
@@ -91,12 +100,13 @@ extension MeshStore {
     }
 }
 
-extension JobMarket {
-    /// The open job of this node's own that names a file as its module or input.
-    fileprivate func openJob(that needs: CID) -> JobID? {
-        originatedJobs.first { job in
-            let params = job.manifest.params
-            return !job.isClosed && (params.wasmCID == needs || params.inputCIDs.contains { $0.value == needs })
-        }?.id
+/// What the store says, in the terms of the service.
+func stored<Value: Sendable>(
+    _ body: @Sendable () async throws(MeshStoreError) -> Value
+) async throws(NodeServiceError) -> Value {
+    do {
+        return try await body()
+    } catch {
+        throw NodeServiceError(storage: error)
     }
 }

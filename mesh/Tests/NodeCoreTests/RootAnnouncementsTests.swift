@@ -1,9 +1,8 @@
 import Determinism
-import MeshStore
 import Multiformats
 import Testing
 
-@testable import PlanetaryMesh
+@testable import NodeCore
 
 /// When a node tells the DHT of what its store has: at the start and every 22 hours, at a bounded pace.
 @Suite struct RootAnnouncementsTests {
@@ -25,9 +24,9 @@ import Testing
 
         private static func cid(_ sequence: Int64) -> CID { CID.hashing(Array("\(sequence)".utf8), codec: .raw) }
 
-        private func page(_ sequences: [Int64], before: Int64) -> [StoredRoot] {
+        private func page(_ sequences: [Int64], before: Int64) -> [RootAnnouncements.Root] {
             sequences.filter { $0 < before }.sorted(by: >).prefix(announcements.limits.rootsPerPageMax).map {
-                StoredRoot(sequence: $0, cid: Self.cid($0))
+                RootAnnouncements.Root(sequence: $0, cid: Self.cid($0))
             }
         }
 

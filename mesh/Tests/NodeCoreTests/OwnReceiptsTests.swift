@@ -1,7 +1,7 @@
 import Multiformats
 import Testing
 
-@testable import PlanetaryMesh
+@testable import NodeCore
 
 /// Where the chain of a node's receipts ends, as a start finds it.
 @Suite struct OwnReceiptsTests {

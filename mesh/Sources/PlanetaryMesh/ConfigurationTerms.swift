@@ -1,0 +1,87 @@
+import CoVM
+import Foundation
+import JobMarket
+import LibP2P
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeSetup
+
+// What the parts of a node are told of an operator's configuration.
+
+extension MarketConfiguration {
+    /// The terms of a market, of an executor that runs jobs on `machine`.
+    init(_ configuration: NodeConfiguration, machine: CoVM, addresses: [Multiaddr]) {
+        self.init()
+        self.addresses = addresses
+        limits.originatedJobsMax = configuration.limits.openJobsMax
+        originator.bidWindowMilliseconds = configuration.originator.bidWindowMilliseconds
+        originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
+        originator.outputBytesMax = UInt64(clamping: configuration.limits.outputBytesMax)
+        guard configuration.executor.isEnabled else { return }
+        let offered = configuration.executor
+        var executor = ExecutorConfiguration()
+        executor.bidsOnOwnJobs = true
+        executor.looksModulesUp = true
+        executor.region = configuration.region
+        executor.features = offered.features.sorted()
+        executor.basePrice = TokenAmount(offered.priceBase)
+        executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
+        executor.concurrentRunsMax = offered.runsAtOnce
+        executor.limitsMax.maxMemoryBytes = min(
+            executor.limitsMax.maxMemoryBytes, offered.memoryMiB.multipliedReportingOverflow(by: 1 << 20).partialValue)
+        executor.resources = offered.resources
+        executor.engine = machine.engineDescription
+        self.executor = executor
+    }
+}
+
+extension NodeConfiguration.Executor {
+    /// Jobs that run at once.
+    var runsAtOnce: Int { jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount }
+
+    /// What is offered, by kind.
+    var resources: ResourceAmounts {
+        let cores = cpuMillicores ?? UInt64(ProcessInfo.processInfo.activeProcessorCount) * 1000
+        return CanonicalMap([
+            (ResourceType.cpuMillicores.rawValue, cores), (ResourceType.memoryMiB.rawValue, memoryMiB),
+            (ResourceType.storageMiB.rawValue, storageMiB),
+        ])
+    }
+}
+
+extension StoreLimits {
+    /// The bounds of a store.
+    init(_ configured: NodeConfiguration.Limits) {
+        self.init()
+        blockBytesTotalMax = configured.blockBytesMax
+        highWaterPercent = configured.blockHighWaterPercent
+        databaseBytesMax = configured.databaseBytesMax
+        diskReserveBytes = configured.diskReserveBytes
+        fullMillisecondsMax = Int64(configured.fullDiskSeconds) * 1_000
+        evidenceKeptMilliseconds = UInt64(configured.evidenceKeptHours) * 3_600_000
+        unpaidEvidenceKeptMilliseconds = UInt64(configured.unpaidEvidenceKeptDays) * 86_400_000
+    }
+}
+
+extension SwarmConfiguration {
+    /// The defaults of a node of the mesh, as identify tells them to others (PROTOCOL.md).
+    static func ofMesh(listening addresses: [Multiaddr]) -> SwarmConfiguration {
+        var configuration = SwarmConfiguration(listenAddresses: addresses)
+        configuration.agentVersion = "planetary-mesh/1"
+        configuration.protocolVersion = "icn/mesh/1.0.0"
+        return configuration
+    }
+
+    /// Addresses and bounds of a swarm.
+    init(_ configuration: NodeConfiguration) {
+        self = .ofMesh(listening: configuration.listen)
+        announceAddresses = configuration.announce
+        limits.connectionsMax = configuration.limits.connectionsMax
+        limits.inboundConnectionsMax = min(
+            limits.inboundConnectionsMax, max(1, configuration.limits.connectionsMax * 3 / 4))
+        limits.heldBytesMax = configuration.limits.heldBytesMax
+        limits.isLoopbackExempt =
+            configuration.limits.exemptsLoopback && configuration.listen.allSatisfy(\.isLoopback)
+    }
+}

@@ -1,0 +1,163 @@
+import CoVM
+import JobMarket
+import LibP2P
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeCore
+import P2PServices
+import SignedObjects
+
+/// What the core wants done that waits for something, each in a child task of the node's loop; what came of it is told
+/// to the core.
+struct Errands: Sendable {
+    /// An output that is held in memory until it goes to the disk with the job's result, in bytes; a longer one goes
+    /// there by itself.
+    static let fetchedBytesHeldMax = 16 << 10
+
+    let parts: NodeParts
+    let neighbourhood: Neighbourhood
+    let messages: DirectMessages
+    let runs: RunningJobs
+
+    /// Carries out one effect.
+    func perform(_ effect: NodeEffect, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
+        switch effect {
+        case .announce(let job, let announcement):
+            let reason = await publish(.jobAnnouncement(announcement), topic: MeshTopics.jobAnnouncements)
+            await tell(.fact(reason.map { .announcementFailed(job, reason: $0) } ?? .announcementPublished(job)))
+        case .publishHeads(let heads, let jobs):
+            let topic = MeshTopics.anchorHeads(scope: heads.scope)
+            if await publish(.anchorHeads(heads), topic: topic) == nil { await tell(.headsPublished(of: jobs)) }
+        case .publishReceipt(let receipt, let block, let notice): await publishReceipt(receipt, block, notice)
+        case .advertise(let offer): await advertise(offer)
+        case .deliver(let delivery): await tell(await deliver(delivery))
+        case .lookUp(let peer, let id): await tell(.lookedUp(id, isConnected: await neighbourhood.find(peer)))
+        case .fetchManifest(let job, let peer, let addresses, let bytesMax):
+            await parts.swarm.addAddresses(addresses, for: peer)
+            let block = try? await parts.fetcher.block(job.cid, from: [peer], keep: false)
+            await tell(.fact(.manifestFetched(job, block: block.flatMap { $0.count <= bytesMax ? $0 : nil })))
+        case .lookUpModule(let module):
+            await tell(.fact(.moduleLookedUp(module, isBeyondLimits: await parts.runner.isKnownTooLong(module))))
+        case .startRun(let order): await run(order, tell)
+        case .fetchOutput(let request): await tell(.outputFetched(request, await output(request)))
+        case .measure(let peer):
+            guard let milliseconds = await neighbourhood.roundTripMilliseconds(to: peer) else { return }
+            await tell(.fact(.latencyMeasured(peer, milliseconds: milliseconds)))
+        case .shun(let peer, let milliseconds, let last):
+            parts.logger.notice("A peer is shunned for a while.", metadata: ["peer": "\(peer)", "last": "\(last)"])
+            await parts.peerService.avoid(peer, milliseconds: milliseconds)
+            await parts.swarm.disconnect(peer)
+        case .write, .writeFaults, .pruneBids, .answer, .tell, .letRun, .stopRun, .misbehaved, .warnOfClock, .leave:
+            preconditionFailure("\(effect) waits for nothing, and is no errand")
+        }
+    }
+
+    // MARK: Gossip
+
+    /// Hands a message to gossip; the reason when gossip does not take it.
+    private func publish(_ message: MeshProtocolMessage, topic: String) async -> String? {
+        do {
+            let bytes = try message.encoded()
+            let bytesMax = MeshProtocolMessage.Limits().gossipBytesMax
+            guard bytes.count <= bytesMax else {
+                return "the message has \(bytes.count) bytes, at most \(bytesMax) are sent"
+            }
+            _ = try await parts.gossip.publish(bytes, topic: topic)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// Tells others what this node offers, and keeps the block of it.
+    func advertise(_ offer: SignedObject<NodeCapability>) async {
+        if !offer.body.offersNothing {
+            parts.store.enqueue([.block(cid: offer.cid, bytes: offer.bytes)], urgency: .now) { _ in }
+        }
+        let message = MeshProtocolMessage.capabilityAdvertisement(CapabilityAdvertisementV1(capability: offer.bytes))
+        _ = await publish(message, topic: MeshTopics.capabilities)
+    }
+
+    private func publishReceipt(_ receipt: CID, _ block: [UInt8], _ notice: ExecutionReceiptAvailableV1) async {
+        _ = await publish(.executionReceiptAvailable(notice), topic: MeshTopics.receipts)
+        do {
+            _ = try await parts.dht.putValue(key: MeshTopics.receiptKey(receipt), value: block)
+            parts.tallies.add("receipts_put")
+        } catch {
+            parts.tallies.add("receipts_not_put")
+            parts.logger.info(
+                "A receipt was not put into the DHT.", metadata: ["cid": "\(receipt)", "reason": "\(error)"])
+        }
+    }
+
+    // MARK: Peers
+
+    /// Sends a direct message; its reply, or why there is none.
+    private func deliver(_ delivery: Delivery) async -> NodeInput {
+        await parts.swarm.addAddresses(delivery.addresses, for: delivery.peer)
+        do {
+            return .deliveryReplied(delivery.id, try await messages.send(delivery.message, to: delivery.peer))
+        } catch {
+            return .deliveryFailed(delivery, reason: "\(error)", isUnreachable: error.isUnreachable)
+        }
+    }
+
+    /// Fetches one output; a small one goes to the disk with the job's result.
+    func output(_ request: OutputRequest) async -> OutputAnswer {
+        do {
+            let file = try await parts.fetcher.unkept(request.cid, from: [request.peer], bytesMax: request.bytesMax)
+            let bytes = file.arrived.reduce(0) { $0 + $1.bytes.count }
+            if bytes <= Self.fetchedBytesHeldMax, parts.store.hasPlentyOfRoom {
+                return .here(
+                    bytes: file.bytes.count, blocks: file.arrived.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) })
+            }
+            try await parts.fetcher.keep(file.arrived)
+            return .here(bytes: file.bytes.count, blocks: [])
+        } catch {
+            let answer = OutputAnswer.missing(error.obstacle)
+            if case .missing(mayPass: false) = answer {
+                parts.logger.info("An output is missing.", metadata: ["cid": "\(request.cid)", "reason": "\(error)"])
+            }
+            return answer
+        }
+    }
+
+    // MARK: Runs
+
+    /// Fetches what an assigned job needs, waits for a place, and runs it.
+    private func run(_ order: ExecutionOrder, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
+        let assignment = order.assignmentCID
+        guard let cancellation = runs.cancellation(of: assignment) else { return }
+        let originator = order.manifest.originatorPeerID
+        await parts.swarm.addAddresses(order.manifest.originatorAddresses, for: originator)
+        let run = await parts.runner.run(
+            order.manifest, jobID: order.jobID, executor: order.executorDID, from: [originator],
+            wallClockMilliseconds: nil, cancellation: cancellation, keep: true
+        ) { bytes in
+            await tell(.fact(.blocksFetched(assignment: assignment, bytes: UInt64(bytes))))
+        } hasPlace: {
+            await tell(.fact(.executionPrepared(assignment: assignment)))
+            return await runs.place(of: assignment)
+        } workspaceMade: { workspace in
+            runs.began(assignment, workspace)
+        } progressed: { status in
+            await tell(.fact(.executionProgressed(assignment: assignment, status, progressPermille: nil)))
+        }
+        runs.ended(assignment)
+        // A node that stops says nothing of a run that it did not end: the restart rule decides about it.
+        await tell(.runEnded(assignment: assignment, run.report, blocks: run.blocks))
+    }
+}
+
+extension FetchError {
+    /// What stood in the way, for the core to decide whether it may pass.
+    fileprivate var obstacle: OutputObstacle {
+        switch self {
+        case .notFound: .notFound
+        case .notAFile: .noFile
+        case .storage(.full), .storage(.blockSpaceUsedUp): .noRoom
+        case .storage: .storageFailed
+        }
+    }
+}

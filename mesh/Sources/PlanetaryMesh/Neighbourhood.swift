@@ -1,0 +1,137 @@
+import GossipSub
+import LibP2P
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeCore
+import P2PServices
+import PeerIdentity
+import SignedObjects
+
+/// The peers around a node: finding them, remembering them, and what is seen of them.
+struct Neighbourhood: Sendable {
+    /// How long a peer may be looked for in the DHT, in milliseconds.
+    static let findPeerMilliseconds: Int64 = 10_000
+    /// Peers of earlier runs that a start takes up, and those of them whose addresses the DHT is told.
+    static let recalledMax = 64
+    static let dialedMax = 16
+    /// Peers that are listed for the owner besides the connected ones.
+    static let listedMax = 1_000
+
+    let parts: NodeParts
+
+    /// Dials the peers to begin with, and keeps at it when they are lost; returns when all were dialed once.
+    func join() async {
+        let bootstrap = parts.configuration.bootstrap
+        let rows = (try? await parts.store.peers(limit: Self.recalledMax)) ?? []
+        for row in rows { await parts.swarm.recall(row.addresses, for: row.peerID) }
+        let known = rows.filter { !$0.addresses.isEmpty }.map(\.peerID)
+        await parts.peerService.begin(bootstrap: bootstrap, remembered: known)
+        let nearest = rows.prefix(Self.dialedMax).flatMap { row in
+            row.addresses.prefix(1).map { $0.withPeerID(row.peerID) }
+        }
+        _ = await parts.dht.bootstrap(bootstrap + nearest)
+    }
+
+    /// Keeps the addresses of peers for the next start, until the node stops.
+    func rememberPeers() async {
+        for await event in await parts.swarm.peerEvents() {
+            guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
+            let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
+            parts.store.enqueue([.peer(row)], urgency: .idle) { _ in }
+        }
+    }
+
+    /// What this node sees around itself now.
+    func surroundings() async -> Surroundings {
+        var around = Surroundings()
+        let peers = await parts.swarm.connectedPeers()
+        around.connectionCount = peers.count
+        around.listeners = await parts.gossip.peers(of: MeshTopics.capabilities)
+        guard around.listeners.isEmpty else { return around }
+        for peer in peers where await mayPassOn(peer) {
+            around.mayPassOn = true
+            break
+        }
+        return around
+    }
+
+    /// Whether a peer speaks gossip, or has not told yet what it speaks.
+    private func mayPassOn(_ peer: PeerID) async -> Bool {
+        let protocols = await parts.swarm.protocols(of: peer)
+        return protocols.isEmpty || protocols.contains { GossipSubVersion(protocolID: $0) != nil }
+    }
+
+    /// Looks in the DHT where a peer is now, and connects to it; whether it is connected.
+    func find(_ peer: PeerID) async -> Bool {
+        let known = await parts.swarm.addresses(of: peer)
+        // The nearest servers are asked even when this node has an address: it is the one that did not work.
+        let found = try? await withDeadline(milliseconds: Self.findPeerMilliseconds) { [dht = parts.dht] in
+            let near = try await dht.findClosest(key: peer.bytes).first { $0.peerID == peer }
+            if let near { return near.addresses }
+            return try await dht.findPeer(peer)
+        }
+        guard let found, found.contains(where: { !known.contains($0) }) else { return false }
+        do {
+            try await parts.swarm.connect(to: peer, addresses: found)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// The round trip to a peer, in milliseconds; nil where it does not answer.
+    func roundTripMilliseconds(to peer: PeerID) async -> UInt64? {
+        let elapsed = try? await parts.swarm.ping(peer, timeoutMilliseconds: DirectMessages.doubtMilliseconds)
+        return elapsed.map { elapsed in
+            let (seconds, attoseconds) = elapsed.components
+            return UInt64(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
+        }
+    }
+
+    // MARK: For the owner
+
+    /// A peer, as far as the swarm and the store know it.
+    struct KnownPeer: Sendable {
+        let peer: PeerID
+        let did: DID?
+        let isConnected: Bool
+        let addresses: [Multiaddr]
+        let row: PeerRow?
+    }
+
+    /// The peers that are connected or remembered, the connected ones first.
+    func peers() async throws(NodeServiceError) -> [KnownPeer] {
+        let connected = Set(await parts.swarm.connectedPeers())
+        let rows = try await stored { () throws(MeshStoreError) in try await parts.store.peers(limit: Self.listedMax) }
+        let known = Dictionary(rows.map { ($0.peerID, $0) }) { first, _ in first }
+        let all = connected.union(known.keys).sorted {
+            (connected.contains($0) ? 0 : 1, $0) < (connected.contains($1) ? 0 : 1, $1)
+        }
+        var peers: [KnownPeer] = []
+        for peer in all {
+            peers.append(await self.peer(peer, isConnected: connected.contains(peer), known[peer]))
+        }
+        return peers
+    }
+
+    /// Connects to an address; the peer that answered there.
+    func connect(_ address: Multiaddr) async throws(NodeServiceError) -> KnownPeer {
+        do {
+            return await peer(try await parts.swarm.dial(address), isConnected: true, nil)
+        } catch {
+            throw NodeServiceError(
+                .peerUnreachable, "No peer answered at \(address): \(error).",
+                hint: "Check the address, and that the peer is up.")
+        }
+    }
+
+    private func peer(_ peer: PeerID, isConnected: Bool, _ row: PeerRow?) async -> KnownPeer {
+        var addresses = await parts.swarm.addresses(of: peer)
+        if addresses.isEmpty { addresses = row?.addresses ?? [] }
+        return KnownPeer(
+            peer: peer, did: (try? PublicKey(peerID: peer))?.did, isConnected: isConnected, addresses: addresses,
+            row: row)
+    }
+}

@@ -1,0 +1,101 @@
+import Logging
+import MeshStore
+import MeshTypes
+import NodeAPI
+import NodeCore
+import SignedObjects
+import Synchronization
+
+/// The way of what the core writes to the store, in the order of the calls; what came of it is news for the core.
+final class NodeDisk: Sendable {
+    private struct News: Sendable {
+        /// The newest write that is on the disk and was not told of yet.
+        var written: UInt64?
+        var areFaultsWritten = false
+    }
+
+    /// Fires when there is news.
+    let rings: AsyncStream<Void>
+    private let ring: AsyncStream<Void>.Continuation
+    private let news = Mutex(News())
+    private let store: MeshStore
+    private let receipts: VerifiedReceipts
+    private let end: NodeEnd
+    private let crashPoint = CrashPoint.fromEnvironment()
+
+    init(store: MeshStore, receipts: VerifiedReceipts, end: NodeEnd) {
+        self.store = store
+        self.receipts = receipts
+        self.end = end
+        (rings, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// What happened since the last call.
+    func takeNews() -> [NodeInput] {
+        let news = news.withLock { news in
+            defer { news = News() }
+            return news
+        }
+        return (news.written.map { [.written($0)] } ?? []) + (news.areFaultsWritten ? [.faultsWritten] : [])
+    }
+
+    private func tell(_ change: (inout News) -> Void) {
+        news.withLock { change(&$0) }
+        ring.yield(())
+    }
+
+    /// Queues a transition; `false` where this process is to die of it.
+    func write(_ write: NodeWrite) -> Bool {
+        let writes: [StoreWrite]
+        do {
+            writes = try write.storeWrites()
+        } catch {
+            end.fail(NodeServiceError(.internalError, "An event cannot be written: \(error)."))
+            return false
+        }
+        let isLast =
+            crashPoint.map { point in
+                write.events.contains { point.isAt(role: $0.role.rawValue, event: $0.kindName) }
+            } ?? false
+        for case .receipt(let row) in writes where row.isVerified == true { receipts.insert(row.cid) }
+        store.enqueue(writes, urgency: isLast ? .now : CommitUrgency(write.haste)) { [self] result in
+            switch result {
+            case .success:
+                if isLast { crashPoint?.die() }
+                tell { $0.written = max($0.written ?? 0, write.number) }
+            case .failure(let error): end.fail(NodeServiceError(storage: error))
+            }
+        }
+        return !isLast
+    }
+
+    /// Queues what peers did wrong, as far as there is room for what nobody owes.
+    func write(_ faults: [PeerFault]) {
+        store.enqueue(faults.map(StoreWrite.init), urgency: .idle) { [self] _ in
+            tell { $0.areFaultsWritten = true }
+        }
+    }
+
+    /// Forgets bids that nobody took.
+    func pruneBids(before date: UnixMilliseconds) {
+        store.enqueue([.pruneBids(before: date.value)], urgency: .idle) { _ in }
+    }
+
+    /// Ends the news, and closes the store; what was accepted before is written.
+    func close(_ logger: Logger) {
+        ring.finish()
+        do {
+            try store.close()
+        } catch {
+            logger.error("The store did not close cleanly.", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+extension StoreWrite {
+    /// What a peer did wrong, as the store counts it.
+    init(_ fault: PeerFault) {
+        self = .peerMisbehaved(
+            fault.peer, note: fault.note, count: fault.count, isMet: fault.isMet, at: fault.at)
+    }
+}

@@ -1,0 +1,237 @@
+import CoVM
+import Economics
+import IPLD
+import JobMarket
+import Kademlia
+import LibP2P
+import Logging
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeCore
+import NodeSetup
+import P2PServices
+import PeerIdentity
+import Reputation
+
+/// Opens the node of a home folder: store, machine, swarm and services, and the market as the store has it.
+struct NodeOpening: Sendable {
+    /// Receipts, the newest ones, that a start reads reputations from.
+    static let evidenceAtStartMax = 10_000
+    /// The setting that says that the links of older receipts were written down.
+    private static let receiptLinksKey = "receipt_links"
+
+    let home: NodeHome
+    let configuration: NodeConfiguration
+    let identity: Identity
+    let logger: Logger
+
+    /// Opens everything and listens; nothing is served yet.
+    func parts() async throws(NodeServiceError) -> NodeParts {
+        let store: MeshStore
+        do {
+            store = try MeshStore(
+                path: home.databasePath, owner: identity.did.text, limits: StoreLimits(configuration.limits))
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+        let machine = try machine()
+        let swarm = try await listening()
+        var blocks = BitswapService.Limits()
+        blocks.servedBytesPerSecondPerPeerMax = configuration.limits.servedBytesPerSecondPerPeerMax
+        var kademlia = KademliaConfiguration()
+        kademlia.protocolID = configuration.kademliaProtocol
+        let receipts = VerifiedReceipts()
+        let dht = KademliaService(
+            host: swarm, configuration: kademlia, validators: [receipts.validator], logger: logger)
+        let bitswap = BitswapService(
+            host: swarm, store: StoreBlockSource(store: store), limits: blocks, logger: logger)
+        let fetcher = ContentFetcher(store: store, bitswap: bitswap, dht: dht, host: swarm)
+        return NodeParts(
+            identity: identity, configuration: configuration, logger: logger, store: store, swarm: swarm,
+            gossip: GossipService(host: swarm, identity: identity, logger: logger), dht: dht, bitswap: bitswap,
+            peerService: PeerService(host: swarm, logger: logger), machine: machine, receipts: receipts,
+            fetcher: fetcher,
+            runner: JobRunner(
+                machine: machine, fetcher: fetcher, store: store,
+                moduleBytesMax: configuration.limits.moduleBytesMax,
+                inputBytesMax: configuration.limits.fileBytesMax))
+    }
+
+    private func machine() throws(NodeServiceError) -> CoVM {
+        var machine = CoVMConfiguration(cacheDirectory: home.cachePath)
+        machine.moduleLimits.moduleBytesMax = configuration.limits.moduleBytesMax
+        machine.limits.concurrentRunsMax = configuration.executor.runsAtOnce
+        do {
+            return try CoVM(configuration: machine)
+        } catch {
+            throw NodeServiceError(.internalError, "The WebAssembly machine does not start: \(error).")
+        }
+    }
+
+    private func listening() async throws(NodeServiceError) -> Swarm {
+        let swarm = Swarm(configuration: SwarmConfiguration(configuration), identity: identity, logger: logger)
+        do {
+            try await swarm.listen()
+        } catch {
+            throw NodeServiceError(
+                .addressInUse, "The node cannot listen: \(error).",
+                hint: "Stop what uses the address, or set another under \"listen\" in config.json.")
+        }
+        return swarm
+    }
+
+    // MARK: The market
+
+    /// The market as the store has it, before the journals of open jobs are folded in.
+    func market(_ parts: NodeParts) async throws(NodeServiceError) -> JobMarket {
+        let store = parts.store
+        let addresses = await parts.swarm.listenAddresses()
+        do {
+            let ledger = try await Self.ledger(store)
+            let (book, chain) = try await evidence(store)
+            let settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
+            return JobMarket(
+                identity: identity, configuration: settings, ledger: ledger, reputation: book,
+                lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
+        } catch let error as MeshStoreError {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .storageFailed, "The ledger contradicts itself: \(error).",
+                hint: "Restore the home folder from a copy.")
+        }
+    }
+
+    /// What the newest receipts show about their executors, and the chain of this node's own.
+    private func evidence(_ store: MeshStore) async throws -> (ReputationBook, OwnReceipts) {
+        var book = ReputationBook()
+        var chain = OwnReceipts(last: try await lastReceipt(store))
+        var links: [StoreWrite] = []
+        let did = identity.did
+        let knowsLinks = try await store.setting(Self.receiptLinksKey) != nil
+        let uncounted = try await store.receiptsThatDoNotCount(limit: Self.evidenceAtStartMax)
+        for row in try await store.receipts(limit: Self.evidenceAtStartMax) {
+            guard let receipt = try await row.receipt(in: store) else { continue }
+            if receipt.executorDID == did { chain.add(row.cid, after: receipt.previousReceiptCID) }
+            if !knowsLinks { links.append(.receiptLink(ReceiptLinkRow(receipt, row.cid))) }
+            guard let evidence = row.evidence(receipt) else { continue }
+            // Who took a job and gave its outputs too late, or never, did not prove itself with that.
+            if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
+            book.record(evidence)
+        }
+        if !knowsLinks { try await store.commit(links + [.setting(key: Self.receiptLinksKey, value: [1])]) }
+        return (book, chain)
+    }
+
+    /// The receipt that this node signed last, as far as it was written down.
+    private func lastReceipt(_ store: MeshStore) async throws -> CID? {
+        guard let bytes = try await store.setting(NodeWrite.lastReceiptKey) else { return nil }
+        guard let cid = try? CID(bytes: bytes) else { throw MeshStoreError.recordCorrupt(table: "settings", row: 0) }
+        return cid
+    }
+
+    /// The heads of the anchored DAG as the store has them; none before the first job.
+    private func anchorHeads(_ store: MeshStore, scope: String) async throws -> (heads: [CID], height: UInt64) {
+        guard let bytes = try await store.setting(NodeWrite.anchorHeadsKey) else { return ([], 0) }
+        guard let stored = try? DAGCBORDecoder().decode(AnchorHeadsV1.self, from: bytes) else {
+            throw MeshStoreError.recordCorrupt(table: "settings", row: 0)
+        }
+        return stored.scope == scope ? (stored.heads, stored.height) : ([], 0)
+    }
+
+    /// The book as the store has it: all balances, and the entries of jobs that are not closed.
+    static func ledger(_ store: MeshStore) async throws -> Ledger {
+        var balances: [(account: LedgerAccount, balance: Int64)] = []
+        var page = try await store.balances()
+        while let last = page.last {
+            for row in page {
+                guard let account = LedgerAccount(named: row.account) else {
+                    throw MeshStoreError.recordCorrupt(table: "balances", row: 0)
+                }
+                balances.append((account, row.amount))
+            }
+            page = try await store.balances(after: last.account)
+        }
+        var entries: [LedgerEntry] = []
+        for row in try await store.openLedger() {
+            guard let entry = row.entry else {
+                throw MeshStoreError.recordCorrupt(table: "ledger", row: row.sequence)
+            }
+            entries.append(entry)
+        }
+        return try Ledger(balances: balances, entries: entries)
+    }
+
+    // MARK: The journals
+
+    /// Takes up what the journals say was going on, and books the grant of a new node; what could not be taken up.
+    func recover(_ core: inout NodeCore, _ parts: NodeParts) async throws(NodeServiceError) -> JournalIntake {
+        let store = parts.store
+        var intake = JournalIntake(at: NodeClock.wallClock)
+        do {
+            var rows: [JournalIntake.Side: JobRow] = [:]
+            for role in [StoreRole.originator, .executor] {
+                for row in try await store.openJobs(role: role) {
+                    let journal = try await store.readableJournal(of: row.jobID, role: role)
+                    let side = JournalIntake.Side(
+                        job: JobID(row.jobID), role: role == .originator ? .originator : .executor)
+                    guard
+                        let reason = intake.take(
+                            journal.entries.map(\.bytes), damagedRow: journal.damaged.first, of: side,
+                            updatedAt: UnixMilliseconds(row.updatedAt), into: &core)
+                    else { continue }
+                    rows[side] = row
+                    leftOut(row, reason, parts)
+                }
+            }
+            var writes: [StoreWrite] = []
+            if let grant = try intake.grant(TokenAmount(configuration.creditGrant), to: &core) {
+                writes.append(.ledger(LedgerRow(grant, jobID: nil)))
+            }
+            for (job, refund) in try intake.refunds(from: &core) {
+                writes.append(.ledger(LedgerRow(refund, jobID: job)))
+                cameBack(job, refund.amount, parts)
+            }
+            for over in intake.leftOut where over.isOver {
+                guard var row = rows[over.side] else { continue }
+                row.status = JobStatus.failed.rawValue
+                row.isTerminal = true
+                row.reason = "left out: \(over.reason)"
+                row.updatedAt = intake.at.value
+                writes.append(.job(row))
+            }
+            if !writes.isEmpty { try await store.commit(writes) }
+        } catch let error as MeshStoreError {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .storageFailed, "The ledger contradicts itself: \(error).",
+                hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
+        }
+        return intake
+    }
+
+    private func leftOut(_ row: JobRow, _ reason: String, _ parts: NodeParts) {
+        parts.tallies.add("journals_left_out")
+        logger.error(
+            "A job is left out of the start.",
+            metadata: ["job": "\(row.jobID)", "role": "\(row.role.rawValue)", "reason": "\(reason)"])
+    }
+
+    private func cameBack(_ job: JobID, _ tokens: TokenAmount, _ parts: NodeParts) {
+        parts.tallies.add("holds_given_back")
+        logger.error(
+            "Tokens that were held for a job come back, since nothing takes the job up any more.",
+            metadata: ["job": "\(job)", "tokens": "\(tokens)"])
+    }
+}
+
+/// The store as the source of blocks for others.
+struct StoreBlockSource: BlockSource {
+    let store: MeshStore
+
+    func block(_ cid: CID) async -> [UInt8]? { (try? await store.block(cid)) ?? nil }
+    func hasBlock(_ cid: CID) async -> Bool { (try? await store.hasBlock(cid)) ?? false }
+}

@@ -1,0 +1,59 @@
+import CoVM
+import LibP2P
+import Logging
+import MeshStore
+import Multiformats
+import NodeSetup
+import P2PServices
+import PeerIdentity
+import Synchronization
+
+/// What a node is made of besides its core: one key, one store, one swarm with its services, and one machine.
+struct NodeParts: Sendable {
+    let identity: Identity
+    let configuration: NodeConfiguration
+    let logger: Logger
+    let store: MeshStore
+    let swarm: Swarm
+    let gossip: GossipService
+    let dht: KademliaService
+    let bitswap: BitswapService
+    let peerService: PeerService
+    let machine: CoVM
+    let receipts: VerifiedReceipts
+    let fetcher: ContentFetcher
+    let runner: JobRunner
+    let tallies = NodeTallies()
+
+    /// Runs what works by itself, until the group is cancelled.
+    func addServices(to group: inout ThrowingTaskGroup<Void, any Error>) {
+        group.addTask { [swarm] in try await swarm.run() }
+        group.addTask { [gossip] in await gossip.run() }
+        group.addTask { [dht] in await dht.run() }
+        group.addTask { [bitswap] in await bitswap.run() }
+        group.addTask { [peerService] in await peerService.run() }
+        group.addTask { [self] in await offerAddedBlocks() }
+    }
+
+    /// Transactions whose blocks wait to be offered to peers that want them; of more the oldest are left out.
+    private static let addedBlocksMax = 1_024
+
+    /// Offers blocks to the peers that want them, as the store takes them in.
+    private func offerAddedBlocks() async {
+        let (added, adding) = AsyncStream.makeStream(
+            of: [CID].self, bufferingPolicy: .bufferingNewest(Self.addedBlocksMax))
+        store.onBlocksAdded { _ = adding.yield($0) }
+        for await cids in added { await bitswap.blocksAdded(cids) }
+    }
+}
+
+/// What is counted in the shell of a node, by name, besides the counters of its core.
+final class NodeTallies: Sendable {
+    private let counts = Mutex<[String: UInt64]>([:])
+
+    /// All counts that are not zero.
+    var all: [String: UInt64] { counts.withLock { $0 } }
+
+    /// One more of a kind.
+    func add(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
+}

@@ -1,0 +1,122 @@
+import Bitswap
+import Economics
+import Foundation
+import JobMarket
+import LibP2P
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeCore
+import P2PServices
+import Reputation
+import SignedObjects
+
+/// What a node's owner is told of it, put together from the core's figures and those of the parts.
+struct NodeReport: Sendable {
+    let parts: NodeParts
+    let room: StoreRoom
+    let startedAt = NodeClock.now
+
+    /// What only the core knows, at one moment.
+    struct Figures: Sendable {
+        let tallies: [String: UInt64]
+        let market: MarketCounters
+        let openJobs: (originated: Int, executed: Int)
+        let clockOffsetMilliseconds: Int64?
+
+        init(_ core: NodeCore) {
+            tallies = core.tallies
+            market = core.market.counters
+            openJobs = core.market.openCounts
+            clockOffsetMilliseconds = core.market.clockOffsetMilliseconds
+        }
+
+        /// What the owner is to be told of this node's clock; `nil` where it goes as its peers' clocks do.
+        var clockWarning: String? {
+            clockOffsetMilliseconds.map { offset in
+                "This machine's clock is \(offset.magnitude / 1000) s \(offset > 0 ? "behind" : "ahead of") its "
+                    + "peers' clocks, by what they sign: jobs and bids are refused for their dates. Set the clock."
+            }
+        }
+    }
+
+    /// Who the node is and how it fares.
+    func status(_ figures: Figures, journalWarning: String?) async -> NodeStatus {
+        let (identity, configuration) = (parts.identity, parts.configuration)
+        let addresses = await parts.swarm.listenAddresses().map { $0.withPeerID(identity.peerID).text }
+        var status = NodeStatus(
+            version: NodeVersion.current, peerID: identity.peerID.text, did: identity.did.text, addresses: addresses,
+            uptimeMilliseconds: UInt64(clamping: NodeClock.now.milliseconds(since: startedAt)),
+            residentBytes: ProcessMemory.residentBytes, connectedPeers: await parts.swarm.connectedPeers().count,
+            isExecutor: configuration.executor.isEnabled, region: configuration.region,
+            processID: ProcessInfo.processInfo.processIdentifier, counters: await counters(figures),
+            storage: room.view)
+        status.clockWarning = figures.clockWarning
+        status.journalWarning = journalWarning
+        return status
+    }
+
+    private func counters(_ figures: Figures) async -> [NodeStatus.Counter] {
+        var all = parts.tallies.all.merging(figures.tallies) { $0 + $1 }
+        let store = parts.store.counters
+        all["store_commits"] = UInt64(store.commits)
+        all["store_transactions"] = UInt64(store.transactions)
+        all["store_blocks"] = UInt64(store.blocks)
+        all["store_block_bytes"] = UInt64(store.blockBytes)
+        all["store_corrupt_blocks"] = UInt64(store.corruptBlocks)
+        all["store_evicted_blocks"] = UInt64(store.evictedBlocks)
+        all["store_lock_retries"] = UInt64(store.lockRetries)
+        all["store_full_retries"] = UInt64(store.fullRetries)
+        all["store_corrupt_records"] = UInt64(store.corruptRecords)
+        let market = figures.market
+        all["market_duplicates"] = market.duplicates
+        all["market_announcements_ignored"] = market.announcementsIgnored
+        all["market_bids_not_written"] = market.bidsNotWritten
+        for (code, count) in market.refusals { all["market_refused_\(code)"] = count }
+        for (code, count) in market.declines { all["market_declined_\(code)"] = count }
+        for (counter, count) in parts.swarm.counters() { all["swarm_\(counter.rawValue)"] = UInt64(count) }
+        let bitswap = await parts.bitswap.counters()
+        all["bitswap_blocks_refused"] = UInt64(bitswap.mismatchedBlocks + bitswap.unsolicitedBlocks)
+        all["jobs_originated_open"] = UInt64(figures.openJobs.originated)
+        all["jobs_executed_open"] = UInt64(figures.openJobs.executed)
+        return all.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map {
+            NodeStatus.Counter(name: $0.key, value: $0.value)
+        }
+    }
+
+    /// Balances, holds and the newest movements: the market keeps the entries of jobs that it remembers, the store all.
+    func wallet(_ ledger: Ledger, entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
+        let holds = ledger.accounts.compactMap { row -> WalletView.Hold? in
+            guard case .escrow(let job) = row.account, row.balance > .zero else { return nil }
+            return WalletView.Hold(jobID: job.description, amount: row.balance.units)
+        }
+        let rows = try await stored { () throws(MeshStoreError) in
+            try await parts.store.newestLedger(limit: entriesLimit)
+        }
+        let entries = rows.map { row in
+            WalletView.Entry(
+                at: row.at, kind: row.kind, debit: row.debit, credit: row.credit, amount: row.amount,
+                jobID: row.jobID?.text)
+        }
+        return WalletView(
+            did: parts.identity.did.text, available: ledger.wallet.units, held: ledger.escrowTotal.units,
+            paid: ledger.paid.units, earned: ledger.earned.units, holds: holds, entries: entries)
+    }
+}
+
+extension PeerView {
+    /// A peer, with what the core has heard and thinks of it.
+    init(_ known: Neighbourhood.KnownPeer, _ core: NodeCore, at moment: NodeMoment) {
+        let offer = known.did.flatMap { core.offer(of: $0, at: moment) }.map { capability in
+            let region = capability.region.map { "region \($0), " } ?? ""
+            return "\(region)\(capability.basePrice) + \(capability.pricePerMillionFuel) per million fuel"
+        }
+        self.init(
+            peerID: known.peer.text, did: known.did?.text, isConnected: known.isConnected,
+            addresses: known.addresses.map(\.text),
+            lastSeen: known.isConnected ? moment.wallClock.value : known.row?.lastSeen,
+            reputation: known.did.map { Int64(clamping: core.market.reputation.score(of: $0, at: moment.wallClock)) },
+            capability: offer ?? "", misbehaviourCount: known.row?.misbehaviourCount ?? 0)
+    }
+}

@@ -1,0 +1,108 @@
+import LibP2P
+import MeshStore
+import Multiformats
+import NodeCore
+
+/// Tells the DHT what this node has, as `RootAnnouncements` says.
+actor RootAnnouncer {
+    /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
+    static let filesToAnnounceMax = 1_024
+
+    private let parts: NodeParts
+    private let limits: RootAnnouncements.Limits
+    private var announcements: RootAnnouncements
+    private let files: AsyncStream<CID>
+    private let filesIn: AsyncStream<CID>.Continuation
+
+    init(parts: NodeParts, limits: RootAnnouncements.Limits = RootAnnouncements.Limits()) {
+        self.parts = parts
+        self.limits = limits
+        announcements = RootAnnouncements(limits: limits)
+        (files, filesIn) = AsyncStream.makeStream(
+            of: CID.self, bufferingPolicy: .bufferingOldest(Self.filesToAnnounceMax))
+    }
+
+    /// A file was put: it is announced soon.
+    nonisolated func added(_ root: CID) { filesIn.yield(root) }
+
+    /// Announces until the node stops.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { for await cid in self.files { await self.announce(cid) } }
+            group.addTask { await self.announceStoredRoots() }
+            group.addTask { await self.announceNewJobRoots() }
+        }
+    }
+
+    /// Everything in the store that is to be found, round after round.
+    private func announceStoredRoots() async {
+        while await someServerIsKnown() {
+            switch announcements.next(now: NodeClock.now) {
+            case .read(let files, let before):
+                let page = try? await parts.store.roots(files: files, before: before, limit: limits.rootsPerPageMax)
+                if announcements.wasRead(page?.map(\.place) ?? [], now: NodeClock.now) {
+                    parts.tallies.add("announcement_rounds")
+                }
+            case .announce(let cid, let isFile, let isRepeated):
+                // What the DHT keeps announced by itself need not be repeated.
+                if isRepeated, await parts.dht.isProviding(cid) { continue }
+                guard await waitForPlace(isFile: isFile) else { return }
+                await announce(cid)
+            case .rest(let milliseconds):
+                guard (try? await Task.sleep(for: .milliseconds(milliseconds))) != nil else { return }
+            }
+        }
+    }
+
+    /// Outputs and receipts as they come, the newest first.
+    private func announceNewJobRoots() async {
+        var newest = (try? await parts.store.roots(files: false, limit: 1))?.first?.sequence ?? 0
+        while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
+            guard
+                let page = try? await parts.store.roots(files: false, after: newest, limit: limits.newJobRootsMax),
+                let last = page.first, await someServerIsKnown()
+            else { continue }
+            newest = last.sequence
+            for root in page {
+                guard await waitForPlace(isFile: false) else { return }
+                await announce(root.cid)
+            }
+        }
+    }
+
+    /// Waits for a place in the pace of announcements; `false` when the node stops.
+    private func waitForPlace(isFile: Bool) async -> Bool {
+        let wait = announcements.placeMilliseconds(isFile: isFile, now: NodeClock.now)
+        guard wait > 0 else { return true }
+        return (try? await Task.sleep(for: .milliseconds(wait))) != nil
+    }
+
+    private func someServerIsKnown() async -> Bool {
+        while await parts.dht.routingTable().isEmpty {
+            guard (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil else { return false }
+        }
+        return true
+    }
+
+    private func announce(_ cid: CID) async {
+        for attempt in 1...limits.attemptsMax {
+            do {
+                try await parts.dht.provide(cid)
+                return parts.tallies.add("roots_provided")
+            } catch {
+                guard attempt == limits.attemptsMax, !Task.isCancelled else {
+                    guard await someServerIsKnown() else { return }
+                    continue
+                }
+                parts.tallies.add("roots_not_provided")
+                parts.logger.info(
+                    "A file was not announced.", metadata: ["cid": "\(cid)", "reason": "\(error)"])
+            }
+        }
+    }
+}
+
+extension StoredRoot {
+    /// A root as the announcements see it.
+    fileprivate var place: RootAnnouncements.Root { RootAnnouncements.Root(sequence: sequence, cid: cid) }
+}

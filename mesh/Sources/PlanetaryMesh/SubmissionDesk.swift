@@ -1,0 +1,221 @@
+import Crypto
+import JobMarket
+import LibP2P
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import SignedObjects
+import Synchronization
+
+/// Looks a submission through before the core has it: what it names is here and can run, and is kept for the job.
+struct SubmissionDesk: Sendable {
+    /// What becomes of a submission.
+    enum Checked: Sendable {
+        /// It is to be submitted.
+        case request(JobRequest)
+        /// It was submitted before, by its idempotency key.
+        case known(CID)
+    }
+
+    let parts: NodeParts
+    let room: StoreRoom
+    /// Modules that were looked at, with the entries for which they are good.
+    let inspected = InspectedModules()
+
+    /// Checks a submission; modules and inputs may be fetched for that.
+    func checked(_ submission: JobSubmission) async throws(NodeServiceError) -> Checked {
+        try room.require("The job is not submitted")
+        let store = parts.store
+        let moduleCID = try await accepted(try CID(named: submission.moduleCID, "module_cid"), "The module")
+        var params = try params(of: submission, moduleCID)
+        for input in params.inputCIDs {
+            params.inputCIDs[input.key] = try await accepted(input.value, "The input \(input.key)")
+        }
+        // One that was looked at before and is kept needs no second look.
+        let isKept = try await stored { () throws(MeshStoreError) in try await store.isFile(moduleCID) }
+        if !isKept || !inspected.contains(moduleCID, entry: params.entryName) {
+            try await checkModule(moduleCID, entry: params.entryName)
+        }
+        for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
+        try await keepFiles((isKept ? [] : [moduleCID]) + params.inputCIDs.map(\.value))
+        if let key = submission.idempotencyKey,
+            let row = try await stored({ () throws(MeshStoreError) in try await store.job(idempotencyKey: key) })
+        {
+            try await requireSame(params, as: row.jobID)
+            return .known(row.jobID)
+        }
+        return .request(
+            JobRequest(
+                requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
+                idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32)))
+    }
+
+    /// An idempotency key stands for what is run: module, entry, arguments, environment and inputs. A job whose
+    /// manifest is not here any more counts as the same.
+    private func requireSame(_ params: MeshJobParams, as jobID: CID) async throws(NodeServiceError) {
+        guard let block = try await stored({ () throws(MeshStoreError) in try await parts.store.block(jobID) }),
+            let first = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body.params
+        else { return }
+        guard first.wasmCID == params.wasmCID, first.entryName == params.entryName, first.args == params.args,
+            first.env == params.env, first.inputCIDs == params.inputCIDs
+        else {
+            throw NodeServiceError(
+                .conflict,
+                "The idempotency key was used for the job \(jobID), of another module or other arguments or inputs.",
+                hint: "Give this job a key of its own; mesh explain tells of the other one.")
+        }
+    }
+
+    private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {
+        var limits = ExecutionLimits.standard
+        limits.timeoutSeconds = submission.limits.timeoutSeconds ?? limits.timeoutSeconds
+        limits.maxFuel = submission.limits.maxFuel ?? limits.maxFuel
+        limits.maxMemoryBytes = submission.limits.maxMemoryBytes ?? limits.maxMemoryBytes
+        limits.maxOutputBytes =
+            submission.limits.maxOutputBytes
+            ?? min(limits.maxOutputBytes, UInt64(clamping: parts.configuration.limits.outputBytesMax))
+        var params = MeshJobParams(wasmCID: moduleCID, limits: limits)
+        params.entry = submission.entry
+        params.args = submission.args
+        params.env = CanonicalMap(submission.env.map { ($0.name, $0.text) })
+        var inputs: [(String, CID)] = []
+        for input in submission.inputs {
+            inputs.append((input.name, try CID(named: input.text, "the input \(input.name)")))
+        }
+        params.inputCIDs = CanonicalMap(inputs)
+        params.description = submission.label
+        params.maxAcceptableBidTokens = submission.budget.map { TokenAmount($0) }
+        params.executionPolicy = try policy(of: submission.policy)
+        return params
+    }
+
+    private func policy(of given: JobSubmission.Policy) throws(NodeServiceError) -> ExecutionPolicy {
+        var policy = ExecutionPolicy()
+        policy.minReputation = given.minReputation
+        policy.regionFilter = given.regions
+        policy.allowedDIDs = try dids(given.allowedDIDs)
+        policy.deniedDIDs = try dids(given.deniedDIDs)
+        policy.bidWindowMilliseconds = given.bidWindowMilliseconds
+        policy.sufficientBids = given.sufficientBids
+        return policy
+    }
+
+    private func dids(_ texts: [String]?) throws(NodeServiceError) -> [DID]? {
+        guard let texts else { return nil }
+        var dids: [DID] = []
+        for text in texts {
+            do {
+                dids.append(try DID(parsing: text))
+            } catch {
+                throw NodeServiceError(
+                    .invalidRequest, "\(text) is no DID of this mesh: \(error).",
+                    hint: "A DID looks like did:key:z6Mk….")
+            }
+        }
+        return dids
+    }
+
+    /// The CID by which a job names content, in the form that receipts take. A `Qm…` is converted to the CID of version
+    /// 1 of the same block, which is kept under that name too.
+    private func accepted(_ cid: CID, _ what: String) async throws(NodeServiceError) -> CID {
+        let name = cid.version1
+        guard name.namesMeshContent else {
+            throw NodeServiceError(
+                .invalidRequest, "\(what) is named by \(cid), a form of CID that jobs do not take.",
+                hint: "Hand the file in with mesh add; a job takes CIDs with SHA-256 and raw, dag-pb or dag-cbor.")
+        }
+        guard name != cid, try await !has(name) else { return name }
+        let block: [UInt8]
+        do {
+            block = try await parts.fetcher.block(cid, from: [])
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "\(what) (\(cid)) cannot be had: \(error).", hint: "Hand it in with mesh add.")
+        }
+        try await stored { () throws(MeshStoreError) in
+            try await parts.store.commit([.block(cid: name, bytes: block, pinned: true)])
+        }
+        return name
+    }
+
+    private func has(_ cid: CID) async throws(NodeServiceError) -> Bool {
+        try await stored { () throws(MeshStoreError) in try await parts.store.hasBlock(cid) }
+    }
+
+    private func checkModule(_ cid: CID, entry: String) async throws(NodeServiceError) {
+        let module: [UInt8]
+        do {
+            module = try await parts.fetcher.file(cid, from: [], bytesMax: parts.configuration.limits.moduleBytesMax)
+        } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
+            throw NodeServiceError(
+                .moduleRefused, "The module is larger than \(bytesMax) bytes.",
+                hint: "Make it smaller, or raise limits.module_bytes_max in config.json here and on the executors.")
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Hand it in with mesh add.")
+        }
+        do {
+            _ = try parts.machine.inspect(module, entry: entry)
+            inspected.insert(cid, entry: entry)
+        } catch {
+            throw NodeServiceError(
+                .moduleRefused, "The module is refused: \(error).",
+                hint: "A job may import WASI preview 1 and mesh_host_v1 only, and starts at _start or --entry.")
+        }
+    }
+
+    private func requireFile(_ cid: CID, _ what: String) async throws(NodeServiceError) {
+        guard try await has(cid) else {
+            throw NodeServiceError(
+                .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Hand it in with mesh add.")
+        }
+    }
+
+    /// Keeps what a job names like a file that was put, so that it is not evicted before the job has ended.
+    private func keepFiles(_ roots: [CID]) async throws(NodeServiceError) {
+        try await stored { () throws(MeshStoreError) in
+            var loose: [StoreWrite] = []
+            for root in roots {
+                if try await !parts.store.isFile(root) { loose.append(.file(root: root)) }
+            }
+            if !loose.isEmpty { try await parts.store.commit(loose) }
+        }
+    }
+}
+
+extension CID {
+    /// The CID that the owner gave as `what`.
+    init(named text: String, _ what: String) throws(NodeServiceError) {
+        do {
+            self = try CID(parsing: text)
+        } catch {
+            throw NodeServiceError(.invalidRequest, "\(what) is no CID: \(error).", hint: "A CID looks like bafkrei….")
+        }
+    }
+}
+
+extension NodeServiceError {
+    /// Why the core did not take a job, and what to do next.
+    init(_ refusal: SubmissionRefusal) {
+        let message = "The job is not submitted: \(refusal)."
+        switch refusal {
+        case .tooManyJobs:
+            self.init(.overloaded, message, hint: "Wait until some of the open jobs have ended.")
+        case .outputsTooLarge:
+            self.init(
+                .tooLarge, message,
+                hint: "Ask for less with --max-output, or raise limits.file_bytes_max in config.json.")
+        case .manifestTooLarge:
+            self.init(.tooLarge, message, hint: "Shorten arguments and environment.")
+        default:
+            self.init(.invalidRequest, message, hint: "See mesh run --help.")
+        }
+    }
+}
+
+/// Bytes that nobody can guess.
+func randomBytes(_ count: Int) -> [UInt8] {
+    // SAFETY: the bytes are copied before the pointer ends.
+    SymmetricKey(size: SymmetricKeySize(bitCount: count * 8)).withUnsafeBytes(Array.init)
+}
