@@ -13,6 +13,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
+let strictImports: [SwiftSetting] =
+    strict + [.enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility")]
+
 let linkWasmtime: [LinkerSetting] = [
     .unsafeFlags([
         "-L\(wasmtimeLibrary)", "-Xlinker", "-rpath", "-Xlinker", wasmtimeLibrary, "-Xlinker", "-rpath", "-Xlinker",
@@ -39,11 +42,11 @@ enum External {
 
 /// A target of the network, in libp2p/Sources.
 func libp2p(_ name: String, _ needs: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: needs, path: "libp2p/Sources/\(name)", swiftSettings: strict)
+    .target(name: name, dependencies: needs, path: "libp2p/Sources/\(name)", swiftSettings: strictImports)
 }
 
 func libp2pTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: needs, path: "libp2p/Tests/\(name)", swiftSettings: strict)
+    .testTarget(name: name, dependencies: needs, path: "libp2p/Tests/\(name)", swiftSettings: strictImports)
 }
 
 /// A target of the mesh, in mesh/Sources.

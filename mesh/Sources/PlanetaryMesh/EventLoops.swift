@@ -5,7 +5,7 @@ public enum EventLoops {
     /// Leaves half of the cores to jobs and to what decides: on two cores one event loop serves all sockets, and bytes
     /// that pass from one connection to another wake no second thread.
     ///
-    /// Call it once, before anything opens a socket.
+    /// Call it once in a process, before anything opens a socket.
     public static func plan() {
         NIOSingletons.groupLoopCountSuggestion = max(1, System.coreCount / 2)
     }

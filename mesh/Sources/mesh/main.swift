@@ -7,7 +7,8 @@ extension MeshNode: RunningNode {}
 /// Runs the command line; in a function of its own, where the asynchronous form of `main` is the one that is meant.
 func runCommandLine() async {
     let opening = NodeOpening { home, configuration, identity, logger in
-        try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
+        EventLoops.plan()
+        return try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
     }
     await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opening)
 }

@@ -60,7 +60,6 @@ struct Up: AsyncParsableCommand {
     private func start(_ opening: NodeOpening) async throws -> ExitCode {
         // Everything that the node writes is its owner's alone.
         umask(0o077)
-        EventLoops.plan()
         let home = global.nodeHome
         try home.requireInitialised()
         var configuration = try NodeConfiguration.load(path: home.configurationPath)
