@@ -58,6 +58,13 @@ struct BidBook: Sendable {
         return .verified(signed)
     }
 
+    /// Why a bid is not acceptable; `nil` when it is.
+    func refusal(of bid: Bid, on job: OriginatedJob, _ context: MarketContext) -> BidRefusal? {
+        if job.isExcluded(bid.bidderDID) { return .bidderFailedBefore }
+        return Selection(manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
+            .refusal(of: bid)
+    }
+
     /// A refused bid is not told of in the journal.
     mutating func leftUnwritten(of job: JobID) { tallies[job, default: BidTally()].refusedUnwritten += 1 }
 

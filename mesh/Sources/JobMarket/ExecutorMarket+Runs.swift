@@ -3,12 +3,13 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
+/// From the assignment that was taken to the end of its journal: run, receipt, settlement.
 extension ExecutorMarket {
     /// Orders the next fetches and the next runs while there are places, the originators taking turns.
     mutating func startNext(_ context: inout MarketContext) {
         guard let configuration = context.configuration.executor, configuration.startsRuns else { return }
-        while let id = places.nextToFetch(context) { fetch(id, &context) }
-        while let id = places.nextToRun(configuration, context) {
+        while let id = runs.nextToFetch(context) { fetch(id, &context) }
+        while let id = runs.nextToRun(configuration, context) {
             guard let job = jobs[id], let assignment = job.assignmentCID else { continue }
             let milliseconds = Self.runMilliseconds(job, configuration)
             context.setTimer(.giveUp(id), inMilliseconds: milliseconds)
@@ -22,49 +23,40 @@ extension ExecutorMarket {
     }
 
     /// Orders the fetch of a job's module and inputs.
-    private mutating func fetch(_ id: JobID, _ context: inout MarketContext) {
+    mutating func fetch(_ id: JobID, _ context: inout MarketContext) {
         guard let configuration = context.configuration.executor, let job = jobs[id] else { return }
         let milliseconds = Self.runMilliseconds(job, configuration)
         record(.executionStarted(giveUpAt: context.date(inMilliseconds: milliseconds)), of: id, &context)
-        report(id, &context)
+        jobs.visit(id) { runs.report($0, &context) }
     }
 
     // MARK: Fetching
 
-    /// A fetch goes on as long as its blocks come fast enough, and no longer than this node plans for it.
-    func armFetch(_ id: JobID, _ context: inout MarketContext) {
-        guard !context.isReplaying, let configuration = context.configuration.executor,
-            let until = places.fetchUntil(id, configuration, context.limits)
-        else { return }
-        context.timers.set(.fetching(id), at: until)
-    }
-
     mutating func blocksFetched(_ assignment: CID, bytes: UInt64, _ context: inout MarketContext) {
-        guard let job = open(assignment) else { return }
-        places.fetched(job.id, bytes: bytes)
-        armFetch(job.id, &context)
+        if let job = open(assignment) { runs.fetched(job.id, bytes: bytes, &context) }
     }
 
     mutating func executionPrepared(_ assignment: CID, _ context: inout MarketContext) {
-        guard let job = open(assignment), places.prepared(job.id, of: job.manifest.originatorDID) else { return }
-        context.timers.clear(.fetching(job.id))
+        guard let job = open(assignment), runs.prepared(job.id, of: job.manifest.originatorDID, &context) else {
+            return
+        }
         startNext(&context)
     }
 
     mutating func fetchElapsed(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], let bytes = places.fetches[id]?.bytes, let assignment = job.assignmentCID else {
+        guard let job = jobs[id], let bytes = runs.places.fetches[id]?.bytes, let assignment = job.assignmentCID else {
             return
         }
         let reason =
             "after \(bytes) bytes the blocks came at less than \(context.limits.fetchBytesPerSecondMin) a second"
-        places.fetchDied(of: job.manifest.originatorDID, context)
+        runs.fetchDied(of: job.manifest.originatorDID, context)
         context.emit(.cancelExecution(assignment: assignment, reason: reason))
         end(job, .fetchFailed(reason: reason), &context)
     }
 
     /// The run of an assignment, while it has no receipt.
     private func open(_ assignment: CID) -> ExecutedJob? {
-        guard let job = runs[assignment].flatMap({ jobs[$0] }), job.occupiesPlace else { return nil }
+        guard let job = runs.job(of: assignment).flatMap({ jobs[$0] }), job.occupiesPlace else { return nil }
         return job
     }
 
@@ -72,22 +64,22 @@ extension ExecutorMarket {
         _ assignment: CID, _ status: JobStatus, _ progress: UInt64?, _ context: inout MarketContext
     ) {
         guard let job = open(assignment), status.isUnderLease,
-            status.progressRank < JobStatus.running.progressRank || places.running.contains(job.id)
+            status.progressRank < JobStatus.running.progressRank || runs.places.running.contains(job.id)
         else { return }
         if status.progressRank > job.status.progressRank {
             record(.executionProgressed(status: status), of: job.id, &context)
         } else if let progress {
-            report(job.id, progressPermille: min(progress, 1000), &context)
+            runs.report(job, progressPermille: min(progress, 1000), &context)
         }
     }
 
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = open(assignment) else { return }
         if report.isModuleBeyondLimits {
-            modulesBeyondLimits.insert(job.manifest.params.wasmCID, max: context.limits.modulesBeyondLimitsMax)
+            modules.foundBeyondLimits(job.manifest.params.wasmCID, context.limits)
         }
-        if case .fetchFailed = report.outcome, places.fetches[job.id] != nil {
-            places.fetchDied(of: job.manifest.originatorDID, context)
+        if case .fetchFailed = report.outcome, runs.places.fetches[job.id] != nil {
+            runs.fetchDied(of: job.manifest.originatorDID, context)
         }
         signReceipt(job, report, &context)
         startNext(&context)
@@ -120,7 +112,7 @@ extension ExecutorMarket {
         anchor(signed.cid, of: job.id, &context)
     }
 
-    private mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
+    mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
         guard let entry = context.anchorEntry(for: [receipt]) else { return }
         context.keep(entry, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)
@@ -128,7 +120,7 @@ extension ExecutorMarket {
     }
 
     /// Ends a run that never reported: stopped in the queue, given up, or cut off by a restart.
-    private mutating func end(_ job: ExecutedJob, _ outcome: ExecutionOutcome, _ context: inout MarketContext) {
+    mutating func end(_ job: ExecutedJob, _ outcome: ExecutionOutcome, _ context: inout MarketContext) {
         signReceipt(
             job, ExecutionReport(outcome: outcome, startedAt: context.wallClock, endedAt: context.wallClock), &context)
         startNext(&context)
@@ -162,6 +154,11 @@ extension ExecutorMarket {
         record(
             .stopRequested(reason: PlainText.sanitized(reason), byOriginator: byOriginator), of: job.id, &context)
         if !job.isStarted { end(job, .cancelled, &context) }
+    }
+
+    /// A report was answered or lost: the one that waits behind it goes out.
+    mutating func reportAnswered(_ id: JobID, _ context: inout MarketContext) {
+        if let next = runs.reportAnswered(id) { jobs.visit(id) { $0.tell(next, &context) } }
     }
 
     /// An update was answered; the originator may want the run to stop.
@@ -261,53 +258,12 @@ extension ExecutorMarket {
 
     mutating func heartbeatDue(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.occupiesPlace, let lease = job.assignment?.leaseMilliseconds else { return }
-        if stopWaitingForAnswer(to: id), places.running.contains(id) {
+        if runs.stopWaitingForAnswer(to: id), runs.places.running.contains(id) {
             // In the journal too, and reported from there: a restart counts the lease from its last event.
             record(.executionProgressed(status: job.status), of: id, &context)
         } else {
-            report(id, &context)
+            runs.report(job, &context)
         }
         context.setTimer(.heartbeat(id), inMilliseconds: max(1, lease / 3))
-    }
-
-    // MARK: Restart
-
-    mutating func recover(_ context: inout MarketContext) {
-        let open = jobs.all.filter { !$0.isClosed }.sorted { ($0.lastEventAt, $0.id) < ($1.lastEventAt, $1.id) }
-        for job in open {
-            job.armTimers(from: nil, &context)
-            judged.insert(job.id, max: context.limits.announcementsMax)
-            if job.isOpenBid {
-                job.oweBid(&context)
-            } else if job.occupiesPlace {
-                resume(job, &context)
-            } else {
-                resumeReceipt(job, &context)
-            }
-        }
-        startNext(&context)
-    }
-
-    private mutating func resume(_ job: ExecutedJob, _ context: inout MarketContext) {
-        guard let assignment = job.assignment else { return }
-        let silent = context.steady.milliseconds(since: job.lastEventAt)
-        if job.stopReason != nil {
-            end(job, .cancelled, &context)
-        } else if silent >= assignment.leaseMilliseconds {
-            end(job, .nodeFailed(reason: "the executor restarted after its lease was over"), &context)
-        } else {
-            // Whether its blocks are all here is asked again.
-            if job.isStarted { fetch(job.id, &context) } else { report(job.id, &context) }
-        }
-    }
-
-    private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
-        if job.delivery == nil { job.publishReceipt(&context) }
-        if job.anchor.isNone, let receipt = job.receiptCID {
-            anchor(receipt, of: job.id, &context)
-        } else if job.anchor.isPending {
-            context.publishHeads(anchorOf: job.id)
-        }
-        closeIfDone(job.id, &context)
     }
 }

@@ -1,4 +1,3 @@
-import Collections
 import Economics
 import MeshTypes
 import Multiformats
@@ -19,38 +18,16 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     static let role = JobRole.executor
 
     var jobs = JobTable<ExecutedJob>()
-    /// Accepted assignments that have no receipt yet.
-    var places = RunPlaces()
-    /// Their jobs.
-    var runs: [CID: JobID] = [:]
-    /// Open bids by originator.
-    var openBids = ShareTable<PeerID>()
-    /// Open bids that are beyond their originator's share of the journal.
-    var unwritten: Set<JobID> = []
-    /// What bids that came to nothing take of the journal.
-    var bidJournal = BidJournalShares()
-    /// How fast authors announce.
-    var rates = AnnouncementRates()
-    /// Announcements that were judged.
-    var judged = AnnouncementMemory()
-    /// Manifests being fetched, and for whom.
-    var manifestFetches: [JobID: PeerID] = [:]
-    var manifestFetchShares = ShareTable<PeerID>()
-    /// Modules that this node could not compile or hold within its own limits; not journalled, so a start tries again.
-    var modulesBeyondLimits = ModuleMemory()
-    /// Modules that the own store was asked for and that may be run, as far as it knew.
-    var modulesLookedUp = ModuleMemory()
-    /// Jobs that wait until the own store was asked for their modules.
-    var moduleLooks = ModuleLooks()
-    /// The last decisions not to bid, newest last.
-    var recentDeclines = Deque<DeclinedJob>()
-    /// What originators are told of the runs that go on.
-    private var reports = StatusReports()
-
-    /// How full places and queue are, in thousandths.
-    func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
-        UInt64(min(1000, places.accepted.total * 1000 / max(1, configuration.placesMax)))
-    }
+    /// Accepted assignments without a receipt.
+    var runs = ExecutorRuns()
+    /// Bids that may still be taken up.
+    var openBids = OpenBids()
+    /// Announcements that came.
+    var announcements = Announcements()
+    /// Manifests being fetched.
+    var manifestFetches = ManifestFetches()
+    /// What is known of modules.
+    var modules = ModuleLooks()
 
     // MARK: Events
 
@@ -63,7 +40,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         case .assignmentAccepted(let manifest, let bid, _):
             // Of a bid that was not written the journal begins here.
             let isBidHere = jobs.read(id) { !$0.isClosed && $0.signedBid == bid } ?? false
-            if !isBidHere || unwritten.contains(id) {
+            if !isBidHere || !openBids.isWritten(id) {
                 jobs.insert(ExecutedJob(manifest: manifest, bid: bid, at: event.at))
             }
             jobs.update(id) { $0.fold(event) }
@@ -72,145 +49,83 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         }
         guard let job = jobs[id] else { return }
         if job.isOpenBid, !wasOpen {
-            let isStranger = !context.knows(job.manifest.originatorDID)
-            openBids.add(to: job.manifest.originatorPeerID, isStranger: isStranger)
+            openBids.opened(job.manifest, context)
         } else if wasOpen, !job.isOpenBid {
-            openBids.remove(from: job.manifest.originatorPeerID)
+            openBids.closed(job.manifest)
         }
-        applyToTables(event, job, &context)
-        if case .executionProgressed = event.kind { report(id, &context) }
-    }
-
-    private mutating func applyToTables(
-        _ event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext
-    ) {
-        let owner = job.manifest.originatorDID
+        runs.follow(event, job, &context)
         switch event.kind {
-        case .executionStarted:
-            places.fetch(job.id, of: owner, isStranger: !context.knows(owner), now: context.now)
-            armFetch(job.id, &context)
-        case .executionProgressed(let status) where status.progressRank >= JobStatus.running.progressRank:
-            places.run(job.id, of: owner, isStranger: !context.knows(owner))
-            context.timers.clear(.fetching(job.id))
         case .receiptSigned:
-            places.end(job.id, of: owner)
-            if let assignment = job.assignmentCID { runs[assignment] = nil }
-            context.timers.clear(.fetching(job.id))
-            reports.end(job.id)
             if !context.isReplaying || !context.isLastReceiptStored { context.lastReceipt = job.receiptCID }
-        case .assignmentAccepted:
-            places.accept(job.id, of: owner, isStranger: !context.knows(owner))
-            if let assignment = job.assignment, let cid = job.assignmentCID {
-                runs[cid] = job.id
-                let quiet = StatusReports.quietMilliseconds(assignment, context.limits)
-                if !context.isReplaying {
-                    reports.begin(job.id, quietUntil: context.now.advanced(milliseconds: Int64(clamping: quiet)))
-                }
-            }
-            unwritten.remove(job.id)
-            bidJournal.release(job.id)
+        case .assignmentAccepted: openBids.taken(id)
         case .settlementReceived:
-            guard context.knows(owner) else { return }
-            places.met(owner)
+            guard context.knows(job.manifest.originatorDID) else { return }
+            runs.met(job.manifest.originatorDID)
             openBids.met(job.manifest.originatorPeerID)
-            bidJournal.met(job.manifest.originatorPeerID)
         case .anchored(let entry, _): context.anchored(entry)
         default: break
         }
     }
 
     mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
-        reports.end(job.id)
-        unwritten.remove(job.id)
         // One that is forgotten while it is open: its journal did not read.
-        guard isForgotten, !job.isClosed else { return }
-        if job.isOpenBid { openBids.remove(from: job.manifest.originatorPeerID) }
-        if job.occupiesPlace { places.end(job.id, of: job.manifest.originatorDID) }
-        if let assignment = job.assignmentCID { runs[assignment] = nil }
+        let isUnfinished = isForgotten && !job.isClosed
+        runs.drop(job, isUnfinished: isUnfinished)
+        openBids.forget(job.id)
+        if isUnfinished, job.isOpenBid { openBids.closed(job.manifest) }
     }
 
-    // MARK: Reports
+    // MARK: Restart
 
-    /// Tells the originator where the run stands, which renews the lease; once, because the next report follows
-    /// anyway. While one is under way, only the newest waits behind it: a run that is quicker than the wire is not
-    /// told in steps.
-    mutating func report(_ id: JobID, progressPermille: UInt64? = nil, _ context: inout MarketContext) {
-        guard !context.isReplaying, let job = jobs[id], let assignment = job.assignmentCID, job.occupiesPlace else {
-            return
+    /// Sets the timers of every open job and takes up what its state owes to others.
+    mutating func recover(_ context: inout MarketContext) {
+        let open = jobs.all.filter { !$0.isClosed }.sorted { ($0.lastEventAt, $0.id) < ($1.lastEventAt, $1.id) }
+        for job in open {
+            job.armTimers(from: nil, &context)
+            announcements.judged(job.id, context.limits)
+            if job.isOpenBid {
+                job.oweBid(&context)
+            } else if job.occupiesPlace {
+                resume(job, &context)
+            } else {
+                resumeReceipt(job, &context)
+            }
         }
-        let update = JobStatusUpdateV1(
-            jobID: id, assignmentCID: assignment, executorDID: context.did, status: job.status,
-            progressPermille: progressPermille, sequence: 0)
-        if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
+        startNext(&context)
     }
 
-    /// A report was answered or lost: the one that waits behind it goes out.
-    mutating func reportAnswered(_ id: JobID, _ context: inout MarketContext) {
-        if let next = reports.answered(id) { jobs.visit(id) { $0.tell(next, &context) } }
+    private mutating func resume(_ job: ExecutedJob, _ context: inout MarketContext) {
+        guard let assignment = job.assignment else { return }
+        let silent = context.steady.milliseconds(since: job.lastEventAt)
+        if job.stopReason != nil {
+            end(job, .cancelled, &context)
+        } else if silent >= assignment.leaseMilliseconds {
+            end(job, .nodeFailed(reason: "the executor restarted after its lease was over"), &context)
+        } else {
+            // Whether its blocks are all here is asked again.
+            if job.isStarted { fetch(job.id, &context) } else { jobs.visit(job.id) { runs.report($0, &context) } }
+        }
     }
 
-    /// A report is due, also when the last one was never answered; `false` where there was none yet.
-    mutating func stopWaitingForAnswer(to id: JobID) -> Bool { reports.stopWaiting(id) }
+    private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
+        if job.delivery == nil { job.publishReceipt(&context) }
+        if job.anchor.isNone, let receipt = job.receiptCID {
+            anchor(receipt, of: job.id, &context)
+        } else if job.anchor.isPending {
+            context.publishHeads(anchorOf: job.id)
+        }
+        closeIfDone(job.id, &context)
+    }
 
     func checkInvariants(_ context: MarketContext) {
         guard let configuration = context.configuration.executor else { return }
-        precondition(places.running.count <= configuration.concurrentRunsMax, "\(places.running.count) runs at once")
-        let accepted = jobs.all.count(where: \.occupiesPlace)
-        precondition(accepted == places.accepted.total, "\(accepted) places, counted \(places.accepted.total)")
-        let counted = places.waiting.count + places.fetches.count + places.ready.count + places.running.count
-        precondition(accepted == counted, "\(accepted) places, of which \(counted) are accounted for")
+        runs.checkInvariants(jobs, configuration)
         let bids = jobs.all.count(where: \.isOpenBid)
-        precondition(bids == openBids.total, "\(bids) open bids, counted \(openBids.total)")
-        precondition(openBids.total <= max(configuration.openBidsMax, bids), "too many open bids")
+        precondition(bids == openBids.count, "\(bids) open bids, counted \(openBids.count)")
+        precondition(openBids.count <= max(configuration.openBidsMax, bids), "too many open bids")
         for job in jobs.all where !job.isClosed {
             precondition(job.hasTimer(context), "job \(job.id) waits for nothing: \(job.status)")
         }
         precondition(openCount <= context.limits.executedJobsMax, "too many open jobs")
-    }
-}
-
-/// A job that this node did not bid on, and why; for the operator.
-public struct DeclinedJob: Hashable, Sendable {
-    /// The job.
-    public let jobID: JobID
-    /// Why.
-    public let reason: BidDecline
-    /// When.
-    public let at: UnixMilliseconds
-}
-
-/// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.
-struct AnnouncementMemory: Sendable {
-    private var jobs: [JobID: UInt64] = [:]
-    private var order = Deque<(job: JobID, number: UInt64)>()
-    private var number: UInt64 = 0
-
-    func contains(_ job: JobID) -> Bool { jobs[job] != nil }
-
-    /// Its place in the order is left to lapse: looking for it would cost more than it is worth.
-    mutating func remove(_ job: JobID) { jobs[job] = nil }
-
-    mutating func insert(_ job: JobID, max: Int) {
-        guard jobs[job] == nil else { return }
-        number += 1
-        jobs[job] = number
-        order.append((job, number))
-        while order.count > max, let oldest = order.popFirst() {
-            if jobs[oldest.job] == oldest.number { jobs[oldest.job] = nil }
-        }
-    }
-}
-
-/// Modules, the latest ones.
-struct ModuleMemory: Sendable {
-    private var modules = OrderedSet<CID>()
-
-    var count: Int { modules.count }
-
-    func contains(_ module: CID) -> Bool { modules.contains(module) }
-
-    mutating func insert(_ module: CID, max: Int) {
-        modules.append(module)
-        while modules.count > max { modules.removeFirst() }
     }
 }

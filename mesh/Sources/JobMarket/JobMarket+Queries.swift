@@ -46,11 +46,11 @@ extension JobMarket {
     }
 
     /// The last jobs that this node did not bid on, oldest first, with the reasons.
-    public var recentDeclines: [DeclinedJob] { Array(executor.recentDeclines) }
+    public var recentDeclines: [DeclinedJob] { Array(executor.announcements.recentDeclines) }
 
     /// How full places and queue of this executor are, in thousandths.
     public var loadPermille: UInt64 {
-        context.configuration.executor.map { executor.loadPermille($0) } ?? 0
+        context.configuration.executor.map { executor.runs.loadPermille($0) } ?? 0
     }
 
     /// How far the peers' clocks are ahead of this node's by what they signed, in milliseconds, where that is more than
@@ -59,8 +59,8 @@ extension JobMarket {
 
     /// Runs that were ordered and have not ended, and accepted ones that wait.
     public var runCounts: (running: Int, waiting: Int) {
-        let running = executor.places.running.count
-        return (running, executor.places.accepted.total - running)
+        let running = executor.runs.places.running.count
+        return (running, executor.runs.places.accepted.total - running)
     }
 
     /// Originated and executed jobs that are not closed.

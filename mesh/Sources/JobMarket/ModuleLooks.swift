@@ -3,37 +3,60 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// Verified manifests that wait until the own store was asked for their modules, by module.
+/// What an executor knows of modules before it fetches them: which are beyond its limits, and which jobs wait until the
+/// own store was asked. Not written down, so a start tries again.
 struct ModuleLooks: Sendable {
-    /// What became of a manifest.
-    enum Added: Sendable {
-        /// It is the first one of its module: the store is to be asked.
-        case isFirst
-        /// The store is being asked already.
-        case joined
-        /// Too many wait.
-        case full
-    }
-
+    /// Modules that this node could not compile or hold within its own limits.
+    private var beyondLimits = ModuleMemory()
+    /// Modules that the own store was asked for and that may be run, as far as it knew.
+    private var runnable = ModuleMemory()
+    /// Verified manifests that wait, by module.
     private var waiting: [CID: OrderedDictionary<JobID, SignedObject<JobManifest>>] = [:]
-    /// How many wait.
-    private(set) var count = 0
+    private var waitingCount = 0
 
-    /// Lets a manifest wait, unless so many do; one that waits already is not taken twice.
-    mutating func add(_ signed: SignedObject<JobManifest>, max: Int) -> Added {
-        let (module, job) = (signed.body.params.wasmCID, JobID(signed.cid))
-        if waiting[module]?[job] != nil { return .joined }
-        guard count < max else { return .full }
-        count += 1
-        let isFirst = waiting[module] == nil
-        waiting[module, default: [:]][job] = signed
-        return isFirst ? .isFirst : .joined
+    func isBeyondLimits(_ module: CID) -> Bool { beyondLimits.contains(module) }
+
+    /// A module turned out to be beyond this node's limits.
+    mutating func foundBeyondLimits(_ module: CID, _ limits: MarketLimits) {
+        beyondLimits.insert(module, max: limits.modulesBeyondLimitsMax)
     }
 
-    /// Lets those of a module go, in the order in which they came.
-    mutating func remove(_ module: CID) -> [SignedObject<JobManifest>] {
+    /// Whether a job waits until the own store was asked for its module: one that is there and too long is not bid on.
+    /// Modules of this node's own jobs were looked at when they were submitted. Where too many wait, none waits more.
+    mutating func waits(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) -> Bool {
+        let (module, job) = (signed.body.params.wasmCID, JobID(signed.cid))
+        guard signed.body.originatorDID != context.did, !runnable.contains(module) else { return false }
+        if waiting[module]?[job] != nil { return true }
+        guard waitingCount < context.limits.moduleLooksMax else { return false }
+        waitingCount += 1
+        if waiting[module] == nil { context.emit(.lookUpModule(module)) }
+        waiting[module, default: [:]][job] = signed
+        return true
+    }
+
+    /// The own store was asked for a module: gives the jobs that waited for that, in the order in which they came.
+    mutating func lookedUp(
+        _ module: CID, isBeyondLimits: Bool, _ limits: MarketLimits
+    ) -> [SignedObject<JobManifest>] {
         let manifests = waiting.removeValue(forKey: module).map { Array($0.values) } ?? []
-        count -= manifests.count
+        waitingCount -= manifests.count
+        if isBeyondLimits {
+            foundBeyondLimits(module, limits)
+        } else {
+            runnable.insert(module, max: limits.modulesLookedUpMax)
+        }
         return manifests
+    }
+}
+
+/// Modules, the latest ones.
+private struct ModuleMemory: Sendable {
+    private var modules = OrderedSet<CID>()
+
+    func contains(_ module: CID) -> Bool { modules.contains(module) }
+
+    mutating func insert(_ module: CID, max: Int) {
+        modules.append(module)
+        while modules.count > max { modules.removeFirst() }
     }
 }

@@ -69,6 +69,13 @@ extension OriginatedJob {
         return timers.contains { context.timers.contains($0) }
     }
 
+    /// Whether nothing is left to do and nobody left to hear.
+    func isDone(_ context: MarketContext) -> Bool {
+        guard !isClosed, !isOpen, settlements.notices.isEmpty, !anchor.isPending else { return false }
+        if receipt != nil, settlementCID == nil || anchor.isNone { return false }
+        return !(assignments.hasUnknown && context.timers.contains(.whole(id)))
+    }
+
     // MARK: Actions
 
     func emitActions(of event: JobEvent, _ context: inout MarketContext) {

@@ -46,7 +46,7 @@ extension OriginatorMarket {
     private mutating func weigh(_ signed: SignedObject<Bid>, _ context: inout MarketContext) -> MeshProtocolReply {
         let id = signed.body.jobID
         if isBeingAnnounced(id) { open(id, &context) }
-        guard let refusal = jobs.read(id, { $0.refusal(of: signed.body, context) }) else {
+        guard let refusal = jobs.read(id, { bids.refusal(of: signed.body, on: $0, context) }) else {
             return refuse(.jobNotOpen, &context)
         }
         if let refusal {
@@ -324,14 +324,5 @@ extension OriginatorMarket {
                 progressPermille: update.progressPermille.map { min($0, 1000) },
                 until: context.date(inMilliseconds: milliseconds)),
             of: update.jobID, &context)
-    }
-}
-
-extension OriginatedJob {
-    /// Why a bid is not acceptable; `nil` when it is.
-    func refusal(of bid: Bid, _ context: MarketContext) -> BidRefusal? {
-        if isExcluded(bid.bidderDID) { return .bidderFailedBefore }
-        return Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
-            .refusal(of: bid)
     }
 }

@@ -164,12 +164,3 @@ extension OriginatorMarket {
         if jobs.read(id, { $0.isDone(context) }) ?? false { record(.closed, of: id, &context) }
     }
 }
-
-extension OriginatedJob {
-    /// Whether nothing is left to do and nobody left to hear.
-    fileprivate func isDone(_ context: MarketContext) -> Bool {
-        guard !isClosed, !isOpen, settlements.notices.isEmpty, !anchor.isPending else { return false }
-        if receipt != nil, settlementCID == nil || anchor.isNone { return false }
-        return !(assignments.hasUnknown && context.timers.contains(.whole(id)))
-    }
-}

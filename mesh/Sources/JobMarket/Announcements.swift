@@ -1,0 +1,89 @@
+import Collections
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// A job that this node did not bid on, and why; for the operator.
+public struct DeclinedJob: Hashable, Sendable {
+    /// The job.
+    public let jobID: JobID
+    /// Why.
+    public let reason: BidDecline
+    /// When.
+    public let at: UnixMilliseconds
+}
+
+/// What an executor remembers of announcements: how fast authors make them, which were judged, and why not bid on.
+struct Announcements: Sendable {
+    private var rates = AnnouncementRates()
+    private var memory = AnnouncementMemory()
+    /// The last decisions not to bid, newest last.
+    private(set) var recentDeclines = Deque<DeclinedJob>()
+
+    /// What gossip is to do with an announcement that is not judged, by its form, its author and its dates.
+    mutating func verdict(
+        against announcement: JobAnnouncementV1, author: PeerID, _ context: inout MarketContext
+    ) -> GossipJudgement? {
+        let rules = context.configuration.rules
+        guard announcement.originatorPeerID == author else { return .reject(reason: "announced by another peer") }
+        guard announcement.jobID.cid.namesObject else {
+            return .reject(reason: "a CID of another form than objects have")
+        }
+        guard announcement.providerAddresses.count <= rules.addressCountMax else {
+            return .reject(reason: "too many addresses")
+        }
+        guard rates.take(author, now: context.now, limits: context.limits) else {
+            context.counters.announcementsIgnored += 1
+            return .ignore(reason: "more announcements than an author may make")
+        }
+        let skew = rules.clockSkewMilliseconds
+        if announcement.expiresAt.advanced(milliseconds: skew) <= context.wallClock {
+            return .ignore(reason: "expired")
+        }
+        let horizon = context.date(inMilliseconds: rules.lifetimeMillisecondsMax)
+        if announcement.expiresAt > horizon.advanced(milliseconds: skew) { return .ignore(reason: "outlives any job") }
+        return nil
+    }
+
+    func isJudged(_ job: JobID) -> Bool { memory.contains(job) }
+
+    mutating func judged(_ job: JobID, _ limits: MarketLimits) { memory.insert(job, max: limits.announcementsMax) }
+
+    /// When the job is announced again, it is judged again.
+    mutating func forget(_ job: JobID) { memory.remove(job) }
+
+    /// A job is not bid on; it is judged again only where that may come out otherwise.
+    mutating func declined(_ job: JobID, _ reason: BidDecline, _ context: inout MarketContext) {
+        context.counters.declined(reason.code)
+        recentDeclines.append(DeclinedJob(jobID: job, reason: reason, at: context.wallClock))
+        if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
+        switch reason {
+        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,
+            .diskFull, .storageLocked, .jobRefused, .expired:
+            break
+        default: judged(job, context.limits)
+        }
+    }
+}
+
+/// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.
+private struct AnnouncementMemory: Sendable {
+    private var jobs: [JobID: UInt64] = [:]
+    private var order = Deque<(job: JobID, number: UInt64)>()
+    private var number: UInt64 = 0
+
+    func contains(_ job: JobID) -> Bool { jobs[job] != nil }
+
+    /// Its place in the order is left to lapse: looking for it would cost more than it is worth.
+    mutating func remove(_ job: JobID) { jobs[job] = nil }
+
+    mutating func insert(_ job: JobID, max: Int) {
+        guard jobs[job] == nil else { return }
+        number += 1
+        jobs[job] = number
+        order.append((job, number))
+        while order.count > max, let oldest = order.popFirst() {
+            if jobs[oldest.job] == oldest.number { jobs[oldest.job] = nil }
+        }
+    }
+}

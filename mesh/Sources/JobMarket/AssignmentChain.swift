@@ -1,0 +1,66 @@
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// An assignment with what it answers: the bid of this node, and the manifest that the bid is on.
+struct AssignmentChain: Sendable {
+    let manifest: SignedObject<JobManifest>
+    let bid: SignedObject<Bid>
+    let assignment: SignedObject<Assignment>
+    var id: JobID { JobID(manifest.cid) }
+
+    /// The chain of a message, where every link holds and the assignment takes a valid bid of this node as it is.
+    ///
+    /// - Parameter known: what is remembered of the job; what this node itself bid on was verified then, and the bid is
+    ///   its own.
+    static func verified(
+        _ message: AssignJobV1, from peer: PeerID, known: ExecutedJob?, _ context: MarketContext
+    ) -> Result<Self, AssignmentRefusal> {
+        let bytesMax = context.limits.evidenceBytesMax
+        let isKnown = known?.signedManifest.bytes == message.manifest && known?.signedBid.bytes == message.bid
+        guard message.manifest.count <= context.limits.manifestBytesMax,
+            let manifest = isKnown
+                ? known?.signedManifest : try? SignedObject<JobManifest>(verifying: message.manifest)
+        else { return .failure(.notVerified(part: "manifest")) }
+        guard message.bid.count <= bytesMax,
+            let bid = isKnown ? known?.signedBid : try? SignedObject<Bid>(verifying: message.bid)
+        else { return .failure(.notVerified(part: "bid")) }
+        guard message.assignment.count <= bytesMax,
+            let assignment = try? SignedObject<Assignment>(verifying: message.assignment)
+        else { return .failure(.notVerified(part: "assignment")) }
+        let chain = Self(manifest: manifest, bid: bid, assignment: assignment)
+        if let field = chain.mismatch(from: peer) { return .failure(.chainMismatch(field: field)) }
+        guard bid.body.bidderDID == context.did, assignment.body.executorDID == context.did else {
+            return .failure(.notOwnBid)
+        }
+        guard assignment.body.terms == bid.body.terms, assignment.body.acceptBy == bid.body.expiresAt,
+            assignment.body.leaseMilliseconds >= 100, assignment.body.leaseMilliseconds <= 3_600_000
+        else { return .failure(.termsChanged) }
+        guard chain.isBidValid(known, context) else { return .failure(.expired) }
+        return .success(chain)
+    }
+
+    private func mismatch(from peer: PeerID) -> String? {
+        let manifest = manifest.body
+        if manifest.originatorPeerID != peer || manifest.originatorDID.peerID != peer { return "originator_peer_id" }
+        if assignment.body.originatorDID != manifest.originatorDID { return "originator_did" }
+        if assignment.body.jobID != id || bid.body.jobID != id { return "job_id" }
+        if assignment.body.bidCID != bid.cid { return "bid_cid" }
+        return nil
+    }
+
+    /// Whether the bid can still be taken up: by the clock that makes no steps where it is remembered, after a restart
+    /// by its date.
+    private func isBidValid(_ known: ExecutedJob?, _ context: MarketContext) -> Bool {
+        if let known, known.bidCID == bid.cid { return context.steady < known.bidLapsesAt }
+        return context.wallClock < bid.body.expiresAt
+    }
+
+    /// Why the rules refuse the job. What this node bid on was judged then, and its calendar may have been set since.
+    func ruleRefusal(known: ExecutedJob?, _ context: MarketContext) -> JobRefusal? {
+        let rules = context.configuration.rules
+        return known?.bidCID == bid.cid
+            ? rules.refusal(of: manifest.body.params)
+            : rules.refusal(of: manifest.body, wallClock: context.wallClock)
+    }
+}

@@ -1,0 +1,71 @@
+import Economics
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// On which jobs an executor bids, and what: what follows from its configuration and the manifest alone.
+struct BidPolicy: Sendable {
+    let configuration: ExecutorConfiguration
+
+    /// Why a job is not bid on, whatever else goes on here.
+    func decline(_ manifest: JobManifest, _ context: MarketContext) -> BidDecline? {
+        if !configuration.acceptsJobs { return .notAccepting }
+        switch context.configuration.storage {
+        case .open: break
+        case .full: return .storageFull
+        case .diskFull: return .diskFull
+        case .locked: return .storageLocked
+        }
+        if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
+        if configuration.deniedOriginators.contains(manifest.originatorDID) { return .originatorDenied }
+        if let refusal = context.configuration.rules.refusal(of: manifest, wallClock: context.wallClock) {
+            return refusal == .expired ? .expired : .jobRefused(refusal)
+        }
+        return limitBeyond(manifest.params.limits)
+    }
+
+    private func limitBeyond(_ asked: ExecutionLimits) -> BidDecline? {
+        let offered = configuration.limitsMax
+        let rows: [(String, UInt64, UInt64)] = [
+            ("timeout_seconds", asked.timeoutSeconds, offered.timeoutSeconds),
+            ("max_fuel", asked.maxFuel, offered.maxFuel),
+            ("max_memory_bytes", asked.maxMemoryBytes, offered.maxMemoryBytes),
+            ("max_output_bytes", asked.maxOutputBytes, offered.maxOutputBytes),
+        ]
+        for (field, asked, offered) in rows where asked > offered {
+            return .limitTooLarge(field: field, asked: asked, max: offered)
+        }
+        return nil
+    }
+
+    /// What is offered for a job.
+    func bid(on signed: SignedObject<JobManifest>, loadPermille: UInt64, _ context: MarketContext) -> Bid {
+        let params = signed.body.params
+        let worst = BidTerms.uncapped(
+            basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
+            fuel: params.maxFuel)
+        let price = max(configuration.basePrice, min(worst, configuration.priceMax ?? .max))
+        let promised = configuration.preparationMilliseconds + params.timeoutSeconds * 1000
+        let terms = BidTerms(
+            price: price, basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
+            earliestStart: context.wallClock, deadline: context.calendarDate(inMilliseconds: promised),
+            resourceGuarantees: params.resourcesRequired)
+        return Bid(
+            jobID: JobID(signed.cid), originatorPeerID: signed.body.originatorPeerID, bidderDID: context.did,
+            bidderPeerID: context.peerID, terms: terms, region: configuration.region, features: configuration.features,
+            resources: configuration.resources, loadPermille: loadPermille,
+            nodeMetadataCID: configuration.capabilityCID, issuedAt: context.wallClock,
+            expiresAt: context.calendarDate(inMilliseconds: configuration.bidValidityMilliseconds))
+    }
+
+    /// What this node can see for itself that the policy of a job does not want. A price above the ceiling does not
+    /// keep it silent: the originator learns from the refused bids what its job would cost. Its own reputation it
+    /// cannot know.
+    func notWanted(_ bid: Bid, _ manifest: JobManifest, _ context: MarketContext) -> BidRefusal? {
+        let selection = Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
+        switch selection.refusal(of: bid) {
+        case .priceTooHigh, .reputationTooLow, .deadlineTooLate, nil: return nil
+        case let refusal?: return refusal
+        }
+    }
+}

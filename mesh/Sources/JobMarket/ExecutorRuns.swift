@@ -1,0 +1,121 @@
+import Determinism
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// The accepted assignments of an executor that have no receipt yet: where each stands, and what is told of it.
+struct ExecutorRuns: Sendable {
+    private(set) var places = RunPlaces()
+    /// Their jobs.
+    private var jobs: [CID: JobID] = [:]
+    /// What originators are told of those that go on.
+    private var reports = StatusReports()
+
+    /// The job of an assignment that has no receipt.
+    func job(of assignment: CID) -> JobID? { jobs[assignment] }
+
+    /// How full places and queue are, in thousandths.
+    func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
+        UInt64(min(1000, places.accepted.total * 1000 / max(1, configuration.placesMax)))
+    }
+
+    // MARK: Events
+
+    /// Follows an event that was just folded into its job.
+    mutating func follow(_ event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
+        let owner = job.manifest.originatorDID
+        switch event.kind {
+        case .assignmentAccepted:
+            places.accept(job.id, of: owner, isStranger: !context.knows(owner))
+            guard let run = job.run else { return }
+            jobs[run.signed.cid] = job.id
+            guard !context.isReplaying else { return }
+            let quiet = StatusReports.quietMilliseconds(run.signed.body, context.limits)
+            reports.begin(job.id, quietUntil: context.now.advanced(milliseconds: Int64(clamping: quiet)))
+        case .executionStarted:
+            places.fetch(job.id, of: owner, isStranger: !context.knows(owner), now: context.now)
+            armFetch(job.id, &context)
+        case .executionProgressed(let status):
+            if status.progressRank >= JobStatus.running.progressRank {
+                places.run(job.id, of: owner, isStranger: !context.knows(owner))
+                context.timers.clear(.fetching(job.id))
+            }
+            report(job, &context)
+        case .receiptSigned:
+            places.end(job.id, of: owner)
+            if let assignment = job.assignmentCID { jobs[assignment] = nil }
+            context.timers.clear(.fetching(job.id))
+            reports.end(job.id)
+        default: break
+        }
+    }
+
+    /// An originator is a stranger no longer.
+    mutating func met(_ owner: DID) { places.met(owner) }
+
+    /// Drops what is kept about a job; `isUnfinished` when it goes while it has a place.
+    mutating func drop(_ job: ExecutedJob, isUnfinished: Bool) {
+        reports.end(job.id)
+        guard isUnfinished else { return }
+        if job.occupiesPlace { places.end(job.id, of: job.manifest.originatorDID) }
+        if let assignment = job.assignmentCID { jobs[assignment] = nil }
+    }
+
+    // MARK: Turns and fetches
+
+    mutating func nextToFetch(_ context: MarketContext) -> JobID? { places.nextToFetch(context) }
+
+    mutating func nextToRun(_ configuration: ExecutorConfiguration, _ context: MarketContext) -> JobID? {
+        places.nextToRun(configuration, context)
+    }
+
+    /// A fetch goes on as long as its blocks come fast enough, and no longer than this node plans for it.
+    private func armFetch(_ id: JobID, _ context: inout MarketContext) {
+        guard !context.isReplaying, let configuration = context.configuration.executor,
+            let until = places.fetchUntil(id, configuration, context.limits)
+        else { return }
+        context.timers.set(.fetching(id), at: until)
+    }
+
+    /// More blocks of a job came.
+    mutating func fetched(_ id: JobID, bytes: UInt64, _ context: inout MarketContext) {
+        places.fetched(id, bytes: bytes)
+        armFetch(id, &context)
+    }
+
+    /// All blocks of a job are here; `false` when it did not fetch.
+    mutating func prepared(_ id: JobID, of owner: DID, _ context: inout MarketContext) -> Bool {
+        guard places.prepared(id, of: owner) else { return false }
+        context.timers.clear(.fetching(id))
+        return true
+    }
+
+    /// The blocks of a job did not come: its originator has fewer places for a while.
+    mutating func fetchDied(of owner: DID, _ context: MarketContext) { places.fetchDied(of: owner, context) }
+
+    // MARK: Reports
+
+    /// Tells the originator where a run stands, which renews the lease. While one report is under way, only the newest
+    /// waits behind it: a run that is quicker than the wire is not told in steps.
+    mutating func report(_ job: ExecutedJob, progressPermille: UInt64? = nil, _ context: inout MarketContext) {
+        guard !context.isReplaying, let assignment = job.assignmentCID, job.occupiesPlace else { return }
+        let update = JobStatusUpdateV1(
+            jobID: job.id, assignmentCID: assignment, executorDID: context.did, status: job.status,
+            progressPermille: progressPermille, sequence: 0)
+        if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
+    }
+
+    /// A report was answered or lost; gives the one that waited behind it.
+    mutating func reportAnswered(_ id: JobID) -> JobStatusUpdateV1? { reports.answered(id) }
+
+    /// A report is due, also when the last one was never answered; `false` where there was none yet.
+    mutating func stopWaitingForAnswer(to id: JobID) -> Bool { reports.stopWaiting(id) }
+
+    func checkInvariants(_ jobs: JobTable<ExecutedJob>, _ configuration: ExecutorConfiguration) {
+        precondition(places.running.count <= configuration.concurrentRunsMax, "\(places.running.count) runs at once")
+        let accepted = jobs.all.count(where: \.occupiesPlace)
+        precondition(accepted == places.accepted.total, "\(accepted) places, counted \(places.accepted.total)")
+        let counted = places.waiting.count + places.fetches.count + places.ready.count + places.running.count
+        precondition(accepted == counted, "\(accepted) places, of which \(counted) are accounted for")
+    }
+}

@@ -1,0 +1,50 @@
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import SignedObjects
+
+/// Manifests that were announced by their CID and are being fetched, shared out by originator.
+struct ManifestFetches: Sendable {
+    private var originators: [JobID: PeerID] = [:]
+    private var shares = ShareTable<PeerID>()
+
+    /// Fetches the manifest of an announced job, where its originator has room for one more.
+    mutating func begin(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
+        let limits = context.limits
+        let originator = announcement.originatorPeerID
+        guard context.configuration.executor?.acceptsJobs ?? false, originator != context.peerID,
+            originators[announcement.jobID] == nil, let did = try? PublicKey(peerID: originator).did,
+            shares.hasRoom(
+                of: originator, max: limits.manifestFetchesMax, each: limits.manifestFetchesPerOriginatorMax,
+                strangers: context.strangersMax(of: limits.manifestFetchesMax, for: did))
+        else { return }
+        originators[announcement.jobID] = originator
+        shares.add(to: originator, isStranger: !context.knows(did))
+        context.emit(
+            .fetchManifest(
+                announcement.jobID, from: originator,
+                addresses: Array(announcement.providerAddresses.prefix(context.configuration.rules.addressCountMax)),
+                bytesMax: limits.manifestBytesMax))
+    }
+
+    /// A fetch came to its end; `false` where none was under way.
+    mutating func end(_ job: JobID) -> Bool {
+        guard let originator = originators.removeValue(forKey: job) else { return false }
+        shares.remove(from: originator)
+        return true
+    }
+
+    /// The manifest that a block is, where it is that of a job.
+    ///
+    /// - Parameter author: who announced it, where somebody did.
+    static func verified(
+        _ block: [UInt8], of job: JobID, author: PeerID?, _ limits: MarketLimits
+    ) -> SignedObject<JobManifest>? {
+        guard block.count <= limits.manifestBytesMax, job.cid.matches(block),
+            let signed = try? SignedObject<JobManifest>(verifying: block), signed.cid == job.cid,
+            signed.body.originatorDID.peerID == signed.body.originatorPeerID,
+            author == nil || author == signed.body.originatorPeerID
+        else { return nil }
+        return signed
+    }
+}
