@@ -111,8 +111,7 @@ package struct YamuxSession: Sendable {
         return .success(id)
     }
 
-    /// Queues bytes on a stream, to send as the peer's window allows. The caller bounds what it queues by what
-    /// `nextOutput` reports as drained.
+    /// Queues bytes on a stream. The caller bounds what it queues by what `nextOutput` reports as drained.
     package mutating func send(_ bytes: ByteBuffer, on id: YamuxStreamID) -> Result<Void, YamuxSendRefusal> {
         guard let index = streams.index(forKey: id) else { return .failure(.unknownStream) }
         guard case .open = streams.values[index].sendingSide else { return .failure(.closedForWriting) }
@@ -215,8 +214,7 @@ package struct YamuxSession: Sendable {
         return min(since.advanced(milliseconds: limits.keepAliveTimeoutMilliseconds), probeDeadline ?? .distantFuture)
     }
 
-    /// Asks for a sign of life now: if no byte of the peer arrives within `milliseconds`, the session is dead. For
-    /// connections in doubt, long before the keep-alive would notice.
+    /// Asks for a sign of life now: without a byte of the peer within `milliseconds` the session is dead.
     package mutating func probe(milliseconds: Int64, now: MonotonicInstant) {
         if case .failed = state { return }
         if ping == nil { sendPing(now: now) }

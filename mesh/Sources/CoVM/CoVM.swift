@@ -5,10 +5,10 @@ import Multiformats
 /// The Cooperative Virtual Machine: runs the WebAssembly modules of jobs under fuel, in a sandbox whose only doors are
 /// WASI preview 1 and ``MeshHostABI``.
 ///
-/// The life of a run: arguments and module are checked; the machine code comes from memory, from the cache on disk, or
-/// from a child process that compiles the module under limits; the run waits for one of a bounded number of threads;
-/// it gets a store of its own, fuel and a memory limit; and it ends in exactly one
-/// `ExecutionOutcome`, with whatever it wrote stored as blocks.
+/// The life of a run: CoVM checks arguments and module; gets the machine code from memory, from the cache on disk, or
+/// from a child process that compiles the module under limits; waits for one of a bounded number of threads; and gives
+/// the run a store of its own, fuel and a memory limit. The run ends in exactly one `ExecutionOutcome`, and CoVM stores
+/// whatever it wrote as blocks.
 public final class CoVM: Sendable {
     private let configuration: CoVMConfiguration
     private let engine: WasmEngine
@@ -40,7 +40,7 @@ public final class CoVM: Sendable {
         compileSlots = RunSlots(slotsMax: limits.concurrentCompilesMax, waitersMax: limits.queuedCompilesMax)
     }
 
-    /// The engine, as it stands in receipts and capability advertisements.
+    /// The engine, as receipts and capability advertisements name it.
     public var engineDescription: EngineDescription { engine.description }
 
     /// Engines of earlier releases that give the same results and the same fuel as this one, except where a run uses up
@@ -57,11 +57,11 @@ public final class CoVM: Sendable {
         return (load.used, load.waiting)
     }
 
-    /// Entries of the cache that were refused because they were not as this node wrote them.
+    /// Cache entries refused because they were not as this node wrote them.
     public var corruptedCacheEntries: Int { cache.corruptedCount }
 
-    /// Checks a module as far as it can be without compiling it: limits, imports, entry point, validity. A module that
-    /// passes may still be refused by the compiler, at its limits.
+    /// Checks a module as far as possible without compiling it: limits, imports, entry point, validity. The compiler
+    /// may still refuse a module that passes, at its limits.
     public func inspect(_ module: [UInt8], entry: String = "_start") throws(ModuleRefusal) -> ModuleInspection {
         let inspection = try checked(module)
         try inspection.checkEntryPoint(entry)
@@ -75,7 +75,7 @@ public final class CoVM: Sendable {
         return inspection
     }
 
-    /// Runs a job to its end, whatever that is; never throws, and always in bounded time.
+    /// Runs a job to its end, whatever that is, in bounded time; never throws.
     ///
     /// Cancelling the calling task does the same as `cancellation`.
     public func execute(
@@ -118,7 +118,7 @@ public final class CoVM: Sendable {
                 outcome: .nodeFailed(reason: "the system has no thread for the run"), engine: engine.description))
     }
 
-    /// A limit that the module's own declarations already pass.
+    /// The limit that the module's own declarations already exceed, if any.
     private func exceededAtStart(_ inspection: ModuleInspection, _ job: ExecutionJob) -> ExecutionOutcome? {
         if inspection.initialMemoryBytes > job.limits.maxMemoryBytes { return .limitExceeded(.memory) }
         if inspection.initialTableElements > UInt64(configuration.limits.tableElementsMax) {
@@ -179,7 +179,7 @@ public final class CoVM: Sendable {
         case .queueFull: throw .node("too many modules are waiting to be compiled")
         }
         defer { compileSlots.leave() }
-        // Another job may have loaded it while this one waited.
+        // Another job may have loaded the module while this one waited.
         if let module = loadedModules[digest] { return (module, .memory) }
         if let loaded = await onThread({ self.loadFromDisk(digest) }, otherwise: nil) {
             return (keep(loaded, digest, inspection), .disk)
@@ -274,7 +274,7 @@ public final class CoVM: Sendable {
             zip(engine.functions.functions, run.hostCalls).filter { $0.1 > 0 }.map { ("\($0.module).\($0.name)", $1) })
     }
 
-    /// Stores what the guest wrote; a node that cannot keep it has not done the job.
+    /// Stores what the guest wrote; a node that cannot store it has not done the job.
     private func store(_ run: JobRun, _ host: any ExecutionHost, _ result: inout ExecutionResult) {
         result.outputs = run.outputs
         result.anchoredCIDs = run.anchored

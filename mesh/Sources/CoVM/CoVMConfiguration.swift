@@ -1,12 +1,12 @@
-/// How a ``CoVM`` is set up: where compiled modules are kept, what compiles them, and every bound of the machine.
+/// The settings of a ``CoVM``: where compiled modules are kept, what compiles them, and every bound.
 ///
 /// Limits of a single job (fuel, memory, wall clock, output) come with the job, in `ExecutionLimits`.
 public struct CoVMConfiguration: Sendable {
-    /// The directory for compiled modules; made with mode 0700 when it is missing. It must belong to this user alone.
+    /// The directory for compiled modules, created with mode 0700 if missing. It must belong to this user alone.
     public var cacheDirectory: String
 
-    /// The program that compiles modules in a child process, with its arguments; `nil` means this program, where it
-    /// calls ``CompileWorker/runIfAsked()``, else the `mesh` beside it.
+    /// The program that compiles modules in a child process, with its arguments; `nil` means this program if it calls
+    /// ``CompileWorker/runIfAsked()``, else the `mesh` beside it.
     public var compileWorker: CompileWorkerCommand?
 
     /// What a module may look like before it is compiled.
@@ -32,7 +32,7 @@ public struct CoVMConfiguration: Sendable {
         /// Jobs that wait for a thread; one more is refused with `nodeFailed`.
         public var queuedRunsMax = 256
 
-        /// Compilations at the same time; the others wait in the same bounded way.
+        /// Compilations at the same time; others wait.
         public var concurrentCompilesMax = 1
 
         /// Compilations that wait; one more is refused with `nodeFailed`.
@@ -53,26 +53,26 @@ public struct CoVMConfiguration: Sendable {
         /// Table elements of one job over all its tables.
         public var tableElementsMax = 100_000
 
-        /// Units of fuel between two looks at a running job's deadline and cancellation, at which it yields to its
-        /// thread. A run that is stopped there is charged what it used, to the unit.
+        /// Units of fuel after which a running job yields to its thread, which looks at its deadline and cancellation.
+        /// A run stopped there is charged what it used, to the unit.
         public var yieldIntervalFuel: UInt64 = 2_000_000
 
-        /// Called by a run's thread whenever the run has yielded, before it is looked at; for tests.
+        /// Called by a run's thread at each yield; for tests.
         var looked: (@Sendable () -> Void)?
 
-        /// Milliseconds between two ticks of the thread that sees whether the node itself stood still.
+        /// Milliseconds between two ticks of the thread that notices when the node itself stood still.
         public var watchTickMilliseconds = 50
 
-        /// Milliseconds between two such ticks, beyond their pace, from which on the node stood still: a wall clock
-        /// that passes in a run with such a pause is the node's doing.
+        /// Milliseconds by which a tick must be late for the node to have stood still: a wall clock that runs out in
+        /// such a run is the node's doing.
         public var standstillMilliseconds: UInt64 = 1_000
 
-        /// The share of a run's wall clock, in hundredths, that its thread must have had the processor for; with less
-        /// a wall clock that passes is the node's doing.
+        /// The share of a run's wall clock, in hundredths, for which its thread must have had the processor; with less,
+        /// a wall clock that runs out is the node's doing.
         public var processorPercentMin: UInt64 = 50
 
-        /// Bytes of the native stack of a job's thread. Guest and host functions run on a stack of ``guestStackBytes``
-        /// beside it.
+        /// Bytes of the native stack of a job's thread. Guest and host functions run on another stack, of
+        /// ``guestStackBytes``.
         public var threadStackBytes = 8 << 20
 
         /// The default limits.
@@ -82,7 +82,7 @@ public struct CoVMConfiguration: Sendable {
     /// Bytes of stack that WebAssembly code may use. Part of the deterministic profile, so it is not configurable.
     public static let wasmStackBytes = 1 << 20
 
-    /// Bytes of the stack that a guest runs on, with the host functions that it calls. It decides no result.
+    /// Bytes of the stack that a guest and its host functions run on. No result depends on it.
     static let guestStackBytes: UInt64 = 8 << 20
 }
 
@@ -91,7 +91,7 @@ public struct ModuleLimits: Sendable, Hashable {
     /// Bytes of the whole module.
     public var moduleBytesMax = 8 << 20
 
-    /// The most that ``moduleBytesMax`` may be set to; a larger value counts as this.
+    /// The largest value of ``moduleBytesMax``; larger ones count as this.
     public static let moduleBytesCeiling = 32 << 20
 
     /// Functions with a body.
@@ -115,7 +115,7 @@ public struct ModuleLimits: Sendable, Hashable {
     /// Bytes of one import or export name.
     public var nameBytesMax = 1_024
 
-    /// Unknown imports that a refusal names; the rest is counted.
+    /// Unknown imports that a refusal names; it counts the rest.
     public var namedUnknownImportsMax = 16
 
     /// The default limits.

@@ -1,8 +1,8 @@
 /// Why a ``CoVM`` could not be set up. Each case is one sentence for the operator.
 public enum CoVMError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The engine is older than the version floor, or another version than the one this code was written for.
+    /// The engine is not the version that this code was written for.
     case engineVersion(found: String, needed: String)
-    /// The engine could not be made.
+    /// The engine could not be created.
     case engineUnavailable(reason: String)
     /// The directory for compiled modules cannot be used.
     case cacheUnusable(path: String, reason: String)

@@ -9,15 +9,15 @@ import Synchronization
 #endif
 
 // SAFETY: pointers are to arrays that live through the system call, with their lengths.
-/// What compiles modules: a program that is started as its own child, with the hidden command ``command``, so that no
-/// second program has to lie beside `mesh`.
+/// Compiles modules: a program starts itself as a child with the hidden command ``command``, so that `mesh` needs no
+/// second program beside it.
 ///
-/// Compiling is outside the engine's sandbox, cannot be interrupted, and may take time and memory without bound. So it
-/// happens in a child process that limits itself before it reads a byte: processor time, address space, no core dump,
-/// no file, no further descriptors. It reads one module from standard input, writes its machine code to standard
-/// output, and says on standard error why it could not.
+/// Compiling happens outside the engine's sandbox, cannot be interrupted, and may take unbounded time and memory. So a
+/// child process does it, and limits itself before it reads a byte: processor time, address space, no core dump, no
+/// file, no further descriptors. It reads one module from standard input and writes its machine code to standard
+/// output, or the reason for failing to standard error.
 public enum CompileWorker {
-    /// How the worker ends, beside being killed by one of its limits.
+    /// How the worker ends, unless one of its limits kills it.
     enum ExitCode: Int32 {
         case success = 0
         case refused = 65
@@ -26,14 +26,14 @@ public enum CompileWorker {
         case inputOutput = 74
     }
 
-    /// The command by which a program is asked to be the worker.
+    /// The command that makes a program the worker.
     public static let command = "__compile-worker"
 
     /// Whether this program answers to ``command``.
     static let isThisProgram = Atomic(false)
 
-    /// To be called first of all by the `main` of a program: as the worker it compiles and ends the process; else it
-    /// notes that the program can be its own worker.
+    /// Call this first in a program's `main`. In the worker it compiles and ends the process; otherwise it notes that
+    /// the program can be its own worker.
     public static func runIfAsked() {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == command { exit(run(Array(arguments.dropFirst())).rawValue) }
@@ -77,7 +77,7 @@ public enum CompileWorker {
         }
     }
 
-    /// Whatever else the node had open is none of the compiler's business.
+    /// Closes whatever else the node had open.
     private static func closeInheritedDescriptors() {
         guard let stream = opendir("/dev/fd") else { return }
         var open: [Int32] = []
@@ -92,7 +92,7 @@ public enum CompileWorker {
     }
 
     private static func limit(cpuSeconds: UInt64, memoryBytes: UInt64) -> Bool {
-        // A write that the file limit forbids shall fail, not kill: standard error may be a file.
+        // A write that the file limit forbids must fail, not kill: standard error may be a file.
         signal(SIGXFSZ, SIG_IGN)
         // The hard limit of processor time is a second later, so that the signal tells which limit it was.
         return set(RLIMIT_CPU, cpuSeconds, hard: cpuSeconds + 1)

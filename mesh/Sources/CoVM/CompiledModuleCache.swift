@@ -11,16 +11,16 @@ import NIOConcurrencyHelpers
 
 /// Compiled modules on disk, each under a keyed hash.
 ///
-/// A compiled module is native code that the engine trusts as it stands: one flipped bit is run. So an entry counts
-/// only when its HMAC-SHA256 under this directory's own key fits its name and its bytes; otherwise it is deleted and
-/// the module compiled again. The directory (0700) and the files in it (0600) belong to one user. Nothing in it is ever
-/// sent to or taken from another node.
+/// A compiled module is native code that the engine trusts: it would run one flipped bit. So an entry counts only if
+/// its HMAC-SHA256 under this directory's own key fits its name and bytes; otherwise the cache deletes it, and the
+/// module is compiled again. The directory (0700) and its files (0600) belong to one user. A node never sends them to
+/// another node or takes them from one.
 final class CompiledModuleCache: Sendable {
-    /// What was found under a name.
+    /// What the cache found under a name.
     enum Entry {
         case hit([UInt8])
         case missing
-        /// There was an entry that is not ours as we wrote it; it is deleted.
+        /// The entry was not as this node wrote it, and is deleted.
         case corrupted
     }
 
@@ -35,7 +35,7 @@ final class CompiledModuleCache: Sendable {
     private let context: [UInt8]
     private let corrupted = NIOLockedValueBox(0)
 
-    /// Opens the cache and makes directory and key where they are missing.
+    /// Opens the cache, and creates directory and key if missing.
     ///
     /// - Parameter context: engine version and configuration digest; entries of another context have other names.
     init(directory: String, entryBytesMax: Int, bytesMax: Int, context: String) throws(CoVMError) {
@@ -47,7 +47,7 @@ final class CompiledModuleCache: Sendable {
         key = try Self.openKey(directory)
     }
 
-    /// How many entries were refused since the start.
+    /// Entries refused since the start.
     var corruptedCount: Int { corrupted.withLockedValue { $0 } }
 
     private func name(_ moduleDigest: [UInt8]) -> String {
@@ -68,7 +68,7 @@ final class CompiledModuleCache: Sendable {
 
     // MARK: Entries
 
-    /// The machine code of a module, if it is there and is what this node wrote.
+    /// The machine code of a module, if it is there as this node wrote it.
     func load(_ moduleDigest: [UInt8]) -> Entry {
         let name = name(moduleDigest)
         let head = Self.magic.count + SHA256.byteCount
@@ -87,7 +87,7 @@ final class CompiledModuleCache: Sendable {
         return .hit(compiled)
     }
 
-    /// Removes an entry whose hash was right but which the engine refused: another processor, for example.
+    /// Removes an entry that the engine refused although its hash was right, for example after a change of processor.
     func forget(_ moduleDigest: [UInt8]) {
         unlink(path(name(moduleDigest)))
     }
@@ -98,7 +98,7 @@ final class CompiledModuleCache: Sendable {
         return .corrupted
     }
 
-    /// Keeps machine code that this node compiled. A full disk costs a compilation next time and nothing else.
+    /// Keeps machine code that this node compiled. A full disk only costs another compilation later.
     func store(_ moduleDigest: [UInt8], _ compiled: [UInt8]) {
         let name = name(moduleDigest)
         let bytes = Self.magic + Array(code(name, compiled)) + compiled

@@ -3,10 +3,10 @@ import Crypto
 
 /// The deterministic profile: the settings under which a module gives the same result and the same fuel everywhere.
 ///
-/// Fuel decides, and a guest yields by fuel to be looked at. Epochs, by which the first release looked at it, are off:
-/// their checks slow loops that write to memory, after a yield by up to a third. NaNs are canonical; threads, shared
-/// memory and relaxed SIMD are off because they are not deterministic; the rest of what is off has no use here and was
-/// where the engine's advisories were found.
+/// Fuel decides when a guest stops, and a guest yields by fuel. The first release used epochs; they are off, because
+/// their checks slow loops that write to memory, after a yield by up to a third. NaNs are canonical. Threads, shared
+/// memory and relaxed SIMD are off because they are not deterministic. The other features that are off have no use
+/// here, and the engine's advisories were in them.
 enum EngineProfile {
     private typealias Switch = (name: String, value: Bool, set: @convention(c) (OpaquePointer?, Bool) -> Void)
 
@@ -60,12 +60,12 @@ enum EngineProfile {
         wasmtime_config_memory_guard_size_set(configuration, memoryGuard)
     }
 
-    /// The digest of the first release, which had epochs on. Their checks decide neither results nor fuel, but take
-    /// room on the stack: where that ends, and only there, it stops elsewhere.
+    /// The digest of the first release, which had epochs on. Their checks change neither results nor fuel, but take
+    /// stack: only runs that use up the stack stop elsewhere.
     static let firstDigest = "0414bd60051695b5a613555911bba043085c1a729a383d0209fafa8cea06f058"
 
-    /// SHA-256 over every setting by name, over the host ABI and over the price of a host call: whatever may change a
-    /// result or its fuel.
+    /// SHA-256 over whatever may change a result or its fuel: every setting by name, the host ABI and the price of a
+    /// host call.
     static let digest: String = {
         var lines = switches.map { "\($0.name)=\($0.value)" }.sorted()
         lines.append("strategy=\(strategy)")
@@ -89,7 +89,7 @@ enum Hexadecimal {
     }
 }
 
-/// The head of a compiled module, in as much as it tells the version of the engine that made it.
+/// The head of a compiled module, which names the version of the engine that made it.
 ///
 /// The format is ELF, and its first section, right behind the file header, holds a zero byte and then the version as a
 /// string with one byte of length.

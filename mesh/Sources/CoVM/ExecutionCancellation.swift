@@ -13,7 +13,7 @@ public final class ExecutionCancellation: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
-    /// A switch that is not thrown.
+    /// A switch that is off.
     public init() {}
 
     /// Whether the run was asked to stop.
@@ -21,7 +21,7 @@ public final class ExecutionCancellation: Sendable {
         state.withLockedValue { $0.cancelled }
     }
 
-    /// Asks the run to stop; the second time does nothing.
+    /// Asks the run to stop; does nothing the second time.
     public func cancel() {
         let handlers = state.withLockedValue { state in
             state.cancelled = true
@@ -33,7 +33,7 @@ public final class ExecutionCancellation: Sendable {
         }
     }
 
-    /// Calls `handler` at the cancellation, at once when that was before. Returns a key for ``removeHandler(_:)``.
+    /// Calls `handler` at the cancellation, or at once if that is past. Returns a key for ``removeHandler(_:)``.
     func onCancel(_ handler: @escaping @Sendable () -> Void) -> Int {
         let key: Int? = state.withLockedValue { state in
             guard !state.cancelled else { return nil }

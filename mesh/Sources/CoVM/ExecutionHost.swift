@@ -1,21 +1,20 @@
 import Multiformats
 
-/// What a running job reaches of its node: blocks in, blocks out, and two ways to tell how it goes.
+/// What a running job can reach of its node: blocks in, blocks out, and two ways to report.
 ///
-/// All functions are called from the job's own thread, one at a time, and may block for as long as a disk does. They
-/// must not wait for the network: a node fetches the inputs of a job before it runs it.
+/// The job's own thread calls all functions, one at a time. They may block as long as a disk does, but must not wait
+/// for the network: a node fetches a job's inputs before it runs it.
 public protocol ExecutionHost: Sendable {
     /// The bytes of an input block; `nil` ends the run with `fetchFailed`.
     func readInput(_ cid: CID) -> [UInt8]?
 
-    /// Stores a block and returns its CID, which must depend on nothing but the bytes; `nil` ends the run with
-    /// `nodeFailed`.
+    /// Stores a block and returns its CID, which must depend only on the bytes; `nil` ends the run with `nodeFailed`.
     func storeBlock(_ bytes: [UInt8]) -> CID?
 
-    /// A log line of the guest, as it comes. The text is bounded and may hold control characters.
+    /// A log line of the guest, as it comes. The text is bounded and may contain control characters.
     func log(_ level: ExecutionLogLevel, _ text: String)
 
-    /// How much of its work the guest says it has done, in thousandths; only ever grows.
+    /// How much of its work the guest says it has done, in thousandths; never shrinks.
     func progress(permille: Int)
 }
 
@@ -30,7 +29,7 @@ public enum ExecutionLogLevel: Int32, Sendable, CaseIterable, CustomStringConver
     /// Something that went wrong.
     case error = 3
 
-    /// The level as it stands in the log block.
+    /// The level as the log block names it.
     public var description: String {
         switch self {
         case .debug: "debug"

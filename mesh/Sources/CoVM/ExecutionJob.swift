@@ -22,30 +22,30 @@ public struct ExecutionJob: Sendable {
     /// Environment variables in the order in which the guest sees them.
     public var environment: [(name: String, value: String)]
 
-    /// Standard input; empty when the job names none.
+    /// Standard input; empty if the job names none.
     public var standardInput: [UInt8]
 
     /// Named inputs in the order in which the guest sees them.
     public var inputs: [(name: String, cid: CID)]
 
-    /// The limits of this run. The guest's own sleeping counts towards the wall clock as well, in virtual time, so that
-    /// a guest which sleeps too long is stopped at the same point on every machine.
+    /// The limits of this run. The guest's sleeping counts towards the wall clock, too, in virtual time, so that a
+    /// guest that sleeps too long stops at the same point on every machine.
     public var limits: ExecutionLimits
 
-    /// A wall clock shorter than that of ``limits``, for example what is left of the executor's time for the whole job;
-    /// a run that is stopped at it ends in `nodeFailed`.
+    /// A wall clock shorter than that of ``limits``, for example what is left of the executor's time for the job; a run
+    /// stopped at it ends in `nodeFailed`.
     public var wallClockMilliseconds: UInt64?
 
-    /// The text of the job's CID, told to the guest.
+    /// The text of the job's CID, for the guest.
     public var jobID: String
 
-    /// The DID of the originator, told to the guest.
+    /// The DID of the originator, for the guest.
     public var originatorDID: String
 
-    /// The DID of the executor, told to the guest. A replay must give the executor of the receipt, not the auditor.
+    /// The DID of the executor, for the guest. A replay must give the receipt's executor, not the auditor.
     public var executorDID: String
 
-    /// Seeds what the guest gets as random bytes. Take it from the manifest, so that a replay sees the same.
+    /// Seeds the guest's random bytes. Take it from the manifest, so that a replay sees the same.
     public var seed: UInt64
 
     /// Where the guest's clock starts, in nanoseconds since the Unix epoch. Take it from the manifest, too.

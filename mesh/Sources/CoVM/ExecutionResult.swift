@@ -1,9 +1,9 @@
 import MeshTypes
 import Multiformats
 
-/// How a run ended and what it left behind: the material of an ExecutionReceipt.
+/// How a run ended and what it left behind, for an ExecutionReceipt.
 public struct ExecutionResult: Sendable {
-    /// The end of the run, told exactly.
+    /// Exactly how the run ended.
     public var outcome: ExecutionOutcome
 
     /// Named outputs in the order in which the guest made them.
@@ -30,10 +30,10 @@ public struct ExecutionResult: Sendable {
     /// Whether the module came from a cache or was compiled for this run.
     public var moduleSource: ModuleSource
 
-    /// The limit of this node at which the compilation was stopped; the outcome is then `nodeFailed`.
+    /// This node's limit that stopped the compilation; the outcome is then `nodeFailed`.
     public var compileLimit: CompileLimit?
 
-    /// How the run was watched; unlike ``usage`` it differs from run to run.
+    /// How often the run was stopped to be looked at; unlike ``usage`` it differs from run to run.
     public var interruptions = Interruptions()
 
     /// A result of a run that never started.
@@ -45,7 +45,7 @@ public struct ExecutionResult: Sendable {
 
     /// Where the machine code of a run came from.
     public enum ModuleSource: String, Sendable {
-        /// The run was refused before there was any.
+        /// The run was refused before it had any.
         case none
         /// Compiled for this run.
         case compiled
@@ -60,7 +60,7 @@ public struct ExecutionResult: Sendable {
         /// All of them.
         public var count: UInt64 = 0
 
-        /// Those between a cancellation and the end of the run: one at most, unless something is wrong.
+        /// Those between a cancellation and the end of the run: at most one, unless something is wrong.
         public var afterCancel: UInt64 = 0
     }
 }

@@ -8,24 +8,24 @@ import CWasmtime
     import Glibc
 #endif
 
-/// The linear memory of a run against its limit, as the engine asks for it.
+/// Grants a run's linear memory against its limit.
 ///
-/// The engine's own limiter refuses silently; this one remembers, so that a trap after a refused growth is told as the
-/// memory limit it is.
+/// The engine's own limiter refuses silently; this one remembers, so that a trap after a refused growth counts as the
+/// memory limit.
 struct MemoryBudget {
     let bytesMax: UInt64
     private(set) var bytes: UInt64 = 0
     private(set) var peakBytes: UInt64 = 0
-    /// Whether the guest's last wish was refused: a later growth that succeeds shows that it could go on without.
+    /// Whether the last growth was refused: a later growth that succeeds shows that the guest could go on without it.
     private(set) var wasRefused = false
-    /// Whether the machine could not give what the limit allows.
+    /// Whether the machine lacked memory that the limit allows.
     private(set) var isMachineShort = false
 
     init(bytesMax: UInt64) {
         self.bytesMax = bytesMax
     }
 
-    /// Whether the memory has this size from now on: if the limit allows it and the machine can.
+    /// Whether the memory may have this size from now on, by the limit and the machine.
     mutating func resize(to newBytes: UInt64, _ makeAccessible: () -> Bool) -> Bool {
         guard newBytes <= bytesMax else {
             wasRefused = true
@@ -42,7 +42,7 @@ struct MemoryBudget {
     }
 }
 
-/// One linear memory: a reservation of address space that is made accessible from its start as the guest grows it.
+/// One linear memory: reserved address space that becomes accessible from its start as the guest grows it.
 ///
 /// It is laid out as the engine asks: `reserved` bytes that never move, then a guard that is never accessible, so
 /// that compiled code may leave out bounds checks. Fresh pages are zero, so a run never sees what another one left.
@@ -67,7 +67,7 @@ final class GuestMemory {
         munmap(base, mappedBytes)
     }
 
-    /// Maps a memory, or returns `nil` when the run's limit or the machine does not allow it.
+    /// Maps a memory, or returns `nil` if the run's limit or the machine forbids it.
     static func make(run: Unmanaged<JobRun>, minimum: Int, reserved: Int, guardBytes: Int) -> GuestMemory? {
         // A reservation of zero means that the memory may move; ours never does, so it gets all that 32 bits reach.
         let capacity = max(reserved, minimum, 1 << 32)
@@ -117,7 +117,7 @@ final class GuestMemory {
             })
     }
 
-    /// Tells an engine to take its memories from here.
+    /// Makes an engine take its memories from here.
     static func install(in configuration: OpaquePointer) {
         var creator = wasmtime_memory_creator_t(
             env: nil,

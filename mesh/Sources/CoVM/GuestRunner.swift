@@ -3,10 +3,9 @@ import MeshTypes
 
 /// Runs one guest to its end on the calling thread: a store of its own, fuel set, instantiate, call.
 ///
-/// The guest runs on a stack of its own and yields every ``yieldIntervalFuel`` units of fuel. There, and where it calls
-/// the host, it is looked at whether it is to stop, so the fuel of a run that was stopped is exact: compiled code keeps
-/// its count in a register and writes it back when it yields, calls or ends. Neither results nor fuel depend on the
-/// interval.
+/// The guest runs on a stack of its own and yields every ``yieldIntervalFuel`` units of fuel. There, and at every host
+/// call, the runner checks whether it must stop. So the fuel of a stopped run is exact: compiled code keeps its count
+/// in a register and writes it back when it yields, calls or ends. Neither results nor fuel depend on the interval.
 struct GuestRunner {
     let engine: WasmEngine
     let loaded: LoadedModule
@@ -22,7 +21,7 @@ struct GuestRunner {
             guard let store = engine.makeStore(for: reference), let context = wasmtime_store_context(store) else {
                 return (.nodeFailed(reason: "no store for the run"), 0)
             }
-            // One store per run, dropped whatever happened in it: a store is not reused after a trap.
+            // One store per run, dropped whatever happened in it: a store must not be reused after a trap.
             defer { wasmtime_store_delete(store) }
             prepare(store, context, run)
             let end = execute(run, context)
@@ -31,13 +30,13 @@ struct GuestRunner {
     }
 
     private func prepare(_ store: OpaquePointer, _ context: OpaquePointer, _ run: JobRun) {
-        // Memory is limited where it is made (`GuestMemory`), so that a refusal is remembered.
+        // `GuestMemory` limits memory, so that it can remember a refusal.
         wasmtime_store_limiter(store, -1, Int64(tableElementsMax), 1, Int64(ModuleLimits().tablesMax), 1)
         discard(wasmtime_context_fuel_async_yield_interval(context, max(1, yieldIntervalFuel)))
         discard(wasmtime_context_set_fuel(context, run.job.limits.maxFuel))
     }
 
-    /// How the engine said that a run ended.
+    /// How a run ended, by the engine.
     enum End {
         case returned(Int32?)
         case failed(error: OpaquePointer?, trap: OpaquePointer?)
@@ -86,7 +85,7 @@ struct GuestRunner {
     }
 
     // SAFETY: what the future writes to lives until it is deleted, which is before the pointers end.
-    /// Runs a call until it ends or is stopped; `nil` when it ended well.
+    /// Runs a call until it ends or is stopped; `nil` if it ended well.
     private func finish(
         _ run: JobRun,
         _ begin: (UnsafeMutablePointer<OpaquePointer?>, UnsafeMutablePointer<OpaquePointer?>) -> OpaquePointer?
@@ -96,7 +95,7 @@ struct GuestRunner {
         let isOver = withUnsafeMutablePointer(to: &trap) { trap in
             withUnsafeMutablePointer(to: &error) { error in
                 guard let future = begin(trap, error) else { return false }
-                // Unwinds a guest that was stopped where it yielded.
+                // Unwinds a guest that was stopped at a yield.
                 defer { wasmtime_call_future_delete(future) }
                 while !wasmtime_call_future_poll(future) {
                     looked?()

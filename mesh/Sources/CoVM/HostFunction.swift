@@ -1,7 +1,7 @@
 import CWasmtime
 
-/// Why a host function ends the run instead of returning. Kept in the run's side slot, because the engine hands a host
-/// trap back as an error without a code.
+/// Why a host function ends the run instead of returning. It is kept in the run, because the engine hands a host trap
+/// back as an error without a code.
 enum HostStop: Error, Hashable {
     case fuel
     case output
@@ -73,7 +73,7 @@ struct HostFunctionTable: Sendable {
 // SAFETY: the engine guarantees the argument array for the time of the callback; guest memory is used through checked
 // ranges that are fetched anew for every access.
 struct HostCall {
-    /// Fuel for entering the host at all.
+    /// Fuel for every call of the host.
     static let callFuel: UInt64 = 100
 
     let run: JobRun
@@ -106,7 +106,7 @@ struct HostCall {
         return left
     }
 
-    /// Takes fuel before the work it pays for; ends the run when there is too little.
+    /// Takes fuel before the work it pays for; ends the run if there is too little.
     func charge(_ amount: UInt64) throws(HostStop) {
         let left = fuelLeft
         guard left >= amount else {
@@ -144,8 +144,8 @@ struct HostCall {
         return UnsafeMutableRawBufferPointer(start: wasmtime_memory_data(context, &memory), count: count)
     }
 
-    /// Gives `body` the guest's bytes in a range; `nil` when the range does not lie in its memory. The pointer must not
-    /// leave the body, and the body must not call into the guest.
+    /// Gives `body` the guest's bytes in a range; `nil` if the range is outside its memory. The pointer must not leave
+    /// the body, and the body must not call into the guest.
     func withGuestBytes<Result>(
         _ pointer: UInt32, _ count: UInt32, _ body: (UnsafeMutableRawBufferPointer) -> Result
     ) -> Result? {
@@ -161,7 +161,7 @@ struct HostCall {
         withGuestBytes(pointer, count) { [UInt8]($0) }
     }
 
-    /// Copies bytes into the guest's memory; `false` when they do not fit there.
+    /// Copies bytes into the guest's memory; `false` if they do not fit.
     func write(_ bytes: some Collection<UInt8>, to pointer: UInt32) -> Bool {
         guard let count = UInt32(exactly: bytes.count) else { return false }
         return withGuestBytes(pointer, count) { $0.copyBytes(from: bytes) } != nil
@@ -184,9 +184,9 @@ struct HostCall {
     }
 }
 
-/// The one callback that the engine calls for every host function.
+/// The callback that the engine calls for every host function.
 ///
-/// It must neither unwind nor let a Swift error through: a stop is kept in the run, and a trap returned.
+/// It must neither unwind nor let a Swift error through: it keeps a stop in the run, and returns a trap.
 let hostCallback: wasmtime_func_unchecked_callback_t = { environment, caller, values, _ in
     guard let environment, let caller, let values, let context = wasmtime_caller_context(caller),
         let data = wasmtime_context_get_data(context)

@@ -5,7 +5,7 @@ import Multiformats
 
 /// The state of one run that its host functions share: budgets, captured output, virtual clock, seeded generator.
 ///
-/// It belongs to the thread of the run from its start to its end, as the engine's store does.
+/// Like the engine's store, it belongs to the run's thread from start to end.
 final class JobRun {
     let job: ExecutionJob
     let host: any ExecutionHost
@@ -43,7 +43,7 @@ final class JobRun {
     private var generator: SeededGenerator
     private(set) var sleptNanoseconds: UInt64 = 0
 
-    /// Bytes of inputs kept at hand between two reads; more are read again from the host.
+    /// Bytes of inputs kept in memory between two reads; more are read again from the host.
     static let loadedInputBytesMax = 64 << 20
 
     init(
@@ -62,7 +62,7 @@ final class JobRun {
 
     // MARK: Output
 
-    /// Takes from the output budget; what would pass it is not kept and ends the run.
+    /// Takes from the output budget; bytes beyond it end the run and are not kept.
     func reserveOutput(_ count: Int) throws(HostStop) {
         let (total, overflow) = bytesWritten.addingReportingOverflow(UInt64(count))
         guard !overflow, total <= job.limits.maxOutputBytes else { throw .output }
@@ -102,7 +102,7 @@ final class JobRun {
         return cid
     }
 
-    /// Binds a name; `false` when the name is taken or there are too many.
+    /// Binds a name; `false` if the name is taken or there are too many.
     func addOutput(_ name: String, _ cid: CID) -> Bool {
         guard outputs.count < MeshHostABI.outputsMax, !outputs.contains(where: { $0.name == name }) else {
             return false
@@ -111,7 +111,7 @@ final class JobRun {
         return true
     }
 
-    /// Adds to the blocks to anchor; `false` when there are too many.
+    /// Adds to the blocks to anchor; `false` if there are too many.
     func anchor(_ cid: CID) -> Bool {
         guard anchored.count < MeshHostABI.anchorsMax else { return false }
         anchored.append(cid)
@@ -144,7 +144,7 @@ final class JobRun {
         return used.addingReportingOverflow(sleptNanoseconds).overflow ? .max : used + sleptNanoseconds
     }
 
-    /// Moves the guest's clock; a guest that sleeps past its wall clock is stopped, without anybody having waited.
+    /// Moves the guest's clock, without waiting; stops a guest that sleeps past its wall clock.
     func sleep(nanoseconds: UInt64) throws(HostStop) {
         let (total, overflow) = sleptNanoseconds.addingReportingOverflow(nanoseconds)
         sleptNanoseconds = overflow ? .max : total
@@ -164,15 +164,15 @@ final class JobRun {
         }
     }
 
-    /// Looked at whenever the guest yields: the reason to stop, if there is one.
+    /// The reason to stop at a yield, if there is one.
     func interruption() -> HostStop? {
         interruptions.count += 1
         if cancellation.isCancelled { interruptions.afterCancel += 1 }
         return reasonToStop
     }
 
-    /// Whether the run is to stop, and why. Looked at in every host call too: each charges fuel, with which the engine
-    /// begins to count to the next yield anew, so a guest that does little else never yields.
+    /// The reason to stop, if there is one. Every host call checks it, too: each charges fuel, which makes the engine
+    /// count to the next yield anew, so a guest that does little else never yields.
     var reasonToStop: HostStop? {
         cancellation.isCancelled ? .cancelled : watch.stop(now: SystemClock.nanoseconds())
     }

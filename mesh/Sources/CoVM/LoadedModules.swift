@@ -1,6 +1,6 @@
 import NIOConcurrencyHelpers
 
-/// A module ready to run, with what was found out about it.
+/// A module ready to run, with what inspection found.
 struct ReadyModule: Sendable {
     let inspection: ModuleInspection
     let loaded: LoadedModule
@@ -32,7 +32,7 @@ final class LoadedModules: Sendable {
     }
 
     func insert(_ module: ReadyModule, _ digest: [UInt8]) {
-        // Dropped outside of the lock: freeing machine code takes a while.
+        // Dropped outside the lock: freeing machine code takes a while.
         var dropped: [ReadyModule] = []
         state.withLockedValue { state in
             state.uses += 1

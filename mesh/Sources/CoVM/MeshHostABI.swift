@@ -3,9 +3,9 @@ import Multiformats
 /// The import module `mesh_host_v1`: what a job can ask of the mesh beyond WASI. `docs/MeshHostABI.md` is
 /// its reference for authors of guests.
 ///
-/// Results are zero or positive when a call succeeded and one of ``Failure`` when it did not. A pointer outside the
-/// guest's memory is a broken contract and ends the run as a trap of kind `host_call`, so that a defect of a guest is
-/// never mistaken for an answer. Every function charges fuel before it works, and every length has a bound.
+/// Results are zero or positive if a call succeeded, and one of ``Failure`` if not. A pointer outside the guest's
+/// memory breaks the contract and ends the run as a trap of kind `host_call`, so that a guest never mistakes its own
+/// defect for an answer. Every function charges fuel before it works, and every length has a bound.
 public enum MeshHostABI {
     /// The name of the import module.
     public static let module = "mesh_host_v1"
@@ -13,7 +13,7 @@ public enum MeshHostABI {
     /// The version that `abi_version` returns.
     public static let version: Int32 = 1
 
-    /// Bytes of arguments and environment together that a job may have.
+    /// Bytes of a job's arguments and environment together.
     public static let argumentBytesMax = 64 << 10
 
     /// Named outputs of one job.
@@ -175,7 +175,7 @@ public enum MeshHostABI {
         .brokenContract("\(module).\(call.function.name) was given a pointer outside the memory")
     }
 
-    /// Copies `bytes` to the guest if its buffer holds them; returns how many they are either way.
+    /// Copies `bytes` to the guest if they fit its buffer; returns their number either way.
     private static func give(
         _ call: HostCall, _ bytes: [UInt8], _ pointer: Int, _ capacity: Int
     ) throws(HostStop) -> Int64 {

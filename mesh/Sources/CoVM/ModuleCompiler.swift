@@ -6,8 +6,8 @@
     import Glibc
 #endif
 
-/// Compiles a module in a child process, so that a compilation which hangs, swells or crashes costs the job that
-/// brought the module and nobody else; a child that cannot be started is a failed run, never a failed node.
+/// Compiles a module in a child process, so that a compilation that hangs, swells or crashes costs only the job that
+/// brought the module. If no child can start, the run fails, never the node.
 struct ModuleCompiler: Sendable {
     let worker: CompileWorkerCommand
     let limits: CompileLimits
@@ -16,17 +16,17 @@ struct ModuleCompiler: Sendable {
 
     enum Failure: Error {
         case refused(ModuleRefusal)
-        /// The compilation is more than this node gives to one: its own doing, another may do it.
+        /// The compilation exceeds this node's limits; another node may do it.
         case beyond(CompileLimit)
         case cancelled
         case node(String)
     }
 
-    /// This program, where it can be its own worker, else the `mesh` that lies beside it.
+    /// This program if it can be its own worker, else the `mesh` beside it.
     static func standardWorker() -> CompileWorkerCommand {
         var program = workerBesideProgram() ?? "mesh"
         #if os(Linux)
-            // The very file that runs, also after an upgrade has put another one in its place.
+            // The very file that runs, even after an upgrade replaced it.
             if CompileWorker.isThisProgram.load(ordering: .relaxed) { program = "/proc/self/exe" }
         #endif
         return CompileWorkerCommand(executable: program, arguments: [CompileWorker.command])
@@ -57,7 +57,7 @@ struct ModuleCompiler: Sendable {
     }
 
     func compile(_ module: [UInt8], cancellation: ExecutionCancellation) async throws(Failure) -> [UInt8] {
-        // The worker reads a file without a name, not a pipe: a worker that dies early then cannot fail a write here.
+        // The worker reads an unnamed file, not a pipe, so a worker that dies early cannot fail a write here.
         guard let file = PrivateFile.nameless(in: directory, with: module) else {
             throw .node("the module could not be written for the compile worker: \(PrivateFile.reason())")
         }
@@ -87,17 +87,17 @@ struct ModuleCompiler: Sendable {
 
     /// The stack of the thread that waits for a worker, in bytes.
     private static let threadStackBytes = 512 << 10
-    /// What a worker may say about its failure, in bytes.
+    /// The longest message of a worker about its failure, in bytes.
     private static let complaintBytesMax = 64 << 10
 
-    /// Nothing of the node's environment but the search path for libraries.
+    /// The node's environment, reduced to the search path for libraries.
     private static func workerEnvironment() -> [String] {
         guard let value = getenv("LD_LIBRARY_PATH") else { return [] }
         return ["LD_LIBRARY_PATH=" + String(cString: value)]
     }
 
-    /// Whose doing it is that there is no machine code: the module's by what it contains, or the node's by its limits
-    /// and by what happens to its processes.
+    /// Who is responsible for the missing machine code: the module by what it contains, or the node by its limits and
+    /// by what happens to its processes.
     private func judge(_ end: WorkerProcess.End) throws(Failure) -> [UInt8] {
         switch end {
         case .exited(CompileWorker.ExitCode.success.rawValue, let output, _):
@@ -112,7 +112,7 @@ struct ModuleCompiler: Sendable {
         case .signaled(SIGXCPU, _): throw .beyond(.cpu)
         case .signaled(let signal, let bytes):
             if Self.speaksOfMemory(EngineError.printable(bytes)) { throw .beyond(.memory) }
-            // What a compiler does to itself; any other signal came from outside.
+            // Signals that a compiler raises itself; any other came from outside.
             if [SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGTRAP, SIGFPE, SIGSYS].contains(signal) {
                 throw .refused(.invalid(message: "the compiler crashed on it (signal \(signal))"))
             }

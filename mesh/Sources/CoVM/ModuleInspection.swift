@@ -1,8 +1,8 @@
-/// What can be said about a module without compiling it, found by a bounded reader of its sections.
+/// What a bounded reader of its sections finds out about a module without compiling it.
 ///
-/// The reader takes time linear in the size of the module and allocates only what its own limits allow. It refuses what
-/// is not a module, what is too large in any respect, and what needs a switched-off feature as far as the sections
-/// show it; `CoVM.inspect` then has the engine validate the rest.
+/// The reader takes time linear in the module's size and allocates only what its limits allow. It refuses what is no
+/// module, what is too large in any respect, and what needs a disabled feature, as far as the sections show it;
+/// `CoVM.inspect` then makes the engine validate the rest.
 public struct ModuleInspection: Sendable, Hashable {
     /// A value type of WebAssembly as the binary format writes it.
     public typealias ValueType = UInt8
@@ -84,7 +84,7 @@ public struct ModuleInspection: Sendable, Hashable {
         }
     }
 
-    /// Checks that the module exports a function that can be called as an entry point.
+    /// Checks that the module exports a function that can be an entry point.
     func checkEntryPoint(_ entry: String) throws(ModuleRefusal) {
         guard let index = exportNames.firstIndex(of: entry) else {
             throw .noEntryPoint(name: entry, exportedFunctions: Array(exportNames.prefix(8)))
@@ -100,7 +100,7 @@ public struct ModuleInspection: Sendable, Hashable {
         exportNames.firstIndex(of: entry).map { !exportTypes[$0].results.isEmpty } ?? false
     }
 
-    /// Whether the module wants `_initialize` to be called before its entry point: a WASI reactor.
+    /// Whether `_initialize` must be called before the entry point: a WASI reactor.
     var hasInitializer: Bool {
         guard let index = exportNames.firstIndex(of: "_initialize") else { return false }
         return exportTypes[index].parameters.isEmpty && exportTypes[index].results.isEmpty

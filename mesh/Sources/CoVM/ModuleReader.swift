@@ -1,4 +1,5 @@
-/// Reads the binary format of WebAssembly byte by byte, never past its end and without allocating what a header claims.
+/// Reads the binary format of WebAssembly byte by byte, never past its end, and allocates nothing by what a header
+/// claims.
 struct ModuleReader {
     private let bytes: [UInt8]
     private(set) var offset: Int
@@ -25,7 +26,7 @@ struct ModuleReader {
         return bytes[offset]
     }
 
-    /// An unsigned LEB128 number of at most 32 bits in at most five bytes, as the specification demands.
+    /// An unsigned LEB128 number of at most 32 bits in at most five bytes, as the specification requires.
     mutating func unsigned32() throws(ModuleRefusal) -> UInt32 {
         var value: UInt64 = 0
         for shift in stride(from: UInt64(0), through: 28, by: 7) {
@@ -48,7 +49,7 @@ struct ModuleReader {
         offset += count
     }
 
-    /// A reader of the next `count` bytes, which this reader steps over.
+    /// A reader of the next `count` bytes, which this reader skips.
     mutating func slice(_ count: Int) throws(ModuleRefusal) -> ModuleReader {
         let start = offset
         try skip(count)

@@ -1,4 +1,4 @@
-/// Why a module was refused before it ran. The description is the reason that a receipt or the submitter gets.
+/// Why a module was refused before it ran. A receipt, or the submitter, gets the description as the reason.
 public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// The bytes do not start as a WebAssembly module does.
     case notAModule
@@ -14,11 +14,11 @@ public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case tooMany(what: String, count: Int, limit: Int)
     /// One function is larger than allowed.
     case functionTooLarge(index: Int, bytes: Int, limit: Int)
-    /// The module needs a feature that is switched off.
+    /// The module needs a disabled feature.
     case unsupported(feature: String)
-    /// The module imports what no host function provides; the names are `module.name`.
+    /// The module imports something that no host function provides; the names are `module.name`.
     case unknownImports(names: [String], more: Int)
-    /// The module imports host functions under another type than theirs.
+    /// The module imports host functions with another type than theirs.
     case importTypes(names: [String])
     /// The module does not export the entry function.
     case noEntryPoint(name: String, exportedFunctions: [String])
@@ -59,7 +59,7 @@ public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The limits of a node on one compilation. Passing one is the node's doing and not the module's: another node may give
+/// A node's limits on one compilation. Exceeding one is the node's doing, not the module's: another node may allow
 /// more.
 public enum CompileLimit: String, Hashable, Sendable {
     /// `CompileLimits.cpuSeconds`.

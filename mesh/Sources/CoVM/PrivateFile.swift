@@ -6,7 +6,7 @@
     import Glibc
 #endif
 
-/// Whole files that only this user may read, written so that no reader ever sees a part of one.
+/// Whole files that only this user may read, written so that no reader ever sees an incomplete one.
 // SAFETY: pointers are to arrays and structures that live through the system call, with their lengths.
 enum PrivateFile {
     /// The text of the system's last error.
@@ -19,7 +19,7 @@ enum PrivateFile {
         return lstat(path, &status) == 0
     }
 
-    /// The bytes of a regular file of this user that nobody else may read; `nil` for any other and for larger ones.
+    /// The bytes of a regular file of this user that nobody else may read; `nil` for any other, and for larger ones.
     static func read(_ path: String, bytesMax: Int) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -43,14 +43,14 @@ enum PrivateFile {
         return isComplete ? bytes : nil
     }
 
-    /// Makes a file; when there is one already, that one stays and the call succeeds as well.
+    /// Creates a file; if there is one already, keeps it and succeeds as well.
     static func create(_ path: String, with bytes: [UInt8]) -> Bool {
         guard let temporary = writeTemporary(path, bytes) else { return false }
         defer { unlink(temporary) }
         return link(temporary, path) == 0 || errno == EEXIST
     }
 
-    /// Makes a file in place of whatever has its name.
+    /// Creates a file, replacing any of the same name.
     static func replace(_ path: String, with bytes: [UInt8]) -> Bool {
         guard let temporary = writeTemporary(path, bytes) else { return false }
         if rename(temporary, path) == 0 { return true }
@@ -58,7 +58,7 @@ enum PrivateFile {
         return false
     }
 
-    /// A file that has no name any more, open for reading from its start. The caller closes it.
+    /// A nameless file, open for reading from its start. The caller closes it.
     static func nameless(in directory: String, with bytes: [UInt8]) -> Int32? {
         guard let (descriptor, path) = makeTemporary("\(directory)/module") else { return nil }
         unlink(path)

@@ -1,6 +1,6 @@
 import NIOConcurrencyHelpers
 
-/// A bounded number of things at once with a bounded queue, first come, first served.
+/// A bounded number of slots with a bounded queue, first come, first served.
 final class RunSlots: Sendable {
     enum Admission {
         case admitted

@@ -6,7 +6,7 @@
     import Glibc
 #endif
 
-/// A thread of its own for one run, with a stack that the engine's own stack limit leaves room in.
+/// A thread for one run, with a stack larger than the engine's own stack limit.
 ///
 /// WebAssembly never runs on an event loop or on Swift's cooperative pool: it may compute for minutes, and it needs
 /// more stack than the threads of the pool have.
@@ -46,8 +46,8 @@ enum RunThread {
         }
     }
 
-    /// Starts a detached thread that runs `body`; `false` when the system has no thread to give, and then `body` is
-    /// never called.
+    /// Starts a detached thread that runs `body`; `false` if the system has no thread to give, and then never calls
+    /// `body`.
     static func start(stackBytes: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         guard pthread_attr_init(&attributes) == 0 else { return false }

@@ -1,6 +1,6 @@
 /// Reads the sections of a module into a ``ModuleInspection``.
 ///
-/// It keeps the types of functions, because imports and the entry point are checked against them, and no bodies.
+/// It keeps the types of functions, to check imports and the entry point, and no bodies.
 struct SectionParser {
     private let limits: ModuleLimits
     private var result = ModuleInspection()
@@ -72,7 +72,7 @@ struct SectionParser {
     }
 
     private func valueTypes(_ reader: inout ModuleReader) throws(ModuleRefusal) -> [ModuleInspection.ValueType] {
-        // 1,000 is the limit of the JavaScript embedding, which every toolchain keeps.
+        // 1,000 is the limit of the JavaScript embedding, which every toolchain respects.
         let count = try bounded(try reader.count(), "parameters or results of a function", 1_000)
         var list: [ModuleInspection.ValueType] = []
         for _ in 0..<count { list.append(try valueType(&reader)) }

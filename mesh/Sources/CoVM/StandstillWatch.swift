@@ -8,11 +8,11 @@ import NIOConcurrencyHelpers
     import Glibc
 #endif
 
-/// Sees whether the node itself stood still while jobs run (stopped, starved, its machine frozen), and costs nothing
-/// while none does.
+/// Notices whether the node itself stood still while jobs run (stopped, starved, its machine frozen); costs nothing
+/// while none runs.
 ///
-/// It is one thread for all runs that wakes at a fixed pace and notes when it came far too late. A run's time that
-/// passed in such a pause is the node's doing and not the module's.
+/// One thread for all runs wakes at a fixed pace and notes when it wakes far too late. Time that passed in such a pause
+/// is the node's doing, not the module's.
 final class StandstillWatch: Sendable {
     private struct State {
         var running = 0
@@ -23,7 +23,7 @@ final class StandstillWatch: Sendable {
     }
 
     private let tickMilliseconds: Int
-    /// Between two ticks, beyond the pace, from which on the node stood still.
+    /// How late a tick must be for the node to have stood still.
     private let standstillMilliseconds: UInt64
     private let state = NIOLockedValueBox(State())
     private let now: @Sendable () -> UInt64
@@ -37,7 +37,7 @@ final class StandstillWatch: Sendable {
         self.now = now
     }
 
-    /// A run begins. `false` when the system has no thread for the ticks, and then the run must not begin.
+    /// A run begins. `false` if the system has no thread for the ticks, and then the run must not begin.
     func runBegins() -> Bool {
         let mustStart = state.withLockedValue { state in
             state.running += 1
@@ -60,7 +60,7 @@ final class StandstillWatch: Sendable {
         state.withLockedValue { $0.running -= 1 }
     }
 
-    /// Whether the node stood still at some time since `start`, also when the thread of the ticks has not noticed yet.
+    /// Whether the node stood still at some time since `start`, even if the ticking thread has not noticed yet.
     func stoodStill(since start: UInt64) -> Bool {
         state.withLockedValue { state in
             note(&state)

@@ -1,15 +1,15 @@
 import CWasmtime
 import MeshTypes
 
-/// Turns what the engine says about the end of a run into the one outcome that is true of it.
+/// Turns the engine's account of the end of a run into its one true outcome.
 ///
-/// In this order: what a host function or the look at a yield stopped it for; the engine's own limits (fuel, stack);
-/// the memory limit; a machine that could not give the memory it allowed; the guest's own trap or exit.
+/// In this order: the reason for which a host function or a check at a yield stopped it; the engine's own limits (fuel,
+/// stack); the memory limit; a machine that lacked the memory it allowed; the guest's own trap or exit.
 ///
-/// **Memory.** A growth past the limit is refused with -1, as the specification has it, and the guest may go on.
-/// If its last growth was refused and it then traps or exits with another code than zero, the outcome is the memory
-/// limit: guests answer a failed allocation with `unreachable` (Swift, Rust) or an exit code (C, Python). A growth that
-/// succeeds afterwards shows that the guest found its way, and then a trap is its own.
+/// **Memory.** The host refuses growth past the limit with -1, as the specification says, and the guest may go on. If
+/// its last growth was refused and it then traps or exits with another code than zero, the outcome is the memory limit:
+/// guests answer a failed allocation with `unreachable` (Swift, Rust) or an exit code (C, Python). If a later growth
+/// succeeds, the guest managed without, and a trap after that is its own.
 // SAFETY: names and messages are read with the lengths that the engine gives, before it takes them back.
 enum TrapReport {
     static func outcome(of end: GuestRunner.End, run: JobRun) -> ExecutionOutcome {
@@ -76,8 +76,8 @@ enum TrapReport {
         return .trapped(kind: kind, message: text + place)
     }
 
-    /// Where the trap was: index and, if the module has one, name of the innermost function. Part of the receipt, so it
-    /// depends on nothing but the module.
+    /// Where the trap happened: index and, if the module has one, name of the innermost function. It is part of the
+    /// receipt, so it depends only on the module.
     private static func place(of trap: OpaquePointer) -> String {
         var frames = wasm_frame_vec_t()
         wasm_trap_trace(trap, &frames)

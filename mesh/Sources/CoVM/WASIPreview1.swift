@@ -1,7 +1,7 @@
 /// WASI preview 1 as a job sees it: arguments, environment, standard streams in memory, a virtual clock, seeded random
 /// bytes. There is no file system, no network and no host clock.
 ///
-/// Every function of preview 1 is there, so that any module of wasi-libc links; those that would need what is not there
+/// Every function of preview 1 exists, so that any module of wasi-libc links. Functions that need something missing
 /// return `EBADF` (no such descriptor: nothing is ever pre-opened), `ENOTSUP` or `ENOSYS`. Source: the witx files of
 /// WASI `snapshot_preview1`.
 enum WASIPreview1 {
@@ -70,7 +70,7 @@ enum WASIPreview1 {
             let bytes = Array(item.utf8) + [0]
             try call.charge(UInt64(bytes.count))
             guard call.write(text, to: pointer), call.write(bytes, to: text) else { return .fault }
-            // Both were inside the memory, whose size fits 33 bits: only the last step of all could wrap.
+            // Both were inside the memory, whose size fits 33 bits, so only the very last step could wrap.
             pointer &+= 4
             text &+= UInt32(bytes.count)
         }
@@ -156,7 +156,7 @@ enum WASIPreview1 {
         return call.write(UInt32(total), to: call.unsigned32(3)) ? .success : .fault
     }
 
-    /// A stream of unknown type, so that no guest takes it for a terminal or a file.
+    /// A stream of unknown type, so that no guest mistakes it for a terminal or a file.
     private static func descriptorStatus(_ call: HostCall) -> Errno {
         guard isOpen(call) else { return .badDescriptor }
         let rights: UInt64 = call.unsigned32(0) == 0 ? 1 << 1 : 1 << 6
@@ -204,7 +204,7 @@ enum WASIPreview1 {
         }
     }
 
-    /// Waits in virtual time: streams are always ready, and else the clock jumps to the earliest timer.
+    /// Waits in virtual time: streams are always ready; without any, the clock jumps to the earliest timer.
     private static func poll(_ call: HostCall) throws(HostStop) -> Errno {
         let count = call.unsigned32(2)
         guard count > 0, count <= subscriptionsMax else { return .invalid }
@@ -270,13 +270,13 @@ enum WASIPreview1 {
 }
 
 extension ExecutionJob {
-    /// What the guest gets as `argv`.
+    /// The guest's `argv`.
     var argumentList: [String] { ["job"] + arguments }
 
-    /// What the guest gets as `environ`.
+    /// The guest's `environ`.
     var environmentList: [String] { environment.map { "\($0.name)=\($0.value)" } }
 
-    /// Checks what no C string can hold and what would be too much.
+    /// Checks for zero bytes, which no C string can contain, and for the length.
     func checkArguments() throws(ModuleRefusal) {
         let list = arguments + environmentList
         if list.contains(where: { $0.utf8.contains(0) }) {

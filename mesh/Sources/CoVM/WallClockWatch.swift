@@ -1,19 +1,19 @@
-/// The wall clock of one run, and whose doing it is when it passes.
+/// The wall clock of one run, and who is responsible when it runs out.
 ///
-/// It is the module's doing only when the module had its time: it is the node's when the node stood still for over a
-/// second meanwhile, when the run's thread had less than half of the time, or when the executor gave less time than the
-/// job asks for.
+/// The module is responsible only if it had its time. The node is, if it stood still for over a second meanwhile, if
+/// the run's thread had the processor for less than half of the time, or if the executor gave less time than the job
+/// asks for.
 struct WallClockWatch {
     private let start: UInt64
     private let threadStart: UInt64
     private let deadline: UInt64
-    /// The executor's own bound is shorter than the job's.
+    /// Whether the executor's own bound is shorter than the job's.
     private let isCutShort: Bool
     private let standstills: StandstillWatch
     private let processorPercentMin: UInt64
     private let threadNanoseconds: () -> UInt64
 
-    /// The watch of a run that begins now on the calling thread.
+    /// Watches a run that begins now on the calling thread.
     init(
         job: ExecutionJob, now: UInt64, standstills: StandstillWatch, processorPercentMin: UInt64,
         threadNanoseconds: @escaping () -> UInt64 = { SystemClock.threadNanoseconds() }
@@ -30,7 +30,7 @@ struct WallClockWatch {
         self.threadNanoseconds = threadNanoseconds
     }
 
-    /// The reason to stop, once the time is over.
+    /// The reason to stop, once the time is up.
     func stop(now: UInt64) -> HostStop? {
         guard now >= deadline else { return nil }
         if standstills.stoodStill(since: start) { return .nodeFailed("the executor stood still during the run") }

@@ -4,10 +4,10 @@ import MeshTypes
 
 /// The engine in its deterministic profile, with the linker that holds every host function.
 ///
-/// Everything here may be shared between threads; stores may not, and each run has one of its own.
+/// Threads may share everything here; stores may not be shared, and each run has its own.
 final class WasmEngine: Sendable {
     /// The version of wasmtime that scripts/fetch-wasmtime.sh pins by hash; above the floor of the October 2026
-    /// advisories (49.0.3). The library itself tells the major number only.
+    /// advisories (49.0.3). The library itself names only the major number.
     static let pinnedVersion = "50.0.1"
 
     // SAFETY: wasmtime's engine and linker are documented as thread-safe; the linker is only read after `init`.
@@ -98,8 +98,7 @@ final class WasmEngine: Sendable {
         }
     }
 
-    /// Loads machine code. It is trusted as it stands: only what this node compiled itself, and whose keyed hash was
-    /// just checked, may come here.
+    /// Loads machine code, and trusts it: pass only code that this node compiled and whose keyed hash was just checked.
     func load(trusted compiled: [UInt8]) -> Result<LoadedModule, EngineError> {
         var module: OpaquePointer?
         if let error = wasmtime_module_deserialize(engine, compiled, compiled.count, &module) {
@@ -122,7 +121,7 @@ final class WasmEngine: Sendable {
     }
 }
 
-/// A module whose imports are resolved, ready to be instantiated by any thread.
+/// A module with resolved imports, which any thread can instantiate.
 final class LoadedModule: Sendable {
     // SAFETY: an instance template is immutable and documented as thread-safe.
     nonisolated(unsafe) let instancePre: OpaquePointer
@@ -141,7 +140,7 @@ final class LoadedModule: Sendable {
     }
 }
 
-/// An error of the engine in its own words, on one line.
+/// An engine error in its own words, on one line.
 // SAFETY: messages are copied before the engine takes them back.
 struct EngineError: Error, Hashable {
     var message: String
@@ -155,7 +154,7 @@ struct EngineError: Error, Hashable {
         return printable(UnsafeBufferPointer(start: bytes.data, count: bytes.size))
     }
 
-    /// Text that is safe to log, print and put into a receipt: one line, bounded, no control characters.
+    /// Text that is safe to log, print and put into a receipt: one bounded line without control characters.
     static func printable(_ bytes: some Collection<UInt8>, charactersMax: Int = 300) -> String {
         let text = String(decoding: bytes.prefix(4 * charactersMax), as: UTF8.self)
         let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : String($0) }

@@ -8,11 +8,11 @@ import NIOConcurrencyHelpers
     import Glibc
 #endif
 
-/// A child process that reads one file, writes to two pipes and ends, or is ended.
+/// A child process that reads one file, writes to two pipes, and ends or is ended.
 ///
-/// Everything that a short machine can refuse (descriptors, processes, memory, threads) comes back as a value: a node
-/// that cannot start a child goes on without it. It blocks its thread until the child is gone, so it runs on a thread
-/// of its own (`RunThread`).
+/// Whatever a machine can run out of (descriptors, processes, memory, threads) comes back as a value: a node that
+/// cannot start a child goes on without it. It blocks its thread until the child is gone, so it runs on its own thread
+/// (`RunThread`).
 // SAFETY: pointers are to arrays and strings that live through the system call, with their lengths; every descriptor
 // is closed once, by its owner.
 struct WorkerProcess {
@@ -21,20 +21,20 @@ struct WorkerProcess {
     let environment: [String]
     /// The most bytes of standard output; one more ends the child.
     let outputBytesMax: Int
-    /// The most bytes of standard error that are kept; the rest is read and dropped.
+    /// The most bytes of standard error kept; the rest is read and dropped.
     let errorBytesMax: Int
     /// How long the child may take, in milliseconds; then it is killed.
     let wallMilliseconds: Int
 
     /// How it went.
     enum End: Sendable {
-        /// It ended by itself with a code.
+        /// It ended by itself, with this code.
         case exited(Int32, output: [UInt8], complaint: [UInt8])
-        /// A signal ended it that did not come from here.
+        /// A signal from elsewhere ended it.
         case signaled(Int32, complaint: [UInt8])
         /// It was ended because it wrote too much.
         case tooMuchOutput
-        /// It was ended because its time was over.
+        /// It was ended because its time was up.
         case overdue
         /// It was ended because it was cancelled.
         case cancelled
@@ -42,7 +42,7 @@ struct WorkerProcess {
         case failed(String)
     }
 
-    /// Held while a pipe is made and while a child is started, so that no child inherits another one's pipe.
+    /// Held while a pipe is created and while a child starts, so that no child inherits another's pipe.
     private static let lock = NIOLock()
 
     /// Wakes the thread that waits for a child.
@@ -144,7 +144,7 @@ struct WorkerProcess {
         failure = posix_spawnattr_init(&attributes)
         guard failure == 0 else { return .failure(Refusal(failure)) }
         defer { posix_spawnattr_destroy(&attributes) }
-        // A group of its own, so that a Ctrl-C in the node's terminal is the node's to answer; no signal blocked or
+        // Its own process group, so that Ctrl-C in the node's terminal goes to the node alone; no signal blocked or
         // ignored, whatever the node does with its own.
         var flags = Int32(POSIX_SPAWN_SETPGROUP) | Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF)
         #if canImport(Darwin)
@@ -183,7 +183,7 @@ struct WorkerProcess {
         var stopped: End?
         while stopped == nil {
             if out.isOver, err.isOver {
-                // It has closed its streams, so it is about to end, or hides and is looked after until its time is up.
+                // It closed its streams, so it is about to end, or else it is watched until its time is up.
                 if let end = reap(child, out, err, options: WNOHANG) { return end }
             }
             let passed = (SystemClock.nanoseconds() - start) / 1_000_000
@@ -207,10 +207,10 @@ struct WorkerProcess {
         return stopped ?? .cancelled
     }
 
-    /// Between two looks at a child that has closed its streams and not ended yet, in milliseconds.
+    /// How often to look at a child that closed its streams and has not ended, in milliseconds.
     private static let lookMilliseconds: UInt64 = 10
 
-    /// How the child ended, when it has.
+    /// How the child ended, if it has.
     private func reap(_ child: pid_t, _ out: Intake, _ err: Intake, options: Int32) -> End? {
         var status: Int32 = 0
         var found = pid_t()
@@ -236,7 +236,7 @@ struct WorkerProcess {
             self.bytesMax = bytesMax
         }
 
-        /// Reads what is there; whether it is more than allowed.
+        /// Reads what is there; returns whether that is more than allowed.
         mutating func take() -> Bool {
             let count = chunk.count
             let got = chunk.withUnsafeMutableBytes { systemRead(descriptor, $0.baseAddress, count) }

@@ -1,30 +1,28 @@
 import MeshTypes
 import SignedObjects
 
-/// A node's book: double entry, checked arithmetic, each entry at most once.
+/// A node's ledger: double entry, checked arithmetic, each entry at most once.
 ///
-/// It is the fold of its entries. Posting a kept entry again changes nothing; posting another entry under the same key
-/// is refused. Accounts other than the sources never run negative, so nothing is spent that is not there. The sum over
-/// all accounts is zero at all times; `checkInvariants()` checks it the long way.
+/// It is the fold of its entries. Posting a kept entry again changes nothing; the ledger refuses another entry under
+/// the same key. Only the sources may run negative, so nobody spends what is not there. The sum over all accounts is
+/// always zero; `checkInvariants()` recomputes it.
 ///
-/// The book does not keep its entries forever: `fold` adds some of them to the opening balances, one number per
-/// account, and forgets them. After that it does not know their keys any more, so its owner folds only what cannot
-/// come again; the market does when it forgets a closed job. An account at zero is not kept, hence the hold of a job
-/// vanishes when it is settled. Counterparties beyond the limit are not told apart any more: of all opening balances
-/// the smaller half goes into `paidToOthers` and `incomeFromOthers`. Every sum stays as it is, while the balance of
-/// such a counterparty counts from then on only.
+/// The ledger does not keep its entries for ever: `fold` adds some of them to the opening balances, one number per
+/// account, and forgets them with their keys. So its owner folds only what cannot come again; the market does so when
+/// it forgets a closed job. The ledger drops an account at zero, so the hold of a job vanishes when it is settled.
+/// Beyond the limit of counterparties it moves the smaller half of their opening balances into `paidToOthers` and
+/// `incomeFromOthers`. Every sum stays as it is, but the balance of such a counterparty counts only from then on.
 public struct Ledger: Sendable, Hashable {
     /// The bounds of a book.
     public struct Limits: Hashable, Sendable {
-        /// Opening balances of executors and payers that are told apart; when there are more, half of them are not any
-        /// longer.
+        /// Executors and payers with opening balances of their own; beyond this, half of them are merged.
         public var counterpartiesMax = 4096
 
         /// The standard bounds.
         public init() {}
     }
 
-    /// All that may ever come from the sources together: what the integers of a store can hold.
+    /// The most that may ever come from the sources together: the largest integer of a store.
     public static let broughtMax = TokenAmount(UInt64(Int64.max))
 
     private struct Posted: Hashable, Sendable {
@@ -35,10 +33,10 @@ public struct Ledger: Sendable, Hashable {
     private let limits: Limits
     private var posted: [LedgerEntry.Key: Posted] = [:]
     private var postings: UInt64 = 0
-    /// What accounts got less what they gave, by entries that are not kept; none is zero.
+    /// What accounts received less what they gave, by forgotten entries; none is zero.
     private var opening: [LedgerAccount: Int128] = [:]
     private var openCounterparties = 0
-    /// What accounts have, or for sources gave, by all entries; none is zero.
+    /// What accounts have (sources: gave), by all entries; none is zero.
     private var balances: [LedgerAccount: UInt64] = [:]
     private var brought: UInt64 = 0
     private var escrowUnits: UInt64 = 0
@@ -49,17 +47,17 @@ public struct Ledger: Sendable, Hashable {
         self.limits = limits
     }
 
-    /// The book that these entries make up; throws at the first entry that does not fit.
+    /// The ledger of these entries; throws at the first entry that does not fit.
     public init(entries: some Sequence<LedgerEntry>, limits: Limits = Limits()) throws(LedgerRefusal) {
         self.init(limits: limits)
         for entry in entries { _ = try post(entry) }
     }
 
-    /// The book as a store has it.
+    /// The ledger as a store has it.
     ///
     /// - Parameters:
-    ///   - balances: what each account got less what it gave, by everything that was ever booked.
-    ///   - entries: those that are to be kept; the balances contain them.
+    ///   - balances: what each account received less what it gave, by everything ever booked.
+    ///   - entries: the entries to keep; the balances contain them.
     ///   - limits: the bounds of the book.
     public init(
         balances stored: some Sequence<(account: LedgerAccount, balance: Int64)>,
@@ -97,7 +95,7 @@ public struct Ledger: Sendable, Hashable {
     /// What is held for a job.
     public func escrow(of job: JobID) -> TokenAmount { balance(of: .escrow(job)) }
 
-    /// What all holds have in them together.
+    /// What all holds contain together.
     public var escrowTotal: TokenAmount { TokenAmount(escrowUnits) }
 
     /// What was ever issued to this node.
@@ -109,20 +107,20 @@ public struct Ledger: Sendable, Hashable {
     /// What was ever paid to executors.
     public var paid: TokenAmount { TokenAmount(paidUnits) }
 
-    /// The balance of an account: what it took less what it gave; for sources, what they gave.
+    /// The balance of an account: what it received less what it gave; for sources, what they gave.
     public func balance(of account: LedgerAccount) -> TokenAmount { TokenAmount(balances[account] ?? 0) }
 
-    /// All accounts with something in them, sorted by name, with their balances.
+    /// All accounts with a balance, sorted by name.
     public var accounts: [(account: LedgerAccount, balance: TokenAmount)] {
         balances.keys.sorted().map { ($0, balance(of: $0)) }
     }
 
-    /// The entries that are kept, in the order in which they were posted.
+    /// The kept entries, in the order of posting.
     public var entries: [LedgerEntry] {
         posted.values.sorted { $0.order < $1.order }.map(\.entry)
     }
 
-    /// How many entries are kept.
+    /// The number of kept entries.
     public var entryCount: Int { posted.count }
 
     /// Whether an entry of this kind and subject is kept.
@@ -130,7 +128,7 @@ public struct Ledger: Sendable, Hashable {
         posted[LedgerEntry.Key(kind, subject)] != nil
     }
 
-    /// Why an entry cannot be posted now; `nil` when it can, or when it is there already.
+    /// Why an entry cannot be posted now; `nil` if it can, or is there already.
     public func refusal(of entry: LedgerEntry) -> LedgerRefusal? {
         if let earlier = posted[entry.key]?.entry {
             return earlier == entry ? nil : .keyUsed(entry.key.description)
@@ -144,12 +142,12 @@ public struct Ledger: Sendable, Hashable {
         }
         if entry.to.isSource { return .intoSource(entry.to.description) }
         guard entry.from.isSource else { return nil }
-        // What came from the sources is all there is, so no other sum can overflow before this one.
+        // All tokens come from the sources, so no other sum can overflow before this one.
         let (sum, overflow) = brought.addingReportingOverflow(entry.amount.units)
         return overflow || sum > Self.broughtMax.units ? .overflow(entry.key.description) : nil
     }
 
-    /// Posts an entry; `false` when it was there already and nothing changed.
+    /// Posts an entry; `false` if it was there already and nothing changed.
     @discardableResult
     public mutating func post(_ entry: LedgerEntry) throws(LedgerRefusal) -> Bool {
         if let refusal = refusal(of: entry) { throw refusal }
@@ -160,7 +158,7 @@ public struct Ledger: Sendable, Hashable {
         return true
     }
 
-    /// Adds kept entries to the opening balances and forgets them; keys that are not kept are passed over.
+    /// Adds kept entries to the opening balances and forgets them; ignores other keys.
     public mutating func fold(_ keys: some Sequence<LedgerEntry.Key>) {
         for key in keys {
             guard let entry = posted.removeValue(forKey: key)?.entry else { continue }
@@ -175,7 +173,7 @@ public struct Ledger: Sendable, Hashable {
         postings += 1
     }
 
-    /// Moves the balance of an account, and the sums that it counts in.
+    /// Changes the balance of an account, and the sums that include it.
     private mutating func change(_ account: LedgerAccount, by amount: Int128) {
         let units = UInt64(clamping: Int128(balances[account] ?? 0) + (account.isSource ? -amount : amount))
         balances[account] = units == 0 ? nil : units
@@ -195,7 +193,7 @@ public struct Ledger: Sendable, Hashable {
     }
 
     /// Keeps the larger half of the counterparties when there are too many. The same balances give the same choice, so
-    /// a replay gives the same book.
+    /// a replay gives the same ledger.
     private mutating func gatherOthers() {
         guard openCounterparties > limits.counterpartiesMax else { return }
         let rows = opening.compactMap { account, balance in
@@ -243,7 +241,7 @@ public struct Ledger: Sendable, Hashable {
 
 /// Why an entry cannot be posted.
 public enum LedgerRefusal: Error, Hashable, Sendable {
-    /// The account has less than that.
+    /// The account has less than the amount.
     case insufficient(account: String, available: TokenAmount, asked: TokenAmount)
     /// Another entry stands under this key.
     case keyUsed(String)
@@ -253,7 +251,7 @@ public enum LedgerRefusal: Error, Hashable, Sendable {
     case sameAccount(String)
     /// Tokens never go back into a source.
     case intoSource(String)
-    /// The balances that a store gave cannot be those of a book.
+    /// The balances from a store cannot be those of a ledger.
     case contradiction(String)
 }
 

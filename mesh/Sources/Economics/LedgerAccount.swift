@@ -1,7 +1,7 @@
 import MeshTypes
 import SignedObjects
 
-/// An account in a node's own book. Every posting moves an amount from one account to another.
+/// An account in a node's own ledger. Every posting moves an amount from one account to another.
 public enum LedgerAccount: Hashable, Sendable, Codable {
     /// Where tokens come from: a grant moves them from here into the wallet. It runs negative by the amount issued.
     case issuance
@@ -13,9 +13,9 @@ public enum LedgerAccount: Hashable, Sendable, Codable {
     case paid(DID)
     /// What was earned from a payer, over all jobs. It runs negative by the amount earned.
     case income(DID)
-    /// What was paid to executors that the book does not tell apart any more (`Ledger.Limits.counterpartiesMax`).
+    /// What was paid to merged executors (`Ledger.Limits.counterpartiesMax`).
     case paidToOthers
-    /// What was earned from payers that the book does not tell apart any more. It runs negative, too.
+    /// What was earned from merged payers. It runs negative, too.
     case incomeFromOthers
 
     enum EscrowCodingKeys: String, CodingKey {
@@ -38,7 +38,7 @@ public enum LedgerAccount: Hashable, Sendable, Codable {
         }
     }
 
-    /// The account that gathers what is not told apart any more; `nil` where there is one account only.
+    /// The account that merged counterparties go into; `nil` where there is one account only.
     var others: LedgerAccount? {
         switch self {
         case .paid: .paidToOthers

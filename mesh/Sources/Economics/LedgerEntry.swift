@@ -2,7 +2,7 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// What an entry is for; together with its subject it is the entry's key, so that nothing is booked twice.
+/// What an entry is for; with its subject it is the entry's key, so that nothing is booked twice.
 public enum LedgerEntryKind: String, Hashable, Sendable, Codable, CaseIterable {
     /// Tokens given to the node.
     case grant
@@ -43,7 +43,7 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
         self.at = at
     }
 
-    /// Names the effect of an entry; nothing is booked twice under one.
+    /// Names the effect of an entry; at most one entry has it.
     public struct Key: Hashable, Sendable, CustomStringConvertible {
         /// What the entry is for.
         public let kind: LedgerEntryKind
@@ -60,7 +60,7 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
         public var description: String { "\(kind.rawValue)/\(subject)" }
     }
 
-    /// Unique per effect; a store refuses a second one, too.
+    /// Unique per effect; a store also refuses a second one.
     public var key: Key { Key(kind, subject) }
 
     /// Tokens given to the node; `reference` makes the grant unique.
@@ -76,7 +76,7 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
             kind: .hold, subject: assignment.text, from: .wallet, to: .escrow(job), amount: amount, at: at)
     }
 
-    /// Pays an executor out of a job's hold; there is one such entry per job, hence a job is paid at most once.
+    /// Pays an executor out of a job's hold; one such entry per job, so a job is paid at most once.
     public static func settle(
         _ amount: TokenAmount, job: JobID, executor: DID, at: UnixMilliseconds
     ) -> LedgerEntry {
@@ -84,13 +84,13 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
             kind: .settle, subject: job.description, from: .escrow(job), to: .paid(executor), amount: amount, at: at)
     }
 
-    /// Gives the rest of a job's hold back; there is one such entry per job.
+    /// Returns the rest of a job's hold; one such entry per job.
     public static func refund(_ amount: TokenAmount, job: JobID, at: UnixMilliseconds) -> LedgerEntry {
         LedgerEntry(
             kind: .refund, subject: job.description, from: .escrow(job), to: .wallet, amount: amount, at: at)
     }
 
-    /// Books what a payer's settlement of a receipt brought.
+    /// Books what a payer's settlement of a receipt paid.
     public static func income(
         _ amount: TokenAmount, receipt: CID, payer: DID, at: UnixMilliseconds
     ) -> LedgerEntry {

@@ -5,11 +5,11 @@ import Multiformats
 enum OutputFile {
     /// What the blocks of a file say.
     enum Finding: Hashable {
-        /// Every block is there and hashes to its CID; bytes of the file, and its blocks.
+        /// Every block is there and hashes to its CID; with the bytes and blocks of the file.
         case whole(bytes: UInt64, blocks: Int)
-        /// A block is not what its CID or its place says.
+        /// A block contradicts its CID or its place.
         case wrong(String)
-        /// A block could not be had.
+        /// A block is missing.
         case missing(String)
     }
 

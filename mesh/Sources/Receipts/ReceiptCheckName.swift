@@ -4,7 +4,7 @@ public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     case receiptBlock = "receipt_block"
     /// The executor signed it.
     case receiptSignature = "receipt_signature"
-    /// Every CID in it is of the one form that evidence may have.
+    /// Every CID in it has an accepted form.
     case contentIdentifiers = "content_identifiers"
     /// The assignment is there, has its CID, and is signed by the originator.
     case assignmentSignature = "assignment_signature"
@@ -24,7 +24,7 @@ public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     case terms
     /// The agreed price is within the job's budget.
     case budget
-    /// Module, inputs and determinism are those of the manifest.
+    /// Module, inputs and determinism match the manifest.
     case work
     /// The fuel is within the job's limit.
     case fuelLimit = "fuel_limit"

@@ -13,7 +13,7 @@ struct ReceiptExamination {
         rules = ReceiptRules(limits: limits)
     }
 
-    /// A line for every check; those that were never reached say so.
+    /// A line for every check; those never reached say so.
     var lines: [VerificationReport.Line] {
         ReceiptCheckName.allCases.map { name in
             let finding = findings[name] ?? (.notCheckable, "a check before it failed, or a block is missing")
@@ -74,7 +74,7 @@ struct ReceiptExamination {
         return object?.body
     }
 
-    /// The block of a signed object: of the right form of CID, there, and hashing to it.
+    /// The block of a signed object, if its CID has the right form and the block is there and hashes to it.
     private mutating func block(
         _ cid: CID, _ check: ReceiptCheckName, _ evidence: (CID) -> BlockEvidence
     ) -> [UInt8]? {
@@ -214,7 +214,7 @@ struct ReceiptExamination {
             wrong.isEmpty
                 ? "module \(params.wasmCID) and \(params.inputCIDs.count) inputs"
                 : "another \(wrong.joined(separator: ", ")) than in the manifest")
-        // Outputs are noted once their blocks are known.
+        // Outputs are checked once their blocks are known.
         for use in rules.uses(receipt, manifest) where use.field != .bytesWritten {
             note(use.field == .fuel ? .fuelLimit : .memoryLimit, use)
         }
@@ -252,7 +252,7 @@ struct ReceiptExamination {
         note(.times, true, "submitted, bid, assigned and run in this order; the run took \(duration) ms")
     }
 
-    /// An executor's receipts are one chain: what is before a receipt has one successor, and a first one is alone.
+    /// An executor's receipts form one chain: every receipt has at most one successor, and there is one first receipt.
     private mutating func predecessor(
         _ receipt: ExecutionReceipt, _ siblings: [CID], _ evidence: (CID) -> BlockEvidence
     ) {

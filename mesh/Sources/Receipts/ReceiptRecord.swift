@@ -4,14 +4,14 @@ import SignedObjects
 
 /// Receipts as records of the DHT: the key is `/icn/receipt/` and the binary CID, the value the signed receipt itself.
 ///
-/// A value that does not hash to its key, or is not a validly signed receipt, is neither stored nor returned.
-/// Source: PROTOCOL.md, "DHT records".
+/// Nodes neither store nor return a value that does not hash to its key or is not a validly signed receipt. Source:
+/// PROTOCOL.md, "DHT records".
 public enum ReceiptRecord {
     /// The namespace of the keys.
     public static let namespace = "icn"
     /// What every key starts with.
     public static let keyPrefix = "/icn/receipt/"
-    /// The largest value, in bytes: what nodes of the DHT keep.
+    /// The largest value that DHT nodes keep, in bytes.
     public static let bytesMax = 64 << 10
 
     /// The key of a receipt.
@@ -27,7 +27,7 @@ public enum ReceiptRecord {
         return cid
     }
 
-    /// The receipt of a record, or why the record is refused. All valid values of a key are the same bytes.
+    /// The receipt of a record, or why it is refused. All valid values of a key are the same bytes.
     public static func validate(
         key: [UInt8], value: [UInt8]
     ) -> Result<SignedObject<ExecutionReceipt>, ReceiptRecordRefusal> {

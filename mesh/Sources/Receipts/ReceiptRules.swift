@@ -1,13 +1,13 @@
 import MeshTypes
 import Multiformats
 
-/// What a receipt must keep, in one place: it repeats the chain that it answers, stays within the limits of its job,
-/// and asks what the agreed terms give for what it says was used.
+/// The rules of a receipt, in one place: it repeats the chain that it answers, stays within the limits of its job, and
+/// asks the price that the agreed terms give for its usage.
 ///
-/// An originator refuses a receipt by these rules before it pays, and a verifier makes its lines of them; so nothing is
-/// paid that a stranger would call invalid by them. Signatures, blocks and the dates of two clocks are the verifier's.
+/// An originator refuses a receipt by these rules before it pays, and a verifier reports by them; so no originator pays
+/// what a stranger would call invalid. Signatures, blocks and the dates of two clocks are the verifier's business.
 public struct ReceiptRules: Hashable, Sendable {
-    /// Something that was used, and how much of it the job allows.
+    /// A used amount, and how much of it the job allows.
     struct Use {
         let field: ReceiptField
         let used: UInt64
@@ -24,7 +24,7 @@ public struct ReceiptRules: Hashable, Sendable {
         self.limits = limits
     }
 
-    /// The first rule that a receipt of this assignment of this job breaks; `nil` when it keeps all.
+    /// The first rule that a receipt of this assignment and job breaks; `nil` if it keeps all.
     public func fault(
         of receipt: ExecutionReceipt, assignment: Assignment, manifest: JobManifest
     ) -> ReceiptFault? {
@@ -34,7 +34,7 @@ public struct ReceiptRules: Hashable, Sendable {
             ?? uses(receipt, manifest).lazy.compactMap(\.fault).first ?? priceFault(of: receipt, assignment)
     }
 
-    /// What the receipt repeats of its assignment otherwise than it stands there.
+    /// Fields in which the receipt differs from its assignment.
     func differences(_ receipt: ExecutionReceipt, _ assignment: Assignment) -> [ReceiptField] {
         let rows: [(ReceiptField, Bool)] = [
             (.jobID, receipt.jobID == assignment.jobID), (.executorDID, receipt.executorDID == assignment.executorDID),
@@ -44,7 +44,7 @@ public struct ReceiptRules: Hashable, Sendable {
         return rows.filter { !$0.1 }.map(\.0)
     }
 
-    /// What the receipt repeats of the job otherwise than it stands there.
+    /// Fields in which the receipt differs from its job.
     func differences(_ receipt: ExecutionReceipt, _ manifest: JobManifest) -> [ReceiptField] {
         let rows: [(ReceiptField, Bool)] = [
             (.moduleCID, receipt.moduleCID == manifest.params.wasmCID),
@@ -95,7 +95,7 @@ public struct ReceiptRules: Hashable, Sendable {
         [receipt.moduleCID] + receipt.inputCIDs.values + receipt.outputBlocks + receipt.anchoredCIDs
     }
 
-    /// What was used of what the job limits; outputs by what the receipt says, or by their blocks where that is more.
+    /// The usage that the job limits; outputs by the receipt, or by their blocks if these are more.
     func uses(_ receipt: ExecutionReceipt, _ manifest: JobManifest, outputBytes: UInt64 = 0) -> [Use] {
         let usage = receipt.resourceUsage
         return [
@@ -133,7 +133,7 @@ public enum ReceiptFault: Hashable, Sendable {
     case priceNotDue(asked: TokenAmount, due: TokenAmount)
 }
 
-/// A field of a receipt that a rule is about, by its name in the object.
+/// A field that a rule is about, by its name in the receipt.
 public enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     /// The job.
     case jobID = "job_id"

@@ -6,10 +6,10 @@ import SignedObjects
 /// Checks the whole evidence chain of a receipt, JobManifest <- Bid <- Assignment <- ExecutionReceipt, from blocks
 /// alone.
 ///
-/// It is pure: whoever holds the same blocks comes to the same lines, and needs to trust neither executor nor
-/// originator nor the one that served the blocks. `ReceiptWalk` says which blocks it needs.
+/// It is pure: whoever has the same blocks gets the same lines, and need not trust executor, originator or whoever
+/// served the blocks. `ReceiptWalk` says which blocks it needs.
 public struct ReceiptVerifier: Hashable, Sendable {
-    /// The bounds of a receipt, and what clocks may differ.
+    /// The bounds of a receipt, and by how much clocks may differ.
     public struct Limits: Hashable, Sendable {
         /// Named outputs of a receipt.
         public var outputCountMax = 1024
@@ -23,7 +23,7 @@ public struct ReceiptVerifier: Hashable, Sendable {
         public var outputBytesMax = 64 << 20
         /// Blocks of all outputs together.
         public var outputBlocksMax = UnixFSFile.blocksMax
-        /// What the clocks of originator and executor may differ, in milliseconds.
+        /// By how much the clocks of originator and executor may differ, in milliseconds.
         public var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
 
         /// The limits of this version of the protocol.
@@ -38,7 +38,7 @@ public struct ReceiptVerifier: Hashable, Sendable {
         self.limits = limits
     }
 
-    /// Checks the receipt of a CID; `evidence` is asked for the receipt itself, then for what it links to.
+    /// Checks the receipt of a CID; asks `evidence` for the receipt, then for what it links to.
     ///
     /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
     public func verify(
@@ -49,7 +49,7 @@ public struct ReceiptVerifier: Hashable, Sendable {
         return VerificationReport(receiptCID: receiptCID, lines: examination.lines)
     }
 
-    /// Checks the receipt in a block; `evidence` is asked for what it links to.
+    /// Checks the receipt in a block; asks `evidence` for what it links to.
     public func verify(
         _ receiptCID: CID, block: [UInt8], evidence: (CID) -> BlockEvidence
     ) -> VerificationReport {

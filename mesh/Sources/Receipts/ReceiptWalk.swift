@@ -3,12 +3,12 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// Says which blocks are needed to verify a receipt of which only the CID is known, and collects them.
+/// Collects the blocks that are needed to verify a receipt, beginning with its CID.
 ///
-/// It does no I/O: fetch what `wants` lists, hand each block in, and ask again until nothing is wanted; then
-/// `report()`. A block is hashed when it comes in, so a wrong one is refused and stays wanted. An output of many blocks
-/// is followed through its nodes; of its chunks only the sizes are kept, and all outputs together may have no more
-/// bytes than the job allows.
+/// It does no I/O: fetch what `wants` lists, hand in each block, and ask again until it wants nothing; then call
+/// `report()`. It hashes each block on arrival; a wrong one is refused and stays wanted. It follows an output of many
+/// blocks through its nodes and keeps only the sizes of chunks; all outputs together may have no more bytes than the
+/// job allows.
 public struct ReceiptWalk: Sendable {
     /// A block that is needed.
     public struct Want: Hashable, Sendable {
@@ -16,7 +16,7 @@ public struct ReceiptWalk: Sendable {
         public let cid: CID
         /// The most bytes it may have.
         public let bytesMax: Int
-        /// Whether it is an output of the run and not a part of the signed chain.
+        /// Whether it is an output of the run, not part of the signed chain.
         public let isOutput: Bool
     }
 
@@ -27,18 +27,18 @@ public struct ReceiptWalk: Sendable {
 
     /// The receipt.
     public let receiptCID: CID
-    /// The receipt once its block is in; its signature is checked by the report.
+    /// The receipt once its block is in; the report checks its signature.
     public private(set) var receipt: ExecutionReceipt?
-    /// The manifest of the job once its block is in; its signature is checked by the report.
+    /// The job's manifest once its block is in; the report checks its signature.
     public private(set) var manifest: JobManifest?
     private let verifier: ReceiptVerifier
     /// In the order in which blocks were first wanted; a receipt wants at most some thousand.
     private var order: [CID] = []
     private var holdings: [CID: Holding] = [:]
-    /// Bytes of output blocks that came in, and how many may.
+    /// Bytes of output blocks that arrived, and how many may.
     private var outputBytesHad = 0
     private var outputBytesMax: Int
-    /// What nodes may add to the bytes of the outputs that they link.
+    /// Bytes that nodes may add to the outputs that they link.
     private static let nodeBytesMax = SignedObjectFormat.bytesMax
 
     /// A walk from a receipt's CID.
@@ -49,7 +49,7 @@ public struct ReceiptWalk: Sendable {
         want(receiptCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
     }
 
-    /// What to fetch next; empty when the report can be had.
+    /// What to fetch next; empty when the report is complete.
     public var wants: [Want] {
         order.compactMap { cid in
             guard case .wanted(let want)? = holdings[cid] else { return nil }
@@ -57,10 +57,10 @@ public struct ReceiptWalk: Sendable {
         }
     }
 
-    /// Whether nothing is wanted any more.
+    /// Whether it wants nothing more.
     public var isComplete: Bool { wants.isEmpty }
 
-    /// Takes a block that was wanted.
+    /// Takes a wanted block.
     public mutating func received(_ block: [UInt8], for cid: CID) -> Result<Void, ReceiptWalkRefusal> {
         guard case .wanted(let want)? = holdings[cid] else { return .failure(.notWanted) }
         if block.count > want.bytesMax { return .failure(.tooLarge(bytesMax: want.bytesMax)) }
@@ -86,7 +86,7 @@ public struct ReceiptWalk: Sendable {
         holdings[cid] = .had(.missing(PlainText.sanitized(reason)))
     }
 
-    /// The verdict on what came in; blocks that are still wanted count as missing.
+    /// The verdict on what arrived; blocks still wanted count as missing.
     ///
     /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
     public func report(siblings: [CID] = []) -> VerificationReport {
@@ -96,8 +96,8 @@ public struct ReceiptWalk: Sendable {
         }
     }
 
-    /// Wants what a block of the chain links to. Signatures are left to the report: a forged object only costs the
-    /// fetches that its limits allow.
+    /// Wants what a block of the chain links to. The report checks signatures: a forged object only costs the fetches
+    /// that its limits allow.
     private mutating func follow(_ block: [UInt8], _ cid: CID) {
         if cid == receiptCID {
             guard let object = try? SignedObject<ExecutionReceipt>(verifiedBefore: block) else { return }
@@ -120,7 +120,7 @@ public struct ReceiptWalk: Sendable {
         }
     }
 
-    /// Wants what a node of an output links to; what is no node of a file is left to the report.
+    /// Wants what a node of an output links to; the report judges what is no node of a file.
     private mutating func followOutput(_ block: [UInt8], _ cid: CID) {
         guard let node = try? UnixFSNode(block, of: cid) else { return }
         for link in node.links where order.count < verifier.limits.outputBlocksMax {
@@ -145,7 +145,7 @@ public struct ReceiptWalk: Sendable {
         }
     }
 
-    /// CIDs that evidence may not have are not fetched: the report refuses them by their form.
+    /// Does not fetch CIDs of other forms: the report refuses them by their form.
     private mutating func want(_ cid: CID, bytesMax: Int, isOutput: Bool) {
         guard holdings[cid] == nil else { return }
         order.append(cid)
@@ -158,10 +158,10 @@ public struct ReceiptWalk: Sendable {
 
 /// Why a block was not taken.
 public enum ReceiptWalkRefusal: Error, Hashable, Sendable {
-    /// It was never asked for, or is there already.
+    /// It was not wanted, or is there already.
     case notWanted
     /// It is larger than it may be.
     case tooLarge(bytesMax: Int)
-    /// It does not hash to the CID that it came for.
+    /// It does not hash to its CID.
     case wrongHash
 }

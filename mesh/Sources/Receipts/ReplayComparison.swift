@@ -1,7 +1,7 @@
 import MeshTypes
 import Multiformats
 
-/// What running a job again gave.
+/// The result of running a job again.
 public struct ReplayedRun: Hashable, Sendable {
     /// How it ended.
     public var outcome: ExecutionOutcome
@@ -20,7 +20,6 @@ public struct ReplayedRun: Hashable, Sendable {
     /// Other engines that give the same results and the same fuel, except where a run uses up the stack.
     public var likeEngines: [EngineDescription]
 
-    /// A run as it was.
     public init(
         outcome: ExecutionOutcome, outputs: CanonicalMap<CID>, stdoutCID: CID?, stderrCID: CID?, logCID: CID?,
         fuel: UInt64, engine: EngineDescription, likeEngines: [EngineDescription] = []
@@ -39,8 +38,8 @@ public struct ReplayedRun: Hashable, Sendable {
 /// Compares a receipt with a second run of its job: a deterministic job gives the same outputs and the same fuel
 /// anywhere.
 ///
-/// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then fuel
-/// cannot be compared, but outputs still can. On any other engine the stack ends elsewhere, and then nothing can.
+/// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then only
+/// outputs can be compared. After a run that used up the stack of another engine nothing can.
 public enum ReplayComparison {
     /// What is compared, in the order of a report.
     public enum Check: String, Hashable, Sendable, CaseIterable {
@@ -103,7 +102,7 @@ public enum ReplayComparison {
         }
     }
 
-    /// Why a receipt cannot be compared with this very run.
+    /// Why a receipt cannot be compared with this run.
     private static func obstacle(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> String? {
         let usedUpStack = [receipt.outcome, replay.outcome].contains(.limitExceeded(.stack))
         return usedUpStack && receipt.engine != replay.engine ? "where the stack ends depends on the engine" : nil
@@ -156,7 +155,7 @@ public enum ReplayComparison {
         return theirs == ours ? (.passed, here) : (.failed, "\(there) in the receipt and \(here) here")
     }
 
-    /// Messages are for people and may change with the engine; the kind of a trap is what counts.
+    /// Messages are for people and may change with the engine; only the kind of a trap counts.
     private static func isSame(_ left: ExecutionOutcome, _ right: ExecutionOutcome) -> Bool {
         switch (left, right) {
         case (.trapped(let leftKind, _), .trapped(let rightKind, _)): leftKind == rightKind

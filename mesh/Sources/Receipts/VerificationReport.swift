@@ -1,6 +1,6 @@
 import Multiformats
 
-/// What checking a receipt found: one line per check, always all of them and always in the same order.
+/// The result of checking a receipt: one line per check, always all checks, in the same order.
 public struct VerificationReport: Hashable, Sendable {
     /// How a check went.
     public enum Result: String, Hashable, Sendable, CaseIterable {
@@ -8,7 +8,7 @@ public struct VerificationReport: Hashable, Sendable {
         case passed
         /// It does not hold.
         case failed
-        /// It could not be made: a block is missing, or an earlier check failed that it builds on.
+        /// It could not be made: a block is missing, or an earlier check that it depends on failed.
         case notCheckable = "not_checkable"
     }
 
@@ -41,8 +41,8 @@ public struct VerificationReport: Hashable, Sendable {
         self.lines = lines
     }
 
-    /// All checks together: failed when one failed, passed when all passed; of a receipt whose predecessor is gone,
-    /// which happens to every receipt in time, all others.
+    /// All checks together: failed if one failed, passed if all passed. If the predecessor is gone, which happens to
+    /// every receipt in time, the others decide.
     public var result: Result {
         if lines.contains(where: { $0.result == .failed }) { return .failed }
         let needed = lines.filter {
@@ -51,9 +51,9 @@ public struct VerificationReport: Hashable, Sendable {
         return !needed.isEmpty && needed.allSatisfy { $0.result == .passed } ? .passed : .notCheckable
     }
 
-    /// Whether every check passed; that of the predecessor may also be unknown.
+    /// Whether every check passed; only the predecessor's may be unknown.
     public var isVerified: Bool { result == .passed }
 
-    /// The lines of checks that failed.
+    /// The lines of failed checks.
     public var failures: [Line] { lines.filter { $0.result == .failed } }
 }

@@ -24,8 +24,8 @@ public struct ReputationEvidence: Hashable, Sendable, Codable {
         self.at = at
     }
 
-    /// What a verified receipt shows about its executor: it is fulfilled whenever the executor did its part, also when
-    /// the user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`.
+    /// What a verified receipt shows about its executor: `fulfilled` whenever the executor did its part, even if the
+    /// user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`.
     public init?(receipt: ExecutionReceipt, receiptCID: CID) {
         guard receipt.executorDID != receipt.originatorDID else { return nil }
         subject = receipt.executorDID
@@ -39,18 +39,18 @@ public struct ReputationEvidence: Hashable, Sendable, Codable {
     }
 }
 
-/// Reputation as a pure function of a set of verified receipts: the order in which they arrived does not matter.
+/// Reputation as a pure function of a set of verified receipts; their order does not matter.
 ///
-/// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is
-/// `1000 × good / (good + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one
-/// abandoned job weighs as much as five fulfilled ones, an invalid receipt as ten. Only the newest receipts of a
-/// subject are kept (by date, then CID), and only the most recently rated subjects; both bounds are in `Limits`.
+/// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is `1000 × good / (good
+/// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one abandoned job weighs
+/// as much as five fulfilled ones, an invalid receipt as ten. The book keeps only the newest receipts of a subject (by
+/// date, then CID), and only the most recently rated subjects; `Limits` has both bounds.
 public struct ReputationBook: Hashable, Sendable {
     /// The bounds of the book.
     public struct Limits: Hashable, Sendable {
         /// Receipts kept per subject.
         public var receiptsPerSubjectMax = 256
-        /// Of these, receipts of jobs of one payer: one friend cannot make a reputation.
+        /// Receipts among these from one payer: one friend cannot make a reputation.
         public var receiptsPerPayerMax = 32
         /// Subjects kept.
         public var subjectsMax = 4096
@@ -74,7 +74,7 @@ public struct ReputationBook: Hashable, Sendable {
     /// The number of subjects with evidence.
     public var subjectCount: Int { evidence.count }
 
-    /// Takes evidence in; the same receipt twice counts once.
+    /// Takes in evidence; the same receipt counts once.
     public mutating func record(_ item: ReputationEvidence) {
         guard item.subject != item.payer else { return }
         var kept = evidence.removeValue(forKey: item.subject) ?? []
@@ -105,7 +105,7 @@ public struct ReputationBook: Hashable, Sendable {
         return 1000 * good / (good + bad + Self.priorWeight)
     }
 
-    /// Whether a verified receipt shows that the subject once did its part; a key that costs nothing has none.
+    /// Whether a verified receipt shows that the subject once did its part; a fresh key has none.
     public func isProven(_ subject: DID) -> Bool {
         evidence[subject]?.contains { $0.verdict == .fulfilled } ?? false
     }

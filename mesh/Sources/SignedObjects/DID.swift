@@ -3,9 +3,8 @@ import PeerIdentity
 
 /// A decentralized identifier of method `key` over an Ed25519 key: `did:key:z6Mk…`.
 ///
-/// Exactly one spelling is read: no fragment, query, path or version, no other base, no upper case, no escapes. The key
-/// in it is checked like any other, so a DID always has a usable key.
-/// Source: https://w3c-ccg.github.io/did-key-spec/
+/// It reads exactly one spelling: no fragment, query, path or version, no other base, no upper case, no escapes. It
+/// checks the key like any other, so a DID always has a usable key. Source: https://w3c-ccg.github.io/did-key-spec/
 public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     /// The text.
     public let text: String
@@ -13,7 +12,7 @@ public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConverti
     public let publicKey: PublicKey
 
     private static let prefix = "did:key:z"
-    /// Every Ed25519 DID has this length: the prefix and 47 characters of base58.
+    /// The length of every Ed25519 DID: the prefix and 47 characters of base58.
     private static let charactersCount = 56
 
     /// The DID of a key.
@@ -86,7 +85,7 @@ extension PublicKey {
 }
 
 extension Identity {
-    /// The did:key of this key; its text is made anew each time.
+    /// The did:key of this key; makes its text anew each time.
     public var did: DID { publicKey.did }
 }
 
@@ -94,7 +93,7 @@ extension Identity {
 public enum DIDError: Error, Hashable, Sendable {
     /// The text does not start with `did:key:z`.
     case notDIDKey
-    /// No Ed25519 DID has this many bytes.
+    /// Ed25519 DIDs do not have this many bytes.
     case wrongLength(Int)
     /// What follows the prefix is not base58.
     case malformedText(MultibaseError)

@@ -1,9 +1,9 @@
 /// The body of a signed object: what is signed, by whom, and under which type name.
 public protocol SignedBody: Codable, Sendable {
-    /// The name of the type in PROTOCOL.md, "Signed objects"; part of what is signed, so that no object can be passed
-    /// off as one of another type.
+    /// The name of the type in PROTOCOL.md, "Signed objects". The signature covers it, so that nobody can pass off an
+    /// object as one of another type.
     static var typeName: String { get }
 
-    /// The field of the body that says who signs it; it must be the DID of the envelope.
+    /// The field of the body that names its signer; it must equal the DID of the envelope.
     var signerDID: DID { get }
 }

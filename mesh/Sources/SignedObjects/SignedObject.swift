@@ -5,9 +5,9 @@ import PeerIdentity
 /// A body with the signature of its signer: `{"did": …, "sig": …, "body": …}` as one DAG-CBOR block.
 ///
 /// The signature is over `"icn-mesh/v1/" || type name || 0x00 || CID(body)`, and the CID is that of the body's bytes as
-/// they were received, which are never encoded again: fields that this version does not know stay part of what was
-/// signed. The envelope itself has exactly three fields, since one that nobody signed would give the object a second
-/// CID. Source: PROTOCOL.md, "Signed objects".
+/// received, which are never encoded again: fields unknown to this version stay part of what was signed. The envelope
+/// has exactly three fields, because an unsigned one would give the object a second CID. Source: PROTOCOL.md, "Signed
+/// objects".
 public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     /// What was signed.
     public let body: Body
@@ -40,8 +40,8 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         return Self(body: body, did: body.signerDID, signature: signature, bytes: bytes, bodyCID: bodyCID)
     }
 
-    /// The object of a block; checks encoding, the bound of its integers, envelope, signature, and that the body names
-    /// the signer.
+    /// Reads a block; checks encoding, the bound of its integers, envelope, signature, and that the body names the
+    /// signer.
     public init(verifying bytes: [UInt8]) throws(SignedObjectError) {
         let envelope = try SignedObjectFormat.open(bytes, integerMax: SignedObjectFormat.integerMax)
         let bodyCID = CID.hashing(envelope.body.slice, codec: .dagCBOR)
@@ -50,8 +50,8 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         self = try Self(envelope, bytes: bytes, bodyCID: bodyCID)
     }
 
-    /// The object of a block that this node verified before it stored it; everything is checked but the signature, and
-    /// the bound of integers, which is one of what arrives.
+    /// Reads a block that this node verified before it stored it; checks everything except the signature and the bound
+    /// of integers, which applies to what arrives.
     ///
     /// Never for bytes from a peer or a person.
     public init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
@@ -91,24 +91,24 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     }
 }
 
-/// Why a block is not a signed object of its type, or why a body could not be signed.
+/// Why a block is not a signed object of its type, or a body could not be signed.
 public enum SignedObjectError: Error, Hashable, Sendable {
     /// The block is not canonical DAG-CBOR.
     case malformedBlock(DAGCBORError)
     /// The block is longer than a signed object may be.
     case tooLarge(bytesMax: Int)
-    /// The block is not a map of exactly `did`, `sig` and `body`, or one of them is of the wrong kind.
+    /// The block is not a map of exactly `did`, `sig` and `body`, or one of them has the wrong type.
     case malformedEnvelope
     /// The signer's DID is not one of this mesh.
     case malformedDID(DIDError)
-    /// The signature does not hold over this body under this type name.
+    /// The signature does not fit this body and type name.
     case badSignature
-    /// The signature holds, but the body is not one of this type; the reason is for people.
+    /// The signature fits, but the body is not of this type; the reason is for people.
     case malformedBody(String)
-    /// The body names somebody else than who signed it.
+    /// The body names another signer.
     case wrongSigner
-    /// The body has no DAG-CBOR; the reason is for people.
+    /// The body cannot be DAG-CBOR; the reason is for people.
     case bodyNotEncodable(String)
-    /// The key did not sign.
+    /// Signing failed.
     case signingFailed
 }

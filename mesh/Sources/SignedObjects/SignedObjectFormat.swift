@@ -6,13 +6,13 @@ public enum SignedObjectFormat {
     /// The largest block of a signed object: what fits a direct message.
     public static let bytesMax = 1 << 20
 
-    /// The largest integer in a signed object that arrives: what a signed integer of 64 bits holds, such as a store's.
+    /// The largest integer in a signed object that arrives: the largest signed integer of 64 bits, such as a store's.
     public static let integerMax = UInt64(Int64.max)
 
     /// The longest reason why a body is malformed, in bytes.
     static let reasonBytesMax = 256
 
-    /// What stands before the type name in every signed message, so that no signature of this mesh holds elsewhere.
+    /// Precedes the type name in every signed message, so that no signature of this mesh is valid elsewhere.
     public static let domain = "icn-mesh/v1/"
 
     struct Envelope {

@@ -9,7 +9,7 @@ enum Fixtures {
     /// `mesh/Tests/Vectors`, whose NOTICE says where each file comes from.
     static let directory = tests.appending(path: "Vectors")
 
-    /// `../shared/fixtures` of the repository: the same vectors with the rows that are not copied; nil where it is missing.
+    /// `../shared/fixtures` beside the repository: the same vectors, with the rows that are not copied; nil if missing.
     static let uncopied: URL? = {
         let directory = tests.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "shared/fixtures")
