@@ -89,8 +89,8 @@ struct JobFollower {
     /// What the node knows of the job after its stream broke.
     private func settled() async throws -> End {
         let stopped = NodeServiceError(
-            .nodeNotRunning, "The node stopped telling of the job.",
-            hint: "The job is durable: when the node is up, see it with mesh explain \(jobID.text.suffix(8)).")
+            .nodeNotRunning, "The node stopped reporting on the job.",
+            hint: "The job is durable: when the node is up again, see mesh explain \(jobID.text.suffix(8)).")
         do {
             guard let result = try await node.job(jobID).result else { throw stopped }
             return .ended(result)

@@ -6,7 +6,7 @@ import NodeAPI
 
 /// The options that describe a job.
 struct JobOptions: ParsableArguments {
-    @Option(help: "Standard input from FILE; - is this command's own.", completion: .file())
+    @Option(help: "Standard input from FILE; - means this command's own.", completion: .file())
     var stdin: String?
 
     @Option(name: .customLong("input"), help: "Input NAME from FILE, as NAME=FILE; may be given several times.")
@@ -19,7 +19,7 @@ struct JobOptions: ParsableArguments {
     @Option(help: "An environment variable, as NAME=VALUE; may be given several times.")
     var env: [NamedPath] = []
 
-    @Option(help: "The function to call; _start unless given.")
+    @Option(help: "The function to call; by default _start.")
     var entry: String?
 
     @Option(help: "The most fuel, for example 5000000, 5M or 2G.")
@@ -43,18 +43,18 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A region to run in; may be given several times.")
     var region: [String] = []
 
-    @Option(help: "Milliseconds to wait for bids, at most 20000, since bids are good for 30 s.")
+    @Option(help: "Milliseconds to wait for bids, at most 20000, because bids hold for 30 s.")
     var bidWindow: UInt64?
 
     @Option(
         help:
-            "Acceptable bids, whoever makes them, that end the wait early; by default three, the best of a known node.")
+            "Acceptable bids that end the wait early, from whomever; by default three, if the best is of a known node.")
     var sufficientBids: UInt64?
 
     @Option(help: "What to call the job.")
     var label: String?
 
-    @Option(help: "The same key submits once, however often it is sent.")
+    @Option(help: "A key that makes submitting again harmless: the same key submits once.")
     var idempotencyKey: String?
 
     /// Refuses combinations that make no sense.

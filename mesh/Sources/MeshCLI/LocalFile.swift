@@ -35,7 +35,7 @@ enum LocalFile {
             let data = try file.read(upToCount: bytesMax + 1) ?? Data()
             guard data.count <= bytesMax else {
                 throw NodeServiceError(
-                    .tooLarge, "\(path) has more than \(bytesMax) bytes, which is the most that a node takes.",
+                    .tooLarge, "\(path) has more than \(bytesMax) bytes, the most that a node accepts.",
                     hint: "Cut it into smaller files.")
             }
             return [UInt8](data)

@@ -32,7 +32,7 @@ enum Passphrase {
         let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
         guard terminal >= 0 else {
             throw NodeServiceError(
-                .keyUnusable, "A passphrase is needed and there is no terminal to ask for it.",
+                .keyUnusable, "The key needs a passphrase, and there is no terminal to ask for it.",
                 hint: "Give it in \(variable).")
         }
         defer { close(terminal) }

@@ -20,7 +20,7 @@ struct HTTPExchange: Sendable {
         let timeout = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
             answered.fail(
                 NodeServiceError(
-                    .timedOut, "The node did not answer within \(seconds) s.", hint: "mesh status shows how it fares."))
+                    .timedOut, "The node did not answer within \(seconds) s.", hint: "mesh status shows its state."))
             channel.close(promise: nil)
         }
         send(head, body, on: channel)
@@ -59,7 +59,7 @@ struct HTTPExchange: Sendable {
 
     /// What a person is told when the answer makes no sense.
     static let unreadable = NodeServiceError(
-        .protocolMismatch, "The node's answer does not read.",
+        .protocolMismatch, "The node's answer is unreadable.",
         hint: "Node and command may be of different versions; restart the node with this program.")
 
     private var group: MultiThreadedEventLoopGroup { .singleton }
@@ -104,7 +104,7 @@ struct HTTPExchange: Sendable {
     private func typed(_ error: any Error) -> NodeServiceError {
         (error as? NodeServiceError)
             ?? NodeServiceError(
-                .nodeNotRunning, "The node went away before it answered (\(error)).",
+                .nodeNotRunning, "The node ended before it answered (\(error)).",
                 hint: "Its log says why; start it again with mesh up.")
     }
 }

@@ -67,7 +67,8 @@ public struct NodeClient: NodeService {
 
     public func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
         guard bytes.count <= limits.fileBytesMax else {
-            throw NodeServiceError(.tooLarge, "The file has more than the \(limits.fileBytesMax) bytes a node takes.")
+            throw NodeServiceError(
+                .tooLarge, "The file has more than the \(limits.fileBytesMax) bytes that a node accepts.")
         }
         return try decode(
             await exchange.answer(

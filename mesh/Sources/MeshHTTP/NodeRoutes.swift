@@ -127,7 +127,7 @@ struct NodeRoutes: Sendable {
         do {
             return try MeshJSON.decode(Value.self, from: bytes)
         } catch {
-            throw NodeServiceError(.invalidRequest, "The body is no \(Value.self) in JSON.")
+            throw NodeServiceError(.invalidRequest, "The body is not a \(Value.self) in JSON.")
         }
     }
 
@@ -135,7 +135,8 @@ struct NodeRoutes: Sendable {
         var bytes: [UInt8] = []
         for try await buffer in request.body {
             guard bytes.count + buffer.readableBytes <= bytesMax else {
-                throw NodeServiceError(.tooLarge, "The body has more than the \(bytesMax) bytes that this route takes.")
+                throw NodeServiceError(
+                    .tooLarge, "The body has more than the \(bytesMax) bytes that this route accepts.")
             }
             bytes.append(contentsOf: buffer.readableBytesView)
         }

@@ -24,9 +24,10 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
         return switch refusal.status {
         case .notFound, .methodNotAllowed:
             NodeServiceError(
-                .noSuchRoute, "There is no such route.", hint: "PROTOCOL.md lists the routes of this version.")
+                .noSuchRoute, "There is no such route.",
+                hint: "Node and command may be of different versions; restart the node with this program.")
         case .contentTooLarge:
-            NodeServiceError(.tooLarge, "The body is larger than this route takes.")
+            NodeServiceError(.tooLarge, "The body is larger than this route accepts.")
         default:
             NodeServiceError(.invalidRequest, refusal.body ?? refusal.status.reasonPhrase)
         }

@@ -32,7 +32,7 @@ struct CommandLineTests {
         #expect(try NodeProcess.command(["init", "--home", home]).status == 0)
         let twice = try NodeProcess.command(["init", "--home", home])
         #expect(twice.status == 238)
-        #expect(twice.errors.hasPrefix("mesh: There is a node in \(home) already. Start it with mesh up --home "))
+        #expect(twice.errors.hasPrefix("mesh: There is already a node in \(home). Start it with mesh up --home "))
         let down = try NodeProcess.command(["status", "--home", home])
         #expect(down.status == 230, "\(down.errors)")
         try Data(#"{"credit_grant": -1}"#.utf8).write(to: URL(fileURLWithPath: home + "/config.json"))

@@ -144,14 +144,14 @@ import Testing
         let cid = CID.hashing(stored, codec: .raw)
         try await withServer(.init(files: [cid: stored]), limits: small) { node, socket in
             let generous = NodeClient(socketPath: socket)
-            let tooLarge = NodeServiceError(.tooLarge, "The body has more than the 1000 bytes that this route takes.")
+            let tooLarge = NodeServiceError(.tooLarge, "The body has more than the 1000 bytes that this route accepts.")
             await #expect(throws: tooLarge) { _ = try await generous.add(stored) }
-            let refusedHere = NodeServiceError(.tooLarge, "The file has more than the 1000 bytes a node takes.")
+            let refusedHere = NodeServiceError(.tooLarge, "The file has more than the 1000 bytes that a node accepts.")
             await #expect(throws: refusedHere) { _ = try await node.add(stored) }
             let answer = NodeServiceError(.tooLarge, "The node's answer has more than 1000 bytes.")
             await #expect(throws: answer) { _ = try await node.get(cid) }
             let long = JobSubmission(moduleCID: String(repeating: "b", count: 200))
-            let request = NodeServiceError(.tooLarge, "The body has more than the 200 bytes that this route takes.")
+            let request = NodeServiceError(.tooLarge, "The body has more than the 200 bytes that this route accepts.")
             await #expect(throws: request) { _ = try await node.submit(long) }
             let added = try await node.add([1, 2, 3])
             #expect(added.size == 3)

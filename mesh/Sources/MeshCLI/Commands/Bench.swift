@@ -21,13 +21,13 @@ struct BenchJobs: MeshCommand {
     @Option(help: "How many jobs.")
     var count = 200
 
-    @Option(help: "How many at once.")
+    @Option(help: "How many jobs at once.")
     var inFlight = 32
 
     @Option(help: "How many jobs to run first without counting them.")
     var warmUp = 5
 
-    @Option(help: "The module to run; a module that returns at once unless given.", completion: .file())
+    @Option(help: "The module to run; by default one that returns at once.", completion: .file())
     var module: String?
 
     @Option(help: "Acceptable bids that end the wait for bids.")

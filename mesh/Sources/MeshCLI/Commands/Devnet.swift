@@ -8,9 +8,9 @@ struct Devnet: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start a mesh of several nodes on this machine, each its own process.",
         discussion: """
-            The nodes listen on the loopback interface and find each other through the first one. The last of them \
-            are executors, of different prices and regions. All stop at Ctrl-C, at a request to terminate, at the end \
-            of standard input (/dev/null has none), and also when this program is killed.
+            The nodes listen on the loopback interface and find each other through the first one. The last ones are \
+            executors with different prices and regions. All stop at Ctrl-C, at a request to terminate, at the end of \
+            standard input (/dev/null has none), and when this program is killed.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -18,10 +18,10 @@ struct Devnet: MeshCommand {
     @Option(help: "How many nodes.")
     var nodes = 4
 
-    @Option(help: "How many of them run jobs; all but the first unless given.")
+    @Option(help: "How many of them run jobs; by default all but the first.")
     var executors: Int?
 
-    @Option(help: "Where their home folders go, and stay; a folder that is removed at the end unless given.")
+    @Option(help: "Where to put their home folders, which then stay; by default a folder that is removed at the end.")
     var baseDir: String?
 
     @Option(help: "How much the nodes log.")
@@ -55,7 +55,7 @@ struct Devnet: MeshCommand {
     private static func executable() throws(NodeServiceError) -> String {
         if let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { return path }
         if let path = Bundle.main.executablePath { return path }
-        throw NodeServiceError(.internalError, "The path of this program is not known.")
+        throw NodeServiceError(.internalError, "The path of this program is unknown.")
     }
 
     /// The table of nodes, and what to do with them.

@@ -9,7 +9,7 @@ struct Add: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The file; - is standard input.", completion: .file())
+    @Argument(help: "The file; - means standard input.", completion: .file())
     var file: String
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -27,14 +27,14 @@ struct Add: MeshCommand {
 /// `mesh get`: has a file by its CID.
 struct Get: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Get a file by its CID, from here or from the mesh, every block checked.")
+        abstract: "Get a file by its CID, from here or from the mesh, and check every block.")
 
     @OptionGroup var global: GlobalOptions
 
     @Argument(help: "The file's CID.")
     var cid: String
 
-    @Option(name: .shortAndLong, help: "Where to write it; standard output unless given.", completion: .file())
+    @Option(name: .shortAndLong, help: "Where to write it; by default standard output.", completion: .file())
     var output: String?
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -53,10 +53,10 @@ struct Get: MeshCommand {
 struct Remove: MeshCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm",
-        abstract: "Forget a file, a block, or the evidence and outputs of a job.",
+        abstract: "Remove a file, a block, or the evidence and outputs of a job.",
         discussion:
-            "What an open job needs, and the evidence of work that is not paid yet, is not removed. The journal "
-            + "of a job stays, so mesh explain still tells of it.")
+            "The node keeps what an open job needs, and the evidence of work that is not paid yet. The journal of a "
+            + "job stays, so mesh explain still works.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -84,10 +84,10 @@ struct Remove: MeshCommand {
 struct CollectGarbage: MeshCommand {
     static let configuration = CommandConfiguration(
         commandName: "gc",
-        abstract: "Forget blocks that nobody put and no open job needs, and say what that freed.",
-        discussion: "First what was fetched or made and nobody put; then, while the store is past its high-water mark, "
-            + "the evidence of settled jobs, the oldest first. The database uses the space again; its file does not "
-            + "shrink.")
+        abstract: "Remove blocks that nobody put and no open job needs, and say what that freed.",
+        discussion: "First go blocks that were fetched or made and nobody put; then, while the store is past its "
+            + "high-water mark, the evidence of settled jobs, the oldest first. The database uses the space again; "
+            + "its file does not shrink.")
 
     @OptionGroup var global: GlobalOptions
 

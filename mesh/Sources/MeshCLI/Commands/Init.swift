@@ -10,7 +10,7 @@ import SignedObjects
 struct Init: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a node: its key, its configuration and its home folder.",
-        discussion: "Where only config.json is missing, a fresh one is written and the node stays who it is.")
+        discussion: "If only config.json is missing, init writes a fresh one and keeps the node's key.")
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var settings: NodeSettings
@@ -25,7 +25,7 @@ struct Init: MeshCommand {
         }
         guard !home.isInitialised else {
             throw NodeServiceError(
-                .alreadyInitialised, "There is a node in \(home.path) already.",
+                .alreadyInitialised, "There is already a node in \(home.path).",
                 hint: "Start it with mesh up\(home.option), or choose another --home.")
         }
         // What can be refused is refused before anything is made.
@@ -71,19 +71,19 @@ struct NodeSettings: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Run jobs for others.")
     var executor: Bool?
 
-    @Option(help: "The region to state.")
+    @Option(help: "The region that the node states.")
     var region: String?
 
-    @Option(help: "What a job costs whatever it does.")
+    @Option(help: "The base price of a job.")
     var priceBase: UInt64?
 
-    @Option(help: "What a million units of fuel cost.")
+    @Option(help: "The price of a million units of fuel.")
     var pricePerMillionFuel: UInt64?
 
     @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
     var logLevel: String?
 
-    /// Puts what was given in place of what the configuration says.
+    /// Overrides the configuration with the given options.
     func apply(to configuration: inout NodeConfiguration) throws(NodeServiceError) {
         if !listen.isEmpty { configuration.listen = try listen.map(Self.address) }
         if !bootstrap.isEmpty { configuration.bootstrap = try bootstrap.map(Self.address) }

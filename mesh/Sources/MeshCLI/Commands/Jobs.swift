@@ -6,7 +6,7 @@ import NodeAPI
 struct Jobs: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the newest jobs that this node asked for or ran.",
-        discussion: "A job of its own that a node runs itself stands there once, as its originator, WITH this node.")
+        discussion: "A node's own job that it runs itself is listed once, as originator, WITH this node.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -54,11 +54,11 @@ struct Jobs: MeshCommand {
 /// `mesh explain`: the journal of a job, read aloud.
 struct Explain: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Tell the story of a job: who was asked, who bid what, why each was taken or refused.")
+        abstract: "Tell the story of a job: who bid what, and why each bid was taken or refused.")
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The job's ID, the end of it, or \"last\".")
+    @Argument(help: "The job's ID, its end, or \"last\".")
     var job = "last"
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -96,7 +96,7 @@ struct Cancel: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The job's ID, the end of it, or \"last\".")
+    @Argument(help: "The job's ID, its end, or \"last\".")
     var job: String
 
     func perform(_ console: Console) async throws -> ExitCode {

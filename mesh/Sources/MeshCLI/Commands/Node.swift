@@ -5,7 +5,7 @@ import NodeAPI
 
 /// `mesh status`: who the node is and how it fares.
 struct Status: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Show who the node is and how it fares.")
+    static let configuration = CommandConfiguration(abstract: "Show the node's identity and state.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -195,9 +195,9 @@ struct Stop: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Stop the node that runs in the home folder.",
         discussion: """
-            The node takes no more jobs and lets running ones end, for drain_seconds of its config.json at the \
-            longest; what still runs then is taken up by the next start. Asked a second time it stops at once. The \
-            command returns when the node has ended; interrupting it changes nothing for the node.
+            The node takes no more jobs and lets running ones end, for at most drain_seconds of its config.json; the \
+            next start takes up what still runs then. Asked a second time, the node stops at once. The command \
+            returns when the node has ended; interrupting the command changes nothing for the node.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -218,7 +218,7 @@ struct Stop: MeshCommand {
         var looks = 0
         while isRunning(process) {
             looks += 1
-            if looks == 20 { console.note("The node lets running jobs end; another mesh stop ends it at once.") }
+            if looks == 20 { console.note("The node lets running jobs end; a second mesh stop ends it at once.") }
             do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
         }
     }

@@ -9,11 +9,10 @@ struct Run: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a WebAssembly module on the mesh and print what it writes.",
         discussion: """
-            Standard output of the job goes to standard output, everything else to standard error: one line per phase, \
-            the receipt's CID, and a summary. The exit code is the module's own up to 125 (larger ones become 125 and \
-            are printed); the codes of the mesh are from 200 to 249, and mesh --help lists them. Ctrl-C cancels the \
-            job and waits for its receipt (exit code 214); a second one leaves at once (exit code 130), and the job \
-            ends without you.
+            The job's standard output goes to standard output, everything else to standard error: one line per phase, \
+            the receipt's CID, and a summary. Exit codes up to 125 are the module's own (larger ones become 125 and \
+            are printed); the mesh uses 200 to 249, which mesh --help lists. Ctrl-C cancels the job and waits for its \
+            receipt (exit code 214); a second Ctrl-C exits at once (exit code 130), and the job ends without you.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -22,13 +21,13 @@ struct Run: MeshCommand {
     @Option(name: .customLong("output"), help: "Write the output NAME to FILE; may be given several times.")
     var outputs: [NamedPath] = []
 
-    @Flag(help: "Print nothing about the way of the job.")
+    @Flag(help: "Print nothing about the job's progress.")
     var quiet = false
 
     @Flag(help: "Print the job's ID once it is durable, and do not wait for it.")
     var detach = false
 
-    @Argument(help: "The module: a file, or the CID of one that was added.", completion: .file(extensions: ["wasm"]))
+    @Argument(help: "The module: a file, or the CID of an added one.", completion: .file(extensions: ["wasm"]))
     var module: String
 
     @Argument(help: "Arguments for the module, after --.")

@@ -28,8 +28,8 @@ struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start the node and keep it running until Ctrl-C or mesh stop.",
         discussion: """
-            Options override config.json for this run. The log goes to standard error. A first signal lets running \
-            jobs end, for drain_seconds of config.json at the longest; a second one leaves at once.
+            Options override config.json for this run. The log goes to standard error. At a first signal the node \
+            lets running jobs end, for at most drain_seconds of config.json; at a second one it stops at once.
             """)
 
     @OptionGroup var global: GlobalOptions
