@@ -173,7 +173,7 @@ let meshShells: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
             "CoVM", "MeshStore", "NodeAPI", "NodeSetup", External.collections, External.crypto, External.logging,
-            External.nioPosix,
+            External.nioCore, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",

@@ -11,8 +11,8 @@ enum Fixtures {
 
     /// `../shared/fixtures` beside the repository: the same vectors, with the rows that are not copied; nil if missing.
     static let uncopied: URL? = {
-        let directory = tests.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-            .appending(path: "shared/fixtures")
+        let repository = tests.deletingLastPathComponent().deletingLastPathComponent()
+        let directory = repository.deletingLastPathComponent().appending(path: "shared/fixtures")
         guard FileManager.default.fileExists(atPath: directory.path) else {
             print("ConformanceTests: \(directory.path) is missing, so rows that are not copied are skipped (NOTICE.md)")
             return nil
