@@ -11,10 +11,9 @@ let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
 let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
 ]
-
-let strictImports: [SwiftSetting] =
-    strict + [.enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility")]
 
 let linkWasmtime: [LinkerSetting] = [
     .unsafeFlags([
@@ -38,15 +37,16 @@ enum External {
     static let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
     static let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+    static let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 }
 
 /// A target of the network, in libp2p/Sources.
 func libp2p(_ name: String, _ needs: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: needs, path: "libp2p/Sources/\(name)", swiftSettings: strictImports)
+    .target(name: name, dependencies: needs, path: "libp2p/Sources/\(name)", swiftSettings: strict)
 }
 
 func libp2pTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: needs, path: "libp2p/Tests/\(name)", swiftSettings: strictImports)
+    .testTarget(name: name, dependencies: needs, path: "libp2p/Tests/\(name)", swiftSettings: strict)
 }
 
 /// A target of the mesh, in mesh/Sources.
@@ -184,8 +184,8 @@ let meshShells: [Target] = [
     mesh(
         "MeshSimulation",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "P2PTesting", "MeshTypes",
-            "Economics", "JobMarket", "NodeCore", External.collections, External.crypto,
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "P2PTesting", "SignedObjects",
+            "MeshTypes", "Economics", "JobMarket", "NodeCore", External.collections, External.crypto,
         ]),
 ]
 
@@ -195,7 +195,7 @@ let apps: [Target] = [
         "MeshCLI",
         [
             "Multiformats", "PeerIdentity", "SignedObjects", "NodeAPI", "NodeSetup", "MeshHTTP",
-            External.argumentParser, External.logging, External.subprocess,
+            External.argumentParser, External.logging, External.subprocess, External.system,
         ]),
     executable("mesh", ["CoVM", "PlanetaryMesh", "MeshCLI"]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),
@@ -266,16 +266,15 @@ let tests: [Target] = [
     meshTests(
         "NodeTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Bitswap", "LibP2P", "P2PServices",
-            "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", "CWasmtime",
-            "CoVM", "MeshStore",
-            "NodeAPI", "NodeSetup", "PlanetaryMesh", External.grdb, External.logging, External.nioCore,
-            External.nioPosix, "mesh",
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
+            "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore",
+            "CWasmtime", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", External.grdb,
+            External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Multiformats", "PeerIdentity", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
+            "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
             "Reputation", "JobMarket", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
         ]),
     meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
@@ -283,7 +282,7 @@ let tests: [Target] = [
         "ReputationTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
-    meshTests("SimulationTests", ["MeshSimulation"]),
+    meshTests("SimulationTests", ["P2PTesting", "MeshSimulation"]),
 ]
 
 let package = Package(
@@ -308,6 +307,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],

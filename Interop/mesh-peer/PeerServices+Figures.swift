@@ -2,6 +2,7 @@ import GossipSub
 import LibP2P
 import Multiformats
 import NIOCore
+import P2PServices
 
 /// The commands that measure, for figures beside those of other implementations (`Interop/bench`).
 extension PeerServices {

@@ -1,6 +1,7 @@
 import Kademlia
 import LibP2P
 import Multiformats
+import P2PServices
 
 /// The commands that reach gossip, DHT and Bitswap.
 extension PeerServices {

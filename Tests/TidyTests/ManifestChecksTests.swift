@@ -4,7 +4,7 @@ import Testing
 enum ManifestChecks {
     /// The lists that both manifests have, by their first lines; each ends with a line of one bracket.
     static let sharedLists = [
-        "let network: [Target] = [", "let networkTests: [Target] = [",
+        "let network: [Target] = [", "let networkTests: [Target] = [", "let strict: [SwiftSetting] = [",
     ]
 
     /// What the manifest of the network has otherwise than the one at the root.

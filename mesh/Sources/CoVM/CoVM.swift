@@ -1,5 +1,5 @@
 import Crypto
-import MeshTypes
+public import MeshTypes
 import Multiformats
 
 /// The Cooperative Virtual Machine: runs the WebAssembly modules of jobs under fuel, in a sandbox whose only doors are

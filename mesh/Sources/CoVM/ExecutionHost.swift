@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What a running job can reach of its node: blocks in, blocks out, and two ways to report.
 ///

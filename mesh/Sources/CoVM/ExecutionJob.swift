@@ -1,5 +1,5 @@
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 
 /// One run of one module: everything that decides its result, and nothing else.
 ///

@@ -1,5 +1,5 @@
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 
 /// How a run ended and what it left behind, for an ExecutionReceipt.
 public struct ExecutionResult: Sendable {

@@ -1,4 +1,4 @@
-import MeshTypes
+public import MeshTypes
 import SignedObjects
 
 /// A node's ledger: double entry, checked arithmetic, each entry at most once.

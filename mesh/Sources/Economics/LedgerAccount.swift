@@ -1,5 +1,5 @@
-import MeshTypes
-import SignedObjects
+public import MeshTypes
+public import SignedObjects
 
 /// An account in a node's own ledger. Every posting moves an amount from one account to another.
 public enum LedgerAccount: Hashable, Sendable, Codable {

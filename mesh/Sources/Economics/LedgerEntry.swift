@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// What an entry is for; with its subject it is the entry's key, so that nothing is booked twice.
 public enum LedgerEntryKind: String, Hashable, Sendable, Codable, CaseIterable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// Bytes that were found to be one canonical DAG-CBOR value; its parts can be read without another check.
 public struct DAGCBORDocument: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// A node of the DAG-PB format: bytes and links in a fixed order, the shape of files in IPFS.
 ///

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// A value of the IPLD data model with integers of 64 bits; texts and keys compare by their bytes.
 public enum IPLDValue: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// A file as blocks: one raw block when it is small, else a DAG-PB node that links raw chunks in order (UnixFS).
 ///

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// One linking block of a file: bytes of its own, and the blocks that go on behind them.
 public struct UnixFSNode: Hashable, Sendable {

@@ -1,5 +1,5 @@
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 
 /// How far the anchoring of a receipt is.
 public enum AnchorState: Hashable, Sendable {

@@ -1,5 +1,5 @@
-import Collections
-import MeshTypes
+import DequeModule
+public import MeshTypes
 import Multiformats
 import SignedObjects
 

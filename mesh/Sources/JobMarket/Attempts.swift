@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// The assignments of a job in their order; at most one of them is live.
 struct Attempts: Hashable, Sendable {

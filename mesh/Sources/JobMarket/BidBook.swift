@@ -1,3 +1,4 @@
+import Determinism
 import MeshTypes
 import Multiformats
 import SignedObjects

@@ -1,5 +1,5 @@
-import Collections
 import Multiformats
+import OrderedCollections
 
 /// What is counted about the bids on one job while it is open for them; nothing of it is written down.
 struct BidTally: Sendable {

@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// The bids on a job, over all rounds in which it is open for them.
 struct Bidding: Hashable, Sendable {

@@ -1,7 +1,7 @@
-import Collections
 import Determinism
 import MeshTypes
 import Multiformats
+import OrderedCollections
 
 /// Whether this node's calendar is wrong: what the signed times of its peers say, when they arrive.
 ///

@@ -1,5 +1,5 @@
-import Collections
 import Determinism
+import HeapModule
 import MeshTypes
 
 /// Named deadlines with one earliest: setting a name again moves it; equal instants come in the order in which they

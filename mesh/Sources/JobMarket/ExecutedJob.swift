@@ -1,7 +1,7 @@
 import Economics
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// A job that this node bid on or runs: the fold of its journal.
 public struct ExecutedJob: MarketJob, Hashable, Sendable {

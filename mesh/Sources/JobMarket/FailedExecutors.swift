@@ -1,5 +1,5 @@
-import Collections
 import Determinism
+import OrderedCollections
 import SignedObjects
 
 /// Executors that took a job lately and gave nothing for it: their bids rank last for a while. Not written down, since

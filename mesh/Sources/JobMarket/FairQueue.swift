@@ -1,5 +1,6 @@
-import Collections
+import DequeModule
 import MeshTypes
+import OrderedCollections
 
 /// Jobs that wait, shared out by their owners: each owner has a turn, and of its jobs the first comes first.
 struct FairQueue<Owner: Hashable & Sendable>: Sendable {

@@ -1,6 +1,6 @@
-import Collections
 import Economics
 import MeshTypes
+import OrderedCollections
 
 /// Jobs whose price cannot be held while other jobs hold too much, the one first that waits longest.
 struct FundsQueue: Sendable {

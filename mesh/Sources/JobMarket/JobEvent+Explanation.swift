@@ -1,5 +1,6 @@
 import MeshTypes
-import SignedObjects
+import Multiformats
+public import SignedObjects
 
 extension DID {
     /// The last eight characters, for lines that people read.

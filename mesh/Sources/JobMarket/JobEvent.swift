@@ -1,6 +1,6 @@
-import Economics
+public import Economics
 import IPLD
-import MeshTypes
+public import MeshTypes
 
 /// Which of the two parties of a job a journal belongs to.
 public enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {

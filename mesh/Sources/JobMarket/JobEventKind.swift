@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// Everything that can happen to a job. What was signed stands in it, so a replay signs nothing, and dates until which
 /// something may last stand in it too, so a replay does not depend on the configuration.

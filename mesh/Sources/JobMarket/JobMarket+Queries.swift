@@ -1,7 +1,7 @@
-import Economics
-import MeshTypes
-import Multiformats
-import Reputation
+public import Economics
+public import MeshTypes
+public import Multiformats
+public import Reputation
 import SignedObjects
 
 extension JobMarket {

@@ -1,9 +1,9 @@
-import Determinism
-import Economics
-import MeshTypes
-import Multiformats
-import PeerIdentity
-import Reputation
+public import Determinism
+public import Economics
+public import MeshTypes
+public import Multiformats
+public import PeerIdentity
+public import Reputation
 import SignedObjects
 
 /// The market of one node: a value that decides, for the jobs it originates and the jobs it executes (RFC 4.2).

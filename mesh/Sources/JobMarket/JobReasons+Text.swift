@@ -1,4 +1,4 @@
-import MeshTypes
+public import MeshTypes
 
 extension BidRefusal {
     /// The name that its sender is told.

@@ -1,7 +1,7 @@
 import Economics
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// Why a job failed without a receipt that counts, told to the user word for word.
 public enum JobFailure: Hashable, Sendable, Codable {

@@ -1,4 +1,4 @@
-import Collections
+import DequeModule
 import MeshTypes
 
 /// The jobs that a half of the market remembers: all that are open, and the closed ones last.

@@ -1,6 +1,7 @@
 import Determinism
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// How long an originator waits for the confirmation of an executor, and for a sign of life.

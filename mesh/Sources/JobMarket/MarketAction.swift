@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// What the shell is to do once the events of the same transition are durable. Every action is idempotent.
 public enum MarketAction: Sendable, Hashable {

@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// Everything about the market that an operator can set.
 public struct MarketConfiguration: Sendable {

@@ -1,5 +1,5 @@
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 import SignedObjects
 
 /// A fact that the shell reports to the market. What has an answer is a function of `JobMarket`: `submit`, `cancel`,

@@ -1,7 +1,7 @@
-import Determinism
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import Determinism
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// What one input led to.
 ///

@@ -1,6 +1,6 @@
-import Collections
 import MeshTypes
 import Multiformats
+import OrderedCollections
 import SignedObjects
 
 /// What an executor knows of modules before it fetches them: which are beyond its limits, and which jobs wait until the

@@ -1,7 +1,7 @@
 import Economics
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// The phase that an originated job is in, each with its own deadline and its own reason when that passes.
 public enum JobPhase: String, Hashable, Sendable, CaseIterable {

@@ -1,6 +1,7 @@
 import Economics
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// From the bids on a job to the report of the executor that has it.

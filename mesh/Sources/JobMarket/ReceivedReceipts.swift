@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// The valid receipts of a job: those whose outputs are awaited, the one that counts, and those that came too late.
 struct ReceivedReceipts: Hashable, Sendable {

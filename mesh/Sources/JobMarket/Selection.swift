@@ -1,7 +1,7 @@
 import Crypto
-import MeshTypes
-import Multiformats
-import Reputation
+public import MeshTypes
+public import Multiformats
+public import Reputation
 import SignedObjects
 
 /// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in

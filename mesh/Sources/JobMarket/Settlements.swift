@@ -1,7 +1,7 @@
 import Economics
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// What the receipts of a job were paid, and who is still to be told.
 struct Settlements: Hashable, Sendable {

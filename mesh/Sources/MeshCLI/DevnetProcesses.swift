@@ -2,6 +2,7 @@ import Foundation
 import MeshHTTP
 import NodeAPI
 import Subprocess
+import SystemPackage
 
 /// Starts the nodes of a devnet as processes and stops them all together.
 ///

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 
 /// Writes the lines of a log to a descriptor from a thread of its own, so that nobody who logs ever waits for whoever
 /// reads the log.

@@ -1,4 +1,4 @@
-import ArgumentParser
+package import ArgumentParser
 import NodeAPI
 
 /// `mesh`: the command line of a node. The program that links the node hands it over for `mesh up`.
@@ -24,7 +24,7 @@ package struct Mesh: AsyncParsableCommand {
     package init() {}
 
     /// Reads the command line and performs what it says; ends the process when that fails.
-    package static func start(_ given: [String], opening node: NodeOpening) async {
+    package static func start(_ given: [String], opening node: NodeOpener) async {
         let line = CommandLineWords(given)
         do {
             if let fault = line.fault { throw ValidationError(fault) }

@@ -1,9 +1,9 @@
 import Foundation
 import Hummingbird
 import LibP2P
-import Logging
+public import Logging
 import NIOCore
-import NodeAPI
+public import NodeAPI
 import ServiceLifecycle
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.

@@ -1,7 +1,7 @@
-import Multiformats
+public import Multiformats
 import NIOCore
 import NIOHTTP1
-import NodeAPI
+public import NodeAPI
 
 /// A node's service across its Unix socket: the same calls, answered by the node that runs in the home folder.
 ///

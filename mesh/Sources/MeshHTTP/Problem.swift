@@ -1,4 +1,4 @@
-import NodeAPI
+public import NodeAPI
 
 /// A failure on the wire: RFC 9457 problem details with a stable `code` and what to do next.
 struct Problem: Codable {

@@ -3,7 +3,9 @@ import JobMarket
 import MeshTypes
 import Multiformats
 import NodeCore
-import P2PTesting
+import OrderedCollections
+public import P2PTesting
+import SignedObjects
 
 extension MarketNode {
     /// Carries out what the core decided.

@@ -1,12 +1,12 @@
-import Collections
-import Determinism
+public import Determinism
 import Economics
-import GossipSub
-import JobMarket
-import MeshTypes
+public import GossipSub
+public import JobMarket
+public import MeshTypes
 import Multiformats
-import NodeCore
-import P2PTesting
+package import NodeCore
+public import OrderedCollections
+public import P2PTesting
 import PeerIdentity
 
 /// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, a disk that takes its time, and a

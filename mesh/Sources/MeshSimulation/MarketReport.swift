@@ -1,10 +1,11 @@
-import Collections
 import Determinism
 import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
-import P2PTesting
+public import OrderedCollections
+public import P2PTesting
+import SignedObjects
 
 /// What came of a round of the job market, and whether everything held that must hold.
 public struct MarketReport: Hashable, Sendable {

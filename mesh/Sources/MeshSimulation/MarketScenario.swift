@@ -3,7 +3,8 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
-import P2PTesting
+public import P2PTesting
+import SignedObjects
 
 /// A round of the job market: nodes that originate and execute, jobs that are handed in over a while, and a network
 /// that loses, pauses and kills.

@@ -1,10 +1,10 @@
-import Collections
-import Determinism
-import GossipSub
-import Kademlia
-import Multiformats
-import P2PTesting
-import PeerIdentity
+public import Determinism
+public import GossipSub
+public import Kademlia
+public import Multiformats
+import OrderedCollections
+public import P2PTesting
+public import PeerIdentity
 
 /// Who is who in a simulated network: peer IDs, node numbers and made-up addresses.
 public struct OverlayDirectory: Sendable {

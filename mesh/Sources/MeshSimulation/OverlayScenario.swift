@@ -2,7 +2,7 @@ import Determinism
 import GossipSub
 import Kademlia
 import Multiformats
-import P2PTesting
+public import P2PTesting
 
 /// What is simulated: how many nodes, on which links, and what they do.
 public struct OverlayScenario: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Multiformats
+public import Multiformats
 
 extension MeshStore {
     /// The block under a CID, checked against it; nil when it is not here, `blockCorrupt` when it is damaged.

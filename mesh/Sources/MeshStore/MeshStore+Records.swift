@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
-import Multiformats
+public import Multiformats
+import Synchronization
 
 /// The journal of one side of a job, as far as it reads.
 public struct ReadableJournal: Hashable, Sendable {

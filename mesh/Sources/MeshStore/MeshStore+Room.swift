@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
-import Multiformats
+public import Multiformats
+import Synchronization
 
 /// Whether the store has room for new work.
 public enum StoreStanding: Hashable, Sendable {

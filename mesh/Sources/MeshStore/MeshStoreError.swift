@@ -1,5 +1,5 @@
 import GRDB
-import Multiformats
+public import Multiformats
 
 /// Why the store could not open, read or write, each case with what a person needs to act on it.
 public enum MeshStoreError: Error, Hashable, Sendable {

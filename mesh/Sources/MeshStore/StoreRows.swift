@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// One event in the life of a job; its position in the journal is given by the store.
 public struct JournalEntry: Hashable, Sendable {

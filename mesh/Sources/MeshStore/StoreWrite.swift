@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// On which side of a job a node stands.
 public enum StoreRole: String, Hashable, Sendable, Codable, CaseIterable {

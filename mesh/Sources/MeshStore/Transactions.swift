@@ -1,5 +1,6 @@
 import GRDB
 import Multiformats
+import Synchronization
 
 /// Carries batches of commits out, on the thread that writes.
 struct Transactions: Sendable {

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// One node of the anchored DAG: it names its parents and the evidence it fixes, per scope.
 public struct AnchorEntry: Hashable, Sendable, SignedBody {

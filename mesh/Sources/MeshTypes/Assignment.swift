@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// The originator's signed order to run a job, answering one bid on exactly its terms.
 public struct Assignment: Hashable, Sendable, SignedBody {

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// The canonical bid (RFC 4.1): a signed, binding offer to run a job on given terms until a given date.
 public struct Bid: Hashable, Sendable, SignedBody {

@@ -1,4 +1,4 @@
-import SignedObjects
+public import SignedObjects
 
 /// What the originator demands of an executor and how it chooses among those that fit (RFC 2.5, PROTOCOL.md
 /// "Selection").

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// The executor's signed account of one assigned run (RFC 4.5): every assignment that was taken ends in one.
 public struct ExecutionReceipt: Hashable, Sendable, SignedBody {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// The name of a job: the CID of its signed `JobManifest` block.
 public struct JobID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {

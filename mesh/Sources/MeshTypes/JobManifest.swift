@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// The signed form of a job on the wire: the canonical parameters plus what executors need to answer.
 ///

@@ -1,4 +1,4 @@
-import SignedObjects
+public import SignedObjects
 
 /// What a user hands to a node (RFC 4.3): the job, who asks for it, and a key that makes asking twice harmless.
 public struct JobRequest: Hashable, Sendable, Codable {

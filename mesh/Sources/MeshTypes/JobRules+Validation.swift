@@ -1,4 +1,5 @@
 import Multiformats
+import SignedObjects
 
 extension JobRules {
     /// Validates the rules for a job's parameters; `nil` means that nothing speaks against it.

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What a job may ask for at all; the same rules hold when a user submits it and when an executor reads it.
 ///

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// The canonical description of a job (RFC 4.3, PROTOCOL.md "Job parameters"); the manifest carries it unchanged.
 public struct MeshJobParams: Hashable, Sendable, Codable {

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// Gossip: what an executor offers, as the block of a signed `NodeCapability`.
 public struct CapabilityAdvertisementV1: Hashable, Sendable, Codable {

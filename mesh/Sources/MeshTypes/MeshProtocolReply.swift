@@ -1,5 +1,5 @@
 import IPLD
-import Multiformats
+public import Multiformats
 
 /// The answer to a direct message, on the same stream: a keyed map with one entry, `{"Ack": {}}`.
 public enum MeshProtocolReply: Hashable, Sendable {

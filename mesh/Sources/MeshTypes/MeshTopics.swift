@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// The gossip topics and protocol names of the mesh (RFC 5.2, PROTOCOL.md "Messages").
 public enum MeshTopics {

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// What an executor advertises (RFC 4.4): the same names that an `ExecutionPolicy` and `resources_required` ask for.
 public struct NodeCapability: Hashable, Sendable, SignedBody {

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// The lean bid of RFC 4.1 that `JobBidV1` carries: what an originator reads first, with the signed canonical bid in
 /// it.

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// What a rater found about a subject in one receipt.
 public enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable {

@@ -1,5 +1,5 @@
-import Multiformats
-import SignedObjects
+public import Multiformats
+public import SignedObjects
 
 /// What the originator found in a receipt.
 public enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// The shape of a job.
 public enum WorkflowType: String, Hashable, Sendable, Codable, CaseIterable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// What a node does for its owner: the one seam between the node and everything that shows it to people.
 ///

@@ -1,5 +1,5 @@
-import Multiformats
-import NodeAPI
+package import Multiformats
+package import NodeAPI
 
 /// One value of each kind, every field set.
 package enum Samples {

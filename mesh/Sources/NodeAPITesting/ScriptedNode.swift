@@ -1,5 +1,5 @@
-import Multiformats
-import NodeAPI
+package import Multiformats
+package import NodeAPI
 
 /// A node's service whose answers the test chooses; every call is answered from the script or refused.
 package struct ScriptedNode: NodeService {

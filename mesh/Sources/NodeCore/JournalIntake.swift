@@ -1,6 +1,6 @@
-import Economics
-import JobMarket
-import MeshTypes
+package import Economics
+package import JobMarket
+package import MeshTypes
 
 /// What a start takes up of the journals of open jobs.
 ///

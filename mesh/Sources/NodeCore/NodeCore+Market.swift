@@ -1,8 +1,10 @@
-import Collections
+import Determinism
 import JobMarket
-import MeshTypes
+package import MeshTypes
 import Multiformats
-import SignedObjects
+import OrderedCollections
+import PeerIdentity
+package import SignedObjects
 
 /// What follows from a transition of the market, and what its actions are made of.
 extension NodeCore {

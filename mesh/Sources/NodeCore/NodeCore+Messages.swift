@@ -1,7 +1,8 @@
 import Determinism
-import JobMarket
+package import JobMarket
 import MeshTypes
-import Multiformats
+package import Multiformats
+import PeerIdentity
 import SignedObjects
 
 /// What messages are worth, and who is to blame for bad ones.

@@ -1,9 +1,10 @@
-import Collections
-import Determinism
-import JobMarket
-import MeshTypes
-import Multiformats
-import PeerIdentity
+import DequeModule
+package import Determinism
+package import JobMarket
+package import MeshTypes
+package import Multiformats
+import OrderedCollections
+package import PeerIdentity
 import SignedObjects
 
 /// Everything that a node decides, as one value: inputs in, effects out (RFC 2.1, 4.2).

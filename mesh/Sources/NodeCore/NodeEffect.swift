@@ -1,7 +1,7 @@
-import JobMarket
-import MeshTypes
-import Multiformats
-import SignedObjects
+package import JobMarket
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// What a shell is to do, in this order. Every effect is idempotent.
 package enum NodeEffect: Sendable {

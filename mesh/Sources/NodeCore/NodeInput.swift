@@ -1,7 +1,7 @@
-import Determinism
-import JobMarket
-import MeshTypes
-import Multiformats
+package import Determinism
+package import JobMarket
+package import MeshTypes
+package import Multiformats
 
 /// When something happens to a node, and in which state it finds the disk.
 package struct NodeMoment: Sendable {

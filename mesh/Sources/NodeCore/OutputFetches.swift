@@ -1,7 +1,7 @@
 import Determinism
 import JobMarket
 import MeshTypes
-import Multiformats
+package import Multiformats
 
 /// One output to fetch from its executor.
 package struct OutputRequest: Hashable, Sendable {

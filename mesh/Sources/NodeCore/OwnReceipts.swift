@@ -1,4 +1,4 @@
-import Multiformats
+package import Multiformats
 
 /// The receipts that a node has signed, from the newest to the oldest, and the end of the chain that they make.
 ///

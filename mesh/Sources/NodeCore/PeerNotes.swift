@@ -1,4 +1,4 @@
-import Multiformats
+package import Multiformats
 
 /// What peers did wrong since it was written down last.
 ///

@@ -1,4 +1,4 @@
-import Determinism
+package import Determinism
 
 /// The pauses between attempts at what may come: each twice as long as the one before, up to a longest one, and none
 /// past the end.

@@ -1,5 +1,5 @@
-import Determinism
-import Multiformats
+package import Determinism
+package import Multiformats
 
 /// What a node tells the DHT that it has: the roots of files that users put, and of outputs and receipts of jobs.
 ///

@@ -2,7 +2,7 @@ import Crypto
 import CryptoExtras
 import IPLD
 import Multiformats
-import PeerIdentity
+public import PeerIdentity
 import SignedObjects
 
 /// The text of a file that holds an identity, plain or encrypted with a passphrase.

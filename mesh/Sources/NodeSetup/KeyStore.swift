@@ -1,6 +1,6 @@
 import Foundation
-import NodeAPI
-import PeerIdentity
+public import NodeAPI
+public import PeerIdentity
 import SignedObjects
 
 /// The file that holds a node's key: made once, readable by its owner only, refused when others can read it.

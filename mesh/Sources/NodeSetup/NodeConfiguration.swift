@@ -1,6 +1,6 @@
-import Foundation
-import Multiformats
-import NodeAPI
+public import Foundation
+public import Multiformats
+public import NodeAPI
 
 /// What the owner of a node may set, as it stands in `config.json`; everything left out has a default.
 public struct NodeConfiguration: Hashable, Sendable, Codable {

@@ -1,5 +1,6 @@
 import Bitswap
 import IPLD
+import Kademlia
 import LibP2P
 import MeshStore
 import Multiformats

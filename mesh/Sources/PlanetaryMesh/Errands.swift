@@ -1,6 +1,7 @@
 import CoVM
 import JobMarket
 import LibP2P
+import Logging
 import MeshStore
 import MeshTypes
 import Multiformats

@@ -1,5 +1,5 @@
-import Collections
 import Multiformats
+import OrderedCollections
 import Synchronization
 
 /// Modules of this node's own jobs that were looked at and are good for an entry point, the latest ones.

@@ -1,4 +1,5 @@
 import CoVM
+import Determinism
 import IPLD
 import JobMarket
 import MeshStore

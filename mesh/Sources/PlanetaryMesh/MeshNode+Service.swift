@@ -1,8 +1,9 @@
 import JobMarket
 import MeshTypes
-import Multiformats
-import NodeAPI
+public import Multiformats
+public import NodeAPI
 import NodeCore
+import SignedObjects
 
 /// What the node does for its owner. Whose matter it is does it, away from the actor wherever the core is not asked.
 extension MeshNode: NodeService {

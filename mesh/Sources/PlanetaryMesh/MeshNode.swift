@@ -1,15 +1,16 @@
 import GossipSub
 import JobMarket
 import LibP2P
-import Logging
+public import Logging
+import MeshStore
 import MeshTypes
 import Multiformats
 import NIOPosix
-import NodeAPI
+public import NodeAPI
 import NodeCore
-import NodeSetup
+public import NodeSetup
 import P2PServices
-import PeerIdentity
+public import PeerIdentity
 
 /// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the core that decides.
 ///

@@ -1,10 +1,12 @@
 import GossipSub
+import Kademlia
 import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeCore
+import NodeSetup
 import P2PServices
 import PeerIdentity
 import SignedObjects

@@ -1,3 +1,4 @@
+import JobMarket
 import Logging
 import MeshStore
 import MeshTypes

@@ -14,6 +14,7 @@ import NodeSetup
 import P2PServices
 import PeerIdentity
 import Reputation
+import SignedObjects
 
 /// Opens the node of a home folder: store, machine, swarm and services, and the market as the store has it.
 struct NodeOpening: Sendable {

@@ -1,4 +1,5 @@
 import Bitswap
+import Determinism
 import Economics
 import Foundation
 import JobMarket
@@ -8,7 +9,9 @@ import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeCore
+import NodeSetup
 import P2PServices
+import PeerIdentity
 import Reputation
 import SignedObjects
 

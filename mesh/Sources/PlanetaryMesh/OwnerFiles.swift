@@ -3,6 +3,7 @@ import LibP2P
 import MeshStore
 import Multiformats
 import NodeAPI
+import NodeSetup
 
 /// The files of a node's owner: what is put, had again, and removed.
 struct OwnerFiles: Sendable {

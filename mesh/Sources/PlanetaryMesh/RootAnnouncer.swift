@@ -1,7 +1,9 @@
 import LibP2P
+import Logging
 import MeshStore
 import Multiformats
 import NodeCore
+import P2PServices
 
 /// Tells the DHT what this node has, as `RootAnnouncements` says.
 actor RootAnnouncer {

@@ -1,10 +1,13 @@
+import CoVM
 import Crypto
+import IPLD
 import JobMarket
 import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeSetup
 import SignedObjects
 import Synchronization
 

@@ -1,7 +1,8 @@
-import Collections
 import Kademlia
 import Multiformats
+import OrderedCollections
 import Receipts
+import SignedObjects
 import Synchronization
 
 /// Receipts whose signatures were checked here, the latest ones, so that the market and the DHT do not check the same

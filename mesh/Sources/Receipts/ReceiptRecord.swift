@@ -1,6 +1,6 @@
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+public import SignedObjects
 
 /// Receipts as records of the DHT: the key is `/icn/receipt/` and the binary CID, the value the signed receipt itself.
 ///

@@ -1,5 +1,5 @@
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 
 /// The rules of a receipt, in one place: it repeats the chain that it answers, stays within the limits of its job, and
 /// asks the price that the agreed terms give for its usage.

@@ -1,6 +1,6 @@
 import IPLD
 import MeshTypes
-import Multiformats
+public import Multiformats
 import SignedObjects
 
 /// Checks the whole evidence chain of a receipt, JobManifest <- Bid <- Assignment <- ExecutionReceipt, from blocks

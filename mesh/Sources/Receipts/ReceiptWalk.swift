@@ -1,6 +1,6 @@
 import IPLD
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 import SignedObjects
 
 /// Collects the blocks that are needed to verify a receipt, beginning with its CID.

@@ -1,5 +1,5 @@
-import MeshTypes
-import Multiformats
+public import MeshTypes
+public import Multiformats
 
 /// The result of running a job again.
 public struct ReplayedRun: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Multiformats
+public import Multiformats
 
 /// The result of checking a receipt: one line per check, always all checks, in the same order.
 public struct VerificationReport: Hashable, Sendable {

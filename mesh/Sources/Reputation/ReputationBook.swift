@@ -1,7 +1,7 @@
-import Collections
-import MeshTypes
-import Multiformats
-import SignedObjects
+public import MeshTypes
+public import Multiformats
+import OrderedCollections
+public import SignedObjects
 
 /// One piece of evidence about an executor: what a verified receipt showed.
 public struct ReputationEvidence: Hashable, Sendable, Codable {

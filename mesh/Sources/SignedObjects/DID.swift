@@ -1,5 +1,5 @@
-import Multiformats
-import PeerIdentity
+public import Multiformats
+public import PeerIdentity
 
 /// A decentralized identifier of method `key` over an Ed25519 key: `did:key:z6Mk…`.
 ///

@@ -1,6 +1,6 @@
-import IPLD
-import Multiformats
-import PeerIdentity
+public import IPLD
+public import Multiformats
+public import PeerIdentity
 
 /// A body with the signature of its signer: `{"did": …, "sig": …, "body": …}` as one DAG-CBOR block.
 ///

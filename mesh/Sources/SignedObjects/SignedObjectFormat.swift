@@ -1,5 +1,5 @@
 import IPLD
-import Multiformats
+public import Multiformats
 
 /// The bytes of signed objects, whatever their type: the envelope, and the message that is signed.
 public enum SignedObjectFormat {

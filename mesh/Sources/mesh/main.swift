@@ -6,11 +6,11 @@ extension MeshNode: RunningNode {}
 
 /// Runs the command line; in a function of its own, where the asynchronous form of `main` is the one that is meant.
 func runCommandLine() async {
-    let opening = NodeOpening { home, configuration, identity, logger in
+    let opener = NodeOpener { home, configuration, identity, logger in
         EventLoops.plan()
         return try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
     }
-    await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opening)
+    await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opener)
 }
 
 // The engine compiles modules in a child of this very program, which must not do anything else first.

@@ -3,6 +3,7 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import SignedObjects
 import Testing
 

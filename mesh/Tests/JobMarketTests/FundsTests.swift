@@ -3,6 +3,7 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 /// Jobs whose price cannot be held: they wait as long as other jobs hold tokens, and fail at once when none does.

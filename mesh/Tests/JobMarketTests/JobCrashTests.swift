@@ -3,6 +3,7 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 /// kill -9 at every line of the journal, on either side, with and without the events that nobody waited for.

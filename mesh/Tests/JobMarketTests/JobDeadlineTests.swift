@@ -3,6 +3,7 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import SignedObjects
 import Testing
 
 /// Every phase has a deadline of its own, and each deadline a reason of its own.

@@ -4,6 +4,7 @@ import JobMarket
 import MeshTypes
 import Multiformats
 import PeerIdentity
+import Reputation
 import SignedObjects
 import Testing
 

@@ -1,5 +1,6 @@
 import Economics
 import JobMarket
+import MeshTypes
 import Multiformats
 import Testing
 

@@ -1,6 +1,9 @@
+import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// What an executor fails by its own doing is tried once elsewhere; what it cannot do it does not bid on again.

@@ -2,6 +2,8 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
+import Reputation
+import SignedObjects
 import Testing
 
 /// A node that executes runs its own job when nobody else wants it, through the same market, and gains nothing by it.

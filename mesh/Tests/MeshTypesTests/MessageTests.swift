@@ -1,6 +1,7 @@
 import IPLD
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import SignedObjects
 import Testing
 

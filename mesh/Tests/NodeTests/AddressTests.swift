@@ -1,9 +1,15 @@
 import Foundation
+import LibP2P
 import MeshTypes
 import Multiformats
 import NIOCore
 import NIOPosix
+import NodeAPI
+import NodeCore
+import NodeSetup
+import P2PServices
 import P2PTesting
+import PeerIdentity
 import Synchronization
 import Testing
 

@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import MeshTypes
+import NodeAPI
 import P2PTesting
 import PeerIdentity
 import SignedObjects

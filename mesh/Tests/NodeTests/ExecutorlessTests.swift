@@ -1,8 +1,11 @@
 import Foundation
 import LibP2P
 import Logging
+import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeSetup
 import PeerIdentity
 import Testing
 

@@ -1,10 +1,13 @@
 import Bitswap
 import Foundation
 import IPLD
+import Kademlia
 import LibP2P
 import MeshStore
 import Multiformats
 import NIOCore
+import NodeAPI
+import NodeSetup
 import P2PServices
 import P2PTesting
 import PeerIdentity

@@ -1,3 +1,4 @@
+import MeshStore
 import MeshTypes
 import Multiformats
 import P2PTesting

@@ -2,8 +2,11 @@ import Determinism
 import Foundation
 import GRDB
 import IPLD
+import JobMarket
 import MeshTypes
 import Multiformats
+import NodeAPI
+import SignedObjects
 import Testing
 
 @testable import MeshStore

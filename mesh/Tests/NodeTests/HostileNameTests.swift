@@ -1,9 +1,13 @@
+import Determinism
 import Foundation
 import IPLD
+import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeCore
+import NodeSetup
 import PeerIdentity
 import SignedObjects
 import Testing

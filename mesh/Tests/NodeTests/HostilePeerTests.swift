@@ -1,10 +1,13 @@
+import Determinism
 import Foundation
 import LibP2P
 import Logging
+import MeshStore
 import MeshTypes
 import Multiformats
 import NIOCore
 import NodeAPI
+import NodeSetup
 import PeerIdentity
 import SignedObjects
 import Testing

@@ -1,3 +1,4 @@
+import JobMarket
 import MeshTypes
 import Multiformats
 import NodeAPI

@@ -1,4 +1,5 @@
 import IPLD
+import Multiformats
 
 /// Places in a value, for tests that change one field of a message.
 extension IPLDValue {

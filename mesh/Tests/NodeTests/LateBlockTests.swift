@@ -1,7 +1,12 @@
 import CoVM
+import JobMarket
+import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import P2PTesting
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

@@ -3,7 +3,10 @@ import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeSetup
 import P2PTesting
+import SignedObjects
 import Testing
 
 @testable import NodeCore

@@ -1,6 +1,12 @@
 import Foundation
+import JobMarket
+import LibP2P
+import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeSetup
+import P2PServices
 import P2PTesting
 import PeerIdentity
 import SignedObjects

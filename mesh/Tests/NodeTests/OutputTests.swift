@@ -1,7 +1,10 @@
 import JobMarket
+import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeSetup
+import PeerIdentity
 import Testing
 
 @testable import NodeCore

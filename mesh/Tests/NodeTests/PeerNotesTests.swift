@@ -6,6 +6,7 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NIOCore
+import NodeAPI
 import P2PTesting
 import PeerIdentity
 import Synchronization

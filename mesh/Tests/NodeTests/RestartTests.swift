@@ -1,9 +1,13 @@
 import Foundation
+import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeCore
 import P2PTesting
 import PeerIdentity
+import Reputation
 import SignedObjects
 import Testing
 

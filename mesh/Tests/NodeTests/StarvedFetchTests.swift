@@ -1,6 +1,8 @@
 import JobMarket
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeCore
 import PeerIdentity
 import SignedObjects
 import Testing

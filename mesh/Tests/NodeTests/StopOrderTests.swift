@@ -1,6 +1,8 @@
 import JobMarket
 import MeshTypes
 import Multiformats
+import NodeAPI
+import NodeCore
 import P2PTesting
 import PeerIdentity
 import SignedObjects

@@ -1,12 +1,15 @@
 import CoVM
 import Foundation
 import GRDB
+import JobMarket
 import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeSetup
 import P2PTesting
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh

@@ -1,8 +1,10 @@
 import Foundation
 import GRDB
 import JobMarket
+import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
 import P2PTesting
 import PeerIdentity
 import SignedObjects

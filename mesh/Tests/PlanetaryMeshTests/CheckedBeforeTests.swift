@@ -1,3 +1,4 @@
+import Kademlia
 import MeshTypes
 import Multiformats
 import Testing

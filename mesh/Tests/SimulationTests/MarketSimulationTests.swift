@@ -1,4 +1,5 @@
 import MeshSimulation
+import P2PTesting
 import Testing
 
 /// Fifty nodes with the real market and gossip cores, a tenth of all messages lost, nodes killed and paused: every job

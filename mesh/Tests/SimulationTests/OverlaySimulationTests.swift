@@ -1,4 +1,5 @@
 import MeshSimulation
+import P2PTesting
 import Testing
 
 /// Fifty nodes with the real cores on a virtual network that loses and reorders.

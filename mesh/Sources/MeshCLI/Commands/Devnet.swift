@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Multiformats
 import NodeAPI
+import NodeSetup
 
 /// `mesh devnet`: a mesh of processes on this machine.
 struct Devnet: MeshCommand {

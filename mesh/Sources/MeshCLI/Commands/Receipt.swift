@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import MeshHTTP
 import NodeAPI
 
 /// `mesh receipt`: shows, verifies and replays receipts.

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
-import Logging
+package import Logging
 import MeshHTTP
-import NodeAPI
-import NodeSetup
-import PeerIdentity
+package import NodeAPI
+package import NodeSetup
+package import PeerIdentity
 
 /// A node that `mesh up` keeps running.
 package protocol RunningNode: NodeService {
@@ -13,7 +13,7 @@ package protocol RunningNode: NodeService {
 }
 
 /// Opens the node of a home: the one thing of the command line for which the node has to be linked.
-package struct NodeOpening: Sendable {
+package struct NodeOpener: Sendable {
     let open: @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
 
     package init(
@@ -38,11 +38,11 @@ struct Up: AsyncParsableCommand {
     @Flag(help: "Stop when standard input ends; for programs that start nodes.")
     var untilInputEnds = false
 
-    func run(opening node: NodeOpening) async throws {
+    func run(opening node: NodeOpener) async throws {
         try await global.report { console in try await perform(node, console) }
     }
 
-    private func perform(_ node: NodeOpening, _ console: Console) async throws -> ExitCode {
+    private func perform(_ node: NodeOpener, _ console: Console) async throws -> ExitCode {
         defer {
             LogWriter.standardError.flush(milliseconds: LogWriter.goodbyeMilliseconds)
             LogWriter.standardOutput.flush(milliseconds: LogWriter.goodbyeMilliseconds)
@@ -57,7 +57,7 @@ struct Up: AsyncParsableCommand {
         }
     }
 
-    private func start(_ opening: NodeOpening) async throws -> ExitCode {
+    private func start(_ opening: NodeOpener) async throws -> ExitCode {
         // Everything that the node writes is its owner's alone.
         umask(0o077)
         let home = global.nodeHome
