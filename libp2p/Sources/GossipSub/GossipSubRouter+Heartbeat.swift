@@ -16,11 +16,11 @@ extension GossipSubRouter {
         seen.expire(now: now)
         counters.validationsOverdue += UInt64(pending.expire(now: now))
         if counters.heartbeats % 15 == 0 {
-            backoffs.expire(now: now, slackMilliseconds: parameters.backoffSlackMilliseconds)
+            meshes.expireBackoffs(now: now)
         }
 
         var outbox: OrderedDictionary<PeerID, GossipSubRPC> = [:]
-        for topic in meshes.keys { maintainMesh(topic, outbox: &outbox, now: now) }
+        for topic in meshes.topics { maintainMesh(topic, outbox: &outbox, now: now) }
         maintainFanouts(now: now)
         var actions = outbox.map { GossipSubAction.send($0.value, to: [$0.key]) }
         actions += announceRecentMessages()
@@ -44,7 +44,7 @@ extension GossipSubRouter {
             shrinkMesh(topic, outbox: &outbox, now: now)
         }
         if (meshes[topic]?.count ?? 0) >= parameters.meshDegreeLow {
-            let outbound = outboundCount(in: meshes[topic] ?? [])
+            let outbound = meshes.outboundCount(in: topic, peers)
             let candidates = graftCandidates(topic, now: now).filter { peers[$0]?.isOutbound == true }
             for peer in candidates.prefix(max(0, parameters.meshDegreeOutbound - outbound)) {
                 joinMesh(topic, peer, outbox: &outbox)
@@ -74,8 +74,7 @@ extension GossipSubRouter {
     private mutating func joinMesh(
         _ topic: String, _ peer: PeerID, outbox: inout OrderedDictionary<PeerID, GossipSubRPC>
     ) {
-        guard (meshes[topic]?.count ?? .max) < limits.meshPeersMax else { return }
-        meshes[topic]?.append(peer)
+        guard meshes.add(peer, to: topic) else { return }
         outbox[peer, default: GossipSubRPC()].graft.append(topic)
         counters.graftsSent += 1
     }
@@ -83,8 +82,7 @@ extension GossipSubRouter {
     private mutating func leaveMesh(
         _ topic: String, _ peer: PeerID, outbox: inout OrderedDictionary<PeerID, GossipSubRPC>, now: MonotonicInstant
     ) {
-        meshes[topic]?.remove(peer)
-        startBackoff(topic: topic, peer: peer, milliseconds: parameters.pruneBackoffMilliseconds, now: now)
+        meshes.prune(peer, from: topic, now: now)
         let entry = prune(topic, for: peer, milliseconds: parameters.pruneBackoffMilliseconds)
         outbox[peer, default: GossipSubRPC()].prune.append(entry)
         counters.prunesSent += 1
@@ -93,7 +91,9 @@ extension GossipSubRouter {
     /// The peers that the router could graft, in random order.
     mutating func graftCandidates(_ topic: String, now: MonotonicInstant) -> [PeerID] {
         let mesh = meshes[topic] ?? []
-        let candidates = peers.peers(of: topic).filter { !mesh.contains($0) && isGraftable($0, in: topic, now: now) }
+        let candidates = peers.peers(of: topic).filter {
+            !mesh.contains($0) && meshes.isGraftable($0, in: topic, peers, scoring, now: now)
+        }
         return candidates.shuffled(using: &generator)
     }
 
@@ -125,7 +125,7 @@ extension GossipSubRouter {
     private mutating func announceRecentMessages() -> [GossipSubAction] {
         let recent = cache.recentIDs()
         var actions: [GossipSubAction] = []
-        let topics = meshes.map { ($0.key, $0.value) } + fanouts.map { ($0.key, $0.value.peers) }
+        let topics = meshes.all.map { ($0.key, $0.value) } + fanouts.map { ($0.key, $0.value.peers) }
         for (topic, inside) in topics {
             guard let all = recent[ExactText(topic)] else { continue }
             let outside = peers.peers(of: topic).filter {
@@ -148,20 +148,13 @@ extension GossipSubRouter {
     /// Stops the process if the router contradicts itself or a table is over its limit; for tests and the simulator.
     public func checkInvariants() {
         peers.checkInvariants()
-        backoffs.checkInvariants()
+        meshes.checkInvariants(peers)
         cache.checkInvariants()
         seen.checkInvariants()
         promises.checkInvariants()
         pending.checkInvariants()
-        precondition(meshes.count <= limits.ownTopicsMax, "\(meshes.count) own topics of \(limits.ownTopicsMax)")
         precondition(fanouts.count <= max(1, limits.fanoutTopicsMax), "\(fanouts.count) fanout topics")
         precondition(scoring.recordCounts.connected == peers.count, "a score without a peer, or a peer without")
         precondition(scoring.recordCounts.departed <= limits.departedScoresMax, "too many departed scores")
-        for (topic, mesh) in meshes {
-            precondition(mesh.count <= limits.meshPeersMax, "mesh of \(topic) has \(mesh.count) peers")
-            for peer in mesh {
-                precondition(peers[peer]?.version.hasMesh == true, "mesh of \(topic) has the stranger \(peer)")
-            }
-        }
     }
 }

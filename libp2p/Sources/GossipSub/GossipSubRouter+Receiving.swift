@@ -2,7 +2,7 @@ public import Determinism
 public import Multiformats
 import OrderedCollections
 
-// What peers send: RPCs, with subscriptions and messages; GossipSubRouter+Control.swift has the control entries.
+// What peers send: RPCs, with subscriptions, messages and control entries.
 extension GossipSubRouter {
     /// Takes in the bytes of one RPC from a peer.
     ///
@@ -57,7 +57,7 @@ extension GossipSubRouter {
         for change in changes {
             guard change.subscribes else {
                 peers.unsubscribe(peer, from: change.topic)
-                meshes[change.topic]?.remove(peer)
+                meshes.remove(peer, from: change.topic)
                 fanouts[change.topic]?.peers.remove(peer)
                 continue
             }
@@ -71,9 +71,8 @@ extension GossipSubRouter {
             }
             // Waiting for the heartbeat would leave a young network without a mesh for up to a second.
             if let mesh = meshes[change.topic], mesh.count < parameters.meshDegreeLow, !mesh.contains(peer),
-                isGraftable(peer, in: change.topic, now: now)
+                meshes.isGraftable(peer, in: change.topic, peers, scoring, now: now), meshes.add(peer, to: change.topic)
             {
-                meshes[change.topic]?.append(peer)
                 answer.graft.append(change.topic)
                 counters.graftsSent += 1
             }
@@ -144,5 +143,93 @@ extension GossipSubRouter {
         let others = recipients.filter { $0 != message.source && !entry.senders.contains($0) }
         counters.messagesDelivered += 1
         return forward(message.encoded, to: Array(others)) + [.deliver(message)]
+    }
+
+    // MARK: GRAFT and PRUNE
+
+    private mutating func controlArrived(
+        _ rpc: GossipSubRPC, from peer: PeerID, answer: inout GossipSubRPC, now: MonotonicInstant
+    ) {
+        // A floodsub peer has no say in meshes.
+        guard rpc.hasControl, peers[peer]?.version.hasMesh == true else { return }
+        for topic in rpc.graft { graftArrived(topic, from: peer, answer: &answer, now: now) }
+        for entry in rpc.prune {
+            counters.exchangedPeersIgnored += UInt64(entry.exchangedPeers)
+            meshes.pruneArrived(entry.topic, from: peer, backoffSeconds: entry.backoffSeconds, now: now)
+        }
+        if let wanted = announced(rpc.ihave, by: peer, now: now) { answer.iwant.append(wanted) }
+    }
+
+    private mutating func graftArrived(
+        _ topic: String, from peer: PeerID, answer: inout GossipSubRPC, now: MonotonicInstant
+    ) {
+        switch meshes.graftArrived(topic, from: peer, peers, scoring, now: now) {
+        case .known, .taken: return
+        case .unknownTopic:
+            // Neither remembered nor answered: a flood of made-up topics must not fill memory or echo.
+            scoring.note(.graftUnknownTopic, by: peer)
+            return
+        case .tooSoon(let isFlood): scoring.note(.graftDuringBackoff, by: peer, times: isFlood ? 2 : 1)
+        case .refused: break
+        }
+        meshes.startBackoff(topic, peer, milliseconds: parameters.pruneBackoffMilliseconds, now: now)
+        answer.prune.append(prune(topic, for: peer, milliseconds: parameters.pruneBackoffMilliseconds))
+        counters.prunesSent += 1
+    }
+
+    // MARK: IHAVE and IWANT
+
+    /// The IDs to ask the peer for; `nil` when there is nothing to ask or it has announced too much.
+    private mutating func announced(
+        _ entries: [GossipSubRPC.IHave], by peer: PeerID, now: MonotonicInstant
+    ) -> [MessageID]? {
+        guard !entries.isEmpty, scoring.mayGossip(peer), var known = peers[peer] else { return nil }
+        var unseen = OrderedSet<MessageID>()
+        for entry in entries {
+            known.ihaveEntries += 1
+            guard known.ihaveEntries <= limits.ihaveEntriesPerHeartbeatMax else {
+                scoring.note(.ihaveFlood, by: peer)
+                break
+            }
+            guard meshes[entry.topic] != nil else { continue }
+            for id in entry.messageIDs where !seen.contains(id) { unseen.append(id) }
+        }
+        let room = max(0, limits.ihaveIDsPerHeartbeatMax - known.idsAsked)
+        // A random choice, so that the node asks peers that announce the same for different messages.
+        let wanted =
+            unseen.count > room ? Array(unseen.shuffled(using: &generator).prefix(room)) : Array(unseen)
+        known.idsAsked += wanted.count
+        peers.update(peer) { $0 = known }
+        guard let followed = wanted.randomElement(using: &generator) else { return nil }
+        promises.add(followed, by: peer, until: now.advanced(milliseconds: parameters.promiseMilliseconds))
+        return wanted
+    }
+
+    /// The messages that a peer asked for, one RPC each.
+    private mutating func answers(to requests: [[MessageID]], from peer: PeerID) -> [GossipSubAction] {
+        guard !requests.isEmpty, scoring.mayGossip(peer), var known = peers[peer] else { return [] }
+        guard known.version.hasMesh else { return [] }
+        var actions: [GossipSubAction] = []
+        var isFlood = false
+        for id in requests.joined() {
+            known.idsWanted += 1
+            guard known.idsWanted <= limits.iwantIDsPerHeartbeatMax else {
+                isFlood = true
+                break
+            }
+            guard let found = cache.message(id, for: peer) else { continue }
+            guard found.retransmissions < parameters.retransmissionsMax else {
+                isFlood = true
+                continue
+            }
+            guard known.bytesRetransmitted + found.encoded.count <= limits.iwantBytesPerHeartbeatMax else { break }
+            known.bytesRetransmitted += found.encoded.count
+            cache.retransmitted(id, to: peer)
+            counters.messagesRetransmitted += 1
+            actions += forward(found.encoded, to: [peer])
+        }
+        if isFlood { scoring.note(.iwantFlood, by: peer) }
+        peers.update(peer) { $0 = known }
+        return actions
     }
 }

@@ -40,9 +40,8 @@ public struct GossipSubRouter: Sendable {
 
     var generator: SeededGenerator
     var peers: PeerTable
-    var meshes = TopicTable<OrderedSet<PeerID>>()
+    var meshes: GossipMeshes
     var fanouts = TopicTable<Fanout>()
-    var backoffs: BackoffTable
     var cache: MessageCache
     var seen: SeenCache
     var promises: PromiseTable
@@ -67,7 +66,7 @@ public struct GossipSubRouter: Sendable {
         generator = SeededGenerator(seed: seed)
         scoring = PeerScoring(parameters: parameters.scoring, departedMax: limits.departedScoresMax)
         peers = PeerTable(limits: limits)
-        backoffs = BackoffTable(entriesMax: limits.backoffsMax)
+        meshes = GossipMeshes(parameters: parameters, limits: limits)
         cache = MessageCache(parameters: parameters, limits: limits)
         seen = SeenCache(entriesMax: limits.seenEntriesMax, lifetimeMilliseconds: parameters.seenMilliseconds)
         promises = PromiseTable(entriesMax: limits.promisesMax)
@@ -92,7 +91,7 @@ public struct GossipSubRouter: Sendable {
         if !isKnown { scoring.connected(peer) }
         if !version.hasMesh {
             // It spoke a newer version before; meshes no longer concern it.
-            for topic in meshes.keys { meshes[topic]?.remove(peer) }
+            meshes.remove(peer)
             for topic in fanouts.keys { fanouts[topic]?.peers.remove(peer) }
         }
         return hello(to: peer)
@@ -105,7 +104,7 @@ public struct GossipSubRouter: Sendable {
         var rpc = greeting(to: peer)
         if known.version.hasMesh, scoring.mayGossip(peer) {
             let recent = cache.recentIDs()
-            for topic in meshes.keys where known.topics.contains(ExactText(topic)) {
+            for topic in meshes.topics where known.topics.contains(ExactText(topic)) {
                 // Half of what a peer accepts per heartbeat; the next heartbeat may need the rest.
                 guard rpc.ihave.count < limits.ihaveEntriesPerHeartbeatMax / 2 else { break }
                 guard let ids = recent[ExactText(topic)] else { continue }
@@ -124,7 +123,7 @@ public struct GossipSubRouter: Sendable {
     /// This node's topics and the meshes that the peer is in.
     private func greeting(to peer: PeerID) -> GossipSubRPC {
         var rpc = GossipSubRPC()
-        for (topic, mesh) in meshes {
+        for (topic, mesh) in meshes.all {
             rpc.subscriptions.append(.init(subscribes: true, topic: topic))
             if mesh.contains(peer) { rpc.graft.append(topic) }
         }
@@ -134,7 +133,7 @@ public struct GossipSubRouter: Sendable {
     /// The last connection to a peer is gone: drops everything kept for it except back-offs and a bad score.
     public mutating func disconnected(_ peer: PeerID, now: MonotonicInstant) {
         guard peers[peer] != nil else { return }
-        for topic in meshes.keys { meshes[topic]?.remove(peer) }
+        meshes.remove(peer)
         for topic in fanouts.keys { fanouts[topic]?.peers.remove(peer) }
         peers.remove(peer)
         promises.disconnected(peer)
@@ -153,22 +152,19 @@ public struct GossipSubRouter: Sendable {
             throw .badTopic(bytes: bytes, bytesMax: limits.topicBytesMax)
         }
         guard meshes.count < limits.ownTopicsMax else { throw .tooManyTopics(topicsMax: limits.ownTopicsMax) }
-        meshes[topic] = []
+        meshes.open(topic)
         let former = fanouts.removeValue(forKey: topic)?.peers ?? []
-        let preferred = former.filter { isGraftable($0, in: topic, now: now) }
+        let preferred = former.filter { meshes.isGraftable($0, in: topic, peers, scoring, now: now) }
         let others = graftCandidates(topic, now: now).filter { !former.contains($0) }
         let chosen = Array((Array(preferred) + others).prefix(parameters.meshDegree))
-        meshes[topic]?.append(contentsOf: chosen)
+        for peer in chosen { _ = meshes.add(peer, to: topic) }
         counters.graftsSent += UInt64(chosen.count)
         return announce(.init(subscribes: true, topic: topic), grafting: chosen, pruning: [])
     }
 
     /// Leaves a topic: prunes the mesh and tells peers.
     public mutating func unsubscribe(_ topic: String, now: MonotonicInstant) -> [GossipSubAction] {
-        guard let mesh = meshes.removeValue(forKey: topic) else { return [] }
-        for peer in mesh {
-            startBackoff(topic: topic, peer: peer, milliseconds: parameters.unsubscribeBackoffMilliseconds, now: now)
-        }
+        guard let mesh = meshes.close(topic, now: now) else { return [] }
         counters.prunesSent += UInt64(mesh.count)
         return announce(.init(subscribes: false, topic: topic), grafting: [], pruning: Array(mesh))
     }
@@ -232,6 +228,11 @@ public struct GossipSubRouter: Sendable {
         return entry.peers
     }
 
+    func prune(_ topic: String, for peer: PeerID, milliseconds: Int64) -> GossipSubRPC.Prune {
+        let seconds = peers[peer]?.version.hasBackoff == true ? UInt64(max(0, milliseconds)) / 1_000 : nil
+        return .init(topic: topic, backoffSeconds: seconds)
+    }
+
     func forward(_ encoded: [UInt8], to recipients: [PeerID]) -> [GossipSubAction] {
         guard !recipients.isEmpty else { return [] }
         var rpc = GossipSubRPC()
@@ -242,7 +243,7 @@ public struct GossipSubRouter: Sendable {
     // MARK: Queries
 
     /// The topics that this node subscribes to, in order of subscription.
-    public var topics: [String] { meshes.keys }
+    public var topics: [String] { meshes.topics }
 
     /// The peers in the mesh of a topic.
     public func meshPeers(_ topic: String) -> [PeerID] { Array(meshes[topic] ?? []) }
@@ -260,7 +261,7 @@ public struct GossipSubRouter: Sendable {
     public var occupancy: GossipSubOccupancy {
         GossipSubOccupancy(
             peers: peers.count, peerTopics: peers.topicCount, meshes: meshes.count, fanouts: fanouts.count,
-            backoffs: backoffs.count, cachedMessages: cache.count, cachedBytes: cache.bytes, seen: seen.count,
+            backoffs: meshes.backoffCount, cachedMessages: cache.count, cachedBytes: cache.bytes, seen: seen.count,
             promises: promises.count, pendingValidations: pending.count, pendingBytes: pending.bytes,
             scores: scoring.recordCounts.connected, departedScores: scoring.recordCounts.departed)
     }
