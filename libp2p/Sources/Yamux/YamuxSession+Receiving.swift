@@ -12,17 +12,17 @@ extension YamuxSession {
         if case .failed = state { throw .sessionClosed }
         var bytes = bytes
         var events: [YamuxEvent] = []
-        lastHeardAt = now
-        if bytes.readableBytes > 0 { probeDeadline = nil }
+        keepAlive.heard(byteCount: bytes.readableBytes, now: now)
         do throws(YamuxViolation) {
             while bytes.readableBytes > 0 {
-                if pendingBody != nil {
-                    receiveBody(from: &bytes, events: &events)
-                } else if let header = try receiveHeader(from: &bytes) {
+                switch try reader.next(from: &bytes) {
+                case .body(let id, let piece, let isEnd): received(piece, of: id, isEnd: isEnd, events: &events)
+                case .header(let header):
                     try received(header, now: now, events: &events)
                     guard control.count <= limits.controlFramesMax else {
                         throw .controlBacklogExceeded(limit: limits.controlFramesMax)
                     }
+                case nil: break
                 }
             }
         } catch {
@@ -31,27 +31,14 @@ extension YamuxSession {
         return events
     }
 
-    private mutating func receiveHeader(from bytes: inout ByteBuffer) throws(YamuxViolation) -> YamuxHeader? {
-        if partialHeader.readableBytes == 0 {
-            if bytes.readableBytes >= YamuxHeader.byteCount { return try YamuxHeader.decode(from: &bytes) }
-            partialHeader.clear()
-        }
-        let missing = YamuxHeader.byteCount - partialHeader.readableBytes
-        guard var piece = bytes.readSlice(length: min(missing, bytes.readableBytes)) else { return nil }
-        partialHeader.writeBuffer(&piece)
-        return try YamuxHeader.decode(from: &partialHeader)
-    }
-
-    private mutating func receiveBody(from bytes: inout ByteBuffer, events: inout [YamuxEvent]) {
-        guard var body = pendingBody, let piece = bytes.readSlice(length: min(body.remaining, bytes.readableBytes))
-        else { return }
-        body.remaining -= piece.readableBytes
-        pendingBody = body.remaining > 0 ? body : nil
-        guard let id = body.streamID, let index = streams.index(forKey: id) else { return }
+    private mutating func received(
+        _ piece: ByteBuffer, of streamID: YamuxStreamID?, isEnd: Bool, events: inout [YamuxEvent]
+    ) {
+        guard let id = streamID, let index = streams.index(forKey: id) else { return }
         streams.values[index].unconsumedBytes += piece.readableBytes
         streams.values[index].receiveWindow -= piece.readableBytes
         if piece.readableBytes > 0 { events.append(.data(id, piece)) }
-        if body.remaining == 0, body.finishes { remoteClosed(id, events: &events) }
+        if isEnd { remoteClosed(id, events: &events) }
     }
 
     private mutating func received(
@@ -77,10 +64,7 @@ extension YamuxSession {
         if header.flags.contains(.syn) {
             control.append(
                 YamuxHeader(kind: .ping, flags: .ack, streamID: YamuxStreamID(0), length: header.length))
-        } else if let outstanding = ping, outstanding.value == header.length {
-            ping = nil
-            let elapsed = max(0, now.nanoseconds - outstanding.sentAt.nanoseconds)
-            roundTripNanoseconds = elapsed
+        } else if let elapsed = keepAlive.answered(header.length, now: now) {
             events.append(.roundTrip(nanoseconds: elapsed))
         }
     }
@@ -115,8 +99,8 @@ extension YamuxSession {
         }
         if header.length > 0 {
             guard !streams.values[index].remoteClosed else { throw .dataAfterFIN(id.rawValue) }
-            pendingBody = PendingBody(
-                streamID: id, remaining: Int(header.length), finishes: header.flags.contains(.fin))
+            reader.expectBody(
+                of: id, byteCount: Int(header.length), finishes: header.flags.contains(.fin))
         } else if header.flags.contains(.fin) {
             remoteClosed(id, events: &events)
         }
@@ -174,7 +158,7 @@ extension YamuxSession {
                 streamID: header.streamID.rawValue, announced: header.length, allowed: limits.streamWindowBytesMax)
         }
         guard header.length > 0 else { return }
-        pendingBody = PendingBody(streamID: nil, remaining: Int(header.length), finishes: false)
+        reader.expectBody(of: nil, byteCount: Int(header.length), finishes: false)
     }
 
     private mutating func remoteClosed(_ id: YamuxStreamID, events: inout [YamuxEvent]) {

@@ -27,17 +27,36 @@ package struct YamuxSession: Sendable {
         case failed(YamuxViolation)
     }
 
-    /// A body of which part is still to come; without a stream it is discarded.
-    struct PendingBody: Sendable {
-        var streamID: YamuxStreamID?
-        var remaining: Int
-        var finishes: Bool
+    /// Every bound of a session, and what happens at each.
+    package struct Limits: Hashable, Sendable {
+        /// Streams the peer may have open; the next is answered with RST.
+        package var inboundStreamsMax = 256
+        /// Streams we may have open; the next is refused.
+        package var outboundStreamsMax = 256
+        /// Streams of ours the peer has not acknowledged; the next is refused (specification: 256).
+        package var unacknowledgedStreamsMax = 256
+        /// The sum of all receive windows, which is all that the peer can make us hold; at the bound windows stop
+        /// growing and further streams are refused.
+        package var receiveBytesMax = 32 * 1024 * 1024
+        /// The largest receive window of one stream.
+        package var streamWindowBytesMax = 16 * 1024 * 1024
+        /// Body bytes of one frame that we send, so that streams take turns.
+        package var frameBytesMax = 64 * 1024
+        /// Pongs and resets that wait to be sent; one more is a violation.
+        package var controlFramesMax = 4_096
+        /// The time between two keep-alive pings.
+        package var keepAliveIntervalMilliseconds: Int64 = 30_000
+        /// How long the peer may send nothing after a ping; then the session is dead.
+        package var keepAliveTimeoutMilliseconds: Int64 = 10_000
+        /// A window used up within four round trips, or within this time if that is longer, doubles.
+        package var windowGrowthFloorMilliseconds: Int64 = 4
+
+        /// The default limits.
+        package init() {}
     }
 
-    struct OutstandingPing: Sendable {
-        var value: UInt32
-        var sentAt: MonotonicInstant
-    }
+    /// The window that every stream starts with, in both directions; fixed by the specification.
+    package static let initialWindowBytes = 256 * 1024
 
     /// The side of the connection.
     package let role: Role
@@ -45,8 +64,6 @@ package struct YamuxSession: Sendable {
     package internal(set) var limits: Limits
     /// Inbound streams refused with RST because of a limit.
     package internal(set) var refusedStreamCount = 0
-    /// The last measured round trip, in nanoseconds.
-    package internal(set) var roundTripNanoseconds: Int64?
 
     var state = State.open
     var streams: [YamuxStreamID: YamuxStreamState] = [:]
@@ -59,27 +76,18 @@ package struct YamuxSession: Sendable {
     var seenInbound = YamuxSeenStreams()
     var finished: [YamuxStreamID] = []
 
-    var partialHeader = ByteBuffer()
-    var pendingBody: PendingBody?
-
+    var reader = YamuxFrameReader()
+    var keepAlive: YamuxKeepAlive
     var control = Deque<YamuxHeader>()
     var ready = Deque<YamuxStreamID>()
-
-    var ping: OutstandingPing?
-    var nextPingValue: UInt32 = 1
-    var nextPingAt: MonotonicInstant
-    var lastHeardAt: MonotonicInstant
-    /// While the peer is being probed: by when it must send something.
-    var probeDeadline: MonotonicInstant?
 
     /// A session over a fresh connection. Its first frame is a ping, which measures the round trip.
     package init(role: Role, limits: Limits = Limits(), now: MonotonicInstant) {
         self.role = role
         self.limits = limits
         nextOutboundID = role == .dialer ? 1 : 2
-        nextPingAt = now
-        lastHeardAt = now
-        sendPing(now: now)
+        keepAlive = YamuxKeepAlive(limits: limits, now: now)
+        control.append(keepAlive.ping(now: now))
     }
 
     // MARK: Streams
@@ -209,32 +217,27 @@ package struct YamuxSession: Sendable {
     /// When to call `deadlineReached`.
     package var nextDeadline: MonotonicInstant? {
         if case .failed = state { return nil }
-        guard let ping else { return min(nextPingAt, probeDeadline ?? .distantFuture) }
-        let since = max(ping.sentAt, lastHeardAt)
-        return min(since.advanced(milliseconds: limits.keepAliveTimeoutMilliseconds), probeDeadline ?? .distantFuture)
+        return keepAlive.nextDeadline
     }
 
     /// Asks for a sign of life now: without a byte of the peer within `milliseconds` the session is dead.
     package mutating func probe(milliseconds: Int64, now: MonotonicInstant) {
         if case .failed = state { return }
-        if ping == nil { sendPing(now: now) }
-        probeDeadline = min(probeDeadline ?? .distantFuture, now.advanced(milliseconds: milliseconds))
+        if let ping = keepAlive.probe(milliseconds: milliseconds, now: now) { control.append(ping) }
     }
 
     /// Sends the keep-alive ping, or notices that the peer is gone.
     package mutating func deadlineReached(now: MonotonicInstant) throws(YamuxViolation) {
         if case .failed(let violation) = state { throw violation }
-        guard let deadline = nextDeadline, deadline <= now else { return }
-        guard ping == nil, probeDeadline == nil else { throw fail(.keepAliveTimeout) }
-        sendPing(now: now)
+        do throws(YamuxViolation) {
+            if let ping = try keepAlive.deadlineReached(now: now) { control.append(ping) }
+        } catch {
+            throw fail(error)
+        }
     }
 
-    mutating func sendPing(now: MonotonicInstant) {
-        control.append(YamuxHeader(kind: .ping, flags: .syn, streamID: YamuxStreamID(0), length: nextPingValue))
-        ping = OutstandingPing(value: nextPingValue, sentAt: now)
-        nextPingValue &+= 1
-        nextPingAt = now.advanced(milliseconds: limits.keepAliveIntervalMilliseconds)
-    }
+    /// The last measured round trip, in nanoseconds.
+    package var roundTripNanoseconds: Int64? { keepAlive.roundTripNanoseconds }
 
     /// Streams open in either direction.
     package var streamCount: Int { streams.count }
@@ -294,7 +297,7 @@ package struct YamuxSession: Sendable {
         precondition(chargedBytes == all.reduce(0) { $0 + $1.receiveWindowTarget }, "charged bytes are off")
         precondition(queuedBytes == all.reduce(0) { $0 + $1.sendQueueBytes }, "the sum of queued bytes is off")
         precondition(inboundCount <= limits.inboundStreamsMax, "too many inbound streams")
-        precondition(partialHeader.readableBytes < YamuxHeader.byteCount, "a whole header waits")
+        reader.checkInvariants()
         for stream in all {
             precondition(stream.sendWindow >= 0, "negative send window")
             precondition(stream.receiveWindow >= 0, "negative receive window")
