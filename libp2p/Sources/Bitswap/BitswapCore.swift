@@ -17,7 +17,7 @@ import OrderedCollections
 ///
 /// At a limit: a further fetch fails with `tooManyFetches`. A further want, while all are still to be looked up, gets
 /// DONT_HAVE if the peer asked for that, else nothing, and is counted.
-public struct BitswapCore: Sendable {
+public struct BitswapCore: Core {
     /// Bounds of the exchange.
     public struct Limits: Sendable, Hashable {
         /// Bounds of one message.

@@ -21,7 +21,7 @@ public import PeerIdentity
 ///   original.
 ///
 /// `GossipSubLimits` says what happens at each limit; `PeerScoring` counts peers that reach one.
-public struct GossipSubRouter: Sendable {
+public struct GossipSubRouter: Core {
     struct Fanout: Sendable {
         var peers: OrderedSet<PeerID> = []
         var lastPublished: MonotonicInstant

@@ -13,7 +13,7 @@ import OrderedCollections
 ///
 /// At a limit: a further operation fails with `tooManyOperations`; a further publication displaces the oldest of its
 /// kind (`PublicationBook`); the stores and the table follow their own rules.
-public struct KademliaCore: Sendable {
+public struct KademliaCore: Core {
     struct Pending: Sendable {
         let peer: PeerInfo
         let question: KademliaMessage

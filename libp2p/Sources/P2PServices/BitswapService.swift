@@ -292,15 +292,14 @@ public actor BitswapService: Service {
 
     // MARK: Time
 
-    var nextDeadline: MonotonicInstant? {
-        var next = core.nextDeadline
-        if !inbound.isEmpty || !outboxes.isEmpty { next = min(next ?? .distantFuture, sweepAt) }
-        if let servingAt { next = min(next ?? .distantFuture, servingAt) }
-        return next
+    func carryOutDue(_ actions: [BitswapAction]) { carryOut(actions) }
+
+    var ownDeadline: MonotonicInstant? {
+        guard !inbound.isEmpty || !outboxes.isEmpty else { return servingAt }
+        return min(sweepAt, servingAt ?? .distantFuture)
     }
 
-    func deadlineReached(now: MonotonicInstant) async {
-        if let deadline = core.nextDeadline, deadline <= now { carryOut(core.deadlineReached(now: now)) }
+    func ownDeadlineReached(now: MonotonicInstant) async {
         serveAgain(now: now)
         guard sweepAt <= now else { return }
         sweepAt = now.advanced(milliseconds: limits.sweepMilliseconds)

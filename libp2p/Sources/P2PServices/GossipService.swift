@@ -195,9 +195,5 @@ public actor GossipService: Service {
 
     // MARK: Time
 
-    var nextDeadline: MonotonicInstant? { core.nextDeadline }
-
-    func deadlineReached(now: MonotonicInstant) {
-        carryOut(core.deadlineReached(now: now))
-    }
+    func carryOutDue(_ actions: [GossipSubAction]) { carryOut(actions) }
 }

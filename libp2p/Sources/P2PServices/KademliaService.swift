@@ -308,19 +308,19 @@ public actor KademliaService: Service {
 
     // MARK: Time
 
-    var nextDeadline: MonotonicInstant? {
-        var next = min(core.nextDeadline ?? .distantFuture, addressesAt)
+    func carryOutDue(_ actions: [KademliaAction]) async {
+        carryOut(actions)
+        for case .cancel(let id, .timedOut) in actions { await active[id]?.reset() }
+    }
+
+    var ownDeadline: MonotonicInstant? {
+        var next = addressesAt
         if !inbound.isEmpty || idleCount > 0 { next = min(next, sweepAt) }
         if core.table.count == 0, !bootstrapAddresses.isEmpty { next = min(next, bootstrapAt) }
         return next
     }
 
-    func deadlineReached(now: MonotonicInstant) async {
-        if let deadline = core.nextDeadline, deadline <= now {
-            let actions = core.deadlineReached(now: now)
-            carryOut(actions)
-            for case .cancel(let id, .timedOut) in actions { await active[id]?.reset() }
-        }
+    func ownDeadlineReached(now: MonotonicInstant) async {
         if core.table.count == 0, !bootstrapAddresses.isEmpty, bootstrapAt <= now {
             bootstrapAt = now.advanced(milliseconds: limits.bootstrapIntervalMilliseconds)
             _ = jobs.start(.bootstrap(bootstrapAddresses))

@@ -24,7 +24,7 @@ public actor PeerService: Service {
     let host: any StreamHost
     private let limits: Limits
     private let logger: Logger
-    private var core: PeersCore
+    var core: PeersCore
     private var generator = SystemRandomNumberGenerator()
     private var known: Set<PeerID> = []
     private var comparesAt = MonotonicInstant.zero
@@ -88,11 +88,13 @@ public actor PeerService: Service {
         core.disconnected(peer, now: SwarmClock.now, using: &generator)
     }
 
-    var nextDeadline: MonotonicInstant? { min(core.nextDeadline ?? .distantFuture, comparesAt) }
+    func carryOutDue(_ actions: [PeersCore.Action]) {
+        for case .dial(let contact) in actions { _ = jobs.start(contact) }
+    }
 
-    func deadlineReached(now: MonotonicInstant) async {
-        for case .dial(let contact) in core.deadlineReached(now: now) { _ = jobs.start(contact) }
-        guard comparesAt <= now else { return }
+    var ownDeadline: MonotonicInstant? { comparesAt }
+
+    func ownDeadlineReached(now: MonotonicInstant) async {
         comparesAt = now.advanced(milliseconds: limits.comparisonMilliseconds)
         let connectedNow = Set(await host.connectedPeers())
         for peer in connectedNow.subtracting(known) { connected(peer) }

@@ -14,21 +14,32 @@ protocol Service: Actor {
     nonisolated var jobs: JobQueue<Job> { get }
     /// Set by `rearm` alone.
     var alarm: DeadlineAlarm { get set }
-    /// When the core or the service itself has something to do; nil while there is nothing to wait for.
-    var nextDeadline: MonotonicInstant? { get }
+    /// What decides.
+    associatedtype Deciding: Core where Deciding.Moment == MonotonicInstant, Deciding.Failure == Never
+    var core: Deciding { get set }
+    /// When the service has something to do apart from its core; nil while it has not.
+    var ownDeadline: MonotonicInstant? { get }
 
     /// Takes up the peers that were connected before the events began.
     func begin(connected: [PeerID])
     func peerEvent(_ event: PeerEvent) async
-    func deadlineReached(now: MonotonicInstant) async
+    /// Carries out what the core wants done because its deadline was reached.
+    func carryOutDue(_ effects: Deciding.Effects) async
+    /// `ownDeadline` was reached.
+    func ownDeadlineReached(now: MonotonicInstant) async
     func perform(_ job: Job) async
 }
 
 extension Service {
     func begin(connected: [PeerID]) {}
+    var ownDeadline: MonotonicInstant? { nil }
+    func ownDeadlineReached(now: MonotonicInstant) async {}
 
     /// Sets the alarm to the next deadline.
-    func rearm() { alarm.arm(for: nextDeadline) }
+    func rearm() {
+        alarm.arm(for: core.nextDeadline)
+        alarm.arm(for: ownDeadline)
+    }
 
     /// Works until the task is cancelled; owns every task of the service.
     func drive(following events: AsyncStream<PeerEvent>) async {
@@ -46,7 +57,9 @@ extension Service {
 
     private func ring() async {
         alarm.rang()
-        await deadlineReached(now: SwarmClock.now)
+        let now = SwarmClock.now
+        if let due = core.wake(now: now) { await carryOutDue(due) }
+        if let own = ownDeadline, own <= now { await ownDeadlineReached(now: now) }
         rearm()
     }
 }

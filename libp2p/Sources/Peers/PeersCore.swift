@@ -8,7 +8,7 @@ import OrderedCollections
 /// the node has met are wanted while it has fewer than `peersWanted` connections. Who does not answer is tried again
 /// after a pause that doubles up to a minute, with jitter, since all that lost a peer lost it at the same moment. When
 /// a node has lost too much it does not wait for these pauses to end, but tries everybody within `urgentMilliseconds`.
-public struct PeersCore: Sendable {
+public struct PeersCore: Core {
     /// The bounds of the core.
     public struct Limits: Sendable {
         /// Peers below which those met before are dialed too.

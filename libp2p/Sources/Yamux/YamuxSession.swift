@@ -11,7 +11,7 @@ package import NIOCore
 ///
 /// Receive windows start at 256 KiB and double, up to `streamWindowBytesMax` and within the session's
 /// `receiveBytesMax`, when half a window is consumed within four round trips.
-package struct YamuxSession: Sendable {
+package struct YamuxSession: Core {
     /// Which side of the connection this is; the dialer's streams are odd.
     package enum Role: Hashable, Sendable {
         /// The side that dialed.

@@ -208,7 +208,7 @@ public struct MarketNode: SimulatedNode {
     public mutating func deadlineReached(_ context: inout SimulatedContext) {
         carryOut(gossip.deadlineReached(now: context.now), &context)
         if let number = disk.written(by: context.now) { give(.written(number), &context) }
-        if let next = core.nextDeadline, next <= context.now { give(.deadlineReached, &context) }
+        if let due = core.wake(now: Self.moment(context)) { carryOut(due, &context) }
         reportRuns(&context)
         while let first = requests.elements.first, first.value.deadline <= context.now {
             requests.removeFirst()

@@ -109,8 +109,8 @@ public struct OverlayNode: SimulatedNode {
 
     /// The deadlines of both cores.
     public mutating func deadlineReached(_ context: inout SimulatedContext) {
-        carryOut(gossip.deadlineReached(now: context.now), &context)
-        carryOut(kademlia.deadlineReached(now: context.now), &context)
+        if let due = gossip.wake(now: context.now) { carryOut(due, &context) }
+        if let due = kademlia.wake(now: context.now) { carryOut(due, &context) }
     }
 
     /// Carries a command out.

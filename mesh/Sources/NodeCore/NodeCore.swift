@@ -13,7 +13,7 @@ import SignedObjects
 /// (`WriteOrder`), what a message is worth and who is to blame for a bad one, what is retried, what is offered to the
 /// mesh, and the end. The node, the simulator and the tests carry effects out and report what came of them; no rule of
 /// the node stands in them.
-package struct NodeCore: Sendable {
+package struct NodeCore: Core {
     /// The bounds of the core; those of the market are `MarketLimits`.
     package struct Limits: Sendable {
         /// The longest note about a peer's fault, in bytes.
@@ -103,7 +103,7 @@ package struct NodeCore: Sendable {
         ]
     }
 
-    /// The earliest moment at which something is due; the shell then gives `deadlineReached`.
+    /// The earliest moment at which something is due.
     package var nextDeadline: MonotonicInstant? {
         var next = marketDeadline
         for other in [heads.nextDeadline, outputs.nextDeadline, notesAt, pruneAt, drain?.nextDeadline] {
@@ -227,8 +227,15 @@ package struct NodeCore: Sendable {
         case .runEnded(let assignment, let report, let blocks): runEnded(assignment, report, blocks, moment)
         case .looked(let around): looked(around, moment)
         case .dialedAtStart: solitude.dialedAtStart()
-        case .deadlineReached: passDeadlines(moment)
         }
+        return finish(moment)
+    }
+
+    /// Does what is due.
+    package mutating func deadlineReached(now moment: NodeMoment) -> [NodeEffect] {
+        if isLeaving { return [] }
+        market.configuration.storage = moment.storage
+        passDeadlines(moment)
         return finish(moment)
     }
 

@@ -4,13 +4,16 @@ package import MeshTypes
 package import Multiformats
 
 /// When something happens to a node, and in which state it finds the disk.
-package struct NodeMoment: Sendable {
+package struct NodeMoment: CoreMoment {
     /// The clock that only moves forward.
     package var now: MonotonicInstant
     /// The calendar.
     package var wallClock: UnixMilliseconds
     /// Whether the disk has room for new work.
     package var storage: StorageState
+
+    /// The clock, as cores in general want it told.
+    package var instant: MonotonicInstant { now }
 
     /// A moment, with room on the disk unless told otherwise.
     package init(now: MonotonicInstant, wallClock: UnixMilliseconds, storage: StorageState = .open) {
@@ -49,8 +52,6 @@ package enum NodeInput: Sendable {
     case looked(Surroundings)
     /// All addresses known at the start were dialed.
     case dialedAtStart
-    /// `nextDeadline` was reached.
-    case deadlineReached
 }
 
 extension NodeInput {

@@ -219,7 +219,7 @@ public actor MeshNode {
     private func keepTime() async {
         for await _ in alarm.stream {
             alarm.rang()
-            take(.deadlineReached)
+            if !Task.isCancelled { carryOut(core.wake(now: moment) ?? []) }
         }
     }
 

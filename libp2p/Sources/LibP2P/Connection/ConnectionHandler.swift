@@ -330,7 +330,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             return close("the handshake took longer than \(shared.limits.handshakeTimeoutMilliseconds) ms")
         }
         do throws(YamuxViolation) {
-            try session?.deadlineReached(now: now)
+            try session?.wake(now: now)
         } catch {
             return violated(error)
         }
