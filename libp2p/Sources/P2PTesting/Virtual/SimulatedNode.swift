@@ -23,6 +23,8 @@ public enum SimulatedChannel: Hashable, Sendable {
     /// Never doubled, and in order among the messages of the same number between the same two nodes; different streams
     /// overtake each other. A lost message is told to the sender by `sendFailed`, unless the link fails silently.
     case stream(UInt64)
+    /// What a connection itself says: lost only with the connection, and in order.
+    case control
 }
 
 /// Bytes on their way from one node to another.
@@ -33,38 +35,83 @@ public struct SimulatedMessage: Hashable, Sendable {
     public var channel: SimulatedChannel
     /// The bytes.
     public var bytes: [UInt8]
+    /// The connection over which they travel; `nil` for what needs none.
+    public var connection: VirtualConnectionID?
 
-    public init(protocolID: String, channel: SimulatedChannel, bytes: [UInt8]) {
+    public init(
+        protocolID: String, channel: SimulatedChannel, bytes: [UInt8], connection: VirtualConnectionID? = nil
+    ) {
         self.protocolID = protocolID
         self.channel = channel
         self.bytes = bytes
+        self.connection = connection
     }
 }
 
-/// What a node can do while it handles an input: look at the clocks, draw random numbers, send, and note a fact.
+/// What a node can do while it handles an input: look at the clocks, draw random numbers, dial, send, close, and note a
+/// fact.
 public struct SimulatedContext: Sendable {
+    enum Act: Sendable {
+        case send(SimulatedMessage, to: SimulatedNodeID)
+        case dial(VirtualConnectionID, place: Int)
+        case sendOver(SimulatedMessage, VirtualConnectionID)
+        case close(VirtualConnectionID)
+    }
+
     /// The node itself.
     public let node: SimulatedNodeID
+    /// Where it is: the number that others dial.
+    public let place: Int
     /// Virtual time since the start of the simulation.
     public let now: MonotonicInstant
     /// Virtual wall clock, in milliseconds since 1970.
     public let wallClockMilliseconds: UInt64
     /// Random numbers of this node alone; they depend on the network's seed and the node's number.
     public var generator: SeededGenerator
-    private(set) var sends: [(to: SimulatedNodeID, message: SimulatedMessage)] = []
+    private let places: [Int]
+    private(set) var acts: [Act] = []
     private(set) var notes: [String] = []
+    private(set) var dialCount: UInt64
 
-    init(node: SimulatedNodeID, now: MonotonicInstant, wallClockMilliseconds: UInt64, generator: SeededGenerator) {
+    init(
+        node: SimulatedNodeID, places: [Int], now: MonotonicInstant, wallClockMilliseconds: UInt64,
+        generator: SeededGenerator, dialCount: UInt64
+    ) {
         self.node = node
+        self.places = places
+        place = places[node.index]
         self.now = now
         self.wallClockMilliseconds = wallClockMilliseconds
         self.generator = generator
+        self.dialCount = dialCount
     }
 
     /// Sends a message to a node that need not be reachable.
     public mutating func send(_ message: SimulatedMessage, to node: SimulatedNodeID) {
-        sends.append((node, message))
+        acts.append(.send(message, to: node))
     }
+
+    /// Where a node was started last, as a directory that the nodes share would have it.
+    public func place(of node: SimulatedNodeID) -> Int { places[node.index] }
+
+    /// Dials whoever is at a place; what comes of it is told by `connectionChanged`.
+    public mutating func dial(_ place: Int) -> VirtualConnectionID {
+        let id = VirtualConnectionID(dialer: node, number: dialCount)
+        dialCount += 1
+        acts.append(.dial(id, place: place))
+        return id
+    }
+
+    /// Sends bytes of a protocol over a connection, as far as it carries.
+    public mutating func send(
+        _ bytes: [UInt8], over connection: VirtualConnectionID, protocolID: String, channel: SimulatedChannel
+    ) {
+        let message = SimulatedMessage(protocolID: protocolID, channel: channel, bytes: bytes, connection: connection)
+        acts.append(.sendOver(message, connection))
+    }
+
+    /// Closes this node's end of a connection; the other end is told, as far as the connection carries.
+    public mutating func close(_ connection: VirtualConnectionID) { acts.append(.close(connection)) }
 
     /// Sends bytes of a protocol to a node.
     public mutating func send(
@@ -93,6 +140,8 @@ public protocol SimulatedNode: Sendable {
     mutating func received(_ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext)
     /// A message on a stream did not arrive.
     mutating func sendFailed(_ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext)
+    /// Something became of a connection of this node.
+    mutating func connectionChanged(_ news: VirtualConnectionNews, _ context: inout SimulatedContext)
     /// The scenario commands.
     mutating func commanded(_ command: Command, _ context: inout SimulatedContext)
     /// The time of `nextDeadline` has come.
@@ -101,4 +150,9 @@ public protocol SimulatedNode: Sendable {
     var nextDeadline: MonotonicInstant? { get }
     /// Stops the process when the node contradicts itself.
     func checkInvariants()
+}
+
+extension SimulatedNode {
+    /// Nodes that dial nobody hear of no connections.
+    public mutating func connectionChanged(_ news: VirtualConnectionNews, _ context: inout SimulatedContext) {}
 }

@@ -19,6 +19,8 @@ public struct SimulationTrace: Sendable {
         case note
         /// The scenario changed the network: partition, pause, crash.
         case changed
+        /// A node heard of a connection.
+        case connection
     }
 
     /// One event.

@@ -5,8 +5,9 @@ import HeapModule
 ///
 /// Events are handled in the order of (time, sequence number), so the same seed, nodes and commands give the same run
 /// to the byte; `trace.hexadecimal` says so. Links lose, double, delay and reorder messages by their `LinkProfile`;
-/// nodes can be partitioned, paused, crashed and restarted. Time jumps from event to event: an hour costs what its
-/// events cost.
+/// nodes can be partitioned, paused, crashed and restarted, at another place too. Between nodes that dial each other
+/// there are connections, which can die for one of their ends alone (`VirtualConnections`). Time jumps from event to
+/// event: an hour costs what its events cost.
 public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     private enum Happening: Sendable {
         case start
@@ -14,6 +15,8 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         case failure(SimulatedMessage, to: SimulatedNodeID)
         case command(Node.Command)
         case wake(generation: UInt64)
+        case arrival(VirtualConnectionID, life: UInt64)
+        case news(VirtualConnectionNews)
     }
 
     private struct Event: Comparable, Sendable {
@@ -38,6 +41,9 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         var condition = Condition.running
         var life: UInt64 = 0
         var group = 0
+        /// Whether nobody is told that the node is gone, as when its machine lost its network with its power.
+        var isUnplugged = false
+        var dialCount: UInt64 = 0
         var wakeAt: MonotonicInstant?
         var wakeGeneration: UInt64 = 0
         var wakesAtSameInstant = 0
@@ -54,6 +60,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         let direction: Direction
         let protocolID: String
         let stream: UInt64
+        let connection: VirtualConnectionID?
     }
 
     /// How the network behaves.
@@ -68,11 +75,14 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     public private(set) var notes: [(at: MonotonicInstant, node: SimulatedNodeID, fact: String)] = []
 
     private var slots: [Slot] = []
+    /// Where each node is.
+    private var places: [Int] = []
     private var events = Heap<Event>()
     private var sequence: UInt64 = 0
     private var generator: SeededGenerator
     private var profiles: [Direction: LinkProfile] = [:]
     private var lastArrivals: [StreamKey: MonotonicInstant] = [:]
+    private var connections = VirtualConnections()
 
     /// An empty network at time zero.
     public init(_ configuration: VirtualNetworkConfiguration) {
@@ -87,6 +97,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     public mutating func add(_ node: Node) -> SimulatedNodeID {
         let id = SimulatedNodeID(slots.count)
         slots.append(Slot(node: node, generator: SeededGenerator(seed: generator.next())))
+        places.append(id.index)
         schedule(.start, for: id, at: now)
         return id
     }
@@ -146,17 +157,28 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         scheduleWake(of: node)
     }
 
-    /// Kills a node: nothing reaches it and it does nothing; what is on its way to it is lost.
-    public mutating func crash(_ node: SimulatedNodeID) {
+    /// Kills a node: nothing reaches it and it does nothing; what is on its way to it is lost. Its machine closes its
+    /// connections, unless it lost its power or its network too: then nobody is told.
+    public mutating func crash(_ node: SimulatedNodeID, isUnplugged: Bool = false) {
         slots[node.index].condition = .crashed
-        slots[node.index].life += 1
+        slots[node.index].isUnplugged = isUnplugged
         slots[node.index].held = []
-        recordChange("crash", node)
+        recordChange(isUnplugged ? "unplug" : "crash", node)
+        for id in connections.open(at: node) {
+            if isUnplugged { connections.breaks(id, from: node) }
+            close(id, at: node)
+        }
+        slots[node.index].life += 1
     }
 
     /// Starts a crashed node again, with the value that `recover` makes of what it was when it crashed: all of it, or
-    /// only what it had made durable.
-    public mutating func restart(_ node: SimulatedNodeID, recover: (Node) -> Node) {
+    /// only what it had made durable. It comes back where it was, or at a free place.
+    public mutating func restart(_ node: SimulatedNodeID, at place: Int? = nil, recover: (Node) -> Node) {
+        if let place {
+            precondition(!places.contains(place), "somebody is at place \(place)")
+            places[node.index] = place
+        }
+        slots[node.index].isUnplugged = false
         slots[node.index].node = recover(slots[node.index].node)
         slots[node.index].condition = .running
         slots[node.index].life += 1
@@ -164,6 +186,32 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         recordChange("restart", node)
         schedule(.start, for: node, at: now)
     }
+
+    /// Lets a connection carry nothing any more, in either direction, and tells at most one of its ends.
+    public mutating func cut(_ connection: VirtualConnectionID, telling told: SimulatedNodeID? = nil) {
+        guard let ends = connections[connection] else { return }
+        connections.breaks(connection, from: ends.dialer.node)
+        connections.breaks(connection, from: ends.listener.node)
+        recordChange("cut \(connection)", told ?? ends.dialer.node)
+        if let told { tell(.closed(connection), to: told, at: now) }
+    }
+
+    /// The connections that a node believes to have, in order, and whether the other end does so too and both reach
+    /// each other.
+    public func connections(of node: SimulatedNodeID) -> [(id: VirtualConnectionID, to: SimulatedNodeID, isSound: Bool)]
+    {
+        connections.open(at: node).compactMap { id in
+            guard let (own, other) = connections[id]?.seen(from: node) else { return nil }
+            let isSound =
+                own.carries && other.carries && other.isOpen && slots[other.node.index].life == other.life
+                && slots[other.node.index].condition != .crashed
+                && slots[other.node.index].group == slots[node.index].group
+            return (id, other.node, isSound)
+        }
+    }
+
+    /// Where a node is.
+    public func place(of node: SimulatedNodeID) -> Int { places[node.index] }
 
     /// Whether a node is neither paused nor crashed.
     public func isRunning(_ node: SimulatedNodeID) -> Bool { slots[node.index].condition == .running }
@@ -220,28 +268,40 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         statistics.eventsWaitingHighest = max(statistics.eventsWaitingHighest, events.count)
     }
 
+    // A slot is never copied here: a copy would make every change of the node copy its tables.
     private mutating func handle(_ event: Event) {
         let node = event.node
-        let slot = slots[node.index]
+        let (condition, isSameLife) = (slots[node.index].condition, slots[node.index].life == event.life)
         if case .wake(let generation) = event.happening {
-            guard slot.condition == .running, slot.life == event.life, slot.wakeGeneration == generation else { return }
+            guard condition == .running, isSameLife, slots[node.index].wakeGeneration == generation else { return }
         }
-        guard slot.condition != .crashed, slot.life == event.life else {
-            if case .message(let message, let sender) = event.happening { lose(message, from: sender, to: node) }
-            return
-        }
-        if slot.condition == .paused {
+        guard condition != .crashed, isSameLife else { return missed(event) }
+        if condition == .paused {
             slots[node.index].held.append(event.happening)
             return
         }
+        if !stillConcerns(event) { return }
         statistics.events += 1
         var context = SimulatedContext(
-            node: node, now: now,
+            node: node, places: places, now: now,
             wallClockMilliseconds: configuration.wallClockStartMilliseconds
                 &+ UInt64(max(0, now.nanoseconds / 1_000_000)),
-            generator: slot.generator)
+            generator: slots[node.index].generator, dialCount: slots[node.index].dialCount)
         record(event.happening, of: node)
-        switch event.happening {
+        give(event.happening, to: node, &context)
+        slots[node.index].generator = context.generator
+        slots[node.index].dialCount = context.dialCount
+        for fact in context.notes {
+            trace.record(.init(at: now, kind: .note, node: node, other: nil, text: fact, byteCount: 0))
+            notes.append((now, node, fact))
+        }
+        for act in context.acts { carryOut(act, of: node) }
+        scheduleWake(of: node)
+        if configuration.checksInvariants { slots[node.index].node.checkInvariants() }
+    }
+
+    private mutating func give(_ happening: Happening, to node: SimulatedNodeID, _ context: inout SimulatedContext) {
+        switch happening {
         case .start: slots[node.index].node.started(&context)
         case .message(let message, let sender): slots[node.index].node.received(message, from: sender, &context)
         case .failure(let message, let recipient):
@@ -250,15 +310,47 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         case .wake:
             countWake(of: node)
             slots[node.index].node.deadlineReached(&context)
+        case .arrival(let id, let life):
+            let news = accept(id, life: life, at: node)
+            slots[node.index].node.connectionChanged(news, &context)
+        case .news(let news): slots[node.index].node.connectionChanged(news, &context)
         }
-        slots[node.index].generator = context.generator
-        for fact in context.notes {
-            trace.record(.init(at: now, kind: .note, node: node, other: nil, text: fact, byteCount: 0))
-            notes.append((now, node, fact))
+    }
+
+    private mutating func carryOut(_ act: SimulatedContext.Act, of node: SimulatedNodeID) {
+        switch act {
+        case .send(let message, let recipient): dispatch(message, from: node, to: recipient)
+        case .dial(let id, let place): dial(id, place, from: node)
+        case .sendOver(let message, let id): send(message, over: id, from: node)
+        case .close(let id): close(id, at: node)
         }
-        for (recipient, message) in context.sends { dispatch(message, from: node, to: recipient) }
-        scheduleWake(of: node)
-        if configuration.checksInvariants { slots[node.index].node.checkInvariants() }
+    }
+
+    /// What becomes of an event whose node is gone.
+    private mutating func missed(_ event: Event) {
+        switch event.happening {
+        case .message(let message, let sender): lose(message, from: sender, to: event.node)
+        case .arrival(let id, let life):
+            guard slots[id.dialer.index].life == life else { return }
+            statistics.dialsFailed += 1
+            tell(.dialFailed(id), to: id.dialer, at: later(configuration.link.dialTimeoutMicroseconds))
+        default: break
+        }
+    }
+
+    /// Whether an event of a connection still concerns its node: what comes over one that the node has closed does not.
+    private mutating func stillConcerns(_ event: Event) -> Bool {
+        switch event.happening {
+        case .message(let message, _):
+            guard let id = message.connection else { return true }
+            return connections[id]?.seen(from: event.node).own.isOpen ?? false
+        case .failure(let message, _):
+            guard let id = message.connection else { return true }
+            return connections[id]?.seen(from: event.node).own.isOpen ?? false
+        case .news(.closed(let id)): return connections.close(id, at: event.node)
+        case .news(.opened(let id, _, _)): return connections[id]?.seen(from: event.node).own.isOpen ?? false
+        default: return true
+        }
     }
 
     private mutating func record(_ happening: Happening, of node: SimulatedNodeID) {
@@ -284,7 +376,92 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         case .wake:
             statistics.deadlines += 1
             trace.record(.init(at: now, kind: .deadline, node: node, other: nil, text: "", byteCount: 0))
+        case .arrival(let id, _):
+            trace.record(
+                .init(at: now, kind: .connection, node: node, other: id.dialer, text: "accepted \(id)", byteCount: 0))
+        case .news(let news):
+            trace.record(.init(at: now, kind: .connection, node: node, other: nil, text: "\(news)", byteCount: 0))
         }
+    }
+
+    // MARK: Connections
+
+    private mutating func dial(_ id: VirtualConnectionID, _ place: Int, from node: SimulatedNodeID) {
+        let profile = configuration.link
+        let latency = microseconds(in: profile.latencyMicroseconds)
+        let isSilent = draw(profile.silentFailurePermille)
+        let target = places.firstIndex(of: place)
+        let isReachable = target.map { slots[$0].group == slots[node.index].group && !slots[$0].isUnplugged } ?? false
+        guard let target, isReachable, slots[target].condition != .crashed else {
+            statistics.dialsFailed += 1
+            // A machine that is there says that nobody listens; one that is not there says nothing.
+            let isTold = isReachable && !isSilent
+            let wait = isTold ? profile.failureNoticeMicroseconds : profile.dialTimeoutMicroseconds
+            return tell(.dialFailed(id), to: node, at: later(wait))
+        }
+        schedule(.arrival(id, life: slots[node.index].life), for: SimulatedNodeID(target), at: later(latency))
+    }
+
+    /// The listener takes a connection, and its dialer hears of it a moment later.
+    private mutating func accept(
+        _ id: VirtualConnectionID, life: UInt64, at node: SimulatedNodeID
+    ) -> VirtualConnectionNews {
+        let opensAt = later(microseconds(in: configuration.link.latencyMicroseconds))
+        let dialer = id.dialer.index
+        var ends = VirtualConnections.Ends(
+            dialer: .init(node: id.dialer, life: life, place: places[dialer], opensAt: opensAt),
+            listener: .init(
+                node: node, life: slots[node.index].life, place: places[node.index], opensAt: now))
+        // Who dialed may be gone, or out of reach, by now: then one end believes in the connection alone.
+        if slots[dialer].life != life || slots[dialer].group != slots[node.index].group {
+            ends.dialer.isOpen = false
+            if slots[dialer].life == life {
+                tell(.dialFailed(id), to: id.dialer, at: later(configuration.link.dialTimeoutMicroseconds))
+            }
+        } else {
+            tell(.opened(id, to: node, isOutbound: true), to: id.dialer, at: opensAt)
+        }
+        statistics.connectionsOpened += 1
+        connections.add(id, ends)
+        return .opened(id, to: id.dialer, isOutbound: false)
+    }
+
+    private mutating func send(_ message: SimulatedMessage, over id: VirtualConnectionID, from node: SimulatedNodeID) {
+        guard let (own, other) = connections[id]?.seen(from: node), own.isOpen else {
+            statistics.sent += 1
+            statistics.lost += 1
+            return
+        }
+        let far = other.node.index
+        let isReachable =
+            own.carries && slots[far].group == slots[node.index].group && !slots[far].isUnplugged
+        guard isReachable, slots[far].life == other.life, other.isOpen else {
+            statistics.sent += 1
+            statistics.lost += 1
+            statistics.lostInConnections += 1
+            // The machine at the other end says that it knows no such connection, if it is still there.
+            if isReachable, places[far] == other.place {
+                tell(.closed(id), to: node, at: later(configuration.link.failureNoticeMicroseconds))
+            } else {
+                connections.breaks(id, from: node)
+            }
+            return
+        }
+        dispatch(message, from: node, to: other.node, notBefore: other.opensAt)
+    }
+
+    private mutating func close(_ id: VirtualConnectionID, at node: SimulatedNodeID) {
+        guard let (own, other) = connections[id]?.seen(from: node), connections.close(id, at: node) else { return }
+        guard own.carries, other.isOpen, slots[other.node.index].life == other.life,
+            slots[other.node.index].group == slots[node.index].group
+        else { return }
+        let arrival = later(microseconds(in: configuration.link.latencyMicroseconds))
+        tell(.closed(id), to: other.node, at: max(arrival, other.opensAt))
+    }
+
+    private mutating func tell(_ news: VirtualConnectionNews, to node: SimulatedNodeID, at time: MonotonicInstant) {
+        guard slots[node.index].condition != .crashed else { return }
+        schedule(.news(news), for: node, at: time)
     }
 
     // MARK: Deadlines
@@ -311,8 +488,11 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
 
     // MARK: Links
 
-    private mutating func dispatch(_ message: SimulatedMessage, from: SimulatedNodeID, to: SimulatedNodeID) {
+    private mutating func dispatch(
+        _ message: SimulatedMessage, from: SimulatedNodeID, to: SimulatedNodeID, notBefore: MonotonicInstant = .zero
+    ) {
         statistics.sent += 1
+        if message.channel == .control { statistics.controls += 1 }
         let direction = Direction(from: from, to: to)
         let profile = profiles[direction] ?? configuration.link
         let isReachable =
@@ -324,9 +504,9 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         let isDoubled = draw(profile.duplicationPermille)
         let latency = microseconds(in: profile.latencyMicroseconds)
         let delay = microseconds(in: 0...max(0, profile.reorderMicrosecondsMax))
-        guard isReachable, !isLost else { return lose(message, from: from, to: to) }
+        guard isReachable, !isLost || message.channel == .control else { return lose(message, from: from, to: to) }
         if isHeldBack { statistics.heldBack += 1 }
-        var arrival = later(latency + (isHeldBack ? delay : 0))
+        var arrival = max(notBefore, later(latency + (isHeldBack ? delay : 0)))
         switch message.channel {
         case .datagram:
             schedule(.message(message, from: from), for: to, at: arrival)
@@ -334,8 +514,10 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
                 statistics.duplicated += 1
                 schedule(.message(message, from: from), for: to, at: later(latency + delay))
             }
-        case .stream(let number):
-            let key = StreamKey(direction: direction, protocolID: message.protocolID, stream: number)
+        case .control, .stream:
+            let number = if case .stream(let number) = message.channel { number } else { UInt64.max }
+            let key = StreamKey(
+                direction: direction, protocolID: message.protocolID, stream: number, connection: message.connection)
             arrival = max(arrival, lastArrivals[key] ?? .zero)
             if lastArrivals.count > 16_384 { lastArrivals = lastArrivals.filter { $0.value > now } }
             lastArrivals[key] = arrival

@@ -17,6 +17,8 @@ public struct LinkProfile: Hashable, Sendable {
     public var failureNoticeMicroseconds: Int64
     /// Losses on streams of which the sender is never told, of a thousand, so that only its own deadline helps.
     public var silentFailurePermille: Int
+    /// How long a dial waits for an answer where nobody says that there is none, in microseconds.
+    public var dialTimeoutMicroseconds: Int64 = 5_000_000
 
     /// A link; by default 5 to 25 ms that loses nothing.
     public init(
@@ -76,6 +78,14 @@ public struct VirtualNetworkStatistics: Hashable, Sendable {
     public var heldBack: UInt64 = 0
     /// Failure notices delivered.
     public var failuresTold: UInt64 = 0
+    /// Messages among those sent that belong to a connection itself, and so are lost only with it.
+    public var controls: UInt64 = 0
+    /// Connections that came about.
+    public var connectionsOpened: UInt64 = 0
+    /// Dials that came to nothing.
+    public var dialsFailed: UInt64 = 0
+    /// Messages that went into connections which did not carry them.
+    public var lostInConnections: UInt64 = 0
     /// Deadlines that nodes were woken for.
     public var deadlines: UInt64 = 0
     /// The most events that were waiting at once.
