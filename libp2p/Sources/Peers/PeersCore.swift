@@ -189,7 +189,9 @@ public struct PeersCore: Core {
     /// From when on somebody is to be dialed, as things are; one who is avoided when that is over.
     private func wantedAt(_ contact: Contact) -> MonotonicInstant? {
         guard let candidate = candidates[contact], !candidate.isDialing else { return nil }
-        guard candidate.isBootstrap || live.count < limits.peersWanted else { return nil }
+        // Those that are being dialed may be enough; a node without any peer does not wait for them.
+        let missing = limits.peersWanted - live.count - (live.isEmpty ? 0 : dialing)
+        guard candidate.isBootstrap || missing > 0 else { return nil }
         guard let peer = candidate.peer else { return candidate.notBefore }
         return live[peer] == nil ? max(candidate.notBefore, avoided[peer] ?? candidate.notBefore) : nil
     }

@@ -31,7 +31,7 @@ struct PeersTests {
                 now = max(next, now)
                 let actions = core.deadlineReached(now: now)
                 core.checkInvariants()
-                if actions.isEmpty { break }
+                precondition(!actions.isEmpty || core.nextDeadline.map { $0 > now } ?? true, "nothing to do at \(now)")
                 for case .dial(let contact) in actions {
                     dials.append((now.milliseconds(since: .zero), contact))
                     let peer = answers.contains(contact) ? PeersTests.peer(of: contact) : nil
@@ -99,6 +99,20 @@ struct PeersTests {
         let dialed = world.dials.dropFirst(before)
         #expect(Set(dialed.map(\.contact)) == [.address(Self.address(1)), .peer(Self.peer(7))])
         #expect(dialed.allSatisfy { $0.at - lostAt <= 10_000 })
+    }
+
+    @Test("While enough are being dialed, nobody else is due")
+    func enough() {
+        var core = PeersCore()
+        var generator = SeededGenerator(seed: 1)
+        for number in 1...6 as ClosedRange<UInt16> { core.met(Self.peer(number), now: .zero) }
+        core.connected(Self.peer(90), now: .zero)
+        core.connected(Self.peer(91), now: .zero)
+        let actions = core.deadlineReached(now: .zero)
+        #expect(actions == [.dial(.peer(Self.peer(6))), .dial(.peer(Self.peer(5)))])
+        #expect(core.nextDeadline == nil, "two are connected and two are dialed")
+        core.dialed(.peer(Self.peer(6)), answeredBy: nil, now: .zero, using: &generator)
+        #expect(core.nextDeadline == .zero, "the next one takes its place")
     }
 
     @Test("Who is avoided is dialed again when that is over, also when there is nobody else")
