@@ -6,15 +6,16 @@ import Peers
 
 /// A secured and multiplexed connection, as the swarm's tasks see it; the work is done by its handler on its event
 /// loop.
-final class Connection: Sendable {
+final class Connection: Identifiable, Sendable {
     /// What is known of this connection, and of no other to the same peer.
     private struct State: Sendable {
         var protocols: Set<String> = []
-        var isDoubted = false
         var roundTripNanoseconds: Int64?
     }
 
     let ticket: ConnectionTicket
+    /// The number of its ticket.
+    var id: UInt64 { ticket.id }
     let remotePeer: PeerID
     let remoteAddress: Multiaddr
     /// How far the other end is away; what cannot be told counts as the open internet.
@@ -69,9 +70,6 @@ final class Connection: Sendable {
         set { state.withLockedValue { $0.protocols = newValue } }
     }
 
-    /// Whether the connection is being probed: streams rather go over another one.
-    var isDoubted: Bool { state.withLockedValue { $0.isDoubted } }
-
     /// The round trip as the last ping of the muxer measured it; `nil` before the first answer.
     var roundTripNanoseconds: Int64? {
         get { state.withLockedValue { $0.roundTripNanoseconds } }
@@ -79,21 +77,15 @@ final class Connection: Sendable {
     }
 
     /// Asks the peer for a sign of life, and closes the connection when none comes within the swarm's
-    /// `probeTimeoutMilliseconds`. Until it is decided, streams are opened over other connections where there are any.
-    func doubt() {
-        state.withLockedValue { $0.isDoubted = true }
+    /// `probeTimeoutMilliseconds`. Until it is decided, the registry doubts it: streams are opened over other
+    /// connections where there are any.
+    func probe() {
         eventLoop.execute { [handler] in handler.value.probe(nil) }
     }
 
-    /// The connection has proved to be alive.
-    func trust() {
-        state.withLockedValue { $0.isDoubted = false }
-    }
-
-    /// Like `doubt`, and waits for what comes out of it: whether the connection is alive.
+    /// Like `probe`, and waits for what comes out of it: whether the connection is alive.
     func isAlive() async -> Bool {
-        state.withLockedValue { $0.isDoubted = true }
-        return await withCheckedContinuation { continuation in
+        await withCheckedContinuation { continuation in
             eventLoop.execute { [handler] in handler.value.probe(continuation) }
         }
     }

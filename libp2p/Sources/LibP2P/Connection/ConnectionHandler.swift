@@ -373,7 +373,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func probed(isAlive: Bool) {
         isProbing = false
-        if isAlive { connection?.trust() }
+        if isAlive, let connection { shared.withRegistry { $0.proved(connection) } }
         for waiter in probes { waiter.resume(returning: isAlive) }
         probes = []
     }

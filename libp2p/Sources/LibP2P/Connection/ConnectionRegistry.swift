@@ -92,7 +92,7 @@ struct ConnectionRegistry: Sendable {
     private var handshakes: OrderedDictionary<UInt64, Handshake> = [:]
     private var pendingOutbound = 0
     private var perBlock: [IPBlock: Int] = [:]
-    private var connections: OrderedDictionary<PeerID, [Connection]> = [:]
+    private var connections: OrderedDictionary<PeerID, PeerConnections<Connection>> = [:]
     private var establishedIDs: Set<UInt64> = []
     private var inboundCount = 0
     /// Connections whose other end is on the open internet.
@@ -190,8 +190,8 @@ struct ConnectionRegistry: Sendable {
         if handshakes[ticket.id]?.standing == .new { handshakes[ticket.id]?.standing = .silent }
     }
 
-    /// The handshake is finished; the number of connections to the peer, this one included.
-    mutating func establish(_ connection: Connection) -> Result<Int, ConnectionRefusal> {
+    /// The handshake is finished; the older connections to the peer, which have to prove that they are alive.
+    mutating func establish(_ connection: Connection) -> Result<[Connection], ConnectionRefusal> {
         let (peer, ticket) = (connection.remotePeer, connection.ticket)
         if ticket.direction == .inbound, handshakes[ticket.id] == nil {
             return .failure(ConnectionRefusal(counter: .displacedPendingInbound))
@@ -207,9 +207,8 @@ struct ConnectionRegistry: Sendable {
         case .outbound: pendingOutbound -= 1
         }
         establishedIDs.insert(ticket.id)
-        connections[peer, default: []].append(connection)
         countReach(of: connection, 1)
-        return .success(count + 1)
+        return .success(connections[peer, default: PeerConnections()].opened(connection))
     }
 
     /// The connection is closed; the peer when it was its last.
@@ -224,11 +223,7 @@ struct ConnectionRegistry: Sendable {
         }
         returnBlock(ticket.block)
         if ticket.direction == .inbound { inboundCount -= 1 }
-        if let index = connections[peer]?.firstIndex(where: { $0.ticket.id == ticket.id }),
-            let connection = connections[peer]?.remove(at: index)
-        {
-            countReach(of: connection, -1)
-        }
+        if let connection = connections[peer]?.closed(ticket.id) { countReach(of: connection, -1) }
         guard connections[peer]?.isEmpty == true else { return nil }
         connections[peer] = nil
         return peer
@@ -243,16 +238,27 @@ struct ConnectionRegistry: Sendable {
     }
 
     /// The connection over which streams to a peer are opened: its oldest that nobody doubts, else its newest.
-    func connection(to peer: PeerID) -> Connection? {
-        guard let all = connections[peer] else { return nil }
-        return all.count == 1 ? all.first : all.first { !$0.isDoubted } ?? all.last
-    }
+    func connection(to peer: PeerID) -> Connection? { connections[peer]?.preferred }
 
     /// All connections to a peer.
-    func connections(to peer: PeerID) -> [Connection] { connections[peer] ?? [] }
+    func connections(to peer: PeerID) -> [Connection] { connections[peer]?.all ?? [] }
 
     /// All connections.
-    var allConnections: [Connection] { connections.values.flatMap { $0 } }
+    var allConnections: [Connection] { connections.values.flatMap(\.all) }
+
+    /// Doubts all connections to a peer, and returns them for a probe.
+    mutating func doubt(_ peer: PeerID) -> [Connection] { connections[peer]?.doubtAll() ?? [] }
+
+    /// Doubts all connections, and returns them for a probe.
+    mutating func doubtAll() -> [Connection] { connections.keys.flatMap { connections[$0]?.doubtAll() ?? [] } }
+
+    /// Something came over a connection that was probed.
+    mutating func proved(_ connection: Connection) { connections[connection.remotePeer]?.proved(connection.id) }
+
+    /// Whether a connection has still to prove that it is alive.
+    func isDoubted(_ connection: Connection) -> Bool {
+        connections[connection.remotePeer]?.isDoubted(connection.id) ?? false
+    }
 
     /// The peers connected, sorted.
     var peers: [PeerID] { connections.keys.sorted() }

@@ -203,12 +203,12 @@ final class SwarmContext: Sendable {
         }
         // Events go out under the lock, or `connected` and `disconnected` could overtake one another.
         let result = registry.withLockedValue { registry in
-            let older = registry.connections(to: connection.remotePeer)
             let result = registry.establish(connection)
-            if case .success(1) = result { events.send(.connected(connection.remotePeer)) }
-            // A peer that connects anew may have lost the others without a word.
-            if case .success = result { for other in older { other.doubt() } }
-            return result
+            if case .success(let older) = result {
+                if older.isEmpty { events.send(.connected(connection.remotePeer)) }
+                for other in older { other.probe() }
+            }
+            return result.map { $0.count + 1 }
         }
         switch result {
         case .success: count(.connectionsOpened)

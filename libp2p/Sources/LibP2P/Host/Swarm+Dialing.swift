@@ -15,13 +15,10 @@ extension Swarm {
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         if isConnected(peer) { return }
         if !addresses.isEmpty { addAddresses(addresses, for: peer) }
-        let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
-        let isProven = book.hasAnswered(at: known, peer)
-        let admits = (isProven ? provenBudget : budget).admits(peer, now: SwarmClock.now)
-        guard dials[peer] != nil || admits else {
+        let known = book.order(of: peer)
+        if dials[peer] == nil, case .failure(let refusal) = book.admits(peer, at: known, now: SwarmClock.now) {
             shared.count(.refusedDialBudget)
-            let limit =
-                isProven ? shared.limits.failedProvenDialsPerMinuteMax : shared.limits.failedDialsPerMinuteMax
+            let limit = refusal.failuresPerMinuteMax
             throw .dialFailed(["\(limit) dials of \(peer) failed within a minute; no further one is made for now"])
         }
         try await dial(peer, known)
@@ -74,17 +71,10 @@ extension Swarm {
         let waiters = dials.removeValue(forKey: peer) ?? []
         // The peer may have dialed us in the meantime.
         let outcome: Result<Void, OpenStreamError> = isConnected(peer) ? .success(()) : result.map { _ in () }
-        if case .success(let connection) = result {
-            book.answered(connection.remoteAddress, by: peer, isConnected: isConnected)
-        }
-        if case .success = outcome {
-            budget.succeeded(peer)
-            provenBudget.succeeded(peer)
-        } else if book.hasAnswered(at: addresses, peer) {
-            provenBudget.failed(peer, now: SwarmClock.now)
-        } else {
-            budget.failed(peer, now: SwarmClock.now)
-        }
+        let isThere = if case .success = outcome { true } else { false }
+        book.dialEnded(
+            peer, tried: addresses, answeredAt: (try? result.get())?.remoteAddress, now: SwarmClock.now,
+            isConnected: { $0 == peer ? isThere : isConnected($0) })
         for waiter in waiters { waiter.continuation.resume(returning: outcome) }
     }
 
@@ -102,16 +92,14 @@ extension Swarm {
     public func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID {
         if let peer = address.peerID {
             if await isAlive(peer) { return peer }
-            let known = book.dialOrder(of: peer, hearsayMax: shared.limits.hearsayAddressesPerDialMax)
-            let plain = address.withoutPeerID()
-            try await dial(peer, [plain] + known.filter { $0 != plain })
-            book.add([plain], for: peer, isConnected: isConnected)
+            try await dial(peer, book.order(of: peer, first: address))
+            book.addresses.add([address.withoutPeerID()], for: peer, isConnected: isConnected)
             return peer
         }
         switch await transport.dial(address, expecting: nil) {
         case .success(let connection):
-            book.add([address], for: connection.remotePeer, isConnected: isConnected)
-            book.answered(address, by: connection.remotePeer, isConnected: isConnected)
+            book.addresses.add([address], for: connection.remotePeer, isConnected: isConnected)
+            book.addresses.answered(address, by: connection.remotePeer, isConnected: isConnected)
             return connection.remotePeer
         case .failure(let failure): throw .dialFailed([failure.description])
         }
@@ -120,7 +108,7 @@ extension Swarm {
     /// Whether any connection to a peer answers.
     private func isAlive(_ peer: PeerID) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
-            for connection in shared.withRegistry({ $0.connections(to: peer) }) {
+            for connection in shared.withRegistry({ $0.doubt(peer) }) {
                 group.addTask { await connection.isAlive() }
             }
             for await isAlive in group where isAlive { return true }

@@ -127,7 +127,7 @@ extension Swarm {
         let named = addresses.count
         addresses = policy.admitted(addresses, from: connection.reach)
         if addresses.count < named { shared.count(.addressesNotAdmitted) }
-        book.told(addresses, by: peer, isConnected: isConnected)
+        book.addresses.told(addresses, by: peer, isConnected: isConnected)
         shared.events.send(.identified(peer, protocols: message.protocols, addresses: addresses))
     }
 

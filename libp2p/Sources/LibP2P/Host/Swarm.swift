@@ -23,12 +23,9 @@ public actor Swarm: StreamHost {
     private var listeners: [any Channel] = []
     private var isListening = false
     private(set) var isStopped = false
-    var book: PeerBook
+    var book: DialBook
     var dials: [PeerID: [DialWaiter]] = [:]
     var nextWaiterID: UInt64 = 0
-    var budget: DialBudget
-    /// The budget of dials to where peers have answered before.
-    var provenBudget: DialBudget
     private let interfaces: @Sendable () -> [Multiaddr.Component]
 
     /// A swarm for an identity. Nothing happens before `listen`, `dial` or `run`.
@@ -49,13 +46,10 @@ public actor Swarm: StreamHost {
     ) {
         localPeer = identity.peerID
         self.interfaces = interfaces
-        budget = DialBudget(failuresPerMinuteMax: configuration.limits.failedDialsPerMinuteMax)
-        provenBudget = DialBudget(failuresPerMinuteMax: configuration.limits.failedProvenDialsPerMinuteMax)
         let shared = SwarmContext(configuration: configuration, identity: identity, logger: logger)
         self.shared = shared
         transport = TCPTransport(shared: shared, group: group)
-        book = PeerBook(
-            peersMax: configuration.limits.rememberedPeersMax, addressesMax: configuration.limits.addressesPerPeerMax)
+        book = DialBook(limits: configuration.limits.dialing)
         registerServices()
     }
 
@@ -115,8 +109,8 @@ public actor Swarm: StreamHost {
     func refreshAddresses() {
         guard shared.announce(listenAddresses()) else { return }
         shared.count(.addressesChanged)
-        for connection in shared.withRegistry({ $0.allConnections }) {
-            connection.doubt()
+        for connection in shared.withRegistry({ $0.doubtAll() }) {
+            connection.probe()
             _ = shared.enqueue(.push(connection))
         }
     }
@@ -164,7 +158,7 @@ public actor Swarm: StreamHost {
         let admitted = policy.admitted(addresses, from: nil)
         if admitted.count < addresses.count { shared.count(.addressesNotAdmitted) }
         guard !admitted.isEmpty else { return }
-        book.add(admitted, for: peer, isConnected: isConnected)
+        book.addresses.add(admitted, for: peer, isConnected: isConnected)
     }
 
     /// Remembers where a peer was, as this node's owner or an earlier run of this node has it. A peer that had an
@@ -172,7 +166,7 @@ public actor Swarm: StreamHost {
     public func recall(_ addresses: [Multiaddr], for peer: PeerID) {
         let farthest = addresses.compactMap(\.unmapped.reach).max()
         let admitted = policy.admitted(addresses, from: farthest ?? .open)
-        if !admitted.isEmpty { book.told(admitted, by: peer, isConnected: isConnected) }
+        if !admitted.isEmpty { book.addresses.told(admitted, by: peer, isConnected: isConnected) }
     }
 
     /// Which addresses of others are dialed, as this node stands now.
@@ -190,11 +184,11 @@ public actor Swarm: StreamHost {
 
     /// Has the connections to a peer prove that they are alive; dead ones are closed within a short time.
     public nonisolated func doubt(_ peer: PeerID) {
-        for connection in shared.withRegistry({ $0.connections(to: peer) }) { connection.doubt() }
+        for connection in shared.withRegistry({ $0.doubt(peer) }) { connection.probe() }
     }
 
     /// The addresses known for a peer.
-    public func addresses(of peer: PeerID) -> [Multiaddr] { book.addresses(of: peer) }
+    public func addresses(of peer: PeerID) -> [Multiaddr] { book.addresses.addresses(of: peer) }
 
     /// Whether this node opened its oldest connection to a peer.
     public nonisolated func isOutbound(_ peer: PeerID) -> Bool {

@@ -1,4 +1,5 @@
 public import Multiformats
+import Peers
 package import Yamux
 
 /// How a `Swarm` behaves; every bound has its unit in its name.
@@ -122,5 +123,18 @@ public struct SwarmConfiguration: Sendable {
 
         /// The default bounds.
         public init() {}
+    }
+}
+
+extension SwarmConfiguration.Limits {
+    /// Those of them that bound what is remembered of peers, and how often they are dialed.
+    var dialing: DialBook.Limits {
+        var limits = DialBook.Limits()
+        limits.peersMax = rememberedPeersMax
+        limits.addressesPerPeerMax = addressesPerPeerMax
+        limits.hearsayAddressesPerDialMax = hearsayAddressesPerDialMax
+        limits.failedDialsPerMinuteMax = failedDialsPerMinuteMax
+        limits.failedProvenDialsPerMinuteMax = failedProvenDialsPerMinuteMax
+        return limits
     }
 }

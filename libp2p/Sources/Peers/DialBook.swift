@@ -1,0 +1,77 @@
+package import Determinism
+package import Multiformats
+
+/// Where peers are, and whether and where one is dialed: the book of addresses with the budgets of failed dials.
+package struct DialBook: Sendable {
+    /// The bounds of the book and of dialing.
+    package struct Limits: Sendable {
+        /// Peers whose addresses are remembered.
+        package var peersMax = 4_096
+        /// Addresses remembered of each.
+        package var addressesPerPeerMax = 32
+        /// Addresses that others named which one dial tries.
+        package var hearsayAddressesPerDialMax = 8
+        /// Dials of a peer, by addresses that others named, that may fail within a minute.
+        package var failedDialsPerMinuteMax = 2
+        /// The same for dials that only try addresses at which the peer has answered before.
+        package var failedProvenDialsPerMinuteMax = 12
+
+        /// The defaults.
+        package init() {}
+    }
+
+    /// Too many dials of a peer have failed.
+    package struct Refusal: Error, Hashable, Sendable {
+        /// So many within a minute.
+        package let failuresPerMinuteMax: Int
+    }
+
+    private let limits: Limits
+    /// The addresses.
+    package var addresses: PeerBook
+    private var budget: DialBudget
+    /// That of dials to where peers have answered before.
+    private var provenBudget: DialBudget
+
+    /// A book of nobody.
+    package init(limits: Limits = Limits()) {
+        self.limits = limits
+        addresses = PeerBook(peersMax: limits.peersMax, addressesMax: limits.addressesPerPeerMax)
+        budget = DialBudget(failuresPerMinuteMax: limits.failedDialsPerMinuteMax)
+        provenBudget = DialBudget(failuresPerMinuteMax: limits.failedProvenDialsPerMinuteMax)
+    }
+
+    /// The addresses that a dial of a peer tries, in order: an address that the owner of this node named, then what is
+    /// known.
+    package func order(of peer: PeerID, first address: Multiaddr? = nil) -> [Multiaddr] {
+        let known = addresses.dialOrder(of: peer, hearsayMax: limits.hearsayAddressesPerDialMax)
+        guard let plain = address?.withoutPeerID() else { return known }
+        return [plain] + known.filter { $0 != plain }
+    }
+
+    /// Whether a peer may be dialed at addresses that others named.
+    package func admits(_ peer: PeerID, at tried: [Multiaddr], now: MonotonicInstant) -> Result<Void, Refusal> {
+        let isProven = addresses.hasAnswered(at: tried, peer)
+        guard (isProven ? provenBudget : budget).admits(peer, now: now) else {
+            let most = isProven ? limits.failedProvenDialsPerMinuteMax : limits.failedDialsPerMinuteMax
+            return .failure(Refusal(failuresPerMinuteMax: most))
+        }
+        return .success(())
+    }
+
+    /// A dial of a peer has ended; `address` is where it answered, and it may have connected to this node meanwhile.
+    package mutating func dialEnded(
+        _ peer: PeerID, tried: [Multiaddr], answeredAt address: Multiaddr?, now: MonotonicInstant,
+        isConnected: (PeerID) -> Bool
+    ) {
+        if let address { addresses.answered(address, by: peer, isConnected: isConnected) }
+        if isConnected(peer) {
+            budget.succeeded(peer)
+            provenBudget.succeeded(peer)
+        } else if addresses.hasAnswered(at: tried, peer) {
+            provenBudget.failed(peer, now: now)
+        } else {
+            budget.failed(peer, now: now)
+        }
+    }
+}
