@@ -11,7 +11,7 @@ enum TypeSizeChecks {
 
     /// What was too large when the check came. The numbers may only fall; what fits is taken out.
     static let exceptions: [String: (files: Int, lines: Int)] = [
-        "MeshStore.MeshStore": (4, 655), "Yamux.YamuxSession": (4, 569),
+        "MeshStore.MeshStore": (4, 655)
     ]
 
     static func extents(of files: [SourceFile]) -> [String: Extent] {

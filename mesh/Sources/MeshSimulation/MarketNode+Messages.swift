@@ -33,9 +33,9 @@ extension MarketNode {
                 CapabilityAdvertisementV1(capability: offer.bytes))
             _ = publish(message, topic: MeshTopics.capabilities, &context)
         case .deliver(let delivery): deliver(delivery, &context)
-        case .lookUp(_, let id): give(.lookedUp(id, isConnected: false), &context)
-        case .fetchManifest(let id, let peer, _, _):
-            ask(.manifest(id), of: peer, [0] + id.cid.bytes, Self.blockProtocol, &context)
+        case .lookUp(let peer, let id): lookUp(peer, for: id, &context)
+        case .fetchManifest(let id, let peer, let addresses, _):
+            ask(.manifest(id), of: peer, at: addresses, [0] + id.cid.bytes, Self.blockProtocol, &context)
         case .lookUpModule(let module): give(.fact(.moduleLookedUp(module, isBeyondLimits: false)), &context)
         case .startRun(let order): start(order, &context)
         case .letRun(let assignment):
@@ -45,10 +45,13 @@ extension MarketNode {
                 nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
         case .fetchOutput(let request):
-            ask(.output(request), of: request.peer, [0] + request.cid.bytes, Self.blockProtocol, &context)
+            ask(.output(request), of: request.peer, at: [], [0] + request.cid.bytes, Self.blockProtocol, &context)
         case .measure(let peer): give(.fact(.latencyMeasured(peer, milliseconds: 20)), &context)
         case .misbehaved(_, let what): blamed.append(what)
-        case .shun(_, _, let last): blamed.append("shunned: \(last)")
+        case .shun(let peer, let milliseconds, let last):
+            blamed.append("shunned: \(last)")
+            host.shun(peer, milliseconds: milliseconds, &context)
+            followHost(&context)
         case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
         case .leave: context.note("left")
         }
@@ -81,7 +84,9 @@ extension MarketNode {
 
     private mutating func deliver(_ delivery: Delivery, _ context: inout SimulatedContext) {
         guard let bytes = try? delivery.message.encoded() else { return }
-        ask(.delivery(delivery), of: delivery.peer, [0] + bytes, MeshTopics.directMessages, &context)
+        ask(
+            .delivery(delivery), of: delivery.peer, at: delivery.addresses, [0] + bytes, MeshTopics.directMessages,
+            &context)
         // Once the receipt goes out, nothing but the disk has the outputs.
         if delivery.id.kind == .receipt, Int(context.generator.next() % 1000) < setup.lostOutputPermille,
             let output = market.executedJob(delivery.id.jobID)?.receipt?.stdoutCID
@@ -93,64 +98,27 @@ extension MarketNode {
 
     // MARK: Messages
 
-    /// Bytes for the router, a direct message or its answer, a request for a block or the block.
-    public mutating func received(
-        _ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext
-    ) {
-        switch message.protocolID {
-        case Self.connectProtocol:
-            connected(sender, isOutbound: message.bytes == [1], &context)
-            if message.bytes == [0] {
-                context.send([1], to: sender, protocolID: Self.connectProtocol, channel: .stream(0))
-            }
-        case Self.gossipProtocol: gossipArrived(message.bytes, from: sender, &context)
-        default:
-            guard case .stream(let number) = message.channel, let kind = message.bytes.first else { return }
-            let body = Array(message.bytes.dropFirst())
-            if kind == 0 {
-                answer(body, message.protocolID, number, from: sender, &context)
-            } else if let pending = requests.removeValue(forKey: number) {
-                answered(pending, body, &context)
-            }
-        }
-    }
-
-    /// A stream failed: dials are tried again, gossip opens its stream anew, requests are failed; the loss of an answer
-    /// is for the asker's clock to find out.
-    public mutating func sendFailed(
-        _ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext
-    ) {
-        switch message.protocolID {
-        case Self.connectProtocol: context.send(message, to: node)
-        case Self.gossipProtocol: gossipStreamFailed(node, &context)
-        default:
-            guard case .stream(let number) = message.channel, message.bytes.first == 0 else { return }
-            guard let pending = requests.removeValue(forKey: number) else { return }
-            failed(pending.request, nil, &context)
-        }
-    }
-
-    private mutating func answer(
-        _ body: [UInt8], _ protocolID: String, _ number: UInt64, from sender: SimulatedNodeID,
+    mutating func questionArrived(
+        _ body: [UInt8], _ protocolID: String, _ number: UInt64, over connection: VirtualConnectionID,
         _ context: inout SimulatedContext
     ) {
-        guard protocolID == Self.blockProtocol else {
-            askedCount += 1
-            asked[askedCount] = Asked(node: sender, stream: number)
-            return give(
-                .message(
-                    body, from: directory.peer(sender), roundTripMilliseconds: nil, request: askedCount), &context)
+        guard let peer = host.peer(of: connection) else { return }
+        if protocolID == Self.blockProtocol {
+            let block = (try? CID(bytes: body)).flatMap { disk[$0] } ?? []
+            return context.send([1] + block, over: connection, protocolID: protocolID, channel: .stream(number))
         }
-        let block = (try? CID(bytes: body)).flatMap { disk[$0] } ?? []
-        context.send([1] + block, to: sender, protocolID: protocolID, channel: .stream(number))
+        askedCount += 1
+        asked[askedCount] = Asked(connection: connection, stream: number)
+        give(.message(body, from: peer, roundTripMilliseconds: nil, request: askedCount), &context)
     }
 
     private mutating func answer(_ request: UInt64, _ reply: MeshProtocolReply, _ context: inout SimulatedContext) {
         guard let asker = asked.removeValue(forKey: request), let bytes = try? reply.encoded() else { return }
-        context.send([1] + bytes, to: asker.node, protocolID: MeshTopics.directMessages, channel: .stream(asker.stream))
+        context.send(
+            [1] + bytes, over: asker.connection, protocolID: MeshTopics.directMessages, channel: .stream(asker.stream))
     }
 
-    private mutating func answered(_ pending: PendingRequest, _ body: [UInt8], _ context: inout SimulatedContext) {
+    mutating func answered(_ pending: PendingRequest, _ body: [UInt8], _ context: inout SimulatedContext) {
         switch pending.request {
         case .delivery(let delivery):
             if let reply = try? MeshProtocolReply.decode(body) {
@@ -168,7 +136,7 @@ extension MarketNode {
         }
     }
 
-    /// A request was lost, after its time or, without a reason, because the peer was not reached.
+    /// A request was lost, for a reason or, without one, because the peer was not reached.
     mutating func failed(_ request: Request, _ reason: String?, _ context: inout SimulatedContext) {
         switch request {
         case .delivery(let delivery):
@@ -177,16 +145,5 @@ extension MarketNode {
         case .manifest(let id): give(.fact(.manifestFetched(id, block: nil)), &context)
         case .output(let request): give(.outputFetched(request, .missing(mayPass: true)), &context)
         }
-    }
-
-    private mutating func ask(
-        _ request: Request, of peer: PeerID, _ bytes: [UInt8], _ protocolID: String, _ context: inout SimulatedContext
-    ) {
-        guard let node = directory.node(peer) else { return failed(request, nil, &context) }
-        let number = nextRequest
-        nextRequest += 1
-        requests[number] = PendingRequest(
-            request: request, node: node, deadline: context.now.advanced(milliseconds: setup.requestMilliseconds))
-        context.send(bytes, to: node, protocolID: protocolID, channel: .stream(number))
     }
 }

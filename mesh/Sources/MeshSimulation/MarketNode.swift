@@ -9,15 +9,17 @@ public import OrderedCollections
 public import P2PTesting
 import PeerIdentity
 
-/// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, a disk that takes its time, and a
-/// machine that pretends to run modules. It carries the core's effects out, and decides nothing.
+/// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, the cores that keep it connected
+/// (`SimulatedHost`), a disk that takes its time, and a machine that pretends to run modules. It carries the cores'
+/// effects out, and decides nothing.
 ///
-/// Direct messages have a stream each and time out; blocks are fetched from their node.
+/// Everything travels over connections that the host made. Direct messages have a stream each and time out; blocks are
+/// fetched from their node.
 public struct MarketNode: SimulatedNode {
     /// What a scenario can tell the node to do.
     public enum Command: Sendable {
-        /// Connect to nodes and join the topics.
-        case join([SimulatedNodeID])
+        /// Join the topics, and be connected for good to whoever is at these addresses.
+        case join([Multiaddr])
         /// Hand a job in.
         case submit(JobRequest)
         /// Cancel the job with this client's key.
@@ -36,10 +38,14 @@ public struct MarketNode: SimulatedNode {
         public var nodeFailurePermille = 30
         /// Fetches of modules that stall until somebody stops them, of a thousand.
         public var stalledFetchPermille = 20
+        /// Lookups in the DHT that find nobody, of a thousand.
+        public var failedLookUpPermille = 100
         /// Runs whose outputs are lost after the receipt was signed, of a thousand.
         public var lostOutputPermille = 20
         /// How long a direct message waits for its answer, in milliseconds.
-        public var requestMilliseconds: Int64 = 3000
+        public var requestMilliseconds: Int64 = 10_000
+        /// After which without an answer its connection has to prove that it is alive, in milliseconds.
+        public var doubtMilliseconds: Int64 = 2000
         /// Between two looks at who is connected and listens, in milliseconds; `nil` for a node that does not look
         /// around, and so never advertises, which makes long rounds cheaper.
         public var lookMilliseconds: Int64? = 1000
@@ -56,24 +62,37 @@ public struct MarketNode: SimulatedNode {
 
     struct PendingRequest: Sendable {
         let request: Request
-        let node: SimulatedNodeID
+        let peer: PeerID
+        let message: SimulatedMessage
+        /// `nil` while its peer is dialed.
+        var connection: VirtualConnectionID?
+        var doubtAt: MonotonicInstant?
         let deadline: MonotonicInstant
     }
 
     /// A request of another node that waits for its answer.
     struct Asked: Sendable {
-        let node: SimulatedNodeID
+        let connection: VirtualConnectionID
         let stream: UInt64
     }
 
-    static let connectProtocol = "/sim/connect/1"
+    /// What an input may have changed.
+    struct Touched: OptionSet, Sendable {
+        let rawValue: Int
+        static let core = Touched(rawValue: 1)
+        static let gossip = Touched(rawValue: 2)
+        static let host = Touched(rawValue: 4)
+    }
+
     static let gossipProtocol = GossipSubVersion.meshsub11.protocolID
     static let blockProtocol = "/sim/block/1"
 
     /// The core.
     package private(set) var core: NodeCore
     /// The gossip router.
-    public private(set) var gossip: GossipSubRouter
+    public internal(set) var gossip: GossipSubRouter
+    /// Who the node is connected to.
+    var host: SimulatedHost
     /// What was handed in here, by the client's key.
     public private(set) var submitted: OrderedDictionary<String, JobID> = [:]
     /// Jobs whose clients were told that they have their results.
@@ -95,8 +114,14 @@ public struct MarketNode: SimulatedNode {
     var nextRequest: UInt64 = 1
     var asked: [UInt64: Asked] = [:]
     var askedCount: UInt64 = 0
-    var neighbours: OrderedSet<SimulatedNodeID> = []
+    /// The connections of the streams on which gossip goes out.
+    var gossipStreams: [PeerID: VirtualConnectionID] = [:]
+    /// Peers that are looked for in the DHT.
+    var searches: OrderedDictionary<PeerID, Search> = [:]
+    var touched: Touched = []
+    private var bootstrap: [Multiaddr] = []
     private var lookAt: MonotonicInstant?
+    private var remembered: [PeerID] = []
     private let grant: LedgerEntry
 
     /// A node that knows nobody.
@@ -106,6 +131,7 @@ public struct MarketNode: SimulatedNode {
         self.seed = seed &+ UInt64(node.index) &* 0x9E37
         identity = directory.identities[node.index]
         grant = .grant(setup.grant, reference: "start", at: .epoch)
+        host = SimulatedHost(directory: directory, localPeer: identity.peerID)
         core = NodeCore(identity: identity, market: Self.market(identity, setup, grant, VirtualDisk()))
         gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip, firstSequenceNumber: 1, seed: self.seed, now: .zero)
@@ -127,7 +153,7 @@ public struct MarketNode: SimulatedNode {
     /// The journal as the disk has it.
     public var journal: [JobEvent] { disk.journal }
 
-    /// The node as it comes back after a crash: its journal, its blocks and its neighbours are still there.
+    /// The node as it comes back after a crash: its journal, its blocks and the addresses of peers are still there.
     public func rebooted() -> MarketNode {
         var node = self
         var dice = SeededGenerator(seed: seed &+ UInt64(restarts) &+ 1)
@@ -145,23 +171,33 @@ public struct MarketNode: SimulatedNode {
         node.orders = [:]
         node.requests = [:]
         node.asked = [:]
+        node.gossipStreams = [:]
+        node.searches = [:]
+        node.host = SimulatedHost(directory: directory, localPeer: identity.peerID)
+        for (peer, addresses) in host.remembered() { node.host.recall(addresses, for: peer) }
+        node.remembered = host.remembered().map(\.peer)
         node.restarts += 1
         return node
     }
 
     /// The earliest deadline of the core, the router, the disk, the machine and the requests under way.
     public var nextDeadline: MonotonicInstant? {
-        let waiting = requests.values.first?.deadline
+        let waiting = requests.values.lazy.map { min($0.deadline, $0.doubtAt ?? .distantFuture) }.min()
+        let found = searches.values.lazy.compactMap(\.foundAt).min()
         let fetched = orders.values.lazy.compactMap(\.preparedAt).min()
         return [
-            gossip.nextDeadline, core.nextDeadline, disk.nextDeadline, machine.nextDeadline, waiting, fetched, lookAt,
+            gossip.nextDeadline, core.nextDeadline, disk.nextDeadline, machine.nextDeadline, host.nextDeadline, waiting,
+            fetched, found, lookAt,
         ]
         .compactMap { $0 }.min()
     }
 
-    /// Both cores check themselves; and no client was told of a result that the disk has not.
+    /// The cores that the last input may have changed check themselves; and no client was told of a result that the
+    /// disk has not.
     public func checkInvariants() {
-        gossip.checkInvariants()
+        if touched.contains(.gossip) { gossip.checkInvariants() }
+        if touched.contains(.host) { checkConnections() }
+        guard touched.contains(.core) else { return }
         core.checkInvariants()
         for job in told {
             precondition(core.market.originatedJob(job)?.result != nil, "\(job) was told of and is lost")
@@ -170,16 +206,18 @@ public struct MarketNode: SimulatedNode {
 
     // MARK: Inputs
 
-    /// After a crash the core takes up where its journal stands, and the router meets its neighbours again.
+    /// After a crash the core takes up where its journal stands, and the host dials whom it knows.
     public mutating func started(_ context: inout SimulatedContext) {
+        touched = [.core, .gossip, .host]
         lookAt = setup.lookMilliseconds.map { context.now.advanced(milliseconds: $0) }
+        core.listens(at: [OverlayDirectory.address(context.place)])
         guard restarts > 0 else { return }
         gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip,
             firstSequenceNumber: context.wallClockMilliseconds * 1_000_000, seed: seed &+ UInt64(restarts),
             now: context.now)
         carryOut(core.recover(at: Self.moment(context)), &context)
-        join(Array(neighbours), &context)
+        join(&context)
     }
 
     static func moment(_ context: SimulatedContext) -> NodeMoment {
@@ -188,8 +226,11 @@ public struct MarketNode: SimulatedNode {
 
     /// Carries a command out.
     public mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
+        touched = [.core, .gossip, .host]
         switch command {
-        case .join(let nodes): join(nodes, &context)
+        case .join(let addresses):
+            bootstrap = addresses
+            join(&context)
         case .submit(let request):
             let nonce = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &context.generator) }
             let (result, effects) = core.submit(request, nonce: nonce, at: Self.moment(context))
@@ -206,20 +247,27 @@ public struct MarketNode: SimulatedNode {
 
     /// The deadlines of the cores, the disk, the machine and the requests.
     public mutating func deadlineReached(_ context: inout SimulatedContext) {
-        carryOut(gossip.deadlineReached(now: context.now), &context)
+        touched = []
+        if let next = gossip.nextDeadline, next <= context.now {
+            touched.insert(.gossip)
+            carryOut(gossip.deadlineReached(now: context.now), &context)
+        }
+        if let next = host.nextDeadline, next <= context.now {
+            touched.insert(.host)
+            host.deadlineReached(&context)
+            followHost(&context)
+        }
         if let number = disk.written(by: context.now) { give(.written(number), &context) }
         if let due = core.wake(now: Self.moment(context)) { carryOut(due, &context) }
         reportRuns(&context)
-        while let first = requests.elements.first, first.value.deadline <= context.now {
-            requests.removeFirst()
-            failed(first.value.request, "no answer", &context)
-        }
+        passRequestDeadlines(&context)
+        followSearches(&context)
         if let at = lookAt, let pause = setup.lookMilliseconds, at <= context.now {
             lookAt = context.now.advanced(milliseconds: pause)
             var around = Surroundings()
-            around.connectionCount = neighbours.count
+            around.connectionCount = host.connectionCount
             around.listeners = gossip.peers(of: MeshTopics.capabilities)
-            around.mayPassOn = !neighbours.isEmpty
+            around.mayPassOn = host.connectionCount > 0
             give(.looked(around), &context)
         }
     }
@@ -243,44 +291,24 @@ public struct MarketNode: SimulatedNode {
     }
 
     mutating func give(_ input: NodeInput, _ context: inout SimulatedContext) {
+        touched.insert(.core)
         carryOut(core.handle(input, at: Self.moment(context)), &context)
     }
 
-    mutating func join(_ nodes: [SimulatedNodeID], _ context: inout SimulatedContext) {
+    private mutating func join(_ context: inout SimulatedContext) {
         for topic in [MeshTopics.jobAnnouncements, MeshTopics.capabilities] {
             carryOut((try? gossip.subscribe(topic, now: context.now)) ?? [], &context)
         }
-        for node in nodes {
-            neighbours.append(node)
-            context.send([0], to: node, protocolID: Self.connectProtocol, channel: .stream(0))
-        }
-        give(.dialedAtStart, &context)
+        host.begin(bootstrap: bootstrap, remembered: remembered, &context)
+        followHost(&context)
     }
 
-    // MARK: Gossip
-
-    mutating func carryOut(_ actions: [GossipSubAction], _ context: inout SimulatedContext) {
-        for action in actions {
-            switch action {
-            case .send(let rpc, let recipients):
-                let bytes = GossipSubCodec.encode(rpc)
-                for recipient in recipients {
-                    guard let node = directory.node(recipient) else { continue }
-                    context.send(bytes, to: node, protocolID: Self.gossipProtocol, channel: .stream(0))
-                }
-            case .validate(let message, _):
-                let verdict = judge(message, &context)
-                carryOut(gossip.validated(message.id, verdict, now: context.now), &context)
-            case .deliver: break
-            case .resetStream(let peer, let error): context.note("reset \(peer) \(error)")
-            }
-        }
-    }
-
-    private mutating func judge(_ message: GossipMessage, _ context: inout SimulatedContext) -> GossipVerdict {
+    /// Judges a gossip message as a node does.
+    mutating func judge(_ message: GossipMessage, _ context: inout SimulatedContext) -> GossipVerdict {
+        touched.insert(.core)
         let (verdict, effects) = core.judge(
-            message.data, topic: message.topic, author: message.source, isAuthorConnected: true,
-            at: Self.moment(context))
+            message.data, topic: message.topic, author: message.source,
+            isAuthorConnected: host.isConnected(message.source), at: Self.moment(context))
         carryOut(effects, &context)
         switch verdict {
         case .accept: return .accept
@@ -289,32 +317,5 @@ public struct MarketNode: SimulatedNode {
             context.note("gossip rejected: \(reason)")
             return .reject
         }
-    }
-
-    mutating func publish(_ message: MeshProtocolMessage, topic: String, _ context: inout SimulatedContext) -> String? {
-        do {
-            let data = try message.encoded()
-            let sent = try gossip.publish(data, topic: topic, identity: identity, now: context.now)
-            carryOut(sent.actions, &context)
-            return gossip.peers(of: topic).isEmpty ? "nobody follows the topic" : nil
-        } catch {
-            return "\(error)"
-        }
-    }
-
-    mutating func connected(_ node: SimulatedNodeID, isOutbound: Bool, _ context: inout SimulatedContext) {
-        let peer = directory.peer(node)
-        neighbours.append(node)
-        // A neighbour that comes back after a crash has forgotten its meshes.
-        gossip.disconnected(peer, now: context.now)
-        carryOut(gossip.connected(peer, version: .meshsub11, isOutbound: isOutbound, now: context.now), &context)
-    }
-
-    mutating func gossipArrived(_ bytes: [UInt8], from sender: SimulatedNodeID, _ context: inout SimulatedContext) {
-        carryOut(gossip.received(bytes, from: directory.peer(sender), now: context.now), &context)
-    }
-
-    mutating func gossipStreamFailed(_ node: SimulatedNodeID, _ context: inout SimulatedContext) {
-        carryOut(gossip.streamReopened(directory.peer(node), now: context.now), &context)
     }
 }

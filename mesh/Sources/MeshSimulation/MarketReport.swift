@@ -57,6 +57,8 @@ public struct MarketReport: Hashable, Sendable {
         if results.values.reduce(0, +) != jobs { violations.append("some jobs have no result") }
     }
 
+    mutating func add(_ findings: [String]) { violations += findings }
+
     private mutating func add(_ node: MarketNode, _ id: SimulatedNodeID) {
         let market = node.market
         restarts += node.restarts
@@ -133,6 +135,8 @@ public struct MarketReport: Hashable, Sendable {
             \(tokensPaid) tokens paid, \(tokensFound) of \(tokensIssued) accounted for
               \(statistics.sent) messages, \(statistics.lost) lost, \(statistics.events) events, \
             \(durationMilliseconds / 1000) s simulated
+              \(statistics.connectionsOpened) connections, \(statistics.dialsFailed) dials that failed, \
+            \(statistics.lostInConnections) messages into dead connections
               trace \(trace)\(violations.isEmpty ? "" : "\n  VIOLATED: " + violations.joined(separator: "; "))
             """
     }
@@ -149,7 +153,8 @@ public struct MarketReport: Hashable, Sendable {
             "restarts": \(restarts), "tokens_issued": \(tokensIssued), "tokens_found": \(tokensFound), \
             "tokens_paid": \(tokensPaid), "completion_p50_ms": \(completionMilliseconds(percentile: 50)), \
             "completion_p95_ms": \(completionMilliseconds(percentile: 95)), "messages_sent": \(statistics.sent), \
-            "messages_lost": \(statistics.lost), "events": \(statistics.events), \
+            "messages_lost": \(statistics.lost), "connections": \(statistics.connectionsOpened), \
+            "dials_failed": \(statistics.dialsFailed), "events": \(statistics.events), \
             "simulated_ms": \(durationMilliseconds), "trace": "\(trace)", "violations": [\(broken)]}
             """
     }

@@ -7,7 +7,7 @@ public import P2PTesting
 import SignedObjects
 
 /// A round of the job market: nodes that originate and execute, jobs that are handed in over a while, and a network
-/// that loses, pauses and kills.
+/// that loses, pauses, kills, moves and parts, and whose connections die for one of their ends alone (`FaultPlan`).
 public struct MarketScenario: Sendable {
     /// Nodes; every other one executes, the first fifth also originates.
     public var nodes = 50
@@ -17,10 +17,10 @@ public struct MarketScenario: Sendable {
     public var jobs = 20
     /// Virtual time over which the jobs are handed in, in milliseconds.
     public var submissionMilliseconds: UInt64 = 20_000
-    /// Nodes that are killed while jobs run, and come back.
-    public var crashes = 4
-    /// Nodes that stop for a while while jobs run.
-    public var pauses = 4
+    /// What goes wrong while jobs run.
+    public var faults = FaultPlan()
+    /// Whether the mesh has to be whole again some time after the last fault.
+    public var checksMesh = false
     /// Whether executors advertise, and originators look whether anybody executes.
     public var advertises = true
     /// The seed of everything random.
@@ -45,20 +45,28 @@ public struct MarketScenario: Sendable {
             network.add(
                 MarketNode(SimulatedNodeID(index), directory: directory, setup: setup(index, &dice), seed: seed))
         }
-        connect(&network, &dice)
+        connect(&network, directory, &dice)
         network.run(milliseconds: 5000)
         let requests = try handIn(&network, directory, &dice)
-        disturb(&network, &dice)
+        var faults = faults
+        faults.milliseconds = submissionMilliseconds
+        faults.disturb(&network, &dice)
+        let mendedAt = network.now
         // The clients ask again: the same key is the same job, and a node that was down then gets it now.
         for (number, request) in requests.enumerated() {
             network.command(.submit(request), to: SimulatedNodeID(number % originators))
         }
         let end = network.now.advanced(milliseconds: 3_600_000)
         while network.now < end {
-            network.run(milliseconds: 10_000)
+            network.run(milliseconds: 1_000)
             if isQuiet(network) { break }
         }
-        return MarketReport(network, scenario: self)
+        var report = MarketReport(network, scenario: self)
+        if checksMesh {
+            network.run(until: mendedAt.advanced(milliseconds: MeshHealth.milliseconds))
+            report.add(MeshHealth.findings(in: network))
+        }
+        return report
     }
 
     private var originators: Int { max(1, nodes / 5) }
@@ -74,6 +82,10 @@ public struct MarketScenario: Sendable {
         executor.concurrentRunsMax = 1 + Int(dice.next() % 3)
         executor.queuedRunsMax = 4
         executor.limitsMax.maxFuel = 10_000_000_000
+        // Everybody is back within a minute; to wait longer for what does not come would only be heartbeats.
+        executor.settlementMilliseconds = 90_000
+        executor.receiptDeliveryMilliseconds = 120_000
+        setup.market.originator.settlementDeliveryMilliseconds = 90_000
         // Every other node only forwards and originates.
         if index % 2 == 0 { setup.market.executor = executor }
         // Some announce by CID alone, so that executors have to fetch the manifest.
@@ -82,14 +94,21 @@ public struct MarketScenario: Sendable {
     }
 
     /// Everybody dials a few random others, one of them joined before, so that the network hangs together.
-    private func connect(_ network: inout VirtualNetwork<MarketNode>, _ dice: inout SeededGenerator) {
+    private func connect(
+        _ network: inout VirtualNetwork<MarketNode>, _ directory: OverlayDirectory, _ dice: inout SeededGenerator
+    ) {
         for id in network.nodeIDs {
             var chosen: [Int] = id.index > 0 ? [Int.random(in: 0..<id.index, using: &dice)] : []
             while chosen.count < min(dialsPerNode, nodes - 1) {
                 let other = Int.random(in: 0..<nodes, using: &dice)
                 if other != id.index, !chosen.contains(other) { chosen.append(other) }
             }
-            network.command(.join(chosen.map { SimulatedNodeID($0) }), to: id)
+            // Some are known by their address alone.
+            let addresses = chosen.map { other in
+                let address = OverlayDirectory.address(other)
+                return other % 5 == 0 ? address : address.withPeerID(directory.peer(SimulatedNodeID(other)))
+            }
+            network.command(.join(addresses), to: id)
         }
     }
 
@@ -118,30 +137,6 @@ public struct MarketScenario: Sendable {
             requests.append(request)
         }
         return requests
-    }
-
-    /// Kills and pauses random nodes while jobs are under way; each comes back.
-    private func disturb(_ network: inout VirtualNetwork<MarketNode>, _ dice: inout SeededGenerator) {
-        var downs: [(at: Int64, until: Int64, node: SimulatedNodeID, isCrash: Bool)] = []
-        for number in 0..<(crashes + pauses) {
-            let at = Int64(dice.next() % max(1, submissionMilliseconds))
-            let node = SimulatedNodeID(Int(dice.next() % UInt64(nodes)))
-            if downs.contains(where: { $0.node == node }) { continue }
-            downs.append((at, at + 500 + Int64(dice.next() % 15_000), node, number < crashes))
-        }
-        var changes = downs.map { (at: $0.at, node: $0.node, isCrash: $0.isCrash, isEnd: false) }
-        changes += downs.map { (at: $0.until, node: $0.node, isCrash: $0.isCrash, isEnd: true) }
-        changes.sort { ($0.at, $0.node) < ($1.at, $1.node) }
-        let start = network.now
-        for change in changes {
-            network.run(until: start.advanced(milliseconds: change.at))
-            switch (change.isCrash, change.isEnd) {
-            case (true, false): network.crash(change.node)
-            case (true, true): network.restart(change.node) { $0.rebooted() }
-            case (false, false): network.pause(change.node)
-            case (false, true): network.resume(change.node)
-            }
-        }
     }
 
     private func isQuiet(_ network: borrowing VirtualNetwork<MarketNode>) -> Bool {

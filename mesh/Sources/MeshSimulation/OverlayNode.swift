@@ -35,8 +35,19 @@ public struct OverlayDirectory: Sendable {
 
     /// A node as the DHT names it; every node has an address group of its own.
     public func info(_ node: SimulatedNodeID) -> PeerInfo {
-        let (high, low) = (UInt8(truncatingIfNeeded: node.index >> 8), UInt8(truncatingIfNeeded: node.index))
-        return PeerInfo(peerID: peer(node), addresses: [Multiaddr([.ip4([10, high, low, 1]), .tcp(4001)])])
+        PeerInfo(peerID: peer(node), addresses: [Self.address(node.index)])
+    }
+
+    /// The address of a place of the virtual network, on the open internet, as `place` reads it.
+    public static func address(_ place: Int) -> Multiaddr {
+        let (high, low) = (UInt8(truncatingIfNeeded: place >> 8), UInt8(truncatingIfNeeded: place))
+        return Multiaddr([.ip4([44, high, low, 1]), .tcp(4001)])
+    }
+
+    /// The place of an address; `nil` for one that is none.
+    public static func place(_ address: Multiaddr) -> Int? {
+        guard case .ip4(let bytes)? = address.components.first, bytes.count == 4, bytes[0] == 44 else { return nil }
+        return Int(bytes[1]) << 8 | Int(bytes[2])
     }
 }
 

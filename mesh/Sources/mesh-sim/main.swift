@@ -28,6 +28,15 @@ struct MeshSimulator: ParsableCommand {
     @Option(help: "Nodes paused while jobs run.")
     var pauses = 4
 
+    @Option(help: "Connections that die for one of their ends alone, or unseen by both.")
+    var cuts = 6
+
+    @Option(help: "Times at which the network falls into two parts.")
+    var partitions = 1
+
+    @Flag(help: "Let no executor advertise, which makes long rounds cheaper.")
+    var silent = false
+
     @Flag(help: "Run every seed twice and compare the traces.")
     var twice = false
 
@@ -41,6 +50,9 @@ struct MeshSimulator: ParsableCommand {
         guard (0...nodes).contains(crashes), (0...nodes).contains(pauses) else {
             throw ValidationError("--crashes and --pauses must be from 0 to the number of nodes")
         }
+        guard (0...10_000).contains(cuts), (0...100).contains(partitions) else {
+            throw ValidationError("--cuts must be from 0 to 10000, --partitions from 0 to 100")
+        }
         guard (1...1_000_000).contains(seeds) else { throw ValidationError("--seeds must be from 1 to 1000000") }
     }
 
@@ -50,8 +62,12 @@ struct MeshSimulator: ParsableCommand {
             var scenario = MarketScenario(seed: seed &+ number, lossPermille: loss * 10)
             scenario.nodes = nodes
             scenario.jobs = jobs
-            scenario.crashes = crashes
-            scenario.pauses = pauses
+            scenario.checksMesh = true
+            scenario.advertises = !silent
+            scenario.faults.crashes = crashes
+            scenario.faults.pauses = pauses
+            scenario.faults.cuts = cuts
+            scenario.faults.partitions = partitions
             let report = try scenario.run()
             print(json ? report.json : report.summary)
             var isGood = report.violations.isEmpty

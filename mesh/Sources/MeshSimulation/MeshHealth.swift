@@ -1,0 +1,37 @@
+import Multiformats
+import P2PTesting
+
+/// Whether a mesh is whole: what must hold some time after the last fault, however connections died.
+enum MeshHealth {
+    /// The time: a keep-alive and its answer (40 s), the longest pause between two dials (60 s), and the dials.
+    static let milliseconds: Int64 = 120_000
+    /// Within which an older connection to a peer has proved to be alive or is closed, when a newer one came.
+    static let replacementMilliseconds: Int64 = 5_000
+
+    /// What is not as it must be.
+    static func findings(in network: borrowing VirtualNetwork<MarketNode>) -> [String] {
+        var findings: [String] = []
+        var parts = network.nodeIDs.map { $0.index }
+        for id in network.nodeIDs {
+            guard network.isRunning(id) else {
+                findings.append("\(id) does not run")
+                continue
+            }
+            let known = Set(network[id].host.all.map(\.id))
+            let there = network.connections(of: id)
+            if known != Set(there.map(\.id)) { findings.append("\(id) has other connections than the network") }
+            let dead = there.filter { !$0.isSound }
+            if !dead.isEmpty { findings.append("\(id) believes in \(dead.count) dead connections") }
+            if there.isEmpty { findings.append("\(id) is alone") }
+            for connection in there where connection.isSound { join(id.index, connection.to.index, &parts) }
+        }
+        if Set(parts).count > 1 { findings.append("the mesh has \(Set(parts).count) parts") }
+        return findings
+    }
+
+    private static func join(_ one: Int, _ other: Int, _ parts: inout [Int]) {
+        let (kept, gone) = (min(parts[one], parts[other]), max(parts[one], parts[other]))
+        guard kept != gone else { return }
+        for index in parts.indices where parts[index] == gone { parts[index] = kept }
+    }
+}
