@@ -3,8 +3,8 @@ import OrderedCollections
 
 /// Hands events to a bounded number of listeners, each with a bounded queue of its own.
 package final class PeerEventHub: Sendable {
-    /// Events that wait for a listener. One that falls this far behind loses the newest, which is counted; what is
-    /// true now stands in `connectedPeers`.
+    /// Events that wait for a listener. One that falls this far behind loses the newest (counted); `connectedPeers`
+    /// tells the current state.
     static let queuedEventsMax = 4_096
     /// Listeners at once; the stream of a further one ends at once.
     static let listenersMax = 64
@@ -17,13 +17,13 @@ package final class PeerEventHub: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
-    /// Events that listeners were too slow for, counted for each of them.
+    /// Events lost because a listener was too slow, counted per listener.
     var lostEvents: Int { state.withLockedValue { $0.lostEvents } }
 
-    /// A hub that nobody listens to.
+    /// A hub without listeners.
     package init() {}
 
-    /// A stream of the events from now on; it ends at once when `listenersMax` are there.
+    /// A stream of the events from now on; it ends at once if there are `listenersMax` already.
     package func subscribe() -> AsyncStream<PeerEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: PeerEvent.self, bufferingPolicy: .bufferingOldest(Self.queuedEventsMax))

@@ -3,7 +3,7 @@ import NIOCore
 
 /// Why a request brought no response.
 public enum RequestError: Error, Hashable, Sendable {
-    /// No stream to the peer could be opened.
+    /// This node could not open a stream to the peer.
     case notConnected(OpenStreamError)
     /// The stream failed, or the response was malformed or too long.
     case streamFailed(StreamError)
@@ -30,7 +30,7 @@ extension RequestError: CustomStringConvertible {
         }
     }
 
-    /// Whether the peer was not reached at all: no address is known, or none answered.
+    /// Whether this node did not reach the peer at all: it knows no address, or none answered.
     public var isUnreachable: Bool {
         switch self {
         case .notConnected(.noAddresses), .notConnected(.dialFailed): true
@@ -39,25 +39,25 @@ extension RequestError: CustomStringConvertible {
     }
 }
 
-/// What a peer sent in place of a request.
+/// What a peer sent instead of a request.
 public enum RequestFault: Error, Hashable, Sendable {
-    /// It announced more bytes than `requestBytesMax`; none of them were read.
+    /// It announced more bytes than `requestBytesMax`; none of them was read.
     case tooLong(announced: UInt64, bytesMax: Int)
-    /// The length before it is no minimal varint.
+    /// The length before it is not a minimal varint.
     case malformedLength
 }
 
-/// One request and one response per stream, each an unsigned-varint length and that many bytes.
+/// One request and one response per stream, each an unsigned-varint length followed by that many bytes.
 ///
-/// The same value is client and server, and works on any `StreamHost`. Both sides bound the length before they read a
-/// body, and the time. How many streams of one peer are served at once is the host's limit.
+/// The same value is client and server, and works on any `StreamHost`. Both sides bound the time, and the length before
+/// they read a body. The host limits how many streams of one peer it serves at once.
 ///
 ///     let questions = RequestResponse(host: swarm, protocolID: "/questions/1.0.0")
 ///     await questions.serve { peer, request in .respond(answer(request)) }
 ///     let response = try await questions.request(bytes, to: peer)
 ///
-/// A server that blames and chooses gives `serve` two more closures: whom it admits, before a byte is read, and what to
-/// do about a peer that sent what is no request:
+/// A server that selects and blames peers gives `serve` two more closures: whom it admits before a byte is read, and
+/// what to do about a peer that sent something else than a request:
 ///
 ///     await questions.serve(
 ///         admitting: { peer in await !node.isShunned(peer) },
@@ -66,8 +66,8 @@ public enum RequestFault: Error, Hashable, Sendable {
 ///         .respond(await node.answer(request, from: peer), then: { await node.measure(peer) })
 ///     }
 ///
-/// When a response lets a client wait for half its time (`doubtMilliseconds`), the host is asked to doubt the peer
-/// (`StreamHost.doubt`): a dead connection is then found before the time is up, and not by the keep-alive.
+/// When a client has waited half its time for a response (`doubtMilliseconds`), it asks the host to doubt the peer
+/// (`StreamHost.doubt`): this finds a dead connection before the time is up, sooner than the keep-alive.
 public struct RequestResponse: Sendable {
     /// Bounds of both sides; a server and its clients should agree on the first two.
     public struct Limits: Sendable {
@@ -77,7 +77,8 @@ public struct RequestResponse: Sendable {
         public var responseBytesMax = 1024 * 1024
         /// A client's time for a whole exchange, connecting included.
         public var exchangeMilliseconds: Int64 = 10_000
-        /// After which a client has the connections to a silent peer prove that they are alive; nil: half the exchange.
+        /// Time after which a client makes the connections to a silent peer prove that they are alive; nil: half the
+        /// exchange.
         public var doubtMilliseconds: Int64?
         /// A peer's time for sending its request, once its stream is open.
         public var arrivalMilliseconds: Int64 = 10_000
@@ -90,7 +91,7 @@ public struct RequestResponse: Sendable {
 
     /// What a server does about a request.
     public enum Answer: Sendable {
-        /// Sends a response; `then` runs when the peer's flow control has taken it.
+        /// Sends a response; `then` runs once the peer's flow control has accepted it.
         case respond([UInt8], then: (@Sendable () async -> Void)? = nil)
         /// Resets the stream without a response.
         case refuse
@@ -151,13 +152,13 @@ public struct RequestResponse: Sendable {
 
     // MARK: Answering
 
-    /// Answers requests until the host ends; the handler gets the authenticated sender and the request.
+    /// Answers requests until the host ends; the handler receives the authenticated sender and the request.
     ///
     /// - Parameters:
-    ///   - admits: whether a peer's request is read at all; a stream of one that is not admitted is reset.
+    ///   - admits: whether to read a peer's request at all; if not, the stream is reset.
     ///   - onFault: what to do about a peer that sent what is no request; its stream is reset before. A peer that is
     ///     slow, or goes away, has done nothing wrong, and is not reported.
-    ///   - handler: what is done about a request. It has no deadline: it may wait for what it acknowledges.
+    ///   - handler: answers a request. It has no deadline: it may wait for what it acknowledges.
     public func serve(
         admitting admits: (@Sendable (PeerID) async -> Bool)? = nil,
         onFault: (@Sendable (PeerID, RequestFault) async -> Void)? = nil,

@@ -3,8 +3,8 @@ public import NIOCore
 
 /// A bidirectional stream of bytes to one peer, already agreed on one protocol.
 ///
-/// Reads and writes apply back-pressure: `write` returns when the bytes were accepted by flow control, and unread bytes
-/// are bounded by the stream's receive window. All functions throw `StreamError` once the stream is reset.
+/// Reads and writes apply back-pressure: `write` returns when flow control has accepted the bytes, and the stream's
+/// receive window bounds unread bytes. All functions throw `StreamError` once the stream is reset.
 public protocol PeerStream: Sendable {
     /// The authenticated peer at the other end.
     var remotePeer: PeerID { get }
@@ -21,23 +21,23 @@ public protocol PeerStream: Sendable {
     func write(_ bytes: ByteBuffer) async throws
     /// Sends one message with an unsigned-varint length before it.
     func writeFrame(_ bytes: ByteBuffer) async throws
-    /// Closes our side: the peer reads an end, we may go on reading.
+    /// Closes this side: the peer reads an end; reading may go on.
     func closeWrite() async throws
-    /// Drops the stream in both directions at once.
+    /// Ends the stream in both directions at once.
     func reset() async
 }
 
-/// What a stream can fail with.
+/// Why a stream failed.
 public enum StreamError: Error, Hashable, Sendable {
     /// The stream was reset, by either side, or its connection closed.
     case reset
-    /// The peer closed its side before the bytes that were asked for had arrived.
+    /// The peer closed its side before the requested bytes had arrived.
     case endOfStream
     /// A message announced more bytes than the protocol allows.
     case frameTooLarge(announced: UInt64, bytesMax: Int)
     /// A message's length prefix is not a minimal varint of at most nine bytes.
     case malformedLength
-    /// Our side was closed already.
+    /// This side is closed already.
     case closedForWriting
 }
 
@@ -45,11 +45,11 @@ public enum StreamError: Error, Hashable, Sendable {
 public enum OpenStreamError: Error, Hashable, Sendable {
     /// No address is known for the peer.
     case noAddresses
-    /// No address answered; one reason per address that was tried.
+    /// No address answered; one reason per address tried.
     case dialFailed([String])
     /// The peer answered, but speaks none of the protocols asked for.
     case protocolsNotSupported([String])
-    /// A limit of this node was reached, named here.
+    /// A limit of this node, named here, was reached.
     case limitReached(String)
     /// The connection closed, or the negotiation took too long.
     case connectionLost(String)
@@ -57,15 +57,15 @@ public enum OpenStreamError: Error, Hashable, Sendable {
 
 /// What the host tells its services about peers.
 public enum PeerEvent: Sendable, Hashable {
-    /// The first connection to the peer stands.
+    /// The first connection to the peer is established.
     case connected(PeerID)
     /// The last connection to the peer is gone.
     case disconnected(PeerID)
-    /// The peer told which protocols it speaks and where it listens (identify).
+    /// The peer announced its protocols and addresses (identify).
     case identified(PeerID, protocols: [String], addresses: [Multiaddr])
 }
 
-/// The part of the swarm that protocol services are written against; the in-memory network of the tests offers it too.
+/// What protocol services need of a network; the swarm and the tests' in-memory network provide it.
 public protocol StreamHost: Sendable {
     /// This node's own peer ID.
     var localPeer: PeerID { get }
@@ -73,11 +73,11 @@ public protocol StreamHost: Sendable {
     func listenAddresses() async -> [Multiaddr]
     /// Opens a stream, connecting first when needed; the first protocol that the peer accepts wins.
     func openStream(to peer: PeerID, protocols: [String]) async throws(OpenStreamError) -> any PeerStream
-    /// Registers what to do with streams that peers open; each runs in a child task of the host, bounded per peer.
+    /// Registers a handler of streams that peers open; each runs in a child task of the host, bounded per peer.
     func handle(_ protocolID: String, _ handler: @escaping @Sendable (any PeerStream) async -> Void) async
     /// Connects to a peer by addresses (with or without `/p2p`), or returns at once when connected.
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError)
-    /// Dials an address whose peer need not be known before.
+    /// Dials an address whose peer need not be known.
     func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID
     /// Remembers addresses for later dials; bounded per peer.
     func addAddresses(_ addresses: [Multiaddr], for peer: PeerID) async
@@ -87,13 +87,13 @@ public protocol StreamHost: Sendable {
     func connectedPeers() async -> [PeerID]
     /// Closes all connections to a peer.
     func disconnect(_ peer: PeerID) async
-    /// Events from now on; every caller gets a stream of its own, of bounded length.
+    /// Events from now on; every caller gets its own stream, of bounded length.
     func peerEvents() async -> AsyncStream<PeerEvent>
-    /// Whether this node opened its oldest connection to a peer. A host that cannot tell says no: strangers who all
-    /// dial a node must not pass for peers that it chose itself.
+    /// Whether this node opened its oldest connection to a peer. A host that cannot tell answers no: strangers who dial
+    /// a node must not pass for peers that it chose itself.
     func isOutbound(_ peer: PeerID) async -> Bool
-    /// Has the connections to a peer prove that they are alive, because the peer is slow to answer; dead ones are
-    /// closed. A host whose connections do not die unseen does nothing.
+    /// Makes the connections to a peer that is slow to answer prove that they are alive, and closes dead ones. A host
+    /// whose connections do not die unseen does nothing.
     func doubt(_ peer: PeerID)
 }
 

@@ -1,10 +1,10 @@
 package import Multiformats
 
-/// How far an address, or a peer that was reached at one, is away.
+/// How far away an address, or a peer reached at one, is.
 package enum AddressReach: Int, Comparable, Hashable, Sendable {
     /// This machine.
     case loopback
-    /// A private, shared or link-local network, and what a host name may turn out to be.
+    /// A private, shared or link-local network; also a host name, which may resolve to one.
     case local
     /// The open internet.
     case open
@@ -12,17 +12,17 @@ package enum AddressReach: Int, Comparable, Hashable, Sendable {
     package static func < (left: AddressReach, right: AddressReach) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// Which of the addresses that somebody names are dialed (PROTOCOL.md, "Addresses").
+/// Which addresses that somebody names this node dials (PROTOCOL.md, "Addresses").
 ///
-/// A stranger may point a node at whatever it likes to see knocked at: the node's own services, its owner's router. So
-/// an address never leads further inside than where its author stands. A peer that was reached over the open internet
-/// can only name addresses there; one of the local network also names local ones; one on this machine names any. Who
-/// has no connection to this node is judged by where the node itself stands.
+/// A stranger may point a node at targets of its choice: the node's own services, its owner's router. So a node never
+/// dials an address further inside than its author's. A peer reached over the open internet can name only addresses
+/// there; one on the local network can also name local ones; one on this machine any. An author without a connection to
+/// this node is judged by the node's own position.
 package struct AddressPolicy: Hashable, Sendable {
-    /// From where authors without a connection speak.
+    /// The position assumed of authors without a connection.
     package let standing: AddressReach
 
-    /// The policy of a node that listens at `listening` and has so many connections of each kind.
+    /// The policy of a node that listens at `listening` and has this many connections of each kind.
     package init(listening: [Multiaddr], openConnections: Int, loopbackConnections: Int) {
         let reaches = listening.compactMap(\.reach)
         if openConnections > 0 || reaches.contains(.open) {
@@ -34,8 +34,8 @@ package struct AddressPolicy: Hashable, Sendable {
         }
     }
 
-    /// The addresses that may be dialed, mapped ones as plain IPv4, of those that an author named which was reached at
-    /// `author`, or that has no connection to this node.
+    /// Those of the addresses, mapped ones as plain IPv4, that may be dialed when their author was reached at `author`,
+    /// or has no connection to this node.
     package func admitted(_ addresses: [Multiaddr], from author: AddressReach?) -> [Multiaddr] {
         let source = author ?? standing
         return addresses.map(\.unmapped).filter { address in
@@ -50,8 +50,8 @@ package struct AddressPolicy: Hashable, Sendable {
 }
 
 extension Multiaddr {
-    /// How far this address is away; `nil` for what nobody can be reached at: unspecified, multicast and reserved ones,
-    /// and what does not begin with an address or a host name.
+    /// How far away this address is; `nil` if nobody can be reached at it: unspecified, multicast and reserved ones,
+    /// and multiaddrs that do not begin with an address or a host name.
     package var reach: AddressReach? {
         switch components.first {
         case .ip4(let bytes): Self.reach(ip4: bytes)
@@ -61,7 +61,7 @@ extension Multiaddr {
         }
     }
 
-    /// This address with an IPv4-mapped IPv6 address as the IPv4 address that it means.
+    /// This address, with an IPv4-mapped IPv6 address replaced by the IPv4 address it means.
     package var unmapped: Multiaddr {
         guard case .ip6(let bytes)? = components.first, Self.isMapped(bytes) else { return self }
         return Multiaddr([.ip4(Array(bytes.suffix(4)))] + components.dropFirst())
@@ -96,7 +96,7 @@ extension Multiaddr {
         // Addresses that a gateway turns into IPv4: translated (RFC 6052), and 6to4 (RFC 3056).
         case (0x00, 0x64) where bytes[2] == 0xFF && bytes[3] == 0x9B: reach(ip4: Array(bytes.suffix(4)))
         case (0x20, 0x02): reach(ip4: Array(bytes[2...5]))
-        // The rest of ::/8 is no address of a host; ::a.b.c.d was one long ago.
+        // The rest of ::/8 holds no host addresses; ::a.b.c.d once did.
         case (0x00, _): nil
         default: .open
         }

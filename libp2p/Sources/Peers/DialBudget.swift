@@ -2,16 +2,16 @@ package import Determinism
 package import Multiformats
 import OrderedCollections
 
-/// How often a node knocks for a peer at addresses that others named, so that nobody can aim it at a third party.
+/// How often a node dials a peer at addresses that others named, so that nobody can aim it at a third party.
 ///
-/// A dial that succeeds costs nothing: who answers with the peer's key is the peer. One that fails may have been a
-/// knock at somebody else's door, and after `failuresPerMinuteMax` of them within a minute no further one goes out.
-/// Where the peer has answered before nobody else pointed, so dials to such addresses alone have a budget of their own:
-/// that a peer is not where it was must not keep this node from trying where it is now.
+/// A successful dial costs nothing: whoever answers with the peer's key is the peer. A failed one may have hit a third
+/// party, and after `failuresPerMinuteMax` of them within a minute the node dials no more. Dials to only those
+/// addresses at which the peer has answered before have their own budget, since no third party is at risk: a peer that
+/// moved must not keep this node from trying its new address.
 package struct DialBudget: Sendable {
-    /// Peers that are remembered; the one whose first failure is longest ago is forgotten for one more.
+    /// Peers remembered; one more replaces the one whose first failure is oldest.
     package static let peersMax = 4_096
-    /// How long failures are added up.
+    /// How long failures add up.
     package static let windowMilliseconds: Int64 = 60_000
 
     private struct Record: Sendable {

@@ -2,16 +2,16 @@ import DequeModule
 package import Multiformats
 import OrderedCollections
 
-/// Addresses of peers, bounded: the peer added longest ago and not connected is forgotten first.
+/// Addresses of peers, bounded: the book first forgets the peer added longest ago and not connected.
 ///
-/// Where a peer says itself that it is, over a connection that proves its key, takes the place of what it said before.
-/// What others say about it is kept apart, and stands behind.
+/// What a peer says of itself, over a connection that proves its key, replaces what it said before. The book keeps what
+/// others say about it apart, and ranks it lower.
 package struct PeerBook: Sendable {
     private struct Entry: Sendable {
         var told: OrderedSet<Multiaddr> = []
         /// Oldest first.
         var heard: OrderedSet<Multiaddr> = []
-        /// Where the peer answered a dial with its key, oldest first.
+        /// Addresses at which the peer answered a dial with its key, oldest first.
         var proven: OrderedSet<Multiaddr> = []
         var place: UInt64 = 0
     }
@@ -34,18 +34,18 @@ package struct PeerBook: Sendable {
 
     package var count: Int { entries.count }
 
-    /// Places kept, stale ones included; for tests.
+    /// Addresses kept, stale ones included; for tests.
     package var orderCount: Int { order.count }
 
-    /// What the peer said, then what others said, the newest last; at most `addressesMax`.
+    /// The peer's own addresses, then hearsay, the newest last; at most `addressesMax`.
     package func addresses(of peer: PeerID) -> [Multiaddr] {
         guard let entry = entries[peer] else { return [] }
         let room = max(0, addressesMax - entry.told.count)
         return Array(entry.told) + entry.heard.filter { !entry.told.contains($0) }.suffix(room)
     }
 
-    /// The addresses in the order in which a dial tries them: the peer's own and those that others named in turn, since
-    /// either may be out of date; of the latter the newest `hearsayMax`.
+    /// The addresses in the order in which a dial tries them: the peer's own and the newest `hearsayMax` that others
+    /// named, alternating, since either may be out of date.
     package func dialOrder(of peer: PeerID, hearsayMax: Int) -> [Multiaddr] {
         guard let entry = entries[peer] else { return [] }
         let heard = entry.heard.reversed().filter { !entry.told.contains($0) }.prefix(hearsayMax)
@@ -58,18 +58,18 @@ package struct PeerBook: Sendable {
         return order
     }
 
-    /// Takes over where a connected peer says that it is, in place of all that was known before.
+    /// Replaces all that was known of a connected peer's addresses by what it says of itself.
     package mutating func told(_ addresses: [Multiaddr], by peer: PeerID, isConnected: (PeerID) -> Bool) {
         touch(peer, isConnected: isConnected)
         entries[peer]?.told = OrderedSet(Self.plain(addresses.prefix(addressesMax), of: peer))
         entries[peer]?.heard = []
     }
 
-    /// Adds addresses that others named; the newest stay.
+    /// Adds addresses that others named; keeps the newest.
     package mutating func add(_ addresses: [Multiaddr], for peer: PeerID, isConnected: (PeerID) -> Bool) {
         var known = entries[peer]?.heard ?? []
         for address in Self.plain(addresses.suffix(addressesMax), of: peer) {
-            // What is named again is new again.
+            // An address named again is new again.
             known.remove(address)
             known.append(address)
         }
@@ -78,7 +78,7 @@ package struct PeerBook: Sendable {
         entries[peer]?.heard = known
     }
 
-    /// Notes that the peer answered a dial to this address with its key.
+    /// Notes that the peer answered a dial of this address with its key.
     package mutating func answered(_ address: Multiaddr, by peer: PeerID, isConnected: (PeerID) -> Bool) {
         touch(peer, isConnected: isConnected)
         let plain = address.withoutPeerID()

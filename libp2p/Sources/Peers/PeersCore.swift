@@ -2,7 +2,8 @@ public import Determinism
 public import Multiformats
 import OrderedCollections
 
-/// Whom a node would like to be connected to, whom it is, and when it tries whom again. A core: it dials nobody itself.
+/// Whom a node wants to be connected to, whom it is connected to, and when it tries whom again. A core: it dials nobody
+/// itself.
 ///
 /// Bootstrap addresses are always wanted, so that parts of a mesh that lost each other find together again. Peers that
 /// the node has met are wanted while it has fewer than `peersWanted` connections. Who does not answer is tried again
@@ -11,23 +12,23 @@ import OrderedCollections
 public struct PeersCore: Core {
     /// The bounds of the core.
     public struct Limits: Sendable {
-        /// Peers below which those met before are dialed too.
+        /// Connected peers below which the node also dials peers met before.
         public var peersWanted = 4
         /// Dials under way at once.
         public var dialsAtOnceMax = 8
-        /// Bootstrap addresses; further ones are left out.
+        /// Bootstrap addresses; further ones are ignored.
         public var bootstrapMax = 64
-        /// Peers met that are remembered; the one met longest ago is forgotten for one more.
+        /// Peers met that are remembered; one more replaces the one met longest ago.
         public var rememberedMax = 64
         /// The pause after the first failure, in milliseconds; it doubles with each further one.
         public var firstPauseMilliseconds: Int64 = 5_000
         /// The longest pause, in milliseconds.
         public var longestPauseMilliseconds: Int64 = 60_000
-        /// Within which a lost peer is tried first, and everybody when too many are lost, in milliseconds.
+        /// The time within which a lost peer is first retried, and everybody when too many are lost, in milliseconds.
         public var urgentMilliseconds: Int64 = 5_000
-        /// Between two times at which pauses are cut short, in milliseconds.
+        /// The shortest time between two occasions that cut pauses short, in milliseconds.
         public var urgencyPauseMilliseconds: Int64 = 60_000
-        /// How long a connection has to last before its end begins with the shortest pause, in milliseconds.
+        /// How long a connection has to last for its end to start again with the shortest pause, in milliseconds.
         public var steadyMilliseconds: Int64 = 30_000
 
         /// The defaults.
@@ -36,13 +37,13 @@ public struct PeersCore: Core {
 
     /// Somebody to dial.
     public enum Contact: Hashable, Sendable {
-        /// A peer at the addresses known for it.
+        /// A peer at its known addresses.
         case peer(PeerID)
         /// Whoever is at an address.
         case address(Multiaddr)
     }
 
-    /// What the shell does.
+    /// What the shell has to do.
     public enum Action: Hashable, Sendable {
         /// Dial, and report with `dialed`.
         case dial(Contact)
@@ -73,19 +74,19 @@ public struct PeersCore: Core {
     /// Peers connected now.
     public var liveCount: Int { live.count }
 
-    /// Those that may be dialed, bootstrap addresses first; for tests and for telling.
+    /// Those that may be dialed, bootstrap addresses first; for tests and reports.
     public var contacts: [Contact] { candidates.keys.sorted { rank($0) < rank($1) } }
 
     // MARK: Inputs
 
-    /// Names an address that this node is to be connected to for good.
+    /// Names an address that this node shall stay connected to.
     public mutating func bootstrap(_ address: Multiaddr, now: MonotonicInstant) {
         let known = candidates.values.count(where: \.isBootstrap)
         guard candidates[.address(address)] == nil, known < limits.bootstrapMax else { return }
         candidates[.address(address)] = Candidate(peer: address.peerID, isBootstrap: true, notBefore: now)
     }
 
-    /// Remembers a peer that this node has met and whose addresses are known; the later ones are dialed first.
+    /// Remembers a peer that this node has met and whose addresses are known; the latest are dialed first.
     public mutating func met(_ peer: PeerID, now: MonotonicInstant) {
         meetings += 1
         let contact = Contact.peer(peer)
@@ -101,7 +102,7 @@ public struct PeersCore: Core {
         candidates[contact]?.metAt = meetings
     }
 
-    /// Notes that a connection to a peer stands.
+    /// Notes a connection to a peer.
     public mutating func connected(_ peer: PeerID, now: MonotonicInstant) {
         if live[peer] == nil { live[peer] = now }
     }
@@ -140,7 +141,7 @@ public struct PeersCore: Core {
         candidates[contact]?.isDialing = false
         if let peer {
             candidates[contact]?.peer = peer
-            // A connection that ends at once counts as a failure when it ends; until then nobody dials.
+            // A connection that ends at once counts as a failure when it ends; until then the peer is not dialed.
             candidates[contact]?.notBefore = now.advanced(milliseconds: limits.firstPauseMilliseconds)
         } else {
             let failures = candidate.failures + 1
@@ -150,14 +151,14 @@ public struct PeersCore: Core {
         }
     }
 
-    /// Gives those whose turn it is.
+    /// Returns those whose turn it is.
     public mutating func deadlineReached(now: MonotonicInstant) -> [Action] {
         avoided.removeAll { $0.value <= now }
         var actions: [Action] = []
         var missing = limits.peersWanted - live.count - dialing
         for contact in candidates.keys.filter({ isDue($0, now: now) }).sorted(by: { rank($0) < rank($1) }) {
             guard dialing < limits.dialsAtOnceMax else { break }
-            // A node without any peer asks as many as it may; one with a few asks only for those that it lacks.
+            // A node without any peer dials as many as it may; one with a few dials only as many as it lacks.
             guard candidates[contact]?.isBootstrap == true || missing > 0 || live.isEmpty else { continue }
             candidates[contact]?.isDialing = true
             dialing += 1
@@ -167,7 +168,7 @@ public struct PeersCore: Core {
         return actions
     }
 
-    /// When `deadlineReached` has something to do; `nil` while nobody is wanted or nobody more can be dialed.
+    /// When `deadlineReached` has something to do; `nil` while nobody is wanted or no further dial is possible.
     public var nextDeadline: MonotonicInstant? {
         guard dialing < limits.dialsAtOnceMax else { return nil }
         return candidates.keys.compactMap(wantedAt).min()
@@ -186,7 +187,7 @@ public struct PeersCore: Core {
 
     // MARK: Decisions
 
-    /// From when on somebody is to be dialed, as things are; one who is avoided when that is over.
+    /// When a peer is next due, as things are; for an avoided one, when avoidance ends.
     private func wantedAt(_ contact: Contact) -> MonotonicInstant? {
         guard let candidate = candidates[contact], !candidate.isDialing else { return nil }
         // Those that are being dialed may be enough; a node without any peer does not wait for them.
@@ -200,20 +201,20 @@ public struct PeersCore: Core {
         wantedAt(contact).map { $0 <= now } ?? false
     }
 
-    /// Bootstrap addresses first, then who failed least, then who was met last.
+    /// Bootstrap addresses first, then those that failed least, then those met last.
     private func rank(_ contact: Contact) -> (Int, Int, UInt64) {
         guard let candidate = candidates[contact] else { return (2, 0, 0) }
         return (candidate.isBootstrap ? 0 : 1, candidate.failures, .max - candidate.metAt)
     }
 
-    /// The pause doubles with each failure; the second half of it is left to chance.
+    /// The pause doubles with each failure; its second half is random.
     private func pause(after failures: Int, using generator: inout some RandomNumberGenerator) -> Int64 {
         let doubled = limits.firstPauseMilliseconds << Int64(min(failures - 1, 16))
         let longest = min(doubled, limits.longestPauseMilliseconds)
         return Int64.random(in: longest / 2...longest, using: &generator)
     }
 
-    /// Everybody is tried soon, but for a peer whose connections do not last.
+    /// Everybody is tried soon, except a peer whose connections do not last.
     private mutating func cutPausesShort(
         now: MonotonicInstant, sparing flapping: PeerID?, using generator: inout some RandomNumberGenerator
     ) {

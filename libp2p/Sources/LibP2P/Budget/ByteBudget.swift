@@ -4,7 +4,7 @@ import NIOConcurrencyHelpers
 
 /// The node's ledger of bytes held for peers, shared by the event loops and the tasks that use streams.
 final class ByteBudget: Sendable {
-    /// How often connections that hold more than their fair share are asked to give it up while bytes are short.
+    /// How often, while bytes are short, the node asks connections to give up what they hold beyond their fair share.
     private static let shortageMilliseconds: Int64 = 100
 
     private struct Shortage: Sendable {
@@ -19,12 +19,12 @@ final class ByteBudget: Sendable {
         ledger = NIOLockedValueBox(ByteLedger(limits: limits))
     }
 
-    /// Sets what is called when bytes are short; it may not wait.
+    /// Sets the closure to call when bytes are short; it may not wait.
     func onShortage(_ body: @escaping @Sendable () -> Void) {
         shortage.withLockedValue { $0.onShortage = body }
     }
 
-    /// Charges an account, and tells when bytes are short.
+    /// Charges an account, and reports a shortage of bytes.
     fileprivate func charge(_ count: Int, to account: ByteLedger.AccountID) -> Bool {
         let (isCharged, isShort) = withLedger { ledger in
             let isCharged = ledger.charge(count, to: account)
@@ -52,7 +52,7 @@ final class ByteBudget: Sendable {
     }
 }
 
-/// What one connection is charged for: the sum of its streams, and what its socket has not taken.
+/// What one connection is charged for: its streams' bytes, and those its socket has not taken.
 final class ConnectionCharge: Sendable {
     fileprivate let budget: ByteBudget
     fileprivate let account: ByteLedger.AccountID
@@ -66,10 +66,10 @@ final class ConnectionCharge: Sendable {
         close()
     }
 
-    /// All of it.
+    /// The sum.
     var bytes: Int { budget.withLedger { $0.bytes(of: account) } }
 
-    /// The connection is gone. Does nothing the second time.
+    /// Releases the connection's charge. Does nothing the second time.
     func close() {
         budget.withLedger { $0.close(account) }
     }
@@ -82,11 +82,11 @@ final class ConnectionCharge: Sendable {
 
 /// What one stream is charged for, in any task.
 ///
-/// The window that every stream starts with is charged as it fills; a window that grew is charged for its growth as
-/// soon as it is granted, so bytes within the growth are not charged again.
+/// Bytes within the initial window are charged as they arrive. A window's growth is charged as soon as it is granted,
+/// so bytes within the growth are not charged again.
 package final class StreamCharge: Sendable {
     private struct State: Sendable {
-        /// Received and not taken, within the window that every stream starts with.
+        /// Bytes received and not taken, within the initial window.
         var received = 0
         /// Received bytes that the charge of `granted` covers.
         var covered = 0
@@ -104,15 +104,15 @@ package final class StreamCharge: Sendable {
         state = NIOLockedValueBox(State(takenAt: SwarmClock.now))
     }
 
-    /// All of it.
+    /// The sum.
     var bytes: Int { state.withLockedValue { $0.received + $0.granted + $0.unsent } }
 
-    /// Bytes that nobody has taken, received or written and not sent, and when anybody last took some.
+    /// Bytes received and not taken or written and not sent, and when somebody last took any.
     var held: (bytes: Int, since: MonotonicInstant) {
         state.withLockedValue { ($0.received + $0.covered + $0.unsent, $0.takenAt) }
     }
 
-    /// Bytes arrived; `false` when they do not fit.
+    /// Charges bytes that arrived; `false` when they do not fit.
     func received(_ count: Int) -> Bool {
         state.withLockedValue { state in
             if state.isClosed { return true }
@@ -124,7 +124,7 @@ package final class StreamCharge: Sendable {
         }
     }
 
-    /// The reader took bytes.
+    /// Returns the charge of bytes that the reader took.
     func taken(_ count: Int) {
         state.withLockedValue { state in
             if state.isClosed { return }
@@ -136,7 +136,7 @@ package final class StreamCharge: Sendable {
         }
     }
 
-    /// The window wants to grow; by how much it may.
+    /// Charges a growth of the window; returns by how much it may grow.
     func grant(_ count: Int) -> Int {
         state.withLockedValue { state in
             if state.isClosed { return 0 }
@@ -146,7 +146,7 @@ package final class StreamCharge: Sendable {
         }
     }
 
-    /// Bytes were written; `false` when they do not fit and the writer has to wait.
+    /// Charges written bytes; `false` when they do not fit and the writer has to wait.
     func written(_ count: Int) -> Bool {
         state.withLockedValue { state in
             if state.isClosed { return true }
@@ -156,7 +156,7 @@ package final class StreamCharge: Sendable {
         }
     }
 
-    /// Written bytes went to the socket, for which their connection is charged until it has taken them.
+    /// Moves the charge of written bytes to the connection, until the socket has taken them.
     func movedToSocket(_ count: Int) -> Bool {
         state.withLockedValue { state in
             if state.isClosed { return false }
@@ -166,7 +166,7 @@ package final class StreamCharge: Sendable {
         }
     }
 
-    /// The stream is gone, and all that it was charged for is given back. Does nothing the second time.
+    /// Gives back all that the stream was charged for. Does nothing the second time.
     func close() {
         state.withLockedValue { state in
             if state.isClosed { return }

@@ -1,12 +1,12 @@
 import Multiformats
 
-/// The bytes that a node holds for its peers, charged in one place: what was received and not taken, and what was
-/// written and not sent (RFC 2.4). A value; who shares it keeps it under a lock (`ByteBudget`).
+/// The bytes that a node holds for its peers, charged in one place: received and not taken, or written and not sent. A
+/// value; `ByteBudget` shares it under a lock.
 ///
 /// A connection is charged for all of its streams, a peer for all of its connections, the node for all of its peers.
-/// Near the total everybody's bound becomes a share of what is left: a connection may hold a quarter of the free bytes,
-/// a peer a half. So one flood leaves room for others, and from the half of the total on (`isShort`) connections that
-/// hold more than `fairBytes` have to give up what nobody takes, so that whoever came first does not keep all of it.
+/// Near the total, every bound becomes a share of what is left: a quarter of the free bytes for a connection, half of
+/// them for a peer. So one flood leaves room for others. Once half of the total is charged (`isShort`), connections
+/// that hold more than `fairBytes` give up what nobody takes, so that whoever came first does not keep all of it.
 struct ByteLedger: Sendable {
     /// The bounds of a ledger.
     struct Limits: Hashable, Sendable {
@@ -86,14 +86,14 @@ struct ByteLedger: Sendable {
         }
     }
 
-    /// Charges bytes, all of them or none; `false` when a bound is in the way or the account is closed.
+    /// Charges all of the bytes or none; `false` when a bound forbids it or the account is closed.
     mutating func charge(_ count: Int, to id: AccountID) -> Bool {
         guard count <= room(of: id) else { return false }
         book(count, id)
         return true
     }
 
-    /// Charges as much of `count` as leaves half of every bound to others, for what is only promised; how much it was.
+    /// Charges as much of `count`, which is only promised, as leaves half of every bound to others; returns how much.
     mutating func promise(_ count: Int, to id: AccountID) -> Int {
         guard let account = account(id), let peer = peers[account.peer] else { return 0 }
         let granted = max(
@@ -118,10 +118,10 @@ struct ByteLedger: Sendable {
         return max(0, min(connectionBytesMax - account.bytes, peerBytesMax - peer.bytes))
     }
 
-    /// Whether more than the half of the total is charged.
+    /// Whether more than half of the total is charged.
     var isShort: Bool { totalBytes > limits.totalBytesMax / 2 }
 
-    /// What each connection may hold when all hold the same, and all together the half of the total.
+    /// What each connection may hold if all hold the same, and half of the total together.
     var fairBytes: Int { limits.totalBytesMax / 2 / max(1, accountCount) }
 
     private var connectionBytesMax: Int { min(limits.connectionBytesMax, (limits.totalBytesMax - totalBytes) / 4) }
@@ -150,7 +150,7 @@ struct ByteLedger: Sendable {
     /// Whether no account is open.
     var isEmpty: Bool { peerIndices.isEmpty && totalBytes == 0 }
 
-    /// Stops the process when the books do not agree.
+    /// Stops the process when the books disagree.
     func checkInvariants() {
         let open = accounts.compactMap { $0 }
         precondition(accountCount == open.count, "the number of accounts is off")

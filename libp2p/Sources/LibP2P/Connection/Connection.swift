@@ -18,7 +18,7 @@ final class Connection: Identifiable, Sendable {
     var id: UInt64 { ticket.id }
     let remotePeer: PeerID
     let remoteAddress: Multiaddr
-    /// How far the other end is away; what cannot be told counts as the open internet.
+    /// How far away the other end is; the open internet if unknown.
     let reach: AddressReach
     let eventLoop: any EventLoop
     private let channel: any Channel
@@ -35,7 +35,7 @@ final class Connection: Identifiable, Sendable {
         self.remotePeer = remotePeer
         self.remoteAddress = remoteAddress
         self.channel = channel
-        // A dialed host name is no address yet; the socket knows what it was resolved to.
+        // A dialed host name is no address yet; the socket knows what it resolved to.
         let isName = remoteAddress.components.first.map { if case .ip4 = $0 { false } else { true } } ?? true
         let socket = isName ? TCPTransport.multiaddr(channel.remoteAddress) ?? remoteAddress : remoteAddress
         reach = socket.reach ?? .open
@@ -43,8 +43,8 @@ final class Connection: Identifiable, Sendable {
         self.handler = handler
     }
 
-    /// Opens a stream. With `isLazy` the first protocol is taken for granted (the peer said that it speaks it): the
-    /// stream is there at once, and fails as a reset if the peer says no.
+    /// Opens a stream. With `isLazy` the first protocol counts as agreed (the peer said that it speaks it): the stream
+    /// opens at once, and fails with a reset if the peer refuses.
     func openStream(protocols: [String], isLazy: Bool) async throws(OpenStreamError) -> BufferedStream {
         let token = nextToken.withLockedValue { token in
             token += 1
@@ -64,7 +64,7 @@ final class Connection: Identifiable, Sendable {
         return try result.get()
     }
 
-    /// The protocols that the peer told to speak on this connection; empty before identify.
+    /// The protocols that the peer announced on this connection; empty before identify.
     var protocols: Set<String> {
         get { state.withLockedValue { $0.protocols } }
         set { state.withLockedValue { $0.protocols = newValue } }
@@ -90,7 +90,7 @@ final class Connection: Identifiable, Sendable {
         }
     }
 
-    /// Whether one more identify push of the peer is taken now.
+    /// Whether this node accepts one more identify push of the peer now.
     func takesPush(_ limits: SwarmConfiguration.Limits, now: MonotonicInstant) -> Bool {
         pushes.withLockedValue {
             $0.take(
@@ -98,12 +98,12 @@ final class Connection: Identifiable, Sendable {
         }
     }
 
-    /// Gives up streams whose data nobody takes while the connection is charged for more than so many bytes.
+    /// Gives up streams whose data nobody takes while the connection is charged for more than this many bytes.
     func giveUp(above bytes: Int) {
         eventLoop.execute { [handler] in handler.value.giveUp(above: bytes) }
     }
 
-    /// What the connection is charged for, and what its streams and its socket are; for tests of the books.
+    /// What the connection is charged for, and what its streams and its socket are charged for; for tests of the books.
     func charges() async throws -> (connection: Int, streams: Int, socket: Int, shortStreams: Int) {
         try await eventLoop.submit { [handler] in
             let charges = handler.value.charges
@@ -111,14 +111,14 @@ final class Connection: Identifiable, Sendable {
         }.get()
     }
 
-    /// Says goodbye, gives the socket what it takes at once, and closes; returns when closed.
+    /// Says goodbye, hands the socket what it takes at once, and closes; returns when closed.
     func close() async {
         eventLoop.execute { [handler] in handler.value.closeGracefully() }
         try? await channel.closeFuture.get()
     }
 }
 
-/// What opening a stream ends in.
+/// The result of opening a stream.
 typealias StreamResult = Result<BufferedStream, OpenStreamError>
 
 /// A stream that a task waits for.

@@ -2,10 +2,10 @@ import Determinism
 import NIOCore
 import Yamux
 
-/// What happens when the bytes of a connection's streams do not fit into the budget (`ByteLedger`).
+/// What a connection does when its streams' bytes do not fit into the budget (`ByteLedger`).
 extension ConnectionHandler {
-    /// Charges a stream for bytes that arrived. When they do not fit, streams whose data nobody takes are reset until
-    /// they do; `false` when it was this one.
+    /// Charges a stream for bytes that arrived. If they do not fit, resets streams whose data nobody takes until they
+    /// do; `false` when that was this one.
     func charge(_ count: Int, received id: YamuxStreamID) -> Bool {
         guard let charge = slots[id]?.charge else { return false }
         while !charge.received(count) {
@@ -30,7 +30,8 @@ extension ConnectionHandler {
         arm(at)
     }
 
-    /// Lets writers in that waited for room. While there is none, streams go whose data nobody has taken for some time.
+    /// Admits writers that waited for room. While there is none, resets streams whose data nobody has taken for some
+    /// time.
     func makeRoomForWriters(now: MonotonicInstant) {
         guard let roomWantedAt, roomWantedAt <= now else { return }
         self.roomWantedAt = nil
@@ -41,7 +42,7 @@ extension ConnectionHandler {
         forgetFinishedStreams()
     }
 
-    /// Whether no writer waits for room any more.
+    /// Whether no writer waits for room.
     private func admitShortWriters() -> Bool {
         for id in shortStreams.sorted() where slots[id]?.channel.outbox.admitWriters() != true {
             shortStreams.remove(id)
@@ -49,7 +50,7 @@ extension ConnectionHandler {
         return shortStreams.isEmpty
     }
 
-    /// Gives up streams whose data nobody takes while the connection is charged for more than so many bytes.
+    /// Gives up streams whose data nobody takes while the connection is charged for more than this many bytes.
     func giveUp(above bytes: Int) {
         guard !isGone else { return }
         while let held = connectionCharge?.bytes, held > bytes, let victim = streamThatHoldsMost(ofStalledAlone: true) {
@@ -65,8 +66,8 @@ extension ConnectionHandler {
         streamFailed(id, .limitReached("heldBytesPerConnectionMax"))
     }
 
-    /// The stream that holds most bytes which nobody takes. Those of which nobody took any for some time go before the
-    /// others, and are the only ones where that is wanted.
+    /// The stream that holds most untaken bytes. Streams of which nobody took any for some time go first; on request,
+    /// only those count.
     private func streamThatHoldsMost(ofStalledAlone: Bool) -> YamuxStreamID? {
         let stalledBefore = SwarmClock.now.advanced(milliseconds: -shared.limits.stalledStreamMilliseconds)
         var most: (id: YamuxStreamID, isStalled: Bool, bytes: Int)?
@@ -82,7 +83,7 @@ extension ConnectionHandler {
         return most?.id
     }
 
-    /// What the connection is charged for, and what its streams and its socket are; for tests of the books.
+    /// What the connection is charged for, and what its streams and its socket are charged for; for tests of the books.
     var charges: (connection: Int, streams: Int, socket: Int) {
         (connectionCharge?.bytes ?? 0, slots.values.reduce(0) { $0 + $1.charge.bytes }, socketBytes)
     }

@@ -86,7 +86,7 @@ extension ConnectionHandler {
     private func agreedOn(_ protocolID: String, _ id: YamuxStreamID) {
         guard let slot = slots[id], let negotiation = slot.negotiation else { return }
         slot.negotiation = nil
-        // A stream that was opened lazily may have been let go before the peer agreed; its time goes on.
+        // A stream opened lazily may have been released before the peer agreed; its time keeps running.
         if !slot.isAbandoned { slot.deadline = nil }
         let rest = slot.negotiationInput
         slot.negotiationInput = ByteBuffer()
@@ -97,7 +97,7 @@ extension ConnectionHandler {
             guard let stream = makeStream(slot, protocolID: protocolID) else { return }
             request.continuation.resume(returning: .success(stream))
         } else if case .listener = negotiation {
-            // When it is refused, letting go of the stream resets it.
+            // If the handler is refused, releasing the stream resets it.
             guard let connection, let stream = makeStream(slot, protocolID: protocolID) else { return }
             _ = shared.accept(stream, on: connection)
         }
@@ -124,7 +124,7 @@ extension ConnectionHandler {
         becameIdleIfEmpty()
     }
 
-    /// Bytes of a stream go to the socket; how many of them the connection is charged for from now on.
+    /// Sends a stream's bytes to the socket; returns how many of them the connection is charged for from now on.
     func drained(_ part: YamuxDrained) -> Int {
         guard let slot = slots[part.streamID] else { return 0 }
         let uncounted = min(slot.uncountedBytes, part.byteCount)
@@ -210,8 +210,8 @@ extension ConnectionHandler {
         pump()
     }
 
-    /// Nobody holds the stream any more. What was written before a half-close still goes out; then the peer has some
-    /// time to end its side.
+    /// Handles a stream that nobody holds any more. What was written before a half-close still goes out; then the peer
+    /// has some time to end its side.
     func releaseStream(_ id: YamuxStreamID) {
         guard !isGone, let slot = slots[id] else { return }
         guard slot.channel.outbox.isClosed else { return resetStream(id) }

@@ -6,18 +6,18 @@ import Noise
 import PeerIdentity
 import Yamux
 
-/// Tells a connection that its unfinished handshake gave up its place to a newcomer.
+/// The event by which a connection learns that its unfinished handshake lost its place to a newcomer.
 struct HandshakeDisplaced: Sendable {}
 
 /// One connection on its event loop: owns the upgrade, then the Noise and Yamux cores, and moves bytes between the
-/// socket and the buffers of the streams. Nothing here waits, and nothing leaves the loop per frame.
+/// socket and the streams' buffers. Nothing here waits, and no frame costs a hop off the loop.
 ///
 /// Confined to its event loop; other threads reach it through `Connection` and `StreamLink`.
 final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// How many bytes a connection may be charged for without asking whether the socket has taken them.
+    /// How many bytes a connection may be charged for before it asks whether the socket has taken them.
     static let untoldBytesMax = 4_096
 
     let shared: SwarmContext
@@ -33,14 +33,14 @@ final class ConnectionHandler: ChannelInboundHandler {
     var session: YamuxSession?
     private(set) var connection: Connection?
     var slots: [YamuxStreamID: StreamSlot] = [:]
-    /// What this connection is charged for; there is one when the handshake is finished.
+    /// What this connection is charged for; present once the handshake is finished.
     private(set) var connectionCharge: ConnectionCharge?
     /// Streams with a writer that waits because its bytes cannot be charged.
     var shortStreams: Set<YamuxStreamID> = []
     var roomWantedAt: MonotonicInstant?
-    /// Charged bytes that the socket has not taken, or of which it was not asked yet whether it has.
+    /// Charged bytes that the socket has not taken, as far as this handler has asked.
     private(set) var socketBytes = 0
-    /// Those of which it was not asked yet.
+    /// Those it has not asked about yet.
     private var untoldBytes = 0
     /// Since when no stream is open.
     var idleSince: MonotonicInstant?
@@ -52,7 +52,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var pumpsAgain = false
     private var isClosing = false
     private var isReleased = false
-    /// Whether a sign of life is awaited, and who waits for what comes out.
+    /// Whether a sign of life is awaited, and who waits for the result.
     private var isProbing = false
     private var probes: [CheckedContinuation<Bool, Never>] = []
     private var hasSpoken = false
@@ -104,18 +104,19 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    /// Tells whether the peer of a handshake had its time and said nothing.
+    /// Checks whether the peer of a handshake said nothing within its time.
     private func judgeSilence() {
         guard !hasSpoken, !isClosing, let context else { return }
         if SocketInput.isWaiting(in: context.channel) {
-            // It spoke, only this loop is too busy to have read it.
+            // It spoke, but this loop was too busy to read it.
             shared.withRegistry { $0.handshakeSpoke(ticket) }
         } else {
             shared.withRegistry { $0.handshakeWasHeard(ticket) }
         }
     }
 
-    /// Makes the keys of a handshake, for a listener only when its peer has said something; the first bytes to send.
+    /// Makes the keys of a handshake (a listener does so only once its peer has said something); returns the first
+    /// bytes to send.
     private func beginUpgrade() throws(UpgradeError) -> ByteBuffer {
         var upgrade = ConnectionUpgrade(role: role, credentials: try shared.credentials(), expectedPeer: expectedPeer)
         let first = try upgrade.start()
@@ -146,7 +147,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // A peer that leaves with bytes of ours unread resets the connection: an error here, not an end.
+        // A peer that leaves with bytes of ours unread resets the connection: NIO reports an error, not an end.
         if connection == nil, !isClosing { shared.count(.handshakeAbandoned) }
         close("\(error)")
     }
@@ -154,7 +155,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         closed("the connection is gone")
         self.context = nil
-        // The connection holds this handler; what it was charged for and its cores are of no use any more.
+        // The connection still holds this handler; its charge and its cores are of no more use.
         connection = nil
         session = nil
         transport = nil
@@ -255,7 +256,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         close("\(violation)")
     }
 
-    /// Moves what the session has to send into the socket, as long as the socket takes it.
+    /// Writes what the session has to send, as long as the socket takes it.
     func pump() {
         guard !isPumping else {
             pumpsAgain = true
@@ -293,7 +294,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         forgetFinishedStreams()
     }
 
-    /// Tells when the socket has taken bytes, and all before them; asked only once there are enough to be worth it.
+    /// Learns when the socket has taken bytes and all before them; asks only once there are enough to be worth it.
     private func taking(_ count: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void>? {
         socketBytes += count
         untoldBytes += count
@@ -311,7 +312,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: Timer
 
-    /// Makes sure that `tick` runs at `deadline` or before.
+    /// Makes `tick` run at `deadline` or earlier.
     func arm(_ deadline: MonotonicInstant) {
         guard deadline < timerAt, let context else { return }
         timer?.cancel()
@@ -358,7 +359,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: Probing
 
-    /// Asks the peer for a sign of life; without one in time the connection is closed as by its keep-alive.
+    /// Asks the peer for a sign of life; without one in time, closes the connection as its keep-alive would.
     func probe(_ continuation: CheckedContinuation<Bool, Never>?) {
         guard !isGone, !isReleased else {
             continuation?.resume(returning: false)
@@ -380,7 +381,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: Closing
 
-    /// Says goodbye, gives the socket what it takes at once, and closes.
+    /// Says goodbye, hands the socket what it takes at once, and closes.
     func closeGracefully() {
         guard !isClosing else { return }
         session?.goAway(.normal)
@@ -388,19 +389,19 @@ final class ConnectionHandler: ChannelInboundHandler {
         close("closed by this node")
     }
 
-    /// Closes after what is in the socket's buffer.
+    /// Closes once the socket's buffer is sent.
     func close(_ reason: String) {
         guard !isClosing, let context else { return }
         isClosing = true
         shared.logger.debug(
             "connection closed", metadata: ["reason": "\(reason)", "address": "\(remoteAddress)"])
         context.flush()
-        // Before the channel tells that it is inactive, which would look like the peer's doing.
+        // Before the channel reports that it is inactive, which would look like the peer's doing.
         closed(reason)
         context.close(promise: nil)
     }
 
-    /// Everything that waits for this connection learns that it is gone. Does nothing the second time.
+    /// Tells everything that waits for this connection that it is gone. Does nothing the second time.
     private func closed(_ reason: String) {
         isClosing = true
         guard !isReleased else { return }

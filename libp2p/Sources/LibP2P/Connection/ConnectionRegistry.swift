@@ -3,17 +3,17 @@ import NIOCore
 import OrderedCollections
 import Peers
 
-/// Which way a connection was made.
+/// Who opened a connection.
 enum ConnectionDirection: Hashable, Sendable {
     case inbound
     case outbound
 }
 
-/// What a connection holds of the registry's limits until it is released.
+/// What a connection counts against the registry's limits until it is released.
 struct ConnectionTicket: Hashable, Sendable {
     let id: UInt64
     let direction: ConnectionDirection
-    /// The address block that is counted; `nil` when exempt.
+    /// The address block it counts for; `nil` when exempt.
     let block: IPBlock?
 }
 
@@ -21,7 +21,7 @@ struct ConnectionTicket: Hashable, Sendable {
 struct IPBlock: Hashable, Sendable {
     let bytes: [UInt8]
 
-    /// The block of the first component of a multiaddr; `nil` for loopback when that is exempt, and for names.
+    /// The block of a multiaddr's first component; `nil` for exempt loopback, and for names.
     init?(_ address: Multiaddr, isLoopbackExempt: Bool) {
         switch address.components.first {
         case .ip4(let bytes):
@@ -36,7 +36,7 @@ struct IPBlock: Hashable, Sendable {
 }
 
 extension Multiaddr {
-    /// Whether the address leads to nobody but this machine.
+    /// Whether the address leads to this machine alone.
     public var isLoopback: Bool {
         switch components.first {
         case .ip4(let bytes): bytes.first == 127
@@ -47,21 +47,21 @@ extension Multiaddr {
 }
 
 /// Who shares one share of the places for handshakes: the network of an address (`AddressGroup`, an IPv4 /24 or an IPv6
-/// /48), or the block of an address that is not of the open internet, where one network may be everybody.
+/// /48); off the open internet, where one network may be everybody, the block of an address.
 enum HandshakeGroup: Hashable, Sendable {
     case network(AddressGroup)
     case block(IPBlock)
 
-    /// The group of an address; `nil` for loopback when that is exempt, and for names.
+    /// The group of an address; `nil` for exempt loopback, and for names.
     init?(_ address: Multiaddr, isLoopbackExempt: Bool) {
         guard let block = IPBlock(address, isLoopbackExempt: isLoopbackExempt) else { return nil }
         self = AddressGroup.groups(of: [address]).first.map(HandshakeGroup.network) ?? .block(block)
     }
 }
 
-/// What is known of an unfinished handshake, those that give up their places first in front.
+/// The state of an unfinished handshake, in the order in which they lose their places.
 enum HandshakeStanding: Hashable, Sendable, CaseIterable {
-    /// Its peer had time to say something, and did not.
+    /// Its peer said nothing within its time.
     case silent
     /// Its event loop may not have looked yet.
     case new
@@ -69,13 +69,13 @@ enum HandshakeStanding: Hashable, Sendable, CaseIterable {
     case spoken
 }
 
-/// Who is connected and what is in use of the limits. A value: the swarm keeps it under a lock, because event loops and
-/// the swarm's tasks ask it in turn and an answer must hold at once.
+/// Who is connected, and how much of the limits is in use. A value that the swarm keeps under a lock, because event
+/// loops and the swarm's tasks share it and its answers take effect at once.
 struct ConnectionRegistry: Sendable {
     /// An inbound connection whose handshake is not finished.
     private struct Handshake: Sendable {
         let block: IPBlock?
-        /// `nil` when exempt: it is not displaced.
+        /// `nil` when exempt: never displaced.
         let group: HandshakeGroup?
         let channel: any Channel
         var standing = HandshakeStanding.new
@@ -109,7 +109,7 @@ struct ConnectionRegistry: Sendable {
 
     // MARK: Connections
 
-    /// Makes room for a connection that is dialed, or says which limit is in the way.
+    /// Reserves room for a connection to dial, or names the limit that forbids it.
     mutating func admitOutbound() -> Result<ConnectionTicket, ConnectionRefusal> {
         guard establishedIDs.count + handshakes.count + pendingOutbound < limits.connectionsMax else {
             return .failure(ConnectionRefusal(counter: .refusedTotal))
@@ -121,10 +121,10 @@ struct ConnectionRegistry: Sendable {
         return .success(makeTicket(.outbound, nil))
     }
 
-    /// Makes room for a connection that was accepted, or says which limit is in the way.
+    /// Reserves room for an accepted connection, or names the limit that forbids it.
     ///
     /// When all places for handshakes are taken, the newcomer displaces the oldest of the group that has most of them,
-    /// one that has said nothing before one that has; its channel is returned, for the caller to close.
+    /// silent ones first; returns its channel for the caller to close.
     mutating func admitInbound(
         _ channel: any Channel, from address: Multiaddr?
     ) -> (result: Result<ConnectionTicket, ConnectionRefusal>, displaced: (any Channel)?) {
@@ -147,14 +147,14 @@ struct ConnectionRegistry: Sendable {
         return (.success(ticket), displaced)
     }
 
-    /// The limit that leaves no place for another inbound handshake.
+    /// The limit that forbids another inbound handshake.
     private var fullForInbound: SwarmCounter? {
         if establishedIDs.count + handshakes.count + pendingOutbound >= limits.connectionsMax { return .refusedTotal }
         if inboundCount + handshakes.count >= limits.inboundConnectionsMax { return .refusedTotal }
         return handshakes.count >= limits.pendingInboundMax ? .refusedPendingInbound : nil
     }
 
-    /// The handshake that has to go: of the groups with most handshakes the oldest silent one, else the oldest new one.
+    /// The handshake to displace: in the groups with most handshakes, the oldest silent one, else the oldest new one.
     private var placeToGiveUp: (id: UInt64, block: IPBlock?)? {
         var sizes: [HandshakeGroup: Int] = [:]
         for handshake in handshakes.values { if let group = handshake.group { sizes[group, default: 0] += 1 } }
@@ -179,13 +179,13 @@ struct ConnectionRegistry: Sendable {
     /// Inbound connections whose handshake is not finished.
     var handshakeCount: Int { handshakes.count }
 
-    /// Of them those that had no time yet to say anything.
+    /// Those among them whose time to say something still runs.
     var newHandshakeCount: Int { handshakes.values.count { $0.standing == .new } }
 
-    /// Something came from the peer of an unfinished handshake.
+    /// Notes that the peer of an unfinished handshake said something.
     mutating func handshakeSpoke(_ ticket: ConnectionTicket) { handshakes[ticket.id]?.standing = .spoken }
 
-    /// The peer of an unfinished handshake had time to say something.
+    /// Notes that the peer of an unfinished handshake said nothing within its time.
     mutating func handshakeWasHeard(_ ticket: ConnectionTicket) {
         if handshakes[ticket.id]?.standing == .new { handshakes[ticket.id]?.standing = .silent }
     }
@@ -211,11 +211,11 @@ struct ConnectionRegistry: Sendable {
         return .success(connections[peer, default: PeerConnections()].opened(connection))
     }
 
-    /// The connection is closed; the peer when it was its last.
+    /// Notes a closed connection; returns the peer if it was its last.
     mutating func release(_ ticket: ConnectionTicket, peer: PeerID?) -> PeerID? {
         guard establishedIDs.remove(ticket.id) != nil, let peer else {
             switch ticket.direction {
-            // A displaced one has given back what it held.
+            // A displaced one has already given back what it held.
             case .inbound: if handshakes.removeValue(forKey: ticket.id) != nil { returnBlock(ticket.block) }
             case .outbound: pendingOutbound -= 1
             }
@@ -263,7 +263,7 @@ struct ConnectionRegistry: Sendable {
     /// The peers connected, sorted.
     var peers: [PeerID] { connections.keys.sorted() }
 
-    /// Whether nothing is held: for tests of leaks.
+    /// Whether nothing is held; for tests of leaks.
     var isEmpty: Bool {
         connections.isEmpty && establishedIDs.isEmpty && perBlock.isEmpty && handshakes.isEmpty
             && pendingOutbound == 0 && inboundCount == 0 && handlersByPeer.isEmpty && handlerCount == 0
@@ -271,8 +271,8 @@ struct ConnectionRegistry: Sendable {
 
     // MARK: Handlers
 
-    /// Makes room for one more running handler of a peer, of at most so many of a protocol; the counter of the limit
-    /// that is in the way.
+    /// Reserves room for one more running handler of a peer, with a bound per protocol; returns the counter of the
+    /// limit that forbids it.
     mutating func takeHandlerSlot(_ peer: PeerID, of protocolID: String, atMost protocolMax: Int) -> SwarmCounter? {
         var handlers = handlersByPeer[peer] ?? Handlers()
         guard handlers.count < limits.handlersPerPeerMax else { return .refusedStreams }
@@ -285,7 +285,7 @@ struct ConnectionRegistry: Sendable {
         return nil
     }
 
-    /// A handler returned.
+    /// Notes that a handler returned.
     mutating func returnHandlerSlot(_ peer: PeerID, of protocolID: String) {
         handlerCount -= 1
         guard var handlers = handlersByPeer.removeValue(forKey: peer) else { return }
@@ -296,7 +296,7 @@ struct ConnectionRegistry: Sendable {
     }
 }
 
-/// Why a connection is not let in, as the counter that counts it.
+/// Why a connection is refused, as the counter that counts it.
 struct ConnectionRefusal: Error, Hashable, Sendable {
     let counter: SwarmCounter
 }

@@ -5,17 +5,17 @@ import NIOCore
 import Noise
 import PeerIdentity
 
-/// What ends an upgrade.
+/// Why an upgrade failed.
 enum UpgradeError: Error, Hashable, Sendable {
     case negotiation(MultistreamError)
     case noise(NoiseError)
 }
 
-/// A raw connection becoming a secured and multiplexed one: multistream-select, Noise, and multistream-select again for
-/// the muxer unless both offered one within the handshake. It holds no socket and can be run in memory.
+/// Turns a raw connection into a secured and multiplexed one: multistream-select, Noise, and multistream-select again
+/// for the muxer unless both offered one within the handshake. It holds no socket, so it also runs in memory.
 ///
-/// The dialer sends its first handshake message right after proposing Noise: nothing else is spoken here, so there is
-/// nothing to wait for.
+/// The dialer sends its first handshake message right after proposing Noise: no node here speaks anything else, so
+/// there is nothing to wait for.
 struct ConnectionUpgrade: Sendable {
     static let securityProtocol = "/noise"
     static let muxerProtocol = "/yamux/1.0.0"
@@ -29,11 +29,11 @@ struct ConnectionUpgrade: Sendable {
     struct Upgraded: Sendable {
         let remoteKey: PublicKey
         var transport: NoiseTransport
-        /// Decrypted bytes that belong to the muxer.
+        /// Decrypted bytes for the muxer.
         var leftover: ByteBuffer
     }
 
-    /// What to do after bytes arrived; `send` goes first.
+    /// What to do after bytes arrived; send `send` first.
     struct Progress: Sendable {
         var send = ByteBuffer()
         var upgraded: Upgraded?
@@ -57,7 +57,7 @@ struct ConnectionUpgrade: Sendable {
     private var input = ByteBuffer()
     private var plaintext = ByteBuffer()
 
-    /// An upgrade with what proves the node's identity; `expectedPeer` is whom we dialed, if that is known.
+    /// An upgrade with the proof of the node's identity; `expectedPeer` is the peer dialed, if known.
     init(role: Role, credentials: NoiseCredentials, expectedPeer: PeerID?) {
         self.role = role
         noise = NoiseUpgrade(
@@ -89,7 +89,7 @@ struct ConnectionUpgrade: Sendable {
         }
     }
 
-    /// Takes bytes off the wire. Once `upgraded` is given, all further bytes belong to its transport.
+    /// Takes bytes from the wire. Once it returns `upgraded`, all further bytes belong to its transport.
     mutating func received(_ bytes: ByteBuffer) throws(UpgradeError) -> Progress {
         input.writeImmutableBuffer(bytes)
         var progress = Progress()

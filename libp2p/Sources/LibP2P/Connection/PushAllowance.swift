@@ -1,12 +1,12 @@
 import Determinism
 
-/// How often a peer may push what it says about itself on one connection: some at once, and after that at a steady rate
-/// for as long as the connection lasts.
+/// How often a peer may push its identify message on one connection: a few at once, then at a steady rate for as long
+/// as the connection lasts.
 struct PushAllowance: Sendable {
-    /// When all pushes that were taken are paid for.
+    /// When all accepted pushes are paid for.
     private var paidAt = MonotonicInstant(nanoseconds: .min)
 
-    /// Takes a push where there is one left of `burst`, which fill up again at `perMinute`.
+    /// Accepts a push if one of `burst` is left; these refill at `perMinute`.
     mutating func take(perMinute: Int, burst: Int, now: MonotonicInstant) -> Bool {
         let price = 60_000 / Int64(max(1, perMinute))
         let paid = max(paidAt, now).advanced(milliseconds: price)

@@ -2,16 +2,16 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Yamux
 
-/// The way from a stream's buffers, used in any task, to its connection on the event loop.
+/// The path from a stream's buffers, which any task may use, to its connection on the event loop.
 ///
-/// Consumed bytes are reported in batches: the peer's window is opened in halves, so single bytes need no hop.
+/// It reports consumed bytes in batches: the peer's window reopens in halves, so single bytes need no hop.
 final class StreamLink: Sendable {
     private struct State: Sendable {
         var unreportedBytes = 0
         var reportsAtOnce = false
     }
 
-    /// At most a quarter of the smallest window, so that a reader that waits has always opened the peer's window.
+    /// At most a quarter of the smallest window, so that a waiting reader has always reopened the peer's window.
     static let reportedBytes = YamuxSession.initialWindowBytes / 8
 
     let id: YamuxStreamID
@@ -35,7 +35,8 @@ final class StreamLink: Sendable {
         if report > 0 { eventLoop.execute { [self] in handler.value.consumed(report, on: id) } }
     }
 
-    /// The peer sends no more: what is consumed from now on is reported at once. What was not reported before.
+    /// Notes that the peer sends no more, so every later consumption is reported at once; returns the bytes not yet
+    /// reported.
     func endReached() -> Int {
         state.withLockedValue { state in
             state.reportsAtOnce = true

@@ -3,8 +3,8 @@ import Multistream
 import NIOCore
 import Yamux
 
-/// One stream of a connection, as its handler keeps it: shared by nobody, and an object only so that looking at it
-/// copies no references.
+/// One stream of a connection, as its handler keeps it: unshared, and an object only so that access copies no
+/// references.
 final class StreamSlot {
     enum Negotiation {
         case dialer(MultistreamDialer)
@@ -14,17 +14,17 @@ final class StreamSlot {
     let channel: StreamChannel
     let link: StreamLink
     let charge: StreamCharge
-    /// Present until the protocol is agreed on.
+    /// Present until both sides agree on the protocol.
     var negotiation: Negotiation?
     /// The task that waits for the stream; none when it was opened lazily or by the peer.
     var request: StreamRequest?
-    /// Bytes that arrived and are not a whole line yet.
+    /// Bytes that arrived but form no whole line yet.
     var negotiationInput = ByteBuffer()
     /// Bytes of the negotiation among those queued, which the outbox has not counted.
     var uncountedBytes = 0
-    /// Nobody holds the stream any more; its peer has some time to end its side.
+    /// Whether nobody holds the stream any more; its peer has some time to end its side.
     var isAbandoned = false
-    /// When the negotiation has taken too long, or the peer of an abandoned stream.
+    /// When the negotiation, or the peer of an abandoned stream, has taken too long.
     var deadline: MonotonicInstant?
 
     init(channel: StreamChannel, link: StreamLink, charge: StreamCharge, negotiation: Negotiation?) {
@@ -34,7 +34,7 @@ final class StreamSlot {
         self.negotiation = negotiation
     }
 
-    /// Takes bytes of the negotiation: what to answer, and the protocol once it is agreed on.
+    /// Takes bytes of the negotiation; returns the answer, and the protocol once agreed.
     func negotiate(_ bytes: ByteBuffer) throws(MultistreamError) -> (answer: [UInt8], agreed: String?) {
         negotiationInput.writeImmutableBuffer(bytes)
         switch negotiation {

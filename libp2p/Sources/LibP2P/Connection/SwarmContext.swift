@@ -12,7 +12,7 @@ import PeerIdentity
 /// A registered handler of inbound streams.
 typealias InboundHandler = @Sendable (any PeerStream, Connection) async -> Void
 
-/// What the swarm's `run` does in child tasks.
+/// The work that the swarm's `run` does in child tasks.
 enum SwarmWork: Sendable {
     case serve(BufferedStream, Connection, InboundHandler)
     case identify(Connection)
@@ -83,7 +83,7 @@ final class SwarmContext: Sendable {
         registry.withLockedValue(body)
     }
 
-    /// What proves the identity in handshakes, made with the first one: a key and a signature less for each.
+    /// The proof of identity for all handshakes, made with the first: saves each a key and a signature.
     func credentials() throws(UpgradeError) -> NoiseCredentials {
         if let made = signed.withLockedValue({ $0 }) { return made }
         do throws(NoiseError) {
@@ -97,7 +97,7 @@ final class SwarmContext: Sendable {
 
     // MARK: Work
 
-    /// Gives work to `run`; `false` when too much waits, which is counted, or the swarm has stopped.
+    /// Gives work to `run`; `false` when too much waits (counted) or the swarm has stopped.
     func enqueue(_ work: SwarmWork) -> Bool {
         switch workInput.yield(work) {
         case .enqueued: return true
@@ -111,7 +111,7 @@ final class SwarmContext: Sendable {
     func stop() {
         workInput.finish()
         events.finish()
-        // What serves a protocol holds the swarm that it serves on.
+        // A protocol's handler holds the swarm that it serves on.
         protocols.withLockedValue { $0 = Protocols() }
     }
 
@@ -119,7 +119,8 @@ final class SwarmContext: Sendable {
 
     var protocolNames: [String] { protocols.withLockedValue { $0.names } }
 
-    /// Registers a protocol; of one peer at most so many streams are served at once, or as many as of any protocol.
+    /// Registers a protocol; serves at most this many streams of one peer at once, by default the bound for any
+    /// protocol.
     func register(_ name: String, streamsPerPeerMax: Int? = nil, _ handler: @escaping InboundHandler) {
         let streamsMax = streamsPerPeerMax ?? limits.streamsPerProtocolPerPeerMax
         protocols.withLockedValue { protocols in
@@ -128,7 +129,7 @@ final class SwarmContext: Sendable {
         }
     }
 
-    /// Hands an inbound stream, agreed on its protocol, to its handler; `false` when a limit is reached.
+    /// Hands an inbound stream to the handler of its agreed protocol; `false` when a limit is reached.
     func accept(_ stream: BufferedStream, on connection: Connection) -> Bool {
         let protocolID = stream.protocolID
         guard let entry = protocols.withLockedValue({ $0.handlers[protocolID] }) else { return false }
@@ -146,7 +147,7 @@ final class SwarmContext: Sendable {
 
     // MARK: Identity
 
-    /// Sets the addresses that identify tells; whether they are others than before.
+    /// Sets the addresses that identify announces; returns whether they changed.
     func announce(_ addresses: [Multiaddr]) -> Bool {
         let told = Array(InterfaceAddresses.tellable(addresses).prefix(IdentifyMessage.addressesMax))
         return announced.withLockedValue { announced in
@@ -155,10 +156,11 @@ final class SwarmContext: Sendable {
         }
     }
 
-    /// The addresses that identify tells.
+    /// The addresses that identify announces.
     var announcedAddresses: [Multiaddr] { announced.withLockedValue { $0 } }
 
-    /// What we tell about ourselves on a connection. The record's sequence is the time, so that it grows over restarts.
+    /// This node's identify message on a connection. The record's sequence is the time, so that it grows across
+    /// restarts.
     func ownIdentity(observed: Multiaddr?) -> IdentifyMessage {
         let addresses = announcedAddresses
         var message = IdentifyMessage()
@@ -182,7 +184,7 @@ final class SwarmContext: Sendable {
         return result
     }
 
-    /// A place for a connection that was accepted; the handshake that had to give up its own is closed.
+    /// Reserves a place for an accepted connection; closes the handshake that it displaces.
     func admitInbound(
         _ channel: any Channel, from address: Multiaddr?
     ) -> Result<ConnectionTicket, ConnectionRefusal> {
@@ -195,13 +197,14 @@ final class SwarmContext: Sendable {
         return result
     }
 
-    /// Enters a connection after its handshake; the number of connections to the peer, or why it is not let in.
+    /// Enters a connection after its handshake; returns the number of connections to the peer, or the reason for
+    /// refusing it.
     func establish(_ connection: Connection) -> Result<Int, ConnectionRefusal> {
         guard connection.remotePeer != localPeer else {
             count(.refusedSelf)
             return .failure(ConnectionRefusal(counter: .refusedSelf))
         }
-        // Events go out under the lock, or `connected` and `disconnected` could overtake one another.
+        // Events go out under the lock, or `connected` and `disconnected` could overtake each other.
         let result = registry.withLockedValue { registry in
             let result = registry.establish(connection)
             if case .success(let older) = result {
@@ -212,7 +215,7 @@ final class SwarmContext: Sendable {
         }
         switch result {
         case .success: count(.connectionsOpened)
-        // Who is displaced was counted then.
+        // A displaced connection was counted when it was displaced.
         case .failure(let refusal) where refusal.counter == .displacedPendingInbound: break
         case .failure(let refusal): count(refusal.counter)
         }

@@ -2,19 +2,19 @@ import Foundation
 public import Logging
 public import NIOCore
 
-/// Stands in a server's channel and decides when the next connections are accepted.
+/// The handler in a server's channel that decides when to accept the next connections.
 ///
-/// When the process or the system has no descriptor or memory left, accepting pauses, and each time that this did not
-/// help for twice as long; the connections wait in the system's queue. Without it the event loop would find the same
-/// connection ready again and again, and do nothing else. The last descriptors are not taken at all: the store, compile
-/// processes and the libraries below need some, and the latter end a process that has none.
+/// When the process or the system has no descriptor or memory left, accepting pauses, twice as long each time that a
+/// pause did not help; connections wait in the system's queue. Without pauses the event loop would find the same
+/// connection ready again and again, and do nothing else. Accepting leaves the last descriptors alone: the store,
+/// compile processes and the libraries below need some, and those libraries end a process that has none.
 public final class AcceptGate: ChannelDuplexHandler {
-    /// Nothing is taken from it.
+    /// The gate does not look at what passes.
     public typealias InboundIn = NIOAny
-    /// Nothing is taken from it.
+    /// The gate does not look at what passes.
     public typealias OutboundIn = NIOAny
 
-    /// How long a closed gate waits before it looks again.
+    /// How long a closed gate waits before it checks again.
     private static let lookAgain = TimeAmount.milliseconds(2)
 
     /// Descriptors that accepting leaves to the rest of the process.
@@ -34,12 +34,12 @@ public final class AcceptGate: ChannelDuplexHandler {
     /// A gate.
     ///
     /// - Parameters:
-    ///   - pauseMilliseconds: the first pause when nothing can be accepted.
+    ///   - pauseMilliseconds: the first pause when accepting fails.
     ///   - pauseMillisecondsMax: the longest one.
-    ///   - what: whose connections they are, for the log.
+    ///   - what: whose connections these are, for the log.
     ///   - onPause: called once per pause.
-    ///   - isOpen: whether further connections may come in now; asked again soon where not.
-    ///   - freeDescriptors: how many more descriptors the process may open, at least about.
+    ///   - isOpen: whether further connections may come in now; if not, the gate asks again soon.
+    ///   - freeDescriptors: roughly how many more descriptors the process may open.
     public init(
         pauseMilliseconds: Int64 = 100, pauseMillisecondsMax: Int64 = 5_000, what: String, logger: Logger,
         onPause: @escaping @Sendable () -> Void = {}, isOpen: @escaping @Sendable () -> Bool = { true },
@@ -55,7 +55,7 @@ public final class AcceptGate: ChannelDuplexHandler {
         self.freeDescriptors = freeDescriptors
     }
 
-    /// Asks for the next connections, when they may come in.
+    /// Asks for the next connections when they may come in.
     public func read(context: ChannelHandlerContext) {
         guard !isWaiting else { return }
         guard isOpen() else { return readLater(Self.lookAgain, context) }
@@ -74,7 +74,7 @@ public final class AcceptGate: ChannelDuplexHandler {
         }
     }
 
-    /// A connection came in: what was short is there again.
+    /// A connection came in: the shortage is over.
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if pausedAt != nil {
             pausedAt = nil
@@ -84,13 +84,13 @@ public final class AcceptGate: ChannelDuplexHandler {
         context.fireChannelRead(data)
     }
 
-    /// Pauses where the system is out of something; hands every other error on.
+    /// Pauses when the system is out of something; passes every other error on.
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? IOError,
             [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode)
         else { return context.fireErrorCaught(error) }
         let wait = paused("\(error)")
-        // A read that failed counts as still wanted, so only this makes the loop look away from the socket.
+        // A failed read counts as still wanted, so only this makes the loop ignore the socket.
         let options = context.channel.syncOptions
         try? options?.setOption(ChannelOptions.autoRead, value: false)
         let channel = NIOLoopBound(context.channel, eventLoop: context.eventLoop)
@@ -99,7 +99,7 @@ public final class AcceptGate: ChannelDuplexHandler {
         }
     }
 
-    /// Notes a pause, and logs the first of several; how long it is.
+    /// Notes a pause and logs the first of several; returns its length.
     private func paused(_ reason: String) -> TimeAmount {
         if pausedAt == nil {
             logger.warning(

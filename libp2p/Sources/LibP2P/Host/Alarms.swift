@@ -2,28 +2,29 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Calls what is due, up to `tickMilliseconds` late: one table and one timer for all deadlines of the process.
+/// Runs closures when they are due, up to `tickMilliseconds` late: one table and one timer for all deadlines of the
+/// process.
 ///
-/// To set an alarm and to take it back costs a lock and two hash tables, where a sleeping task costs a timer of the
-/// system and two changes of threads. A timer runs only while there are alarms, for the earliest of them.
+/// Setting and cancelling an alarm costs a lock and two hash table accesses; a sleeping task costs a system timer and
+/// two thread switches. A timer runs only while alarms are set, for the earliest of them.
 final class Alarms: Sendable {
-    /// How finely alarms are told apart, in milliseconds.
+    /// The resolution of alarms, in milliseconds.
     static let tickMilliseconds: Int64 = 20
 
-    /// The one that all use.
+    /// The instance that everything uses.
     static let shared = Alarms(loop: MultiThreadedEventLoopGroup.singleton.any())
 
-    /// An alarm that may be taken back.
+    /// An alarm that can be cancelled.
     struct AlarmID: Hashable, Sendable {
         fileprivate let tick: Int64
         fileprivate let number: UInt64
     }
 
     private struct State: Sendable {
-        /// The alarms of each tick; none of them is empty.
+        /// The alarms of each tick; no entry is empty.
         var ticks: [Int64: [UInt64: @Sendable () -> Void]] = [:]
         var nextNumber: UInt64 = 0
-        /// For when the timer is set; nothing where it is not.
+        /// When the timer fires; `nil` while it is not set.
         var timerTick: Int64?
     }
 
@@ -37,7 +38,7 @@ final class Alarms: Sendable {
     /// How many alarms are set; for tests.
     var count: Int { state.withLock { $0.ticks.values.reduce(0) { $0 + $1.count } } }
 
-    /// Calls `body`, which may not wait, after at least so many milliseconds.
+    /// Calls `body`, which may not wait, after at least this many milliseconds.
     func add(milliseconds: Int64, _ body: @escaping @Sendable () -> Void) -> AlarmID {
         let tick = Self.tick(at: .now() + .milliseconds(max(0, milliseconds))) + 1
         let (alarm, isFirst) = state.withLock { state -> (AlarmID, Bool) in
@@ -51,7 +52,7 @@ final class Alarms: Sendable {
         return alarm
     }
 
-    /// Takes an alarm back; when it is due already, it may have been called.
+    /// Cancels an alarm; one that is already due may run all the same.
     func remove(_ alarm: AlarmID) {
         state.withLock { state in
             guard state.ticks[alarm.tick]?.removeValue(forKey: alarm.number) != nil else { return }
@@ -68,8 +69,8 @@ final class Alarms: Sendable {
         loop.scheduleTask(deadline: at) { self.call(tick) }
     }
 
-    /// Calls what is due, and sets the timer for what comes next. A timer that an earlier one took the place of does
-    /// nothing, so there is one chain of timers only.
+    /// Runs what is due, and sets the timer for what comes next. A timer that an earlier one replaced does nothing, so
+    /// there is only one chain of timers.
     private func call(_ timer: Int64) {
         let now = Self.tick(at: .now())
         let (due, next) = state.withLock { state -> ([@Sendable () -> Void], Int64?) in

@@ -2,22 +2,22 @@ import Synchronization
 
 /// An operation took longer than it may.
 public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
-    /// How long it had.
+    /// The time it had.
     public let milliseconds: Int64
 
     /// What to tell the user.
     public var description: String { "no answer within \(milliseconds) ms" }
 }
 
-/// Runs an operation in a child task and cancels it when the time is up; it must answer to cancellation.
+/// Runs an operation in a child task and cancels it when the time is up; the operation must respond to cancellation.
 ///
-/// What the operation gives or throws after its time is of no account. Almost every deadline is over long before its
-/// time, so its timer is an entry in the table of `Alarms`, and no task.
+/// What the operation returns or throws after its time is ignored. Almost every operation ends long before its
+/// deadline, so the timer is an entry in the table of `Alarms`, not a task.
 ///
 /// - Parameters:
 ///   - milliseconds: how long it may take.
-///   - warning: what is called when it takes longer than so many milliseconds; it may not wait.
-/// - Throws: `TimedOut`, or what the operation throws.
+///   - warning: a closure to call when it takes longer than this many milliseconds; it may not wait.
+/// - Throws: `TimedOut`, or whatever the operation throws.
 public func withDeadline<Value: Sendable>(
     milliseconds: Int64, warning: (milliseconds: Int64, call: @Sendable () -> Void)? = nil,
     _ operation: @escaping @Sendable () async throws -> Value
@@ -42,8 +42,8 @@ public func withDeadline<Value: Sendable>(
     }
 }
 
-/// Like `withDeadline`, without a task of its own: the calling task is cancelled when the time is up, and stays so. For
-/// tasks that have nothing left to do after that but to let go, such as the handlers of streams.
+/// Like `withDeadline`, without a child task: cancels the calling task for good when the time is up. For tasks that
+/// then only have to clean up, such as the handlers of streams.
 func withLastDeadline<Value: Sendable>(
     milliseconds: Int64, _ operation: @Sendable () async throws -> Value
 ) async throws -> Value {
@@ -62,10 +62,10 @@ func withLastDeadline<Value: Sendable>(
     return try result.get()
 }
 
-/// One operation with a deadline: cancels its task when that passes.
+/// One operation with a deadline; cancels its task when the deadline passes.
 private final class Deadline: Sendable {
-    /// A task that still runs.
-    // SAFETY: the handle is used under the lock, and taken out by the task itself before it ends.
+    /// A task that is still running.
+    // SAFETY: the handle is used under the lock, and the task itself removes it before it ends.
     private struct Running: @unchecked Sendable {
         // SAFETY: as above.
         let task: UnsafeCurrentTask
@@ -80,9 +80,9 @@ private final class Deadline: Sendable {
 
     var hasPassed: Bool { state.withLock { $0.hasPassed } }
 
-    /// The calling task is the operation's.
+    /// Registers the calling task as the operation's.
     func begin() {
-        // SAFETY: `end` takes the handle out before the task ends.
+        // SAFETY: `end` removes the handle before the task ends.
         let task = withUnsafeCurrentTask { $0 }
         state.withLock { state in
             if state.hasPassed { task?.cancel() } else { state.running = task.map(Running.init) }
@@ -93,7 +93,7 @@ private final class Deadline: Sendable {
         state.withLock { $0.running = nil }
     }
 
-    /// The time is up. The handlers of the cancellation run under the lock; none of them ends this very task.
+    /// Cancels the task: its time is up. Cancellation handlers run under the lock; none of them ends this very task.
     func pass() {
         state.withLock { state in
             state.hasPassed = true

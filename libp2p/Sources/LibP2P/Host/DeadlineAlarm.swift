@@ -2,7 +2,8 @@ public import Determinism
 public import NIOCore
 public import NIOPosix
 
-/// The alarm clock of one core: its shell sets it to the core's `nextDeadline` after every input, and waits for rings.
+/// The alarm clock of one core: the shell sets it to the core's `nextDeadline` after every input, and waits for it to
+/// ring.
 ///
 ///     alarm.arm(for: core.nextDeadline)           // after every input
 ///     for await _ in alarm.stream {               // the one loop that keeps time
@@ -11,9 +12,9 @@ public import NIOPosix
 ///         alarm.arm(for: core.nextDeadline)
 ///     }
 ///
-/// Setting it later than it stands costs nothing: it rings too early once, finds nothing due, and is set again. With a
-/// resolution it rings no sooner than so long after the last time, so a core that cannot do yet what is due does not
-/// keep a processor busy; a deadline is met that much later at the most.
+/// Moving it to a later time costs nothing: it rings too early once, finds nothing due, and is set again. With a
+/// resolution it rings at most once in that time, so a core that cannot do yet what is due does not keep a processor
+/// busy; deadlines are met that much later at most.
 public struct DeadlineAlarm {
     private let eventLoop: any EventLoop
     private let resolutionMilliseconds: Int64
@@ -22,10 +23,10 @@ public struct DeadlineAlarm {
     private var notBefore = MonotonicInstant.zero
     private var scheduled: Scheduled<Void>?
 
-    /// The ringing; one element however often it rang unheard.
+    /// The rings; one element, however often it rang unheard.
     public let stream: AsyncStream<Void>
 
-    /// An alarm that stands on nothing.
+    /// An alarm that is not set.
     public init(
         resolutionMilliseconds: Int64 = 0, eventLoop: any EventLoop = MultiThreadedEventLoopGroup.singleton.any()
     ) {
@@ -34,7 +35,7 @@ public struct DeadlineAlarm {
         (stream, rings) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Makes the alarm ring at `deadline` unless it rings before.
+    /// Makes the alarm ring at `deadline` unless it rings earlier.
     public mutating func arm(for deadline: MonotonicInstant?) {
         guard let deadline else { return }
         let at = max(deadline, notBefore)
@@ -46,7 +47,7 @@ public struct DeadlineAlarm {
         ) { [rings] in _ = rings.yield(()) }
     }
 
-    /// To be called when it rang, before the core is asked.
+    /// Call this when it rang, before asking the core.
     public mutating func rang() {
         armedFor = .distantFuture
         scheduled = nil

@@ -2,10 +2,10 @@ import Foundation
 
 /// The file descriptors that this process may still open.
 public enum FreeDescriptors {
-    /// How far the lowest free descriptor is below the process's limit; at most so many can be opened.
+    /// The distance from the lowest free descriptor to the process's limit: at most this many can be opened.
     public static func count() -> Int {
         let lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
-        // Where standard error is closed nothing can be said, and where nothing is free there is nothing to close.
+        // With standard error closed nothing can be said, and with no free descriptor there is nothing to close.
         guard lowest >= 0 else { return errno == EBADF ? .max : 0 }
         close(lowest)
         var limit = rlimit()

@@ -5,7 +5,7 @@ import Peers
 
 /// Where a listener can be reached: what a node tells others about its own addresses.
 enum InterfaceAddresses {
-    /// The addresses of this machine's interfaces now, as first components of multiaddrs.
+    /// The current addresses of this machine's interfaces, as first components of multiaddrs.
     static func current() -> [Multiaddr.Component] {
         ((try? System.enumerateDevices()) ?? []).compactMap { device in
             guard var socket = device.address else { return nil }
@@ -14,8 +14,8 @@ enum InterfaceAddresses {
         }
     }
 
-    /// An unspecified listen address becomes those of the interfaces, loopback last; what nobody can dial, and what is
-    /// only good on one link, is left out.
+    /// Replaces an unspecified listen address by those of the interfaces, loopback last; omits addresses that nobody
+    /// can dial and link-local ones.
     static func concrete(_ listening: Multiaddr, interfaces: [Multiaddr.Component]) -> [Multiaddr] {
         let address = listening.unmapped
         guard let first = address.components.first, case .tcp? = address.components.last else { return [] }

@@ -2,9 +2,9 @@ import Foundation
 import NIOCore
 import NIOPosix
 
-/// What the system has received for a socket and nobody has read.
+/// Bytes that the system received for a socket and nobody has read.
 enum SocketInput {
-    /// Whether there is anything, or the end; `false` for channels that are no sockets.
+    /// Whether there are bytes, or the end; `false` for channels that are not sockets.
     static func isWaiting(in channel: any Channel) -> Bool {
         // SAFETY: the socket is open while the closure runs, and peeking takes nothing from it.
         let count = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(

@@ -1,17 +1,17 @@
 public import Multiformats
 import Peers
 
-/// A task that waits for a dial of `run`.
+/// A task that waits for a dial made by `run`.
 struct DialWaiter: Sendable {
     let id: UInt64
     let continuation: CheckedContinuation<Result<Void, OpenStreamError>, Never>
 }
 
 extension Swarm {
-    /// Connects to a peer by the addresses given and those known, or returns at once when connected. The addresses are
-    /// what somebody said: `AddressPolicy` decides which of them are dialed, and `failedDialsPerMinuteMax` how often.
+    /// Connects to a peer at the given and the known addresses, or returns at once if connected. The addresses are
+    /// hearsay: `AddressPolicy` decides which of them to dial, and `failedDialsPerMinuteMax` how often.
     ///
-    /// Callers who want the same peer share one dial.
+    /// Callers that want the same peer share one dial.
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         if isConnected(peer) { return }
         if !addresses.isEmpty { addAddresses(addresses, for: peer) }
@@ -34,7 +34,7 @@ extension Swarm {
                 wait(DialWaiter(id: id, continuation: continuation), for: peer, known)
             }
         } onCancel: {
-            // The waiter is the actor's; `run` carries the message there.
+            // The waiter belongs to the actor; `run` delivers the message.
             _ = shared.enqueue(.cancelDial(peer, waiter: id))
         }
         try result.get()
@@ -69,7 +69,7 @@ extension Swarm {
         _ peer: PeerID, _ addresses: [Multiaddr], _ result: Result<Connection, OpenStreamError>
     ) {
         let waiters = dials.removeValue(forKey: peer) ?? []
-        // The peer may have dialed us in the meantime.
+        // The peer may have dialed this node in the meantime.
         let outcome: Result<Void, OpenStreamError> = isConnected(peer) ? .success(()) : result.map { _ in () }
         let isThere = if case .success = outcome { true } else { false }
         book.dialEnded(
@@ -86,9 +86,8 @@ extension Swarm {
         }
     }
 
-    /// Dials an address that this node's owner named, first, and then those that are known; its peer need not be known
-    /// before, and with `/p2p` it must be that peer. Connections to the peer that are there have to prove that they are
-    /// alive; then they are good enough.
+    /// Dials an address that this node's owner named, then the known ones. Its peer need not be known before; with
+    /// `/p2p` it must be that peer. Existing connections to the peer that prove to be alive are good enough.
     public func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID {
         if let peer = address.peerID {
             if await isAlive(peer) { return peer }
@@ -122,7 +121,7 @@ extension Swarm {
         case headStartOver
     }
 
-    /// Tries addresses in order, each with a head start before the next runs beside it; the first connection wins.
+    /// Tries addresses in order, each with a head start over the next; the first connection wins.
     private nonisolated func race(
         _ addresses: [Multiaddr], expecting peer: PeerID
     ) async -> Result<Connection, OpenStreamError> {

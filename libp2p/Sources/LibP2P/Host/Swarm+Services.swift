@@ -45,7 +45,7 @@ extension Swarm {
         }
     }
 
-    /// The time that 32 random bytes take to a peer and back.
+    /// Measures the time that 32 random bytes take to a peer and back.
     public func ping(_ peer: PeerID, timeoutMilliseconds: Int64 = 10_000) async throws -> Duration {
         let stream = try await openStream(to: peer, protocols: [Self.pingProtocolID])
         var generator = SystemRandomNumberGenerator()
@@ -131,7 +131,7 @@ extension Swarm {
         shared.events.send(.identified(peer, protocols: message.protocols, addresses: addresses))
     }
 
-    /// Tells a connected peer that our protocols changed.
+    /// Tells a connected peer that this node's protocols changed.
     nonisolated func pushIdentity(to connection: Connection) async {
         let message = shared.ownIdentity(observed: connection.remoteAddress)
         try? await withDeadline(milliseconds: shared.limits.identifyTimeoutMilliseconds) {

@@ -5,15 +5,15 @@ public import NIOPosix
 public import PeerIdentity
 import Peers
 
-/// The node on the network: listens and dials, secures and multiplexes connections, and gives services their streams.
+/// A node on the network: listens and dials, secures and multiplexes connections, and gives services their streams.
 ///
 ///     let swarm = Swarm(configuration: configuration, identity: identity, logger: logger)
 ///     try await swarm.listen()
 ///     await swarm.handle("/echo/1.0.0") { stream in … }
 ///     try await swarm.run()                     // until cancelled; owns every task
 ///
-/// Dials and inbound streams are worked off by `run`; without it a dial waits. Connections live on their event loops
-/// (`ConnectionHandler`); this actor owns the listeners, the book of peers and the dials under way.
+/// `run` performs dials and serves inbound streams; without it a dial waits. Connections live on their event loops
+/// (`ConnectionHandler`); this actor owns the listeners, the peer book and the dials under way.
 public actor Swarm: StreamHost {
     /// This node's peer ID.
     public nonisolated let localPeer: PeerID
@@ -28,7 +28,7 @@ public actor Swarm: StreamHost {
     var nextWaiterID: UInt64 = 0
     private let interfaces: @Sendable () -> [Multiaddr.Component]
 
-    /// A swarm for an identity. Nothing happens before `listen`, `dial` or `run`.
+    /// A swarm for an identity. It does nothing before `listen`, `dial` or `run`.
     public init(
         configuration: SwarmConfiguration, identity: Identity, logger: Logger,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
@@ -55,7 +55,7 @@ public actor Swarm: StreamHost {
 
     // MARK: Life
 
-    /// Binds the configured addresses; returns those listened on. Does nothing the second time.
+    /// Binds the configured addresses and returns those it listens on. Does nothing the second time.
     @discardableResult
     public func listen() async throws -> [Multiaddr] {
         if !isListening {
@@ -98,14 +98,14 @@ public actor Swarm: StreamHost {
         }
     }
 
-    /// Looks again and again which addresses this node has.
+    /// Checks again and again which addresses this node has.
     private func followInterfaces() async {
         let milliseconds = shared.limits.addressRefreshMilliseconds
         while (try? await Task.sleep(for: .milliseconds(milliseconds))) != nil { refreshAddresses() }
     }
 
-    /// Tells connected peers when this node's addresses have changed. Connections may have lost their footing with
-    /// them, so each has to prove that it is alive.
+    /// Tells connected peers when this node's addresses have changed. The change may have broken connections, so each
+    /// has to prove that it is alive.
     func refreshAddresses() {
         guard shared.announce(listenAddresses()) else { return }
         shared.count(.addressesChanged)
@@ -130,7 +130,7 @@ public actor Swarm: StreamHost {
 
     // MARK: What is known
 
-    /// The addresses this node listens on, without `/p2p`, as they are now; all interfaces' where it listens on all.
+    /// The current addresses this node listens on, without `/p2p`; those of every interface if it listens on all.
     public func listenAddresses() -> [Multiaddr] {
         if !shared.configuration.announceAddresses.isEmpty {
             return InterfaceAddresses.tellable(shared.configuration.announceAddresses)
@@ -147,13 +147,13 @@ public actor Swarm: StreamHost {
     /// The peers connected now, sorted.
     public func connectedPeers() -> [PeerID] { shared.withRegistry { $0.peers } }
 
-    /// The protocols that a connected peer told to speak; empty before identify.
+    /// The protocols that a connected peer announced; empty before identify.
     public func protocols(of peer: PeerID) -> [String] {
         shared.withRegistry { $0.connection(to: peer)?.protocols ?? [] }.sorted()
     }
 
-    /// Remembers addresses that somebody named for later dials, as far as `AddressPolicy` admits them from a peer
-    /// without a connection, within the book's bounds.
+    /// Remembers, for later dials, addresses that somebody named, as far as `AddressPolicy` admits them from a peer
+    /// without a connection; the book is bounded.
     public func addAddresses(_ addresses: [Multiaddr], for peer: PeerID) {
         let admitted = policy.admitted(addresses, from: nil)
         if admitted.count < addresses.count { shared.count(.addressesNotAdmitted) }
@@ -161,28 +161,28 @@ public actor Swarm: StreamHost {
         book.addresses.add(admitted, for: peer, isConnected: isConnected)
     }
 
-    /// Remembers where a peer was, as this node's owner or an earlier run of this node has it. A peer that had an
-    /// address on the open internet is not looked for further inside.
+    /// Remembers where a peer was, according to this node's owner or an earlier run. This node does not look for a peer
+    /// that had an address on the open internet further inside.
     public func recall(_ addresses: [Multiaddr], for peer: PeerID) {
         let farthest = addresses.compactMap(\.unmapped.reach).max()
         let admitted = policy.admitted(addresses, from: farthest ?? .open)
         if !admitted.isEmpty { book.addresses.told(admitted, by: peer, isConnected: isConnected) }
     }
 
-    /// Which addresses of others are dialed, as this node stands now.
+    /// Which addresses of others this node dials, given its own addresses and connections.
     var policy: AddressPolicy {
         let counts = shared.withRegistry { ($0.openConnections, $0.loopbackConnections) }
         return AddressPolicy(
             listening: shared.announcedAddresses, openConnections: counts.0, loopbackConnections: counts.1)
     }
 
-    /// The round trip to a connected peer in milliseconds, as the last ping of the connection measured it; `nil` where
-    /// none was answered yet.
+    /// The round trip to a connected peer in milliseconds, as the connection's last ping measured it; `nil` before the
+    /// first answer.
     public nonisolated func roundTripMilliseconds(to peer: PeerID) -> UInt64? {
         shared.withRegistry { $0.connection(to: peer) }?.roundTripNanoseconds.map { UInt64(clamping: $0 / 1_000_000) }
     }
 
-    /// Has the connections to a peer prove that they are alive; dead ones are closed within a short time.
+    /// Makes the connections to a peer prove that they are alive; closes dead ones within a short time.
     public nonisolated func doubt(_ peer: PeerID) {
         for connection in shared.withRegistry({ $0.doubt(peer) }) { connection.probe() }
     }
@@ -203,12 +203,12 @@ public actor Swarm: StreamHost {
     /// Events from now on.
     public func peerEvents() -> AsyncStream<PeerEvent> { shared.events.subscribe() }
 
-    /// Whether no connection, handshake or handler is left behind; for tests.
+    /// Whether no connection, handshake or handler is left; for tests.
     nonisolated var isEmpty: Bool { shared.withRegistry { $0.isEmpty } }
 
     // MARK: Streams
 
-    /// Registers the handler of a protocol; connected peers are told.
+    /// Registers the handler of a protocol and tells connected peers.
     public func handle(_ protocolID: String, _ handler: @escaping @Sendable (any PeerStream) async -> Void) {
         shared.register(protocolID) { stream, _ in await handler(stream) }
         for connection in shared.withRegistry({ $0.allConnections }) { _ = shared.enqueue(.push(connection)) }

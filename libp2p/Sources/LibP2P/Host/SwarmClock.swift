@@ -3,7 +3,7 @@ import NIOCore
 
 /// The one clock of swarms, their services and their deadlines: the monotonic clock of the event loops.
 public enum SwarmClock {
-    /// Now, as cores take it.
+    /// The current time, as cores take it.
     public static var now: MonotonicInstant {
         MonotonicInstant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
     }

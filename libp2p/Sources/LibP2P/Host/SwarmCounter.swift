@@ -1,12 +1,12 @@
 /// What a swarm counts: everything it refused or ended, by reason.
 public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
-    /// Connections that were accepted or dialed and finished their handshake.
+    /// Connections, accepted or dialed, that finished their handshake.
     case connectionsOpened
     /// Refused: `pendingInboundMax`.
     case refusedPendingInbound
-    /// Unfinished handshakes closed for a newcomer: all places were taken, most of them by the group of this one.
+    /// Unfinished handshakes closed for a newcomer: all places were taken, most of them by this one's group.
     case displacedPendingInbound
-    /// Pauses in accepting, for want of descriptors or memory: `acceptPauseMilliseconds`.
+    /// Pauses in accepting for lack of descriptors or memory: `acceptPauseMilliseconds`.
     case acceptingPaused
     /// Refused: `connectionsPerIPMax`.
     case refusedPerIP
@@ -16,21 +16,21 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case refusedTotal
     /// Closed after the handshake: `connectionsPerPeerMax`.
     case refusedPerPeer
-    /// Closed after the handshake: it was ourselves.
+    /// Closed after the handshake: the peer was this node itself.
     case refusedSelf
     /// `handshakeTimeoutMilliseconds` passed.
     case handshakeTimedOut
-    /// Multistream-select failed before the connection stood.
+    /// Multistream-select failed before the connection was established.
     case handshakeNegotiationFailed
     /// The Noise handshake failed.
     case handshakeNoiseFailed
-    /// The peer proved to be another than was dialed.
+    /// The peer proved to be another than the one dialed.
     case handshakeWrongPeer
     /// The peer closed before the handshake was finished.
     case handshakeAbandoned
     /// A message did not decrypt.
     case decryptionFailed
-    /// The peer broke Yamux or left too much unread.
+    /// The peer violated Yamux or left too much unread.
     case muxerViolation
     /// The peer did not answer a ping.
     case keepAliveTimedOut
@@ -42,7 +42,7 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case refusedStreamsOfProtocol
     /// Inbound streams reset: `handlersMax`.
     case refusedStreamsTotal
-    /// Streams reset, dials refused and identify exchanges left out: `queuedWorkMax`.
+    /// Streams reset, dials refused and identify exchanges skipped: `queuedWorkMax`.
     case refusedQueuedWork
     /// Inbound streams reset because multistream-select failed.
     case streamNegotiationFailed
@@ -60,13 +60,13 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case peerRecordRefused
     /// Changes of this node's own addresses.
     case addressesChanged
-    /// Lists of addresses that others named of which some were not admitted: `AddressPolicy`.
+    /// Lists of addresses from others with some that `AddressPolicy` did not admit.
     case addressesNotAdmitted
-    /// Dials that were not made: `failedDialsPerMinuteMax`, `failedProvenDialsPerMinuteMax`.
+    /// Dials not made: `failedDialsPerMinuteMax`, `failedProvenDialsPerMinuteMax`.
     case refusedDialBudget
     /// Streams reset because nobody took their data: `heldBytesPerConnectionMax`, `heldBytesPerPeerMax` or
     /// `heldBytesMax`.
     case streamsOverBudget
-    /// Peer events that a service was too slow for: `PeerEventHub.queuedEventsMax`.
+    /// Peer events lost because a service was too slow: `PeerEventHub.queuedEventsMax`.
     case peerEventsLost
 }

@@ -1,8 +1,8 @@
 public import Multiformats
 
-/// What keeps a swarm from running.
+/// Why a swarm cannot run.
 public enum SwarmError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// An address cannot be listened on.
+    /// The swarm cannot listen on an address.
     case cannotListen(Multiaddr, reason: String)
 
     /// One sentence for a person.

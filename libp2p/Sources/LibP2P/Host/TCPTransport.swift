@@ -3,7 +3,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
-/// TCP sockets over IPv4 and IPv6: between multiaddrs and NIO's channels.
+/// TCP sockets over IPv4 and IPv6: from multiaddrs to NIO's channels and back.
 struct TCPTransport: Sendable {
     /// Where a multiaddr leads.
     enum Target: Hashable, Sendable {
@@ -14,7 +14,7 @@ struct TCPTransport: Sendable {
     let shared: SwarmContext
     let group: any EventLoopGroup
 
-    /// Where an address leads; `nil` for what is not plain TCP.
+    /// Where an address leads; `nil` unless it is plain TCP.
     static func target(of address: Multiaddr) -> Target? {
         let components = address.withoutPeerID().components
         guard components.count == 2, case .tcp(let port) = components[1] else { return nil }
@@ -45,7 +45,7 @@ struct TCPTransport: Sendable {
 
     // MARK: Listening
 
-    /// Binds one address. The channels it accepts are admitted by the registry before anything is read.
+    /// Binds one address. The registry admits each accepted channel before anything is read from it.
     func listen(on address: Multiaddr) async throws -> any Channel {
         guard case .ip(let host, let port, let isIPv6)? = Self.target(of: address) else {
             throw SwarmError.cannotListen(address, reason: "only ip4 and ip6 with tcp can be listened on")
@@ -64,7 +64,7 @@ struct TCPTransport: Sendable {
             .childChannelOption(ChannelOptions.recvAllocator, value: Self.receiveBuffers)
             .childChannelInitializer { channel in Self.admit(channel, shared: shared) }
         if isIPv6 {
-            // So that the same port can be listened on for IPv4 beside it.
+            // So that the same port can serve IPv4 as well.
             bootstrap = bootstrap.serverChannelOption(
                 ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 1)
         }
@@ -76,7 +76,7 @@ struct TCPTransport: Sendable {
         }
     }
 
-    /// Lets connections in while those that are in already have had time to say something.
+    /// Admits connections while few of those already in are within their time to say something.
     private static func acceptGate(_ shared: SwarmContext) -> AcceptGate {
         let limits = shared.limits
         return AcceptGate(
@@ -109,7 +109,7 @@ struct TCPTransport: Sendable {
 
     // MARK: Dialing
 
-    /// Connects to one address and upgrades the connection. Cancelling the task closes it.
+    /// Connects to one address and upgrades the connection. Cancelling the task closes the connection.
     func dial(_ address: Multiaddr, expecting peer: PeerID?) async -> Result<Connection, DialFailure> {
         guard let target = Self.target(of: address) else {
             return .failure(DialFailure(address: address, reason: "only TCP over ip4, ip6 and dns can be dialed"))
@@ -139,7 +139,7 @@ struct TCPTransport: Sendable {
             .channelOption(ChannelOptions.writeBufferWaterMark, value: Self.waterMark(shared))
             .channelOption(ChannelOptions.recvAllocator, value: Self.receiveBuffers)
             .connectTimeout(.milliseconds(shared.limits.connectTimeoutMilliseconds))
-            // The peer may speak first: nothing is read before there is a handler to read it.
+            // The peer may speak first, so nothing is read before a handler is there to read it.
             .channelOption(ChannelOptions.autoRead, value: false)
             .channelInitializer { channel in
                 attempt.started(channel)
@@ -162,7 +162,7 @@ struct TCPTransport: Sendable {
             }
             try await added.get()
         } catch {
-            // No handler stands that would give the ticket back.
+            // No handler is in place to return the ticket.
             attempt.cancel()
             shared.release(ticket, peer: nil)
             promise.fail(error)

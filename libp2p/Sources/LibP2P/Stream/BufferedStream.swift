@@ -23,8 +23,8 @@ package final class StreamChannel: Sendable {
 
 /// The stream that protocol services hold, over whatever transport moves its bytes.
 ///
-/// When the last reference goes away the transport is told: a stream that was not half-closed is reset, one that was
-/// sends what is written and discards what comes.
+/// When the last reference goes away, it tells the transport, which resets a stream that was not half-closed; one that
+/// was sends what is written and discards what comes.
 package final class BufferedStream: PeerStream {
     package let remotePeer: PeerID
     package let protocolID: String

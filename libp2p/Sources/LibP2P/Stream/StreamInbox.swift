@@ -2,10 +2,10 @@ import DequeModule
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// What arrived on a stream and was not read: filled on the event loop, emptied by readers in any task.
+/// Bytes that arrived on a stream and were not read: the event loop fills it, readers in any task empty it.
 ///
-/// What it holds is bounded by the stream's receive window, because every byte stays charged until `onConsumed`. Small
-/// pieces are copied together, so that a byte never keeps a whole read buffer alive.
+/// The stream's receive window bounds what it holds, because every byte stays charged until `onConsumed`. It copies
+/// small pieces together, so that no byte keeps a whole read buffer alive.
 package final class StreamInbox: Sendable {
     private enum End: Sendable {
         case open
@@ -21,7 +21,7 @@ package final class StreamInbox: Sendable {
 
     private struct State: Sendable {
         var chunks = Deque<ByteBuffer>()
-        /// Whether the last chunk is a copy of ours, to which more may be appended.
+        /// Whether the last chunk is its own copy, to which it may append more.
         var lastIsCopy = false
         var byteCount = 0
         var end = End.open
@@ -30,7 +30,7 @@ package final class StreamInbox: Sendable {
         var isDiscarding = false
     }
 
-    /// Pieces are copied together up to this size.
+    /// Pieces up to this size are copied together.
     static let coalescedBytesMax = 16 * 1024
 
     private let state = NIOLockedValueBox(State())
@@ -84,7 +84,7 @@ package final class StreamInbox: Sendable {
         for reader in readers { reader.continuation.resume(returning: nil) }
     }
 
-    /// The stream is gone; what was not read is dropped.
+    /// Drops what was not read: the stream is gone.
     func fail(_ error: StreamError) {
         let readers = state.withLockedValue { state -> Deque<Reader> in
             switch state.end {
@@ -101,7 +101,7 @@ package final class StreamInbox: Sendable {
         for reader in readers { reader.continuation.resume(throwing: error) }
     }
 
-    /// Nobody will read any more: what is there and what comes is thrown away.
+    /// Discards what is there and what comes: nobody will read any more.
     package func discard() {
         let dropped = state.withLockedValue { state -> Int in
             state.isDiscarding = true
@@ -207,7 +207,7 @@ package final class StreamInbox: Sendable {
         reader?.continuation.resume(throwing: CancellationError())
     }
 
-    /// Exactly `count` bytes. Memory is taken as they arrive, not as they were announced.
+    /// Exactly `count` bytes. Memory grows as they arrive, not as they were announced.
     func exactly(_ count: Int) async throws -> ByteBuffer {
         guard count > 0 else { return ByteBuffer() }
         guard var result = try await next(bytesMax: count) else { throw StreamError.endOfStream }

@@ -2,11 +2,11 @@ import DequeModule
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// What was written to a stream and is not yet sent: filled by writers in any task, emptied on the event loop.
+/// Bytes written to a stream and not yet sent: writers in any task fill it, the event loop empties it.
 ///
-/// It takes further bytes while fewer than `bytesMax` are unsent; then writers wait, in order. One write may pass the
-/// mark by its own length, because its bytes are in memory already. What it takes is charged to the stream, and a
-/// writer waits too while that does not fit.
+/// It accepts bytes while fewer than `bytesMax` are unsent; beyond that, writers wait in order. One write may exceed
+/// the mark by its own length, because its bytes are in memory already. Accepted bytes are charged to the stream; a
+/// writer also waits while they do not fit.
 package final class StreamOutbox: Sendable {
     private struct Writer: Sendable {
         let id: UInt64
@@ -16,7 +16,7 @@ package final class StreamOutbox: Sendable {
 
     private struct State: Sendable {
         var chunks: [ByteBuffer] = []
-        /// Bytes here and with the transport below, until `drained` reports them.
+        /// Bytes here and in the transport below, until `drained` reports them.
         var unsentBytes = 0
         var isClosed = false
         var failure: StreamError?
@@ -25,7 +25,7 @@ package final class StreamOutbox: Sendable {
         var isAnnounced = false
     }
 
-    /// What `take` gives: bytes for the transport, and whether our side ends after them.
+    /// The result of `take`: bytes for the transport, and whether this side ends after them.
     package struct Output: Sendable {
         package var chunks: [ByteBuffer]
         package var closes: Bool
@@ -38,8 +38,8 @@ package final class StreamOutbox: Sendable {
     private let onShortage: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - charge: what the stream is charged for; nothing is where there is none.
-    ///   - onShortage: called when a writer waits because its bytes cannot be charged; `admitWriters` tries again.
+    ///   - charge: what the stream is charged for; without one, nothing is charged.
+    ///   - onShortage: called when a writer waits because its bytes cannot be charged; `admitWriters` retries.
     package init(
         bytesMax: Int, charge: StreamCharge? = nil, onShortage: @escaping @Sendable () -> Void = {},
         onOutput: @escaping @Sendable () -> Void
@@ -90,13 +90,13 @@ package final class StreamOutbox: Sendable {
 
     private enum Admission {
         case taken
-        /// Too much is unsent.
+        /// Too many bytes are unsent.
         case full
-        /// It cannot be charged.
+        /// The bytes cannot be charged.
         case short
     }
 
-    /// Whether bytes are taken; then they are charged.
+    /// Whether bytes are accepted; if so, they are charged.
     private func admits(_ bytes: ByteBuffer, _ state: State) -> Admission {
         guard state.unsentBytes < bytesMax else { return .full }
         return charge?.written(bytes.readableBytes) ?? true ? .taken : .short
@@ -144,7 +144,7 @@ package final class StreamOutbox: Sendable {
         writer?.continuation.resume(throwing: CancellationError())
     }
 
-    /// Our side ends after what was written; writers that still wait are refused. Does nothing the second time.
+    /// Ends this side after what was written; refuses writers that still wait. Does nothing the second time.
     func close() {
         let (writers, announces) = state.withLockedValue { state -> (Deque<Writer>, Bool) in
             guard !state.isClosed, state.failure == nil else { return ([], false) }
@@ -170,12 +170,12 @@ package final class StreamOutbox: Sendable {
         }
     }
 
-    /// The transport sent bytes: lets waiting writers in.
+    /// Notes that the transport sent bytes, and admits waiting writers.
     package func drained(_ count: Int) {
         if admitWriters(drained: count) { onShortage() }
     }
 
-    /// Lets waiting writers in; whether one still waits because its bytes cannot be charged.
+    /// Admits waiting writers; returns whether one still waits because its bytes cannot be charged.
     func admitWriters(drained count: Int = 0) -> Bool {
         let (writers, announces, isShort) = state.withLockedValue { state -> ([Writer], Bool, Bool) in
             state.unsentBytes -= count
