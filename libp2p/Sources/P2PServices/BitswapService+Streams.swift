@@ -7,7 +7,7 @@ import Multiformats
 import NIOCore
 import OrderedCollections
 
-/// The streams of the service: the one to each peer, and those of peers.
+/// The service's streams: one to each peer, and those that peers open.
 extension BitswapService {
     private enum ReadFailure: Error {
         case unaskedMessageTooLarge
@@ -15,7 +15,7 @@ extension BitswapService {
 
     // MARK: Sending
 
-    /// Sends a peer what waits for it, then what it wants, until there is nothing left.
+    /// Sends a peer what waits for it, then what it wants, until nothing is left.
     func send(to peer: PeerID) async {
         do {
             while true {
@@ -43,7 +43,7 @@ extension BitswapService {
         }
     }
 
-    /// All waiting messages as one: they are wants and presences, which add up.
+    /// All waiting messages as one: wants and presences add up.
     private func takeMessages(for peer: PeerID) -> BitswapMessage? {
         guard var merged = outboxes[peer]?.messages.popFirst() else { return nil }
         while merged.wants.count + merged.presences.count < 512, let next = outboxes[peer]?.messages.popFirst() {
@@ -77,8 +77,8 @@ extension BitswapService {
                 outboxes[peer]?.activeAt = SwarmClock.now
                 return
             } catch {
-                // The peer may have closed it in the meantime; then a fresh one decides. Who did not read has had its
-                // time.
+                // The peer may have closed it in the meantime; then a fresh one decides. A peer that did not read has
+                // had its time.
                 if outboxes[peer]?.isOverdue == true { throw error }
                 outboxes[peer]?.stream = nil
             }
@@ -88,7 +88,7 @@ extension BitswapService {
         if outboxes[peer] == nil { outboxes[peer] = Outbox(isRunning: true, activeAt: SwarmClock.now) }
         outboxes[peer]?.stream = stream
         outboxes[peer]?.streamID = nextStreamID
-        // Answers may come on this stream too; without a reader they would fill its window and stay.
+        // Answers may come on this stream too; unread, they would fill its window.
         guard start(.read(stream, streamID: nextStreamID)) else {
             await stream.reset()
             throw StreamError.reset
@@ -99,7 +99,7 @@ extension BitswapService {
 
     // MARK: Receiving
 
-    /// Reads what a peer sends on the stream that we opened, until it ends.
+    /// Reads what a peer sends on the stream that this node opened, until it ends.
     func readAnswers(on stream: any PeerStream, streamID: UInt64) async {
         await readMessages(on: stream) {}
         let peer = stream.remotePeer
@@ -141,8 +141,8 @@ extension BitswapService {
         }
     }
 
-    /// The length of the next message. How much a peer may send depends on whether it was asked for a block when the
-    /// message comes, so the bound cannot be given to `readFrame` beforehand.
+    /// The length of the next message. Its bound depends on whether the peer was asked for a block when the message
+    /// comes, so `readFrame` cannot know it beforehand.
     private func readLength(on stream: any PeerStream) async throws -> Int? {
         guard var next = try await stream.readSome() else { return nil }
         var bytes: [UInt8] = []

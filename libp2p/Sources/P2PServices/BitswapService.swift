@@ -7,18 +7,18 @@ public import Logging
 public import Multiformats
 import OrderedCollections
 
-/// The exchange of blocks of a node: one `BitswapCore` on the streams of a host.
+/// A node's exchange of blocks: one `BitswapCore` on the streams of a host.
 ///
 ///     let exchange = BitswapService(host: swarm, store: store, logger: logger)
 ///     await exchange.register()
 ///     async let _ = exchange.run()               // owns all tasks, until cancelled
 ///     let block = try await exchange.fetch(cid, from: providers, maxBytes: 1 << 20, timeout: .seconds(10))
 ///
-/// Wants and answers to a peer go over one stream that this node opens and keeps, as go-bitswap does; answers are taken
-/// from streams that the peer opens and from our own stream too, where py-libp2p sends them. Blocks are hashed before
-/// anybody sees them. At most one block per peer is in memory for sending.
+/// Wants and answers to a peer go over one stream that this node opens and keeps, as go-bitswap does. The node accepts
+/// answers on streams that the peer opens, and on its own stream, where py-libp2p sends them. It hashes every block
+/// before anybody sees it, and holds at most one block per peer in memory for sending.
 public actor BitswapService: Service {
-    /// Bounds of the service; those of the protocol are in `BitswapCore.Limits`.
+    /// The service's bounds; the protocol's are in `BitswapCore.Limits`.
     public struct Limits: Sendable {
         /// Bounds of the protocol.
         public var core = BitswapCore.Limits()
@@ -26,26 +26,25 @@ public actor BitswapService: Service {
         public var inboundStreamsPerPeerMax = 4
         /// Streams of all peers that are read at once; the next is reset.
         public var inboundStreamsMax = 1_024
-        /// Bytes of a message from a peer that was asked for nothing: wants only.
+        /// Bytes of a message from a peer that was asked for nothing, so it holds only wants.
         public var unaskedMessageBytesMax = 256 * 1024
-        /// Messages that wait for one peer; past that the peer counts as lost, and what it was asked for is asked of
-        /// others.
+        /// Messages that wait for one peer; with one more the peer counts as lost, and others are asked for its blocks.
         public var queuedMessagesPerPeerMax = 1_024
-        /// Silence on a stream that a peer opened, after which it is reset.
+        /// Silence after which a stream that a peer opened is reset.
         public var inboundIdleMilliseconds: Int64 = 120_000
-        /// Silence on our own stream, after which it is closed; shorter than py-libp2p waits.
+        /// Silence after which the node closes its own stream; shorter than py-libp2p's wait.
         public var outboundIdleMilliseconds: Int64 = 30_000
-        /// How long sending one message may take; then its stream is reset and the peer counts as lost.
+        /// How long sending one message may take; after that its stream is reset and the peer counts as lost.
         public var sendTimeoutMilliseconds: Int64 = 60_000
-        /// Tasks that send to peers or read the streams opened for it, waiting ones included; a peer that needs one
+        /// Tasks that send to peers or read the streams opened for that, including waiting ones; a peer that needs one
         /// more counts as lost.
         public var jobsMax = 4_096
-        /// Bytes of blocks that one peer is served in a second, and at once after a silence; what it wants beyond that
-        /// waits. Nil: as fast as they go.
+        /// Bytes of blocks that one peer gets in a second, and at once after a silence; what it wants beyond that
+        /// waits. Nil: no bound.
         public var servedBytesPerSecondPerPeerMax: Int?
-        /// Between two looks at the core's deadline, at the least: how late a deadline may be met.
+        /// The shortest time between two checks of the core's deadline: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 100
-        /// How often silent streams are looked for.
+        /// How often the service looks for silent streams.
         public var sweepMilliseconds: Int64 = 1_000
 
         /// The defaults.
@@ -58,25 +57,25 @@ public actor BitswapService: Service {
         var isRunning = false
         var stream: (any PeerStream)?
         var streamID: UInt64 = 0
-        /// What is being sent took too long, and its stream was reset.
+        /// Whether sending took too long, so that the stream was reset.
         var isOverdue = false
         var activeAt: MonotonicInstant
     }
 
-    /// What `run` starts a child task for.
+    /// The work for which `run` starts a child task.
     enum Job: Sendable {
         case send(PeerID)
         case read(any PeerStream, streamID: UInt64)
     }
 
-    /// A block, and who gave it; `nil` where it was in the store.
+    /// A block, and who gave it; `nil` if it was in the store.
     public struct Fetched: Sendable {
         /// The block.
         public let block: [UInt8]
         /// Who gave it.
         public let source: PeerID?
 
-        /// A block as it was had.
+        /// A block with its giver.
         public init(block: [UInt8], source: PeerID?) {
             self.block = block
             self.source = source
@@ -94,9 +93,9 @@ public actor BitswapService: Service {
     var outboxes: OrderedDictionary<PeerID, Outbox> = [:]
     var inbound: InboundStreams
     var nextStreamID: UInt64 = 0
-    /// Messages that could not be read or were larger than the peer may send, and streams that were refused.
+    /// Unreadable messages, messages larger than the peer may send, and refused streams.
     public internal(set) var refusedMessages = 0
-    /// What became of streams at the limits of the service.
+    /// What happened to streams at the service's limits.
     public internal(set) var streamCounters = ServiceStreamCounters()
     /// Peers given up: `Limits.queuedMessagesPerPeerMax`.
     public private(set) var overflowingPeers = 0
@@ -126,7 +125,7 @@ public actor BitswapService: Service {
         alarm = DeadlineAlarm(resolutionMilliseconds: limits.tickMilliseconds)
     }
 
-    /// Registers the protocol with the host. Do it before peers connect; `run` does it too.
+    /// Registers the protocol with the host. Call it before peers connect; `run` calls it too.
     public func register() async {
         guard !isRegistered else { return }
         isRegistered = true
@@ -149,18 +148,18 @@ public actor BitswapService: Service {
         outboxes = [:]
     }
 
-    /// The block of a CID: from the store, else from the peers, asked in this order. It hashes to the CID.
+    /// The block of a CID, verified against it: from the store, else from the peers, asked in this order.
     ///
-    /// Callers that want the same block at the same time share what is asked, each with its own peers, bound and end;
-    /// one that is cancelled leaves the others alone. A fetched block is not put into the store; who puts it there
-    /// tells `blocksAdded`.
+    /// Callers that want the same block at the same time share the requests, each with its own peers, bound and end;
+    /// cancelling one leaves the others alone. The service does not store a fetched block; whoever stores it calls
+    /// `blocksAdded`.
     public func fetch(
         _ cid: CID, from peers: [PeerID], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
     ) async throws(BlockFetchError) -> [UInt8] {
         try await fetched(cid, from: peers, maxBytes: maxBytes, timeout: timeout).block
     }
 
-    /// Like `fetch`, and tells who gave the block.
+    /// Like `fetch`, and also returns who gave the block.
     public func fetched(
         _ cid: CID, from peers: [PeerID], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
     ) async throws(BlockFetchError) -> Fetched {
@@ -183,7 +182,7 @@ public actor BitswapService: Service {
         throw .cancelled
     }
 
-    /// The block of a CID: from the store, else from providers as `KademliaService.findProviders` gives them.
+    /// The block of a CID: from the store, else from providers as `KademliaService.findProviders` returns them.
     public func fetch(
         _ cid: CID, from providers: [PeerInfo], maxBytes: Int = 2 * 1024 * 1024, timeout: Duration = .seconds(30)
     ) async throws(BlockFetchError) -> [UInt8] {
@@ -194,7 +193,7 @@ public actor BitswapService: Service {
         return try await fetch(cid, from: providers.map(\.peerID), maxBytes: maxBytes, timeout: timeout)
     }
 
-    /// Tells that the store has new blocks: peers that wait for them are served.
+    /// Reports new blocks in the store, and serves peers that wait for them.
     public func blocksAdded(_ cids: [CID]) {
         for cid in cids { carryOut(core.blockAdded(cid)) }
     }
@@ -202,7 +201,7 @@ public actor BitswapService: Service {
     /// What happened so far.
     public func counters() -> BitswapCounters { core.counters }
 
-    /// Whether a peer was asked for a block and has not answered.
+    /// Whether a peer was asked for a block and has not answered yet.
     public func isAsking(_ peer: PeerID) -> Bool { core.isAsked(peer) }
 
     // MARK: Actions
@@ -259,7 +258,7 @@ public actor BitswapService: Service {
         startSending(to: peer)
     }
 
-    /// Serves the peers on whose wants nobody works because they had been served enough for a while.
+    /// Serves the peers whose wants rest because they had been served enough for a while.
     private func serveAgain(now: MonotonicInstant) {
         guard let due = servingAt, due <= now else { return }
         servingAt = nil
@@ -269,7 +268,7 @@ public actor BitswapService: Service {
         }
     }
 
-    /// Has `serveAgain` look again when a peer may be served again, or has nothing to make up for any more.
+    /// Makes `serveAgain` check when a peer may be served again, or owes nothing any more.
     func servingChanges(_ rate: ServingRate, now: MonotonicInstant) {
         servingAt = min(servingAt ?? .distantFuture, rate.changesAt(now: now))
     }
@@ -306,13 +305,13 @@ public actor BitswapService: Service {
         await sweep(now: now)
     }
 
-    /// Lets go of silent streams. A send that takes too long has its stream reset, and fails.
+    /// Closes silent streams, and resets those on which a send takes too long, which fails the send.
     private func sweep(now: MonotonicInstant) async {
         let silent = inbound.takeSilent(
             milliseconds: limits.inboundIdleMilliseconds, now: now, counters: &streamCounters)
         for stream in silent { await stream.reset() }
         for peer in outboxes.keys {
-            // Looked up anew for each peer: sending may have begun while another stream was being closed.
+            // Looked up anew for each peer: a send may have begun while another stream was being closed.
             guard let outbox = outboxes[peer] else { continue }
             let silence = now.milliseconds(since: outbox.activeAt)
             if outbox.isRunning {

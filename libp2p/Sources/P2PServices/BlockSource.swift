@@ -1,9 +1,9 @@
 public import Multiformats
 
-/// Where blocks to serve come from: the node's store.
+/// The source of blocks to serve: the node's store.
 public protocol BlockSource: Sendable {
-    /// The block of a CID, if it is there; only what hashes to the CID.
+    /// The block of a CID, if present; it hashes to the CID.
     func block(_ cid: CID) async -> [UInt8]?
-    /// Whether the block of a CID is there.
+    /// Whether the block of a CID is present.
     func hasBlock(_ cid: CID) async -> Bool
 }

@@ -3,11 +3,11 @@ import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// The way to one peer: a bounded queue of frames that the service fills and the peer's writer empties.
+/// The outlet to one peer: a bounded queue of frames that the service fills and the peer's writer empties.
 ///
-/// The queue has a lock of its own, so that the writer takes frames without waiting for the service.
+/// The queue has its own lock, so that the writer takes frames without waiting for the service.
 final class GossipOutlet: Sendable {
-    /// Frames are put together up to this many bytes for one write, because every write costs a wake-up.
+    /// One write joins frames up to this many bytes, because every write costs a wake-up.
     static let batchBytesMax = 131_072
 
     let peer: PeerID
@@ -25,8 +25,8 @@ final class GossipOutlet: Sendable {
         state = NIOLockedValueBox(State(queue: OutgoingQueue(limits: limits)))
     }
 
-    /// A writer begins: the stream fires once at the start and whenever frames are added, and ends when the outlet is
-    /// closed. Every writer needs one of its own, because a stream whose reader was cancelled never fires again.
+    /// A stream for a new writer: it fires once at the start and whenever frames are added, and ends when the outlet
+    /// closes. Every writer needs its own, because a stream whose reader was cancelled never fires again.
     func signals() -> AsyncStream<Void> {
         let (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let isClosed = state.withLockedValue { state in
@@ -46,7 +46,7 @@ final class GossipOutlet: Sendable {
         return admission
     }
 
-    /// The next frames as one buffer; `nil` when none wait.
+    /// The next frames as one buffer; `nil` if none wait.
     func nextBatch() -> ByteBuffer? {
         state.withLockedValue { state in
             guard var batch = state.queue.popFirst() else { return nil }
@@ -57,7 +57,7 @@ final class GossipOutlet: Sendable {
         }
     }
 
-    /// Forgets what waits, because the stream it was for is gone.
+    /// Drops what waits, because its stream is gone.
     func discard() {
         state.withLockedValue { $0.queue.removeAll() }
     }

@@ -5,7 +5,7 @@ import Logging
 import Multiformats
 import NIOCore
 
-// Peers come and go: one outlet and one writer for each, and a reader for every stream that they open.
+// Peers come and go: each has one outlet and one writer, and a reader for every stream that it opens.
 extension GossipService {
     func begin(connected peers: [PeerID]) {
         for peer in peers { connected(peer) }
@@ -20,7 +20,7 @@ extension GossipService {
         }
     }
 
-    /// A connection to a peer stands: a writer is started that opens a stream to it.
+    /// Handles a new connection to a peer: starts a writer that opens a stream to it.
     func connected(_ peer: PeerID) {
         guard peers[peer] == nil, peer != host.localPeer, peers.count < limits.peersMax else { return }
         let outlet = GossipOutlet(peer: peer, limits: limits)
@@ -28,7 +28,7 @@ extension GossipService {
         peers[peer] = Peer(outlet: outlet)
     }
 
-    /// The last connection to a peer is gone, or it is given up.
+    /// Handles the end of the last connection to a peer, or giving up the peer.
     func gone(_ peer: PeerID) {
         guard let known = peers.removeValue(forKey: peer) else { return }
         known.outlet.close()
@@ -67,7 +67,7 @@ extension GossipService {
         peers[outlet.peer]?.outlet === outlet
     }
 
-    /// The stream stands: the router learns what the peer speaks, and the peer is greeted unless it was already.
+    /// Handles an opened stream: tells the router what the peer speaks, and greets the peer unless done already.
     private func opened(_ stream: any PeerStream, _ outlet: GossipOutlet) async {
         let isOutbound = await host.isOutbound(outlet.peer)
         guard isCurrent(outlet), let version = GossipSubVersion(protocolID: stream.protocolID) else { return }
@@ -82,14 +82,14 @@ extension GossipService {
         if !isGreeted { carryOut(isReopened ? core.streamReopened(peer, now: SwarmClock.now) : hello) }
     }
 
-    /// The stream is gone with what was on it; the next one begins with a new hello.
+    /// Handles a lost stream: what was on it is lost too, so the next one begins with a new hello.
     private func failed(_ outlet: GossipOutlet) {
         guard isCurrent(outlet) else { return }
         outlet.discard()
         peers[outlet.peer]?.isGreeted = false
     }
 
-    /// Writes until the stream fails or the outlet is closed.
+    /// Writes until the stream fails or the outlet closes.
     private nonisolated func write(_ outlet: GossipOutlet, to stream: any PeerStream) async {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
@@ -101,7 +101,7 @@ extension GossipService {
                 return true
             }
             group.addTask {
-                // Nothing is ever sent back on this stream; reading shows at once when the peer resets it.
+                // Peers never send anything back on this stream; reading shows at once when the peer resets it.
                 do {
                     while try await stream.read() != nil {}
                     return false
@@ -158,8 +158,8 @@ extension GossipService {
         carryOut(core.refused(error, from: peer))
     }
 
-    /// The place of one more stream of a peer; nil when it may not have one. It is known to the router from now on,
-    /// because its hello may come before our own stream to it is open.
+    /// A place for one more stream of a peer; nil at its limit. The router knows the peer from now on, because its
+    /// hello may come before this node's own stream to it is open.
     private func accepted(_ stream: any PeerStream, version: GossipSubVersion) async -> UInt64? {
         let peer = stream.remotePeer
         connected(peer)

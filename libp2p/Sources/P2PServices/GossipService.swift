@@ -7,17 +7,17 @@ public import Multiformats
 import NIOCore
 public import PeerIdentity
 
-/// GossipSub over the streams of a host: the shell around the `GossipSubRouter` core.
+/// GossipSub over the streams of a host: the shell around the core `GossipSubRouter`.
 ///
-/// It serves `/meshsub/1.1.0`, `/meshsub/1.0.0` and `/floodsub/1.0.0`, keeps one stream open to every peer for what it
-/// sends, and one task per peer that writes to it. Messages are validated by the topic's validator before they are
-/// forwarded, at most `validationsPerStreamMax` at a time for each inbound stream: a peer that sends more waits, by the
-/// flow control of its stream. Subscribers get messages through a stream of `subscriptionMessagesMax`; a slow one loses
-/// the *oldest*, because what gossip tells ages. What a slow peer loses stands at `OutgoingQueue`.
+/// It serves `/meshsub/1.1.0`, `/meshsub/1.0.0` and `/floodsub/1.0.0`, and keeps one outbound stream and one writing
+/// task per peer. The topic's validator validates messages before they are forwarded, at most `validationsPerStreamMax`
+/// at a time for each inbound stream: a peer that sends more waits, by the flow control of its stream. Subscribers get
+/// messages through a stream of `subscriptionMessagesMax`; a slow one loses the *oldest*, because gossip ages.
+/// `OutgoingQueue` says what a slow peer loses.
 ///
 /// `run` must be running; it owns every task of the service.
 public actor GossipService: Service {
-    /// What the application thinks of a message. It may wait; it should come to an end within the router's
+    /// The application's verdict on a message. It may wait, but should end within the router's
     /// `validationMilliseconds`, after which the message counts as ignored.
     public typealias Validator = @Sendable (GossipMessage) async -> GossipVerdict
 
@@ -27,9 +27,10 @@ public actor GossipService: Service {
     public static let validationsPerStreamMax = 32
     /// Inbound streams per peer; a further one is reset.
     public static let inboundStreamsPerPeerMax = 2
-    /// How long a stream to a peer has to last for the next attempt to count as the first.
+    /// How long a stream to a peer has to last for the next attempt to count as a first one.
     static let steadyStreamMilliseconds: Int64 = 30_000
-    /// Attempts in a row to open a stream to a connected peer before it is left alone until it connects anew.
+    /// Failed attempts in a row to open a stream to a connected peer before the service leaves it alone until it
+    /// connects anew.
     public static let openAttemptsMax = 4
 
     struct Subscription {
@@ -39,7 +40,7 @@ public actor GossipService: Service {
 
     struct Peer {
         let outlet: GossipOutlet
-        /// The hello stands in the queue, or was sent.
+        /// Whether the hello is queued or sent.
         var isGreeted = false
     }
 
@@ -56,13 +57,13 @@ public actor GossipService: Service {
     var core: GossipSubRouter
     var peers: [PeerID: Peer] = [:]
     var subscriptions: [ExactText: Subscription] = [:]
-    /// Messages that subscribers were too slow for.
+    /// Messages dropped because a subscriber was slow.
     private(set) var undelivered: UInt64 = 0
-    /// The outlets whose writers are to be started.
+    /// The outlets whose writers have to be started.
     let jobs: JobQueue<GossipOutlet>
     var alarm = DeadlineAlarm()
     var inbound: InboundStreams
-    /// What became of streams at the limits of the service.
+    /// What happened to streams at the service's limits.
     public internal(set) var streamCounters = ServiceStreamCounters()
 
     /// A service that does nothing until `run`.
@@ -74,7 +75,7 @@ public actor GossipService: Service {
         self.identity = identity
         self.logger = logger
         self.limits = limits
-        // The wall clock, so that numbers grow over restarts.
+        // The wall clock, so that numbers grow across restarts.
         let nanoseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1e9))
         core = GossipSubRouter(
             localPeer: identity.peerID, parameters: parameters, limits: limits, firstSequenceNumber: nanoseconds,
@@ -97,7 +98,7 @@ public actor GossipService: Service {
 
     // MARK: The application's side
 
-    /// Joins a topic. A topic has one subscription: a second one takes its place, and the first one's stream ends.
+    /// Joins a topic. A topic has one subscription: a second one replaces it, and the first one's stream ends.
     public func subscribe(
         _ topic: String, validator: @escaping Validator
     ) throws(SubscribeRefusal) -> AsyncStream<GossipMessage> {
@@ -116,8 +117,8 @@ public actor GossipService: Service {
         carryOut(core.unsubscribe(topic, now: SwarmClock.now))
     }
 
-    /// Signs a message and sends it on its way; this node need not be subscribed, and its own subscription does not get
-    /// the message.
+    /// Signs and publishes a message; this node need not be subscribed, and its own subscription does not get the
+    /// message.
     @discardableResult
     public func publish(_ data: [UInt8], topic: String) throws(PublishRefusal) -> MessageID {
         let (id, actions) = try core.publish(data, topic: topic, identity: identity, now: SwarmClock.now)
@@ -128,7 +129,7 @@ public actor GossipService: Service {
     /// The peers in the mesh of a topic.
     public func meshPeers(_ topic: String) -> [PeerID] { core.meshPeers(topic) }
 
-    /// The peers known to be subscribed to a topic.
+    /// The peers known to subscribe to a topic.
     public func peers(of topic: String) -> [PeerID] { core.peers(of: topic) }
 
     /// What the router has seen and done.
@@ -137,20 +138,20 @@ public actor GossipService: Service {
     /// How full the router's tables are.
     public var occupancy: GossipSubOccupancy { core.occupancy }
 
-    /// What is known of a peer's behaviour.
+    /// The record of a peer's behaviour.
     public func scoreRecord(of peer: PeerID) -> PeerScoring.Record? { core.scoring.record(of: peer) }
 
-    /// A peer's score: zero for an unblemished one, negative otherwise.
+    /// A peer's score: zero for flawless behaviour, negative otherwise.
     public func score(of peer: PeerID) -> Double { core.scoring.score(of: peer) }
 
-    /// Messages that were dropped because a subscriber was slow, and because peers were.
+    /// Messages dropped because a subscriber was slow, and because peers were.
     public var droppedMessages: (subscribers: UInt64, peers: UInt64) {
         (undelivered, peers.values.reduce(0) { $0 + $1.outlet.droppedMessages })
     }
 
     // MARK: Actions
 
-    /// Carries actions out; returns the messages to validate, and whether the sender's stream is to be reset.
+    /// Carries out actions; returns the messages to validate, and whether to reset the sender's stream.
     @discardableResult
     func carryOut(_ actions: [GossipSubAction]) -> (validations: [Validation], resets: Bool) {
         var validations: [Validation] = []
@@ -186,7 +187,7 @@ public actor GossipService: Service {
         for recipient in recipients {
             guard let outlet = peers[recipient]?.outlet else { continue }
             if outlet.append(frame, isControl: isControl) == .overflow {
-                // The peer does not read at all; what it was not told cannot be told later in part.
+                // The peer does not read at all, and what it missed cannot be sent later in part.
                 logger.debug("gossip: a peer reads nothing", metadata: ["peer": "\(recipient)"])
                 gone(recipient)
             }

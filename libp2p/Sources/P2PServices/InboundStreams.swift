@@ -3,7 +3,7 @@ import LibP2P
 import Multiformats
 import OrderedCollections
 
-/// The streams that peers opened to one service: so many of one peer, so many of all, and none that stays silent.
+/// The streams that peers opened to one service, bounded per peer and in total, without silent ones.
 struct InboundStreams {
     private struct Entry {
         let stream: any PeerStream
@@ -23,7 +23,7 @@ struct InboundStreams {
     var count: Int { entries.count }
     var isEmpty: Bool { entries.isEmpty }
 
-    /// A place for one more stream; `nil` when a limit is in the way, which is counted.
+    /// A place for one more stream; `nil` at a limit, which is counted.
     mutating func admit(
         _ stream: any PeerStream, now: MonotonicInstant, counters: inout ServiceStreamCounters
     ) -> UInt64? {
@@ -40,13 +40,13 @@ struct InboundStreams {
         return nextID
     }
 
-    /// A message came on it.
+    /// Notes that a message came on the stream.
     mutating func wasActive(_ id: UInt64, now: MonotonicInstant) { entries[id]?.activeAt = now }
 
-    /// It has ended; its place is free.
+    /// Frees the place of a stream that ended.
     mutating func remove(_ id: UInt64) { entries.removeValue(forKey: id) }
 
-    /// Takes out those that were silent for longer than that, for the caller to reset, and counts them.
+    /// Removes and counts those that were silent for longer than this, for the caller to reset.
     mutating func takeSilent(
         milliseconds: Int64, now: MonotonicInstant, counters: inout ServiceStreamCounters
     ) -> [any PeerStream] {

@@ -7,7 +7,7 @@ import Multiformats
 import NIOCore
 import OrderedCollections
 
-/// The streams of the service: requests of ours, and those of peers.
+/// The service's streams: its own requests, and those of peers.
 extension KademliaService {
     private enum ExchangeFailure: Error {
         case endOfStream
@@ -15,7 +15,7 @@ extension KademliaService {
 
     // MARK: Asking
 
-    /// Performs requests one after the other until none waits.
+    /// Performs requests one after another until none waits.
     func work(from first: KademliaRequest) async {
         var next: KademliaRequest? = first
         while let request = next {
@@ -41,7 +41,7 @@ extension KademliaService {
         active[request.id] = nil
     }
 
-    /// The answer to a request; `nil` for one that has none and was written.
+    /// The answer to a request; `nil` for one that has no answer and was written.
     private func exchange(_ request: KademliaRequest) async throws -> KademliaMessage? {
         let peer = request.peer.peerID
         let frame = ByteBuffer(bytes: KademliaMessageCoding.encode(request.message, limits: configuration.messages))
@@ -104,7 +104,7 @@ extension KademliaService {
 
     // MARK: Serving
 
-    /// Answers the requests that come on a stream, one after the other.
+    /// Answers the requests that come on a stream, one after another.
     func serve(_ stream: any PeerStream) async {
         let peer = stream.remotePeer
         guard let id = inbound.admit(stream, now: SwarmClock.now, counters: &streamCounters) else {

@@ -6,7 +6,7 @@ public import Logging
 public import Multiformats
 import OrderedCollections
 
-/// The DHT of a node: one `KademliaCore` on the streams of a host.
+/// A node's DHT: one `KademliaCore` on the streams of a host.
 ///
 ///     let dht = KademliaService(host: swarm, validators: [receipts], logger: logger)
 ///     await dht.register()                       // before peers connect, so that identify names the protocol
@@ -14,44 +14,44 @@ import OrderedCollections
 ///     await dht.bootstrap([address])
 ///     try await dht.putValue(key: key, value: value)
 ///
-/// Operations wait for `run`. Peers enter the routing table when identify says that they speak our protocol. Requests
-/// reuse idle streams, except after ADD_PROVIDER, which go-libp2p never answers. A peer that sends what is no message,
-/// or what is refused, gets its stream reset and is counted.
+/// Operations wait for `run`. Peers enter the routing table when identify says that they speak the protocol. Requests
+/// reuse idle streams, except after ADD_PROVIDER, which go-libp2p never answers. The service resets and counts the
+/// stream of a peer that sends an unreadable or refused message.
 public actor KademliaService: Service {
-    /// Bounds of the service; those of the protocol are in `KademliaConfiguration`.
+    /// The service's bounds; the protocol's are in `KademliaConfiguration`.
     public struct Limits: Sendable {
-        /// Requests of ours under way at once; further ones queue.
+        /// Own requests under way at once; further ones queue.
         public var requestsUnderWayMax = 64
-        /// Requests of ours that wait; further ones are dropped, which is counted and not held against the peer.
+        /// Own requests that wait; further ones are dropped and counted, and not held against the peer.
         public var requestsQueuedMax = 4_096
         /// Streams of one peer that are served at once; the next is reset.
         public var inboundStreamsPerPeerMax = 16
         /// Streams of all peers that are served at once; the next is reset.
         public var inboundStreamsMax = 1_024
-        /// Silence on an inbound stream after which it is reset.
+        /// Silence after which an inbound stream is reset.
         public var inboundIdleMilliseconds: Int64 = 60_000
-        /// Streams kept for further requests to one peer; the next is closed after use.
+        /// Idle streams kept for further requests to one peer; the next is closed after use.
         public var idleStreamsPerPeerMax = 4
-        /// Streams kept for further requests to all peers; the next is closed after use.
+        /// Idle streams kept for further requests to all peers; the next is closed after use.
         public var idleStreamsMax = 256
-        /// How long an unused stream is kept; shorter than servers wait.
+        /// How long an idle stream is kept; shorter than servers wait.
         public var idleStreamMilliseconds: Int64 = 20_000
-        /// Addresses to begin with that are dialed and remembered; further ones are left out.
+        /// Bootstrap addresses that are dialed and remembered; further ones are ignored.
         public var bootstrapAddressesMax = 64
         /// How often they are dialed while the routing table is empty.
         public var bootstrapIntervalMilliseconds: Int64 = 10_000
-        /// How often this node looks which addresses it has.
+        /// How often the service checks which addresses this node has.
         public var addressRefreshMilliseconds: Int64 = 15_000
-        /// Between two looks at the core's deadline, at the least: how late a deadline may be met.
+        /// The shortest time between two checks of the core's deadline: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 100
-        /// How often silent and unused streams are looked for.
+        /// How often the service looks for silent and idle streams.
         public var sweepMilliseconds: Int64 = 1_000
 
         /// The defaults.
         public init() {}
     }
 
-    /// Dials of the addresses to begin with that wait for their task.
+    /// Dials of bootstrap addresses that wait for their task.
     private static let bootstrapJobsMax = 16
 
     struct IdleStream {
@@ -60,9 +60,9 @@ public actor KademliaService: Service {
         let since: MonotonicInstant
     }
 
-    /// What `run` starts a child task for.
+    /// The work for which `run` starts a child task.
     enum Job: Sendable {
-        /// Performs this request and then queued ones.
+        /// Performs this request, then queued ones.
         case work(KademliaRequest)
         case bootstrap([Multiaddr])
     }
@@ -82,11 +82,11 @@ public actor KademliaService: Service {
     var inbound: InboundStreams
     var nextStreamID: UInt64 = 0
     var connected: Set<PeerID> = []
-    /// Messages and streams of peers that were refused, and messages that could not be read.
+    /// Refused messages and streams of peers, and unreadable messages.
     public internal(set) var refusedMessages = 0
-    /// What became of streams at the limits of the service.
+    /// What happened to streams at the service's limits.
     public internal(set) var streamCounters = ServiceStreamCounters()
-    /// Requests of ours that were never sent: `Limits.requestsQueuedMax`.
+    /// Own requests that were never sent: `Limits.requestsQueuedMax`.
     public private(set) var droppedRequests = 0
     private var bootstrapAddresses: [Multiaddr] = []
     private var bootstrapAt = MonotonicInstant.zero
@@ -116,12 +116,12 @@ public actor KademliaService: Service {
         alarm = DeadlineAlarm(resolutionMilliseconds: limits.tickMilliseconds)
     }
 
-    /// Listens to the host's events and registers the protocol when this node is a server. Do it before peers connect;
-    /// `run` and `bootstrap` do it too.
+    /// Listens to the host's events, and registers the protocol if this node is a server. Call it before peers connect;
+    /// `run` and `bootstrap` call it too.
     public func register() async {
         if events == nil {
             let subscribed = await host.peerEvents()
-            // Somebody else may have been here meanwhile; both then see all that comes.
+            // Another caller may have come first meanwhile; both then see all that comes.
             if events == nil { events = subscribed }
         }
         guard configuration.mode == .server, !isRegistered else { return }
@@ -147,8 +147,8 @@ public actor KademliaService: Service {
         idleCount = 0
     }
 
-    /// Dials nodes to begin with and remembers their addresses, to dial them again should everybody be lost. Returns
-    /// those that answered; the walk for more begins when identify shows that they are servers.
+    /// Dials bootstrap nodes, and remembers their addresses to dial them again if all peers are lost. Returns those
+    /// that answered; the walk for more begins when identify shows that they are servers.
     @discardableResult
     public func bootstrap(_ addresses: [Multiaddr]) async -> [PeerID] {
         await register()
@@ -164,13 +164,13 @@ public actor KademliaService: Service {
 
     // MARK: Operations
 
-    /// Where a peer is: from the routing table, else by asking those closest to it.
+    /// A peer's addresses: from the routing table, else by asking the peers closest to it.
     public func findPeer(_ peer: PeerID) async throws(KademliaFailure) -> [Multiaddr] {
         guard case .peerFound(let info) = try await perform(.findPeer(peer)) else { throw .notFound(asked: 0) }
         return info.addresses
     }
 
-    /// Stores a value at the servers closest to its key and keeps it announced; returns those that confirmed.
+    /// Stores a value at the servers closest to its key and keeps announcing it; returns those that confirmed.
     @discardableResult
     public func putValue(key: [UInt8], value: [UInt8]) async throws(KademliaFailure) -> [PeerID] {
         let operation = KademliaOperation.putValue(key: key, value: value)
@@ -178,7 +178,7 @@ public actor KademliaService: Service {
         return peers
     }
 
-    /// The value under a key, valid by its namespace's validator.
+    /// The value under a key that its namespace's validator accepts.
     public func getValue(key: [UInt8]) async throws(KademliaFailure) -> [UInt8] {
         guard case .valueFound(let value, _) = try await perform(.getValue(key: key)) else {
             throw .notFound(asked: 0)
@@ -186,7 +186,7 @@ public actor KademliaService: Service {
         return value
     }
 
-    /// Tells the servers closest to a block that this node has it, and keeps telling; returns those told.
+    /// Announces to the servers closest to a block that this node has it, and keeps announcing it; returns those told.
     @discardableResult
     public func provide(_ cid: CID) async throws(KademliaFailure) -> [PeerID] {
         core.localAddresses = await host.listenAddresses()
@@ -195,10 +195,10 @@ public actor KademliaService: Service {
         return peers
     }
 
-    /// Whether a block is announced again by itself.
+    /// Whether the service keeps announcing a block.
     public func isProviding(_ cid: CID) -> Bool { core.isProviding(multihash: cid.multihash.bytes) }
 
-    /// Ends the announcements of a value or of a provided block; what others hold runs out by itself.
+    /// Ends the announcements of a value or of a provided block; what others hold expires by itself.
     public func withdraw(key: [UInt8]) {
         core.withdraw(key: key)
     }
@@ -250,8 +250,8 @@ public actor KademliaService: Service {
             case .peerMisbehaved(let peer, let violation):
                 logger.debug("DHT peer misbehaved", metadata: ["peer": "\(peer)", "violation": "\(violation)"])
             case .cancel:
-                // Queued requests are dropped when their turn comes; the streams of those that are too late are reset
-                // by `deadlineReached`, and the others may end by themselves.
+                // Queued requests are dropped when their turn comes; `deadlineReached` resets the streams of those that
+                // are too late, and the others may end by themselves.
                 continue
             }
         }
@@ -335,7 +335,7 @@ public actor KademliaService: Service {
         }
     }
 
-    /// Resets inbound streams that are silent and lets go of idle ones of our own.
+    /// Resets silent inbound streams and closes this node's idle ones.
     private func sweep(now: MonotonicInstant) async {
         let silent = inbound.takeSilent(
             milliseconds: limits.inboundIdleMilliseconds, now: now, counters: &streamCounters)

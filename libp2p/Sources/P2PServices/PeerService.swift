@@ -6,13 +6,13 @@ public import Peers
 
 /// Keeps a node connected: the shell around the core `PeersCore`, on any host.
 ///
-/// It follows the host's events, dials whom the core names, and tells it what came of it. `run` owns every task.
+/// It follows the host's events, dials whom the core names, and reports the result. `run` owns every task.
 public actor PeerService: Service {
-    /// The bounds of the shell; those of the core are `PeersCore.Limits`.
+    /// The shell's bounds; the core's are `PeersCore.Limits`.
     public struct Limits: Sendable {
-        /// Between two looks at the core's deadline, at the least: how late a deadline may be met.
+        /// The shortest time between two checks of the core's deadline: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 500
-        /// How often the core's peers are held against the host's, since events may be lost.
+        /// How often the core's peers are compared with the host's, since events may be lost.
         public var comparisonMilliseconds: Int64 = 10_000
         /// How long one dial may take before it counts as failed.
         public var dialMilliseconds: Int64 = 20_000
@@ -49,7 +49,7 @@ public actor PeerService: Service {
         await drive(following: await host.peerEvents())
     }
 
-    /// Names addresses to be connected to for good, and peers met before, those met last first.
+    /// Names addresses to stay connected to, and peers met before, the latest first.
     public func begin(bootstrap: [Multiaddr], remembered: [PeerID]) {
         let now = SwarmClock.now
         for address in bootstrap where address.peerID != host.localPeer { core.bootstrap(address, now: now) }

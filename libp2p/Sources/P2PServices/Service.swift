@@ -7,7 +7,7 @@ import Multiformats
 /// The driver (`drive`) is the same for all services: it follows the host's events, wakes the core at its deadline, and
 /// starts a child task for each job. After every input to the core the service calls `rearm`.
 protocol Service: Actor {
-    /// What `drive` starts a child task for.
+    /// The work for which `drive` starts a child task.
     associatedtype Job: Sendable
 
     nonisolated var host: any StreamHost { get }
@@ -20,7 +20,7 @@ protocol Service: Actor {
     /// When the service has something to do apart from its core; nil while it has not.
     var ownDeadline: MonotonicInstant? { get }
 
-    /// Takes up the peers that were connected before the events began.
+    /// Takes in the peers that connected before the events began.
     func begin(connected: [PeerID])
     func peerEvent(_ event: PeerEvent) async
     /// Carries out what the core wants done because its deadline was reached.
@@ -64,7 +64,7 @@ extension Service {
     }
 }
 
-/// The jobs of a service that wait for `drive` to start their tasks, so many at the most.
+/// The bounded queue of a service's jobs that wait for `drive` to start their tasks.
 struct JobQueue<Job: Sendable>: Sendable {
     let stream: AsyncStream<Job>
     private let input: AsyncStream<Job>.Continuation

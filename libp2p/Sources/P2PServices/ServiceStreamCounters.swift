@@ -1,4 +1,4 @@
-/// What a service did with streams because one of its limits was reached; each number only grows.
+/// What a service did with streams at its limits; each number only grows.
 public struct ServiceStreamCounters: Hashable, Sendable {
     /// Streams of peers reset at once: `inboundStreamsPerPeerMax`.
     public var refusedPerPeer = 0
@@ -6,11 +6,11 @@ public struct ServiceStreamCounters: Hashable, Sendable {
     public var refusedInAll = 0
     /// Streams of peers reset after a silence: `inboundIdleMilliseconds`.
     public var inboundIdle = 0
-    /// Streams of our own closed after a silence: `idleStreamMilliseconds`, `outboundIdleMilliseconds`.
+    /// Own streams closed after a silence: `idleStreamMilliseconds`, `outboundIdleMilliseconds`.
     public var ownIdle = 0
-    /// Streams of our own closed after use, because enough are kept: `idleStreamsMax`, `idleStreamsPerPeerMax`.
+    /// Own streams closed after use, because enough are kept: `idleStreamsMax`, `idleStreamsPerPeerMax`.
     public var ownSurplus = 0
-    /// Streams of our own reset because the peer took too long to take what was sent: `sendTimeoutMilliseconds`.
+    /// Own streams reset because the peer took too long to accept what was sent: `sendTimeoutMilliseconds`.
     public var sendsTimedOut = 0
 
     /// All zero.

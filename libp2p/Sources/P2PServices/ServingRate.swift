@@ -1,9 +1,9 @@
 import Determinism
 
-/// How fast one peer is served: so many bytes a second, and what one second allows at once.
+/// How fast one peer is served: a number of bytes a second, and one second's bytes at once.
 struct ServingRate: Sendable {
     private let bytesPerSecond: Int
-    /// When all that was served is paid for.
+    /// When everything served is paid for.
     private var paidAt: MonotonicInstant
 
     init(bytesPerSecond: Int, now: MonotonicInstant) {
@@ -11,16 +11,16 @@ struct ServingRate: Sendable {
         paidAt = now
     }
 
-    /// From when on the peer may be served again.
+    /// When the peer may be served again.
     var freeAt: MonotonicInstant { paidAt.advanced(milliseconds: -1_000) }
 
-    /// When something changes: the peer may be served again, or nothing is owed any more.
+    /// When something changes: the peer may be served again, or owes nothing any more.
     func changesAt(now: MonotonicInstant) -> MonotonicInstant { freeAt > now ? freeAt : paidAt }
 
-    /// Whether nothing is owed any more.
+    /// Whether the peer owes nothing any more.
     func isPaid(now: MonotonicInstant) -> Bool { paidAt <= now }
 
-    /// The peer was served.
+    /// Notes what the peer was served.
     mutating func served(_ byteCount: Int, now: MonotonicInstant) {
         let (thousandfold, overflow) = Int64(byteCount).multipliedReportingOverflow(by: 1_000)
         paidAt = max(paidAt, now).advanced(
