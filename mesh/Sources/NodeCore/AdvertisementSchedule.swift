@@ -1,18 +1,18 @@
 import Determinism
 import Multiformats
 
-/// Decides when a node tells the mesh what it offers: when somebody listens who has not heard it, and regularly.
+/// Decides when a node advertises what it offers: regularly, and when somebody listens who has not heard it.
 ///
-/// Gossip is not kept for those who come later: an advertisement that goes out before there are peers reaches nobody.
-/// Peers that come and go cannot make a node talk more often than `minimumMilliseconds` allows.
+/// Nobody keeps gossip for latecomers: an advertisement sent before there are peers reaches nobody. Peers that come and
+/// go cannot make a node advertise more often than `minimumMilliseconds` allows.
 struct AdvertisementSchedule: Sendable {
     /// The bounds of advertising, in milliseconds.
     struct Limits: Sendable {
-        /// Between two advertisements while nobody new listens.
+        /// The time between two advertisements while nobody new listens.
         var regularMilliseconds: Int64 = 60_000
-        /// Between two advertisements however many new peers listen.
+        /// The shortest time between two advertisements, however many new peers listen.
         var minimumMilliseconds: Int64 = 5_000
-        /// Between two looks at who listens.
+        /// The time between two checks of who listens.
         var lookMilliseconds: Int64 = 250
     }
 
@@ -20,17 +20,17 @@ struct AdvertisementSchedule: Sendable {
     private var told: Set<PeerID> = []
     private var lastAt: MonotonicInstant?
 
-    /// A schedule of a node that has told nobody yet.
+    /// The schedule of a node that has not advertised yet.
     init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
-    /// What was told was taken back: everybody is to be told anew.
+    /// Notes that the node withdrew its offer: it has to tell everybody anew.
     mutating func withdrawn() { told = [] }
 
-    /// Whether to advertise now, to those who listen; when it says so, they count as told.
+    /// Whether to advertise to the listeners now; if so, they count as told.
     mutating func isDue(listeners: [PeerID], now: MonotonicInstant) -> Bool {
-        // Who was away may have forgotten what it heard.
+        // A peer that was away may have forgotten what it heard.
         told.formIntersection(listeners)
         guard !listeners.isEmpty else { return false }
         let elapsed = lastAt.map { now.milliseconds(since: $0) }

@@ -5,21 +5,21 @@ import Multiformats
 import PeerIdentity
 import SignedObjects
 
-/// What an executor tells the mesh that it offers: when somebody listens who has not heard it, and regularly; and that
-/// it offers nothing any more, once it takes no more jobs.
+/// An executor's advertising: it tells the mesh what it offers, regularly and when somebody new listens, and withdraws
+/// the offer once it takes no more jobs.
 struct Advertising: Sendable {
-    /// How long an offer is good for, in milliseconds.
+    /// How long an offer is valid, in milliseconds.
     static let validMilliseconds: UInt64 = 120_000
 
     private var schedule: AdvertisementSchedule
-    /// Whether others were told what this node offers, and not yet that it does not any more.
+    /// Whether this node has told others what it offers, and has not withdrawn it since.
     private(set) var isAdvertised = false
 
     init(limits: AdvertisementSchedule.Limits = AdvertisementSchedule.Limits()) {
         schedule = AdvertisementSchedule(limits: limits)
     }
 
-    /// The offer that is due, signed; `nil` where none is.
+    /// The signed offer that is due; `nil` if none is.
     mutating func due(
         _ executor: ExecutorConfiguration, loadPermille: UInt64, bytesMax: Int, listeners: [PeerID],
         addresses: [Multiaddr], as identity: Identity, at moment: NodeMoment
@@ -40,7 +40,7 @@ struct Advertising: Sendable {
         capability.pricePerMillionFuel = executor.pricePerMillionFuel
         guard var signed = try? SignedObject.sign(capability, with: identity) else { return nil }
         if signed.bytes.count > bytesMax {
-            // Others refuse what is longer; bids tell the rest.
+            // Others refuse a longer list; bids tell the rest.
             capability.features = []
             capability.addresses = []
             guard let short = try? SignedObject.sign(capability, with: identity) else { return nil }
@@ -50,8 +50,7 @@ struct Advertising: Sendable {
         return signed
     }
 
-    /// That nothing is offered any more, where others were told of an offer: a capability without engines and
-    /// resources.
+    /// The withdrawal of an offer, if others know of one: a capability without engines and resources.
     mutating func withdrawn(as identity: Identity, at moment: NodeMoment) -> SignedObject<NodeCapability>? {
         guard isAdvertised else { return nil }
         isAdvertised = false

@@ -3,19 +3,18 @@ import Determinism
 import MeshTypes
 import SignedObjects
 
-/// What executors offer, as this node last heard it, bounded in entries and in bytes.
+/// What executors offer, as this node last heard it; bounded in entries and in bytes.
 ///
-/// An offer lasts from its arrival as long as it says, and at most `lifeMilliseconds`; when there is no room, the one
-/// that came first goes. What an executor dates itself only orders its own offers, so one it has taken back does not
-/// come again by a slower way.
+/// An offer lasts from its arrival as long as it says, and at most `lifeMilliseconds`; without room for a new one, the
+/// oldest goes. An executor's own dates only order its offers, so a withdrawn one does not return by a slower route.
 struct CapabilityBook: Sendable {
     /// The bounds of the book.
     struct Limits: Sendable {
-        /// Executors whose offers are remembered.
+        /// Executors whose offers the book remembers.
         var entriesMax = 1_024
-        /// All offers as they were signed, in bytes.
+        /// The bytes of all offers, as signed.
         var bytesMax = 1 << 20
-        /// How long an offer lasts from its arrival, in milliseconds: executors repeat it every minute.
+        /// How long an offer lasts at most from its arrival, in milliseconds; executors repeat it every minute.
         var lifeMilliseconds: UInt64 = 120_000
     }
 
@@ -28,7 +27,7 @@ struct CapabilityBook: Sendable {
 
     private let limits: Limits
     private var entries: [DID: Entry] = [:]
-    /// In the order of arrival; places of offers that were replaced lapse.
+    /// In the order of arrival; places of replaced offers lapse.
     private var order = Deque<(did: DID, number: UInt64)>()
     private var number: UInt64 = 0
     /// Bytes of all offers.
@@ -39,10 +38,10 @@ struct CapabilityBook: Sendable {
         self.limits = limits
     }
 
-    /// How many executors have an offer, or have taken theirs back lately.
+    /// How many executors have an offer, or withdrew theirs lately.
     var count: Int { entries.count }
 
-    /// What an executor offers; `nil` when nothing is known, or it has taken it back.
+    /// What an executor offers; `nil` if unknown or withdrawn.
     func offer(of did: DID, now: MonotonicInstant) -> NodeCapability? {
         guard let entry = entries[did], now < entry.until, !entry.capability.offersNothing else { return nil }
         return entry.capability
@@ -53,7 +52,7 @@ struct CapabilityBook: Sendable {
         entries.values.contains { now < $0.until && !$0.capability.offersNothing }
     }
 
-    /// Takes in an offer that was verified, of so many bytes.
+    /// Takes in a verified offer of this many bytes.
     mutating func heard(_ capability: NodeCapability, byteCount bytes: Int, now: MonotonicInstant) {
         forget(now: now)
         let did = capability.nodeDID
@@ -70,13 +69,13 @@ struct CapabilityBook: Sendable {
         while entries.count > limits.entriesMax || byteCount > limits.bytesMax, let eldest = order.popFirst() {
             if entries[eldest.did]?.number == eldest.number { remove(eldest.did) }
         }
-        // Places that lapsed are swept out before they are many more than offers.
+        // Sweeps out lapsed places before they are many more than the offers.
         if order.count > 2 * limits.entriesMax {
             order.removeAll { entries[$0.did]?.number != $0.number }
         }
     }
 
-    /// Forgets from the front what has lasted its time.
+    /// Forgets, from the front, offers whose time is over.
     private mutating func forget(now: MonotonicInstant) {
         while let eldest = order.first {
             let entry = entries[eldest.did]

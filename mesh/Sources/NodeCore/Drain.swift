@@ -3,8 +3,8 @@ import JobMarket
 import MeshTypes
 import Multiformats
 
-/// What a node that stops still waits for: the runs that were going on when it was asked to stop, until they have ended
-/// and their receipts were answered, or their time is over.
+/// What a stopping node still waits for: the runs under way when it was asked to stop, until they have ended and their
+/// receipts are answered, or their time is over.
 struct Drain: Sendable {
     private let runs: [(assignment: CID, job: JobID)]
     private let until: MonotonicInstant
@@ -15,10 +15,10 @@ struct Drain: Sendable {
         self.until = until
     }
 
-    /// When it is over at the latest.
+    /// When it ends at the latest.
     var nextDeadline: MonotonicInstant? { isOver ? nil : until }
 
-    /// The number of runs that are waited for, by what the market knows of them.
+    /// The number of runs to wait for, as far as the market knows.
     func unfinishedCount(_ market: JobMarket, isUnderWay: (CID) -> Bool) -> Int {
         runs.count { assignment, id in
             if isUnderWay(assignment) { return true }
@@ -27,7 +27,7 @@ struct Drain: Sendable {
         }
     }
 
-    /// Whether nothing is waited for any more; said once, with the number of runs that are left.
+    /// Reports once that nothing is left to wait for, with the number of remaining runs.
     mutating func ended(unfinished: Int, now: MonotonicInstant) -> Int? {
         guard !isOver, unfinished == 0 || now >= until else { return nil }
         isOver = true

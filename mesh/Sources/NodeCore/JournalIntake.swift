@@ -2,54 +2,54 @@ package import Economics
 package import JobMarket
 package import MeshTypes
 
-/// What a start takes up of the journals of open jobs.
+/// What a start takes from the journals of open jobs.
 ///
-/// A journal that does not read is no reason not to start: its job is left out, and its rows are kept. Where rows of it
-/// are damaged, or the time of any job is over (`JobRules.lifetimeMillisecondsMax` and the skew), the job is closed as
-/// failed, since nothing can take it up any more; else it may be that a later version of this program reads it.
+/// An unreadable journal does not keep the node from starting: the start leaves its job out, and keeps its rows. If
+/// rows are damaged, or the time of any job is over (`JobRules.lifetimeMillisecondsMax` plus the skew), it closes the
+/// job as failed, since nothing can continue it; otherwise a later version of this program may read it.
 ///
-/// What is held for such a job was not paid, whatever became of the job: what was paid is booked, and the book has
-/// digests of its own. So a hold that stands for no job that is known, and none that may be taken up, comes back.
+/// What is held for such a job was not paid, whatever became of the job: payments are booked, and the ledger has its
+/// own digests. So a hold for a job that is neither known nor may be continued is released.
 package struct JournalIntake: Sendable {
     /// One side of a job.
     package struct Side: Hashable, Sendable {
         /// The job.
         package let job: JobID
-        /// On which side of it this node stands.
+        /// This node's side of it.
         package let role: JobRole
 
-        /// That side of a job.
+        /// One side of this job.
         package init(job: JobID, role: JobRole) {
             self.job = job
             self.role = role
         }
     }
 
-    /// An open job that was left out, since its journal does not read.
+    /// An open job left out because its journal is unreadable.
     package struct LeftOut: Sendable {
         /// The job.
         package let side: Side
-        /// Why, as a clause.
+        /// The reason, as a clause.
         package let reason: String
-        /// Whether no version of this program can ever take it up, so that it is to be closed as failed.
+        /// Whether no version of this program can ever continue it, so that the start closes it as failed.
         package let isOver: Bool
     }
 
-    /// When the start is.
+    /// The time of the start.
     package let at: UnixMilliseconds
-    /// The jobs that were left out, in the order of their journals.
+    /// The jobs left out, in the order of their journals.
     package private(set) var leftOut: [LeftOut] = []
 
-    /// An intake of nothing yet.
+    /// An empty intake.
     package init(at: UnixMilliseconds) {
         self.at = at
     }
 
-    /// Folds the journal of one side of a job in, or leaves the job out and says why, as a clause.
+    /// Folds in the journal of one side of a job, or leaves the job out and returns the reason as a clause.
     ///
     /// - Parameters:
-    ///   - entries: the rows that are as they were written.
-    ///   - damagedRow: the position of one that is not.
+    ///   - entries: the undamaged rows.
+    ///   - damagedRow: the position of a damaged row.
     ///   - updatedAt: when the job last changed.
     package mutating func take(
         _ entries: [[UInt8]], damagedRow: Int64?, of side: Side, updatedAt: UnixMilliseconds, into core: inout NodeCore
@@ -72,12 +72,12 @@ package struct JournalIntake: Sendable {
         return reason
     }
 
-    /// Books what a new ledger begins with; `nil` where it was booked before.
+    /// Books a new ledger's opening grant; `nil` if booked before.
     package func grant(_ amount: TokenAmount, to core: inout NodeCore) throws(LedgerRefusal) -> LedgerEntry? {
         try core.market.grant(amount, reference: "genesis", wallClock: at)
     }
 
-    /// Gives back what is held for nobody, once all journals were taken.
+    /// Releases what is held for nobody, once all journals are taken in.
     package func refunds(from core: inout NodeCore) throws(LedgerRefusal) -> [(job: JobID, refund: LedgerEntry)] {
         let kept = Set(leftOut.filter { !$0.isOver && $0.side.role == .originator }.map(\.side.job))
         var refunds: [(job: JobID, refund: LedgerEntry)] = []
@@ -87,7 +87,7 @@ package struct JournalIntake: Sendable {
         return refunds
     }
 
-    /// What the owner is to be told of jobs that were left out; nil where there are none.
+    /// What to tell the owner about jobs left out; nil if there are none.
     package var warning: String? {
         guard let first = leftOut.first else { return nil }
         let others = leftOut.count - 1

@@ -6,16 +6,16 @@ import OrderedCollections
 import PeerIdentity
 package import SignedObjects
 
-/// What follows from a transition of the market, and what its actions are made of.
+/// What follows from a transition of the market, and what its actions become.
 extension NodeCore {
     mutating func handled(_ input: MarketInput, _ moment: NodeMoment) -> MarketTransition {
         market.handle(input, now: moment.now, wallClock: moment.wallClock)
     }
 
-    /// Gives the market a fact, and sees to what follows.
+    /// Gives the market a fact, and carries out what follows.
     mutating func give(_ input: MarketInput, _ moment: NodeMoment) { absorb(handled(input, moment), moment) }
 
-    /// Queues what happened for the disk, then lets go what may go before it is there, and keeps the rest.
+    /// Queues what happened for the disk, releases what may leave before it is there, and keeps the rest.
     mutating func absorb(_ transition: MarketTransition, answering answer: Answer? = nil, _ moment: NodeMoment) {
         marketDeadline = transition.nextDeadline
         if let offset = transition.clockOffsetMilliseconds, !hasWarnedOfClock {
@@ -42,12 +42,12 @@ extension NodeCore {
         }
     }
 
-    /// Lets something be told about a job once everything is on the disk that somebody relies on.
+    /// Releases an effect about a job once everything that somebody relies on is on the disk.
     private mutating func say(_ waiting: Waiting, about job: JobID) {
         if let barrier = order.barrier(of: job) { order.hold(waiting, until: barrier) } else { steps.append(waiting) }
     }
 
-    /// Numbers what is to be written; `nil` where that is nothing.
+    /// Numbers a write; `nil` if there is nothing to write.
     private mutating func write(_ transition: MarketTransition, _ moment: NodeMoment) -> UInt64? {
         if transition.events.isEmpty && transition.blocks.isEmpty { return nil }
         var relied: Set<JobID> = []
@@ -124,7 +124,7 @@ extension NodeCore {
 
     // MARK: Runs and outputs
 
-    /// Begins a run, unless it goes on already or has its receipt.
+    /// Begins a run, unless it is under way or has its receipt.
     private mutating func start(_ order: ExecutionOrder) {
         let assignment = order.assignmentCID
         guard runs[assignment] == nil, let job = market.executedJob(order.jobID), job.assignmentCID == assignment,
@@ -163,7 +163,7 @@ extension NodeCore {
 
     // MARK: Deliveries
 
-    /// A peer that was not reached at all is looked for in the DHT, once for each attempt.
+    /// Looks in the DHT for a peer that could not be reached, once for each attempt.
     mutating func deliveryFailed(
         _ delivery: Delivery, _ reason: String, isUnreachable: Bool, _ moment: NodeMoment
     ) {
@@ -185,7 +185,7 @@ extension NodeCore {
 
     // MARK: The neighbourhood
 
-    /// Looks whether anybody can be expected to bid on the jobs of this node, and whether its own offer is to be told.
+    /// Checks whether anybody can be expected to bid on this node's jobs, and whether to advertise its own offer.
     mutating func looked(_ around: Surroundings, _ moment: NodeMoment) {
         var seen = Solitude.Surroundings()
         seen.connectionCount = around.connectionCount
@@ -194,7 +194,7 @@ extension NodeCore {
             seen.hasListener = !around.listeners.isEmpty
             seen.mayPassOn = around.mayPassOn || seen.hasListener
         }
-        // It looks around also while there are no jobs, since it is to know for how long it has heard nothing.
+        // It checks even without jobs, since it must know for how long it has heard nothing.
         let prospect = solitude.prospect(seen, now: moment.now)
         if market.openCounts.originated > 0 {
             switch prospect {

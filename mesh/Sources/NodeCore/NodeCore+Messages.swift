@@ -9,7 +9,7 @@ import SignedObjects
 extension NodeCore {
     // MARK: Direct messages
 
-    /// Takes one request of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"); its answer is an effect.
+    /// Takes one request of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"); the answer is an effect.
     mutating func received(
         _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ request: UInt64, _ moment: NodeMoment
     ) {
@@ -32,7 +32,7 @@ extension NodeCore {
             message, from: peer, now: moment.now, wallClock: moment.wallClock)
         judge(reply, of: peer, isBid: isBid, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
-        // Of a connection so young that its first ping was not answered yet; the window for bids gives the time.
+        // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
         if isBid, roundTripMilliseconds == nil { effects.append(.measure(peer)) }
     }
 
@@ -50,9 +50,9 @@ extension NodeCore {
 
     // MARK: Gossip
 
-    /// Judges a gossip message before it is forwarded, and takes it in where it is good.
+    /// Judges a gossip message before it is forwarded, and takes in a good one.
     ///
-    /// - Parameter isAuthorConnected: whether there is a connection to its author; its forwarders are not to blame.
+    /// - Parameter isAuthorConnected: whether its author is connected; its forwarders are not to blame.
     package mutating func judge(
         _ data: [UInt8], topic: String, author: PeerID, isAuthorConnected: Bool, at moment: NodeMoment
     ) -> (verdict: GossipJudgement, effects: [NodeEffect]) {
@@ -64,7 +64,7 @@ extension NodeCore {
         return (verdict, finish(moment))
     }
 
-    /// What a message is worth, and what its author did wrong.
+    /// The verdict on a message, and what its author did wrong.
     private mutating func verdict(
         on data: [UInt8], topic: String, author: PeerID, _ moment: NodeMoment
     ) -> (GossipJudgement, fault: String?) {
@@ -75,7 +75,7 @@ extension NodeCore {
             tally("messages_unknown")
             return (.ignore(reason: "this version does not know \(name)"), nil)
         } catch MeshMessageError.numberTooLarge(let max) {
-            // Its author signed it; a forwarder of an earlier version takes such numbers.
+            // Its author signed it; a forwarder of an earlier version accepts such numbers.
             return (.ignore(reason: "a number too large"), "a gossip message with a number above \(max)")
         } catch {
             return (.reject(reason: "\(error)"), "a gossip message that does not read: \(error)")
@@ -101,7 +101,7 @@ extension NodeCore {
         capabilities.heard(signed.body, byteCount: advertisement.capability.count, now: moment.now)
     }
 
-    /// Whether a message is one of those that a topic is for.
+    /// Whether a message belongs to a topic.
     private func belongs(_ message: MeshProtocolMessage, to topic: String) -> Bool {
         switch message {
         case .jobAnnouncement: topic == MeshTopics.jobAnnouncements
@@ -115,14 +115,14 @@ extension NodeCore {
 
     // MARK: Conduct
 
-    /// Whether a peer's messages are dropped unread, because it sent too many bad ones; each question is counted.
+    /// Whether to drop a peer's messages unread because it sent too many bad ones; counts each one dropped.
     package mutating func isShunned(_ peer: PeerID, at moment: NodeMoment) -> Bool {
         guard conduct.isShunned(peer, now: moment.now) else { return false }
         tally("messages_unread")
         return true
     }
 
-    /// Notes that a peer misbehaved, and parts with one that does so again and again.
+    /// Notes that a peer misbehaved, and disconnects one that does so again and again.
     mutating func note(_ peer: PeerID, _ fault: String, isMet: Bool, _ moment: NodeMoment) {
         // It may quote the peer.
         let what = PlainText.sanitized(fault, bytesMax: limits.noteBytesMax)
@@ -138,8 +138,8 @@ extension NodeCore {
         effects.append(.shun(peer, milliseconds: conduct.limits.shunMilliseconds, last: what))
     }
 
-    /// Gives what is noted about peers to the disk as one commit that nobody waits for; never a second one, and none
-    /// while the disk waits for a lock or for room.
+    /// Hands the notes about peers to the disk as one commit that nobody waits for; never two at once, and none while
+    /// the disk waits for a lock or for room.
     mutating func writeFaults(_ moment: NodeMoment) {
         guard let at = notesAt, at <= moment.now else { return }
         let isStuck =

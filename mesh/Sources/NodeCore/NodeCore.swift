@@ -7,7 +7,7 @@ import OrderedCollections
 package import PeerIdentity
 import SignedObjects
 
-/// Everything that a node decides, as one value: inputs in, effects out (RFC 2.1, 4.2).
+/// Everything that a node decides, as one value: inputs in, effects out.
 ///
 /// It owns the market and what stands around it: the order in which events become durable and effects go
 /// (`WriteOrder`), what a message is worth and who is to blame for a bad one, what is retried, what is offered to the
@@ -20,11 +20,11 @@ package struct NodeCore: Core {
         var noteBytesMax = 200
         /// Peers' faults.
         var conduct = PeerConduct.Limits()
-        /// What is noted of them.
+        /// The notes about them.
         var notes = PeerNotes.Limits()
-        /// When this node tells what it offers.
+        /// When this node advertises what it offers.
         var advertisement = AdvertisementSchedule.Limits()
-        /// How outputs are asked for again.
+        /// How outputs are retried.
         var outputs = OutputFetches.Limits()
 
         /// The defaults.
@@ -34,13 +34,13 @@ package struct NodeCore: Core {
     /// What waits for the disk.
     enum Waiting: Sendable {
         case effect(NodeEffect)
-        /// What this node owes to itself.
+        /// What this node reminds itself of.
         case ownDelivery(Delivery)
         case ownReply(DeliveryID, MeshProtocolReply)
         case heads(AnchorHeadsV1, of: JobID)
     }
 
-    /// What a message is answered, and to whom.
+    /// The answer to a message, and its request.
     enum Answer: Sendable {
         case peer(request: UInt64, MeshProtocolReply)
         case own(DeliveryID, MeshProtocolReply)
@@ -49,9 +49,9 @@ package struct NodeCore: Core {
     package let identity: Identity
     /// The market; only the core gives it inputs.
     package internal(set) var market: JobMarket
-    /// What was counted besides the market's own counters, by name.
+    /// Counters besides the market's own, by name.
     package internal(set) var tallies: [String: UInt64] = [:]
-    /// Whether the node goes: what still runs is left to the next start, and nothing is written about it.
+    /// Whether the node is going down: it leaves what still runs to the next start, and writes nothing about it.
     package private(set) var isLeaving = false
 
     let limits: Limits
@@ -67,23 +67,23 @@ package struct NodeCore: Core {
     var heads = HeadsBatch()
     var outputs: OutputFetches
     var runs: OrderedDictionary<CID, JobID> = [:]
-    /// Blocks that runs made and that go to the disk with their receipts.
+    /// Blocks that runs made; they go to the disk with their receipts.
     var made: [JobID: [MadeBlock]] = [:]
-    /// Blocks that were fetched for jobs and go to the disk with their results.
+    /// Blocks fetched for jobs; they go to the disk with their results.
     var fetched: [JobID: [MadeBlock]] = [:]
-    /// Messages whose peers are looked for in the DHT, and why they could not be sent.
+    /// Messages whose peers are being looked up in the DHT, and why they could not be sent.
     var lookUps: [DeliveryID: (delivery: Delivery, reason: String)] = [:]
-    /// Messages that are sent again after a look in the DHT; one look for each attempt.
+    /// Messages sent again after a lookup in the DHT; one lookup per attempt.
     var lookedUp: Set<DeliveryID> = []
     var pruneAt: MonotonicInstant?
     var drain: Drain?
     var hasWarnedOfClock = false
     var marketDeadline: MonotonicInstant?
-    /// What is still to be done for the input at hand.
+    /// What is left to do for the current input.
     var steps = Deque<Waiting>()
     var effects: [NodeEffect] = []
 
-    /// A core around a market that was recovered, or is to be by `replay` and `recover`.
+    /// A core around a market that is recovered, or that `replay` and `recover` will recover.
     package init(identity: Identity, market: JobMarket, limits: Limits = Limits()) {
         self.identity = identity
         self.market = market
@@ -95,7 +95,7 @@ package struct NodeCore: Core {
         outputs = OutputFetches(limits: limits.outputs)
     }
 
-    /// The topics of the mesh that a node follows; each message is judged before it is forwarded.
+    /// The mesh's topics that a node follows; it judges each message before forwarding it.
     package var topics: [String] {
         [
             MeshTopics.jobAnnouncements, MeshTopics.receipts, MeshTopics.capabilities,
@@ -114,7 +114,7 @@ package struct NodeCore: Core {
 
     // MARK: Commands
 
-    /// Takes a job of the owner; `written` is the number of the write after which it survives a crash.
+    /// Accepts a job of the owner; `written` is the number of the write after which it survives a crash.
     package mutating func submit(
         _ request: JobRequest, nonce: [UInt8], at moment: NodeMoment
     ) -> (result: Result<Submitted, SubmissionRefusal>, effects: [NodeEffect]) {
@@ -130,17 +130,17 @@ package struct NodeCore: Core {
         }
     }
 
-    /// A job that was taken.
+    /// An accepted job.
     package struct Submitted: Sendable {
         /// The job.
         package let id: JobID
-        /// Whether it was known.
+        /// Whether it was known already.
         package let isDuplicate: Bool
         /// The write after which it survives a crash.
         package let written: UInt64
     }
 
-    /// Ends a job of this node, or stops a run of another's; returns the number of the write that says so.
+    /// Ends a job of this node, or stops a run of another's; returns the number of the write that records it.
     package mutating func cancel(_ job: JobID, at moment: NodeMoment) -> (written: UInt64, effects: [NodeEffect]) {
         let (now, wallClock) = (moment.now, moment.wallClock)
         if market.originatedJob(job) == nil, market.executedJob(job) != nil {
@@ -155,7 +155,7 @@ package struct NodeCore: Core {
         return (order.last, finish(moment))
     }
 
-    /// Takes up, after the replay of all journals, what this node owes to others.
+    /// Resumes, after the replay of all journals, what this node owes to others.
     package mutating func recover(at moment: NodeMoment) -> [NodeEffect] {
         market.configuration.storage = moment.storage
         pruneAt = pruneDate(after: moment.now)
@@ -163,19 +163,19 @@ package struct NodeCore: Core {
         return finish(moment)
     }
 
-    /// Changes what stands in the market before it is recovered: journals are replayed, grants booked.
+    /// Changes the market before recovery: replays journals, books grants.
     package mutating func prepare<Result, Failure: Error>(
         _ body: (inout JobMarket) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(&market)
     }
 
-    /// Where this node listens, for what it signs from now on.
+    /// Sets where this node listens, for what it signs from now on.
     package mutating func listens(at addresses: [Multiaddr]) { market.configuration.addresses = addresses }
 
     // MARK: The end
 
-    /// Takes no more jobs, starts no more runs, and says so; `waiting` is the number of runs that have not ended.
+    /// Stops taking jobs and starting runs, and announces it; `waiting` is the number of unfinished runs.
     package mutating func beginDrain(
         milliseconds: Int64, at moment: NodeMoment
     ) -> (waiting: Int, effects: [NodeEffect]) {
@@ -189,17 +189,17 @@ package struct NodeCore: Core {
         return (waiting, finish(moment))
     }
 
-    /// From here on what is cut off leaves no trace: a run, a fetch or a delivery that did not end says nothing about
-    /// its job, and the next start takes it up.
+    /// From here on an interruption leaves no trace: a run, a fetch or a delivery that did not end says nothing about
+    /// its job, and the next start resumes it.
     package mutating func leave() { isLeaving = true }
 
     /// Whether a write is on the disk.
     package func hasWritten(_ number: UInt64) -> Bool { number <= order.written }
 
-    /// Whether no more jobs are taken.
+    /// Whether the node takes no more jobs.
     package var isStopping: Bool { drain != nil || isLeaving }
 
-    /// What is noted of peers and was not given to the disk yet; for the end.
+    /// The notes about peers not yet handed to the disk; for the end.
     package mutating func takeFaults() -> [PeerFault] { notes.takeAll() }
 
     // MARK: Inputs
@@ -248,7 +248,7 @@ package struct NodeCore: Core {
 
     // MARK: The loop
 
-    /// Carries on until nothing is left to do here; what is left is for the shell.
+    /// Works until nothing is left to do here; the rest is for the shell.
     mutating func finish(_ moment: NodeMoment) -> [NodeEffect] {
         while let step = steps.popFirst() {
             switch step {
@@ -282,8 +282,8 @@ package struct NodeCore: Core {
         }
     }
 
-    /// Once the last date of a bid is over by more than clocks may differ, no assignment of it is taken, so nothing in
-    /// its journal is needed (PROTOCOL.md, "Restarts").
+    /// Once a bid's last date is past by more than clocks may differ, the node accepts no assignment of it, so it needs
+    /// nothing of its journal (PROTOCOL.md, "Restarts").
     private mutating func pruneBids(_ moment: NodeMoment) {
         guard let executor = market.configuration.executor else { return }
         let age = executor.bidValidityMilliseconds + market.configuration.rules.clockSkewMilliseconds

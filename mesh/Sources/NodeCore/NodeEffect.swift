@@ -3,36 +3,36 @@ package import MeshTypes
 package import Multiformats
 package import SignedObjects
 
-/// What a shell is to do, in this order. Every effect is idempotent.
+/// What a shell has to do, in this order. Every effect is idempotent.
 package enum NodeEffect: Sendable {
-    /// Put on the disk, in the order of their numbers; report `written`.
+    /// Write to the disk, in the order of the numbers; report `written`.
     case write(NodeWrite)
-    /// Put on the disk, as far as there is room for what nobody owes; report `faultsWritten`.
+    /// Write to the disk, if there is room for what nobody relies on; report `faultsWritten`.
     case writeFaults([PeerFault])
-    /// Let the disk forget bids that nobody took and that were closed before a date.
+    /// Delete bids from the disk that nobody took and that were closed before a date.
     case pruneBids(before: UnixMilliseconds)
     /// Answer a direct message.
     case answer(request: UInt64, MeshProtocolReply)
-    /// Tell whoever follows a job of this node what happened to it.
+    /// Tell those who follow a job of this node what happened to it.
     case tell(JobEvent)
     /// Publish a job; report `announcementPublished` or `announcementFailed`.
     case announce(JobID, JobAnnouncementV1)
-    /// Publish the heads of the anchored DAG; report `headsPublished` where gossip took them.
+    /// Publish the heads of the anchored DAG; report `headsPublished` once gossip has them.
     case publishHeads(AnchorHeadsV1, of: [JobID])
     /// Put a receipt into the DHT, and announce it by gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
-    /// Publish what this node offers, and keep the block of it; nothing is offered any more where it has no engines.
+    /// Publish what this node offers, and keep its block; an offer without engines withdraws it.
     case advertise(SignedObject<NodeCapability>)
     /// Send a direct message; report `deliveryReplied` or `deliveryFailed`.
     case deliver(Delivery)
-    /// Look in the DHT where a peer is, and connect to it; report `lookedUp`.
+    /// Look up a peer in the DHT, and connect to it; report `lookedUp`.
     case lookUp(PeerID, for: DeliveryID)
     /// Fetch the block of a manifest; report `manifestFetched`.
     case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
-    /// Look how long a module is, as far as the own disk tells; report `moduleLookedUp`.
+    /// Look up a module's length on the node's own disk; report `moduleLookedUp`.
     case lookUpModule(CID)
-    /// Fetch module and inputs; report `blocksFetched`, then `executionPrepared`, or `runEnded` where they cannot be
-    /// had.
+    /// Fetch module and inputs; report `blocksFetched`, then `executionPrepared`; or `runEnded` if they are not
+    /// available.
     case startRun(ExecutionOrder)
     /// Run what was prepared; report `executionProgressed` and `runEnded`.
     case letRun(assignment: CID)
@@ -42,17 +42,17 @@ package enum NodeEffect: Sendable {
     case fetchOutput(OutputRequest)
     /// Measure the round trip to a peer; report `latencyMeasured`.
     case measure(PeerID)
-    /// A peer did wrong; for the log.
+    /// Log a peer's fault.
     case misbehaved(PeerID, String)
-    /// Part with a peer, and leave it alone for a while.
+    /// Disconnect a peer, and leave it alone for a while.
     case shun(PeerID, milliseconds: Int64, last: String)
-    /// The calendar of this machine differs from those of its peers, for the log; told once.
+    /// Log, once, that this machine's calendar differs from its peers'.
     case warnOfClock(offsetMilliseconds: Int64)
-    /// Nothing is waited for any more: stop; so many runs are left to the next start.
+    /// Stop: nothing is left to wait for; this many runs are left to the next start.
     case leave(runsLeft: Int)
 }
 
-/// A transition of the market as it goes to the disk: whole, in one transaction, and in the order of the numbers.
+/// A transition of the market as it goes to the disk: whole, in one transaction, in the order of the numbers.
 package struct NodeWrite: Sendable {
     /// One more than that of the write before.
     package let number: UInt64
@@ -66,11 +66,11 @@ package struct NodeWrite: Sendable {
     package let outputs: [(job: JobID, block: MadeBlock)]
     /// Blocks that others made for a job of this node.
     package let fetched: [MadeBlock]
-    /// The jobs of the events as they stand after them, each once for each side.
+    /// The state of the events' jobs after them, once for each side.
     package let jobs: [JobStanding]
-    /// The heads of the anchored DAG, where they changed.
+    /// The heads of the anchored DAG, if they changed.
     package let anchorHeads: AnchorHeadsV1?
-    /// The receipt that this node signed last, where it changed.
+    /// The receipt that this node signed last, if it changed.
     package let lastReceipt: CID?
     /// When.
     package let at: UnixMilliseconds
@@ -81,14 +81,14 @@ extension NodeWrite {
     package enum Haste: Sendable {
         /// What leaves this node.
         case urgent
-        /// The answer to a message, for which nobody waits but its sender's outbox.
+        /// The answer to a message, for which only its sender's outbox waits.
         case answer
         /// Nobody.
         case none
     }
 }
 
-/// One side of a job as it stands.
+/// The state of one side of a job.
 package enum JobStanding: Sendable {
     /// A job of this node's own.
     case originated(OriginatedJob)

@@ -25,38 +25,38 @@ package struct NodeMoment: CoreMoment {
 
 /// What a shell reports to the core. Commands are functions of `NodeCore`: `submit`, `cancel`, `beginDrain`.
 package enum NodeInput: Sendable {
-    /// A fact for the market that no rule of the node stands before.
+    /// A fact for the market to which no rule of the node applies.
     case fact(MarketInput)
-    /// A direct message of an authenticated peer, as it came; answered by the effect `answer` of the same request. The
-    /// round trip to the peer is given where its connection was measured.
+    /// A direct message of an authenticated peer, as it came; the effect `answer` of the same request answers it. With
+    /// the round trip to the peer if its connection was measured.
     case message([UInt8], from: PeerID, roundTripMilliseconds: UInt64?, request: UInt64)
-    /// A peer broke a rule of the wire before its message was whole.
+    /// A peer broke a rule of the wire before its message was complete.
     case misbehaved(PeerID, String, isConnected: Bool)
-    /// All writes up to the one of this number are on the disk.
+    /// All writes up to this number are on the disk.
     case written(UInt64)
-    /// The faults that were given to the disk are there, or were refused.
+    /// The faults handed to the disk are written, or were refused.
     case faultsWritten
     /// A direct message was answered.
     case deliveryReplied(DeliveryID, MeshProtocolReply)
-    /// A direct message was not answered; whether its peer was not reached at all.
+    /// A direct message was not answered, and whether its peer was unreachable.
     case deliveryFailed(Delivery, reason: String, isUnreachable: Bool)
-    /// The DHT was asked where a peer is; whether a connection to it came of that.
+    /// A lookup of a peer in the DHT ended, and whether it led to a connection.
     case lookedUp(DeliveryID, isConnected: Bool)
-    /// An output was asked for.
+    /// Notes the result of asking for an output.
     case outputFetched(OutputRequest, OutputAnswer)
-    /// The heads were handed to gossip.
+    /// Gossip has the heads.
     case headsPublished(of: [JobID])
-    /// A run ended, and these of the blocks that it made are not on the disk yet.
+    /// A run ended; these of its blocks are not on the disk yet.
     case runEnded(assignment: CID, ExecutionReport, blocks: [MadeBlock])
-    /// What the node sees around itself; told again and again.
+    /// What the node sees around itself; reported again and again.
     case looked(Surroundings)
-    /// All addresses known at the start were dialed.
+    /// The node dialed all addresses known at the start.
     case dialedAtStart
 }
 
 extension NodeInput {
-    /// Whether it tells what came of something that this node had under way: where that was cut off because the node
-    /// goes, it says nothing about its job.
+    /// Whether it reports the result of something that this node had under way: if the node's end interrupted it, the
+    /// result says nothing about its job.
     package var isOfWork: Bool {
         switch self {
         case .message, .misbehaved, .written: false
@@ -83,9 +83,9 @@ package struct MadeBlock: Hashable, Sendable {
 package struct Surroundings: Sendable {
     /// Connected peers.
     package var connectionCount = 0
-    /// Whether one of them may pass gossip on, as far as they have told yet.
+    /// Whether one of them may forward gossip, as far as they have told.
     package var mayPassOn = false
-    /// Peers that listen to what executors offer.
+    /// Peers that listen to executors' offers.
     package var listeners: [PeerID] = []
 
     /// Nobody and nothing.

@@ -11,33 +11,32 @@ package struct OutputRequest: Hashable, Sendable {
     package let cid: CID
     /// Its executor.
     package let peer: PeerID
-    /// The most bytes that it may have.
+    /// The most bytes it may have.
     package let bytesMax: Int
 }
 
-/// What came of asking for an output.
+/// The result of asking for an output.
 package enum OutputAnswer: Sendable {
-    /// It is here, of so many bytes; these of its blocks are not on the disk yet.
+    /// It is here, with this many bytes; these of its blocks are not on the disk yet.
     case here(bytes: Int, blocks: [MadeBlock])
-    /// It is not here; whether that may be different in a while.
+    /// It is not here, and whether a retry may succeed.
     case missing(mayPass: Bool)
 }
 
 /// Why an output is not here.
 package enum OutputObstacle: Hashable, Sendable {
-    /// Nobody who was asked has it, or nobody answered.
+    /// Nobody asked has it, or nobody answered.
     case notFound
-    /// The own disk has no room for it.
+    /// The node's disk has no room for it.
     case noRoom
-    /// What came under its CID is no file, or too large a one.
+    /// What came under its CID is not a file, or too large a one.
     case noFile
-    /// The own disk failed.
+    /// The node's disk failed.
     case storageFailed
 }
 
 extension OutputAnswer {
-    /// An output is not here, which may be different in a while where its executor is starting again or the own disk
-    /// is full.
+    /// An output is not here; a retry may succeed if its executor is restarting or the node's disk is full.
     package static func missing(_ obstacle: OutputObstacle) -> OutputAnswer {
         switch obstacle {
         case .notFound, .noRoom: .missing(mayPass: true)
@@ -46,18 +45,18 @@ extension OutputAnswer {
     }
 }
 
-/// The outputs of receipts, fetched one after the other until all are here, or their time is over, or nobody waits for
-/// them any more. One that cannot be had is asked for again with a growing pause: its executor may be starting again.
+/// The outputs of receipts, fetched one after another until all are here, their time is over, or nobody waits for them
+/// any more. It retries an unavailable one after growing pauses: the executor may be restarting.
 struct OutputFetches: Sendable {
-    /// The bounds of asking again.
+    /// The bounds of retries.
     struct Limits: Sendable {
-        /// Between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
+        /// The pause between two attempts to fetch an output, in milliseconds; doubles up to the maximum.
         var pauseMilliseconds: Int64 = 100
         /// The longest pause between two attempts, in milliseconds.
         var pauseMillisecondsMax: Int64 = 5_000
     }
 
-    /// What is known of a receipt's outputs once none is left to fetch.
+    /// The result for a receipt's outputs once none is left to fetch.
     struct End: Sendable {
         let job: JobID
         let receipt: CID
@@ -65,7 +64,7 @@ struct OutputFetches: Sendable {
         let blocks: [MadeBlock]
     }
 
-    /// What is to be done next.
+    /// What to do next.
     enum Step: Sendable {
         case ask(OutputRequest)
         case end(End)
@@ -89,13 +88,13 @@ struct OutputFetches: Sendable {
         self.limits = limits
     }
 
-    /// When the next output is to be asked for again.
+    /// When to retry the next output.
     var nextDeadline: MonotonicInstant? { fetches.values.lazy.compactMap(\.askAgainAt).min() }
 
     /// The job of a receipt whose outputs are being fetched.
     func job(of receipt: CID) -> JobID? { fetches[receipt]?.job }
 
-    /// Begins with the outputs of a receipt, of at most so many bytes together.
+    /// Begins with the outputs of a receipt, with this bound on their bytes together.
     mutating func begin(
         _ job: JobID, receipt: CID, from peer: PeerID, _ cids: [CID], bytesMax: Int, until: MonotonicInstant
     ) -> Step? {
@@ -107,7 +106,7 @@ struct OutputFetches: Sendable {
         return next(receipt)
     }
 
-    /// An output was asked for.
+    /// Notes the result of asking for an output.
     mutating func answered(_ request: OutputRequest, _ answer: OutputAnswer, now: MonotonicInstant) -> Step? {
         guard var fetch = fetches[request.receipt], fetch.wanted.first == request.cid, fetch.askAgainAt == nil else {
             return nil
@@ -139,7 +138,7 @@ struct OutputFetches: Sendable {
         }
     }
 
-    /// Nobody waits for the outputs of a receipt any more.
+    /// Drops the outputs of a receipt: nobody waits for them any more.
     mutating func drop(_ receipt: CID) { fetches[receipt] = nil }
 
     private mutating func next(_ receipt: CID) -> Step? {

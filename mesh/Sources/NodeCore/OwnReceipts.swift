@@ -1,15 +1,15 @@
 package import Multiformats
 
-/// The receipts that a node has signed, from the newest to the oldest, and the end of the chain that they make.
+/// The receipts that a node has signed, from the newest to the oldest, and the end of the chain they form.
 ///
-/// The store names the last one. Where an older version ran in between, the chain is followed on from there; where no
-/// version wrote it down, the newest one counts that no other receipt follows.
+/// The store names the last one. If an older version ran in between, the chain continues from there; if no version
+/// recorded it, the last one is the newest that no other receipt follows.
 package struct OwnReceipts: Sendable {
     private let last: CID?
     private var order: [CID] = []
     private var followers: [CID: CID] = [:]
 
-    /// An empty chain that ends with the receipt that the store names.
+    /// An empty chain that ends with the receipt the store names.
     package init(last: CID?) {
         self.last = last
     }

@@ -2,24 +2,23 @@ import DequeModule
 import Determinism
 import Multiformats
 
-/// Counts what peers do wrong, and says whose messages are not read for a while.
+/// Counts what peers do wrong, and says whose messages to ignore for a while.
 ///
-/// Every forged message costs this node a signature check and a line in its store. A peer that sends more of them than
-/// an honest one can by accident is disconnected, and until `shunMilliseconds` have passed what it sends is dropped
-/// before it is read.
+/// Every forged message costs this node a signature check and a row in its store. The node disconnects a peer that
+/// sends more of them than an honest one can by accident, and drops what it sends unread for `shunMilliseconds`.
 struct PeerConduct: Sendable {
     /// The bounds of patience.
     struct Limits: Sendable {
-        /// Faults of one peer within `windowMilliseconds` that are borne; one more and it is shunned.
+        /// Faults of one peer within `windowMilliseconds` that the node tolerates; with one more it shuns the peer.
         var faultsMax = 30
-        /// Questions about runs, receipts or bids that are not known here that make one fault: an honest peer may ask
-        /// for what this node has forgotten.
+        /// Questions about runs, receipts or bids unknown here that make one fault: an honest peer may ask for what
+        /// this node has forgotten.
         var questionsPerFault = 20
-        /// How long faults are added up, in milliseconds.
+        /// How long faults add up, in milliseconds.
         var windowMilliseconds: Int64 = 60_000
         /// How long a peer is shunned, in milliseconds.
         var shunMilliseconds: Int64 = 600_000
-        /// Peers that are remembered; the one whose first fault is longest ago is forgotten for one more.
+        /// Peers remembered; one more replaces the one whose first fault is oldest.
         var peersMax = 4_096
     }
 
@@ -35,12 +34,12 @@ struct PeerConduct: Sendable {
     /// In the order of their first faults.
     private var order = Deque<PeerID>()
 
-    /// A clean slate.
+    /// An empty record.
     init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
-    /// Counts a fault; returns whether it was the one too many, so that the peer is to be disconnected.
+    /// Counts a fault; returns whether it was one too many, so that the node disconnects the peer.
     mutating func faulted(_ peer: PeerID, now: MonotonicInstant) -> Bool {
         var record = records[peer] ?? Record(windowBegan: now)
         if now.milliseconds(since: record.windowBegan) >= limits.windowMilliseconds {
@@ -54,7 +53,7 @@ struct PeerConduct: Sendable {
         return isTooMany
     }
 
-    /// Counts a question about something that is not known here; returns whether it makes a fault.
+    /// Counts a question about something unknown here; returns whether it makes a fault.
     mutating func asked(_ peer: PeerID, now: MonotonicInstant) -> Bool {
         var record = records[peer] ?? Record(windowBegan: now)
         record.questions += 1
@@ -64,14 +63,14 @@ struct PeerConduct: Sendable {
         return isFault
     }
 
-    /// Keys cost nothing, so the table may be full for long, and the first to go is found without a look at the others.
+    /// Keys cost nothing, so the table may stay full; it finds the first to go without looking at the others.
     private mutating func keep(_ record: Record, of peer: PeerID) {
         if records.updateValue(record, forKey: peer) != nil { return }
         order.append(peer)
         if order.count > limits.peersMax, let first = order.popFirst() { records[first] = nil }
     }
 
-    /// Whether what a peer sends is to be dropped unread.
+    /// Whether to drop what a peer sends unread.
     func isShunned(_ peer: PeerID, now: MonotonicInstant) -> Bool {
         guard let record = records[peer] else { return false }
         return isShunned(record, now: now)

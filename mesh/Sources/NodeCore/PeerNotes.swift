@@ -1,17 +1,17 @@
 package import Multiformats
 
-/// What peers did wrong since it was written down last.
+/// What peers did wrong since the last write.
 ///
-/// Anybody can make a node note something, under any number of keys, and nobody waits for it. So faults are added up
-/// here, in a bounded table, and written all together.
+/// Anybody can make a node note something, under any number of keys, and nobody waits for it. So a bounded table adds
+/// up faults, and the node writes them all together.
 struct PeerNotes: Sendable {
     /// The bounds of the table.
     struct Limits: Sendable {
-        /// Peers whose faults are gathered; a fault of one more is not written down.
+        /// Peers whose faults it gathers; a fault of one more is not recorded.
         var peersMax = 1_024
-        /// Those of them that may be peers without a connection, of which a stranger can invent any number.
+        /// How many of them may be peers without a connection, of which a stranger can invent any number.
         var notMetMax = 512
-        /// Between two commits, in milliseconds.
+        /// The time between two commits, in milliseconds.
         var pauseMilliseconds: Int64 = 1_000
     }
 
@@ -31,10 +31,10 @@ struct PeerNotes: Sendable {
         self.limits = limits
     }
 
-    /// Peers that something is to be written about.
+    /// Peers with faults to write.
     var count: Int { faults.count }
 
-    /// Adds a fault of a peer, which is connected or was only heard of; returns whether there was room for it.
+    /// Adds a fault of a peer, connected or only heard of; returns whether there was room for it.
     mutating func add(_ note: String, about peer: PeerID, isMet: Bool, at: UInt64) -> Bool {
         var known = faults[peer] ?? Faults()
         if known.count == 0 {
@@ -51,7 +51,7 @@ struct PeerNotes: Sendable {
         return true
     }
 
-    /// Empties the table; what is to be written, in the order of the peers.
+    /// Empties the table; returns what to write, in the order of the peers.
     mutating func takeAll() -> [PeerFault] {
         defer {
             faults = [:]
@@ -63,16 +63,16 @@ struct PeerNotes: Sendable {
     }
 }
 
-/// What a peer did wrong since it was written down last.
+/// What a peer did wrong since the last write.
 package struct PeerFault: Hashable, Sendable {
     /// The peer.
     package let peer: PeerID
     /// How often.
     package let count: Int
-    /// The last of it, in words.
+    /// The last fault, in words.
     package let note: String
-    /// Whether it was connected, and not only heard of.
+    /// Whether it was connected, not only heard of.
     package let isMet: Bool
-    /// When the last of it was, in milliseconds since the Unix epoch.
+    /// The time of the last fault, in milliseconds since the Unix epoch.
     package let at: UInt64
 }

@@ -2,25 +2,25 @@ import Determinism
 
 /// Judges whether anybody can be expected to bid on this node's jobs.
 ///
-/// A node without a connection is *alone*: at once when it dialed all that it knows and reached nobody, else after a
-/// while, since it dials again. A node with connections hears of executors by their offers, which are gossiped through
-/// neighbours that run no jobs themselves, and by their bids. While it knows of one it waits. While it knows of none, a
-/// job that nobody bid on is given up after a while, in which an executor that is some hops away would have bid;
-/// and at once where that cannot be: none of the connected peers speaks gossip, or none of them has passed on an offer
-/// for so long that every executor has repeated its own.
+/// A node without a connection is *alone*: at once if it dialed every peer it knows and reached nobody, else after a
+/// while, since it dials again. A node with connections hears of executors by their bids and by their offers, which
+/// even neighbours that run no jobs forward. While it knows an executor, it waits. While it knows none, it gives up a
+/// job without bids after a time in which an executor some hops away would have bid; and at once if no such executor is
+/// possible: no connected peer speaks gossip, or none has forwarded an offer for so long that every executor would have
+/// repeated its own.
 struct Solitude: Sendable {
     /// The bounds of being alone, in milliseconds.
     struct Limits: Sendable {
-        /// Without a connection, until a node that may yet find one counts as alone.
+        /// How long a node that may yet find a connection has none before it counts as alone.
         var patienceMilliseconds: Int64 = 10_000
-        /// Between two looks at the connections.
+        /// The time between two checks of the connections.
         var lookMilliseconds: Int64 = 250
-        /// How long a job without a bid waits where no executor is known.
+        /// How long a job without a bid waits while no executor is known.
         var unknownMilliseconds: Int64 = 7_000
-        /// How long a job without a bid waits where it is known that nobody executes, and how long peers may take after
-        /// identify to say that they speak gossip after all.
+        /// How long a job without a bid waits if it is known that nobody executes jobs, and how long peers may take
+        /// after identify to say that they speak gossip.
         var noneMilliseconds: Int64 = 750
-        /// For how long a node hears no offer among listeners until it knows that nobody executes: executors repeat
+        /// How long a node among listeners hears no offer before it knows that nobody executes jobs; executors repeat
         /// theirs every minute.
         var offersMilliseconds: Int64 = 120_000
     }
@@ -29,21 +29,21 @@ struct Solitude: Sendable {
     struct Surroundings: Sendable {
         /// Connected peers.
         var connectionCount = 0
-        /// Whether one of them may pass gossip on, as far as they have told yet.
+        /// Whether one of them may forward gossip, as far as they have told.
         var mayPassOn = false
-        /// Whether one of them listens to what executors offer.
+        /// Whether one of them listens to executors' offers.
         var hasListener = false
         /// Whether an executor's offer is known.
         var hasOffer = false
     }
 
-    /// What becomes of jobs that nobody has bid on.
+    /// What happens to jobs that nobody has bid on.
     enum Prospect: Hashable, Sendable {
         /// They wait.
         case open
         /// Nobody hears of them.
         case alone
-        /// Those that were submitted so long ago wait for nobody.
+        /// Those submitted this long ago are given up.
         case nobodyExecutes(afterMilliseconds: Int64)
     }
 
@@ -61,13 +61,13 @@ struct Solitude: Sendable {
         self.limits = limits
     }
 
-    /// All addresses known at the start were dialed, or there were none.
+    /// Notes that the node dialed all addresses known at the start, or knew none.
     mutating func dialedAtStart() { hasDialed = true }
 
-    /// An executor bid on a job of this node, so there is one, whether its offer is known or not.
+    /// Notes that an executor bid on a job of this node, so there is one, even if its offer is unknown.
     mutating func bidArrived(now: MonotonicInstant) { lastBidAt = now }
 
-    /// What this node has to expect, by what it sees now.
+    /// What this node can expect, given what it sees now.
     mutating func prospect(_ surroundings: Surroundings, now: MonotonicInstant) -> Prospect {
         if surroundings.connectionCount == 0 {
             (metSince, listenedSince, deafSince) = (nil, nil, nil)
@@ -88,7 +88,7 @@ struct Solitude: Sendable {
             hasLasted(limits.offersMilliseconds, since: listenedSince, now)
             || hasLasted(limits.noneMilliseconds, since: deafSince, now)
         if hasDialed, isKnown { return .nobodyExecutes(afterMilliseconds: limits.noneMilliseconds) }
-        // A job may be older than the connections, when the node was started again.
+        // A job may be older than the connections, if the node restarted.
         guard hasLasted(limits.unknownMilliseconds, since: met, now) else { return .open }
         return .nobodyExecutes(afterMilliseconds: limits.unknownMilliseconds)
     }

@@ -3,21 +3,21 @@ import JobMarket
 import MeshTypes
 import Multiformats
 
-/// What waits for the disk, and for which write: the order in which events become durable and effects go.
+/// What waits for which write to the disk: the order in which events become durable and effects leave.
 ///
-/// Writes are numbered and reach the disk in that order. What leaves this node about a job waits for the last write of
-/// the job that somebody relies on; what stays within it, such as the beginning of a run, waits for nothing, as it is
-/// begun again after a crash.
+/// Writes reach the disk in the order of their numbers. What leaves this node about a job waits for the job's last
+/// write that somebody relies on; what stays within the node, such as the beginning of a run, waits for nothing, since
+/// it begins again after a crash.
 struct WriteOrder<Waiting: Sendable>: Sendable {
     private var waiting: [UInt64: [Waiting]] = [:]
     private var relied: [JobID: UInt64] = [:]
     private var reliedOrder = Deque<(number: UInt64, job: JobID)>()
     /// The number of the last write.
     private(set) var last: UInt64 = 0
-    /// The number up to which everything is on the disk.
+    /// The number of the last write that is on the disk with all before it.
     private(set) var written: UInt64 = 0
 
-    /// The number of effects that wait.
+    /// The number of waiting effects.
     var count: Int { waiting.values.reduce(0) { $0 + $1.count } }
 
     /// Whether everything is on the disk.
@@ -33,7 +33,7 @@ struct WriteOrder<Waiting: Sendable>: Sendable {
         return last
     }
 
-    /// The write that what is said about a job waits for; `nil` where it is on the disk.
+    /// The write that effects about a job wait for; `nil` if it is on the disk.
     func barrier(of job: JobID) -> UInt64? { relied[job] }
 
     /// Keeps an effect until a write is on the disk.
@@ -42,7 +42,7 @@ struct WriteOrder<Waiting: Sendable>: Sendable {
         waiting[number, default: []].append(effect)
     }
 
-    /// Everything up to a number is on the disk: what waited for it, in order.
+    /// Notes that everything up to a number is on the disk; returns what waited for it, in order.
     mutating func wrote(upTo number: UInt64) -> [Waiting] {
         guard number > written else { return [] }
         precondition(number <= last, "number \(number) was never given")
