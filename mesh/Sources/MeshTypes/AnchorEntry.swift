@@ -1,13 +1,13 @@
 public import Multiformats
 public import SignedObjects
 
-/// One node of the anchored DAG: it names its parents and the evidence it fixes, per scope.
+/// One node of a scope's anchored DAG: it names its parents and the evidence it fixes.
 public struct AnchorEntry: Hashable, Sendable, SignedBody {
     /// Who anchors.
     public var nodeDID: DID
     /// The heads that this entry follows, sorted.
     public var parents: [CID]
-    /// Receipts and other blocks that are fixed by it.
+    /// Receipts and other blocks that it fixes.
     public var payload: [CID]
     /// The DAG it belongs to, for example `global`.
     public var scope: String

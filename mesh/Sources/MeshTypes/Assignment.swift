@@ -1,19 +1,19 @@
 public import Multiformats
 public import SignedObjects
 
-/// The originator's signed order to run a job, answering one bid on exactly its terms.
+/// The originator's signed order to run a job, on exactly the terms of one bid.
 public struct Assignment: Hashable, Sendable, SignedBody {
     /// The job.
     public var jobID: JobID
     /// Who gives the order and will pay.
     public var originatorDID: DID
-    /// The signed bid that is taken up.
+    /// The signed bid that it takes up.
     public var bidCID: CID
     /// Who is to run the job.
     public var executorDID: DID
     /// Counts the assignments of a job from 1.
     public var attempt: UInt64
-    /// Which replica of the job this is; 0 where there is only one.
+    /// Which replica of the job this is; 0 if there is only one.
     public var replicaSlot: UInt64
     /// How long the executor may stay silent, in milliseconds.
     public var leaseMilliseconds: UInt64
@@ -21,7 +21,7 @@ public struct Assignment: Hashable, Sendable, SignedBody {
     public var terms: BidTerms
     /// When the order was given.
     public var assignedAt: UnixMilliseconds
-    /// Until when the executor may take it; the same date as the bid's.
+    /// Until when the executor may accept it; the bid's date.
     public var acceptBy: UnixMilliseconds
 
     public init(

@@ -1,7 +1,7 @@
 public import Multiformats
 public import SignedObjects
 
-/// The canonical bid (RFC 4.1): a signed, binding offer to run a job on given terms until a given date.
+/// The canonical bid: a signed, binding offer to run a job on given terms until a given date.
 public struct Bid: Hashable, Sendable, SignedBody {
     /// The job.
     public var jobID: JobID
@@ -13,17 +13,17 @@ public struct Bid: Hashable, Sendable, SignedBody {
     public var bidderPeerID: PeerID
     /// The offer.
     public var terms: BidTerms
-    /// What the bidder puts at stake.
+    /// What the bidder stakes.
     public var collateral: TokenAmount?
     /// Where the bidder stands.
     public var region: String?
     /// Features that the bidder has, sorted; a policy's `required_features` are checked against them.
     public var features: [String]
-    /// What the bidder has in all, by resource type; `resources_required` are checked against it.
+    /// What the bidder has in total, by resource type; `resources_required` are checked against it.
     public var resources: ResourceAmounts
     /// How busy the bidder is, in thousandths of its capacity.
     public var loadPermille: UInt64
-    /// The bidder's signed capability, for those who want to know more.
+    /// The bidder's signed capability, for details.
     public var nodeMetadataCID: CID?
     /// When the bid was made.
     public var issuedAt: UnixMilliseconds

@@ -1,12 +1,12 @@
-/// What an executor promises and asks: the terms that a bid offers and an assignment agrees to, word for word.
+/// What an executor promises and charges: the terms that a bid offers and an assignment repeats exactly.
 ///
 /// The price of a run (PROTOCOL.md, "Price"): `min(price, base_price + ceil(fuel × price_per_million_fuel /
-/// 1,000,000))`. `price` is the most that the job can cost; it is what the originator holds and what `max_price` is
-/// compared with.
+/// 1,000,000))`. `price` is the most that the job can cost: the amount that the originator holds and compares with
+/// `max_price`.
 public struct BidTerms: Hashable, Sendable, Codable {
     /// The most that the run can cost; held at assignment.
     public var price: TokenAmount
-    /// Due as soon as the module ran.
+    /// Due as soon as the module has run.
     public var basePrice: TokenAmount
     /// Due per million fuel, rounded up once over the whole run.
     public var pricePerMillionFuel: TokenAmount
@@ -14,7 +14,7 @@ public struct BidTerms: Hashable, Sendable, Codable {
     public var earliestStart: UnixMilliseconds
     /// When the executor promises the receipt at the latest.
     public var deadline: UnixMilliseconds
-    /// What it sets aside for the job.
+    /// What it reserves for the job.
     public var resourceGuarantees: ResourceAmounts
 
     public init(
@@ -34,8 +34,8 @@ public struct BidTerms: Hashable, Sendable, Codable {
         min(price, Self.uncapped(basePrice: basePrice, pricePerMillionFuel: pricePerMillionFuel, fuel: fuel))
     }
 
-    /// What a run with this outcome costs: by metered fuel where the module ran to an end of its own or was stopped at
-    /// a limit or by a cancellation after it had begun; nothing where the module was refused or the node failed.
+    /// What a run with this outcome costs: by metered fuel if the module ended by itself, or a limit or a cancellation
+    /// stopped it after it had begun; nothing if the module was refused or the node failed.
     public func due(for outcome: ExecutionOutcome, fuel: UInt64) -> TokenAmount {
         switch outcome {
         case .exited, .trapped, .limitExceeded: due(fuel: fuel)

@@ -1,7 +1,7 @@
 import IPLD
 import Multiformats
 
-/// Equality of what is signed: by bytes, as a signature and a CID see it, and never by what a reader of the text sees.
+/// Equality of what is signed: by bytes, as a signature and a CID see it, never by what the text looks like.
 enum CanonicalEquality {
     /// Whether two values encode to the same bytes.
     static func areEqual<Body: Encodable>(_ left: Body, _ right: Body) -> Bool {
@@ -67,7 +67,7 @@ extension ProtocolBid {
             && left.region.map(ExactText.init) == right.region.map(ExactText.init) && left.signedBid == right.signedBid
     }
 
-    /// Hashes the signed bid, which has everything else in it.
+    /// Hashes the signed bid, which contains everything else.
     public func hash(into hasher: inout Hasher) { hasher.combine(signedBid) }
 }
 

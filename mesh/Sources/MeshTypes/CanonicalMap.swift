@@ -1,9 +1,9 @@
 import Multiformats
 
-/// A map from text to values that is always in the order of DAG-CBOR: shorter keys first, then by bytes.
+/// A map from text to values, always in DAG-CBOR's order: shorter keys first, then by bytes.
 ///
-/// It is encoded as a map. Because the order is part of the value, iterating it is deterministic, and two maps are
-/// equal exactly when they encode to the same bytes: keys and texts compare by their UTF-8, so an é in two spellings is
+/// It encodes as a map. Because the order is part of the value, iteration is deterministic, and two maps are equal
+/// exactly when they encode to the same bytes: keys and texts compare by their UTF-8, so an é in two spellings makes
 /// two keys.
 public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sendable {
     /// One key with its value.
@@ -121,13 +121,13 @@ extension CanonicalMap: ExpressibleByDictionaryLiteral {
 }
 
 extension CanonicalMap: Sequence {
-    /// Walks the entries in canonical order.
+    /// An iterator over the entries in canonical order.
     public func makeIterator() -> IndexingIterator<[Entry]> {
         entries.makeIterator()
     }
 }
 
-/// A coding key that is any text.
+/// A coding key of any text.
 struct TextKey: CodingKey {
     let stringValue: String
     var intValue: Int? { nil }

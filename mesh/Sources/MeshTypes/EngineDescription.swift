@@ -1,4 +1,4 @@
-/// Which engine ran a module, exactly enough that an auditor can tell whether a replay must give the same fuel.
+/// Which engine ran a module, exactly enough for an auditor to tell whether a replay must use the same fuel.
 public struct EngineDescription: Hashable, Sendable, Codable {
     /// The name of the engine, for example `wasmtime`.
     public var name: String
@@ -20,10 +20,10 @@ public struct EngineDescription: Hashable, Sendable, Codable {
     }
 }
 
-/// Whether results of a run can be reproduced by anybody, or only attested by the executor.
+/// Whether anybody can reproduce the results of a run, or only the executor attests them.
 public enum DeterminismProfile: String, Hashable, Sendable, Codable, CaseIterable {
-    /// Virtual clock, seeded random, canonical NaNs: a replay gives the same output CIDs and the same fuel.
+    /// Virtual clock, seeded randomness, canonical NaNs: a replay gives the same output CIDs and the same fuel.
     case deterministic
-    /// The executor's word.
+    /// Only the executor's word.
     case attested
 }

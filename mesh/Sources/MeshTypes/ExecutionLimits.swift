@@ -17,7 +17,7 @@ public struct ExecutionLimits: Hashable, Sendable {
         self.maxOutputBytes = maxOutputBytes
     }
 
-    /// What a client asks for when the user names nothing: 30 s, 10^10 fuel, 256 MiB, 16 MiB.
+    /// A client's defaults: 30 s, 10^10 fuel, 256 MiB, 16 MiB.
     public static let standard = ExecutionLimits(
         timeoutSeconds: 30, maxFuel: 10_000_000_000, maxMemoryBytes: 256 << 20, maxOutputBytes: 16 << 20)
 }

@@ -1,15 +1,15 @@
 import Multiformats
 
 extension ExecutionOutcome {
-    /// Whose failure it was, which decides whether the job is tried again elsewhere.
+    /// Whose failure it was, which decides whether the job is retried elsewhere.
     public enum Responsibility: String, Hashable, Sendable, Codable, CaseIterable {
         /// The module ran to its end with exit code zero.
         case success
-        /// The user's module or its limits: final, never retried, the work done is paid.
+        /// The user's module or its limits: final, never retried; the work done is paid.
         case user
-        /// The executor or its network: retried on another executor, nothing is paid.
+        /// The executor or its network: retried on another executor; nothing is paid.
         case node
-        /// The originator asked for the end, when it did; else the node's doing.
+        /// The originator's cancellation; if it did not ask for it, the node's failure.
         case cancellation
     }
 

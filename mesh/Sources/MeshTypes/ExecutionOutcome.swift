@@ -1,6 +1,6 @@
-/// How a run of a module ended, told exactly: the exit code, the trap, or the one limit that stopped it.
+/// How a run of a module ended: the exit code, the trap, or the one limit that stopped it.
 ///
-/// It stands in the receipt (PROTOCOL.md, "ExecutionReceipt"), so an auditor can tell a user's error from a limit and
+/// The receipt carries it (PROTOCOL.md, "ExecutionReceipt"), so an auditor can tell a user's error from a limit, and
 /// both from a failure of the node. On the wire it is a keyed map with one entry: `{"exited": {"code": 0}}`,
 /// `{"limit_exceeded": {"limit": "fuel"}}`, `{"cancelled": {}}`.
 public enum ExecutionOutcome: Hashable, Sendable, Codable {
@@ -8,13 +8,13 @@ public enum ExecutionOutcome: Hashable, Sendable, Codable {
     case exited(code: Int32)
     /// The module trapped by itself: the user's error, never retried.
     case trapped(kind: TrapKind, message: String)
-    /// The module was stopped at a limit of its job: the user's error, never retried.
+    /// A limit of its job stopped the module: the user's error, never retried.
     case limitExceeded(ExecutionLimit)
     /// The originator or the node's owner asked the run to stop.
     case cancelled
     /// The module was refused before it ran: not a module, unknown imports, no entry point, compile limits.
     case moduleRefused(reason: String)
-    /// A block that the job names could not be had in time: the node's error, retried elsewhere.
+    /// A block that the job names was not available in time: the node's error, retried elsewhere.
     case fetchFailed(reason: String)
     /// The executor itself failed, for example by a restart in mid-run: the node's error, retried elsewhere.
     case nodeFailed(reason: String)
@@ -46,7 +46,7 @@ public enum TrapKind: String, Hashable, Sendable, Codable, CaseIterable {
     case badIndirectCall = "bad_indirect_call"
     /// Integer division by zero, overflow, or a conversion that has no result.
     case arithmetic
-    /// A host function was called against its contract (MeshHostABI).
+    /// The module violated the contract of a host function (MeshHostABI).
     case hostCall = "host_call"
     /// Any other trap of the engine.
     case other
@@ -56,7 +56,7 @@ public enum TrapKind: String, Hashable, Sendable, Codable, CaseIterable {
 public enum ExecutionLimit: String, Hashable, Sendable, Codable, CaseIterable {
     /// `max_fuel` was used up.
     case fuel
-    /// `max_memory_bytes` was reached by the initial memory, or by growth that the module could not go on without.
+    /// The initial memory, or growth that the module could not do without, exceeded `max_memory_bytes`.
     case memory
     /// More table elements than the node allows.
     case table

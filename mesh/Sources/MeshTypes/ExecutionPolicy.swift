@@ -1,19 +1,18 @@
 public import SignedObjects
 
-/// What the originator demands of an executor and how it chooses among those that fit (RFC 2.5, PROTOCOL.md
-/// "Selection").
+/// What the originator demands of an executor, and how it chooses among those that qualify (PROTOCOL.md, "Selection").
 ///
 /// Absent filters admit everybody. Weights are integers; a policy without weights uses `SelectionWeights.standard`.
 public struct ExecutionPolicy: Hashable, Sendable, Codable {
-    /// The most a bid may cost in all.
+    /// The most a bid may cost in total.
     public var maxPrice: TokenAmount?
     /// The least reputation of a bidder, in thousandths.
     public var minReputation: UInt64?
-    /// The regions that are acceptable; absent means any, also bidders that name none.
+    /// The acceptable regions; absent means any, and bidders that name none.
     public var regionFilter: [String]?
     /// Features that the node must advertise, for example `simd`.
     public var requiredFeatures: [String]?
-    /// The only bidders that are acceptable.
+    /// The only acceptable bidders.
     public var allowedDIDs: [DID]?
     /// Bidders that are never acceptable.
     public var deniedDIDs: [DID]?
@@ -25,12 +24,12 @@ public struct ExecutionPolicy: Hashable, Sendable, Codable {
     public var bidWindowMilliseconds: UInt64?
     /// The number of acceptable bids that closes the window early.
     public var sufficientBids: UInt64?
-    /// How many executors are tried in turn.
+    /// How many executors the originator tries in turn.
     public var maxAttempts: UInt64?
-    /// Whether bids are gossiped for everybody to see instead of sent directly.
+    /// Whether bidders gossip their bids for everybody instead of sending them directly.
     public var publicBids: Bool?
 
-    /// A policy without any demand.
+    /// A policy without demands.
     public init() {}
 
     enum CodingKeys: String, CodingKey {
@@ -55,7 +54,7 @@ public struct SelectionWeights: Hashable, Sendable, Codable {
     public var price: UInt64
     /// Weight of a high reputation.
     public var reputation: UInt64
-    /// Weight of a region that stands early in the policy's region list.
+    /// Weight of a region early in the policy's list.
     public var region: UInt64
     /// Weight of a short round trip.
     public var latency: UInt64

@@ -1,7 +1,7 @@
 public import Multiformats
 public import SignedObjects
 
-/// The executor's signed account of one assigned run (RFC 4.5): every assignment that was taken ends in one.
+/// The executor's signed account of one assigned run: every accepted assignment ends in one.
 public struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     /// The job.
     public var jobID: JobID
@@ -35,7 +35,7 @@ public struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     public var anchoredCIDs: [CID]
     /// What the run used.
     public var resourceUsage: ResourceUsage
-    /// What the executor asks, by the price formula of the agreed terms; zero for a failure of the node.
+    /// What the executor charges, by the price formula of the agreed terms; zero for a failure of the node.
     public var price: TokenAmount
     /// The engine that ran it.
     public var engine: EngineDescription
@@ -48,7 +48,7 @@ public struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     /// The receipt that the executor signed before this one.
     public var previousReceiptCID: CID?
 
-    /// A receipt with what every run has; set what this run had besides.
+    /// A receipt with the fields that every run has; set the others.
     public init(
         jobID: JobID, assignmentCID: CID, originatorDID: DID, executorDID: DID, attempt: UInt64, moduleCID: CID,
         inputCIDs: CanonicalMap<CID>, outcome: ExecutionOutcome, resourceUsage: ResourceUsage, price: TokenAmount,

@@ -1,10 +1,10 @@
 public import Multiformats
 public import SignedObjects
 
-/// The signed form of a job on the wire: the canonical parameters plus what executors need to answer.
+/// The signed form of a job on the wire: the canonical parameters, and what executors need to answer.
 ///
-/// The CID of the signed block is the `JobID`. The parameters are carried whole, so `JobManifest` and `MeshJobParams`
-/// cannot drift apart (RFC 4.3).
+/// The CID of the signed block is the `JobID`. It carries the parameters whole, so `JobManifest` and `MeshJobParams`
+/// cannot drift apart.
 public struct JobManifest: Hashable, Sendable, SignedBody {
     /// The job, unchanged.
     public var params: MeshJobParams
@@ -16,11 +16,11 @@ public struct JobManifest: Hashable, Sendable, SignedBody {
     public var originatorAddresses: [Multiaddr]
     /// Sixteen random bytes: makes equal jobs different, and breaks ties between equal bids.
     public var nonce: [UInt8]
-    /// When the user handed the job in.
+    /// When the user submitted the job.
     public var submittedAt: UnixMilliseconds
-    /// When bids are no longer taken.
+    /// When the bidding ends.
     public var biddingDeadline: UnixMilliseconds
-    /// When the job as a whole has ended, one way or the other.
+    /// When the whole job has ended, in whatever way.
     public var expiresAt: UnixMilliseconds
 
     public init(
@@ -41,7 +41,7 @@ public struct JobManifest: Hashable, Sendable, SignedBody {
     public static let typeName = "JobManifest"
     /// The originator signs.
     public var signerDID: DID { originatorDID }
-    /// The policy that applies, an empty one when the job names none.
+    /// The policy that applies; an empty one if the job names none.
     public var policy: ExecutionPolicy { params.executionPolicy ?? ExecutionPolicy() }
 
     enum CodingKeys: String, CodingKey {

@@ -1,6 +1,6 @@
 public import SignedObjects
 
-/// What a user hands to a node (RFC 4.3): the job, who asks for it, and a key that makes asking twice harmless.
+/// What a user hands to a node: the job, who asks for it, and a key that makes asking twice harmless.
 public struct JobRequest: Hashable, Sendable, Codable {
     /// Who asks.
     public var requesterDID: DID
@@ -8,7 +8,7 @@ public struct JobRequest: Hashable, Sendable, Codable {
     public var submittedAt: UnixMilliseconds
     /// The job.
     public var params: MeshJobParams
-    /// What the executor must be like; wins over the policy inside `params` when both are given.
+    /// What the executor must be like; overrides the policy in `params`.
     public var executionPolicy: ExecutionPolicy?
     /// Chosen by the client; the same key from the same requester gives the same job.
     public var idempotencyKey: String

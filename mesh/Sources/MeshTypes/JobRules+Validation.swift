@@ -2,7 +2,7 @@ import Multiformats
 import SignedObjects
 
 extension JobRules {
-    /// Validates the rules for a job's parameters; `nil` means that nothing speaks against it.
+    /// Checks a job's parameters against the rules; `nil` means no objection.
     public func refusal(of params: MeshJobParams) -> JobRefusal? {
         do throws(JobRefusal) {
             try validateLimits(params)
@@ -17,10 +17,10 @@ extension JobRules {
         }
     }
 
-    /// Validates the rules for a manifest: its parameters, its identity and its dates.
+    /// Checks a manifest against the rules: its parameters, its identity and its dates.
     ///
-    /// The dates are judged by the true clock, give or take `clockSkewMilliseconds`, because other clocks are not ours:
-    /// what has just expired here may not have expired there, and what was just submitted there may lie ahead here.
+    /// The dates may be off this node's clock by `clockSkewMilliseconds`, because clocks differ: what has just expired
+    /// here may not have expired there, and what was just submitted there may lie ahead here.
     public func refusal(of manifest: JobManifest, wallClock: UnixMilliseconds) -> JobRefusal? {
         guard manifest.originatorDID.peerID == manifest.originatorPeerID else { return .identityMismatch }
         guard manifest.nonce.count == 16 else { return .nonceLength(manifest.nonce.count) }
@@ -49,7 +49,7 @@ extension JobRules {
         try bound("max_output_bytes", params.maxOutputBytes, outputBytesMax)
     }
 
-    /// Amounts that nothing else bounds, by what a store and the arithmetic hold.
+    /// Amounts that nothing else bounds, checked against what a store and the arithmetic can hold.
     private func validateAmounts(_ params: MeshJobParams) throws(JobRefusal) {
         try most("max_acceptable_bid_tokens", params.maxAcceptableBidTokens?.units ?? 0, TokenAmount.max.units)
         for entry in params.resourcesRequired { try most("resources_required", entry.value, resourceAmountMax) }
@@ -58,7 +58,7 @@ extension JobRules {
         try most("deadline", policy.deadline?.value ?? 0, dateMillisecondsMax)
     }
 
-    /// Module and inputs are named as receipts name them, or the honest receipt of the job would be refused.
+    /// Module and inputs must have CIDs that receipts accept, or the honest receipt of the job would be refused.
     private func validateLinks(_ params: MeshJobParams) throws(JobRefusal) {
         if !params.wasmCID.namesMeshContent { throw .cidNotAccepted(field: "wasm_cid", params.wasmCID) }
         for input in params.inputCIDs where !input.value.namesMeshContent {
@@ -159,7 +159,7 @@ extension JobRules {
     }
 }
 
-/// Text from other nodes, made fit for a line that people read.
+/// Text from other nodes, made safe for a line that people read.
 public enum PlainText {
     /// Whether the text holds no control, format or line-separating character.
     public static func isPlain(_ text: String) -> Bool {
@@ -167,7 +167,7 @@ public enum PlainText {
     }
 
     /// The text cut to `bytesMax` bytes, with everything that could move a cursor or reorder a line replaced by `?`;
-    /// the cost grows with the bound and not with the text.
+    /// the cost grows with the bound, not with the text.
     public static func sanitized(_ text: String, bytesMax: Int = 200) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.cut(bytesMax: bytesMax).unicodeScalars { result.append(isPlain(scalar) ? scalar : "?") }

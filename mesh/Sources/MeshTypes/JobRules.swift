@@ -1,8 +1,8 @@
 public import Multiformats
 
-/// What a job may ask for at all; the same rules hold when a user submits it and when an executor reads it.
+/// What a job may ask for; the same rules apply when a user submits it and when an executor reads it.
 ///
-/// A refusal is a value, `JobRefusal`, with a stable code and a sentence that says the limit.
+/// A refusal is a value, `JobRefusal`, with a stable code and a sentence that names the limit.
 public struct JobRules: Hashable, Sendable {
     /// Wall clock of one run, in seconds.
     public var timeoutSecondsMax: UInt64 = 3600
@@ -28,15 +28,15 @@ public struct JobRules: Hashable, Sendable {
     public var policyListMax = 64
     /// A name: of an entry, an input, a region, a feature, a stage; in bytes.
     public var nameBytesMax = 256
-    /// The line for people, in bytes.
+    /// The description for people, in bytes.
     public var descriptionBytesMax = 4096
     /// The token that authorizes resources, in bytes.
     public var tokenBytesMax = 4096
     /// Addresses in a manifest.
     public var addressCountMax = 16
-    /// The bid window that a policy may ask for, in milliseconds.
+    /// The longest bid window of a policy, in milliseconds.
     public var bidWindowMillisecondsMax: UInt64 = 20_000
-    /// The attempts that a policy may ask for.
+    /// The most attempts of a policy.
     public var attemptsMax: UInt64 = 16
     /// Each weight of a selection.
     public var weightMax: UInt64 = 1_000_000
@@ -46,8 +46,8 @@ public struct JobRules: Hashable, Sendable {
     public var dateMillisecondsMax: UInt64 = 253_402_300_799_999
     /// From submission to expiry, in milliseconds.
     public var lifetimeMillisecondsMax: UInt64 = 7 * 86_400_000
-    /// How far a manifest's submission may lie in the future, and its expiry in the past, in milliseconds: other clocks
-    /// are not ours.
+    /// How far a manifest's submission may lie in the future, and its expiry in the past, in milliseconds: clocks
+    /// differ.
     public var clockSkewMilliseconds: UInt64 = 300_000
 
     /// The rules of this version of the protocol.
@@ -56,7 +56,7 @@ public struct JobRules: Hashable, Sendable {
 
 /// Why a job is refused before anybody runs it.
 public enum JobRefusal: Error, Hashable, Sendable {
-    /// A limit that every job must carry is zero.
+    /// A required limit is zero.
     case limitMissing(field: String)
     /// A limit is larger than the rules allow.
     case limitTooLarge(field: String, asked: UInt64, max: UInt64)
@@ -66,25 +66,25 @@ public enum JobRefusal: Error, Hashable, Sendable {
     case tooLong(field: String, bytes: Int, bytesMax: Int)
     /// A text that must not be empty is empty.
     case empty(field: String)
-    /// A text holds a control character or, where it is a name, a character that names do not have.
+    /// A text holds a control character, or a name a character not allowed in names.
     case badText(field: String)
-    /// A workflow, or a single module with stages: not the shape that its type says.
+    /// The job does not have the shape of its type: a workflow, or a single module with stages.
     case workflowShape(String)
     /// A form of job that this version does not run.
     case notOffered(String)
-    /// A CID of a form that receipts do not take: version 0, another codec, another hash.
+    /// A CID of a form that receipts do not accept: version 0, another codec, another hash.
     case cidNotAccepted(field: String, CID)
     /// The originator's PeerID, DID or signature do not belong together.
     case identityMismatch
-    /// The nonce has another length than sixteen bytes.
+    /// The nonce is not sixteen bytes long.
     case nonceLength(Int)
-    /// Dates that contradict each other.
+    /// The dates contradict each other.
     case datesOutOfOrder
     /// The time from submission to expiry is longer than allowed.
     case lifetimeTooLong(milliseconds: UInt64, max: UInt64)
     /// The job's time is over.
     case expired
-    /// The job was submitted in the future, beyond what clocks may differ.
+    /// The job's submission lies further in the future than clocks may differ.
     case submittedInTheFuture
 
     /// A stable name of the reason.
@@ -110,7 +110,7 @@ public enum JobRefusal: Error, Hashable, Sendable {
 }
 
 extension JobRefusal: CustomStringConvertible {
-    /// One sentence without a full stop that names the field and the limit.
+    /// One sentence, without a full stop, that names the field and the limit.
     public var description: String {
         switch self {
         case .limitMissing(let field): "\(field) must be given and more than zero"

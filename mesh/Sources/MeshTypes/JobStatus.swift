@@ -1,37 +1,37 @@
-/// The detailed state of a job inside a node (RFC 4.2); `StandardJobStatus` is what others see.
+/// The detailed state of a job inside a node; others see `StandardJobStatus`.
 public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     /// Accepted from the user, not yet published.
     case pendingAnnouncement = "PendingAnnouncement"
     /// Published on the jobs topic.
     case announced = "Announced"
-    /// Bids are being collected.
+    /// The originator is collecting bids.
     case biddingOpen = "BiddingOpen"
-    /// The bid window is closed, an executor is being chosen.
+    /// The bid window is closed, and the originator is choosing an executor.
     case biddingClosed = "BiddingClosed"
-    /// An assignment was sent, its executor has not answered.
+    /// The originator sent an assignment, and its executor has not answered.
     case awaitingAssignmentConfirmation = "AwaitingAssignmentConfirmation"
-    /// The executor took the assignment.
+    /// The executor accepted the assignment.
     case assigned = "Assigned"
     /// The executor fetches blocks and compiles.
     case preparingExecution = "PreparingExecution"
     /// The module runs.
     case running = "Running"
-    /// The module waits for input of the user.
+    /// The module waits for the user's input.
     case awaitingInputs = "AwaitingInputs"
-    /// The module ended, outputs become blocks.
+    /// The module ended, and its outputs become blocks.
     case producingOutputs = "ProducingOutputs"
-    /// The module ended with success.
+    /// The module succeeded.
     case completed = "Completed"
-    /// The job ended without success.
+    /// The job failed.
     case failed = "Failed"
     /// The job was cancelled.
     case cancelled = "Cancelled"
     /// The signed receipt exists.
     case receiptGenerated = "ReceiptGenerated"
-    /// The receipt stands in the anchored DAG.
+    /// The anchored DAG has the receipt.
     case receiptAnchored = "ReceiptAnchored"
 
-    /// The canonical status; `result` is what the job ended with, needed once a receipt exists.
+    /// The canonical status; `result` is how the job ended, needed once a receipt exists.
     public func standard(result: StandardJobStatus) -> StandardJobStatus {
         switch self {
         case .pendingAnnouncement, .announced, .biddingOpen, .biddingClosed, .awaitingAssignmentConfirmation, .assigned:
@@ -44,7 +44,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
         }
     }
 
-    /// The detailed status that stands for a canonical one; mapping it back gives the same canonical status.
+    /// The detailed status that represents a canonical one; mapping it back gives the same canonical status.
     public init(representing standard: StandardJobStatus) {
         switch standard {
         case .pending: self = .pendingAnnouncement
@@ -63,7 +63,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
         }
     }
 
-    /// How far along the life of a job this state is; a status update never moves a job backwards.
+    /// How far a job in this state has come; a status update never moves a job backwards.
     public var progressRank: Int {
         switch self {
         case .pendingAnnouncement: 0
@@ -82,9 +82,9 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     }
 }
 
-/// The canonical status of a job (RFC 4.2), as it stands in receipts and in what other systems see.
+/// The canonical status of a job, as receipts and other systems see it.
 public enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterable {
-    /// Not yet taken up by an executor.
+    /// No executor has it yet.
     case pending = "Pending"
     /// An executor prepares or runs it.
     case running = "Running"
@@ -103,7 +103,8 @@ public enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterable
         }
     }
 
-    /// All detailed statuses that map to this one; the two receipt states map to the job's result and stand in none.
+    /// All detailed statuses that map to this one; the two receipt states map to the job's result, so they belong to
+    /// none.
     public var detailedStatuses: [JobStatus] {
         JobStatus.allCases.filter { status in
             status != .receiptGenerated && status != .receiptAnchored && status.standard(result: self) == self

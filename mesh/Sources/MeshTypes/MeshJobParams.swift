@@ -1,6 +1,6 @@
 public import Multiformats
 
-/// The canonical description of a job (RFC 4.3, PROTOCOL.md "Job parameters"); the manifest carries it unchanged.
+/// The canonical description of a job (PROTOCOL.md, "Job parameters"); the manifest carries it unchanged.
 public struct MeshJobParams: Hashable, Sendable, Codable {
     /// The WebAssembly module.
     public var wasmCID: CID
@@ -38,12 +38,12 @@ public struct MeshJobParams: Hashable, Sendable, Codable {
     public var determinism: DeterminismProfile
     /// How the result is to be checked.
     public var verification: VerificationPlan
-    /// The schema that outputs promise to follow.
+    /// The schema that the outputs promise to follow.
     public var expectedOutputSchemaCID: CID?
-    /// A line for people.
+    /// A description for people.
     public var description: String?
 
-    /// A single-module job with the client's standard limits and no demands.
+    /// A single-module job with a client's default limits and no demands.
     public init(wasmCID: CID, limits: ExecutionLimits = .standard) {
         self.wasmCID = wasmCID
         args = []
@@ -76,7 +76,7 @@ public struct MeshJobParams: Hashable, Sendable, Codable {
         }
     }
 
-    /// The exported function that starts the module, also where none is named.
+    /// The exported function that starts the module, `_start` if none is named.
     public var entryName: String { entry ?? "_start" }
 
     /// The most that a bid may ask: the smaller of the policy's maximum price and the job's budget.
@@ -112,7 +112,7 @@ public struct MeshJobParams: Hashable, Sendable, Codable {
     }
 }
 
-/// How the result of a job is to be checked beyond its signature.
+/// How the originator checks the result of a job beyond its signature.
 public enum VerificationPlan: Hashable, Sendable, Codable {
     /// The signed receipt is enough.
     case none

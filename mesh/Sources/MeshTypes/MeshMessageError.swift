@@ -9,7 +9,7 @@ public enum MeshMessageError: Error, Hashable, Sendable {
     case tooLarge(bytes: Int, bytesMax: Int)
     /// Not a map with exactly one entry.
     case notOneEntry(count: Int)
-    /// An integer that is larger than any in a message.
+    /// An integer larger than messages may carry.
     case numberTooLarge(max: UInt64)
     /// Not canonical DAG-CBOR, or a field is missing or of another type.
     case malformed(String)

@@ -12,19 +12,19 @@ public struct CapabilityAdvertisementV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Gossip: a job that wants bids. It carries the signed manifest when that is small, else where to fetch it.
+/// Gossip: a job that wants bids. It carries the signed manifest if that is small, else where to fetch it.
 public struct JobAnnouncementV1: Hashable, Sendable, Codable {
-    /// The job, which is also the CID of its manifest block.
+    /// The job: the CID of its manifest block.
     public var jobID: JobID
-    /// The signed `JobManifest`, when small enough for gossip.
+    /// The signed `JobManifest`, if small enough for gossip.
     public var manifest: [UInt8]?
-    /// The policy, for executors to filter before they fetch the manifest; absent when the manifest is here.
+    /// The policy, so that executors can filter before they fetch the manifest; absent if the manifest is here.
     public var executionPolicy: ExecutionPolicy?
     /// Whose job it is.
     public var originatorPeerID: PeerID
-    /// Where manifest and blocks can be had.
+    /// Who has the manifest and the blocks.
     public var providerAddresses: [Multiaddr]
-    /// After this date the announcement means nothing.
+    /// The date after which the announcement means nothing.
     public var expiresAt: UnixMilliseconds
 
     public init(
@@ -49,7 +49,7 @@ public struct JobAnnouncementV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct: non-binding interest in a job (RFC 5.1).
+/// Direct: non-binding interest in a job.
 public struct JobInterestV1: Hashable, Sendable, Codable {
     /// The job.
     public var jobID: JobID
@@ -71,9 +71,9 @@ public struct JobInterestV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct, or gossip where the policy asks for public bids: a bid.
+/// A bid: direct, or gossip if the policy asks for public bids.
 public struct JobBidV1: Hashable, Sendable, Codable {
-    /// The lean bid with the signed canonical one in it.
+    /// The lean bid that contains the signed canonical one.
     public var bid: ProtocolBid
 
     public init(bid: ProtocolBid) {
@@ -81,18 +81,18 @@ public struct JobBidV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct, originator to bidder: the bid was not taken, and why.
+/// Direct, originator to bidder: the originator declined the bid, and why.
 public struct JobBidRefusedV1: Hashable, Sendable, Codable {
     /// The job.
     public var jobID: JobID
-    /// The signed bid that was refused.
+    /// The declined signed bid.
     public var bidCID: CID
     /// A stable name of the reason.
     public var code: RefusalCode
     /// The reason for people.
     public var reason: String
 
-    /// Tells a bidder why its bid was not taken.
+    /// A notice to a bidder why its bid was declined.
     public init(jobID: JobID, bidCID: CID, _ refusal: Refusal) {
         self.jobID = jobID
         self.bidCID = bidCID
@@ -113,7 +113,7 @@ public struct JobBidRefusedV1: Hashable, Sendable, Codable {
 public struct AssignJobV1: Hashable, Sendable, Codable {
     /// The signed `JobManifest`.
     public var manifest: [UInt8]
-    /// The signed `Bid` that is taken up.
+    /// The signed `Bid` that the assignment takes up.
     public var bid: [UInt8]
     /// The signed `Assignment`.
     public var assignment: [UInt8]
@@ -126,11 +126,11 @@ public struct AssignJobV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct, originator to executor: stop; a receipt follows all the same.
+/// Direct, originator to executor: stop; a receipt follows nevertheless.
 public struct CancelJobV1: Hashable, Sendable, Codable {
     /// The job.
     public var jobID: JobID
-    /// The signed assignment that ends.
+    /// The signed assignment to end.
     public var assignmentCID: CID
     /// Why, for people.
     public var reason: String
@@ -148,7 +148,7 @@ public struct CancelJobV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct, executor to originator: where the run stands; it renews the lease.
+/// Direct, executor to originator: the state of the run; it renews the lease.
 public struct JobStatusUpdateV1: Hashable, Sendable, Codable {
     /// The job.
     public var jobID: JobID
@@ -160,7 +160,7 @@ public struct JobStatusUpdateV1: Hashable, Sendable, Codable {
     public var status: JobStatus
     /// What the module reported about itself, in thousandths.
     public var progressPermille: UInt64?
-    /// Counts the updates of one assignment; an older one than the last changes nothing.
+    /// Counts the updates of one assignment; one older than the last changes nothing.
     public var sequence: UInt64
 
     public init(
@@ -197,7 +197,7 @@ public struct ExecutionReceiptAvailableV1: Hashable, Sendable, Codable {
     public var status: StandardJobStatus
     /// The block of the signed receipt; always present in the direct form.
     public var receipt: [UInt8]?
-    /// Where receipt and outputs can be had.
+    /// Who has the receipt and the outputs.
     public var providerAddresses: [Multiaddr]
 
     public init(
@@ -222,7 +222,7 @@ public struct ExecutionReceiptAvailableV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct, originator to executor: what was paid for a receipt.
+/// Direct, originator to executor: the payment for a receipt.
 public struct JobSettledV1: Hashable, Sendable, Codable {
     /// The signed `Settlement`.
     public var settlement: [UInt8]
@@ -241,7 +241,7 @@ public struct JobInteractiveDataV1: Hashable, Sendable, Codable {
     public var sequence: UInt64
     /// The bytes.
     public var data: [UInt8]
-    /// How many more bytes the sender can take in the other direction.
+    /// How many more bytes the sender accepts in the other direction.
     public var credit: UInt64
     /// Whether these are the last bytes of this direction.
     public var isLast: Bool
@@ -274,7 +274,7 @@ public struct ReputationRecordAvailableV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Gossip: the newest entries of an anchored DAG as one node sees it.
+/// Gossip: the newest entries of an anchored DAG, as one node sees it.
 public struct AnchorHeadsV1: Hashable, Sendable, Codable {
     /// The DAG.
     public var scope: String

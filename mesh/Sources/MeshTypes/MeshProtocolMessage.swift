@@ -2,7 +2,7 @@ import IPLD
 import Multiformats
 import SignedObjects
 
-/// Every message between nodes (RFC 5.1, PROTOCOL.md "Messages"): a keyed map with one entry, `{"JobBidV1": {…}}`.
+/// Every message between nodes (PROTOCOL.md, "Messages"): a keyed map with one entry, `{"JobBidV1": {…}}`.
 public enum MeshProtocolMessage: Hashable, Sendable {
     /// What an executor offers.
     case capabilityAdvertisement(CapabilityAdvertisementV1)
@@ -12,13 +12,13 @@ public enum MeshProtocolMessage: Hashable, Sendable {
     case jobInterest(JobInterestV1)
     /// A bid.
     case jobBid(JobBidV1)
-    /// A bid was not taken.
+    /// A declined bid.
     case jobBidRefused(JobBidRefusedV1)
     /// An order to run a job.
     case assignJob(AssignJobV1)
     /// An order to stop.
     case cancelJob(CancelJobV1)
-    /// Where a run stands.
+    /// The state of a run.
     case jobStatusUpdate(JobStatusUpdateV1)
     /// A receipt exists.
     case executionReceiptAvailable(ExecutionReceiptAvailableV1)
@@ -41,11 +41,11 @@ public enum MeshProtocolMessage: Hashable, Sendable {
         public var gossipBytesMax = 64 << 10
         /// The deepest nesting of a message.
         public var depthMax = 32
-        /// The largest integer: what a signed integer of 64 bits holds, such as a store's.
+        /// The largest integer: the largest signed 64-bit one, as in a store.
         public var integerMax = SignedObjectFormat.integerMax
-        /// As much of the name of an unknown variant is told, in bytes.
+        /// How much of an unknown variant's name an error tells, in bytes.
         public var nameBytesMax = 64
-        /// The longest reason in an error or a reply, in bytes; what is longer is cut.
+        /// The longest reason in an error or a reply, in bytes; longer ones are cut.
         public var reasonBytesMax = 1024
 
         /// The limits of PROTOCOL.md.
@@ -62,13 +62,13 @@ public enum MeshProtocolMessage: Hashable, Sendable {
         case jobInterest = "JobInterestV1"
         /// A bid.
         case jobBid = "JobBidV1"
-        /// A bid was not taken.
+        /// A declined bid.
         case jobBidRefused = "JobBidRefusedV1"
         /// An order to run.
         case assignJob = "AssignJobV1"
         /// An order to stop.
         case cancelJob = "CancelJobV1"
-        /// Where a run stands.
+        /// The state of a run.
         case jobStatusUpdate = "JobStatusUpdateV1"
         /// A receipt exists.
         case executionReceiptAvailable = "ExecutionReceiptAvailableV1"
@@ -104,7 +104,7 @@ public enum MeshProtocolMessage: Hashable, Sendable {
         }
     }
 
-    /// The job that the message names in the clear; `nil` where only a signed block inside names it.
+    /// The job that the message itself names; `nil` if only a signed block inside names it.
     public var jobID: JobID? {
         switch self {
         case .jobAnnouncement(let message): message.jobID
@@ -119,7 +119,7 @@ public enum MeshProtocolMessage: Hashable, Sendable {
         }
     }
 
-    /// Decodes DAG-CBOR; an unknown variant is told apart, because it is ignored and counted, not a violation.
+    /// Decodes DAG-CBOR; an unknown variant throws its own error, because it is ignored and counted, not a violation.
     public static func decode(
         _ bytes: [UInt8], bytesMax: Int = Limits().directBytesMax
     ) throws(MeshMessageError) -> MeshProtocolMessage {

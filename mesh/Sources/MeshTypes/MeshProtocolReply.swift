@@ -3,13 +3,13 @@ public import Multiformats
 
 /// The answer to a direct message, on the same stream: a keyed map with one entry, `{"Ack": {}}`.
 public enum MeshProtocolReply: Hashable, Sendable {
-    /// Received, and durable where the sender relies on it; also the answer to everything seen before.
+    /// Received, and durable if the sender relies on it; also the answer to everything seen before.
     case ack
-    /// An assignment was taken.
+    /// The executor accepted the assignment.
     case accepted(assignmentCID: CID)
-    /// An assignment was not taken; the originator asks the next bidder.
+    /// The executor declined the assignment; the originator asks the next bidder.
     case declined(Refusal)
-    /// The message changed nothing, and sending it again will not either.
+    /// The message changed nothing, nor would sending it again.
     case refused(Refusal)
 
     /// Decodes DAG-CBOR of at most `bytesMax` bytes.
@@ -17,8 +17,7 @@ public enum MeshProtocolReply: Hashable, Sendable {
         try decodeOneEntryMap(MeshProtocolReply.self, bytes, bytesMax: bytesMax)
     }
 
-    /// Encodes as DAG-CBOR of less than 4,096 bytes; code and reason are cut where they are longer than
-    /// `MeshProtocolMessage.Limits` says.
+    /// Encodes as DAG-CBOR of less than 4,096 bytes; cuts code and reason to `MeshProtocolMessage.Limits`.
     public func encoded() throws(MeshMessageError) -> [UInt8] {
         try encodeMessage(self)
     }
@@ -46,7 +45,7 @@ extension MeshProtocolReply: Codable {
         var code: String
         var reason: String
 
-        /// Whatever the text quotes, the reply keeps its bound.
+        /// The reply keeps its bound, whatever the text quotes.
         init(_ refusal: Refusal) {
             let limits = MeshProtocolMessage.Limits()
             code = refusal.code.text.cut(bytesMax: limits.nameBytesMax)

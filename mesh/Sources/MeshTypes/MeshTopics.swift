@@ -1,6 +1,6 @@
 public import Multiformats
 
-/// The gossip topics and protocol names of the mesh (RFC 5.2, PROTOCOL.md "Messages").
+/// The gossip topics and protocol names of the mesh (PROTOCOL.md, "Messages").
 public enum MeshTopics {
     /// `CapabilityAdvertisementV1`.
     public static let capabilities = "/icn/mesh/capabilities/v1"
@@ -13,7 +13,7 @@ public enum MeshTopics {
     /// The protocol of direct messages.
     public static let directMessages = "/icn/mesh/message/1.0.0"
 
-    /// `JobBidV1`, where the policy asks for public bids.
+    /// `JobBidV1`, if the policy asks for public bids.
     public static func bids(of job: JobID) -> String { "/icn/mesh/job/\(job)/bids/v1" }
     /// `JobStatusUpdateV1` for everybody.
     public static func status(of job: JobID) -> String { "/icn/mesh/job/\(job)/status/v1" }

@@ -1,7 +1,7 @@
 public import Multiformats
 public import SignedObjects
 
-/// What an executor advertises (RFC 4.4): the same names that an `ExecutionPolicy` and `resources_required` ask for.
+/// What an executor advertises, under the names that an `ExecutionPolicy` and `resources_required` ask for.
 public struct NodeCapability: Hashable, Sendable, SignedBody {
     /// The executor.
     public var nodeDID: DID
@@ -25,14 +25,14 @@ public struct NodeCapability: Hashable, Sendable, SignedBody {
     public var basePrice: TokenAmount
     /// Price hint per million fuel.
     public var pricePerMillionFuel: TokenAmount
-    /// From when on this holds.
+    /// When this becomes valid.
     public var issuedAt: UnixMilliseconds
-    /// Until when it holds.
+    /// When this expires.
     public var validUntil: UnixMilliseconds
     /// A credential about the node.
     public var attestationCID: CID?
 
-    /// A capability of a node that offers nothing yet; set what it offers.
+    /// The capability of a node that offers nothing yet; set what it offers.
     public init(nodeDID: DID, peerID: PeerID, issuedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
         self.nodeDID = nodeDID
         self.peerID = peerID
@@ -48,7 +48,7 @@ public struct NodeCapability: Hashable, Sendable, SignedBody {
         pricePerMillionFuel = .zero
     }
 
-    /// Whether the executor takes back what it offered: it has neither an engine nor a resource.
+    /// Whether the executor withdraws its offer: it names neither an engine nor a resource.
     public var offersNothing: Bool { engines.isEmpty && resources.isEmpty }
 
     /// The type name that is signed.

@@ -1,11 +1,10 @@
 public import Multiformats
 public import SignedObjects
 
-/// The lean bid of RFC 4.1 that `JobBidV1` carries: what an originator reads first, with the signed canonical bid in
-/// it.
+/// The lean bid that `JobBidV1` carries: what an originator reads first, with the signed canonical bid inside.
 ///
 /// Conversion loses nothing in either direction: `ProtocolBid(SignedObject<Bid>)` repeats fields of the canonical bid,
-/// and `verified()` gives that bid back after checking its signature and that no repeated field says anything else.
+/// and `verified()` returns that bid after checking its signature and that the repeated fields agree with it.
 public struct ProtocolBid: Hashable, Sendable, Codable {
     /// The job.
     public var jobID: JobID
@@ -33,7 +32,7 @@ public struct ProtocolBid: Hashable, Sendable, Codable {
         signedBid = signed.bytes
     }
 
-    /// The signed canonical bid, checked: its signature holds and the lean fields repeat it exactly.
+    /// The signed canonical bid, checked: its signature verifies, and the lean fields repeat it exactly.
     public func verified() throws(ProtocolBidError) -> SignedObject<Bid> {
         let signed: SignedObject<Bid>
         do {
@@ -57,12 +56,12 @@ public struct ProtocolBid: Hashable, Sendable, Codable {
     }
 }
 
-/// Why a lean bid does not stand for a canonical one.
+/// Why a lean bid does not represent a canonical one.
 public enum ProtocolBidError: Error, Hashable, Sendable {
     /// The embedded bid is not a valid signed object.
     case notVerified(SignedObjectError)
     /// The bidder's PeerID and DID come from different keys.
     case peerIDOfAnotherKey
-    /// A lean field says something else than the signed bid.
+    /// A lean field differs from the signed bid.
     case leanFieldsDiffer
 }

@@ -1,6 +1,6 @@
 /// Why a message changed nothing: a code for programs, a text for people. On the wire it is `code` and `reason`.
 ///
-/// What follows from it (who is to blame, whether to ask again) follows from its code.
+/// Its code decides who is to blame and whether to ask again.
 public struct Refusal: Hashable, Sendable {
     /// What programs go by.
     public var code: RefusalCode
@@ -18,21 +18,21 @@ public struct Refusal: Hashable, Sendable {
         self.text = text
     }
 
-    /// What it says about whoever sent the message.
+    /// What it says about the sender of the message.
     public var blame: RefusalBlame { code.blame }
 }
 
-/// What a refusal says about whoever sent the message.
+/// What a refusal says about the sender of the message.
 public enum RefusalBlame: Hashable, Sendable {
     /// Nothing: the sender came late, lost a race, or met a limit.
     case none
-    /// It asked about something that is not known here: a fault only of one that does so again and again.
+    /// It asked about something unknown here: a fault only if it does so again and again.
     case unknownSubject
     /// It forged something, or broke the protocol.
     case sender
 }
 
-/// The code of a refusal: one that this version knows, or what else a peer sent.
+/// The code of a refusal: one that this version knows, or another that a peer sent.
 public enum RefusalCode: Hashable, Sendable {
     /// One of this version.
     case known(RefusalName)
@@ -44,7 +44,7 @@ public enum RefusalCode: Hashable, Sendable {
         self = RefusalName(rawValue: text).map { .known($0) } ?? .unknown(text)
     }
 
-    /// What stands on the wire and in the journal.
+    /// The text on the wire and in the journal.
     public var text: String {
         switch self {
         case .known(let name): name.rawValue
@@ -52,7 +52,7 @@ public enum RefusalCode: Hashable, Sendable {
         }
     }
 
-    /// The code fit for a terminal and a journal, whoever sent it.
+    /// The code made safe for a terminal and a journal, whoever sent it.
     public var sanitized: RefusalCode {
         switch self {
         case .known: self
@@ -61,7 +61,7 @@ public enum RefusalCode: Hashable, Sendable {
         }
     }
 
-    /// What it says about whoever sent the message.
+    /// What it says about the sender of the message.
     public var blame: RefusalBlame {
         switch self {
         case .known(let name): name.blame
@@ -88,26 +88,26 @@ extension RefusalCode: Codable {
     }
 }
 
-/// All codes that this version sends, and those that it tells itself about an answer.
+/// All codes that this version sends, and those it uses itself about an answer.
 public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     // MARK: Messages
-    /// The message is none of this version.
+    /// The message is not of this version.
     case unknownVariant = "unknown_variant"
     /// An integer is larger than any in a message.
     case numberTooLarge = "number_too_large"
-    /// The message does not read.
+    /// The message is unreadable.
     case malformed
-    /// The message is not taken as a direct one.
+    /// The message may not be sent directly.
     case notDirect = "not_direct"
-    /// The answer is none that the message can have.
+    /// The answer does not fit the message.
     case badReply = "bad_reply"
 
     // MARK: What is not known
-    /// The job is not known here, or was closed.
+    /// The job is unknown here, or closed.
     case jobUnknown = "job_unknown"
     /// No such bid was made here.
     case bidUnknown = "bid_unknown"
-    /// No such assignment was made or taken here.
+    /// No such assignment was made or accepted here.
     case assignmentUnknown = "assignment_unknown"
     /// No such receipt was signed here.
     case receiptUnknown = "receipt_unknown"
@@ -115,11 +115,11 @@ public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     // MARK: Forgery
     /// A signed object does not verify.
     case notVerified = "not_verified"
-    /// A field repeats the chain of evidence and says something else.
+    /// A field that repeats the chain of evidence differs from it.
     case chainMismatch = "chain_mismatch"
     /// Status and outcome contradict each other.
     case statusMismatch = "status_mismatch"
-    /// The price is not what is due.
+    /// The price is not the amount due.
     case priceMismatch = "price_mismatch"
     /// The assignment is another executor's.
     case wrongExecutor = "wrong_executor"
@@ -131,7 +131,7 @@ public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case priceTooHigh = "price_too_high"
     /// The bidder's reputation is below the policy's.
     case reputationTooLow = "reputation_too_low"
-    /// The bidder stands elsewhere, or does not say where.
+    /// The bidder is elsewhere, or does not say where.
     case regionNotAccepted = "region_not_accepted"
     /// The bidder lacks a feature.
     case featureMissing = "feature_missing"
@@ -143,9 +143,9 @@ public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case bidderDenied = "bidder_denied"
     /// The bidder had this job before and did not deliver.
     case bidderFailedBefore = "bidder_failed_before"
-    /// The result is promised too late.
+    /// The bidder promises the result too late.
     case deadlineTooLate = "deadline_too_late"
-    /// The bid cannot be taken up any more.
+    /// The bid has expired.
     case bidExpired = "bid_expired"
     /// The terms contradict themselves.
     case termsInvalid = "terms_invalid"
@@ -163,11 +163,11 @@ public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case notOwnBid = "not_own_bid"
     /// The terms are not those of the bid.
     case termsChanged = "terms_changed"
-    /// The bid cannot be taken up any more.
+    /// The bid has expired.
     case expired
     /// The module is more than the executor compiles or holds.
     case moduleBeyondLimits = "module_beyond_limits"
-    /// All places and the queue are full.
+    /// All slots and the queue are full.
     case atCapacity = "at_capacity"
     /// The executor takes no jobs now.
     case notAccepting = "not_accepting"
@@ -185,20 +185,20 @@ public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case receiptMissing = "receipt_missing"
     /// Another receipt of the assignment came first.
     case secondReceipt = "second_receipt"
-    /// More fuel, memory or output than the job allows was used.
+    /// The run used more fuel, memory or output than the job allows.
     case overLimit = "over_limit"
     /// The run ends before it begins.
     case datesOutOfOrder = "dates_out_of_order"
     /// A list is longer than it may be.
     case tooMany = "too_many"
-    /// A CID is of another form than objects have.
+    /// A CID does not have the form of the objects' CIDs.
     case cidNotAccepted = "cid_not_accepted"
-    /// As many receipts came after the result as are recorded.
+    /// The node already recorded as many receipts after the result as it may.
     case tooManyLate = "too_many_late"
-    /// The ledger does not take the settlement.
+    /// The ledger does not accept the settlement.
     case notBookable = "not_bookable"
 
-    /// What it says about whoever sent the message.
+    /// What it says about the sender of the message.
     public var blame: RefusalBlame {
         switch self {
         case .malformed, .notDirect, .notVerified, .chainMismatch, .statusMismatch, .priceMismatch, .wrongExecutor:

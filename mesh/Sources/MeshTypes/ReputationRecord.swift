@@ -5,13 +5,13 @@ public import SignedObjects
 public enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable {
     /// The executor did what it promised.
     case fulfilled
-    /// The executor took the job and did not deliver.
+    /// The executor accepted the job and did not deliver.
     case abandoned
     /// The executor's receipt was wrong.
     case invalid
 }
 
-/// A signed rating that cites the receipt it rests on.
+/// A signed rating that cites the receipt it is based on.
 public struct ReputationRecord: Hashable, Sendable, SignedBody {
     /// Who rates.
     public var raterDID: DID

@@ -1,4 +1,4 @@
-/// A kind of resource that jobs ask for and nodes advertise under the same name (RFC 4.4).
+/// A kind of resource that jobs ask for and nodes advertise under the same name.
 ///
 /// The set is open: an unknown name in a job is a requirement that only a node advertising that name can meet.
 public struct ResourceType: RawRepresentable, Hashable, Sendable {

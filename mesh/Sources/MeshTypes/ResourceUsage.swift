@@ -1,4 +1,4 @@
-/// What a run used, as metered by the executor; fuel is the figure that is paid for and that a replay must reproduce.
+/// What a run used, as the executor metered it; fuel decides the price, and a replay must reproduce it.
 public struct ResourceUsage: Hashable, Sendable, Codable {
     /// Fuel consumed.
     public var fuel: UInt64
@@ -10,7 +10,7 @@ public struct ResourceUsage: Hashable, Sendable, Codable {
     public var bytesRead: UInt64
     /// Bytes the module wrote to outputs.
     public var bytesWritten: UInt64
-    /// Wall clock of the run, in milliseconds; not reproducible, hence never compared by a replay.
+    /// Wall clock of the run, in milliseconds; not reproducible, so a replay never compares it.
     public var wallMilliseconds: UInt64
 
     /// Nothing used.

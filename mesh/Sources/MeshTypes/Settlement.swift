@@ -9,11 +9,11 @@ public enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable
     case paidCancelled = "paid_cancelled"
     /// The executor itself reported that it failed; nothing is paid.
     case nodeFailure = "node_failure"
-    /// The job was settled before with another receipt; nothing is paid.
+    /// The job was already settled with another receipt; nothing is paid.
     case late
 }
 
-/// The originator's signed answer to a receipt: what was paid of the held amount and what went back.
+/// The originator's signed answer to a receipt: how much of the held amount was paid, and how much went back.
 public struct Settlement: Hashable, Sendable, SignedBody {
     /// The job.
     public var jobID: JobID
@@ -25,7 +25,7 @@ public struct Settlement: Hashable, Sendable, SignedBody {
     public var executorDID: DID
     /// What was paid.
     public var amountPaid: TokenAmount
-    /// What of the held amount went back to the originator.
+    /// How much of the held amount went back to the originator.
     public var amountRefunded: TokenAmount
     /// Why.
     public var verdict: SettlementVerdict

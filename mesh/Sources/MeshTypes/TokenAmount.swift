@@ -1,14 +1,13 @@
-/// An amount of tokens in the smallest unit; unsigned, and added and subtracted only with checks.
+/// An amount of tokens in the smallest unit; unsigned, with checked addition and subtraction only.
 ///
-/// There is no `+` on purpose: every sum either reports that it overflows or says that it saturates.
+/// It deliberately has no `+`: every sum either reports overflow or says that it saturates.
 public struct TokenAmount: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     /// The number of smallest units.
     public var units: UInt64
 
     /// No tokens.
     public static let zero = TokenAmount(0)
-    /// The largest amount that can be written: what a signed integer of 64 bits holds, as a store's do. Sums saturate
-    /// and report there.
+    /// The largest amount: the largest signed 64-bit integer, as in a store. Sums saturate or report overflow there.
     public static let max = TokenAmount(UInt64(Int64.max))
 
     /// An amount of smallest units.
@@ -27,23 +26,23 @@ public struct TokenAmount: Hashable, Comparable, Sendable, Codable, CustomString
         try container.encode(units)
     }
 
-    /// The sum, or `nil` when it cannot be written.
+    /// The sum, or `nil` on overflow.
     public func adding(_ other: TokenAmount) -> TokenAmount? {
         let (sum, overflow) = units.addingReportingOverflow(other.units)
         return overflow || sum > Self.max.units ? nil : TokenAmount(sum)
     }
 
-    /// The difference, or `nil` when `other` is larger.
+    /// The difference, or `nil` if `other` is larger.
     public func subtracting(_ other: TokenAmount) -> TokenAmount? {
         units >= other.units ? TokenAmount(units - other.units) : nil
     }
 
-    /// The sum, or the largest amount when it cannot be written.
+    /// The sum, or the largest amount on overflow.
     public func addingSaturated(_ other: TokenAmount) -> TokenAmount {
         adding(other) ?? .max
     }
 
-    /// The difference, or zero when `other` is larger.
+    /// The difference, or zero if `other` is larger.
     public func subtractingSaturated(_ other: TokenAmount) -> TokenAmount {
         subtracting(other) ?? .zero
     }

@@ -1,7 +1,7 @@
 /// A date: whole milliseconds since the Unix epoch, the only form of date in signed objects (PROTOCOL.md, "Encodings").
 ///
-/// Arithmetic saturates, so a duration that a peer chose cannot trap. Dates are compared with wall clocks of other
-/// machines only where a skew is allowed for; deadlines of this process use monotonic time.
+/// Arithmetic saturates, so a duration that a peer chose cannot trap. Code compares dates of other machines only with
+/// an allowance for skew; this process's deadlines use monotonic time.
 public struct UnixMilliseconds: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     public var value: UInt64
@@ -31,7 +31,7 @@ public struct UnixMilliseconds: Hashable, Comparable, Sendable, Codable, CustomS
         return UnixMilliseconds(overflow ? .max : sum)
     }
 
-    /// Milliseconds from `earlier` to this date, zero when this date is not after it.
+    /// Milliseconds from `earlier` to this date; zero if this date is not later.
     public func milliseconds(since earlier: UnixMilliseconds) -> UInt64 {
         value > earlier.value ? value - earlier.value : 0
     }

@@ -4,7 +4,7 @@ public import Multiformats
 public enum WorkflowType: String, Hashable, Sendable, Codable, CaseIterable {
     /// One module, run once.
     case singleWasmModule = "SingleWasmModule"
-    /// Stages in a row, each reading what the one before wrote.
+    /// Stages in sequence, each reading what the one before wrote.
     case sequentialPipeline = "SequentialPipeline"
     /// Stages that form a directed acyclic graph.
     case dagWorkflow = "DagWorkflow"
@@ -22,7 +22,7 @@ public struct WorkflowStage: Hashable, Sendable, Codable {
     public var maxFuel: UInt64?
     /// Its own wall clock in seconds, or the job's.
     public var timeoutSeconds: UInt64?
-    /// How often the stage is tried again after a failure of the node.
+    /// How often the stage is retried after a failure of the node.
     public var maxRetries: UInt64?
 
     public init(
