@@ -66,7 +66,7 @@ struct JobReader: Sendable {
             let row = try await stored { () throws(MeshStoreError) in try await store.job(jobID, role: role) }
             if let row { return Recalled(view: try await view(of: row), lines: lines) }
         }
-        throw NodeServiceError(.storageFailed, "The journal of \(jobID) does not read.")
+        throw NodeServiceError(.storageFailed, "The journal of \(jobID) is unreadable.")
     }
 
     /// A job of which only the row is known. How it ended stands in its receipt.

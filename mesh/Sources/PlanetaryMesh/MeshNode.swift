@@ -104,7 +104,7 @@ public actor MeshNode {
                 }
             }
         } catch {
-            throw NodeServiceError(.internalError, "Gossip does not take the topics of the mesh: \(error).")
+            throw NodeServiceError(.internalError, "Gossip refuses the topics of the mesh: \(error).")
         }
         carryOut(core.recover(at: moment))
     }

@@ -67,7 +67,7 @@ struct NodeOpening: Sendable {
         do {
             return try CoVM(configuration: machine)
         } catch {
-            throw NodeServiceError(.internalError, "The WebAssembly machine does not start: \(error).")
+            throw NodeServiceError(.internalError, "The WebAssembly machine did not start: \(error).")
         }
     }
 
@@ -78,7 +78,7 @@ struct NodeOpening: Sendable {
         } catch {
             throw NodeServiceError(
                 .addressInUse, "The node cannot listen: \(error).",
-                hint: "Stop what uses the address, or set another under \"listen\" in config.json.")
+                hint: "Stop the program that uses the address, or set another under \"listen\" in config.json.")
         }
         return swarm
     }

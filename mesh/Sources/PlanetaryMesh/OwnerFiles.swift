@@ -25,7 +25,7 @@ struct OwnerFiles: Sendable {
         } catch {
             throw NodeServiceError(.tooLarge, "The file cannot be kept: \(error).")
         }
-        try room.require("The file is not kept")
+        try room.require("The file was not kept")
         try await stored { () throws(MeshStoreError) in
             try await parts.store.commit(
                 file.blocks.map { .block(cid: $0.cid, bytes: $0.bytes) } + [.file(root: file.root)])

@@ -123,7 +123,7 @@ struct ReceiptAuditor: Sendable {
         let (report, walk) = try await verify(cid)
         guard report.failures.isEmpty, let receipt = walk.receipt, let manifest = walk.manifest else {
             throw NodeServiceError(
-                .receiptInvalid, "The receipt does not verify, so there is nothing to compare a replay with.",
+                .receiptInvalid, "The receipt does not verify, so a replay has nothing to compare with.",
                 hint: "See mesh receipt verify \(cid) for the check that failed.")
         }
         if let obstacle = ReplayComparison.obstacle(receipt) {

@@ -66,7 +66,7 @@ struct SubmissionDesk: Sendable {
             throw NodeServiceError(
                 .conflict,
                 "The idempotency key was used for the job \(jobID), of another module or other arguments or inputs.",
-                hint: "Give this job a key of its own; mesh explain tells of the other one.")
+                hint: "Give this job its own key; mesh explain shows the other one.")
         }
     }
 
@@ -125,8 +125,8 @@ struct SubmissionDesk: Sendable {
         let name = cid.version1
         guard name.namesMeshContent else {
             throw NodeServiceError(
-                .invalidRequest, "\(what) is named by \(cid), a form of CID that jobs do not take.",
-                hint: "Hand the file in with mesh add; a job takes CIDs with SHA-256 and raw, dag-pb or dag-cbor.")
+                .invalidRequest, "\(what) is named by \(cid), a form of CID that jobs do not accept.",
+                hint: "Add the file with mesh add; a job accepts CIDs with SHA-256 and raw, dag-pb or dag-cbor.")
         }
         guard name != cid, try await !has(name) else { return name }
         let block: [UInt8]
@@ -134,7 +134,7 @@ struct SubmissionDesk: Sendable {
             block = try await parts.fetcher.block(cid, from: [])
         } catch {
             throw NodeServiceError(
-                .blockNotFound, "\(what) (\(cid)) cannot be had: \(error).", hint: "Hand it in with mesh add.")
+                .blockNotFound, "\(what) (\(cid)) cannot be had: \(error).", hint: "Add it with mesh add.")
         }
         try await stored { () throws(MeshStoreError) in
             try await parts.store.commit([.block(cid: name, bytes: block, pinned: true)])
@@ -153,10 +153,10 @@ struct SubmissionDesk: Sendable {
         } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
             throw NodeServiceError(
                 .moduleRefused, "The module is larger than \(bytesMax) bytes.",
-                hint: "Make it smaller, or raise limits.module_bytes_max in config.json here and on the executors.")
+                hint: "Shrink it, or raise limits.module_bytes_max in config.json here and on the executors.")
         } catch {
             throw NodeServiceError(
-                .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Hand it in with mesh add.")
+                .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Add it with mesh add.")
         }
         do {
             _ = try parts.machine.inspect(module, entry: entry)
@@ -164,14 +164,14 @@ struct SubmissionDesk: Sendable {
         } catch {
             throw NodeServiceError(
                 .moduleRefused, "The module is refused: \(error).",
-                hint: "A job may import WASI preview 1 and mesh_host_v1 only, and starts at _start or --entry.")
+                hint: "A job may import only WASI preview 1 and mesh_host_v1, and starts at _start or --entry.")
         }
     }
 
     private func requireFile(_ cid: CID, _ what: String) async throws(NodeServiceError) {
         guard try await has(cid) else {
             throw NodeServiceError(
-                .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Hand it in with mesh add.")
+                .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Add it with mesh add.")
         }
     }
 
@@ -201,7 +201,7 @@ extension CID {
 extension NodeServiceError {
     /// Why the core did not take a job, and what to do next.
     init(_ refusal: SubmissionRefusal) {
-        let message = "The job is not submitted: \(refusal)."
+        let message = "The job was not submitted: \(refusal)."
         switch refusal {
         case .tooManyJobs:
             self.init(.overloaded, message, hint: "Wait until some of the open jobs have ended.")

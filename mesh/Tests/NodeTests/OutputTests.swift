@@ -107,7 +107,7 @@ struct OutputTests {
             } catch let error as NodeServiceError {
                 #expect(error.code == .tooLarge)
                 #expect(
-                    error.message == "The job is not submitted: its outputs may have 67108865 bytes together, "
+                    error.message == "The job was not submitted: its outputs may have 67108865 bytes together, "
                         + "and this node takes in at most 67108864.")
             }
             let job = try await mesh.submit(try Assembler.command("nop")) { $0.limits.maxOutputBytes = bytesMax }
