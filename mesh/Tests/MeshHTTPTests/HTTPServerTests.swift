@@ -176,7 +176,7 @@ import Testing
                 ("GET /v1/jobs?limit=-1 HTTP/1.1", 400, "limit must be a number from 0 to 10000."),
                 ("GET /v1/../etc/passwd HTTP/1.1", 404, "no_such_route"),
                 ("DELETE /v1/status HTTP/1.1", 404, "no_such_route"),
-                ("POST /v1/jobs HTTP/1.1", 400, "The body is no JobSubmission in JSON."),
+                ("POST /v1/jobs HTTP/1.1", 400, "The body is not a JobSubmission in JSON."),
             ]
             for (line, status, text) in cases {
                 let request = "\(line)\r\nhost: mesh\r\nconnection: close\r\n\r\n"
