@@ -12,7 +12,7 @@ struct AnchorLog: Sendable, Hashable {
         self.height = height
     }
 
-    /// Whether an entry of this node stands among the heads or before them; each has a greater height than the last.
+    /// Whether an entry of this node is among the heads or before them; each entry is higher than the last.
     func covers(_ entry: AnchorEntry) -> Bool { !heads.isEmpty && entry.height <= height }
 
     /// A new entry replaces the heads that it follows.

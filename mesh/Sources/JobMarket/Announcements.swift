@@ -13,14 +13,14 @@ public struct DeclinedJob: Hashable, Sendable {
     public let at: UnixMilliseconds
 }
 
-/// What an executor remembers of announcements: how fast authors make them, which were judged, and why not bid on.
+/// What an executor remembers of announcements: how fast authors make them, which it judged, and why it did not bid.
 struct Announcements: Sendable {
     private var rates = AnnouncementRates()
     private var memory = AnnouncementMemory()
     /// The last decisions not to bid, newest last.
     private(set) var recentDeclines = Deque<DeclinedJob>()
 
-    /// What gossip is to do with an announcement that is not judged, by its form, its author and its dates.
+    /// What gossip does with an announcement that is not judged, because of its form, its author or its dates.
     mutating func verdict(
         against announcement: JobAnnouncementV1, author: PeerID, _ context: inout MarketContext
     ) -> GossipJudgement? {
@@ -49,10 +49,10 @@ struct Announcements: Sendable {
 
     mutating func judged(_ job: JobID, _ limits: MarketLimits) { memory.insert(job, max: limits.announcementsMax) }
 
-    /// When the job is announced again, it is judged again.
+    /// Forgets the verdict, so that the next announcement of the job is judged anew.
     mutating func forget(_ job: JobID) { memory.remove(job) }
 
-    /// A job is not bid on; it is judged again only where that may come out otherwise.
+    /// Notes that the node does not bid on a job; it judges the job again only if the verdict may change.
     mutating func declined(_ job: JobID, _ reason: BidDecline, _ context: inout MarketContext) {
         context.counters.declined(reason.code)
         recentDeclines.append(DeclinedJob(jobID: job, reason: reason, at: context.wallClock))
@@ -66,7 +66,7 @@ struct Announcements: Sendable {
     }
 }
 
-/// Which announcements were judged, the latest ones: the same job is judged once, except where a new look may help.
+/// The latest announcements judged: the same job is judged once, unless judging it anew may help.
 private struct AnnouncementMemory: Sendable {
     private var jobs: [JobID: UInt64] = [:]
     private var order = Deque<(job: JobID, number: UInt64)>()
@@ -74,7 +74,7 @@ private struct AnnouncementMemory: Sendable {
 
     func contains(_ job: JobID) -> Bool { jobs[job] != nil }
 
-    /// Its place in the order is left to lapse: looking for it would cost more than it is worth.
+    /// Its place in the order lapses: searching for it would cost more than it is worth.
     mutating func remove(_ job: JobID) { jobs[job] = nil }
 
     mutating func insert(_ job: JobID, max: Int) {

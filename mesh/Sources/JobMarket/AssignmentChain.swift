@@ -2,17 +2,16 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// An assignment with what it answers: the bid of this node, and the manifest that the bid is on.
+/// An assignment with this node's bid that it answers, and the manifest of the bid.
 struct AssignmentChain: Sendable {
     let manifest: SignedObject<JobManifest>
     let bid: SignedObject<Bid>
     let assignment: SignedObject<Assignment>
     var id: JobID { JobID(manifest.cid) }
 
-    /// The chain of a message, where every link holds and the assignment takes a valid bid of this node as it is.
+    /// The chain of a message, if every link verifies and the assignment takes up a valid bid of this node unchanged.
     ///
-    /// - Parameter known: what is remembered of the job; what this node itself bid on was verified then, and the bid is
-    ///   its own.
+    /// - Parameter known: what this node remembers of the job; it verified what it bid on then, and the bid is its own.
     static func verified(
         _ message: AssignJobV1, from peer: PeerID, known: ExecutedJob?, _ context: MarketContext
     ) -> Result<Self, AssignmentRefusal> {
@@ -49,14 +48,13 @@ struct AssignmentChain: Sendable {
         return nil
     }
 
-    /// Whether the bid can still be taken up: by the clock that makes no steps where it is remembered, after a restart
-    /// by its date.
+    /// Whether the bid can still be taken up: by the steady clock if it is remembered, after a restart by its date.
     private func isBidValid(_ known: ExecutedJob?, _ context: MarketContext) -> Bool {
         if let known, known.bidCID == bid.cid { return context.steady < known.bidLapsesAt }
         return context.wallClock < bid.body.expiresAt
     }
 
-    /// Why the rules refuse the job. What this node bid on was judged then, and its calendar may have been set since.
+    /// Why the rules refuse the job. This node judged what it bid on then, and its calendar may have been set since.
     func ruleRefusal(known: ExecutedJob?, _ context: MarketContext) -> JobRefusal? {
         let rules = context.configuration.rules
         return known?.bidCID == bid.cid

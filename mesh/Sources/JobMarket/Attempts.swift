@@ -2,7 +2,7 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// The assignments of a job in their order; at most one of them is live.
+/// The assignments of a job in order; at most one is live.
 struct Attempts: Hashable, Sendable {
     private(set) var all: [Attempt] = []
 
@@ -15,7 +15,7 @@ struct Attempts: Hashable, Sendable {
     var lastEnd: AttemptEnd? { all.last?.end }
     /// Whether a superseded executor may still be running the job.
     var hasUnknown: Bool { all.contains(where: \.fateIsUnknown) }
-    /// Attempts that their executors ended by a receipt with `node_failed`.
+    /// Attempts that ended with a receipt saying `node_failed`.
     var nodeFailures: Int {
         all.count { attempt in
             if case .nodeFailed(_, .nodeFailed) = attempt.end { true } else { false }
@@ -47,13 +47,13 @@ struct Attempts: Hashable, Sendable {
 
     mutating func made(_ signed: SignedObject<Assignment>) { all.append(Attempt(signed: signed)) }
 
-    /// Changes one in its place; `nil` where it was never made.
+    /// Changes one in place; `nil` if it was never made.
     mutating func update<Value>(_ assignment: CID, _ body: (inout Attempt) -> Value) -> Value? {
         guard let index = all.firstIndex(where: { $0.cid == assignment }) else { return nil }
         return body(&all[index])
     }
 
-    /// The job came to nothing: whoever still has it is not waited for.
+    /// Notes that the job failed: the node waits for nobody who still has it.
     mutating func abandoned() {
         for index in all.indices where all[index].isLive { all[index].ended(.unconfirmed) }
     }
@@ -61,9 +61,9 @@ struct Attempts: Hashable, Sendable {
 
 /// One assignment of a job.
 public struct Attempt: Hashable, Sendable {
-    /// How far it came, with what exists only there.
+    /// Its stage, with what exists only at that stage.
     enum State: Hashable, Sendable {
-        /// The executor has it, or is to take it.
+        /// The executor has it, or has to accept it.
         case live(Run)
         /// A valid receipt of it waits for its outputs.
         case delivered
@@ -73,11 +73,11 @@ public struct Attempt: Hashable, Sendable {
         case ended(AttemptEnd)
     }
 
-    /// What is known of a run that goes on.
+    /// What is known of a run under way.
     struct Run: Hashable, Sendable {
-        /// The executor took the assignment.
+        /// The executor accepted the assignment.
         var isConfirmed = false
-        /// Where the run stands.
+        /// The state of the run.
         var status = JobStatus.awaitingAssignmentConfirmation
         /// What the module reported about itself.
         var progressPermille: UInt64?
@@ -86,7 +86,7 @@ public struct Attempt: Hashable, Sendable {
     /// The assignment as this node signed it.
     public let signed: SignedObject<Assignment>
     private var state = State.live(Run())
-    /// A receipt of it came, counting or not.
+    /// Whether a receipt of it came, counting or not.
     public private(set) var hasReceipt = false
 
     init(signed: SignedObject<Assignment>) { self.signed = signed }
@@ -98,11 +98,11 @@ public struct Attempt: Hashable, Sendable {
     /// The executor's peer.
     public var executorPeerID: PeerID { assignment.executorDID.peerID }
 
-    /// Where its run stands, while it may still give the result.
+    /// The state of its run, while it may still give the result.
     var run: Run? { if case .live(let run) = state { run } else { nil } }
     /// Whether it may still give the result.
     public var isLive: Bool { run != nil }
-    /// Whether it may still give the result, and the executor took it.
+    /// Whether it may still give the result, and the executor accepted it.
     public var isConfirmed: Bool { run?.isConfirmed ?? false }
     /// How it ended without a result.
     public var end: AttemptEnd? { if case .ended(let end) = state { end } else { nil } }
@@ -121,7 +121,7 @@ public struct Attempt: Hashable, Sendable {
 
     // MARK: Steps
 
-    /// The executor took it; `false` where nobody waits for that any more.
+    /// Notes that the executor accepted it; `false` if nobody waits for that any more.
     mutating func confirmed() -> Bool {
         guard case .live(var run) = state else { return false }
         run.isConfirmed = true
@@ -130,7 +130,7 @@ public struct Attempt: Hashable, Sendable {
         return true
     }
 
-    /// The executor reported where the run stands; `false` where nobody waits for that any more.
+    /// Notes the run's state that the executor reported; `false` if nobody waits for that any more.
     mutating func reported(_ status: JobStatus, progressPermille: UInt64?) -> Bool {
         guard case .live(var run) = state else { return false }
         run.status = status
@@ -139,7 +139,7 @@ public struct Attempt: Hashable, Sendable {
         return true
     }
 
-    /// A valid receipt came, perhaps after the end; gives whether it was live.
+    /// Notes a valid receipt, perhaps after the end; returns whether the attempt was live.
     mutating func delivered() -> Bool {
         defer { state = .delivered }
         hasReceipt = true
@@ -156,6 +156,6 @@ public struct Attempt: Hashable, Sendable {
         state = .ended(end)
     }
 
-    /// A receipt of it came too late.
+    /// Notes that a receipt of it came too late.
     mutating func wasLate() { hasReceipt = true }
 }

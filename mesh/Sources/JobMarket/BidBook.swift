@@ -3,15 +3,15 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// What became of a bid that arrived.
+/// The verdict on a bid that arrived.
 enum BidArrival: Sendable {
     /// It is here already.
     case repeated
-    /// It is not taken, whatever it offers.
+    /// It is refused, whatever it offers.
     case refused(BidRefusal)
     /// Its sender made too many.
     case ignored(BidRefusal)
-    /// It is its bidder's, and to be weighed.
+    /// It is genuine, and has to be weighed.
     case verified(SignedObject<Bid>)
 }
 
@@ -19,19 +19,19 @@ enum BidArrival: Sendable {
 enum BidPlace: Sendable {
     /// There is room.
     case free
-    /// A kept bid is worth less, and makes way.
+    /// A kept bid is worth less, and gives up its place.
     case instead(of: ReceivedBid)
-    /// It is the worst itself, or the journal has told of enough bids.
+    /// It is the worst itself, or the journal records enough bids.
     case noRoom(BidRefusal)
 }
 
-/// How an originator takes bids and orders them: what is counted of their senders, and which executors failed lately.
-/// Nothing of it is written down.
+/// How an originator accepts and orders bids: it counts those of each sender, and remembers which executors failed
+/// lately. Not journalled.
 struct BidBook: Sendable {
     private var tallies: [JobID: BidTally] = [:]
     private var failedExecutors = FailedExecutors()
 
-    /// Looks at a bid, from the cheapest check to the signature.
+    /// Checks a bid, from the cheapest check to the signature.
     mutating func arrived(
         _ lean: ProtocolBid, from peer: PeerID, on job: OriginatedJob, _ context: MarketContext
     ) -> BidArrival {
@@ -66,17 +66,16 @@ struct BidBook: Sendable {
             .refusal(of: bid)
     }
 
-    /// A refused bid is not told of in the journal.
+    /// Notes a refused bid that the journal does not record.
     mutating func leftUnwritten(of job: JobID) { tallies[job, default: BidTally()].refusedUnwritten += 1 }
 
-    /// Refused bids on a job that the journal does not tell of.
+    /// Refused bids on a job that the journal does not record.
     func unwritten(of job: JobID) -> UInt64 { tallies[job]?.refusedUnwritten ?? 0 }
 
-    /// Bids on a job are counted anew, or not any more.
+    /// Resets the counts of bids on a job.
     mutating func forget(_ job: JobID) { tallies[job] = nil }
 
-    /// A job keeps its best bids by its own score: once it has as many as it may, a better one takes the place of the
-    /// worst.
+    /// A job keeps its best bids by its own score: at the limit, a better one replaces the worst.
     func place(for signed: SignedObject<Bid>, in job: OriginatedJob, _ context: MarketContext) -> BidPlace {
         let limits = context.limits
         guard job.bidCount < limits.bidsWrittenPerJobMax, job.hasRoom(forBidBytes: signed.bytes.count, limits) else {
@@ -85,7 +84,7 @@ struct BidBook: Sendable {
         guard job.bidding.bids.count >= limits.bidsPerJobMax else { return .free }
         let newcomer = ReceivedBid(signed: signed, arrivedAt: context.steady)
         let candidates = job.candidates(at: context.steady)
-        // Bids that nobody can take up any more go before any that can.
+        // Expired bids go first.
         let stale = job.bidding.bids.first { bid in !candidates.contains { $0.cid == bid.cid } }?.cid
         guard let worst = stale ?? rank(candidates + [newcomer], of: job, context).last?.bid, worst != signed.cid,
             let displaced = job.bidding.bid(worst)
@@ -112,8 +111,7 @@ struct BidBook: Sendable {
         return others + failed
     }
 
-    /// An executor that took a job, or bid for it, and then said nothing or never came to an end ranks last for a
-    /// while.
+    /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while.
     mutating func attemptEnded(of executor: DID, _ end: AttemptEnd, _ context: MarketContext) {
         switch end {
         case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing:
@@ -125,6 +123,6 @@ struct BidBook: Sendable {
         }
     }
 
-    /// An executor did its part.
+    /// Notes that an executor did its part.
     mutating func delivered(_ executor: DID) { failedExecutors.remove(executor) }
 }

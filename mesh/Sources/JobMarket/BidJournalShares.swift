@@ -3,12 +3,12 @@ import Determinism
 import MeshTypes
 import Multiformats
 
-/// Which bids are written to the journal: what bids nobody took may come to there until they are pruned, in bytes, in
-/// all and for each originator.
+/// Which bids the journal records: it bounds the bytes of bids that nobody took until they are pruned, in total and per
+/// originator.
 ///
-/// Nothing rests on a bid in the journal, since an assignment carries it; so a bid beyond the share is made all the
-/// same, and only the operator's account of it is missing. What is written is charged until the store prunes it
-/// (PROTOCOL.md, "Restarts"), or until the bid is taken.
+/// Nothing depends on a bid in the journal, since an assignment carries it; so the node still makes a bid beyond the
+/// share, and only the operator's record of it is missing. What is written is charged until the store prunes it
+/// (PROTOCOL.md, "Restarts"), or until the bid is taken up.
 struct BidJournalShares: Sendable {
     private struct Charge: Sendable {
         let number: UInt64
@@ -24,7 +24,7 @@ struct BidJournalShares: Sendable {
     /// What is charged now, in bytes.
     var bytes: Int { shares.total }
 
-    /// Charges a bid until a moment; `false` when it is beyond the share and is not to be written.
+    /// Charges a bid until a moment; `false` if it is beyond the share, so must not be written.
     mutating func charge(
         _ job: JobID, _ bytes: Int, of originator: PeerID, isStranger: Bool, strangers: Int?, until: MonotonicInstant,
         now: MonotonicInstant, limits: MarketLimits
@@ -38,7 +38,7 @@ struct BidJournalShares: Sendable {
         else { return false }
         shares.add(charged, to: originator, isStranger: isStranger)
         number += 1
-        // The lines of an earlier bid on the same job stay as long as those of the later one.
+        // The rows of an earlier bid on the same job stay as long as those of the later one.
         let earlier = charges[job]?.bytes ?? 0
         charges[job] = Charge(number: number, originator: originator, bytes: earlier + charged)
         order.append((job, number, until))
@@ -56,7 +56,7 @@ struct BidJournalShares: Sendable {
         }
     }
 
-    /// The bid was taken, and its lines are those of a run.
+    /// Releases the charge of a bid that was taken up: its rows now belong to a run.
     mutating func release(_ job: JobID) {
         guard let charge = charges.removeValue(forKey: job) else { return }
         shares.remove(charge.bytes, from: charge.originator)

@@ -3,11 +3,11 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// On which jobs an executor bids, and what: what follows from its configuration and the manifest alone.
+/// On which jobs an executor bids, and how much, as far as its configuration and the manifest decide.
 struct BidPolicy: Sendable {
     let configuration: ExecutorConfiguration
 
-    /// Why a job is not bid on, whatever else goes on here.
+    /// Why the node does not bid on a job, whatever its current state.
     func decline(_ manifest: JobManifest, _ context: MarketContext) -> BidDecline? {
         if !configuration.acceptsJobs { return .notAccepting }
         switch context.configuration.storage {
@@ -38,7 +38,7 @@ struct BidPolicy: Sendable {
         return nil
     }
 
-    /// What is offered for a job.
+    /// The terms offered for a job.
     func bid(on signed: SignedObject<JobManifest>, loadPermille: UInt64, _ context: MarketContext) -> Bid {
         let params = signed.body.params
         let worst = BidTerms.uncapped(
@@ -58,9 +58,8 @@ struct BidPolicy: Sendable {
             expiresAt: context.calendarDate(inMilliseconds: configuration.bidValidityMilliseconds))
     }
 
-    /// What this node can see for itself that the policy of a job does not want. A price above the ceiling does not
-    /// keep it silent: the originator learns from the refused bids what its job would cost. Its own reputation it
-    /// cannot know.
+    /// Why a job's policy excludes this node, as far as the node can tell. A price above the ceiling does not keep it
+    /// silent: refused bids tell the originator what its job would cost. It cannot know its own reputation.
     func notWanted(_ bid: Bid, _ manifest: JobManifest, _ context: MarketContext) -> BidRefusal? {
         let selection = Selection(manifest: manifest, reputation: context.reputation, wallClock: context.wallClock)
         switch selection.refusal(of: bid) {

@@ -2,26 +2,26 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// The bids on a job, over all rounds in which it is open for them.
+/// The bids on a job, over all rounds of bidding.
 struct Bidding: Hashable, Sendable {
-    /// How often the job was opened for bids.
+    /// How many rounds of bidding began.
     private(set) var round: UInt64 = 0
     /// When the bid window of this round closes.
     private(set) var windowUntil: UnixMilliseconds?
-    /// The acceptable bids that are kept, in the order of their arrival; none once the job has its result.
+    /// The acceptable bids kept, in the order of arrival; none once the job has its result.
     private(set) var bids: [ReceivedBid] = []
-    /// Refused bids for the user to read, one of each bidder; none once the job has its result.
+    /// Refused bids for the user to read, one per bidder; none once the job has its result.
     private(set) var refused: [RefusedBid] = []
-    /// The bids that the journal tells of, those that were refused or displaced since among them.
+    /// The bids that the journal records, including those refused or displaced since.
     private(set) var count: UInt64 = 0
 
-    /// A round begins.
+    /// Begins a round.
     mutating func opened(round: UInt64, windowUntil: UnixMilliseconds) {
         self.round = round
         self.windowUntil = windowUntil
     }
 
-    /// A bid was judged.
+    /// Notes a judged bid.
     mutating func received(_ signed: SignedObject<Bid>, refusal: BidRefusal?, at date: UnixMilliseconds) {
         count += 1
         if let refusal {
@@ -32,10 +32,10 @@ struct Bidding: Hashable, Sendable {
         }
     }
 
-    /// A kept bid made way for a better one.
+    /// A better bid replaced a kept one.
     mutating func displaced(_ cid: CID) { bids.removeAll { $0.cid == cid } }
 
-    /// With its result a job needs none of its bids any more.
+    /// Drops all bids: a job with its result needs none.
     mutating func ended() {
         bids = []
         refused = []
@@ -43,7 +43,7 @@ struct Bidding: Hashable, Sendable {
 
     func bid(_ cid: CID) -> ReceivedBid? { bids.first { $0.cid == cid } }
 
-    /// Whether the journal has room to tell of one more refused bid of a bidder.
+    /// Whether the journal has room to record one more refused bid of a bidder.
     func hasRoom(forRefusedOf bidder: DID, _ limits: MarketLimits) -> Bool {
         refused.count < limits.refusedBidsPerJobMax && !refused.contains { $0.bidder == bidder }
     }
@@ -51,7 +51,7 @@ struct Bidding: Hashable, Sendable {
 
 /// A bid as the originator keeps it.
 public struct ReceivedBid: Hashable, Sendable {
-    /// The bid as its bidder signed it.
+    /// The bid, as its bidder signed it.
     public let signed: SignedObject<Bid>
     /// When it came.
     public let arrivedAt: UnixMilliseconds
@@ -60,8 +60,8 @@ public struct ReceivedBid: Hashable, Sendable {
     public var cid: CID { signed.cid }
     /// What it says.
     public var bid: Bid { signed.body }
-    /// Until when it can be taken up, on this node's clock: the bid's own validity counted from its arrival, because
-    /// the bidder's clock may differ.
+    /// Until when it can be taken up, by this node's clock: its validity counted from its arrival, because the bidder's
+    /// clock may differ.
     public var takeUpUntil: UnixMilliseconds {
         arrivedAt.advanced(milliseconds: bid.expiresAt.milliseconds(since: bid.issuedAt))
     }

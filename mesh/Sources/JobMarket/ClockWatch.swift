@@ -3,9 +3,9 @@ import MeshTypes
 import Multiformats
 import OrderedCollections
 
-/// Whether this node's calendar is wrong: what the signed times of its peers say, when they arrive.
+/// Whether this node's calendar is wrong, judging by the signed times of its peers on arrival.
 ///
-/// One peer may be wrong, or lie; the median of three or more counts, and all that follows is a sentence for the owner.
+/// One peer may be wrong, or lie; the median of three or more counts, and it only leads to a sentence for the owner.
 struct ClockWatch: Sendable {
     /// Peers that must have been heard.
     static let peersMin = 3
@@ -15,10 +15,10 @@ struct ClockWatch: Sendable {
     static let freshMilliseconds: Int64 = 600_000
 
     private var heard: OrderedDictionary<PeerID, (ahead: Int64, at: MonotonicInstant)> = [:]
-    /// How far the peers are ahead of this node, in milliseconds, where that is more than clocks may differ.
+    /// How far the peers are ahead of this node, in milliseconds, if that is more than clocks may differ.
     private(set) var offsetMilliseconds: Int64?
 
-    /// A peer signed something just now.
+    /// Takes the time of something that a peer signed just now.
     mutating func heard(
         _ peer: PeerID, signedAt: UnixMilliseconds, calendar: UnixMilliseconds, now: MonotonicInstant,
         skewMilliseconds: UInt64

@@ -2,8 +2,7 @@ import Determinism
 import HeapModule
 import MeshTypes
 
-/// Named deadlines with one earliest: setting a name again moves it; equal instants come in the order in which they
-/// were set.
+/// Named deadlines in order: setting a name again moves it; equal instants come in the order in which they were set.
 struct DeadlineQueue<Name: Hashable & Sendable>: Sendable {
     private struct Item: Comparable, Sendable {
         let at: MonotonicInstant
@@ -66,36 +65,36 @@ struct DeadlineQueue<Name: Hashable & Sendable>: Sendable {
 
 /// What the market waits for.
 enum MarketTimer: Hashable, Sendable {
-    /// The phase of an originated job is over.
+    /// The end of an originated job's phase.
     case phase(JobID)
-    /// The bid window is over.
+    /// The end of the bid window.
     case window(JobID)
-    /// The job is announced again.
+    /// The next announcement of the job.
     case reannounce(JobID)
-    /// The lease of the live attempt is over.
+    /// The end of the live attempt's lease.
     case lease(JobID)
-    /// The outputs of the receipt that waits longest are overdue.
+    /// The latest time for the outputs of the receipt that waits longest.
     case outputs(JobID)
-    /// The job's whole time is over.
+    /// The end of the job's whole time.
     case whole(JobID)
-    /// The settlements of a job were told long enough.
+    /// The end of sending a job's settlements.
     case notices(JobID)
-    /// The anchored heads should have been published.
+    /// The latest time for publishing the anchored heads.
     case anchor(JobID, JobRole)
-    /// An open bid of this node lapses.
+    /// The end of an open bid of this node.
     case bidExpiry(JobID)
-    /// The next status update is due.
+    /// The next status update.
     case heartbeat(JobID)
-    /// The blocks of a job have not come fast enough.
+    /// The latest time for a job's next blocks.
     case fetching(JobID)
-    /// A run is given up.
+    /// The time to give up a run.
     case giveUp(JobID)
-    /// A receipt was offered long enough.
+    /// The end of offering a receipt.
     case receiptDelivery(JobID)
-    /// The settlement is overdue.
+    /// The latest time for the settlement.
     case settlement(JobID)
-    /// An ended run need not be remembered any longer.
+    /// The end of remembering a run that ended.
     case linger(JobID)
-    /// A direct message is due again, or given up.
+    /// The time to retry a direct message, or to give it up.
     case delivery(DeliveryID)
 }

@@ -2,9 +2,9 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// What a job that this node bid on or runs waits for, and what it owes to others.
+/// What a job that this node bid on or runs waits for, and what the node owes to others.
 extension ExecutedJob {
-    /// What timers hang on.
+    /// What its timers depend on.
     struct Marks: Hashable {
         let openBid: CID?
         let hasAssignment: Bool
@@ -98,8 +98,7 @@ extension ExecutedJob {
                     attempt: assignment.attempt)))
     }
 
-    /// Tells the originator where the run stands, which renews the lease; once, because the next report follows
-    /// anyway.
+    /// Tells the originator the state of the run, which renews the lease; once, because the next report follows anyway.
     func tell(_ update: JobStatusUpdateV1, _ context: inout MarketContext) {
         context.tell(
             .jobStatusUpdate(update), .status, job: id, subject: update.assignmentCID, to: manifest.originatorPeerID,

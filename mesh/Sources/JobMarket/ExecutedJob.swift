@@ -5,11 +5,11 @@ public import SignedObjects
 
 /// A job that this node bid on or runs: the fold of its journal.
 public struct ExecutedJob: MarketJob, Hashable, Sendable {
-    /// How far it came, with what exists only there.
+    /// Its stage, with what exists only at that stage.
     enum Stage: Hashable, Sendable {
-        /// This node bid on it; how that came to nothing, once it did.
+        /// This node bid on it; with why the bid failed, once it did.
         case bid(end: BidEnd?)
-        /// Its assignment was taken.
+        /// The node accepted its assignment.
         case run(ExecutedRun)
         /// The run ended, and its receipt is signed.
         case receipt(ReceiptDelivery)
@@ -17,7 +17,7 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
 
     /// The job.
     public let id: JobID
-    /// What was asked, as its originator signed it.
+    /// The job's manifest, as its originator signed it.
     public let signedManifest: SignedObject<JobManifest>
     /// The bid of this node.
     public let signedBid: SignedObject<Bid>
@@ -26,9 +26,9 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
     private(set) var stage = Stage.bid(end: nil)
     /// Whether the journal has ended.
     public private(set) var isClosed = false
-    /// When the bid lapses, by this node's own dates: its validity counted from when it was made.
+    /// When the bid lapses, by this node's clock: its validity counted from when it was made.
     public let bidLapsesAt: UnixMilliseconds
-    /// When the last event happened; the lease of a restarted executor counts from it.
+    /// When the last event happened; a restarted executor's lease counts from it.
     public private(set) var lastEventAt: UnixMilliseconds
 
     init(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, at: UnixMilliseconds) {
@@ -84,13 +84,13 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
 }
 
 extension ExecutedJob {
-    /// What was asked.
+    /// The job's manifest.
     public var manifest: JobManifest { signedManifest.body }
     /// Names the bid of this node.
     public var bidCID: CID { signedBid.cid }
     /// What it says.
     public var bid: Bid { signedBid.body }
-    /// Why the bid came to nothing.
+    /// Why the bid failed.
     public var bidEnd: BidEnd? { if case .bid(let end) = stage { end } else { nil } }
 
     /// The run, also once it has a receipt.
@@ -102,7 +102,7 @@ extension ExecutedJob {
         }
     }
 
-    /// Names the assignment that was taken.
+    /// Names the accepted assignment.
     public var assignmentCID: CID? { run?.signed.cid }
     /// What it says.
     public var assignment: Assignment? { run?.signed.body }
@@ -111,7 +111,7 @@ extension ExecutedJob {
     /// Why the run was asked to stop.
     public var stopReason: String? { run?.stopReason }
 
-    /// The receipt of this node, and what became of it.
+    /// The receipt of this node, and what happened to it.
     var receiptDelivery: ReceiptDelivery? { if case .receipt(let delivery) = stage { delivery } else { nil } }
     /// Names the receipt of this node.
     public var receiptCID: CID? { receiptDelivery?.signed.cid }
@@ -127,7 +127,7 @@ extension ExecutedJob {
     public var verdict: SettlementVerdict? {
         if case .received(_, let verdict) = receiptDelivery?.settlement { verdict } else { nil }
     }
-    /// Whether the settlement did not come in time.
+    /// Whether the settlement is overdue.
     public var isOverdue: Bool { receiptDelivery?.settlement == .overdue }
     /// The anchoring of the receipt.
     public var anchor: AnchorState { receiptDelivery?.anchor ?? .none }
@@ -143,7 +143,7 @@ extension ExecutedJob {
     }
 }
 
-/// An assignment that was taken, and how far its run is.
+/// An accepted assignment, and how far its run has come.
 struct ExecutedRun: Hashable, Sendable {
     /// The assignment as its originator signed it.
     let signed: SignedObject<Assignment>
@@ -163,7 +163,7 @@ struct ReceiptDelivery: Hashable, Sendable {
         case awaited
         /// The settlement came.
         case received(TokenAmount, SettlementVerdict)
-        /// The settlement did not come in time; it may come yet.
+        /// The settlement did not come in time, but may still come.
         case overdue
     }
 
@@ -186,13 +186,13 @@ struct ReceiptDelivery: Hashable, Sendable {
         self.until = until
     }
 
-    /// Until when it is offered; `nil` once that ended.
+    /// Until when it is offered; `nil` once that has ended.
     var deliverUntil: UnixMilliseconds? { end == nil ? until : nil }
 
-    /// Until when its settlement is awaited; `nil` while it is offered, and where nothing is awaited.
+    /// Until when its settlement is awaited; `nil` while it is offered, and if none is awaited.
     var settleUntil: UnixMilliseconds? { settlement == .awaited ? paymentUntil : nil }
 
-    /// Whether a settlement is still to come: a receipt that was taken and costs nothing is not settled.
+    /// Whether a settlement is still due: nobody settles an accepted receipt that costs nothing.
     var expectsSettlement: Bool {
         end == .acknowledged && signed.body.price > .zero && settlement == .awaited
     }

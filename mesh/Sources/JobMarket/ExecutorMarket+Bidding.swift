@@ -2,18 +2,18 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// From an announcement to the assignment of the bid that was made on it.
+/// From an announcement to the assignment of the bid made on it.
 extension ExecutorMarket {
     // MARK: Announcements
 
-    /// An announcement came by gossip: what gossip is to do with it, and perhaps a bid.
+    /// Takes an announcement from gossip: says what gossip does with it, and may bid.
     mutating func announced(
         _ announcement: JobAnnouncementV1, author: PeerID, _ context: inout MarketContext
     ) -> GossipJudgement {
         if let verdict = announcements.verdict(against: announcement, author: author, &context) { return verdict }
         let id = announcement.jobID
         if let job = jobs[id], job.isOpenBid, job.manifest.originatorPeerID == author {
-            // Its originator may have lost the bid in a crash, or it would not ask again.
+            // Its originator may have lost the bid in a crash; otherwise it would not ask again.
             job.oweBid(&context)
             return .accept
         }
@@ -26,17 +26,17 @@ extension ExecutorMarket {
             return .reject(reason: "the manifest does not verify")
         }
         consider(signed, &context)
-        // Ignored and not rejected: who forwards it may know other rules, or have another clock.
+        // Ignored, not rejected: a forwarder may know other rules, or have another clock.
         let refusal = context.configuration.rules.refusal(of: signed.body, wallClock: context.wallClock)
         return refusal.map { .ignore(reason: $0.code) } ?? .accept
     }
 
-    /// A job of this node found no other executor: perhaps a bid of its own.
+    /// Judges a job of this node that found no other executor; may bid on it.
     mutating func announcedHere(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) {
         guard !announcements.isJudged(JobID(signed.cid)), let configuration = context.configuration.executor else {
             return
         }
-        // A bid that is sure to be taken needs a place, so more of them than places wait for the next look.
+        // A bid that is sure to be taken up needs a place, so bids beyond the places wait for the next check.
         guard openBids.count + runs.places.accepted.total < configuration.placesMax else { return }
         consider(signed, &context)
     }
@@ -71,7 +71,7 @@ extension ExecutorMarket {
         record(.bidMade(manifest: signed, bid: signedBid), of: id, isWritten: isWritten, &context)
     }
 
-    /// Why a job that this node would bid on is not bid on now.
+    /// Why this node does not bid now on a job that it would bid on.
     private func decline(
         _ manifest: JobManifest, _ id: JobID, _ configuration: ExecutorConfiguration, _ context: MarketContext
     ) -> BidDecline? {
@@ -90,7 +90,7 @@ extension ExecutorMarket {
         return openBids.hasRoom(for: manifest, configuration, context) ? nil : .shareUsedUp
     }
 
-    /// The own store was asked for a module: the jobs that waited for that are judged.
+    /// Judges the jobs that waited for a module's lookup in the node's store.
     mutating func moduleLookedUp(_ module: CID, isBeyondLimits: Bool, _ context: inout MarketContext) {
         for signed in modules.lookedUp(module, isBeyondLimits: isBeyondLimits, context.limits)
         where !announcements.isJudged(JobID(signed.cid)) {
@@ -118,9 +118,9 @@ extension ExecutorMarket {
             context.counters.refused("bid_refusal_wrong_peer")
             return .refused(Refusal(.wrongPeer, "the bid was another originator's"))
         }
-        // Also a bid that lost is closed at once, or the bids that lose would soon fill `openBidsMax`. When the winner
-        // fails it may still be taken up until it lapses, because an assignment carries all that is needed; and when
-        // the job is announced again, it is judged again.
+        // A lost bid is closed at once too, or lost bids would soon fill `openBidsMax`. If the winner fails, it may
+        // still be taken up until it lapses, because an assignment carries all that is needed; and a new announcement
+        // of the job is judged anew.
         if job.isOpenBid { refused(job.id, message.code, message.reason, &context) }
         if message.code.leavesJobOpen { announcements.forget(message.jobID) }
         return .ack
@@ -143,7 +143,7 @@ extension ExecutorMarket {
         } else {
             closeBid(id, .lapsed, &context)
         }
-        // A lapsed bid leaves the job open: when it is announced again, it is judged again.
+        // A lapsed bid leaves the job open: a new announcement is judged anew.
         announcements.forget(id)
     }
 

@@ -3,17 +3,17 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// The executor's half of the market: announcements that are judged, bids, assigned runs and their receipts (RFC 4.2).
+/// The executor's half of the market: announcements to judge, bids, assigned runs and their receipts.
 ///
-/// Bids are written to the journal for the operator, as far as the originator's share of it goes, but nothing rests on
-/// that: an assignment carries the bid with this node's own signature, so a bid made before a crash is still kept.
+/// Bids are written to the journal for the operator, as far as the originator's share of it goes, but nothing depends
+/// on that: an assignment carries the bid with this node's own signature, so a bid made before a crash is still kept.
 ///
-/// Bids and places are shared out by originator (`ShareTable`): one has a quarter of the open bids at most, and once
-/// this node was paid by anybody, those that never paid it have half of everything together.
+/// Originators share bids and places (`ShareTable`): one has at most a quarter of the open bids, and once anybody has
+/// paid this node, those that never paid it have half of everything together.
 ///
-/// The restart rule: a run that was cut off by a restart begins again when its lease, counted from the last event of
-/// its journal, is not over; else its executor signs a receipt that says that the node failed, so that nobody waits for
-/// it. Either way the assignment ends in one receipt, because a run that has a receipt never starts again.
+/// The restart rule: a run that a restart interrupted begins again if its lease, counted from the last event of its
+/// journal, is not over; otherwise its executor signs a receipt that says that the node failed, so that nobody waits
+/// for it. Either way the assignment ends in one receipt, because a run with a receipt never starts again.
 public struct ExecutorMarket: MarketHalf, Sendable {
     static let role = JobRole.executor
 
@@ -38,7 +38,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         case .bidMade(let manifest, let bid):
             jobs.insert(ExecutedJob(manifest: manifest, bid: bid, at: event.at))
         case .assignmentAccepted(let manifest, let bid, _):
-            // Of a bid that was not written the journal begins here.
+            // The journal of a bid that was not written begins here.
             let isBidHere = jobs.read(id) { !$0.isClosed && $0.signedBid == bid } ?? false
             if !isBidHere || !openBids.isWritten(id) {
                 jobs.insert(ExecutedJob(manifest: manifest, bid: bid, at: event.at))
@@ -68,7 +68,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     mutating func drop(_ job: ExecutedJob, isForgotten: Bool) {
-        // One that is forgotten while it is open: its journal did not read.
+        // Forgotten while open: its journal was unreadable.
         let isUnfinished = isForgotten && !job.isClosed
         runs.drop(job, isUnfinished: isUnfinished)
         openBids.forget(job.id)
@@ -77,7 +77,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
 
     // MARK: Restart
 
-    /// Sets the timers of every open job and takes up what its state owes to others.
+    /// Sets the timers of every open job and resumes what its state owes to others.
     mutating func recover(_ context: inout MarketContext) {
         let open = jobs.all.filter { !$0.isClosed }.sorted { ($0.lastEventAt, $0.id) < ($1.lastEventAt, $1.id) }
         for job in open {
@@ -102,7 +102,7 @@ public struct ExecutorMarket: MarketHalf, Sendable {
         } else if silent >= assignment.leaseMilliseconds {
             end(job, .nodeFailed(reason: "the executor restarted after its lease was over"), &context)
         } else {
-            // Whether its blocks are all here is asked again.
+            // The node checks again whether all its blocks are here.
             if job.isStarted { fetch(job.id, &context) } else { jobs.visit(job.id) { runs.report($0, &context) } }
         }
     }

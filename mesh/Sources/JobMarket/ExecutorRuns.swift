@@ -3,12 +3,12 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// The accepted assignments of an executor that have no receipt yet: where each stands, and what is told of it.
+/// An executor's accepted assignments without a receipt: the state of each, and the reports on it.
 struct ExecutorRuns: Sendable {
     private(set) var places = RunPlaces()
     /// Their jobs.
     private var jobs: [CID: JobID] = [:]
-    /// What originators are told of those that go on.
+    /// The reports on those under way.
     private var reports = StatusReports()
 
     /// The job of an assignment that has no receipt.
@@ -21,7 +21,7 @@ struct ExecutorRuns: Sendable {
 
     // MARK: Events
 
-    /// Follows an event that was just folded into its job.
+    /// Follows an event just folded into its job.
     mutating func follow(_ event: JobEvent, _ job: ExecutedJob, _ context: inout MarketContext) {
         let owner = job.manifest.originatorDID
         switch event.kind {
@@ -50,10 +50,10 @@ struct ExecutorRuns: Sendable {
         }
     }
 
-    /// An originator is a stranger no longer.
+    /// Notes that an originator is no longer a stranger.
     mutating func met(_ owner: DID) { places.met(owner) }
 
-    /// Drops what is kept about a job; `isUnfinished` when it goes while it has a place.
+    /// Drops what is kept about a job; `isUnfinished` if it goes while it has a place.
     mutating func drop(_ job: ExecutedJob, isUnfinished: Bool) {
         reports.end(job.id)
         guard isUnfinished else { return }
@@ -69,7 +69,7 @@ struct ExecutorRuns: Sendable {
         places.nextToRun(configuration, context)
     }
 
-    /// A fetch goes on as long as its blocks come fast enough, and no longer than this node plans for it.
+    /// A fetch lasts as long as its blocks come fast enough, and no longer than this node plans for it.
     private func armFetch(_ id: JobID, _ context: inout MarketContext) {
         guard !context.isReplaying, let configuration = context.configuration.executor,
             let until = places.fetchUntil(id, configuration, context.limits)
@@ -77,26 +77,26 @@ struct ExecutorRuns: Sendable {
         context.timers.set(.fetching(id), at: until)
     }
 
-    /// More blocks of a job came.
+    /// Notes that more blocks of a job came.
     mutating func fetched(_ id: JobID, bytes: UInt64, _ context: inout MarketContext) {
         places.fetched(id, bytes: bytes)
         armFetch(id, &context)
     }
 
-    /// All blocks of a job are here; `false` when it did not fetch.
+    /// Notes that all blocks of a job are here; `false` if it was not fetching.
     mutating func prepared(_ id: JobID, of owner: DID, _ context: inout MarketContext) -> Bool {
         guard places.prepared(id, of: owner) else { return false }
         context.timers.clear(.fetching(id))
         return true
     }
 
-    /// The blocks of a job did not come: its originator has fewer places for a while.
+    /// Notes that the blocks of a job did not come: its originator has fewer places for a while.
     mutating func fetchDied(of owner: DID, _ context: MarketContext) { places.fetchDied(of: owner, context) }
 
     // MARK: Reports
 
-    /// Tells the originator where a run stands, which renews the lease. While one report is under way, only the newest
-    /// waits behind it: a run that is quicker than the wire is not told in steps.
+    /// Reports the state of a run to the originator, which renews the lease. While one report is under way, only the
+    /// newest waits behind it, so a run faster than the wire skips steps.
     mutating func report(_ job: ExecutedJob, progressPermille: UInt64? = nil, _ context: inout MarketContext) {
         guard !context.isReplaying, let assignment = job.assignmentCID, job.occupiesPlace else { return }
         let update = JobStatusUpdateV1(
@@ -105,10 +105,10 @@ struct ExecutorRuns: Sendable {
         if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
     }
 
-    /// A report was answered or lost; gives the one that waited behind it.
+    /// Notes that a report was answered or lost; returns the one that waited behind it.
     mutating func reportAnswered(_ id: JobID) -> JobStatusUpdateV1? { reports.answered(id) }
 
-    /// A report is due, also when the last one was never answered; `false` where there was none yet.
+    /// Sends the next report even if the last one was never answered; `false` if there was none yet.
     mutating func stopWaitingForAnswer(to id: JobID) -> Bool { reports.stopWaiting(id) }
 
     func checkInvariants(_ jobs: JobTable<ExecutedJob>, _ configuration: ExecutorConfiguration) {

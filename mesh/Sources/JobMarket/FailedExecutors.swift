@@ -2,8 +2,8 @@ import Determinism
 import OrderedCollections
 import SignedObjects
 
-/// Executors that took a job lately and gave nothing for it: their bids rank last for a while. Not written down, since
-/// it only orders bids, and a restart costs an attacker nothing but its own time.
+/// Executors that lately accepted a job and delivered nothing: their bids rank last for a while. Not journalled, since
+/// it only orders bids, and forgetting it in a restart does little harm.
 struct FailedExecutors: Sendable {
     private var until: OrderedDictionary<DID, MonotonicInstant> = [:]
 
@@ -12,13 +12,13 @@ struct FailedExecutors: Sendable {
         until[executor].map { now < $0 } ?? false
     }
 
-    /// An executor failed; beyond `max` the one whose failure is longest ago is forgotten.
+    /// Notes a failed executor; beyond `max`, forgets the one whose failure is oldest.
     mutating func insert(_ executor: DID, until date: MonotonicInstant, max: Int) {
         until[executor] = nil
         until[executor] = date
         if until.count > max { until.removeFirst() }
     }
 
-    /// An executor did its part after all.
+    /// Notes that an executor did its part after all.
     mutating func remove(_ executor: DID) { until[executor] = nil }
 }

@@ -2,14 +2,14 @@ import DequeModule
 import MeshTypes
 import OrderedCollections
 
-/// Jobs that wait, shared out by their owners: each owner has a turn, and of its jobs the first comes first.
+/// Waiting jobs, fair between owners: owners take turns, and each owner's jobs come first in, first out.
 struct FairQueue<Owner: Hashable & Sendable>: Sendable {
     private var lanes: OrderedDictionary<Owner, Deque<JobID>> = [:]
 
     /// The number of jobs that wait.
     private(set) var count = 0
 
-    /// Whose jobs wait, in the order of their turns.
+    /// The owners of waiting jobs, in the order of their turns.
     var owners: OrderedSet<Owner> { lanes.keys }
 
     mutating func append(_ job: JobID, of owner: Owner) {
@@ -17,7 +17,7 @@ struct FairQueue<Owner: Hashable & Sendable>: Sendable {
         count += 1
     }
 
-    /// Takes the first job of an owner out, whose next turn comes after everybody else's.
+    /// Removes an owner's first job; the owner's next turn comes after everybody else's.
     mutating func take(of owner: Owner) -> JobID? {
         guard var lane = lanes.removeValue(forKey: owner), let job = lane.popFirst() else { return nil }
         if !lane.isEmpty { lanes[owner] = lane }
@@ -25,7 +25,7 @@ struct FairQueue<Owner: Hashable & Sendable>: Sendable {
         return job
     }
 
-    /// Takes a job out that waits no longer; `false` when it did not wait.
+    /// Removes a job that no longer waits; `false` if it did not wait.
     @discardableResult
     mutating func remove(_ job: JobID, of owner: Owner) -> Bool {
         guard let index = lanes[owner]?.firstIndex(of: job) else { return false }

@@ -2,9 +2,9 @@ import Economics
 import MeshTypes
 import OrderedCollections
 
-/// Jobs whose price cannot be held while other jobs hold too much, the one first that waits longest.
+/// Jobs whose price cannot be held while other jobs hold too much, longest wait first.
 struct FundsQueue: Sendable {
-    /// What was there to hold, and what was held.
+    /// What was available, and what was held.
     private struct Level: Hashable, Sendable {
         let wallet: TokenAmount
         let held: TokenAmount
@@ -21,7 +21,7 @@ struct FundsQueue: Sendable {
     /// What a job waits for.
     private func needed(by job: JobID) -> TokenAmount { waiting[job] ?? .zero }
 
-    /// What can be held for a job: the wallet, and what is held for it already.
+    /// What can be held for a job: the wallet, and what is already held for it.
     static func available(for job: JobID, _ ledger: Ledger) -> TokenAmount {
         ledger.wallet.addingSaturated(ledger.escrow(of: job))
     }
@@ -35,10 +35,10 @@ struct FundsQueue: Sendable {
 
     mutating func remove(_ job: JobID) { waiting[job] = nil }
 
-    /// Whether tokens came or went since the book was looked at last, while jobs wait for them.
+    /// Whether tokens came or went since the last look at the ledger, while jobs wait for them.
     func isDue(_ ledger: Ledger) -> Bool { !waiting.isEmpty && seen != Level(ledger) }
 
-    /// The book was looked at for those that wait.
+    /// Notes that the ledger was checked for the waiting jobs.
     mutating func looked(at ledger: Ledger) { seen = Level(ledger) }
 
     /// Those that wait longest.
@@ -46,7 +46,7 @@ struct FundsQueue: Sendable {
         waiting.elements.prefix(max).map { ($0.key, $0.value) }
     }
 
-    /// Whether jobs that do not wait for funds themselves hold anything.
+    /// Whether jobs that do not wait for funds hold anything.
     func othersHold(_ ledger: Ledger) -> Bool {
         let held = waiting.keys.reduce(TokenAmount.zero) { $0.addingSaturated(ledger.escrow(of: $1)) }
         return ledger.escrowTotal > held

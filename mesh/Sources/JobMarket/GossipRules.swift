@@ -3,9 +3,8 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// What gossip is to do with messages that the market itself has no use for: who wrote them, their forms, sizes and
-/// dates are checked before they are forwarded, and an author's rate is kept (PROTOCOL.md, "What is checked before
-/// gossip is forwarded").
+/// What gossip does with messages that the market itself does not use: it checks their author, form, size and dates
+/// before forwarding them, and limits each author's rate (PROTOCOL.md, "What is checked before gossip is forwarded").
 struct GossipRules: Sendable {
     private var capabilities = AnnouncementRates()
     private var heads = AnnouncementRates()
@@ -82,8 +81,8 @@ struct GossipRules: Sendable {
         return .accept
     }
 
-    /// A rating is gossiped by its rater alone, as a capability by its executor: who repeats those of others could
-    /// bring back what its rater has replaced, and would spend the rate of its own key on them.
+    /// Only its rater gossips a rating, as only its executor gossips a capability: somebody who repeats others' could
+    /// bring back what the rater has replaced, and would spend its own key's rate on them.
     private static func judgement(
         of notice: ReputationRecordAvailableV1, author: PeerID, _ context: MarketContext
     ) -> GossipJudgement {
@@ -119,6 +118,6 @@ struct GossipRules: Sendable {
 }
 
 extension CID {
-    /// Whether this is the form in which signed objects are named.
+    /// Whether this CID has the form of signed objects' CIDs.
     var namesObject: Bool { namesEvidence && codec == .dagCBOR }
 }

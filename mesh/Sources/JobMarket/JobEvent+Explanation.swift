@@ -8,7 +8,7 @@ extension DID {
 }
 
 extension JobEvent {
-    /// The event read aloud: one sentence, who did what and why. Text that others wrote is made fit for a terminal.
+    /// The event in words: one sentence, who did what and why. Text from others is made safe for a terminal.
     public var explanation: String {
         switch role {
         case .originator: originatorExplanation

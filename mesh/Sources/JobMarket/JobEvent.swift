@@ -10,7 +10,7 @@ public enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {
     case executor
 }
 
-/// One line of a job's journal. The state of a job is the fold of its events, and `explanation` reads one aloud.
+/// One row of a job's journal. The state of a job is the fold of its events, and `explanation` puts one into words.
 public struct JobEvent: Hashable, Sendable {
     /// The job.
     public var jobID: JobID
@@ -20,7 +20,7 @@ public struct JobEvent: Hashable, Sendable {
     public var at: UnixMilliseconds
     /// What happened.
     public var kind: JobEventKind
-    /// What it does to the ledger, to be written in the same transaction.
+    /// Its ledger entries, written in the same transaction.
     public var ledger: [LedgerEntry]
 
     public init(jobID: JobID, role: JobRole, at: UnixMilliseconds, kind: JobEventKind, ledger: [LedgerEntry] = []) {
@@ -43,7 +43,7 @@ public struct JobEvent: Hashable, Sendable {
         }
     }
 
-    /// The event that these bytes of the journal say.
+    /// The event encoded in these bytes of the journal.
     public static func decode(_ bytes: [UInt8]) throws(JobEventError) -> JobEvent {
         let row: JournalRow
         do {
@@ -55,16 +55,16 @@ public struct JobEvent: Hashable, Sendable {
     }
 }
 
-/// Why bytes and events do not turn into each other, or an event does not follow from a state.
+/// Why an event cannot be encoded, decoded or applied to a state.
 public enum JobEventError: Error, Hashable, Sendable {
     /// The event cannot be written.
     case notEncodable(String)
     /// The bytes are not an event of this version.
     case notDecodable(String)
-    /// A signed object inside the event cannot be read: the journal was changed.
+    /// A signed object inside the event cannot be read: somebody changed the journal.
     case evidenceUnreadable(event: String)
-    /// The journal of a job does not begin at its beginning.
+    /// The journal of a job lacks its beginning.
     case jobUnknown(event: String)
-    /// The ledger does not take the event's entries.
+    /// The ledger refuses the event's entries.
     case ledger(LedgerRefusal)
 }

@@ -2,40 +2,39 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// Everything that can happen to a job. What was signed stands in it, so a replay signs nothing, and dates until which
-/// something may last stand in it too, so a replay does not depend on the configuration.
+/// Everything that can happen to a job. Events carry what was signed, so a replay signs nothing, and the dates until
+/// which something may last, so a replay does not depend on the configuration.
 public enum JobEventKind: Hashable, Sendable {
     // MARK: Originator
-    /// A user handed the job in.
+    /// A user submitted the job.
     case submitted(
         manifest: SignedObject<JobManifest>, requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
-    /// The job was published; bids are collected.
+    /// The job was published, and bidding began.
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     /// A bid was judged; `refusal` says why it was not acceptable.
     case bidReceived(bid: SignedObject<Bid>, refusal: BidRefusal?)
-    /// A kept bid made way for a better one, since a job keeps only so many.
+    /// A better bid replaced a kept one, since a job keeps a limited number.
     case bidDisplaced(bid: CID)
-    /// Bids were weighed; best first.
+    /// Bids were ranked, best first.
     case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
-    /// The price cannot be held while other jobs hold so much; it is tried again when something comes back.
+    /// The price cannot be held while other jobs hold so much; retried when something is released.
     case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
     /// A bid was taken up.
     case assignmentMade(assignment: SignedObject<Assignment>, confirmUntil: UnixMilliseconds)
-    /// The executor took the assignment.
+    /// The executor accepted the assignment.
     case assignmentConfirmed(assignment: CID, fetchUntil: UnixMilliseconds)
     /// An attempt ended without a result that counts.
     case attemptEnded(assignment: CID, end: AttemptEnd)
-    /// The executor reported where the run stands.
+    /// The executor reported the state of the run.
     case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
     /// A valid receipt came; its outputs are being fetched.
     case receiptAccepted(assignment: CID, receipt: SignedObject<ExecutionReceipt>, outputsUntil: UnixMilliseconds)
-    /// Of several receipts this one had all its outputs here first, so it counts.
+    /// The outputs of this receipt were complete first, so it counts.
     case receiptChosen(receipt: CID)
-    /// A receipt came that changes nothing any more, or had its outputs later than another; `settlement` tells its
-    /// executor so.
+    /// A receipt came after the result, or got its outputs later than another; `settlement` tells its executor so.
     case lateReceipt(
         receipt: SignedObject<ExecutionReceipt>, settlement: SignedObject<Settlement>, notifyUntil: UnixMilliseconds)
-    /// The user asked for the end of a job that an executor has.
+    /// The user cancelled a job that an executor has.
     case cancellationRequested(reason: String, until: UnixMilliseconds)
     /// The outputs of the accepted receipt are here: the job has its result.
     case resultReached(result: StandardJobStatus, outcome: ExecutionOutcome)
@@ -45,13 +44,13 @@ public enum JobEventKind: Hashable, Sendable {
     case failed(JobFailure)
     /// The job was cancelled without a receipt that counts.
     case cancelled(reason: String)
-    /// The executor knows of its settlement, or was told until its time was over.
+    /// The executor knows of its settlement, or the time to tell it is over.
     case settlementDelivered(receipt: CID, acknowledged: Bool)
 
     // MARK: Both
-    /// The receipt stands in the anchored DAG.
+    /// The anchored DAG has the receipt.
     case anchored(entry: SignedObject<AnchorEntry>, publishUntil: UnixMilliseconds)
-    /// The new heads were published, or could not be within their time.
+    /// The new heads were published, or their time is over.
     case anchorPublished(inTime: Bool)
     /// Nothing is left to do; the journal ends here.
     case closed
@@ -59,20 +58,20 @@ public enum JobEventKind: Hashable, Sendable {
     // MARK: Executor
     /// A bid was made.
     case bidMade(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>)
-    /// The bid came to nothing; the journal ends here.
+    /// The bid failed; the journal ends here.
     case bidClosed(reason: BidEnd)
-    /// The assignment of the own bid was taken; the run waits for a place.
+    /// The node accepted the assignment of its bid; the run waits for a place.
     case assignmentAccepted(
         manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, assignment: SignedObject<Assignment>)
-    /// Module and inputs are fetched, then the module runs; also again after a restart.
+    /// The node fetches module and inputs, then runs the module; repeated after a restart.
     case executionStarted(giveUpAt: UnixMilliseconds)
-    /// The run came further.
+    /// The run progressed.
     case executionProgressed(status: JobStatus)
     /// The originator, or this node, asked the run to stop.
     case stopRequested(reason: String, byOriginator: Bool)
     /// The run ended and its receipt is signed.
     case receiptSigned(receipt: SignedObject<ExecutionReceipt>, deliverUntil: UnixMilliseconds)
-    /// The originator has the receipt, or does not want it, or could not be reached in time.
+    /// The originator has the receipt, refuses it, or could not be reached in time.
     case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
     /// The originator settled the receipt.
     case settlementReceived(settlement: SignedObject<Settlement>)
@@ -119,7 +118,7 @@ extension JobEventKind {
         }
     }
 
-    /// Whether what this node knows of a job in a role can begin with it.
+    /// Whether a job's journal in a role can begin with it.
     func begins(_ role: JobRole) -> Bool {
         switch (role, self) {
         case (.originator, .submitted), (.executor, .bidMade), (.executor, .assignmentAccepted): true
@@ -127,8 +126,8 @@ extension JobEventKind {
         }
     }
 
-    /// Whether somebody relies on it as soon as the actions run: a promise, money, evidence. The others only describe,
-    /// and a node that lost them in a crash takes them up again by asking or by being told again.
+    /// Whether somebody relies on it as soon as the actions run: a promise, money, evidence. The others only describe;
+    /// a node that loses them in a crash recovers them by asking or by being told again.
     public var needsDurability: Bool {
         switch self {
         case .submitted, .assignmentMade, .attemptEnded, .receiptAccepted, .receiptChosen, .lateReceipt,

@@ -5,13 +5,13 @@ public import Reputation
 import SignedObjects
 
 extension JobMarket {
-    /// What an operator can set; changes hold for what is decided from now on.
+    /// What an operator can set; changes apply to later decisions.
     public var configuration: MarketConfiguration {
         get { context.configuration }
         set { context.configuration = newValue }
     }
 
-    /// The node's book.
+    /// The node's ledger.
     public var ledger: Ledger { context.ledger }
 
     /// What receipts say about executors.
@@ -29,7 +29,7 @@ extension JobMarket {
     /// A job that this node originated, as long as it is remembered.
     public func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
-    /// Bids that are held in memory, of all jobs that are remembered.
+    /// Bids held in memory, of all jobs remembered.
     public var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 
     /// A job that this node bid on or runs, as long as it is remembered.
@@ -48,16 +48,16 @@ extension JobMarket {
     /// The last jobs that this node did not bid on, oldest first, with the reasons.
     public var recentDeclines: [DeclinedJob] { Array(executor.announcements.recentDeclines) }
 
-    /// How full places and queue of this executor are, in thousandths.
+    /// How full this executor's places and queue are, in thousandths.
     public var loadPermille: UInt64 {
         context.configuration.executor.map { executor.runs.loadPermille($0) } ?? 0
     }
 
-    /// How far the peers' clocks are ahead of this node's by what they signed, in milliseconds, where that is more than
-    /// clocks may differ; `nil` where it is not, or fewer than three peers were heard lately.
+    /// How far the peers' clocks are ahead of this node's, by what they signed, in milliseconds; `nil` if that is no
+    /// more than clocks may differ, or fewer than three peers were heard lately.
     public var clockOffsetMilliseconds: Int64? { context.clockWatch.offsetMilliseconds }
 
-    /// Runs that were ordered and have not ended, and accepted ones that wait.
+    /// Runs ordered and not ended, and accepted ones that wait.
     public var runCounts: (running: Int, waiting: Int) {
         let running = executor.runs.places.running.count
         return (running, executor.runs.places.accepted.total - running)

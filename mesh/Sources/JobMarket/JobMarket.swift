@@ -6,16 +6,14 @@ public import PeerIdentity
 public import Reputation
 import SignedObjects
 
-/// The market of one node: a value that decides, for the jobs it originates and the jobs it executes (RFC 4.2).
+/// The market of one node: a value that decides about the jobs it originates and the jobs it executes.
 ///
-/// It is event-sourced. An input is decided on the present state and becomes events; only folding an event changes a
-/// job. `submit`, `cancel`, `handle` return a `MarketTransition`, whose events the shell makes durable before it
-/// carries out the actions. After a restart the shell gives all journalled events of jobs that are not closed to
-/// `replay`, in their order, and carries out what `recover` returns. Every message may come twice and late: it changes
-/// nothing twice.
+/// It is event-sourced: it decides an input by its present state and turns it into events; only folding an event
+/// changes a job. `submit`, `cancel` and `handle` return a `MarketTransition`, whose events the shell makes durable
+/// before it carries out the actions. After a restart the shell passes all journalled events of open jobs to `replay`,
+/// in order, and carries out what `recover` returns. Every message may come twice and late: it changes nothing twice.
 ///
-/// It signs by itself, because Ed25519 signing is pure; what was signed stands in the events, so a replay signs
-/// nothing.
+/// It signs itself, because Ed25519 signing is pure; events carry what was signed, so a replay signs nothing.
 public struct JobMarket: Sendable {
     var originator = OriginatorMarket()
     var executor = ExecutorMarket()
@@ -27,8 +25,8 @@ public struct JobMarket: Sendable {
     /// - Parameters:
     ///   - identity: the node's key.
     ///   - configuration: everything that an operator can set.
-    ///   - ledger: the book as the store has it.
-    ///   - reputation: the evidence as the store has it; empty when it is recorded again from stored receipts.
+    ///   - ledger: the ledger, as stored.
+    ///   - reputation: the evidence, as stored; empty if it is recorded again from stored receipts.
     ///   - lastReceipt: the receipt that this node signed last.
     ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
     public init(
@@ -48,7 +46,7 @@ public struct JobMarket: Sendable {
 
     // MARK: Commands
 
-    /// Takes a job from a user; the same key from the same requester gives the same job and an empty transition.
+    /// Accepts a user's job; the same key from the same requester gives the same job and an empty transition.
     ///
     /// - Parameter nonce: sixteen random bytes.
     public mutating func submit(
@@ -60,7 +58,7 @@ public struct JobMarket: Sendable {
         return result.map { ($0, transition) }
     }
 
-    /// Ends a job of this node; where an executor has it, the job ends with the receipt of the cancelled run.
+    /// Ends a job of this node; if an executor has it, the job ends with the receipt of the cancelled run.
     public mutating func cancel(
         _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> Result<MarketTransition, CancellationRefusal> {
@@ -71,7 +69,7 @@ public struct JobMarket: Sendable {
         return result.map { transition }
     }
 
-    /// Stops a run that this node executes, by will of its owner; the originator gives the job to another.
+    /// Stops a run that this node executes, on its owner's order; the originator gives the job to another.
     public mutating func stopExecution(
         _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> MarketTransition {
@@ -80,8 +78,7 @@ public struct JobMarket: Sendable {
         return context.finish()
     }
 
-    /// Books tokens given to this node; the entry is to be written with the next transaction. `false` when it was
-    /// there.
+    /// Books tokens given to this node; the next transaction has to write the entry. `false` if already booked.
     public mutating func grant(
         _ amount: TokenAmount, reference: String, wallClock: UnixMilliseconds
     ) throws(LedgerRefusal) -> LedgerEntry? {
@@ -133,7 +130,7 @@ public struct JobMarket: Sendable {
         return finish()
     }
 
-    /// Takes a direct message in that came on an authenticated stream; the reply goes out once the transition says so.
+    /// Takes in a direct message from an authenticated stream; the reply leaves once the transition says so.
     public mutating func receive(
         _ message: MeshProtocolMessage, from peer: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> (reply: MeshProtocolReply, transition: MarketTransition) {
@@ -148,7 +145,7 @@ public struct JobMarket: Sendable {
         return (reply, transition)
     }
 
-    /// Takes a gossip message in, `author` being its verified StrictSign author, and says what gossip is to do with it.
+    /// Takes in a gossip message of the verified StrictSign `author`, and says what gossip does with it.
     public mutating func judge(
         _ message: MeshProtocolMessage, author: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> (verdict: GossipJudgement, transition: MarketTransition) {
@@ -163,7 +160,7 @@ public struct JobMarket: Sendable {
         return context.finish()
     }
 
-    /// The earliest moment at which something is due; the shell then gives `deadlineReached`.
+    /// The earliest moment at which something is due; the shell then reports `deadlineReached`.
     public var nextDeadline: MonotonicInstant? { context.timers.next }
 
     private mutating func answer(_ message: MeshProtocolMessage, from peer: PeerID) -> MeshProtocolReply {
@@ -192,7 +189,7 @@ public struct JobMarket: Sendable {
             return executor.announced(announcement, author: author, &context)
         }
         let judgement = gossipRules.judgement(of: message, author: author, context)
-        // A date that is refused tells as much about this node's clock as one that is taken.
+        // A refused date tells as much about this node's clock as an accepted one.
         let isSigned =
             switch judgement {
             case .accept, .ignore(reason: "expired"), .ignore(reason: "of the future"): true
@@ -206,7 +203,7 @@ public struct JobMarket: Sendable {
         return judgement
     }
 
-    /// Lets the executor of this node judge a job of this node that nobody else wants; its bid travels like any other.
+    /// Lets this node's executor judge a job of this node that nobody else wants; its bid travels like any other.
     private mutating func offerHere(_ id: JobID) {
         guard context.configuration.executor?.bidsOnOwnJobs ?? false,
             let job = originator.jobs[id], job.isWithoutTakers(context), !job.isExcluded(context.did)
@@ -265,7 +262,7 @@ public struct JobMarket: Sendable {
 
     // MARK: Journal
 
-    /// Folds one journalled event in, without any action; the journal of each job in its order.
+    /// Folds in one journalled event, without any action; each job's journal in order.
     public mutating func replay(_ event: JobEvent) throws(JobEventError) {
         context.isReplaying = true
         defer { context.isReplaying = false }
@@ -275,8 +272,8 @@ public struct JobMarket: Sendable {
         }
     }
 
-    /// Takes back what the replay of a journal has made of a job, where a later event of it does not read: the market
-    /// then knows nothing of the job. What is booked for it stays booked.
+    /// Undoes the replay of a job's journal if a later event of it is unreadable: the market then knows nothing of the
+    /// job. What is booked for it stays booked.
     public mutating func discard(_ job: JobID, role: JobRole) {
         switch role {
         case .originator: originator.discard(job)
@@ -284,7 +281,7 @@ public struct JobMarket: Sendable {
         }
     }
 
-    /// Holds for jobs that this market does not know, those of `others` left out, which may be taken up some day; asked
+    /// Holds for jobs that this market does not know, except those of `others`, which may be continued some day; asked
     /// after the replay of all journals.
     public func holdsOfNobody(but others: Set<JobID>) -> [(job: JobID, amount: TokenAmount)] {
         context.ledger.accounts.compactMap { row in
@@ -295,8 +292,7 @@ public struct JobMarket: Sendable {
         }
     }
 
-    /// Books that the hold of a job that this market does not know comes back; the entry is to be written with the next
-    /// transaction.
+    /// Releases the hold of a job that this market does not know; the next transaction has to write the entry.
     public mutating func giveBack(holdOf job: JobID, wallClock: UnixMilliseconds) throws(LedgerRefusal) -> LedgerEntry {
         precondition(!originator.jobs.contains(job), "the job \(job) is known")
         let entry = LedgerEntry.refund(context.ledger.escrow(of: job), job: job, at: wallClock)
@@ -304,10 +300,10 @@ public struct JobMarket: Sendable {
         return entry
     }
 
-    /// After the replay of all journals: sets the deadlines and takes up what this node owes to others.
+    /// After the replay of all journals: sets the deadlines and resumes what this node owes to others.
     public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
         begin(now, wallClock)
-        // A clock that was set back while the node was down makes nothing last longer.
+        // A clock set back while the node was down makes nothing last longer.
         let open = originator.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)
         let latest = (open + executor.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)).max()
         context.steady = context.steadyClock.set(max(wallClock, latest ?? wallClock).value, now)

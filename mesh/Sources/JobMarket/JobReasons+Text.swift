@@ -1,7 +1,7 @@
 public import MeshTypes
 
 extension BidRefusal {
-    /// The name that its sender is told.
+    /// The code that its sender is told.
     public var name: RefusalName {
         switch self {
         case .priceTooHigh: .priceTooHigh
@@ -23,7 +23,7 @@ extension BidRefusal {
         }
     }
 
-    /// What its sender is told.
+    /// The refusal that its sender is told.
     public var refusal: Refusal { Refusal(name, description) }
 }
 
@@ -112,7 +112,7 @@ extension AttemptEnd: CustomStringConvertible {
 }
 
 extension ReceiptRefusal {
-    /// The name that its sender is told.
+    /// The code that its sender is told.
     public var name: RefusalName {
         switch self {
         case .notVerified: .notVerified
@@ -130,7 +130,7 @@ extension ReceiptRefusal {
         }
     }
 
-    /// What its sender is told.
+    /// The refusal that its sender is told.
     public var refusal: Refusal { Refusal(name, description) }
 }
 
@@ -155,7 +155,7 @@ extension ReceiptRefusal: CustomStringConvertible {
 }
 
 extension AssignmentRefusal {
-    /// The name that its sender is told.
+    /// The code that its sender is told.
     public var name: RefusalName {
         switch self {
         case .notVerified: .notVerified
@@ -171,7 +171,7 @@ extension AssignmentRefusal {
         }
     }
 
-    /// What its sender is told.
+    /// The refusal that its sender is told.
     public var refusal: Refusal { Refusal(name, description) }
 }
 

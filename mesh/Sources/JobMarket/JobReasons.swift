@@ -3,15 +3,15 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// Why a job failed without a receipt that counts, told to the user word for word.
+/// Why a job failed without a receipt that counts, as the user is told.
 public enum JobFailure: Hashable, Sendable, Codable {
-    /// The announcement could not be published in time.
+    /// The node could not publish the announcement in time.
     case announcementTimedOut(lastError: String)
     /// The bidding deadline came without an acceptable bid.
     case noAcceptableBid(bids: UInt64, refusals: [RefusedBid])
     /// This node has no connection to any other, and does not run the job itself.
     case nobodyReachable
-    /// This node has connections, and none of those in reach is known to run jobs, nor did anybody bid.
+    /// This node has connections, but knows nobody in reach that runs jobs, and nobody bid.
     case nobodyExecutes
     /// Every attempt ended without a result.
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
@@ -23,11 +23,11 @@ public enum JobFailure: Hashable, Sendable, Codable {
     case originatorFailed(reason: String)
 }
 
-/// A refused bid in a failure's account.
+/// A refused bid in the account of a failure.
 public struct RefusedBid: Hashable, Sendable, Codable {
     /// The bidder.
     public var bidder: DID
-    /// What it asked.
+    /// Its price.
     public var price: TokenAmount
     /// Why it was refused.
     public var refusal: BidRefusal
@@ -39,13 +39,13 @@ public struct RefusedBid: Hashable, Sendable, Codable {
     }
 }
 
-/// Why a bid was not taken. The bidder is told the same words.
+/// Why a bid was declined. The bidder is told the same words.
 public enum BidRefusal: Error, Hashable, Sendable, Codable {
-    /// It asks more than the job may cost.
+    /// It costs more than the job may.
     case priceTooHigh(price: TokenAmount, max: TokenAmount)
     /// The bidder's reputation is below the policy's.
     case reputationTooLow(reputation: UInt64, min: UInt64)
-    /// The bidder stands elsewhere, or does not say where.
+    /// The bidder is elsewhere, or does not say where.
     case regionNotAccepted(region: String?)
     /// The bidder lacks a feature.
     case featureMissing(feature: String)
@@ -59,15 +59,15 @@ public enum BidRefusal: Error, Hashable, Sendable, Codable {
     case bidderFailedBefore
     /// It promises the result too late.
     case deadlineTooLate(promised: UnixMilliseconds, needed: UnixMilliseconds)
-    /// It cannot be taken up any more.
+    /// It has expired.
     case bidExpired
     /// Its terms contradict themselves.
     case termsInvalid(reason: String)
     /// The bidding is over.
     case biddingClosed
-    /// One bidder sent too many bids, or the job has as many as it can take.
+    /// One bidder sent too many bids, or the job has as many as it can hold.
     case tooManyBids(max: UInt64)
-    /// Another bid was better; a refusal that is only told to the bidder.
+    /// Another bid was better; only the bidder is told this refusal.
     case otherBidTaken(rank: UInt64, of: UInt64, score: UInt64, best: UInt64)
     /// The job is not known here, or has ended.
     case jobNotOpen
@@ -77,11 +77,11 @@ public enum BidRefusal: Error, Hashable, Sendable, Codable {
 
 /// Why a window was closed.
 public enum BiddingClosure: String, Hashable, Sendable, Codable {
-    /// As many acceptable bids as the policy wants are in.
+    /// As many acceptable bids as the policy wants have arrived.
     case sufficientBids = "sufficient_bids"
     /// The window's time was over, with acceptable bids in it.
     case windowElapsed = "window_elapsed"
-    /// The window's time was over before; the first acceptable bid after it was taken.
+    /// The window was over before; the first acceptable bid after it was taken up.
     case firstAcceptableBid = "first_acceptable_bid"
 }
 
@@ -91,7 +91,7 @@ public struct RankedBid: Hashable, Sendable, Codable {
     public var bid: CID
     /// The bidder.
     public var bidder: DID
-    /// What it asks at most.
+    /// Its highest price.
     public var price: TokenAmount
     /// The weighted score in thousandths.
     public var score: UInt64
@@ -107,7 +107,7 @@ public struct RankedBid: Hashable, Sendable, Codable {
     }
 }
 
-/// How an attempt ended that gave no result.
+/// How an attempt without a result ended.
 public enum AttemptEnd: Hashable, Sendable, Codable {
     /// The executor declined the assignment.
     case declined(code: RefusalCode, reason: String)
@@ -123,9 +123,9 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
     case receiptTimedOut
     /// The executor's receipt says that the executor failed.
     case nodeFailed(receipt: CID, outcome: ExecutionOutcome)
-    /// The executor's receipt is signed by it and wrong.
+    /// The executor signed a wrong receipt.
     case receiptInvalid(receipt: CID, reason: ReceiptRefusal)
-    /// Outputs that the receipt names could not be had.
+    /// Outputs that the receipt names were not available.
     case outputsMissing(receipt: CID, missing: UInt64)
     /// An earlier executor's receipt came first.
     case overtaken(receipt: CID)
@@ -135,21 +135,21 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
 
 /// Why a receipt does not count.
 public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
-    /// Signature or encoding do not hold.
+    /// Signature or encoding is wrong.
     case notVerified(reason: String)
     /// The job is not known here, or is closed.
     case jobUnknown
-    /// The assignment is none of this job.
+    /// The assignment does not belong to this job.
     case assignmentUnknown
     /// Another executor was assigned.
     case wrongExecutor
-    /// A field repeats the chain and says something else.
+    /// A field that repeats the chain differs from it.
     case chainMismatch(field: String)
     /// Status and outcome contradict each other.
     case statusMismatch
     /// More fuel, memory or output than the job allows was used.
     case overLimit(field: String, used: UInt64, max: UInt64)
-    /// The price is not what the agreed terms give for the metered fuel.
+    /// The price does not follow from the agreed terms and the metered fuel.
     case priceMismatch(asked: TokenAmount, due: TokenAmount)
     /// The run ends before it begins.
     case datesOutOfOrder
@@ -157,15 +157,15 @@ public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
     case tooMany(field: String)
     /// A CID is not version 1 with SHA-256 and a codec of objects or files.
     case cidNotAccepted(CID)
-    /// The job has its result, and as many late receipts as are recorded.
+    /// The job has its result, and as many late receipts as it may record.
     case tooManyLate(max: UInt64)
 }
 
-/// Why a bid of this node came to nothing.
+/// Why a bid of this node failed.
 public enum BidEnd: Hashable, Sendable, Codable {
     /// The originator refused it.
     case refused(code: RefusalCode, reason: String)
-    /// It was not taken up in time.
+    /// Nobody took it up in time.
     case lapsed
     /// The originator could not be reached.
     case notDelivered(reason: String)
@@ -177,7 +177,7 @@ public enum BidEnd: Hashable, Sendable, Codable {
 public enum DeliveryEnd: Hashable, Sendable, Codable {
     /// The originator has it.
     case acknowledged
-    /// The originator does not take it.
+    /// The originator refuses it.
     case refused(code: RefusalCode, reason: String)
     /// The originator could not be reached in time.
     case expired
@@ -197,23 +197,23 @@ public enum BidDecline: Hashable, Sendable {
     case originatorDenied
     /// The policy wants other executors.
     case notWanted(BidRefusal)
-    /// A limit of the job is larger than this node takes on.
+    /// A limit of the job is larger than this node accepts.
     case limitTooLarge(field: String, asked: UInt64, max: UInt64)
-    /// The module is more than this node compiles or holds: an earlier run of it showed.
+    /// The module is more than this node compiles or holds, as an earlier run showed.
     case moduleBeyondLimits
     /// All places and the queue are full.
     case atCapacity
     /// Too many bids are open.
     case tooManyOpenBids
-    /// The originator has as many of this node's bids or places as one may have, or strangers together have.
+    /// The originator, or all strangers together, have as many of this node's bids or places as they may.
     case shareUsedUp
     /// The store is past its high-water mark.
     case storageFull
-    /// The disk has less left than is kept for what is under way.
+    /// The disk has less left than the node reserves for what is under way.
     case diskFull
-    /// Another program has the database locked.
+    /// Another program has locked the database.
     case storageLocked
-    /// The manifest could not be had.
+    /// The manifest was not available.
     case manifestUnavailable
     /// An earlier bid on this job was refused for good.
     case refusedBefore
@@ -223,7 +223,7 @@ public enum BidDecline: Hashable, Sendable {
 
 /// Why an executor declines an assignment.
 public enum AssignmentRefusal: Error, Hashable, Sendable {
-    /// Signature or encoding of a part do not hold.
+    /// Signature or encoding of a part is wrong.
     case notVerified(part: String)
     /// The parts do not belong together, or not to the sender.
     case chainMismatch(field: String)
@@ -233,7 +233,7 @@ public enum AssignmentRefusal: Error, Hashable, Sendable {
     case termsChanged
     /// The bid cannot be taken up any more.
     case expired
-    /// The module is more than this node compiles or holds: an earlier run of it showed.
+    /// The module is more than this node compiles or holds, as an earlier run showed.
     case moduleBeyondLimits
     /// All places and the queue are full.
     case atCapacity
@@ -255,7 +255,7 @@ public enum SubmissionRefusal: Error, Hashable, Sendable {
     case badNonce
     /// The manifest is longer than a message may be.
     case manifestTooLarge(bytes: Int, bytesMax: Int)
-    /// The job may make more output than this node takes in.
+    /// The job may make more output than this node accepts.
     case outputsTooLarge(bytes: UInt64, bytesMax: UInt64)
     /// This node cannot sign.
     case cannotSign
@@ -267,6 +267,6 @@ public enum CancellationRefusal: Error, Hashable, Sendable {
     case jobUnknown
     /// The job has ended.
     case jobEnded
-    /// The result is there, only its outputs are still being fetched.
+    /// The result exists; only its outputs are still being fetched.
     case resultReached
 }

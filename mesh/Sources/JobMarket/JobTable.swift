@@ -1,22 +1,22 @@
 import DequeModule
 import MeshTypes
 
-/// The jobs that a half of the market remembers: all that are open, and the closed ones last.
+/// The jobs that a half of the market remembers: all open ones, and the latest closed ones.
 ///
-/// They lie in one array and are read and changed in their places: a copy of a job costs a reference for almost
-/// everything that was signed for it.
+/// They lie in one array and are read and changed in place: a copy of a job costs a reference for almost everything
+/// signed for it.
 struct JobTable<Job: MarketJob>: Sendable {
     private var positions: [JobID: Int] = [:]
     private var slots: ContiguousArray<Job> = []
-    /// The closed ones, the one that was closed first coming first.
+    /// The closed ones, in the order of closing.
     private var closed = Deque<JobID>()
-    /// The closed ones that came to nothing, in the same order.
+    /// The closed ones without a result, in the same order.
     private var closedForNothing = Deque<JobID>()
 
     /// The number of jobs that are not closed.
     var openCount: Int { slots.count - closed.count - closedForNothing.count }
 
-    /// All of them, in no order that means anything.
+    /// All of them, in no particular order.
     var all: ContiguousArray<Job> { slots }
 
     /// A copy of a job.
@@ -24,24 +24,24 @@ struct JobTable<Job: MarketJob>: Sendable {
 
     func contains(_ id: JobID) -> Bool { positions[id] != nil }
 
-    /// Reads a job in its place; `nil` where there is none.
+    /// Reads a job in place; `nil` if unknown.
     func read<Value>(_ id: JobID, _ body: (Job) -> Value) -> Value? {
         guard let position = positions[id] else { return nil }
         return body(slots[position])
     }
 
-    /// Looks at a job in its place.
+    /// Accesses a job in place.
     func visit(_ id: JobID, _ body: (Job) -> Void) {
         if let position = positions[id] { body(slots[position]) }
     }
 
-    /// Changes a job in its place.
+    /// Changes a job in place.
     mutating func update(_ id: JobID, _ body: (inout Job) -> Void) {
         guard let position = positions[id] else { return }
         body(&slots[position])
     }
 
-    /// Takes a job in, in the place of the one of that name.
+    /// Inserts a job, or replaces the one of the same ID.
     mutating func insert(_ job: Job) {
         guard let position = positions[job.id] else {
             positions[job.id] = slots.count
@@ -52,14 +52,14 @@ struct JobTable<Job: MarketJob>: Sendable {
         slots[position] = job
     }
 
-    /// Takes a job out.
+    /// Removes a job.
     mutating func remove(_ id: JobID) -> Job? {
         guard positions[id] != nil else { return nil }
         takeOutOfOrder(id)
         return takeOut(id)
     }
 
-    /// Remembers that a job was closed; gives those that are forgotten for it.
+    /// Remembers that a job was closed; returns those it forgets instead.
     mutating func close(_ id: JobID, _ limits: MarketLimits) -> [Job] {
         guard let position = positions[id] else { return [] }
         var forgotten: [Job] = []
@@ -82,7 +82,7 @@ struct JobTable<Job: MarketJob>: Sendable {
         closedForNothing.removeAll { $0 == id }
     }
 
-    /// The last job moves into the place that becomes free.
+    /// The last job moves into the free place.
     private mutating func takeOut(_ id: JobID) -> Job? {
         guard let position = positions.removeValue(forKey: id), let last = slots.popLast() else { return nil }
         guard position < slots.count else { return last }

@@ -4,9 +4,9 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// A row of the journal as it stands on the disk: signed objects are their blocks.
+/// A row of the journal, as on the disk: signed objects are their blocks.
 ///
-/// What is written once must read for ever, so the form of rows stands apart from the events in memory.
+/// What is written once must stay readable for ever, so the form of rows is separate from the events in memory.
 struct JournalRow: Codable {
     let jobID: JobID
     let role: JobRole
@@ -35,7 +35,7 @@ struct JournalRow: Codable {
     }
 }
 
-/// What happened, as a row says it: case by case `JobEventKind`.
+/// What happened, in a row's form: case by case `JobEventKind`.
 enum JournalRowKind: Codable {
     case submitted(manifest: [UInt8], requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)

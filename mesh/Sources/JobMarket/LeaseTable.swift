@@ -4,12 +4,12 @@ import Multiformats
 import Reputation
 import SignedObjects
 
-/// How long an originator waits for the confirmation of an executor, and for a sign of life.
+/// How long an originator waits for an executor's confirmation, and for a sign of life.
 struct Patience: Sendable {
     let confirmationMilliseconds: UInt64
     let leaseMilliseconds: UInt64
 
-    /// An executor without a verified receipt here may be a key made for this one bid: it gets less time.
+    /// An executor without a verified receipt here may be a key made for this one bid, so it gets less time.
     init(with executor: DID, _ context: MarketContext) {
         let times = context.configuration.originator
         if executor == context.did || context.reputation.isProven(executor) {
@@ -22,7 +22,7 @@ struct Patience: Sendable {
     }
 }
 
-/// What is heard of the runs that others do for this node; nothing of it is written down, so a restart begins anew.
+/// What this node hears of its jobs' runs elsewhere. Not journalled, so a restart begins anew.
 struct LeaseTable: Sendable {
     private struct Lease: Sendable {
         /// The last sequence number heard.
@@ -33,13 +33,13 @@ struct LeaseTable: Sendable {
 
     private var leases: [CID: Lease] = [:]
 
-    /// The executor took an assignment. Its lease is renewed, whatever is reported, only as long as fetching and
-    /// running may take.
+    /// Notes that the executor accepted an assignment. Reports renew its lease only as long as fetching and running may
+    /// take.
     mutating func begin(_ assignment: CID, of manifest: JobManifest, _ context: MarketContext) {
         leases[assignment, default: Lease()].renewalEnd = Self.renewalEnd(of: manifest, context)
     }
 
-    /// A status update came; `false` when a later one, or the same, came before.
+    /// Notes a status update; `false` if the same or a later one came before.
     mutating func heard(_ assignment: CID, sequence: UInt64) -> Bool {
         guard sequence > leases[assignment]?.heard ?? 0 else { return false }
         leases[assignment, default: Lease()].heard = sequence
@@ -53,8 +53,8 @@ struct LeaseTable: Sendable {
 
     mutating func end(_ assignment: CID) { leases[assignment] = nil }
 
-    /// How long what an executor reports may last: what is left of fetching and running together, however often a
-    /// report says that it goes on.
+    /// How long a reported state may last: what is left of the time for fetching and running, however often a report
+    /// repeats it.
     func milliseconds(
         of reported: JobStatus, _ assignment: SignedObject<Assignment>, of manifest: JobManifest,
         _ context: MarketContext

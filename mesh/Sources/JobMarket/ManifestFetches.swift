@@ -3,12 +3,12 @@ import Multiformats
 import PeerIdentity
 import SignedObjects
 
-/// Manifests that were announced by their CID and are being fetched, shared out by originator.
+/// Manifests announced by CID and being fetched, bounded per originator.
 struct ManifestFetches: Sendable {
     private var originators: [JobID: PeerID] = [:]
     private var shares = ShareTable<PeerID>()
 
-    /// Fetches the manifest of an announced job, where its originator has room for one more.
+    /// Fetches the manifest of an announced job if its originator has room for one more.
     mutating func begin(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
         let limits = context.limits
         let originator = announcement.originatorPeerID
@@ -27,16 +27,16 @@ struct ManifestFetches: Sendable {
                 bytesMax: limits.manifestBytesMax))
     }
 
-    /// A fetch came to its end; `false` where none was under way.
+    /// Notes the end of a fetch; `false` if none was under way.
     mutating func end(_ job: JobID) -> Bool {
         guard let originator = originators.removeValue(forKey: job) else { return false }
         shares.remove(from: originator)
         return true
     }
 
-    /// The manifest that a block is, where it is that of a job.
+    /// The manifest in a block, if it is this job's.
     ///
-    /// - Parameter author: who announced it, where somebody did.
+    /// - Parameter author: who announced it, if anybody did.
     static func verified(
         _ block: [UInt8], of job: JobID, author: PeerID?, _ limits: MarketLimits
     ) -> SignedObject<JobManifest>? {

@@ -2,7 +2,7 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// What the shell is to do once the events of the same transition are durable. Every action is idempotent.
+/// What the shell has to do once the events of the same transition are durable. Every action is idempotent.
 public enum MarketAction: Sendable, Hashable {
     /// Publish on `MeshTopics.jobAnnouncements`; report `announcementPublished` or `announcementFailed`.
     case announce(JobID, JobAnnouncementV1)
@@ -12,14 +12,14 @@ public enum MarketAction: Sendable, Hashable {
     case gossip(topic: String, MeshProtocolMessage, anchorOf: JobID?)
     /// Fetch the block of a manifest; report `manifestFetched`.
     case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
-    /// Look how long a module is, as far as the own store tells; report `moduleLookedUp`. Nothing is fetched for it.
+    /// Look up a module's length in the node's own store, fetching nothing; report `moduleLookedUp`.
     case lookUpModule(CID)
     /// Fetch module and inputs; report `blocksFetched` as they come, then `executionPrepared`, or `executionFinished`
-    /// where they cannot be had. A second order with the same assignment while the first goes on changes nothing.
+    /// if they are not available. A second order with the same assignment while the first is under way changes nothing.
     case fetchInputs(ExecutionOrder)
     /// Run what was prepared; report `executionProgressed` and `executionFinished`.
     case execute(assignment: CID)
-    /// Stop a run; it is reported by `executionFinished` with the outcome `cancelled`.
+    /// Stop a run; report `executionFinished` with the outcome `cancelled`.
     case cancelExecution(assignment: CID, reason: String)
     /// Fetch blocks from the executor, verify and store them; report `outputsFetched`.
     case fetchOutputs(JobID, receipt: CID, from: PeerID, blocks: [CID], deadlineMilliseconds: Int64)
@@ -39,19 +39,19 @@ public struct Delivery: Hashable, Sendable {
     public let message: MeshProtocolMessage
 }
 
-/// The name of a delivery: equal messages of a job have equal names, so a repetition is recognized.
+/// The name of a delivery: equal messages of a job have equal names, so that a repetition is recognized.
 public struct DeliveryID: Hashable, Sendable {
     /// What is delivered.
     public enum Kind: String, Hashable, Sendable, CaseIterable {
         /// A bid, by the bidder.
         case bid
-        /// Why a bid was not taken.
+        /// Why a bid was declined.
         case bidRefusal
         /// An assignment.
         case assignment
         /// An order to stop.
         case cancellation
-        /// Where a run stands; never repeated, the next one follows anyway.
+        /// The state of a run; never retried, since the next one follows anyway.
         case status
         /// A receipt.
         case receipt

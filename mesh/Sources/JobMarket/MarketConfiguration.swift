@@ -4,7 +4,7 @@ public import SignedObjects
 
 /// Everything about the market that an operator can set.
 public struct MarketConfiguration: Sendable {
-    /// What jobs may ask for at all.
+    /// What jobs may ask for.
     public var rules = JobRules()
     /// How this node originates jobs.
     public var originator = OriginatorConfiguration()
@@ -12,9 +12,9 @@ public struct MarketConfiguration: Sendable {
     public var executor: ExecutorConfiguration?
     /// The bounds of the market's tables.
     public var limits = MarketLimits()
-    /// Where this node can be reached, for manifests and receipts; the shell keeps it current.
+    /// Where this node can be reached, for manifests and receipts; the shell keeps it up to date.
     public var addresses: [Multiaddr] = []
-    /// Whether the store has room for new work; the shell keeps it current.
+    /// Whether the store has room for new work; the shell keeps it up to date.
     public var storage = StorageState.open
     /// The anchored DAG that receipts go to.
     public var anchorScope = "global"
@@ -23,28 +23,28 @@ public struct MarketConfiguration: Sendable {
     public init() {}
 }
 
-/// Whether there is room for new work; what is under way goes on in any case.
+/// Whether there is room for new work; what is under way continues in any case.
 public enum StorageState: Hashable, Sendable {
     /// There is.
     case open
     /// The store is past its high-water mark.
     case full
-    /// The disk has less left than is kept for what is under way.
+    /// The disk has less left than the node reserves for what is under way.
     case diskFull
-    /// Another program has the database locked.
+    /// Another program has locked the database.
     case locked
 }
 
-/// How long an originator waits for what, in milliseconds, and what it does by default.
+/// How long an originator waits, in milliseconds, and its defaults.
 public struct OriginatorConfiguration: Sendable {
     /// Until the announcement must be published.
     public var announcementMilliseconds: UInt64 = 10_000
     /// Between announcements of a job that has no acceptable bid yet.
     public var reannounceMilliseconds: UInt64 = 1000
-    /// The bid window where the policy names none.
+    /// The bid window if the policy names none.
     public var bidWindowMilliseconds: UInt64 = 1000
-    /// The acceptable bids that close the window early where the policy names no number, the best of them being of an
-    /// executor that has a verified receipt here.
+    /// The number of acceptable bids that closes the window early if the policy names none and the best of them comes
+    /// from an executor with a verified receipt here.
     public var sufficientBids: UInt64 = 3
     /// From the announcement to the last moment for an acceptable bid, per round.
     public var biddingMilliseconds: UInt64 = 30_000
@@ -56,41 +56,41 @@ public struct OriginatorConfiguration: Sendable {
     public var leaseMilliseconds: UInt64 = 10_000
     /// The same for an executor without a verified receipt here.
     public var unprovenLeaseMilliseconds: UInt64 = 5000
-    /// How long an executor's bids rank last after it took a job and gave nothing.
+    /// How long an executor's bids rank last after it accepted a job and delivered nothing.
     public var failedExecutorMilliseconds: UInt64 = 3_600_000
     /// From the acceptance to the start of the module: queue, fetching, compiling.
     public var fetchingMilliseconds: UInt64 = 60_000
-    /// What is granted over `timeout_seconds` for the run.
+    /// What the run is granted beyond `timeout_seconds`.
     public var executionGraceMilliseconds: UInt64 = 10_000
     /// From the end of the run to a verified receipt with all its outputs.
     public var receiptMilliseconds: UInt64 = 60_000
-    /// The outputs of a job that this node takes in, all together, in bytes; a job that may make more is refused.
+    /// The outputs of one job that this node accepts, together, in bytes; a job that may make more is refused.
     public var outputBytesMax: UInt64 = 1 << 30
     /// From a cancellation to the receipt of the cancelled run.
     public var cancellationMilliseconds: UInt64 = 10_000
     /// Until the anchored heads must be published.
     public var anchoringMilliseconds: UInt64 = 30_000
-    /// How long the executor is told of its settlement before the job is closed without its answer.
+    /// How long this node sends the settlement before it closes the job without the executor's answer.
     public var settlementDeliveryMilliseconds: UInt64 = 300_000
-    /// Attempts of a job that end in `node_failed` before the job does: it is retried elsewhere once.
+    /// Attempts that may end in `node_failed` before the job fails: it is retried elsewhere once.
     public var nodeFailuresMax = 2
-    /// The attempts where the policy names no number.
+    /// The attempts if the policy names no number.
     public var maxAttempts: UInt64 = 4
-    /// The longest manifest that is announced whole, in bytes; longer ones are announced by CID.
+    /// The longest manifest announced whole, in bytes; longer ones are announced by CID.
     public var announcedManifestBytesMax = 32 << 10
 
     /// The standard settings.
     public init() {}
 }
 
-/// What an executor offers, asks and bears.
+/// What an executor offers, charges and accepts.
 public struct ExecutorConfiguration: Sendable {
     /// Whether it bids at all now.
     public var acceptsJobs = true
-    /// Whether accepted jobs are started; a node that is about to stop leaves them to its next start.
+    /// Whether it starts accepted jobs; a node about to stop leaves them to its next start.
     public var startsRuns = true
-    /// Whether it bids on jobs of its own node, once their window is over and nobody else has made an acceptable bid. A
-    /// receipt for oneself proves nothing to others, hence not by default.
+    /// Whether it bids on jobs of its own node once their window is over without an acceptable bid of others. Off by
+    /// default, because a receipt for oneself proves nothing to others.
     public var bidsOnOwnJobs = false
     /// Where it stands.
     public var region: String?
@@ -98,14 +98,14 @@ public struct ExecutorConfiguration: Sendable {
     public var features: [String] = []
     /// What it has, by resource type.
     public var resources: ResourceAmounts = [:]
-    /// The longest limits it takes on.
+    /// The highest limits it accepts.
     public var limitsMax = ExecutionLimits(
         timeoutSeconds: 3600, maxFuel: 1_000_000_000_000, maxMemoryBytes: 1 << 30, maxOutputBytes: 256 << 20)
     /// Due as soon as a module ran.
     public var basePrice = TokenAmount(1)
     /// Due per million fuel.
     public var pricePerMillionFuel = TokenAmount(0)
-    /// The cap that it offers on any one job; absent means what `max_fuel` can cost.
+    /// The price cap it offers on any one job; absent means what `max_fuel` can cost.
     public var priceMax: TokenAmount?
     /// Modules that run at once.
     public var concurrentRunsMax = 2
@@ -113,11 +113,11 @@ public struct ExecutorConfiguration: Sendable {
     public var queuedRunsMax = 64
     /// Accepted jobs at once, running and waiting.
     public var placesMax: Int { concurrentRunsMax + queuedRunsMax }
-    /// Accepted jobs of one originator at once: half of all, and no fewer than run at once and one more.
+    /// Accepted jobs of one originator at once: half of all, but at least one more than run at once.
     public var placesPerOriginatorMax: Int { min(placesMax, max(concurrentRunsMax + 1, placesMax / 2)) }
     /// Jobs with an open bid at once.
     public var openBidsMax = 1024
-    /// Jobs of one originator with an open bid at once: a quarter of all, and no fewer than eight.
+    /// Jobs of one originator with an open bid at once: a quarter of all, but at least eight.
     public var openBidsPerOriginatorMax: Int { max(openBidsMax / 4, min(openBidsMax, 8)) }
     /// How long a bid can be taken up, in milliseconds.
     public var bidValidityMilliseconds: UInt64 = 30_000
@@ -127,7 +127,7 @@ public struct ExecutorConfiguration: Sendable {
     public var receiptDeliveryMilliseconds: UInt64 = 600_000
     /// How long it waits for a settlement after the receipt was received, in milliseconds.
     public var settlementMilliseconds: UInt64 = 600_000
-    /// Whether its shell looks modules up in the own store (`MarketAction.lookUpModule`) before a bid is made.
+    /// Whether its shell looks up modules in the node's store (`MarketAction.lookUpModule`) before it bids.
     public var looksModulesUp = false
     /// Originators it never works for.
     public var deniedOriginators: [DID] = []
@@ -136,65 +136,64 @@ public struct ExecutorConfiguration: Sendable {
     /// The signed `NodeCapability` that bids refer to.
     public var capabilityCID: CID?
 
-    /// An executor that asks one token per job.
+    /// An executor that charges one token per job.
     public init() {}
 }
 
-/// The bounds of every table of the market; what is beyond is refused with a reason or counted.
+/// The bounds of every table of the market; what exceeds them is refused with a reason or counted.
 public struct MarketLimits: Sendable {
     /// Originated jobs that are not closed.
     public var originatedJobsMax = 4096
-    /// Closed jobs that are remembered, per half, to answer what comes late; of others nothing is known any more, and
-    /// their entries are part of the ledger's opening balances.
+    /// Closed jobs remembered per half, to answer late messages; the market forgets others, and folds their entries
+    /// into the ledger's opening balances.
     public var closedJobsMax = 2048
     /// Executed jobs that are not closed, open bids included.
     public var executedJobsMax = 8192
-    /// Accepted jobs whose module and inputs are being fetched at once; they take no place to run.
+    /// Accepted jobs that fetch module and inputs at once; they take no place for running.
     public var fetchesMax = 8
-    /// The same of one originator; halved for each of its fetches that died lately, but never less than one.
+    /// The same for one originator; halved for each of its fetches that died lately, but at least one.
     public var fetchesPerOriginatorMax = 4
-    /// How long the blocks of a job may take to begin to come, in milliseconds.
+    /// How long a job's first block may take, in milliseconds.
     public var fetchGraceMilliseconds: UInt64 = 20_000
     /// How fast they must come after that, in bytes per second; a slower fetch is given up.
     public var fetchBytesPerSecondMin: UInt64 = 32 << 10
-    /// After how long half of the fetches that died is forgotten, in milliseconds.
+    /// The time in which half of the fetches that died are forgotten, in milliseconds.
     public var deadFetchHalfLifeMilliseconds: UInt64 = 60_000
-    /// Originators of fetches that died that are remembered.
+    /// Originators of died fetches remembered.
     public var deadFetchersMax = 4096
-    /// Bids that came to nothing and are remembered, apart from the closed jobs.
+    /// Failed bids remembered, besides the closed jobs.
     public var closedBidsMax = 512
-    /// Announcements of one author that are judged per second; what is beyond is ignored.
+    /// Announcements of one author judged per second; further ones are ignored.
     public var announcementsPerSecondMax = 256
-    /// Announcements of one author that are judged at once after a silence.
+    /// Announcements of one author judged at once after a silence.
     public var announcementBurstMax = 1024
-    /// Authors whose rate is remembered; one that was forgotten begins anew.
+    /// Authors whose rate is remembered; a forgotten one begins anew.
     public var announcementAuthorsMax = 4096
-    /// What bids that nobody took may come to in the journal until they are pruned, in bytes; a bid beyond it is made
-    /// and not written.
+    /// Bytes of bids that nobody took in the journal, until pruned; a bid beyond is made but not written.
     public var bidJournalBytesMax = 64 << 20
     /// The same of one originator, in bytes.
     public var bidJournalBytesPerOriginatorMax = 4 << 20
-    /// The least that a bid in the journal counts for, in bytes.
+    /// The fewest bytes that a bid in the journal counts for.
     public var bidJournalBytesMin = 4 << 10
-    /// How long after its last date the store may keep a bid that nobody took, in milliseconds: it looks that often.
+    /// How long after its last date the store may keep a bid that nobody took, in milliseconds: it checks that often.
     public var bidPruningMilliseconds: UInt64 = 10_000
     /// A signed capability, in bytes; a longer one is refused.
     public var capabilityBytesMax = 4 << 10
-    /// Capabilities of one author that are forwarded per second; what is beyond is ignored.
+    /// Capabilities of one author forwarded per second; further ones are ignored.
     public var capabilitiesPerSecondMax = 1
-    /// Capabilities of one author that are forwarded at once after a silence.
+    /// Capabilities of one author forwarded at once after a silence.
     public var capabilityBurstMax = 12
-    /// Announcements of anchored heads of one author that are forwarded per second; what is beyond is ignored.
+    /// Announcements of anchored heads of one author forwarded per second; further ones are ignored.
     public var headsPerSecondMax = 16
-    /// Announcements of anchored heads of one author that are forwarded at once after a silence.
+    /// Announcements of anchored heads of one author forwarded at once after a silence.
     public var headsBurstMax = 64
-    /// Heads in one announcement of them.
+    /// Heads in one announcement.
     public var headsAnnouncedMax = 64
-    /// The greatest height of an anchored entry: what every reader of numbers can hold.
+    /// The greatest height of an anchored entry: what every reader of integers can hold.
     public var anchorHeightMax: UInt64 = 1 << 53
-    /// Notices of receipts of one author that are forwarded per second; what is beyond is ignored.
+    /// Receipt notices of one author forwarded per second; further ones are ignored.
     public var receiptNoticesPerSecondMax = 512
-    /// Notices of receipts of one author that are forwarded at once after a silence.
+    /// Receipt notices of one author forwarded at once after a silence.
     public var receiptNoticeBurstMax = 2048
     /// Evidence of one job that its originator keeps, in bytes: half of it for the job itself and the bids, the rest
     /// for its attempts and their receipts.
@@ -203,48 +202,49 @@ public struct MarketLimits: Sendable {
     public var bidsPerJobMax = 64
     /// Bids judged of one peer per job and round.
     public var bidsPerPeerMax = 4
-    /// Peers whose bids on one job are counted one by one; beyond, the one that was counted first is forgotten.
+    /// Peers whose bids on one job are counted separately; one more replaces the one counted first.
     public var biddersPerJobMax = 256
-    /// Refused bids of a job that its journal tells of; further ones are only counted.
+    /// Refused bids that a job's journal records; further ones are only counted.
     public var refusedBidsPerJobMax = 16
-    /// Bids of a job that its journal tells of in all; then the job takes no more.
+    /// Bids that a job's journal records in total; then the job accepts no more.
     public var bidsWrittenPerJobMax: UInt64 = 1024
-    /// Executors that are remembered to have failed lately.
+    /// Executors remembered as having failed lately.
     public var failedExecutorsMax = 4096
-    /// Receipts of a job that wait for their outputs side by side; one more ends the wait for the first.
+    /// Receipts of a job that wait for their outputs in parallel; one more ends the wait for the first.
     public var candidateReceiptsMax = 8
-    /// Jobs that are looked at when tokens come back, the one first that waits longest.
+    /// Waiting jobs checked when tokens are released, longest wait first.
     public var holdRetriesMax = 64
     /// Late receipts recorded per job; further ones are refused.
     public var lateReceiptsMax = 16
-    /// Announcements remembered so that they are judged once; one that was forgotten is judged again.
+    /// Announcements remembered so that they are judged once; a forgotten one is judged again.
     public var announcementsMax = 8192
-    /// Modules remembered that are beyond this executor's own limits; of more, the oldest is forgotten and tried again.
+    /// Modules remembered as beyond this executor's own limits; one more replaces the oldest, which is then tried
+    /// again.
     public var modulesBeyondLimitsMax = 1024
-    /// Modules remembered that the own store was asked for; one that was forgotten is looked up again.
+    /// Modules remembered as looked up in the node's store; a forgotten one is looked up again.
     public var modulesLookedUpMax = 1024
-    /// Jobs that wait until the own store was asked for their modules; one more is judged without.
+    /// Jobs that wait for a lookup of their modules; one more is judged without.
     public var moduleLooksMax = 256
     /// Manifests being fetched at once.
     public var manifestFetchesMax = 64
     /// Manifests of one originator being fetched at once.
     public var manifestFetchesPerOriginatorMax = 8
-    /// Direct messages waiting for an answer.
+    /// Direct messages that wait for an answer.
     public var deliveriesMax = 16_384
     /// Heads of the anchored DAG.
     public var anchorHeadsMax = 16
-    /// Decisions not to bid that are remembered for the operator.
+    /// Decisions not to bid, remembered for the operator.
     public var recentDecisionsMax = 256
     /// The longest manifest, in bytes.
     public var manifestBytesMax = 256 << 10
     /// The longest bid, assignment, settlement, each in bytes; a longer one is refused unread.
     public var evidenceBytesMax = 64 << 10
-    /// The longest receipt, in bytes; a longer one is refused unread, and its attempt goes on without it.
+    /// The longest receipt, in bytes; a longer one is refused unread, and its attempt continues without it.
     public var receiptBytesMax = 512 << 10
-    /// From an assignment to the first report of its run, in milliseconds, but never more than a third of the lease:
-    /// most runs are over by then, and each report costs a stream.
+    /// From an assignment to the first report of its run, in milliseconds, but at most a third of the lease: most runs
+    /// are over by then, and each report costs a stream.
     public var statusQuietMilliseconds: UInt64 = 250
-    /// From one delivery attempt to the next, at first, in milliseconds; doubles up to the maximum.
+    /// The first pause between delivery attempts, in milliseconds; doubles up to the maximum.
     public var deliveryRetryMilliseconds: Int64 = 250
     /// The longest pause between delivery attempts, in milliseconds.
     public var deliveryRetryMillisecondsMax: Int64 = 10_000

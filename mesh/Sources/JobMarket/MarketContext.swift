@@ -6,7 +6,7 @@ import PeerIdentity
 import Reputation
 import SignedObjects
 
-/// What both halves of the market share, and the transition that the current input is building.
+/// What both halves of the market share, and the transition that the current input builds.
 struct MarketContext: Sendable {
     let identity: Identity
     let did: DID
@@ -16,16 +16,16 @@ struct MarketContext: Sendable {
     var reputation: ReputationBook
     var anchors: AnchorLog
     var lastReceipt: CID?
-    /// Whether the store told which receipt was the last: then a replay of open jobs, in whatever order, does not.
+    /// Whether the store named the last receipt; if so, a replay of open jobs does not change it.
     let isLastReceiptStored: Bool
     var counters = MarketCounters()
     var outbox = Outbox()
     var timers = DeadlineQueue<MarketTimer>()
     var latencies = LatencyTable()
     var now = MonotonicInstant.zero
-    /// The calendar: what is signed is dated by it, and what others signed is judged by it.
+    /// The calendar: it dates what this node signs, and judges what others signed.
     var wallClock = UnixMilliseconds.epoch
-    /// The calendar without its steps: dates that only this node sets and reads.
+    /// The steady calendar, for dates that only this node sets and reads.
     var steady = UnixMilliseconds.epoch
     var steadyClock = SteadyClock()
     var clockWatch = ClockWatch()
@@ -48,7 +48,7 @@ struct MarketContext: Sendable {
     }
 
     var limits: MarketLimits { configuration.limits }
-    /// Where this node can be reached, as many addresses as others take.
+    /// Where this node can be reached, with no more addresses than others accept.
     var addresses: [Multiaddr] { Array(configuration.addresses.prefix(configuration.rules.addressCountMax)) }
 
     mutating func begin(now: MonotonicInstant, wallClock: UnixMilliseconds, isIdle: Bool) {
@@ -70,7 +70,7 @@ struct MarketContext: Sendable {
         if !isReplaying { transition.actions.append(action) }
     }
 
-    /// Keeps the block of a signed object: it is part of the evidence from then on.
+    /// Keeps the block of a signed object as evidence.
     mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
         guard !isReplaying, !transition.blocks.contains(where: { $0.cid == signed.cid }) else { return }
         transition.blocks.append(EvidenceBlock(signed, of: job))
@@ -86,12 +86,12 @@ struct MarketContext: Sendable {
         wallClock.advanced(milliseconds: milliseconds)
     }
 
-    /// A date of this node's own as others are to be told it.
+    /// A date of this node's own, converted for others.
     func calendarDate(of date: UnixMilliseconds) -> UnixMilliseconds {
         calendarDate(inMilliseconds: date.milliseconds(since: steady))
     }
 
-    /// The instant of a date of this node's own; a date that is over is now.
+    /// The instant of a date of this node's own; a past date is now.
     func instant(of date: UnixMilliseconds) -> MonotonicInstant {
         now.advanced(milliseconds: Int64(clamping: date.milliseconds(since: steady)))
     }
@@ -104,7 +104,7 @@ struct MarketContext: Sendable {
         if !isReplaying { timers.set(timer, at: now.advanced(milliseconds: Int64(clamping: milliseconds))) }
     }
 
-    /// Takes a time that a peer signed just now.
+    /// Notes a time that a peer signed just now.
     mutating func heard(_ peer: PeerID, signedAt: UnixMilliseconds) {
         clockWatch.heard(
             peer, signedAt: signedAt, calendar: wallClock, now: now,
@@ -116,14 +116,14 @@ struct MarketContext: Sendable {
         originator == did || ledger.balance(of: .income(originator)) > .zero
     }
 
-    /// What strangers may hold together of something that there are `max` of, half of it as soon as anybody has paid
-    /// this node; `nil` for an originator that is known, and for all before that.
+    /// How many of `max` strangers may hold together: half, as soon as anybody has paid this node; `nil` for a known
+    /// originator, and for everybody before that.
     func strangersMax(of max: Int, for originator: DID) -> Int? {
         // What a node paid itself makes nobody known.
         ledger.earned > ledger.balance(of: .income(did)) && !knows(originator) ? (max + 1) / 2 : nil
     }
 
-    /// Owes a direct message to a peer until it answers or the date is reached.
+    /// Sends a direct message to a peer, and retries until it answers or the date is reached.
     mutating func deliver(
         _ message: MeshProtocolMessage, _ kind: DeliveryID.Kind, job: JobID, subject: CID, to peer: PeerID,
         addresses: [Multiaddr] = [], until: UnixMilliseconds
@@ -147,7 +147,7 @@ struct MarketContext: Sendable {
         emit(.deliver(Delivery(id: id, peer: peer, addresses: addresses, message: message)))
     }
 
-    /// Publishes the heads of the anchored DAG, with the entry of a job among what they cover.
+    /// Publishes the heads of the anchored DAG, which cover the entry of a job.
     mutating func publishHeads(anchorOf job: JobID) {
         let heads = AnchorHeadsV1(scope: configuration.anchorScope, heads: anchors.heads, height: anchors.height)
         emit(.gossip(topic: MeshTopics.anchorHeads(scope: heads.scope), .anchorHeads(heads), anchorOf: job))
@@ -162,7 +162,7 @@ struct MarketContext: Sendable {
         try? SignedObject.sign(body, with: identity)
     }
 
-    /// Makes an entry of this node the head; in a replay only one that came after the heads that the store had.
+    /// Makes an entry of this node the head; in a replay, only if it came after the stored heads.
     mutating func anchored(_ signed: SignedObject<AnchorEntry>) {
         if isReplaying, anchors.covers(signed.body) { return }
         anchors.append(signed.body, cid: signed.cid, headsMax: limits.anchorHeadsMax)

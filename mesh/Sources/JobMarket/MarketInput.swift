@@ -2,46 +2,46 @@ public import MeshTypes
 public import Multiformats
 import SignedObjects
 
-/// A fact that the shell reports to the market. What has an answer is a function of `JobMarket`: `submit`, `cancel`,
+/// A fact that the shell reports to the market. Inputs with an answer are functions of `JobMarket`: `submit`, `cancel`,
 /// `receive`, `judge`.
 public enum MarketInput: Sendable {
-    /// A job's announcement was handed to gossip.
+    /// Gossip has a job's announcement.
     case announcementPublished(JobID)
-    /// Gossip did not take a job's announcement; the market tries again until the announcement deadline.
+    /// Gossip refused a job's announcement; the market retries until the announcement deadline.
     case announcementFailed(JobID, reason: String)
-    /// The block of a manifest that was asked for by `MarketAction.fetchManifest`; `nil` when it cannot be had.
+    /// The block of a manifest requested by `MarketAction.fetchManifest`; `nil` if not available.
     case manifestFetched(JobID, block: [UInt8]?)
-    /// The own store was asked for a module by `MarketAction.lookUpModule`; whether what is there shows that it is
-    /// longer than this executor takes.
+    /// The result of `MarketAction.lookUpModule`: whether what the store has shows that the module is longer than this
+    /// executor accepts.
     case moduleLookedUp(CID, isBeyondLimits: Bool)
     /// A direct message was answered.
     case deliveryReplied(DeliveryID, MeshProtocolReply)
     /// A direct message was not answered; the market decides whether to try again.
     case deliveryFailed(DeliveryID, reason: String)
-    /// So many more bytes of a job's module and inputs are here; a fetch lasts only while they come fast enough.
+    /// This many more bytes of a job's module and inputs are here; a fetch lasts only while they come fast enough.
     case blocksFetched(assignment: CID, bytes: UInt64)
-    /// Module and inputs of a job are here, and it may run as soon as there is a place for it.
+    /// Module and inputs of a job are here, and it may run as soon as a place is free.
     case executionPrepared(assignment: CID)
-    /// Where a run stands: `preparingExecution`, `running` or `producingOutputs`.
+    /// The state of a run: `preparingExecution`, `running` or `producingOutputs`.
     case executionProgressed(assignment: CID, JobStatus, progressPermille: UInt64?)
-    /// A run ended, in whichever way.
+    /// A run ended, in whatever way.
     case executionFinished(assignment: CID, ExecutionReport)
-    /// Outputs that were asked for by `MarketAction.fetchOutputs` are stored here, or some are missing.
+    /// Outputs requested by `MarketAction.fetchOutputs` are stored here, or some are missing.
     case outputsFetched(JobID, receipt: CID, missing: [CID])
-    /// The anchored heads with this job's receipt were handed to gossip.
+    /// Gossip has the anchored heads with this job's receipt.
     case anchorPublished(JobID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
-    /// This node has no connection, and none is being made: whom nobody hears, nobody bids for.
+    /// This node has no connection, and none is being made: nobody can hear of its jobs.
     case nobodyReachable
-    /// This node has connections and knows of no executor: jobs that nobody bid on for so long, in milliseconds, need
-    /// not wait.
+    /// This node has connections but knows no executor: jobs without a bid for this long, in milliseconds, need not
+    /// wait.
     case nobodyExecutes(afterMilliseconds: UInt64)
     /// `nextDeadline` was reached.
     case deadlineReached
 }
 
-/// What the executing shell reports about a run; the market makes the receipt of it.
+/// What the executing shell reports about a run; the market turns it into the receipt.
 public struct ExecutionReport: Hashable, Sendable {
     /// How the run ended.
     public var outcome: ExecutionOutcome

@@ -3,13 +3,12 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// What one input led to.
+/// The result of one input.
 ///
 /// The shell writes `blocks` and `events` (with the ledger entries that the events carry) in one transaction and in the
-/// order of the transitions, then answers and carries out `actions`; `needsDurability` and `acknowledges` say
-/// which of the two waits for the disk. The market's state has moved on already, so the next input can be handled at
-/// once and transitions can share a disk flush; a node that cannot write stops, and finds itself after restart in the
-/// state of its journal.
+/// order of the transitions, then answers and carries out `actions`; `needsDurability` and `acknowledges` say which of
+/// the two waits for the disk. The market's state has already moved on, so the next input can be handled at once, and
+/// transitions can share a disk flush. A node that cannot write stops, and restarts in the state of its journal.
 public struct MarketTransition: Sendable {
     /// What happened, in order.
     public var events: [JobEvent] = []
@@ -17,17 +16,17 @@ public struct MarketTransition: Sendable {
     public var blocks: [EvidenceBlock] = []
     /// What to do once the events are durable.
     public var actions: [MarketAction] = []
-    /// The earliest moment at which something is due; the shell then gives `deadlineReached`. Here too, and not only in
-    /// the market, because asking the market costs its owner a copy of all its references.
+    /// The earliest moment at which something is due; the shell then reports `deadlineReached`. Also here, because
+    /// asking the market costs its owner a copy of all its references.
     public var nextDeadline: MonotonicInstant?
     /// `JobMarket.clockOffsetMilliseconds`.
     public var clockOffsetMilliseconds: Int64?
-    /// Whether actions and reply must wait until the events are durable. Where it is false, losing the events in a
-    /// crash harms nobody, and the shell may go on while they are being written.
+    /// Whether actions and reply must wait until the events are durable. If not, losing the events in a crash harms
+    /// nobody, and the shell may continue while they are being written.
     public var needsDurability: Bool { events.contains { $0.kind.needsDurability } }
-    /// Whether the reply must wait until what was given to the disk before is there, although the actions need not:
-    /// it acknowledges events of this transition, or repeats an answer whose events may still be on their way. Who was
-    /// answered does not ask again, so what was answered must survive a crash.
+    /// Whether the reply must wait for the disk although the actions need not: it acknowledges events of this
+    /// transition, or repeats an answer whose events may still be on their way to the disk. A peer that was answered
+    /// does not ask again, so what the answer promises must survive a crash.
     public internal(set) var acknowledges = false
 
     /// A transition in which nothing happened.
@@ -40,9 +39,9 @@ public struct EvidenceBlock: Hashable, Sendable {
     public let cid: CID
     /// Its bytes.
     public let bytes: [UInt8]
-    /// The job that it belongs to.
+    /// The job it belongs to.
     public let jobID: JobID
-    /// What it says, where it is a receipt.
+    /// Its content, if it is a receipt.
     public let receipt: SignedObject<ExecutionReceipt>?
 
     /// The block of a signed object.
@@ -54,7 +53,7 @@ public struct EvidenceBlock: Hashable, Sendable {
     }
 }
 
-/// What gossip is to do with a message.
+/// What gossip does with a message.
 public enum GossipJudgement: Hashable, Sendable {
     /// Valid: forward it.
     case accept

@@ -3,12 +3,12 @@ import Multiformats
 import OrderedCollections
 import SignedObjects
 
-/// What an executor knows of modules before it fetches them: which are beyond its limits, and which jobs wait until the
-/// own store was asked. Not written down, so a start tries again.
+/// What an executor knows of modules before it fetches them: which exceed its limits, and which jobs wait for a lookup
+/// in the store. Not journalled, so a restart tries again.
 struct ModuleLooks: Sendable {
     /// Modules that this node could not compile or hold within its own limits.
     private var beyondLimits = ModuleMemory()
-    /// Modules that the own store was asked for and that may be run, as far as it knew.
+    /// Modules looked up in the store and acceptable as far as it knew.
     private var runnable = ModuleMemory()
     /// Verified manifests that wait, by module.
     private var waiting: [CID: OrderedDictionary<JobID, SignedObject<JobManifest>>] = [:]
@@ -16,13 +16,13 @@ struct ModuleLooks: Sendable {
 
     func isBeyondLimits(_ module: CID) -> Bool { beyondLimits.contains(module) }
 
-    /// A module turned out to be beyond this node's limits.
+    /// Notes that a module exceeds this node's limits.
     mutating func foundBeyondLimits(_ module: CID, _ limits: MarketLimits) {
         beyondLimits.insert(module, max: limits.modulesBeyondLimitsMax)
     }
 
-    /// Whether a job waits until the own store was asked for its module: one that is there and too long is not bid on.
-    /// Modules of this node's own jobs were looked at when they were submitted. Where too many wait, none waits more.
+    /// Whether a job waits for a lookup of its module: the node does not bid if the module is here and too long.
+    /// Modules of this node's own jobs were checked at submission. If too many jobs wait, no further one does.
     mutating func waits(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) -> Bool {
         let (module, job) = (signed.body.params.wasmCID, JobID(signed.cid))
         guard signed.body.originatorDID != context.did, !runnable.contains(module) else { return false }
@@ -34,7 +34,7 @@ struct ModuleLooks: Sendable {
         return true
     }
 
-    /// The own store was asked for a module: gives the jobs that waited for that, in the order in which they came.
+    /// Notes that a module was looked up; returns the jobs that waited for that, in order of arrival.
     mutating func lookedUp(
         _ module: CID, isBeyondLimits: Bool, _ limits: MarketLimits
     ) -> [SignedObject<JobManifest>] {

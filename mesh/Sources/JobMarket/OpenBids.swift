@@ -3,17 +3,17 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// The bids of this node that may still be taken up, shared out by originator, and what bids take of the journal.
+/// The bids of this node that may still be taken up, bounded per originator, and their share of the journal.
 struct OpenBids: Sendable {
     private var shares = ShareTable<PeerID>()
-    /// Those that are beyond their originator's share of the journal.
+    /// Those beyond their originator's share of the journal.
     private var unwritten: Set<JobID> = []
     private var journal = BidJournalShares()
 
     /// How many there are.
     var count: Int { shares.total }
 
-    /// Whether the journal tells of the bid on a job.
+    /// Whether the journal records the bid on a job.
     func isWritten(_ job: JobID) -> Bool { !unwritten.contains(job) }
 
     /// Whether an originator has room for one more.
@@ -28,8 +28,8 @@ struct OpenBids: Sendable {
 
     // MARK: Steps
 
-    /// A bid is about to be made: charges it to its originator's share of the journal, until the store prunes it;
-    /// `false` where it is beyond the share, and is not written.
+    /// Charges a bid about to be made to its originator's share of the journal, until the store prunes it; `false` if
+    /// it is beyond the share, so not written.
     mutating func charge(
         _ signed: SignedObject<JobManifest>, _ bid: SignedObject<Bid>, _ context: inout MarketContext
     ) -> Bool {
@@ -64,10 +64,10 @@ struct OpenBids: Sendable {
         journal.release(job)
     }
 
-    /// A bid needs no account any more.
+    /// Drops the account of a bid.
     mutating func forget(_ job: JobID) { unwritten.remove(job) }
 
-    /// An originator is a stranger no longer.
+    /// Notes that an originator is no longer a stranger.
     mutating func met(_ originator: PeerID) {
         shares.met(originator)
         journal.met(originator)

@@ -2,9 +2,9 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// What a job of this node waits for, and what it owes to others.
+/// What a job of this node waits for, and what the node owes to others.
 extension OriginatedJob {
-    /// What timers hang on.
+    /// What its timers depend on.
     struct Marks: Hashable {
         let phase: JobPhase
         let phaseUntil: UnixMilliseconds?
@@ -69,7 +69,7 @@ extension OriginatedJob {
         return timers.contains { context.timers.contains($0) }
     }
 
-    /// Whether nothing is left to do and nobody left to hear.
+    /// Whether nothing is left to do and nobody left to tell.
     func isDone(_ context: MarketContext) -> Bool {
         guard !isClosed, !isOpen, settlements.notices.isEmpty, !anchor.isPending else { return false }
         if receipt != nil, settlementCID == nil || anchor.isNone { return false }
@@ -97,7 +97,7 @@ extension OriginatedJob {
         }
     }
 
-    /// After a restart: what is owed whether there is a result or not.
+    /// After a restart: what the node owes whether there is a result or not.
     func oweAgain(_ context: inout MarketContext) {
         for notice in settlements.notices { owe(notice, &context) }
         if anchor.isPending { context.publishHeads(anchorOf: id) }
@@ -137,10 +137,10 @@ extension OriginatedJob {
             .cancelJob(message), .cancellation, job: id, subject: live.cid, to: live.executorPeerID, until: until)
     }
 
-    /// What is said where the user said nothing.
+    /// The reason if the user named none.
     static let cancellationWords = "the originator asked for the end"
 
-    /// Once a job has its result, executors that may still be running it are told to stop.
+    /// Tells executors that may still run a job with a result to stop.
     private func stopOthers(_ context: inout MarketContext) {
         let until = context.date(inMilliseconds: context.configuration.originator.cancellationMilliseconds)
         for attempt in assignments.all where attempt.fateIsUnknown {

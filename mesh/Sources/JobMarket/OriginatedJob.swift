@@ -3,23 +3,23 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// The phase that an originated job is in, each with its own deadline and its own reason when that passes.
+/// The phase of an originated job; each has its own deadline, and its own reason when that passes.
 public enum JobPhase: String, Hashable, Sendable, CaseIterable {
-    /// The announcement is being published.
+    /// Publishing the announcement.
     case announcement
-    /// Bids are collected.
+    /// Collecting bids.
     case bidding
-    /// The price cannot be held yet, and other jobs hold tokens that may come back.
+    /// Waiting for tokens that other jobs hold, because the price cannot be held yet.
     case funds
-    /// An executor is to confirm its assignment.
+    /// Waiting for an executor to confirm its assignment.
     case confirmation
     /// The executor fetches and compiles.
     case fetching
     /// The module runs.
     case execution
-    /// The receipt and its outputs are awaited.
+    /// Waiting for the receipt and its outputs.
     case receipt
-    /// A cancelled run's receipt is awaited.
+    /// Waiting for a cancelled run's receipt.
     case cancellation
     /// The result is there.
     case over
@@ -27,7 +27,7 @@ public enum JobPhase: String, Hashable, Sendable, CaseIterable {
 
 /// A job of this node: the fold of its journal.
 public struct OriginatedJob: MarketJob, Hashable, Sendable {
-    /// How far it came, with what exists only there.
+    /// Its stage, with what exists only at that stage.
     enum Stage: Hashable, Sendable {
         case open(Opening)
         case over(Ending)
@@ -38,11 +38,11 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
         var phase = JobPhase.announcement
         /// When the phase is over.
         var until: UnixMilliseconds
-        /// Why it is to be cancelled.
+        /// Why it is being cancelled.
         var cancelReason: String?
     }
 
-    /// What a job ended with.
+    /// How a job ended.
     enum Ending: Hashable, Sendable {
         /// A receipt counts.
         case reached(StandardJobStatus, ExecutionOutcome)
@@ -54,13 +54,13 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
 
     /// The job.
     public let id: JobID
-    /// What was asked, as this node signed it.
+    /// The job's manifest, as this node signed it.
     public let signedManifest: SignedObject<JobManifest>
     /// Who asked.
     public let requester: DID
     /// The client's key of the submission.
     public let idempotencyKey: String
-    /// When the job's time is over, by this node's own dates: the calendar may be set meanwhile.
+    /// When the job's time is over, by this node's steady clock: the calendar may be set meanwhile.
     public let endsAt: UnixMilliseconds
     /// The detailed state.
     public private(set) var status = JobStatus.pendingAnnouncement
@@ -75,14 +75,14 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     private(set) var settlements = Settlements()
     /// The anchoring of the receipt.
     public private(set) var anchor = AnchorState.none
-    /// Bytes of the evidence that its journal holds.
+    /// Bytes of the evidence in its journal.
     public private(set) var evidenceBytes: Int
     /// Whether the journal has ended.
     public private(set) var isClosed = false
     /// When the last event happened.
     public private(set) var lastEventAt: UnixMilliseconds
 
-    /// The job as its first event makes it.
+    /// The job as its first event creates it.
     init(
         submitted signed: SignedObject<JobManifest>, requester: DID, key: String, until: UnixMilliseconds,
         at: UnixMilliseconds
@@ -150,7 +150,7 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .receiptAccepted(let cid, let signed, let until):
             guard let wasLive = assignments.update(cid, { $0.delivered() }) else { return }
             receipts.accepted(signed, outputsUntil: until)
-            // The receipt of a superseded attempt leaves alone what goes on meanwhile.
+            // The receipt of a superseded attempt does not affect what is under way.
             if wasLive { enter(.receipt, until: until, status: .producingOutputs) }
         default: break
         }
@@ -174,7 +174,7 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
         }
     }
 
-    /// After an attempt ended: the next one follows, unless bids are being collected or another attempt goes on.
+    /// Continues after an attempt's end with the next one, unless bidding or another attempt is under way.
     private mutating func goOnWithoutAttempt() {
         guard !assignments.hasLive, receipts.chosen == nil, !isDelivered, phase != .bidding else { return }
         status = .biddingClosed
@@ -186,7 +186,7 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     }
 
     private mutating func reach(_ result: StandardJobStatus, _ outcome: ExecutionOutcome) {
-        // Where only one receipt waited, nobody had to choose.
+        // With only one receipt waiting there was nothing to choose.
         if receipts.chosen == nil, let last = receipts.candidates.last { choose(last.accepted.cid) }
         if let chosen = receipts.chosen { closeCandidates { _ in .overtaken(receipt: chosen.cid) } }
         end(.reached(result, outcome))
@@ -199,7 +199,7 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
         end(ending)
     }
 
-    /// Nobody waits for the outputs of the candidates any more.
+    /// Stops waiting for the candidates' outputs.
     private mutating func closeCandidates(_ end: (CandidateReceipt) -> AttemptEnd) {
         for candidate in receipts.closeCandidates() {
             _ = assignments.update(candidate.accepted.assignmentCID) { $0.ended(end(candidate)) }
@@ -232,7 +232,7 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
 // MARK: - What it shows
 
 extension OriginatedJob {
-    /// What was asked.
+    /// The job's manifest.
     public var manifest: JobManifest { signedManifest.body }
     /// The phase that the job is in.
     public var phase: JobPhase { if case .open(let opening) = stage { opening.phase } else { .over } }
@@ -241,7 +241,7 @@ extension OriginatedJob {
     /// Whether it has no result yet.
     var isOpen: Bool { if case .open = stage { true } else { false } }
 
-    /// What the job ended with.
+    /// How the job ended.
     public var result: StandardJobStatus? {
         switch stage {
         case .open: nil
@@ -251,11 +251,11 @@ extension OriginatedJob {
         }
     }
 
-    /// How the module ended, where a receipt counts.
+    /// How the module ended, if a receipt counts.
     public var outcome: ExecutionOutcome? { if case .over(.reached(_, let outcome)) = stage { outcome } else { nil } }
-    /// Why it failed, where no receipt counts.
+    /// Why it failed, if no receipt counts.
     public var failure: JobFailure? { if case .over(.failed(let failure)) = stage { failure } else { nil } }
-    /// Why it was, or is to be, cancelled.
+    /// Why it was, or is being, cancelled.
     public var cancelReason: String? {
         switch stage {
         case .open(let opening): opening.cancelReason
@@ -264,13 +264,13 @@ extension OriginatedJob {
         }
     }
 
-    /// How often the job was opened for bids.
+    /// How many rounds of bidding began.
     public var round: UInt64 { bidding.round }
-    /// The acceptable bids that are kept, in the order of their arrival; none once the job has its result.
+    /// The acceptable bids kept, in the order of arrival; none once the job has its result.
     public var bids: [ReceivedBid] { bidding.bids }
-    /// Refused bids for the user to read, one of each bidder; none once the job has its result.
+    /// Refused bids for the user to read, one per bidder; none once the job has its result.
     public var refusedBids: [RefusedBid] { bidding.refused }
-    /// The bids that the journal tells of, those that were refused or displaced since among them.
+    /// The bids that the journal records, including those refused or displaced since.
     public var bidCount: UInt64 { bidding.count }
 
     /// All assignments, in order.
@@ -278,7 +278,7 @@ extension OriginatedJob {
     /// The attempt that may still give the result; there is at most one.
     public var liveAttempt: Attempt? { assignments.live }
 
-    /// Valid receipts that wait for their outputs, in the order of their arrival.
+    /// Valid receipts that wait for their outputs, in order of arrival.
     public var candidateReceipts: [CandidateReceipt] { receipts.candidates }
     /// The receipt that counts, once there is one.
     public var receipt: AcceptedReceipt? { receipts.chosen }
@@ -288,24 +288,24 @@ extension OriginatedJob {
     public var settlementCID: CID? { settlements.payment?.cid }
     /// What was paid.
     public var paid: TokenAmount { settlements.payment?.amount ?? .zero }
-    /// Settlements that executors are still to be told.
+    /// Settlements still to be sent to executors.
     public var notices: [SettlementNotice] { settlements.notices }
 
     /// Whether the outputs of a receipt are still wanted.
     public func awaitsOutputs(of receipt: CID) -> Bool { isOpen && receipts.candidate(receipt) != nil }
 
-    /// Whether the latest attempt delivered its receipt, and nobody else is to be asked before its outputs are here.
+    /// Whether the latest attempt delivered its receipt, so that nobody else is asked before its outputs are here.
     var isDelivered: Bool { assignments.all.last?.awaitsOutputs ?? false }
 
-    /// Whether bids are taken: while they are collected, and also before gossip has taken the announcement.
+    /// Whether the job accepts bids: while collecting them, and also before gossip has the announcement.
     var takesBids: Bool { isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed }
 
-    /// Whether so much more evidence may come; bids leave half of it to receipts.
+    /// Whether the job has room for this much more evidence; bids leave half of it to receipts.
     func hasRoom(forBidBytes count: Int, _ limits: MarketLimits) -> Bool {
         evidenceBytes + count <= limits.jobEvidenceBytesMax / 2
     }
 
-    /// Whether a receipt of so many bytes may come.
+    /// Whether the job has room for a receipt of this many bytes.
     func hasRoom(forReceiptBytes count: Int, _ limits: MarketLimits) -> Bool {
         evidenceBytes + count <= limits.jobEvidenceBytesMax
     }
@@ -320,7 +320,7 @@ extension OriginatedJob {
         }
     }
 
-    /// Whether the window is over and nobody has made a bid that can be taken up.
+    /// Whether the window is over without a bid that can be taken up.
     func isWithoutTakers(_ context: MarketContext) -> Bool {
         isOpen && phase == .bidding && status != .biddingClosed && !context.timers.contains(.window(id))
             && candidates(at: context.steady).isEmpty
@@ -335,7 +335,7 @@ extension OriginatedJob {
 }
 
 extension JobEventKind {
-    /// Bytes of the signed object that the event carries; none where it carries none.
+    /// Bytes of the signed object that the event carries, if any.
     var evidenceByteCount: Int {
         switch self {
         case .bidReceived(let bid, _): bid.bytes.count

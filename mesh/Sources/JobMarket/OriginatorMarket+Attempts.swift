@@ -4,7 +4,7 @@ import Multiformats
 import Reputation
 import SignedObjects
 
-/// From the bids on a job to the report of the executor that has it.
+/// From the bids on a job to the reports of the executor that has it.
 extension OriginatorMarket {
     // MARK: Bidding
 
@@ -14,7 +14,7 @@ extension OriginatorMarket {
         let job = jobs.read(id) { ($0.manifest.policy.bidWindowMilliseconds, $0.bidding.round, $0.endsAt) }
         guard let (named, round, endsAt) = job else { return }
         let window = named ?? times.bidWindowMilliseconds
-        // However short bidding is, the window that was asked for is waited for, and a moment after it.
+        // However short the bidding, it lasts until a moment after the requested window.
         let milliseconds = max(times.biddingMilliseconds, window + times.reannounceMilliseconds)
         let bidding = min(context.date(inMilliseconds: milliseconds), endsAt)
         bids.forget(id)
@@ -25,7 +25,7 @@ extension OriginatorMarket {
             of: id, &context)
     }
 
-    /// A bid arrived; the reply tells its fate, the journal why.
+    /// Takes in a bid; the reply tells its fate, the journal why.
     mutating func bidArrived(
         _ lean: ProtocolBid, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
@@ -66,8 +66,8 @@ extension OriginatorMarket {
         return .ack
     }
 
-    /// A refused bid takes no place from others: the first few stand in the journal for the user to read, one of each
-    /// bidder, and the others are only counted.
+    /// A refused bid takes no place from others: the journal records the first few for the user, one per bidder, and
+    /// the others are only counted.
     private mutating func keepAccount(
         ofRefused signed: SignedObject<Bid>, _ refusal: BidRefusal, _ context: inout MarketContext
     ) {
@@ -80,7 +80,7 @@ extension OriginatorMarket {
         }
     }
 
-    /// A kept bid makes way for a better one, and its bidder is told.
+    /// Replaces a kept bid by a better one, and tells its bidder.
     private mutating func displace(_ displaced: ReceivedBid, _ context: inout MarketContext) {
         let id = displaced.bid.jobID
         record(.bidDisplaced(bid: displaced.cid), of: id, &context)
@@ -95,9 +95,9 @@ extension OriginatorMarket {
         return .refused(refusal.refusal)
     }
 
-    /// Closes the window before its end once enough acceptable bids are in. How many are enough is the policy's to say;
-    /// where it says nothing, keys that cost nothing must not close it before others had their time, so the best of
-    /// the bids has to be of an executor that proved itself here.
+    /// Closes the window early once enough acceptable bids have arrived. The policy says how many are enough; if it
+    /// does not, free keys must not close the window before others had their time, so the best bid has to come from an
+    /// executor that proved itself here.
     mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
         let named = job.manifest.policy.sufficientBids
@@ -139,8 +139,8 @@ extension OriginatorMarket {
         }
     }
 
-    /// Nobody is there who could bid on the jobs that wait for bids: those that nobody bid on for so long need not wait
-    /// any longer, unless this node may yet bid on them itself, or their users gave a window that is not over.
+    /// Gives up jobs without a bid for this long, because nobody in reach could bid on them; except those this node may
+    /// still bid on itself, or whose user-chosen window is not over.
     mutating func nobodyBids(
         _ reason: JobFailure, afterMilliseconds age: UInt64, _ context: inout MarketContext,
         isDoneHere: (JobID) -> Bool
@@ -150,7 +150,7 @@ extension OriginatorMarket {
             let isOpen = job.isOpen && (job.phase == .announcement || job.phase == .bidding)
             guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }
             if age > 0 {
-                // Counted on the clock that only moves forward, as the end of the job is.
+                // By the clock that only moves forward, like the end of the job.
                 let lifetime = job.manifest.expiresAt.milliseconds(since: job.manifest.submittedAt)
                 guard !context.timers.contains(.window(job.id)),
                     context.steady.advanced(milliseconds: lifetime) >= job.endsAt.advanced(milliseconds: age)
@@ -169,7 +169,7 @@ extension OriginatorMarket {
 
     // MARK: Assignment
 
-    /// What follows an attempt that gave no result, and also a restart between two steps: the next bidder, another
+    /// Continues after an attempt without a result, or after a restart between two steps: the next bidder, another
     /// round, or the end.
     mutating func assignNext(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.isOpen, !job.assignments.hasLive, job.receipt == nil, !job.isDelivered
@@ -241,7 +241,7 @@ extension OriginatorMarket {
         jobs.visit(id) { tellLosers(of: $0, &context) }
     }
 
-    /// Tells bidders that were acceptable and not taken where they stood; their bids may still be taken up later.
+    /// Tells acceptable bidders that were not chosen their rank; their bids may still be taken up later.
     private func tellLosers(of job: OriginatedJob, _ context: inout MarketContext) {
         guard let winner = job.assignments.live?.assignment.bidCID else { return }
         let ranking = bids.rank(job.bids, of: job, context)
@@ -256,14 +256,14 @@ extension OriginatorMarket {
         }
     }
 
-    /// An attempt ended without a result: the next one follows, or the end of the job.
+    /// Ends an attempt without a result; the next one follows, or the end of the job.
     mutating func endAttempt(_ cid: CID, of id: JobID, _ end: AttemptEnd, _ context: inout MarketContext) {
         record(.attemptEnded(assignment: cid, end: end), of: id, &context)
         assignNext(id, &context)
         closeIfDone(id, &context)
     }
 
-    /// A cancellation was answered; an executor that does not know the assignment has nothing to stop.
+    /// Takes the answer to a cancellation; an executor that does not know the assignment has nothing to stop.
     mutating func cancellationAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {
         guard case .refused(let refusal) = reply,
             jobs.read(id.jobID, { $0.isOpen && $0.assignments.live?.cid == id.subject }) ?? false
@@ -273,7 +273,7 @@ extension OriginatorMarket {
 
     // MARK: Lease
 
-    /// The live executor was silent for longer than its lease.
+    /// Ends the live attempt: its executor was silent for longer than its lease.
     mutating func leaseElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let live = jobs.read(id, { $0.isOpen ? $0.assignments.live : nil }) ?? nil, let run = live.run,
             run.isConfirmed
@@ -281,7 +281,8 @@ extension OriginatorMarket {
         endAttempt(live.cid, of: id, .leaseExpired(lastStatus: run.status), &context)
     }
 
-    /// A status update renews the lease; one of an attempt that nobody waits for is refused, so its executor knows.
+    /// Renews the lease by a status update; refuses one of an attempt that nobody waits for, so that its executor
+    /// knows.
     mutating func statusArrived(
         _ update: JobStatusUpdateV1, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {

@@ -4,8 +4,8 @@ import SignedObjects
 
 /// From a receipt to the end of a job's journal: outputs, payment, anchoring.
 extension OriginatorMarket {
-    /// A receipt arrived, from whomever: it proves itself. Answered with an ack once it is durable and changes nothing
-    /// more.
+    /// Takes in a receipt from anybody: it proves itself. The ack follows once the receipt is durable and changes
+    /// nothing more.
     mutating func receiptArrived(_ bytes: [UInt8], of id: JobID, _ context: inout MarketContext) -> MeshProtocolReply {
         let limits = context.limits
         switch jobs.read(id, { ReceiptArrival(of: bytes, on: $0, limits) }) {
@@ -46,7 +46,7 @@ extension OriginatorMarket {
     private mutating func accept(
         _ signed: SignedObject<ExecutionReceipt>, of id: JobID, _ context: inout MarketContext
     ) {
-        // A receipt is no result yet: what it names may never come, so nothing else ends because of it.
+        // A receipt is not yet a result: its outputs may never come, so nothing else ends because of it.
         let candidates = jobs.read(id, \.receipts.candidates) ?? []
         if candidates.count >= context.limits.candidateReceiptsMax, let first = candidates.first {
             record(
@@ -61,15 +61,15 @@ extension OriginatorMarket {
 
     // MARK: Outputs
 
-    /// The outputs of a receipt did not come in time; it is the one that waits longest.
+    /// Gives up the receipt that waits longest: its outputs did not come in time.
     mutating func outputsElapsed(_ id: JobID, _ context: inout MarketContext) {
         let candidates = jobs.read(id, \.receipts.candidates) ?? []
         guard let overdue = candidates.min(by: { $0.outputsUntil < $1.outputsUntil }) else { return }
         endAttempt(overdue.accepted.assignmentCID, of: id, overdue.outputsMissing, &context)
     }
 
-    /// A receipt has all its outputs here, and so the job its result: whoever still runs it is told to stop, and the
-    /// receipts that waited beside it are late.
+    /// Makes a receipt whose outputs are all here the job's result: tells executors that still run it to stop; receipts
+    /// that waited with it are late.
     mutating func conclude(_ id: JobID, with cid: CID, _ context: inout MarketContext) {
         let state = jobs.read(id) { (candidates: $0.receipts.candidates, live: $0.assignments.live?.cid) }
         guard let (candidates, live) = state, let chosen = candidates.first(where: { $0.accepted.cid == cid })?.accepted
@@ -110,8 +110,8 @@ extension OriginatorMarket {
 
     // MARK: Payment and anchoring
 
-    /// The accepted receipt becomes the job's result: paid by metered fuel, the rest given back, anchored. Each step is
-    /// taken only where its event is not there yet, so the same function goes on after a restart.
+    /// Makes the accepted receipt the job's result: pays by metered fuel, releases the rest, anchors. Skips each step
+    /// whose event exists, so the same function continues after a restart.
     mutating func settle(_ id: JobID, _ context: inout MarketContext) {
         let state = jobs.read(id) { ($0.receipt, isOpen: $0.isOpen, isPaid: $0.settlementCID != nil) }
         guard case (let accepted?, let isOpen, let isPaid)? = state else { return }
@@ -158,8 +158,8 @@ extension OriginatorMarket {
 
     // MARK: Closing
 
-    /// Closes the journal of a job once it has its result, everybody was told, and no executor is out there whose
-    /// receipt could still come within the job's time.
+    /// Closes the journal of a job once it has its result, everybody is told, and no executor's receipt can still come
+    /// within the job's time.
     mutating func closeIfDone(_ id: JobID, _ context: inout MarketContext) {
         if jobs.read(id, { $0.isDone(context) }) ?? false { record(.closed, of: id, &context) }
     }

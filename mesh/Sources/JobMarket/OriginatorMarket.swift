@@ -5,27 +5,26 @@ import Multiformats
 import Reputation
 import SignedObjects
 
-/// The originator's half of the market: the jobs of this node, from submission to the anchored receipt (RFC 4.2).
+/// The originator's half of the market: the jobs of this node, from submission to the anchored receipt.
 ///
-/// Every input is decided on the present state and becomes events; only folding an event changes the state of a job,
-/// so a replay of the events gives the same state. Besides the jobs it owns what no journal needs: how bids are counted
-/// and ordered, who was heard when, and which jobs wait for funds.
+/// It decides every input by the present state and turns it into events; only folding an event changes the state of a
+/// job, so a replay of the events gives the same state. Besides the jobs it owns what no journal needs: how bids are
+/// counted and ordered, who was heard when, and which jobs wait for funds.
 ///
-/// The late receipt rule: valid receipts of live and superseded assignments wait side by side for their outputs, and
-/// the first that has them all here wins. It is paid under its own terms; the hold of a job covers the dearest of its
-/// attempts until the job has its result. Receipts after that are recorded, their executors are told "late", and
-/// nothing is paid.
+/// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
+/// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
+/// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
 public struct OriginatorMarket: MarketHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
     /// The keys of submissions.
     private var submissions = Submissions()
-    /// What gossip last said about announcements that it did not take.
+    /// Why gossip last refused announcements.
     private var announcementErrors: [JobID: String] = [:]
-    /// How bids are taken and ordered.
+    /// How bids are accepted and ordered.
     var bids = BidBook()
-    /// What is heard of live attempts.
+    /// What this node hears of live attempts.
     var leases = LeaseTable()
     /// Jobs whose price could not be held.
     private var funds = FundsQueue()
@@ -99,7 +98,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         guard let accepted = jobs.read(event.jobID, \.receipt) ?? nil,
             var evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
         else { return }
-        // A date of the executor's clock that lies ahead would never decay.
+        // A future date by the executor's clock would never decay.
         evidence.at = min(evidence.at, event.at)
         context.reputation.record(evidence)
     }
@@ -178,7 +177,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
 
     // MARK: Deadlines
 
-    /// The phase of a job is over: each phase has its own reason.
+    /// Handles the end of a job's phase; each phase has its own reason.
     mutating func phaseElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let phase = jobs.read(id, \.phase) else { return }
         switch phase {
@@ -191,7 +190,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         case .fetching: endLive(id, .fetchTimedOut, &context)
         case .execution: endLive(id, .executionTimedOut, &context)
         case .receipt:
-            // Without a live attempt it is outputs that are awaited, and they have a deadline of their own.
+            // Without a live attempt the job waits for outputs, which have their own deadline.
             if jobs.read(id, \.assignments.hasLive) ?? false { endLive(id, .receiptTimedOut, &context) }
         case .cancellation:
             let reason = jobs.read(id, \.cancelReason) ?? nil
@@ -205,8 +204,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         endAttempt(live, of: id, end, &context)
     }
 
-    /// The whole time of a job is over: without a result it fails, with one it need not wait for late receipts any
-    /// more.
+    /// Handles the end of a job's whole time: without a result it fails; with one it stops waiting for late receipts.
     mutating func wholeElapsed(_ id: JobID, _ context: inout MarketContext) {
         if let job = jobs[id], job.isOpen {
             if let reason = job.cancelReason {
@@ -220,7 +218,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         closeIfDone(id, &context)
     }
 
-    /// Executors were told of their settlements long enough.
+    /// Stops sending settlements to executors.
     mutating func noticesElapsed(_ id: JobID, _ context: inout MarketContext) {
         for notice in jobs.read(id, \.settlements.notices) ?? [] {
             context.dropDelivery(.settlement, job: id, subject: notice.receiptCID)
@@ -229,12 +227,12 @@ public struct OriginatorMarket: MarketHalf, Sendable {
         closeIfDone(id, &context)
     }
 
-    /// Ends a job that has come to nothing, unless a receipt still waits for its outputs.
+    /// Fails a job, unless a receipt still waits for its outputs.
     mutating func fail(_ id: JobID, _ failure: JobFailure, _ context: inout MarketContext) {
         if jobs.read(id, \.receipts.candidates.isEmpty) ?? false { finish(id, .failed(failure), &context) }
     }
 
-    /// Ends a job without a receipt that counts, and gives everything back that is held for it.
+    /// Ends a job without a receipt that counts, and releases everything held for it.
     mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext) {
         let held = context.ledger.escrow(of: id)
         let refund = LedgerEntry.refund(held, job: id, at: context.wallClock)
@@ -247,8 +245,8 @@ public struct OriginatorMarket: MarketHalf, Sendable {
 
     // MARK: Funds
 
-    /// The price of no bid can be held: the job waits as long as other holds are open, since what they do not use comes
-    /// back; else it fails at once.
+    /// Handles a job for which no bid's price can be held: it waits while other holds are open, since what they do not
+    /// use is released; otherwise it fails at once.
     mutating func cannotHold(_ id: JobID, cheapest: TokenAmount, _ context: inout MarketContext) {
         funds.add(id, needed: cheapest)
         guard funds.othersHold(context.ledger) else {
@@ -264,8 +262,8 @@ public struct OriginatorMarket: MarketHalf, Sendable {
             of: id, &context)
     }
 
-    /// After every input: when tokens came back, the jobs that wait for them are tried again, and when nothing is held
-    /// any more they fail.
+    /// After every input: retries the jobs that wait for tokens if some were released, and fails them if nothing is
+    /// held any more.
     mutating func retryHolds(_ context: inout MarketContext) {
         guard funds.isDue(context.ledger) else { return }
         for (id, needed) in funds.first(context.limits.holdRetriesMax) {
@@ -283,7 +281,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
 
     // MARK: Restart
 
-    /// Sets the timers of every open job and takes up what its state owes to others.
+    /// Sets the timers of every open job and resumes what its state owes to others.
     mutating func recover(_ context: inout MarketContext) {
         let open = jobs.all.filter { !$0.isClosed }.sorted {
             ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id)

@@ -2,9 +2,9 @@ import Determinism
 import MeshTypes
 import Multiformats
 
-/// Direct messages that are owed to others until they answer or their time is over.
+/// Direct messages to send until the recipients answer or their time is over.
 ///
-/// It is not journalled: what it holds follows from the jobs' states, and `recover` fills it again.
+/// Not journalled: its contents follow from the jobs' states, and `recover` refills it.
 struct Outbox: Sendable {
     private struct Item: Sendable {
         let delivery: Delivery
@@ -20,19 +20,19 @@ struct Outbox: Sendable {
 
     func contains(_ id: DeliveryID) -> Bool { items[id] != nil }
 
-    /// Takes a message in; `true` when it is to be sent now, `false` when it waits already.
+    /// Takes in a message; `true` to send it now, `false` if it already waits.
     mutating func add(_ delivery: Delivery, giveUpAt: MonotonicInstant) -> Bool {
         guard items[delivery.id] == nil else { return false }
         items[delivery.id] = Item(delivery: delivery, giveUpAt: giveUpAt, attempts: 1, isInFlight: true)
         return true
     }
 
-    /// The message was answered or is not owed any more; `false` when it did not wait.
+    /// Removes a message that was answered or is obsolete; `false` if it did not wait.
     mutating func remove(_ id: DeliveryID) -> Bool {
         items.removeValue(forKey: id) != nil
     }
 
-    /// The message was not answered: when to send it again, or `nil` when its time would be over by then.
+    /// Notes that a message was not answered; returns when to send it again, or `nil` if its time is over by then.
     mutating func failed(_ id: DeliveryID, now: MonotonicInstant, limits: MarketLimits) -> MonotonicInstant? {
         guard var item = items[id], item.isInFlight else { return nil }
         let doublings = min(item.attempts - 1, 16)
@@ -44,7 +44,7 @@ struct Outbox: Sendable {
         return next < item.giveUpAt ? next : item.giveUpAt
     }
 
-    /// The pause is over: the message to send again; one whose time is over is given up.
+    /// Ends a pause; returns the message to send again, and gives up one whose time is over.
     mutating func due(_ id: DeliveryID, now: MonotonicInstant) -> Delivery? {
         guard var item = items[id], !item.isInFlight else { return nil }
         if now >= item.giveUpAt {

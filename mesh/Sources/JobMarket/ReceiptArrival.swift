@@ -3,7 +3,7 @@ import Multiformats
 import Receipts
 import SignedObjects
 
-/// What a receipt that arrived is to its job; it proves itself, from whomever it came.
+/// What an arriving receipt means to its job; it proves itself, whoever sent it.
 enum ReceiptArrival: Sendable {
     /// It is here already.
     case repeated
@@ -11,11 +11,11 @@ enum ReceiptArrival: Sendable {
     case refused(ReceiptRefusal)
     /// A second account of the same run: the first one counts.
     case second
-    /// Its executor signed it, and it breaks a rule; whether the attempt goes on that it is of.
+    /// Its executor signed it, and it breaks a rule; with whether its attempt continues.
     case invalid(SignedObject<ExecutionReceipt>, ReceiptRefusal, isAttemptOpen: Bool)
     /// It is valid, and came after the result.
     case late(SignedObject<ExecutionReceipt>)
-    /// Its executor gave the run up, so another is to have the job.
+    /// Its executor gave up the run, so another gets the job.
     case givenUp(SignedObject<ExecutionReceipt>)
     /// The job can end with it, once its outputs are here.
     case acceptable(SignedObject<ExecutionReceipt>)

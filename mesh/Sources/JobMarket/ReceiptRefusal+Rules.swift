@@ -2,7 +2,7 @@ import MeshTypes
 import Receipts
 
 extension ReceiptRefusal {
-    /// Why a receipt that breaks a rule does not count; the rules are `ReceiptRules`.
+    /// Why a receipt that breaks one of the `ReceiptRules` does not count.
     init(_ fault: ReceiptFault) {
         self =
             switch fault {

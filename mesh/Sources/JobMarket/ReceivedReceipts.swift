@@ -2,10 +2,9 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// The valid receipts of a job: those whose outputs are awaited, the one that counts, and those that came too late.
+/// The valid receipts of a job: those waiting for outputs, the one that counts, and those that came too late.
 struct ReceivedReceipts: Hashable, Sendable {
-    /// Those that wait for their outputs, side by side, in the order of their arrival: the first that has all of its
-    /// outputs here counts.
+    /// Those that wait for their outputs, in order of arrival: the first that is complete counts.
     private(set) var candidates: [CandidateReceipt] = []
     /// The receipt that counts, once there is one.
     private(set) var chosen: AcceptedReceipt?
@@ -29,7 +28,7 @@ struct ReceivedReceipts: Hashable, Sendable {
         candidates.append(CandidateReceipt(accepted: AcceptedReceipt(signed: signed), outputsUntil: outputsUntil))
     }
 
-    /// A candidate becomes the receipt that counts; gives its assignment, or `nil` where there is no such candidate.
+    /// Makes a candidate the receipt that counts; returns its assignment, or `nil` if there is no such candidate.
     mutating func choose(_ receipt: CID) -> CID? {
         guard let accepted = candidate(receipt)?.accepted else { return nil }
         chosen = accepted
@@ -37,25 +36,25 @@ struct ReceivedReceipts: Hashable, Sendable {
         return accepted.assignmentCID
     }
 
-    /// An attempt came to nothing, and its receipt with it.
+    /// Drops the receipt of a failed attempt.
     mutating func attemptEnded(_ assignment: CID) {
         candidates.removeAll { $0.accepted.assignmentCID == assignment }
         if chosen?.assignmentCID == assignment { chosen = nil }
     }
 
-    /// Nobody waits for outputs any more; gives the receipts that waited.
+    /// Stops waiting for outputs; returns the receipts that waited.
     mutating func closeCandidates() -> [CandidateReceipt] {
         defer { candidates = [] }
         return candidates
     }
 
-    /// The job came to nothing: no receipt counts.
+    /// Ends the job without a receipt that counts.
     mutating func abandoned() { chosen = nil }
 
     mutating func cameLate(_ receipt: CID) { late.append(receipt) }
 }
 
-/// The receipt that a job ends with.
+/// The receipt with which a job ends.
 public struct AcceptedReceipt: Hashable, Sendable {
     /// The receipt as its executor signed it.
     public let signed: SignedObject<ExecutionReceipt>
@@ -72,11 +71,11 @@ public struct AcceptedReceipt: Hashable, Sendable {
 public struct CandidateReceipt: Hashable, Sendable {
     /// The receipt as it will count.
     public let accepted: AcceptedReceipt
-    /// How long its outputs are waited for.
+    /// How long the node waits for its outputs.
     public let outputsUntil: UnixMilliseconds
 
-    /// The outputs that are missing, where none is known to be here.
+    /// The missing outputs, when none is known to be here.
     var missingCount: UInt64 { UInt64(accepted.receipt.outputBlocks.count) }
-    /// How its attempt ends where they do not come.
+    /// How its attempt ends if they do not come.
     var outputsMissing: AttemptEnd { .outputsMissing(receipt: accepted.cid, missing: missingCount) }
 }

@@ -1,11 +1,12 @@
 import MeshTypes
 
 extension RefusalCode {
-    /// Whether a bid that was refused so may be made anew when the job is announced again: it only lost or came too
-    /// late, and whoever was taken has failed since.
+    /// Whether a node may bid again after this refusal when the job is announced again: the bid only lost or came too
+    /// late, and the chosen executor has failed since.
     var leavesJobOpen: Bool { self == .known(.biddingClosed) || self == .known(.otherBidTaken) }
 
-    /// Whether an originator that refuses a status update so wants the run to stop: its job is over, or it does not
-    /// know of it any more. One that gave the job to another executor does not: whoever delivers first is paid.
+    /// Whether an originator that refuses a status update with this code wants the run to stop: its job is over, or it
+    /// does not know the job any more. One that gave the job to another executor does not: whoever delivers first is
+    /// paid.
     var endsRun: Bool { self == .known(.jobOver) || self == .known(.assignmentUnknown) }
 }

@@ -3,13 +3,13 @@ import Determinism
 import MeshTypes
 import SignedObjects
 
-/// The places of an executor: accepted assignments that wait, fetch, wait for a place to run, or run.
+/// An executor's places: accepted assignments that wait, fetch, wait to run, or run.
 ///
-/// Fetching takes no place to run, so several fetch while one runs. All of it is shared out by originator, turn by turn
-/// (`FairQueue`, `ShareTable`). Which job fetches and which runs follows from events; that one has all its blocks is
-/// only known here, because after a restart it looks for them again.
+/// Fetching takes no place for running, so several fetch while one runs. Originators share everything, turn by turn
+/// (`FairQueue`, `ShareTable`). Events tell which job fetches and which runs; only this table knows which has all its
+/// blocks, because after a restart the job looks for them again.
 struct RunPlaces: Sendable {
-    /// A job whose module and inputs are coming.
+    /// A job whose module and inputs are being fetched.
     struct Fetch: Sendable {
         let startedAt: MonotonicInstant
         var bytes: UInt64 = 0
@@ -19,10 +19,10 @@ struct RunPlaces: Sendable {
     private(set) var accepted = ShareTable<DID>()
     /// Those that have not begun to fetch.
     private(set) var waiting = FairQueue<DID>()
-    /// Those whose blocks are coming.
+    /// Those that fetch their blocks.
     private(set) var fetches: [JobID: Fetch] = [:]
     private(set) var fetchShares = ShareTable<DID>()
-    /// Those that have all their blocks and wait for a place to run.
+    /// Those that have all their blocks and wait to run.
     private(set) var ready = FairQueue<DID>()
     /// Those that run.
     private(set) var running: Set<JobID> = []
@@ -82,7 +82,7 @@ struct RunPlaces: Sendable {
 
     // MARK: Turns
 
-    /// Takes out the next job that may fetch.
+    /// Removes and returns the next job that may fetch.
     mutating func nextToFetch(_ context: MarketContext) -> JobID? {
         let max = context.limits.fetchesMax
         let owner = waiting.owners.first { owner in
@@ -93,7 +93,7 @@ struct RunPlaces: Sendable {
         return owner.flatMap { waiting.take(of: $0) }
     }
 
-    /// Takes out the next job that may run.
+    /// Removes and returns the next job that may run.
     mutating func nextToRun(_ configuration: ExecutorConfiguration, _ context: MarketContext) -> JobID? {
         let max = configuration.concurrentRunsMax
         let owner = ready.owners.first { owner in
@@ -105,17 +105,17 @@ struct RunPlaces: Sendable {
     /// Whether all places are taken.
     func isFull(_ configuration: ExecutorConfiguration) -> Bool { accepted.total >= configuration.placesMax }
 
-    /// Whether there is a place for one more job of an originator.
+    /// Whether one more job of an originator has a place.
     func hasRoom(for owner: DID, _ configuration: ExecutorConfiguration, _ context: MarketContext) -> Bool {
         let max = configuration.placesMax
         let each = died.reduced(configuration.placesPerOriginatorMax, of: owner, context)
         return accepted.hasRoom(of: owner, max: max, each: each, strangers: context.strangersMax(of: max, for: owner))
     }
 
-    /// The blocks of a job did not come: its originator has fewer places for a while.
+    /// Notes that the blocks of a job did not come: its originator has fewer places for a while.
     mutating func fetchDied(of owner: DID, _ context: MarketContext) { died.add(owner, context) }
 
-    /// When the fetch of a job is over, as far as its blocks have come.
+    /// When the fetch of a job has to end, given the blocks so far.
     func fetchUntil(_ job: JobID, _ configuration: ExecutorConfiguration, _ limits: MarketLimits) -> MonotonicInstant? {
         guard let fetch = fetches[job] else { return nil }
         let seconds = fetch.bytes / max(1, limits.fetchBytesPerSecondMin)
@@ -144,7 +144,7 @@ private struct DeadFetches: Sendable {
         }
     }
 
-    /// A share, halved for each fetch that died lately; never less than one.
+    /// A share, halved for each fetch that died lately; at least one.
     func reduced(_ share: Int, of owner: DID, _ context: MarketContext) -> Int {
         min(share, max(1, share >> min(count(owner, context), 30)))
     }

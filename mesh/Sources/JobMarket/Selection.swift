@@ -5,7 +5,7 @@ public import Reputation
 import SignedObjects
 
 /// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in
-/// integers, ties broken by SHA-256(bid CID || job nonce), which no bidder can choose in advance.
+/// integers; SHA-256(bid CID || job nonce), which no bidder can choose in advance, breaks ties.
 public struct Selection: Sendable {
     let manifest: JobManifest
     let reputation: ReputationBook
@@ -18,14 +18,14 @@ public struct Selection: Sendable {
         self.wallClock = wallClock
     }
 
-    /// Why a bid is not acceptable; `nil` when it is. The first reason in this order is the one that is told: terms,
-    /// bidder, price, region, features, resources, reputation, deadline.
+    /// Why a bid is not acceptable; `nil` if it is. Returns the first reason in this order: terms, bidder, price,
+    /// region, features, resources, reputation, deadline.
     public func refusal(of bid: Bid) -> BidRefusal? {
         if let reason = Self.contradiction(in: bid) { return .termsInvalid(reason: reason) }
         return bidderRefusal(of: bid.bidderDID) ?? termsRefusal(of: bid) ?? standingRefusal(of: bid)
     }
 
-    /// Acceptable bids, best first, each with its score and the parts of it. The caller has filtered them.
+    /// Acceptable bids, best first, each with its score and its parts. The caller has filtered them.
     public func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
         let cheapest = bids.map(\.bid.terms.price).min() ?? .zero
         let weights = manifest.policy.weights ?? .standard
@@ -37,7 +37,7 @@ public struct Selection: Sendable {
             return (ranked: ranked, tie: Array(SHA256.hash(data: received.cid.bytes + manifest.nonce)))
         }
         return scored.sorted { left, right in
-            // The originator's own bid is taken when there is no other.
+            // The originator's own bid counts only if there is no other.
             let isOwn = (left.ranked.bidder == manifest.originatorDID, right.ranked.bidder == manifest.originatorDID)
             if isOwn.0 != isOwn.1 { return isOwn.1 }
             return left.ranked.score != right.ranked.score
@@ -96,14 +96,14 @@ public struct Selection: Sendable {
         return nil
     }
 
-    /// Price, reputation, region, latency and load in thousandths, more being better.
+    /// Price, reputation, region, latency and load in thousandths; more is better.
     private func parts(of bid: Bid, cheapest: TokenAmount, latency: UInt64?) -> [UInt64] {
         let price = Self.ratio(cheapest.units, of: bid.terms.price.units)
         let standing = reputation.score(of: bid.bidderDID, at: wallClock)
         let regions = manifest.policy.regionFilter ?? []
         let place = regions.firstIndex { Self.isSame($0, bid.region) }
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
-        // Who could not be measured is not taken for near.
+        // A bidder without a measured round trip does not count as near.
         let near = latency.map { 20_000 / (20 + min($0, 100_000)) } ?? 0
         return [price, standing, region, near, 1000 - min(bid.loadPermille, 1000)]
     }
@@ -120,7 +120,7 @@ public struct Selection: Sendable {
         return min(1000, whole.dividingFullWidth(product).quotient)
     }
 
-    /// Weights are bounded by `JobRules.weightMax`, so the sums cannot overflow.
+    /// `JobRules.weightMax` bounds the weights, so the sums cannot overflow.
     private static func weighted(_ parts: [UInt64], _ weights: SelectionWeights) -> UInt64 {
         let factors = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]
         let total = zip(parts, factors).reduce(UInt64(0)) { $0 &+ $1.0 &* min($1.1, 1_000_000) }

@@ -3,7 +3,7 @@ public import MeshTypes
 public import Multiformats
 public import SignedObjects
 
-/// What the receipts of a job were paid, and who is still to be told.
+/// What was paid for a job's receipts, and whom to tell.
 struct Settlements: Hashable, Sendable {
     /// The payment of the receipt that counts.
     struct Payment: Hashable, Sendable {
@@ -14,29 +14,29 @@ struct Settlements: Hashable, Sendable {
     }
 
     private(set) var payment: Payment?
-    /// Settlements that executors are still to be told, those of late receipts among them.
+    /// Settlements still to be sent to executors, including those of late receipts.
     private(set) var notices: [SettlementNotice] = []
 
-    /// The receipt that counts is paid.
+    /// Notes the payment of the receipt that counts.
     mutating func paid(_ signed: SignedObject<Settlement>, notifyUntil until: UnixMilliseconds) {
         payment = Payment(cid: signed.cid, amount: signed.body.amountPaid)
         notices.append(SettlementNotice(signed: signed, until: until))
     }
 
-    /// A late receipt is answered.
+    /// Notes the answer to a late receipt.
     mutating func answeredLate(_ signed: SignedObject<Settlement>, notifyUntil until: UnixMilliseconds) {
         notices.append(SettlementNotice(signed: signed, until: until))
     }
 
-    /// An executor knows, or was told long enough.
+    /// Notes that an executor knows, or was told long enough.
     mutating func told(of receipt: CID) { notices.removeAll { $0.receiptCID == receipt } }
 }
 
-/// A settlement that an executor is to be told.
+/// A settlement to send to an executor.
 public struct SettlementNotice: Hashable, Sendable {
     /// The settlement as this node signed it.
     public let signed: SignedObject<Settlement>
-    /// How long the executor is told.
+    /// How long to send it to the executor.
     public let until: UnixMilliseconds
 
     /// The receipt that it settles.
@@ -45,7 +45,7 @@ public struct SettlementNotice: Hashable, Sendable {
     public var executorDID: DID { signed.body.executorDID }
 }
 
-/// How the receipt that counts is paid: by metered fuel, out of what is held, of which the rest comes back.
+/// Settles the receipt that counts: pays by metered fuel out of the hold, and releases the rest.
 struct Payout: Sendable {
     let settlement: Settlement
     let entries: [LedgerEntry]
@@ -53,7 +53,7 @@ struct Payout: Sendable {
     init(for accepted: AcceptedReceipt, of job: JobID, _ context: MarketContext) {
         let receipt = accepted.receipt
         let held = context.ledger.escrow(of: job)
-        // The check of the receipt holds the price to the agreed terms, and the hold covers the dearest terms.
+        // The check of the receipt enforced the agreed terms, and the hold covers the dearest terms.
         let paid = min(receipt.price, held)
         let rest = held.subtractingSaturated(paid)
         settlement = Settlement(
@@ -70,7 +70,7 @@ struct Payout: Sendable {
 }
 
 extension Settlement {
-    /// What the executor of a receipt is told that came after the result: nothing is paid.
+    /// Settles a receipt that came after the result: nothing is paid.
     init(late receipt: SignedObject<ExecutionReceipt>, of job: JobID, _ context: MarketContext) {
         self.init(
             jobID: job, receiptCID: receipt.cid, originatorDID: context.did, executorDID: receipt.body.executorDID,

@@ -1,11 +1,11 @@
-/// How much of something bounded each originator holds, and how much of it strangers hold together.
+/// How much of a bounded resource each originator holds, and strangers hold together.
 ///
-/// Keys are free, so a share of each does not help against somebody with many: what strangers hold together is bounded
-/// too, once this node knows anybody (`MarketLimits`, THREATS.md).
+/// Keys are free, so a share per key does not help against somebody with many: the total of strangers is bounded too,
+/// once this node knows anybody (`MarketLimits`, THREATS.md).
 struct ShareTable<Holder: Hashable & Sendable>: Sendable {
     private struct Holding: Sendable {
         var amount: Int
-        /// Whether it counts among what strangers hold.
+        /// Whether it counts towards the strangers' total.
         var isStrangers: Bool
     }
 
@@ -35,7 +35,7 @@ struct ShareTable<Holder: Hashable & Sendable>: Sendable {
         holdings[holder] = holding.amount == 0 ? nil : holding
     }
 
-    /// Somebody is a stranger no longer, and what it holds does not count among what strangers hold.
+    /// Notes that somebody is no longer a stranger, so what it holds does not count towards the strangers' total.
     mutating func met(_ holder: Holder) {
         guard let holding = holdings[holder], holding.isStrangers else { return }
         ofStrangers -= holding.amount
@@ -45,9 +45,9 @@ struct ShareTable<Holder: Hashable & Sendable>: Sendable {
     /// Whether one may hold more.
     ///
     /// - Parameters:
-    ///   - max: all that there is.
+    ///   - max: the whole resource.
     ///   - each: what one may hold at most.
-    ///   - strangers: what strangers may hold together; `nil` for somebody who is none, or where nobody is known.
+    ///   - strangers: what strangers may hold together; `nil` for somebody known, or while nobody is.
     func hasRoom(for amount: Int = 1, of holder: Holder, max: Int, each: Int, strangers: Int?) -> Bool {
         total + amount <= max && self[holder] + amount <= each
             && strangers.map { ofStrangers + amount <= $0 } ?? true

@@ -1,17 +1,17 @@
 import Determinism
 import MeshTypes
 
-/// What the originators of runs are told of them, and what they are to be told next; nothing of it is written down.
+/// The reports on runs to their originators, sent and waiting. Not journalled.
 ///
-/// One report of a run is under way at a time, and only the newest waits behind it. In the first moment of an
-/// assignment there is none: most runs are over by then, and the receipt says more.
+/// One report of a run is under way at a time, and only the newest waits behind it. There is none in the first moments
+/// of an assignment: most runs end within them, and the receipt says more.
 struct StatusReports: Sendable {
     private struct Run: Sendable {
-        /// The number of the last report; it only grows, also over a restart.
+        /// The number of the last report; it only grows, also across a restart.
         var sequence: UInt64 = 0
         /// Whether a report was sent and not answered yet.
         var isUnderWay = false
-        /// The newest report, where one is under way.
+        /// The newest report, while another is under way.
         var waiting: JobStatusUpdateV1?
         /// Until when nothing is reported.
         var quietUntil = MonotonicInstant.zero
@@ -19,17 +19,17 @@ struct StatusReports: Sendable {
 
     private var runs: [JobID: Run] = [:]
 
-    /// From the assignment on, how long nothing is reported of its run.
+    /// How long after the assignment nothing is reported.
     static func quietMilliseconds(_ assignment: Assignment, _ limits: MarketLimits) -> UInt64 {
         min(limits.statusQuietMilliseconds, assignment.leaseMilliseconds / 3)
     }
 
-    /// An assignment was taken.
+    /// Notes an accepted assignment.
     mutating func begin(_ job: JobID, quietUntil: MonotonicInstant) {
         runs[job] = Run(quietUntil: quietUntil)
     }
 
-    /// Numbers a report; gives it back where it is to be sent now.
+    /// Numbers a report; returns it if it has to be sent now.
     mutating func add(
         _ update: JobStatusUpdateV1, now: MonotonicInstant, steady: UnixMilliseconds
     ) -> JobStatusUpdateV1? {
@@ -46,7 +46,7 @@ struct StatusReports: Sendable {
         return isFree ? update : nil
     }
 
-    /// A report was answered or lost; gives the one that waited behind it.
+    /// Notes that a report was answered or lost; returns the one that waited behind it.
     mutating func answered(_ job: JobID) -> JobStatusUpdateV1? {
         let next = runs[job]?.waiting
         runs[job]?.waiting = nil
@@ -54,12 +54,12 @@ struct StatusReports: Sendable {
         return next
     }
 
-    /// The next report goes out even where the last one was never answered; `false` where there was none yet.
+    /// Lets the next report leave even if the last one was never answered; `false` if there was none yet.
     mutating func stopWaiting(_ job: JobID) -> Bool {
         runs[job]?.isUnderWay = false
         return runs[job]?.sequence ?? 0 > 0
     }
 
-    /// The run is over.
+    /// Drops the reports of a run that ended.
     mutating func end(_ job: JobID) { runs[job] = nil }
 }

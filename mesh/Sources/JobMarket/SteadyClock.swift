@@ -1,14 +1,14 @@
 import Determinism
 import MeshTypes
 
-/// The calendar without its steps: what the market sets its own dates by, and judges them by.
+/// The calendar without its steps: the market sets its own dates by it, and judges them by it.
 ///
-/// The wall clock of a machine may be set, and it goes on while the machine sleeps and the monotonic clock does not. A
-/// lease or a deadline must know nothing of that. So this clock goes as the monotonic clock does and follows the
-/// calendar: a small difference at once, a large one by at most a tenth of the time that passes, or at once while no
-/// job is open. What other nodes signed, and what this node signs, is dated by the calendar itself.
+/// Somebody may set a machine's wall clock, and it runs while the machine sleeps and the monotonic clock stands still.
+/// Neither may affect a lease or a deadline. So this clock runs like the monotonic clock and follows the calendar: a
+/// small difference at once, a large one by at most a tenth of the time that passes, or at once while no job is open.
+/// The calendar itself dates what other nodes signed, and what this node signs.
 struct SteadyClock: Sendable {
-    /// A difference that is no step, in milliseconds: clocks are set so finely by their time servers.
+    /// A difference that is no step, in milliseconds: time servers set clocks this finely.
     static let followedMilliseconds: Int64 = 1_000
 
     private var last: (at: MonotonicInstant, reading: UInt64)?
@@ -22,7 +22,7 @@ struct SteadyClock: Sendable {
         let difference = Int64(bounded) - expected
         guard abs(difference) > Self.followedMilliseconds else { return set(bounded, now) }
         let followed = min(elapsed / 10, abs(difference))
-        // What is less than a millisecond of following must not get lost in small steps.
+        // Fractions of a millisecond must not get lost in small steps.
         guard elapsed >= 10 else { return UnixMilliseconds(UInt64(clamping: expected)) }
         return set(UInt64(clamping: expected + (difference < 0 ? -followed : followed)), now)
     }

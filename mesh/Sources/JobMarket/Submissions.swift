@@ -2,7 +2,7 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// The jobs of users by the keys of their submissions: the same key of the same requester names the same job.
+/// The users' jobs by submission key: the same key of the same requester names the same job.
 struct Submissions: Sendable {
     private struct Key: Hashable, Sendable {
         let requester: DID
@@ -30,7 +30,7 @@ struct JobDraft: Sendable {
     let params: MeshJobParams
     let nonce: [UInt8]
 
-    /// Why it is not taken.
+    /// Why it is refused.
     ///
     /// - Parameter openCount: the jobs of this node that are open.
     func refusal(openCount: Int, _ context: MarketContext) -> SubmissionRefusal? {
@@ -47,7 +47,7 @@ struct JobDraft: Sendable {
         return nil
     }
 
-    /// What is signed: dated, with as much time as its attempts may take.
+    /// The manifest to sign: dated, with as much time as its attempts may take.
     func manifest(_ context: MarketContext) -> JobManifest {
         let times = context.configuration.originator
         let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
