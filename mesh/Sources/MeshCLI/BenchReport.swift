@@ -6,15 +6,15 @@ struct BenchReport: Encodable {
         enum Outcome {
             /// With a receipt that verifies.
             case verified
-            /// In another way, told in a sentence.
+            /// In another way, which the sentence tells.
             case failed(String)
             /// Without an end.
             case lost
         }
 
-        /// Until the job was durable.
+        /// The time until the job was durable.
         let submitted: Duration
-        /// Until its end was known.
+        /// The time until its end was known.
         let ended: Duration
         let outcome: Outcome
     }

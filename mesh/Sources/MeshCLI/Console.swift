@@ -5,15 +5,15 @@ import Synchronization
 
 /// Standard output and standard error of this process.
 struct Console: Sendable {
-    /// Why standard output did not take all that was written to it; nil where it did.
+    /// Why standard output did not accept everything; nil if it did.
     private static let lost = Mutex<String?>(nil)
 
-    /// What to say where standard output did not take everything; nil where it did.
+    /// What to say if standard output did not accept everything; nil if it did.
     static var lostOutput: String? {
         lost.withLock { reason in reason.map { "mesh: Standard output could not be written: \($0)." } }
     }
 
-    /// Writes text that was made safe to standard output.
+    /// Writes text, made safe, to standard output.
     func out(_ text: String) {
         write(Array(text.utf8), to: STDOUT_FILENO)
     }
@@ -38,7 +38,7 @@ struct Console: Sendable {
         Terminal.safeJSON(String(decoding: try MeshJSON.encode(value), as: UTF8.self))
     }
 
-    /// Hands bytes from afar to a descriptor: as they are to a file or pipe, made safe to a terminal.
+    /// Writes foreign bytes to a descriptor: unchanged to a file or pipe, made safe to a terminal.
     func data(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) {
         guard isatty(descriptor) == 1 else {
             write(bytes, to: descriptor)
@@ -47,12 +47,12 @@ struct Console: Sendable {
         write(Array(Terminal.safeLines(String(decoding: bytes, as: UTF8.self)).utf8), to: descriptor)
     }
 
-    /// Tells of a failure on standard error, as a sentence or as JSON with the code that the command exits with.
+    /// Reports a failure on standard error, as a sentence or as JSON with the command's exit code.
     func failure(_ error: NodeServiceError, status: ExitStatus, json: Bool) {
         note(failureLine(error, status: status, json: json))
     }
 
-    /// What is told of a failure.
+    /// What is reported about a failure.
     func failureLine(_ error: NodeServiceError, status: ExitStatus, json: Bool) -> String {
         guard json, let bytes = try? MeshJSON.encode(CommandFailure(error: error, exitStatus: status.rawValue)) else {
             return "mesh: \(Terminal.safe(error.description))"
@@ -61,7 +61,7 @@ struct Console: Sendable {
     }
 
     /// Writes everything, however long the reader takes; a reader that is gone ends the process by the usual signal.
-    /// Returns whether all of it was written.
+    /// Returns whether everything was written.
     // SAFETY: the system reads the bytes within each call, and `rest` never leaves the closure.
     @discardableResult
     func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
@@ -71,7 +71,7 @@ struct Console: Sendable {
                 let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
                 if count < 0 {
                     if errno == EINTR { continue }
-                    // Somebody else who has the descriptor made it non-blocking.
+                    // Another process that has the descriptor made it non-blocking.
                     guard errno == EAGAIN else {
                         let reason = String(cString: strerror(errno))
                         if descriptor == STDOUT_FILENO { Self.lost.withLock { $0 = reason } }

@@ -9,17 +9,17 @@ struct DevnetPlan: Sendable {
     let home: NodeHome
     var configuration: NodeConfiguration
 
-    /// The regions that executors stand in, in turn.
+    /// The regions of the executors, in turn.
     static let regions = ["eu", "us", "asia"]
 
-    /// The nodes of a devnet: first those that only ask, then executors, each dearer by the piece and cheaper by fuel
-    /// than the one before.
+    /// The nodes of a devnet: first originators, then executors, each with a higher base price and cheaper fuel than
+    /// the one before.
     static func plans(nodes: Int, executors: Int, base: String) -> [DevnetPlan] {
         (0..<nodes).map { index in
             var configuration = NodeConfiguration()
             configuration.listen = ["/ip4/127.0.0.1/tcp/0"].compactMap { try? Multiaddr(parsing: $0) }
             let rank = index - (nodes - executors)
-            // Whoever ends a devnet wants it to be over.
+            // A user who ends a devnet wants it to be over.
             configuration.drainSeconds = 0
             configuration.executor.isEnabled = rank >= 0
             if rank >= 0 {
@@ -32,7 +32,7 @@ struct DevnetPlan: Sendable {
         }
     }
 
-    /// Makes the home folder; one that was made by an earlier devnet keeps its key and its jobs.
+    /// Makes the home folder; one from an earlier devnet keeps its key and its jobs.
     func prepare(logLevel: String) throws {
         try home.create()
         var configuration = self.configuration

@@ -6,8 +6,8 @@ import SystemPackage
 
 /// Starts the nodes of a devnet as processes and stops them all together.
 ///
-/// Every node holds the other end of a pipe as its standard input and stops when it closes, so none outlives this
-/// process even when it is killed.
+/// Every node's standard input is a pipe from this process, and the node stops when it closes, so none outlives this
+/// process, even if it is killed.
 struct DevnetProcesses: Sendable {
     /// How long a node may take to close its store before it is killed.
     static let graceSeconds: Int64 = 5
@@ -19,12 +19,12 @@ struct DevnetProcesses: Sendable {
     }
 
     let executable: String
-    /// What asks for the end; heard from before the first node is made.
+    /// The signals that ask for the end; listened to before the first node is made.
     let interrupts: Interrupts
 
-    /// Runs the nodes until the user asks for the end; `started` is called once when all are up.
+    /// Runs the nodes until the user asks for the end; calls `started` once all are up.
     ///
-    /// - Throws: when a node cannot be started or ends by itself.
+    /// - Throws: if a node cannot be started or ends by itself.
     func run(
         _ plans: [DevnetPlan], endsWithInput: Bool, keepsLogs: Bool, started: ([NodeStatus]) async throws -> Void
     ) async throws {
@@ -38,7 +38,7 @@ struct DevnetProcesses: Sendable {
                     sink.yield(.stop)
                 }
             }
-            // The first node is started alone: the others need its address.
+            // The first node starts alone: the others need its address.
             var waiting = plans
             var statuses: [Int: NodeStatus] = [:]
             if let first = waiting.first {
@@ -70,7 +70,7 @@ struct DevnetProcesses: Sendable {
         }
     }
 
-    /// Runs one node until it ends and says how it did; tells when it is up.
+    /// Runs one node until it ends, and returns how it ended; reports when it is up.
     private func run(
         _ plan: DevnetPlan, bootstrap: [String], _ sink: AsyncStream<Event>.Continuation
     ) async -> NodeServiceError {
@@ -99,7 +99,7 @@ struct DevnetProcesses: Sendable {
         }
     }
 
-    /// How a node ended: by what it said itself, else with the last line that it logged.
+    /// How a node ended: in its own words, else by the last line it logged.
     private static func ending(_ status: TerminationStatus, log: String) -> NodeServiceError {
         let text = FileManager.default.contents(atPath: log).map { String(decoding: $0.suffix(4_096), as: UTF8.self) }
         let last = text?.split(separator: "\n").last.map(String.init) ?? "its log is empty"

@@ -2,14 +2,14 @@ import NodeAPI
 
 /// The exit codes of `mesh`; part of its interface, listed by `mesh --help`.
 ///
-/// Codes up to `moduleCodeMax` are the module's own and handed through by `mesh run`; those of the mesh are from 200 to
-/// 249, where no module's can be, and the same for all commands; a signal's number stands behind 128.
+/// Codes up to `moduleCodeMax` are the module's own, which `mesh run` passes through; the mesh's are from 200 to 249,
+/// where no module's can be, and the same for all commands; for a signal it is 128 plus its number.
 enum ExitStatus: Int32, CaseIterable {
     case success = 0
 
-    /// The largest code of a module that is handed through; a larger one becomes this one.
+    /// The largest code of a module that is passed through; a larger one becomes this one.
     static let moduleCodeMax: Int32 = 125
-    /// What the number of a signal that ended a command is added to.
+    /// The base for the number of a signal that ended a command.
     static let signalBase: Int32 = 128
 
     case usage = 200
@@ -129,17 +129,17 @@ extension ExitStatus {
             }
     }
 
-    /// The code for the end of a job: the module's own as it is up to `moduleCodeMax`, else one of the mesh's.
+    /// The code for the end of a job: the module's own up to `moduleCodeMax`, else one of the mesh's.
     static func code(for result: JobResult) -> Int32 {
         if let code = moduleCode(of: result) { return code }
         return ExitStatus(result.ending).rawValue
     }
 
-    /// The code that is the module's; `nil` where the mesh has to say how the job ended.
+    /// The module's own code; `nil` if the mesh has to say how the job ended.
     static func moduleCode(of result: JobResult) -> Int32? {
         switch result.ending {
         case .succeeded: 0
-        // A code of zero is a success, and one below zero is a large one without a sign.
+        // Zero is a success, and a negative code is a large unsigned one.
         case .exitedNonZero: result.exitCode.map { (1...moduleCodeMax).contains($0) ? $0 : moduleCodeMax }
         default: nil
         }
@@ -152,7 +152,7 @@ extension ExitStatus {
         self =
             switch ending {
             case .succeeded: .success
-            // An exit without a code is told by no node.
+            // No node reports an exit without a code.
             case .exitedNonZero: .internalError
             case .trapped: .jobTrapped
             case .limitExceeded: .jobLimit

@@ -21,7 +21,7 @@ struct GlobalOptions: ParsableArguments {
     var node: NodeClient { NodeClient(socketPath: nodeHome.socketPath) }
 }
 
-/// A command of `mesh`: what it does is in `perform`, how its failures are told is here.
+/// A command of `mesh`: `perform` does its work; this protocol reports its failures.
 protocol MeshCommand: AsyncParsableCommand {
     /// The options of every command.
     var global: GlobalOptions { get }
@@ -35,7 +35,7 @@ extension MeshCommand {
 }
 
 extension GlobalOptions {
-    /// Does a command's work and turns every failure into one sentence and an exit code.
+    /// Does a command's work, and turns every failure into one sentence and an exit code.
     func report(_ work: (Console) async throws -> ExitCode) async throws {
         let console = Console()
         let code: ExitCode
@@ -55,7 +55,7 @@ extension GlobalOptions {
         if code != .success { throw code }
     }
 
-    /// A node that does not answer may never have been made, which asks for other advice.
+    /// A node that does not answer may never have been made, which needs other advice.
     private func absence(_ error: NodeServiceError) -> NodeServiceError {
         do {
             try nodeHome.requireInitialised()

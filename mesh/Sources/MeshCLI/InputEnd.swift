@@ -1,13 +1,13 @@
 import Foundation
 
-/// Waits for the end of standard input, which comes when the program that holds its other side ends, however it ends.
+/// Waits for the end of standard input, which comes when the program at its other side ends, in whatever way.
 ///
-/// A thread of its own waits: a read source of Dispatch may crash the process when a pipe's other side is closed while
-/// the source is cancelled.
+/// Its own thread waits: a Dispatch read source may crash the process if a pipe's other side closes while the source is
+/// cancelled.
 struct InputEnd: Sendable {
-    /// Returns at the end of standard input, or when the task is cancelled; what was written to it is thrown away.
+    /// Returns at the end of standard input, or when the task is cancelled; discards what was written to it.
     ///
-    /// A device that is no terminal, such as /dev/null, never ends: a program in the background would stop at once.
+    /// A device that is not a terminal, such as /dev/null, counts as endless: a background program would stop at once.
     func wait() async {
         let wakeUp = WakeUp()
         await withTaskCancellationHandler {
@@ -28,7 +28,7 @@ struct InputEnd: Sendable {
         let input: Int32 = isDevice && isatty(STDIN_FILENO) == 0 ? -1 : STDIN_FILENO
         var buffer = [UInt8](repeating: 0, count: 4_096)
         while true {
-            // A descriptor below zero is passed over.
+            // The system ignores a negative descriptor.
             var waiting = [
                 pollfd(fd: input, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wakeUp.listening, events: Int16(POLLIN), revents: 0),
@@ -44,7 +44,7 @@ struct InputEnd: Sendable {
     }
 }
 
-/// A pipe of the process to itself, by which a waiting thread is called back.
+/// A pipe of the process to itself, which wakes a waiting thread.
 private final class WakeUp: Sendable {
     /// The end to listen on.
     let listening: Int32
@@ -63,7 +63,7 @@ private final class WakeUp: Sendable {
         close(ringing)
     }
 
-    /// Calls the thread back.
+    /// Wakes the thread.
     func ring() {
         var byte: UInt8 = 1
         _ = write(ringing, &byte, 1)

@@ -3,8 +3,8 @@ import Foundation
 
 /// The signals by which a user or the system asks the program to stop, as a stream.
 ///
-/// While it lives they no longer end the process by themselves.
-// SAFETY: the sources are made before anybody else sees this object, and touched again only when nobody does.
+/// While it exists, they do not end the process by themselves.
+// SAFETY: the sources are made before anybody else sees this object, and touched again only once nobody does.
 final class Interrupts: @unchecked Sendable {
     /// One element per signal.
     let signals: AsyncStream<Int32>

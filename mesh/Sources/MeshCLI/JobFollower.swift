@@ -2,13 +2,13 @@ import Foundation
 import Multiformats
 import NodeAPI
 
-/// Follows a job to its end, showing its way, and passes the user's interrupt on to it.
+/// Follows a job to its end, shows its progress, and passes the user's interrupt on to it.
 struct JobFollower {
     /// How following ended.
     enum End {
         /// The job ended.
         case ended(JobResult)
-        /// The user left it to itself, by this signal.
+        /// The user stopped following it, by this signal.
         case left(Int32)
     }
 
@@ -19,7 +19,7 @@ struct JobFollower {
         case interrupt(Int32)
     }
 
-    /// How often a stream that broke is taken up again.
+    /// How often a broken stream is resumed.
     static let attemptsMax = 5
 
     private let node: any NodeService
@@ -100,7 +100,7 @@ struct JobFollower {
     }
 
     private mutating func received(_ event: JobProgress) -> JobResult? {
-        // A stream that was taken up again tells the past once more.
+        // A resumed stream repeats the past.
         if event.kind != .result, event.at < lastAt { return nil }
         lastAt = max(lastAt, event.at)
         switch event.kind {

@@ -100,7 +100,7 @@ struct JobOptions: ParsableArguments {
 }
 
 extension CID {
-    /// Whether a text reads as a CID.
+    /// Whether a text is a CID.
     static func isText(_ text: String) -> Bool { (try? CID(parsing: text)) != nil }
 }
 

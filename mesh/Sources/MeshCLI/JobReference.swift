@@ -1,9 +1,9 @@
 import Multiformats
 import NodeAPI
 
-/// How a user names a job: its ID, the last characters of it, or `last`.
+/// How a user names a job: its ID, its last characters, or `last`.
 struct JobReference {
-    /// The newest jobs among which the short form is looked for.
+    /// The number of newest jobs in which to look for the short form.
     static let searchedMax = 1_000
     /// The fewest characters of the short form.
     static let suffixMin = 4

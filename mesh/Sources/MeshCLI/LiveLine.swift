@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a user sees while a job goes on: on a terminal one line that is rewritten, elsewhere plain lines.
+/// What a user sees during a job: on a terminal one rewritten line, elsewhere plain lines.
 struct LiveLine {
     private let console: Console
     private let isInteractive: Bool
@@ -21,7 +21,7 @@ struct LiveLine {
         console.note(Terminal.safe(line))
     }
 
-    /// The line that the next one replaces; nothing where there is no terminal.
+    /// A line that the next one replaces; nothing without a terminal.
     mutating func show(_ line: String) {
         guard !isQuiet, isInteractive else { return }
         let text = String(Terminal.safe(line).prefix(max(10, Terminal.columns(STDERR_FILENO) - 1)))
@@ -29,7 +29,7 @@ struct LiveLine {
         isShown = true
     }
 
-    /// Takes the passing line away.
+    /// Removes the transient line.
     mutating func clear() {
         guard isShown else { return }
         console.write(Array("\r\u{1B}[2K".utf8), to: STDERR_FILENO)

@@ -7,7 +7,7 @@ struct LocalFileError: Error {
     let reason: String
     var hint = "Check the path and its permissions."
 
-    /// The failure as it is told.
+    /// The failure, as reported.
     var asServiceError: NodeServiceError {
         NodeServiceError(.invalidRequest, "\(path): \(reason).", hint: hint)
     }
@@ -15,7 +15,7 @@ struct LocalFileError: Error {
 
 /// Reads and writes the user's own files.
 enum LocalFile {
-    /// The whole file; `-` is standard input. More than `bytesMax` is refused before it is read.
+    /// The whole file; `-` is standard input. Refuses more than `bytesMax` bytes before reading them.
     static func read(_ path: String, bytesMax: Int) throws -> [UInt8] {
         let file: FileHandle
         if path == "-" {
@@ -46,7 +46,7 @@ enum LocalFile {
         }
     }
 
-    /// Writes the whole file, replacing one that is there.
+    /// Writes the whole file, replacing an existing one.
     static func write(_ bytes: [UInt8], to path: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }

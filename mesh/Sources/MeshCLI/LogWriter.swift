@@ -1,19 +1,18 @@
 import Foundation
 import Logging
 
-/// Writes the lines of a log to a descriptor from a thread of its own, so that nobody who logs ever waits for whoever
-/// reads the log.
+/// Writes log lines to a descriptor from its own thread, so that logging never waits for the log's readers.
 ///
-/// So many bytes wait at most; while they do further lines are dropped, and how many is told as soon as there is room
-/// again. The descriptor stays as it was inherited: others may have it too.
-// SAFETY: all state is used under the condition's lock; the descriptor is written to by the one thread alone.
+/// A bounded number of bytes waits; beyond it lines are dropped, and their number is logged as soon as there is room
+/// again. The descriptor stays as inherited: other processes may have it too.
+// SAFETY: all state is used under the condition's lock; only the one thread writes to the descriptor.
 final class LogWriter: @unchecked Sendable {
     /// The writer of this process's standard error.
     static let standardError = LogWriter(descriptor: STDERR_FILENO)
-    /// The writer of this process's standard output, for a program that goes on whether or not somebody reads it.
+    /// The writer of this process's standard output, for a program that continues whether or not anybody reads it.
     static let standardOutput = LogWriter(descriptor: STDOUT_FILENO)
 
-    /// How long the end of the process waits for the log to be read.
+    /// How long the process waits at its end for the log to be read.
     static let goodbyeMilliseconds = 1_000
 
     private let descriptor: Int32
@@ -32,7 +31,7 @@ final class LogWriter: @unchecked Sendable {
         self.waitingBytesMax = waitingBytesMax
     }
 
-    /// Takes one line, without its end; returns at once.
+    /// Accepts one line, without its end; returns at once.
     func write(_ line: String) {
         condition.lock()
         defer { condition.unlock() }
@@ -50,7 +49,7 @@ final class LogWriter: @unchecked Sendable {
         Thread.detachNewThread { [self] in work() }
     }
 
-    /// Waits until all lines are written, but no longer than that; whether they are.
+    /// Waits until all lines are written, for at most this long; returns whether they are.
     @discardableResult
     func flush(milliseconds: Int) -> Bool {
         let end = Date().addingTimeInterval(Double(milliseconds) / 1_000)
@@ -69,7 +68,7 @@ final class LogWriter: @unchecked Sendable {
         }
     }
 
-    /// What waits, once something does; nil when nobody can be written to any more.
+    /// The waiting bytes, once there are any; nil once writing is impossible.
     private func nextBatch() -> String? {
         condition.lock()
         defer { condition.unlock() }

@@ -1,7 +1,7 @@
 package import ArgumentParser
 import NodeAPI
 
-/// `mesh`: the command line of a node. The program that links the node hands it over for `mesh up`.
+/// `mesh`: the command line of a node. A program that links the node provides it for `mesh up`.
 package struct Mesh: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "mesh",
@@ -14,7 +14,7 @@ package struct Mesh: AsyncParsableCommand {
             Bench.self, Completions.self,
         ])
 
-    /// A script must not take an empty file for what it asked for.
+    /// A script must not mistake an empty file for what it asked for.
     private static func requireOutput() throws {
         guard let sentence = Console.lostOutput else { return }
         Console().note(sentence)
@@ -40,7 +40,7 @@ package struct Mesh: AsyncParsableCommand {
         } catch let code as ExitCode {
             exit(withError: code)
         } catch {
-            // Help and versions are no failures.
+            // Help and versions are not failures.
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             if line.wantsJSON {
                 Console().failure(NodeServiceError(.invalidRequest, message(for: error)), status: .usage, json: true)
@@ -52,7 +52,7 @@ package struct Mesh: AsyncParsableCommand {
     }
 }
 
-/// The words of a command line, sorted: which command, which options of every command, and the rest.
+/// The words of a command line, sorted into the command, the global options, and the rest.
 struct CommandLineWords {
     private let commands: [String]
     private let globals: [String]
@@ -75,7 +75,7 @@ struct CommandLineWords {
             } else if let next = subcommands.first(where: { $0._commandName == word }) {
                 commands.append(word)
                 subcommands = next.configuration.subcommands
-                // What stands behind the last command is read by the command itself.
+                // The command itself reads what follows the last command.
                 if subcommands.isEmpty {
                     index += 1
                     break
@@ -94,10 +94,10 @@ struct CommandLineWords {
     /// The same words in the order in which they are parsed.
     var arguments: [String] { commands + globals + rest }
 
-    /// Whether failures are told as JSON.
+    /// Whether failures are reported as JSON.
     var wantsJSON: Bool { globals.contains("--json") || rest.prefix { $0 != "--" }.contains("--json") }
 
-    /// What is wrong with the name of the command; nil where nothing is.
+    /// What is wrong with the name of the command; nil if nothing is.
     var fault: String? {
         guard !subcommands.isEmpty else { return nil }
         let group = (["mesh"] + commands).joined(separator: " ")

@@ -1,11 +1,11 @@
 import Foundation
 import NodeAPI
 
-/// The passphrase of a key file: from the environment, or asked for without showing it.
+/// The passphrase of a key file: from the environment, or from a prompt without echo.
 enum Passphrase {
     /// The variable that holds it.
     static let variable = "MESH_PASSPHRASE"
-    /// What Ctrl-C writes.
+    /// The character of Ctrl-C.
     private static let interruptCharacter: UInt8 = 0x03
 
     /// The passphrase for an existing key.
@@ -14,7 +14,7 @@ enum Passphrase {
         return try ask("Passphrase for \(path): ")
     }
 
-    /// A passphrase for a new key; at the prompt it is asked for twice.
+    /// A passphrase for a new key; the prompt asks twice.
     static func choose() throws -> String {
         if let given = ProcessInfo.processInfo.environment[variable], !given.isEmpty { return given }
         let first = try ask("New passphrase: ")
@@ -39,12 +39,12 @@ enum Passphrase {
         var settings = termios()
         tcgetattr(terminal, &settings)
         let before = settings
-        // Ctrl-C would end the process with the echo still off; as the end of a line it is seen and obeyed.
+        // Ctrl-C would end the process with the echo still off; as the end of a line, this code handles it.
         settings.c_lflag &= ~tcflag_t(ECHO | ISIG)
         // SAFETY: the characters are changed in place, within the call.
         withUnsafeMutableBytes(of: &settings.c_cc) { $0[Int(VEOL)] = interruptCharacter }
         tcsetattr(terminal, TCSAFLUSH, &settings)
-        // Only now: what is typed at once on seeing the prompt is neither shown nor thrown away.
+        // Only now, so that what is typed right after the prompt is neither shown nor lost.
         Console().write(Array(prompt.utf8), to: terminal)
         defer {
             var restored = before

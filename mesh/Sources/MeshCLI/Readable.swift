@@ -77,7 +77,7 @@ enum Readable {
         amount == 1 ? "1 token" : "\(count(amount)) tokens"
     }
 
-    /// The end of an identifier, which tells it from others.
+    /// The end of an identifier, which distinguishes it.
     static func short(_ identifier: String) -> String {
         identifier.count > 12 ? "…\(identifier.suffix(8))" : identifier
     }
@@ -86,7 +86,7 @@ enum Readable {
         small == 0 ? "\(large) \(largeUnit)" : "\(large) \(largeUnit) \(small) \(smallUnit)"
     }
 
-    /// Three digits and a unit; cut off and not rounded, so that it never shows more than there is.
+    /// Three digits and a unit; truncated, not rounded, so that it never shows more than there is.
     private static func scaled(_ number: UInt64, _ step: UInt64, _ units: [String]) -> String {
         var divisor: UInt64 = 1
         var unit = 0

@@ -1,8 +1,8 @@
 import Foundation
 import Logging
 
-/// Writes the log to standard error, one safe line per message: what a peer chose to be called cannot write to the
-/// terminal, nor pretend to be another line. Logging never waits (`LogWriter`).
+/// Writes the log to standard error, one safe line per message: a peer's chosen name can neither control the terminal
+/// nor pretend to be another line. Logging never waits (`LogWriter`).
 struct SafeLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level

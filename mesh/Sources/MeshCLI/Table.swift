@@ -1,6 +1,6 @@
 /// Rows under aligned columns; every cell is made safe for the terminal.
 struct Table {
-    /// To which side of its column a cell goes.
+    /// The side of its column to which a cell is aligned.
     enum Alignment {
         case left
         case right
@@ -22,7 +22,7 @@ struct Table {
         rows.append(safe + Array(repeating: "", count: titles.count - safe.count))
     }
 
-    /// The lines, titles first, without blanks at their ends.
+    /// The lines, titles first, without trailing blanks.
     var text: String {
         let widths = titles.indices.map { column in
             ([titles[column]] + rows.map { $0[column] }).map(\.count).max() ?? 0
@@ -41,7 +41,7 @@ struct Table {
         return line
     }
 
-    /// Names and values under each other, the values aligned.
+    /// Names and values, one per line, the values aligned.
     static func facts(_ facts: [(name: String, value: String)]) -> String {
         let width = facts.map(\.name.count).max() ?? 0
         return facts.map { fact in

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What reaches the terminal: nothing from afar may move its cursor, change its colours or reorder its lines.
+/// Makes text safe for the terminal: no foreign text may move its cursor, change its colours or reorder its lines.
 enum Terminal {
     /// One line of text with every control and reordering character written out, such as `\u{1B}` for escape.
     static func safe(_ text: String) -> String {
@@ -12,7 +12,7 @@ enum Terminal {
         escape(text, keeping: ["\n", "\t"])
     }
 
-    /// JSON in which no control or reordering character stands as itself; still the same JSON.
+    /// The same JSON, with every control and reordering character escaped.
     static func safeJSON(_ text: String) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
@@ -34,7 +34,7 @@ enum Terminal {
         isatty(descriptor) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
     }
 
-    /// The columns of the terminal at a descriptor; 80 where it does not say.
+    /// The columns of the terminal at a descriptor; 80 if unknown.
     static func columns(_ descriptor: Int32) -> Int {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }

@@ -9,7 +9,7 @@ struct HTTPExchange: Sendable {
     let socketPath: String
     let limits: MeshHTTPLimits
 
-    /// The whole body of a successful answer; a problem is thrown as the error it carries.
+    /// The whole body of a successful answer; throws a problem as the error it carries.
     func answer(
         _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, contentType: String? = nil, bytesMax: Int,
         seconds: Int
@@ -57,7 +57,7 @@ struct HTTPExchange: Sendable {
         return stream
     }
 
-    /// What a person is told when the answer makes no sense.
+    /// What to tell a person if the answer makes no sense.
     static let unreadable = NodeServiceError(
         .protocolMismatch, "The node's answer is unreadable.",
         hint: "Node and command may be of different versions; restart the node with this program.")

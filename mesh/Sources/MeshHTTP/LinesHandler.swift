@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// Hands on each line of a streamed answer as soon as it is whole.
+/// Passes on each line of a streamed answer as soon as it is complete.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
 final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = HTTPClientResponsePart
@@ -49,7 +49,7 @@ final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @un
             guard pending.count + (newline - start) <= lineBytesMax else { return tooLong(context) }
             pending.append(contentsOf: view[start..<newline])
             start = view.index(after: newline)
-            // A kind of event that a newer node tells is passed over.
+            // Skips kinds of events of newer nodes.
             if let line = try? MeshJSON.decode(Line.self, from: pending) { continuation.yield(line) }
             pending.removeAll(keepingCapacity: true)
         }
@@ -57,7 +57,7 @@ final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @un
         if pending.count > lineBytesMax { tooLong(context) }
     }
 
-    /// Ends the stream: there is no telling where the next line would begin.
+    /// Ends the stream: nobody can tell where the next line would begin.
     private func tooLong(_ context: ChannelHandlerContext) {
         pending.removeAll()
         begun.fail(HTTPExchange.unreadable)

@@ -8,15 +8,15 @@ import ServiceLifecycle
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.
 ///
-/// Bodies, headers, connections and idle time are bounded (`MeshHTTPLimits`); every failure is problem+json. The socket
-/// of a node that runs is refused, a stale one replaced.
+/// Bodies, headers, connections and idle time are bounded (`MeshHTTPLimits`); every failure is problem+json. It refuses
+/// the socket of a running node, and replaces a stale one.
 public struct MeshHTTPServer: Sendable {
     private let service: any NodeService
     private let socket: SocketFile
     private let limits: MeshHTTPLimits
     private let logger: Logger
 
-    /// A server for a node; nothing is opened before `run`.
+    /// A server for a node; it opens nothing before `run`.
     public init(
         service: any NodeService, socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits(), logger: Logger
     ) {
@@ -26,18 +26,18 @@ public struct MeshHTTPServer: Sendable {
         self.logger = logger
     }
 
-    /// Serves until `stopped` returns, then answers the requests that are under way, for `goodbyeSeconds` at the
-    /// longest, and removes the socket. Cancelling the task cuts them off.
+    /// Serves until `stopped` returns, then answers the requests under way, for at most `goodbyeSeconds`, and removes
+    /// the socket. Cancelling the task interrupts them.
     ///
     /// - Parameters:
     ///   - listening: called once when connections are accepted.
-    ///   - stopped: waits for what ends the service; for ever unless given.
+    ///   - stopped: waits for what ends the service; by default for ever.
     public func run(
         listening: @escaping @Sendable () async -> Void = {},
         until stopped: @escaping @Sendable () async -> Void = Self.never
     ) async throws {
         try socket.claim()
-        // The socket is made owner-only before its first connection: by the mask while it is bound, by its mode after.
+        // The socket is owner-only from its first connection on: by the mask while it is bound, then by its mode.
         let mask = umask(0o077)
         let (socket, log) = (self.socket, logger)
         let application = Application(
@@ -107,10 +107,10 @@ public struct MeshHTTPServer: Sendable {
         }
     }
 
-    /// Hummingbird tells of every start and stop; the node's own log does that already.
+    /// Hummingbird logs every start and stop; the node's own log does so already.
     private var quiet: Logger {
         var logger = self.logger
-        // It calls every cancelled connection an error, also when the node stops.
+        // It logs every cancelled connection as an error, even when the node stops.
         logger.logLevel = .critical
         return logger
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// JSON as the API speaks it: snake_case by the types' own keys, keys sorted, one line.
+/// The API's JSON: snake_case by the types' own keys, keys sorted, one line.
 public enum MeshJSON {
     /// A value on one line.
     public static func encode(_ value: some Encodable) throws -> [UInt8] {

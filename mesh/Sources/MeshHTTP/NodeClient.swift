@@ -5,13 +5,13 @@ public import NodeAPI
 
 /// A node's service across its Unix socket: the same calls, answered by the node that runs in the home folder.
 ///
-/// One connection per call; a node that is not running, an answer that does not read and a node that goes away in
-/// mid-answer are each their own error.
+/// One connection per call; a node that is not running, an unreadable answer and a node that goes away in mid-answer
+/// each have their own error.
 public struct NodeClient: NodeService {
     private let exchange: HTTPExchange
     private let limits: MeshHTTPLimits
 
-    /// A client of the node that listens on a socket; nothing is opened before the first call.
+    /// A client of the node that listens on a socket; it opens nothing before the first call.
     public init(socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits()) {
         exchange = HTTPExchange(socketPath: socketPath, limits: limits)
         self.limits = limits

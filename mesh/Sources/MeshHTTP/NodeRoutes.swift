@@ -82,7 +82,7 @@ struct NodeRoutes: Sendable {
             body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
-    /// One JSON object per line, each sent when it happens; ends early when the reader hangs up.
+    /// One JSON object per line, sent as it happens; ends early if the reader hangs up.
     private func lines(_ events: AsyncStream<JobProgress>, for request: Request) -> ResponseBody {
         ResponseBody { writer in
             try await request.body.consumeWithCancellationOnInboundClose { _ in

@@ -24,14 +24,14 @@ struct Problem: Codable {
         hint = error.hint
     }
 
-    /// The failure as the client throws it; a code of a newer node counts as the node's own fault.
+    /// The failure, as the client throws it; a code of a newer node counts as the node's own fault.
     var error: NodeServiceError {
         NodeServiceError(NodeServiceError.Code(rawValue: code) ?? .internalError, detail, hint: hint)
     }
 }
 
 extension NodeServiceError.Code {
-    /// The HTTP status that a failure of this kind is sent with.
+    /// The HTTP status for a failure of this kind.
     public var httpStatus: Int {
         switch self {
         case .invalidRequest: 400

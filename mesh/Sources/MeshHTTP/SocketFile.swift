@@ -1,12 +1,11 @@
 import Foundation
 import NodeAPI
 
-/// The Unix socket's place in the file system: claimed before it is bound, removed when the server ends.
+/// The Unix socket's path in the file system: claimed before binding, removed when the server ends.
 struct SocketFile: Sendable {
     let path: String
 
-    /// Makes the path free: a socket that nobody answers on is removed; one that answers, or another kind of file, is
-    /// refused.
+    /// Frees the path: removes a socket that nobody answers on; refuses one that answers, or another kind of file.
     func claim() throws(NodeServiceError) {
         guard path.utf8.count <= NodeHome.socketPathBytesMax else {
             throw NodeServiceError(

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The folder in which a node lives, and the names in it.
+/// A node's home folder, and the names in it.
 public struct NodeHome: Hashable, Sendable {
     /// The folder.
     public let path: String
@@ -10,7 +10,7 @@ public struct NodeHome: Hashable, Sendable {
         self.path = (path as NSString).expandingTildeInPath
     }
 
-    /// Where a node lives unless told otherwise.
+    /// The default home.
     public static let defaultPath = "~/.mesh"
 
     /// The key, readable by its owner only.
@@ -21,12 +21,12 @@ public struct NodeHome: Hashable, Sendable {
     public var databasePath: String { path + "/mesh.sqlite" }
     /// Compiled modules.
     public var cachePath: String { path + "/cache" }
-    /// The socket that the node answers on.
+    /// The socket on which the node answers.
     public var socketPath: String { path + "/api.sock" }
-    /// The log, where a node is told to write one.
+    /// The log, if the node writes one.
     public var logPath: String { path + "/mesh.log" }
 
-    /// Whether `mesh init` was run here.
+    /// Whether `mesh init` has run here.
     public var isInitialised: Bool {
         FileManager.default.fileExists(atPath: keyPath)
     }
@@ -36,10 +36,10 @@ public struct NodeHome: Hashable, Sendable {
         path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
     }
 
-    /// The longest path of a socket that the system takes, in bytes.
+    /// The longest socket path that the system accepts, in bytes.
     public static let socketPathBytesMax = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
-    /// Refuses a folder whose socket could not be made, because its path would be too long.
+    /// Refuses a folder whose socket's path would be too long.
     public func requireShortPath() throws(NodeServiceError) {
         guard socketPath.utf8.count > Self.socketPathBytesMax else { return }
         throw NodeServiceError(
@@ -49,7 +49,7 @@ public struct NodeHome: Hashable, Sendable {
             hint: "Choose a shorter --home.")
     }
 
-    /// Creates the folder, owner-only, where it is missing.
+    /// Creates the folder, owner-only, if missing.
     public func create() throws(NodeServiceError) {
         try requireShortPath()
         do {
@@ -62,7 +62,7 @@ public struct NodeHome: Hashable, Sendable {
         }
     }
 
-    /// Refuses a folder without a node, with what to do next.
+    /// Refuses a folder without a node, and says what to do next.
     public func requireInitialised() throws(NodeServiceError) {
         guard !isInitialised else { return }
         throw NodeServiceError(

@@ -2,61 +2,61 @@ public import Multiformats
 
 /// What a node does for its owner: the one seam between the node and everything that shows it to people.
 ///
-/// The node implements it, the HTTP server offers it on a Unix socket, and the client of that server implements it
-/// again, so a command of the CLI reads the same with a node in its own process and with one across the socket. All
-/// values are plain data that encodes to JSON in snake_case. Every failure is a `NodeServiceError`.
+/// The node implements it, the HTTP server offers it on a Unix socket, and that server's client implements it again, so
+/// a CLI command is the same with a node in its own process and with one across the socket. All values are plain data
+/// that encodes to JSON in snake_case. Every failure is a `NodeServiceError`.
 public protocol NodeService: Sendable {
-    /// Who the node is and how it fares.
+    /// Who the node is and how it is doing.
     func status() async throws(NodeServiceError) -> NodeStatus
 
-    /// Checks a job, writes it down and announces it; when this returns the job is durable.
+    /// Checks, records and announces a job; when this returns, the job is durable.
     ///
-    /// The same idempotency key submits once: the second call returns the first job's ID.
+    /// The same idempotency key submits once: a second call returns the first job's ID.
     func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted
     /// The newest jobs that this node originated or ran, newest first.
     func jobs(limit: Int) async throws(NodeServiceError) -> [JobView]
     /// One job.
     func job(_ jobID: CID) async throws(NodeServiceError) -> JobView
-    /// The life of a job, followed: first what happened so far, then what happens, and after the event with a result
-    /// the end. A reader that is too slow loses the oldest events, never the last.
-    /// Whoever waits for the end only asks for `result`, which costs the node much less.
+    /// Follows a job: first what happened so far, then what happens; the event with the result ends it. A reader that
+    /// is too slow loses the oldest events, never the last. To wait only for the end, ask for `result`, which costs the
+    /// node much less.
     func progress(
         of jobID: CID, _ scope: ProgressScope
     ) async throws(NodeServiceError) -> AsyncStream<JobProgress>
-    /// The journal read aloud: who was asked, who bid what, why each was taken or refused, what happened when.
+    /// The journal in words: who was asked, who bid what, why each bid was accepted or refused, what happened when.
     func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation
-    /// Asks for a job's end; cancelling a job that has ended changes nothing.
+    /// Cancels a job; cancelling a job that has ended changes nothing.
     func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView
 
-    /// A receipt by its CID, from here or from the mesh.
+    /// A receipt by its CID, from this node or from the mesh.
     func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView
     /// Checks everything that a receipt claims, from its CID alone, one line per check.
     func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport
     /// Runs the receipt's job again and compares outputs and fuel, one line per comparison.
     func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport
 
-    /// The peers that are connected or remembered.
+    /// The connected and the remembered peers.
     func peers() async throws(NodeServiceError) -> [PeerView]
-    /// Connects to an address and returns the peer that answered there.
+    /// Connects to an address and returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView
     /// Balances, holds and the newest movements, newest first.
     func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView
 
-    /// Keeps a file and offers it to the mesh; returns when it is durable.
+    /// Stores a file and offers it to the mesh; returns once it is durable.
     func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile
-    /// A file by its CID, from here or from the mesh, every block checked.
+    /// A file by its CID, from this node or from the mesh, every block verified.
     func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8]
 
-    /// Evicts what no open job and no user needs; returns what went.
+    /// Evicts what no open job and no user needs; returns what it removed.
     func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks
-    /// Forgets a file, a block, or the evidence and outputs of a job; returns what went.
+    /// Forgets a file, a block, or the evidence and outputs of a job; returns what it removed.
     func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks
 
     /// Asks the node to stop; returns before it has.
     func shutdown() async throws(NodeServiceError)
 }
 
-/// How much a follower of a job wants to hear.
+/// How much a follower of a job wants to know.
 public enum ProgressScope: String, Hashable, Sendable, CaseIterable {
     /// What happened so far, and everything that happens.
     case everything

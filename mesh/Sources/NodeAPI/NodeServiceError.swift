@@ -1,10 +1,10 @@
-/// Why a node did not do what it was asked, in a form for programs (`code`) and for people (`message`, `hint`).
+/// Why a node did not do what it was asked, for programs (`code`) and for people (`message`, `hint`).
 public struct NodeServiceError: Error, Hashable, Sendable, Codable {
     /// What kind of failure; stable, programs may rely on it.
     public var code: Code
     /// What is wrong, as one sentence: "The module imports env.abort, which this node does not offer."
     public var message: String
-    /// What to do next, as one sentence; nil where there is nothing to advise.
+    /// What to do next, as one sentence; nil if there is no advice.
     public var hint: String?
 
     /// A failure with a sentence, and another on what to do next.
@@ -16,21 +16,21 @@ public struct NodeServiceError: Error, Hashable, Sendable, Codable {
 
     /// The kinds of failure. The raw values are part of the API.
     public enum Code: String, Hashable, Sendable, Codable, CaseIterable {
-        /// The request does not read, or asks for something that cannot be.
+        /// The request is unreadable, or asks for something impossible.
         case invalidRequest = "invalid_request"
-        /// A body, a file or a number of things is above a limit.
+        /// A body, a file or a number of things exceeds a limit.
         case tooLarge = "too_large"
         /// The module was refused before it was announced: not a module, unknown imports, no entry point.
         case moduleRefused = "module_refused"
         /// No such job here.
         case jobNotFound = "job_not_found"
-        /// The receipt is neither here nor found in the mesh.
+        /// Neither this node nor the mesh has the receipt.
         case receiptNotFound = "receipt_not_found"
-        /// The block or file is neither here nor found in the mesh.
+        /// Neither this node nor the mesh has the block or file.
         case blockNotFound = "block_not_found"
         /// A stored or received block does not hash to its CID.
         case blockCorrupt = "block_corrupt"
-        /// What came under a receipt's CID is no valid signed receipt.
+        /// What came under a receipt's CID is not a valid signed receipt.
         case receiptInvalid = "receipt_invalid"
         /// No route by that name and method.
         case noSuchRoute = "no_such_route"
@@ -38,27 +38,27 @@ public struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case conflict
         /// The balance does not cover the job's budget.
         case insufficientFunds = "insufficient_funds"
-        /// The node does not run jobs, and was asked to.
+        /// The node was asked to run a job, but runs none.
         case notAnExecutor = "not_an_executor"
         /// A peer did not answer, or could not be dialled.
         case peerUnreachable = "peer_unreachable"
         /// It took longer than it may.
         case timedOut = "timed_out"
-        /// The node has as much to do as it takes on.
+        /// The node has as much to do as it accepts.
         case overloaded
         /// The node is stopping.
         case shuttingDown = "shutting_down"
         /// The disk, or the space granted to the node, is full.
         case storageFull = "storage_full"
-        /// The database failed, is damaged or is somebody else's.
+        /// The database failed, is damaged or belongs to another node.
         case storageFailed = "storage_failed"
-        /// The home folder has no node in it, or another folder is where it should be.
+        /// The home folder has no node in it, or something else is in its place.
         case notInitialised = "not_initialised"
-        /// The home folder has a node in it already.
+        /// The home folder already has a node in it.
         case alreadyInitialised = "already_initialised"
         /// The key file cannot be read, is readable by others, or the passphrase is wrong.
         case keyUnusable = "key_unusable"
-        /// The configuration does not read.
+        /// The configuration is invalid.
         case configurationInvalid = "configuration_invalid"
         /// A port or socket to listen on is taken or not allowed.
         case addressInUse = "address_in_use"
@@ -66,7 +66,7 @@ public struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case alreadyRunning = "already_running"
         /// No node answers on the home folder's socket.
         case nodeNotRunning = "node_not_running"
-        /// The answer of the node does not read: another version, or no node at all.
+        /// The node's answer is unreadable: another version, or not a node at all.
         case protocolMismatch = "protocol_mismatch"
         /// A fault of the node itself.
         case internalError = "internal_error"

@@ -11,7 +11,7 @@ public struct AddedFile: Hashable, Sendable, Codable {
     }
 }
 
-/// What went from a node's store.
+/// What a node's store removed.
 public struct RemovedBlocks: Hashable, Sendable, Codable {
     /// Blocks.
     public var blocks: Int

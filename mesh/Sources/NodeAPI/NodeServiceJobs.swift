@@ -1,14 +1,14 @@
-/// A job as a listing shows it.
+/// A job, as a listing shows it.
 public struct JobView: Hashable, Sendable, Codable {
     /// The job's ID.
     public var jobID: String
-    /// `originator` or `executor`: on which side this node stands.
+    /// `originator` or `executor`: this node's side of the job.
     public var role: String
-    /// The state, by its name in RFC 4.2.
+    /// The state, by the name of its `JobStatus`.
     public var phase: String
     /// The StandardJobStatus: `Pending`, `Running`, `CompletedSuccessfully`, `Failed`, `Cancelled`.
     public var status: String
-    /// Why it stands where it stands; empty where the phase says it all.
+    /// Why it is in this state; empty if the state says it all.
     public var reason: String
     /// Whether nothing more will happen.
     public var isTerminal: Bool
@@ -16,15 +16,16 @@ public struct JobView: Hashable, Sendable, Codable {
     public var submittedAt: UInt64
     /// When it last changed, in milliseconds since the Unix epoch.
     public var updatedAt: UInt64
-    /// The other side's DID, once there is one.
+    /// The other side's DID, once known.
     public var counterpartyDID: String?
-    /// True where the other side is this node itself, else absent: the job is listed once, as its originator has it.
+    /// True if the other side is this node itself, else absent: the listing shows the job once, from its originator's
+    /// side.
     public var isOwnRun: Bool?
-    /// What the owner calls the job.
+    /// The owner's name for the job.
     public var label: String?
     /// The price agreed or paid, in the smallest unit.
     public var price: UInt64?
-    /// The end, once there is one and this node knows it.
+    /// The end, once this node knows it.
     public var result: JobResult?
 
     public init(
@@ -58,7 +59,7 @@ public struct JobView: Hashable, Sendable, Codable {
     }
 }
 
-/// How a job ended, in terms of whose doing it was: the job's own, or the mesh's.
+/// How a job ended, and so whose doing it was: the job's own, or the mesh's.
 public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     /// The module ran and exited with zero.
     case succeeded
@@ -66,7 +67,7 @@ public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     case exitedNonZero = "exited_non_zero"
     /// The module trapped.
     case trapped
-    /// The module was stopped at one of its limits.
+    /// One of its limits stopped the module.
     case limitExceeded = "limit_exceeded"
     /// The executor refused the module before it ran.
     case moduleRefused = "module_refused"
@@ -76,15 +77,15 @@ public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     case noBids = "no_bids"
     /// There were bids, and none was acceptable.
     case noAcceptableBid = "no_acceptable_bid"
-    /// Every executor that was tried was lost, declined or failed.
+    /// Every executor tried was lost, declined or failed.
     case executorsFailed = "executors_failed"
-    /// Module or inputs could not be fetched by any executor.
+    /// No executor could fetch module or inputs.
     case fetchFailed = "fetch_failed"
     /// The job's deadline passed.
     case deadlinePassed = "deadline_passed"
     /// The balance did not cover the agreed price.
     case insufficientFunds = "insufficient_funds"
-    /// A receipt came that does not verify.
+    /// The receipt does not verify.
     case receiptInvalid = "receipt_invalid"
 }
 
@@ -92,19 +93,19 @@ public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
 public struct JobResult: Hashable, Sendable, Codable {
     /// How it ended.
     public var ending: JobEnding
-    /// One sentence on it: the trap, the limit, the price of the bids that were too dear.
+    /// One sentence about it: the trap, the limit, the price of bids that were too dear.
     public var detail: String
-    /// The module's exit code, where it exited.
+    /// The module's exit code, if it exited.
     public var exitCode: Int32?
-    /// The limit that was hit: `fuel`, `memory`, `table`, `stack`, `output`, `wall_clock`.
+    /// The limit that it hit: `fuel`, `memory`, `table`, `stack`, `output`, `wall_clock`.
     public var limit: String?
-    /// The receipt's CID, where the job was assigned.
+    /// The receipt's CID, if the job was assigned.
     public var receiptCID: String?
     /// Whether every check of the receipt passed here.
     public var isReceiptVerified: Bool
     /// Who ran it.
     public var executorDID: String?
-    /// True where the originator ran it itself, else absent.
+    /// True if the originator ran it itself, else absent.
     public var isOwnRun: Bool?
     /// Standard output.
     public var stdoutCID: String?
@@ -114,9 +115,9 @@ public struct JobResult: Hashable, Sendable, Codable {
     public var logCID: String?
     /// Named outputs; the text is a CID.
     public var outputs: [NamedText]
-    /// The fuel that was metered.
+    /// The metered fuel.
     public var fuel: UInt64?
-    /// The most memory that it had, in bytes.
+    /// The most memory it had, in bytes.
     public var peakMemoryBytes: UInt64?
     /// How long it ran, in milliseconds.
     public var wallMilliseconds: UInt64?
@@ -153,13 +154,13 @@ public struct JobResult: Hashable, Sendable, Codable {
 public struct JobProgress: Hashable, Sendable, Codable {
     /// What kind of thing.
     public enum Kind: String, Hashable, Sendable, Codable {
-        /// The job is in another phase.
+        /// The job has changed its state.
         case phase
-        /// Something that matters within the phase: a bid, a refusal, a retry.
+        /// Something notable within the state: a bid, a refusal, a retry.
         case note
         /// A line that the module logged.
         case log
-        /// The module told how far it is.
+        /// The module reported its progress.
         case progress
         /// The end; `result` is set, and nothing follows.
         case result
@@ -167,13 +168,13 @@ public struct JobProgress: Hashable, Sendable, Codable {
 
     /// What kind of thing.
     public var kind: Kind
-    /// The phase that the job is in now, by its name in RFC 4.2.
+    /// The job's current state, by the name of its `JobStatus`.
     public var phase: String
     /// The reason, the note or the line.
     public var text: String
     /// When, in milliseconds since the Unix epoch.
     public var at: UInt64
-    /// How far the module is, in thousandths.
+    /// The module's progress, in thousandths.
     public var permille: UInt32?
     /// The end.
     public var result: JobResult?
@@ -191,13 +192,13 @@ public struct JobProgress: Hashable, Sendable, Codable {
     }
 }
 
-/// The journal of a job, read aloud.
+/// The journal of a job, in words.
 public struct JobExplanation: Hashable, Sendable, Codable {
     /// One line of it.
     public struct Line: Hashable, Sendable, Codable {
         /// When, in milliseconds since the Unix epoch.
         public var at: UInt64
-        /// The phase that the job was in afterwards.
+        /// The job's state afterwards.
         public var phase: String
         /// What happened and why, as a sentence.
         public var text: String

@@ -1,4 +1,4 @@
-/// Who a node is and how it fares.
+/// Who a node is and how it is doing.
 public struct NodeStatus: Hashable, Sendable, Codable {
     /// The version of the program.
     public var version: String
@@ -20,36 +20,36 @@ public struct NodeStatus: Hashable, Sendable, Codable {
     public var region: String?
     /// The process ID.
     public var processID: Int32
-    /// What it counted since its start, by name, in a steady order.
+    /// Its counters since its start, by name, in a fixed order.
     public var counters: [Counter]
-    /// What it keeps; nil from a node of an older version.
+    /// What it stores; nil from a node of an older version.
     public var storage: Storage?
-    /// What is wrong with its clock, in a sentence; nil where nothing is known to be.
+    /// What is wrong with its clock, in a sentence; nil if nothing is known to be.
     public var clockWarning: String?
-    /// Which open jobs the start left out, in a sentence; nil where there are none.
+    /// Which open jobs the start left out, in a sentence; nil if there are none.
     public var journalWarning: String?
 
-    /// What a node keeps, and whether it takes new work.
+    /// What a node stores, and whether it accepts new work.
     public struct Storage: Hashable, Sendable, Codable {
-        /// `open`, `full` (no new work until there is room), `disk_full` (the same, for want of room on the disk) or
-        /// `locked` (another program has the database).
+        /// `open`, `full` (no new work until there is room), `disk_full` (the same, for lack of room on the disk) or
+        /// `locked` (another program has locked the database).
         public var state: String
         /// Blocks.
         public var blocks: UInt64
         /// Their bytes.
         public var blockBytes: UInt64
-        /// The bytes that they may have.
+        /// The bytes they may have.
         public var blockBytesMax: UInt64
-        /// The bytes past which blocks are evicted, and new work is refused where none can be.
+        /// The bytes beyond which blocks are evicted, and new work is refused if none can be.
         public var highWaterBytes: UInt64
-        /// The bytes of the database on the disk, its log included.
+        /// The bytes of the database on the disk, including its log.
         public var databaseBytes: UInt64
-        /// What is free on the disk, in bytes; nil where it does not say, or from an older node.
+        /// Free bytes on the disk; nil if unknown, or from an older node.
         public var diskFreeBytes: UInt64?
-        /// What is to be left free on the disk for what is under way, in bytes; nil from an older node.
+        /// Bytes on the disk reserved for what is under way; nil from an older node.
         public var diskReserveBytes: UInt64?
 
-        /// What a node keeps.
+        /// What a node stores.
         public init(
             state: String, blocks: UInt64, blockBytes: UInt64, blockBytesMax: UInt64, highWaterBytes: UInt64,
             databaseBytes: UInt64, diskFreeBytes: UInt64? = nil, diskReserveBytes: UInt64? = nil
@@ -125,17 +125,17 @@ public struct NodeStatus: Hashable, Sendable, Codable {
 public struct PeerView: Hashable, Sendable, Codable {
     /// The peer ID.
     public var peerID: String
-    /// Its DID, where its key is in the peer ID.
+    /// Its DID, if its peer ID contains its key.
     public var did: String?
-    /// Whether a connection stands.
+    /// Whether it is connected.
     public var isConnected: Bool
     /// Where it listens.
     public var addresses: [String]
     /// When it was last seen, in milliseconds since the Unix epoch.
     public var lastSeen: UInt64?
-    /// Its reputation here, where it has one.
+    /// Its reputation here, if it has one.
     public var reputation: Int64?
-    /// What it offers as an executor: region, price, engines; empty where it offers nothing.
+    /// What it offers as an executor: region, price, engines; empty if nothing.
     public var capability: String
     /// How often it misbehaved.
     public var misbehaviourCount: Int

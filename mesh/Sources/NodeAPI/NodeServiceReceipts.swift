@@ -1,4 +1,4 @@
-/// A receipt, for people; its block is had with `get`.
+/// A receipt, for people; `get` returns its block.
 public struct ReceiptView: Hashable, Sendable, Codable {
     /// The receipt's CID.
     public var receiptCID: String
@@ -28,13 +28,13 @@ public struct ReceiptView: Hashable, Sendable, Codable {
     public var stderrCID: String?
     /// The log.
     public var logCID: String?
-    /// The fuel that was metered.
+    /// The metered fuel.
     public var fuel: UInt64
-    /// The most memory that it had, in bytes.
+    /// The most memory it had, in bytes.
     public var peakMemoryBytes: UInt64
     /// How long it ran, in milliseconds.
     public var wallMilliseconds: UInt64
-    /// The price that the executor asks, in the smallest unit.
+    /// The price that the executor charges, in the smallest unit.
     public var price: UInt64
     /// The engine, with its version.
     public var engine: String
@@ -46,7 +46,7 @@ public struct ReceiptView: Hashable, Sendable, Codable {
     public var endedAt: UInt64
     /// The executor's receipt before this one.
     public var previousReceiptCID: String?
-    /// Where the receipt was had: `here`, or the peer or the DHT.
+    /// Where the receipt came from: `here`, a peer or the DHT.
     public var source: String
 
     public init(
@@ -107,11 +107,11 @@ public struct ReceiptReport: Hashable, Sendable, Codable {
     public struct Line: Hashable, Sendable, Codable {
         /// How a check went.
         public enum Verdict: String, Hashable, Sendable, Codable {
-            /// It holds.
+            /// It passed.
             case passed
-            /// It does not.
+            /// It failed.
             case failed
-            /// It could not be made, for the reason in the detail.
+            /// It could not be made; the detail says why.
             case skipped
         }
 
@@ -132,7 +132,7 @@ public struct ReceiptReport: Hashable, Sendable, Codable {
 
     /// The receipt.
     public var receiptCID: String
-    /// Whether no check failed and none that is needed was skipped.
+    /// Whether no check failed and no required one was skipped.
     public var isValid: Bool
     /// The checks, in the order they were made.
     public var lines: [Line]

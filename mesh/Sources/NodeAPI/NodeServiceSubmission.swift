@@ -1,4 +1,4 @@
-/// A job as its owner asks for it; what is left out gets the node's defaults.
+/// A job, as its owner asks for it; the node's defaults replace what is missing.
 public struct JobSubmission: Hashable, Sendable, Codable {
     /// The module's CID; the file was added to the node before.
     public var moduleCID: String
@@ -16,12 +16,12 @@ public struct JobSubmission: Hashable, Sendable, Codable {
     public var budget: UInt64?
     /// Who may run it, and how to choose among them.
     public var policy: Policy
-    /// What the owner calls the job.
+    /// The owner's name for the job.
     public var label: String?
     /// The same key submits once.
     public var idempotencyKey: String?
 
-    /// A submission of a module with everything else left to the node.
+    /// A submission of a module with the node's defaults.
     public init(
         moduleCID: String, entry: String? = nil, args: [String] = [], env: [NamedText] = [], inputs: [NamedText] = [],
         limits: Limits = Limits(), budget: UInt64? = nil, policy: Policy = Policy(), label: String? = nil,
@@ -39,7 +39,7 @@ public struct JobSubmission: Hashable, Sendable, Codable {
         self.idempotencyKey = idempotencyKey
     }
 
-    /// Reads a submission in which everything but the module may be left out.
+    /// Reads a submission; everything but the module may be missing.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         moduleCID = try container.decode(String.self, forKey: .moduleCID)
@@ -94,11 +94,11 @@ public struct JobSubmission: Hashable, Sendable, Codable {
     public struct Policy: Hashable, Sendable, Codable {
         /// The least reputation of an executor.
         public var minReputation: UInt64?
-        /// Regions that are allowed; nil allows all.
+        /// Allowed regions; nil allows all.
         public var regions: [String]?
-        /// DIDs that are allowed; nil allows all.
+        /// Allowed DIDs; nil allows all.
         public var allowedDIDs: [String]?
-        /// DIDs that are not.
+        /// Denied DIDs.
         public var deniedDIDs: [String]?
         /// How long to wait for bids, in milliseconds.
         public var bidWindowMilliseconds: UInt64?
@@ -129,7 +129,7 @@ public struct JobSubmission: Hashable, Sendable, Codable {
     }
 }
 
-/// A name and a text, where the order of several matters.
+/// A name and a text, in lists whose order matters.
 public struct NamedText: Hashable, Sendable, Codable {
     /// The name.
     public var name: String
@@ -147,7 +147,7 @@ public struct NamedText: Hashable, Sendable, Codable {
 public struct JobAccepted: Hashable, Sendable, Codable {
     /// The job's ID: the CID of its signed manifest.
     public var jobID: String
-    /// Whether the idempotency key was known, and this is the job of the first time.
+    /// Whether the idempotency key was known, so that this is the first job of that key.
     public var isDuplicate: Bool
 
     /// An answer.

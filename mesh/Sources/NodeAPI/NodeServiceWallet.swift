@@ -1,8 +1,8 @@
-/// What a node owns, owes and is owed, by its own books.
+/// What a node owns, owes and is owed, by its own ledger.
 public struct WalletView: Hashable, Sendable, Codable {
     /// The node's DID.
     public var did: String
-    /// What can be spent, in the smallest unit.
+    /// What it can spend, in the smallest unit.
     public var available: UInt64
     /// What is held for jobs that run.
     public var held: UInt64
@@ -41,7 +41,7 @@ public struct WalletView: Hashable, Sendable, Codable {
         public var kind: String
         /// The account that gave.
         public var debit: String
-        /// The account that got.
+        /// The account that received.
         public var credit: String
         /// How much, in the smallest unit.
         public var amount: UInt64

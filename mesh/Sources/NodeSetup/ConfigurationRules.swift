@@ -2,10 +2,10 @@ import Foundation
 import MeshTypes
 import Multiformats
 
-/// What `config.json` may say, key by key: the one place where a setting's form and bounds stand.
+/// What `config.json` may say, key by key: the one place for the form and the bounds of settings.
 ///
-/// The file is read as plain JSON first and held against these rules, so that a fault can name the key, what was found
-/// there and what is allowed; only then are the values taken over.
+/// The file is first read as plain JSON and checked against these rules, so that an error can name the key, what was
+/// found there and what is allowed; only then are the values used.
 indirect enum ConfigurationRule: Sendable {
     /// `true` or `false`.
     case flag
@@ -39,7 +39,7 @@ indirect enum ConfigurationRule: Sendable {
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])
 
-    /// What bids and capabilities name, which has to fit into them.
+    /// What bids and capabilities name; it has to fit into them.
     private static let name = ConfigurationRule.text("1 to 64 bytes of text") { (1...64).contains($0.utf8.count) }
 
     private static let executor = ConfigurationRule.group([
@@ -54,7 +54,7 @@ indirect enum ConfigurationRule: Sendable {
     ])
 
     private static let originator = ConfigurationRule.group([
-        // Bids are good for 30 s.
+        // Bids are valid for 30 s.
         ("bid_window_ms", .count(0...JobRules().bidWindowMillisecondsMax)),
         ("bidding_deadline_ms", .count(100...600_000)),
     ])
@@ -82,7 +82,7 @@ indirect enum ConfigurationRule: Sendable {
 
     private static let logLevels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
 
-    /// Why the bytes of a file cannot be a configuration, as a clause; nil where they can.
+    /// Why the bytes of a file are not a configuration, as a clause; nil if they are.
     static func fault(in file: Data) -> String? {
         let value: ConfigurationValue
         do {
@@ -93,7 +93,7 @@ indirect enum ConfigurationRule: Sendable {
         return Self.file.fault(in: value, at: "")
     }
 
-    /// Where a file stops being JSON, as far as the system's other reader knows.
+    /// Where a file stops being JSON, according to the system's other reader.
     private static func placeOfFault(in file: Data) -> String {
         do {
             _ = try JSONSerialization.jsonObject(with: file, options: .fragmentsAllowed)
@@ -106,7 +106,7 @@ indirect enum ConfigurationRule: Sendable {
         }
     }
 
-    /// Why a value cannot stand at a key, as a clause that says what was found and what is allowed.
+    /// Why a key cannot have a value, as a clause that says what was found and what is allowed.
     func fault(in value: ConfigurationValue, at path: String) -> String? {
         switch (self, value) {
         case (.group(let rules), .group(let values)):
@@ -173,7 +173,7 @@ enum ConfigurationValue: Decodable, Equatable {
         }
     }
 
-    /// How it is told, short.
+    /// Its short form for messages.
     var text: String {
         switch self {
         case .null: "null"

@@ -1,15 +1,15 @@
 import Foundation
 
-/// How a node shares out the file descriptors that its process may open, so that a flood of connections never takes
-/// those of the store and of the processes that compile modules.
+/// How a node divides the file descriptors that its process may open, so that a flood of connections never takes those
+/// of the store and of compile processes.
 public struct DescriptorPlan: Hashable, Sendable {
-    /// Standard streams, log, key, listeners, event loops and what libraries keep.
+    /// Standard streams, log, key, listeners, event loops and the libraries' own.
     static let baseDescriptors = 64
     /// The store's files and readers.
     static let storeDescriptors = 32
-    /// Pipes and handles of a process that compiles, one per job at once.
+    /// Pipes and handles of a compile process, one per concurrent job.
     static let descriptorsPerJob = 8
-    /// Connections that are open while they are being refused.
+    /// Connections open while they are being refused.
     static let refusedConnections = 48
     /// Connections of the owner's programs.
     static let apiConnectionsMax = 512
@@ -23,7 +23,7 @@ public struct DescriptorPlan: Hashable, Sendable {
     /// Connections of the owner's programs that fit.
     public let apiConnectionsMax: Int
 
-    /// Shares out so many descriptors.
+    /// Divides this many descriptors.
     public init(_ configuration: NodeConfiguration, allowed: Int) {
         let jobs = configuration.executor.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount
         let fixed =
@@ -32,14 +32,13 @@ public struct DescriptorPlan: Hashable, Sendable {
         wanted = fixed + configured + Self.apiConnectionsMax
         self.allowed = allowed
         let free = max(0, allowed - fixed)
-        // Peers get what they may use, or three quarters of what is short, and never less than four.
+        // Peers get what they may use, or three quarters of a short supply, but at least four.
         let api = min(Self.apiConnectionsMax, max(4, max(free / 4, free - configured)))
         apiConnectionsMax = api
         connectionsMax = min(configured, max(4, free - api))
     }
 
-    /// Raises what the process may open to what the system allows it, where the configuration may use more, and shares
-    /// it out.
+    /// Raises the process's limit to what the system allows if the configuration may use more, and divides it.
     public static func raisingLimit(for configuration: NodeConfiguration) -> DescriptorPlan {
         var limit = rlimit()
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -53,7 +52,7 @@ public struct DescriptorPlan: Hashable, Sendable {
         }
     }
 
-    /// The plan for a process that may open `allowed` files, and `allowedMax` once `raise` was called and went well.
+    /// The plan for a process that may open `allowed` files, and `allowedMax` if `raise` succeeds.
     static func raising(
         _ configuration: NodeConfiguration, allowed: Int, allowedMax: Int, raise: () -> Bool
     ) -> DescriptorPlan {

@@ -7,11 +7,11 @@ import SignedObjects
 
 /// The text of a file that holds an identity, plain or encrypted with a passphrase.
 ///
-/// It is one line of DAG-JSON: format and version, the DID and PeerID for people, and the key or its encryption. Keys
-/// are encrypted with ChaCha20-Poly1305 under scrypt of the passphrase; DID and scrypt parameters are authenticated
-/// with them. Who reads and writes the file sees to its mode (0600) and its owner.
+/// It is one line of DAG-JSON: format and version, the DID and PeerID for people, and the key or its encryption.
+/// ChaCha20-Poly1305 under scrypt of the passphrase encrypts keys; DID and scrypt parameters are authenticated with
+/// them. `KeyStore` checks the file's mode (0600) and owner.
 public enum KeyFile {
-    /// The work that scrypt does for one passphrase; it decides what guessing costs.
+    /// The work that scrypt does for one passphrase, and so the cost of guessing.
     public struct Work: Hashable, Sendable {
         /// The cost parameter N as a power of two.
         public let costLog2: Int
@@ -20,10 +20,10 @@ public enum KeyFile {
         /// The parallelism p.
         public let parallelism: Int
 
-        /// What new files are encrypted with: N = 2^15, r = 8, p = 1, which takes 32 MiB and some 100 ms.
+        /// The work for new files: N = 2^15, r = 8, p = 1, which takes 32 MiB and some 100 ms.
         public static let standard = Work(costLog2: 15, blockSize: 8, parallelism: 1)
 
-        /// Work within what is read: N from 2^10 to 2^18, r and p from 1 to 16; nil outside, so that a file cannot ask
+        /// Work that files may ask for: N from 2^10 to 2^18, r and p from 1 to 16; nil outside, so that no file can ask
         /// for all memory.
         public init?(log2: Int, blockSize: Int, parallelism: Int) {
             guard (10...18).contains(log2), (1...16).contains(blockSize), (1...16).contains(parallelism) else {
@@ -45,7 +45,7 @@ public enum KeyFile {
     private static let format = "planetary-mesh-key"
     private static let version: UInt64 = 1
 
-    /// The text of a file; encrypted when there is a passphrase. Salt and nonce are the system's random numbers.
+    /// The text of a file; encrypted if there is a passphrase. Salt and nonce are the system's random numbers.
     public static func encode(
         _ identity: Identity, passphrase: String? = nil, work: Work = .standard
     ) throws(KeyFileError) -> String {
@@ -79,7 +79,7 @@ public enum KeyFile {
         try parse(text)["scrypt"] != nil
     }
 
-    /// The identity in a text; the passphrase is not looked at when the file is plain.
+    /// The identity in a text; a plain file ignores the passphrase.
     public static func decode(_ text: String, passphrase: String? = nil) throws(KeyFileError) -> Identity {
         let file = try parse(text)
         guard case .string(let didText)? = file["did"], let did = try? DID(parsing: didText) else { throw .malformed }
@@ -153,7 +153,7 @@ public enum KeyFile {
     }
 }
 
-/// Why a text gives no identity.
+/// Why a text holds no identity.
 public enum KeyFileError: Error, Hashable, Sendable {
     /// The text is longer than a key file.
     case tooLarge(bytesMax: Int)
@@ -161,13 +161,13 @@ public enum KeyFileError: Error, Hashable, Sendable {
     case notAKeyFile
     /// The file is of a later version of the format.
     case unsupportedVersion
-    /// A field is missing or of the wrong kind, or asks for more work than is allowed.
+    /// A field is missing, of the wrong kind, or asks for more work than allowed.
     case malformed
     /// The file is encrypted and no passphrase was given.
     case passphraseNeeded
-    /// The passphrase is wrong, or the file was changed.
+    /// The passphrase is wrong, or somebody changed the file.
     case wrongPassphrase
-    /// The key in the file is not that of the DID beside it.
+    /// The key in the file does not belong to the DID in it.
     case keysDisagree
     /// The cryptographic library refused.
     case encryptionFailed

@@ -3,7 +3,7 @@ public import NodeAPI
 public import PeerIdentity
 import SignedObjects
 
-/// The file that holds a node's key: made once, readable by its owner only, refused when others can read it.
+/// The file with a node's key: made once, readable only by its owner, refused if others can read it.
 public struct KeyStore: Sendable {
     /// Where the file is.
     public let path: String
@@ -13,14 +13,14 @@ public struct KeyStore: Sendable {
         self.path = path
     }
 
-    /// Makes a new key and writes it, encrypted when there is a passphrase; never replaces a file.
+    /// Makes a new key and writes it, encrypted if there is a passphrase; never replaces a file.
     public func create(passphrase: String? = nil) throws(NodeServiceError) -> Identity {
         let identity = Identity.generate()
         try write(identity, passphrase: passphrase)
         return identity
     }
 
-    /// Writes an identity to a new file of mode 0600, through to the disk.
+    /// Writes an identity to a new file of mode 0600, and syncs it to the disk.
     public func write(_ identity: Identity, passphrase: String? = nil) throws(NodeServiceError) {
         let text: String
         do {
@@ -56,7 +56,7 @@ public struct KeyStore: Sendable {
         }
     }
 
-    /// The identity in the file; refuses a file that others can read or that belongs to somebody else.
+    /// The identity in the file; refuses a file that others can read or that belongs to another user.
     public func load(passphrase: String? = nil) throws(NodeServiceError) -> Identity {
         let text = try read()
         do {
@@ -66,7 +66,7 @@ public struct KeyStore: Sendable {
         }
     }
 
-    /// The text, after mode and owner were checked on the opened file.
+    /// The text, after checking mode and owner of the opened file.
     private func read() throws(NodeServiceError) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -2,21 +2,21 @@ public import Foundation
 public import Multiformats
 public import NodeAPI
 
-/// What the owner of a node may set, as it stands in `config.json`; everything left out has a default.
+/// What the owner of a node may set in `config.json`; everything has a default.
 public struct NodeConfiguration: Hashable, Sendable, Codable {
     /// Where to listen.
     public var listen: [Multiaddr] = NodeConfiguration.defaultListen
-    /// Addresses to tell others instead of those listened on, such as the outside of a router that forwards a port.
+    /// Addresses to announce instead of those listened on, such as the outside of a router that forwards a port.
     public var announce: [Multiaddr] = []
-    /// Peers to be connected to: dialed at the start, and again whenever they are lost.
+    /// Peers to stay connected to: dialed at the start, and again whenever lost.
     public var bootstrap: [Multiaddr] = []
     /// Whether to run jobs for others, and on which terms.
     public var executor = Executor()
-    /// How long jobs of the owner's own wait for bids.
+    /// How long the owner's jobs wait for bids.
     public var originator = Originator()
-    /// Where the node stands, for jobs that ask for a region.
+    /// Where the node is, for jobs that ask for a region.
     public var region: String?
-    /// What a new ledger begins with, in the smallest unit of tokens.
+    /// The opening grant of a new ledger, in the smallest unit of tokens.
     public var creditGrant: UInt64 = 1_000_000_000
     /// The DHT's protocol, so that a node can join another network.
     public var kademliaProtocol = "/icn/kad/1.0.0"
@@ -29,11 +29,11 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
 
     /// The terms on which a node runs jobs.
     public struct Executor: Hashable, Sendable, Codable {
-        /// Whether it does at all.
+        /// Whether it runs jobs.
         public var isEnabled = true
-        /// What a job costs whatever it does, in the smallest unit.
+        /// The base price of a job, in the smallest unit.
         public var priceBase: UInt64 = 100
-        /// What a million units of fuel cost, in the smallest unit.
+        /// The price of a million units of fuel, in the smallest unit.
         public var pricePerMillionFuel: UInt64 = 10
         /// Jobs that run at once; nil means one per processor.
         public var jobsAtOnce: Int?
@@ -60,7 +60,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case storageMiB = "storage_mib"
         }
 
-        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        /// Reads what is given; `ConfigurationRule` has checked it.
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.isEnabled, into: &isEnabled)
@@ -76,9 +76,9 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
 
     /// How long the jobs that a node submits wait for bids.
     public struct Originator: Hashable, Sendable, Codable {
-        /// The time for bids where a job's policy names none, in milliseconds.
+        /// The time for bids if a job's policy names none, in milliseconds.
         public var bidWindowMilliseconds: UInt64 = 1_000
-        /// After which a job without an acceptable bid fails, in milliseconds.
+        /// The time after which a job without an acceptable bid fails, in milliseconds.
         public var biddingDeadlineMilliseconds: UInt64 = 30_000
 
         /// The defaults.
@@ -89,7 +89,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case biddingDeadlineMilliseconds = "bidding_deadline_ms"
         }
 
-        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        /// Reads what is given; `ConfigurationRule` has checked it.
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.bidWindowMilliseconds, into: &bidWindowMilliseconds)
@@ -101,36 +101,36 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     public struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
         public var blockBytesMax = 16 * 1024 * 1024 * 1024
-        /// The part of that, in percent, past which blocks are evicted; where none can be, no new work is taken on.
+        /// The share of that, in percent, beyond which the node evicts blocks; if it cannot, it accepts no new work.
         public var blockHighWaterPercent = 90
-        /// How long the evidence of a settled job is kept in any case, in hours.
+        /// How long the node keeps the evidence of a settled job in any case, in hours.
         public var evidenceKeptHours = 1
-        /// How long the evidence of work is kept that nobody pays, in days.
+        /// How long the node keeps the evidence of work that nobody pays, in days.
         public var unpaidEvidenceKeptDays = 30
-        /// What the database holds, journals and all, in bytes; past the high-water mark of it no new work is taken on.
-        /// nil leaves it to the disk.
+        /// The most bytes of the database, with journals; beyond its high-water mark the node accepts no new work. nil
+        /// leaves the bound to the disk.
         public var databaseBytesMax: Int?
-        /// What is left free on the disk for what is under way, in bytes: with less, no new work is taken on.
+        /// Bytes on the disk reserved for what is under way: with less free, the node accepts no new work.
         public var diskReserveBytes = 64 * 1024 * 1024
-        /// How long what is under way waits for room on a full disk before the node stops, in seconds.
+        /// How long the node waits for room on a full disk before it stops, in seconds.
         public var fullDiskSeconds = 600
         /// A module, in bytes.
         public var moduleBytesMax = 16 * 1024 * 1024
-        /// A file that is added or fetched, in bytes.
+        /// A file to add or fetch, in bytes.
         public var fileBytesMax = 64 * 1024 * 1024
         /// Connections to peers.
         public var connectionsMax = 256
-        /// Jobs of the owner's own that may be open at once.
+        /// Jobs of the owner that may be open at once.
         public var openJobsMax = 1_024
         /// Bytes held for peers: received and not taken, written and not sent.
         public var heldBytesMax = 256 * 1024 * 1024
-        /// Bytes of blocks that one peer is served in a second; nil means as fast as they go.
+        /// Bytes of blocks that one peer gets in a second; nil means no bound.
         public var servedBytesPerSecondPerPeerMax: Int?
-        /// Whether peers on this machine may open any number of connections; of no effect where the node listens on
-        /// another address than loopback, since all that a tunnel or proxy hands on comes from loopback too.
+        /// Whether peers on this machine may open any number of connections; without effect if the node listens on
+        /// another address than loopback, since everything that a tunnel or proxy forwards comes from loopback too.
         public var exemptsLoopback = true
 
-        /// The outputs of one job that the node can take in, all together, in bytes.
+        /// The outputs of one job that the node accepts, together, in bytes.
         package var outputBytesMax: Int { min(fileBytesMax, blockBytesMax) }
 
         /// The defaults.
@@ -153,7 +153,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
             case exemptsLoopback = "exempts_loopback"
         }
 
-        /// Reads what is given; `ConfigurationRule` has held it against the rules.
+        /// Reads what is given; `ConfigurationRule` has checked it.
         public init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.blockBytesMax, into: &blockBytesMax)
@@ -177,7 +177,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     /// The defaults: any port on IPv4 and IPv6, an executor, no bootstrap peers.
     public init() {}
 
-    /// Port 4001 on every interface, as other libp2p nodes have it.
+    /// Port 4001 on every interface, like other libp2p nodes.
     public static let defaultListen: [Multiaddr] = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"].compactMap {
         try? Multiaddr(parsing: $0)
     }
@@ -190,7 +190,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         case logLevel = "log_level"
     }
 
-    /// Reads what is given; what is left out has its default.
+    /// Reads what is given; everything else has its default.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.read(.listen, into: &listen)
@@ -233,7 +233,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
-    /// Why no node can work with these values, as a clause that names the key; nil where one can.
+    /// Why no node can work with these values, as a clause that names the key; nil if one can.
     public var refusal: String? {
         guard let data = try? encoded() else { return "the values cannot be written as JSON" }
         return ConfigurationRule.fault(in: data)
@@ -241,7 +241,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
 }
 
 extension KeyedDecodingContainer {
-    /// Sets a value when its key is present, and leaves the default otherwise.
+    /// Sets a value if its key is present, and leaves the default otherwise.
     fileprivate func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
         if let given = try decodeIfPresent(Value.self, forKey: key) { value = given }
     }

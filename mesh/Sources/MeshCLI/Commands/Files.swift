@@ -3,7 +3,7 @@ import Foundation
 import MeshHTTP
 import NodeAPI
 
-/// `mesh add`: keeps a file and offers it.
+/// `mesh add`: stores a file and offers it.
 struct Add: MeshCommand {
     static let configuration = CommandConfiguration(abstract: "Keep a file, offer it to the mesh, and print its CID.")
 
@@ -24,7 +24,7 @@ struct Add: MeshCommand {
     }
 }
 
-/// `mesh get`: has a file by its CID.
+/// `mesh get`: fetches a file by its CID.
 struct Get: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Get a file by its CID, from here or from the mesh, and check every block.")
@@ -49,7 +49,7 @@ struct Get: MeshCommand {
     }
 }
 
-/// `mesh rm`: forgets a file, or what is kept of a job.
+/// `mesh rm`: forgets a file, or what the node keeps of a job.
 struct Remove: MeshCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm",
@@ -73,7 +73,7 @@ struct Remove: MeshCommand {
         return .success
     }
 
-    /// What went: "3 blocks, 2.5 MiB".
+    /// What was removed: "3 blocks, 2.5 MiB".
     static func text(_ removed: RemovedBlocks) -> String {
         let count = removed.blocks == 1 ? "1 block" : "\(Readable.count(UInt64(clamping: removed.blocks))) blocks"
         return "\(count), \(Readable.bytes(UInt64(clamping: removed.bytes)))"

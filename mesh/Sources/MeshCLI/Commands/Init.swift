@@ -28,7 +28,7 @@ struct Init: MeshCommand {
                 .alreadyInitialised, "There is already a node in \(home.path).",
                 hint: "Start it with mesh up\(home.option), or choose another --home.")
         }
-        // What can be refused is refused before anything is made.
+        // Refuses what it can before it makes anything.
         var configuration = NodeConfiguration()
         try settings.apply(to: &configuration)
         let passphrase = encrypt ? try Passphrase.choose() : nil
@@ -45,7 +45,7 @@ struct Init: MeshCommand {
         return .success
     }
 
-    /// Writes the configuration of a node that is there.
+    /// Writes the configuration of an existing node.
     private func renew(_ home: NodeHome, _ console: Console) throws -> ExitCode {
         var configuration = NodeConfiguration()
         try settings.apply(to: &configuration)

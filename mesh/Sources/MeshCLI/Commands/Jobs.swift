@@ -52,7 +52,7 @@ struct Jobs: MeshCommand {
     }
 }
 
-/// `mesh explain`: the journal of a job, read aloud.
+/// `mesh explain`: the journal of a job, in words.
 struct Explain: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Tell the story of a job: who bid what, and why each bid was taken or refused.")
@@ -91,7 +91,7 @@ struct Explain: MeshCommand {
     }
 }
 
-/// `mesh cancel`: asks for the end of a job.
+/// `mesh cancel`: cancels a job.
 struct Cancel: MeshCommand {
     static let configuration = CommandConfiguration(abstract: "Cancel a job.")
 

@@ -4,7 +4,7 @@ import MeshHTTP
 import Multiformats
 import NodeAPI
 
-/// `mesh status`: who the node is and how it fares.
+/// `mesh status`: who the node is and how it is doing.
 struct Status: MeshCommand {
     static let configuration = CommandConfiguration(abstract: "Show the node's identity and state.")
 
@@ -41,7 +41,7 @@ struct Status: MeshCommand {
 }
 
 extension Status {
-    /// What the node keeps, and whether it takes new work.
+    /// What the node stores, and whether it accepts new work.
     private static func facts(of storage: NodeStatus.Storage) -> [(name: String, value: String)] {
         let state =
             switch storage.state {
@@ -185,7 +185,7 @@ struct Wallet: MeshCommand {
         return text
     }
 
-    /// An account's name with the identifier in it shortened: `escrow/…yuw676c4`.
+    /// An account's name with its identifier shortened: `escrow/…yuw676c4`.
     private static func account(_ name: String) -> String {
         name.split(separator: "/").map { Readable.short(String($0)) }.joined(separator: "/")
     }
@@ -209,7 +209,7 @@ struct Stop: MeshCommand {
         do {
             try await node.shutdown()
         } catch  where error.code == .nodeNotRunning {
-            // It was there just now, and may be gone before its answer is.
+            // It was there just now, and may be gone before its answer arrives.
         }
         await Self.waitForEnd(of: process, console)
         return .success
@@ -224,7 +224,7 @@ struct Stop: MeshCommand {
         }
     }
 
-    /// Whether a process runs: one that has ended may still be there for who started it (proc_pid_stat(5)).
+    /// Whether a process runs; one that has ended may still exist for its parent (proc_pid_stat(5)).
     private static func isRunning(_ process: Int32) -> Bool {
         guard let stat = FileManager.default.contents(atPath: "/proc/\(process)/stat"),
             let state = String(decoding: stat, as: UTF8.self).split(separator: ")").last?.split(separator: " ").first

@@ -59,7 +59,7 @@ struct Receipt: AsyncParsableCommand {
         }
     }
 
-    /// Prints a report; the exit code says whether it is good.
+    /// Prints a report; the exit code says whether it is valid.
     static func show(_ report: ReceiptReport, _ console: Console, json: Bool) throws -> ExitCode {
         if json {
             try console.json(report)

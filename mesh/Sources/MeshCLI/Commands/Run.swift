@@ -4,7 +4,7 @@ import MeshHTTP
 import Multiformats
 import NodeAPI
 
-/// `mesh run`: submits a job, follows it, and hands on what it wrote.
+/// `mesh run`: submits a job, follows it, and passes on what it wrote.
 struct Run: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a WebAssembly module on the mesh and print what it writes.",
@@ -65,7 +65,7 @@ struct Run: MeshCommand {
         }
     }
 
-    /// Hands on what the job wrote, then says how it ended.
+    /// Passes on what the job wrote, then says how it ended.
     private func report(
         _ result: JobResult, _ jobID: String, _ node: NodeClient, _ console: Console
     ) async throws -> ExitCode {
@@ -97,7 +97,7 @@ struct Run: MeshCommand {
         return try await node.get(JobReference.cid(cid))
     }
 
-    /// Writes the outputs that were asked for and returns the names of those that are not there.
+    /// Writes the requested outputs and returns the names of missing ones.
     private func writeOutputs(of result: JobResult, _ node: NodeClient) async throws -> [String] {
         var missing: [String] = []
         for wanted in outputs {
@@ -110,7 +110,7 @@ struct Run: MeshCommand {
         return missing
     }
 
-    /// What a user wants to know of a job that ended.
+    /// What a user wants to know about a job that ended.
     static func summary(_ result: JobResult) -> [String] {
         var lines = result.outputs.map { "output   \($0.name) \($0.text)" }
         if let receipt = result.receiptCID {
@@ -157,13 +157,13 @@ struct Run: MeshCommand {
     }
 }
 
-/// What `mesh run` exits with, and whose code that is.
+/// The exit code of `mesh run`, and whose it is.
 struct RunExit: Encodable {
-    /// Who says so.
+    /// Whose code it is.
     enum Source: String, Encodable {
-        /// The module: it ran to its end.
+        /// The module's: it ran to its end.
         case module
-        /// The mesh: the module gave no code, or not all that was asked for is there.
+        /// The mesh's: the module gave no code, or a requested output is missing.
         case mesh
     }
 
@@ -185,7 +185,7 @@ struct RunReport: Encodable {
     let jobID: String
     let exit: RunExit
     let result: JobResult
-    /// Nil where it is no text.
+    /// Nil if it is not text.
     let stdout: String?
     let stderr: String?
     let missingOutputs: [String]

@@ -8,7 +8,7 @@ package import PeerIdentity
 
 /// A node that `mesh up` keeps running.
 package protocol RunningNode: NodeService {
-    /// Works until the node was asked to stop and has; throws the reason where it stops by itself.
+    /// Works until the node has stopped as asked; throws the reason if it stops by itself.
     func run() async throws
 }
 
@@ -50,7 +50,7 @@ struct Up: AsyncParsableCommand {
         do {
             return try await start(node)
         } catch let error as NodeServiceError {
-            // Behind the log's own lines, and as little held up by who does not read them.
+            // After the log's own lines, and like them never held up by a reader.
             let status = ExitStatus(error.code)
             LogWriter.standardError.write(console.failureLine(error, status: status, json: global.json))
             return ExitCode(status.rawValue)
@@ -86,15 +86,15 @@ struct Up: AsyncParsableCommand {
         return .success
     }
 
-    /// Runs node and server until the node has stopped and the server has answered what was under way, also with the
-    /// reason for which the node stopped.
+    /// Runs node and server until the node has stopped and the server has answered requests under way; throws the
+    /// reason if the node stopped by itself.
     private func run(_ node: any RunningNode, _ server: MeshHTTPServer) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
         let endsWithInput = untilInputEnds
         // BOUNDED: it only ends; nothing is sent.
         let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
-        // Each child ends with the reason for which the node stopped, where it is the one who knows.
+        // Each child that knows why the node stopped ends with that reason.
         let reason = try await withThrowingTaskGroup(of: (any Error)?.self) { group in
             group.addTask {
                 defer { stop.finish() }
@@ -124,7 +124,7 @@ struct Up: AsyncParsableCommand {
             do {
                 while let ended = try await group.next() { reason = reason ?? ended }
             } catch is CancellationError {
-                // Node and server have stopped, and take the rest with them.
+                // Node and server have stopped: so ends the rest.
             }
             group.cancelAll()
             while let ended = await group.nextResult() { if let known = try? ended.get() { reason = reason ?? known } }
@@ -133,7 +133,7 @@ struct Up: AsyncParsableCommand {
         if let reason { throw reason }
     }
 
-    /// Tells that the node is up: who it is and where. The node does not wait for whoever reads it.
+    /// Says that the node is up, who it is and where. The node does not wait for its readers.
     private static func announce(_ node: any RunningNode, json: Bool) async {
         guard let status = try? await node.status() else { return }
         if json {
