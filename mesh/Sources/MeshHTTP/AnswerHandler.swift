@@ -2,17 +2,22 @@ import NIOCore
 import NIOHTTP1
 import NodeAPI
 
-/// Collects one answer, up to a bound, and closes the connection.
+/// Collects one answer, up to a bound, and leaves the connection to the next request.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
-final class AnswerHandler: ChannelInboundHandler, @unchecked Sendable {
+final class AnswerHandler: ExchangeHandler, @unchecked Sendable {
     typealias InboundIn = HTTPClientResponsePart
 
     private let answered: EventLoopPromise<[UInt8]>
     private let bytesMax: Int
-    private var status: HTTPResponseStatus = .ok
+    let released: @Sendable (any Channel) -> Void
+    var isOver = false
+    private var head: HTTPResponseHead?
     private var bytes: [UInt8] = []
 
-    init(answered: EventLoopPromise<[UInt8]>, bytesMax: Int) {
+    init(
+        answered: EventLoopPromise<[UInt8]>, bytesMax: Int, released: @escaping @Sendable (any Channel) -> Void
+    ) {
+        self.released = released
         self.answered = answered
         self.bytesMax = bytesMax
     }
@@ -20,7 +25,7 @@ final class AnswerHandler: ChannelInboundHandler, @unchecked Sendable {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            status = head.status
+            self.head = head
         case .body(let buffer):
             guard bytes.count + buffer.readableBytes <= bytesMax else {
                 answered.fail(NodeServiceError(.tooLarge, "The node's answer has more than \(bytesMax) bytes."))
@@ -30,7 +35,7 @@ final class AnswerHandler: ChannelInboundHandler, @unchecked Sendable {
             bytes.append(contentsOf: buffer.readableBytesView)
         case .end:
             finish()
-            context.close(promise: nil)
+            leave(context, after: head)
         }
     }
 
@@ -45,7 +50,7 @@ final class AnswerHandler: ChannelInboundHandler, @unchecked Sendable {
     }
 
     private func finish() {
-        guard (200..<300).contains(status.code) else {
+        guard let head, (200..<300).contains(head.status.code) else {
             let problem = try? MeshJSON.decode(Problem.self, from: bytes)
             answered.fail(problem?.error ?? HTTPExchange.unreadable)
             return

@@ -4,10 +4,17 @@ import NIOHTTP1
 import NIOPosix
 import NodeAPI
 
-/// One request and its answer over a Unix socket, on a connection of its own.
+/// One request and its answer over a Unix socket, on a connection that no other request uses meanwhile.
 struct HTTPExchange: Sendable {
     let socketPath: String
     let limits: MeshHTTPLimits
+    private let idle: IdleConnections
+
+    init(socketPath: String, limits: MeshHTTPLimits) {
+        self.socketPath = socketPath
+        self.limits = limits
+        idle = IdleConnections(limits: limits)
+    }
 
     /// The whole body of a successful answer; throws a problem as the error it carries.
     func answer(
@@ -16,12 +23,14 @@ struct HTTPExchange: Sendable {
     ) async throws(NodeServiceError) -> [UInt8] {
         let head = requestHead(method, path, bodyBytes: body?.count, contentType: contentType)
         let answered = group.any().makePromise(of: [UInt8].self)
-        let channel = try await connect(answered) { AnswerHandler(answered: answered, bytesMax: bytesMax) }
+        let idle = self.idle
+        let handler = AnswerHandler(answered: answered, bytesMax: bytesMax) { idle.keep($0) }
+        let channel = try await connect(answered, handler)
         let timeout = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
             answered.fail(
                 NodeServiceError(
                     .timedOut, "The node did not answer within \(seconds) s.", hint: "mesh status shows its state."))
-            channel.close(promise: nil)
+            handler.abandon(channel)
         }
         send(head, body, on: channel)
         defer { timeout.cancel() }
@@ -29,7 +38,7 @@ struct HTTPExchange: Sendable {
             return try await withTaskCancellationHandler {
                 try await answered.futureResult.get()
             } onCancel: {
-                channel.close(promise: nil)
+                handler.abandon(channel)
             }
         } catch {
             throw typed(error)
@@ -44,10 +53,12 @@ struct HTTPExchange: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Line.self, bufferingPolicy: .bufferingNewest(limits.eventsWaitingMax))
         let lineBytesMax = limits.lineBytesMax
-        let channel = try await connect(begun) {
-            LinesHandler(begun: begun, continuation: continuation, lineBytesMax: lineBytesMax)
+        let idle = self.idle
+        let handler = LinesHandler(begun: begun, continuation: continuation, lineBytesMax: lineBytesMax) {
+            idle.keep($0)
         }
-        continuation.onTermination = { _ in channel.close(promise: nil) }
+        let channel = try await connect(begun, handler)
+        continuation.onTermination = { _ in handler.abandon(channel) }
         send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel)
         do {
             try await begun.futureResult.get()
@@ -64,16 +75,25 @@ struct HTTPExchange: Sendable {
 
     private var group: MultiThreadedEventLoopGroup { .singleton }
 
+    /// A connection with a handler of this request: one that waits for the next, or a new one.
     private func connect<Value>(
-        _ promise: EventLoopPromise<Value>, handler: @escaping @Sendable () -> any ChannelHandler & Sendable
+        _ promise: EventLoopPromise<Value>, _ handler: some ExchangeHandler
     ) async throws(NodeServiceError) -> any Channel {
+        while let channel = idle.take() {
+            let isTaken = try? await channel.eventLoop.submit {
+                guard channel.isActive else { return false }
+                try channel.pipeline.syncOperations.addHandler(handler)
+                return true
+            }.get()
+            if isTaken == true { return channel }
+        }
         do {
             return try await ClientBootstrap(group: promise.futureResult.eventLoop)
                 .connectTimeout(.seconds(Int64(limits.connectSeconds)))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        try channel.pipeline.syncOperations.addHandler(handler())
+                        try channel.pipeline.syncOperations.addHandler(handler)
                     }
                 }
                 .connect(unixDomainSocketPath: socketPath).get()
@@ -89,7 +109,7 @@ struct HTTPExchange: Sendable {
     private func requestHead(
         _ method: HTTPMethod, _ path: String, bodyBytes: Int?, contentType: String?
     ) -> HTTPRequestHead {
-        var headers: HTTPHeaders = ["host": "mesh", "connection": "close"]
+        var headers: HTTPHeaders = ["host": "mesh"]
         if let contentType { headers.add(name: "content-type", value: contentType) }
         if let bodyBytes { headers.add(name: "content-length", value: String(bodyBytes)) }
         return HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)

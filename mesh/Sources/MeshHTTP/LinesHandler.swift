@@ -3,16 +3,23 @@ import NIOHTTP1
 
 /// Passes on each line of a streamed answer as soon as it is complete.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
-final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @unchecked Sendable {
+final class LinesHandler<Line: Decodable & Sendable>: ExchangeHandler, @unchecked Sendable {
     typealias InboundIn = HTTPClientResponsePart
 
     private let begun: EventLoopPromise<Void>
     private let continuation: AsyncStream<Line>.Continuation
     private let lineBytesMax: Int
-    private var status: HTTPResponseStatus = .ok
+    let released: @Sendable (any Channel) -> Void
+    var isOver = false
+    private var head: HTTPResponseHead?
+    private var status: HTTPResponseStatus { head?.status ?? .ok }
     private var pending: [UInt8] = []
 
-    init(begun: EventLoopPromise<Void>, continuation: AsyncStream<Line>.Continuation, lineBytesMax: Int) {
+    init(
+        begun: EventLoopPromise<Void>, continuation: AsyncStream<Line>.Continuation, lineBytesMax: Int,
+        released: @escaping @Sendable (any Channel) -> Void
+    ) {
+        self.released = released
         self.begun = begun
         self.continuation = continuation
         self.lineBytesMax = lineBytesMax
@@ -21,13 +28,13 @@ final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @un
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            status = head.status
+            self.head = head
             if status == .ok { begun.succeed() }
         case .body(let buffer):
             received(buffer, context)
         case .end:
             end()
-            context.close(promise: nil)
+            leave(context, after: head)
         }
     }
 
@@ -59,6 +66,7 @@ final class LinesHandler<Line: Decodable & Sendable>: ChannelInboundHandler, @un
 
     /// Ends the stream: nobody can tell where the next line would begin.
     private func tooLong(_ context: ChannelHandlerContext) {
+        isOver = true
         pending.removeAll()
         begun.fail(HTTPExchange.unreadable)
         continuation.finish()

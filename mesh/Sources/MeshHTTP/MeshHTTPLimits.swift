@@ -26,6 +26,10 @@ public struct MeshHTTPLimits: Hashable, Sendable {
     public var answerSeconds = 60
     /// Seconds that the client waits for an answer that needs a run or a search of the mesh.
     public var longAnswerSeconds = 900
+    /// Connections that a client keeps for its next request after an answer; one more is closed.
+    public var clientIdleConnectionsMax = 32
+    /// How long it keeps each, in milliseconds: much shorter than the node waits for a request.
+    public var clientIdleMilliseconds: Int64 = 1_000
     /// Entries that a listing may ask for.
     public var listingMax = 10_000
 

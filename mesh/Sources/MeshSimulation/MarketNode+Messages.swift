@@ -4,7 +4,7 @@ import MeshTypes
 import Multiformats
 import NodeCore
 import OrderedCollections
-public import P2PTesting
+import P2PTesting
 import SignedObjects
 
 extension MarketNode {

@@ -1,11 +1,11 @@
-import Collections
 import Determinism
 import GossipSub
 import JobMarket
 import MeshTypes
 import Multiformats
 import NodeCore
-import P2PTesting
+import OrderedCollections
+public import P2PTesting
 
 /// What goes over connections: requests with their answers, gossip, and the news of the host.
 extension MarketNode {

@@ -3,7 +3,7 @@ import Economics
 public import GossipSub
 public import JobMarket
 public import MeshTypes
-import Multiformats
+public import Multiformats
 package import NodeCore
 public import OrderedCollections
 public import P2PTesting

@@ -1,7 +1,7 @@
-import Collections
 import Determinism
 import Multiformats
 import NIOCore
+import OrderedCollections
 import P2PTesting
 import Peers
 import Yamux

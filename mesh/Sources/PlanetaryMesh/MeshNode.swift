@@ -1,3 +1,4 @@
+import Determinism
 import GossipSub
 import JobMarket
 import LibP2P
