@@ -5,8 +5,8 @@ public import NodeAPI
 
 /// A node's service across its Unix socket: the same calls, answered by the node that runs in the home folder.
 ///
-/// One connection per call at a time, kept for a moment for the next call. A node that does not run, an unreadable answer
-/// and a node that goes away before its answer is complete are each an error of their own.
+/// One connection per call at a time, kept for a moment for the next call. A node that does not run, an unreadable
+/// answer and a node that goes away before its answer is complete are each an error of their own.
 public struct NodeClient: NodeService {
     private let exchange: HTTPExchange
     private let limits: MeshHTTPLimits
