@@ -4,12 +4,12 @@ import NodeAPI
 
 /// Collects one answer, up to a bound, and leaves the connection to the next request.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
-final class AnswerHandler: ExchangeHandler, @unchecked Sendable {
+final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked Sendable {
     typealias InboundIn = HTTPClientResponsePart
 
     private let answered: EventLoopPromise<[UInt8]>
     private let bytesMax: Int
-    let released: @Sendable (any Channel) -> Void
+    private let released: @Sendable (any Channel) -> Void
     var isOver = false
     private var head: HTTPResponseHead?
     private var bytes: [UInt8] = []
@@ -47,6 +47,17 @@ final class AnswerHandler: ExchangeHandler, @unchecked Sendable {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         answered.fail(error)
         context.close(promise: nil)
+    }
+
+    /// Leaves the connection to the next request, or closes it: where the node does, and behind a failure, which may have
+    /// come before the node had read the request.
+    private func leave(_ context: ChannelHandlerContext, after head: HTTPResponseHead?) {
+        isOver = true
+        guard let head, head.isKeepAlive, head.status == .ok || head.status == .created else { return context.close(promise: nil) }
+        let channel = context.channel
+        context.pipeline.syncOperations.removeHandler(self).whenComplete { [released] result in
+            if case .success = result { released(channel) } else { channel.close(promise: nil) }
+        }
     }
 
     private func finish() {

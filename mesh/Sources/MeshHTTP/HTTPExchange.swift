@@ -53,10 +53,7 @@ struct HTTPExchange: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Line.self, bufferingPolicy: .bufferingNewest(limits.eventsWaitingMax))
         let lineBytesMax = limits.lineBytesMax
-        let idle = self.idle
-        let handler = LinesHandler(begun: begun, continuation: continuation, lineBytesMax: lineBytesMax) {
-            idle.keep($0)
-        }
+        let handler = LinesHandler(begun: begun, continuation: continuation, lineBytesMax: lineBytesMax)
         let channel = try await connect(begun, handler)
         continuation.onTermination = { _ in handler.abandon(channel) }
         send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel)

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// Passes on each line of a streamed answer as soon as it is complete.
+/// Passes on each line of a streamed answer as soon as it is complete; the node closes the connection behind the last.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
 final class LinesHandler<Line: Decodable & Sendable>: ExchangeHandler, @unchecked Sendable {
     typealias InboundIn = HTTPClientResponsePart
@@ -9,17 +9,11 @@ final class LinesHandler<Line: Decodable & Sendable>: ExchangeHandler, @unchecke
     private let begun: EventLoopPromise<Void>
     private let continuation: AsyncStream<Line>.Continuation
     private let lineBytesMax: Int
-    let released: @Sendable (any Channel) -> Void
     var isOver = false
-    private var head: HTTPResponseHead?
-    private var status: HTTPResponseStatus { head?.status ?? .ok }
+    private var status: HTTPResponseStatus = .ok
     private var pending: [UInt8] = []
 
-    init(
-        begun: EventLoopPromise<Void>, continuation: AsyncStream<Line>.Continuation, lineBytesMax: Int,
-        released: @escaping @Sendable (any Channel) -> Void
-    ) {
-        self.released = released
+    init(begun: EventLoopPromise<Void>, continuation: AsyncStream<Line>.Continuation, lineBytesMax: Int) {
         self.begun = begun
         self.continuation = continuation
         self.lineBytesMax = lineBytesMax
@@ -28,13 +22,14 @@ final class LinesHandler<Line: Decodable & Sendable>: ExchangeHandler, @unchecke
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            self.head = head
+            status = head.status
             if status == .ok { begun.succeed() }
         case .body(let buffer):
             received(buffer, context)
         case .end:
             end()
-            leave(context, after: head)
+            isOver = true
+            context.close(promise: nil)
         }
     }
 

@@ -82,16 +82,14 @@ struct BenchJobs: MeshCommand {
         let accepted = try await node.submit(submission)
         let submitted = clock.now
         let jobID = try JobReference.cid(accepted.jobID)
-        var run: BenchReport.Run?
-        // To its end, so that the connection is left to the next job.
         for await event in try await node.progress(of: jobID, .result) {
-            guard let result = event.result, run == nil else { continue }
+            guard let result = event.result else { continue }
             let verified = result.ending == .succeeded && result.isReceiptVerified
-            run = .init(
+            return .init(
                 submitted: submitted - began, ended: clock.now - began,
                 outcome: verified ? .verified : .failed(result.detail))
         }
-        return run ?? .init(submitted: submitted - began, ended: clock.now - began, outcome: .lost)
+        return .init(submitted: submitted - began, ended: clock.now - began, outcome: .lost)
     }
 
     /// A module with a memory and a `_start` that returns at once.
