@@ -132,6 +132,27 @@ struct LedgerFoldTests {
         #expect(names(restarted) == names(ledger))
     }
 
+    @Test func asManyCounterpartiesAsThereMayBeAreToldApart() throws {
+        var limits = Ledger.Limits()
+        limits.counterpartiesMax = 4
+        var ledger = Ledger(limits: limits)
+        func earn(_ number: Int) throws {
+            let receipt = CID.hashing([UInt8(number)], codec: .dagCBOR)
+            let entry = LedgerEntry.income(
+                TokenAmount(UInt64(number)), receipt: receipt, payer: try person(number), at: date)
+            try ledger.post(entry)
+            ledger.fold([entry.key])
+        }
+        for number in 1...4 { try earn(number) }
+        for number in 1...4 {
+            #expect(ledger.balance(of: .income(try person(number))) == TokenAmount(UInt64(number)))
+        }
+        #expect(ledger.balance(of: .incomeFromOthers) == .zero)
+        try earn(5)
+        #expect(ledger.balance(of: .incomeFromOthers) == TokenAmount(1 + 2 + 3), "the two largest are told apart")
+        ledger.checkInvariants()
+    }
+
     @Test func balancesThatAreNoBookAreRefused() throws {
         func refusal(_ balances: [(LedgerAccount, Int64)], _ entries: [LedgerEntry] = []) -> LedgerRefusal? {
             do {

@@ -46,6 +46,20 @@ struct LedgerTests {
         }
     }
 
+    @Test func nothingGoesBackIntoASourceOrRoundInACircle() throws {
+        var ledger = Ledger()
+        try ledger.post(.grant(TokenAmount(10), reference: "start", at: date))
+        let before = ledger
+        func entry(from: LedgerAccount, to: LedgerAccount) -> LedgerEntry {
+            LedgerEntry(kind: .refund, subject: "x", from: from, to: to, amount: TokenAmount(1), at: date)
+        }
+        #expect(throws: LedgerRefusal.sameAccount("wallet")) { try ledger.post(entry(from: .wallet, to: .wallet)) }
+        #expect(throws: LedgerRefusal.intoSource("issuance")) { try ledger.post(entry(from: .wallet, to: .issuance)) }
+        let payer = LedgerAccount.income(try did(1))
+        #expect(throws: LedgerRefusal.intoSource("\(payer)")) { try ledger.post(entry(from: .wallet, to: payer)) }
+        #expect(ledger == before)
+    }
+
     @Test func nothingIsSpentThatIsNotThere() throws {
         var ledger = Ledger()
         try ledger.post(.grant(TokenAmount(10), reference: "start", at: date))

@@ -82,6 +82,31 @@ struct CandidateReceiptTests {
         #expect(world.parties[2].market.executedJob(id)?.verdict == .late)
     }
 
+    @Test func whoStillRunsTheJobIsToldToStopOnceItHasItsResult() throws {
+        var (world, id) = try superseded()
+        try finish(&world, 1)
+        world.run(milliseconds: 1000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.parties[2].market.executedJob(id)?.stopReason == "the job has ended")
+    }
+
+    @Test func theOutputsThatAreAwaitedLongestAreGivenUpFirst() throws {
+        var (world, id) = try superseded()
+        world.withheldOutputs = [1, 2]
+        for index in [1, 2] {
+            try finish(&world, index)
+            world.run(milliseconds: 5000)
+        }
+        let receipts = try [1, 2].map { try #require(receipt(world, $0, id)) }
+        #expect(world.job(id)?.candidateReceipts.map(\.accepted.cid) == receipts)
+        // Nobody says that they are missing; their time is over.
+        world.packets.removeAll { item in
+            if case .input(to: 0, .outputsFetched) = item.packet { true } else { false }
+        }
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.candidateReceipts.count == 1 })
+        #expect(world.job(id)?.candidateReceipts.map(\.accepted.cid) == [receipts[1]])
+    }
+
     @Test func theNextAttemptFollowsWhileAReceiptWaits() throws {
         var (world, id) = try superseded(executors: 3)
         world.checksReplay = true

@@ -130,6 +130,21 @@ struct FundsTests {
         #expect([first, second].map { world.job($0)?.phase } == [.funds, .funds])
     }
 
+    @Test func aJobIsTriedAgainWhenExactlyItsPriceIsThere() throws {
+        var world = try world(tokens: 51)
+        world.parties[1].run = .hang
+        let running = try (0..<2).map { try world.submit(MarketWorld.request("job \($0)")) }
+        #expect(world.run(milliseconds: 5000) { world in running.allSatisfy { world.job($0)?.status == .running } })
+        let waiting = try world.submit(MarketWorld.request("waiting"))
+        #expect(world.run(milliseconds: 5000) { $0.job(waiting)?.phase == .funds })
+        let order = try #require(world.parties[1].orders.first { $0.jobID == running[0] })
+        world.finish(order.assignmentCID, .exited(code: 0), fuel: 1_000_000, of: 1, after: 1)
+        // 11 were there, and 9 of 20 come back, while the other job goes on.
+        world.run(milliseconds: 500)
+        #expect(world.job(running[0])?.paid == TokenAmount(11))
+        #expect(world.job(waiting)?.attempts.count == 1)
+    }
+
     @Test func outputsBeyondWhatTheOriginatorTakesAreRefused() throws {
         var world = try world(tokens: 100) { $0.originator.outputBytesMax = 1000 }
         #expect(throws: SubmissionRefusal.outputsTooLarge(bytes: 1001, bytesMax: 1000)) {

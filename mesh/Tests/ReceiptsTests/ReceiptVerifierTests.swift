@@ -121,6 +121,36 @@ import Testing
         #expect(!report.isVerified)
     }
 
+    /// Every bound of a receipt may be reached.
+    @Test func aChainAtAllItsBoundsPasses() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(
+            ReceiptChain.Changes(
+                manifest: { manifest in
+                    manifest.params.maxFuel = 2_500_001
+                    manifest.params.maxMemoryBytes = 65_536
+                    manifest.params.maxOutputBytes = 12
+                    manifest.params.maxAcceptableBidTokens = TokenAmount(500)
+                },
+                receipt: { receipt in
+                    receipt.executionEndedAt = receipt.executionStartedAt
+                    receipt.resourceUsage.hostCalls = [String(repeating: "f", count: 64): 1]
+                }))
+        let report = chain.verify(cid)
+        #expect(report.isVerified, "\(report.failures)")
+        let fault = ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest)
+        #expect(fault == nil)
+    }
+
+    /// The blocks count, and not only what the receipt says of them.
+    @Test func outputsThatHaveMoreBytesThanTheReceiptSays() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(
+            ReceiptChain.Changes(
+                manifest: { $0.params.maxOutputBytes = 11 }, receipt: { $0.resourceUsage.bytesWritten = 1 }))
+        #expect(chain.verify(cid).codes(.failed) == ["output_limit"])
+    }
+
     /// What an originator refuses to pay and what a verifier calls invalid is the same, as far as both can see it.
     @Test(arguments: cases) func theRulesOfAnOriginatorAreThoseOfTheVerifier(_ lie: Case) throws {
         let shared: Set<ReceiptCheckName> = [
