@@ -71,7 +71,7 @@ struct BitswapServiceLimitTests {
                     let next = cid(number)
                     group.addTask { await Self.failure(service, next, from: other) }
                 }
-                try? await waitUntil { await service.outboxes[other]?.messages.count == 4 }
+                try? await eventually { await service.outboxes[other]?.messages.count == 4 }
                 #expect(await service.overflowingPeers == 0)
                 let last = cid(5)
                 group.addTask { await Self.failure(service, last, from: other) }
@@ -121,7 +121,7 @@ struct BitswapServiceLimitTests {
             }
             for index in [0, 0, 1] {
                 held.append(try await open(index))
-                try await waitUntil { await service.inbound.count == held.count }
+                try await eventually { await service.inbound.count == held.count }
             }
             let third = try await open(0)
             await #expect(throws: StreamError.reset) { try await third.read() }
@@ -133,7 +133,7 @@ struct BitswapServiceLimitTests {
             #expect(await service.streamCounters.refusedInAll == 1)
             for stream in held { try await stream.closeWrite() }
             for stream in held { #expect(try await stream.read() == nil) }
-            try await waitUntil { await service.inbound.isEmpty }
+            try await eventually { await service.inbound.isEmpty }
         }
     }
 
@@ -204,7 +204,7 @@ struct BitswapServiceLimitTests {
             }
             #expect(await service.streamCounters.sendsTimedOut >= 1)
             #expect(await service.streamCounters.ownIdle == 0)
-            try await waitUntil { await service.outboxes.isEmpty }
+            try await eventually { await service.outboxes.isEmpty }
         }
     }
 

@@ -3,6 +3,7 @@ import LibP2P
 import Multiformats
 import NIOCore
 import P2PServices
+import P2PTesting
 import Testing
 
 /// Wants that are kept and questions that are shared, on real sockets.

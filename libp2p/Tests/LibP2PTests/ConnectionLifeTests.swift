@@ -1,5 +1,6 @@
 import Multiformats
 import NIOCore
+import P2PTesting
 import PeerIdentity
 import Synchronization
 import Testing
@@ -38,7 +39,7 @@ struct ConnectionLifeTests {
             let watched = Watched()
             for round in 0..<20 {
                 let peer = try await swarms[0].dial(swarms[1].dialAddress())
-                try await waitUntil { swarms[1].isConnected(swarms[0].localPeer) }
+                try await eventually { swarms[1].isConnected(swarms[0].localPeer) }
                 for (swarm, other) in [(swarms[0], peer), (swarms[1], swarms[0].localPeer)] {
                     watched.add(try #require(swarm.shared.withRegistry { $0.connection(to: other) }))
                 }
@@ -49,10 +50,10 @@ struct ConnectionLifeTests {
                     if round % 4 == 0 { try await stream.closeWrite() }
                 }
                 await swarms[round % 3 == 0 ? 1 : 0].disconnect(round % 3 == 0 ? swarms[0].localPeer : peer)
-                try await waitUntil { !swarms[1].isConnected(swarms[0].localPeer) && !swarms[0].isConnected(peer) }
+                try await eventually { !swarms[1].isConnected(swarms[0].localPeer) && !swarms[0].isConnected(peer) }
             }
             #expect(watched.count == 40)
-            try await waitUntil { watched.alive == 0 }
+            try await eventually { watched.alive == 0 }
         }
     }
 
@@ -64,6 +65,6 @@ struct ConnectionLifeTests {
             watched.withLock { $0.context = swarm.shared }
             await swarm.handle("/self/1.0.0") { _ in _ = swarm.localPeer }
         }
-        try await waitUntil { watched.withLock { $0.context == nil } }
+        try await eventually { watched.withLock { $0.context == nil } }
     }
 }

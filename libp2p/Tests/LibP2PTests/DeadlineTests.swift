@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import P2PTesting
 import Synchronization
 import Testing
 
@@ -22,7 +23,7 @@ struct DeadlineTests {
         await #expect(throws: TimedOut(milliseconds: 30)) {
             try await withDeadline(milliseconds: 30, warning: (1, { wasWarned.withLock { $0 = true } })) {
                 // Ends by its cancellation, and says nothing of it.
-                while !Task.isCancelled { await Task.yield() }
+                await untilCancelled()
                 return 1
             }
         }
@@ -37,10 +38,8 @@ struct DeadlineTests {
                 do {
                     try await withDeadline(milliseconds: 3_600_000) {
                         starting.yield()
-                        while true {
-                            try Task.checkCancellation()
-                            await Task.yield()
-                        }
+                        await untilCancelled()
+                        try Task.checkCancellation()
                     }
                     return nil
                 } catch {
@@ -66,7 +65,7 @@ struct DeadlineTests {
                 #expect(!Task.isCancelled)
                 await #expect(throws: TimedOut(milliseconds: 30)) {
                     try await withLastDeadline(milliseconds: 30) {
-                        while !Task.isCancelled { await Task.yield() }
+                        await untilCancelled()
                     }
                 }
                 #expect(Task.isCancelled)
@@ -78,7 +77,7 @@ struct DeadlineTests {
     func zero() async throws {
         await #expect(throws: TimedOut(milliseconds: 0)) {
             try await withDeadline(milliseconds: 0) {
-                while !Task.isCancelled { await Task.yield() }
+                await untilCancelled()
             }
         }
     }
@@ -97,7 +96,7 @@ struct DeadlineTests {
             }
             if milliseconds % 2 == 0 { alarms.remove(other) } else { removed.append(other) }
         }
-        try await waitUntil { alarms.count == removed.count }
+        try await eventually { alarms.count == removed.count }
         #expect(removed.count == 201)
         for alarm in removed { alarms.remove(alarm) }
         #expect(alarms.count == 0)

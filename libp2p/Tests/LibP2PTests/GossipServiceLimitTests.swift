@@ -27,13 +27,13 @@ import Testing
         let service = service(on: host)
         try await near.connect(to: far.localPeer, addresses: [])
         try await beside([{ await network.run() }, { await service.run() }]) {
-            try await waitUntil { attempts.withLockedValue { $0 } == GossipService.openAttemptsMax }
-            try await waitUntil { await service.peers.isEmpty }
+            try await eventually { attempts.withLockedValue { $0 } == GossipService.openAttemptsMax }
+            try await eventually { await service.peers.isEmpty }
             for _ in 0..<100 { try await turn() }
             #expect(attempts.withLockedValue { $0 } == GossipService.openAttemptsMax)
             network.disconnect(near.localPeer, far.localPeer)
             try await near.connect(to: far.localPeer, addresses: [])
-            try await waitUntil { attempts.withLockedValue { $0 } > GossipService.openAttemptsMax }
+            try await eventually { attempts.withLockedValue { $0 } > GossipService.openAttemptsMax }
         }
     }
 
@@ -52,15 +52,15 @@ import Testing
                 }
             }
             try await first.connect(to: host.localPeer, addresses: [])
-            try await waitUntil { await service.peers[first.localPeer]?.isGreeted == true }
+            try await eventually { await service.peers[first.localPeer]?.isGreeted == true }
             let refused = try await second.openStream(to: host.localPeer, protocols: [version])
             await #expect(throws: StreamError.reset) { try await refused.read() }
             #expect(await Array(service.peers.keys) == [first.localPeer])
             // The first one's leaving makes room.
             network.disconnect(host.localPeer, first.localPeer)
-            try await waitUntil { await service.peers.isEmpty }
+            try await eventually { await service.peers.isEmpty }
             let served = try await second.openStream(to: host.localPeer, protocols: [version])
-            try await waitUntil { await service.inbound.count == 1 }
+            try await eventually { await service.inbound.count == 1 }
             await served.reset()
         }
     }

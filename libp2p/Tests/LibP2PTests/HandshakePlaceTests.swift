@@ -4,6 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOEmbedded
 import NIOPosix
+import P2PTesting
 import PeerIdentity
 import Testing
 
@@ -78,9 +79,9 @@ struct HandshakePlaceTests {
             guard case .tcp(let port)? = address.withoutPeerID().components.last else { return }
             let crowd = SilentCrowd(port: Int(port), pauseMilliseconds: 1)
             for number in 0..<sockets { crowd.start(number) }
-            try await waitUntil { crowd.connected >= sockets }
+            try await eventually { crowd.connected >= sockets }
             let places = SwarmConfiguration.Limits().pendingInboundMax
-            try await waitUntil { servers[0].shared.withRegistry { $0.handshakeCount } == places }
+            try await eventually { servers[0].shared.withRegistry { $0.handshakeCount } == places }
             var times: [Duration] = []
             for _ in 0..<dials { times.append(try await honestDial(address, servers[0].localPeer)) }
             crowd.end()
@@ -90,7 +91,7 @@ struct HandshakePlaceTests {
                 times[dials - 1])
             #expect((servers[0].counters()[.displacedPendingInbound] ?? 0) > 0)
             #expect(servers[0].counters()[.refusedPendingInbound] == nil)
-            try await waitUntil { servers[0].isEmpty }
+            try await eventually { servers[0].isEmpty }
         }
     }
 
@@ -182,13 +183,13 @@ struct HandshakePlaceTests {
             $0.limits.pendingInboundMax = 1
         } _: { swarms in
             let first = try await RawClient.connect(to: swarms[0])
-            try await waitUntil { swarms[0].shared.withRegistry { $0.handshakeCount } == 1 }
+            try await eventually { swarms[0].shared.withRegistry { $0.handshakeCount } == 1 }
             let second = try await RawClient.connect(to: swarms[0])
             try await first.closed()
             #expect(swarms[0].counters()[.displacedPendingInbound] == 1)
             #expect(swarms[0].counters()[.handshakeAbandoned] == nil)
             try await second.channel.close()
-            try await waitUntil { swarms[0].isEmpty }
+            try await eventually { swarms[0].isEmpty }
         }
     }
 }

@@ -4,6 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Noise
+import P2PTesting
 import PeerIdentity
 import Testing
 import Yamux
@@ -104,12 +105,12 @@ struct HeldBytesTests {
             let attacker = Identity.generate()
             let channel = try await MuteHandler.connect(
                 to: swarms[0], as: attacker, protocolID: Swarm.pingProtocolID, streams: 128)
-            try await waitUntil {
+            try await eventually {
                 #expect(held(swarms[0], attacker.peerID) <= 3 * 1024 * 1024)
                 return swarms[0].counters()[.refusedStreamsOfProtocol] == 126
             }
             try await channel.close()
-            try await waitUntil { swarms[0].isEmpty && total(swarms[0]) == 0 }
+            try await eventually { swarms[0].isEmpty && total(swarms[0]) == 0 }
         }
     }
 
@@ -121,7 +122,7 @@ struct HeldBytesTests {
             let channel = try await MuteHandler.connect(
                 to: swarms[0], as: attacker, protocolID: "/echo/1.0.0", streams: 128)
             var most = 0
-            try await waitUntil {
+            try await eventually {
                 most = max(most, held(swarms[0], attacker.peerID))
                 return (swarms[0].counters()[.streamsOverBudget] ?? 0) > 0
             }
@@ -132,7 +133,7 @@ struct HeldBytesTests {
             #expect(most <= 16 * 1024 * 1024)
             #expect(most > 8 * 1024 * 1024)
             try await channel.close()
-            try await waitUntil { swarms[0].isEmpty && total(swarms[0]) == 0 }
+            try await eventually { swarms[0].isEmpty && total(swarms[0]) == 0 }
         }
     }
 
@@ -151,13 +152,13 @@ struct HeldBytesTests {
             }
             var most = 0
             // Eighteen windows of 256 KiB arrive, of which eight fit.
-            try await waitUntil {
+            try await eventually {
                 most = max(most, held(swarms[0], attacker.peerID))
                 return (swarms[0].counters()[.streamsOverBudget] ?? 0) >= 9
             }
             #expect(most <= 2 * 1024 * 1024 && most > 1024 * 1024)
             for channel in channels { try await channel.close() }
-            try await waitUntil { await swarms[0].connectedPeers().isEmpty && total(swarms[0]) == 0 }
+            try await eventually { await swarms[0].connectedPeers().isEmpty && total(swarms[0]) == 0 }
         }
     }
 
@@ -172,7 +173,7 @@ struct HeldBytesTests {
             for _ in 0..<24 {
                 channels.append(try await MuteHandler.connect(to: swarms[0], protocolID: Self.hold, streams: 16))
             }
-            try await waitUntil {
+            try await eventually {
                 #expect(total(swarms[0]) <= 8 * 1024 * 1024)
                 return (swarms[0].counters()[.streamsOverBudget] ?? 0) > 24
             }
@@ -186,7 +187,7 @@ struct HeldBytesTests {
             }
             for channel in channels { try await channel.close() }
             await swarms[1].disconnect(peer)
-            try await waitUntil { await swarms[0].connectedPeers().isEmpty && total(swarms[0]) == 0 }
+            try await eventually { await swarms[0].connectedPeers().isEmpty && total(swarms[0]) == 0 }
         }
     }
 
@@ -219,7 +220,7 @@ struct HeldBytesTests {
             streams.append(try await client.openStream(to: peer, protocols: ["/no/1.0.0", "/flow/1.0.0"]))
         }
         let served = try await connection(of: server, to: client.localPeer)
-        try await waitUntil {
+        try await eventually {
             let charges = try await served.charges()
             #expect(charges.connection <= bound)
             return charges.shortStreams > 0
@@ -230,7 +231,7 @@ struct HeldBytesTests {
             try await stream.closeWrite()
         }
         for side in [served, try await connection(of: client, to: peer)] {
-            try await waitUntil {
+            try await eventually {
                 let charges = try await side.charges()
                 return charges.connection == charges.streams + charges.socket
                     && charges.socket <= ConnectionHandler.untoldBytesMax
@@ -240,7 +241,7 @@ struct HeldBytesTests {
     }
 
     private func connection(of swarm: Swarm, to peer: PeerID) async throws -> Connection {
-        try await waitUntil { swarm.isConnected(peer) }
+        try await eventually { swarm.isConnected(peer) }
         return try #require(swarm.shared.withRegistry { $0.connection(to: peer) })
     }
 

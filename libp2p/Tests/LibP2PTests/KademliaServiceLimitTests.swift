@@ -53,7 +53,7 @@ struct KademliaServiceLimitTests {
             }
             for index in [0, 0, 1] {
                 held.append(try await open(index))
-                try await waitUntil { await service.inbound.count == held.count }
+                try await eventually { await service.inbound.count == held.count }
             }
             let third = try await open(0)
             await #expect(throws: StreamError.reset) { try await third.read() }
@@ -66,7 +66,7 @@ struct KademliaServiceLimitTests {
             // The place of a stream that has ended is free.
             try await held[0].closeWrite()
             #expect(try await held[0].read() == nil)
-            try await waitUntil { await service.inbound.count == 2 }
+            try await eventually { await service.inbound.count == 2 }
             let fifth = try await open(1)
             try await fifth.writeFrame(
                 ByteBuffer(bytes: KademliaMessageCoding.encode(KademliaMessage(kind: .ping))))
@@ -112,9 +112,9 @@ struct KademliaServiceLimitTests {
             let ends = await answering(server)
             try await host.connect(to: server.localPeer, addresses: [])
             for await _ in ends { break }
-            try await waitUntil { await service.streamCounters.ownIdle >= 1 }
+            try await eventually { await service.streamCounters.ownIdle >= 1 }
             // A lookup of the service's own may have used another one meanwhile.
-            try await waitUntil {
+            try await eventually {
                 let (count, idle) = await (service.idleCount, service.idle)
                 return count == 0 && idle.isEmpty
             }
@@ -157,7 +157,7 @@ struct KademliaServiceLimitTests {
                 }
                 try await host.connect(to: silent.localPeer, addresses: [])
             }
-            try await waitUntil { await service.routingTable().count == 5 }
+            try await eventually { await service.routingTable().count == 5 }
             await withTaskGroup(of: KademliaFailure?.self) { group in
                 // One request is under way and one waits; their operations have no end. All others find no place.
                 for number in 0..<8 {

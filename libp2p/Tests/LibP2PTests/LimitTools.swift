@@ -10,12 +10,7 @@ import Yamux
 
 @testable import LibP2P
 
-/// Looks again and again for a state that has no event, and leaves the threads to others in between.
-func waitUntil(_ condition: () async throws -> Bool) async throws {
-    while try await !condition() { try await turn() }
-}
-
-/// A turn of an event loop: others get theirs.
+/// One millisecond in which everybody else gets a turn; for tests of what must *not* happen meanwhile.
 func turn() async throws {
     try Task.checkCancellation()
     let loop = MultiThreadedEventLoopGroup.singleton.any()

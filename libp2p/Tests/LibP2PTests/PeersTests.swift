@@ -202,17 +202,17 @@ struct PeerServiceTests {
         let service = PeerService(host: hosts[0], peers: limits, limits: shell, logger: Logger(label: "test"))
         try await beside([{ await network.run() }, { await service.run() }]) {
             await service.begin(bootstrap: [hosts[1].address], remembered: [])
-            try await waitUntil { await hosts[0].connectedPeers() == [peers[1]] }
+            try await eventually { await hosts[0].connectedPeers() == [peers[1]] }
             try await hosts[2].connect(to: peers[0], addresses: [])
             for _ in 0..<3 {
                 network.disconnect(peers[0], peers[1])
                 network.disconnect(peers[0], peers[2])
-                try await waitUntil { await Set(hosts[0].connectedPeers()) == [peers[1], peers[2]] }
+                try await eventually { await Set(hosts[0].connectedPeers()) == [peers[1], peers[2]] }
             }
             await service.avoid(peers[2], milliseconds: 3_600_000)
             network.disconnect(peers[0], peers[2])
             network.disconnect(peers[0], peers[1])
-            try await waitUntil { await hosts[0].connectedPeers() == [peers[1]] }
+            try await eventually { await hosts[0].connectedPeers() == [peers[1]] }
         }
     }
 }

@@ -4,6 +4,7 @@ import Logging
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import P2PTesting
 import PeerIdentity
 import Peers
 import Testing
@@ -33,7 +34,7 @@ struct ReconnectTests {
             let proxy = SilentProxy()
             let address = try await proxy.listen(before: try await port(of: far))
             let peer = try await near.dial(address.withPeerID(far.localPeer))
-            try await waitUntil { await near.protocols(of: peer).contains("/echo/1.0.0") }
+            try await eventually { await near.protocols(of: peer).contains("/echo/1.0.0") }
             let old = try #require(near.shared.withRegistry { $0.connection(to: peer) })
             try await proxy.fallSilent()
             let events = await near.peerEvents()
@@ -43,12 +44,12 @@ struct ReconnectTests {
                 Issue.record("the second connection does not stand")
                 return
             }
-            try await waitUntil { near.counters()[.connectionsOpened] == 2 }
+            try await eventually { near.counters()[.connectionsOpened] == 2 }
             let stream = try await near.openStream(to: peer, protocols: ["/echo/1.0.0"])
             try await stream.write(ByteBuffer(string: "again"))
             #expect(try await stream.readExactly(5) == ByteBuffer(string: "again"))
-            try await waitUntil { near.counters()[.keepAliveTimedOut] == 1 }
-            try await waitUntil { near.shared.withRegistry { $0.connections(to: peer).count } == 1 }
+            try await eventually { near.counters()[.keepAliveTimedOut] == 1 }
+            try await eventually { near.shared.withRegistry { $0.connections(to: peer).count } == 1 }
             #expect(near.shared.withRegistry { $0.connection(to: peer) } !== old)
             // The second connection was identified, and the peer never counted as gone.
             let first = await firstEvent(events) { _ in true }
@@ -72,8 +73,8 @@ struct ReconnectTests {
                 Issue.record("the second connection does not stand")
                 return
             }
-            try await waitUntil { swarms[0].shared.withRegistry { $0.connections(to: peer).count } == 2 }
-            try await waitUntil { !swarms[0].shared.withRegistry { $0.isDoubted(old) } }
+            try await eventually { swarms[0].shared.withRegistry { $0.connections(to: peer).count } == 2 }
+            try await eventually { !old.isDoubted }
             #expect(swarms[0].shared.withRegistry { $0.connection(to: peer) } === old)
             #expect(await old.isAlive())
             #expect(swarms[0].counters()[.keepAliveTimedOut] == nil)
@@ -85,7 +86,7 @@ struct ReconnectTests {
         try await withSwarms(2, configure: Self.unwatched) { swarms in
             let (near, far) = (swarms[0], swarms[1])
             let peer = try await near.dial(far.dialAddress())
-            try await waitUntil { await !near.protocols(of: peer).isEmpty }
+            try await eventually { await !near.protocols(of: peer).isEmpty }
             // As one who restarted with other services: the old connection is not told of them.
             far.shared.register("/late/1.0.0") { stream, _ in await stream.reset() }
             let back = try await near.dialAddress().withoutPeerID()
@@ -93,7 +94,7 @@ struct ReconnectTests {
                 Issue.record("the second connection does not stand")
                 return
             }
-            try await waitUntil {
+            try await eventually {
                 near.shared.withRegistry { $0.connections(to: peer) }.map { $0.protocols.contains("/late/1.0.0") }
                     == [false, true]
             }
@@ -108,7 +109,7 @@ struct ReconnectTests {
             let peer = try await swarms[0].dial(address.withPeerID(swarms[1].localPeer))
             for swarm in swarms {
                 let other = swarm.localPeer == peer ? swarms[0].localPeer : peer
-                try await waitUntil { await !swarm.protocols(of: other).isEmpty }
+                try await eventually { await !swarm.protocols(of: other).isEmpty }
             }
             try await proxy.fallSilent()
             #expect(try await swarms[0].dial(swarms[1].dialAddress()) == peer)
@@ -132,7 +133,7 @@ struct ReconnectTests {
             try await beside(services.map { service in { @Sendable in await service.run() } }) {
                 for service in services { _ = try await service.subscribe("t") { _ in .accept } }
                 _ = try await swarms[0].dial(address.withPeerID(swarms[1].localPeer))
-                for service in services { await until { await service.meshPeers("t").count == 1 } }
+                for service in services { try await eventually { await service.meshPeers("t").count == 1 } }
                 try await proxy.fallSilent()
                 guard
                     case .success = await swarms[1].transport.dial(
@@ -141,10 +142,10 @@ struct ReconnectTests {
                     Issue.record("the second connection does not stand")
                     return
                 }
-                for swarm in swarms { try await waitUntil { swarm.counters()[.keepAliveTimedOut] == 1 } }
+                for swarm in swarms { try await eventually { swarm.counters()[.keepAliveTimedOut] == 1 } }
                 for (sender, receiver) in [(services[0], services[1]), (services[1], services[0])] {
                     // What is published before the greeting is lost with the old stream.
-                    try await waitUntil {
+                    try await eventually {
                         try await sender.publish([1, 2, 3], topic: "t")
                         return await receiver.counters.messagesDelivered > 0
                     }
@@ -243,10 +244,10 @@ struct ReconnectTests {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await before.run() }
                 try await near.connect(to: peer, addresses: await before.listenAddresses())
-                try await waitUntil { before.isConnected(near.localPeer) }
+                try await eventually { before.isConnected(near.localPeer) }
                 group.cancelAll()
             }
-            try await waitUntil { !near.isConnected(peer) }
+            try await eventually { !near.isConnected(peer) }
             let max = near.shared.limits.failedProvenDialsPerMinuteMax
             #expect(max == 12)
             for attempt in 1...max + 3 {

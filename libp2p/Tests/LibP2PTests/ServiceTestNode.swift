@@ -117,16 +117,3 @@ extension RecordValidator {
         value.starts(with: "ok".utf8) ? nil : "the value does not begin with ok"
     }
 }
-
-/// Waits for something that other tasks bring about, without sleeping; gives up after half a minute.
-func eventually(_ what: String, _ condition: () async -> Bool) async throws {
-    let clock = ContinuousClock()
-    let end = clock.now.advanced(by: .seconds(30))
-    while await !condition() {
-        guard clock.now < end else {
-            Issue.record("never came about: \(what)")
-            throw CancellationError()
-        }
-        await Task.yield()
-    }
-}

@@ -55,7 +55,7 @@ struct ServingRateTests {
                         try await clients[0].fetch(cid, from: [server], timeout: .seconds(3_600)).count
                     }
                 }
-                try await waitUntil { await serving.servingPauses > 0 }
+                try await eventually { await serving.servingPauses > 0 }
                 #expect(try await clients[1].fetch(cids[0], from: [server], timeout: .seconds(3_600)).count == 40_000)
                 #expect(try await group.reduce(0, +) == 240_000)
             }

@@ -1,5 +1,6 @@
 import NIOConcurrencyHelpers
 import NIOCore
+import P2PTesting
 import Testing
 
 @testable import LibP2P
@@ -67,7 +68,7 @@ struct StreamBufferTests {
         try await outbox.write(ByteBuffer(repeating: 0, count: 10))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await outbox.write(ByteBuffer(repeating: 1, count: 10)) }
-            while !outbox.hasWaitingWriters { try await letOthersRun() }
+            try await eventually { outbox.hasWaitingWriters }
             group.addTask { try await outbox.write(ByteBuffer(repeating: 2, count: 1)) }
             #expect(outbox.take().chunks.count == 1)
             outbox.drained(10)

@@ -4,6 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Noise
+import P2PTesting
 import PeerIdentity
 import Testing
 import Yamux
@@ -97,8 +98,8 @@ struct SwarmLimitTests {
             let truncated = try await RawClient.connect(to: swarms[0])
             try await truncated.send(Array(hello.prefix(40)))
             try await truncated.channel.close()
-            while swarms[0].counters()[.handshakeAbandoned] != 1 { try await letOthersRun() }
-            while !swarms[0].isEmpty { try await letOthersRun() }
+            try await eventually { swarms[0].counters()[.handshakeAbandoned] == 1 }
+            try await eventually { swarms[0].isEmpty }
         }
     }
 
@@ -147,14 +148,14 @@ struct SwarmLimitTests {
             var held: [RawClient] = []
             for _ in 0..<3 { held.append(try await RawClient.connect(to: swarms[0])) }
             // Connections are let in on the loop that each comes to, in no order among them.
-            try await waitUntil { swarms[0].shared.withRegistry { $0.handshakeCount } == 3 }
+            try await eventually { swarms[0].shared.withRegistry { $0.handshakeCount } == 3 }
             for _ in 0..<20 {
                 let refused = try await RawClient.connect(to: swarms[0])
                 try await refused.closed()
             }
             #expect(swarms[0].counters()[.refusedPerIP] == 20)
             try await held[0].channel.close()
-            while swarms[0].counters()[.handshakeAbandoned] != 1 { try await letOthersRun() }
+            try await eventually { swarms[0].counters()[.handshakeAbandoned] == 1 }
             let next = try await RawClient.connect(to: swarms[0])
             try await next.send([19])
             #expect(swarms[0].counters()[.refusedPerIP] == 20)
@@ -169,12 +170,12 @@ struct SwarmLimitTests {
         } _: { swarms in
             var held: [RawClient] = []
             for _ in 0..<4 { held.append(try await RawClient.connect(to: swarms[0])) }
-            try await waitUntil { swarms[0].shared.withRegistry { $0.handshakeCount } == 4 }
+            try await eventually { swarms[0].shared.withRegistry { $0.handshakeCount } == 4 }
             let refused = try await RawClient.connect(to: swarms[0])
             try await refused.closed()
             #expect(swarms[0].counters()[.refusedPendingInbound] == 1)
             try await held[0].channel.close()
-            while swarms[0].counters()[.handshakeAbandoned] != 1 { try await letOthersRun() }
+            try await eventually { swarms[0].counters()[.handshakeAbandoned] == 1 }
             #expect(try await swarms[1].dial(swarms[0].dialAddress()) == swarms[0].localPeer)
         }
     }
@@ -224,7 +225,7 @@ struct SwarmLimitTests {
             var opened: [any PeerStream] = []
             for _ in 0..<4 { opened.append(try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"])) }
             // A stream of a protocol that is known is there before the other side has heard of it.
-            try await waitUntil { swarms[1].counters()[.refusedStreams] != nil }
+            try await eventually { swarms[1].counters()[.refusedStreams] != nil }
             let error = await withTaskGroup(of: StreamError?.self) { group in
                 for stream in opened {
                     group.addTask {
@@ -263,7 +264,7 @@ struct SwarmLimitTests {
                 try await channel.closeFuture.get()
                 #expect(swarms[0].counters()[.muxerViolation] == number + 1)
             }
-            while !swarms[0].isEmpty { try await letOthersRun() }
+            try await eventually { swarms[0].isEmpty }
         }
     }
 
@@ -275,7 +276,7 @@ struct SwarmLimitTests {
             var bytes = ByteBuffer()
             YamuxHeader(kind: .windowUpdate, flags: .syn, streamID: YamuxStreamID(1), length: 0).encode(into: &bytes)
             let channel = try await HostileHandler.connect(to: swarms[0], frames: bytes)
-            while swarms[0].counters()[.streamNegotiationTimedOut] == nil { try await letOthersRun() }
+            try await eventually { swarms[0].counters()[.streamNegotiationTimedOut] != nil }
             try await channel.close()
         }
     }

@@ -3,6 +3,7 @@ import Identify
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import P2PTesting
 import PeerIdentity
 import Testing
 
@@ -36,7 +37,7 @@ struct SwarmQueueLimitTests {
             group.addTask {
                 await #expect(throws: OpenStreamError.self) { try await swarm.dial(address) }
             }
-            try? await waitUntil { server.accepted == 1 }
+            try? await eventually { server.accepted == 1 }
             await #expect(throws: OpenStreamError.dialFailed(["\(address): refusedPendingOutbound"])) {
                 try await swarm.dial(address)
             }
@@ -44,7 +45,7 @@ struct SwarmQueueLimitTests {
         }
         #expect(swarm.counters()[.refusedPendingOutbound] == 1)
         #expect(swarm.counters()[.refusedTotal] == nil)
-        try await waitUntil { swarm.isEmpty }
+        try await eventually { swarm.isEmpty }
         #expect(server.accepted == 1)
         try await listener.close()
         await end(swarm)
@@ -72,7 +73,7 @@ struct SwarmQueueLimitTests {
                         Issue.record("failed for another reason: \(error)")
                     }
                 }
-                try await waitUntil { server.accepted == 2 }
+                try await eventually { server.accepted == 2 }
                 // A head start of 1 ms is long over after these turns; a third attempt would be there.
                 for _ in 0..<100 { try await turn() }
                 #expect(server.accepted == 2)
@@ -99,7 +100,7 @@ struct SwarmQueueLimitTests {
             #expect(swarms[0].counters()[.refusedTotal] == 1)
             let full = try await #require(swarms[1].listenAddresses().first)
             await #expect(throws: OpenStreamError.self) { try await swarms[2].dial(full) }
-            try await waitUntil { swarms[1].counters()[.refusedTotal] == 1 }
+            try await eventually { swarms[1].counters()[.refusedTotal] == 1 }
         }
     }
 
@@ -127,7 +128,7 @@ struct SwarmQueueLimitTests {
             #expect(swarms[0].counters()[.refusedStreams] == nil)
             #expect(holding.most == 4)
             for stream in held { await stream.reset() }
-            try await waitUntil { holding.now == 0 }
+            try await eventually { holding.now == 0 }
         }
     }
 
@@ -149,13 +150,13 @@ struct SwarmQueueLimitTests {
                     }
                 }
             }
-            try await waitUntil { await swarm.dials.count == 2 }
+            try await eventually { await swarm.dials.count == 2 }
             await #expect(throws: OpenStreamError.limitReached("queuedWorkMax")) {
                 try await swarm.connect(to: Identity.generate().peerID, addresses: [address])
             }
             #expect(swarm.counters()[.refusedQueuedWork] == 1)
             group.addTask { try await swarm.run() }
-            try await waitUntil { failures.withLockedValue { $0 } == [1, 1] }
+            try await eventually { failures.withLockedValue { $0 } == [1, 1] }
             group.cancelAll()
         }
         await #expect(throws: OpenStreamError.connectionLost("the swarm has stopped")) {
@@ -177,11 +178,11 @@ struct SwarmQueueLimitTests {
                         try await busy.connect(to: Identity.generate().peerID, addresses: [nobody])
                     }
                 }
-                try await waitUntil { await busy.dials.count == 1 }
+                try await eventually { await busy.dials.count == 1 }
                 let peer = try await swarms[0].dial(busy.dialAddress())
                 let stream = try await swarms[0].openStream(to: peer, protocols: [Swarm.pingProtocolID])
                 await #expect(throws: StreamError.reset) { try await stream.read() }
-                try await waitUntil { swarms[0].counters()[.identifyFailed] == 1 }
+                try await eventually { swarms[0].counters()[.identifyFailed] == 1 }
                 // The ping, the question who it is, and its own question.
                 #expect(busy.counters()[.refusedQueuedWork] == 3)
                 #expect(busy.counters()[.identifyFailed] == 1)
@@ -199,7 +200,7 @@ struct SwarmQueueLimitTests {
             $0.limits.identifyTimeoutMilliseconds = 20
         } _: { swarms in
             let peer = try await swarms[0].dial(silent.dialAddress())
-            try await waitUntil { swarms[0].counters()[.identifyFailed] == 1 }
+            try await eventually { swarms[0].counters()[.identifyFailed] == 1 }
             #expect(await swarms[0].protocols(of: peer).isEmpty)
             #expect(await swarms[0].connectedPeers() == [peer])
         }
@@ -225,7 +226,7 @@ struct SwarmQueueLimitTests {
             await #expect(throws: StreamError.reset) { try await push() }
             #expect(swarms[1].counters()[.identifyPushRefused] == 1)
             #expect(swarms[1].counters()[.identifyFailed] == nil)
-            try await waitUntil {
+            try await eventually {
                 do { return try await push() == nil } catch { return false }
             }
             #expect(await swarms[0].connectedPeers() == [peer], "it is the same connection still")
@@ -288,12 +289,12 @@ struct SwarmQueueLimitTests {
             await swarms[1].handle(Self.hold) { await holding.serve($0) }
             let address = try await #require(swarms[1].listenAddresses().first)
             let peer = try await swarms[0].dial(address)
-            try await waitUntil { await swarms[1].connectedPeers() == [swarms[0].localPeer] }
+            try await eventually { await swarms[1].connectedPeers() == [swarms[0].localPeer] }
             _ = try await swarms[0].dial(address)
             let connections = swarms[0].shared.withRegistry { $0.connections(to: peer) }
             try #require(connections.count == 2)
             // Both are identified first, since streams for that take of the budget as well.
-            try await waitUntil {
+            try await eventually {
                 for swarm in swarms {
                     let other = swarm.localPeer == peer ? swarms[0].localPeer : peer
                     let all = swarm.shared.withRegistry { $0.connections(to: other) }
@@ -356,7 +357,7 @@ struct AbandonedStreamTests {
                 $0.limits.abandonedStreamTimeoutMilliseconds = 20
             } _: { swarms in
                 let peer = try await swarms[0].dial(servers[0].dialAddress())
-                try await waitUntil { await swarms[0].protocols(of: peer).contains(Self.hold) }
+                try await eventually { await swarms[0].protocols(of: peer).contains(Self.hold) }
                 // The peer is known to speak the protocol, so a stream for it alone is there before the peer agreed.
                 try await abandon(swarms[0], peer, isLazy ? [Self.hold] : ["/no/1.0.0", Self.hold])
                 for await failure in failures {

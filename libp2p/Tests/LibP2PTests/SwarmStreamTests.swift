@@ -2,6 +2,7 @@ import Logging
 import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
+import P2PTesting
 import PeerIdentity
 import Testing
 import Yamux
@@ -17,7 +18,7 @@ struct SwarmStreamTests {
             await swarms[1].handle("/sink/1.0.0") { stream in
                 opened.continuation.yield(stream)
                 // Held until the test is done with it.
-                while (try? await Task.sleep(for: .seconds(60))) != nil {}
+                await untilCancelled()
             }
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
             let stream = try await swarms[0].openStream(to: peer, protocols: ["/sink/1.0.0"])
@@ -51,7 +52,7 @@ struct SwarmStreamTests {
     @Test("A writer whose peer reads nothing holds no more than the window and the mark")
     func stalledWriter() async throws {
         try await withSwarms(2) { swarms in
-            await swarms[1].handle("/hold/1.0.0") { _ in while (try? await Task.sleep(for: .seconds(60))) != nil {} }
+            await swarms[1].handle("/hold/1.0.0") { _ in await untilCancelled() }
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
             let stream = try #require(
                 try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"]) as? BufferedStream)
@@ -64,10 +65,10 @@ struct SwarmStreamTests {
                     }
                 }
                 // All that can move has moved once the writer waits and the window is used up.
-                while stream.unsentBytes < 262_144 || written.withLockedValue({ $0 }) < 262_144 + 262_144 {
-                    try await letOthersRun()
+                try await eventually {
+                    stream.unsentBytes >= 262_144 && written.withLockedValue { $0 } >= 262_144 + 262_144
                 }
-                for _ in 0..<1_000 { try await letOthersRun() }
+                for _ in 0..<100 { try await turn() }
                 #expect(written.withLockedValue { $0 } == 262_144 + 262_144)
                 await stream.reset()
                 let result = await group.nextResult()
@@ -201,7 +202,7 @@ struct SwarmStreamTests {
                 }
                 await swarms[0].disconnect(peer)
             }
-            while !swarms[0].isEmpty || !swarms[1].isEmpty { try await letOthersRun() }
+            try await eventually { swarms[0].isEmpty && swarms[1].isEmpty }
             #expect(swarms[0].counters()[.connectionsOpened] == 1_000)
         }
     }

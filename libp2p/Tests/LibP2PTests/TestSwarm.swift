@@ -55,10 +55,14 @@ func firstEvent(
     return nil
 }
 
-/// Lets other tasks run while a test waits for a state that has no event; ends with the test's time limit.
-func letOthersRun() async throws {
-    try Task.checkCancellation()
-    await Task.yield()
+/// Returns when the task is cancelled.
+func untilCancelled() async {
+    let (never, end) = AsyncStream.makeStream(of: Never.self)
+    await withTaskCancellationHandler {
+        for await _ in never {}
+    } onCancel: {
+        end.finish()
+    }
 }
 
 extension ConnectionUpgrade {
