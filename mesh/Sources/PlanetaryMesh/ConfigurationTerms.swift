@@ -7,7 +7,7 @@ import MeshTypes
 import Multiformats
 import NodeSetup
 
-// What the parts of a node are told of an operator's configuration.
+// The operator's configuration, as each part of a node takes it.
 
 extension MarketConfiguration {
     /// The terms of a market, of an executor that runs jobs on `machine`.
@@ -40,7 +40,7 @@ extension NodeConfiguration.Executor {
     /// Jobs that run at once.
     var runsAtOnce: Int { jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount }
 
-    /// What is offered, by kind.
+    /// The offered resources, by kind.
     var resources: ResourceAmounts {
         let cores = cpuMillicores ?? UInt64(ProcessInfo.processInfo.activeProcessorCount) * 1000
         return CanonicalMap([
@@ -65,7 +65,7 @@ extension StoreLimits {
 }
 
 extension SwarmConfiguration {
-    /// The defaults of a node of the mesh, as identify tells them to others (PROTOCOL.md).
+    /// The defaults of a node of the mesh, as identify announces them (PROTOCOL.md).
     static func ofMesh(listening addresses: [Multiaddr]) -> SwarmConfiguration {
         var configuration = SwarmConfiguration(listenAddresses: addresses)
         configuration.agentVersion = "planetary-mesh/1"

@@ -6,20 +6,20 @@ import MeshStore
 import Multiformats
 import P2PServices
 
-/// Blocks and files by CID: from this node's store, else from the peers that are likely to have them, else from those
-/// that the DHT names as providers. Who names no peer has the connected ones asked as well. Everything that arrives is
-/// checked against its CID before anybody sees it.
+/// Blocks and files by CID: from this node's store, else from peers that are likely to have them, else from the DHT's
+/// providers. A caller that names no peer also asks the connected ones. It checks everything that arrives against its
+/// CID before anybody sees it.
 ///
-/// Equal requests at the same time share what is asked of the network (`BitswapCore`), so a popular module is asked for
-/// once; each has its own peers, its own end and its own wish to keep the block.
+/// Equal requests at the same time share one request to the network (`BitswapCore`), so a popular module is requested
+/// once; each has its own peers and its own end, and decides whether to keep the block.
 struct ContentFetcher: Sendable {
     /// The bounds of fetching.
     struct Limits: Sendable {
         /// How long one block may take from all peers together, in milliseconds.
         var blockMilliseconds: Int64 = 15_000
-        /// Providers asked of the DHT for one block.
+        /// Providers to ask the DHT for, per block.
         var providersMax = 8
-        /// Connected peers that are asked where nobody is named.
+        /// Connected peers to ask if the caller names none.
         var connectedPeersMax = 32
         /// A block, in bytes.
         var blockBytesMax = 2 << 20
@@ -31,13 +31,13 @@ struct ContentFetcher: Sendable {
     let host: any StreamHost
     var limits = Limits()
 
-    /// A file that was read, and the blocks of it that came from others.
+    /// A file, and its blocks that came from others.
     struct File: Sendable {
         var bytes: [UInt8] = []
         var arrived: [(cid: CID, bytes: [UInt8])] = []
     }
 
-    /// A block. What came from others is kept when `keep` says so.
+    /// A block; stored if it came from others and `keep` says so.
     func block(_ cid: CID, from peers: [PeerID], keep: Bool = true) async throws(FetchError) -> [UInt8] {
         let found = try await located(cid, from: peers)
         if keep, found.source != nil { try await self.keep([(cid, found.block)]) }
@@ -49,16 +49,16 @@ struct ContentFetcher: Sendable {
         try await read(root, from: peers, bytesMax: bytesMax, keep: keep).bytes
     }
 
-    /// Like `file`, without keeping anything: what came from others is handed over with it.
+    /// Like `file`, but stores nothing: returns the blocks from others with it.
     ///
-    /// - Parameter arrived: told of the size of each block once it is here.
+    /// - Parameter arrived: receives the size of each block as it arrives.
     func unkept(
         _ root: CID, from peers: [PeerID], bytesMax: Int, arrived: @Sendable (Int) async -> Void = { _ in }
     ) async throws(FetchError) -> File {
         try await read(root, from: peers, bytesMax: bytesMax, keep: false, arrived: arrived)
     }
 
-    /// Keeps blocks that came from others.
+    /// Stores blocks that came from others.
     func keep(_ blocks: [(cid: CID, bytes: [UInt8])]) async throws(FetchError) {
         do {
             try await store.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
@@ -67,8 +67,8 @@ struct ContentFetcher: Sendable {
         }
     }
 
-    /// Providers announce the root of a file only, so whoever has the root is asked for the rest too; who gave the last
-    /// block is asked first for the next one.
+    /// Providers announce only the root of a file, so whoever has the root is asked for the rest too; the giver of the
+    /// last block is asked first for the next.
     private func read(
         _ root: CID, from peers: [PeerID], bytesMax: Int, keep: Bool,
         arrived: @Sendable (Int) async -> Void = { _ in }
@@ -129,7 +129,7 @@ struct ContentFetcher: Sendable {
         }
     }
 
-    /// A block of which nobody knows who has it: connected peers and the DHT's providers are asked at the same time.
+    /// A block without a known owner: asks connected peers and the DHT's providers at the same time.
     private func sought(_ cid: CID) async throws(FetchError) -> BitswapService.Fetched {
         let connected = Array(await host.connectedPeers().sorted().prefix(limits.connectedPeersMax))
         let result = await withTaskGroup(of: Result<BitswapService.Fetched, BlockFetchError>.self) { group in
@@ -170,11 +170,11 @@ struct ContentFetcher: Sendable {
     }
 }
 
-/// Why a block or file could not be had.
+/// Why a block or file is not available.
 enum FetchError: Error, Sendable, CustomStringConvertible {
-    /// Nobody who was asked has it, or nobody answered.
+    /// Nobody asked has it, or nobody answered.
     case notFound(CID, reason: String)
-    /// The blocks are there and are no file, or too large a one.
+    /// The blocks exist but are not a file, or too large a one.
     case notAFile(CID, UnixFSError)
     /// This node's own store failed.
     case storage(MeshStoreError)

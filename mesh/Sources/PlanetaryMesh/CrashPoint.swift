@@ -2,9 +2,9 @@ import Foundation
 
 /// A named point at which this process kills itself, set by `MESH_CRASH_AFTER` in the environment; for crash tests.
 ///
-/// The value is `role:event` as in the journal, for example `originator:assignment_made`. The process dies by SIGKILL
-/// right after the first such event is durable and before anything that follows from it, so that a test can restart it
-/// in exactly this state. Without the variable there is no crash point.
+/// The value is `role:event` as in the journal, for example `originator:assignment_made`. The process kills itself by
+/// SIGKILL right after the first such event is durable, before anything that follows from it, so that a test can
+/// restart it in exactly this state. Without the variable there is no crash point.
 struct CrashPoint: Sendable {
     private let role: String
     private let event: String
@@ -16,7 +16,7 @@ struct CrashPoint: Sendable {
         return CrashPoint(role: String(parts[0]), event: String(parts[1]))
     }
 
-    /// Whether an event is the one.
+    /// Whether an event is the crash point.
     func isAt(role: String, event: String) -> Bool { self.role == role && self.event == event }
 
     /// Ends this process as a power cut would.

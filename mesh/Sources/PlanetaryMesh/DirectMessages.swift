@@ -7,11 +7,12 @@ import Multiformats
 struct DirectMessages: Sendable {
     /// The longest reply, in bytes.
     static let replyBytesMax = 4_096
-    /// How long a peer may take to answer, in milliseconds; connecting included.
+    /// How long a peer may take to answer, including connecting, in milliseconds.
     static let replyMilliseconds: Int64 = 10_000
-    /// After how long without an answer the connection has to prove that it is alive, in milliseconds.
+    /// The time without an answer after which the connection has to prove that it is alive, in milliseconds.
     static let doubtMilliseconds: Int64 = 2_000
-    /// How long a peer may take to send its message on a stream that it opened, and to take the reply, in milliseconds.
+    /// How long a peer may take to send its message on a stream that it opened, and to accept the reply, in
+    /// milliseconds.
     static let messageMilliseconds: Int64 = 10_000
 
     private let exchange: RequestResponse
@@ -30,7 +31,7 @@ struct DirectMessages: Sendable {
     /// Why a message has no reply.
     struct Failure: Error, CustomStringConvertible {
         let description: String
-        /// Whether the peer was not reached at all.
+        /// Whether this node could not reach the peer at all.
         let isUnreachable: Bool
     }
 
@@ -49,9 +50,9 @@ struct DirectMessages: Sendable {
     /// Answers the messages of peers.
     ///
     /// - Parameters:
-    ///   - admits: whether a peer's message is read at all.
-    ///   - blame: told of a peer that sent what is no message, and what that was.
-    ///   - answer: the reply to a message; nil where there is none: it is asked again at the sender's next start.
+    ///   - admits: whether to read a peer's message at all.
+    ///   - blame: receives a peer that sent something else than a message, and what that was.
+    ///   - answer: the reply to a message; nil if there is none, so that the sender asks again.
     func serve(
         admitting admits: @escaping @Sendable (PeerID) async -> Bool,
         blame: @escaping @Sendable (PeerID, String) async -> Void,
@@ -66,7 +67,7 @@ struct DirectMessages: Sendable {
 }
 
 extension RequestFault {
-    /// The fault, as it is noted about the sender.
+    /// The fault, as noted about the sender.
     fileprivate var note: String {
         switch self {
         case .tooLong(let announced, _): "a direct message of \(announced) bytes"

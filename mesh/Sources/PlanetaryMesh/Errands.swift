@@ -9,10 +9,10 @@ import NodeCore
 import P2PServices
 import SignedObjects
 
-/// What the core wants done that waits for something, each in a child task of the node's loop; what came of it is told
-/// to the core.
+/// What the core wants done that has to wait for something, each in a child task of the node's loop, which reports the
+/// result to the core.
 struct Errands: Sendable {
-    /// An output that is held in memory until it goes to the disk with the job's result, in bytes; a longer one goes
+    /// The largest output held in memory until it goes to the disk with the job's result, in bytes; a longer one goes
     /// there by itself.
     static let fetchedBytesHeldMax = 16 << 10
 
@@ -56,7 +56,7 @@ struct Errands: Sendable {
 
     // MARK: Gossip
 
-    /// Hands a message to gossip; the reason when gossip does not take it.
+    /// Hands a message to gossip; returns the reason if gossip refuses it.
     private func publish(_ message: MeshProtocolMessage, topic: String) async -> String? {
         do {
             let bytes = try message.encoded()
@@ -71,7 +71,7 @@ struct Errands: Sendable {
         }
     }
 
-    /// Tells others what this node offers, and keeps the block of it.
+    /// Publishes what this node offers, and keeps its block.
     func advertise(_ offer: SignedObject<NodeCapability>) async {
         if !offer.body.offersNothing {
             parts.store.enqueue([.block(cid: offer.cid, bytes: offer.bytes)], urgency: .now) { _ in }
@@ -94,7 +94,7 @@ struct Errands: Sendable {
 
     // MARK: Peers
 
-    /// Sends a direct message; its reply, or why there is none.
+    /// Sends a direct message; returns its reply, or why there is none.
     private func deliver(_ delivery: Delivery) async -> NodeInput {
         await parts.swarm.addAddresses(delivery.addresses, for: delivery.peer)
         do {
@@ -146,13 +146,13 @@ struct Errands: Sendable {
             await tell(.fact(.executionProgressed(assignment: assignment, status, progressPermille: nil)))
         }
         runs.ended(assignment)
-        // A node that stops says nothing of a run that it did not end: the restart rule decides about it.
+        // A stopping node says nothing about a run that did not end: the restart rule decides about it.
         await tell(.runEnded(assignment: assignment, run.report, blocks: run.blocks))
     }
 }
 
 extension FetchError {
-    /// What stood in the way, for the core to decide whether it may pass.
+    /// What failed, for the core to decide whether a retry may help.
     fileprivate var obstacle: OutputObstacle {
         switch self {
         case .notFound: .notFound

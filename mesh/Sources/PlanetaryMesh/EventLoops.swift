@@ -2,8 +2,8 @@ import NIOCore
 
 /// How many threads the process gives to sockets.
 public enum EventLoops {
-    /// Leaves half of the cores to jobs and to what decides: on two cores one event loop serves all sockets, and bytes
-    /// that pass from one connection to another wake no second thread.
+    /// Leaves half of the cores to jobs and to the node's core: on two cores one event loop serves all sockets, and
+    /// bytes that pass from one connection to another wake no second thread.
     ///
     /// Call it once in a process, before anything opens a socket.
     public static func plan() {

@@ -2,9 +2,9 @@ import Multiformats
 import OrderedCollections
 import Synchronization
 
-/// Modules of this node's own jobs that were looked at and are good for an entry point, the latest ones.
+/// The latest modules of this node's own jobs that were inspected and accepted for an entry point.
 final class InspectedModules: Sendable {
-    /// Modules that are remembered; the one that came first goes for one more.
+    /// Modules remembered; one more replaces the oldest.
     static let countMax = 256
 
     private struct Key: Hashable {

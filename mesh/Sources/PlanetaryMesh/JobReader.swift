@@ -5,9 +5,9 @@ import Multiformats
 import NodeAPI
 import PeerIdentity
 
-/// Jobs as the store tells of them: those that the market has forgotten, and journals that are read aloud.
+/// Jobs as stored: those that the market has forgotten, and journals in words.
 struct JobReader: Sendable {
-    /// A job as its journal tells it.
+    /// A job, according to its journal.
     struct Recalled: Sendable {
         var view: JobView
         var lines: [JobExplanation.Line]
@@ -15,7 +15,7 @@ struct JobReader: Sendable {
 
     let store: MeshStore
     let identity: Identity
-    /// That of the market whose journals are read.
+    /// The market's, whose journals these are.
     let market: MarketConfiguration
 
     /// The newest jobs.
@@ -26,8 +26,7 @@ struct JobReader: Sendable {
         }
     }
 
-    /// Folds a job's journal again, apart from the market: for jobs that the market has forgotten, and for reading
-    /// aloud.
+    /// Folds a job's journal outside the market: for jobs that the market has forgotten, and for its words.
     func recalled(_ jobID: CID) async throws(NodeServiceError) -> Recalled {
         let id = JobID(jobID)
         try await written()
@@ -44,7 +43,7 @@ struct JobReader: Sendable {
             guard let event = try? JobEvent.decode(entry.bytes) else { continue }
             try? scratch.replay(event)
             if case .executionProgressed = event.kind {
-                // Its executor writes again and again that a run goes on.
+                // Its executor records again and again that a run continues.
                 if progress == event.kind { continue }
                 progress = event.kind
             }
@@ -69,7 +68,7 @@ struct JobReader: Sendable {
         throw NodeServiceError(.storageFailed, "The journal of \(jobID) is unreadable.")
     }
 
-    /// A job of which only the row is known. How it ended stands in its receipt.
+    /// A job of which only the row is known; its receipt says how it ended.
     func view(of row: JobRow) async throws(NodeServiceError) -> JobView {
         var result = StandardJobStatus.failed
         if let cid = row.receiptCID,
@@ -81,8 +80,8 @@ struct JobReader: Sendable {
         return JobStory.view(row, standard: status.standard(result: result), result: nil)
     }
 
-    /// Waits until everything is on the disk that was given to the store before; not for others, or for room, which may
-    /// take long: then what is there is told.
+    /// Waits until everything handed to the store before is on the disk; but not for a lock or for room, which may take
+    /// long: then it returns what is there.
     private func written() async throws(NodeServiceError) {
         guard !store.isStuck else { return }
         try await stored { () throws(MeshStoreError) in try await store.settled() }
@@ -90,13 +89,13 @@ struct JobReader: Sendable {
 }
 
 extension JobMarket {
-    /// A job that the market remembers, on whichever side.
+    /// A job that the market remembers, on either side.
     func view(of job: JobID) -> JobView? {
         if let job = originatedJob(job) { return JobStory.view(of: job) }
         return executedJob(job).map(JobStory.view(of:))
     }
 
-    /// The job of a row, where the market remembers that side of it.
+    /// The job of a row, if the market remembers that side of it.
     func view(of row: JobRow) -> JobView? {
         switch row.role {
         case .originator: originatedJob(JobID(row.jobID)).map(JobStory.view(of:))
@@ -104,7 +103,7 @@ extension JobMarket {
         }
     }
 
-    /// The open job of this node's own that names a file as its module or input.
+    /// This node's own open job that names a file as its module or input.
     func openJob(that needs: CID) -> JobID? {
         originatedJobs.first { job in
             let params = job.manifest.params
@@ -114,7 +113,7 @@ extension JobMarket {
 }
 
 extension JobView {
-    /// The job as the owner is told of it: it says so where the node of `did` runs it itself.
+    /// The job as the owner sees it; says so if the node of `did` runs it itself.
     func marked(for did: String) -> JobView {
         var job = self
         if role == StoreRole.originator.rawValue, counterpartyDID == did { job.isOwnRun = true }

@@ -9,33 +9,33 @@ import NodeCore
 import SignedObjects
 import Synchronization
 
-/// Runs one job: fetches its module and inputs, hands them to the machine, and keeps what it made.
+/// Runs one job: fetches its module and inputs, hands them to the machine, and stores what it made.
 ///
 /// It knows nothing of the market: the same runner serves an executor's order and an auditor's replay.
 struct JobRunner: Sendable {
     let machine: CoVM
     let fetcher: ContentFetcher
     let store: MeshStore
-    /// The longest module that is fetched, in bytes.
+    /// The longest module to fetch, in bytes.
     let moduleBytesMax: Int
-    /// The longest input that is fetched, in bytes.
+    /// The longest input to fetch, in bytes.
     let inputBytesMax: Int
 
     /// The bounds of waiting for blocks.
     struct Limits: Sendable {
-        /// How long an executor goes on asking for a block that nobody has just now, in milliseconds: the originator
-        /// may be starting again.
+        /// How long an executor keeps asking for a block that nobody has just now, in milliseconds: the originator may
+        /// be restarting.
         var patienceMilliseconds: Int64 = 15_000
-        /// Between two attempts, in milliseconds; doubles up to the maximum.
+        /// The first pause between two attempts, in milliseconds; doubles up to the maximum.
         var pauseMilliseconds: Int64 = 100
         /// The longest pause between two attempts, in milliseconds.
         var pauseMillisecondsMax: Int64 = 2_000
         /// What a job may hold in memory while it waits for a place, in bytes; a larger one is read again.
         var heldBytesMax = 1 << 20
-        /// What comes of a job before it is reported, in bytes.
+        /// The bytes that have to arrive before they are reported.
         var reportedBytesMin = 64 << 10
-        /// What a run made that is held in memory until it goes to the disk with the receipt, in bytes; more goes there
-        /// by itself.
+        /// The most output of a run held in memory until it goes to the disk with the receipt, in bytes; more goes
+        /// there by itself.
         var madeBytesHeldMax = 256 << 10
     }
 
@@ -48,7 +48,7 @@ struct JobRunner: Sendable {
         var report: ExecutionReport
         /// The machine that ran it.
         var engine: EngineDescription
-        /// Blocks that it made and that are not on the disk yet, to go there with its receipt.
+        /// Its blocks that are not on the disk yet; they go there with its receipt.
         var blocks: [MadeBlock] = []
     }
 
@@ -59,12 +59,12 @@ struct JobRunner: Sendable {
             engine: machine.engineDescription)
     }
 
-    /// Runs the job of a manifest as `executor` would, with blocks from `peers` where they are not here.
+    /// Runs the job of a manifest as `executor` would, with missing blocks from `peers`.
     ///
     /// - Parameters:
-    ///   - wallClockMilliseconds: a bound below that of the job, for an executor whose time is nearly over.
-    ///   - fetched: told of bytes of module and inputs as they come.
-    ///   - hasPlace: asked when they are all here; returns when the job may run, or `false` when it may not.
+    ///   - wallClockMilliseconds: a bound below the job's, for an executor whose time is nearly over.
+    ///   - fetched: receives the number of bytes of module and inputs as they come.
+    ///   - hasPlace: called once they are all here; returns when the job may run, or `false` if it may not.
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         cancellation: ExecutionCancellation, keep: Bool,
@@ -81,7 +81,7 @@ struct JobRunner: Sendable {
         do {
             var held: Prepared? = try await prepared(params, from: peers, keep: keep, cancellation, fetched)
             arrived = held?.arrived ?? []
-            // What waits is on the disk: a crowd of jobs with large inputs must not wait in memory.
+            // A waiting job's inputs are on the disk: many jobs with large inputs must not wait in memory.
             if keep, (held?.bytes ?? 0) > limits.heldBytesMax { held = nil }
             guard !cancellation.isCancelled, await hasPlace() else { return unstarted(.cancelled, startedAt) }
             if held == nil { held = try await prepared(params, from: peers, keep: keep, cancellation) { _ in } }
@@ -105,7 +105,7 @@ struct JobRunner: Sendable {
         startedAt = NodeClock.wallClock
         let result = await machine.execute(job, host: workspace, cancellation: cancellation)
         if case .moduleRefused = result.outcome, keep {
-            // Nobody will ask for it again; what somebody put or a job made stays.
+            // Nobody will ask for it again; what a user added or a job made stays.
             try? await store.commit(arrived.map { .removeCached($0) })
         }
         var held: [MadeBlock] = []
@@ -125,8 +125,8 @@ struct JobRunner: Sendable {
         return Run(report: report, engine: result.engine, blocks: held)
     }
 
-    /// Whether what this node's own store has of a module shows that it is longer than one may be here. Of a module of
-    /// many blocks the first one tells that.
+    /// Whether the store shows that a module is longer than this node accepts; the root of a module of many blocks
+    /// suffices.
     func isKnownTooLong(_ module: CID) async -> Bool {
         if module.codec == .raw { return ((try? await store.blockSize(module)) ?? nil) ?? 0 > moduleBytesMax }
         guard let root = try? await store.block(module), let bytes = try? UnixFSNode(root, of: module).fileBytes
@@ -158,8 +158,8 @@ struct JobRunner: Sendable {
         var bytes: Int { job.module.count + workspace.inputBytes }
     }
 
-    /// Fetches the module, looks at it, and only then fetches the inputs; a module that is refused is not kept. The
-    /// blocks of the module that came from others are named.
+    /// Fetches and inspects the module, and only then fetches the inputs; does not keep a refused module. Returns the
+    /// module's blocks that came from others.
     private func prepared(
         _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation,
         _ arrived: @escaping @Sendable (Int) async -> Void
@@ -186,7 +186,7 @@ struct JobRunner: Sendable {
         let found: ContentFetcher.File
         do {
             found = try await fetched(params.wasmCID, bytesMax: moduleBytesMax)
-            // One that was here already was looked at when it came, or is when it is compiled.
+            // One that was here already was inspected when it came, or will be when it is compiled.
             if !found.arrived.isEmpty { try inspected(found.bytes, entry: params.entryName) }
             if keep { try await fetcher.keep(found.arrived) }
             var left = inputBytesMax
@@ -204,7 +204,7 @@ struct JobRunner: Sendable {
             throw .notFetched(.notFound(params.wasmCID, reason: "\(error)"))
         }
         let module = found.bytes
-        // The machine names code by the hash of its bytes; a module of many chunks has another name on the wire.
+        // The machine names code by the hash of its bytes; a module of many chunks has another CID.
         let codeCID = params.wasmCID.codec == .raw ? params.wasmCID : CID.hashing(module, codec: .raw)
         var job = ExecutionJob(
             moduleCID: codeCID, module: module, entry: params.entryName, arguments: params.args, limits: params.limits)
@@ -234,7 +234,7 @@ struct JobRunner: Sendable {
     }
 }
 
-/// Adds up what comes, so that not every small block is news.
+/// Adds up arriving bytes, so that not every small block is reported.
 private final class ByteNews: Sendable {
     private let bytesMin: Int
     private let bytes = Mutex(0)
@@ -243,7 +243,7 @@ private final class ByteNews: Sendable {
         self.bytesMin = bytesMin
     }
 
-    /// More came; the sum of what was not told before, once it is worth telling.
+    /// Notes arrived bytes; returns the unreported sum once it is worth reporting.
     func came(_ count: Int) -> Int? {
         bytes.withLock { bytes in
             bytes += count

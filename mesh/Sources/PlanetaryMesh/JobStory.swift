@@ -6,7 +6,7 @@ import NodeAPI
 import NodeCore
 import SignedObjects
 
-/// A job as people are told of it: rows for the store, views and results for the API, all read off the market's state.
+/// A job for people: rows for the store, views and results for the API, all derived from the market's state.
 enum JobStory {
     /// The summary of one side of a job for the store.
     static func row(of standing: JobStanding) -> JobRow {
@@ -61,7 +61,7 @@ enum JobStory {
             label: row.label.isEmpty ? nil : row.label, price: row.price, result: result)
     }
 
-    /// How an originated job ended; `nil` while it has not.
+    /// How an originated job ended; `nil` while it is open.
     static func result(of job: OriginatedJob) -> JobResult? {
         guard let standard = job.result else { return nil }
         var result = JobResult(ending: .executorsFailed, detail: reason(of: job), attempts: UInt64(job.attempts.count))
@@ -79,12 +79,12 @@ enum JobStory {
         return result
     }
 
-    /// The last thing that is told of a job.
+    /// The last event of a job.
     static func ending(_ result: JobResult, phase: String, at: UInt64) -> JobProgress {
         JobProgress(kind: .result, phase: phase, text: result.detail, at: at, result: result)
     }
 
-    /// The same of an originated job; `nil` while it has not ended.
+    /// The last event of an originated job; `nil` while it is open.
     static func ending(of job: OriginatedJob) -> JobProgress? {
         result(of: job).map { ending($0, phase: job.status.rawValue, at: job.lastEventAt.value) }
     }

@@ -3,11 +3,10 @@ import IPLD
 import Multiformats
 import Synchronization
 
-/// What one run reaches of its node: its fetched inputs, a place for the blocks it makes, and its progress.
+/// What one run can reach of its node: its fetched inputs, a place for the blocks it makes, and its progress.
 ///
-/// Blocks stay here until the run has ended and are then written in the same transaction as the receipt, those of a run
-/// that made many before it, so a run that is lost leaves nothing behind. Their number is bounded by
-/// `max_output_bytes`, which the machine enforces.
+/// Blocks stay here until the run has ended, and are then written in the receipt's transaction, or just before it if
+/// they are many; so a lost run leaves nothing behind. `max_output_bytes`, which the machine enforces, bounds them.
 final class JobWorkspace: ExecutionHost {
     private struct Contents {
         var blocks: [(cid: CID, bytes: [UInt8])] = []
@@ -23,16 +22,16 @@ final class JobWorkspace: ExecutionHost {
         self.inputs = inputs
     }
 
-    /// What the inputs come to, in bytes.
+    /// The total size of the inputs, in bytes.
     var inputBytes: Int { inputs.values.reduce(0) { $0 + $1.count } }
 
     /// The blocks that the run has made, in order.
     var blocks: [(cid: CID, bytes: [UInt8])] { contents.withLock { $0.blocks } }
 
-    /// What they come to, in bytes.
+    /// Their total size, in bytes.
     var madeBytes: Int { contents.withLock { $0.blocks.reduce(0) { $0 + $1.bytes.count } } }
 
-    /// How far the guest says it is, in thousandths.
+    /// The guest's progress as it reports it, in thousandths.
     var permille: Int { contents.withLock { $0.permille } }
 
     func readInput(_ cid: CID) -> [UInt8]? {
@@ -49,7 +48,7 @@ final class JobWorkspace: ExecutionHost {
         return file.root
     }
 
-    /// Nobody follows a run on the node that it runs on; the machine keeps what is logged for the log block.
+    /// Nobody follows a run on the node that executes it; the machine keeps log lines for the log block.
     func log(_ level: ExecutionLogLevel, _ text: String) {}
 
     func progress(permille: Int) {

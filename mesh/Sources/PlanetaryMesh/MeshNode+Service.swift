@@ -5,7 +5,8 @@ public import NodeAPI
 import NodeCore
 import SignedObjects
 
-/// What the node does for its owner. Whose matter it is does it, away from the actor wherever the core is not asked.
+/// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
+/// decide.
 extension MeshNode: NodeService {
     public func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(NodeReport.Figures(core), journalWarning: intake.warning)
@@ -57,7 +58,7 @@ extension MeshNode: NodeService {
         }
         let recalled = try await reader.recalled(jobID)
         var past = recalled.lines.map { JobProgress(kind: .note, phase: $0.phase, text: $0.text, at: $0.at) }
-        // The job may have gone on while the journal was read: the state in memory is the newest.
+        // The job may have progressed while the journal was read: the state in memory is the newest.
         let result = core.market.originatedJob(id).flatMap(JobStory.result(of:)) ?? recalled.view.result
         if let result {
             past.append(JobStory.ending(result, phase: past.last?.phase ?? "", at: past.last?.at ?? 0))

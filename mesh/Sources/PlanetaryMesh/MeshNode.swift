@@ -13,17 +13,17 @@ public import NodeSetup
 import P2PServices
 public import PeerIdentity
 
-/// A node of the mesh (RFC 2.1): one key, one store, one swarm, one machine, and the core that decides.
+/// A node of the mesh: one key, one store, one swarm, one machine, and the core that decides.
 ///
-/// The actor only loops: an input arrives (a message, news of the disk, what came of an errand, a command, the alarm),
-/// the core makes effects of it, and they are carried out; those that wait for something are errands, child tasks of
-/// `run`. Nothing here decides anything.
+/// The actor only loops: an input arrives (a message, news of the disk, the result of an errand, a command, the alarm),
+/// the core turns it into effects, and the actor carries them out; effects that wait for something are errands, child
+/// tasks of `run`. Nothing here decides anything.
 public actor MeshNode {
-    /// How often this node looks which addresses it has, in milliseconds.
+    /// How often this node checks which addresses it has, in milliseconds.
     static let addressMilliseconds: Int64 = 5_000
-    /// Between two looks at who is connected and listens, and at how far the runs are, in milliseconds.
+    /// The time between two checks of who is connected and listens, and of the runs' progress, in milliseconds.
     static let lookMilliseconds: Int64 = 250
-    /// How long a stop waits for the word that this node executes nothing any more to go out, in milliseconds.
+    /// How long a stop waits for the withdrawal of this node's offer to leave, in milliseconds.
     static let farewellMilliseconds: Int64 = 100
 
     nonisolated let parts: NodeParts
@@ -38,15 +38,15 @@ public actor MeshNode {
     nonisolated let report: NodeReport
     nonisolated let files: OwnerFiles
     nonisolated let desk: SubmissionDesk
-    /// What the start could not take up.
+    /// What the start could not resume.
     nonisolated let intake: JournalIntake
     var core: NodeCore
     var board = ProgressBoard()
     private var alarm: DeadlineAlarm
-    /// Requests of peers that wait for their answers, by number.
+    /// Peers' requests that wait for their answers, by number.
     private var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
     private var askedCount: UInt64 = 0
-    /// Commands of the owner that wait until a write of that number, or a later one, is on the disk.
+    /// The owner's commands that wait until a write of this number, or a later one, is on the disk.
     private var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
     private let work: AsyncStream<NodeEffect>
     private let workIn: AsyncStream<NodeEffect>.Continuation
@@ -70,12 +70,12 @@ public actor MeshNode {
         (work, workIn) = AsyncStream.makeStream(of: NodeEffect.self)
     }
 
-    /// Opens the node of a home folder: store, machine, swarm and services; takes up its journal; listens.
+    /// Opens the node of a home folder: store, machine, swarm and services; resumes its journal; listens.
     ///
-    /// When it returns, `listenAddresses` are known and every job is as the journal says. Nothing is served before
+    /// When it returns, `listenAddresses` are known and every job is as the journal says. It serves nothing before
     /// `run`.
     ///
-    /// - Throws: one sentence on what is in the way, and what to do next.
+    /// - Throws: one sentence about the obstacle, and what to do next.
     public static func open(
         home: NodeHome, configuration: NodeConfiguration, identity: Identity, logger: Logger
     ) async throws(NodeServiceError) -> MeshNode {
@@ -88,7 +88,7 @@ public actor MeshNode {
         return node
     }
 
-    /// Takes part in the protocols of the mesh, and takes up what this node owes to others.
+    /// Joins the protocols of the mesh, and resumes what this node owes to others.
     private func begin() async throws(NodeServiceError) {
         await messages.serve { [weak self] peer in
             await self?.admits(peer) ?? false
@@ -99,7 +99,7 @@ public actor MeshNode {
         }
         do {
             for topic in core.topics {
-                // What is accepted was taken in by the validator; the stream of accepted messages is not needed.
+                // The validator already took in what it accepted; nobody needs the stream of accepted messages.
                 _ = try await parts.gossip.subscribe(topic) { [weak self] message in
                     await self?.judge(message) ?? .ignore
                 }
@@ -114,7 +114,7 @@ public actor MeshNode {
 
     /// Runs the node until it is asked to stop, its task is cancelled, or its disk fails; then closes the store.
     ///
-    /// - Throws: the one sentence that says why it could not go on.
+    /// - Throws: one sentence that says why it could not continue.
     public func run() async throws(NodeServiceError) {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -147,26 +147,26 @@ public actor MeshNode {
         if let failure = end.failure { throw failure }
     }
 
-    /// Gives the core an input, and carries out what follows.
+    /// Gives the core an input, and carries out the effects.
     ///
-    /// What the work of a task that was cut off comes to is dropped: it says nothing about its job.
+    /// Drops the result of an interrupted task: it says nothing about its job.
     func take(_ input: NodeInput) {
         if Task.isCancelled, input.isOfWork { return }
         carryOut(core.handle(input, at: moment))
     }
 
-    /// This moment, as the core wants it told.
+    /// This moment, as the core takes it.
     var moment: NodeMoment {
         NodeMoment(now: NodeClock.now, wallClock: NodeClock.wallClock, storage: room.state)
     }
 
-    /// Carries out effects in their order: at once what waits for nothing, as errands what does.
+    /// Carries out effects in order: those that wait for nothing at once, the others as errands.
     func carryOut(_ effects: [NodeEffect]) {
         alarm.arm(for: core.nextDeadline)
         for effect in effects {
             switch effect {
             case .write(let write):
-                // At a crash point nothing of what follows happens.
+                // At a crash point nothing that follows happens.
                 if !disk.write(write) { return }
             case .writeFaults(let faults): disk.write(faults)
             case .pruneBids(let date): disk.pruneBids(before: date)
@@ -191,13 +191,13 @@ public actor MeshNode {
         }
     }
 
-    /// Carries out what waits for something, each errand in a child task, until the node stops.
+    /// Carries out errands, each in a child task, until the node stops.
     private nonisolated func runErrands() async {
         await withDiscardingTaskGroup { group in
             for await effect in work {
                 group.addTask { [errands] in await errands.perform(effect) { await self.take($0) } }
             }
-            // The node stops: what waits for a place waits for nothing any more.
+            // The node stops, so waiting for a place is pointless.
             runs.close()
             group.cancelAll()
         }
@@ -224,7 +224,7 @@ public actor MeshNode {
         }
     }
 
-    /// Tells the core what this node sees around itself, and how far its runs are, again and again until it stops.
+    /// Reports to the core what this node sees around itself, and its runs' progress, again and again until it stops.
     private func lookAround() async {
         repeat {
             take(.looked(await neighbourhood.surroundings()))
@@ -237,8 +237,7 @@ public actor MeshNode {
         } while (try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))) != nil
     }
 
-    /// Tells the market where this node is, so that new manifests and announcements say so; identify tells it by
-    /// itself.
+    /// Tells the market where this node is, so that new manifests and announcements say so; identify does so itself.
     private func keepAddressesCurrent() async {
         while (try? await Task.sleep(for: .milliseconds(Self.addressMilliseconds))) != nil {
             core.listens(at: await parts.swarm.listenAddresses())
@@ -249,7 +248,7 @@ public actor MeshNode {
 
     private func admits(_ peer: PeerID) -> Bool { !core.isShunned(peer, at: moment) }
 
-    /// The reply to a message, once what it acknowledges is on the disk; `nil` where the node stops before.
+    /// The reply to a message, once what it acknowledges is on the disk; `nil` if the node stops first.
     func answer(_ bytes: [UInt8], from peer: PeerID) async -> MeshProtocolReply? {
         guard !core.isLeaving else { return nil }
         askedCount += 1
@@ -276,7 +275,7 @@ public actor MeshNode {
 
     // MARK: Commands
 
-    /// Gives the core a job; when this returns it is durable.
+    /// Gives the core a job; when this returns, the job is durable.
     func submit(_ request: JobRequest) async throws(NodeServiceError) -> JobAccepted {
         try requireStaying()
         let (result, effects) = core.submit(request, nonce: randomBytes(16), at: moment)
@@ -290,20 +289,20 @@ public actor MeshNode {
         }
     }
 
-    /// Asks the core for the end of a job; when this returns that is durable.
+    /// Asks the core to end a job; when this returns, that is durable.
     func cancel(_ job: JobID) async {
         let (number, effects) = core.cancel(job, at: moment)
         carryOut(effects)
         await durable(number)
     }
 
-    /// Waits until a write is on the disk, or the node stops before.
+    /// Waits until a write is on the disk, or the node stops.
     private func durable(_ number: UInt64) async {
         if core.hasWritten(number) || core.isLeaving { return }
         await withCheckedContinuation { patient.append((number, $0)) }
     }
 
-    /// Refuses where no more jobs are taken.
+    /// Throws if the node takes no more jobs.
     func requireStaying() throws(NodeServiceError) {
         guard core.isStopping else { return }
         throw NodeServiceError(.shuttingDown, "The node is about to stop.", hint: "Start it again with mesh up.")
@@ -311,10 +310,10 @@ public actor MeshNode {
 
     // MARK: The end
 
-    /// Stops in the order that `NodeCore` keeps: no more jobs are taken, the owner's or others', and no run starts that
-    /// waits for a place. Runs may end, and their receipts be handed over, for `drain_seconds` of the configuration.
-    /// Then the node goes as if it were killed: about what still runs nothing is written or signed, so that the restart
-    /// rule of `ExecutorMarket` decides at the next start. A second request goes at once.
+    /// Stops in the order that `NodeCore` keeps: the node takes no more jobs, its owner's or others', and starts no
+    /// waiting run. For the configuration's `drain_seconds`, runs may end and deliver their receipts. Then the node
+    /// goes down as if killed: it writes and signs nothing about what still runs, so that the restart rule of
+    /// `ExecutorMarket` decides at the next start. A second request stops it at once.
     public func shutdown() async throws(NodeServiceError) {
         guard !core.isStopping else { return end.ask() }
         let seconds = parts.configuration.drainSeconds
@@ -333,14 +332,14 @@ public actor MeshNode {
                 others.append(effect)
                 continue
             }
-            // The word gets the time to go out: gossip is handed to the connections, which close with the node.
+            // The withdrawal gets time to leave: gossip hands it to connections, which close with the node.
             await errands.advertise(nothing)
             try? await Task.sleep(for: .milliseconds(Self.farewellMilliseconds))
         }
         carryOut(others)
     }
 
-    /// From here on runs that are cut off leave no trace, and nobody waits for the disk any more.
+    /// From here on interrupted runs leave no trace, and nobody waits for the disk any more.
     private func leave() {
         core.leave()
         parts.store.waitNoLonger()
@@ -350,7 +349,7 @@ public actor MeshNode {
         patient = []
     }
 
-    /// Stops what waits for the node, then closes the store; what was accepted before is written.
+    /// Stops what waits for the node, then closes the store; writes what it accepted before.
     private func finish() {
         runs.stopAll()
         board.finish()

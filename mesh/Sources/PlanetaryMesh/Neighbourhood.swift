@@ -11,19 +11,19 @@ import P2PServices
 import PeerIdentity
 import SignedObjects
 
-/// The peers around a node: finding them, remembering them, and what is seen of them.
+/// The peers around a node: finds them, remembers them, and reports what it sees of them.
 struct Neighbourhood: Sendable {
-    /// How long a peer may be looked for in the DHT, in milliseconds.
+    /// How long a lookup of a peer in the DHT may take, in milliseconds.
     static let findPeerMilliseconds: Int64 = 10_000
-    /// Peers of earlier runs that a start takes up, and those of them whose addresses the DHT is told.
+    /// Peers of earlier runs that a start remembers, and those whose addresses the DHT gets.
     static let recalledMax = 64
     static let dialedMax = 16
-    /// Peers that are listed for the owner besides the connected ones.
+    /// Peers listed for the owner besides the connected ones.
     static let listedMax = 1_000
 
     let parts: NodeParts
 
-    /// Dials the peers to begin with, and keeps at it when they are lost; returns when all were dialed once.
+    /// Dials the bootstrap peers, and dials them again when they are lost; returns when all were dialed once.
     func join() async {
         let bootstrap = parts.configuration.bootstrap
         let rows = (try? await parts.store.peers(limit: Self.recalledMax)) ?? []
@@ -36,7 +36,7 @@ struct Neighbourhood: Sendable {
         _ = await parts.dht.bootstrap(bootstrap + nearest)
     }
 
-    /// Keeps the addresses of peers for the next start, until the node stops.
+    /// Stores the addresses of peers for the next start, until the node stops.
     func rememberPeers() async {
         for await event in await parts.swarm.peerEvents() {
             guard case .identified(let peer, _, let addresses) = event, !addresses.isEmpty else { continue }
@@ -59,16 +59,16 @@ struct Neighbourhood: Sendable {
         return around
     }
 
-    /// Whether a peer speaks gossip, or has not told yet what it speaks.
+    /// Whether a peer speaks gossip, or has not yet announced its protocols.
     private func mayPassOn(_ peer: PeerID) async -> Bool {
         let protocols = await parts.swarm.protocols(of: peer)
         return protocols.isEmpty || protocols.contains { GossipSubVersion(protocolID: $0) != nil }
     }
 
-    /// Looks in the DHT where a peer is now, and connects to it; whether it is connected.
+    /// Looks up a peer's addresses in the DHT, and connects to it; returns whether it is connected.
     func find(_ peer: PeerID) async -> Bool {
         let known = await parts.swarm.addresses(of: peer)
-        // The nearest servers are asked even when this node has an address: it is the one that did not work.
+        // Asks the nearest servers even if this node has an address, since that one did not work.
         let found = try? await withDeadline(milliseconds: Self.findPeerMilliseconds) { [dht = parts.dht] in
             let near = try await dht.findClosest(key: peer.bytes).first { $0.peerID == peer }
             if let near { return near.addresses }
@@ -83,7 +83,7 @@ struct Neighbourhood: Sendable {
         }
     }
 
-    /// The round trip to a peer, in milliseconds; nil where it does not answer.
+    /// The round trip to a peer, in milliseconds; nil if it does not answer.
     func roundTripMilliseconds(to peer: PeerID) async -> UInt64? {
         let elapsed = try? await parts.swarm.ping(peer, timeoutMilliseconds: DirectMessages.doubtMilliseconds)
         return elapsed.map { elapsed in
@@ -103,7 +103,7 @@ struct Neighbourhood: Sendable {
         let row: PeerRow?
     }
 
-    /// The peers that are connected or remembered, the connected ones first.
+    /// The connected and remembered peers, connected ones first.
     func peers() async throws(NodeServiceError) -> [KnownPeer] {
         let connected = Set(await parts.swarm.connectedPeers())
         let rows = try await stored { () throws(MeshStoreError) in try await parts.store.peers(limit: Self.listedMax) }
@@ -118,7 +118,7 @@ struct Neighbourhood: Sendable {
         return peers
     }
 
-    /// Connects to an address; the peer that answered there.
+    /// Connects to an address; returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> KnownPeer {
         do {
             return await peer(try await parts.swarm.dial(address), isConnected: true, nil)

@@ -3,7 +3,7 @@ import Foundation
 import LibP2P
 import MeshTypes
 
-/// The clocks of this machine, as the cores want them told.
+/// The clocks of this machine, as the cores take them.
 enum NodeClock {
     /// Now on the clock that only moves forward.
     static var now: MonotonicInstant {

@@ -7,10 +7,10 @@ import NodeCore
 import SignedObjects
 import Synchronization
 
-/// The way of what the core writes to the store, in the order of the calls; what came of it is news for the core.
+/// Passes the core's writes to the store, in the order of the calls; their results are news for the core.
 final class NodeDisk: Sendable {
     private struct News: Sendable {
-        /// The newest write that is on the disk and was not told of yet.
+        /// The newest write that is on the disk and not yet reported.
         var written: UInt64?
         var areFaultsWritten = false
     }
@@ -45,7 +45,7 @@ final class NodeDisk: Sendable {
         ring.yield(())
     }
 
-    /// Queues a transition; `false` where this process is to die of it.
+    /// Queues a transition; `false` if this process has to die at it.
     func write(_ write: NodeWrite) -> Bool {
         let writes: [StoreWrite]
         do {
@@ -70,19 +70,19 @@ final class NodeDisk: Sendable {
         return !isLast
     }
 
-    /// Queues what peers did wrong, as far as there is room for what nobody owes.
+    /// Queues peers' faults, if there is room for what nobody relies on.
     func write(_ faults: [PeerFault]) {
         store.enqueue(faults.map(StoreWrite.init), urgency: .idle) { [self] _ in
             tell { $0.areFaultsWritten = true }
         }
     }
 
-    /// Forgets bids that nobody took.
+    /// Deletes bids that nobody took.
     func pruneBids(before date: UnixMilliseconds) {
         store.enqueue([.pruneBids(before: date.value)], urgency: .idle) { _ in }
     }
 
-    /// Ends the news, and closes the store; what was accepted before is written.
+    /// Ends the news, and closes the store; writes what it accepted before.
     func close(_ logger: Logger) {
         ring.finish()
         do {
@@ -94,7 +94,7 @@ final class NodeDisk: Sendable {
 }
 
 extension StoreWrite {
-    /// What a peer did wrong, as the store counts it.
+    /// A peer's fault, as the store counts it.
     init(_ fault: PeerFault) {
         self = .peerMisbehaved(
             fault.peer, note: fault.note, count: fault.count, isMet: fault.isMet, at: fault.at)

@@ -3,10 +3,9 @@ import MeshStore
 import NodeAPI
 import Synchronization
 
-/// How a node comes to its end: its owner or its core asks for it, or the disk fails, after which it cannot keep its
-/// word.
+/// How a node ends: its owner or its core asks for it, or the disk fails, after which it cannot keep its promises.
 final class NodeEnd: Sendable {
-    /// One element however often the end was asked for.
+    /// One element, however often the end was asked for.
     let asked: AsyncStream<Void>
     private let asking: AsyncStream<Void>.Continuation
     private let reason = Mutex<NodeServiceError?>(nil)
@@ -19,7 +18,7 @@ final class NodeEnd: Sendable {
         (asked, asking) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Why the node could not go on; nil where nothing failed.
+    /// Why the node could not continue; nil if nothing failed.
     var failure: NodeServiceError? { reason.withLock { $0 } }
 
     /// Asks for the end.

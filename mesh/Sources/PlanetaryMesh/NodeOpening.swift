@@ -16,11 +16,11 @@ import PeerIdentity
 import Reputation
 import SignedObjects
 
-/// Opens the node of a home folder: store, machine, swarm and services, and the market as the store has it.
+/// Opens the node of a home folder: store, machine, swarm and services, and the stored market.
 struct NodeOpening: Sendable {
-    /// Receipts, the newest ones, that a start reads reputations from.
+    /// The number of newest receipts from which a start computes reputations.
     static let evidenceAtStartMax = 10_000
-    /// The setting that says that the links of older receipts were written down.
+    /// The setting that says that the links of older receipts are recorded.
     private static let receiptLinksKey = "receipt_links"
 
     let home: NodeHome
@@ -28,7 +28,7 @@ struct NodeOpening: Sendable {
     let identity: Identity
     let logger: Logger
 
-    /// Opens everything and listens; nothing is served yet.
+    /// Opens everything and listens, but serves nothing yet.
     func parts() async throws(NodeServiceError) -> NodeParts {
         let store: MeshStore
         do {
@@ -85,7 +85,7 @@ struct NodeOpening: Sendable {
 
     // MARK: The market
 
-    /// The market as the store has it, before the journals of open jobs are folded in.
+    /// The stored market, before the journals of open jobs are folded in.
     func market(_ parts: NodeParts) async throws(NodeServiceError) -> JobMarket {
         let store = parts.store
         let addresses = await parts.swarm.listenAddresses()
@@ -105,7 +105,7 @@ struct NodeOpening: Sendable {
         }
     }
 
-    /// What the newest receipts show about their executors, and the chain of this node's own.
+    /// What the newest receipts show about their executors, and the chain of this node's own receipts.
     private func evidence(_ store: MeshStore) async throws -> (ReputationBook, OwnReceipts) {
         var book = ReputationBook()
         var chain = OwnReceipts(last: try await lastReceipt(store))
@@ -118,7 +118,7 @@ struct NodeOpening: Sendable {
             if receipt.executorDID == did { chain.add(row.cid, after: receipt.previousReceiptCID) }
             if !knowsLinks { links.append(.receiptLink(ReceiptLinkRow(receipt, row.cid))) }
             guard let evidence = row.evidence(receipt) else { continue }
-            // Who took a job and gave its outputs too late, or never, did not prove itself with that.
+            // An executor that delivered its outputs too late, or never, did not prove itself with that receipt.
             if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
             book.record(evidence)
         }
@@ -126,14 +126,14 @@ struct NodeOpening: Sendable {
         return (book, chain)
     }
 
-    /// The receipt that this node signed last, as far as it was written down.
+    /// The receipt that this node signed last, if recorded.
     private func lastReceipt(_ store: MeshStore) async throws -> CID? {
         guard let bytes = try await store.setting(NodeWrite.lastReceiptKey) else { return nil }
         guard let cid = try? CID(bytes: bytes) else { throw MeshStoreError.recordCorrupt(table: "settings", row: 0) }
         return cid
     }
 
-    /// The heads of the anchored DAG as the store has them; none before the first job.
+    /// The stored heads of the anchored DAG; none before the first job.
     private func anchorHeads(_ store: MeshStore, scope: String) async throws -> (heads: [CID], height: UInt64) {
         guard let bytes = try await store.setting(NodeWrite.anchorHeadsKey) else { return ([], 0) }
         guard let stored = try? DAGCBORDecoder().decode(AnchorHeadsV1.self, from: bytes) else {
@@ -142,7 +142,7 @@ struct NodeOpening: Sendable {
         return stored.scope == scope ? (stored.heads, stored.height) : ([], 0)
     }
 
-    /// The book as the store has it: all balances, and the entries of jobs that are not closed.
+    /// The stored ledger: all balances, and the entries of open jobs.
     static func ledger(_ store: MeshStore) async throws -> Ledger {
         var balances: [(account: LedgerAccount, balance: Int64)] = []
         var page = try await store.balances()
@@ -167,7 +167,8 @@ struct NodeOpening: Sendable {
 
     // MARK: The journals
 
-    /// Takes up what the journals say was going on, and books the grant of a new node; what could not be taken up.
+    /// Resumes what the journals say was under way, and books the grant of a new node; returns what it could not
+    /// resume.
     func recover(_ core: inout NodeCore, _ parts: NodeParts) async throws(NodeServiceError) -> JournalIntake {
         let store = parts.store
         var intake = JournalIntake(at: NodeClock.wallClock)

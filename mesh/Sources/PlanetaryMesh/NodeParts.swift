@@ -8,7 +8,7 @@ import P2PServices
 import PeerIdentity
 import Synchronization
 
-/// What a node is made of besides its core: one key, one store, one swarm with its services, and one machine.
+/// The parts of a node besides its core: one key, one store, one swarm with its services, and one machine.
 struct NodeParts: Sendable {
     let identity: Identity
     let configuration: NodeConfiguration
@@ -25,7 +25,7 @@ struct NodeParts: Sendable {
     let runner: JobRunner
     let tallies = NodeTallies()
 
-    /// Runs what works by itself, until the group is cancelled.
+    /// Runs the parts that work by themselves, until the group is cancelled.
     func addServices(to group: inout ThrowingTaskGroup<Void, any Error>) {
         group.addTask { [swarm] in try await swarm.run() }
         group.addTask { [gossip] in await gossip.run() }
@@ -35,7 +35,7 @@ struct NodeParts: Sendable {
         group.addTask { [self] in await offerAddedBlocks() }
     }
 
-    /// Transactions whose blocks wait to be offered to peers that want them; of more the oldest are left out.
+    /// Transactions whose blocks wait to be offered to peers that want them; beyond, the oldest are dropped.
     private static let addedBlocksMax = 1_024
 
     /// Offers blocks to the peers that want them, as the store takes them in.
@@ -47,13 +47,13 @@ struct NodeParts: Sendable {
     }
 }
 
-/// What is counted in the shell of a node, by name, besides the counters of its core.
+/// A node's counters outside its core, by name.
 final class NodeTallies: Sendable {
     private let counts = Mutex<[String: UInt64]>([:])
 
-    /// All counts that are not zero.
+    /// All counters that are not zero.
     var all: [String: UInt64] { counts.withLock { $0 } }
 
-    /// One more of a kind.
+    /// Counts one more of a kind.
     func add(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
 }

@@ -15,7 +15,7 @@ import PeerIdentity
 import Reputation
 import SignedObjects
 
-/// What a node's owner is told of it, put together from the core's figures and those of the parts.
+/// What a node's owner sees of it, combined from the figures of the core and the parts.
 struct NodeReport: Sendable {
     let parts: NodeParts
     let room: StoreRoom
@@ -35,7 +35,7 @@ struct NodeReport: Sendable {
             clockOffsetMilliseconds = core.market.clockOffsetMilliseconds
         }
 
-        /// What the owner is to be told of this node's clock; `nil` where it goes as its peers' clocks do.
+        /// What to tell the owner about this node's clock; `nil` if it agrees with its peers' clocks.
         var clockWarning: String? {
             clockOffsetMilliseconds.map { offset in
                 "This machine's clock is \(offset.magnitude / 1000) s \(offset > 0 ? "behind" : "ahead of") its "
@@ -44,7 +44,7 @@ struct NodeReport: Sendable {
         }
     }
 
-    /// Who the node is and how it fares.
+    /// Who the node is and how it is doing.
     func status(_ figures: Figures, journalWarning: String?) async -> NodeStatus {
         let (identity, configuration) = (parts.identity, parts.configuration)
         let addresses = await parts.swarm.listenAddresses().map { $0.withPeerID(identity.peerID).text }
@@ -88,7 +88,7 @@ struct NodeReport: Sendable {
         }
     }
 
-    /// Balances, holds and the newest movements: the market keeps the entries of jobs that it remembers, the store all.
+    /// Balances, holds and the newest movements: the market has the entries of jobs that it remembers, the store all.
     func wallet(_ ledger: Ledger, entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
         let holds = ledger.accounts.compactMap { row -> WalletView.Hold? in
             guard case .escrow(let job) = row.account, row.balance > .zero else { return nil }

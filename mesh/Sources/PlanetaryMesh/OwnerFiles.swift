@@ -5,13 +5,13 @@ import Multiformats
 import NodeAPI
 import NodeSetup
 
-/// The files of a node's owner: what is put, had again, and removed.
+/// The files of a node's owner: adds, returns and removes them.
 struct OwnerFiles: Sendable {
     let parts: NodeParts
     let room: StoreRoom
     let announcer: RootAnnouncer
 
-    /// Keeps a file and offers it to the mesh.
+    /// Stores a file and offers it to the mesh.
     func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
         let bytesMax = parts.configuration.limits.fileBytesMax
         guard bytes.count <= bytesMax else {
@@ -34,7 +34,7 @@ struct OwnerFiles: Sendable {
         return AddedFile(cid: file.root.text, size: bytes.count)
     }
 
-    /// A file by its CID, from here or from the mesh.
+    /// A file by its CID, from this node or from the mesh.
     func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
         do {
             return try await parts.fetcher.file(cid, from: [], bytesMax: parts.configuration.limits.fileBytesMax)

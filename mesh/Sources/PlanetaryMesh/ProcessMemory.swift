@@ -2,7 +2,7 @@ import Foundation
 
 /// The memory of this process as the system counts it.
 enum ProcessMemory {
-    /// Resident bytes; zero where the system does not tell.
+    /// Resident bytes; zero if unknown.
     static var residentBytes: UInt64 {
         // The second number of statm is the resident set in pages (proc(5)).
         guard let data = FileManager.default.contents(atPath: "/proc/self/statm") else { return 0 }

@@ -2,7 +2,7 @@ import JobMarket
 import MeshTypes
 import NodeAPI
 
-/// Who follows which job, and the one place that tells them.
+/// The followers of jobs, and the one place that informs them.
 ///
 /// A follower that does not read loses the oldest events: its buffer holds the newest `bufferedEventsMax`, and the
 /// result is always the newest. A job has at most `followersMax` followers; one more replaces the eldest.
@@ -21,7 +21,7 @@ struct ProgressBoard {
         let continuation: AsyncStream<JobProgress>.Continuation
     }
 
-    /// A new follower of a job, who is first told `past`.
+    /// A new follower of a job, who first gets `past`.
     mutating func follow(
         _ job: JobID, _ scope: ProgressScope, past: [JobProgress]
     ) -> AsyncStream<JobProgress> {
@@ -41,13 +41,13 @@ struct ProgressBoard {
         return stream
     }
 
-    /// Whether anybody follows a job, and whether anybody wants to hear of more than its result.
+    /// Whether anybody follows a job, and whether anybody wants more than its result.
     func interest(in job: JobID) -> ProgressScope? {
         guard let all = followers[job] else { return nil }
         return all.contains { $0.scope == .everything } ? .everything : .result
     }
 
-    /// Tells the followers of a job; a result ends their streams.
+    /// Sends an event to the followers of a job; a result ends their streams.
     mutating func tell(_ job: JobID, _ event: JobProgress) {
         guard let all = followers[job] else { return }
         let kept = all.filter { follower in
@@ -63,7 +63,7 @@ struct ProgressBoard {
         }
     }
 
-    /// Tells the followers of a job of an event, and of the result once it is there, as the market has it.
+    /// Sends an event to the followers of a job, and the market's result once there is one.
     mutating func tell(_ event: JobEvent, of market: JobMarket) {
         guard event.role == .originator, let interest = interest(in: event.jobID) else { return }
         let job = market.originatedJob(event.jobID)

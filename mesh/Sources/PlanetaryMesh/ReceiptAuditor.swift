@@ -10,10 +10,10 @@ import P2PServices
 import Receipts
 import SignedObjects
 
-/// Checks a receipt as a stranger does: from its CID alone, with whatever the mesh holds.
+/// Checks a receipt as a stranger would: from its CID alone, with what the mesh holds.
 ///
 /// The receipt itself comes from the store, else from the DHT; the chain behind it and the outputs come from the two
-/// parties that the receipt names, who are found through the DHT by their keys, else from any provider.
+/// parties that the receipt names, found through the DHT by their keys, else from any provider.
 struct ReceiptAuditor: Sendable {
     let store: MeshStore
     let dht: KademliaService
@@ -21,7 +21,7 @@ struct ReceiptAuditor: Sendable {
     let fetcher: ContentFetcher
     let runner: JobRunner
 
-    /// A receipt, and where it was had.
+    /// A receipt, and where it came from.
     struct Found: Sendable {
         let signed: SignedObject<ExecutionReceipt>
         let source: String
@@ -82,10 +82,10 @@ struct ReceiptAuditor: Sendable {
         return (walk.report(siblings: try await siblings(of: found.signed)), walk)
     }
 
-    /// How long the receipt before the one that is checked may take, in milliseconds: it is often gone.
+    /// How long to look for the previous receipt, in milliseconds: it is often gone.
     private static let predecessorMilliseconds = 5_000
 
-    /// Looks for the receipt before one where receipts are found; what is not found soon is unknown.
+    /// Looks for a receipt's predecessor where receipts are found; what is not found soon is unknown.
     private func fetchPredecessor(_ cid: CID, _ parties: [PeerID], _ walk: inout ReceiptWalk) async {
         let block = await withTaskGroup(of: [UInt8]?.self) { group in
             group.addTask {
@@ -104,8 +104,8 @@ struct ReceiptAuditor: Sendable {
         walk.unavailable(cid, reason: "neither this node nor the DHT nor the two parties gave it")
     }
 
-    /// Other receipts of the same executor that this node has seen after the same one. The one at hand is remembered,
-    /// so that the next audit sees it.
+    /// Other receipts of the same executor that this node has seen to follow the same one. Remembers this one, so that
+    /// the next audit sees it.
     private func siblings(
         of signed: SignedObject<ExecutionReceipt>
     ) async throws(NodeServiceError) -> [CID] {
@@ -145,7 +145,7 @@ struct ReceiptAuditor: Sendable {
         return ReplayComparison.compare(receipt, receiptCID: cid, with: again)
     }
 
-    /// Connects to peers whose keys are known, where the DHT says they are.
+    /// Connects to peers with known keys at the addresses that the DHT has.
     private func reach(_ peers: [PeerID]) async {
         let connected = Set(await host.connectedPeers())
         await withDiscardingTaskGroup { group in

@@ -6,7 +6,7 @@ import Receipts
 import SignedObjects
 
 extension ReceiptReport {
-    /// A report of the checks as the API shows it.
+    /// A report of the checks, as the API shows it.
     init(_ report: VerificationReport) {
         self.init(
             receiptCID: report.receiptCID.text, isValid: report.isVerified,
@@ -23,7 +23,7 @@ extension ReceiptReport {
 }
 
 extension ReceiptView {
-    /// A verified receipt as the API shows it.
+    /// A verified receipt, as the API shows it.
     init(_ signed: SignedObject<ExecutionReceipt>, source: String) {
         let receipt = signed.body
         self.init(

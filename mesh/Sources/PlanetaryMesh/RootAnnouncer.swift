@@ -5,9 +5,9 @@ import Multiformats
 import NodeCore
 import P2PServices
 
-/// Tells the DHT what this node has, as `RootAnnouncements` says.
+/// Announces to the DHT what this node has, as `RootAnnouncements` decides.
 actor RootAnnouncer {
-    /// Files that wait to be announced to the DHT; beyond that a file is kept, and announced with the others.
+    /// Files that wait to be announced to the DHT; a further one is announced in the next round.
     static let filesToAnnounceMax = 1_024
 
     private let parts: NodeParts
@@ -24,7 +24,7 @@ actor RootAnnouncer {
             of: CID.self, bufferingPolicy: .bufferingOldest(Self.filesToAnnounceMax))
     }
 
-    /// A file was put: it is announced soon.
+    /// Announces a file that was added, soon.
     nonisolated func added(_ root: CID) { filesIn.yield(root) }
 
     /// Announces until the node stops.
@@ -36,7 +36,7 @@ actor RootAnnouncer {
         }
     }
 
-    /// Everything in the store that is to be found, round after round.
+    /// Announces everything in the store that others may look for, round after round.
     private func announceStoredRoots() async {
         while await someServerIsKnown() {
             switch announcements.next(now: NodeClock.now) {
@@ -46,7 +46,7 @@ actor RootAnnouncer {
                     parts.tallies.add("announcement_rounds")
                 }
             case .announce(let cid, let isFile, let isRepeated):
-                // What the DHT keeps announced by itself need not be repeated.
+                // What the DHT announces again by itself needs no repetition.
                 if isRepeated, await parts.dht.isProviding(cid) { continue }
                 guard await waitForPlace(isFile: isFile) else { return }
                 await announce(cid)
@@ -56,7 +56,7 @@ actor RootAnnouncer {
         }
     }
 
-    /// Outputs and receipts as they come, the newest first.
+    /// Announces outputs and receipts as they come, the newest first.
     private func announceNewJobRoots() async {
         var newest = (try? await parts.store.roots(files: false, limit: 1))?.first?.sequence ?? 0
         while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
@@ -72,7 +72,7 @@ actor RootAnnouncer {
         }
     }
 
-    /// Waits for a place in the pace of announcements; `false` when the node stops.
+    /// Waits for the next slot of announcements; `false` if the node stops.
     private func waitForPlace(isFile: Bool) async -> Bool {
         let wait = announcements.placeMilliseconds(isFile: isFile, now: NodeClock.now)
         guard wait > 0 else { return true }
@@ -105,6 +105,6 @@ actor RootAnnouncer {
 }
 
 extension StoredRoot {
-    /// A root as the announcements see it.
+    /// A root, as the announcements take it.
     fileprivate var place: RootAnnouncements.Root { RootAnnouncements.Root(sequence: sequence, cid: cid) }
 }

@@ -2,16 +2,16 @@ import CoVM
 import Multiformats
 import Synchronization
 
-/// The runs under way, by their assignments: how each is stopped, whether it has a place, and how far it is.
+/// The runs under way, by assignment: how to stop each, whether it has a place, and its progress.
 final class RunningJobs: Sendable {
     private struct Run: Sendable {
         let cancellation = ExecutionCancellation()
         var workspace: JobWorkspace?
-        /// The last progress that was told, in thousandths.
+        /// The last progress reported, in thousandths.
         var permille = 0
-        /// Whether the market gave it a place to run; nil while that is open.
+        /// Whether the market gave it a place to run; nil while undecided.
         var hasPlace: Bool?
-        /// How the run, which has all its blocks, is told of that.
+        /// How to tell the run, which has all its blocks.
         var waiting: CheckedContinuation<Bool, Never>?
     }
 
@@ -30,12 +30,12 @@ final class RunningJobs: Sendable {
         }
     }
 
-    /// How a run is stopped; nil for one that has not begun.
+    /// How to stop a run; nil for one that has not begun.
     func cancellation(of assignment: CID) -> ExecutionCancellation? {
         state.withLock { $0.runs[assignment]?.cancellation }
     }
 
-    /// A run's module begins.
+    /// Notes that a run's module begins.
     func began(_ assignment: CID, _ workspace: JobWorkspace) {
         state.withLock { $0.runs[assignment]?.workspace = workspace }
     }
@@ -43,7 +43,7 @@ final class RunningJobs: Sendable {
     /// Gives a run its place.
     func letRun(_ assignment: CID) { decide(assignment, true) }
 
-    /// Stops a run, wherever it is.
+    /// Stops a run at whatever stage.
     func stop(_ assignment: CID) {
         cancellation(of: assignment)?.cancel()
         decide(assignment, false)
@@ -57,7 +57,7 @@ final class RunningJobs: Sendable {
         waiting?.resume(returning: hasPlace)
     }
 
-    /// Waits until a run may go on; `false` when it is to stop.
+    /// Waits until a run may continue; `false` if it has to stop.
     func place(of assignment: CID) async -> Bool {
         await withCheckedContinuation { continuation in
             let decided = state.withLock { state -> Bool? in
@@ -70,10 +70,10 @@ final class RunningJobs: Sendable {
         }
     }
 
-    /// A run has ended.
+    /// Removes a run that ended.
     func ended(_ assignment: CID) { state.withLock { _ = $0.runs.removeValue(forKey: assignment) } }
 
-    /// The runs whose modules say that they are further than was told before, and how far, in thousandths.
+    /// The runs with unreported progress, and how far they are, in thousandths.
     func takeProgress() -> [(assignment: CID, permille: Int)] {
         state.withLock { state in
             var news: [(assignment: CID, permille: Int)] = []
@@ -86,7 +86,7 @@ final class RunningJobs: Sendable {
         }
     }
 
-    /// The node stops: what waits for a place, now or later, gets none.
+    /// Refuses a place to every run, now and later: the node stops.
     func close() {
         let waiting = state.withLock { state in
             state.isClosed = true

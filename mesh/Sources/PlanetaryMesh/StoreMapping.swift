@@ -10,13 +10,13 @@ import Reputation
 import SignedObjects
 
 extension NodeWrite {
-    /// The setting that holds the receipt that this node signed last, so that the chain of its receipts goes on.
+    /// The setting with the receipt that this node signed last, so that the chain of its receipts continues.
     static let lastReceiptKey = "last_receipt"
 
-    /// The setting that holds the heads of the anchored DAG, so that it goes on after a restart.
+    /// The setting with the heads of the anchored DAG, so that it continues after a restart.
     static let anchorHeadsKey = "anchor_heads"
 
-    /// What the store writes of a transition, all in one transaction.
+    /// The store's writes of a transition, all in one transaction.
     func storeWrites() throws -> [StoreWrite] {
         var writes = outputs.map { StoreWrite.output(cid: $0.block.cid, bytes: $0.block.bytes, jobID: $0.job.cid) }
         writes += fetched.map { .block(cid: $0.cid, bytes: $0.bytes) }
@@ -44,7 +44,7 @@ extension NodeWrite {
 }
 
 extension CommitUrgency {
-    /// How much of a hurry a write of the core is in.
+    /// How urgent a write of the core is.
     init(_ haste: NodeWrite.Haste) {
         switch haste {
         case .urgent: self = .now
@@ -55,7 +55,7 @@ extension CommitUrgency {
 }
 
 extension ExecutionReceipt {
-    /// The files that the run made, by their roots.
+    /// The files that the run made, by root.
     var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID].compactMap(\.self) }
 }
 
@@ -70,8 +70,8 @@ extension StoreRole {
 }
 
 extension ReceiptRow {
-    /// The rows of the receipts among kept evidence; the market has checked each of them, and its events say which one
-    /// is wrong.
+    /// The rows of the receipts among the evidence; the market has checked each of them, and its events say which are
+    /// wrong.
     static func rows(
         of events: [JobEvent], _ evidence: [EvidenceBlock], at date: UnixMilliseconds
     ) -> [(row: ReceiptRow, receipt: ExecutionReceipt)] {
@@ -88,13 +88,13 @@ extension ReceiptRow {
         }
     }
 
-    /// The receipt of this row, where its block is here and intact.
+    /// The receipt of this row, if its block is here and intact.
     func receipt(in store: MeshStore) async throws(MeshStoreError) -> ExecutionReceipt? {
         do throws(MeshStoreError) {
             guard let block = try await store.block(cid) else { return nil }
             return (try? SignedObject<ExecutionReceipt>(verifying: block))?.body
         } catch {
-            // A damaged one says nothing, and is no reason not to start.
+            // A damaged one says nothing, and must not keep the node from starting.
             if case .blockCorrupt = error { return nil }
             throw error
         }
@@ -104,7 +104,7 @@ extension ReceiptRow {
     func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
         guard isVerified == false else {
             var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid)
-            // A date of the executor's clock that lies ahead would never decay.
+            // A future date by the executor's clock would never decay.
             if let ended = evidence?.at { evidence?.at = min(ended, UnixMilliseconds(at)) }
             return evidence
         }
@@ -122,14 +122,14 @@ extension ReceiptLinkRow {
 }
 
 extension LedgerRow {
-    /// A posting as the store keeps it.
+    /// A posting, as stored.
     init(_ entry: LedgerEntry, jobID: JobID?) {
         self.init(
             debit: entry.from.description, credit: entry.to.description, amount: entry.amount.units, jobID: jobID?.cid,
             kind: entry.kind.rawValue, reference: entry.subject, at: entry.at.value)
     }
 
-    /// The posting that the store kept; `nil` when it was written by nothing that this version knows.
+    /// The stored posting; `nil` if this version does not know its kind.
     var entry: LedgerEntry? {
         guard let kind = LedgerEntryKind(rawValue: kind), let from = LedgerAccount(named: debit),
             let to = LedgerAccount(named: credit)
@@ -140,7 +140,7 @@ extension LedgerRow {
 }
 
 extension LedgerAccount {
-    /// The account of a name that `description` gave.
+    /// The account of a name that `description` returned.
     init?(named name: String) {
         let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
         switch (parts.first, parts.count) {
@@ -161,7 +161,7 @@ extension LedgerAccount {
 }
 
 extension NodeServiceError {
-    /// A failure of the store, as the node's owner is told of it.
+    /// A failure of the store, as the node's owner sees it.
     init(storage error: MeshStoreError) {
         switch error {
         case .inUse: self.init(.alreadyRunning, "\(error)")

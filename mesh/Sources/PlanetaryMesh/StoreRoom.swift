@@ -4,17 +4,15 @@ import MeshStore
 import NodeAPI
 import NodeCore
 
-/// Whether a node's store has room for new work: what the core is told of it, what the owner is, and the look at it
-/// again and again.
+/// Whether a node's store has room for new work: as the core sees it, as the owner sees it, and repeated checks.
 struct StoreRoom: Sendable {
-    /// Between two looks at what is free on the disk, and whether a store that stands full has room again, in
-    /// milliseconds.
+    /// The time between two checks of free disk space, and of whether a full store has room again, in milliseconds.
     static let lookMilliseconds: Int64 = 1_000
 
     let store: MeshStore
     let logger: Logger
 
-    /// Whether there is room, as the core is told of it.
+    /// Whether there is room, as the core sees it.
     var state: StorageState {
         switch store.standing {
         case .open: .open
@@ -24,7 +22,7 @@ struct StoreRoom: Sendable {
         }
     }
 
-    /// What is kept, for the node's owner.
+    /// What is stored, for the node's owner.
     var view: NodeStatus.Storage {
         let counters = store.counters
         let state = state
@@ -39,13 +37,13 @@ struct StoreRoom: Sendable {
             diskReserveBytes: UInt64(clamping: store.limits.diskReserveBytes))
     }
 
-    /// What is said of a disk that is full or nearly so.
+    /// The sentence about a disk that is full or nearly so.
     private func diskSentence(_ freeBytes: Int, _ reserveBytes: Int) -> String {
         "The disk of \(store.path) has \(freeBytes) bytes left, and below \(reserveBytes), which are for what is under "
             + "way, the node takes no new work."
     }
 
-    /// Refuses new work while there is no room for it; `what` is the beginning of the sentence.
+    /// Refuses new work while there is no room; `what` begins the sentence.
     func require(_ what: String) throws(NodeServiceError) {
         store.lookAtDisk()
         switch store.standing {
@@ -73,8 +71,8 @@ struct StoreRoom: Sendable {
         }
     }
 
-    /// Looks at what is free on the disk, and has a store that stands full look for room again: others fill the disk,
-    /// and what the store keeps grows old, without anything happening here.
+    /// Checks free disk space, and makes a full store look for room again: others fill the disk, and stored data grows
+    /// old, without any event here.
     func watch() async {
         var isShort = false
         repeat {
@@ -94,13 +92,13 @@ struct StoreRoom: Sendable {
 }
 
 extension MeshStore {
-    /// Whether small blocks of jobs fit for certain, however many come at the same time.
+    /// Whether small blocks of jobs certainly fit, however many come at the same time.
     var hasPlentyOfRoom: Bool {
         standing == .open && counters.blockBytes <= limits.blockBytesTotalMax - (32 << 20)
     }
 }
 
-/// What the store says, in the terms of the service.
+/// The store's state, in the service's terms.
 func stored<Value: Sendable>(
     _ body: @Sendable () async throws(MeshStoreError) -> Value
 ) async throws(NodeServiceError) -> Value {

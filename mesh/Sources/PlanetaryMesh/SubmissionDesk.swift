@@ -11,11 +11,11 @@ import NodeSetup
 import SignedObjects
 import Synchronization
 
-/// Looks a submission through before the core has it: what it names is here and can run, and is kept for the job.
+/// Checks a submission before the core gets it: what it names is here and can run, and stays for the job.
 struct SubmissionDesk: Sendable {
-    /// What becomes of a submission.
+    /// The verdict on a submission.
     enum Checked: Sendable {
-        /// It is to be submitted.
+        /// It can be submitted.
         case request(JobRequest)
         /// It was submitted before, by its idempotency key.
         case known(CID)
@@ -23,10 +23,10 @@ struct SubmissionDesk: Sendable {
 
     let parts: NodeParts
     let room: StoreRoom
-    /// Modules that were looked at, with the entries for which they are good.
+    /// Inspected modules, with the entry points for which they are valid.
     let inspected = InspectedModules()
 
-    /// Checks a submission; modules and inputs may be fetched for that.
+    /// Checks a submission; may fetch modules and inputs for that.
     func checked(_ submission: JobSubmission) async throws(NodeServiceError) -> Checked {
         try room.require("The job is not submitted")
         let store = parts.store
@@ -35,7 +35,7 @@ struct SubmissionDesk: Sendable {
         for input in params.inputCIDs {
             params.inputCIDs[input.key] = try await accepted(input.value, "The input \(input.key)")
         }
-        // One that was looked at before and is kept needs no second look.
+        // One that was inspected before and kept needs no second inspection.
         let isKept = try await stored { () throws(MeshStoreError) in try await store.isFile(moduleCID) }
         if !isKept || !inspected.contains(moduleCID, entry: params.entryName) {
             try await checkModule(moduleCID, entry: params.entryName)
@@ -54,8 +54,8 @@ struct SubmissionDesk: Sendable {
                 idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32)))
     }
 
-    /// An idempotency key stands for what is run: module, entry, arguments, environment and inputs. A job whose
-    /// manifest is not here any more counts as the same.
+    /// An idempotency key stands for what runs: module, entry, arguments, environment and inputs. A job whose manifest
+    /// is gone counts as the same.
     private func requireSame(_ params: MeshJobParams, as jobID: CID) async throws(NodeServiceError) {
         guard let block = try await stored({ () throws(MeshStoreError) in try await parts.store.block(jobID) }),
             let first = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body.params
@@ -119,8 +119,8 @@ struct SubmissionDesk: Sendable {
         return dids
     }
 
-    /// The CID by which a job names content, in the form that receipts take. A `Qm…` is converted to the CID of version
-    /// 1 of the same block, which is kept under that name too.
+    /// The CID by which a job names content, in the form that receipts accept. Converts a `Qm…` to the version 1 CID of
+    /// the same block, and keeps the block under that name too.
     private func accepted(_ cid: CID, _ what: String) async throws(NodeServiceError) -> CID {
         let name = cid.version1
         guard name.namesMeshContent else {
@@ -175,7 +175,7 @@ struct SubmissionDesk: Sendable {
         }
     }
 
-    /// Keeps what a job names like a file that was put, so that it is not evicted before the job has ended.
+    /// Keeps what a job names like an added file, so that it is not evicted before the job has ended.
     private func keepFiles(_ roots: [CID]) async throws(NodeServiceError) {
         try await stored { () throws(MeshStoreError) in
             var loose: [StoreWrite] = []
@@ -199,7 +199,7 @@ extension CID {
 }
 
 extension NodeServiceError {
-    /// Why the core did not take a job, and what to do next.
+    /// Why the core refused a job, and what to do next.
     init(_ refusal: SubmissionRefusal) {
         let message = "The job was not submitted: \(refusal)."
         switch refusal {

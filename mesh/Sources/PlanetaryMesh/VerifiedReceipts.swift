@@ -5,10 +5,9 @@ import Receipts
 import SignedObjects
 import Synchronization
 
-/// Receipts whose signatures were checked here, the latest ones, so that the market and the DHT do not check the same
-/// block twice.
+/// The latest receipts whose signatures were checked here, so that market and DHT do not check the same block twice.
 final class VerifiedReceipts: Sendable {
-    /// Receipts that are remembered; the one that came first goes for one more.
+    /// Receipts remembered; one more replaces the oldest.
     static let countMax = 1_024
 
     private let cids = Mutex(OrderedSet<CID>())
