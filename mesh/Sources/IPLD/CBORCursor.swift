@@ -1,6 +1,6 @@
 import Multiformats
 
-/// Walks over bytes that `DAGCBORValidator` has passed; it checks nothing again.
+/// Reads bytes that `DAGCBORValidator` has accepted, without checking them again.
 struct CBORCursor {
     /// Where a map's entry is; 32-bit offsets, since documents are shorter than 2 GiB.
     struct Entry {

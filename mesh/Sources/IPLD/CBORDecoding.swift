@@ -1,6 +1,6 @@
 import Multiformats
 
-/// The decoder that a `Decodable` type is given: a place in a validated document.
+/// The decoder that a `Decodable` type receives: a position in a validated document.
 ///
 /// Recursion follows the types and the nesting of the document, which the validator has bounded.
 struct CBORDecoding: Decoder {
@@ -114,8 +114,8 @@ struct CBORKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func contains(_ key: Key) -> Bool { find(key) != nil }
 
-    /// The entries are sorted by the length of their keys and then by bytes, so a map with a great many of them costs
-    /// no more than the search for each that is asked for.
+    /// The entries are sorted by the length of their keys and then by bytes, so even a large map costs only one search
+    /// per requested key.
     private func find(_ key: Key) -> CBORDecoding? {
         let name = key.stringValue.utf8
         let count = name.count
@@ -207,7 +207,7 @@ struct CBORUnkeyedDecoding: UnkeyedDecodingContainer {
     var count: Int? { total }
     var isAtEnd: Bool { currentIndex >= total }
 
-    /// Reads an element and moves past it only when it could be read, as the protocol asks.
+    /// Reads an element, and moves past it only on success, as the protocol requires.
     private mutating func element<Value>(_ read: (CBORDecoding) throws -> Value) throws -> Value {
         guard !isAtEnd else {
             let reason = "the list has \(total) elements"
@@ -254,7 +254,7 @@ struct CBORUnkeyedDecoding: UnkeyedDecodingContainer {
     mutating func superDecoder() throws -> any Decoder { try element { $0 } }
 }
 
-/// A value that is read as one.
+/// A single value.
 struct CBORSingleValueDecoding: SingleValueDecodingContainer {
     let place: CBORDecoding
 

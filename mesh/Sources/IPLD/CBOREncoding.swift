@@ -1,4 +1,4 @@
-/// The encoder that an `Encodable` type is given: a frame of the shared output.
+/// The encoder that an `Encodable` type receives: a frame of the shared output.
 struct CBOREncoding: Encoder {
     let state: CBOREncodingState
     let frame: Int
@@ -79,7 +79,7 @@ struct CBORKeyedEncoding<Key: CodingKey>: KeyedEncodingContainerProtocol {
     mutating func superEncoder(forKey key: Key) -> any Encoder { state.deferredEntry(key.stringValue, in: frame) }
 }
 
-/// What lists and single values do alike: every value goes where `put` puts it.
+/// What lists and single values have in common: every value goes where `put` puts it.
 protocol CBORValueEncoding {
     func put(_ write: (CBOREncodingState) throws -> Void) throws
 }

@@ -3,8 +3,8 @@ import Multiformats
 /// The output of one encoding, shared by the containers that `Encodable` types write to.
 ///
 /// It is a class because Swift's `Encoder` hands out containers by value that must all write to one place. Items go
-/// straight into the output; a frame per value that is being encoded remembers where its entries are, and when the
-/// value is finished its entries are put in canonical order.
+/// straight into the output; a frame per unfinished value remembers where its entries are, and sorts them into
+/// canonical order when the value is finished.
 final class CBOREncodingState {
     enum Kind {
         case undecided
@@ -13,8 +13,8 @@ final class CBOREncodingState {
         case map
     }
 
-    /// A nested container or super encoder: it may be written to until its parent is finished, so it has an output of
-    /// its own that is put in its place then.
+    /// A nested container or super encoder: it may be written to until its parent is finished, so it has its own
+    /// output, which is inserted then.
     private struct Deferred {
         let offset: Int
         let key: String?
@@ -27,7 +27,7 @@ final class CBOREncodingState {
         let firstEntry: Int
         var count = 0
         var deferred: [Deferred] = []
-        /// Containers cannot be opened with an error, so it waits here for the first write, or for the end.
+        /// Opening a container cannot throw, so an error waits here for the first write, or for the end.
         var refusal: EncodingError?
     }
 
@@ -79,7 +79,7 @@ final class CBOREncodingState {
 
     // MARK: Containers
 
-    /// Makes the value of a frame a container, or goes on with the container it is.
+    /// Makes the value of a frame a container, or continues the container it is.
     func open(_ kind: Kind, in frame: Int) {
         let current = frames[frame].kind
         if current == kind && kind != .single { return }
@@ -179,7 +179,7 @@ final class CBOREncodingState {
         }
     }
 
-    /// Puts the deferred elements of a list where they were asked for.
+    /// Inserts the deferred elements of a list in their places.
     private func splice(_ frame: Frame) throws {
         if frame.deferred.isEmpty { return }
         var content = CBORWriter()
@@ -193,8 +193,8 @@ final class CBOREncodingState {
         writer.replace(from: frame.start + 1, with: content.bytes)
     }
 
-    /// Encoded keys compare like the keys do by length and then bytes, because an item's head holds its length; entries
-    /// start with their keys, and of two entries the keys differ before either key ends.
+    /// Encoded keys compare like the keys by length and then bytes, because an item's head holds its length; entries
+    /// start with their keys, and the keys of two entries differ before either key ends.
     private func sortEntries(_ frame: Frame) throws {
         let bytes = writer.bytes
         var own = Array(entries[frame.firstEntry...])

@@ -1,6 +1,6 @@
 import Multiformats
 
-/// Builds the tree of values of a validated document with a stack of its own instead of recursion.
+/// Builds the tree of values of a validated document with its own stack instead of recursion.
 enum CBORTreeBuilder {
     private struct Frame {
         let isMap: Bool
@@ -23,7 +23,7 @@ enum CBORTreeBuilder {
             } else {
                 finished = scalar(&cursor)
             }
-            // A finished value goes into the container around it, which may finish that one in turn.
+            // A finished value goes into the container around it, which may finish that too.
             while true {
                 if let value = finished {
                     guard let last = frames.indices.last else { return value }

@@ -85,7 +85,7 @@ struct CBORWriter {
     /// Appends an item that is already encoded.
     mutating func encoded(_ item: ArraySlice<UInt8>) { bytes.append(contentsOf: item) }
 
-    /// Leaves room for the one-byte head of a container whose count is not known yet.
+    /// Leaves room for the one-byte head of a container with a yet unknown count.
     mutating func placeholder() -> Int {
         bytes.append(0)
         return bytes.count - 1

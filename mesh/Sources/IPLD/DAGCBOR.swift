@@ -33,13 +33,13 @@ public enum DAGCBOR {
 
     /// The value of bytes.
     ///
-    /// A value takes at most some twenty times the memory of its bytes (a list of one-byte values); the decoder beside
-    /// it, `DAGCBORDecoder`, needs no such tree.
+    /// A value takes at most some twenty times the memory of its bytes (a list of one-byte values); `DAGCBORDecoder`
+    /// needs no such tree.
     public static func decode(_ bytes: [UInt8], limits: Limits = Limits()) throws(DAGCBORError) -> IPLDValue {
         try DAGCBORDocument(validating: bytes, limits: limits).root.value
     }
 
-    /// Recurses on values that this program made; the depth is bounded by the limit.
+    /// Recurses on values that this program made; the limit bounds the depth.
     private static func append(
         _ value: IPLDValue, to writer: inout CBORWriter, depthLeft: Int
     ) throws(DAGCBOREncodingError) {

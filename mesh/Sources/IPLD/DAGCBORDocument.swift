@@ -1,11 +1,11 @@
 public import Multiformats
 
-/// Bytes that were found to be one canonical DAG-CBOR value; its parts can be read without another check.
+/// Bytes validated as one canonical DAG-CBOR value; its parts can be read without another check.
 public struct DAGCBORDocument: Hashable, Sendable {
     /// The encoding.
     public let bytes: [UInt8]
 
-    /// Takes bytes that are canonical DAG-CBOR.
+    /// Validates bytes as canonical DAG-CBOR.
     public init(validating bytes: [UInt8], limits: DAGCBOR.Limits = DAGCBOR.Limits()) throws(DAGCBORError) {
         var validator = DAGCBORValidator(bytes, limits: limits)
         try validator.validate()

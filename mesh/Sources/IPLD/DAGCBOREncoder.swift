@@ -2,9 +2,9 @@ import Multiformats
 
 /// Encodes `Encodable` types as canonical DAG-CBOR.
 ///
-/// `[UInt8]` becomes a byte string, `CID` a link (tag 42), an absent optional is left out of its map, and keys are
-/// sorted whatever the order in which they were encoded. NaN, infinities, a key that is encoded twice and nesting
-/// beyond the limit throw `EncodingError`.
+/// `[UInt8]` becomes a byte string, `CID` a link (tag 42); an absent optional is omitted from its map; keys are sorted,
+/// whatever the order of encoding. NaN, infinities, a key that is encoded twice and nesting beyond the limit throw
+/// `EncodingError`.
 public struct DAGCBOREncoder: Sendable {
     private let limits: DAGCBOR.Limits
 

@@ -40,7 +40,7 @@ public enum DAGCBORError: Error, Hashable, Sendable {
     case tooDeep(depthMax: Int, offset: Int)
 }
 
-/// Why a value has no DAG-CBOR.
+/// Why a value has no DAG-CBOR encoding.
 public enum DAGCBOREncodingError: Error, Hashable, Sendable {
     /// A float that is NaN or infinite.
     case notFinite

@@ -1,6 +1,6 @@
 import Multiformats
 
-/// One pass over bytes that finds whether they are one canonical DAG-CBOR value.
+/// One pass over bytes that checks whether they are one canonical DAG-CBOR value.
 ///
 /// It keeps one frame per open container and nothing else, so its memory is bounded by the depth limit, whatever the
 /// lengths in the input say.
@@ -126,7 +126,7 @@ struct DAGCBORValidator {
         }
     }
 
-    /// Version 1, a codec of one byte, SHA-256 of 32 bytes: recognized without making a value of it.
+    /// Version 1, a codec of one byte, SHA-256 of 32 bytes: recognized without creating a value.
     private func isUsualCID(_ start: Int) -> Bool {
         index - start == 36 && bytes[start] == 1 && bytes[start + 1] < 0x80 && bytes[start + 2] == 0x12
             && bytes[start + 3] == 0x20

@@ -49,7 +49,7 @@ public enum DAGJSONError: Error, Hashable, Sendable {
     case invalidUTF8
     /// The text ends inside a value.
     case truncated
-    /// A character that cannot stand where it does.
+    /// A character in the wrong place.
     case unexpectedCharacter(offset: Int)
     /// Text follows the value.
     case trailingCharacters(offset: Int)
@@ -59,7 +59,7 @@ public enum DAGJSONError: Error, Hashable, Sendable {
     case invalidNumber(offset: Int)
     /// An integer outside of -2^63 to 2^64 - 1, or a float that is infinite.
     case numberOutOfRange(offset: Int)
-    /// A key that stands twice in its map.
+    /// A key that occurs twice in its map.
     case duplicateKey(offset: Int)
     /// A map with the key `/` that is neither a link nor bytes; the offset is that of the map's end.
     case reservedMap(offset: Int)
@@ -69,7 +69,7 @@ public enum DAGJSONError: Error, Hashable, Sendable {
     case notCanonical
 }
 
-/// Why a value has no DAG-JSON.
+/// Why a value has no DAG-JSON encoding.
 public enum DAGJSONEncodingError: Error, Hashable, Sendable {
     /// A float that is NaN or infinite.
     case notFinite

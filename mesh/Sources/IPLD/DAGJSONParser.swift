@@ -1,6 +1,6 @@
 import Multiformats
 
-/// Parses JSON into values of the IPLD data model with a stack of its own instead of recursion.
+/// Parses JSON into values of the IPLD data model with its own stack instead of recursion.
 struct DAGJSONParser {
     private struct Frame {
         let isMap: Bool
@@ -64,7 +64,7 @@ struct DAGJSONParser {
         if frames.count >= limits.depthMax + 2 { throw .tooDeep(depthMax: limits.depthMax) }
     }
 
-    /// Puts a value into the container around it; returns the container when that was its last.
+    /// Puts a value into the container around it; returns the container if that was its last.
     private mutating func add(_ value: IPLDValue) throws(DAGJSONError) -> IPLDValue? {
         skipWhitespace()
         let separator = try peek()
@@ -79,7 +79,7 @@ struct DAGJSONParser {
         } else {
             frames[last].list.append(value)
             if separator == UInt8(ascii: "]") {
-                // Not in one expression: the depth is to be that after the removal.
+                // Not in one expression: the depth has to be that after the removal.
                 let list = frames.removeLast().list
                 return try closed(.list(list))
             }
@@ -93,7 +93,7 @@ struct DAGJSONParser {
     private func closed(_ value: IPLDValue) throws(DAGJSONError) -> IPLDValue {
         switch value {
         case .list, .map:
-            // What is under the key "/" is a part of a link or of bytes, or it is refused when the map around it ends.
+            // What is under the key "/" is part of a link or of bytes, or is refused when the map around it ends.
             if let last = frames.last, last.isMap, last.key == "/" { return value }
             if frames.count >= limits.depthMax { throw .tooDeep(depthMax: limits.depthMax) }
         default: break

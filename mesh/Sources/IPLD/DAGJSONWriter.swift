@@ -6,7 +6,7 @@ struct DAGJSONWriter {
 
     private static let hexDigits = Array("0123456789abcdef".utf8)
 
-    /// Recurses on values that this program made; the depth is bounded by the limit.
+    /// Recurses on values that this program made; the limit bounds the depth.
     mutating func append(_ value: IPLDValue, depthLeft: Int) throws(DAGJSONEncodingError) {
         switch value {
         case .null: literal("null")
@@ -58,7 +58,7 @@ struct DAGJSONWriter {
 
     private mutating func literal(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
-    /// Escapes what JSON says must be, with the short forms where there are any.
+    /// Escapes what JSON requires, with the short forms if there are any.
     private mutating func string(_ text: String) {
         bytes.append(UInt8(ascii: "\""))
         for byte in text.utf8 {

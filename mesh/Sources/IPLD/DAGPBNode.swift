@@ -50,7 +50,7 @@ public struct DAGPBNode: Hashable, Sendable {
         return writer.bytes
     }
 
-    /// The node that `bytes` are; throws when they are not one, or not in the one right form.
+    /// The node in `bytes`; throws if they are not one, or not in its canonical form.
     public init(decoding bytes: [UInt8]) throws(DAGPBError) {
         var links: [Link] = []
         var data: [UInt8]?
@@ -108,6 +108,6 @@ public enum DAGPBError: Error, Hashable, Sendable {
     case unexpectedField(UInt32)
     /// A link that names no block.
     case linkWithoutCID
-    /// The node would be written in other bytes.
+    /// The node would encode to other bytes.
     case notCanonical
 }

@@ -104,12 +104,12 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         self.entries = sorted
     }
 
-    /// A map whose entries a validated encoding lists: sorted and without duplicates.
+    /// A map of entries from a validated encoding: sorted and without duplicates.
     init(sorted entries: [Entry]) {
         self.entries = entries
     }
 
-    /// A map written in the source; of a key that stands twice the last entry counts.
+    /// A map written in the source; of equal keys the last entry counts.
     public init(dictionaryLiteral elements: (String, IPLDValue)...) {
         var entries: [Entry] = []
         for (key, value) in elements {

@@ -6,18 +6,18 @@ public import Multiformats
 public enum UnixFSFile {
     /// Bytes of one chunk; a file of at most this size is a single raw block.
     public static let chunkBytes = 1 << 20
-    /// The largest file that is written or read: one node of links over chunks.
+    /// The largest file to write or read: one node of links over chunks.
     public static let fileBytesMax = 1 << 30
-    /// How deep a file's tree may be when it is read.
+    /// The greatest depth of a file's tree when reading.
     public static let depthMax = 4
-    /// Blocks of a file that are read at most.
+    /// The most blocks of a file when reading.
     public static let blocksMax = 4096
 
     /// The blocks of a file.
     public struct Blocks: Hashable, Sendable {
         /// The CID that names the whole file.
         public let root: CID
-        /// Every block, chunks first and the root last; equal chunks stand here once.
+        /// Every block, chunks first and the root last; equal chunks only once.
         public let blocks: [(cid: CID, bytes: [UInt8])]
 
         public static func == (left: Blocks, right: Blocks) -> Bool {
@@ -61,10 +61,10 @@ public enum UnixFSFile {
     static let fileType: UInt64 = 2
 }
 
-/// Reads a file block by block: say which block came, learn which one is wanted next.
+/// Reads a file block by block: give it a block, and it names the next.
 ///
-/// The reader holds the bytes read so far and never more than `bytesMax`; a tree deeper than `UnixFSFile.depthMax` or
-/// one that announces other sizes than it has is refused.
+/// The reader holds the bytes read so far, never more than `bytesMax`; it refuses a tree deeper than
+/// `UnixFSFile.depthMax` or with sizes other than announced.
 public struct UnixFSReader: Sendable {
     private var walk: UnixFSWalk
     private let bytesMax: Int
@@ -81,7 +81,7 @@ public struct UnixFSReader: Sendable {
     /// The block to fetch next; `nil` when the file is whole.
     public var next: CID? { walk.next }
 
-    /// Takes the block that `next` named. The caller has verified that it hashes to its CID.
+    /// Takes the block that `next` named; the caller has verified it against its CID.
     public mutating func received(_ block: [UInt8]) throws(UnixFSError) {
         guard let cid = next else { return }
         let content: [UInt8]
@@ -108,6 +108,6 @@ public enum UnixFSError: Error, Hashable, Sendable {
     case tooDeep(depthMax: Int)
     /// More blocks than a file of the largest size has.
     case tooManyBlocks
-    /// What a node says of the bytes in it or below it is not so; the node or the chunk is named.
+    /// A node's statement about the bytes in or below it is false; names the node or the chunk.
     case falseSizes(CID)
 }

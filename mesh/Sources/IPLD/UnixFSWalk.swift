@@ -1,16 +1,16 @@
 public import Multiformats
 
-/// One linking block of a file: bytes of its own, and the blocks that go on behind them.
+/// One linking block of a file: its own bytes, and the blocks that follow them.
 public struct UnixFSNode: Hashable, Sendable {
-    /// The bytes that stand in the node itself; none in what this project writes.
+    /// The bytes in the node itself; none in what this project writes.
     public let content: [UInt8]
     /// The blocks below, in order; each is a chunk or a node again.
     public let links: [CID]
-    /// What the node says of the file's bytes in it and below it; `nil` when it says nothing.
+    /// The node's statement of the file's bytes in and below it; `nil` if none.
     public let fileBytes: UInt64?
-    /// What it says of the file's bytes below each link; empty when it says nothing.
+    /// Its statement of the file's bytes below each link; empty if none.
     let linkedFileBytes: [UInt64]
-    /// What it says of all bytes of the blocks below each link.
+    /// Its statement of all bytes of the blocks below each link.
     let linkedBlockBytes: [UInt64]
     /// Bytes of the block itself.
     let blockBytes: UInt64
@@ -33,7 +33,7 @@ public struct UnixFSNode: Hashable, Sendable {
         }
     }
 
-    /// All bytes of this block and of those below it, as its links have them; `nil` when nothing has so many.
+    /// All bytes of this block and of those below it, by its links; `nil` if impossibly many.
     var treeBytes: UInt64? { Self.sum(linkedBlockBytes, and: blockBytes) }
 
     private static func sum(_ sizes: [UInt64], and first: UInt64) -> UInt64? {
@@ -74,11 +74,11 @@ public struct UnixFSNode: Hashable, Sendable {
     }
 }
 
-/// The way through the blocks of a file, depth first, that holds every block against what was said of it above: the
-/// file's bytes in it and below it, and all bytes of the blocks from it on.
+/// A depth-first walk through the blocks of a file that checks every block against the statements of the nodes above:
+/// the file's bytes in and below it, and all bytes of the blocks from it on.
 ///
-/// A size that no node tells is not checked. What is held grows with the width of the tree, at most
-/// `UnixFSFile.depthMax` nodes of `DAGPBNode.linksMax` links.
+/// It does not check a size that no node states. It holds at most `UnixFSFile.depthMax` nodes of `DAGPBNode.linksMax`
+/// links.
 public struct UnixFSWalk: Sendable {
     private struct Wanted {
         let cid: CID
@@ -87,7 +87,7 @@ public struct UnixFSWalk: Sendable {
         var treeBytes: UInt64?
     }
 
-    /// A node whose blocks are not all there yet.
+    /// A node with missing blocks.
     private struct Open {
         let cid: CID
         /// Where in the file it begins.
@@ -105,16 +105,16 @@ public struct UnixFSWalk: Sendable {
     /// Bytes of the file that came.
     public private(set) var fileBytes: UInt64 = 0
 
-    /// The way from a root, through at most `blocksMax` blocks.
+    /// A walk from a root, through at most `blocksMax` blocks.
     public init(root: CID, blocksMax: Int = UnixFSFile.blocksMax) {
         wanted = [Wanted(cid: root, depth: 0)]
         self.blocksMax = blocksMax
     }
 
-    /// The block that is wanted next; `nil` at the end.
+    /// The next block; `nil` at the end.
     public var next: CID? { wanted.last?.cid }
 
-    /// The block that is wanted next came, and it is a chunk of so many bytes.
+    /// Takes the next block, a chunk of this many bytes.
     public mutating func received(chunkBytes: UInt64) throws(UnixFSError) {
         guard let chunk = try take() else { return }
         try check(chunk, fileBytes: chunkBytes, treeBytes: chunkBytes)
@@ -122,7 +122,7 @@ public struct UnixFSWalk: Sendable {
         try close()
     }
 
-    /// The block that is wanted next came, and it is this node.
+    /// Takes the next block, this node.
     public mutating func received(_ node: UnixFSNode) throws(UnixFSError) {
         guard let place = try take() else { return }
         guard let treeBytes = node.treeBytes else { throw .falseSizes(place.cid) }
@@ -162,7 +162,7 @@ public struct UnixFSWalk: Sendable {
         fileBytes = sum
     }
 
-    /// A block is whole; perhaps that makes those above it whole.
+    /// Notes a complete block; that may complete those above it.
     private mutating func close() throws(UnixFSError) {
         while let last = open.indices.last {
             open[last].left -= 1

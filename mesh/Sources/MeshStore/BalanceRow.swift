@@ -1,14 +1,14 @@
 import Foundation
 import GRDB
 
-/// What an account got less what it gave, by all movements that were ever booked.
+/// What an account received minus what it gave, over all movements ever booked.
 ///
-/// It is written in the transaction of the movement that changes it, so it is never behind and a start need not add the
-/// movements up. An account at zero has no row: the hold of a job leaves nothing behind once it is settled.
+/// The movement's transaction writes it, so it is never behind, and a start need not add up the movements. An account
+/// at zero has no row: the hold of a settled job leaves nothing behind.
 public struct BalanceRow: Hashable, Sendable {
     /// The account.
     public var account: String
-    /// What it has, in the smallest unit; negative where it gave more than it got.
+    /// Its balance, in the smallest unit; negative if it gave more than it received.
     public var amount: Int64
 
     public init(account: String, amount: Int64) {
@@ -16,7 +16,7 @@ public struct BalanceRow: Hashable, Sendable {
         self.amount = amount
     }
 
-    /// Moves the balances of both accounts of a movement that was not booked before.
+    /// Changes the balances of both accounts of a new movement.
     static func book(_ movement: LedgerRow, _ db: Database) throws {
         for (account, change) in try changes(of: movement) {
             let statement = try db.cachedStatement(sql: "SELECT * FROM balances WHERE account = ?")
@@ -25,7 +25,7 @@ public struct BalanceRow: Hashable, Sendable {
         }
     }
 
-    /// Replaces all balances by the sums of all movements, each of them checked.
+    /// Replaces all balances by the sums of all movements, after checking each.
     static func addUp(_ db: Database) throws {
         var balances: [String: Int64] = [:]
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM ledger ORDER BY seq")

@@ -1,9 +1,9 @@
 import Multiformats
 import Synchronization
 
-/// Which blocks were read since the last transaction: eviction begins with those that were used longest ago.
+/// The blocks read since the last transaction: eviction begins with the least recently used.
 ///
-/// A block is noted once in `useMilliseconds`, so a block that is read all the time costs next to nothing.
+/// It notes a block at most once in `useMilliseconds`, so a frequently read block costs next to nothing.
 final class BlockUseLog: Sendable {
     private struct State {
         var notedAt: [CID: UInt64] = [:]
@@ -19,7 +19,7 @@ final class BlockUseLog: Sendable {
         self.clock = clock
     }
 
-    /// Notes that a block was read. Evidence, which is evicted by its job's age, is not noted.
+    /// Notes that a block was read; ignores evidence, which is evicted by its job's age.
     func wasRead(_ cid: CID) {
         guard cid.codec != .dagCBOR else { return }
         let now = clock()

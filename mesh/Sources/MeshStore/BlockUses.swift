@@ -5,10 +5,10 @@ import MeshTypes
 import Multiformats
 import SignedObjects
 
-/// Works out, for a database of an older version, why its blocks are kept.
+/// Determines why a database of an older version keeps its blocks.
 ///
-/// Pinned blocks of that time are evidence where they are DAG-CBOR, and files else. A signed object names its job, or
-/// the receipt that belongs to one; what names none is kept for ever, as before.
+/// Pinned blocks of such versions are evidence if they are DAG-CBOR, else files. A signed object names its job, or a
+/// receipt that belongs to one; what names none is kept for ever, as before.
 enum BlockUses {
     /// Fills `block_uses`, `file_blocks` and `roots`, and marks the jobs that are not paid.
     static func workOut(_ db: Database) throws {

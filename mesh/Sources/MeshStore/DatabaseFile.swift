@@ -1,10 +1,10 @@
 import Foundation
 import GRDB
 
-/// Looks at a database file before SQLite may change it, and opens it when it is ours.
+/// Inspects a database file before SQLite may change it, and opens it if it is a node's.
 enum DatabaseFile {
-    /// Refuses files that are no database or another application's, from their first hundred bytes; a missing or empty
-    /// file is fine. Nothing is written.
+    /// Refuses files that are not a database, or another application's, by their first hundred bytes; accepts a missing
+    /// or empty file. Writes nothing.
     static func checkHeader(path: String) throws(MeshStoreError) {
         guard FileManager.default.fileExists(atPath: path) else { return }
         guard let file = FileHandle(forReadingAtPath: path) else {
@@ -27,8 +27,8 @@ enum DatabaseFile {
         }
     }
 
-    /// Creates the tables where the file is new, in a journal mode that puts our mark into the file itself; where it is
-    /// not, checks version and owner and brings the tables of an older version up to date.
+    /// Creates the tables of a new file, in a journal mode that puts the application's mark into the file itself; of an
+    /// existing one, checks version and owner, and migrates the tables of an older version.
     static func prepare(path: String, owner: String, configuration: Configuration) throws {
         try createOwnerOnly(path: path)
         let queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -64,7 +64,7 @@ enum DatabaseFile {
         }
     }
 
-    /// Checks every page of a small database, so that damage shows before anything is built on it.
+    /// Checks every page of a small database, so that damage shows before anything relies on it.
     static func checkPages(_ db: Database, path: String) throws {
         let findings = try String.fetchAll(db, sql: "PRAGMA quick_check(1)")
         guard findings == ["ok"] else {

@@ -2,28 +2,29 @@ import Foundation
 import GRDB
 import Synchronization
 
-/// What there is to write on: the free bytes of the file system that holds the database, the free pages within the
-/// database, and a file that keeps some space for what a full disk must not stop.
+/// Room to write: the free bytes of the database's file system, the free pages within the database, and a file that
+/// reserves space for what a full disk must not stop.
 ///
-/// The file of `keptFileBytes` lies beside the database. When a write that is owed finds the disk full the file goes,
-/// so that the journals of open jobs can be finished; it is made again when there is room for it above the reserve.
+/// The file of `keptFileBytes` lies beside the database. If a write that somebody relies on finds the disk full, the
+/// store deletes the file, so that the journals of open jobs can be finished; it makes the file again once there is
+/// room for it above the reserve.
 final class DiskRoom: Sendable {
     /// What was seen at one moment.
     struct Look: Hashable, Sendable {
-        /// Free bytes of the file system, without those that are kept; `Int.max` where it does not say.
+        /// Free bytes of the file system, without the reserved ones; `Int.max` if unknown.
         var freeBytes = Int.max
-        /// Bytes of pages of the database that hold nothing, which is looked at only where it matters.
+        /// Bytes of empty database pages; read only if it matters.
         var reusableBytes = 0
-        /// Bytes of pages of the database that hold something, where there is a bound for them.
+        /// Bytes of used database pages, if there is a bound for them.
         var databaseBytes = 0
 
-        /// Whether new work is not to begin: too little is left, counting free pages too, or so little on the disk
-        /// itself that SQLite's log could not grow.
+        /// Whether new work must not begin: too little is left, counting free pages, or too little on the disk itself
+        /// for SQLite's log to grow.
         func isShort(_ limits: StoreLimits) -> Bool {
             freeBytes < limits.diskReserveBytes / 4 || missingBytes(limits) > 0
         }
 
-        /// What is missing for the reserve, in bytes.
+        /// The bytes missing for the reserve.
         func missingBytes(_ limits: StoreLimits) -> Int {
             guard freeBytes < limits.diskReserveBytes else { return 0 }
             return max(0, limits.diskReserveBytes - freeBytes - reusableBytes)
@@ -36,7 +37,7 @@ final class DiskRoom: Sendable {
     private let freeBytesNow: @Sendable (String) -> Int?
     private let isKept: Mutex<Bool>
 
-    /// The room for the database at a path. `freeBytes` tells what is free at a folder.
+    /// The room for the database at a path. `freeBytes` returns what is free at a folder.
     init(databasePath: String, limits: StoreLimits, freeBytes: @escaping @Sendable (String) -> Int?) {
         folder = URL(fileURLWithPath: databasePath).deletingLastPathComponent().path
         path = databasePath + ".reserve"
@@ -46,7 +47,7 @@ final class DiskRoom: Sendable {
         isKept = Mutex((size ?? 0) >= limits.keptFileBytes)
     }
 
-    /// Free bytes of the file system, less what the kept file will take again where it was given away.
+    /// Free bytes of the file system, minus what the reserve file will take again if it was deleted.
     var freeBytes: Int { isKept.withLock { freeBytes(isKept: $0) } }
 
     private func freeBytes(isKept: Bool) -> Int {
@@ -54,7 +55,7 @@ final class DiskRoom: Sendable {
         return isKept ? bytes : max(0, bytes - limits.keptFileBytes)
     }
 
-    /// Looks, within a transaction.
+    /// Checks, within a transaction.
     func look(_ db: Database) throws -> Look {
         var look = Look(freeBytes: freeBytes)
         guard look.freeBytes < limits.diskReserveBytes || limits.databaseBytesMax != nil else { return look }
@@ -67,7 +68,7 @@ final class DiskRoom: Sendable {
         return look
     }
 
-    /// Gives the kept file's space to whoever writes next; whether there was any.
+    /// Gives the reserve file's space to the next writer; returns whether there was any.
     @discardableResult
     func release() -> Bool {
         isKept.withLock { isKept in
@@ -77,7 +78,7 @@ final class DiskRoom: Sendable {
         }
     }
 
-    /// Makes the kept file again where there is room for it above the reserve.
+    /// Makes the reserve file again if there is room for it above the reserve.
     func keep() {
         isKept.withLock { isKept in
             guard !isKept, freeBytes(isKept: false) >= limits.diskReserveBytes else { return }
@@ -89,7 +90,7 @@ final class DiskRoom: Sendable {
         }
     }
 
-    /// What `statvfs` says is free for this user at a folder, in bytes.
+    /// Free bytes for this user at a folder, according to `statvfs`.
     static let system: @Sendable (String) -> Int? = { folder in
         var facts = statvfs()
         guard statvfs(folder, &facts) == 0 else { return nil }

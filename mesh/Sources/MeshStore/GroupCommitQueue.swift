@@ -1,7 +1,7 @@
 import Dispatch
 import Synchronization
 
-/// In how much of a hurry a commit is.
+/// How urgent a commit is.
 public enum CommitUrgency: Int, Comparable, Hashable, Sendable {
     /// Somebody waits for it: it starts a transaction.
     case now
@@ -10,17 +10,17 @@ public enum CommitUrgency: Int, Comparable, Hashable, Sendable {
     /// Nobody waits for it: it may stay off the disk for `StoreLimits.idleMilliseconds`.
     case idle
 
-    /// Orders by haste, the greatest first.
+    /// Orders by urgency, the greatest first.
     public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Gathers the commits of many callers into one transaction, so that they share one wait for the disk.
 ///
 /// While a transaction is being written, arriving commits wait; the next transaction takes all that wait, up to the
-/// limits. One caller alone pays one transaction, many callers together hardly more. A commit that is not urgent starts
-/// no transaction: it goes with the next one that is, or after a while (`CommitUrgency`). When more than
-/// `waitingCommitsMax` wait, further ones are refused at once instead of taking memory; of what nobody owes, and
-/// strangers may cause, already when `waitingCommitsNotOwedMax` wait.
+/// limits. One caller pays one transaction, many callers together hardly more. A commit that is not urgent starts no
+/// transaction: it goes with the next urgent one, or after a while (`CommitUrgency`). When `waitingCommitsMax` wait,
+/// the queue refuses further ones at once instead of taking memory; and those that nobody relies on, which strangers
+/// may cause, already when `waitingCommitsNotOwedMax` wait.
 final class GroupCommitQueue: Sendable {
     /// One caller's commit, and how to tell the caller.
     struct Commit: Sendable {
@@ -29,7 +29,7 @@ final class GroupCommitQueue: Sendable {
         let urgency: CommitUrgency
         let finished: @Sendable (Result<Void, MeshStoreError>) -> Void
 
-        /// Whether the node owes what is in it, or nothing is in it: then a full disk is waited for.
+        /// Whether somebody relies on it, or it is empty: then it waits for a full disk.
         let isOwed: Bool
 
         init(
@@ -46,13 +46,13 @@ final class GroupCommitQueue: Sendable {
 
     private struct State {
         var waiting: [Commit] = []
-        /// How many of those that wait are urgent.
+        /// How many waiting commits are urgent.
         var urgentCount = 0
-        /// How many of those that wait nobody owes.
+        /// How many waiting commits nobody relies on.
         var notOwedCount = 0
         /// Whether a drain is running or on its way.
         var isDraining = false
-        /// In how much of a hurry the drain that will come for those that are not urgent is; nil where none will.
+        /// How urgent the drain scheduled for commits that are not urgent is; nil if none is.
         var lingering: CommitUrgency?
         var isClosed = false
     }
@@ -62,13 +62,13 @@ final class GroupCommitQueue: Sendable {
     private let state = Mutex(State())
     private let thread = DispatchQueue(label: "mesh.store.commit", qos: .userInitiated)
 
-    /// A queue whose transactions are carried out, and whose callers are told, by `perform`.
+    /// A queue; `perform` carries out its transactions and informs its callers.
     init(limits: StoreLimits, perform: @escaping @Sendable ([Commit]) -> Void) {
         self.limits = limits
         self.perform = perform
     }
 
-    /// Puts a commit into the next transaction; `finished` is called exactly once, from another thread or this one.
+    /// Puts a commit into the next transaction; calls `finished` exactly once, from another thread or this one.
     func submit(_ commit: Commit) {
         enum Next {
             case wait
@@ -106,7 +106,7 @@ final class GroupCommitQueue: Sendable {
         }
     }
 
-    /// Refuses what comes from now on, and returns when everything accepted before was written.
+    /// Refuses further commits, and returns when everything accepted before is written.
     func close() {
         state.withLock { $0.isClosed = true }
         thread.sync { drain(untilEmpty: true) }

@@ -1,24 +1,23 @@
 import Dispatch
 
-/// How long what passes is borne, by attempts one after the other: a lock of another program until
-/// `lockedMillisecondsMax` have passed since the first, and, for writes that are owed, a full disk until
-/// `fullMillisecondsMax` have.
+/// How long retries go on for temporary failures: a lock of another program for `lockedMillisecondsMax`, and, for
+/// writes that somebody relies on, a full disk for `fullMillisecondsMax`.
 struct LockPatience: Sendable {
     private let lockEnd: DispatchTime
     private let fullEnd: DispatchTime?
     private let limits: StoreLimits
 
-    /// Patience that begins now; a full disk is borne where `bearsFull` says so.
+    /// Patience that begins now; also for a full disk if `bearsFull` says so.
     init(_ limits: StoreLimits, bearsFull: Bool = false) {
         lockEnd = .now() + .milliseconds(Int(limits.lockedMillisecondsMax))
         fullEnd = bearsFull ? .now() + .milliseconds(Int(limits.fullMillisecondsMax)) : nil
         self.limits = limits
     }
 
-    /// Between two attempts at what is locked.
+    /// The pause between two attempts at a lock.
     var pause: Duration { .milliseconds(limits.lockedPauseMilliseconds) }
 
-    /// Whether a failure is to be waited for.
+    /// Whether to wait for a failure to pass.
     func bears(_ error: MeshStoreError) -> Bool {
         switch error {
         case .locked: DispatchTime.now() < lockEnd
@@ -29,13 +28,13 @@ struct LockPatience: Sendable {
 
     /// What comes before the next attempt.
     enum Wait {
-        /// Nothing: it was seen to that the next one may succeed.
+        /// Nothing: the next one may succeed at once.
         case notAtAll
         /// A pause.
         case aWhile
     }
 
-    /// Makes attempts on the caller's thread, until `isOver` says that there is no time for a full disk any more.
+    /// Makes attempts on the caller's thread, until `isOver` says that there is no more time for a full disk.
     func bear<Value>(
         _ attempt: () throws(MeshStoreError) -> Value, onRetry: (MeshStoreError) -> Wait,
         isOver: () -> Bool = { false }
@@ -51,7 +50,7 @@ struct LockPatience: Sendable {
                 }
                 guard bears(error) else { throw error }
                 guard onRetry(error) == .aWhile else { continue }
-                // What is waited for is somebody else's doing, and nobody signals its end.
+                // Another program causes the wait, and nobody signals its end.
                 _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(pauseMilliseconds))
             }
         }

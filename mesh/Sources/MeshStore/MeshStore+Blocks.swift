@@ -3,24 +3,24 @@ import GRDB
 public import Multiformats
 
 extension MeshStore {
-    /// The block under a CID, checked against it; nil when it is not here, `blockCorrupt` when it is damaged.
+    /// The block of a CID, verified against it; nil if missing; throws `blockCorrupt` if damaged.
     public func block(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
         return try await read { db in try Self.checkedBlock(cid, db) }
     }
 
-    /// Like `block`, for a thread of its own that may block; never call it from async code.
+    /// Like `block`, for a dedicated thread that may block; never call it from async code.
     public func blockBlocking(_ cid: CID) throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
         return try readBlocking { db in try Self.checkedBlock(cid, db) }
     }
 
-    /// Whether a block is here; says nothing of whether it is intact.
+    /// Whether a block is here; it may be damaged.
     public func hasBlock(_ cid: CID) async throws(MeshStoreError) -> Bool {
         try await blockSize(cid) != nil
     }
 
-    /// The size of a block in bytes; nil when it is not here.
+    /// The size of a block in bytes; nil if missing.
     public func blockSize(_ cid: CID) async throws(MeshStoreError) -> Int? {
         try await read { db in
             let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")

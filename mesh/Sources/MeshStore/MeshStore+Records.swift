@@ -3,16 +3,16 @@ import GRDB
 public import Multiformats
 import Synchronization
 
-/// The journal of one side of a job, as far as it reads.
+/// The readable journal of one side of a job.
 public struct ReadableJournal: Hashable, Sendable {
-    /// The entries that are as they were written, in that order.
+    /// The undamaged entries, in the order of writing.
     public var entries: [JournalEntry] = []
-    /// The positions of the rows that are not.
+    /// The positions of damaged rows.
     public var damaged: [Int64] = []
 }
 
 extension MeshStore {
-    /// The journal of a job with its damaged rows left out, and counted; with a role, only that side's.
+    /// The journal of a job without its damaged rows, which are counted; with a role, only that side's.
     public func readableJournal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> ReadableJournal {
         let journal = try await read { db in
             var journal = ReadableJournal()
@@ -35,8 +35,7 @@ extension MeshStore {
             arguments: [Data(jobID.bytes), role?.rawValue])
     }
 
-    /// Rows of a table without digests: one that does not read is left out and counted, so that it takes no others
-    /// along.
+    /// Rows of a table without digests: an unreadable one is left out and counted, so that it does not affect others.
     private func readable<Value: Sendable>(
         _ rows: @escaping @Sendable (Database) throws -> [Row],
         _ value: @escaping @Sendable (StoredRow) throws -> Value
@@ -67,8 +66,8 @@ extension MeshStore {
         }
     }
 
-    /// Summaries of jobs, newest first; without a role each job once, one that this node asked for and ran itself as
-    /// its originator has it.
+    /// Summaries of jobs, newest first; without a role each job once, from its originator's side if this node ran it
+    /// itself.
     public func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
@@ -88,7 +87,7 @@ extension MeshStore {
         }
     }
 
-    /// Jobs that are not at their end, oldest first: what a restart has to take up.
+    /// Open jobs, oldest first: what a restart has to resume.
     public func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
         try await readable { db in
             try Row.fetchAll(
@@ -99,7 +98,7 @@ extension MeshStore {
         }
     }
 
-    /// The summary of a job on one side; nil when this node had no part in it.
+    /// The summary of a job on one side; nil if this node had no part in it.
     public func job(_ jobID: CID, role: StoreRole) async throws(MeshStoreError) -> JobRow? {
         try await read { db in
             try Row.fetchOne(
@@ -142,8 +141,7 @@ extension MeshStore {
         }
     }
 
-    /// The movements that a restart still has to know one by one, in the order they were booked: those of jobs that are
-    /// not at their end, and those of no job.
+    /// The movements that a restart needs one by one, in the order of booking: those of open jobs, and those of no job.
     public func openLedger() async throws(MeshStoreError) -> [LedgerRow] {
         try await read { db in
             try Row.fetchAll(
@@ -180,7 +178,7 @@ extension MeshStore {
         }
     }
 
-    /// What is known about a receipt; nil when it is not here.
+    /// What is known about a receipt; nil if it is not here.
     public func receipt(_ cid: CID) async throws(MeshStoreError) -> ReceiptRow? {
         try await read { db in
             try Row.fetchOne(db, sql: "SELECT * FROM receipts WHERE cid = ?", arguments: [Data(cid.bytes)])
@@ -207,8 +205,8 @@ extension MeshStore {
         }
     }
 
-    /// Receipts of jobs of this node, the newest ones, that are not the ones their jobs ended with: that came late, or
-    /// whose outputs never came, or that no job of this node ended with yet.
+    /// The newest receipts of this node's jobs that are not their results: late ones, ones whose outputs never came,
+    /// and ones of open jobs.
     public func receiptsThatDoNotCount(limit: Int = .max) async throws(MeshStoreError) -> Set<CID> {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await read { db in
@@ -223,7 +221,7 @@ extension MeshStore {
         }
     }
 
-    /// The receipts of an executor that are known to name one as the one before them, or none, at most three.
+    /// At most three receipts of an executor that name the same predecessor, or none.
     public func successors(of previous: CID?, executorDID: String) async throws(MeshStoreError) -> [CID] {
         try await read { db in
             try Row.fetchAll(
@@ -234,7 +232,7 @@ extension MeshStore {
         }
     }
 
-    /// Peers that are remembered: those with addresses before the others, of each kind the one seen last first.
+    /// Remembered peers: those with addresses first, each group by when last seen, the latest first.
     public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
@@ -246,7 +244,7 @@ extension MeshStore {
         }
     }
 
-    /// A value of the node's own; nil when it was never set.
+    /// A setting of the node; nil if never set.
     public func setting(_ key: String) async throws(MeshStoreError) -> [UInt8]? {
         try await read { db in
             try Data.fetchOne(db, sql: "SELECT value FROM settings WHERE key = ?", arguments: [key]).map { [UInt8]($0) }

@@ -7,21 +7,21 @@ import Synchronization
 public enum StoreStanding: Hashable, Sendable {
     /// It has.
     case open
-    /// Its blocks are past the high-water mark, and none can be evicted: what is under way is written, new work is not
-    /// to begin.
+    /// Its blocks exceed the high-water mark, and none can be evicted: it still writes what is under way, but new work
+    /// must not begin.
     case full(bytes: Int, highWaterBytes: Int)
-    /// The database is past the high-water mark of its own: the same.
+    /// The database exceeds its own high-water mark: the same.
     case databaseFull(bytes: Int, highWaterBytes: Int)
-    /// The disk has less than is kept for what is under way, or has nothing left, and what is owed waits for room: the
-    /// same.
+    /// The disk has less than the reserve for what is under way, or nothing, and commits that somebody relies on wait
+    /// for room: the same.
     case diskFull(freeBytes: Int, reserveBytes: Int)
-    /// Another program has the database locked; what waits is written when it lets go.
+    /// Another program has locked the database; waiting commits are written when it releases the lock.
     case locked
 }
 
-/// Something that is to be found in the DHT.
+/// Something that others may look for in the DHT.
 public struct StoredRoot: Hashable, Sendable {
-    /// Its place in the order of coming.
+    /// Its position in the order of arrival.
     public var sequence: Int64
     /// What.
     public var cid: CID
@@ -34,7 +34,7 @@ public struct StoredRoot: Hashable, Sendable {
 }
 
 extension MeshStore {
-    /// How the store stands now; asks no disk.
+    /// The store's current standing; does not ask the disk.
     public var standing: StoreStanding {
         let room = counting.room.withLock { $0 }
         if room.isLocked { return .locked }
@@ -52,16 +52,16 @@ extension MeshStore {
         counting.room.withLock { $0.look.freeBytes = freeBytes }
     }
 
-    /// The free bytes of the file system that holds the database, as they were seen last; nil where it does not say.
+    /// The free bytes of the database's file system, as last seen; nil if unknown.
     public var diskFreeBytes: Int? {
         let freeBytes = counting.room.withLock { $0.look.freeBytes }
         return freeBytes == .max ? nil : freeBytes
     }
 
-    /// Whether what is written now waits for another program, or for room on the disk.
+    /// Whether current writes wait for another program, or for room on the disk.
     public var isStuck: Bool { counting.room.withLock { $0.isLocked || $0.isStuck } }
 
-    /// The bytes that the database takes on the disk, its log included.
+    /// The bytes of the database on the disk, including its log.
     public var databaseBytes: Int {
         [path, path + "-wal"].reduce(0) { sum, file in
             let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
@@ -69,14 +69,14 @@ extension MeshStore {
         }
     }
 
-    /// Has the CIDs of blocks told that were stored, after the transaction and on the thread that writes, which must
-    /// not be held up. One listener; the next replaces it.
+    /// Sets the listener that receives the CIDs of stored blocks, after the transaction, on the writing thread, which
+    /// it must not hold up. A new listener replaces the old one.
     public func onBlocksAdded(_ listener: @escaping @Sendable ([CID]) -> Void) {
         counting.added.withLock { $0 = AddedListener(tell: listener) }
     }
 
-    /// Evicts all cached blocks that no open job needs, and settled, old evidence until the blocks are below the
-    /// high-water mark; returns what went.
+    /// Evicts all cached blocks that no open job needs, and old settled evidence until the blocks are below the
+    /// high-water mark; returns what it removed.
     public func collectGarbage() async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
         var sum = (blocks: 0, bytes: 0)
         while true {
@@ -87,14 +87,14 @@ extension MeshStore {
         }
     }
 
-    /// Forgets a file, a block, or the evidence and outputs of a job; returns what went, nothing where it is not here.
+    /// Forgets a file, a block, or the evidence and outputs of a job; returns what it removed, if anything.
     public func remove(_ cid: CID) async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
         let tally = RemovalTally()
         try await commit([.remove(cid, tally)])
         return (tally.blocks, tally.bytes)
     }
 
-    /// Whether a CID is the root of a file that a user put.
+    /// Whether a CID is the root of a file that a user added.
     public func isFile(_ root: CID) async throws(MeshStoreError) -> Bool {
         try await read { db in
             try Bool.fetchOne(
@@ -102,8 +102,8 @@ extension MeshStore {
         }
     }
 
-    /// One page of what is to be found in the DHT, the newest first: files that users put, or outputs and receipts of
-    /// jobs. An empty page is the end.
+    /// One page of what others may look for in the DHT, the newest first: files that users added, or outputs and
+    /// receipts of jobs. An empty page is the end.
     public func roots(
         files: Bool, after: Int64 = 0, before: Int64 = .max, limit: Int
     ) async throws(MeshStoreError) -> [StoredRoot] {

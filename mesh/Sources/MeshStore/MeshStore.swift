@@ -4,28 +4,28 @@ import GRDB
 import Multiformats
 import Synchronization
 
-/// What a node keeps: blocks, the journal of its jobs, the ledger, receipts, peers and settings, in one SQLite
-/// database.
+/// A node's data: blocks, the journal of its jobs, the ledger, receipts, peers and settings, in one SQLite database.
 ///
 /// - A commit is one durable transaction: when `commit` returns, its writes survive `kill -9` and a power cut
 ///   (write-ahead log, `synchronous = FULL`). Concurrent commits share transactions; see `GroupCommitQueue`.
-/// - A block is checked against its CID when it is written and again whenever it is read; journal, ledger and balance
-///   rows carry a digest. What does not match is a typed error, never data.
-/// - What a start has to read does not grow with the jobs that have ended: balances and totals are kept up to date.
-/// - One process at a time: the lock beside the database is given back by the system when the process ends.
-/// - The database belongs to one node: it is refused with another node's key, and so is another application's file.
+/// - The store checks a block against its CID when writing it and whenever reading it; journal, ledger and balance rows
+///   carry a digest. A mismatch is a typed error, never data.
+/// - A start does not have to read more as jobs end: balances and totals are kept up to date.
+/// - One process at a time: the system releases the lock beside the database when the process ends.
+/// - The database belongs to one node: the store refuses it with another node's key, and refuses another application's
+///   file.
 public final class MeshStore: Sendable {
     /// What the store has done since it was opened.
     public struct Counters: Hashable, Sendable {
         /// Commits that were acknowledged.
         public var commits = 0
-        /// Transactions that they shared.
+        /// Transactions they shared.
         public var transactions = 0
         /// Commits that failed.
         public var failedCommits = 0
-        /// Blocks that were found damaged when they were read.
+        /// Blocks found damaged on reading.
         public var corruptBlocks = 0
-        /// Journal, ledger or balance rows that were found damaged when they were read.
+        /// Journal, ledger or balance rows found damaged on reading.
         public var corruptRecords = 0
         /// Bytes of all blocks now.
         public var blockBytes = 0
@@ -35,9 +35,9 @@ public final class MeshStore: Sendable {
         public var evictedBlocks = 0
         /// Bytes of the blocks that were evicted.
         public var evictedBytes = 0
-        /// Attempts that found the database locked by another program, and were made again.
+        /// Attempts that found the database locked by another program, and were repeated.
         public var lockRetries = 0
-        /// Attempts that found the disk full, and were made again.
+        /// Attempts that found the disk full, and were repeated.
         public var fullRetries = 0
     }
 
@@ -53,11 +53,11 @@ public final class MeshStore: Sendable {
     private let lock: ProcessLock
     private let queue: GroupCommitQueue
 
-    /// Opens the database of the node `owner` (its DID), or creates it; blocks while it does.
+    /// Opens or creates the database of the node `owner` (its DID); blocks meanwhile.
     ///
     /// - Throws: a `MeshStoreError` whose description is one sentence with what to do next.
     ///
-    /// `clock` tells the time in milliseconds since the Unix epoch, `freeBytes` what is free at a folder.
+    /// `clock` returns the time in milliseconds since the Unix epoch, `freeBytes` what is free at a folder.
     public init(
         path: String, owner: String, limits: StoreLimits = StoreLimits(),
         clock: @escaping @Sendable () -> UInt64 = MeshStore.systemTime,
@@ -72,7 +72,7 @@ public final class MeshStore: Sendable {
             do throws(MeshStoreError) {
                 return try Self.opened(path: path, owner: owner, limits: limits)
             } catch {
-                // Opening takes a little space of its own.
+                // Opening itself takes a little space.
                 guard case .full = error, disk.release() else { throw error }
                 return try Self.opened(path: path, owner: owner, limits: limits)
             }
@@ -93,7 +93,7 @@ public final class MeshStore: Sendable {
     /// The system's time, in milliseconds since the Unix epoch.
     public static let systemTime: @Sendable () -> UInt64 = { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
 
-    /// What the system says is free for this user at a folder, in bytes.
+    /// Free bytes for this user at a folder, according to the system.
     public static let systemFreeBytes = DiskRoom.system
 
     private static func opened(
@@ -116,7 +116,7 @@ public final class MeshStore: Sendable {
         }
     }
 
-    /// Writes all of `writes` in one durable transaction, or none of them; returns when they are on the disk.
+    /// Writes all of `writes` in one durable transaction, or none; returns when they are on the disk.
     public func commit(_ writes: [StoreWrite]) async throws(MeshStoreError) {
         let bytes = try checkedByteCount(writes)
         let result = await withCheckedContinuation { continuation in
@@ -125,12 +125,12 @@ public final class MeshStore: Sendable {
         try result.get()
     }
 
-    /// Returns when everything that was given to the store before is on the disk.
+    /// Returns when everything handed to the store before is on the disk.
     public func settled() async throws(MeshStoreError) { try await commit([]) }
 
-    /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose own order
-    /// matters calls this from one place. One that is not urgent may stay off the disk for a while, until a transaction
-    /// goes that is. `finished` is called exactly once, possibly before this returns.
+    /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose order matters
+    /// calls this from one place. One that is not urgent may stay off the disk for a while, until an urgent
+    /// transaction. Calls `finished` exactly once, possibly before this returns.
     public func enqueue(
         _ writes: [StoreWrite], urgency: CommitUrgency,
         finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
@@ -143,7 +143,7 @@ public final class MeshStore: Sendable {
         }
     }
 
-    /// Like `commit`, for a thread of its own that may block, such as a running job's; never call it from async code.
+    /// Like `commit`, for a dedicated thread that may block, such as a running job's; never call it from async code.
     public func commitBlocking(_ writes: [StoreWrite]) throws(MeshStoreError) {
         let bytes = try checkedByteCount(writes)
         let arrived = DispatchSemaphore(value: 0)
@@ -160,15 +160,15 @@ public final class MeshStore: Sendable {
     /// What the store has done so far.
     public var counters: Counters { counting.counters.withLock { $0 } }
 
-    /// From here on a full disk is not waited for any more: what is owed and finds no room fails.
+    /// Stops waiting for a full disk: from now on a commit that finds no room fails.
     public func waitNoLonger() { counting.room.withLock { $0.isEnding = true } }
 
-    /// Writes what was accepted, then closes the database; later calls fail with `closed`.
+    /// Writes what it accepted, then closes the database; later calls fail with `closed`.
     public func close() throws(MeshStoreError) {
         waitNoLonger()
         queue.close()
         do {
-            // Without this the log stays beside the database, as readers close last and may not fold it in.
+            // Without this the log would stay beside the database, as readers close last and may not fold it in.
             try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
             try pool.close()
         } catch {
@@ -214,13 +214,13 @@ public final class MeshStore: Sendable {
         }
     }
 
-    /// Who is told of stored blocks. In a structure, since a bare closure in a `Mutex` is wrapped once more whenever it
-    /// is looked at, and each call goes through all wrappings.
+    /// The listener for stored blocks; in a structure, since a bare closure in a `Mutex` is wrapped once more at every
+    /// access, and each call goes through all wrappers.
     struct AddedListener: Sendable {
         let tell: @Sendable ([CID]) -> Void
     }
 
-    /// What the store has done and how it stands, shared with the thread that writes.
+    /// The store's figures and standing, shared with the writing thread.
     final class Counting: Sendable {
         let counters: Mutex<Counters>
         let room: Mutex<Room>
@@ -236,11 +236,11 @@ public final class MeshStore: Sendable {
     struct Room: Sendable {
         var isFull = false
         var isLocked = false
-        /// Whether a write that is owed waits for room on the disk.
+        /// Whether a write that somebody relies on waits for room on the disk.
         var isStuck = false
-        /// Whether the store is about to close, and a full disk is not waited for any more.
+        /// Whether the store is about to close, and no longer waits for a full disk.
         var isEnding = false
-        /// The disk as it was seen last.
+        /// The disk, as last seen.
         var look = DiskRoom.Look()
         var lookAt: UInt64 = 0
         /// See `StoreWriter.BlockTotals.examined`.
@@ -261,7 +261,7 @@ public final class MeshStore: Sendable {
         return error
     }
 
-    /// Refuses what no transaction should be troubled with, on the caller's thread.
+    /// Refuses, on the caller's thread, what no transaction should have to deal with.
     private func checkedByteCount(_ writes: [StoreWrite]) throws(MeshStoreError) -> Int {
         var total = 0
         for write in writes {

@@ -1,28 +1,28 @@
 import GRDB
 public import Multiformats
 
-/// Why the store could not open, read or write, each case with what a person needs to act on it.
+/// Why the store could not open, read or write; each case has what a person needs to act on it.
 public enum MeshStoreError: Error, Hashable, Sendable {
     /// Another process, or another store of this process, holds the database.
     case inUse(path: String)
     /// The database stayed locked by another program for longer than the busy timeout.
     case locked(path: String)
-    /// The file is an SQLite database of some other application.
+    /// The file is another application's SQLite database.
     case foreignDatabase(path: String, applicationID: Int)
     /// The database belongs to the node with another identity.
     case otherNode(path: String, owner: String)
     /// The database was written by a newer version of this program.
     case newerSchema(path: String, found: Int, supported: Int)
-    /// The file is no database, or its pages contradict each other.
+    /// The file is not a database, or its pages contradict each other.
     case corrupt(path: String, detail: String)
     /// The file or its folder cannot be opened, read or written.
     case unreadable(path: String, detail: String)
     /// The disk, or the space that the configuration grants to the database, is used up; nothing of the commit was
-    /// kept.
+    /// stored.
     case full(path: String)
-    /// The blocks would take more than the configured total; nothing of the commit was kept.
+    /// The blocks would exceed the configured total; nothing of the commit was stored.
     case blockSpaceUsedUp(bytesMax: Int)
-    /// What is to be removed is needed; the reason is for people.
+    /// The thing to remove is still needed; the reason is for people.
     case needed(CID, reason: String)
     /// A block is larger than any block may be.
     case blockTooLarge(bytes: Int, bytesMax: Int)
@@ -32,7 +32,7 @@ public enum MeshStoreError: Error, Hashable, Sendable {
     case blockCorrupt(CID)
     /// A stored row no longer matches its checksum; it is not served.
     case recordCorrupt(table: String, row: Int64)
-    /// A ledger row exists already with another amount; a movement is booked once and never changed.
+    /// The ledger row already exists with another amount; a movement is booked once and never changed.
     case ledgerConflict(jobID: CID?, kind: String)
     /// An amount or a time is larger than the database can hold.
     case numberTooLarge(UInt64)
@@ -93,7 +93,7 @@ extension MeshStoreError: CustomStringConvertible {
         }
     }
 
-    /// The typed error for whatever GRDB or a write threw.
+    /// The typed error for what GRDB or a write threw.
     static func from(_ error: any Error, path: String) -> MeshStoreError {
         if let known = error as? MeshStoreError { return known }
         guard let failure = error as? DatabaseError else {

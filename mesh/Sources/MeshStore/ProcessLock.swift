@@ -1,12 +1,12 @@
 import Foundation
 import Synchronization
 
-/// An exclusive lock on a file, held while this value lives and given back by the system when the process ends, however
-/// it ends.
+/// An exclusive lock on a file, held while this object exists; the system releases it when the process ends, in
+/// whatever way.
 final class ProcessLock: Sendable {
     private let descriptor: Mutex<Int32?>
 
-    /// Takes the lock, or throws `inUse` when another process or another store of this process holds it.
+    /// Takes the lock, or throws `inUse` if another process or another store of this process holds it.
     init(path: String, databasePath: String) throws(MeshStoreError) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -21,10 +21,10 @@ final class ProcessLock: Sendable {
         self.descriptor = Mutex(descriptor)
     }
 
-    /// Gives the lock back; a second time changes nothing.
+    /// Releases the lock; does nothing the second time.
     ///
-    /// It is not enough to close the file: a process that is being started has a copy of the descriptor until it is
-    /// another program, and the lock lasts as long as any copy.
+    /// Closing the file is not enough: a process being started has a copy of the descriptor until it executes its
+    /// program, and the lock lasts as long as any copy.
     func release() {
         descriptor.withLock { held in
             if let open = held {

@@ -1,7 +1,7 @@
 import Foundation
 import Multiformats
 
-/// The digest that tells a damaged journal, ledger or balance row: eight bytes of SHA-256 over its fields, each with
+/// The digest that reveals a damaged journal, ledger or balance row: eight bytes of SHA-256 over its fields, each with
 /// its length.
 enum RowDigest {
     /// The digest of a journal entry, without its position.

@@ -1,18 +1,18 @@
 public import Multiformats
 
-/// One event in the life of a job; its position in the journal is given by the store.
+/// One event in the life of a job; the store assigns its position in the journal.
 public struct JournalEntry: Hashable, Sendable {
     /// The position, ascending over all jobs; zero before it is written.
     public var sequence: Int64
     /// The job.
     public var jobID: CID
-    /// The side on which this node stands.
+    /// This node's side of the job.
     public var role: StoreRole
-    /// The event's type, for reading the journal aloud.
+    /// The event's type, for the journal in words.
     public var kind: String
     /// When, in milliseconds since the Unix epoch.
     public var at: UInt64
-    /// Why, as a sentence for a person; empty where the kind says it all.
+    /// Why, as a sentence for a person; empty if the kind says it all.
     public var reason: String
     /// The encoded event.
     public var bytes: [UInt8]
@@ -36,9 +36,9 @@ public struct JournalEntry: Hashable, Sendable {
 public struct JobRow: Hashable, Sendable {
     /// The job.
     public var jobID: CID
-    /// The side on which this node stands.
+    /// This node's side of the job.
     public var role: StoreRole
-    /// The job's state, by its name in RFC 4.2.
+    /// The job's state, by the name of its `JobStatus`.
     public var status: String
     /// Whether nothing more will happen.
     public var isTerminal: Bool
@@ -50,15 +50,15 @@ public struct JobRow: Hashable, Sendable {
     public var counterparty: String
     /// What the user called the job.
     public var label: String
-    /// Why it stands where it stands; empty where the status says it all.
+    /// Why it is in this state; empty if the status says it all.
     public var reason: String
-    /// The price that was agreed or paid, in the smallest unit.
+    /// The price agreed or paid, in the smallest unit.
     public var price: UInt64?
     /// The fuel that was metered.
     public var fuel: UInt64?
     /// The receipt, once there is one.
     public var receiptCID: CID?
-    /// The idempotency key of the submission; empty where none was given.
+    /// The idempotency key of the submission; empty if none was given.
     public var idempotencyKey: String
     /// Whether this node signed a receipt of it that is not paid yet, so that its evidence must stay.
     public var isUnsettled: Bool
@@ -88,7 +88,7 @@ public struct JobRow: Hashable, Sendable {
 
 /// One movement between two accounts.
 ///
-/// The pair of (job, kind, reference, debit, credit) names it: booked twice it counts once, and booked again with
+/// The tuple (job, kind, reference, debit, credit) identifies it: booked twice it counts once; booked again with
 /// another amount it is refused.
 public struct LedgerRow: Hashable, Sendable {
     /// The position, ascending; zero before it is written.
@@ -99,11 +99,11 @@ public struct LedgerRow: Hashable, Sendable {
     public var credit: String
     /// The amount, in the smallest unit.
     public var amount: UInt64
-    /// The job that it is for, if any.
+    /// Its job, if any.
     public var jobID: CID?
     /// What kind of movement: grant, hold, payment, refund.
     public var kind: String
-    /// What else tells two movements of one kind and job apart, for example the attempt; empty where nothing does.
+    /// What distinguishes two movements of one kind and job, for example the attempt; empty if nothing does.
     public var reference: String
     /// When, in milliseconds since the Unix epoch.
     public var at: UInt64
@@ -124,7 +124,7 @@ public struct LedgerRow: Hashable, Sendable {
     }
 }
 
-/// A receipt that is kept as a block, and what is known about it.
+/// A receipt stored as a block, and what is known about it.
 public struct ReceiptRow: Hashable, Sendable {
     /// The receipt's own CID.
     public var cid: CID
@@ -136,7 +136,7 @@ public struct ReceiptRow: Hashable, Sendable {
     public var status: String
     /// When it arrived here, in milliseconds since the Unix epoch.
     public var at: UInt64
-    /// Whether every check passed here; nil while they were not made.
+    /// Whether every check passed here; nil while unchecked.
     public var isVerified: Bool?
 
     /// A row to write.
@@ -154,7 +154,7 @@ public struct ReceiptRow: Hashable, Sendable {
 public struct ReceiptLinkRow: Hashable, Sendable {
     /// Who signed both.
     public var executorDID: String
-    /// The receipt before; nil where there is none.
+    /// The receipt before; nil if none.
     public var previous: CID?
     /// The receipt that names it.
     public var cid: CID
@@ -167,7 +167,7 @@ public struct ReceiptLinkRow: Hashable, Sendable {
     }
 }
 
-/// A peer as it is remembered across restarts.
+/// A peer, as remembered across restarts.
 public struct PeerRow: Hashable, Sendable {
     /// The peer.
     public var peerID: PeerID

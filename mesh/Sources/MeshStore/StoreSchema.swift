@@ -1,6 +1,6 @@
 import GRDB
 
-/// The tables, and the marks by which a database is recognised as ours.
+/// The tables, and the marks that identify a node's database.
 enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
@@ -75,8 +75,8 @@ enum StoreSchema {
         CREATE INDEX peers_by_age ON peers(last_seen);
         """
 
-    /// What version 2 added: balances and totals that are kept up to date, so that a start need not add up all rows,
-    /// and the order in which receipts came.
+    /// Version 2 added balances and totals that are kept up to date, so that a start need not add up all rows, and the
+    /// order in which receipts came.
     private static let kept = """
         CREATE TABLE balances(account TEXT PRIMARY KEY, amount INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE block_totals(id INTEGER PRIMARY KEY CHECK(id = 1), count INTEGER NOT NULL, bytes INTEGER NOT NULL);
@@ -84,13 +84,13 @@ enum StoreSchema {
         CREATE INDEX receipts_by_age ON receipts(at DESC, cid);
         """
 
-    /// What version 3 added: bids that nobody took, by their age, so that they are pruned without a look at all jobs.
+    /// Version 3 added bids that nobody took, by age, so that pruning need not look at all jobs.
     private static let pruned = """
         CREATE INDEX jobs_bids ON jobs(updated_at)
             WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen';
         """
 
-    /// What version 4 added: which receipt follows which, so that two after one are seen.
+    /// Version 4 added which receipt follows which, to detect two that follow the same one.
     private static let links = """
         CREATE TABLE IF NOT EXISTS receipt_links(
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -100,9 +100,9 @@ enum StoreSchema {
             UNIQUE(executor_did, previous, cid));
         """
 
-    /// What version 5 added: why each block is kept and when it was last used, the files that users put and their
-    /// blocks, what is announced to the DHT, and the executed jobs that are not paid yet. Apart from `blocks`, since a
-    /// column behind the bytes of a block is slow to read.
+    /// Version 5 added why each block is kept and when it was last used, the files that users added and their blocks,
+    /// what is announced to the DHT, and executed jobs not yet paid. Apart from `blocks`, since a column after a
+    /// block's bytes is slow to read.
     private static let uses = """
         CREATE TABLE block_uses(
             id INTEGER PRIMARY KEY,
@@ -121,14 +121,14 @@ enum StoreSchema {
         ALTER TABLE jobs ADD COLUMN unsettled INTEGER NOT NULL DEFAULT 0;
         """
 
-    /// What version 6 added: the jobs that need a block besides the one that stands in `block_uses`, each until it is
-    /// over. What an older version forgot of them is not to be found out again.
+    /// Version 6 added the jobs that need a block besides the one in `block_uses`, each until it is over. What an older
+    /// version forgot of them cannot be recovered.
     private static let holds = """
         CREATE TABLE block_holds(id INTEGER NOT NULL, job_id BLOB NOT NULL, PRIMARY KEY(id, job_id)) WITHOUT ROWID;
         CREATE INDEX block_holds_of_job ON block_holds(job_id);
         """
 
-    /// Brings the tables of an older version to this one; works out what is newly kept.
+    /// Migrates the tables of an older version to this one, and computes the new data.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
         if found < 2 {

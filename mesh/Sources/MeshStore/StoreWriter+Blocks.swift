@@ -11,35 +11,35 @@ struct BlockReason: Sendable {
     var jobID: CID?
 }
 
-/// What a commit with a removal took away.
+/// What a commit with a removal removed.
 public final class RemovalTally: Sendable {
     private let sums = Mutex((blocks: 0, bytes: 0))
 
     /// Nothing yet.
     public init() {}
 
-    /// Blocks that went.
+    /// Blocks removed.
     public var blocks: Int { sums.withLock { $0.blocks } }
     /// Their bytes.
     public var bytes: Int { sums.withLock { $0.bytes } }
 
-    /// Of one attempt; one that was rolled back is followed by another.
+    /// Per attempt: one that was rolled back is followed by another.
     func set(blocks: Int, bytes: Int) {
         sums.withLock { $0 = (blocks, bytes) }
     }
 }
 
-/// Blocks come and go.
+/// Stores, evicts and removes blocks.
 ///
-/// The order of eviction: first what nothing but itself is a reason to keep, the one used longest ago first; then the
-/// evidence of jobs that are closed and paid, the oldest first, once `evidenceKeptMilliseconds` have passed. A job that
-/// this node did and nobody paid counts as paid after `unpaidEvidenceKeptMilliseconds`. Files that users put, and the
-/// evidence of jobs that are open, or unpaid for less than that, and the outputs of open jobs are never evicted.
+/// The order of eviction: first blocks that nothing needs, least recently used first; then the evidence of closed and
+/// paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran counts as
+/// paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence of jobs
+/// that are open or unpaid for less than that, or the outputs of open jobs.
 ///
-/// Any number of jobs may have one and the same block: two that make the same bytes, or one that makes what another has
-/// as its evidence. One of them stands in `block_uses`; each other one that is open or unpaid stands in `block_holds`
-/// until it is over, and as long as one of them needs the block, it stays. So there are at most as many of these rows
-/// as blocks that are shared times jobs that are open or unpaid.
+/// Any number of jobs may have the same block: two that make the same bytes, or one that makes what another has as
+/// evidence. `block_uses` names one of them; `block_holds` names each other one that is open or unpaid, until it is
+/// over; the block stays as long as one of them needs it. So there are at most as many of these rows as shared blocks
+/// times open or unpaid jobs.
 extension StoreWriter {
     func put(
         _ cid: CID, _ bytes: [UInt8], _ reason: BlockReason, _ db: Database, _ totals: inout BlockTotals
@@ -84,9 +84,9 @@ extension StoreWriter {
             """, [key, reason.isFile, reason.isEvidence, now])
     }
 
-    /// Has a job have a block that is here already, besides the jobs that have it.
+    /// Adds a job to those that have an existing block.
     ///
-    /// The newest stands in `block_uses`, but what is evidence stays with the job whose evidence it is.
+    /// `block_uses` names the newest, but evidence stays with its job.
     private func share(_ cid: Data, with jobID: Data, asEvidence: Bool, _ db: Database) throws {
         let found = try Row.fetchOne(
             db.cachedStatement(
@@ -110,7 +110,7 @@ extension StoreWriter {
         if isFirst { try run(db, "UPDATE block_uses SET job_id = ? WHERE id = ?", [jobID, id]) }
     }
 
-    /// Lets go of the blocks that a job has besides others, if it is over on each side on which this node stands.
+    /// Releases the blocks that a job shares with others, if it is over on each of this node's sides.
     func release(_ jobID: CID, _ db: Database) throws {
         try run(
             db,
@@ -163,15 +163,15 @@ extension StoreWriter {
 
     // MARK: Eviction
 
-    /// Evicts until all blocks together have at most so many bytes, or as much as one transaction may; whether there
-    /// may be more to evict.
+    /// Evicts until all blocks together have at most this many bytes, or as much as one transaction may; returns
+    /// whether more may be evictable.
     @discardableResult
     func makeRoom(
         cachedTo cached: Int, evidenceTo evidence: Int, _ db: Database, _ totals: inout BlockTotals
     ) throws -> Bool {
         var left = limits.evictedPerTransactionMax
         if totals.bytes > cached {
-            // What came with this very transaction is not taken away again.
+            // Never removes what came with this very transaction.
             let rows = try Row.fetchAll(
                 db.cachedStatement(
                     sql: """
@@ -210,14 +210,14 @@ extension StoreWriter {
         totals.examined = until
         for row in rows where totals.bytes > evidence {
             try evict(StoredRow(row), db, &totals)
-            // What is left of this window is looked at again.
+            // The rest of this window is examined again.
             totals.examined = Int64(try StoredRow(row).integer("id"))
             left -= 1
         }
         return totals.bytes > evidence && (totals.examined < end || left == 0)
     }
 
-    /// Of when a job that nobody paid counts as paid.
+    /// When an unpaid job counts as paid.
     private func unpaidBefore(_ totals: BlockTotals) -> Int64 {
         Int64(clamping: totals.now - min(totals.now, limits.unpaidEvidenceKeptMilliseconds))
     }
@@ -280,7 +280,7 @@ extension StoreWriter {
         try delete(row, db, &totals)
     }
 
-    /// Why the evidence of a job has to stay; nil where it need not.
+    /// Why the evidence of a job has to stay; nil if it need not.
     private func needs(_ jobID: Data, _ db: Database, _ totals: BlockTotals) throws -> String? {
         let name = (try? CID(bytes: [UInt8](jobID)).text) ?? "unknown"
         if try Bool.fetchOne(
@@ -299,13 +299,13 @@ extension StoreWriter {
         return nil
     }
 
-    /// Why a block has to stay for one of the jobs that have it; nil where it need not.
+    /// Why a block has to stay for one of its jobs; nil if it need not.
     private func whyNeeded(_ row: StoredRow, _ db: Database, _ totals: BlockTotals) throws -> String? {
         if let job = try row.bytesIfPresent("job_id"), let reason = try needs(Data(job), db, totals) { return reason }
         return try otherHolder(of: row.integer("id"), db, totals).flatMap { try needs($0, db, totals) }
     }
 
-    /// A job that needs a block besides the one that stands with it, if there is one.
+    /// Another job that needs a block, if there is one.
     private func otherHolder(of id: Int, _ db: Database, _ totals: BlockTotals) throws -> Data? {
         try Data.fetchOne(
             db.cachedStatement(
@@ -315,7 +315,7 @@ extension StoreWriter {
                     """), arguments: [id, unpaidBefore(totals)])
     }
 
-    /// Removes what a job has, but for what another job still needs: that goes on as the other one's.
+    /// Removes what a job has, except what another job still needs, which becomes the other's.
     private func removeJob(_ jobID: CID, _ db: Database, _ totals: inout BlockTotals) throws {
         let key = Data(jobID.bytes)
         if let reason = try needs(key, db, totals) { throw MeshStoreError.needed(jobID, reason: reason) }

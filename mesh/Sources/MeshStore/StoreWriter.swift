@@ -4,25 +4,25 @@ import Multiformats
 
 /// Turns one `StoreWrite` into SQL; statements are prepared once per connection.
 struct StoreWriter: Sendable {
-    /// The blocks as they stand within the transaction.
+    /// The totals of blocks within the transaction.
     struct BlockTotals: Hashable, Sendable {
         var count: Int
         var bytes: Int
         /// When the transaction began, in milliseconds since the Unix epoch: what it uses itself is not older.
         var now: UInt64
-        /// Where the search for evidence that may go stands: the number of a row of `blocks`.
+        /// The position of the search for evictable evidence: the number of a row of `blocks`.
         var examined: Int64 = 0
         /// Blocks that were evicted, and their bytes.
         var evictedCount = 0
         var evictedBytes = 0
-        /// Whether there are peers that were not remembered before.
+        /// Whether there are new peers.
         var hasNewPeers = false
     }
 
     let path: String
     let limits: StoreLimits
 
-    /// Writes down what the blocks come to, for the next start.
+    /// Records the totals of blocks, for the next start.
     func keep(_ totals: BlockTotals, _ db: Database) throws {
         try run(db, "UPDATE block_totals SET count = ?, bytes = ?", [totals.count, totals.bytes])
     }
@@ -99,7 +99,7 @@ struct StoreWriter: Sendable {
         if row.isTerminal, !row.isUnsettled { try release(row.jobID, db) }
     }
 
-    /// The partial index `jobs_bids` holds exactly these rows; its condition is repeated word for word.
+    /// The partial index `jobs_bids` holds exactly these rows; this repeats its condition word for word.
     private func pruneBids(before date: UInt64, _ db: Database) throws {
         let jobs = try Data.fetchAll(
             db.cachedStatement(
@@ -178,7 +178,7 @@ struct StoreWriter: Sendable {
         totals.hasNewPeers = true
     }
 
-    /// Counts faults. Keys cost nothing, so one that was never met, and has no row, gets none.
+    /// Counts faults. Keys cost nothing, so a peer never met, without a row, gets none.
     private func count(
         _ faults: Int, of peer: PeerID, _ note: String, isMet: Bool, _ at: UInt64, _ db: Database,
         _ totals: inout BlockTotals
@@ -198,8 +198,8 @@ struct StoreWriter: Sendable {
         totals.hasNewPeers = true
     }
 
-    /// Forgets peers beyond the bounds, of which those that can be dialed and those that cannot each have their own, so
-    /// that the latter push nobody out. It looks at all of them, so it is done once for a transaction.
+    /// Forgets peers beyond the bounds; those that can be dialed and those that cannot each have their own, so that the
+    /// latter displace nobody. It looks at all of them, so it runs once per transaction.
     func forgetOldPeers(_ db: Database) throws {
         for (kind, peersMax) in [("<>", limits.peersMax), ("=", limits.peersWithoutAddressesMax)] {
             try run(
@@ -212,7 +212,7 @@ struct StoreWriter: Sendable {
         }
     }
 
-    /// A number of a listing; what is exact stands in the journal, so one that does not fit is no reason to fail.
+    /// A number of a listing; the journal has the exact one, so one that does not fit is not an error.
     private func listed(_ number: UInt64) -> Int64 { Int64(clamping: number) }
 
     private func integer(_ number: UInt64) throws -> Int64 {

@@ -78,7 +78,7 @@ struct StoredRow {
             submittedAt: try unsigned("submitted_at"), updatedAt: try unsigned("updated_at"),
             counterparty: try text("counterparty"), label: try text("label"), reason: try text("reason"),
             price: try unsignedIfPresent("price"), fuel: try unsignedIfPresent("fuel"),
-            // What does not read names no receipt; the journal has it.
+            // An unreadable value names no receipt; the journal has it.
             receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").flatMap { try? CID(bytes: [UInt8]($0)) },
             idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"))
     }
@@ -91,7 +91,7 @@ struct StoredRow {
             isVerified: try row.decode(Bool?.self, forColumn: "verified"))
     }
 
-    /// The row of `peers`; an address that no longer reads is left out.
+    /// The row of `peers`, without unreadable addresses.
     func peerRow() throws -> PeerRow {
         let addresses = try text("addresses").split(separator: "\n").compactMap { try? Multiaddr(parsing: String($0)) }
         return PeerRow(

@@ -2,7 +2,7 @@ import GRDB
 import Multiformats
 import Synchronization
 
-/// Carries batches of commits out, on the thread that writes.
+/// Carries out batches of commits, on the writing thread.
 struct Transactions: Sendable {
     let writer: StoreWriter
     let pool: DatabasePool
@@ -12,11 +12,11 @@ struct Transactions: Sendable {
     /// The time, in milliseconds since the Unix epoch.
     let clock: @Sendable () -> UInt64
 
-    /// Writes a batch in one transaction; when any of it fails, each commit in one of its own, so that one caller's
-    /// error stays that caller's.
+    /// Writes a batch in one transaction; if any of it fails, writes each commit in its own, so that one caller's error
+    /// affects only that caller.
     ///
-    /// A lock of another program is waited for, and, by what is owed, room on a full disk, with everything that comes
-    /// after it in its place.
+    /// It waits for another program's lock and, for commits that somebody relies on, for room on a full disk;
+    /// everything after them waits too.
     func perform(_ batch: [GroupCommitQueue.Commit]) {
         switch transaction(batch) {
         case .success:
@@ -33,7 +33,7 @@ struct Transactions: Sendable {
         }
     }
 
-    /// Whether all commits of a batch fail of it, each for as long as the first.
+    /// Whether the failure hits all commits of a batch, each for as long as the first.
     private func areAlike(_ batch: [GroupCommitQueue.Commit], _ error: MeshStoreError) -> Bool {
         switch error {
         case .locked: true
@@ -44,7 +44,7 @@ struct Transactions: Sendable {
 
     private func transaction(_ batch: [GroupCommitQueue.Commit]) -> Result<Void, MeshStoreError> {
         do {
-            // Of several, those that are not owed fail, each in its own transaction.
+            // Of several, those that nobody relies on fail, each in its own transaction.
             try LockPatience(writer.limits, bearsFull: batch.allSatisfy(\.isOwed)).bear { () throws(MeshStoreError) in
                 try attempt(batch)
             } onRetry: { error in
@@ -91,7 +91,7 @@ struct Transactions: Sendable {
         before.examined = room.examined
         let limits = writer.limits
         let missing = room.look.missingBytes(limits)
-        // Where there is little room, what nobody owes does not take it.
+        // When room is short, commits that nobody relies on must not take it.
         let used = room.isStuck || room.look.isShort(limits) ? [] : uses.pending
         do {
             let (after, hasMore, look) = try pool.write { [before] db in
