@@ -5,10 +5,10 @@ import OrderedCollections
 /// Whom a node wants to be connected to, whom it is connected to, and when it tries whom again. A core: it dials nobody
 /// itself.
 ///
-/// Bootstrap addresses are always wanted, so that parts of a mesh that lost each other find together again. Peers that
-/// the node has met are wanted while it has fewer than `peersWanted` connections. Who does not answer is tried again
-/// after a pause that doubles up to a minute, with jitter, since all that lost a peer lost it at the same moment. When
-/// a node has lost too much it does not wait for these pauses to end, but tries everybody within `urgentMilliseconds`.
+/// It always wants bootstrap addresses, so that parts of a mesh that lost each other reunite. It wants peers that the
+/// node has met while the node has fewer than `peersWanted` connections. It retries a peer that does not answer after a
+/// pause that doubles up to a minute, with jitter, since all nodes lose a failed peer at the same moment. A node that
+/// has lost too many peers does not wait for these pauses, but tries everybody within `urgentMilliseconds`.
 public struct PeersCore: Core {
     /// The bounds of the core.
     public struct Limits: Sendable {

@@ -4,10 +4,9 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Peers
 
-/// A secured and multiplexed connection, as the swarm's tasks see it; the work is done by its handler on its event
-/// loop.
+/// A secured and multiplexed connection, as the swarm's tasks see it; its handler does the work on its event loop.
 final class Connection: Identifiable, Sendable {
-    /// What is known of this connection, and of no other to the same peer.
+    /// What this node knows of this connection alone, not of others to the same peer.
     private struct State: Sendable {
         var protocols: Set<String> = []
         var roundTripNanoseconds: Int64?

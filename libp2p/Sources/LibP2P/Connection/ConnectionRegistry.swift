@@ -237,7 +237,7 @@ struct ConnectionRegistry: Sendable {
         }
     }
 
-    /// The connection over which streams to a peer are opened: its oldest that nobody doubts, else its newest.
+    /// The connection for new streams to a peer: its oldest that nobody doubts, else its newest.
     func connection(to peer: PeerID) -> Connection? { connections[peer]?.preferred }
 
     /// All connections to a peer.
