@@ -49,8 +49,8 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
         context.close(promise: nil)
     }
 
-    /// Leaves the connection to the next request, or closes it: where the node does, and behind a failure, which may have
-    /// come before the node had read the request.
+    /// Leaves the connection to the next request, or closes it: where the node does, and behind a failure, which may
+    /// have come before the node had read the request.
     private func leave(_ context: ChannelHandlerContext, after head: HTTPResponseHead?) {
         isOver = true
         guard let head, head.isKeepAlive, head.status == .ok || head.status == .created else { return context.close(promise: nil) }
