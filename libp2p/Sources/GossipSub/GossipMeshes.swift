@@ -42,10 +42,10 @@ struct GossipMeshes: Sendable {
     // MARK: Topics
 
     /// Begins an empty mesh.
-    mutating func open(_ topic: String) { all[topic] = [] }
+    mutating func begin(_ topic: String) { all[topic] = [] }
 
     /// Ends a mesh: the peers that were in it, each with a back-off.
-    mutating func close(_ topic: String, now: MonotonicInstant) -> OrderedSet<PeerID>? {
+    mutating func end(_ topic: String, now: MonotonicInstant) -> OrderedSet<PeerID>? {
         guard let mesh = all.removeValue(forKey: topic) else { return nil }
         for peer in mesh {
             startBackoff(topic, peer, milliseconds: parameters.unsubscribeBackoffMilliseconds, now: now)

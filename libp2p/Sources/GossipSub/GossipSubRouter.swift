@@ -152,7 +152,7 @@ public struct GossipSubRouter: Core {
             throw .badTopic(bytes: bytes, bytesMax: limits.topicBytesMax)
         }
         guard meshes.count < limits.ownTopicsMax else { throw .tooManyTopics(topicsMax: limits.ownTopicsMax) }
-        meshes.open(topic)
+        meshes.begin(topic)
         let former = fanouts.removeValue(forKey: topic)?.peers ?? []
         let preferred = former.filter { meshes.isGraftable($0, in: topic, peers, scoring, now: now) }
         let others = graftCandidates(topic, now: now).filter { !former.contains($0) }
@@ -164,7 +164,7 @@ public struct GossipSubRouter: Core {
 
     /// Leaves a topic: prunes the mesh and tells peers.
     public mutating func unsubscribe(_ topic: String, now: MonotonicInstant) -> [GossipSubAction] {
-        guard let mesh = meshes.close(topic, now: now) else { return [] }
+        guard let mesh = meshes.end(topic, now: now) else { return [] }
         counters.prunesSent += UInt64(mesh.count)
         return announce(.init(subscribes: false, topic: topic), grafting: [], pruning: Array(mesh))
     }

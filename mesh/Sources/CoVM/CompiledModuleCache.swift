@@ -44,7 +44,7 @@ final class CompiledModuleCache: Sendable {
         self.bytesMax = bytesMax
         self.context = Array(context.utf8)
         try Self.prepare(directory)
-        key = try Self.openKey(directory)
+        key = try Self.loadKey(directory)
     }
 
     /// Entries refused since the start.
@@ -144,7 +144,7 @@ final class CompiledModuleCache: Sendable {
         }
     }
 
-    private static func openKey(_ directory: String) throws(CoVMError) -> SymmetricKey {
+    private static func loadKey(_ directory: String) throws(CoVMError) -> SymmetricKey {
         let path = "\(directory)/cache.key"
         if !PrivateFile.exists(path) {
             // SAFETY: the key is copied before the pointer dies.

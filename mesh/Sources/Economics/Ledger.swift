@@ -70,15 +70,15 @@ public struct Ledger: Sendable, Hashable {
                 throw .contradiction("\(account) cannot have \(balance)")
             }
             change(account, by: Int128(balance))
-            open(account, by: Int128(balance))
+            changeOpening(of: account, by: Int128(balance))
             sum += Int128(balance)
         }
         guard sum == 0 else { throw .contradiction("the accounts add up to \(sum) instead of zero") }
         for entry in entries {
             guard posted[entry.key] == nil else { throw .keyUsed(entry.key.description) }
             keep(entry)
-            open(entry.from, by: Int128(entry.amount.units))
-            open(entry.to, by: -Int128(entry.amount.units))
+            changeOpening(of: entry.from, by: Int128(entry.amount.units))
+            changeOpening(of: entry.to, by: -Int128(entry.amount.units))
         }
         let isWhole = opening.allSatisfy { account, balance in
             account.others == nil || account.isSource == (balance < 0)
@@ -162,8 +162,8 @@ public struct Ledger: Sendable, Hashable {
     public mutating func fold(_ keys: some Sequence<LedgerEntry.Key>) {
         for key in keys {
             guard let entry = posted.removeValue(forKey: key)?.entry else { continue }
-            open(entry.from, by: -Int128(entry.amount.units))
-            open(entry.to, by: Int128(entry.amount.units))
+            changeOpening(of: entry.from, by: -Int128(entry.amount.units))
+            changeOpening(of: entry.to, by: Int128(entry.amount.units))
         }
         gatherOthers()
     }
@@ -185,7 +185,7 @@ public struct Ledger: Sendable, Hashable {
         }
     }
 
-    private mutating func open(_ account: LedgerAccount, by amount: Int128) {
+    private mutating func changeOpening(of account: LedgerAccount, by amount: Int128) {
         let before = opening[account]
         let after = (before ?? 0) + amount
         opening[account] = after == 0 ? nil : after
@@ -201,7 +201,7 @@ public struct Ledger: Sendable, Hashable {
         }.sorted { ($0.balance.magnitude, $0.name) < ($1.balance.magnitude, $1.name) }
         for row in rows.dropLast(limits.counterpartiesMax / 2) {
             for (account, amount) in [(row.account, -row.balance), (row.others, row.balance)] {
-                open(account, by: amount)
+                changeOpening(of: account, by: amount)
                 change(account, by: amount)
             }
         }

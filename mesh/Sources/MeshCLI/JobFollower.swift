@@ -80,14 +80,14 @@ struct JobFollower {
                 line.keep("cancelling; once more leaves the job to itself")
                 _ = try await node.cancel(jobID)
             case .streamEnded:
-                return try await settled()
+                return try await endAfterBreak()
             }
         }
         return .left(SIGINT)
     }
 
     /// What the node knows of the job after its stream broke.
-    private func settled() async throws -> End {
+    private func endAfterBreak() async throws -> End {
         let stopped = NodeServiceError(
             .nodeNotRunning, "The node stopped reporting on the job.",
             hint: "The job is durable: when the node is up again, see mesh explain \(jobID.text.suffix(8)).")

@@ -126,7 +126,7 @@ public final class MeshStore: Sendable {
     }
 
     /// Returns when everything handed to the store before is on the disk.
-    public func settled() async throws(MeshStoreError) { try await commit([]) }
+    public func persisted() async throws(MeshStoreError) { try await commit([]) }
 
     /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose order matters
     /// calls this from one place. One that is not urgent may stay off the disk for a while, until an urgent

@@ -35,7 +35,7 @@ extension NodeCore {
             }
         let waits = transition.needsDurability || transition.acknowledges
         // What is acknowledged again may still be on its way to the disk.
-        if waits, let barrier = number ?? (order.isSettled ? nil : order.last) {
+        if waits, let barrier = number ?? (order.isPersisted ? nil : order.last) {
             order.hold(waiting, until: barrier)
         } else {
             steps.append(waiting)

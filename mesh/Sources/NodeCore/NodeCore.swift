@@ -243,7 +243,7 @@ package struct NodeCore: Core {
     package func checkInvariants() {
         market.checkInvariants()
         precondition(steps.isEmpty && effects.isEmpty, "something was left undone")
-        precondition(!order.isSettled || order.count == 0, "effects wait for writes that are done")
+        precondition(!order.isPersisted || order.count == 0, "effects wait for writes that are done")
     }
 
     // MARK: The loop

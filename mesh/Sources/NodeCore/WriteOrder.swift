@@ -21,7 +21,7 @@ struct WriteOrder<Waiting: Sendable>: Sendable {
     var count: Int { waiting.values.reduce(0) { $0 + $1.count } }
 
     /// Whether everything is on the disk.
-    var isSettled: Bool { written == last }
+    var isPersisted: Bool { written == last }
 
     /// The number of the next write; `relied` names the jobs of events that somebody relies on.
     mutating func next(relied jobs: Set<JobID>) -> UInt64 {

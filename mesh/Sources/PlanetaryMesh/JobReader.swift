@@ -84,7 +84,7 @@ struct JobReader: Sendable {
     /// long: then it returns what is there.
     private func written() async throws(NodeServiceError) {
         guard !store.isStuck else { return }
-        try await stored { () throws(MeshStoreError) in try await store.settled() }
+        try await stored { () throws(MeshStoreError) in try await store.persisted() }
     }
 }
 

@@ -23,14 +23,14 @@ struct ReceiptExamination {
     }
 
     mutating func examine(_ receiptCID: CID, siblings: [CID], evidence: (CID) -> BlockEvidence) {
-        guard let receipt = openReceipt(receiptCID, evidence) else { return }
+        guard let receipt = verifiedReceipt(receiptCID, evidence) else { return }
         contentIdentifiers(receipt)
         status(receipt)
         predecessor(receipt, siblings, evidence)
-        let assignment = openAssignment(receipt, evidence)
+        let assignment = verifiedAssignment(receipt, evidence)
         var bid: Bid?
-        if let assignment { bid = openBid(assignment, receipt, evidence) }
-        let manifest = openManifest(receipt, evidence)
+        if let assignment { bid = verifiedBid(assignment, receipt, evidence) }
+        let manifest = verifiedManifest(receipt, evidence)
         if let assignment { links(receipt, assignment) }
         if let bid, let manifest { links(receipt, bid, manifest) }
         if let assignment, let bid { terms(assignment, bid) }
@@ -43,34 +43,34 @@ struct ReceiptExamination {
 
     // MARK: Objects
 
-    private mutating func openReceipt(_ cid: CID, _ evidence: (CID) -> BlockEvidence) -> ExecutionReceipt? {
+    private mutating func verifiedReceipt(_ cid: CID, _ evidence: (CID) -> BlockEvidence) -> ExecutionReceipt? {
         guard let block = block(cid, .receiptBlock, evidence) else { return nil }
         note(.receiptBlock, true, "\(block.count) bytes hash to \(cid)")
-        let object: SignedObject<ExecutionReceipt>? = open(block, .receiptSignature) { $0.body.executorDID }
+        let object: SignedObject<ExecutionReceipt>? = verified(block, .receiptSignature) { $0.body.executorDID }
         return object?.body
     }
 
-    private mutating func openAssignment(
+    private mutating func verifiedAssignment(
         _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
     ) -> Assignment? {
         guard let block = block(receipt.assignmentCID, .assignmentSignature, evidence) else { return nil }
-        let object: SignedObject<Assignment>? = open(block, .assignmentSignature) { _ in receipt.originatorDID }
+        let object: SignedObject<Assignment>? = verified(block, .assignmentSignature) { _ in receipt.originatorDID }
         return object?.body
     }
 
-    private mutating func openBid(
+    private mutating func verifiedBid(
         _ assignment: Assignment, _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
     ) -> Bid? {
         guard let block = block(assignment.bidCID, .bidSignature, evidence) else { return nil }
-        let object: SignedObject<Bid>? = open(block, .bidSignature) { _ in receipt.executorDID }
+        let object: SignedObject<Bid>? = verified(block, .bidSignature) { _ in receipt.executorDID }
         return object?.body
     }
 
-    private mutating func openManifest(
+    private mutating func verifiedManifest(
         _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
     ) -> JobManifest? {
         guard let block = block(receipt.jobID.cid, .manifestSignature, evidence) else { return nil }
-        let object: SignedObject<JobManifest>? = open(block, .manifestSignature) { _ in receipt.originatorDID }
+        let object: SignedObject<JobManifest>? = verified(block, .manifestSignature) { _ in receipt.originatorDID }
         return object?.body
     }
 
@@ -97,7 +97,7 @@ struct ReceiptExamination {
         return nil
     }
 
-    private mutating func open<Body: SignedBody>(
+    private mutating func verified<Body: SignedBody>(
         _ block: [UInt8], _ check: ReceiptCheckName, signer: (SignedObject<Body>) -> DID
     ) -> SignedObject<Body>? {
         do {
@@ -268,7 +268,7 @@ struct ReceiptExamination {
             guard previous.matches(bytes) else {
                 return note(.predecessor, false, "the block does not hash to \(previous)")
             }
-            let object: SignedObject<ExecutionReceipt>? = open(bytes, .predecessor) { _ in receipt.executorDID }
+            let object: SignedObject<ExecutionReceipt>? = verified(bytes, .predecessor) { _ in receipt.executorDID }
             if object != nil { note(.predecessor, true, "after \(previous)") }
         case .checked: findings[.predecessor] = (.notCheckable, "unknown: the block \(previous) was not kept")
         case .missing(let reason):

@@ -43,7 +43,7 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     /// Reads a block; checks encoding, the bound of its integers, envelope, signature, and that the body names the
     /// signer.
     public init(verifying bytes: [UInt8]) throws(SignedObjectError) {
-        let envelope = try SignedObjectFormat.open(bytes, integerMax: SignedObjectFormat.integerMax)
+        let envelope = try SignedObjectFormat.decodeEnvelope(bytes, integerMax: SignedObjectFormat.integerMax)
         let bodyCID = CID.hashing(envelope.body.slice, codec: .dagCBOR)
         let message = SignedObjectFormat.message(Body.typeName, bodyCID)
         guard envelope.did.publicKey.isValidSignature(envelope.signature, for: message) else { throw .badSignature }
@@ -55,7 +55,7 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     ///
     /// Never for bytes from a peer or a person.
     public init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
-        let envelope = try SignedObjectFormat.open(bytes, integerMax: .max)
+        let envelope = try SignedObjectFormat.decodeEnvelope(bytes, integerMax: .max)
         self = try Self(envelope, bytes: bytes, bodyCID: CID.hashing(envelope.body.slice, codec: .dagCBOR))
     }
 

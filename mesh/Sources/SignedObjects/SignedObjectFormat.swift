@@ -43,7 +43,7 @@ public enum SignedObjectFormat {
         return bytes
     }
 
-    static func open(_ bytes: [UInt8], integerMax: UInt64) throws(SignedObjectError) -> Envelope {
+    static func decodeEnvelope(_ bytes: [UInt8], integerMax: UInt64) throws(SignedObjectError) -> Envelope {
         if bytes.count > bytesMax { throw .tooLarge(bytesMax: bytesMax) }
         let document: DAGCBORDocument
         do {

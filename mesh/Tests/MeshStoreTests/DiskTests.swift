@@ -71,7 +71,7 @@ import Testing
         #expect(store.standing == .diskFull(freeBytes: 800_000, reserveBytes: 1_000_000))
         #expect(store.diskFreeBytes == 800_000)
         disk.freeBytes = 1_000_000
-        try await store.settled()
+        try await store.persisted()
         #expect(store.standing == .open)
     }
 
@@ -87,7 +87,7 @@ import Testing
         disk.freeBytes = 900_000
         store.lookAtDisk()
         #expect(store.standing == .diskFull(freeBytes: 900_000, reserveBytes: 1_000_000))
-        for _ in 0..<40 where store.standing != .open { try await store.settled() }
+        for _ in 0..<40 where store.standing != .open { try await store.persisted() }
         #expect(store.standing == .open)
         #expect(store.counters.evictedBytes >= 100_000)
         #expect(store.counters.blocks < 41)
@@ -132,7 +132,7 @@ import Testing
         #expect(store.standing == .diskFull(freeBytes: 900_000, reserveBytes: 1_000_000), "what is kept comes first")
         #expect(keptFileBytes == nil)
         disk.freeBytes = 1_100_000
-        try await store.settled()
+        try await store.persisted()
         #expect(keptFileBytes == 100_000)
         #expect(store.standing == .open)
         try store.close()

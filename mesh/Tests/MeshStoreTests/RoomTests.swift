@@ -70,7 +70,7 @@ import Testing
         try first.close()
         limits.blockBytesTotalMax = 800
         let store = try open()
-        try await store.settled()
+        try await store.persisted()
         #expect(try await has(Array(1...20), store).isEmpty)
         #expect(try await has(Array(101...120), store) == Array(101...120))
         #expect(store.standing == .full(bytes: 2_000, highWaterBytes: 400))
@@ -110,11 +110,11 @@ import Testing
         try store.close()
         limits.blockBytesTotalMax = 2_000
         let again = try open()
-        try await again.settled()
+        try await again.persisted()
         let transactions = again.counters.transactions
         #expect(again.counters.evictedBlocks <= 2 * transactions)
         #expect(again.counters.evictedBlocks > 0)
-        for _ in 0..<20 { try await again.settled() }
+        for _ in 0..<20 { try await again.persisted() }
         #expect(try await has(Array(1...26), again) == Array(1...10))
         #expect(again.standing == .open)
     }

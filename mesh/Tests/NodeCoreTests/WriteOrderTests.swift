@@ -23,10 +23,10 @@ struct WriteOrderTests {
         order.hold("third again", until: 3)
         #expect(order.wrote(upTo: 2) == ["first"])
         #expect(order.barrier(of: jobs[0]) == 3, "the earlier write of the job is not its last")
-        #expect(!order.isSettled)
+        #expect(!order.isPersisted)
         #expect(order.wrote(upTo: 3) == ["third", "third again"])
         #expect(order.barrier(of: jobs[0]) == nil)
-        #expect(order.isSettled)
+        #expect(order.isPersisted)
         #expect(order.count == 0)
     }
 

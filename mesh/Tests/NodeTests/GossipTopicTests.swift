@@ -90,7 +90,7 @@ extension MeshNode {
     /// What the store says about a peer's latest fault.
     fileprivate func note(about peer: PeerID) async -> String? {
         carryOut([.writeFaults(core.takeFaults())])
-        try? await store.settled()
+        try? await store.persisted()
         return (try? await store.peers(limit: 64))?.first { $0.peerID == peer }?.note
     }
 }

@@ -28,7 +28,7 @@ struct PeerNotesTests {
         try await NodeMesh.run(prices: [], biddingMilliseconds: 120_000) { mesh in
             let node = mesh.originator
             let job = try await mesh.submit(try Assembler.command("nop")) { $0.policy.sufficientBids = 9 }
-            try await node.store.settled()
+            try await node.store.persisted()
             var configuration = Configuration()
             configuration.allowsUnsafeTransactions = true
             let other = try DatabaseQueue(path: node.store.path, configuration: configuration)
@@ -53,7 +53,7 @@ struct PeerNotesTests {
             }
             async let cancelled = node.cancel(job)
             try await eventually("the cancellation waits for the disk") {
-                await !node.core.order.isSettled || node.end.failure != nil
+                await !node.core.order.isPersisted || node.end.failure != nil
             }
             #expect(node.end.failure == nil)
             #expect(refused.load(ordering: .relaxed) >= faults - node.store.limits.waitingCommitsNotOwedMax)
@@ -93,7 +93,7 @@ struct PeerNotesTests {
                     }
                 }
                 await first.writeFaults()
-                try await first.store.settled()
+                try await first.store.persisted()
                 let shown = try await first.peers().map(\.peerID)
                 #expect(shown.contains(friendID.text))
                 #expect(Set(shown).isDisjoint(with: invented.map(\.text)))

@@ -42,7 +42,7 @@ struct StorageTests {
         let node = try await NodeMesh.open(
             path, try Self.configuration(blockBytesMax: 800_000), identity: first.identity)
         try await NodeMesh.running([node]) {
-            try await node.store.settled()
+            try await node.store.persisted()
             let storage = try await node.status().storage
             #expect(storage?.state == "full")
             #expect(storage?.highWaterBytes == 720_000)
