@@ -46,7 +46,9 @@ extension BitswapService {
     /// All waiting messages as one: wants and presences add up.
     private func takeMessages(for peer: PeerID) -> BitswapMessage? {
         guard var merged = outboxes[peer]?.messages.popFirst() else { return nil }
-        while merged.wants.count + merged.presences.count < 512, let next = outboxes[peer]?.messages.popFirst() {
+        while merged.wants.count + merged.presences.count < limits.joinedEntriesMax,
+            let next = outboxes[peer]?.messages.popFirst()
+        {
             merged.wants += next.wants
             merged.presences += next.presences
         }

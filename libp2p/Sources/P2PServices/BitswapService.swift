@@ -30,6 +30,8 @@ public actor BitswapService: Service {
         public var unaskedMessageBytesMax = 256 * 1024
         /// Messages that wait for one peer; with one more the peer counts as lost, and others are asked for its blocks.
         public var queuedMessagesPerPeerMax = 1_024
+        /// Wants and presences that one message sent to a peer joins, before it takes no further waiting message.
+        public var joinedEntriesMax = 512
         /// Silence after which a stream that a peer opened is reset.
         public var inboundIdleMilliseconds: Int64 = 120_000
         /// Silence after which the node closes its own stream; shorter than py-libp2p's wait.

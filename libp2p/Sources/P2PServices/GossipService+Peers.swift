@@ -57,7 +57,7 @@ extension GossipService {
             let isSteady = SwarmClock.now.milliseconds(since: begunAt) > Self.steadyStreamMilliseconds
             failures = isSteady ? 1 : failures + 1
             guard failures < Self.openAttemptsMax else { break }
-            try? await Task.sleep(for: .milliseconds(50 << failures))
+            try? await Task.sleep(for: .milliseconds(Self.reopenMilliseconds << failures))
         }
         if isCurrent(outlet) { gone(outlet.peer) }
         outlet.close()

@@ -32,6 +32,8 @@ public actor GossipService: Service {
     /// Failed attempts in a row to open a stream to a connected peer before the service leaves it alone until it
     /// connects anew.
     public static let openAttemptsMax = 4
+    /// The pause before the first attempt is repeated, halved; it doubles with each failure.
+    static let reopenMilliseconds: Int64 = 50
 
     struct Subscription {
         let validator: Validator

@@ -8,6 +8,8 @@ struct AssignmentChain: Sendable {
     let bid: SignedObject<Bid>
     let assignment: SignedObject<Assignment>
     var id: JobID { JobID(manifest.cid) }
+    /// The leases that an executor accepts: a longer one would outlast what it means, a shorter one no report could renew.
+    private static let leaseMilliseconds: ClosedRange<UInt64> = 100...3_600_000
 
     /// The chain of a message, if every link verifies and the assignment takes up a valid bid of this node unchanged.
     ///
@@ -33,7 +35,7 @@ struct AssignmentChain: Sendable {
             return .failure(.notOwnBid)
         }
         guard assignment.body.terms == bid.body.terms, assignment.body.acceptBy == bid.body.expiresAt,
-            assignment.body.leaseMilliseconds >= 100, assignment.body.leaseMilliseconds <= 3_600_000
+            leaseMilliseconds.contains(assignment.body.leaseMilliseconds)
         else { return .failure(.termsChanged) }
         guard chain.isBidValid(known, context) else { return .failure(.expired) }
         return .success(chain)

@@ -177,8 +177,10 @@ struct MarketContext: Sendable {
     }
 }
 
-/// Round trips to peers, the latest 1,024 of them.
+/// Round trips to peers, the latest `peersMax` of them.
 struct LatencyTable: Sendable {
+    static let peersMax = 1024
+
     private var milliseconds: [PeerID: UInt64] = [:]
     private var order: [PeerID] = []
 
@@ -187,7 +189,7 @@ struct LatencyTable: Sendable {
     mutating func record(_ peer: PeerID, _ value: UInt64) {
         if milliseconds.updateValue(value, forKey: peer) == nil {
             order.append(peer)
-            if order.count > 1024 { milliseconds[order.removeFirst()] = nil }
+            if order.count > Self.peersMax { milliseconds[order.removeFirst()] = nil }
         }
     }
 }

@@ -45,6 +45,9 @@ public struct Selection: Sendable {
         }.map(\.ranked)
     }
 
+    /// Features of a bid, and resources of it.
+    private static let offerListMax = 64
+
     private static func contradiction(in bid: Bid) -> String? {
         if bid.terms.basePrice > bid.terms.price { return "the base price is more than the price" }
         if bid.expiresAt <= bid.issuedAt { return "the bid expires before it is made" }
@@ -53,7 +56,9 @@ public struct Selection: Sendable {
         }
         if bid.loadPermille > 1000 { return "more load than the whole" }
         if bid.terms.deadline < bid.issuedAt { return "the result is promised before the bid is made" }
-        if bid.features.count > 64 || bid.resources.count > 64 { return "too many features or resources" }
+        if bid.features.count > offerListMax || bid.resources.count > offerListMax {
+            return "too many features or resources"
+        }
         return nil
     }
 

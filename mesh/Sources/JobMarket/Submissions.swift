@@ -39,7 +39,7 @@ struct JobDraft: Sendable {
         if params.maxOutputBytes > outputBytesMax {
             return .outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax)
         }
-        if nonce.count != 16 { return .badNonce }
+        if nonce.count != JobRules.nonceBytes { return .badNonce }
         if openCount >= context.limits.originatedJobsMax { return .tooManyJobs(max: context.limits.originatedJobsMax) }
         if let deadline = params.executionPolicy?.deadline, deadline <= context.wallClock {
             return .jobRefused(.expired)

@@ -23,7 +23,7 @@ extension JobRules {
     /// here may not have expired there, and what was just submitted there may lie ahead here.
     public func refusal(of manifest: JobManifest, wallClock: UnixMilliseconds) -> JobRefusal? {
         guard manifest.originatorDID.peerID == manifest.originatorPeerID else { return .identityMismatch }
-        guard manifest.nonce.count == 16 else { return .nonceLength(manifest.nonce.count) }
+        guard manifest.nonce.count == Self.nonceBytes else { return .nonceLength(manifest.nonce.count) }
         if manifest.originatorAddresses.count > addressCountMax {
             return .tooMany(
                 field: "originator_addresses", count: manifest.originatorAddresses.count, max: addressCountMax)
@@ -119,7 +119,7 @@ extension JobRules {
         try most("min_reputation", policy.minReputation ?? 0, 1000)
         try most("bid_window_ms", policy.bidWindowMilliseconds ?? 0, bidWindowMillisecondsMax)
         if let attempts = policy.maxAttempts { try bound("max_attempts", attempts, attemptsMax) }
-        if let bids = policy.sufficientBids { try bound("sufficient_bids", bids, 64) }
+        if let bids = policy.sufficientBids { try bound("sufficient_bids", bids, sufficientBidsMax) }
         if policy.publicBids == true { throw .notOffered("public bidding") }
         if let weights = policy.weights {
             let all = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]

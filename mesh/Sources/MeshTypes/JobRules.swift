@@ -38,6 +38,10 @@ public struct JobRules: Hashable, Sendable {
     public var bidWindowMillisecondsMax: UInt64 = 20_000
     /// The most attempts of a policy.
     public var attemptsMax: UInt64 = 16
+    /// The acceptable bids that a policy may ask for before the window closes.
+    public var sufficientBidsMax: UInt64 = 64
+    /// The length of a manifest's nonce, in bytes.
+    public static let nonceBytes = 16
     /// Each weight of a selection.
     public var weightMax: UInt64 = 1_000_000
     /// Each amount of a required resource, in the unit of the resource.
@@ -125,7 +129,7 @@ extension JobRefusal: CustomStringConvertible {
             "\(field) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and raw, "
                 + "dag-pb or dag-cbor are taken"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
-        case .nonceLength(let count): "the nonce has \(count) bytes instead of 16"
+        case .nonceLength(let count): "the nonce has \(count) bytes instead of \(JobRules.nonceBytes)"
         case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
         case .lifetimeTooLong(let milliseconds, let max):
             "the job would live \(milliseconds) ms, at most \(max) ms are allowed"

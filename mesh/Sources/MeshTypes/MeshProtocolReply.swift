@@ -12,12 +12,15 @@ public enum MeshProtocolReply: Hashable, Sendable {
     /// The message changed nothing, nor would sending it again.
     case refused(Refusal)
 
+    /// The longest reply, in bytes.
+    public static let bytesMax = 4096
+
     /// Decodes DAG-CBOR of at most `bytesMax` bytes.
-    public static func decode(_ bytes: [UInt8], bytesMax: Int = 4096) throws(MeshMessageError) -> MeshProtocolReply {
+    public static func decode(_ bytes: [UInt8]) throws(MeshMessageError) -> MeshProtocolReply {
         try decodeOneEntryMap(MeshProtocolReply.self, bytes, bytesMax: bytesMax)
     }
 
-    /// Encodes as DAG-CBOR of less than 4,096 bytes; cuts code and reason to `MeshProtocolMessage.Limits`.
+    /// Encodes as DAG-CBOR of less than `bytesMax` bytes; cuts code and reason to `MeshProtocolMessage.Limits`.
     public func encoded() throws(MeshMessageError) -> [UInt8] {
         try encodeMessage(self)
     }

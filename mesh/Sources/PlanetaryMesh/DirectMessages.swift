@@ -5,8 +5,6 @@ import Multiformats
 /// Direct messages, one request and one reply per stream of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"): the
 /// mesh's terms for LibP2P's request-response.
 struct DirectMessages: Sendable {
-    /// The longest reply, in bytes.
-    static let replyBytesMax = 4_096
     /// How long a peer may take to answer, including connecting, in milliseconds.
     static let replyMilliseconds: Int64 = 10_000
     /// The time without an answer after which the connection has to prove that it is alive, in milliseconds.
@@ -20,7 +18,7 @@ struct DirectMessages: Sendable {
     init(host: any StreamHost) {
         var limits = RequestResponse.Limits()
         limits.requestBytesMax = MeshProtocolMessage.Limits().directBytesMax
-        limits.responseBytesMax = Self.replyBytesMax
+        limits.responseBytesMax = MeshProtocolReply.bytesMax
         limits.exchangeMilliseconds = Self.replyMilliseconds
         limits.doubtMilliseconds = Self.doubtMilliseconds
         limits.arrivalMilliseconds = Self.messageMilliseconds
@@ -38,8 +36,7 @@ struct DirectMessages: Sendable {
     /// Sends a message and waits for its reply.
     func send(_ message: MeshProtocolMessage, to peer: PeerID) async throws(Failure) -> MeshProtocolReply {
         do {
-            return try MeshProtocolReply.decode(
-                try await exchange.request(try message.encoded(), to: peer), bytesMax: Self.replyBytesMax)
+            return try MeshProtocolReply.decode(try await exchange.request(try message.encoded(), to: peer))
         } catch let error as RequestError {
             throw Failure(description: "\(error)", isUnreachable: error.isUnreachable)
         } catch {
