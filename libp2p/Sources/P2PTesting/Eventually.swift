@@ -1,11 +1,11 @@
-/// Waits for a state that tells nobody when it is reached; throws `NeverReached` when it is not.
+/// Waits for a state that nobody signals; throws `NeverReached` if it does not come.
 ///
-/// It looks, and leaves the threads to others for a while before it looks again: one millisecond at first, and a tenth
-/// longer each time up to twenty, so that a state that is near is seen soon and one that is far costs nothing. Where a
-/// stream or a continuation tells of the state, wait for that instead.
+/// It checks after pauses of one millisecond at first, each a tenth longer than the one before, up to twenty, so that
+/// it sees a near state soon and a far one costs nothing. If a stream or a continuation signals the state, wait for
+/// that instead.
 /// - Parameters:
 ///   - what: the state in words, for the error.
-///   - seconds: far more than it can take, so that no busy machine reaches it.
+///   - seconds: far more than it can take, even on a busy machine.
 public func eventually(
     _ what: String = "what the test waits for", within seconds: Int = 120, _ isReached: () async throws -> Bool
 ) async throws {
@@ -19,11 +19,11 @@ public func eventually(
     }
 }
 
-/// What a test waited for did not come about.
+/// What a test waited for did not happen.
 public struct NeverReached: Error, CustomStringConvertible {
     /// The state in words.
     public let what: String
-    /// How long it was waited for.
+    /// How long the test waited.
     public let seconds: Int
 
     /// The sentence for people.

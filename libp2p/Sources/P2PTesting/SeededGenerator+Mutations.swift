@@ -1,13 +1,13 @@
 public import Determinism
 
-/// Seeded damage to valid bytes, for tests of decoders: what comes out is refused by its type of error, or decodes to
-/// something that encodes to bytes that decode to the same.
+/// Seeded damage to valid bytes, for tests of decoders: a decoder refuses the result with its own error, or decodes it
+/// to a value that encodes to bytes that decode to the same.
 extension SeededGenerator {
     /// Bytes with one to `most` changes: a bit flipped, a byte replaced by any or by one that means something to the
     /// format, one removed, some inserted, or the end cut off, with or without the last few bytes behind the cut.
     /// - Parameters:
     ///   - meaningful: bytes that headers and lengths of the format begin with.
-    ///   - insertions: sequences that the format might take amiss, such as text that joins with what stands before it.
+    ///   - insertions: sequences that might confuse the format, such as text that joins with what precedes it.
     public mutating func mutated(
         _ bytes: [UInt8], most: Int = 4, meaningful: [UInt8] = [0x00, 0x01, 0x7F, 0x80, 0xFF],
         insertions: [[UInt8]] = []

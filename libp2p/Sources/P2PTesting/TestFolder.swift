@@ -1,6 +1,6 @@
 import Foundation
 
-/// A fresh folder, removed with the value; its path has a few characters, because a socket's path may not be long.
+/// A fresh folder, removed with the value; its path is short, because a socket's path must be.
 public final class TestFolder: Sendable {
     /// Where it is.
     public let path: String

@@ -1,7 +1,8 @@
 package import Determinism
 package import Multiformats
 
-/// Where peers are, and whether and where one is dialed: the book of addresses with the budgets of failed dials.
+/// Where peers are, and whether and at which addresses a peer may be dialed: the book of addresses with the budgets of
+/// failed dials.
 package struct DialBook: Sendable {
     /// The bounds of the book and of dialing.
     package struct Limits: Sendable {
@@ -9,9 +10,9 @@ package struct DialBook: Sendable {
         package var peersMax = 4_096
         /// Addresses remembered of each.
         package var addressesPerPeerMax = 32
-        /// Addresses that others named which one dial tries.
+        /// Addresses that others named and one dial tries.
         package var hearsayAddressesPerDialMax = 8
-        /// Dials of a peer, by addresses that others named, that may fail within a minute.
+        /// Dials of a peer at addresses that others named that may fail within a minute.
         package var failedDialsPerMinuteMax = 2
         /// The same for dials that only try addresses at which the peer has answered before.
         package var failedProvenDialsPerMinuteMax = 12
@@ -22,7 +23,7 @@ package struct DialBook: Sendable {
 
     /// Too many dials of a peer have failed.
     package struct Refusal: Error, Hashable, Sendable {
-        /// So many within a minute.
+        /// This many within a minute.
         package let failuresPerMinuteMax: Int
     }
 
@@ -30,10 +31,10 @@ package struct DialBook: Sendable {
     /// The addresses.
     package var addresses: PeerBook
     private var budget: DialBudget
-    /// That of dials to where peers have answered before.
+    /// The budget of dials to where peers have answered before.
     private var provenBudget: DialBudget
 
-    /// A book of nobody.
+    /// An empty book.
     package init(limits: Limits = Limits()) {
         self.limits = limits
         addresses = PeerBook(peersMax: limits.peersMax, addressesMax: limits.addressesPerPeerMax)
@@ -59,7 +60,8 @@ package struct DialBook: Sendable {
         return .success(())
     }
 
-    /// A dial of a peer has ended; `address` is where it answered, and it may have connected to this node meanwhile.
+    /// Notes the end of a dial of a peer; `address` is where it answered, and it may have connected to this node
+    /// meanwhile.
     package mutating func dialEnded(
         _ peer: PeerID, tried: [Multiaddr], answeredAt address: Multiaddr?, now: MonotonicInstant,
         isConnected: (PeerID) -> Bool

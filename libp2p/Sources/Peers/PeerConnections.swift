@@ -1,8 +1,8 @@
-/// The connections to one peer, the oldest first: over which of them streams go, and which have to prove that they are
+/// The connections to one peer, oldest first: which of them new streams use, and which have to prove that they are
 /// alive.
 ///
-/// A peer that connects anew may have lost its other connections without a word, so each of those is doubted until
-/// something comes over it; meanwhile streams rather go over one that nobody doubts.
+/// A peer that connects anew may have lost its other connections silently, so each of those is doubted until something
+/// comes over it; meanwhile new streams prefer one that nobody doubts.
 package struct PeerConnections<Connection: Identifiable & Sendable>: Sendable where Connection.ID: Sendable {
     private struct Entry: Sendable {
         let connection: Connection
@@ -19,7 +19,7 @@ package struct PeerConnections<Connection: Identifiable & Sendable>: Sendable wh
     /// All of them, the oldest first.
     package var all: [Connection] { entries.map(\.connection) }
 
-    /// The one over which streams are opened: the oldest that nobody doubts, else the newest.
+    /// The one for new streams: the oldest that nobody doubts, else the newest.
     package var preferred: Connection? {
         if entries.count == 1 { return entries.first?.connection }
         return (entries.first { !$0.isDoubted } ?? entries.last)?.connection
@@ -38,18 +38,18 @@ package struct PeerConnections<Connection: Identifiable & Sendable>: Sendable wh
         return all
     }
 
-    /// Something came over a connection, so it is alive.
+    /// Notes that something came over a connection, so it is alive.
     package mutating func proved(_ id: Connection.ID) {
         guard let index = entries.firstIndex(where: { $0.connection.id == id }) else { return }
         entries[index].isDoubted = false
     }
 
-    /// Whether a connection has still to prove that it is alive.
+    /// Whether a connection still has to prove that it is alive.
     package func isDoubted(_ id: Connection.ID) -> Bool {
         entries.first { $0.connection.id == id }?.isDoubted ?? false
     }
 
-    /// A connection is gone; `nil` where it was not among them.
+    /// Removes a connection; `nil` if it was not among them.
     package mutating func closed(_ id: Connection.ID) -> Connection? {
         guard let index = entries.firstIndex(where: { $0.connection.id == id }) else { return nil }
         return entries.remove(at: index).connection

@@ -190,7 +190,7 @@ public struct PeersCore: Core {
     /// When a peer is next due, as things are; for an avoided one, when avoidance ends.
     private func wantedAt(_ contact: Contact) -> MonotonicInstant? {
         guard let candidate = candidates[contact], !candidate.isDialing else { return nil }
-        // Those that are being dialed may be enough; a node without any peer does not wait for them.
+        // Those being dialed may be enough; a node without any peer does not wait for them.
         let missing = limits.peersWanted - live.count - (live.isEmpty ? 0 : dialing)
         guard candidate.isBootstrap || missing > 0 else { return nil }
         guard let peer = candidate.peer else { return candidate.notBefore }

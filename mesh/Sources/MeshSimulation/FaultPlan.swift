@@ -1,22 +1,22 @@
 import Determinism
 import P2PTesting
 
-/// What goes wrong in a round, and how often: which nodes and when is left to the seed. Everything ends within half a
-/// minute after the last fault began, connections that died unseen excepted: those are for the nodes to find.
+/// What goes wrong in a round, and how often; the seed decides which nodes and when. Everything ends within half a
+/// minute after the last fault began, except connections that died unseen: the nodes have to find those.
 public struct FaultPlan: Sendable {
     /// Nodes that are killed, and come back.
     public var crashes = 4
-    /// Of those that are killed, how many of a thousand come back at another address.
+    /// Of those killed, how many of a thousand come back at another address.
     public var movedPermille: UInt64 = 500
-    /// Of those that are killed, how many of a thousand lose their network with it, so that nobody is told.
+    /// Of those killed, how many of a thousand also lose their network, so that nobody hears of it.
     public var unpluggedPermille: UInt64 = 500
     /// Nodes that stop for a while.
     public var pauses = 4
-    /// Connections that carry nothing any more; one end is told, or none.
+    /// Connections that stop carrying; one end hears of it, or none.
     public var cuts = 6
     /// Times at which the network falls into two parts.
     public var partitions = 1
-    /// Over which the faults begin, in milliseconds.
+    /// The time over which the faults begin, in milliseconds.
     var milliseconds: UInt64 = 20_000
 
     private enum Change: Sendable {
@@ -39,7 +39,7 @@ public struct FaultPlan: Sendable {
         return plan
     }
 
-    /// Lets everything of the plan go wrong, and be mended.
+    /// Makes everything in the plan go wrong, and mends it.
     func disturb(_ network: inout VirtualNetwork<MarketNode>, _ dice: inout SeededGenerator) {
         let start = network.now
         for (at, change) in changes(nodes: network.count, &dice) {

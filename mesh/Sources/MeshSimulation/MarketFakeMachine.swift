@@ -4,9 +4,9 @@ import JobMarket
 import MeshTypes
 import Multiformats
 
-/// What stands for CoVM in the simulator, and only there: runs that take virtual time and end as a hash of the job
-/// says, so that every executor gets the same result and the same fuel. Failures of the node come from the node's own
-/// dice.
+/// The simulator's stand-in for CoVM, used nowhere else: runs take virtual time and end as a hash of the job decides,
+/// so that every executor gets the same result and the same fuel. Failures of the node come from the node's own random
+/// numbers.
 struct MarketFakeMachine: Sendable {
     private struct Run: Sendable {
         let order: ExecutionOrder
@@ -68,7 +68,7 @@ struct MarketFakeMachine: Sendable {
         runs[index].endsAt = now.advanced(milliseconds: 5)
     }
 
-    /// What happened until now, in the order in which it happened.
+    /// What happened until now, in order.
     mutating func due(now: MonotonicInstant, wallClock: UnixMilliseconds) -> [Report] {
         var reports: [Report] = []
         for index in runs.indices where !runs[index].isStarted && runs[index].startsAt <= now {

@@ -87,7 +87,7 @@ extension MarketNode {
         ask(
             .delivery(delivery), of: delivery.peer, at: delivery.addresses, [0] + bytes, MeshTopics.directMessages,
             &context)
-        // Once the receipt goes out, nothing but the disk has the outputs.
+        // Once the receipt leaves, only the disk has the outputs.
         if delivery.id.kind == .receipt, Int(context.generator.next() % 1000) < setup.lostOutputPermille,
             let output = market.executedJob(delivery.id.jobID)?.receipt?.stdoutCID
         {
@@ -136,7 +136,7 @@ extension MarketNode {
         }
     }
 
-    /// A request was lost, for a reason or, without one, because the peer was not reached.
+    /// Reports a lost request, with a reason or, if the peer was unreachable, without one.
     mutating func failed(_ request: Request, _ reason: String?, _ context: inout SimulatedContext) {
         switch request {
         case .delivery(let delivery):

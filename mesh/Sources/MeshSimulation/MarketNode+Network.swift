@@ -7,13 +7,13 @@ import NodeCore
 import OrderedCollections
 public import P2PTesting
 
-/// What goes over connections: requests with their answers, gossip, and the news of the host.
+/// What travels over connections: requests with their answers, gossip, and the news of the host.
 extension MarketNode {
     /// A peer that is looked for.
     struct Search: Sendable {
         /// For what.
         var deliveries: [DeliveryID]
-        /// When the DHT answers; `nil` while the peer is dialed where it said.
+        /// When the DHT answers; `nil` while the node dials the peer where it said.
         var foundAt: MonotonicInstant?
     }
 
@@ -71,7 +71,7 @@ extension MarketNode {
 
     // MARK: Requests
 
-    /// Sends a request over a connection to its peer, which is dialed where there is none.
+    /// Sends a request over a connection to its peer; dials the peer if there is none.
     mutating func ask(
         _ request: Request, of peer: PeerID, at addresses: [Multiaddr], _ bytes: [UInt8], _ protocolID: String,
         _ context: inout SimulatedContext
@@ -170,8 +170,8 @@ extension MarketNode {
 
     // MARK: Looking for peers
 
-    /// Looks in the DHT where a peer is, and dials it there. The overlay's scenario has a DHT of its own; here a
-    /// directory stands for it that knows everybody, and answers only who is connected.
+    /// Looks up a peer in the DHT, and dials it there. The overlay's scenario has its own DHT; here a directory that
+    /// knows everybody stands in for it, and answers only connected nodes.
     mutating func lookUp(_ peer: PeerID, for id: DeliveryID, _ context: inout SimulatedContext) {
         let milliseconds = 100 + Int64(context.generator.next() % 400)
         searches[peer, default: Search(deliveries: [], foundAt: context.now.advanced(milliseconds: milliseconds))]

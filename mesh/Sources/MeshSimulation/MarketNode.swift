@@ -10,17 +10,17 @@ public import P2PTesting
 import PeerIdentity
 
 /// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, the cores that keep it connected
-/// (`SimulatedHost`), a disk that takes its time, and a machine that pretends to run modules. It carries the cores'
-/// effects out, and decides nothing.
+/// (`SimulatedHost`), a disk that takes its time, and a machine that pretends to run modules. It carries out the cores'
+/// effects, and decides nothing.
 ///
 /// Everything travels over connections that the host made. Direct messages have a stream each and time out; blocks are
 /// fetched from their node.
 public struct MarketNode: SimulatedNode {
     /// What a scenario can tell the node to do.
     public enum Command: Sendable {
-        /// Join the topics, and be connected for good to whoever is at these addresses.
+        /// Join the topics, and stay connected to whoever is at these addresses.
         case join([Multiaddr])
-        /// Hand a job in.
+        /// Submit a job.
         case submit(JobRequest)
         /// Cancel the job with this client's key.
         case cancel(key: String)
@@ -44,10 +44,10 @@ public struct MarketNode: SimulatedNode {
         public var lostOutputPermille = 20
         /// How long a direct message waits for its answer, in milliseconds.
         public var requestMilliseconds: Int64 = 10_000
-        /// After which without an answer its connection has to prove that it is alive, in milliseconds.
+        /// The time without an answer after which its connection has to prove that it is alive, in milliseconds.
         public var doubtMilliseconds: Int64 = 2000
-        /// Between two looks at who is connected and listens, in milliseconds; `nil` for a node that does not look
-        /// around, and so never advertises, which makes long rounds cheaper.
+        /// The time between two checks of who is connected and listens, in milliseconds; `nil` for a node that does not
+        /// check, and so never advertises, which makes long rounds cheaper.
         public var lookMilliseconds: Int64? = 1000
 
         /// A node that only originates.
@@ -93,11 +93,11 @@ public struct MarketNode: SimulatedNode {
     public internal(set) var gossip: GossipSubRouter
     /// Who the node is connected to.
     var host: SimulatedHost
-    /// What was handed in here, by the client's key.
+    /// The jobs submitted here, by the client's key.
     public private(set) var submitted: OrderedDictionary<String, JobID> = [:]
-    /// Jobs whose clients were told that they have their results.
+    /// Jobs whose clients heard that they have their results.
     public internal(set) var told: OrderedSet<JobID> = []
-    /// What peers are said to have done wrong.
+    /// The faults noted about peers.
     public internal(set) var blamed: [String] = []
     /// Restarts so far.
     public private(set) var restarts = 0
@@ -108,7 +108,7 @@ public struct MarketNode: SimulatedNode {
     let seed: UInt64
     var disk = VirtualDisk()
     var machine = MarketFakeMachine()
-    /// Runs that are prepared or are being prepared: what is to be fetched, and when that is here.
+    /// Runs prepared or being prepared: what to fetch, and when it arrives.
     var orders: OrderedDictionary<CID, (order: ExecutionOrder, preparedAt: MonotonicInstant?)> = [:]
     var requests: OrderedDictionary<UInt64, PendingRequest> = [:]
     var nextRequest: UInt64 = 1
@@ -150,7 +150,7 @@ public struct MarketNode: SimulatedNode {
     /// The market of the node.
     public var market: JobMarket { core.market }
 
-    /// The journal as the disk has it.
+    /// The journal on the disk.
     public var journal: [JobEvent] { disk.journal }
 
     /// The node as it comes back after a crash: its journal, its blocks and the addresses of peers are still there.
@@ -192,8 +192,8 @@ public struct MarketNode: SimulatedNode {
         .compactMap { $0 }.min()
     }
 
-    /// The cores that the last input may have changed check themselves; and no client was told of a result that the
-    /// disk has not.
+    /// The cores that the last input may have changed check themselves; and no client has heard of a result that is not
+    /// on the disk.
     public func checkInvariants() {
         if touched.contains(.gossip) { gossip.checkInvariants() }
         if touched.contains(.host) { checkConnections() }
@@ -206,7 +206,7 @@ public struct MarketNode: SimulatedNode {
 
     // MARK: Inputs
 
-    /// After a crash the core takes up where its journal stands, and the host dials whom it knows.
+    /// After a crash the core resumes from its journal, and the host dials whom it knows.
     public mutating func started(_ context: inout SimulatedContext) {
         touched = [.core, .gossip, .host]
         lookAt = setup.lookMilliseconds.map { context.now.advanced(milliseconds: $0) }

@@ -7,13 +7,13 @@ public import OrderedCollections
 public import P2PTesting
 import SignedObjects
 
-/// What came of a round of the job market, and whether everything held that must hold.
+/// The result of a round of the job market, and whether everything held that must hold.
 public struct MarketReport: Hashable, Sendable {
     /// The seed of the round.
     public let seed: UInt64
     /// Nodes.
     public let nodes: Int
-    /// Jobs that originators took.
+    /// Jobs that originators accepted.
     public private(set) var jobs = 0
     /// Jobs by how they ended, in a fixed order.
     public private(set) var results: OrderedDictionary<String, Int> = [:]
@@ -25,7 +25,7 @@ public struct MarketReport: Hashable, Sendable {
     public private(set) var lateReceipts = 0
     /// Tokens that were issued.
     public private(set) var tokensIssued: UInt64 = 0
-    /// Tokens that are there at the end, in wallets, in holds, and paid but not yet known to their earner.
+    /// Tokens at the end: in wallets, in holds, and paid but not yet known to their earner.
     public private(set) var tokensFound: UInt64 = 0
     /// Tokens that were paid for receipts.
     public private(set) var tokensPaid: UInt64 = 0
@@ -65,7 +65,7 @@ public struct MarketReport: Hashable, Sendable {
         jobs += node.submitted.count
         tokensIssued += market.ledger.issued.units
         tokensPaid += market.ledger.paid.units
-        // What was paid is in no wallet until its earner books it, and leaves `paid` for a wallet when it does.
+        // A payment is in no wallet until its earner books it, and moves from `paid` to a wallet then.
         tokensFound += market.ledger.wallet.units + market.ledger.escrowTotal.units + market.ledger.paid.units
         tokensFound -= market.ledger.earned.units
         for job in node.submitted.values {

@@ -6,8 +6,8 @@ import Multiformats
 public import P2PTesting
 import SignedObjects
 
-/// A round of the job market: nodes that originate and execute, jobs that are handed in over a while, and a network
-/// that loses, pauses, kills, moves and parts, and whose connections die for one of their ends alone (`FaultPlan`).
+/// A round of the job market: nodes that originate and execute, jobs submitted over a while, and a network with losses,
+/// pauses, kills, moves and partitions, whose connections die for one of their ends alone (`FaultPlan`).
 public struct MarketScenario: Sendable {
     /// Nodes; every other one executes, the first fifth also originates.
     public var nodes = 50
@@ -15,7 +15,7 @@ public struct MarketScenario: Sendable {
     public var dialsPerNode = 4
     /// Jobs.
     public var jobs = 20
-    /// Virtual time over which the jobs are handed in, in milliseconds.
+    /// Virtual time over which the jobs are submitted, in milliseconds.
     public var submissionMilliseconds: UInt64 = 20_000
     /// What goes wrong while jobs run.
     public var faults = FaultPlan()
@@ -52,7 +52,7 @@ public struct MarketScenario: Sendable {
         faults.milliseconds = submissionMilliseconds
         faults.disturb(&network, &dice)
         let mendedAt = network.now
-        // The clients ask again: the same key is the same job, and a node that was down then gets it now.
+        // The clients ask again: the same key is the same job, and a node that was down gets it now.
         for (number, request) in requests.enumerated() {
             network.command(.submit(request), to: SimulatedNodeID(number % originators))
         }
@@ -82,7 +82,7 @@ public struct MarketScenario: Sendable {
         executor.concurrentRunsMax = 1 + Int(dice.next() % 3)
         executor.queuedRunsMax = 4
         executor.limitsMax.maxFuel = 10_000_000_000
-        // Everybody is back within a minute; to wait longer for what does not come would only be heartbeats.
+        // Everybody is back within a minute; waiting longer for what does not come would only simulate heartbeats.
         executor.settlementMilliseconds = 90_000
         executor.receiptDeliveryMilliseconds = 120_000
         setup.market.originator.settlementDeliveryMilliseconds = 90_000
@@ -93,7 +93,7 @@ public struct MarketScenario: Sendable {
         return setup
     }
 
-    /// Everybody dials a few random others, one of them joined before, so that the network hangs together.
+    /// Everybody dials a few random others, one of which joined earlier, so that the network is connected.
     private func connect(
         _ network: inout VirtualNetwork<MarketNode>, _ directory: OverlayDirectory, _ dice: inout SeededGenerator
     ) {
@@ -103,7 +103,7 @@ public struct MarketScenario: Sendable {
                 let other = Int.random(in: 0..<nodes, using: &dice)
                 if other != id.index, !chosen.contains(other) { chosen.append(other) }
             }
-            // Some are known by their address alone.
+            // Some are known only by their address.
             let addresses = chosen.map { other in
                 let address = OverlayDirectory.address(other)
                 return other % 5 == 0 ? address : address.withPeerID(directory.peer(SimulatedNodeID(other)))

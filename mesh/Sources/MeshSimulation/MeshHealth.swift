@@ -3,12 +3,12 @@ import P2PTesting
 
 /// Whether a mesh is whole: what must hold some time after the last fault, however connections died.
 enum MeshHealth {
-    /// The time: a keep-alive and its answer (40 s), the longest pause between two dials (60 s), and the dials.
+    /// The time it has: a keep-alive and its answer (40 s), the longest pause between two dials (60 s), and the dials.
     static let milliseconds: Int64 = 120_000
-    /// Within which an older connection to a peer has proved to be alive or is closed, when a newer one came.
+    /// The time within which an older connection to a peer proves to be alive or is closed once a newer one came.
     static let replacementMilliseconds: Int64 = 5_000
 
-    /// What is not as it must be.
+    /// What is wrong with the mesh.
     static func findings(in network: borrowing VirtualNetwork<MarketNode>) -> [String] {
         var findings: [String] = []
         var parts = network.nodeIDs.map { $0.index }

@@ -6,7 +6,7 @@ import OrderedCollections
 public import P2PTesting
 public import PeerIdentity
 
-/// Who is who in a simulated network: peer IDs, node numbers and made-up addresses.
+/// The identities in a simulated network: peer IDs, node numbers and made-up addresses.
 public struct OverlayDirectory: Sendable {
     private let nodes: [PeerID: SimulatedNodeID]
     /// The identities, in the order of the nodes.
@@ -51,10 +51,10 @@ public struct OverlayDirectory: Sendable {
     }
 }
 
-/// A simulated node with the overlay cores of a real one: GossipSub and Kademlia, on streams as the swarm offers them.
+/// A simulated node with the overlay cores of a real one: GossipSub and Kademlia, on streams like the swarm's.
 ///
-/// Dialing a node makes both sides peers of each other, for gossip and for the DHT. A gossip stream that fails is
-/// opened anew; a DHT request has a stream of its own, to any node of the directory, as if it were dialed on the way.
+/// Dialing a node makes both sides peers of each other, for gossip and for the DHT. A failed gossip stream is opened
+/// anew; a DHT request has its own stream, to any node of the directory, as if dialed on the way.
 public struct OverlayNode: SimulatedNode {
     /// What a scenario can tell the node to do.
     public enum Command: Sendable {
@@ -78,7 +78,7 @@ public struct OverlayNode: SimulatedNode {
     public private(set) var kademlia: KademliaCore
     /// The payloads that arrived by gossip, in order.
     public private(set) var received: [[UInt8]] = []
-    /// The ends of the DHT operations that were commanded, in order.
+    /// The ends of the commanded DHT operations, in order.
     public private(set) var outcomes: [KademliaOutcome] = []
 
     private let directory: OverlayDirectory
@@ -158,7 +158,7 @@ public struct OverlayNode: SimulatedNode {
         }
     }
 
-    /// A stream failed: dials are tried again, gossip opens its stream anew, the DHT is told.
+    /// Handles a failed stream: retries dials, reopens gossip's stream, tells the DHT.
     public mutating func sendFailed(
         _ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext
     ) {
@@ -259,7 +259,7 @@ public struct OverlayNode: SimulatedNode {
 }
 
 extension KademliaOutcome {
-    /// A word on the outcome that is the same in every run.
+    /// A word about the outcome, the same in every run.
     fileprivate var summary: String {
         switch self {
         case .peerFound(let info): "peer \(info.peerID)"

@@ -12,9 +12,9 @@ public struct OverlayScenario: Sendable {
     public var dialsPerNode = 4
     /// Messages, published by as many different nodes.
     public var messages = 10
-    /// Values put into the DHT, by as many different nodes, and each fetched by another.
+    /// Values put into the DHT by as many different nodes, each fetched by another.
     public var values = 10
-    /// Blocks provided in the DHT, by as many different nodes, and each looked for by another.
+    /// Blocks provided in the DHT by as many different nodes, each looked up by another.
     public var providers = 10
     /// The seed of everything random.
     public var seed: UInt64
@@ -31,15 +31,15 @@ public struct OverlayScenario: Sendable {
         self.link = link
     }
 
-    /// What came of it.
+    /// The result.
     public struct Report: Hashable, Sendable {
-        /// Per message, the nodes that should have got it and did not.
+        /// Per message, the nodes that should have received it and did not.
         public var missedBy: [[SimulatedNodeID]] = []
         /// The largest time from publication until the last node had it, in milliseconds.
         public var slowestDeliveryMilliseconds: Int64 = 0
-        /// Values that were not found where they were looked for.
+        /// Values that lookups did not find.
         public var valuesNotFound: [Int] = []
-        /// Providers that were not found.
+        /// Providers that lookups did not find.
         public var providersNotFound: [Int] = []
         /// Nodes whose mesh has a degree outside [D_lo, D_hi] at the end.
         public var degreesOutOfBounds: [SimulatedNodeID] = []
@@ -78,7 +78,7 @@ public struct OverlayScenario: Sendable {
             let parameters = network[id].gossip.parameters
             let degree = network[id].gossip.meshPeers(Self.topic).count
             let known = network[id].gossip.peers(of: Self.topic).count
-            // Who has few connections cannot have a larger mesh.
+            // A node with few connections cannot have a larger mesh.
             if degree > parameters.meshDegreeHigh || degree < min(parameters.meshDegreeLow, known) {
                 report.degreesOutOfBounds.append(id)
             }
@@ -88,7 +88,7 @@ public struct OverlayScenario: Sendable {
         return report
     }
 
-    /// Everybody dials a few random others, one of them joined before, so that the network hangs together.
+    /// Everybody dials a few random others, one of which joined earlier, so that the network is connected.
     private func connect(_ network: inout VirtualNetwork<OverlayNode>) {
         var generator = SeededGenerator(seed: seed &+ 1)
         for id in network.nodeIDs {
@@ -109,7 +109,7 @@ public struct OverlayScenario: Sendable {
             let published = network.now
             network.command(.publish(data, topic: Self.topic), to: publisher)
             let everybodyElse = network.nodeIDs.filter { $0 != publisher }
-            // Every delivery is noted; looking into all nodes after every event would take most of the time.
+            // Every delivery is noted; checking all nodes after every event would take most of the time.
             let notes = network.notes.count + everybodyElse.count
             _ = network.run(until: network.now.advanced(milliseconds: 10_000)) { $0.notes.count >= notes }
             report.missedBy.append(everybodyElse.filter { !network[$0].received.contains(data) })

@@ -6,34 +6,34 @@ import P2PTesting
 import Peers
 import Yamux
 
-/// What stands for LibP2P in the simulator: it carries out what the cores of Peers decide, on connections of the
-/// virtual network, each with the Yamux session whose pings find out that the other end is gone.
+/// The simulator's stand-in for LibP2P: it carries out what the cores of Peers decide, on connections of the virtual
+/// network, each with the Yamux session whose pings notice that the other end is gone.
 ///
-/// The network tells who answered a dial, as Noise does; where a peer listens is told over each connection, as identify
-/// does. Everything else travels over the connections that are here.
+/// The network says who answered a dial, as Noise does; each connection says where the peer listens, as identify does.
+/// Everything else travels over these connections.
 struct SimulatedHost: Sendable {
     /// What the node's services hear.
     enum News: Sendable {
-        /// The first connection to a peer stands.
+        /// The first connection to a peer is established.
         case connected(PeerID, isOutbound: Bool)
         /// A connection is gone, with its streams, and it was not the peer's last.
         case rerouted(PeerID, from: VirtualConnectionID)
         /// The last connection to a peer is gone.
         case disconnected(PeerID, VirtualConnectionID)
-        /// A dial that somebody waited for has ended.
+        /// A dial that somebody waited for ended.
         case dialEnded(PeerID, isConnected: Bool)
-        /// Whoever is to be connected for good was dialed once.
+        /// The host dialed everybody it has to stay connected to once.
         case begun
     }
 
-    /// What came of asking for a connection.
+    /// The result of asking for a connection.
     enum Route: Sendable {
         case over(VirtualConnectionID)
         case dialing
         case unreachable
     }
 
-    /// The bounds that LibP2P has for the same (`SwarmConfiguration.Limits`).
+    /// LibP2P's bounds for the same (`SwarmConfiguration.Limits`).
     struct Limits: Sendable {
         var probeMilliseconds: Int64 = 2_000
         var connectionsPerPeerMax = 8
@@ -50,7 +50,7 @@ struct SimulatedHost: Sendable {
     }
 
     private struct Dial: Sendable {
-        /// `nil` where whoever answers is right.
+        /// `nil` if anybody may answer.
         let peer: PeerID?
         var contacts: [PeersCore.Contact]
         let tried: [Multiaddr]
@@ -93,7 +93,7 @@ struct SimulatedHost: Sendable {
 
     func isConnected(_ peer: PeerID) -> Bool { connections[peer] != nil }
 
-    /// The connection over which streams to a peer go.
+    /// The connection for streams to a peer.
     func preferred(_ peer: PeerID) -> VirtualConnectionID? { connections[peer]?.preferred?.id }
 
     /// The peer at the other end of a connection.

@@ -62,7 +62,7 @@ public final class InMemoryHost: StreamHost {
         state.withLockedValue { $0.handlers[protocolID] = handler }
     }
 
-    /// Connects to a host of the network; the addresses do not matter.
+    /// Connects to a host of the network; ignores the addresses.
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         try network.link(localPeer, peer)
     }
@@ -128,7 +128,7 @@ public final class InMemoryHost: StreamHost {
         _ = state.withLockedValue { $0.channels.removeValue(forKey: id) }
     }
 
-    /// Two streams whose buffers feed each other: what one side consumes lets the other write on.
+    /// Two streams whose buffers feed each other: what one side consumes lets the other continue to write.
     private func joinedStreams(
         with remote: InMemoryHost, protocolID: String
     ) -> (near: BufferedStream, far: BufferedStream) {

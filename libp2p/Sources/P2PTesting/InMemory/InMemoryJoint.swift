@@ -8,7 +8,7 @@ final class InMemoryJoint: Sendable {
         case toNear
     }
 
-    /// Moves in one direction happen one at a time, or bytes could overtake one another.
+    /// Moves in one direction happen one at a time, or bytes could overtake each other.
     private struct Moves: Sendable {
         var running: Set<Direction> = []
         var repeated: Set<Direction> = []
@@ -60,7 +60,7 @@ final class InMemoryJoint: Sendable {
         far.fail(.reset)
     }
 
-    /// A side's user let go of the stream.
+    /// A side's user released the stream.
     func release(_ channel: StreamChannel) {
         if channel.outbox.isClosed {
             channel.inbox.discard()

@@ -6,7 +6,7 @@ import OrderedCollections
 /// A network of hosts in one process without sockets, for tests of protocol services.
 ///
 /// Hosts find each other by peer ID alone; streams are pairs of bounded buffers with the back-pressure of a real
-/// stream. `run` must be running, because it owns the tasks in which inbound streams are served.
+/// stream. `run` must be running, because it owns the tasks that serve inbound streams.
 public final class InMemoryNetwork: Sendable {
     struct State: Sendable {
         var hosts: OrderedDictionary<PeerID, InMemoryHost> = [:]
@@ -63,7 +63,7 @@ public final class InMemoryNetwork: Sendable {
         }
     }
 
-    /// Makes a host reachable or not: an unreachable one loses its connections and cannot be dialed, nor dial.
+    /// Makes a host reachable or not: an unreachable one loses its connections, and can neither dial nor be dialed.
     public func setReachable(_ peer: PeerID, _ isReachable: Bool) {
         if isReachable {
             _ = state.withLockedValue { $0.unreachable.remove(peer) }

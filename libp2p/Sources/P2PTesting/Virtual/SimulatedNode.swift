@@ -18,10 +18,10 @@ public struct SimulatedNodeID: Hashable, Comparable, Sendable, CustomStringConve
 
 /// What a link does to a message.
 public enum SimulatedChannel: Hashable, Sendable {
-    /// May be lost without a word, doubled and reordered.
+    /// May be lost silently, doubled and reordered.
     case datagram
     /// Never doubled, and in order among the messages of the same number between the same two nodes; different streams
-    /// overtake each other. A lost message is told to the sender by `sendFailed`, unless the link fails silently.
+    /// overtake each other. `sendFailed` tells the sender of a lost message, unless the link fails silently.
     case stream(UInt64)
     /// What a connection itself says: lost only with the connection, and in order.
     case control
@@ -35,7 +35,7 @@ public struct SimulatedMessage: Hashable, Sendable {
     public var channel: SimulatedChannel
     /// The bytes.
     public var bytes: [UInt8]
-    /// The connection over which they travel; `nil` for what needs none.
+    /// The connection over which they travel; `nil` if they need none.
     public var connection: VirtualConnectionID?
 
     public init(
@@ -91,10 +91,10 @@ public struct SimulatedContext: Sendable {
         acts.append(.send(message, to: node))
     }
 
-    /// Where a node was started last, as a directory that the nodes share would have it.
+    /// Where a node was last started, as a directory shared by the nodes would say.
     public func place(of node: SimulatedNodeID) -> Int { places[node.index] }
 
-    /// Dials whoever is at a place; what comes of it is told by `connectionChanged`.
+    /// Dials whoever is at a place; `connectionChanged` reports the result.
     public mutating func dial(_ place: Int) -> VirtualConnectionID {
         let id = VirtualConnectionID(dialer: node, number: dialCount)
         dialCount += 1
@@ -102,7 +102,7 @@ public struct SimulatedContext: Sendable {
         return id
     }
 
-    /// Sends bytes of a protocol over a connection, as far as it carries.
+    /// Sends bytes of a protocol over a connection, if it still carries.
     public mutating func send(
         _ bytes: [UInt8], over connection: VirtualConnectionID, protocolID: String, channel: SimulatedChannel
     ) {
@@ -110,7 +110,7 @@ public struct SimulatedContext: Sendable {
         acts.append(.sendOver(message, connection))
     }
 
-    /// Closes this node's end of a connection; the other end is told, as far as the connection carries.
+    /// Closes this node's end of a connection; the other end hears of it if the connection still carries.
     public mutating func close(_ connection: VirtualConnectionID) { acts.append(.close(connection)) }
 
     /// Sends bytes of a protocol to a node.
@@ -120,7 +120,7 @@ public struct SimulatedContext: Sendable {
         send(SimulatedMessage(protocolID: protocolID, channel: channel, bytes: bytes), to: node)
     }
 
-    /// Notes a fact: it becomes part of the trace's hash and stands in `VirtualNetwork.notes`.
+    /// Notes a fact, which becomes part of the trace's hash and of `VirtualNetwork.notes`.
     public mutating func note(_ fact: String) {
         notes.append(fact)
     }
@@ -128,8 +128,8 @@ public struct SimulatedContext: Sendable {
 
 /// A value with cores inside that a virtual network can run.
 ///
-/// The same rules as for a core hold: no clock, no system randomness, no order taken from a `Dictionary` or `Set`.
-/// After every input the network asks for `nextDeadline` and, if it is set to, calls `checkInvariants`.
+/// The rules for cores apply: no clock, no system randomness, no order taken from a `Dictionary` or `Set`. After every
+/// input the network asks for `nextDeadline` and, if so configured, calls `checkInvariants`.
 public protocol SimulatedNode: Sendable {
     /// What a scenario can tell a node to do.
     associatedtype Command: Sendable
@@ -140,9 +140,9 @@ public protocol SimulatedNode: Sendable {
     mutating func received(_ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext)
     /// A message on a stream did not arrive.
     mutating func sendFailed(_ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext)
-    /// Something became of a connection of this node.
+    /// A connection of this node changed.
     mutating func connectionChanged(_ news: VirtualConnectionNews, _ context: inout SimulatedContext)
-    /// The scenario commands.
+    /// A command of the scenario.
     mutating func commanded(_ command: Command, _ context: inout SimulatedContext)
     /// The time of `nextDeadline` has come.
     mutating func deadlineReached(_ context: inout SimulatedContext)

@@ -1,7 +1,7 @@
 import Crypto
 public import Determinism
 
-/// What happened in a simulation, as a hash over every event and as the last few in full.
+/// What happened in a simulation: a hash over every event, and the last few in full.
 public struct SimulationTrace: Sendable {
     /// The kinds of events.
     public enum Kind: UInt8, Hashable, Sendable {
@@ -11,7 +11,7 @@ public struct SimulationTrace: Sendable {
         case delivered
         /// A node was told that a message was lost.
         case sendFailed
-        /// The scenario commanded.
+        /// The scenario gave a command.
         case commanded
         /// A deadline was reached.
         case deadline
@@ -31,7 +31,7 @@ public struct SimulationTrace: Sendable {
         public let kind: Kind
         /// To which node.
         public let node: SimulatedNodeID
-        /// From which node, or to which the lost message was; `nil` for events without another.
+        /// The other node: the sender, or the receiver of the lost message; `nil` for events without one.
         public let other: SimulatedNodeID?
         /// The protocol, or the text of a note.
         public let text: String
@@ -45,7 +45,7 @@ public struct SimulationTrace: Sendable {
         }
     }
 
-    /// How many of the last events are kept in full.
+    /// How many of the last events it keeps in full.
     public static let recentEntriesMax = 256
 
     private var hash = SHA256()

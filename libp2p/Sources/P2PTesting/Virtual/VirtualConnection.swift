@@ -17,29 +17,29 @@ public struct VirtualConnectionID: Hashable, Comparable, Sendable, CustomStringC
 
 /// What a node hears of its connections.
 public enum VirtualConnectionNews: Hashable, Sendable {
-    /// The connection stands; who the other end is has been proved.
+    /// The connection is established, and the other end's identity proved.
     case opened(VirtualConnectionID, to: SimulatedNodeID, isOutbound: Bool)
-    /// A dial of this node came to nothing.
+    /// A dial of this node failed.
     case dialFailed(VirtualConnectionID)
-    /// The other end has closed the connection, or does not know it any more.
+    /// The other end closed the connection, or no longer knows it.
     case closed(VirtualConnectionID)
 }
 
-/// The connections of a virtual network as the network knows them, which is more than either end does.
+/// The connections of a virtual network, as the network knows them, which is more than either end does.
 ///
-/// A connection keeps the order of what is sent on a stream, and has two directions. One that did not carry something
-/// carries nothing any more, and neither end is told: it finds out by its own keep-alive, or never.
+/// A connection keeps the order within a stream, and has two directions. One that failed to carry something carries
+/// nothing any more, and tells neither end: each finds out by its own keep-alive, or never.
 struct VirtualConnections: Sendable {
     /// One of the two ends.
     struct End: Sendable {
         let node: SimulatedNodeID
         let life: UInt64
         let place: Int
-        /// Whether the node was told of the connection, and of no end of it.
+        /// Whether the node heard of the connection, and not of its end.
         var isOpen = true
         /// Whether what it sends arrives.
         var carries = true
-        /// Nothing arrives here before it is told that the connection stands.
+        /// Nothing arrives at an end before it hears that the connection is established.
         var opensAt: MonotonicInstant
     }
 
@@ -79,7 +79,7 @@ struct VirtualConnections: Sendable {
         table[id]?.change(node) { $0.carries = false }
     }
 
-    /// An end is closed; the connection is forgotten when both are. `false` where it was closed before.
+    /// Closes an end; forgets the connection once both are closed. `false` if it was closed before.
     mutating func close(_ id: VirtualConnectionID, at node: SimulatedNodeID) -> Bool {
         guard let ends = table[id], ends.seen(from: node).own.isOpen else { return false }
         table[id]?.change(node) { $0.isOpen = false }

@@ -3,11 +3,11 @@ import HeapModule
 
 /// A network of nodes in one value: virtual clock, virtual links, one seed.
 ///
-/// Events are handled in the order of (time, sequence number), so the same seed, nodes and commands give the same run
-/// to the byte; `trace.hexadecimal` says so. Links lose, double, delay and reorder messages by their `LinkProfile`;
-/// nodes can be partitioned, paused, crashed and restarted, at another place too. Between nodes that dial each other
-/// there are connections, which can die for one of their ends alone (`VirtualConnections`). Time jumps from event to
-/// event: an hour costs what its events cost.
+/// It handles events in the order of (time, sequence number), so the same seed, nodes and commands give the same run to
+/// the byte, as `trace.hexadecimal` shows. Links lose, double, delay and reorder messages by their `LinkProfile`; nodes
+/// can be partitioned, paused, crashed and restarted, even at another place. Nodes that dial each other have
+/// connections, which can die for one of their ends alone (`VirtualConnections`). Time jumps from event to event: an
+/// hour costs what its events cost.
 public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     private enum Happening: Sendable {
         case start
@@ -23,7 +23,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         let at: MonotonicInstant
         let sequence: UInt64
         let node: SimulatedNodeID
-        /// Events for an earlier life of a node that crashed do not reach the later one.
+        /// Events for a crashed node's earlier life do not reach its later one.
         let life: UInt64
         let happening: Happening
 
@@ -41,7 +41,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         var condition = Condition.running
         var life: UInt64 = 0
         var group = 0
-        /// Whether nobody is told that the node is gone, as when its machine lost its network with its power.
+        /// Whether nobody hears that the node is gone, as when its machine lost its network too.
         var isUnplugged = false
         var dialCount: UInt64 = 0
         var wakeAt: MonotonicInstant?
@@ -92,7 +92,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
 
     // MARK: Nodes
 
-    /// Adds a node; it is started as the next event of this instant.
+    /// Adds a node; its start is the next event of this instant.
     @discardableResult
     public mutating func add(_ node: Node) -> SimulatedNodeID {
         let id = SimulatedNodeID(slots.count)
@@ -108,7 +108,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     /// How many nodes there are.
     public var count: Int { slots.count }
 
-    /// A node as it is now, also while it is paused or crashed.
+    /// A node as it is now, even while paused or crashed.
     public subscript(id: SimulatedNodeID) -> Node { slots[id.index].node }
 
     /// Tells a node to do something, now or later. A crashed node does not hear it.
@@ -123,7 +123,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         profiles[Direction(from: from, to: to)] = profile
     }
 
-    /// Splits the network: only nodes of the same group reach each other; nodes in no group form one of their own.
+    /// Splits the network: only nodes of the same group reach each other; nodes in no group form their own.
     public mutating func partition(_ groups: [[SimulatedNodeID]]) {
         for index in slots.indices { slots[index].group = 0 }
         for (number, members) in groups.enumerated() {
@@ -145,7 +145,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         recordChange("pause", node)
     }
 
-    /// Lets a paused node go on; what waited arrives now, in order.
+    /// Lets a paused node continue; what waited arrives now, in order.
     public mutating func resume(_ node: SimulatedNodeID) {
         guard slots[node.index].condition == .paused else { return }
         slots[node.index].condition = .running
@@ -158,7 +158,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     }
 
     /// Kills a node: nothing reaches it and it does nothing; what is on its way to it is lost. Its machine closes its
-    /// connections, unless it lost its power or its network too: then nobody is told.
+    /// connections, unless it lost its power or its network too: then nobody hears of it.
     public mutating func crash(_ node: SimulatedNodeID, isUnplugged: Bool = false) {
         slots[node.index].condition = .crashed
         slots[node.index].isUnplugged = isUnplugged
@@ -171,8 +171,8 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         slots[node.index].life += 1
     }
 
-    /// Starts a crashed node again, with the value that `recover` makes of what it was when it crashed: all of it, or
-    /// only what it had made durable. It comes back where it was, or at a free place.
+    /// Restarts a crashed node, with the value that `recover` makes of the node as it crashed: all of it, or only what
+    /// it had made durable. It comes back where it was, or at a free place.
     public mutating func restart(_ node: SimulatedNodeID, at place: Int? = nil, recover: (Node) -> Node) {
         if let place {
             precondition(!places.contains(place), "somebody is at place \(place)")
@@ -187,7 +187,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         schedule(.start, for: node, at: now)
     }
 
-    /// Lets a connection carry nothing any more, in either direction, and tells at most one of its ends.
+    /// Stops a connection from carrying anything, in either direction, and tells at most one of its ends.
     public mutating func cut(_ connection: VirtualConnectionID, telling told: SimulatedNodeID? = nil) {
         guard let ends = connections[connection] else { return }
         connections.breaks(connection, from: ends.dialer.node)
@@ -222,10 +222,10 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
 
     // MARK: Time
 
-    /// The time of the next event; `nil` when nothing will ever happen again.
+    /// The time of the next event; `nil` if nothing will ever happen again.
     public var nextEventAt: MonotonicInstant? { events.min?.at }
 
-    /// Handles the next event; `false` when there is none.
+    /// Handles the next event; `false` if there is none.
     @discardableResult
     public mutating func step() -> Bool {
         guard let event = events.popMin() else { return false }
@@ -245,7 +245,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         run(until: now.advanced(milliseconds: milliseconds))
     }
 
-    /// Handles events until `isDone`, which is asked after each, or until `end`: whether it was done.
+    /// Handles events until `isDone`, checked after each, or until `end`; returns whether it was done.
     public mutating func run(until end: MonotonicInstant, _ isDone: (borrowing VirtualNetwork) -> Bool) -> Bool {
         if isDone(self) { return true }
         while let next = nextEventAt, next <= end {
@@ -268,7 +268,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         statistics.eventsWaitingHighest = max(statistics.eventsWaitingHighest, events.count)
     }
 
-    // A slot is never copied here: a copy would make every change of the node copy its tables.
+    // Never copy a slot here: a copy would make every change of the node copy its tables.
     private mutating func handle(_ event: Event) {
         let node = event.node
         let (condition, isSameLife) = (slots[node.index].condition, slots[node.index].life == event.life)
@@ -326,7 +326,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         }
     }
 
-    /// What becomes of an event whose node is gone.
+    /// Handles an event whose node is gone.
     private mutating func missed(_ event: Event) {
         switch event.happening {
         case .message(let message, let sender): lose(message, from: sender, to: event.node)
@@ -338,7 +338,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         }
     }
 
-    /// Whether an event of a connection still concerns its node: what comes over one that the node has closed does not.
+    /// Whether an event of a connection still concerns its node; nothing over one that the node has closed does.
     private mutating func stillConcerns(_ event: Event) -> Bool {
         switch event.happening {
         case .message(let message, _):
@@ -394,7 +394,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         let isReachable = target.map { slots[$0].group == slots[node.index].group && !slots[$0].isUnplugged } ?? false
         guard let target, isReachable, slots[target].condition != .crashed else {
             statistics.dialsFailed += 1
-            // A machine that is there says that nobody listens; one that is not there says nothing.
+            // A machine that is up says that nobody listens; one that is down says nothing.
             let isTold = isReachable && !isSilent
             let wait = isTold ? profile.failureNoticeMicroseconds : profile.dialTimeoutMicroseconds
             return tell(.dialFailed(id), to: node, at: later(wait))
@@ -402,7 +402,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         schedule(.arrival(id, life: slots[node.index].life), for: SimulatedNodeID(target), at: later(latency))
     }
 
-    /// The listener takes a connection, and its dialer hears of it a moment later.
+    /// The listener accepts a connection, and its dialer hears of it a moment later.
     private mutating func accept(
         _ id: VirtualConnectionID, life: UInt64, at node: SimulatedNodeID
     ) -> VirtualConnectionNews {
@@ -412,7 +412,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
             dialer: .init(node: id.dialer, life: life, place: places[dialer], opensAt: opensAt),
             listener: .init(
                 node: node, life: slots[node.index].life, place: places[node.index], opensAt: now))
-        // Who dialed may be gone, or out of reach, by now: then one end believes in the connection alone.
+        // The dialer may be gone or out of reach by now: then only one end believes in the connection.
         if slots[dialer].life != life || slots[dialer].group != slots[node.index].group {
             ends.dialer.isOpen = false
             if slots[dialer].life == life {
@@ -439,7 +439,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
             statistics.sent += 1
             statistics.lost += 1
             statistics.lostInConnections += 1
-            // The machine at the other end says that it knows no such connection, if it is still there.
+            // The machine at the other end, if still up, says that it knows no such connection.
             if isReachable, places[far] == other.place {
                 tell(.closed(id), to: node, at: later(configuration.link.failureNoticeMicroseconds))
             } else {
@@ -498,7 +498,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         let isReachable =
             slots.indices.contains(to.index) && slots[to.index].condition != .crashed
             && slots[to.index].group == slots[from.index].group
-        // Always the same draws, so that a change of one rate shifts no other choice.
+        // Always the same draws, so that changing one rate shifts no other choice.
         let isLost = draw(profile.lossPermille)
         let isHeldBack = draw(profile.reorderPermille)
         let isDoubled = draw(profile.duplicationPermille)

@@ -2,22 +2,22 @@ import Determinism
 
 /// What one direction of a link does to messages.
 public struct LinkProfile: Hashable, Sendable {
-    /// The least and the longest time a message takes, in microseconds; each takes a random one between.
+    /// The shortest and the longest time of a message, in microseconds; each takes a random time between.
     public var latencyMicroseconds: ClosedRange<Int64>
-    /// Messages that are lost, of a thousand.
+    /// Lost messages, of a thousand.
     public var lossPermille: Int
     /// Datagrams that arrive twice, of a thousand.
     public var duplicationPermille: Int
-    /// Messages that are held back and so overtaken by later ones, of a thousand; on a stream the later messages of the
-    /// same stream wait for them.
+    /// Messages held back and so overtaken by later ones, of a thousand; on a stream, later messages of the same stream
+    /// wait for them.
     public var reorderPermille: Int
-    /// How long at most a message is held back, in microseconds.
+    /// The longest time a message is held back, in microseconds.
     public var reorderMicrosecondsMax: Int64
-    /// How long after a loss on a stream its sender is told, in microseconds.
+    /// The time after a loss on a stream until its sender hears of it, in microseconds.
     public var failureNoticeMicroseconds: Int64
-    /// Losses on streams of which the sender is never told, of a thousand, so that only its own deadline helps.
+    /// Losses on streams of which the sender never hears, of a thousand, so that only its own deadline helps.
     public var silentFailurePermille: Int
-    /// How long a dial waits for an answer where nobody says that there is none, in microseconds.
+    /// How long a dial waits for an answer if nobody says that there is none, in microseconds.
     public var dialTimeoutMicroseconds: Int64 = 5_000_000
 
     /// A link; by default 5 to 25 ms that loses nothing.
@@ -40,11 +40,11 @@ public struct LinkProfile: Hashable, Sendable {
 public struct VirtualNetworkConfiguration: Sendable {
     /// The seed of every random choice of the network and its nodes.
     public var seed: UInt64
-    /// Links without a profile of their own.
+    /// The profile of links without their own.
     public var link: LinkProfile
     /// The virtual wall clock at the start, in milliseconds since 1970.
     public var wallClockStartMilliseconds: UInt64
-    /// Events that may be waiting; one more stops the process, because a simulation that grows for ever is a bug.
+    /// Events that may wait; one more stops the process, because a simulation that grows for ever is a bug.
     public var eventsWaitingMax: Int
     /// Whether `checkInvariants` of a node runs after each of its inputs.
     public var checksInvariants: Bool
@@ -80,11 +80,11 @@ public struct VirtualNetworkStatistics: Hashable, Sendable {
     public var failuresTold: UInt64 = 0
     /// Messages among those sent that belong to a connection itself, and so are lost only with it.
     public var controls: UInt64 = 0
-    /// Connections that came about.
+    /// Established connections.
     public var connectionsOpened: UInt64 = 0
-    /// Dials that came to nothing.
+    /// Failed dials.
     public var dialsFailed: UInt64 = 0
-    /// Messages that went into connections which did not carry them.
+    /// Messages sent over connections that did not carry them.
     public var lostInConnections: UInt64 = 0
     /// Deadlines that nodes were woken for.
     public var deadlines: UInt64 = 0
