@@ -53,7 +53,9 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
     /// have come before the node had read the request.
     private func leave(_ context: ChannelHandlerContext, after head: HTTPResponseHead?) {
         isOver = true
-        guard let head, head.isKeepAlive, head.status == .ok || head.status == .created else { return context.close(promise: nil) }
+        guard let head, head.isKeepAlive, head.status == .ok || head.status == .created else {
+            return context.close(promise: nil)
+        }
         let channel = context.channel
         context.pipeline.syncOperations.removeHandler(self).whenComplete { [released] result in
             if case .success = result { released(channel) } else { channel.close(promise: nil) }
