@@ -74,7 +74,7 @@ struct ReconnectTests {
                 return
             }
             try await eventually { swarms[0].shared.withRegistry { $0.connections(to: peer).count } == 2 }
-            try await eventually { !old.isDoubted }
+            try await eventually { !swarms[0].shared.withRegistry { $0.isDoubted(old) } }
             #expect(swarms[0].shared.withRegistry { $0.connection(to: peer) } === old)
             #expect(await old.isAlive())
             #expect(swarms[0].counters()[.keepAliveTimedOut] == nil)
