@@ -8,7 +8,8 @@ struct AssignmentChain: Sendable {
     let bid: SignedObject<Bid>
     let assignment: SignedObject<Assignment>
     var id: JobID { JobID(manifest.cid) }
-    /// The leases that an executor accepts: a longer one would outlast what it means, a shorter one no report could renew.
+    /// The leases that an executor accepts: a longer one would outlast what it means, a shorter one no report could
+    /// renew.
     private static let leaseMilliseconds: ClosedRange<UInt64> = 100...3_600_000
 
     /// The chain of a message, if every link verifies and the assignment takes up a valid bid of this node unchanged.
