@@ -142,7 +142,7 @@ public enum ReplayComparison {
     }
 
     private static func outputs(_ theirs: CanonicalMap<CID>, _ ours: CanonicalMap<CID>) -> Finding {
-        if theirs == ours { return (.passed, "\(theirs.count) named outputs") }
+        if theirs == ours { return (.passed, "\(theirs.count) named output\(theirs.count == 1 ? "" : "s")") }
         let names = (theirs.keys + ours.keys).filter { theirs[$0] != ours[$0] }
         let name = PlainText.sanitized(names.first ?? "", bytesMax: 60)
         let there = theirs[names.first ?? ""]?.text ?? "nothing"
