@@ -14,8 +14,8 @@ struct ByteLedgerTests {
     @Test("A connection and a peer are charged up to their bounds, and nothing past them")
     func bounds() {
         var ledger = ByteLedger(limits: Self.limits)
-        let accounts = (0..<3).map { _ in ledger.open(for: peers[0]) }
-        let other = ledger.open(for: peers[1])
+        let accounts = (0..<3).map { _ in ledger.addAccount(for: peers[0]) }
+        let other = ledger.addAccount(for: peers[1])
         for account in accounts[0...1] {
             let isTaken = ledger.charge(1_000, to: account)
             let isTakenToo = ledger.charge(1, to: account)
@@ -37,7 +37,7 @@ struct ByteLedgerTests {
     @Test("What is promised leaves the half of every bound")
     func promises() {
         var ledger = ByteLedger(limits: Self.limits)
-        let account = ledger.open(for: peers[0])
+        let account = ledger.addAccount(for: peers[0])
         let granted = ledger.promise(900, to: account)
         let more = ledger.promise(900, to: account)
         #expect(granted == 500 && more == 0)
@@ -51,7 +51,7 @@ struct ByteLedgerTests {
     func shares() {
         var ledger = ByteLedger(limits: Self.limits)
         for (number, peer) in peers.prefix(20).enumerated() {
-            let account = ledger.open(for: peer)
+            let account = ledger.addAccount(for: peer)
             #expect(ledger.isShort == (number > 8))
             let room = ledger.room(of: account)
             #expect(room == min(1_000, (16_000 - ledger.totalBytes) / 4) && room > 0)
@@ -64,10 +64,10 @@ struct ByteLedgerTests {
     @Test("An account that was closed, and one that came after it in the same place, are told apart")
     func closedAccounts() {
         var ledger = ByteLedger(limits: Self.limits)
-        let first = ledger.open(for: peers[0])
+        let first = ledger.addAccount(for: peers[0])
         _ = ledger.charge(10, to: first)
         ledger.close(first)
-        let second = ledger.open(for: peers[1])
+        let second = ledger.addAccount(for: peers[1])
         _ = ledger.charge(7, to: second)
         ledger.discharge(5, from: first)
         ledger.close(first)
@@ -88,7 +88,7 @@ struct ByteLedgerTests {
             switch (Int.random(in: 0..<8, using: &generator), index) {
             case (0, _), (_, nil):
                 let peer = Int.random(in: 0..<6, using: &generator)
-                open.append((ledger.open(for: peers[peer]), peer, 0))
+                open.append((ledger.addAccount(for: peers[peer]), peer, 0))
             case (1, let index?): ledger.close(open.remove(at: index).id)
             case (2...4, let index?): if ledger.charge(count, to: open[index].id) { open[index].bytes += count }
             case (5, let index?): open[index].bytes += ledger.promise(count, to: open[index].id)

@@ -27,7 +27,7 @@ struct CBORKeyedEncoding<Key: CodingKey>: KeyedEncodingContainerProtocol {
     init(state: CBOREncodingState, frame: Int) {
         self.state = state
         self.frame = frame
-        state.open(.map, in: frame)
+        state.begin(.map, in: frame)
     }
 
     var codingPath: [any CodingKey] { [] }
@@ -115,7 +115,7 @@ struct CBORUnkeyedEncoding: UnkeyedEncodingContainer, CBORValueEncoding {
     init(state: CBOREncodingState, frame: Int) {
         self.state = state
         self.frame = frame
-        state.open(.list, in: frame)
+        state.begin(.list, in: frame)
     }
 
     var codingPath: [any CodingKey] { [] }
@@ -146,7 +146,7 @@ struct CBORSingleValueEncoding: SingleValueEncodingContainer, CBORValueEncoding 
     init(state: CBOREncodingState, frame: Int) {
         self.state = state
         self.frame = frame
-        state.open(.single, in: frame)
+        state.begin(.single, in: frame)
     }
 
     var codingPath: [any CodingKey] { [] }

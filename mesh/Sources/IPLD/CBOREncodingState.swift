@@ -80,7 +80,7 @@ final class CBOREncodingState {
     // MARK: Containers
 
     /// Makes the value of a frame a container, or continues the container it is.
-    func open(_ kind: Kind, in frame: Int) {
+    func begin(_ kind: Kind, in frame: Int) {
         let current = frames[frame].kind
         if current == kind && kind != .single { return }
         if current != .undecided {

@@ -59,12 +59,12 @@ struct DAGCBORValidator {
         case .list:
             let count = try argument()
             if count > UInt64(bytes.count - index) { throw .truncated(offset: start) }
-            try open(Frame(isMap: false, remaining: count), at: start)
+            try push(Frame(isMap: false, remaining: count), at: start)
         case .map:
             let count = try argument()
             // Every entry takes at least two bytes, which also keeps the doubling from overflowing.
             if count > UInt64((bytes.count - index) / 2) { throw .truncated(offset: start) }
-            try open(Frame(isMap: true, remaining: count * 2), at: start)
+            try push(Frame(isMap: true, remaining: count * 2), at: start)
         case .tag:
             try link(start)
         case .simple, nil:
@@ -72,7 +72,7 @@ struct DAGCBORValidator {
         }
     }
 
-    private mutating func open(_ frame: Frame, at start: Int) throws(DAGCBORError) {
+    private mutating func push(_ frame: Frame, at start: Int) throws(DAGCBORError) {
         if frames.count >= limits.depthMax { throw .tooDeep(depthMax: limits.depthMax, offset: start) }
         frames.append(frame)
     }

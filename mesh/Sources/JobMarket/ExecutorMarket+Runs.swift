@@ -33,11 +33,12 @@ extension ExecutorMarket {
     // MARK: Fetching
 
     mutating func blocksFetched(_ assignment: CID, bytes: UInt64, _ context: inout MarketContext) {
-        if let job = open(assignment) { runs.fetched(job.id, bytes: bytes, &context) }
+        if let job = unfinishedJob(of: assignment) { runs.fetched(job.id, bytes: bytes, &context) }
     }
 
     mutating func executionPrepared(_ assignment: CID, _ context: inout MarketContext) {
-        guard let job = open(assignment), runs.prepared(job.id, of: job.manifest.originatorDID, &context) else {
+        guard let job = unfinishedJob(of: assignment), runs.prepared(job.id, of: job.manifest.originatorDID, &context)
+        else {
             return
         }
         startNext(&context)
@@ -55,7 +56,7 @@ extension ExecutorMarket {
     }
 
     /// The run of an assignment, while it has no receipt.
-    private func open(_ assignment: CID) -> ExecutedJob? {
+    private func unfinishedJob(of assignment: CID) -> ExecutedJob? {
         guard let job = runs.job(of: assignment).flatMap({ jobs[$0] }), job.occupiesPlace else { return nil }
         return job
     }
@@ -63,7 +64,7 @@ extension ExecutorMarket {
     mutating func executionProgressed(
         _ assignment: CID, _ status: JobStatus, _ progress: UInt64?, _ context: inout MarketContext
     ) {
-        guard let job = open(assignment), status.isUnderLease,
+        guard let job = unfinishedJob(of: assignment), status.isUnderLease,
             status.progressRank < JobStatus.running.progressRank || runs.places.running.contains(job.id)
         else { return }
         if status.progressRank > job.status.progressRank {
@@ -74,7 +75,7 @@ extension ExecutorMarket {
     }
 
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
-        guard let job = open(assignment) else { return }
+        guard let job = unfinishedJob(of: assignment) else { return }
         if report.isModuleBeyondLimits {
             modules.foundBeyondLimits(job.manifest.params.wasmCID, context.limits)
         }

@@ -9,7 +9,7 @@ extension OriginatorMarket {
     // MARK: Bidding
 
     /// Opens the job for bids: for the first time, or again after an attempt failed and no bid is left.
-    mutating func open(_ id: JobID, _ context: inout MarketContext) {
+    mutating func beginBidding(_ id: JobID, _ context: inout MarketContext) {
         let times = context.configuration.originator
         let job = jobs.read(id) { ($0.manifest.policy.bidWindowMilliseconds, $0.bidding.round, $0.endsAt) }
         guard let (named, round, endsAt) = job else { return }
@@ -46,7 +46,7 @@ extension OriginatorMarket {
 
     private mutating func weigh(_ signed: SignedObject<Bid>, _ context: inout MarketContext) -> MeshProtocolReply {
         let id = signed.body.jobID
-        if isBeingAnnounced(id) { open(id, &context) }
+        if isBeingAnnounced(id) { beginBidding(id, &context) }
         guard let refusal = jobs.read(id, { bids.refusal(of: signed.body, on: $0, context) }) else {
             return refuse(.jobNotOpen, &context)
         }
@@ -186,7 +186,7 @@ extension OriginatorMarket {
         }
         if job.endsAt <= context.steady { return fail(id, .expired(during: job.status), &context) }
         let candidates = job.candidates(at: context.steady)
-        if candidates.isEmpty { return open(id, &context) }
+        if candidates.isEmpty { return beginBidding(id, &context) }
         let available = FundsQueue.available(for: id, context.ledger)
         let ranking = bids.rank(candidates, of: job, context)
         if let best = ranking.first(where: { $0.price <= available }),

@@ -156,7 +156,7 @@ public struct OriginatorMarket: MarketHalf, Sendable {
     // MARK: Announcement
 
     mutating func announcementPublished(_ id: JobID, _ context: inout MarketContext) {
-        if isBeingAnnounced(id) { open(id, &context) }
+        if isBeingAnnounced(id) { beginBidding(id, &context) }
     }
 
     mutating func announcementFailed(_ id: JobID, reason: String, _ context: inout MarketContext) {

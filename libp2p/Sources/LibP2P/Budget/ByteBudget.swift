@@ -47,8 +47,8 @@ final class ByteBudget: Sendable {
     func withLedger<Value: Sendable>(_ body: (inout ByteLedger) -> Value) -> Value { ledger.withLockedValue(body) }
 
     /// Opens the account of a connection.
-    func open(for peer: PeerID) -> ConnectionCharge {
-        ConnectionCharge(budget: self, account: withLedger { $0.open(for: peer) })
+    func addAccount(for peer: PeerID) -> ConnectionCharge {
+        ConnectionCharge(budget: self, account: withLedger { $0.addAccount(for: peer) })
     }
 }
 

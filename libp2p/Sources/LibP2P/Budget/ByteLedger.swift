@@ -15,7 +15,7 @@ struct ByteLedger: Sendable {
         var totalBytesMax: Int
     }
 
-    /// One connection's account; good from `open` to `close`.
+    /// One connection's account; valid from `addAccount` to `close`.
     struct AccountID: Hashable, Sendable {
         fileprivate let index: Int
         fileprivate let generation: UInt64
@@ -49,7 +49,7 @@ struct ByteLedger: Sendable {
     }
 
     /// Opens the account of a connection.
-    mutating func open(for peerID: PeerID) -> AccountID {
+    mutating func addAccount(for peerID: PeerID) -> AccountID {
         let peer: Int
         if let known = peerIndices[peerID] {
             peer = known

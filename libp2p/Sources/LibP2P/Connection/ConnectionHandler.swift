@@ -202,7 +202,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .success(let count):
             upgrade = nil
             self.connection = connection
-            connectionCharge = shared.budget.open(for: connection.remotePeer)
+            connectionCharge = shared.budget.addAccount(for: connection.remotePeer)
             transport = upgraded.transport
             let now = SwarmClock.now
             var session = YamuxSession(
