@@ -298,7 +298,6 @@ let package = Package(
         .library(name: "P2PTesting", targets: ["P2PTesting"]),
         .executable(name: "mesh", targets: ["mesh"]),
         .executable(name: "mesh-sim", targets: ["mesh-sim"]),
-        .library(name: "PlanetaryMesh", targets: ["PlanetaryMesh"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),

@@ -1,5 +1,5 @@
 import Crypto
-public import MeshTypes
+package import MeshTypes
 import Multiformats
 
 /// The Cooperative Virtual Machine: runs the WebAssembly modules of jobs under fuel, in a sandbox whose only doors are
@@ -9,7 +9,7 @@ import Multiformats
 /// from a child process that compiles the module under limits; waits for one of a bounded number of threads; and gives
 /// the run a store of its own, fuel and a memory limit. The run ends in exactly one `ExecutionOutcome`, and CoVM stores
 /// whatever it wrote as blocks.
-public final class CoVM: Sendable {
+package final class CoVM: Sendable {
     private let configuration: CoVMConfiguration
     private let engine: WasmEngine
     private let standstills: StandstillWatch
@@ -20,7 +20,7 @@ public final class CoVM: Sendable {
     private let compileSlots: RunSlots
 
     /// Starts the engine, checks its version, and opens the cache of compiled modules.
-    public init(configuration: CoVMConfiguration) throws(CoVMError) {
+    package init(configuration: CoVMConfiguration) throws(CoVMError) {
         self.configuration = configuration
         let limits = configuration.limits
         engine = try WasmEngine()
@@ -41,28 +41,28 @@ public final class CoVM: Sendable {
     }
 
     /// The engine, as receipts and capability advertisements name it.
-    public var engineDescription: EngineDescription { engine.description }
+    package var engineDescription: EngineDescription { engine.description }
 
     /// Engines of earlier releases that give the same results and the same fuel as this one, except where a run uses up
     /// the stack.
-    public var likeEngines: [EngineDescription] {
+    package var likeEngines: [EngineDescription] {
         var first = engine.description
         first.configurationDigest = EngineProfile.firstDigest
         return [first]
     }
 
     /// Runs in progress and runs in the queue.
-    public var load: (running: Int, queued: Int) {
+    package var load: (running: Int, queued: Int) {
         let load = runSlots.load
         return (load.used, load.waiting)
     }
 
     /// Cache entries refused because they were not as this node wrote them.
-    public var corruptedCacheEntries: Int { cache.corruptedCount }
+    package var corruptedCacheEntries: Int { cache.corruptedCount }
 
     /// Checks a module as far as possible without compiling it: limits, imports, entry point, validity. The compiler
     /// may still refuse a module that passes, at its limits.
-    public func inspect(_ module: [UInt8], entry: String = "_start") throws(ModuleRefusal) -> ModuleInspection {
+    package func inspect(_ module: [UInt8], entry: String = "_start") throws(ModuleRefusal) -> ModuleInspection {
         let inspection = try checked(module)
         try inspection.checkEntryPoint(entry)
         try engine.validate(module)
@@ -78,7 +78,7 @@ public final class CoVM: Sendable {
     /// Runs a job to its end, whatever that is, in bounded time; never throws.
     ///
     /// Cancelling the calling task does the same as `cancellation`.
-    public func execute(
+    package func execute(
         _ job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation = ExecutionCancellation()
     ) async -> ExecutionResult {
         await withTaskCancellationHandler {

@@ -1,154 +1,154 @@
 /// The settings of a ``CoVM``: where compiled modules are kept, what compiles them, and every bound.
 ///
 /// Limits of a single job (fuel, memory, wall clock, output) come with the job, in `ExecutionLimits`.
-public struct CoVMConfiguration: Sendable {
+package struct CoVMConfiguration: Sendable {
     /// The directory for compiled modules, created with mode 0700 if missing. It must belong to this user alone.
-    public var cacheDirectory: String
+    package var cacheDirectory: String
 
     /// The program that compiles modules in a child process, with its arguments; `nil` means this program if it calls
     /// ``CompileWorker/runIfAsked()``, else the `mesh` beside it.
-    public var compileWorker: CompileWorkerCommand?
+    package var compileWorker: CompileWorkerCommand?
 
     /// What a module may look like before it is compiled.
-    public var moduleLimits = ModuleLimits()
+    package var moduleLimits = ModuleLimits()
 
     /// What a compilation may cost.
-    public var compileLimits = CompileLimits()
+    package var compileLimits = CompileLimits()
 
     /// The bounds of the machine: runs at once, queue, caches.
-    public var limits = Limits()
+    package var limits = Limits()
 
     /// A configuration with the default limits.
-    public init(cacheDirectory: String, compileWorker: CompileWorkerCommand? = nil) {
+    package init(cacheDirectory: String, compileWorker: CompileWorkerCommand? = nil) {
         self.cacheDirectory = cacheDirectory
         self.compileWorker = compileWorker
     }
 
     /// The bounds of the machine itself.
-    public struct Limits: Sendable {
+    package struct Limits: Sendable {
         /// Jobs that run at the same time, each on a thread of its own.
-        public var concurrentRunsMax = 8
+        package var concurrentRunsMax = 8
 
         /// Jobs that wait for a thread; one more is refused with `nodeFailed`.
-        public var queuedRunsMax = 256
+        package var queuedRunsMax = 256
 
         /// Compilations at the same time; others wait.
-        public var concurrentCompilesMax = 1
+        package var concurrentCompilesMax = 1
 
         /// Compilations that wait; one more is refused with `nodeFailed`.
-        public var queuedCompilesMax = 256
+        package var queuedCompilesMax = 256
 
         /// Modules kept loaded in memory.
-        public var loadedModulesMax = 64
+        package var loadedModulesMax = 64
 
         /// Bytes of machine code kept loaded in memory.
-        public var loadedModuleBytesMax = 512 << 20
+        package var loadedModuleBytesMax = 512 << 20
 
         /// Bytes of compiled modules kept on disk; the least recently used go first.
-        public var cacheBytesMax = 2 << 30
+        package var cacheBytesMax = 2 << 30
 
         /// Bytes of one compiled module, hence of what a compile worker may send back.
-        public var compiledModuleBytesMax = 512 << 20
+        package var compiledModuleBytesMax = 512 << 20
 
         /// Table elements of one job over all its tables.
-        public var tableElementsMax = 100_000
+        package var tableElementsMax = 100_000
 
         /// Units of fuel after which a running job yields to its thread, which looks at its deadline and cancellation.
         /// A run stopped there is charged what it used, to the unit.
-        public var yieldIntervalFuel: UInt64 = 2_000_000
+        package var yieldIntervalFuel: UInt64 = 2_000_000
 
         /// Called by a run's thread at each yield; for tests.
         var looked: (@Sendable () -> Void)?
 
         /// Milliseconds between two ticks of the thread that notices when the node itself stood still.
-        public var watchTickMilliseconds = 50
+        package var watchTickMilliseconds = 50
 
         /// Milliseconds by which a tick must be late for the node to have stood still: a wall clock that runs out in
         /// such a run is the node's doing.
-        public var standstillMilliseconds: UInt64 = 1_000
+        package var standstillMilliseconds: UInt64 = 1_000
 
         /// The share of a run's wall clock, in hundredths, for which its thread must have had the processor; with less,
         /// a wall clock that runs out is the node's doing.
-        public var processorPercentMin: UInt64 = 50
+        package var processorPercentMin: UInt64 = 50
 
         /// Bytes of the native stack of a job's thread. Guest and host functions run on another stack, of
         /// ``guestStackBytes``.
-        public var threadStackBytes = 8 << 20
+        package var threadStackBytes = 8 << 20
 
         /// The default limits.
-        public init() {}
+        package init() {}
     }
 
     /// Bytes of stack that WebAssembly code may use. Part of the deterministic profile, so it is not configurable.
-    public static let wasmStackBytes = 1 << 20
+    package static let wasmStackBytes = 1 << 20
 
     /// Bytes of the stack that a guest and its host functions run on. No result depends on it.
     static let guestStackBytes: UInt64 = 8 << 20
 }
 
 /// What a module may look like before it is compiled; see ``ModuleInspection``.
-public struct ModuleLimits: Sendable, Hashable {
+package struct ModuleLimits: Sendable, Hashable {
     /// Bytes of the whole module.
-    public var moduleBytesMax = 8 << 20
+    package var moduleBytesMax = 8 << 20
 
     /// The largest value of ``moduleBytesMax``; larger ones count as this.
-    public static let moduleBytesCeiling = 32 << 20
+    package static let moduleBytesCeiling = 32 << 20
 
     /// Functions with a body.
-    public var functionsMax = 20_000
+    package var functionsMax = 20_000
 
     /// Bytes of the body of one function.
-    public var functionBodyBytesMax = 128 << 10
+    package var functionBodyBytesMax = 128 << 10
 
     /// Types in the type section.
-    public var typesMax = 10_000
+    package var typesMax = 10_000
 
     /// Imported functions.
-    public var importsMax = 1_000
+    package var importsMax = 1_000
 
     /// Exports.
-    public var exportsMax = 10_000
+    package var exportsMax = 10_000
 
     /// Tables.
-    public var tablesMax = 16
+    package var tablesMax = 16
 
     /// Bytes of one import or export name.
-    public var nameBytesMax = 1_024
+    package var nameBytesMax = 1_024
 
     /// Unknown imports that a refusal names; it counts the rest.
-    public var namedUnknownImportsMax = 16
+    package var namedUnknownImportsMax = 16
 
     /// The default limits.
-    public init() {}
+    package init() {}
 
     var moduleBytes: Int { min(moduleBytesMax, Self.moduleBytesCeiling) }
 }
 
 /// What one compilation may cost. The child process sets these on itself before it reads the module.
-public struct CompileLimits: Sendable, Hashable {
+package struct CompileLimits: Sendable, Hashable {
     /// Seconds of processor time. A module of 8 MiB in 700 plain functions took 4.5 s on a 2024 server core.
-    public var cpuSeconds = 10
+    package var cpuSeconds = 10
 
     /// Bytes of address space. The same module needed between 130 and 200 MiB.
-    public var memoryBytes = 512 << 20
+    package var memoryBytes = 512 << 20
 
     /// Milliseconds of wall clock, after which the child is killed.
-    public var wallMilliseconds = 30_000
+    package var wallMilliseconds = 30_000
 
     /// The default limits.
-    public init() {}
+    package init() {}
 }
 
 /// A program that compiles modules, as ``CompileWorker`` does, and the arguments that make it do so.
-public struct CompileWorkerCommand: Sendable, Hashable {
+package struct CompileWorkerCommand: Sendable, Hashable {
     /// The path of the program.
-    public var executable: String
+    package var executable: String
 
     /// Arguments before those that CoVM adds.
-    public var arguments: [String]
+    package var arguments: [String]
 
     /// A worker at a path.
-    public init(executable: String, arguments: [String] = []) {
+    package init(executable: String, arguments: [String] = []) {
         self.executable = executable
         self.arguments = arguments
     }

@@ -1,5 +1,5 @@
 /// Why a ``CoVM`` could not be set up. Each case is one sentence for the operator.
-public enum CoVMError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum CoVMError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The engine is not the version that this code was written for.
     case engineVersion(found: String, needed: String)
     /// The engine could not be created.
@@ -10,7 +10,7 @@ public enum CoVMError: Error, Hashable, Sendable, CustomStringConvertible {
     case compileWorkerMissing(path: String)
 
     /// The error in one sentence, with what to do next where that is known.
-    public var description: String {
+    package var description: String {
         switch self {
         case .engineVersion(let found, let needed):
             "the wasmtime library is version \(found) but \(needed) is needed: run scripts/fetch-wasmtime.sh"

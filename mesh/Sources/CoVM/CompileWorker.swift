@@ -16,7 +16,7 @@ import Synchronization
 /// child process does it, and limits itself before it reads a byte: processor time, address space, no core dump, no
 /// file, no further descriptors. It reads one module from standard input and writes its machine code to standard
 /// output, or the reason for failing to standard error.
-public enum CompileWorker {
+package enum CompileWorker {
     /// How the worker ends, unless one of its limits kills it.
     enum ExitCode: Int32 {
         case success = 0
@@ -27,14 +27,14 @@ public enum CompileWorker {
     }
 
     /// The command that makes a program the worker.
-    public static let command = "__compile-worker"
+    package static let command = "__compile-worker"
 
     /// Whether this program answers to ``command``.
     static let isThisProgram = Atomic(false)
 
     /// Call this first in a program's `main`. In the worker it compiles and ends the process; otherwise it notes that
     /// the program can be its own worker.
-    public static func runIfAsked() {
+    package static func runIfAsked() {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == command { exit(run(Array(arguments.dropFirst())).rawValue) }
         isThisProgram.store(true, ordering: .relaxed)

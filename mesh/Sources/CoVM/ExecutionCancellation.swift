@@ -3,7 +3,7 @@ import NIOConcurrencyHelpers
 /// A switch that stops one run, from any thread, at most one yield later.
 ///
 /// It works at every stage: in the queue, while the module is compiled (the worker is killed), and inside the guest.
-public final class ExecutionCancellation: Sendable {
+package final class ExecutionCancellation: Sendable {
     private struct State {
         var cancelled = false
         var nextKey = 0
@@ -14,15 +14,15 @@ public final class ExecutionCancellation: Sendable {
     private let state = NIOLockedValueBox(State())
 
     /// A switch that is off.
-    public init() {}
+    package init() {}
 
     /// Whether the run was asked to stop.
-    public var isCancelled: Bool {
+    package var isCancelled: Bool {
         state.withLockedValue { $0.cancelled }
     }
 
     /// Asks the run to stop; does nothing the second time.
-    public func cancel() {
+    package func cancel() {
         let handlers = state.withLockedValue { state in
             state.cancelled = true
             defer { state.handlers = [] }

@@ -1,10 +1,10 @@
-public import Multiformats
+package import Multiformats
 
 /// What a running job can reach of its node: blocks in, blocks out, and two ways to report.
 ///
 /// The job's own thread calls all functions, one at a time. They may block as long as a disk does, but must not wait
 /// for the network: a node fetches a job's inputs before it runs it.
-public protocol ExecutionHost: Sendable {
+package protocol ExecutionHost: Sendable {
     /// The bytes of an input block; `nil` ends the run with `fetchFailed`.
     func readInput(_ cid: CID) -> [UInt8]?
 
@@ -19,7 +19,7 @@ public protocol ExecutionHost: Sendable {
 }
 
 /// The level of a guest's log line.
-public enum ExecutionLogLevel: Int32, Sendable, CaseIterable, CustomStringConvertible {
+package enum ExecutionLogLevel: Int32, Sendable, CaseIterable, CustomStringConvertible {
     /// For the author of the guest.
     case debug = 0
     /// For the user of the job.
@@ -30,7 +30,7 @@ public enum ExecutionLogLevel: Int32, Sendable, CaseIterable, CustomStringConver
     case error = 3
 
     /// The level as the log block names it.
-    public var description: String {
+    package var description: String {
         switch self {
         case .debug: "debug"
         case .info: "info"

@@ -1,58 +1,58 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 
 /// One run of one module: everything that decides its result, and nothing else.
 ///
 /// Two runs of equal jobs give the same outputs, the same outcome and the same fuel on every machine with the same
 /// engine, unless one of them is stopped by the wall clock or by a cancellation.
-public struct ExecutionJob: Sendable {
+package struct ExecutionJob: Sendable {
     /// The CID of the module; its digest must be that of ``module``.
-    public var moduleCID: CID
+    package var moduleCID: CID
 
     /// The bytes of the module.
-    public var module: [UInt8]
+    package var module: [UInt8]
 
     /// The exported function that is called: `_start`, or one without parameters that returns nothing or an `i32`,
     /// which counts as exit code.
-    public var entry: String
+    package var entry: String
 
     /// The arguments after the program's name (`argv[0]` is always `job`).
-    public var arguments: [String]
+    package var arguments: [String]
 
     /// Environment variables in the order in which the guest sees them.
-    public var environment: [(name: String, value: String)]
+    package var environment: [(name: String, value: String)]
 
     /// Standard input; empty if the job names none.
-    public var standardInput: [UInt8]
+    package var standardInput: [UInt8]
 
     /// Named inputs in the order in which the guest sees them.
-    public var inputs: [(name: String, cid: CID)]
+    package var inputs: [(name: String, cid: CID)]
 
     /// The limits of this run. The guest's sleeping counts towards the wall clock, too, in virtual time, so that a
     /// guest that sleeps too long stops at the same point on every machine.
-    public var limits: ExecutionLimits
+    package var limits: ExecutionLimits
 
     /// A wall clock shorter than that of ``limits``, for example what is left of the executor's time for the job; a run
     /// stopped at it ends in `nodeFailed`.
-    public var wallClockMilliseconds: UInt64?
+    package var wallClockMilliseconds: UInt64?
 
     /// The text of the job's CID, for the guest.
-    public var jobID: String
+    package var jobID: String
 
     /// The DID of the originator, for the guest.
-    public var originatorDID: String
+    package var originatorDID: String
 
     /// The DID of the executor, for the guest. A replay must give the receipt's executor, not the auditor.
-    public var executorDID: String
+    package var executorDID: String
 
     /// Seeds the guest's random bytes. Take it from the manifest, so that a replay sees the same.
-    public var seed: UInt64
+    package var seed: UInt64
 
     /// Where the guest's clock starts, in nanoseconds since the Unix epoch. Take it from the manifest, too.
-    public var clockStartNanoseconds: UInt64
+    package var clockStartNanoseconds: UInt64
 
     /// A job with an empty environment; set the rest on the value.
-    public init(
+    package init(
         moduleCID: CID, module: [UInt8], entry: String = "_start", arguments: [String] = [],
         limits: ExecutionLimits = .standard
     ) {

@@ -1,40 +1,40 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 
 /// How a run ended and what it left behind, for an ExecutionReceipt.
-public struct ExecutionResult: Sendable {
+package struct ExecutionResult: Sendable {
     /// Exactly how the run ended.
-    public var outcome: ExecutionOutcome
+    package var outcome: ExecutionOutcome
 
     /// Named outputs in the order in which the guest made them.
-    public var outputs: [(name: String, cid: CID)] = []
+    package var outputs: [(name: String, cid: CID)] = []
 
     /// The block of standard output; `nil` when nothing was written.
-    public var standardOutputCID: CID?
+    package var standardOutputCID: CID?
 
     /// The block of standard error; `nil` when nothing was written.
-    public var standardErrorCID: CID?
+    package var standardErrorCID: CID?
 
     /// The block of log lines, `level: text` each; `nil` when nothing was logged.
-    public var logCID: CID?
+    package var logCID: CID?
 
     /// Blocks the guest asked to anchor, in order.
-    public var anchoredCIDs: [CID] = []
+    package var anchoredCIDs: [CID] = []
 
     /// What the run consumed.
-    public var usage = ResourceUsage.none
+    package var usage = ResourceUsage.none
 
     /// The engine that ran it.
-    public var engine: EngineDescription
+    package var engine: EngineDescription
 
     /// Whether the module came from a cache or was compiled for this run.
-    public var moduleSource: ModuleSource
+    package var moduleSource: ModuleSource
 
     /// This node's limit that stopped the compilation; the outcome is then `nodeFailed`.
-    public var compileLimit: CompileLimit?
+    package var compileLimit: CompileLimit?
 
     /// How often the run was stopped to be looked at; unlike ``usage`` it differs from run to run.
-    public var interruptions = Interruptions()
+    package var interruptions = Interruptions()
 
     /// A result of a run that never started.
     init(outcome: ExecutionOutcome, engine: EngineDescription, moduleSource: ModuleSource = .none) {
@@ -44,7 +44,7 @@ public struct ExecutionResult: Sendable {
     }
 
     /// Where the machine code of a run came from.
-    public enum ModuleSource: String, Sendable {
+    package enum ModuleSource: String, Sendable {
         /// The run was refused before it had any.
         case none
         /// Compiled for this run.
@@ -56,11 +56,11 @@ public struct ExecutionResult: Sendable {
     }
 
     /// How often a run was stopped to look at its deadline and cancellation.
-    public struct Interruptions: Sendable, Hashable {
+    package struct Interruptions: Sendable, Hashable {
         /// All of them.
-        public var count: UInt64 = 0
+        package var count: UInt64 = 0
 
         /// Those between a cancellation and the end of the run: at most one, unless something is wrong.
-        public var afterCancel: UInt64 = 0
+        package var afterCancel: UInt64 = 0
     }
 }

@@ -6,43 +6,43 @@ import Multiformats
 /// Results are zero or positive if a call succeeded, and one of ``Failure`` if not. A pointer outside the guest's
 /// memory breaks the contract and ends the run as a trap of kind `host_call`, so that a guest never mistakes its own
 /// defect for an answer. Every function charges fuel before it works, and every length has a bound.
-public enum MeshHostABI {
+package enum MeshHostABI {
     /// The name of the import module.
-    public static let module = "mesh_host_v1"
+    package static let module = "mesh_host_v1"
 
     /// The version that `abi_version` returns.
-    public static let version: Int32 = 1
+    package static let version: Int32 = 1
 
     /// Bytes of a job's arguments and environment together.
-    public static let argumentBytesMax = 64 << 10
+    package static let argumentBytesMax = 64 << 10
 
     /// Named outputs of one job.
-    public static let outputsMax = 256
+    package static let outputsMax = 256
 
     /// Blocks that one job may anchor.
-    public static let anchorsMax = 1_024
+    package static let anchorsMax = 1_024
 
     /// Bytes of the name of an input or output.
-    public static let nameBytesMax: UInt32 = 256
+    package static let nameBytesMax: UInt32 = 256
 
     /// Bytes of one block that a guest writes.
-    public static let blockBytesMax: UInt32 = 1 << 20
+    package static let blockBytesMax: UInt32 = 1 << 20
 
     /// Bytes of one log line.
-    public static let logBytesMax: UInt32 = 8 << 10
+    package static let logBytesMax: UInt32 = 8 << 10
 
     /// Bytes of one read of an input.
-    public static let readBytesMax: UInt32 = 1 << 20
+    package static let readBytesMax: UInt32 = 1 << 20
 
     /// Bytes of a binary CID that a guest hands in.
-    public static let cidBytesMax: UInt32 = 128
+    package static let cidBytesMax: UInt32 = 128
 
     /// Fuel for hashing and storing a block, besides ``storedByteFuel`` for each byte.
     static let storeFuel: UInt64 = 20_000
     static let storedByteFuel: UInt64 = 4
 
     /// Why a call did not succeed.
-    public enum Failure: Int64, Error, CaseIterable {
+    package enum Failure: Int64, Error, CaseIterable {
         /// An argument is outside its range, or bytes that must be UTF-8 or a CID are not.
         case invalidArgument = -1
         /// There is no input of this index or name.

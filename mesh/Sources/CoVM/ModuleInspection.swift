@@ -3,36 +3,36 @@
 /// The reader takes time linear in the module's size and allocates only what its limits allow. It refuses what is no
 /// module, what is too large in any respect, and what needs a disabled feature, as far as the sections show it;
 /// `CoVM.inspect` then makes the engine validate the rest.
-public struct ModuleInspection: Sendable, Hashable {
+package struct ModuleInspection: Sendable, Hashable {
     /// A value type of WebAssembly as the binary format writes it.
-    public typealias ValueType = UInt8
+    package typealias ValueType = UInt8
 
     /// A function type.
-    public struct FunctionType: Sendable, Hashable {
+    package struct FunctionType: Sendable, Hashable {
         /// The types of the parameters.
-        public var parameters: [ValueType]
+        package var parameters: [ValueType]
         /// The types of the results.
-        public var results: [ValueType]
+        package var results: [ValueType]
     }
 
     /// One import; everything but functions is unknown to this host.
-    public struct Import: Sendable, Hashable {
+    package struct Import: Sendable, Hashable {
         /// The module it is imported from.
-        public var module: String
+        package var module: String
         /// Its name there.
-        public var name: String
+        package var name: String
         /// Its type if it is a function, else `nil`.
-        public var functionType: FunctionType?
+        package var functionType: FunctionType?
         /// `function`, `table`, `memory` or `global`.
-        public var kind: String
+        package var kind: String
     }
 
     /// Bytes of the module.
-    public internal(set) var moduleBytes = 0
+    package internal(set) var moduleBytes = 0
     /// All imports in order.
-    public internal(set) var imports: [Import] = []
+    package internal(set) var imports: [Import] = []
     /// The names of exported functions with their types, in order.
-    public internal(set) var exportedFunctions: [(name: String, type: FunctionType)] {
+    package internal(set) var exportedFunctions: [(name: String, type: FunctionType)] {
         get { zip(exportNames, exportTypes).map { ($0, $1) } }
         set {
             exportNames = newValue.map(\.name)
@@ -40,19 +40,19 @@ public struct ModuleInspection: Sendable, Hashable {
         }
     }
     /// Functions with a body.
-    public internal(set) var functionCount = 0
+    package internal(set) var functionCount = 0
     /// Bytes of the largest function body.
-    public internal(set) var largestFunctionBodyBytes = 0
+    package internal(set) var largestFunctionBodyBytes = 0
     /// Bytes of linear memory that the module starts with.
-    public internal(set) var initialMemoryBytes: UInt64 = 0
+    package internal(set) var initialMemoryBytes: UInt64 = 0
     /// Table elements that the module starts with, over all its tables.
-    public internal(set) var initialTableElements: UInt64 = 0
+    package internal(set) var initialTableElements: UInt64 = 0
 
     private var exportNames: [String] = []
     private var exportTypes: [FunctionType] = []
 
     /// Reads a module under limits.
-    public init(_ module: [UInt8], limits: ModuleLimits = ModuleLimits()) throws(ModuleRefusal) {
+    package init(_ module: [UInt8], limits: ModuleLimits = ModuleLimits()) throws(ModuleRefusal) {
         var parser = SectionParser(limits: limits)
         self = try parser.parse(module)
     }

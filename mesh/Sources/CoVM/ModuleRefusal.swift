@@ -1,5 +1,5 @@
 /// Why a module was refused before it ran. A receipt, or the submitter, gets the description as the reason.
-public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// The bytes do not start as a WebAssembly module does.
     case notAModule
     /// The bytes are a component, which this engine does not run.
@@ -30,7 +30,7 @@ public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case invalid(message: String)
 
     /// The reason in one sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notAModule: "not a WebAssembly module: it does not start with \\0asm and version 1"
         case .component: "a WebAssembly component, but only core modules are run"
@@ -61,7 +61,7 @@ public enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// A node's limits on one compilation. Exceeding one is the node's doing, not the module's: another node may allow
 /// more.
-public enum CompileLimit: String, Hashable, Sendable {
+package enum CompileLimit: String, Hashable, Sendable {
     /// `CompileLimits.cpuSeconds`.
     case cpu
     /// `CompileLimits.memoryBytes`.

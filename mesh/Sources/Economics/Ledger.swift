@@ -1,4 +1,4 @@
-public import MeshTypes
+package import MeshTypes
 import SignedObjects
 
 /// A node's ledger: double entry, checked arithmetic, each entry at most once.
@@ -12,18 +12,18 @@ import SignedObjects
 /// it forgets a closed job. The ledger drops an account at zero, so the hold of a job vanishes when it is settled.
 /// Beyond the limit of counterparties it moves the smaller half of their opening balances into `paidToOthers` and
 /// `incomeFromOthers`. Every sum stays as it is, but the balance of such a counterparty counts only from then on.
-public struct Ledger: Sendable, Hashable {
+package struct Ledger: Sendable, Hashable {
     /// The bounds of a book.
-    public struct Limits: Hashable, Sendable {
+    package struct Limits: Hashable, Sendable {
         /// Executors and payers with opening balances of their own; beyond this, half of them are merged.
-        public var counterpartiesMax = 4096
+        package var counterpartiesMax = 4096
 
         /// The standard bounds.
-        public init() {}
+        package init() {}
     }
 
     /// The most that may ever come from the sources together: the largest integer of a store.
-    public static let broughtMax = TokenAmount(UInt64(Int64.max))
+    package static let broughtMax = TokenAmount(UInt64(Int64.max))
 
     private struct Posted: Hashable, Sendable {
         let entry: LedgerEntry
@@ -43,12 +43,12 @@ public struct Ledger: Sendable, Hashable {
     private var paidUnits: UInt64 = 0
 
     /// An empty book.
-    public init(limits: Limits = Limits()) {
+    package init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
     /// The ledger of these entries; throws at the first entry that does not fit.
-    public init(entries: some Sequence<LedgerEntry>, limits: Limits = Limits()) throws(LedgerRefusal) {
+    package init(entries: some Sequence<LedgerEntry>, limits: Limits = Limits()) throws(LedgerRefusal) {
         self.init(limits: limits)
         for entry in entries { _ = try post(entry) }
     }
@@ -59,7 +59,7 @@ public struct Ledger: Sendable, Hashable {
     ///   - balances: what each account received less what it gave, by everything ever booked.
     ///   - entries: the entries to keep; the balances contain them.
     ///   - limits: the bounds of the book.
-    public init(
+    package init(
         balances stored: some Sequence<(account: LedgerAccount, balance: Int64)>,
         entries: some Sequence<LedgerEntry>, limits: Limits = Limits()
     ) throws(LedgerRefusal) {
@@ -90,46 +90,46 @@ public struct Ledger: Sendable, Hashable {
     }
 
     /// What the node can spend.
-    public var wallet: TokenAmount { balance(of: .wallet) }
+    package var wallet: TokenAmount { balance(of: .wallet) }
 
     /// What is held for a job.
-    public func escrow(of job: JobID) -> TokenAmount { balance(of: .escrow(job)) }
+    package func escrow(of job: JobID) -> TokenAmount { balance(of: .escrow(job)) }
 
     /// What all holds contain together.
-    public var escrowTotal: TokenAmount { TokenAmount(escrowUnits) }
+    package var escrowTotal: TokenAmount { TokenAmount(escrowUnits) }
 
     /// What was ever issued to this node.
-    public var issued: TokenAmount { balance(of: .issuance) }
+    package var issued: TokenAmount { balance(of: .issuance) }
 
     /// What was ever earned from payers.
-    public var earned: TokenAmount { TokenAmount(brought - issued.units) }
+    package var earned: TokenAmount { TokenAmount(brought - issued.units) }
 
     /// What was ever paid to executors.
-    public var paid: TokenAmount { TokenAmount(paidUnits) }
+    package var paid: TokenAmount { TokenAmount(paidUnits) }
 
     /// The balance of an account: what it received less what it gave; for sources, what they gave.
-    public func balance(of account: LedgerAccount) -> TokenAmount { TokenAmount(balances[account] ?? 0) }
+    package func balance(of account: LedgerAccount) -> TokenAmount { TokenAmount(balances[account] ?? 0) }
 
     /// All accounts with a balance, sorted by name.
-    public var accounts: [(account: LedgerAccount, balance: TokenAmount)] {
+    package var accounts: [(account: LedgerAccount, balance: TokenAmount)] {
         balances.keys.sorted().map { ($0, balance(of: $0)) }
     }
 
     /// The kept entries, in the order of posting.
-    public var entries: [LedgerEntry] {
+    package var entries: [LedgerEntry] {
         posted.values.sorted { $0.order < $1.order }.map(\.entry)
     }
 
     /// The number of kept entries.
-    public var entryCount: Int { posted.count }
+    package var entryCount: Int { posted.count }
 
     /// Whether an entry of this kind and subject is kept.
-    public func hasPosted(_ kind: LedgerEntryKind, subject: String) -> Bool {
+    package func hasPosted(_ kind: LedgerEntryKind, subject: String) -> Bool {
         posted[LedgerEntry.Key(kind, subject)] != nil
     }
 
     /// Why an entry cannot be posted now; `nil` if it can, or is there already.
-    public func refusal(of entry: LedgerEntry) -> LedgerRefusal? {
+    package func refusal(of entry: LedgerEntry) -> LedgerRefusal? {
         if let earlier = posted[entry.key]?.entry {
             return earlier == entry ? nil : .keyUsed(entry.key.description)
         }
@@ -149,7 +149,7 @@ public struct Ledger: Sendable, Hashable {
 
     /// Posts an entry; `false` if it was there already and nothing changed.
     @discardableResult
-    public mutating func post(_ entry: LedgerEntry) throws(LedgerRefusal) -> Bool {
+    package mutating func post(_ entry: LedgerEntry) throws(LedgerRefusal) -> Bool {
         if let refusal = refusal(of: entry) { throw refusal }
         if posted[entry.key] != nil { return false }
         keep(entry)
@@ -159,7 +159,7 @@ public struct Ledger: Sendable, Hashable {
     }
 
     /// Adds kept entries to the opening balances and forgets them; ignores other keys.
-    public mutating func fold(_ keys: some Sequence<LedgerEntry.Key>) {
+    package mutating func fold(_ keys: some Sequence<LedgerEntry.Key>) {
         for key in keys {
             guard let entry = posted.removeValue(forKey: key)?.entry else { continue }
             changeOpening(of: entry.from, by: -Int128(entry.amount.units))
@@ -209,7 +209,7 @@ public struct Ledger: Sendable, Hashable {
 
     /// Recomputes every account from the opening balances and the entries, and checks that the sum over all accounts
     /// is zero.
-    public func checkInvariants() {
+    package func checkInvariants() {
         var again = opening
         for row in posted.values {
             again[row.entry.from, default: 0] -= Int128(row.entry.amount.units)
@@ -240,7 +240,7 @@ public struct Ledger: Sendable, Hashable {
 }
 
 /// Why an entry cannot be posted.
-public enum LedgerRefusal: Error, Hashable, Sendable {
+package enum LedgerRefusal: Error, Hashable, Sendable {
     /// The account has less than the amount.
     case insufficient(account: String, available: TokenAmount, asked: TokenAmount)
     /// Another entry stands under this key.
@@ -257,7 +257,7 @@ public enum LedgerRefusal: Error, Hashable, Sendable {
 
 extension LedgerRefusal: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .insufficient(let account, let available, let asked):
             "\(account) has \(available) tokens, \(asked) are needed"

@@ -1,8 +1,8 @@
-public import MeshTypes
-public import SignedObjects
+package import MeshTypes
+package import SignedObjects
 
 /// An account in a node's own ledger. Every posting moves an amount from one account to another.
-public enum LedgerAccount: Hashable, Sendable, Codable {
+package enum LedgerAccount: Hashable, Sendable, Codable {
     /// Where tokens come from: a grant moves them from here into the wallet. It runs negative by the amount issued.
     case issuance
     /// What the node can spend.
@@ -31,7 +31,7 @@ public enum LedgerAccount: Hashable, Sendable, Codable {
     }
 
     /// Whether the account stands for the outside and may run negative.
-    public var isSource: Bool {
+    package var isSource: Bool {
         switch self {
         case .issuance, .income, .incomeFromOthers: true
         case .wallet, .escrow, .paid, .paidToOthers: false
@@ -51,7 +51,7 @@ public enum LedgerAccount: Hashable, Sendable, Codable {
 extension LedgerAccount: CustomStringConvertible {
     /// One name per account: `wallet`, `escrow/<job>`, `paid/<did>`, `income/<did>`, `issuance`, `paid/others`,
     /// `income/others`.
-    public var description: String {
+    package var description: String {
         switch self {
         case .issuance: "issuance"
         case .wallet: "wallet"
@@ -65,7 +65,7 @@ extension LedgerAccount: CustomStringConvertible {
 }
 
 extension LedgerAccount: Comparable {
-    public static func < (left: LedgerAccount, right: LedgerAccount) -> Bool {
+    package static func < (left: LedgerAccount, right: LedgerAccount) -> Bool {
         left.description < right.description
     }
 }

@@ -1,9 +1,9 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// What an entry is for; with its subject it is the entry's key, so that nothing is booked twice.
-public enum LedgerEntryKind: String, Hashable, Sendable, Codable, CaseIterable {
+package enum LedgerEntryKind: String, Hashable, Sendable, Codable, CaseIterable {
     /// Tokens given to the node.
     case grant
     /// Tokens set aside for an assignment.
@@ -17,21 +17,21 @@ public enum LedgerEntryKind: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// One posting: an amount that moves from one account to another, once.
-public struct LedgerEntry: Hashable, Sendable, Codable {
+package struct LedgerEntry: Hashable, Sendable, Codable {
     /// What it is for.
-    public var kind: LedgerEntryKind
+    package var kind: LedgerEntryKind
     /// The assignment (hold), the job (settle, refund), the receipt (income), or a chosen text (grant).
-    public var subject: String
+    package var subject: String
     /// The account that gives.
-    public var from: LedgerAccount
+    package var from: LedgerAccount
     /// The account that takes.
-    public var to: LedgerAccount
+    package var to: LedgerAccount
     /// How much.
-    public var amount: TokenAmount
+    package var amount: TokenAmount
     /// When.
-    public var at: UnixMilliseconds
+    package var at: UnixMilliseconds
 
-    public init(
+    package init(
         kind: LedgerEntryKind, subject: String, from: LedgerAccount, to: LedgerAccount, amount: TokenAmount,
         at: UnixMilliseconds
     ) {
@@ -44,32 +44,32 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
     }
 
     /// Names the effect of an entry; at most one entry has it.
-    public struct Key: Hashable, Sendable, CustomStringConvertible {
+    package struct Key: Hashable, Sendable, CustomStringConvertible {
         /// What the entry is for.
-        public let kind: LedgerEntryKind
+        package let kind: LedgerEntryKind
         /// The assignment, the job, the receipt, or a chosen text.
-        public let subject: String
+        package let subject: String
 
         /// The key of an entry of this kind and subject.
-        public init(_ kind: LedgerEntryKind, _ subject: String) {
+        package init(_ kind: LedgerEntryKind, _ subject: String) {
             self.kind = kind
             self.subject = subject
         }
 
         /// `hold/<assignment>`, `settle/<job>`, …
-        public var description: String { "\(kind.rawValue)/\(subject)" }
+        package var description: String { "\(kind.rawValue)/\(subject)" }
     }
 
     /// Unique per effect; a store also refuses a second one.
-    public var key: Key { Key(kind, subject) }
+    package var key: Key { Key(kind, subject) }
 
     /// Tokens given to the node; `reference` makes the grant unique.
-    public static func grant(_ amount: TokenAmount, reference: String, at: UnixMilliseconds) -> LedgerEntry {
+    package static func grant(_ amount: TokenAmount, reference: String, at: UnixMilliseconds) -> LedgerEntry {
         LedgerEntry(kind: .grant, subject: reference, from: .issuance, to: .wallet, amount: amount, at: at)
     }
 
     /// Sets an amount aside for an assignment of a job.
-    public static func hold(
+    package static func hold(
         _ amount: TokenAmount, job: JobID, assignment: CID, at: UnixMilliseconds
     ) -> LedgerEntry {
         LedgerEntry(
@@ -77,7 +77,7 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
     }
 
     /// Pays an executor out of a job's hold; one such entry per job, so a job is paid at most once.
-    public static func settle(
+    package static func settle(
         _ amount: TokenAmount, job: JobID, executor: DID, at: UnixMilliseconds
     ) -> LedgerEntry {
         LedgerEntry(
@@ -85,13 +85,13 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
     }
 
     /// Returns the rest of a job's hold; one such entry per job.
-    public static func refund(_ amount: TokenAmount, job: JobID, at: UnixMilliseconds) -> LedgerEntry {
+    package static func refund(_ amount: TokenAmount, job: JobID, at: UnixMilliseconds) -> LedgerEntry {
         LedgerEntry(
             kind: .refund, subject: job.description, from: .escrow(job), to: .wallet, amount: amount, at: at)
     }
 
     /// Books what a payer's settlement of a receipt paid.
-    public static func income(
+    package static func income(
         _ amount: TokenAmount, receipt: CID, payer: DID, at: UnixMilliseconds
     ) -> LedgerEntry {
         LedgerEntry(

@@ -5,19 +5,19 @@ import Multiformats
 /// Shortest integers, 64-bit floats only and no NaN or infinity, text keys sorted by length and then bytes without
 /// duplicates, no indefinite lengths, tag 42 only, UTF-8 only, nothing after the value. Integers are those of 64 bits:
 /// from -2^63 to 2^64 - 1. Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and PROTOCOL.md, "Encodings".
-public enum DAGCBOR {
+package enum DAGCBOR {
     /// The bounds of decoding and encoding.
-    public struct Limits: Hashable, Sendable {
+    package struct Limits: Hashable, Sendable {
         /// The deepest nesting of lists and maps; one container in another is two.
-        public var depthMax: Int
+        package var depthMax: Int
         /// The longest input, in bytes.
-        public var bytesMax: Int
+        package var bytesMax: Int
         /// The largest integer.
-        public var integerMax: UInt64
+        package var integerMax: UInt64
 
         /// The limits of PROTOCOL.md: 128 nested containers; and 4 MiB of input, which is more than any block. The
         /// format itself has integers up to 2^64 - 1.
-        public init(depthMax: Int = 128, bytesMax: Int = 4 << 20, integerMax: UInt64 = .max) {
+        package init(depthMax: Int = 128, bytesMax: Int = 4 << 20, integerMax: UInt64 = .max) {
             self.depthMax = depthMax
             self.bytesMax = min(bytesMax, Int(Int32.max))
             self.integerMax = integerMax
@@ -25,7 +25,7 @@ public enum DAGCBOR {
     }
 
     /// The bytes of a value; fails on NaN, infinity, and containers nested deeper than the limit.
-    public static func encode(_ value: IPLDValue, limits: Limits = Limits()) throws(DAGCBOREncodingError) -> [UInt8] {
+    package static func encode(_ value: IPLDValue, limits: Limits = Limits()) throws(DAGCBOREncodingError) -> [UInt8] {
         var writer = CBORWriter()
         try append(value, to: &writer, depthLeft: limits.depthMax)
         return writer.bytes
@@ -35,7 +35,7 @@ public enum DAGCBOR {
     ///
     /// A value takes at most some twenty times the memory of its bytes (a list of one-byte values); `DAGCBORDecoder`
     /// needs no such tree.
-    public static func decode(_ bytes: [UInt8], limits: Limits = Limits()) throws(DAGCBORError) -> IPLDValue {
+    package static func decode(_ bytes: [UInt8], limits: Limits = Limits()) throws(DAGCBORError) -> IPLDValue {
         try DAGCBORDocument(validating: bytes, limits: limits).root.value
     }
 

@@ -1,7 +1,7 @@
 import Multiformats
 
 /// Why bytes are not strict DAG-CBOR; offsets are those of the item's first byte.
-public enum DAGCBORError: Error, Hashable, Sendable {
+package enum DAGCBORError: Error, Hashable, Sendable {
     /// The input is longer than the limit.
     case tooLarge(bytesMax: Int)
     /// The input ends inside an item, or a length says more than the input can hold.
@@ -41,7 +41,7 @@ public enum DAGCBORError: Error, Hashable, Sendable {
 }
 
 /// Why a value has no DAG-CBOR encoding.
-public enum DAGCBOREncodingError: Error, Hashable, Sendable {
+package enum DAGCBOREncodingError: Error, Hashable, Sendable {
     /// A float that is NaN or infinite.
     case notFinite
     /// More nested lists and maps than the limit.

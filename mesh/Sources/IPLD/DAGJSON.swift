@@ -4,9 +4,9 @@ import Multiformats
 ///
 /// Links are `{"/": "cid"}`, bytes `{"/": {"bytes": "base64"}}`. The canonical text has no whitespace and its keys
 /// sorted by bytes. Source: https://ipld.io/specs/codecs/dag-json/spec/
-public enum DAGJSON {
+package enum DAGJSON {
     /// How exactly a text must be written.
-    public enum Form: Sendable {
+    package enum Form: Sendable {
         /// Only the text that `encode` gives for the value.
         case canonical
         /// Any JSON of the value: whitespace, keys in any order, other escapes and number forms.
@@ -14,23 +14,23 @@ public enum DAGJSON {
     }
 
     /// The bounds of decoding and encoding.
-    public typealias Limits = DAGCBOR.Limits
+    package typealias Limits = DAGCBOR.Limits
 
     /// The UTF-8 text of a value; fails on NaN, infinities, nesting beyond the limit, and maps whose only key is `/`
     /// with a value that would read as a link or bytes.
-    public static func encode(_ value: IPLDValue, limits: Limits = Limits()) throws(DAGJSONEncodingError) -> [UInt8] {
+    package static func encode(_ value: IPLDValue, limits: Limits = Limits()) throws(DAGJSONEncodingError) -> [UInt8] {
         var writer = DAGJSONWriter()
         try writer.append(value, depthLeft: limits.depthMax)
         return writer.bytes
     }
 
     /// The text of a value as a string.
-    public static func text(of value: IPLDValue) throws(DAGJSONEncodingError) -> String {
+    package static func text(of value: IPLDValue) throws(DAGJSONEncodingError) -> String {
         String(decoding: try encode(value), as: UTF8.self)
     }
 
     /// The value of a UTF-8 text; without recursion, in memory that is a small multiple of the text.
-    public static func decode(
+    package static func decode(
         _ bytes: [UInt8], form: Form = .canonical, limits: Limits = Limits()
     ) throws(DAGJSONError) -> IPLDValue {
         var parser = try DAGJSONParser(bytes, limits: limits)
@@ -42,7 +42,7 @@ public enum DAGJSON {
 }
 
 /// Why a text is not DAG-JSON.
-public enum DAGJSONError: Error, Hashable, Sendable {
+package enum DAGJSONError: Error, Hashable, Sendable {
     /// The text is longer than the limit.
     case tooLarge(bytesMax: Int)
     /// The text is not UTF-8.
@@ -70,7 +70,7 @@ public enum DAGJSONError: Error, Hashable, Sendable {
 }
 
 /// Why a value has no DAG-JSON encoding.
-public enum DAGJSONEncodingError: Error, Hashable, Sendable {
+package enum DAGJSONEncodingError: Error, Hashable, Sendable {
     /// A float that is NaN or infinite.
     case notFinite
     /// More nested lists and maps than the limit.

@@ -1,21 +1,21 @@
-public import Multiformats
+package import Multiformats
 
 /// A node of the DAG-PB format: bytes and links in a fixed order, the shape of files in IPFS.
 ///
 /// Source: https://ipld.io/specs/codecs/dag-pb/spec/. Links are written before the data, names are always written, and
 /// what would not re-encode to the same bytes is refused.
-public struct DAGPBNode: Hashable, Sendable {
+package struct DAGPBNode: Hashable, Sendable {
     /// One link of a node.
-    public struct Link: Hashable, Sendable {
+    package struct Link: Hashable, Sendable {
         /// The block that the link names.
-        public let cid: CID
+        package let cid: CID
         /// The name of the link; empty in files.
-        public let name: String
+        package let name: String
         /// Bytes of the linked block and all below it, as its writer says.
-        public let totalBytes: UInt64
+        package let totalBytes: UInt64
 
         /// A link to `cid`.
-        public init(cid: CID, name: String = "", totalBytes: UInt64) {
+        package init(cid: CID, name: String = "", totalBytes: UInt64) {
             self.cid = cid
             self.name = name
             self.totalBytes = totalBytes
@@ -23,21 +23,21 @@ public struct DAGPBNode: Hashable, Sendable {
     }
 
     /// The most links that a node may have when it is decoded.
-    public static let linksMax = 2048
+    package static let linksMax = 2048
 
     /// The links, in order.
-    public let links: [Link]
+    package let links: [Link]
     /// The data; `nil` when the field is absent.
-    public let data: [UInt8]?
+    package let data: [UInt8]?
 
     /// A node of links and data.
-    public init(links: [Link], data: [UInt8]?) {
+    package init(links: [Link], data: [UInt8]?) {
         self.links = links
         self.data = data
     }
 
     /// The bytes of the node.
-    public func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var writer = ProtobufWriter()
         for link in links {
             writer.message(2) { nested in
@@ -51,7 +51,7 @@ public struct DAGPBNode: Hashable, Sendable {
     }
 
     /// The node in `bytes`; throws if they are not one, or not in its canonical form.
-    public init(decoding bytes: [UInt8]) throws(DAGPBError) {
+    package init(decoding bytes: [UInt8]) throws(DAGPBError) {
         var links: [Link] = []
         var data: [UInt8]?
         do {
@@ -101,7 +101,7 @@ public struct DAGPBNode: Hashable, Sendable {
 }
 
 /// Why bytes are not a DAG-PB node.
-public enum DAGPBError: Error, Hashable, Sendable {
+package enum DAGPBError: Error, Hashable, Sendable {
     /// Not protobuf, or more links than a node may have.
     case malformed(ProtobufError)
     /// A field that the format does not have, or one out of order.

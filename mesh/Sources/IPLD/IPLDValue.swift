@@ -1,7 +1,7 @@
-public import Multiformats
+package import Multiformats
 
 /// A value of the IPLD data model with integers of 64 bits; texts and keys compare by their bytes.
-public enum IPLDValue: Hashable, Sendable {
+package enum IPLDValue: Hashable, Sendable {
     /// Nothing.
     case null
     /// True or false.
@@ -23,7 +23,7 @@ public enum IPLDValue: Hashable, Sendable {
     /// A link to a block.
     case link(CID)
 
-    public static func == (left: IPLDValue, right: IPLDValue) -> Bool {
+    package static func == (left: IPLDValue, right: IPLDValue) -> Bool {
         switch (left, right) {
         case (.null, .null): true
         case (.bool(let left), .bool(let right)): left == right
@@ -40,7 +40,7 @@ public enum IPLDValue: Hashable, Sendable {
     }
 
     /// Hashes the value; a text by its bytes.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         switch self {
         case .null: hasher.combine(0 as UInt8)
         case .bool(let bool): hasher.combine(bool)
@@ -56,47 +56,47 @@ public enum IPLDValue: Hashable, Sendable {
     }
 
     /// The value of a signed integer.
-    public static func integer(_ value: Int64) -> IPLDValue {
+    package static func integer(_ value: Int64) -> IPLDValue {
         value < 0 ? .negative(value) : .unsigned(UInt64(value))
     }
 
     /// The entry of a map; `nil` when this is not a map or has no such entry.
-    public subscript(key: String) -> IPLDValue? {
+    package subscript(key: String) -> IPLDValue? {
         if case .map(let map) = self { return map[key] }
         return nil
     }
 }
 
 /// A map of IPLD with its keys in DAG-CBOR's order: by length in bytes, then by bytes.
-public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
+package struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     /// One key with its value.
-    public struct Entry: Hashable, Sendable {
+    package struct Entry: Hashable, Sendable {
         /// The key.
-        public let key: String
+        package let key: String
         /// The value.
-        public let value: IPLDValue
+        package let value: IPLDValue
 
-        public init(key: String, value: IPLDValue) {
+        package init(key: String, value: IPLDValue) {
             self.key = key
             self.value = value
         }
 
-        public static func == (left: Entry, right: Entry) -> Bool {
+        package static func == (left: Entry, right: Entry) -> Bool {
             left.key.isSameBytes(as: right.key) && left.value == right.value
         }
 
         /// Hashes the bytes of the key, and the value.
-        public func hash(into hasher: inout Hasher) {
+        package func hash(into hasher: inout Hasher) {
             hasher.combine(ExactText(key))
             hasher.combine(value)
         }
     }
 
     /// The entries, sorted, each key once.
-    public let entries: [Entry]
+    package let entries: [Entry]
 
     /// A map of entries in any order; two entries of one key are refused.
-    public init(_ entries: [Entry]) throws(DAGCBOREncodingError) {
+    package init(_ entries: [Entry]) throws(DAGCBOREncodingError) {
         let sorted = entries.sorted { Self.precedes($0.key, $1.key) }
         for (left, right) in zip(sorted, sorted.dropFirst()) where left.key.isSameBytes(as: right.key) {
             throw .duplicateKey(left.key)
@@ -110,7 +110,7 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     }
 
     /// A map written in the source; of equal keys the last entry counts.
-    public init(dictionaryLiteral elements: (String, IPLDValue)...) {
+    package init(dictionaryLiteral elements: (String, IPLDValue)...) {
         var entries: [Entry] = []
         for (key, value) in elements {
             entries.removeAll { $0.key.isSameBytes(as: key) }
@@ -120,7 +120,7 @@ public struct IPLDMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     }
 
     /// The value of a key.
-    public subscript(key: String) -> IPLDValue? {
+    package subscript(key: String) -> IPLDValue? {
         entries.first { $0.key.isSameBytes(as: key) }?.value
     }
 

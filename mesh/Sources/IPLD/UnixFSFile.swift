@@ -1,36 +1,36 @@
-public import Multiformats
+package import Multiformats
 
 /// A file as blocks: one raw block when it is small, else a DAG-PB node that links raw chunks in order (UnixFS).
 ///
 /// Source: https://specs.ipfs.tech/unixfs/. Only files are read and written: no folders, no HAMTs, no symbolic links.
-public enum UnixFSFile {
+package enum UnixFSFile {
     /// Bytes of one chunk; a file of at most this size is a single raw block.
-    public static let chunkBytes = 1 << 20
+    package static let chunkBytes = 1 << 20
     /// The largest file to write or read: one node of links over chunks.
-    public static let fileBytesMax = 1 << 30
+    package static let fileBytesMax = 1 << 30
     /// The greatest depth of a file's tree when reading.
-    public static let depthMax = 4
+    package static let depthMax = 4
     /// The most blocks of a file when reading.
-    public static let blocksMax = 4096
+    package static let blocksMax = 4096
 
     /// The blocks of a file.
-    public struct Blocks: Hashable, Sendable {
+    package struct Blocks: Hashable, Sendable {
         /// The CID that names the whole file.
-        public let root: CID
+        package let root: CID
         /// Every block, chunks first and the root last; equal chunks only once.
-        public let blocks: [(cid: CID, bytes: [UInt8])]
+        package let blocks: [(cid: CID, bytes: [UInt8])]
 
-        public static func == (left: Blocks, right: Blocks) -> Bool {
+        package static func == (left: Blocks, right: Blocks) -> Bool {
             left.root == right.root && left.blocks.map(\.cid) == right.blocks.map(\.cid)
         }
 
-        public func hash(into hasher: inout Hasher) {
+        package func hash(into hasher: inout Hasher) {
             hasher.combine(root)
         }
     }
 
     /// Cuts a file into blocks; throws `UnixFSError.fileTooLarge` past `fileBytesMax`.
-    public static func blocks(of bytes: [UInt8]) throws(UnixFSError) -> Blocks {
+    package static func blocks(of bytes: [UInt8]) throws(UnixFSError) -> Blocks {
         if bytes.count > fileBytesMax { throw .fileTooLarge(bytesMax: fileBytesMax) }
         if bytes.count <= chunkBytes {
             let cid = CID.hashing(bytes, codec: .raw)
@@ -65,24 +65,24 @@ public enum UnixFSFile {
 ///
 /// The reader holds the bytes read so far, never more than `bytesMax`; it refuses a tree deeper than
 /// `UnixFSFile.depthMax` or with sizes other than announced.
-public struct UnixFSReader: Sendable {
+package struct UnixFSReader: Sendable {
     private var walk: UnixFSWalk
     private let bytesMax: Int
 
     /// The bytes read so far; the whole file once `next` is `nil`.
-    public private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
 
     /// A reader of the file that `root` names.
-    public init(root: CID, bytesMax: Int = UnixFSFile.fileBytesMax) {
+    package init(root: CID, bytesMax: Int = UnixFSFile.fileBytesMax) {
         walk = UnixFSWalk(root: root)
         self.bytesMax = bytesMax
     }
 
     /// The block to fetch next; `nil` when the file is whole.
-    public var next: CID? { walk.next }
+    package var next: CID? { walk.next }
 
     /// Takes the block that `next` named; the caller has verified it against its CID.
-    public mutating func received(_ block: [UInt8]) throws(UnixFSError) {
+    package mutating func received(_ block: [UInt8]) throws(UnixFSError) {
         guard let cid = next else { return }
         let content: [UInt8]
         if cid.codec == .raw {
@@ -99,7 +99,7 @@ public struct UnixFSReader: Sendable {
 }
 
 /// Why a file could not be cut into blocks or read from them.
-public enum UnixFSError: Error, Hashable, Sendable {
+package enum UnixFSError: Error, Hashable, Sendable {
     /// More bytes than this node handles in one file.
     case fileTooLarge(bytesMax: Int)
     /// The block is not a file: a folder, another format, or broken.

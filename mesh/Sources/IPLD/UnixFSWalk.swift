@@ -1,13 +1,13 @@
-public import Multiformats
+package import Multiformats
 
 /// One linking block of a file: its own bytes, and the blocks that follow them.
-public struct UnixFSNode: Hashable, Sendable {
+package struct UnixFSNode: Hashable, Sendable {
     /// The bytes in the node itself; none in what this project writes.
-    public let content: [UInt8]
+    package let content: [UInt8]
     /// The blocks below, in order; each is a chunk or a node again.
-    public let links: [CID]
+    package let links: [CID]
     /// The node's statement of the file's bytes in and below it; `nil` if none.
-    public let fileBytes: UInt64?
+    package let fileBytes: UInt64?
     /// Its statement of the file's bytes below each link; empty if none.
     let linkedFileBytes: [UInt64]
     /// Its statement of all bytes of the blocks below each link.
@@ -17,7 +17,7 @@ public struct UnixFSNode: Hashable, Sendable {
 
     /// Reads the block that `cid` names; throws `UnixFSError.notAFile` when it is no DAG-PB node of a file, and
     /// `falseSizes` when what it says of itself contradicts itself.
-    public init(_ block: [UInt8], of cid: CID) throws(UnixFSError) {
+    package init(_ block: [UInt8], of cid: CID) throws(UnixFSError) {
         guard cid.codec == .dagPB, let node = try? DAGPBNode(decoding: block),
             let told = Told(node.data ?? []), told.type == UnixFSFile.fileType || told.type == UnixFSFile.rawType
         else { throw .notAFile(cid) }
@@ -79,7 +79,7 @@ public struct UnixFSNode: Hashable, Sendable {
 ///
 /// It does not check a size that no node states. It holds at most `UnixFSFile.depthMax` nodes of `DAGPBNode.linksMax`
 /// links.
-public struct UnixFSWalk: Sendable {
+package struct UnixFSWalk: Sendable {
     private struct Wanted {
         let cid: CID
         let depth: Int
@@ -101,21 +101,21 @@ public struct UnixFSWalk: Sendable {
     private let blocksMax: Int
 
     /// Blocks that came.
-    public private(set) var blockCount = 0
+    package private(set) var blockCount = 0
     /// Bytes of the file that came.
-    public private(set) var fileBytes: UInt64 = 0
+    package private(set) var fileBytes: UInt64 = 0
 
     /// A walk from a root, through at most `blocksMax` blocks.
-    public init(root: CID, blocksMax: Int = UnixFSFile.blocksMax) {
+    package init(root: CID, blocksMax: Int = UnixFSFile.blocksMax) {
         wanted = [Wanted(cid: root, depth: 0)]
         self.blocksMax = blocksMax
     }
 
     /// The next block; `nil` at the end.
-    public var next: CID? { wanted.last?.cid }
+    package var next: CID? { wanted.last?.cid }
 
     /// Takes the next block, a chunk of this many bytes.
-    public mutating func received(chunkBytes: UInt64) throws(UnixFSError) {
+    package mutating func received(chunkBytes: UInt64) throws(UnixFSError) {
         guard let chunk = try take() else { return }
         try check(chunk, fileBytes: chunkBytes, treeBytes: chunkBytes)
         try add(chunkBytes, of: chunk.cid)
@@ -123,7 +123,7 @@ public struct UnixFSWalk: Sendable {
     }
 
     /// Takes the next block, this node.
-    public mutating func received(_ node: UnixFSNode) throws(UnixFSError) {
+    package mutating func received(_ node: UnixFSNode) throws(UnixFSError) {
         guard let place = try take() else { return }
         guard let treeBytes = node.treeBytes else { throw .falseSizes(place.cid) }
         let ownBytes = node.links.isEmpty ? UInt64(node.content.count) : node.fileBytes

@@ -1,8 +1,8 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 
 /// How far the anchoring of a receipt has come.
-public enum AnchorState: Hashable, Sendable {
+package enum AnchorState: Hashable, Sendable {
     /// Nothing is anchored.
     case none
     /// The entry is signed, and its heads have to be published by a date.

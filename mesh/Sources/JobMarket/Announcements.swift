@@ -1,16 +1,16 @@
 import DequeModule
-public import MeshTypes
+package import MeshTypes
 import Multiformats
 import SignedObjects
 
 /// A job that this node did not bid on, and why; for the operator.
-public struct DeclinedJob: Hashable, Sendable {
+package struct DeclinedJob: Hashable, Sendable {
     /// The job.
-    public let jobID: JobID
+    package let jobID: JobID
     /// Why.
-    public let reason: BidDecline
+    package let reason: BidDecline
     /// When.
-    public let at: UnixMilliseconds
+    package let at: UnixMilliseconds
 }
 
 /// What an executor remembers of announcements: how fast authors make them, which it judged, and why it did not bid.

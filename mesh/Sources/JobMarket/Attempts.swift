@@ -1,6 +1,6 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// The assignments of a job in order; at most one is live.
 struct Attempts: Hashable, Sendable {
@@ -60,7 +60,7 @@ struct Attempts: Hashable, Sendable {
 }
 
 /// One assignment of a job.
-public struct Attempt: Hashable, Sendable {
+package struct Attempt: Hashable, Sendable {
     /// Its stage, with what exists only at that stage.
     enum State: Hashable, Sendable {
         /// The executor has it, or has to accept it.
@@ -84,34 +84,34 @@ public struct Attempt: Hashable, Sendable {
     }
 
     /// The assignment as this node signed it.
-    public let signed: SignedObject<Assignment>
+    package let signed: SignedObject<Assignment>
     private var state = State.live(Run())
     /// Whether a receipt of it came, counting or not.
-    public private(set) var hasReceipt = false
+    package private(set) var hasReceipt = false
 
     init(signed: SignedObject<Assignment>) { self.signed = signed }
 
     /// Names the assignment.
-    public var cid: CID { signed.cid }
+    package var cid: CID { signed.cid }
     /// What it says.
-    public var assignment: Assignment { signed.body }
+    package var assignment: Assignment { signed.body }
     /// The executor's peer.
-    public var executorPeerID: PeerID { assignment.executorDID.peerID }
+    package var executorPeerID: PeerID { assignment.executorDID.peerID }
 
     /// The state of its run, while it may still give the result.
     var run: Run? { if case .live(let run) = state { run } else { nil } }
     /// Whether it may still give the result.
-    public var isLive: Bool { run != nil }
+    package var isLive: Bool { run != nil }
     /// Whether it may still give the result, and the executor accepted it.
-    public var isConfirmed: Bool { run?.isConfirmed ?? false }
+    package var isConfirmed: Bool { run?.isConfirmed ?? false }
     /// How it ended without a result.
-    public var end: AttemptEnd? { if case .ended(let end) = state { end } else { nil } }
+    package var end: AttemptEnd? { if case .ended(let end) = state { end } else { nil } }
     /// A valid receipt of it waits for its outputs.
-    public var awaitsOutputs: Bool { state == .delivered }
+    package var awaitsOutputs: Bool { state == .delivered }
     /// Its receipt counts.
-    public var hasWon: Bool { state == .won }
+    package var hasWon: Bool { state == .won }
     /// Whether its executor may still be running it although nobody waits for it.
-    public var fateIsUnknown: Bool {
+    package var fateIsUnknown: Bool {
         guard let end, !hasReceipt else { return false }
         switch end {
         case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing: return false

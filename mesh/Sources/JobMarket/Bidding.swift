@@ -1,6 +1,6 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// The bids on a job, over all rounds of bidding.
 struct Bidding: Hashable, Sendable {
@@ -50,19 +50,19 @@ struct Bidding: Hashable, Sendable {
 }
 
 /// A bid as the originator keeps it.
-public struct ReceivedBid: Hashable, Sendable {
+package struct ReceivedBid: Hashable, Sendable {
     /// The bid, as its bidder signed it.
-    public let signed: SignedObject<Bid>
+    package let signed: SignedObject<Bid>
     /// When it came.
-    public let arrivedAt: UnixMilliseconds
+    package let arrivedAt: UnixMilliseconds
 
     /// Names the bid.
-    public var cid: CID { signed.cid }
+    package var cid: CID { signed.cid }
     /// What it says.
-    public var bid: Bid { signed.body }
+    package var bid: Bid { signed.body }
     /// Until when it can be taken up, by this node's clock: its validity counted from its arrival, because the bidder's
     /// clock may differ.
-    public var takeUpUntil: UnixMilliseconds {
+    package var takeUpUntil: UnixMilliseconds {
         arrivedAt.advanced(milliseconds: bid.expiresAt.milliseconds(since: bid.issuedAt))
     }
 }

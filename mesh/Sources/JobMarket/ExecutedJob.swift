@@ -1,10 +1,10 @@
 import Economics
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// A job that this node bid on or runs: the fold of its journal.
-public struct ExecutedJob: MarketJob, Hashable, Sendable {
+package struct ExecutedJob: MarketJob, Hashable, Sendable {
     /// Its stage, with what exists only at that stage.
     enum Stage: Hashable, Sendable {
         /// This node bid on it; with why the bid failed, once it did.
@@ -16,20 +16,20 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
     }
 
     /// The job.
-    public let id: JobID
+    package let id: JobID
     /// The job's manifest, as its originator signed it.
-    public let signedManifest: SignedObject<JobManifest>
+    package let signedManifest: SignedObject<JobManifest>
     /// The bid of this node.
-    public let signedBid: SignedObject<Bid>
+    package let signedBid: SignedObject<Bid>
     /// The detailed state; `biddingOpen` until the bid is taken up.
-    public private(set) var status = JobStatus.biddingOpen
+    package private(set) var status = JobStatus.biddingOpen
     private(set) var stage = Stage.bid(end: nil)
     /// Whether the journal has ended.
-    public private(set) var isClosed = false
+    package private(set) var isClosed = false
     /// When the bid lapses, by this node's clock: its validity counted from when it was made.
-    public let bidLapsesAt: UnixMilliseconds
+    package let bidLapsesAt: UnixMilliseconds
     /// When the last event happened; a restarted executor's lease counts from it.
-    public private(set) var lastEventAt: UnixMilliseconds
+    package private(set) var lastEventAt: UnixMilliseconds
 
     init(manifest: SignedObject<JobManifest>, bid: SignedObject<Bid>, at: UnixMilliseconds) {
         id = JobID(manifest.cid)
@@ -85,13 +85,13 @@ public struct ExecutedJob: MarketJob, Hashable, Sendable {
 
 extension ExecutedJob {
     /// The job's manifest.
-    public var manifest: JobManifest { signedManifest.body }
+    package var manifest: JobManifest { signedManifest.body }
     /// Names the bid of this node.
-    public var bidCID: CID { signedBid.cid }
+    package var bidCID: CID { signedBid.cid }
     /// What it says.
-    public var bid: Bid { signedBid.body }
+    package var bid: Bid { signedBid.body }
     /// Why the bid failed.
-    public var bidEnd: BidEnd? { if case .bid(let end) = stage { end } else { nil } }
+    package var bidEnd: BidEnd? { if case .bid(let end) = stage { end } else { nil } }
 
     /// The run, also once it has a receipt.
     var run: ExecutedRun? {
@@ -103,39 +103,39 @@ extension ExecutedJob {
     }
 
     /// Names the accepted assignment.
-    public var assignmentCID: CID? { run?.signed.cid }
+    package var assignmentCID: CID? { run?.signed.cid }
     /// What it says.
-    public var assignment: Assignment? { run?.signed.body }
+    package var assignment: Assignment? { run?.signed.body }
     /// Whether the run was ordered.
-    public var isStarted: Bool { run?.isStarted ?? false }
+    package var isStarted: Bool { run?.isStarted ?? false }
     /// Why the run was asked to stop.
-    public var stopReason: String? { run?.stopReason }
+    package var stopReason: String? { run?.stopReason }
 
     /// The receipt of this node, and what happened to it.
     var receiptDelivery: ReceiptDelivery? { if case .receipt(let delivery) = stage { delivery } else { nil } }
     /// Names the receipt of this node.
-    public var receiptCID: CID? { receiptDelivery?.signed.cid }
+    package var receiptCID: CID? { receiptDelivery?.signed.cid }
     /// What it says.
-    public var receipt: ExecutionReceipt? { receiptDelivery?.signed.body }
+    package var receipt: ExecutionReceipt? { receiptDelivery?.signed.body }
     /// How its delivery ended.
-    public var delivery: DeliveryEnd? { receiptDelivery?.end }
+    package var delivery: DeliveryEnd? { receiptDelivery?.end }
     /// What was earned, once the settlement came.
-    public var earned: TokenAmount? {
+    package var earned: TokenAmount? {
         if case .received(let amount, _) = receiptDelivery?.settlement { amount } else { nil }
     }
     /// What the settlement says.
-    public var verdict: SettlementVerdict? {
+    package var verdict: SettlementVerdict? {
         if case .received(_, let verdict) = receiptDelivery?.settlement { verdict } else { nil }
     }
     /// Whether the settlement is overdue.
-    public var isOverdue: Bool { receiptDelivery?.settlement == .overdue }
+    package var isOverdue: Bool { receiptDelivery?.settlement == .overdue }
     /// The anchoring of the receipt.
-    public var anchor: AnchorState { receiptDelivery?.anchor ?? .none }
+    package var anchor: AnchorState { receiptDelivery?.anchor ?? .none }
 
     /// Whether it takes a place or waits for one.
-    public var occupiesPlace: Bool { if case .run = stage { true } else { false } }
+    package var occupiesPlace: Bool { if case .run = stage { true } else { false } }
     /// Whether it is a bid that may still be taken up.
-    public var isOpenBid: Bool { if case .bid = stage { !isClosed } else { false } }
+    package var isOpenBid: Bool { if case .bid = stage { !isClosed } else { false } }
     var cameToNothing: Bool { if case .bid = stage { true } else { false } }
 
     var ledgerKeys: [LedgerEntry.Key] {

@@ -1,15 +1,15 @@
 import MeshTypes
 import Multiformats
-public import SignedObjects
+package import SignedObjects
 
 extension DID {
     /// The last eight characters, for lines that people read.
-    public var short: String { String(text.suffix(8)) }
+    package var short: String { String(text.suffix(8)) }
 }
 
 extension JobEvent {
     /// The event in words: one sentence, who did what and why. Text from others is made safe for a terminal.
-    public var explanation: String {
+    package var explanation: String {
         switch role {
         case .originator: originatorExplanation
         case .executor: executorExplanation
@@ -145,7 +145,7 @@ extension Bid {
 
 extension BidEnd: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let code, let reason): "refused (\(code)): \(reason)"
         case .lapsed: "it was not taken up in time"
@@ -157,7 +157,7 @@ extension BidEnd: CustomStringConvertible {
 
 extension DeliveryEnd: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .acknowledged: "the originator has it"
         case .refused(let code, let reason): "the originator does not take it (\(code)): \(reason)"

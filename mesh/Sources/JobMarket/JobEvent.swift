@@ -1,9 +1,9 @@
-public import Economics
+package import Economics
 import IPLD
-public import MeshTypes
+package import MeshTypes
 
 /// Which of the two parties of a job a journal belongs to.
-public enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {
+package enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {
     /// The node that asked for the job.
     case originator
     /// A node that bid on it or runs it.
@@ -11,19 +11,19 @@ public enum JobRole: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// One row of a job's journal. The state of a job is the fold of its events, and `explanation` puts one into words.
-public struct JobEvent: Hashable, Sendable {
+package struct JobEvent: Hashable, Sendable {
     /// The job.
-    public var jobID: JobID
+    package var jobID: JobID
     /// Whose journal it is.
-    public var role: JobRole
+    package var role: JobRole
     /// When it happened, on this node's wall clock.
-    public var at: UnixMilliseconds
+    package var at: UnixMilliseconds
     /// What happened.
-    public var kind: JobEventKind
+    package var kind: JobEventKind
     /// Its ledger entries, written in the same transaction.
-    public var ledger: [LedgerEntry]
+    package var ledger: [LedgerEntry]
 
-    public init(jobID: JobID, role: JobRole, at: UnixMilliseconds, kind: JobEventKind, ledger: [LedgerEntry] = []) {
+    package init(jobID: JobID, role: JobRole, at: UnixMilliseconds, kind: JobEventKind, ledger: [LedgerEntry] = []) {
         self.jobID = jobID
         self.role = role
         self.at = at
@@ -32,10 +32,10 @@ public struct JobEvent: Hashable, Sendable {
     }
 
     /// The name of the kind, for the column of the journal.
-    public var kindName: String { kind.name }
+    package var kindName: String { kind.name }
 
     /// The event as DAG-CBOR, for the journal.
-    public func encoded() throws(JobEventError) -> [UInt8] {
+    package func encoded() throws(JobEventError) -> [UInt8] {
         do {
             return try DAGCBOREncoder().encode(JournalRow(self))
         } catch {
@@ -44,7 +44,7 @@ public struct JobEvent: Hashable, Sendable {
     }
 
     /// The event encoded in these bytes of the journal.
-    public static func decode(_ bytes: [UInt8]) throws(JobEventError) -> JobEvent {
+    package static func decode(_ bytes: [UInt8]) throws(JobEventError) -> JobEvent {
         let row: JournalRow
         do {
             row = try DAGCBORDecoder().decode(JournalRow.self, from: bytes)
@@ -56,7 +56,7 @@ public struct JobEvent: Hashable, Sendable {
 }
 
 /// Why an event cannot be encoded, decoded or applied to a state.
-public enum JobEventError: Error, Hashable, Sendable {
+package enum JobEventError: Error, Hashable, Sendable {
     /// The event cannot be written.
     case notEncodable(String)
     /// The bytes are not an event of this version.

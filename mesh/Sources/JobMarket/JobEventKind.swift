@@ -1,10 +1,10 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// Everything that can happen to a job. Events carry what was signed, so a replay signs nothing, and the dates until
 /// which something may last, so a replay does not depend on the configuration.
-public enum JobEventKind: Hashable, Sendable {
+package enum JobEventKind: Hashable, Sendable {
     // MARK: Originator
     /// A user submitted the job.
     case submitted(
@@ -81,7 +81,7 @@ public enum JobEventKind: Hashable, Sendable {
 
 extension JobEventKind {
     /// The name for the journal.
-    public var name: String {
+    package var name: String {
         switch self {
         case .submitted: "submitted"
         case .announced: "announced"
@@ -128,7 +128,7 @@ extension JobEventKind {
 
     /// Whether somebody relies on it as soon as the actions run: a promise, money, evidence. The others only describe;
     /// a node that loses them in a crash recovers them by asking or by being told again.
-    public var needsDurability: Bool {
+    package var needsDurability: Bool {
         switch self {
         case .submitted, .assignmentMade, .attemptEnded, .receiptAccepted, .receiptChosen, .lateReceipt,
             .cancellationRequested,

@@ -1,68 +1,68 @@
-public import Economics
-public import MeshTypes
-public import Multiformats
-public import Reputation
+package import Economics
+package import MeshTypes
+package import Multiformats
+package import Reputation
 import SignedObjects
 
 extension JobMarket {
     /// What an operator can set; changes apply to later decisions.
-    public var configuration: MarketConfiguration {
+    package var configuration: MarketConfiguration {
         get { context.configuration }
         set { context.configuration = newValue }
     }
 
     /// The node's ledger.
-    public var ledger: Ledger { context.ledger }
+    package var ledger: Ledger { context.ledger }
 
     /// What receipts say about executors.
-    public var reputation: ReputationBook { context.reputation }
+    package var reputation: ReputationBook { context.reputation }
 
     /// What is counted besides the journal.
-    public var counters: MarketCounters { context.counters }
+    package var counters: MarketCounters { context.counters }
 
     /// The receipt that this node signed last.
-    public var lastReceipt: CID? { context.lastReceipt }
+    package var lastReceipt: CID? { context.lastReceipt }
 
     /// The heads of the anchored DAG, sorted, and the greatest height among them.
-    public var anchorHeads: (heads: [CID], height: UInt64) { (context.anchors.heads, context.anchors.height) }
+    package var anchorHeads: (heads: [CID], height: UInt64) { (context.anchors.heads, context.anchors.height) }
 
     /// A job that this node originated, as long as it is remembered.
-    public func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
+    package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
     /// Bids held in memory, of all jobs remembered.
-    public var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
+    package var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 
     /// A job that this node bid on or runs, as long as it is remembered.
-    public func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
+    package func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
 
     /// All originated jobs that are remembered, oldest first.
-    public var originatedJobs: [OriginatedJob] {
+    package var originatedJobs: [OriginatedJob] {
         originator.jobs.all.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
     }
 
     /// All executed jobs that are remembered, oldest first.
-    public var executedJobs: [ExecutedJob] {
+    package var executedJobs: [ExecutedJob] {
         executor.jobs.all.sorted { ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id) }
     }
 
     /// The last jobs that this node did not bid on, oldest first, with the reasons.
-    public var recentDeclines: [DeclinedJob] { Array(executor.announcements.recentDeclines) }
+    package var recentDeclines: [DeclinedJob] { Array(executor.announcements.recentDeclines) }
 
     /// How full this executor's places and queue are, in thousandths.
-    public var loadPermille: UInt64 {
+    package var loadPermille: UInt64 {
         context.configuration.executor.map { executor.runs.loadPermille($0) } ?? 0
     }
 
     /// How far the peers' clocks are ahead of this node's, by what they signed, in milliseconds; `nil` if that is no
     /// more than clocks may differ, or fewer than three peers were heard lately.
-    public var clockOffsetMilliseconds: Int64? { context.clockWatch.offsetMilliseconds }
+    package var clockOffsetMilliseconds: Int64? { context.clockWatch.offsetMilliseconds }
 
     /// Runs ordered and not ended, and accepted ones that wait.
-    public var runCounts: (running: Int, waiting: Int) {
+    package var runCounts: (running: Int, waiting: Int) {
         let running = executor.runs.places.running.count
         return (running, executor.runs.places.accepted.total - running)
     }
 
     /// Originated and executed jobs that are not closed.
-    public var openCounts: (originated: Int, executed: Int) { (originator.openCount, executor.openCount) }
+    package var openCounts: (originated: Int, executed: Int) { (originator.openCount, executor.openCount) }
 }

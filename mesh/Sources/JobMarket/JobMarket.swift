@@ -1,9 +1,9 @@
-public import Determinism
-public import Economics
-public import MeshTypes
-public import Multiformats
-public import PeerIdentity
-public import Reputation
+package import Determinism
+package import Economics
+package import MeshTypes
+package import Multiformats
+package import PeerIdentity
+package import Reputation
 import SignedObjects
 
 /// The market of one node: a value that decides about the jobs it originates and the jobs it executes.
@@ -14,7 +14,7 @@ import SignedObjects
 /// in order, and carries out what `recover` returns. Every message may come twice and late: it changes nothing twice.
 ///
 /// It signs itself, because Ed25519 signing is pure; events carry what was signed, so a replay signs nothing.
-public struct JobMarket: Sendable {
+package struct JobMarket: Sendable {
     var originator = OriginatorMarket()
     var executor = ExecutorMarket()
     var gossipRules = GossipRules()
@@ -29,7 +29,7 @@ public struct JobMarket: Sendable {
     ///   - reputation: the evidence, as stored; empty if it is recorded again from stored receipts.
     ///   - lastReceipt: the receipt that this node signed last.
     ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
-    public init(
+    package init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger = Ledger(),
         reputation: ReputationBook = ReputationBook(), lastReceipt: CID? = nil,
         anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
@@ -49,7 +49,7 @@ public struct JobMarket: Sendable {
     /// Accepts a user's job; the same key from the same requester gives the same job and an empty transition.
     ///
     /// - Parameter nonce: sixteen random bytes.
-    public mutating func submit(
+    package mutating func submit(
         _ request: JobRequest, nonce: [UInt8], now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> Result<(id: JobID, transition: MarketTransition), SubmissionRefusal> {
         begin(now, wallClock)
@@ -59,7 +59,7 @@ public struct JobMarket: Sendable {
     }
 
     /// Ends a job of this node; if an executor has it, the job ends with the receipt of the cancelled run.
-    public mutating func cancel(
+    package mutating func cancel(
         _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> Result<MarketTransition, CancellationRefusal> {
         begin(now, wallClock)
@@ -70,7 +70,7 @@ public struct JobMarket: Sendable {
     }
 
     /// Stops a run that this node executes, on its owner's order; the originator gives the job to another.
-    public mutating func stopExecution(
+    package mutating func stopExecution(
         _ job: JobID, reason: String, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> MarketTransition {
         begin(now, wallClock)
@@ -79,7 +79,7 @@ public struct JobMarket: Sendable {
     }
 
     /// Books tokens given to this node; the next transaction has to write the entry. `false` if already booked.
-    public mutating func grant(
+    package mutating func grant(
         _ amount: TokenAmount, reference: String, wallClock: UnixMilliseconds
     ) throws(LedgerRefusal) -> LedgerEntry? {
         let entry = LedgerEntry.grant(amount, reference: reference, at: wallClock)
@@ -90,7 +90,7 @@ public struct JobMarket: Sendable {
     // MARK: Inputs
 
     /// Takes a fact in.
-    public mutating func handle(
+    package mutating func handle(
         _ input: MarketInput, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> MarketTransition {
         begin(now, wallClock)
@@ -131,7 +131,7 @@ public struct JobMarket: Sendable {
     }
 
     /// Takes in a direct message from an authenticated stream; the reply leaves once the transition says so.
-    public mutating func receive(
+    package mutating func receive(
         _ message: MeshProtocolMessage, from peer: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> (reply: MeshProtocolReply, transition: MarketTransition) {
         begin(now, wallClock)
@@ -146,7 +146,7 @@ public struct JobMarket: Sendable {
     }
 
     /// Takes in a gossip message of the verified StrictSign `author`, and says what gossip does with it.
-    public mutating func judge(
+    package mutating func judge(
         _ message: MeshProtocolMessage, author: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> (verdict: GossipJudgement, transition: MarketTransition) {
         begin(now, wallClock)
@@ -161,7 +161,7 @@ public struct JobMarket: Sendable {
     }
 
     /// The earliest moment at which something is due; the shell then reports `deadlineReached`.
-    public var nextDeadline: MonotonicInstant? { context.timers.next }
+    package var nextDeadline: MonotonicInstant? { context.timers.next }
 
     private mutating func answer(_ message: MeshProtocolMessage, from peer: PeerID) -> MeshProtocolReply {
         switch message {
@@ -263,7 +263,7 @@ public struct JobMarket: Sendable {
     // MARK: Journal
 
     /// Folds in one journalled event, without any action; each job's journal in order.
-    public mutating func replay(_ event: JobEvent) throws(JobEventError) {
+    package mutating func replay(_ event: JobEvent) throws(JobEventError) {
         context.isReplaying = true
         defer { context.isReplaying = false }
         switch event.role {
@@ -274,7 +274,7 @@ public struct JobMarket: Sendable {
 
     /// Undoes the replay of a job's journal if a later event of it is unreadable: the market then knows nothing of the
     /// job. What is booked for it stays booked.
-    public mutating func discard(_ job: JobID, role: JobRole) {
+    package mutating func discard(_ job: JobID, role: JobRole) {
         switch role {
         case .originator: originator.discard(job)
         case .executor: executor.discard(job)
@@ -283,7 +283,7 @@ public struct JobMarket: Sendable {
 
     /// Holds for jobs that this market does not know, except those of `others`, which may be continued some day; asked
     /// after the replay of all journals.
-    public func holdsOfNobody(but others: Set<JobID>) -> [(job: JobID, amount: TokenAmount)] {
+    package func holdsOfNobody(but others: Set<JobID>) -> [(job: JobID, amount: TokenAmount)] {
         context.ledger.accounts.compactMap { row in
             guard case .escrow(let job) = row.account, !originator.jobs.contains(job), !others.contains(job) else {
                 return nil
@@ -293,7 +293,8 @@ public struct JobMarket: Sendable {
     }
 
     /// Releases the hold of a job that this market does not know; the next transaction has to write the entry.
-    public mutating func giveBack(holdOf job: JobID, wallClock: UnixMilliseconds) throws(LedgerRefusal) -> LedgerEntry {
+    package mutating func giveBack(holdOf job: JobID, wallClock: UnixMilliseconds) throws(LedgerRefusal) -> LedgerEntry
+    {
         precondition(!originator.jobs.contains(job), "the job \(job) is known")
         let entry = LedgerEntry.refund(context.ledger.escrow(of: job), job: job, at: wallClock)
         try context.ledger.post(entry)
@@ -301,7 +302,7 @@ public struct JobMarket: Sendable {
     }
 
     /// After the replay of all journals: sets the deadlines and resumes what this node owes to others.
-    public mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
+    package mutating func recover(now: MonotonicInstant, wallClock: UnixMilliseconds) -> MarketTransition {
         begin(now, wallClock)
         // A clock set back while the node was down makes nothing last longer.
         let open = originator.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)
@@ -314,7 +315,7 @@ public struct JobMarket: Sendable {
     }
 
     /// Checks what must hold after every input; tests and the simulator call it.
-    public func checkInvariants() {
+    package func checkInvariants() {
         originator.checkInvariants(context)
         executor.checkInvariants(context)
         context.ledger.checkInvariants()

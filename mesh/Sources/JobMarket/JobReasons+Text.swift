@@ -1,8 +1,8 @@
-public import MeshTypes
+package import MeshTypes
 
 extension BidRefusal {
     /// The code that its sender is told.
-    public var name: RefusalName {
+    package var name: RefusalName {
         switch self {
         case .priceTooHigh: .priceTooHigh
         case .reputationTooLow: .reputationTooLow
@@ -24,12 +24,12 @@ extension BidRefusal {
     }
 
     /// The refusal that its sender is told.
-    public var refusal: Refusal { Refusal(name, description) }
+    package var refusal: Refusal { Refusal(name, description) }
 }
 
 extension BidRefusal: CustomStringConvertible {
     /// One sentence without a full stop, with the figures.
-    public var description: String {
+    package var description: String {
         switch self {
         case .priceTooHigh(let price, let max): "price \(price) > max \(max)"
         case .reputationTooLow(let reputation, let min): "reputation \(reputation) < \(min)"
@@ -57,7 +57,7 @@ extension BidRefusal: CustomStringConvertible {
 
 extension JobFailure {
     /// A stable name of the reason.
-    public var code: String {
+    package var code: String {
         switch self {
         case .announcementTimedOut: "announcement_timed_out"
         case .noAcceptableBid: "no_acceptable_bid"
@@ -73,7 +73,7 @@ extension JobFailure {
 
 extension JobFailure: CustomStringConvertible {
     /// One sentence without a full stop, with the figures and the reasons of others.
-    public var description: String {
+    package var description: String {
         switch self {
         case .announcementTimedOut(let error): "the job could not be announced in time: \(error)"
         case .noAcceptableBid(0, _): "no executor bid on the job before the bidding deadline"
@@ -94,7 +94,7 @@ extension JobFailure: CustomStringConvertible {
 
 extension AttemptEnd: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .declined(let code, let reason): "the executor declined (\(code)): \(reason)"
         case .unconfirmed: "the executor did not confirm the assignment in time"
@@ -113,7 +113,7 @@ extension AttemptEnd: CustomStringConvertible {
 
 extension ReceiptRefusal {
     /// The code that its sender is told.
-    public var name: RefusalName {
+    package var name: RefusalName {
         switch self {
         case .notVerified: .notVerified
         case .jobUnknown: .jobUnknown
@@ -131,12 +131,12 @@ extension ReceiptRefusal {
     }
 
     /// The refusal that its sender is told.
-    public var refusal: Refusal { Refusal(name, description) }
+    package var refusal: Refusal { Refusal(name, description) }
 }
 
 extension ReceiptRefusal: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notVerified(let reason): "the receipt does not verify: \(PlainText.sanitized(reason))"
         case .jobUnknown: "the job is not known here, or was closed"
@@ -156,7 +156,7 @@ extension ReceiptRefusal: CustomStringConvertible {
 
 extension AssignmentRefusal {
     /// The code that its sender is told.
-    public var name: RefusalName {
+    package var name: RefusalName {
         switch self {
         case .notVerified: .notVerified
         case .chainMismatch: .chainMismatch
@@ -172,12 +172,12 @@ extension AssignmentRefusal {
     }
 
     /// The refusal that its sender is told.
-    public var refusal: Refusal { Refusal(name, description) }
+    package var refusal: Refusal { Refusal(name, description) }
 }
 
 extension AssignmentRefusal: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notVerified(let part): "the \(part) does not verify"
         case .chainMismatch(let field): "\(field) differs from the chain"
@@ -195,7 +195,7 @@ extension AssignmentRefusal: CustomStringConvertible {
 
 extension BidDecline {
     /// A stable name of the reason.
-    public var code: String {
+    package var code: String {
         switch self {
         case .notAccepting: "not_accepting"
         case .ownJob: "own_job"
@@ -220,7 +220,7 @@ extension BidDecline {
 
 extension BidDecline: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notAccepting: "this node takes no jobs now"
         case .ownJob: "it is a job of this node"
@@ -245,7 +245,7 @@ extension BidDecline: CustomStringConvertible {
 
 extension SubmissionRefusal: CustomStringConvertible {
     /// One sentence without a full stop.
-    public var description: String {
+    package var description: String {
         switch self {
         case .jobRefused(let refusal): refusal.description
         case .tooManyJobs(let max): "this node has \(max) open jobs already, which is all it can hold"

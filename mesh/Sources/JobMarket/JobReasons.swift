@@ -1,10 +1,10 @@
 import Economics
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// Why a job failed without a receipt that counts, as the user is told.
-public enum JobFailure: Hashable, Sendable, Codable {
+package enum JobFailure: Hashable, Sendable, Codable {
     /// The node could not publish the announcement in time.
     case announcementTimedOut(lastError: String)
     /// The bidding deadline came without an acceptable bid.
@@ -24,15 +24,15 @@ public enum JobFailure: Hashable, Sendable, Codable {
 }
 
 /// A refused bid in the account of a failure.
-public struct RefusedBid: Hashable, Sendable, Codable {
+package struct RefusedBid: Hashable, Sendable, Codable {
     /// The bidder.
-    public var bidder: DID
+    package var bidder: DID
     /// Its price.
-    public var price: TokenAmount
+    package var price: TokenAmount
     /// Why it was refused.
-    public var refusal: BidRefusal
+    package var refusal: BidRefusal
 
-    public init(bidder: DID, price: TokenAmount, refusal: BidRefusal) {
+    package init(bidder: DID, price: TokenAmount, refusal: BidRefusal) {
         self.bidder = bidder
         self.price = price
         self.refusal = refusal
@@ -40,7 +40,7 @@ public struct RefusedBid: Hashable, Sendable, Codable {
 }
 
 /// Why a bid was declined. The bidder is told the same words.
-public enum BidRefusal: Error, Hashable, Sendable, Codable {
+package enum BidRefusal: Error, Hashable, Sendable, Codable {
     /// It costs more than the job may.
     case priceTooHigh(price: TokenAmount, max: TokenAmount)
     /// The bidder's reputation is below the policy's.
@@ -76,7 +76,7 @@ public enum BidRefusal: Error, Hashable, Sendable, Codable {
 }
 
 /// Why a window was closed.
-public enum BiddingClosure: String, Hashable, Sendable, Codable {
+package enum BiddingClosure: String, Hashable, Sendable, Codable {
     /// As many acceptable bids as the policy wants have arrived.
     case sufficientBids = "sufficient_bids"
     /// The window's time was over, with acceptable bids in it.
@@ -86,19 +86,19 @@ public enum BiddingClosure: String, Hashable, Sendable, Codable {
 }
 
 /// One acceptable bid in the order of selection.
-public struct RankedBid: Hashable, Sendable, Codable {
+package struct RankedBid: Hashable, Sendable, Codable {
     /// The signed bid.
-    public var bid: CID
+    package var bid: CID
     /// The bidder.
-    public var bidder: DID
+    package var bidder: DID
     /// Its highest price.
-    public var price: TokenAmount
+    package var price: TokenAmount
     /// The weighted score in thousandths.
-    public var score: UInt64
+    package var score: UInt64
     /// The parts of the score in thousandths: price, reputation, region, latency, load.
-    public var parts: [UInt64]
+    package var parts: [UInt64]
 
-    public init(bid: CID, bidder: DID, price: TokenAmount, score: UInt64, parts: [UInt64]) {
+    package init(bid: CID, bidder: DID, price: TokenAmount, score: UInt64, parts: [UInt64]) {
         self.bid = bid
         self.bidder = bidder
         self.price = price
@@ -108,7 +108,7 @@ public struct RankedBid: Hashable, Sendable, Codable {
 }
 
 /// How an attempt without a result ended.
-public enum AttemptEnd: Hashable, Sendable, Codable {
+package enum AttemptEnd: Hashable, Sendable, Codable {
     /// The executor declined the assignment.
     case declined(code: RefusalCode, reason: String)
     /// The executor did not answer the assignment in time.
@@ -134,7 +134,7 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
 }
 
 /// Why a receipt does not count.
-public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
+package enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
     /// Signature or encoding is wrong.
     case notVerified(reason: String)
     /// The job is not known here, or is closed.
@@ -162,7 +162,7 @@ public enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
 }
 
 /// Why a bid of this node failed.
-public enum BidEnd: Hashable, Sendable, Codable {
+package enum BidEnd: Hashable, Sendable, Codable {
     /// The originator refused it.
     case refused(code: RefusalCode, reason: String)
     /// Nobody took it up in time.
@@ -174,7 +174,7 @@ public enum BidEnd: Hashable, Sendable, Codable {
 }
 
 /// How the delivery of a receipt ended.
-public enum DeliveryEnd: Hashable, Sendable, Codable {
+package enum DeliveryEnd: Hashable, Sendable, Codable {
     /// The originator has it.
     case acknowledged
     /// The originator refuses it.
@@ -184,7 +184,7 @@ public enum DeliveryEnd: Hashable, Sendable, Codable {
 }
 
 /// Why an executor stays silent on a job. Kept for the operator, and counted by code.
-public enum BidDecline: Hashable, Sendable {
+package enum BidDecline: Hashable, Sendable {
     /// It takes no jobs now.
     case notAccepting
     /// It is a job of its own node.
@@ -222,7 +222,7 @@ public enum BidDecline: Hashable, Sendable {
 }
 
 /// Why an executor declines an assignment.
-public enum AssignmentRefusal: Error, Hashable, Sendable {
+package enum AssignmentRefusal: Error, Hashable, Sendable {
     /// Signature or encoding of a part is wrong.
     case notVerified(part: String)
     /// The parts do not belong together, or not to the sender.
@@ -246,7 +246,7 @@ public enum AssignmentRefusal: Error, Hashable, Sendable {
 }
 
 /// Why a job cannot be submitted.
-public enum SubmissionRefusal: Error, Hashable, Sendable {
+package enum SubmissionRefusal: Error, Hashable, Sendable {
     /// The job breaks the rules.
     case jobRefused(JobRefusal)
     /// This node has as many jobs as it can hold.
@@ -262,7 +262,7 @@ public enum SubmissionRefusal: Error, Hashable, Sendable {
 }
 
 /// Why a job cannot be cancelled.
-public enum CancellationRefusal: Error, Hashable, Sendable {
+package enum CancellationRefusal: Error, Hashable, Sendable {
     /// The job is not known here.
     case jobUnknown
     /// The job has ended.

@@ -1,9 +1,9 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// What the shell has to do once the events of the same transition are durable. Every action is idempotent.
-public enum MarketAction: Sendable, Hashable {
+package enum MarketAction: Sendable, Hashable {
     /// Publish on `MeshTopics.jobAnnouncements`; report `announcementPublished` or `announcementFailed`.
     case announce(JobID, JobAnnouncementV1)
     /// Send a direct message; report `deliveryReplied` or `deliveryFailed` with its id.
@@ -28,21 +28,21 @@ public enum MarketAction: Sendable, Hashable {
 }
 
 /// A direct message that waits for its answer.
-public struct Delivery: Hashable, Sendable {
+package struct Delivery: Hashable, Sendable {
     /// Names it in the report of its answer.
-    public let id: DeliveryID
+    package let id: DeliveryID
     /// To whom.
-    public let peer: PeerID
+    package let peer: PeerID
     /// Where the peer said it can be reached; may be empty.
-    public let addresses: [Multiaddr]
+    package let addresses: [Multiaddr]
     /// What.
-    public let message: MeshProtocolMessage
+    package let message: MeshProtocolMessage
 }
 
 /// The name of a delivery: equal messages of a job have equal names, so that a repetition is recognized.
-public struct DeliveryID: Hashable, Sendable {
+package struct DeliveryID: Hashable, Sendable {
     /// What is delivered.
-    public enum Kind: String, Hashable, Sendable, CaseIterable {
+    package enum Kind: String, Hashable, Sendable, CaseIterable {
         /// A bid, by the bidder.
         case bid
         /// Why a bid was declined.
@@ -60,23 +60,23 @@ public struct DeliveryID: Hashable, Sendable {
     }
 
     /// The job.
-    public let jobID: JobID
+    package let jobID: JobID
     /// What is delivered.
-    public let kind: Kind
+    package let kind: Kind
     /// The bid, the assignment or the receipt that the message is about.
-    public let subject: CID
+    package let subject: CID
 }
 
 /// Everything that a shell needs to run an assigned job.
-public struct ExecutionOrder: Hashable, Sendable {
+package struct ExecutionOrder: Hashable, Sendable {
     /// The job.
-    public let jobID: JobID
+    package let jobID: JobID
     /// The signed assignment, which names the run.
-    public let assignmentCID: CID
+    package let assignmentCID: CID
     /// The manifest: module, inputs, limits, arguments.
-    public let manifest: JobManifest
+    package let manifest: JobManifest
     /// Who runs it.
-    public let executorDID: DID
+    package let executorDID: DID
     /// Which attempt of the job it is.
-    public let attempt: UInt64
+    package let attempt: UInt64
 }

@@ -1,30 +1,30 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// Everything about the market that an operator can set.
-public struct MarketConfiguration: Sendable {
+package struct MarketConfiguration: Sendable {
     /// What jobs may ask for.
-    public var rules = JobRules()
+    package var rules = JobRules()
     /// How this node originates jobs.
-    public var originator = OriginatorConfiguration()
+    package var originator = OriginatorConfiguration()
     /// How this node executes jobs; absent for a node that only originates.
-    public var executor: ExecutorConfiguration?
+    package var executor: ExecutorConfiguration?
     /// The bounds of the market's tables.
-    public var limits = MarketLimits()
+    package var limits = MarketLimits()
     /// Where this node can be reached, for manifests and receipts; the shell keeps it up to date.
-    public var addresses: [Multiaddr] = []
+    package var addresses: [Multiaddr] = []
     /// Whether the store has room for new work; the shell keeps it up to date.
-    public var storage = StorageState.open
+    package var storage = StorageState.open
     /// The anchored DAG that receipts go to.
-    public var anchorScope = "global"
+    package var anchorScope = "global"
 
     /// A node that originates with the standard settings and executes nothing.
-    public init() {}
+    package init() {}
 }
 
 /// Whether there is room for new work; what is under way continues in any case.
-public enum StorageState: Hashable, Sendable {
+package enum StorageState: Hashable, Sendable {
     /// There is.
     case open
     /// The store is past its high-water mark.
@@ -36,219 +36,219 @@ public enum StorageState: Hashable, Sendable {
 }
 
 /// How long an originator waits, in milliseconds, and its defaults.
-public struct OriginatorConfiguration: Sendable {
+package struct OriginatorConfiguration: Sendable {
     /// Until the announcement must be published.
-    public var announcementMilliseconds: UInt64 = 10_000
+    package var announcementMilliseconds: UInt64 = 10_000
     /// Between announcements of a job that has no acceptable bid yet.
-    public var reannounceMilliseconds: UInt64 = 1000
+    package var reannounceMilliseconds: UInt64 = 1000
     /// The bid window if the policy names none.
-    public var bidWindowMilliseconds: UInt64 = 1000
+    package var bidWindowMilliseconds: UInt64 = 1000
     /// The number of acceptable bids that closes the window early if the policy names none and the best of them comes
     /// from an executor with a verified receipt here.
-    public var sufficientBids: UInt64 = 3
+    package var sufficientBids: UInt64 = 3
     /// From the announcement to the last moment for an acceptable bid, per round.
-    public var biddingMilliseconds: UInt64 = 30_000
+    package var biddingMilliseconds: UInt64 = 30_000
     /// Until an executor must answer an assignment.
-    public var confirmationMilliseconds: UInt64 = 5000
+    package var confirmationMilliseconds: UInt64 = 5000
     /// The same for an executor without a verified receipt here.
-    public var unprovenConfirmationMilliseconds: UInt64 = 2000
+    package var unprovenConfirmationMilliseconds: UInt64 = 2000
     /// How long an executor may stay silent.
-    public var leaseMilliseconds: UInt64 = 10_000
+    package var leaseMilliseconds: UInt64 = 10_000
     /// The same for an executor without a verified receipt here.
-    public var unprovenLeaseMilliseconds: UInt64 = 5000
+    package var unprovenLeaseMilliseconds: UInt64 = 5000
     /// How long an executor's bids rank last after it accepted a job and delivered nothing.
-    public var failedExecutorMilliseconds: UInt64 = 3_600_000
+    package var failedExecutorMilliseconds: UInt64 = 3_600_000
     /// From the acceptance to the start of the module: queue, fetching, compiling.
-    public var fetchingMilliseconds: UInt64 = 60_000
+    package var fetchingMilliseconds: UInt64 = 60_000
     /// What the run is granted beyond `timeout_seconds`.
-    public var executionGraceMilliseconds: UInt64 = 10_000
+    package var executionGraceMilliseconds: UInt64 = 10_000
     /// From the end of the run to a verified receipt with all its outputs.
-    public var receiptMilliseconds: UInt64 = 60_000
+    package var receiptMilliseconds: UInt64 = 60_000
     /// The outputs of one job that this node accepts, together, in bytes; a job that may make more is refused.
-    public var outputBytesMax: UInt64 = 1 << 30
+    package var outputBytesMax: UInt64 = 1 << 30
     /// From a cancellation to the receipt of the cancelled run.
-    public var cancellationMilliseconds: UInt64 = 10_000
+    package var cancellationMilliseconds: UInt64 = 10_000
     /// Until the anchored heads must be published.
-    public var anchoringMilliseconds: UInt64 = 30_000
+    package var anchoringMilliseconds: UInt64 = 30_000
     /// How long this node sends the settlement before it closes the job without the executor's answer.
-    public var settlementDeliveryMilliseconds: UInt64 = 300_000
+    package var settlementDeliveryMilliseconds: UInt64 = 300_000
     /// Attempts that may end in `node_failed` before the job fails: it is retried elsewhere once.
-    public var nodeFailuresMax = 2
+    package var nodeFailuresMax = 2
     /// The attempts if the policy names no number.
-    public var maxAttempts: UInt64 = 4
+    package var maxAttempts: UInt64 = 4
     /// The longest manifest announced whole, in bytes; longer ones are announced by CID.
-    public var announcedManifestBytesMax = 32 << 10
+    package var announcedManifestBytesMax = 32 << 10
 
     /// The standard settings.
-    public init() {}
+    package init() {}
 }
 
 /// What an executor offers, charges and accepts.
-public struct ExecutorConfiguration: Sendable {
+package struct ExecutorConfiguration: Sendable {
     /// Whether it bids at all now.
-    public var acceptsJobs = true
+    package var acceptsJobs = true
     /// Whether it starts accepted jobs; a node about to stop leaves them to its next start.
-    public var startsRuns = true
+    package var startsRuns = true
     /// Whether it bids on jobs of its own node once their window is over without an acceptable bid of others. Off by
     /// default, because a receipt for oneself proves nothing to others.
-    public var bidsOnOwnJobs = false
+    package var bidsOnOwnJobs = false
     /// Where it stands.
-    public var region: String?
+    package var region: String?
     /// What it has, sorted.
-    public var features: [String] = []
+    package var features: [String] = []
     /// What it has, by resource type.
-    public var resources: ResourceAmounts = [:]
+    package var resources: ResourceAmounts = [:]
     /// The highest limits it accepts.
-    public var limitsMax = ExecutionLimits(
+    package var limitsMax = ExecutionLimits(
         timeoutSeconds: 3600, maxFuel: 1_000_000_000_000, maxMemoryBytes: 1 << 30, maxOutputBytes: 256 << 20)
     /// Due as soon as a module ran.
-    public var basePrice = TokenAmount(1)
+    package var basePrice = TokenAmount(1)
     /// Due per million fuel.
-    public var pricePerMillionFuel = TokenAmount(0)
+    package var pricePerMillionFuel = TokenAmount(0)
     /// The price cap it offers on any one job; absent means what `max_fuel` can cost.
-    public var priceMax: TokenAmount?
+    package var priceMax: TokenAmount?
     /// Modules that run at once.
-    public var concurrentRunsMax = 2
+    package var concurrentRunsMax = 2
     /// Accepted jobs that wait for a free place.
-    public var queuedRunsMax = 64
+    package var queuedRunsMax = 64
     /// Accepted jobs at once, running and waiting.
-    public var placesMax: Int { concurrentRunsMax + queuedRunsMax }
+    package var placesMax: Int { concurrentRunsMax + queuedRunsMax }
     /// Accepted jobs of one originator at once: half of all, but at least one more than run at once.
-    public var placesPerOriginatorMax: Int { min(placesMax, max(concurrentRunsMax + 1, placesMax / 2)) }
+    package var placesPerOriginatorMax: Int { min(placesMax, max(concurrentRunsMax + 1, placesMax / 2)) }
     /// Jobs with an open bid at once.
-    public var openBidsMax = 1024
+    package var openBidsMax = 1024
     /// Jobs of one originator with an open bid at once: a quarter of all, but at least eight.
-    public var openBidsPerOriginatorMax: Int { max(openBidsMax / 4, min(openBidsMax, 8)) }
+    package var openBidsPerOriginatorMax: Int { max(openBidsMax / 4, min(openBidsMax, 8)) }
     /// How long a bid can be taken up, in milliseconds.
-    public var bidValidityMilliseconds: UInt64 = 30_000
+    package var bidValidityMilliseconds: UInt64 = 30_000
     /// What it plans for fetching and compiling, in milliseconds.
-    public var preparationMilliseconds: UInt64 = 60_000
+    package var preparationMilliseconds: UInt64 = 60_000
     /// How long it tries to deliver a receipt, in milliseconds.
-    public var receiptDeliveryMilliseconds: UInt64 = 600_000
+    package var receiptDeliveryMilliseconds: UInt64 = 600_000
     /// How long it waits for a settlement after the receipt was received, in milliseconds.
-    public var settlementMilliseconds: UInt64 = 600_000
+    package var settlementMilliseconds: UInt64 = 600_000
     /// Whether its shell looks up modules in the node's store (`MarketAction.lookUpModule`) before it bids.
-    public var looksModulesUp = false
+    package var looksModulesUp = false
     /// Originators it never works for.
-    public var deniedOriginators: [DID] = []
+    package var deniedOriginators: [DID] = []
     /// The engine that its receipts name.
-    public var engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
+    package var engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
     /// The signed `NodeCapability` that bids refer to.
-    public var capabilityCID: CID?
+    package var capabilityCID: CID?
 
     /// An executor that charges one token per job.
-    public init() {}
+    package init() {}
 }
 
 /// The bounds of every table of the market; what exceeds them is refused with a reason or counted.
-public struct MarketLimits: Sendable {
+package struct MarketLimits: Sendable {
     /// Originated jobs that are not closed.
-    public var originatedJobsMax = 4096
+    package var originatedJobsMax = 4096
     /// Closed jobs remembered per half, to answer late messages; the market forgets others, and folds their entries
     /// into the ledger's opening balances.
-    public var closedJobsMax = 2048
+    package var closedJobsMax = 2048
     /// Executed jobs that are not closed, open bids included.
-    public var executedJobsMax = 8192
+    package var executedJobsMax = 8192
     /// Accepted jobs that fetch module and inputs at once; they take no place for running.
-    public var fetchesMax = 8
+    package var fetchesMax = 8
     /// The same for one originator; halved for each of its fetches that died lately, but at least one.
-    public var fetchesPerOriginatorMax = 4
+    package var fetchesPerOriginatorMax = 4
     /// How long a job's first block may take, in milliseconds.
-    public var fetchGraceMilliseconds: UInt64 = 20_000
+    package var fetchGraceMilliseconds: UInt64 = 20_000
     /// How fast they must come after that, in bytes per second; a slower fetch is given up.
-    public var fetchBytesPerSecondMin: UInt64 = 32 << 10
+    package var fetchBytesPerSecondMin: UInt64 = 32 << 10
     /// The time in which half of the fetches that died are forgotten, in milliseconds.
-    public var deadFetchHalfLifeMilliseconds: UInt64 = 60_000
+    package var deadFetchHalfLifeMilliseconds: UInt64 = 60_000
     /// Originators of died fetches remembered.
-    public var deadFetchersMax = 4096
+    package var deadFetchersMax = 4096
     /// Failed bids remembered, besides the closed jobs.
-    public var closedBidsMax = 512
+    package var closedBidsMax = 512
     /// Announcements of one author judged per second; further ones are ignored.
-    public var announcementsPerSecondMax = 256
+    package var announcementsPerSecondMax = 256
     /// Announcements of one author judged at once after a silence.
-    public var announcementBurstMax = 1024
+    package var announcementBurstMax = 1024
     /// Authors whose rate is remembered; a forgotten one begins anew.
-    public var announcementAuthorsMax = 4096
+    package var announcementAuthorsMax = 4096
     /// Bytes of bids that nobody took in the journal, until pruned; a bid beyond is made but not written.
-    public var bidJournalBytesMax = 64 << 20
+    package var bidJournalBytesMax = 64 << 20
     /// The same of one originator, in bytes.
-    public var bidJournalBytesPerOriginatorMax = 4 << 20
+    package var bidJournalBytesPerOriginatorMax = 4 << 20
     /// The fewest bytes that a bid in the journal counts for.
-    public var bidJournalBytesMin = 4 << 10
+    package var bidJournalBytesMin = 4 << 10
     /// How long after its last date the store may keep a bid that nobody took, in milliseconds: it checks that often.
-    public var bidPruningMilliseconds: UInt64 = 10_000
+    package var bidPruningMilliseconds: UInt64 = 10_000
     /// A signed capability, in bytes; a longer one is refused.
-    public var capabilityBytesMax = 4 << 10
+    package var capabilityBytesMax = 4 << 10
     /// Capabilities of one author forwarded per second; further ones are ignored.
-    public var capabilitiesPerSecondMax = 1
+    package var capabilitiesPerSecondMax = 1
     /// Capabilities of one author forwarded at once after a silence.
-    public var capabilityBurstMax = 12
+    package var capabilityBurstMax = 12
     /// Announcements of anchored heads of one author forwarded per second; further ones are ignored.
-    public var headsPerSecondMax = 16
+    package var headsPerSecondMax = 16
     /// Announcements of anchored heads of one author forwarded at once after a silence.
-    public var headsBurstMax = 64
+    package var headsBurstMax = 64
     /// Heads in one announcement.
-    public var headsAnnouncedMax = 64
+    package var headsAnnouncedMax = 64
     /// The greatest height of an anchored entry: what every reader of integers can hold.
-    public var anchorHeightMax: UInt64 = 1 << 53
+    package var anchorHeightMax: UInt64 = 1 << 53
     /// Receipt notices of one author forwarded per second; further ones are ignored.
-    public var receiptNoticesPerSecondMax = 512
+    package var receiptNoticesPerSecondMax = 512
     /// Receipt notices of one author forwarded at once after a silence.
-    public var receiptNoticeBurstMax = 2048
+    package var receiptNoticeBurstMax = 2048
     /// Evidence of one job that its originator keeps, in bytes: half of it for the job itself and the bids, the rest
     /// for its attempts and their receipts.
-    public var jobEvidenceBytesMax = 2 << 20
+    package var jobEvidenceBytesMax = 2 << 20
     /// Acceptable bids kept per job, the best ones by the job's own score.
-    public var bidsPerJobMax = 64
+    package var bidsPerJobMax = 64
     /// Bids judged of one peer per job and round.
-    public var bidsPerPeerMax = 4
+    package var bidsPerPeerMax = 4
     /// Peers whose bids on one job are counted separately; one more replaces the one counted first.
-    public var biddersPerJobMax = 256
+    package var biddersPerJobMax = 256
     /// Refused bids that a job's journal records; further ones are only counted.
-    public var refusedBidsPerJobMax = 16
+    package var refusedBidsPerJobMax = 16
     /// Bids that a job's journal records in total; then the job accepts no more.
-    public var bidsWrittenPerJobMax: UInt64 = 1024
+    package var bidsWrittenPerJobMax: UInt64 = 1024
     /// Executors remembered as having failed lately.
-    public var failedExecutorsMax = 4096
+    package var failedExecutorsMax = 4096
     /// Receipts of a job that wait for their outputs in parallel; one more ends the wait for the first.
-    public var candidateReceiptsMax = 8
+    package var candidateReceiptsMax = 8
     /// Waiting jobs checked when tokens are released, longest wait first.
-    public var holdRetriesMax = 64
+    package var holdRetriesMax = 64
     /// Late receipts recorded per job; further ones are refused.
-    public var lateReceiptsMax = 16
+    package var lateReceiptsMax = 16
     /// Announcements remembered so that they are judged once; a forgotten one is judged again.
-    public var announcementsMax = 8192
+    package var announcementsMax = 8192
     /// Modules remembered as beyond this executor's own limits; one more replaces the oldest, which is then tried
     /// again.
-    public var modulesBeyondLimitsMax = 1024
+    package var modulesBeyondLimitsMax = 1024
     /// Modules remembered as looked up in the node's store; a forgotten one is looked up again.
-    public var modulesLookedUpMax = 1024
+    package var modulesLookedUpMax = 1024
     /// Jobs that wait for a lookup of their modules; one more is judged without.
-    public var moduleLooksMax = 256
+    package var moduleLooksMax = 256
     /// Manifests being fetched at once.
-    public var manifestFetchesMax = 64
+    package var manifestFetchesMax = 64
     /// Manifests of one originator being fetched at once.
-    public var manifestFetchesPerOriginatorMax = 8
+    package var manifestFetchesPerOriginatorMax = 8
     /// Direct messages that wait for an answer.
-    public var deliveriesMax = 16_384
+    package var deliveriesMax = 16_384
     /// Heads of the anchored DAG.
-    public var anchorHeadsMax = 16
+    package var anchorHeadsMax = 16
     /// Decisions not to bid, remembered for the operator.
-    public var recentDecisionsMax = 256
+    package var recentDecisionsMax = 256
     /// The longest manifest, in bytes.
-    public var manifestBytesMax = 256 << 10
+    package var manifestBytesMax = 256 << 10
     /// The longest bid, assignment, settlement, each in bytes; a longer one is refused unread.
-    public var evidenceBytesMax = 64 << 10
+    package var evidenceBytesMax = 64 << 10
     /// The longest receipt, in bytes; a longer one is refused unread, and its attempt continues without it.
-    public var receiptBytesMax = 512 << 10
+    package var receiptBytesMax = 512 << 10
     /// From an assignment to the first report of its run, in milliseconds, but at most a third of the lease: most runs
     /// are over by then, and each report costs a stream.
-    public var statusQuietMilliseconds: UInt64 = 250
+    package var statusQuietMilliseconds: UInt64 = 250
     /// The first pause between delivery attempts, in milliseconds; doubles up to the maximum.
-    public var deliveryRetryMilliseconds: Int64 = 250
+    package var deliveryRetryMilliseconds: Int64 = 250
     /// The longest pause between delivery attempts, in milliseconds.
-    public var deliveryRetryMillisecondsMax: Int64 = 10_000
+    package var deliveryRetryMillisecondsMax: Int64 = 10_000
 
     /// The standard bounds.
-    public init() {}
+    package init() {}
 }

@@ -1,19 +1,19 @@
 /// What the market counts besides its journal; for metrics and for `mesh status`.
-public struct MarketCounters: Hashable, Sendable {
+package struct MarketCounters: Hashable, Sendable {
     /// Messages that changed nothing because they were repetitions.
-    public var duplicates: UInt64 = 0
+    package var duplicates: UInt64 = 0
     /// Refused messages by reason, in the order in which reasons first occurred.
-    public private(set) var refusals: [String: UInt64] = [:]
+    package private(set) var refusals: [String: UInt64] = [:]
     /// Decisions not to bid, by reason.
-    public private(set) var declines: [String: UInt64] = [:]
+    package private(set) var declines: [String: UInt64] = [:]
     /// Bids beyond the limit of their job or peer.
-    public var bidsIgnored: UInt64 = 0
+    package var bidsIgnored: UInt64 = 0
     /// Announcements not judged because their author made too many.
-    public var announcementsIgnored: UInt64 = 0
+    package var announcementsIgnored: UInt64 = 0
     /// Bids made but not written, because their originator's share of the journal was used up.
-    public var bidsNotWritten: UInt64 = 0
+    package var bidsNotWritten: UInt64 = 0
     /// Direct messages that could not be queued because the outbox was full.
-    public var deliveriesDropped: UInt64 = 0
+    package var deliveriesDropped: UInt64 = 0
 
     mutating func refused(_ code: String) {
         refusals[code, default: 0] += 1

@@ -1,10 +1,10 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 import SignedObjects
 
 /// A fact that the shell reports to the market. Inputs with an answer are functions of `JobMarket`: `submit`, `cancel`,
 /// `receive`, `judge`.
-public enum MarketInput: Sendable {
+package enum MarketInput: Sendable {
     /// Gossip has a job's announcement.
     case announcementPublished(JobID)
     /// Gossip refused a job's announcement; the market retries until the announcement deadline.
@@ -42,32 +42,32 @@ public enum MarketInput: Sendable {
 }
 
 /// What the executing shell reports about a run; the market turns it into the receipt.
-public struct ExecutionReport: Hashable, Sendable {
+package struct ExecutionReport: Hashable, Sendable {
     /// How the run ended.
-    public var outcome: ExecutionOutcome
+    package var outcome: ExecutionOutcome
     /// Named outputs.
-    public var outputs: CanonicalMap<CID>
+    package var outputs: CanonicalMap<CID>
     /// Standard output.
-    public var stdoutCID: CID?
+    package var stdoutCID: CID?
     /// Standard error.
-    public var stderrCID: CID?
+    package var stderrCID: CID?
     /// The log.
-    public var logCID: CID?
+    package var logCID: CID?
     /// Blocks that the module anchored.
-    public var anchoredCIDs: [CID]
+    package var anchoredCIDs: [CID]
     /// What the run used.
-    public var usage: ResourceUsage
+    package var usage: ResourceUsage
     /// Whether a replay must give the same.
-    public var determinism: DeterminismProfile
+    package var determinism: DeterminismProfile
     /// Whether the module is larger, or more to compile, than this executor's own limits allow.
-    public var isModuleBeyondLimits = false
+    package var isModuleBeyondLimits = false
     /// When the module started.
-    public var startedAt: UnixMilliseconds
+    package var startedAt: UnixMilliseconds
     /// When it ended.
-    public var endedAt: UnixMilliseconds
+    package var endedAt: UnixMilliseconds
 
     /// A report of a run without outputs; set what it had.
-    public init(
+    package init(
         outcome: ExecutionOutcome, usage: ResourceUsage = .none, determinism: DeterminismProfile = .deterministic,
         startedAt: UnixMilliseconds, endedAt: UnixMilliseconds
     ) {

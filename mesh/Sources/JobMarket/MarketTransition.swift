@@ -1,7 +1,7 @@
-public import Determinism
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import Determinism
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// The result of one input.
 ///
@@ -9,43 +9,43 @@ public import SignedObjects
 /// order of the transitions, then answers and carries out `actions`; `needsDurability` and `acknowledges` say which of
 /// the two waits for the disk. The market's state has already moved on, so the next input can be handled at once, and
 /// transitions can share a disk flush. A node that cannot write stops, and restarts in the state of its journal.
-public struct MarketTransition: Sendable {
+package struct MarketTransition: Sendable {
     /// What happened, in order.
-    public var events: [JobEvent] = []
+    package var events: [JobEvent] = []
     /// Evidence to store as blocks: manifests, bids, assignments, receipts, settlements, anchors.
-    public var blocks: [EvidenceBlock] = []
+    package var blocks: [EvidenceBlock] = []
     /// What to do once the events are durable.
-    public var actions: [MarketAction] = []
+    package var actions: [MarketAction] = []
     /// The earliest moment at which something is due; the shell then reports `deadlineReached`. Also here, because
     /// asking the market costs its owner a copy of all its references.
-    public var nextDeadline: MonotonicInstant?
+    package var nextDeadline: MonotonicInstant?
     /// `JobMarket.clockOffsetMilliseconds`.
-    public var clockOffsetMilliseconds: Int64?
+    package var clockOffsetMilliseconds: Int64?
     /// Whether actions and reply must wait until the events are durable. If not, losing the events in a crash harms
     /// nobody, and the shell may continue while they are being written.
-    public var needsDurability: Bool { events.contains { $0.kind.needsDurability } }
+    package var needsDurability: Bool { events.contains { $0.kind.needsDurability } }
     /// Whether the reply must wait for the disk although the actions need not: it acknowledges events of this
     /// transition, or repeats an answer whose events may still be on their way to the disk. A peer that was answered
     /// does not ask again, so what the answer promises must survive a crash.
-    public internal(set) var acknowledges = false
+    package internal(set) var acknowledges = false
 
     /// A transition in which nothing happened.
-    public init() {}
+    package init() {}
 }
 
 /// A block of the evidence chain.
-public struct EvidenceBlock: Hashable, Sendable {
+package struct EvidenceBlock: Hashable, Sendable {
     /// Its CID.
-    public let cid: CID
+    package let cid: CID
     /// Its bytes.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
     /// The job it belongs to.
-    public let jobID: JobID
+    package let jobID: JobID
     /// Its content, if it is a receipt.
-    public let receipt: SignedObject<ExecutionReceipt>?
+    package let receipt: SignedObject<ExecutionReceipt>?
 
     /// The block of a signed object.
-    public init<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
+    package init<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
         cid = signed.cid
         bytes = signed.bytes
         jobID = job
@@ -54,7 +54,7 @@ public struct EvidenceBlock: Hashable, Sendable {
 }
 
 /// What gossip does with a message.
-public enum GossipJudgement: Hashable, Sendable {
+package enum GossipJudgement: Hashable, Sendable {
     /// Valid: forward it.
     case accept
     /// Neither forward it nor blame the sender: expired, seen, or of another version.

@@ -1,10 +1,10 @@
 import Economics
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// The phase of an originated job; each has its own deadline, and its own reason when that passes.
-public enum JobPhase: String, Hashable, Sendable, CaseIterable {
+package enum JobPhase: String, Hashable, Sendable, CaseIterable {
     /// Publishing the announcement.
     case announcement
     /// Collecting bids.
@@ -26,7 +26,7 @@ public enum JobPhase: String, Hashable, Sendable, CaseIterable {
 }
 
 /// A job of this node: the fold of its journal.
-public struct OriginatedJob: MarketJob, Hashable, Sendable {
+package struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// Its stage, with what exists only at that stage.
     enum Stage: Hashable, Sendable {
         case open(Opening)
@@ -53,17 +53,17 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     }
 
     /// The job.
-    public let id: JobID
+    package let id: JobID
     /// The job's manifest, as this node signed it.
-    public let signedManifest: SignedObject<JobManifest>
+    package let signedManifest: SignedObject<JobManifest>
     /// Who asked.
-    public let requester: DID
+    package let requester: DID
     /// The client's key of the submission.
-    public let idempotencyKey: String
+    package let idempotencyKey: String
     /// When the job's time is over, by this node's steady clock: the calendar may be set meanwhile.
-    public let endsAt: UnixMilliseconds
+    package let endsAt: UnixMilliseconds
     /// The detailed state.
-    public private(set) var status = JobStatus.pendingAnnouncement
+    package private(set) var status = JobStatus.pendingAnnouncement
     private(set) var stage: Stage
     /// Its bids.
     private(set) var bidding = Bidding()
@@ -74,13 +74,13 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// What was paid for them.
     private(set) var settlements = Settlements()
     /// The anchoring of the receipt.
-    public private(set) var anchor = AnchorState.none
+    package private(set) var anchor = AnchorState.none
     /// Bytes of the evidence in its journal.
-    public private(set) var evidenceBytes: Int
+    package private(set) var evidenceBytes: Int
     /// Whether the journal has ended.
-    public private(set) var isClosed = false
+    package private(set) var isClosed = false
     /// When the last event happened.
-    public private(set) var lastEventAt: UnixMilliseconds
+    package private(set) var lastEventAt: UnixMilliseconds
 
     /// The job as its first event creates it.
     init(
@@ -233,16 +233,16 @@ public struct OriginatedJob: MarketJob, Hashable, Sendable {
 
 extension OriginatedJob {
     /// The job's manifest.
-    public var manifest: JobManifest { signedManifest.body }
+    package var manifest: JobManifest { signedManifest.body }
     /// The phase that the job is in.
-    public var phase: JobPhase { if case .open(let opening) = stage { opening.phase } else { .over } }
+    package var phase: JobPhase { if case .open(let opening) = stage { opening.phase } else { .over } }
     /// When the phase is over.
-    public var phaseUntil: UnixMilliseconds? { if case .open(let opening) = stage { opening.until } else { nil } }
+    package var phaseUntil: UnixMilliseconds? { if case .open(let opening) = stage { opening.until } else { nil } }
     /// Whether it has no result yet.
     var isOpen: Bool { if case .open = stage { true } else { false } }
 
     /// How the job ended.
-    public var result: StandardJobStatus? {
+    package var result: StandardJobStatus? {
         switch stage {
         case .open: nil
         case .over(.reached(let result, _)): result
@@ -252,11 +252,11 @@ extension OriginatedJob {
     }
 
     /// How the module ended, if a receipt counts.
-    public var outcome: ExecutionOutcome? { if case .over(.reached(_, let outcome)) = stage { outcome } else { nil } }
+    package var outcome: ExecutionOutcome? { if case .over(.reached(_, let outcome)) = stage { outcome } else { nil } }
     /// Why it failed, if no receipt counts.
-    public var failure: JobFailure? { if case .over(.failed(let failure)) = stage { failure } else { nil } }
+    package var failure: JobFailure? { if case .over(.failed(let failure)) = stage { failure } else { nil } }
     /// Why it was, or is being, cancelled.
-    public var cancelReason: String? {
+    package var cancelReason: String? {
         switch stage {
         case .open(let opening): opening.cancelReason
         case .over(.cancelled(let reason)): reason
@@ -265,34 +265,34 @@ extension OriginatedJob {
     }
 
     /// How many rounds of bidding began.
-    public var round: UInt64 { bidding.round }
+    package var round: UInt64 { bidding.round }
     /// The acceptable bids kept, in the order of arrival; none once the job has its result.
-    public var bids: [ReceivedBid] { bidding.bids }
+    package var bids: [ReceivedBid] { bidding.bids }
     /// Refused bids for the user to read, one per bidder; none once the job has its result.
-    public var refusedBids: [RefusedBid] { bidding.refused }
+    package var refusedBids: [RefusedBid] { bidding.refused }
     /// The bids that the journal records, including those refused or displaced since.
-    public var bidCount: UInt64 { bidding.count }
+    package var bidCount: UInt64 { bidding.count }
 
     /// All assignments, in order.
-    public var attempts: [Attempt] { assignments.all }
+    package var attempts: [Attempt] { assignments.all }
     /// The attempt that may still give the result; there is at most one.
-    public var liveAttempt: Attempt? { assignments.live }
+    package var liveAttempt: Attempt? { assignments.live }
 
     /// Valid receipts that wait for their outputs, in order of arrival.
-    public var candidateReceipts: [CandidateReceipt] { receipts.candidates }
+    package var candidateReceipts: [CandidateReceipt] { receipts.candidates }
     /// The receipt that counts, once there is one.
-    public var receipt: AcceptedReceipt? { receipts.chosen }
+    package var receipt: AcceptedReceipt? { receipts.chosen }
     /// Receipts that came too late.
-    public var lateReceipts: [CID] { receipts.late }
+    package var lateReceipts: [CID] { receipts.late }
     /// The signed settlement of the receipt that counts.
-    public var settlementCID: CID? { settlements.payment?.cid }
+    package var settlementCID: CID? { settlements.payment?.cid }
     /// What was paid.
-    public var paid: TokenAmount { settlements.payment?.amount ?? .zero }
+    package var paid: TokenAmount { settlements.payment?.amount ?? .zero }
     /// Settlements still to be sent to executors.
-    public var notices: [SettlementNotice] { settlements.notices }
+    package var notices: [SettlementNotice] { settlements.notices }
 
     /// Whether the outputs of a receipt are still wanted.
-    public func awaitsOutputs(of receipt: CID) -> Bool { isOpen && receipts.candidate(receipt) != nil }
+    package func awaitsOutputs(of receipt: CID) -> Bool { isOpen && receipts.candidate(receipt) != nil }
 
     /// Whether the latest attempt delivered its receipt, so that nobody else is asked before its outputs are here.
     var isDelivered: Bool { assignments.all.last?.awaitsOutputs ?? false }

@@ -14,7 +14,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-public struct OriginatorMarket: MarketHalf, Sendable {
+package struct OriginatorMarket: MarketHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()

@@ -1,6 +1,6 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// The valid receipts of a job: those waiting for outputs, the one that counts, and those that came too late.
 struct ReceivedReceipts: Hashable, Sendable {
@@ -55,24 +55,24 @@ struct ReceivedReceipts: Hashable, Sendable {
 }
 
 /// The receipt with which a job ends.
-public struct AcceptedReceipt: Hashable, Sendable {
+package struct AcceptedReceipt: Hashable, Sendable {
     /// The receipt as its executor signed it.
-    public let signed: SignedObject<ExecutionReceipt>
+    package let signed: SignedObject<ExecutionReceipt>
 
     /// Names the receipt.
-    public var cid: CID { signed.cid }
+    package var cid: CID { signed.cid }
     /// What it says.
-    public var receipt: ExecutionReceipt { signed.body }
+    package var receipt: ExecutionReceipt { signed.body }
     /// The assignment that it answers.
-    public var assignmentCID: CID { signed.body.assignmentCID }
+    package var assignmentCID: CID { signed.body.assignmentCID }
 }
 
 /// A valid receipt whose outputs are being fetched.
-public struct CandidateReceipt: Hashable, Sendable {
+package struct CandidateReceipt: Hashable, Sendable {
     /// The receipt as it will count.
-    public let accepted: AcceptedReceipt
+    package let accepted: AcceptedReceipt
     /// How long the node waits for its outputs.
-    public let outputsUntil: UnixMilliseconds
+    package let outputsUntil: UnixMilliseconds
 
     /// The missing outputs, when none is known to be here.
     var missingCount: UInt64 { UInt64(accepted.receipt.outputBlocks.count) }

@@ -1,18 +1,18 @@
 import Crypto
-public import MeshTypes
-public import Multiformats
-public import Reputation
+package import MeshTypes
+package import Multiformats
+package import Reputation
 import SignedObjects
 
 /// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in
 /// integers; SHA-256(bid CID || job nonce), which no bidder can choose in advance, breaks ties.
-public struct Selection: Sendable {
+package struct Selection: Sendable {
     let manifest: JobManifest
     let reputation: ReputationBook
     let wallClock: UnixMilliseconds
 
     /// A selection for one job at one moment.
-    public init(manifest: JobManifest, reputation: ReputationBook, wallClock: UnixMilliseconds) {
+    package init(manifest: JobManifest, reputation: ReputationBook, wallClock: UnixMilliseconds) {
         self.manifest = manifest
         self.reputation = reputation
         self.wallClock = wallClock
@@ -20,13 +20,13 @@ public struct Selection: Sendable {
 
     /// Why a bid is not acceptable; `nil` if it is. Returns the first reason in this order: terms, bidder, price,
     /// region, features, resources, reputation, deadline.
-    public func refusal(of bid: Bid) -> BidRefusal? {
+    package func refusal(of bid: Bid) -> BidRefusal? {
         if let reason = Self.contradiction(in: bid) { return .termsInvalid(reason: reason) }
         return bidderRefusal(of: bid.bidderDID) ?? termsRefusal(of: bid) ?? standingRefusal(of: bid)
     }
 
     /// Acceptable bids, best first, each with its score and its parts. The caller has filtered them.
-    public func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
+    package func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
         let cheapest = bids.map(\.bid.terms.price).min() ?? .zero
         let weights = manifest.policy.weights ?? .standard
         let scored = bids.map { received in

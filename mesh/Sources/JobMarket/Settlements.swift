@@ -1,7 +1,7 @@
 import Economics
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// What was paid for a job's receipts, and whom to tell.
 struct Settlements: Hashable, Sendable {
@@ -33,16 +33,16 @@ struct Settlements: Hashable, Sendable {
 }
 
 /// A settlement to send to an executor.
-public struct SettlementNotice: Hashable, Sendable {
+package struct SettlementNotice: Hashable, Sendable {
     /// The settlement as this node signed it.
-    public let signed: SignedObject<Settlement>
+    package let signed: SignedObject<Settlement>
     /// How long to send it to the executor.
-    public let until: UnixMilliseconds
+    package let until: UnixMilliseconds
 
     /// The receipt that it settles.
-    public var receiptCID: CID { signed.body.receiptCID }
+    package var receiptCID: CID { signed.body.receiptCID }
     /// The executor.
-    public var executorDID: DID { signed.body.executorDID }
+    package var executorDID: DID { signed.body.executorDID }
 }
 
 /// Settles the receipt that counts: pays by metered fuel out of the hold, and releases the rest.

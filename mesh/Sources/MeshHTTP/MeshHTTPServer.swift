@@ -1,23 +1,23 @@
 import Foundation
 import Hummingbird
 import LibP2P
-public import Logging
+package import Logging
 import NIOCore
-public import NodeAPI
+package import NodeAPI
 import ServiceLifecycle
 
 /// Offers a node's service over HTTP/1.1 on a Unix socket that only its owner can open.
 ///
 /// Bodies, headers, connections and idle time are bounded (`MeshHTTPLimits`); every failure is problem+json. It refuses
 /// the socket of a running node, and replaces a stale one.
-public struct MeshHTTPServer: Sendable {
+package struct MeshHTTPServer: Sendable {
     private let service: any NodeService
     private let socket: SocketFile
     private let limits: MeshHTTPLimits
     private let logger: Logger
 
     /// A server for a node; it opens nothing before `run`.
-    public init(
+    package init(
         service: any NodeService, socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits(), logger: Logger
     ) {
         self.service = service
@@ -32,7 +32,7 @@ public struct MeshHTTPServer: Sendable {
     /// - Parameters:
     ///   - listening: called once when connections are accepted.
     ///   - stopped: waits for what ends the service; by default for ever.
-    public func run(
+    package func run(
         listening: @escaping @Sendable () async -> Void = {},
         until stopped: @escaping @Sendable () async -> Void = Self.never
     ) async throws {
@@ -77,7 +77,7 @@ public struct MeshHTTPServer: Sendable {
     }
 
     /// Returns when the task is cancelled.
-    @Sendable public static func never() async {
+    @Sendable package static func never() async {
         // BOUNDED: nothing is ever sent.
         let (nothing, _) = AsyncStream.makeStream(of: Void.self)
         for await _ in nothing {}

@@ -1,71 +1,71 @@
-public import Multiformats
+package import Multiformats
 import NIOCore
 import NIOHTTP1
-public import NodeAPI
+package import NodeAPI
 
 /// A node's service across its Unix socket: the same calls, answered by the node that runs in the home folder.
 ///
 /// One connection per call at a time, kept for a moment for the next call. A node that does not run, an unreadable
 /// answer and a node that goes away before its answer is complete are each an error of their own.
-public struct NodeClient: NodeService {
+package struct NodeClient: NodeService {
     private let exchange: HTTPExchange
     private let limits: MeshHTTPLimits
 
     /// A client of the node that listens on a socket; it opens nothing before the first call.
-    public init(socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits()) {
+    package init(socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits()) {
         exchange = HTTPExchange(socketPath: socketPath, limits: limits)
         self.limits = limits
     }
 
-    public func status() async throws(NodeServiceError) -> NodeStatus { try await get("/v1/status") }
+    package func status() async throws(NodeServiceError) -> NodeStatus { try await get("/v1/status") }
 
-    public func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+    package func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         try await post("/v1/jobs", body: submission)
     }
 
-    public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
         try await get("/v1/jobs?limit=\(limit)")
     }
 
-    public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView { try await get("/v1/jobs/\(jobID.text)") }
+    package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView { try await get("/v1/jobs/\(jobID.text)") }
 
-    public func progress(
+    package func progress(
         of jobID: CID, _ scope: ProgressScope
     ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
         try await exchange.lines(JobProgress.self, path: "/v1/jobs/\(jobID.text)/events?scope=\(scope.rawValue)")
     }
 
-    public func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
+    package func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
         try await get("/v1/jobs/\(jobID.text)/explanation")
     }
 
-    public func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
         try await post("/v1/jobs/\(jobID.text)/cancel")
     }
 
-    public func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
+    package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
         try await get("/v1/receipts/\(cid.text)", seconds: limits.longAnswerSeconds)
     }
 
-    public func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+    package func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         try await post("/v1/receipts/\(cid.text)/verify", seconds: limits.longAnswerSeconds)
     }
 
-    public func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+    package func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         try await post("/v1/receipts/\(cid.text)/replay", seconds: limits.longAnswerSeconds)
     }
 
-    public func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
+    package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
 
-    public func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
+    package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
         try await post("/v1/peers", body: PeerAddress(address: address))
     }
 
-    public func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
+    package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
         try await get("/v1/wallet?entries=\(entriesLimit)")
     }
 
-    public func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
+    package func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
         guard bytes.count <= limits.fileBytesMax else {
             throw NodeServiceError(
                 .tooLarge, "The file has more than the \(limits.fileBytesMax) bytes that a node accepts.")
@@ -76,23 +76,23 @@ public struct NodeClient: NodeService {
                 bytesMax: limits.responseBytesMax, seconds: limits.longAnswerSeconds))
     }
 
-    public func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
+    package func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
         try await exchange.answer(
             .GET, "/v1/files/\(cid.text)", bytesMax: limits.fileBytesMax, seconds: limits.longAnswerSeconds)
     }
 
-    public func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
+    package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await post("/v1/gc", seconds: limits.longAnswerSeconds)
     }
 
-    public func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
+    package func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
         try decode(
             await exchange.answer(
                 .DELETE, "/v1/blocks/\(cid.text)", bytesMax: limits.responseBytesMax, seconds: limits.longAnswerSeconds)
         )
     }
 
-    public func shutdown() async throws(NodeServiceError) {
+    package func shutdown() async throws(NodeServiceError) {
         _ = try await exchange.answer(
             .POST, "/v1/shutdown", bytesMax: limits.responseBytesMax, seconds: limits.answerSeconds)
     }

@@ -1,4 +1,4 @@
-public import NodeAPI
+package import NodeAPI
 
 /// A failure on the wire: RFC 9457 problem details with a stable `code` and what to do next.
 struct Problem: Codable {
@@ -32,7 +32,7 @@ struct Problem: Codable {
 
 extension NodeServiceError.Code {
     /// The HTTP status for a failure of this kind.
-    public var httpStatus: Int {
+    package var httpStatus: Int {
         switch self {
         case .invalidRequest: 400
         case .insufficientFunds: 402

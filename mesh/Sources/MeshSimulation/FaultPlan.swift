@@ -3,19 +3,19 @@ import P2PTesting
 
 /// What goes wrong in a round, and how often; the seed decides which nodes and when. Everything ends within half a
 /// minute after the last fault began, except connections that died unseen: the nodes have to find those.
-public struct FaultPlan: Sendable {
+package struct FaultPlan: Sendable {
     /// Nodes that are killed, and come back.
-    public var crashes = 4
+    package var crashes = 4
     /// Of those killed, how many of a thousand come back at another address.
-    public var movedPermille: UInt64 = 500
+    package var movedPermille: UInt64 = 500
     /// Of those killed, how many of a thousand also lose their network, so that nobody hears of it.
-    public var unpluggedPermille: UInt64 = 500
+    package var unpluggedPermille: UInt64 = 500
     /// Nodes that stop for a while.
-    public var pauses = 4
+    package var pauses = 4
     /// Connections that stop carrying; one end hears of it, or none.
-    public var cuts = 6
+    package var cuts = 6
     /// Times at which the network falls into two parts.
-    public var partitions = 1
+    package var partitions = 1
     /// The time over which the faults begin, in milliseconds.
     var milliseconds: UInt64 = 20_000
 
@@ -30,10 +30,10 @@ public struct FaultPlan: Sendable {
     }
 
     /// The default faults.
-    public init() {}
+    package init() {}
 
     /// A plan without any fault.
-    public static var none: FaultPlan {
+    package static var none: FaultPlan {
         var plan = FaultPlan()
         (plan.crashes, plan.pauses, plan.cuts, plan.partitions) = (0, 0, 0, 0)
         return plan

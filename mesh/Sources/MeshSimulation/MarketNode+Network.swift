@@ -5,7 +5,7 @@ import MeshTypes
 import Multiformats
 import NodeCore
 import OrderedCollections
-public import P2PTesting
+package import P2PTesting
 
 /// What travels over connections: requests with their answers, gossip, and the news of the host.
 extension MarketNode {
@@ -29,7 +29,7 @@ extension MarketNode {
     // MARK: The host
 
     /// The host's news, in order.
-    public mutating func connectionChanged(_ news: VirtualConnectionNews, _ context: inout SimulatedContext) {
+    package mutating func connectionChanged(_ news: VirtualConnectionNews, _ context: inout SimulatedContext) {
         touched = .host
         host.connectionChanged(news, &context)
         followHost(&context)
@@ -129,7 +129,7 @@ extension MarketNode {
     }
 
     /// Bytes for the router, a question or its answer, or what the connection itself says.
-    public mutating func received(
+    package mutating func received(
         _ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext
     ) {
         touched = []
@@ -153,7 +153,7 @@ extension MarketNode {
 
     /// A stream failed: gossip opens its stream anew, requests are failed; the loss of an answer is for the asker's
     /// clock to find out.
-    public mutating func sendFailed(
+    package mutating func sendFailed(
         _ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext
     ) {
         touched = .gossip

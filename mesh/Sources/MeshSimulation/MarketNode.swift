@@ -1,12 +1,12 @@
-public import Determinism
+package import Determinism
 import Economics
-public import GossipSub
-public import JobMarket
-public import MeshTypes
-public import Multiformats
+package import GossipSub
+package import JobMarket
+package import MeshTypes
+package import Multiformats
 package import NodeCore
-public import OrderedCollections
-public import P2PTesting
+package import OrderedCollections
+package import P2PTesting
 import PeerIdentity
 
 /// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, the cores that keep it connected
@@ -15,9 +15,9 @@ import PeerIdentity
 ///
 /// Everything travels over connections that the host made. Direct messages have a stream each and time out; blocks are
 /// fetched from their node.
-public struct MarketNode: SimulatedNode {
+package struct MarketNode: SimulatedNode {
     /// What a scenario can tell the node to do.
-    public enum Command: Sendable {
+    package enum Command: Sendable {
         /// Join the topics, and stay connected to whoever is at these addresses.
         case join([Multiaddr])
         /// Submit a job.
@@ -27,31 +27,31 @@ public struct MarketNode: SimulatedNode {
     }
 
     /// How a node of a scenario is set up.
-    public struct Setup: Sendable {
+    package struct Setup: Sendable {
         /// Everything an operator can set.
-        public var market = MarketConfiguration()
+        package var market = MarketConfiguration()
         /// The gossip router's parameters.
-        public var gossip = GossipSubParameters()
+        package var gossip = GossipSubParameters()
         /// Tokens that the node has at the start.
-        public var grant = TokenAmount(1_000_000)
+        package var grant = TokenAmount(1_000_000)
         /// Runs that fail by the node's fault, of a thousand.
-        public var nodeFailurePermille = 30
+        package var nodeFailurePermille = 30
         /// Fetches of modules that stall until somebody stops them, of a thousand.
-        public var stalledFetchPermille = 20
+        package var stalledFetchPermille = 20
         /// Lookups in the DHT that find nobody, of a thousand.
-        public var failedLookUpPermille = 100
+        package var failedLookUpPermille = 100
         /// Runs whose outputs are lost after the receipt was signed, of a thousand.
-        public var lostOutputPermille = 20
+        package var lostOutputPermille = 20
         /// How long a direct message waits for its answer, in milliseconds.
-        public var requestMilliseconds: Int64 = 10_000
+        package var requestMilliseconds: Int64 = 10_000
         /// The time without an answer after which its connection has to prove that it is alive, in milliseconds.
-        public var doubtMilliseconds: Int64 = 2000
+        package var doubtMilliseconds: Int64 = 2000
         /// The time between two checks of who is connected and listens, in milliseconds; `nil` for a node that does not
         /// check, and so never advertises, which makes long rounds cheaper.
-        public var lookMilliseconds: Int64? = 1000
+        package var lookMilliseconds: Int64? = 1000
 
         /// A node that only originates.
-        public init() {}
+        package init() {}
     }
 
     enum Request: Sendable {
@@ -90,17 +90,17 @@ public struct MarketNode: SimulatedNode {
     /// The core.
     package private(set) var core: NodeCore
     /// The gossip router.
-    public internal(set) var gossip: GossipSubRouter
+    package internal(set) var gossip: GossipSubRouter
     /// Who the node is connected to.
     var host: SimulatedHost
     /// The jobs submitted here, by the client's key.
-    public private(set) var submitted: OrderedDictionary<String, JobID> = [:]
+    package private(set) var submitted: OrderedDictionary<String, JobID> = [:]
     /// Jobs whose clients heard that they have their results.
-    public internal(set) var told: OrderedSet<JobID> = []
+    package internal(set) var told: OrderedSet<JobID> = []
     /// The faults noted about peers.
-    public internal(set) var blamed: [String] = []
+    package internal(set) var blamed: [String] = []
     /// Restarts so far.
-    public private(set) var restarts = 0
+    package private(set) var restarts = 0
 
     let directory: OverlayDirectory
     let identity: Identity
@@ -125,7 +125,7 @@ public struct MarketNode: SimulatedNode {
     private let grant: LedgerEntry
 
     /// A node that knows nobody.
-    public init(_ node: SimulatedNodeID, directory: OverlayDirectory, setup: Setup, seed: UInt64) {
+    package init(_ node: SimulatedNodeID, directory: OverlayDirectory, setup: Setup, seed: UInt64) {
         self.directory = directory
         self.setup = setup
         self.seed = seed &+ UInt64(node.index) &* 0x9E37
@@ -148,13 +148,13 @@ public struct MarketNode: SimulatedNode {
     }
 
     /// The market of the node.
-    public var market: JobMarket { core.market }
+    package var market: JobMarket { core.market }
 
     /// The journal on the disk.
-    public var journal: [JobEvent] { disk.journal }
+    package var journal: [JobEvent] { disk.journal }
 
     /// The node as it comes back after a crash: its journal, its blocks and the addresses of peers are still there.
-    public func rebooted() -> MarketNode {
+    package func rebooted() -> MarketNode {
         var node = self
         var dice = SeededGenerator(seed: seed &+ UInt64(restarts) &+ 1)
         node.disk.powerFailed(survivors: Int(dice.next() % UInt64(disk.waitingCount + 1)))
@@ -181,7 +181,7 @@ public struct MarketNode: SimulatedNode {
     }
 
     /// The earliest deadline of the core, the router, the disk, the machine and the requests under way.
-    public var nextDeadline: MonotonicInstant? {
+    package var nextDeadline: MonotonicInstant? {
         let waiting = requests.values.lazy.map { min($0.deadline, $0.doubtAt ?? .distantFuture) }.min()
         let found = searches.values.lazy.compactMap(\.foundAt).min()
         let fetched = orders.values.lazy.compactMap(\.preparedAt).min()
@@ -194,7 +194,7 @@ public struct MarketNode: SimulatedNode {
 
     /// The cores that the last input may have changed check themselves; and no client has heard of a result that is not
     /// on the disk.
-    public func checkInvariants() {
+    package func checkInvariants() {
         if touched.contains(.gossip) { gossip.checkInvariants() }
         if touched.contains(.host) { checkConnections() }
         guard touched.contains(.core) else { return }
@@ -207,7 +207,7 @@ public struct MarketNode: SimulatedNode {
     // MARK: Inputs
 
     /// After a crash the core resumes from its journal, and the host dials whom it knows.
-    public mutating func started(_ context: inout SimulatedContext) {
+    package mutating func started(_ context: inout SimulatedContext) {
         touched = [.core, .gossip, .host]
         lookAt = setup.lookMilliseconds.map { context.now.advanced(milliseconds: $0) }
         core.listens(at: [OverlayDirectory.address(context.place)])
@@ -225,7 +225,7 @@ public struct MarketNode: SimulatedNode {
     }
 
     /// Carries a command out.
-    public mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
+    package mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
         touched = [.core, .gossip, .host]
         switch command {
         case .join(let addresses):
@@ -246,7 +246,7 @@ public struct MarketNode: SimulatedNode {
     }
 
     /// The deadlines of the cores, the disk, the machine and the requests.
-    public mutating func deadlineReached(_ context: inout SimulatedContext) {
+    package mutating func deadlineReached(_ context: inout SimulatedContext) {
         touched = []
         if let next = gossip.nextDeadline, next <= context.now {
             touched.insert(.gossip)

@@ -3,44 +3,44 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
-public import OrderedCollections
-public import P2PTesting
+package import OrderedCollections
+package import P2PTesting
 import SignedObjects
 
 /// The result of a round of the job market, and whether everything held that must hold.
-public struct MarketReport: Hashable, Sendable {
+package struct MarketReport: Hashable, Sendable {
     /// The seed of the round.
-    public let seed: UInt64
+    package let seed: UInt64
     /// Nodes.
-    public let nodes: Int
+    package let nodes: Int
     /// Jobs that originators accepted.
-    public private(set) var jobs = 0
+    package private(set) var jobs = 0
     /// Jobs by how they ended, in a fixed order.
-    public private(set) var results: OrderedDictionary<String, Int> = [:]
+    package private(set) var results: OrderedDictionary<String, Int> = [:]
     /// Assignments over all jobs.
-    public private(set) var attempts = 0
+    package private(set) var attempts = 0
     /// Assignments that ended without a result, by the first words of the reason.
-    public private(set) var attemptEnds: OrderedDictionary<String, Int> = [:]
+    package private(set) var attemptEnds: OrderedDictionary<String, Int> = [:]
     /// Receipts that came after their job's result.
-    public private(set) var lateReceipts = 0
+    package private(set) var lateReceipts = 0
     /// Tokens that were issued.
-    public private(set) var tokensIssued: UInt64 = 0
+    package private(set) var tokensIssued: UInt64 = 0
     /// Tokens at the end: in wallets, in holds, and paid but not yet known to their earner.
-    public private(set) var tokensFound: UInt64 = 0
+    package private(set) var tokensFound: UInt64 = 0
     /// Tokens that were paid for receipts.
-    public private(set) var tokensPaid: UInt64 = 0
+    package private(set) var tokensPaid: UInt64 = 0
     /// Virtual time from submission to the end, per job that completed, sorted, in milliseconds.
-    public private(set) var completionMilliseconds: [UInt64] = []
+    package private(set) var completionMilliseconds: [UInt64] = []
     /// Virtual time of the round, in milliseconds.
-    public let durationMilliseconds: Int64
+    package let durationMilliseconds: Int64
     /// Restarts of nodes.
-    public private(set) var restarts = 0
+    package private(set) var restarts = 0
     /// What the network did.
-    public let statistics: VirtualNetworkStatistics
+    package let statistics: VirtualNetworkStatistics
     /// What did not hold; empty in a good round.
-    public private(set) var violations: [String] = []
+    package private(set) var violations: [String] = []
     /// The hash of the trace.
-    public let trace: String
+    package let trace: String
 
     init(_ network: borrowing VirtualNetwork<MarketNode>, scenario: MarketScenario) {
         seed = scenario.seed
@@ -116,14 +116,14 @@ public struct MarketReport: Hashable, Sendable {
     }
 
     /// The completion time that a share of completed jobs did not exceed, in milliseconds of virtual time.
-    public func completionMilliseconds(percentile: Int) -> UInt64 {
+    package func completionMilliseconds(percentile: Int) -> UInt64 {
         guard !completionMilliseconds.isEmpty else { return 0 }
         return completionMilliseconds[
             min(completionMilliseconds.count - 1, completionMilliseconds.count * percentile / 100)]
     }
 
     /// A few lines for people.
-    public var summary: String {
+    package var summary: String {
         let ends = results.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         let lost = attemptEnds.map { "\($0.value) x \($0.key)" }.joined(separator: ", ")
         return """
@@ -142,7 +142,7 @@ public struct MarketReport: Hashable, Sendable {
     }
 
     /// The same as one line of JSON.
-    public var json: String {
+    package var json: String {
         func object(_ rows: OrderedDictionary<String, Int>) -> String {
             "{" + rows.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ") + "}"
         }

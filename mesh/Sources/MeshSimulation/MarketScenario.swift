@@ -3,33 +3,33 @@ import Economics
 import JobMarket
 import MeshTypes
 import Multiformats
-public import P2PTesting
+package import P2PTesting
 import SignedObjects
 
 /// A round of the job market: nodes that originate and execute, jobs submitted over a while, and a network with losses,
 /// pauses, kills, moves and partitions, whose connections die for one of their ends alone (`FaultPlan`).
-public struct MarketScenario: Sendable {
+package struct MarketScenario: Sendable {
     /// Nodes; every other one executes, the first fifth also originates.
-    public var nodes = 50
+    package var nodes = 50
     /// Connections that each node opens to random others.
-    public var dialsPerNode = 4
+    package var dialsPerNode = 4
     /// Jobs.
-    public var jobs = 20
+    package var jobs = 20
     /// Virtual time over which the jobs are submitted, in milliseconds.
-    public var submissionMilliseconds: UInt64 = 20_000
+    package var submissionMilliseconds: UInt64 = 20_000
     /// What goes wrong while jobs run.
-    public var faults = FaultPlan()
+    package var faults = FaultPlan()
     /// Whether the mesh has to be whole again some time after the last fault.
-    public var checksMesh = false
+    package var checksMesh = false
     /// Whether executors advertise, and originators look whether anybody executes.
-    public var advertises = true
+    package var advertises = true
     /// The seed of everything random.
-    public var seed: UInt64
+    package var seed: UInt64
     /// The links.
-    public var link: LinkProfile
+    package var link: LinkProfile
 
     /// A round of fifty nodes on links that lose a tenth of all messages.
-    public init(seed: UInt64, lossPermille: Int = 100) {
+    package init(seed: UInt64, lossPermille: Int = 100) {
         self.seed = seed
         link = LinkProfile(
             latencyMicroseconds: 5_000...40_000, lossPermille: lossPermille, reorderPermille: 50,
@@ -37,7 +37,7 @@ public struct MarketScenario: Sendable {
     }
 
     /// Runs the round until every job is closed and every executor has nothing left to do, or an hour has passed.
-    public func run() throws -> MarketReport {
+    package func run() throws -> MarketReport {
         let directory = try OverlayDirectory(count: nodes, seed: seed)
         var network = VirtualNetwork<MarketNode>(VirtualNetworkConfiguration(seed: seed, link: link))
         var dice = SeededGenerator(seed: seed &* 0xD1CE &+ 1)

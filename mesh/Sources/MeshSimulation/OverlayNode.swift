@@ -1,19 +1,19 @@
-public import Determinism
-public import GossipSub
-public import Kademlia
-public import Multiformats
+package import Determinism
+package import GossipSub
+package import Kademlia
+package import Multiformats
 import OrderedCollections
-public import P2PTesting
-public import PeerIdentity
+package import P2PTesting
+package import PeerIdentity
 
 /// The identities in a simulated network: peer IDs, node numbers and made-up addresses.
-public struct OverlayDirectory: Sendable {
+package struct OverlayDirectory: Sendable {
     private let nodes: [PeerID: SimulatedNodeID]
     /// The identities, in the order of the nodes.
-    public let identities: [Identity]
+    package let identities: [Identity]
 
     /// Identities for `count` nodes; the same for the same seed.
-    public init(count: Int, seed: UInt64) throws {
+    package init(count: Int, seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed ^ 0x6964_656E_7469_7479)
         var nodes: [PeerID: SimulatedNodeID] = [:]
         var identities: [Identity] = []
@@ -28,24 +28,24 @@ public struct OverlayDirectory: Sendable {
     }
 
     /// The node that has a peer ID.
-    public func node(_ peer: PeerID) -> SimulatedNodeID? { nodes[peer] }
+    package func node(_ peer: PeerID) -> SimulatedNodeID? { nodes[peer] }
 
     /// The peer ID of a node.
-    public func peer(_ node: SimulatedNodeID) -> PeerID { identities[node.index].peerID }
+    package func peer(_ node: SimulatedNodeID) -> PeerID { identities[node.index].peerID }
 
     /// A node as the DHT names it; every node has an address group of its own.
-    public func info(_ node: SimulatedNodeID) -> PeerInfo {
+    package func info(_ node: SimulatedNodeID) -> PeerInfo {
         PeerInfo(peerID: peer(node), addresses: [Self.address(node.index)])
     }
 
     /// The address of a place of the virtual network, on the open internet, as `place` reads it.
-    public static func address(_ place: Int) -> Multiaddr {
+    package static func address(_ place: Int) -> Multiaddr {
         let (high, low) = (UInt8(truncatingIfNeeded: place >> 8), UInt8(truncatingIfNeeded: place))
         return Multiaddr([.ip4([44, high, low, 1]), .tcp(4001)])
     }
 
     /// The place of an address; `nil` for one that is none.
-    public static func place(_ address: Multiaddr) -> Int? {
+    package static func place(_ address: Multiaddr) -> Int? {
         guard case .ip4(let bytes)? = address.components.first, bytes.count == 4, bytes[0] == 44 else { return nil }
         return Int(bytes[1]) << 8 | Int(bytes[2])
     }
@@ -55,9 +55,9 @@ public struct OverlayDirectory: Sendable {
 ///
 /// Dialing a node makes both sides peers of each other, for gossip and for the DHT. A failed gossip stream is opened
 /// anew; a DHT request has its own stream, to any node of the directory, as if dialed on the way.
-public struct OverlayNode: SimulatedNode {
+package struct OverlayNode: SimulatedNode {
     /// What a scenario can tell the node to do.
-    public enum Command: Sendable {
+    package enum Command: Sendable {
         /// Connect to a node.
         case dial(SimulatedNodeID)
         /// Join a topic.
@@ -73,13 +73,13 @@ public struct OverlayNode: SimulatedNode {
     static let kademliaProtocol = "/icn/kad/1.0.0"
 
     /// The gossip router.
-    public private(set) var gossip: GossipSubRouter
+    package private(set) var gossip: GossipSubRouter
     /// The DHT.
-    public private(set) var kademlia: KademliaCore
+    package private(set) var kademlia: KademliaCore
     /// The payloads that arrived by gossip, in order.
-    public private(set) var received: [[UInt8]] = []
+    package private(set) var received: [[UInt8]] = []
     /// The ends of the commanded DHT operations, in order.
-    public private(set) var outcomes: [KademliaOutcome] = []
+    package private(set) var outcomes: [KademliaOutcome] = []
 
     private let directory: OverlayDirectory
     private let identity: Identity
@@ -87,7 +87,7 @@ public struct OverlayNode: SimulatedNode {
     private var nextRequest: UInt64 = 1
 
     /// A node that knows nobody.
-    public init(
+    package init(
         _ node: SimulatedNodeID, directory: OverlayDirectory, gossip: GossipSubParameters,
         kademlia: KademliaConfiguration,
         validators: [RecordValidator], seed: UInt64
@@ -104,28 +104,28 @@ public struct OverlayNode: SimulatedNode {
     }
 
     /// The earliest deadline of the cores.
-    public var nextDeadline: MonotonicInstant? {
+    package var nextDeadline: MonotonicInstant? {
         [gossip.nextDeadline, kademlia.nextDeadline].compactMap { $0 }.min()
     }
 
     /// Both cores check themselves.
-    public func checkInvariants() {
+    package func checkInvariants() {
         gossip.checkInvariants()
         kademlia.checkInvariants()
         precondition(requests.count <= 16_384, "\(requests.count) requests under way")
     }
 
     /// Nothing to do before the first command.
-    public mutating func started(_ context: inout SimulatedContext) {}
+    package mutating func started(_ context: inout SimulatedContext) {}
 
     /// The deadlines of both cores.
-    public mutating func deadlineReached(_ context: inout SimulatedContext) {
+    package mutating func deadlineReached(_ context: inout SimulatedContext) {
         if let due = gossip.wake(now: context.now) { carryOut(due, &context) }
         if let due = kademlia.wake(now: context.now) { carryOut(due, &context) }
     }
 
     /// Carries a command out.
-    public mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
+    package mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
         switch command {
         case .dial(let node): dial(node, &context)
         case .subscribe(let topic):
@@ -142,7 +142,7 @@ public struct OverlayNode: SimulatedNode {
     }
 
     /// Bytes for one of the cores, or a dial.
-    public mutating func received(
+    package mutating func received(
         _ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext
     ) {
         switch message.protocolID {
@@ -159,7 +159,7 @@ public struct OverlayNode: SimulatedNode {
     }
 
     /// Handles a failed stream: retries dials, reopens gossip's stream, tells the DHT.
-    public mutating func sendFailed(
+    package mutating func sendFailed(
         _ message: SimulatedMessage, to node: SimulatedNodeID, _ context: inout SimulatedContext
     ) {
         switch message.protocolID {

@@ -2,27 +2,27 @@ import Determinism
 import GossipSub
 import Kademlia
 import Multiformats
-public import P2PTesting
+package import P2PTesting
 
 /// What is simulated: how many nodes, on which links, and what they do.
-public struct OverlayScenario: Sendable {
+package struct OverlayScenario: Sendable {
     /// Nodes.
-    public var nodes = 50
+    package var nodes = 50
     /// Connections that each node opens to random others.
-    public var dialsPerNode = 4
+    package var dialsPerNode = 4
     /// Messages, published by as many different nodes.
-    public var messages = 10
+    package var messages = 10
     /// Values put into the DHT by as many different nodes, each fetched by another.
-    public var values = 10
+    package var values = 10
     /// Blocks provided in the DHT by as many different nodes, each looked up by another.
-    public var providers = 10
+    package var providers = 10
     /// The seed of everything random.
-    public var seed: UInt64
+    package var seed: UInt64
     /// The links.
-    public var link: LinkProfile
+    package var link: LinkProfile
 
     /// A scenario of fifty nodes on links that lose and reorder.
-    public init(
+    package init(
         seed: UInt64,
         link: LinkProfile = LinkProfile(
             latencyMicroseconds: 5_000...40_000, lossPermille: 100, reorderPermille: 100, silentFailurePermille: 0)
@@ -32,28 +32,28 @@ public struct OverlayScenario: Sendable {
     }
 
     /// The result.
-    public struct Report: Hashable, Sendable {
+    package struct Report: Hashable, Sendable {
         /// Per message, the nodes that should have received it and did not.
-        public var missedBy: [[SimulatedNodeID]] = []
+        package var missedBy: [[SimulatedNodeID]] = []
         /// The largest time from publication until the last node had it, in milliseconds.
-        public var slowestDeliveryMilliseconds: Int64 = 0
+        package var slowestDeliveryMilliseconds: Int64 = 0
         /// Values that lookups did not find.
-        public var valuesNotFound: [Int] = []
+        package var valuesNotFound: [Int] = []
         /// Providers that lookups did not find.
-        public var providersNotFound: [Int] = []
+        package var providersNotFound: [Int] = []
         /// Nodes whose mesh has a degree outside [D_lo, D_hi] at the end.
-        public var degreesOutOfBounds: [SimulatedNodeID] = []
+        package var degreesOutOfBounds: [SimulatedNodeID] = []
         /// What the network did.
-        public var statistics: VirtualNetworkStatistics
+        package var statistics: VirtualNetworkStatistics
         /// The hash of the trace.
-        public var trace: String
+        package var trace: String
     }
 
     static let topic = "/sim/topic"
     static let namespace = "/sim/"
 
     /// Runs the scenario to its end.
-    public func run() throws -> Report {
+    package func run() throws -> Report {
         let directory = try OverlayDirectory(count: nodes, seed: seed)
         var network = VirtualNetwork<OverlayNode>(VirtualNetworkConfiguration(seed: seed, link: link))
         var kademlia = KademliaConfiguration()

@@ -5,13 +5,13 @@ import GRDB
 ///
 /// The movement's transaction writes it, so it is never behind, and a start need not add up the movements. An account
 /// at zero has no row: the hold of a settled job leaves nothing behind.
-public struct BalanceRow: Hashable, Sendable {
+package struct BalanceRow: Hashable, Sendable {
     /// The account.
-    public var account: String
+    package var account: String
     /// Its balance, in the smallest unit; negative if it gave more than it received.
-    public var amount: Int64
+    package var amount: Int64
 
-    public init(account: String, amount: Int64) {
+    package init(account: String, amount: Int64) {
         self.account = account
         self.amount = amount
     }

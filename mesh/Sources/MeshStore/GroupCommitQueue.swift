@@ -2,7 +2,7 @@ import Dispatch
 import Synchronization
 
 /// How urgent a commit is.
-public enum CommitUrgency: Int, Comparable, Hashable, Sendable {
+package enum CommitUrgency: Int, Comparable, Hashable, Sendable {
     /// Somebody waits for it: it starts a transaction.
     case now
     /// Somebody waits for it, and may wait for `StoreLimits.lingerMilliseconds`.
@@ -11,7 +11,7 @@ public enum CommitUrgency: Int, Comparable, Hashable, Sendable {
     case idle
 
     /// Orders by urgency, the greatest first.
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Gathers the commits of many callers into one transaction, so that they share one wait for the disk.

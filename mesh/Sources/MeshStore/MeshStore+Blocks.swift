@@ -1,27 +1,27 @@
 import Foundation
 import GRDB
-public import Multiformats
+package import Multiformats
 
 extension MeshStore {
     /// The block of a CID, verified against it; nil if missing; throws `blockCorrupt` if damaged.
-    public func block(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {
+    package func block(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
         return try await read { db in try Self.checkedBlock(cid, db) }
     }
 
     /// Like `block`, for a dedicated thread that may block; never call it from async code.
-    public func blockBlocking(_ cid: CID) throws(MeshStoreError) -> [UInt8]? {
+    package func blockBlocking(_ cid: CID) throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
         return try readBlocking { db in try Self.checkedBlock(cid, db) }
     }
 
     /// Whether a block is here; it may be damaged.
-    public func hasBlock(_ cid: CID) async throws(MeshStoreError) -> Bool {
+    package func hasBlock(_ cid: CID) async throws(MeshStoreError) -> Bool {
         try await blockSize(cid) != nil
     }
 
     /// The size of a block in bytes; nil if missing.
-    public func blockSize(_ cid: CID) async throws(MeshStoreError) -> Int? {
+    package func blockSize(_ cid: CID) async throws(MeshStoreError) -> Int? {
         try await read { db in
             let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")
             return try Int.fetchOne(statement, arguments: [Data(cid.bytes)])

@@ -1,19 +1,20 @@
 import Foundation
 import GRDB
-public import Multiformats
+package import Multiformats
 import Synchronization
 
 /// The readable journal of one side of a job.
-public struct ReadableJournal: Hashable, Sendable {
+package struct ReadableJournal: Hashable, Sendable {
     /// The undamaged entries, in the order of writing.
-    public var entries: [JournalEntry] = []
+    package var entries: [JournalEntry] = []
     /// The positions of damaged rows.
-    public var damaged: [Int64] = []
+    package var damaged: [Int64] = []
 }
 
 extension MeshStore {
     /// The journal of a job without its damaged rows, which are counted; with a role, only that side's.
-    public func readableJournal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> ReadableJournal {
+    package func readableJournal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> ReadableJournal
+    {
         let journal = try await read { db in
             var journal = ReadableJournal()
             for row in try Self.journalRows(of: jobID, role: role, db) {
@@ -50,14 +51,14 @@ extension MeshStore {
     }
 
     /// The journal of a job in the order it was written; with a role, only that side's.
-    public func journal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> [JournalEntry] {
+    package func journal(of jobID: CID, role: StoreRole? = nil) async throws(MeshStoreError) -> [JournalEntry] {
         try await read { db in
             try Self.journalRows(of: jobID, role: role, db).map { try StoredRow($0).journalEntry() }
         }
     }
 
     /// One page of the whole journal after a position; an empty page is the end.
-    public func journal(after sequence: Int64, limit: Int = .max) async throws(MeshStoreError) -> [JournalEntry] {
+    package func journal(after sequence: Int64, limit: Int = .max) async throws(MeshStoreError) -> [JournalEntry] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await read { db in
             try Row.fetchAll(
@@ -68,7 +69,7 @@ extension MeshStore {
 
     /// Summaries of jobs, newest first; without a role each job once, from its originator's side if this node ran it
     /// itself.
-    public func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
+    package func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
             try Row.fetchAll(
@@ -88,7 +89,7 @@ extension MeshStore {
     }
 
     /// Open jobs, oldest first: what a restart has to resume.
-    public func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
+    package func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
         try await readable { db in
             try Row.fetchAll(
                 db, sql: "SELECT * FROM jobs WHERE terminal = 0 AND role = ? ORDER BY submitted_at, job_id",
@@ -99,7 +100,7 @@ extension MeshStore {
     }
 
     /// The summary of a job on one side; nil if this node had no part in it.
-    public func job(_ jobID: CID, role: StoreRole) async throws(MeshStoreError) -> JobRow? {
+    package func job(_ jobID: CID, role: StoreRole) async throws(MeshStoreError) -> JobRow? {
         try await read { db in
             try Row.fetchOne(
                 db, sql: "SELECT * FROM jobs WHERE job_id = ? AND role = ?",
@@ -109,7 +110,7 @@ extension MeshStore {
     }
 
     /// The job that was submitted here under an idempotency key.
-    public func job(idempotencyKey: String) async throws(MeshStoreError) -> JobRow? {
+    package func job(idempotencyKey: String) async throws(MeshStoreError) -> JobRow? {
         guard !idempotencyKey.isEmpty else { return nil }
         return try await read { db in
             try Row.fetchOne(
@@ -123,7 +124,7 @@ extension MeshStore {
     }
 
     /// One page of movements after a position, in the order they were booked; an empty page is the end.
-    public func ledger(after sequence: Int64 = 0, limit: Int = .max) async throws(MeshStoreError) -> [LedgerRow] {
+    package func ledger(after sequence: Int64 = 0, limit: Int = .max) async throws(MeshStoreError) -> [LedgerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await read { db in
             try Row.fetchAll(
@@ -133,7 +134,7 @@ extension MeshStore {
     }
 
     /// The newest movements, newest first.
-    public func newestLedger(limit: Int) async throws(MeshStoreError) -> [LedgerRow] {
+    package func newestLedger(limit: Int) async throws(MeshStoreError) -> [LedgerRow] {
         let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
         return try await read { db in
             try Row.fetchAll(db, sql: "SELECT * FROM ledger ORDER BY seq DESC LIMIT ?", arguments: [rowsMax])
@@ -142,7 +143,7 @@ extension MeshStore {
     }
 
     /// The movements that a restart needs one by one, in the order of booking: those of open jobs, and those of no job.
-    public func openLedger() async throws(MeshStoreError) -> [LedgerRow] {
+    package func openLedger() async throws(MeshStoreError) -> [LedgerRow] {
         try await read { db in
             try Row.fetchAll(
                 db,
@@ -157,7 +158,7 @@ extension MeshStore {
     }
 
     /// One page of balances, by the name of the account, after an account; an empty page is the end.
-    public func balances(
+    package func balances(
         after account: String = "", limit: Int = .max
     ) async throws(MeshStoreError) -> [BalanceRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
@@ -170,7 +171,7 @@ extension MeshStore {
     }
 
     /// The movements of one job, in the order they were booked.
-    public func ledger(of jobID: CID) async throws(MeshStoreError) -> [LedgerRow] {
+    package func ledger(of jobID: CID) async throws(MeshStoreError) -> [LedgerRow] {
         try await read { db in
             try Row.fetchAll(
                 db, sql: "SELECT * FROM ledger WHERE job_id = ? ORDER BY seq", arguments: [Data(jobID.bytes)]
@@ -179,7 +180,7 @@ extension MeshStore {
     }
 
     /// What is known about a receipt; nil if it is not here.
-    public func receipt(_ cid: CID) async throws(MeshStoreError) -> ReceiptRow? {
+    package func receipt(_ cid: CID) async throws(MeshStoreError) -> ReceiptRow? {
         try await read { db in
             try Row.fetchOne(db, sql: "SELECT * FROM receipts WHERE cid = ?", arguments: [Data(cid.bytes)])
                 .map { try StoredRow($0).receiptRow() }
@@ -187,7 +188,7 @@ extension MeshStore {
     }
 
     /// The receipts of a job, in the order they arrived.
-    public func receipts(of jobID: CID) async throws(MeshStoreError) -> [ReceiptRow] {
+    package func receipts(of jobID: CID) async throws(MeshStoreError) -> [ReceiptRow] {
         try await read { db in
             try Row.fetchAll(
                 db, sql: "SELECT * FROM receipts WHERE job_id = ? ORDER BY at, cid", arguments: [Data(jobID.bytes)]
@@ -196,7 +197,7 @@ extension MeshStore {
     }
 
     /// All receipts, newest first, at most `limit`.
-    public func receipts(limit: Int = .max) async throws(MeshStoreError) -> [ReceiptRow] {
+    package func receipts(limit: Int = .max) async throws(MeshStoreError) -> [ReceiptRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
             try Row.fetchAll(db, sql: "SELECT * FROM receipts ORDER BY at DESC, cid LIMIT ?", arguments: [rowsMax])
@@ -207,7 +208,7 @@ extension MeshStore {
 
     /// The newest receipts of this node's jobs that are not their results: late ones, ones whose outputs never came,
     /// and ones of open jobs.
-    public func receiptsThatDoNotCount(limit: Int = .max) async throws(MeshStoreError) -> Set<CID> {
+    package func receiptsThatDoNotCount(limit: Int = .max) async throws(MeshStoreError) -> Set<CID> {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await read { db in
             let cids = try Data.fetchAll(
@@ -222,7 +223,7 @@ extension MeshStore {
     }
 
     /// At most three receipts of an executor that name the same predecessor, or none.
-    public func successors(of previous: CID?, executorDID: String) async throws(MeshStoreError) -> [CID] {
+    package func successors(of previous: CID?, executorDID: String) async throws(MeshStoreError) -> [CID] {
         try await read { db in
             try Row.fetchAll(
                 db,
@@ -233,7 +234,7 @@ extension MeshStore {
     }
 
     /// Remembered peers: those with addresses first, each group by when last seen, the latest first.
-    public func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
+    package func peers(limit: Int = .max) async throws(MeshStoreError) -> [PeerRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
             try Row.fetchAll(
@@ -245,7 +246,7 @@ extension MeshStore {
     }
 
     /// A setting of the node; nil if never set.
-    public func setting(_ key: String) async throws(MeshStoreError) -> [UInt8]? {
+    package func setting(_ key: String) async throws(MeshStoreError) -> [UInt8]? {
         try await read { db in
             try Data.fetchOne(db, sql: "SELECT value FROM settings WHERE key = ?", arguments: [key]).map { [UInt8]($0) }
         }

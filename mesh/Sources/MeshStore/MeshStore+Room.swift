@@ -1,10 +1,10 @@
 import Foundation
 import GRDB
-public import Multiformats
+package import Multiformats
 import Synchronization
 
 /// Whether the store has room for new work.
-public enum StoreStanding: Hashable, Sendable {
+package enum StoreStanding: Hashable, Sendable {
     /// It has.
     case open
     /// Its blocks exceed the high-water mark, and none can be evicted: it still writes what is under way, but new work
@@ -20,14 +20,14 @@ public enum StoreStanding: Hashable, Sendable {
 }
 
 /// Something that others may look for in the DHT.
-public struct StoredRoot: Hashable, Sendable {
+package struct StoredRoot: Hashable, Sendable {
     /// Its position in the order of arrival.
-    public var sequence: Int64
+    package var sequence: Int64
     /// What.
-    public var cid: CID
+    package var cid: CID
 
     /// A root at a place.
-    public init(sequence: Int64, cid: CID) {
+    package init(sequence: Int64, cid: CID) {
         self.sequence = sequence
         self.cid = cid
     }
@@ -35,7 +35,7 @@ public struct StoredRoot: Hashable, Sendable {
 
 extension MeshStore {
     /// The store's current standing; does not ask the disk.
-    public var standing: StoreStanding {
+    package var standing: StoreStanding {
         let room = counting.room.withLock { $0 }
         if room.isLocked { return .locked }
         if room.isStuck || room.look.isShort(limits) {
@@ -47,22 +47,22 @@ extension MeshStore {
     }
 
     /// Asks the file system what is free, for `standing`; it does not wait for a transaction.
-    public func lookAtDisk() {
+    package func lookAtDisk() {
         let freeBytes = disk.freeBytes
         counting.room.withLock { $0.look.freeBytes = freeBytes }
     }
 
     /// The free bytes of the database's file system, as last seen; nil if unknown.
-    public var diskFreeBytes: Int? {
+    package var diskFreeBytes: Int? {
         let freeBytes = counting.room.withLock { $0.look.freeBytes }
         return freeBytes == .max ? nil : freeBytes
     }
 
     /// Whether current writes wait for another program, or for room on the disk.
-    public var isStuck: Bool { counting.room.withLock { $0.isLocked || $0.isStuck } }
+    package var isStuck: Bool { counting.room.withLock { $0.isLocked || $0.isStuck } }
 
     /// The bytes of the database on the disk, including its log.
-    public var databaseBytes: Int {
+    package var databaseBytes: Int {
         [path, path + "-wal"].reduce(0) { sum, file in
             let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
             return sum + (size ?? 0)
@@ -71,13 +71,13 @@ extension MeshStore {
 
     /// Sets the listener that receives the CIDs of stored blocks, after the transaction, on the writing thread, which
     /// it must not hold up. A new listener replaces the old one.
-    public func onBlocksAdded(_ listener: @escaping @Sendable ([CID]) -> Void) {
+    package func onBlocksAdded(_ listener: @escaping @Sendable ([CID]) -> Void) {
         counting.added.withLock { $0 = AddedListener(tell: listener) }
     }
 
     /// Evicts all cached blocks that no open job needs, and old settled evidence until the blocks are below the
     /// high-water mark; returns what it removed.
-    public func collectGarbage() async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
+    package func collectGarbage() async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
         var sum = (blocks: 0, bytes: 0)
         while true {
             let tally = RemovalTally()
@@ -88,14 +88,14 @@ extension MeshStore {
     }
 
     /// Forgets a file, a block, or the evidence and outputs of a job; returns what it removed, if anything.
-    public func remove(_ cid: CID) async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
+    package func remove(_ cid: CID) async throws(MeshStoreError) -> (blocks: Int, bytes: Int) {
         let tally = RemovalTally()
         try await commit([.remove(cid, tally)])
         return (tally.blocks, tally.bytes)
     }
 
     /// Whether a CID is the root of a file that a user added.
-    public func isFile(_ root: CID) async throws(MeshStoreError) -> Bool {
+    package func isFile(_ root: CID) async throws(MeshStoreError) -> Bool {
         try await read { db in
             try Bool.fetchOne(
                 db.cachedStatement(sql: "SELECT file FROM roots WHERE cid = ?"), arguments: [Data(root.bytes)]) ?? false
@@ -104,7 +104,7 @@ extension MeshStore {
 
     /// One page of what others may look for in the DHT, the newest first: files that users added, or outputs and
     /// receipts of jobs. An empty page is the end.
-    public func roots(
+    package func roots(
         files: Bool, after: Int64 = 0, before: Int64 = .max, limit: Int
     ) async throws(MeshStoreError) -> [StoredRoot] {
         let rowsMax = min(limit, limits.rowsPerPageMax)

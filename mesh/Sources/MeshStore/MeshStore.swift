@@ -14,37 +14,37 @@ import Synchronization
 /// - One process at a time: the system releases the lock beside the database when the process ends.
 /// - The database belongs to one node: the store refuses it with another node's key, and refuses another application's
 ///   file.
-public final class MeshStore: Sendable {
+package final class MeshStore: Sendable {
     /// What the store has done since it was opened.
-    public struct Counters: Hashable, Sendable {
+    package struct Counters: Hashable, Sendable {
         /// Commits that were acknowledged.
-        public var commits = 0
+        package var commits = 0
         /// Transactions they shared.
-        public var transactions = 0
+        package var transactions = 0
         /// Commits that failed.
-        public var failedCommits = 0
+        package var failedCommits = 0
         /// Blocks found damaged on reading.
-        public var corruptBlocks = 0
+        package var corruptBlocks = 0
         /// Journal, ledger or balance rows found damaged on reading.
-        public var corruptRecords = 0
+        package var corruptRecords = 0
         /// Bytes of all blocks now.
-        public var blockBytes = 0
+        package var blockBytes = 0
         /// Number of blocks now.
-        public var blocks = 0
+        package var blocks = 0
         /// Blocks that were evicted.
-        public var evictedBlocks = 0
+        package var evictedBlocks = 0
         /// Bytes of the blocks that were evicted.
-        public var evictedBytes = 0
+        package var evictedBytes = 0
         /// Attempts that found the database locked by another program, and were repeated.
-        public var lockRetries = 0
+        package var lockRetries = 0
         /// Attempts that found the disk full, and were repeated.
-        public var fullRetries = 0
+        package var fullRetries = 0
     }
 
     /// Where the database is.
-    public let path: String
+    package let path: String
     /// The bounds it was opened with.
-    public let limits: StoreLimits
+    package let limits: StoreLimits
 
     let pool: DatabasePool
     let counting: Counting
@@ -58,7 +58,7 @@ public final class MeshStore: Sendable {
     /// - Throws: a `MeshStoreError` whose description is one sentence with what to do next.
     ///
     /// `clock` returns the time in milliseconds since the Unix epoch, `freeBytes` what is free at a folder.
-    public init(
+    package init(
         path: String, owner: String, limits: StoreLimits = StoreLimits(),
         clock: @escaping @Sendable () -> UInt64 = MeshStore.systemTime,
         freeBytes: @escaping @Sendable (String) -> Int? = MeshStore.systemFreeBytes
@@ -91,10 +91,10 @@ public final class MeshStore: Sendable {
     }
 
     /// The system's time, in milliseconds since the Unix epoch.
-    public static let systemTime: @Sendable () -> UInt64 = { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
+    package static let systemTime: @Sendable () -> UInt64 = { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
 
     /// Free bytes for this user at a folder, according to the system.
-    public static let systemFreeBytes = DiskRoom.system
+    package static let systemFreeBytes = DiskRoom.system
 
     private static func opened(
         path: String, owner: String, limits: StoreLimits
@@ -117,7 +117,7 @@ public final class MeshStore: Sendable {
     }
 
     /// Writes all of `writes` in one durable transaction, or none; returns when they are on the disk.
-    public func commit(_ writes: [StoreWrite]) async throws(MeshStoreError) {
+    package func commit(_ writes: [StoreWrite]) async throws(MeshStoreError) {
         let bytes = try checkedByteCount(writes)
         let result = await withCheckedContinuation { continuation in
             queue.submit(.init(writes: writes, bytes: bytes) { continuation.resume(returning: $0) })
@@ -126,12 +126,12 @@ public final class MeshStore: Sendable {
     }
 
     /// Returns when everything handed to the store before is on the disk.
-    public func persisted() async throws(MeshStoreError) { try await commit([]) }
+    package func persisted() async throws(MeshStoreError) { try await commit([]) }
 
     /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose order matters
     /// calls this from one place. One that is not urgent may stay off the disk for a while, until an urgent
     /// transaction. Calls `finished` exactly once, possibly before this returns.
-    public func enqueue(
+    package func enqueue(
         _ writes: [StoreWrite], urgency: CommitUrgency,
         finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
     ) {
@@ -144,7 +144,7 @@ public final class MeshStore: Sendable {
     }
 
     /// Like `commit`, for a dedicated thread that may block, such as a running job's; never call it from async code.
-    public func commitBlocking(_ writes: [StoreWrite]) throws(MeshStoreError) {
+    package func commitBlocking(_ writes: [StoreWrite]) throws(MeshStoreError) {
         let bytes = try checkedByteCount(writes)
         let arrived = DispatchSemaphore(value: 0)
         let answer = Answer()
@@ -158,13 +158,13 @@ public final class MeshStore: Sendable {
     }
 
     /// What the store has done so far.
-    public var counters: Counters { counting.counters.withLock { $0 } }
+    package var counters: Counters { counting.counters.withLock { $0 } }
 
     /// Stops waiting for a full disk: from now on a commit that finds no room fails.
-    public func waitNoLonger() { counting.room.withLock { $0.isEnding = true } }
+    package func waitNoLonger() { counting.room.withLock { $0.isEnding = true } }
 
     /// Writes what it accepted, then closes the database; later calls fail with `closed`.
-    public func close() throws(MeshStoreError) {
+    package func close() throws(MeshStoreError) {
         waitNoLonger()
         queue.close()
         do {

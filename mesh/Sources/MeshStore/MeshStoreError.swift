@@ -1,8 +1,8 @@
 import GRDB
-public import Multiformats
+package import Multiformats
 
 /// Why the store could not open, read or write; each case has what a person needs to act on it.
-public enum MeshStoreError: Error, Hashable, Sendable {
+package enum MeshStoreError: Error, Hashable, Sendable {
     /// Another process, or another store of this process, holds the database.
     case inUse(path: String)
     /// The database stayed locked by another program for longer than the busy timeout.
@@ -46,7 +46,7 @@ public enum MeshStoreError: Error, Hashable, Sendable {
 
 extension MeshStoreError: CustomStringConvertible {
     /// One sentence for a person: what is wrong, and what to do next.
-    public var description: String {
+    package var description: String {
         switch self {
         case .inUse(let path):
             "The database \(path) is in use by another running node; stop that node or choose another --home."

@@ -1,86 +1,86 @@
 /// Every bound of the store.
-public struct StoreLimits: Hashable, Sendable {
+package struct StoreLimits: Hashable, Sendable {
     /// The largest block, in bytes.
-    public var blockBytesMax = 2 * 1024 * 1024
+    package var blockBytesMax = 2 * 1024 * 1024
     /// All blocks together, in bytes; a block that would exceed it is refused if none can be evicted for it. The
     /// journal and the evidence of jobs are never refused.
-    public var blockBytesTotalMax = 16 * 1024 * 1024 * 1024
+    package var blockBytesTotalMax = 16 * 1024 * 1024 * 1024
     /// The share of `blockBytesTotalMax`, in percent, beyond which blocks are evicted, and beyond which the store
     /// counts as full if there is nothing to evict. The rest is the reserve of jobs under way.
-    public var highWaterPercent = 90
+    package var highWaterPercent = 90
     /// Bytes of the file system reserved for what is under way: with less free, the store counts as short of disk, and
     /// evicts what it can; see `DiskRoom.Look`.
-    public var diskReserveBytes = 64 * 1024 * 1024
+    package var diskReserveBytes = 64 * 1024 * 1024
     /// Bytes of a file beside the database that the store deletes when the disk is full, so that it can still write
     /// what somebody relies on.
-    public var keptFileBytes = 4 * 1024 * 1024
+    package var keptFileBytes = 4 * 1024 * 1024
     /// Bytes of used database pages, including journals; beyond `highWaterPercent` of it the store counts as full,
     /// which refuses only new work. nil leaves the bound to the disk.
-    public var databaseBytesMax: Int?
+    package var databaseBytesMax: Int?
     /// How long a write that somebody relies on waits for a full disk, in milliseconds; then it fails. Meanwhile the
     /// store counts as short of disk.
-    public var fullMillisecondsMax: Int64 = 600_000
+    package var fullMillisecondsMax: Int64 = 600_000
     /// The pause between two attempts to write on a full disk, in milliseconds.
-    public var fullPauseMilliseconds = 250
+    package var fullPauseMilliseconds = 250
     /// How long the store keeps the evidence of a settled job in any case, in milliseconds since the job's last event.
-    public var evidenceKeptMilliseconds: UInt64 = 3_600_000
+    package var evidenceKeptMilliseconds: UInt64 = 3_600_000
     /// How long the store keeps the evidence of an unpaid job that this node ran, in milliseconds since the job's last
     /// event; then the job counts as settled.
-    public var unpaidEvidenceKeptMilliseconds: UInt64 = 30 * 86_400_000
+    package var unpaidEvidenceKeptMilliseconds: UInt64 = 30 * 86_400_000
     /// The most blocks that one transaction evicts.
-    public var evictedPerTransactionMax = 256
+    package var evictedPerTransactionMax = 256
     /// The most blocks that one transaction examines for evidence that may go.
-    public var examinedPerTransactionMax = 16_384
+    package var examinedPerTransactionMax = 16_384
     /// How long a full store waits before it looks for something to evict again, in milliseconds.
-    public var roomRetryMilliseconds: UInt64 = 10_000
+    package var roomRetryMilliseconds: UInt64 = 10_000
     /// Blocks whose use is remembered until the next transaction; further uses are not noted.
-    public var notedUsesMax = 1_024
+    package var notedUsesMax = 1_024
     /// The shortest time between two notes of one block's use, in milliseconds.
-    public var useMilliseconds: UInt64 = 60_000
+    package var useMilliseconds: UInt64 = 60_000
     /// The largest database in pages of 4 KiB, enforced by SQLite; nil leaves the bound to the disk.
-    public var databasePagesMax: Int?
+    package var databasePagesMax: Int?
     /// Pages of 4 KiB in the write-ahead log before SQLite folds them into the database, which costs two waits for the
     /// disk; readers may let the log grow further while they read.
-    public var logPagesMax = 4_096
+    package var logPagesMax = 4_096
     /// Pages of 4 KiB that the writer keeps in memory.
-    public var cachedPagesMax = 2_048
+    package var cachedPagesMax = 2_048
     /// Commits that may wait for the disk before further ones are refused.
-    public var waitingCommitsMax = 16_384
+    package var waitingCommitsMax = 16_384
     /// How many of them may be commits that nobody relies on: one more such commit is refused, so that these never take
     /// the last places from others.
-    public var waitingCommitsNotOwedMax = 8_192
+    package var waitingCommitsNotOwedMax = 8_192
     /// How long a commit that somebody waits for without urgency may stay off the disk, in milliseconds.
-    public var lingerMilliseconds = 20
+    package var lingerMilliseconds = 20
     /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
-    public var idleMilliseconds = 250
+    package var idleMilliseconds = 250
     /// Commits that share one transaction.
-    public var commitsPerTransactionMax = 512
+    package var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.
-    public var bytesPerTransactionMax = 16 * 1024 * 1024
+    package var bytesPerTransactionMax = 16 * 1024 * 1024
     /// The most bids that one pruning deletes.
-    public var prunedBidsMax = 4_096
+    package var prunedBidsMax = 4_096
     /// Peers remembered with addresses; the one seen longest ago is forgotten first.
-    public var peersMax = 4_096
+    package var peersMax = 4_096
     /// Peers remembered only for their faults, without an address; the one seen longest ago is forgotten first.
-    public var peersWithoutAddressesMax = 256
+    package var peersWithoutAddressesMax = 256
     /// Links between receipts kept; the oldest go first.
-    public var receiptLinksMax = 200_000
+    package var receiptLinksMax = 200_000
     /// Addresses remembered per peer.
-    public var addressesPerPeerMax = 16
+    package var addressesPerPeerMax = 16
     /// How long one attempt waits for a lock that another program holds, in milliseconds.
-    public var busyTimeoutMilliseconds = 2_000
+    package var busyTimeoutMilliseconds = 2_000
     /// How long retries wait for another program's lock, in milliseconds; then waiting commits fail. Meanwhile the
     /// store counts as locked.
-    public var lockedMillisecondsMax: Int64 = 60_000
+    package var lockedMillisecondsMax: Int64 = 60_000
     /// The pause between two attempts, in milliseconds.
-    public var lockedPauseMilliseconds = 20
+    package var lockedPauseMilliseconds = 20
     /// The most rows that one listing returns.
-    public var rowsPerPageMax = 10_000
+    package var rowsPerPageMax = 10_000
     /// A database up to this size is checked page by page when it is opened.
-    public var checkedAtOpenBytesMax = 32 * 1024 * 1024
+    package var checkedAtOpenBytesMax = 32 * 1024 * 1024
 
     /// The bytes of blocks at `highWaterPercent`.
-    public var highWaterBytes: Int { blockBytesTotalMax / 100 * highWaterPercent }
+    package var highWaterBytes: Int { blockBytesTotalMax / 100 * highWaterPercent }
 
     /// The bytes of blocks down to which the store evicts once they exceed the high-water mark.
     var lowWaterBytes: Int { highWaterBytes - blockBytesTotalMax / 32 }
@@ -92,5 +92,5 @@ public struct StoreLimits: Hashable, Sendable {
     static let pageBytes = 4_096
 
     /// The defaults.
-    public init() {}
+    package init() {}
 }

@@ -1,24 +1,24 @@
-public import Multiformats
+package import Multiformats
 
 /// One event in the life of a job; the store assigns its position in the journal.
-public struct JournalEntry: Hashable, Sendable {
+package struct JournalEntry: Hashable, Sendable {
     /// The position, ascending over all jobs; zero before it is written.
-    public var sequence: Int64
+    package var sequence: Int64
     /// The job.
-    public var jobID: CID
+    package var jobID: CID
     /// This node's side of the job.
-    public var role: StoreRole
+    package var role: StoreRole
     /// The event's type, for the journal in words.
-    public var kind: String
+    package var kind: String
     /// When, in milliseconds since the Unix epoch.
-    public var at: UInt64
+    package var at: UInt64
     /// Why, as a sentence for a person; empty if the kind says it all.
-    public var reason: String
+    package var reason: String
     /// The encoded event.
-    public var bytes: [UInt8]
+    package var bytes: [UInt8]
 
     /// An entry to write.
-    public init(
+    package init(
         jobID: CID, role: StoreRole, kind: String, at: UInt64, reason: String = "", bytes: [UInt8],
         sequence: Int64 = 0
     ) {
@@ -33,38 +33,38 @@ public struct JournalEntry: Hashable, Sendable {
 }
 
 /// What a listing says about a job.
-public struct JobRow: Hashable, Sendable {
+package struct JobRow: Hashable, Sendable {
     /// The job.
-    public var jobID: CID
+    package var jobID: CID
     /// This node's side of the job.
-    public var role: StoreRole
+    package var role: StoreRole
     /// The job's state, by the name of its `JobStatus`.
-    public var status: String
+    package var status: String
     /// Whether nothing more will happen.
-    public var isTerminal: Bool
+    package var isTerminal: Bool
     /// When the job was submitted, in milliseconds since the Unix epoch.
-    public var submittedAt: UInt64
+    package var submittedAt: UInt64
     /// When the job last changed, in milliseconds since the Unix epoch.
-    public var updatedAt: UInt64
+    package var updatedAt: UInt64
     /// The other side: the executor's DID for an originator, the originator's for an executor; empty while unknown.
-    public var counterparty: String
+    package var counterparty: String
     /// What the user called the job.
-    public var label: String
+    package var label: String
     /// Why it is in this state; empty if the status says it all.
-    public var reason: String
+    package var reason: String
     /// The price agreed or paid, in the smallest unit.
-    public var price: UInt64?
+    package var price: UInt64?
     /// The fuel that was metered.
-    public var fuel: UInt64?
+    package var fuel: UInt64?
     /// The receipt, once there is one.
-    public var receiptCID: CID?
+    package var receiptCID: CID?
     /// The idempotency key of the submission; empty if none was given.
-    public var idempotencyKey: String
+    package var idempotencyKey: String
     /// Whether this node signed a receipt of it that is not paid yet, so that its evidence must stay.
-    public var isUnsettled: Bool
+    package var isUnsettled: Bool
 
     /// A summary to write.
-    public init(
+    package init(
         jobID: CID, role: StoreRole, status: String, isTerminal: Bool, submittedAt: UInt64, updatedAt: UInt64,
         counterparty: String = "", label: String = "", reason: String = "", price: UInt64? = nil, fuel: UInt64? = nil,
         receiptCID: CID? = nil, idempotencyKey: String = "", isUnsettled: Bool = false
@@ -90,26 +90,26 @@ public struct JobRow: Hashable, Sendable {
 ///
 /// The tuple (job, kind, reference, debit, credit) identifies it: booked twice it counts once; booked again with
 /// another amount it is refused.
-public struct LedgerRow: Hashable, Sendable {
+package struct LedgerRow: Hashable, Sendable {
     /// The position, ascending; zero before it is written.
-    public var sequence: Int64
+    package var sequence: Int64
     /// The account that gives.
-    public var debit: String
+    package var debit: String
     /// The account that gets.
-    public var credit: String
+    package var credit: String
     /// The amount, in the smallest unit.
-    public var amount: UInt64
+    package var amount: UInt64
     /// Its job, if any.
-    public var jobID: CID?
+    package var jobID: CID?
     /// What kind of movement: grant, hold, payment, refund.
-    public var kind: String
+    package var kind: String
     /// What distinguishes two movements of one kind and job, for example the attempt; empty if nothing does.
-    public var reference: String
+    package var reference: String
     /// When, in milliseconds since the Unix epoch.
-    public var at: UInt64
+    package var at: UInt64
 
     /// A movement to book.
-    public init(
+    package init(
         debit: String, credit: String, amount: UInt64, jobID: CID?, kind: String, reference: String = "", at: UInt64,
         sequence: Int64 = 0
     ) {
@@ -125,22 +125,22 @@ public struct LedgerRow: Hashable, Sendable {
 }
 
 /// A receipt stored as a block, and what is known about it.
-public struct ReceiptRow: Hashable, Sendable {
+package struct ReceiptRow: Hashable, Sendable {
     /// The receipt's own CID.
-    public var cid: CID
+    package var cid: CID
     /// The job that it ends.
-    public var jobID: CID
+    package var jobID: CID
     /// Who signed it.
-    public var executorDID: String
+    package var executorDID: String
     /// The status that it states.
-    public var status: String
+    package var status: String
     /// When it arrived here, in milliseconds since the Unix epoch.
-    public var at: UInt64
+    package var at: UInt64
     /// Whether every check passed here; nil while unchecked.
-    public var isVerified: Bool?
+    package var isVerified: Bool?
 
     /// A row to write.
-    public init(cid: CID, jobID: CID, executorDID: String, status: String, at: UInt64, isVerified: Bool?) {
+    package init(cid: CID, jobID: CID, executorDID: String, status: String, at: UInt64, isVerified: Bool?) {
         self.cid = cid
         self.jobID = jobID
         self.executorDID = executorDID
@@ -151,16 +151,16 @@ public struct ReceiptRow: Hashable, Sendable {
 }
 
 /// That one receipt of an executor follows another.
-public struct ReceiptLinkRow: Hashable, Sendable {
+package struct ReceiptLinkRow: Hashable, Sendable {
     /// Who signed both.
-    public var executorDID: String
+    package var executorDID: String
     /// The receipt before; nil if none.
-    public var previous: CID?
+    package var previous: CID?
     /// The receipt that names it.
-    public var cid: CID
+    package var cid: CID
 
     /// A link to write.
-    public init(executorDID: String, previous: CID?, cid: CID) {
+    package init(executorDID: String, previous: CID?, cid: CID) {
         self.executorDID = executorDID
         self.previous = previous
         self.cid = cid
@@ -168,21 +168,22 @@ public struct ReceiptLinkRow: Hashable, Sendable {
 }
 
 /// A peer, as remembered across restarts.
-public struct PeerRow: Hashable, Sendable {
+package struct PeerRow: Hashable, Sendable {
     /// The peer.
-    public var peerID: PeerID
+    package var peerID: PeerID
     /// Where it listened, newest last.
-    public var addresses: [Multiaddr]
+    package var addresses: [Multiaddr]
     /// When it was last seen, in milliseconds since the Unix epoch.
-    public var lastSeen: UInt64
+    package var lastSeen: UInt64
     /// How often it misbehaved; kept by the store, ignored when written.
-    public var misbehaviourCount: Int
+    package var misbehaviourCount: Int
     /// The last note about it; kept by the store, ignored when written.
-    public var note: String
+    package var note: String
 
     /// A peer to remember.
-    public init(peerID: PeerID, addresses: [Multiaddr], lastSeen: UInt64, misbehaviourCount: Int = 0, note: String = "")
-    {
+    package init(
+        peerID: PeerID, addresses: [Multiaddr], lastSeen: UInt64, misbehaviourCount: Int = 0, note: String = ""
+    ) {
         self.peerID = peerID
         self.addresses = addresses
         self.lastSeen = lastSeen

@@ -1,7 +1,7 @@
-public import Multiformats
+package import Multiformats
 
 /// A node's side of a job.
-public enum StoreRole: String, Hashable, Sendable, Codable, CaseIterable {
+package enum StoreRole: String, Hashable, Sendable, Codable, CaseIterable {
     /// The node that announced the job.
     case originator
     /// The node that runs it.
@@ -9,7 +9,7 @@ public enum StoreRole: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// One change; a commit is a list of changes, written whole or not at all.
-public enum StoreWrite: Sendable {
+package enum StoreWrite: Sendable {
     /// Stores a block; refuses bytes that do not hash to the CID. Repairs a damaged copy. An unpinned block may be
     /// evicted.
     case block(cid: CID, bytes: [UInt8], pinned: Bool)
@@ -80,7 +80,7 @@ public enum StoreWrite: Sendable {
     }
 
     /// A block under its CID, not pinned.
-    public static func block(cid: CID, bytes: [UInt8]) -> StoreWrite {
+    package static func block(cid: CID, bytes: [UInt8]) -> StoreWrite {
         .block(cid: cid, bytes: bytes, pinned: false)
     }
 

@@ -12,16 +12,16 @@ struct BlockReason: Sendable {
 }
 
 /// What a commit with a removal removed.
-public final class RemovalTally: Sendable {
+package final class RemovalTally: Sendable {
     private let sums = Mutex((blocks: 0, bytes: 0))
 
     /// Nothing yet.
-    public init() {}
+    package init() {}
 
     /// Blocks removed.
-    public var blocks: Int { sums.withLock { $0.blocks } }
+    package var blocks: Int { sums.withLock { $0.blocks } }
     /// Their bytes.
-    public var bytes: Int { sums.withLock { $0.bytes } }
+    package var bytes: Int { sums.withLock { $0.bytes } }
 
     /// Per attempt: one that was rolled back is followed by another.
     func set(blocks: Int, bytes: Int) {

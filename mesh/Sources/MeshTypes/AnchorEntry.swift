@@ -1,22 +1,22 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// One node of a scope's anchored DAG: it names its parents and the evidence it fixes.
-public struct AnchorEntry: Hashable, Sendable, SignedBody {
+package struct AnchorEntry: Hashable, Sendable, SignedBody {
     /// Who anchors.
-    public var nodeDID: DID
+    package var nodeDID: DID
     /// The heads that this entry follows, sorted.
-    public var parents: [CID]
+    package var parents: [CID]
     /// Receipts and other blocks that it fixes.
-    public var payload: [CID]
+    package var payload: [CID]
     /// The DAG it belongs to, for example `global`.
-    public var scope: String
+    package var scope: String
     /// One more than the highest parent, or 0.
-    public var height: UInt64
+    package var height: UInt64
     /// When.
-    public var recordedAt: UnixMilliseconds
+    package var recordedAt: UnixMilliseconds
 
-    public init(
+    package init(
         nodeDID: DID, parents: [CID], payload: [CID], scope: String, height: UInt64, recordedAt: UnixMilliseconds
     ) {
         self.nodeDID = nodeDID
@@ -28,9 +28,9 @@ public struct AnchorEntry: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "AnchorEntry"
+    package static let typeName = "AnchorEntry"
     /// The anchoring node signs.
-    public var signerDID: DID { nodeDID }
+    package var signerDID: DID { nodeDID }
 
     enum CodingKeys: String, CodingKey {
         case nodeDID = "node_did"

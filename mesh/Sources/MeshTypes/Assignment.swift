@@ -1,30 +1,30 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// The originator's signed order to run a job, on exactly the terms of one bid.
-public struct Assignment: Hashable, Sendable, SignedBody {
+package struct Assignment: Hashable, Sendable, SignedBody {
     /// The job.
-    public var jobID: JobID
+    package var jobID: JobID
     /// Who gives the order and will pay.
-    public var originatorDID: DID
+    package var originatorDID: DID
     /// The signed bid that it takes up.
-    public var bidCID: CID
+    package var bidCID: CID
     /// Who is to run the job.
-    public var executorDID: DID
+    package var executorDID: DID
     /// Counts the assignments of a job from 1.
-    public var attempt: UInt64
+    package var attempt: UInt64
     /// Which replica of the job this is; 0 if there is only one.
-    public var replicaSlot: UInt64
+    package var replicaSlot: UInt64
     /// How long the executor may stay silent, in milliseconds.
-    public var leaseMilliseconds: UInt64
+    package var leaseMilliseconds: UInt64
     /// The terms of the bid, repeated.
-    public var terms: BidTerms
+    package var terms: BidTerms
     /// When the order was given.
-    public var assignedAt: UnixMilliseconds
+    package var assignedAt: UnixMilliseconds
     /// Until when the executor may accept it; the bid's date.
-    public var acceptBy: UnixMilliseconds
+    package var acceptBy: UnixMilliseconds
 
-    public init(
+    package init(
         jobID: JobID, originatorDID: DID, bidCID: CID, executorDID: DID, attempt: UInt64, replicaSlot: UInt64 = 0,
         leaseMilliseconds: UInt64, terms: BidTerms, assignedAt: UnixMilliseconds, acceptBy: UnixMilliseconds
     ) {
@@ -41,9 +41,9 @@ public struct Assignment: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "Assignment"
+    package static let typeName = "Assignment"
     /// The originator signs.
-    public var signerDID: DID { originatorDID }
+    package var signerDID: DID { originatorDID }
 
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"

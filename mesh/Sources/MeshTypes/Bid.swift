@@ -1,36 +1,36 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// The canonical bid: a signed, binding offer to run a job on given terms until a given date.
-public struct Bid: Hashable, Sendable, SignedBody {
+package struct Bid: Hashable, Sendable, SignedBody {
     /// The job.
-    public var jobID: JobID
+    package var jobID: JobID
     /// Whose job it is.
-    public var originatorPeerID: PeerID
+    package var originatorPeerID: PeerID
     /// Who offers.
-    public var bidderDID: DID
+    package var bidderDID: DID
     /// The libp2p spelling of the same key.
-    public var bidderPeerID: PeerID
+    package var bidderPeerID: PeerID
     /// The offer.
-    public var terms: BidTerms
+    package var terms: BidTerms
     /// What the bidder stakes.
-    public var collateral: TokenAmount?
+    package var collateral: TokenAmount?
     /// Where the bidder stands.
-    public var region: String?
+    package var region: String?
     /// Features that the bidder has, sorted; a policy's `required_features` are checked against them.
-    public var features: [String]
+    package var features: [String]
     /// What the bidder has in total, by resource type; `resources_required` are checked against it.
-    public var resources: ResourceAmounts
+    package var resources: ResourceAmounts
     /// How busy the bidder is, in thousandths of its capacity.
-    public var loadPermille: UInt64
+    package var loadPermille: UInt64
     /// The bidder's signed capability, for details.
-    public var nodeMetadataCID: CID?
+    package var nodeMetadataCID: CID?
     /// When the bid was made.
-    public var issuedAt: UnixMilliseconds
+    package var issuedAt: UnixMilliseconds
     /// Until when an assignment can take it up.
-    public var expiresAt: UnixMilliseconds
+    package var expiresAt: UnixMilliseconds
 
-    public init(
+    package init(
         jobID: JobID, originatorPeerID: PeerID, bidderDID: DID, bidderPeerID: PeerID, terms: BidTerms,
         collateral: TokenAmount? = nil, region: String? = nil, features: [String] = [],
         resources: ResourceAmounts = [:], loadPermille: UInt64 = 0, nodeMetadataCID: CID? = nil,
@@ -52,9 +52,9 @@ public struct Bid: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "Bid"
+    package static let typeName = "Bid"
     /// The executor signs.
-    public var signerDID: DID { bidderDID }
+    package var signerDID: DID { bidderDID }
 
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"

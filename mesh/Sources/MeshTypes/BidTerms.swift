@@ -3,21 +3,21 @@
 /// The price of a run (PROTOCOL.md, "Price"): `min(price, base_price + ceil(fuel × price_per_million_fuel /
 /// 1,000,000))`. `price` is the most that the job can cost: the amount that the originator holds and compares with
 /// `max_price`.
-public struct BidTerms: Hashable, Sendable, Codable {
+package struct BidTerms: Hashable, Sendable, Codable {
     /// The most that the run can cost; held at assignment.
-    public var price: TokenAmount
+    package var price: TokenAmount
     /// Due as soon as the module has run.
-    public var basePrice: TokenAmount
+    package var basePrice: TokenAmount
     /// Due per million fuel, rounded up once over the whole run.
-    public var pricePerMillionFuel: TokenAmount
+    package var pricePerMillionFuel: TokenAmount
     /// When the executor can start.
-    public var earliestStart: UnixMilliseconds
+    package var earliestStart: UnixMilliseconds
     /// When the executor promises the receipt at the latest.
-    public var deadline: UnixMilliseconds
+    package var deadline: UnixMilliseconds
     /// What it reserves for the job.
-    public var resourceGuarantees: ResourceAmounts
+    package var resourceGuarantees: ResourceAmounts
 
-    public init(
+    package init(
         price: TokenAmount, basePrice: TokenAmount, pricePerMillionFuel: TokenAmount, earliestStart: UnixMilliseconds,
         deadline: UnixMilliseconds, resourceGuarantees: ResourceAmounts = [:]
     ) {
@@ -30,13 +30,13 @@ public struct BidTerms: Hashable, Sendable, Codable {
     }
 
     /// What a run that used this much fuel costs under these terms; never more than `price`.
-    public func due(fuel: UInt64) -> TokenAmount {
+    package func due(fuel: UInt64) -> TokenAmount {
         min(price, Self.uncapped(basePrice: basePrice, pricePerMillionFuel: pricePerMillionFuel, fuel: fuel))
     }
 
     /// What a run with this outcome costs: by metered fuel if the module ended by itself, or a limit or a cancellation
     /// stopped it after it had begun; nothing if the module was refused or the node failed.
-    public func due(for outcome: ExecutionOutcome, fuel: UInt64) -> TokenAmount {
+    package func due(for outcome: ExecutionOutcome, fuel: UInt64) -> TokenAmount {
         switch outcome {
         case .exited, .trapped, .limitExceeded: due(fuel: fuel)
         case .cancelled: fuel == 0 ? .zero : due(fuel: fuel)
@@ -45,7 +45,7 @@ public struct BidTerms: Hashable, Sendable, Codable {
     }
 
     /// `base_price + ceil(fuel × price_per_million_fuel / 1,000,000)`, saturating at the largest amount.
-    public static func uncapped(
+    package static func uncapped(
         basePrice: TokenAmount, pricePerMillionFuel: TokenAmount, fuel: UInt64
     ) -> TokenAmount {
         let product = fuel.multipliedFullWidth(by: pricePerMillionFuel.units)

@@ -19,69 +19,69 @@ enum CanonicalEquality {
 }
 
 extension MeshJobParams {
-    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 
     /// Hashes what the parameters encode to.
-    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
 extension ExecutionPolicy {
-    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 
     /// Hashes what the policy encodes to.
-    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
 extension WorkflowStage {
-    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 
     /// Hashes what the stage encodes to.
-    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
 extension NodeCapability {
-    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 
     /// Hashes what the capability encodes to.
-    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
 extension Bid {
-    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 
     /// Hashes what the bid encodes to.
-    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
 extension AnchorEntry {
-    public static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 
     /// Hashes what the entry encodes to.
-    public func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
 extension ProtocolBid {
-    public static func == (left: Self, right: Self) -> Bool {
+    package static func == (left: Self, right: Self) -> Bool {
         left.jobID == right.jobID && left.jobOriginator == right.jobOriginator && left.executorDID == right.executorDID
             && left.price == right.price && left.executionNodeID == right.executionNodeID
             && left.region.map(ExactText.init) == right.region.map(ExactText.init) && left.signedBid == right.signedBid
     }
 
     /// Hashes the signed bid, which contains everything else.
-    public func hash(into hasher: inout Hasher) { hasher.combine(signedBid) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(signedBid) }
 }
 
 extension EngineDescription {
-    public static func == (left: Self, right: Self) -> Bool { left.texts == right.texts }
+    package static func == (left: Self, right: Self) -> Bool { left.texts == right.texts }
 
     /// Hashes the bytes of the three texts.
-    public func hash(into hasher: inout Hasher) { hasher.combine(texts) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(texts) }
 
     private var texts: [ExactText] { ExactText.all([name, version, configurationDigest]) }
 }
 
 extension ExecutionOutcome {
-    public static func == (left: Self, right: Self) -> Bool {
+    package static func == (left: Self, right: Self) -> Bool {
         switch (left, right) {
         case (.exited(let left), .exited(let right)): left == right
         case (.trapped(let leftKind, let left), .trapped(let rightKind, let right)):
@@ -96,7 +96,7 @@ extension ExecutionOutcome {
     }
 
     /// Hashes the case with its values, texts by their bytes.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         hasher.combine(responsibility)
         switch self {
         case .exited(let code): hasher.combine(code)

@@ -5,21 +5,21 @@ import Multiformats
 /// It encodes as a map. Because the order is part of the value, iteration is deterministic, and two maps are equal
 /// exactly when they encode to the same bytes: keys and texts compare by their UTF-8, so an é in two spellings makes
 /// two keys.
-public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sendable {
+package struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sendable {
     /// One key with its value.
-    public struct Entry: Hashable, Sendable {
+    package struct Entry: Hashable, Sendable {
         /// The name.
-        public let key: String
+        package let key: String
         /// What it stands for.
-        public var value: Value
+        package var value: Value
 
         /// A key with its value.
-        public init(key: String, value: Value) {
+        package init(key: String, value: Value) {
             self.key = key
             self.value = value
         }
 
-        public static func == (left: Entry, right: Entry) -> Bool {
+        package static func == (left: Entry, right: Entry) -> Bool {
             guard left.key.isSameBytes(as: right.key) else { return false }
             if Value.self == String.self, let left = left.value as? String, let right = right.value as? String {
                 return left.isSameBytes(as: right)
@@ -28,7 +28,7 @@ public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Send
         }
 
         /// Hashes the bytes of the key, and the value.
-        public func hash(into hasher: inout Hasher) {
+        package func hash(into hasher: inout Hasher) {
             hasher.combine(ExactText(key))
             if Value.self == String.self, let text = value as? String { return hasher.combine(ExactText(text)) }
             hasher.combine(value)
@@ -36,30 +36,30 @@ public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Send
     }
 
     /// All entries in canonical order.
-    public private(set) var entries: [Entry]
+    package private(set) var entries: [Entry]
 
     /// An empty map.
-    public init() {
+    package init() {
         entries = []
     }
 
     /// A map of pairs; the last of equal keys wins.
-    public init(_ pairs: some Sequence<(String, Value)>) {
+    package init(_ pairs: some Sequence<(String, Value)>) {
         entries = []
         for (key, value) in pairs { self[key] = value }
     }
 
     /// The keys in canonical order.
-    public var keys: [String] { entries.map(\.key) }
+    package var keys: [String] { entries.map(\.key) }
     /// The values in the order of their keys.
-    public var values: [Value] { entries.map(\.value) }
+    package var values: [Value] { entries.map(\.value) }
     /// The number of entries.
-    public var count: Int { entries.count }
+    package var count: Int { entries.count }
     /// Whether there are no entries.
-    public var isEmpty: Bool { entries.isEmpty }
+    package var isEmpty: Bool { entries.isEmpty }
 
     /// The value of a key; setting `nil` removes the key.
-    public subscript(key: String) -> Value? {
+    package subscript(key: String) -> Value? {
         get {
             let index = position(of: key)
             return index < entries.count && entries[index].key.isSameBytes(as: key) ? entries[index].value : nil
@@ -95,7 +95,7 @@ public struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Send
 
 extension CanonicalMap: Codable {
     /// Reads a map with text keys.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: TextKey.self)
         var read: [Entry] = []
         for key in container.allKeys {
@@ -105,7 +105,7 @@ extension CanonicalMap: Codable {
     }
 
     /// Writes a map with text keys in canonical order.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: TextKey.self)
         for entry in entries {
             try container.encode(entry.value, forKey: TextKey(entry.key))
@@ -115,14 +115,14 @@ extension CanonicalMap: Codable {
 
 extension CanonicalMap: ExpressibleByDictionaryLiteral {
     /// A map written as a literal; the last of equal keys wins.
-    public init(dictionaryLiteral elements: (String, Value)...) {
+    package init(dictionaryLiteral elements: (String, Value)...) {
         self.init(elements)
     }
 }
 
 extension CanonicalMap: Sequence {
     /// An iterator over the entries in canonical order.
-    public func makeIterator() -> IndexingIterator<[Entry]> {
+    package func makeIterator() -> IndexingIterator<[Entry]> {
         entries.makeIterator()
     }
 }

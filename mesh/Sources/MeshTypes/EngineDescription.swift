@@ -1,13 +1,13 @@
 /// Which engine ran a module, exactly enough for an auditor to tell whether a replay must use the same fuel.
-public struct EngineDescription: Hashable, Sendable, Codable {
+package struct EngineDescription: Hashable, Sendable, Codable {
     /// The name of the engine, for example `wasmtime`.
-    public var name: String
+    package var name: String
     /// Its version.
-    public var version: String
+    package var version: String
     /// SHA-256 in lower-case hexadecimal over the engine's configuration that results and fuel depend on.
-    public var configurationDigest: String
+    package var configurationDigest: String
 
-    public init(name: String, version: String, configurationDigest: String) {
+    package init(name: String, version: String, configurationDigest: String) {
         self.name = name
         self.version = version
         self.configurationDigest = configurationDigest
@@ -21,7 +21,7 @@ public struct EngineDescription: Hashable, Sendable, Codable {
 }
 
 /// Whether anybody can reproduce the results of a run, or only the executor attests them.
-public enum DeterminismProfile: String, Hashable, Sendable, Codable, CaseIterable {
+package enum DeterminismProfile: String, Hashable, Sendable, Codable, CaseIterable {
     /// Virtual clock, seeded randomness, canonical NaNs: a replay gives the same output CIDs and the same fuel.
     case deterministic
     /// Only the executor's word.

@@ -1,16 +1,16 @@
 /// The four limits that every job carries (PROTOCOL.md, "Job parameters"); the executor adds its own for table and
 /// stack.
-public struct ExecutionLimits: Hashable, Sendable {
+package struct ExecutionLimits: Hashable, Sendable {
     /// Wall clock of the run, in seconds.
-    public var timeoutSeconds: UInt64
+    package var timeoutSeconds: UInt64
     /// Fuel of the engine.
-    public var maxFuel: UInt64
+    package var maxFuel: UInt64
     /// Linear memories together, in bytes.
-    public var maxMemoryBytes: UInt64
+    package var maxMemoryBytes: UInt64
     /// Standard output, standard error, log and named outputs together, in bytes.
-    public var maxOutputBytes: UInt64
+    package var maxOutputBytes: UInt64
 
-    public init(timeoutSeconds: UInt64, maxFuel: UInt64, maxMemoryBytes: UInt64, maxOutputBytes: UInt64) {
+    package init(timeoutSeconds: UInt64, maxFuel: UInt64, maxMemoryBytes: UInt64, maxOutputBytes: UInt64) {
         self.timeoutSeconds = timeoutSeconds
         self.maxFuel = maxFuel
         self.maxMemoryBytes = maxMemoryBytes
@@ -18,6 +18,6 @@ public struct ExecutionLimits: Hashable, Sendable {
     }
 
     /// A client's defaults: 30 s, 10^10 fuel, 256 MiB, 16 MiB.
-    public static let standard = ExecutionLimits(
+    package static let standard = ExecutionLimits(
         timeoutSeconds: 30, maxFuel: 10_000_000_000, maxMemoryBytes: 256 << 20, maxOutputBytes: 16 << 20)
 }

@@ -2,7 +2,7 @@ import Multiformats
 
 extension ExecutionOutcome {
     /// Whose failure it was, which decides whether the job is retried elsewhere.
-    public enum Responsibility: String, Hashable, Sendable, Codable, CaseIterable {
+    package enum Responsibility: String, Hashable, Sendable, Codable, CaseIterable {
         /// The module ran to its end with exit code zero.
         case success
         /// The user's module or its limits: final, never retried; the work done is paid.
@@ -14,7 +14,7 @@ extension ExecutionOutcome {
     }
 
     /// Whose failure it was.
-    public var responsibility: Responsibility {
+    package var responsibility: Responsibility {
         switch self {
         case .exited(code: 0): .success
         case .exited, .trapped, .limitExceeded, .moduleRefused: .user
@@ -24,7 +24,7 @@ extension ExecutionOutcome {
     }
 
     /// The canonical status that a receipt with this outcome carries.
-    public var standardStatus: StandardJobStatus {
+    package var standardStatus: StandardJobStatus {
         switch self {
         case .exited(code: 0): .completedSuccessfully
         case .cancelled: .cancelled
@@ -36,7 +36,7 @@ extension ExecutionOutcome {
 extension ExecutionOutcome: CustomStringConvertible {
     /// One plain sentence without a full stop, naming exactly the exit code, the trap or the limit; what the executor
     /// wrote is cut to 1,024 bytes (`MeshProtocolMessage.Limits`).
-    public var description: String {
+    package var description: String {
         switch self {
         case .exited(code: 0): "the module ended with exit code 0"
         case .exited(let code): "the module ended with exit code \(code)"
@@ -56,7 +56,7 @@ extension ExecutionOutcome: CustomStringConvertible {
 
 extension ExecutionLimit: CustomStringConvertible {
     /// The limit in words.
-    public var description: String {
+    package var description: String {
         switch self {
         case .fuel: "fuel"
         case .memory: "memory"

@@ -3,7 +3,7 @@
 /// The receipt carries it (PROTOCOL.md, "ExecutionReceipt"), so an auditor can tell a user's error from a limit, and
 /// both from a failure of the node. On the wire it is a keyed map with one entry: `{"exited": {"code": 0}}`,
 /// `{"limit_exceeded": {"limit": "fuel"}}`, `{"cancelled": {}}`.
-public enum ExecutionOutcome: Hashable, Sendable, Codable {
+package enum ExecutionOutcome: Hashable, Sendable, Codable {
     /// The entry function returned, or the module called `proc_exit`; zero means success.
     case exited(code: Int32)
     /// The module trapped by itself: the user's error, never retried.
@@ -35,7 +35,7 @@ public enum ExecutionOutcome: Hashable, Sendable, Codable {
 }
 
 /// The kinds of trap that a module can raise by itself, named as in the WebAssembly specification.
-public enum TrapKind: String, Hashable, Sendable, Codable, CaseIterable {
+package enum TrapKind: String, Hashable, Sendable, Codable, CaseIterable {
     /// The `unreachable` instruction was executed.
     case unreachable
     /// A load, store or bulk operation outside the linear memory.
@@ -53,7 +53,7 @@ public enum TrapKind: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// The limits of a job, each with an outcome of its own.
-public enum ExecutionLimit: String, Hashable, Sendable, Codable, CaseIterable {
+package enum ExecutionLimit: String, Hashable, Sendable, Codable, CaseIterable {
     /// `max_fuel` was used up.
     case fuel
     /// The initial memory, or growth that the module could not do without, exceeded `max_memory_bytes`.

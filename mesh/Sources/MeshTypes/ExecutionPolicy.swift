@@ -1,36 +1,36 @@
-public import SignedObjects
+package import SignedObjects
 
 /// What the originator demands of an executor, and how it chooses among those that qualify (PROTOCOL.md, "Selection").
 ///
 /// Absent filters admit everybody. Weights are integers; a policy without weights uses `SelectionWeights.standard`.
-public struct ExecutionPolicy: Hashable, Sendable, Codable {
+package struct ExecutionPolicy: Hashable, Sendable, Codable {
     /// The most a bid may cost in total.
-    public var maxPrice: TokenAmount?
+    package var maxPrice: TokenAmount?
     /// The least reputation of a bidder, in thousandths.
-    public var minReputation: UInt64?
+    package var minReputation: UInt64?
     /// The acceptable regions; absent means any, and bidders that name none.
-    public var regionFilter: [String]?
+    package var regionFilter: [String]?
     /// Features that the node must advertise, for example `simd`.
-    public var requiredFeatures: [String]?
+    package var requiredFeatures: [String]?
     /// The only acceptable bidders.
-    public var allowedDIDs: [DID]?
+    package var allowedDIDs: [DID]?
     /// Bidders that are never acceptable.
-    public var deniedDIDs: [DID]?
+    package var deniedDIDs: [DID]?
     /// The date by which a bidder must promise the result.
-    public var deadline: UnixMilliseconds?
+    package var deadline: UnixMilliseconds?
     /// How the acceptable bids are compared.
-    public var weights: SelectionWeights?
+    package var weights: SelectionWeights?
     /// How long bids are collected, in milliseconds.
-    public var bidWindowMilliseconds: UInt64?
+    package var bidWindowMilliseconds: UInt64?
     /// The number of acceptable bids that closes the window early.
-    public var sufficientBids: UInt64?
+    package var sufficientBids: UInt64?
     /// How many executors the originator tries in turn.
-    public var maxAttempts: UInt64?
+    package var maxAttempts: UInt64?
     /// Whether bidders gossip their bids for everybody instead of sending them directly.
-    public var publicBids: Bool?
+    package var publicBids: Bool?
 
     /// A policy without demands.
-    public init() {}
+    package init() {}
 
     enum CodingKeys: String, CodingKey {
         case maxPrice = "max_price"
@@ -49,19 +49,19 @@ public struct ExecutionPolicy: Hashable, Sendable, Codable {
 }
 
 /// The integer weights of a selection score; only their ratios matter.
-public struct SelectionWeights: Hashable, Sendable, Codable {
+package struct SelectionWeights: Hashable, Sendable, Codable {
     /// Weight of a low price.
-    public var price: UInt64
+    package var price: UInt64
     /// Weight of a high reputation.
-    public var reputation: UInt64
+    package var reputation: UInt64
     /// Weight of a region early in the policy's list.
-    public var region: UInt64
+    package var region: UInt64
     /// Weight of a short round trip.
-    public var latency: UInt64
+    package var latency: UInt64
     /// Weight of an idle executor.
-    public var load: UInt64
+    package var load: UInt64
 
-    public init(price: UInt64, reputation: UInt64, region: UInt64, latency: UInt64, load: UInt64) {
+    package init(price: UInt64, reputation: UInt64, region: UInt64, latency: UInt64, load: UInt64) {
         self.price = price
         self.reputation = reputation
         self.region = region
@@ -70,5 +70,5 @@ public struct SelectionWeights: Hashable, Sendable, Codable {
     }
 
     /// Price first, then reputation, then the rest.
-    public static let standard = SelectionWeights(price: 50, reputation: 25, region: 10, latency: 5, load: 10)
+    package static let standard = SelectionWeights(price: 50, reputation: 25, region: 10, latency: 5, load: 10)
 }

@@ -1,55 +1,55 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// The executor's signed account of one assigned run: every accepted assignment ends in one.
-public struct ExecutionReceipt: Hashable, Sendable, SignedBody {
+package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     /// The job.
-    public var jobID: JobID
+    package var jobID: JobID
     /// The assignment that this answers.
-    public var assignmentCID: CID
+    package var assignmentCID: CID
     /// Whose job it is.
-    public var originatorDID: DID
+    package var originatorDID: DID
     /// Who ran it.
-    public var executorDID: DID
+    package var executorDID: DID
     /// The attempt of the assignment.
-    public var attempt: UInt64
+    package var attempt: UInt64
     /// The module that ran.
-    public var moduleCID: CID
+    package var moduleCID: CID
     /// The inputs it was given.
-    public var inputCIDs: CanonicalMap<CID>
+    package var inputCIDs: CanonicalMap<CID>
     /// Receipts of the stages of a workflow.
-    public var stageReceipts: [CID]
+    package var stageReceipts: [CID]
     /// The canonical status; follows from `outcome`.
-    public var status: StandardJobStatus
+    package var status: StandardJobStatus
     /// How the run ended, exactly.
-    public var outcome: ExecutionOutcome
+    package var outcome: ExecutionOutcome
     /// Named outputs.
-    public var outputs: CanonicalMap<CID>
+    package var outputs: CanonicalMap<CID>
     /// Standard output.
-    public var stdoutCID: CID?
+    package var stdoutCID: CID?
     /// Standard error.
-    public var stderrCID: CID?
+    package var stderrCID: CID?
     /// The log that the module wrote through the host ABI.
-    public var logCID: CID?
+    package var logCID: CID?
     /// Blocks that the module anchored through the host ABI.
-    public var anchoredCIDs: [CID]
+    package var anchoredCIDs: [CID]
     /// What the run used.
-    public var resourceUsage: ResourceUsage
+    package var resourceUsage: ResourceUsage
     /// What the executor charges, by the price formula of the agreed terms; zero for a failure of the node.
-    public var price: TokenAmount
+    package var price: TokenAmount
     /// The engine that ran it.
-    public var engine: EngineDescription
+    package var engine: EngineDescription
     /// Whether anybody can reproduce it.
-    public var determinism: DeterminismProfile
+    package var determinism: DeterminismProfile
     /// When the run began.
-    public var executionStartedAt: UnixMilliseconds
+    package var executionStartedAt: UnixMilliseconds
     /// When it ended.
-    public var executionEndedAt: UnixMilliseconds
+    package var executionEndedAt: UnixMilliseconds
     /// The receipt that the executor signed before this one.
-    public var previousReceiptCID: CID?
+    package var previousReceiptCID: CID?
 
     /// A receipt with the fields that every run has; set the others.
-    public init(
+    package init(
         jobID: JobID, assignmentCID: CID, originatorDID: DID, executorDID: DID, attempt: UInt64, moduleCID: CID,
         inputCIDs: CanonicalMap<CID>, outcome: ExecutionOutcome, resourceUsage: ResourceUsage, price: TokenAmount,
         engine: EngineDescription, determinism: DeterminismProfile, executionStartedAt: UnixMilliseconds,
@@ -76,12 +76,12 @@ public struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "ExecutionReceipt"
+    package static let typeName = "ExecutionReceipt"
     /// The executor signs.
-    public var signerDID: DID { executorDID }
+    package var signerDID: DID { executorDID }
 
     /// Every block that the receipt promises: named outputs, standard output and error, log, in this order.
-    public var outputBlocks: [CID] {
+    package var outputBlocks: [CID] {
         var seen: Set<CID> = []
         let all = outputs.values + [stdoutCID, stderrCID, logCID].compactMap(\.self)
         return all.filter { seen.insert($0).inserted }

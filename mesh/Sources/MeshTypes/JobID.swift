@@ -1,33 +1,33 @@
-public import Multiformats
+package import Multiformats
 
 /// The name of a job: the CID of its signed `JobManifest` block.
-public struct JobID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
+package struct JobID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     /// The CID of the signed manifest.
-    public let cid: CID
+    package let cid: CID
 
     /// The job whose signed manifest has this CID.
-    public init(_ cid: CID) {
+    package init(_ cid: CID) {
         self.cid = cid
     }
 
     /// Reads a bare link.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         cid = try decoder.singleValueContainer().decode(CID.self)
     }
 
     /// Writes a bare link.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(cid)
     }
 
     /// The text of the CID.
-    public var description: String { cid.text }
+    package var description: String { cid.text }
 
     /// The last eight characters of the CID, for lines that people read.
-    public var short: String { String(cid.text.suffix(8)) }
+    package var short: String { String(cid.text.suffix(8)) }
 
-    public static func < (left: JobID, right: JobID) -> Bool {
+    package static func < (left: JobID, right: JobID) -> Bool {
         left.cid < right.cid
     }
 }

@@ -1,29 +1,29 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// The signed form of a job on the wire: the canonical parameters, and what executors need to answer.
 ///
 /// The CID of the signed block is the `JobID`. It carries the parameters whole, so `JobManifest` and `MeshJobParams`
 /// cannot drift apart.
-public struct JobManifest: Hashable, Sendable, SignedBody {
+package struct JobManifest: Hashable, Sendable, SignedBody {
     /// The job, unchanged.
-    public var params: MeshJobParams
+    package var params: MeshJobParams
     /// Who pays and decides.
-    public var originatorDID: DID
+    package var originatorDID: DID
     /// The libp2p spelling of the same key.
-    public var originatorPeerID: PeerID
+    package var originatorPeerID: PeerID
     /// Where the originator can be reached.
-    public var originatorAddresses: [Multiaddr]
+    package var originatorAddresses: [Multiaddr]
     /// Sixteen random bytes: makes equal jobs different, and breaks ties between equal bids.
-    public var nonce: [UInt8]
+    package var nonce: [UInt8]
     /// When the user submitted the job.
-    public var submittedAt: UnixMilliseconds
+    package var submittedAt: UnixMilliseconds
     /// When the bidding ends.
-    public var biddingDeadline: UnixMilliseconds
+    package var biddingDeadline: UnixMilliseconds
     /// When the whole job has ended, in whatever way.
-    public var expiresAt: UnixMilliseconds
+    package var expiresAt: UnixMilliseconds
 
-    public init(
+    package init(
         params: MeshJobParams, originatorDID: DID, originatorPeerID: PeerID, originatorAddresses: [Multiaddr],
         nonce: [UInt8], submittedAt: UnixMilliseconds, biddingDeadline: UnixMilliseconds, expiresAt: UnixMilliseconds
     ) {
@@ -38,11 +38,11 @@ public struct JobManifest: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "JobManifest"
+    package static let typeName = "JobManifest"
     /// The originator signs.
-    public var signerDID: DID { originatorDID }
+    package var signerDID: DID { originatorDID }
     /// The policy that applies; an empty one if the job names none.
-    public var policy: ExecutionPolicy { params.executionPolicy ?? ExecutionPolicy() }
+    package var policy: ExecutionPolicy { params.executionPolicy ?? ExecutionPolicy() }
 
     enum CodingKeys: String, CodingKey {
         case params

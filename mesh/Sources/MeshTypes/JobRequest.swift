@@ -1,19 +1,19 @@
-public import SignedObjects
+package import SignedObjects
 
 /// What a user hands to a node: the job, who asks for it, and a key that makes asking twice harmless.
-public struct JobRequest: Hashable, Sendable, Codable {
+package struct JobRequest: Hashable, Sendable, Codable {
     /// Who asks.
-    public var requesterDID: DID
+    package var requesterDID: DID
     /// When it was asked.
-    public var submittedAt: UnixMilliseconds
+    package var submittedAt: UnixMilliseconds
     /// The job.
-    public var params: MeshJobParams
+    package var params: MeshJobParams
     /// What the executor must be like; overrides the policy in `params`.
-    public var executionPolicy: ExecutionPolicy?
+    package var executionPolicy: ExecutionPolicy?
     /// Chosen by the client; the same key from the same requester gives the same job.
-    public var idempotencyKey: String
+    package var idempotencyKey: String
 
-    public init(
+    package init(
         requesterDID: DID, submittedAt: UnixMilliseconds, params: MeshJobParams,
         executionPolicy: ExecutionPolicy? = nil,
         idempotencyKey: String
@@ -26,7 +26,7 @@ public struct JobRequest: Hashable, Sendable, Codable {
     }
 
     /// The parameters as the manifest will carry them, with the policy that applies.
-    public var effectiveParams: MeshJobParams {
+    package var effectiveParams: MeshJobParams {
         var effective = params
         if let executionPolicy { effective.executionPolicy = executionPolicy }
         return effective

@@ -3,7 +3,7 @@ import SignedObjects
 
 extension JobRules {
     /// Checks a job's parameters against the rules; `nil` means no objection.
-    public func refusal(of params: MeshJobParams) -> JobRefusal? {
+    package func refusal(of params: MeshJobParams) -> JobRefusal? {
         do throws(JobRefusal) {
             try validateLimits(params)
             try validateAmounts(params)
@@ -21,7 +21,7 @@ extension JobRules {
     ///
     /// The dates may be off this node's clock by `clockSkewMilliseconds`, because clocks differ: what has just expired
     /// here may not have expired there, and what was just submitted there may lie ahead here.
-    public func refusal(of manifest: JobManifest, wallClock: UnixMilliseconds) -> JobRefusal? {
+    package func refusal(of manifest: JobManifest, wallClock: UnixMilliseconds) -> JobRefusal? {
         guard manifest.originatorDID.peerID == manifest.originatorPeerID else { return .identityMismatch }
         guard manifest.nonce.count == Self.nonceBytes else { return .nonceLength(manifest.nonce.count) }
         if manifest.originatorAddresses.count > addressCountMax {
@@ -160,15 +160,15 @@ extension JobRules {
 }
 
 /// Text from other nodes, made safe for a line that people read.
-public enum PlainText {
+package enum PlainText {
     /// Whether the text holds no control, format or line-separating character.
-    public static func isPlain(_ text: String) -> Bool {
+    package static func isPlain(_ text: String) -> Bool {
         text.unicodeScalars.allSatisfy(isPlain)
     }
 
     /// The text cut to `bytesMax` bytes, with everything that could move a cursor or reorder a line replaced by `?`;
     /// the cost grows with the bound, not with the text.
-    public static func sanitized(_ text: String, bytesMax: Int = 200) -> String {
+    package static func sanitized(_ text: String, bytesMax: Int = 200) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.cut(bytesMax: bytesMax).unicodeScalars { result.append(isPlain(scalar) ? scalar : "?") }
         return String(result)

@@ -1,65 +1,65 @@
-public import Multiformats
+package import Multiformats
 
 /// What a job may ask for; the same rules apply when a user submits it and when an executor reads it.
 ///
 /// A refusal is a value, `JobRefusal`, with a stable code and a sentence that names the limit.
-public struct JobRules: Hashable, Sendable {
+package struct JobRules: Hashable, Sendable {
     /// Wall clock of one run, in seconds.
-    public var timeoutSecondsMax: UInt64 = 3600
+    package var timeoutSecondsMax: UInt64 = 3600
     /// Fuel of one run.
-    public var fuelMax: UInt64 = 10_000_000_000_000
+    package var fuelMax: UInt64 = 10_000_000_000_000
     /// Linear memory, in bytes.
-    public var memoryBytesMax: UInt64 = 4 << 30
+    package var memoryBytesMax: UInt64 = 4 << 30
     /// All outputs together, in bytes.
-    public var outputBytesMax: UInt64 = 1 << 30
+    package var outputBytesMax: UInt64 = 1 << 30
     /// Arguments.
-    public var argumentCountMax = 256
+    package var argumentCountMax = 256
     /// Environment variables.
-    public var environmentCountMax = 256
+    package var environmentCountMax = 256
     /// Arguments and environment together, in bytes.
-    public var argumentBytesMax = 32 << 10
+    package var argumentBytesMax = 32 << 10
     /// Inputs.
-    public var inputCountMax = 64
+    package var inputCountMax = 64
     /// Required resources.
-    public var resourceCountMax = 32
+    package var resourceCountMax = 32
     /// Stages of a workflow.
-    public var stageCountMax = 64
+    package var stageCountMax = 64
     /// Regions, features, allowed and denied DIDs of a policy, each.
-    public var policyListMax = 64
+    package var policyListMax = 64
     /// A name: of an entry, an input, a region, a feature, a stage; in bytes.
-    public var nameBytesMax = 256
+    package var nameBytesMax = 256
     /// The description for people, in bytes.
-    public var descriptionBytesMax = 4096
+    package var descriptionBytesMax = 4096
     /// The token that authorizes resources, in bytes.
-    public var tokenBytesMax = 4096
+    package var tokenBytesMax = 4096
     /// Addresses in a manifest.
-    public var addressCountMax = 16
+    package var addressCountMax = 16
     /// The longest bid window of a policy, in milliseconds.
-    public var bidWindowMillisecondsMax: UInt64 = 20_000
+    package var bidWindowMillisecondsMax: UInt64 = 20_000
     /// The most attempts of a policy.
-    public var attemptsMax: UInt64 = 16
+    package var attemptsMax: UInt64 = 16
     /// The acceptable bids that a policy may ask for before the window closes.
-    public var sufficientBidsMax: UInt64 = 64
+    package var sufficientBidsMax: UInt64 = 64
     /// The length of a manifest's nonce, in bytes.
-    public static let nonceBytes = 16
+    package static let nonceBytes = 16
     /// Each weight of a selection.
-    public var weightMax: UInt64 = 1_000_000
+    package var weightMax: UInt64 = 1_000_000
     /// Each amount of a required resource, in the unit of the resource.
-    public var resourceAmountMax = UInt64(Int64.max)
+    package var resourceAmountMax = UInt64(Int64.max)
     /// The latest date, in milliseconds since the Unix epoch: the last one of the year 9999.
-    public var dateMillisecondsMax: UInt64 = 253_402_300_799_999
+    package var dateMillisecondsMax: UInt64 = 253_402_300_799_999
     /// From submission to expiry, in milliseconds.
-    public var lifetimeMillisecondsMax: UInt64 = 7 * 86_400_000
+    package var lifetimeMillisecondsMax: UInt64 = 7 * 86_400_000
     /// How far a manifest's submission may lie in the future, and its expiry in the past, in milliseconds: clocks
     /// differ.
-    public var clockSkewMilliseconds: UInt64 = 300_000
+    package var clockSkewMilliseconds: UInt64 = 300_000
 
     /// The rules of this version of the protocol.
-    public init() {}
+    package init() {}
 }
 
 /// Why a job is refused before anybody runs it.
-public enum JobRefusal: Error, Hashable, Sendable {
+package enum JobRefusal: Error, Hashable, Sendable {
     /// A required limit is zero.
     case limitMissing(field: String)
     /// A limit is larger than the rules allow.
@@ -92,7 +92,7 @@ public enum JobRefusal: Error, Hashable, Sendable {
     case submittedInTheFuture
 
     /// A stable name of the reason.
-    public var code: String {
+    package var code: String {
         switch self {
         case .limitMissing: "limit_missing"
         case .limitTooLarge: "limit_too_large"
@@ -115,7 +115,7 @@ public enum JobRefusal: Error, Hashable, Sendable {
 
 extension JobRefusal: CustomStringConvertible {
     /// One sentence, without a full stop, that names the field and the limit.
-    public var description: String {
+    package var description: String {
         switch self {
         case .limitMissing(let field): "\(field) must be given and more than zero"
         case .limitTooLarge(let field, let asked, let max): "\(field) is \(asked), the most allowed is \(max)"

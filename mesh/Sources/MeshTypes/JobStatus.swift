@@ -1,5 +1,5 @@
 /// The detailed state of a job inside a node; others see `StandardJobStatus`.
-public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
+package enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     /// Accepted from the user, not yet published.
     case pendingAnnouncement = "PendingAnnouncement"
     /// Published on the jobs topic.
@@ -32,7 +32,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     case receiptAnchored = "ReceiptAnchored"
 
     /// The canonical status; `result` is how the job ended, needed once a receipt exists.
-    public func standard(result: StandardJobStatus) -> StandardJobStatus {
+    package func standard(result: StandardJobStatus) -> StandardJobStatus {
         switch self {
         case .pendingAnnouncement, .announced, .biddingOpen, .biddingClosed, .awaitingAssignmentConfirmation, .assigned:
             .pending
@@ -45,7 +45,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     }
 
     /// The detailed status that represents a canonical one; mapping it back gives the same canonical status.
-    public init(representing standard: StandardJobStatus) {
+    package init(representing standard: StandardJobStatus) {
         switch standard {
         case .pending: self = .pendingAnnouncement
         case .running: self = .running
@@ -56,7 +56,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     }
 
     /// Whether the executor holds the job in this state and must renew its lease.
-    public var isUnderLease: Bool {
+    package var isUnderLease: Bool {
         switch self {
         case .assigned, .preparingExecution, .running, .awaitingInputs, .producingOutputs: true
         default: false
@@ -64,7 +64,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     }
 
     /// How far a job in this state has come; a status update never moves a job backwards.
-    public var progressRank: Int {
+    package var progressRank: Int {
         switch self {
         case .pendingAnnouncement: 0
         case .announced: 1
@@ -83,7 +83,7 @@ public enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// The canonical status of a job, as receipts and other systems see it.
-public enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterable {
+package enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     /// No executor has it yet.
     case pending = "Pending"
     /// An executor prepares or runs it.
@@ -96,7 +96,7 @@ public enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterable
     case cancelled = "Cancelled"
 
     /// Whether nothing can follow it.
-    public var isTerminal: Bool {
+    package var isTerminal: Bool {
         switch self {
         case .pending, .running: false
         case .completedSuccessfully, .failed, .cancelled: true
@@ -105,7 +105,7 @@ public enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterable
 
     /// All detailed statuses that map to this one; the two receipt states map to the job's result, so they belong to
     /// none.
-    public var detailedStatuses: [JobStatus] {
+    package var detailedStatuses: [JobStatus] {
         JobStatus.allCases.filter { status in
             status != .receiptGenerated && status != .receiptAnchored && status.standard(result: self) == self
         }

@@ -1,50 +1,50 @@
-public import Multiformats
+package import Multiformats
 
 /// The canonical description of a job (PROTOCOL.md, "Job parameters"); the manifest carries it unchanged.
-public struct MeshJobParams: Hashable, Sendable, Codable {
+package struct MeshJobParams: Hashable, Sendable, Codable {
     /// The WebAssembly module.
-    public var wasmCID: CID
+    package var wasmCID: CID
     /// The exported function that starts it; absent means `_start`.
-    public var entry: String?
+    package var entry: String?
     /// Arguments, without the program's name.
-    public var args: [String]
+    package var args: [String]
     /// Environment variables.
-    public var env: CanonicalMap<String>
+    package var env: CanonicalMap<String>
     /// Input blocks by name; the one named `stdin` is standard input.
-    public var inputCIDs: CanonicalMap<CID>
+    package var inputCIDs: CanonicalMap<CID>
     /// Wall clock of the run, in seconds.
-    public var timeoutSeconds: UInt64
+    package var timeoutSeconds: UInt64
     /// Fuel of the run.
-    public var maxFuel: UInt64
+    package var maxFuel: UInt64
     /// Linear memory, in bytes.
-    public var maxMemoryBytes: UInt64
+    package var maxMemoryBytes: UInt64
     /// All outputs together, in bytes.
-    public var maxOutputBytes: UInt64
+    package var maxOutputBytes: UInt64
     /// What the executor must have, by resource type.
-    public var resourcesRequired: ResourceAmounts
+    package var resourcesRequired: ResourceAmounts
     /// The shape of the job.
-    public var workflowType: WorkflowType
+    package var workflowType: WorkflowType
     /// The stages of a workflow; empty for a single module.
-    public var stages: [WorkflowStage]
+    package var stages: [WorkflowStage]
     /// Whether the user talks to the module while it runs.
-    public var isInteractive: Bool
+    package var isInteractive: Bool
     /// What the executor must be like.
-    public var executionPolicy: ExecutionPolicy?
+    package var executionPolicy: ExecutionPolicy?
     /// The budget of the job.
-    public var maxAcceptableBidTokens: TokenAmount?
+    package var maxAcceptableBidTokens: TokenAmount?
     /// A token that authorizes the use of resources, opaque here.
-    public var scopedResourceToken: String?
+    package var scopedResourceToken: String?
     /// The profile asked for.
-    public var determinism: DeterminismProfile
+    package var determinism: DeterminismProfile
     /// How the result is to be checked.
-    public var verification: VerificationPlan
+    package var verification: VerificationPlan
     /// The schema that the outputs promise to follow.
-    public var expectedOutputSchemaCID: CID?
+    package var expectedOutputSchemaCID: CID?
     /// A description for people.
-    public var description: String?
+    package var description: String?
 
     /// A single-module job with a client's default limits and no demands.
-    public init(wasmCID: CID, limits: ExecutionLimits = .standard) {
+    package init(wasmCID: CID, limits: ExecutionLimits = .standard) {
         self.wasmCID = wasmCID
         args = []
         env = [:]
@@ -62,7 +62,7 @@ public struct MeshJobParams: Hashable, Sendable, Codable {
     }
 
     /// The four limits together.
-    public var limits: ExecutionLimits {
+    package var limits: ExecutionLimits {
         get {
             ExecutionLimits(
                 timeoutSeconds: timeoutSeconds, maxFuel: maxFuel, maxMemoryBytes: maxMemoryBytes,
@@ -77,10 +77,10 @@ public struct MeshJobParams: Hashable, Sendable, Codable {
     }
 
     /// The exported function that starts the module, `_start` if none is named.
-    public var entryName: String { entry ?? "_start" }
+    package var entryName: String { entry ?? "_start" }
 
     /// The most that a bid may ask: the smaller of the policy's maximum price and the job's budget.
-    public var priceCeiling: TokenAmount? {
+    package var priceCeiling: TokenAmount? {
         switch (executionPolicy?.maxPrice, maxAcceptableBidTokens) {
         case (let policy?, let budget?): min(policy, budget)
         case (let policy?, nil): policy
@@ -113,7 +113,7 @@ public struct MeshJobParams: Hashable, Sendable, Codable {
 }
 
 /// How the originator checks the result of a job beyond its signature.
-public enum VerificationPlan: Hashable, Sendable, Codable {
+package enum VerificationPlan: Hashable, Sendable, Codable {
     /// The signed receipt is enough.
     case none
     /// The originator replays a share of jobs, in thousandths.

@@ -2,7 +2,7 @@ import IPLD
 import Multiformats
 
 /// Why bytes are not a message.
-public enum MeshMessageError: Error, Hashable, Sendable {
+package enum MeshMessageError: Error, Hashable, Sendable {
     /// A variant of another version of the protocol: ignored and counted, never a violation.
     case unknownVariant(String)
     /// More bytes than such a message may have.
@@ -17,7 +17,7 @@ public enum MeshMessageError: Error, Hashable, Sendable {
 
 extension MeshMessageError {
     /// A stable name of the reason, for the reply.
-    public var name: RefusalName {
+    package var name: RefusalName {
         switch self {
         case .unknownVariant: .unknownVariant
         case .numberTooLarge: .numberTooLarge

@@ -3,7 +3,7 @@ import Multiformats
 import SignedObjects
 
 /// Every message between nodes (PROTOCOL.md, "Messages"): a keyed map with one entry, `{"JobBidV1": {…}}`.
-public enum MeshProtocolMessage: Hashable, Sendable {
+package enum MeshProtocolMessage: Hashable, Sendable {
     /// What an executor offers.
     case capabilityAdvertisement(CapabilityAdvertisementV1)
     /// A job that wants bids.
@@ -34,26 +34,26 @@ public enum MeshProtocolMessage: Hashable, Sendable {
     case anchorHeads(AnchorHeadsV1)
 
     /// The bounds of messages on the wire.
-    public struct Limits: Sendable {
+    package struct Limits: Sendable {
         /// The longest direct message, in bytes.
-        public var directBytesMax = 1 << 20
+        package var directBytesMax = 1 << 20
         /// The longest gossip message, in bytes.
-        public var gossipBytesMax = 64 << 10
+        package var gossipBytesMax = 64 << 10
         /// The deepest nesting of a message.
-        public var depthMax = 32
+        package var depthMax = 32
         /// The largest integer: the largest signed 64-bit one, as in a store.
-        public var integerMax = SignedObjectFormat.integerMax
+        package var integerMax = SignedObjectFormat.integerMax
         /// How much of an unknown variant's name an error tells, in bytes.
-        public var nameBytesMax = 64
+        package var nameBytesMax = 64
         /// The longest reason in an error or a reply, in bytes; longer ones are cut.
-        public var reasonBytesMax = 1024
+        package var reasonBytesMax = 1024
 
         /// The limits of PROTOCOL.md.
-        public init() {}
+        package init() {}
     }
 
     /// The name of the variant on the wire.
-    public enum Variant: String, Hashable, Sendable, CaseIterable, CodingKey {
+    package enum Variant: String, Hashable, Sendable, CaseIterable, CodingKey {
         /// Gossip of a capability.
         case capabilityAdvertisement = "CapabilityAdvertisementV1"
         /// Gossip of a job.
@@ -85,7 +85,7 @@ public enum MeshProtocolMessage: Hashable, Sendable {
     }
 
     /// The name of this message's variant.
-    public var variant: Variant {
+    package var variant: Variant {
         switch self {
         case .capabilityAdvertisement: .capabilityAdvertisement
         case .jobAnnouncement: .jobAnnouncement
@@ -105,7 +105,7 @@ public enum MeshProtocolMessage: Hashable, Sendable {
     }
 
     /// The job that the message itself names; `nil` if only a signed block inside names it.
-    public var jobID: JobID? {
+    package var jobID: JobID? {
         switch self {
         case .jobAnnouncement(let message): message.jobID
         case .jobInterest(let message): message.jobID
@@ -120,21 +120,21 @@ public enum MeshProtocolMessage: Hashable, Sendable {
     }
 
     /// Decodes DAG-CBOR; an unknown variant throws its own error, because it is ignored and counted, not a violation.
-    public static func decode(
+    package static func decode(
         _ bytes: [UInt8], bytesMax: Int = Limits().directBytesMax
     ) throws(MeshMessageError) -> MeshProtocolMessage {
         try decodeOneEntryMap(MeshProtocolMessage.self, bytes, bytesMax: bytesMax)
     }
 
     /// Encodes as DAG-CBOR.
-    public func encoded() throws(MeshMessageError) -> [UInt8] {
+    package func encoded() throws(MeshMessageError) -> [UInt8] {
         try encodeMessage(self)
     }
 }
 
 extension MeshProtocolMessage: Codable {
     /// Reads a map with exactly one entry; throws `MeshMessageError.unknownVariant` for a name of a later version.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let name = try oneEntryName(decoder)
         guard let variant = Variant(rawValue: name) else { throw MeshMessageError.unknownVariant(name) }
         let map = try decoder.container(keyedBy: Variant.self)
@@ -157,7 +157,7 @@ extension MeshProtocolMessage: Codable {
     }
 
     /// Writes a map with one entry.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var map = encoder.container(keyedBy: Variant.self)
         switch self {
         case .capabilityAdvertisement(let payload): try map.encode(payload, forKey: variant)

@@ -1,8 +1,8 @@
 import IPLD
-public import Multiformats
+package import Multiformats
 
 /// The answer to a direct message, on the same stream: a keyed map with one entry, `{"Ack": {}}`.
-public enum MeshProtocolReply: Hashable, Sendable {
+package enum MeshProtocolReply: Hashable, Sendable {
     /// Received, and durable if the sender relies on it; also the answer to everything seen before.
     case ack
     /// The executor accepted the assignment.
@@ -13,15 +13,15 @@ public enum MeshProtocolReply: Hashable, Sendable {
     case refused(Refusal)
 
     /// The longest reply, in bytes.
-    public static let bytesMax = 4096
+    package static let bytesMax = 4096
 
     /// Decodes DAG-CBOR of at most `bytesMax` bytes.
-    public static func decode(_ bytes: [UInt8]) throws(MeshMessageError) -> MeshProtocolReply {
+    package static func decode(_ bytes: [UInt8]) throws(MeshMessageError) -> MeshProtocolReply {
         try decodeOneEntryMap(MeshProtocolReply.self, bytes, bytesMax: bytesMax)
     }
 
     /// Encodes as DAG-CBOR of less than `bytesMax` bytes; cuts code and reason to `MeshProtocolMessage.Limits`.
-    public func encoded() throws(MeshMessageError) -> [UInt8] {
+    package func encoded() throws(MeshMessageError) -> [UInt8] {
         try encodeMessage(self)
     }
 }
@@ -59,7 +59,7 @@ extension MeshProtocolReply: Codable {
     }
 
     /// Reads a map with exactly one entry.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let text = try oneEntryName(decoder)
         guard let name = Name(rawValue: text) else { throw MeshMessageError.unknownVariant(text) }
         let map = try decoder.container(keyedBy: Name.self)
@@ -74,7 +74,7 @@ extension MeshProtocolReply: Codable {
     }
 
     /// Writes a map with one entry.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var map = encoder.container(keyedBy: Name.self)
         switch self {
         case .ack: try map.encode(Nothing(), forKey: .ack)

@@ -1,24 +1,24 @@
-public import Multiformats
+package import Multiformats
 
 /// The gossip topics and protocol names of the mesh (PROTOCOL.md, "Messages").
-public enum MeshTopics {
+package enum MeshTopics {
     /// `CapabilityAdvertisementV1`.
-    public static let capabilities = "/icn/mesh/capabilities/v1"
+    package static let capabilities = "/icn/mesh/capabilities/v1"
     /// `JobAnnouncementV1`.
-    public static let jobAnnouncements = "/icn/mesh/jobs/announce/v1"
+    package static let jobAnnouncements = "/icn/mesh/jobs/announce/v1"
     /// `ExecutionReceiptAvailableV1`.
-    public static let receipts = "/icn/mesh/receipts/v1"
+    package static let receipts = "/icn/mesh/receipts/v1"
     /// `ReputationRecordAvailableV1`.
-    public static let reputation = "/icn/mesh/reputation/v1"
+    package static let reputation = "/icn/mesh/reputation/v1"
     /// The protocol of direct messages.
-    public static let directMessages = "/icn/mesh/message/1.0.0"
+    package static let directMessages = "/icn/mesh/message/1.0.0"
 
     /// `JobBidV1`, if the policy asks for public bids.
-    public static func bids(of job: JobID) -> String { "/icn/mesh/job/\(job)/bids/v1" }
+    package static func bids(of job: JobID) -> String { "/icn/mesh/job/\(job)/bids/v1" }
     /// `JobStatusUpdateV1` for everybody.
-    public static func status(of job: JobID) -> String { "/icn/mesh/job/\(job)/status/v1" }
+    package static func status(of job: JobID) -> String { "/icn/mesh/job/\(job)/status/v1" }
     /// `AnchorHeadsV1` of one scope.
-    public static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }
+    package static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }
     /// The DHT key of a receipt.
-    public static func receiptKey(_ receipt: CID) -> [UInt8] { Array("/icn/receipt/".utf8) + receipt.bytes }
+    package static func receiptKey(_ receipt: CID) -> [UInt8] { Array("/icn/receipt/".utf8) + receipt.bytes }
 }

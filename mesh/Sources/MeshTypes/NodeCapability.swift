@@ -1,39 +1,39 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// What an executor advertises, under the names that an `ExecutionPolicy` and `resources_required` ask for.
-public struct NodeCapability: Hashable, Sendable, SignedBody {
+package struct NodeCapability: Hashable, Sendable, SignedBody {
     /// The executor.
-    public var nodeDID: DID
+    package var nodeDID: DID
     /// The libp2p spelling of the same key.
-    public var peerID: PeerID
+    package var peerID: PeerID
     /// Where it can be reached.
-    public var addresses: [Multiaddr]
+    package var addresses: [Multiaddr]
     /// What it offers, by resource type.
-    public var resources: ResourceAmounts
+    package var resources: ResourceAmounts
     /// The engines it runs, with versions.
-    public var engines: [EngineDescription]
+    package var engines: [EngineDescription]
     /// The versions of MeshHostABI it offers.
-    public var abiVersions: [UInt64]
+    package var abiVersions: [UInt64]
     /// Features of hardware and engine, sorted.
-    public var features: [String]
+    package var features: [String]
     /// Where it stands.
-    public var region: String?
+    package var region: String?
     /// How busy it is, in thousandths of its capacity.
-    public var loadPermille: UInt64
+    package var loadPermille: UInt64
     /// Price hints; a bid is what counts.
-    public var basePrice: TokenAmount
+    package var basePrice: TokenAmount
     /// Price hint per million fuel.
-    public var pricePerMillionFuel: TokenAmount
+    package var pricePerMillionFuel: TokenAmount
     /// When this becomes valid.
-    public var issuedAt: UnixMilliseconds
+    package var issuedAt: UnixMilliseconds
     /// When this expires.
-    public var validUntil: UnixMilliseconds
+    package var validUntil: UnixMilliseconds
     /// A credential about the node.
-    public var attestationCID: CID?
+    package var attestationCID: CID?
 
     /// The capability of a node that offers nothing yet; set what it offers.
-    public init(nodeDID: DID, peerID: PeerID, issuedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
+    package init(nodeDID: DID, peerID: PeerID, issuedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
         self.nodeDID = nodeDID
         self.peerID = peerID
         self.issuedAt = issuedAt
@@ -49,12 +49,12 @@ public struct NodeCapability: Hashable, Sendable, SignedBody {
     }
 
     /// Whether the executor withdraws its offer: it names neither an engine nor a resource.
-    public var offersNothing: Bool { engines.isEmpty && resources.isEmpty }
+    package var offersNothing: Bool { engines.isEmpty && resources.isEmpty }
 
     /// The type name that is signed.
-    public static let typeName = "NodeCapability"
+    package static let typeName = "NodeCapability"
     /// The executor signs.
-    public var signerDID: DID { nodeDID }
+    package var signerDID: DID { nodeDID }
 
     enum CodingKeys: String, CodingKey {
         case nodeDID = "node_did"

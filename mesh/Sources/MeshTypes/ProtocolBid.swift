@@ -1,28 +1,28 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// The lean bid that `JobBidV1` carries: what an originator reads first, with the signed canonical bid inside.
 ///
 /// Conversion loses nothing in either direction: `ProtocolBid(SignedObject<Bid>)` repeats fields of the canonical bid,
 /// and `verified()` returns that bid after checking its signature and that the repeated fields agree with it.
-public struct ProtocolBid: Hashable, Sendable, Codable {
+package struct ProtocolBid: Hashable, Sendable, Codable {
     /// The job.
-    public var jobID: JobID
+    package var jobID: JobID
     /// The node the bid is for.
-    public var jobOriginator: PeerID
+    package var jobOriginator: PeerID
     /// Who offers.
-    public var executorDID: DID
+    package var executorDID: DID
     /// The most that the run can cost.
-    public var price: TokenAmount
+    package var price: TokenAmount
     /// The libp2p spelling of the executor's key.
-    public var executionNodeID: PeerID
+    package var executionNodeID: PeerID
     /// Where the executor stands.
-    public var region: String?
+    package var region: String?
     /// The block of the signed canonical bid.
-    public var signedBid: [UInt8]
+    package var signedBid: [UInt8]
 
     /// The lean form of a signed canonical bid.
-    public init(_ signed: SignedObject<Bid>) {
+    package init(_ signed: SignedObject<Bid>) {
         jobID = signed.body.jobID
         jobOriginator = signed.body.originatorPeerID
         executorDID = signed.body.bidderDID
@@ -33,7 +33,7 @@ public struct ProtocolBid: Hashable, Sendable, Codable {
     }
 
     /// The signed canonical bid, checked: its signature verifies, and the lean fields repeat it exactly.
-    public func verified() throws(ProtocolBidError) -> SignedObject<Bid> {
+    package func verified() throws(ProtocolBidError) -> SignedObject<Bid> {
         let signed: SignedObject<Bid>
         do {
             signed = try SignedObject<Bid>(verifying: signedBid)
@@ -57,7 +57,7 @@ public struct ProtocolBid: Hashable, Sendable, Codable {
 }
 
 /// Why a lean bid does not represent a canonical one.
-public enum ProtocolBidError: Error, Hashable, Sendable {
+package enum ProtocolBidError: Error, Hashable, Sendable {
     /// The embedded bid is not a valid signed object.
     case notVerified(SignedObjectError)
     /// The bidder's PeerID and DID come from different keys.

@@ -1,29 +1,29 @@
 /// Why a message changed nothing: a code for programs, a text for people. On the wire it is `code` and `reason`.
 ///
 /// Its code decides who is to blame and whether to ask again.
-public struct Refusal: Hashable, Sendable {
+package struct Refusal: Hashable, Sendable {
     /// What programs go by.
-    public var code: RefusalCode
+    package var code: RefusalCode
     /// One sentence without a full stop, for people.
-    public var text: String
+    package var text: String
 
     /// A refusal of this version.
-    public init(_ name: RefusalName, _ text: String) {
+    package init(_ name: RefusalName, _ text: String) {
         self.init(code: .known(name), text: text)
     }
 
     /// A refusal as it arrived.
-    public init(code: RefusalCode, text: String) {
+    package init(code: RefusalCode, text: String) {
         self.code = code
         self.text = text
     }
 
     /// What it says about the sender of the message.
-    public var blame: RefusalBlame { code.blame }
+    package var blame: RefusalBlame { code.blame }
 }
 
 /// What a refusal says about the sender of the message.
-public enum RefusalBlame: Hashable, Sendable {
+package enum RefusalBlame: Hashable, Sendable {
     /// Nothing: the sender came late, lost a race, or met a limit.
     case none
     /// It asked about something unknown here: a fault only if it does so again and again.
@@ -33,19 +33,19 @@ public enum RefusalBlame: Hashable, Sendable {
 }
 
 /// The code of a refusal: one that this version knows, or another that a peer sent.
-public enum RefusalCode: Hashable, Sendable {
+package enum RefusalCode: Hashable, Sendable {
     /// One of this version.
     case known(RefusalName)
     /// One of another version, as it was sent.
     case unknown(String)
 
     /// The code of a text.
-    public init(_ text: String) {
+    package init(_ text: String) {
         self = RefusalName(rawValue: text).map { .known($0) } ?? .unknown(text)
     }
 
     /// The text on the wire and in the journal.
-    public var text: String {
+    package var text: String {
         switch self {
         case .known(let name): name.rawValue
         case .unknown(let text): text
@@ -53,7 +53,7 @@ public enum RefusalCode: Hashable, Sendable {
     }
 
     /// The code made safe for a terminal and a journal, whoever sent it.
-    public var sanitized: RefusalCode {
+    package var sanitized: RefusalCode {
         switch self {
         case .known: self
         case .unknown(let text):
@@ -62,7 +62,7 @@ public enum RefusalCode: Hashable, Sendable {
     }
 
     /// What it says about the sender of the message.
-    public var blame: RefusalBlame {
+    package var blame: RefusalBlame {
         switch self {
         case .known(let name): name.blame
         case .unknown: .none
@@ -72,24 +72,24 @@ public enum RefusalCode: Hashable, Sendable {
 
 extension RefusalCode: CustomStringConvertible {
     /// The text of the code.
-    public var description: String { text }
+    package var description: String { text }
 }
 
 extension RefusalCode: Codable {
     /// Reads the text.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         self.init(try decoder.singleValueContainer().decode(String.self))
     }
 
     /// Writes the text.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var value = encoder.singleValueContainer()
         try value.encode(text)
     }
 }
 
 /// All codes that this version sends, and those it uses itself about an answer.
-public enum RefusalName: String, Hashable, Sendable, CaseIterable {
+package enum RefusalName: String, Hashable, Sendable, CaseIterable {
     // MARK: Messages
     /// The message is not of this version.
     case unknownVariant = "unknown_variant"
@@ -199,7 +199,7 @@ public enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case notBookable = "not_bookable"
 
     /// What it says about the sender of the message.
-    public var blame: RefusalBlame {
+    package var blame: RefusalBlame {
         switch self {
         case .malformed, .notDirect, .notVerified, .chainMismatch, .statusMismatch, .priceMismatch, .wrongExecutor:
             .sender

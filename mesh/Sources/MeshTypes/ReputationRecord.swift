@@ -1,8 +1,8 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// What a rater found about a subject in one receipt.
-public enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable {
+package enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable {
     /// The executor did what it promised.
     case fulfilled
     /// The executor accepted the job and did not deliver.
@@ -12,21 +12,21 @@ public enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterable
 }
 
 /// A signed rating that cites the receipt it is based on.
-public struct ReputationRecord: Hashable, Sendable, SignedBody {
+package struct ReputationRecord: Hashable, Sendable, SignedBody {
     /// Who rates.
-    public var raterDID: DID
+    package var raterDID: DID
     /// Who is rated.
-    public var subjectDID: DID
+    package var subjectDID: DID
     /// The evidence.
-    public var receiptCID: CID
+    package var receiptCID: CID
     /// What was found.
-    public var verdict: ReputationVerdict
+    package var verdict: ReputationVerdict
     /// The weight of the evidence: the amount paid.
-    public var weight: UInt64
+    package var weight: UInt64
     /// When.
-    public var recordedAt: UnixMilliseconds
+    package var recordedAt: UnixMilliseconds
 
-    public init(
+    package init(
         raterDID: DID, subjectDID: DID, receiptCID: CID, verdict: ReputationVerdict, weight: UInt64,
         recordedAt: UnixMilliseconds
     ) {
@@ -39,9 +39,9 @@ public struct ReputationRecord: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "ReputationRecord"
+    package static let typeName = "ReputationRecord"
     /// The rater signs.
-    public var signerDID: DID { raterDID }
+    package var signerDID: DID { raterDID }
 
     enum CodingKeys: String, CodingKey {
         case raterDID = "rater_did"

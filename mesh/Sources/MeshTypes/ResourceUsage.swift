@@ -1,22 +1,22 @@
 /// What a run used, as the executor metered it; fuel decides the price, and a replay must reproduce it.
-public struct ResourceUsage: Hashable, Sendable, Codable {
+package struct ResourceUsage: Hashable, Sendable, Codable {
     /// Fuel consumed.
-    public var fuel: UInt64
+    package var fuel: UInt64
     /// The highest sum of linear memories, in bytes.
-    public var peakMemoryBytes: UInt64
+    package var peakMemoryBytes: UInt64
     /// Calls of host functions by name.
-    public var hostCalls: CanonicalMap<UInt64>
+    package var hostCalls: CanonicalMap<UInt64>
     /// Bytes the module read from inputs.
-    public var bytesRead: UInt64
+    package var bytesRead: UInt64
     /// Bytes the module wrote to outputs.
-    public var bytesWritten: UInt64
+    package var bytesWritten: UInt64
     /// Wall clock of the run, in milliseconds; not reproducible, so a replay never compares it.
-    public var wallMilliseconds: UInt64
+    package var wallMilliseconds: UInt64
 
     /// Nothing used.
-    public static let none = ResourceUsage()
+    package static let none = ResourceUsage()
 
-    public init(
+    package init(
         fuel: UInt64 = 0, peakMemoryBytes: UInt64 = 0, hostCalls: CanonicalMap<UInt64> = [:], bytesRead: UInt64 = 0,
         bytesWritten: UInt64 = 0, wallMilliseconds: UInt64 = 0
     ) {

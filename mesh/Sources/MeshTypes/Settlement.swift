@@ -1,8 +1,8 @@
-public import Multiformats
-public import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// What the originator found in a receipt.
-public enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable {
+package enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable {
     /// The work was done as agreed and is paid by metered fuel.
     case paid
     /// The job was cancelled by its originator; the fuel used until then is paid.
@@ -14,25 +14,25 @@ public enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterable
 }
 
 /// The originator's signed answer to a receipt: how much of the held amount was paid, and how much went back.
-public struct Settlement: Hashable, Sendable, SignedBody {
+package struct Settlement: Hashable, Sendable, SignedBody {
     /// The job.
-    public var jobID: JobID
+    package var jobID: JobID
     /// The receipt.
-    public var receiptCID: CID
+    package var receiptCID: CID
     /// Who pays.
-    public var originatorDID: DID
+    package var originatorDID: DID
     /// Who is paid.
-    public var executorDID: DID
+    package var executorDID: DID
     /// What was paid.
-    public var amountPaid: TokenAmount
+    package var amountPaid: TokenAmount
     /// How much of the held amount went back to the originator.
-    public var amountRefunded: TokenAmount
+    package var amountRefunded: TokenAmount
     /// Why.
-    public var verdict: SettlementVerdict
+    package var verdict: SettlementVerdict
     /// When.
-    public var settledAt: UnixMilliseconds
+    package var settledAt: UnixMilliseconds
 
-    public init(
+    package init(
         jobID: JobID, receiptCID: CID, originatorDID: DID, executorDID: DID, amountPaid: TokenAmount,
         amountRefunded: TokenAmount, verdict: SettlementVerdict, settledAt: UnixMilliseconds
     ) {
@@ -47,9 +47,9 @@ public struct Settlement: Hashable, Sendable, SignedBody {
     }
 
     /// The type name that is signed.
-    public static let typeName = "Settlement"
+    package static let typeName = "Settlement"
     /// The originator signs.
-    public var signerDID: DID { originatorDID }
+    package var signerDID: DID { originatorDID }
 
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"

@@ -1,7 +1,7 @@
-public import Multiformats
+package import Multiformats
 
 /// The shape of a job.
-public enum WorkflowType: String, Hashable, Sendable, Codable, CaseIterable {
+package enum WorkflowType: String, Hashable, Sendable, Codable, CaseIterable {
     /// One module, run once.
     case singleWasmModule = "SingleWasmModule"
     /// Stages in sequence, each reading what the one before wrote.
@@ -11,21 +11,21 @@ public enum WorkflowType: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// One stage of a workflow.
-public struct WorkflowStage: Hashable, Sendable, Codable {
+package struct WorkflowStage: Hashable, Sendable, Codable {
     /// The name of the stage, unique in its job.
-    public var id: String
+    package var id: String
     /// The module it runs.
-    public var wasmCID: CID
+    package var wasmCID: CID
     /// Where each named input comes from.
-    public var inputs: CanonicalMap<StageInput>
+    package var inputs: CanonicalMap<StageInput>
     /// Its own fuel, or the job's.
-    public var maxFuel: UInt64?
+    package var maxFuel: UInt64?
     /// Its own wall clock in seconds, or the job's.
-    public var timeoutSeconds: UInt64?
+    package var timeoutSeconds: UInt64?
     /// How often the stage is retried after a failure of the node.
-    public var maxRetries: UInt64?
+    package var maxRetries: UInt64?
 
-    public init(
+    package init(
         id: String, wasmCID: CID, inputs: CanonicalMap<StageInput> = [:], maxFuel: UInt64? = nil,
         timeoutSeconds: UInt64? = nil, maxRetries: UInt64? = nil
     ) {
@@ -48,7 +48,7 @@ public struct WorkflowStage: Hashable, Sendable, Codable {
 }
 
 /// Where an input of a stage comes from: `{"job_input": {"name": "data"}}`, `{"stage_output": {…}}` or `{"none": {}}`.
-public enum StageInput: Hashable, Sendable, Codable {
+package enum StageInput: Hashable, Sendable, Codable {
     /// An input of the job.
     case jobInput(name: String)
     /// A named output of an earlier stage.

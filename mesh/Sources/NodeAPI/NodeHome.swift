@@ -1,46 +1,46 @@
 import Foundation
 
 /// A node's home folder, and the names in it.
-public struct NodeHome: Hashable, Sendable {
+package struct NodeHome: Hashable, Sendable {
     /// The folder.
-    public let path: String
+    package let path: String
 
     /// A home at a path; `~` is the user's folder.
-    public init(path: String) {
+    package init(path: String) {
         self.path = (path as NSString).expandingTildeInPath
     }
 
     /// The default home.
-    public static let defaultPath = "~/.mesh"
+    package static let defaultPath = "~/.mesh"
 
     /// The key, readable by its owner only.
-    public var keyPath: String { path + "/identity.key" }
+    package var keyPath: String { path + "/identity.key" }
     /// The configuration.
-    public var configurationPath: String { path + "/config.json" }
+    package var configurationPath: String { path + "/config.json" }
     /// The database.
-    public var databasePath: String { path + "/mesh.sqlite" }
+    package var databasePath: String { path + "/mesh.sqlite" }
     /// Compiled modules.
-    public var cachePath: String { path + "/cache" }
+    package var cachePath: String { path + "/cache" }
     /// The socket on which the node answers.
-    public var socketPath: String { path + "/api.sock" }
+    package var socketPath: String { path + "/api.sock" }
     /// The log, if the node writes one.
-    public var logPath: String { path + "/mesh.log" }
+    package var logPath: String { path + "/mesh.log" }
 
     /// Whether `mesh init` has run here.
-    public var isInitialised: Bool {
+    package var isInitialised: Bool {
         FileManager.default.fileExists(atPath: keyPath)
     }
 
     /// How a command names this home: ` --home PATH`, or nothing for the default one.
-    public var option: String {
+    package var option: String {
         path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
     }
 
     /// The longest socket path that the system accepts, in bytes.
-    public static let socketPathBytesMax = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+    package static let socketPathBytesMax = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
     /// Refuses a folder whose socket's path would be too long.
-    public func requireShortPath() throws(NodeServiceError) {
+    package func requireShortPath() throws(NodeServiceError) {
         guard socketPath.utf8.count > Self.socketPathBytesMax else { return }
         throw NodeServiceError(
             .configurationInvalid,
@@ -50,7 +50,7 @@ public struct NodeHome: Hashable, Sendable {
     }
 
     /// Creates the folder, owner-only, if missing.
-    public func create() throws(NodeServiceError) {
+    package func create() throws(NodeServiceError) {
         try requireShortPath()
         do {
             try FileManager.default.createDirectory(
@@ -63,7 +63,7 @@ public struct NodeHome: Hashable, Sendable {
     }
 
     /// Refuses a folder without a node, and says what to do next.
-    public func requireInitialised() throws(NodeServiceError) {
+    package func requireInitialised() throws(NodeServiceError) {
         guard !isInitialised else { return }
         throw NodeServiceError(
             .notInitialised, "There is no node in \(path).", hint: "Run mesh init\(option) to make one.")

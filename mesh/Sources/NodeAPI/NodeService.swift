@@ -1,11 +1,11 @@
-public import Multiformats
+package import Multiformats
 
 /// What a node does for its owner: the one seam between the node and everything that shows it to people.
 ///
 /// The node implements it, the HTTP server offers it on a Unix socket, and that server's client implements it again, so
 /// a CLI command is the same with a node in its own process and with one across the socket. All values are plain data
 /// that encodes to JSON in snake_case. Every failure is a `NodeServiceError`.
-public protocol NodeService: Sendable {
+package protocol NodeService: Sendable {
     /// Who the node is and how it is doing.
     func status() async throws(NodeServiceError) -> NodeStatus
 
@@ -57,7 +57,7 @@ public protocol NodeService: Sendable {
 }
 
 /// How much a follower of a job wants to know.
-public enum ProgressScope: String, Hashable, Sendable, CaseIterable {
+package enum ProgressScope: String, Hashable, Sendable, CaseIterable {
     /// What happened so far, and everything that happens.
     case everything
     /// The event with the result.
@@ -66,7 +66,7 @@ public enum ProgressScope: String, Hashable, Sendable, CaseIterable {
 
 extension NodeService {
     /// Everything that happened and happens to a job.
-    public func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
+    package func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
         try await progress(of: jobID, .everything)
     }
 }

@@ -1,21 +1,21 @@
 /// Why a node did not do what it was asked, for programs (`code`) and for people (`message`, `hint`).
-public struct NodeServiceError: Error, Hashable, Sendable, Codable {
+package struct NodeServiceError: Error, Hashable, Sendable, Codable {
     /// What kind of failure; stable, programs may rely on it.
-    public var code: Code
+    package var code: Code
     /// What is wrong, as one sentence: "The module imports env.abort, which this node does not offer."
-    public var message: String
+    package var message: String
     /// What to do next, as one sentence; nil if there is no advice.
-    public var hint: String?
+    package var hint: String?
 
     /// A failure with a sentence, and another on what to do next.
-    public init(_ code: Code, _ message: String, hint: String? = nil) {
+    package init(_ code: Code, _ message: String, hint: String? = nil) {
         self.code = code
         self.message = message
         self.hint = hint
     }
 
     /// The kinds of failure. The raw values are part of the API.
-    public enum Code: String, Hashable, Sendable, Codable, CaseIterable {
+    package enum Code: String, Hashable, Sendable, Codable, CaseIterable {
         /// The request is unreadable, or asks for something impossible.
         case invalidRequest = "invalid_request"
         /// A body, a file or a number of things exceeds a limit.
@@ -75,7 +75,7 @@ public struct NodeServiceError: Error, Hashable, Sendable, Codable {
 
 extension NodeServiceError: CustomStringConvertible {
     /// The sentence, and what to do next.
-    public var description: String {
+    package var description: String {
         hint.map { "\(message) \($0)" } ?? message
     }
 }

@@ -1,25 +1,25 @@
 /// A file that a node keeps.
-public struct AddedFile: Hashable, Sendable, Codable {
+package struct AddedFile: Hashable, Sendable, Codable {
     /// Its CID.
-    public var cid: String
+    package var cid: String
     /// Its size in bytes.
-    public var size: Int
+    package var size: Int
 
-    public init(cid: String, size: Int) {
+    package init(cid: String, size: Int) {
         self.cid = cid
         self.size = size
     }
 }
 
 /// What a node's store removed.
-public struct RemovedBlocks: Hashable, Sendable, Codable {
+package struct RemovedBlocks: Hashable, Sendable, Codable {
     /// Blocks.
-    public var blocks: Int
+    package var blocks: Int
     /// Their bytes.
-    public var bytes: Int
+    package var bytes: Int
 
     /// What went.
-    public init(blocks: Int, bytes: Int) {
+    package init(blocks: Int, bytes: Int) {
         self.blocks = blocks
         self.bytes = bytes
     }

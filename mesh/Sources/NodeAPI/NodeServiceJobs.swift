@@ -1,34 +1,34 @@
 /// A job, as a listing shows it.
-public struct JobView: Hashable, Sendable, Codable {
+package struct JobView: Hashable, Sendable, Codable {
     /// The job's ID.
-    public var jobID: String
+    package var jobID: String
     /// `originator` or `executor`: this node's side of the job.
-    public var role: String
+    package var role: String
     /// The state, by the name of its `JobStatus`.
-    public var phase: String
+    package var phase: String
     /// The StandardJobStatus: `Pending`, `Running`, `CompletedSuccessfully`, `Failed`, `Cancelled`.
-    public var status: String
+    package var status: String
     /// Why it is in this state; empty if the state says it all.
-    public var reason: String
+    package var reason: String
     /// Whether nothing more will happen.
-    public var isTerminal: Bool
+    package var isTerminal: Bool
     /// When it was submitted, in milliseconds since the Unix epoch.
-    public var submittedAt: UInt64
+    package var submittedAt: UInt64
     /// When it last changed, in milliseconds since the Unix epoch.
-    public var updatedAt: UInt64
+    package var updatedAt: UInt64
     /// The other side's DID, once known.
-    public var counterpartyDID: String?
+    package var counterpartyDID: String?
     /// True if the other side is this node itself, else absent: the listing shows the job once, from its originator's
     /// side.
-    public var isOwnRun: Bool?
+    package var isOwnRun: Bool?
     /// The owner's name for the job.
-    public var label: String?
+    package var label: String?
     /// The price agreed or paid, in the smallest unit.
-    public var price: UInt64?
+    package var price: UInt64?
     /// The end, once this node knows it.
-    public var result: JobResult?
+    package var result: JobResult?
 
-    public init(
+    package init(
         jobID: String, role: String, phase: String, status: String, reason: String, isTerminal: Bool,
         submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil, isOwnRun: Bool? = nil,
         label: String? = nil, price: UInt64? = nil, result: JobResult? = nil
@@ -60,7 +60,7 @@ public struct JobView: Hashable, Sendable, Codable {
 }
 
 /// How a job ended, and so whose doing it was: the job's own, or the mesh's.
-public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
+package enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     /// The module ran and exited with zero.
     case succeeded
     /// The module ran and exited with another code.
@@ -90,44 +90,44 @@ public enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// The end of a job.
-public struct JobResult: Hashable, Sendable, Codable {
+package struct JobResult: Hashable, Sendable, Codable {
     /// How it ended.
-    public var ending: JobEnding
+    package var ending: JobEnding
     /// One sentence about it: the trap, the limit, the price of bids that were too dear.
-    public var detail: String
+    package var detail: String
     /// The module's exit code, if it exited.
-    public var exitCode: Int32?
+    package var exitCode: Int32?
     /// The limit that it hit: `fuel`, `memory`, `table`, `stack`, `output`, `wall_clock`.
-    public var limit: String?
+    package var limit: String?
     /// The receipt's CID, if the job was assigned.
-    public var receiptCID: String?
+    package var receiptCID: String?
     /// Whether every check of the receipt passed here.
-    public var isReceiptVerified: Bool
+    package var isReceiptVerified: Bool
     /// Who ran it.
-    public var executorDID: String?
+    package var executorDID: String?
     /// True if the originator ran it itself, else absent.
-    public var isOwnRun: Bool?
+    package var isOwnRun: Bool?
     /// Standard output.
-    public var stdoutCID: String?
+    package var stdoutCID: String?
     /// Standard error.
-    public var stderrCID: String?
+    package var stderrCID: String?
     /// The job's log.
-    public var logCID: String?
+    package var logCID: String?
     /// Named outputs; the text is a CID.
-    public var outputs: [NamedText]
+    package var outputs: [NamedText]
     /// The metered fuel.
-    public var fuel: UInt64?
+    package var fuel: UInt64?
     /// The most memory it had, in bytes.
-    public var peakMemoryBytes: UInt64?
+    package var peakMemoryBytes: UInt64?
     /// How long it ran, in milliseconds.
-    public var wallMilliseconds: UInt64?
+    package var wallMilliseconds: UInt64?
     /// What was paid, in the smallest unit.
-    public var paid: UInt64?
+    package var paid: UInt64?
     /// How many executors were assigned, this one included.
-    public var attempts: UInt64
+    package var attempts: UInt64
 
     /// An end of which only the kind and a sentence are known.
-    public init(ending: JobEnding, detail: String, attempts: UInt64 = 0) {
+    package init(ending: JobEnding, detail: String, attempts: UInt64 = 0) {
         self.ending = ending
         self.detail = detail
         self.attempts = attempts
@@ -151,9 +151,9 @@ public struct JobResult: Hashable, Sendable, Codable {
 }
 
 /// One thing that happened to a job.
-public struct JobProgress: Hashable, Sendable, Codable {
+package struct JobProgress: Hashable, Sendable, Codable {
     /// What kind of thing.
-    public enum Kind: String, Hashable, Sendable, Codable {
+    package enum Kind: String, Hashable, Sendable, Codable {
         /// The job has changed its state.
         case phase
         /// Something notable within the state: a bid, a refusal, a retry.
@@ -167,20 +167,20 @@ public struct JobProgress: Hashable, Sendable, Codable {
     }
 
     /// What kind of thing.
-    public var kind: Kind
+    package var kind: Kind
     /// The job's current state, by the name of its `JobStatus`.
-    public var phase: String
+    package var phase: String
     /// The reason, the note or the line.
-    public var text: String
+    package var text: String
     /// When, in milliseconds since the Unix epoch.
-    public var at: UInt64
+    package var at: UInt64
     /// The module's progress, in thousandths.
-    public var permille: UInt32?
+    package var permille: UInt32?
     /// The end.
-    public var result: JobResult?
+    package var result: JobResult?
 
     /// Something that happened.
-    public init(
+    package init(
         kind: Kind, phase: String, text: String, at: UInt64, permille: UInt32? = nil, result: JobResult? = nil
     ) {
         self.kind = kind
@@ -193,17 +193,17 @@ public struct JobProgress: Hashable, Sendable, Codable {
 }
 
 /// The journal of a job, in words.
-public struct JobExplanation: Hashable, Sendable, Codable {
+package struct JobExplanation: Hashable, Sendable, Codable {
     /// One line of it.
-    public struct Line: Hashable, Sendable, Codable {
+    package struct Line: Hashable, Sendable, Codable {
         /// When, in milliseconds since the Unix epoch.
-        public var at: UInt64
+        package var at: UInt64
         /// The job's state afterwards.
-        public var phase: String
+        package var phase: String
         /// What happened and why, as a sentence.
-        public var text: String
+        package var text: String
 
-        public init(at: UInt64, phase: String, text: String) {
+        package init(at: UInt64, phase: String, text: String) {
             self.at = at
             self.phase = phase
             self.text = text
@@ -211,12 +211,12 @@ public struct JobExplanation: Hashable, Sendable, Codable {
     }
 
     /// The job.
-    public var job: JobView
+    package var job: JobView
     /// The lines, oldest first.
-    public var lines: [Line]
+    package var lines: [Line]
 
     /// A job and its lines.
-    public init(job: JobView, lines: [Line]) {
+    package init(job: JobView, lines: [Line]) {
         self.job = job
         self.lines = lines
     }

@@ -1,56 +1,56 @@
 /// Who a node is and how it is doing.
-public struct NodeStatus: Hashable, Sendable, Codable {
+package struct NodeStatus: Hashable, Sendable, Codable {
     /// The version of the program.
-    public var version: String
+    package var version: String
     /// The peer ID.
-    public var peerID: String
+    package var peerID: String
     /// The DID, from the same key.
-    public var did: String
+    package var did: String
     /// The addresses it listens on, with `/p2p`.
-    public var addresses: [String]
+    package var addresses: [String]
     /// How long it has been up, in milliseconds.
-    public var uptimeMilliseconds: UInt64
+    package var uptimeMilliseconds: UInt64
     /// Resident memory, in bytes.
-    public var residentBytes: UInt64
+    package var residentBytes: UInt64
     /// Peers that are connected.
-    public var connectedPeers: Int
+    package var connectedPeers: Int
     /// Whether it runs jobs for others.
-    public var isExecutor: Bool
+    package var isExecutor: Bool
     /// The region that it states.
-    public var region: String?
+    package var region: String?
     /// The process ID.
-    public var processID: Int32
+    package var processID: Int32
     /// Its counters since its start, by name, in a fixed order.
-    public var counters: [Counter]
+    package var counters: [Counter]
     /// What it stores; nil from a node of an older version.
-    public var storage: Storage?
+    package var storage: Storage?
     /// What is wrong with its clock, in a sentence; nil if nothing is known to be.
-    public var clockWarning: String?
+    package var clockWarning: String?
     /// Which open jobs the start left out, in a sentence; nil if there are none.
-    public var journalWarning: String?
+    package var journalWarning: String?
 
     /// What a node stores, and whether it accepts new work.
-    public struct Storage: Hashable, Sendable, Codable {
+    package struct Storage: Hashable, Sendable, Codable {
         /// `open`, `full` (no new work until there is room), `disk_full` (the same, for lack of room on the disk) or
         /// `locked` (another program has locked the database).
-        public var state: String
+        package var state: String
         /// Blocks.
-        public var blocks: UInt64
+        package var blocks: UInt64
         /// Their bytes.
-        public var blockBytes: UInt64
+        package var blockBytes: UInt64
         /// The bytes they may have.
-        public var blockBytesMax: UInt64
+        package var blockBytesMax: UInt64
         /// The bytes beyond which blocks are evicted, and new work is refused if none can be.
-        public var highWaterBytes: UInt64
+        package var highWaterBytes: UInt64
         /// The bytes of the database on the disk, including its log.
-        public var databaseBytes: UInt64
+        package var databaseBytes: UInt64
         /// Free bytes on the disk; nil if unknown, or from an older node.
-        public var diskFreeBytes: UInt64?
+        package var diskFreeBytes: UInt64?
         /// Bytes on the disk reserved for what is under way; nil from an older node.
-        public var diskReserveBytes: UInt64?
+        package var diskReserveBytes: UInt64?
 
         /// What a node stores.
-        public init(
+        package init(
             state: String, blocks: UInt64, blockBytes: UInt64, blockBytesMax: UInt64, highWaterBytes: UInt64,
             databaseBytes: UInt64, diskFreeBytes: UInt64? = nil, diskReserveBytes: UInt64? = nil
         ) {
@@ -76,20 +76,20 @@ public struct NodeStatus: Hashable, Sendable, Codable {
     }
 
     /// Something counted.
-    public struct Counter: Hashable, Sendable, Codable {
+    package struct Counter: Hashable, Sendable, Codable {
         /// What.
-        public var name: String
+        package var name: String
         /// How often, or how much.
-        public var value: UInt64
+        package var value: UInt64
 
         /// Something counted.
-        public init(name: String, value: UInt64) {
+        package init(name: String, value: UInt64) {
             self.name = name
             self.value = value
         }
     }
 
-    public init(
+    package init(
         version: String, peerID: String, did: String, addresses: [String], uptimeMilliseconds: UInt64,
         residentBytes: UInt64, connectedPeers: Int, isExecutor: Bool, region: String?, processID: Int32,
         counters: [Counter], storage: Storage? = nil
@@ -122,25 +122,25 @@ public struct NodeStatus: Hashable, Sendable, Codable {
 }
 
 /// A peer, connected or remembered.
-public struct PeerView: Hashable, Sendable, Codable {
+package struct PeerView: Hashable, Sendable, Codable {
     /// The peer ID.
-    public var peerID: String
+    package var peerID: String
     /// Its DID, if its peer ID contains its key.
-    public var did: String?
+    package var did: String?
     /// Whether it is connected.
-    public var isConnected: Bool
+    package var isConnected: Bool
     /// Where it listens.
-    public var addresses: [String]
+    package var addresses: [String]
     /// When it was last seen, in milliseconds since the Unix epoch.
-    public var lastSeen: UInt64?
+    package var lastSeen: UInt64?
     /// Its reputation here, if it has one.
-    public var reputation: Int64?
+    package var reputation: Int64?
     /// What it offers as an executor: region, price, engines; empty if nothing.
-    public var capability: String
+    package var capability: String
     /// How often it misbehaved.
-    public var misbehaviourCount: Int
+    package var misbehaviourCount: Int
 
-    public init(
+    package init(
         peerID: String, did: String?, isConnected: Bool, addresses: [String], lastSeen: UInt64? = nil,
         reputation: Int64? = nil, capability: String = "", misbehaviourCount: Int = 0
     ) {

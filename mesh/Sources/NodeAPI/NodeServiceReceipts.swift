@@ -1,55 +1,55 @@
 /// A receipt, for people; `get` returns its block.
-public struct ReceiptView: Hashable, Sendable, Codable {
+package struct ReceiptView: Hashable, Sendable, Codable {
     /// The receipt's CID.
-    public var receiptCID: String
+    package var receiptCID: String
     /// The job.
-    public var jobID: String
+    package var jobID: String
     /// The assignment that it answers.
-    public var assignmentCID: String
+    package var assignmentCID: String
     /// Who asked for the job.
-    public var originatorDID: String
+    package var originatorDID: String
     /// Who ran it and signed this.
-    public var executorDID: String
+    package var executorDID: String
     /// Which attempt at the job it was, from one.
-    public var attempt: UInt64
+    package var attempt: UInt64
     /// The module that ran.
-    public var moduleCID: String
+    package var moduleCID: String
     /// The inputs; the text is a CID.
-    public var inputs: [NamedText]
+    package var inputs: [NamedText]
     /// The StandardJobStatus.
-    public var status: String
+    package var status: String
     /// The outcome as a sentence.
-    public var outcome: String
+    package var outcome: String
     /// Named outputs; the text is a CID.
-    public var outputs: [NamedText]
+    package var outputs: [NamedText]
     /// Standard output.
-    public var stdoutCID: String?
+    package var stdoutCID: String?
     /// Standard error.
-    public var stderrCID: String?
+    package var stderrCID: String?
     /// The log.
-    public var logCID: String?
+    package var logCID: String?
     /// The metered fuel.
-    public var fuel: UInt64
+    package var fuel: UInt64
     /// The most memory it had, in bytes.
-    public var peakMemoryBytes: UInt64
+    package var peakMemoryBytes: UInt64
     /// How long it ran, in milliseconds.
-    public var wallMilliseconds: UInt64
+    package var wallMilliseconds: UInt64
     /// The price that the executor charges, in the smallest unit.
-    public var price: UInt64
+    package var price: UInt64
     /// The engine, with its version.
-    public var engine: String
+    package var engine: String
     /// `deterministic` or `attested`.
-    public var determinism: String
+    package var determinism: String
     /// When the run began, in milliseconds since the Unix epoch.
-    public var startedAt: UInt64
+    package var startedAt: UInt64
     /// When it ended, in milliseconds since the Unix epoch.
-    public var endedAt: UInt64
+    package var endedAt: UInt64
     /// The executor's receipt before this one.
-    public var previousReceiptCID: String?
+    package var previousReceiptCID: String?
     /// Where the receipt came from: `here`, a peer or the DHT.
-    public var source: String
+    package var source: String
 
-    public init(
+    package init(
         receiptCID: String, jobID: String, assignmentCID: String, originatorDID: String, executorDID: String,
         attempt: UInt64, moduleCID: String, inputs: [NamedText], status: String, outcome: String,
         outputs: [NamedText], stdoutCID: String?, stderrCID: String?, logCID: String?, fuel: UInt64,
@@ -102,11 +102,11 @@ public struct ReceiptView: Hashable, Sendable, Codable {
 }
 
 /// What checking or replaying a receipt found.
-public struct ReceiptReport: Hashable, Sendable, Codable {
+package struct ReceiptReport: Hashable, Sendable, Codable {
     /// One check.
-    public struct Line: Hashable, Sendable, Codable {
+    package struct Line: Hashable, Sendable, Codable {
         /// How a check went.
-        public enum Verdict: String, Hashable, Sendable, Codable {
+        package enum Verdict: String, Hashable, Sendable, Codable {
             /// It passed.
             case passed
             /// It failed.
@@ -116,14 +116,14 @@ public struct ReceiptReport: Hashable, Sendable, Codable {
         }
 
         /// What was checked, in a few words.
-        public var name: String
+        package var name: String
         /// How it went.
-        public var verdict: Verdict
+        package var verdict: Verdict
         /// What was found.
-        public var detail: String
+        package var detail: String
 
         /// A check.
-        public init(name: String, verdict: Verdict, detail: String) {
+        package init(name: String, verdict: Verdict, detail: String) {
             self.name = name
             self.verdict = verdict
             self.detail = detail
@@ -131,13 +131,13 @@ public struct ReceiptReport: Hashable, Sendable, Codable {
     }
 
     /// The receipt.
-    public var receiptCID: String
+    package var receiptCID: String
     /// Whether no check failed and no required one was skipped.
-    public var isValid: Bool
+    package var isValid: Bool
     /// The checks, in the order they were made.
-    public var lines: [Line]
+    package var lines: [Line]
 
-    public init(receiptCID: String, isValid: Bool, lines: [Line]) {
+    package init(receiptCID: String, isValid: Bool, lines: [Line]) {
         self.receiptCID = receiptCID
         self.isValid = isValid
         self.lines = lines

@@ -1,28 +1,28 @@
 /// A job, as its owner asks for it; the node's defaults replace what is missing.
-public struct JobSubmission: Hashable, Sendable, Codable {
+package struct JobSubmission: Hashable, Sendable, Codable {
     /// The module's CID; the file was added to the node before.
-    public var moduleCID: String
+    package var moduleCID: String
     /// The function to call; nil means `_start`.
-    public var entry: String?
+    package var entry: String?
     /// The arguments after the program's name.
-    public var args: [String]
+    package var args: [String]
     /// The environment, in order.
-    public var env: [NamedText]
+    package var env: [NamedText]
     /// The inputs by name, in order; the one named `stdin` is standard input. The text is a CID.
-    public var inputs: [NamedText]
+    package var inputs: [NamedText]
     /// The limits of the run.
-    public var limits: Limits
+    package var limits: Limits
     /// The most that the owner will pay, in the smallest unit of tokens.
-    public var budget: UInt64?
+    package var budget: UInt64?
     /// Who may run it, and how to choose among them.
-    public var policy: Policy
+    package var policy: Policy
     /// The owner's name for the job.
-    public var label: String?
+    package var label: String?
     /// The same key submits once.
-    public var idempotencyKey: String?
+    package var idempotencyKey: String?
 
     /// A submission of a module with the node's defaults.
-    public init(
+    package init(
         moduleCID: String, entry: String? = nil, args: [String] = [], env: [NamedText] = [], inputs: [NamedText] = [],
         limits: Limits = Limits(), budget: UInt64? = nil, policy: Policy = Policy(), label: String? = nil,
         idempotencyKey: String? = nil
@@ -40,7 +40,7 @@ public struct JobSubmission: Hashable, Sendable, Codable {
     }
 
     /// Reads a submission; everything but the module may be missing.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         moduleCID = try container.decode(String.self, forKey: .moduleCID)
         entry = try container.decodeIfPresent(String.self, forKey: .entry)
@@ -61,18 +61,18 @@ public struct JobSubmission: Hashable, Sendable, Codable {
     }
 
     /// The limits of a run; nil means the node's default.
-    public struct Limits: Hashable, Sendable, Codable {
+    package struct Limits: Hashable, Sendable, Codable {
         /// Seconds of wall clock.
-        public var timeoutSeconds: UInt64?
+        package var timeoutSeconds: UInt64?
         /// Units of fuel.
-        public var maxFuel: UInt64?
+        package var maxFuel: UInt64?
         /// Bytes of linear memory.
-        public var maxMemoryBytes: UInt64?
+        package var maxMemoryBytes: UInt64?
         /// Bytes of standard output, standard error, log and named outputs together.
-        public var maxOutputBytes: UInt64?
+        package var maxOutputBytes: UInt64?
 
         /// Limits, each the node's default unless given.
-        public init(
+        package init(
             timeoutSeconds: UInt64? = nil, maxFuel: UInt64? = nil, maxMemoryBytes: UInt64? = nil,
             maxOutputBytes: UInt64? = nil
         ) {
@@ -91,22 +91,22 @@ public struct JobSubmission: Hashable, Sendable, Codable {
     }
 
     /// The owner's part of the execution policy; nil means the node's default.
-    public struct Policy: Hashable, Sendable, Codable {
+    package struct Policy: Hashable, Sendable, Codable {
         /// The least reputation of an executor.
-        public var minReputation: UInt64?
+        package var minReputation: UInt64?
         /// Allowed regions; nil allows all.
-        public var regions: [String]?
+        package var regions: [String]?
         /// Allowed DIDs; nil allows all.
-        public var allowedDIDs: [String]?
+        package var allowedDIDs: [String]?
         /// Denied DIDs.
-        public var deniedDIDs: [String]?
+        package var deniedDIDs: [String]?
         /// How long to wait for bids, in milliseconds.
-        public var bidWindowMilliseconds: UInt64?
+        package var bidWindowMilliseconds: UInt64?
         /// How many acceptable bids end the wait early.
-        public var sufficientBids: UInt64?
+        package var sufficientBids: UInt64?
 
         /// A policy, each part the node's default unless given.
-        public init(
+        package init(
             minReputation: UInt64? = nil, regions: [String]? = nil, allowedDIDs: [String]? = nil,
             deniedDIDs: [String]? = nil, bidWindowMilliseconds: UInt64? = nil, sufficientBids: UInt64? = nil
         ) {
@@ -130,28 +130,28 @@ public struct JobSubmission: Hashable, Sendable, Codable {
 }
 
 /// A name and a text, in lists whose order matters.
-public struct NamedText: Hashable, Sendable, Codable {
+package struct NamedText: Hashable, Sendable, Codable {
     /// The name.
-    public var name: String
+    package var name: String
     /// The text: a value, or a CID.
-    public var text: String
+    package var text: String
 
     /// A pair.
-    public init(name: String, text: String) {
+    package init(name: String, text: String) {
         self.name = name
         self.text = text
     }
 }
 
 /// The answer to a submission.
-public struct JobAccepted: Hashable, Sendable, Codable {
+package struct JobAccepted: Hashable, Sendable, Codable {
     /// The job's ID: the CID of its signed manifest.
-    public var jobID: String
+    package var jobID: String
     /// Whether the idempotency key was known, so that this is the first job of that key.
-    public var isDuplicate: Bool
+    package var isDuplicate: Bool
 
     /// An answer.
-    public init(jobID: String, isDuplicate: Bool = false) {
+    package init(jobID: String, isDuplicate: Bool = false) {
         self.jobID = jobID
         self.isDuplicate = isDuplicate
     }

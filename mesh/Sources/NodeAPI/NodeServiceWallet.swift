@@ -1,28 +1,28 @@
 /// What a node owns, owes and is owed, by its own ledger.
-public struct WalletView: Hashable, Sendable, Codable {
+package struct WalletView: Hashable, Sendable, Codable {
     /// The node's DID.
-    public var did: String
+    package var did: String
     /// What it can spend, in the smallest unit.
-    public var available: UInt64
+    package var available: UInt64
     /// What is held for jobs that run.
-    public var held: UInt64
+    package var held: UInt64
     /// What was paid for jobs.
-    public var paid: UInt64
+    package var paid: UInt64
     /// What was earned by running jobs.
-    public var earned: UInt64
+    package var earned: UInt64
     /// What is held, by job.
-    public var holds: [Hold]
+    package var holds: [Hold]
     /// The newest movements, newest first.
-    public var entries: [Entry]
+    package var entries: [Entry]
 
     /// Tokens that are held for a job.
-    public struct Hold: Hashable, Sendable, Codable {
+    package struct Hold: Hashable, Sendable, Codable {
         /// The job.
-        public var jobID: String
+        package var jobID: String
         /// How much.
-        public var amount: UInt64
+        package var amount: UInt64
 
-        public init(jobID: String, amount: UInt64) {
+        package init(jobID: String, amount: UInt64) {
             self.jobID = jobID
             self.amount = amount
         }
@@ -34,22 +34,22 @@ public struct WalletView: Hashable, Sendable, Codable {
     }
 
     /// One movement between two accounts.
-    public struct Entry: Hashable, Sendable, Codable {
+    package struct Entry: Hashable, Sendable, Codable {
         /// When, in milliseconds since the Unix epoch.
-        public var at: UInt64
+        package var at: UInt64
         /// `grant`, `hold`, `payment`, `refund`, …
-        public var kind: String
+        package var kind: String
         /// The account that gave.
-        public var debit: String
+        package var debit: String
         /// The account that received.
-        public var credit: String
+        package var credit: String
         /// How much, in the smallest unit.
-        public var amount: UInt64
+        package var amount: UInt64
         /// The job, if any.
-        public var jobID: String?
+        package var jobID: String?
 
         /// A movement.
-        public init(at: UInt64, kind: String, debit: String, credit: String, amount: UInt64, jobID: String?) {
+        package init(at: UInt64, kind: String, debit: String, credit: String, amount: UInt64, jobID: String?) {
             self.at = at
             self.kind = kind
             self.debit = debit
@@ -64,7 +64,7 @@ public struct WalletView: Hashable, Sendable, Codable {
         }
     }
 
-    public init(
+    package init(
         did: String, available: UInt64, held: UInt64, paid: UInt64, earned: UInt64, holds: [Hold], entries: [Entry]
     ) {
         self.did = did

@@ -2,7 +2,7 @@ import Foundation
 
 /// How a node divides the file descriptors that its process may open, so that a flood of connections never takes those
 /// of the store and of compile processes.
-public struct DescriptorPlan: Hashable, Sendable {
+package struct DescriptorPlan: Hashable, Sendable {
     /// Standard streams, log, key, listeners, event loops and the libraries' own.
     static let baseDescriptors = 64
     /// The store's files and readers.
@@ -15,16 +15,16 @@ public struct DescriptorPlan: Hashable, Sendable {
     static let apiConnectionsMax = 512
 
     /// What all of the configuration may use.
-    public let wanted: Int
+    package let wanted: Int
     /// What the process may open.
-    public let allowed: Int
+    package let allowed: Int
     /// Connections to peers that fit.
-    public let connectionsMax: Int
+    package let connectionsMax: Int
     /// Connections of the owner's programs that fit.
-    public let apiConnectionsMax: Int
+    package let apiConnectionsMax: Int
 
     /// Divides this many descriptors.
-    public init(_ configuration: NodeConfiguration, allowed: Int) {
+    package init(_ configuration: NodeConfiguration, allowed: Int) {
         let jobs = configuration.executor.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount
         let fixed =
             Self.baseDescriptors + Self.storeDescriptors + Self.descriptorsPerJob * jobs + Self.refusedConnections
@@ -39,7 +39,7 @@ public struct DescriptorPlan: Hashable, Sendable {
     }
 
     /// Raises the process's limit to what the system allows if the configuration may use more, and divides it.
-    public static func raisingLimit(for configuration: NodeConfiguration) -> DescriptorPlan {
+    package static func raisingLimit(for configuration: NodeConfiguration) -> DescriptorPlan {
         var limit = rlimit()
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         guard getrlimit(resource, &limit) == 0 else { return DescriptorPlan(configuration, allowed: .max / 2) }
@@ -62,5 +62,5 @@ public struct DescriptorPlan: Hashable, Sendable {
     }
 
     /// Whether the process may open less than the configuration may use.
-    public var isShort: Bool { allowed < wanted }
+    package var isShort: Bool { allowed < wanted }
 }

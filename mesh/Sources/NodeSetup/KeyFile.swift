@@ -2,7 +2,7 @@ import Crypto
 import CryptoExtras
 import IPLD
 import Multiformats
-public import PeerIdentity
+package import PeerIdentity
 import SignedObjects
 
 /// The text of a file that holds an identity, plain or encrypted with a passphrase.
@@ -10,22 +10,22 @@ import SignedObjects
 /// It is one line of DAG-JSON: format and version, the DID and PeerID for people, and the key or its encryption.
 /// ChaCha20-Poly1305 under scrypt of the passphrase encrypts keys; DID and scrypt parameters are authenticated with
 /// them. `KeyStore` checks the file's mode (0600) and owner.
-public enum KeyFile {
+package enum KeyFile {
     /// The work that scrypt does for one passphrase, and so the cost of guessing.
-    public struct Work: Hashable, Sendable {
+    package struct Work: Hashable, Sendable {
         /// The cost parameter N as a power of two.
-        public let costLog2: Int
+        package let costLog2: Int
         /// The block size r.
-        public let blockSize: Int
+        package let blockSize: Int
         /// The parallelism p.
-        public let parallelism: Int
+        package let parallelism: Int
 
         /// The work for new files: N = 2^15, r = 8, p = 1, which takes 32 MiB and some 100 ms.
-        public static let standard = Work(costLog2: 15, blockSize: 8, parallelism: 1)
+        package static let standard = Work(costLog2: 15, blockSize: 8, parallelism: 1)
 
         /// Work that files may ask for: N from 2^10 to 2^18, r and p from 1 to 16; nil outside, so that no file can ask
         /// for all memory.
-        public init?(log2: Int, blockSize: Int, parallelism: Int) {
+        package init?(log2: Int, blockSize: Int, parallelism: Int) {
             guard (10...18).contains(log2), (1...16).contains(blockSize), (1...16).contains(parallelism) else {
                 return nil
             }
@@ -40,13 +40,13 @@ public enum KeyFile {
     }
 
     /// The largest file that is read, in bytes.
-    public static let bytesMax = 16 << 10
+    package static let bytesMax = 16 << 10
 
     private static let format = "planetary-mesh-key"
     private static let version: UInt64 = 1
 
     /// The text of a file; encrypted if there is a passphrase. Salt and nonce are the system's random numbers.
-    public static func encode(
+    package static func encode(
         _ identity: Identity, passphrase: String? = nil, work: Work = .standard
     ) throws(KeyFileError) -> String {
         var fields: [IPLDMap.Entry] = [
@@ -75,12 +75,12 @@ public enum KeyFile {
     }
 
     /// Whether a text is a key file that needs a passphrase.
-    public static func isEncrypted(_ text: String) throws(KeyFileError) -> Bool {
+    package static func isEncrypted(_ text: String) throws(KeyFileError) -> Bool {
         try parse(text)["scrypt"] != nil
     }
 
     /// The identity in a text; a plain file ignores the passphrase.
-    public static func decode(_ text: String, passphrase: String? = nil) throws(KeyFileError) -> Identity {
+    package static func decode(_ text: String, passphrase: String? = nil) throws(KeyFileError) -> Identity {
         let file = try parse(text)
         guard case .string(let didText)? = file["did"], let did = try? DID(parsing: didText) else { throw .malformed }
         let seed: [UInt8]
@@ -154,7 +154,7 @@ public enum KeyFile {
 }
 
 /// Why a text holds no identity.
-public enum KeyFileError: Error, Hashable, Sendable {
+package enum KeyFileError: Error, Hashable, Sendable {
     /// The text is longer than a key file.
     case tooLarge(bytesMax: Int)
     /// The text is not JSON, or not that of a key file.

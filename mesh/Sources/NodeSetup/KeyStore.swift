@@ -1,27 +1,27 @@
 import Foundation
-public import NodeAPI
-public import PeerIdentity
+package import NodeAPI
+package import PeerIdentity
 import SignedObjects
 
 /// The file with a node's key: made once, readable only by its owner, refused if others can read it.
-public struct KeyStore: Sendable {
+package struct KeyStore: Sendable {
     /// Where the file is.
-    public let path: String
+    package let path: String
 
     /// The key file at a path; nothing is read yet.
-    public init(path: String) {
+    package init(path: String) {
         self.path = path
     }
 
     /// Makes a new key and writes it, encrypted if there is a passphrase; never replaces a file.
-    public func create(passphrase: String? = nil) throws(NodeServiceError) -> Identity {
+    package func create(passphrase: String? = nil) throws(NodeServiceError) -> Identity {
         let identity = Identity.generate()
         try write(identity, passphrase: passphrase)
         return identity
     }
 
     /// Writes an identity to a new file of mode 0600, and syncs it to the disk.
-    public func write(_ identity: Identity, passphrase: String? = nil) throws(NodeServiceError) {
+    package func write(_ identity: Identity, passphrase: String? = nil) throws(NodeServiceError) {
         let text: String
         do {
             text = try KeyFile.encode(identity, passphrase: passphrase)
@@ -47,7 +47,7 @@ public struct KeyStore: Sendable {
     }
 
     /// Whether the file needs a passphrase.
-    public func isEncrypted() throws(NodeServiceError) -> Bool {
+    package func isEncrypted() throws(NodeServiceError) -> Bool {
         let text = try read()
         do {
             return try KeyFile.isEncrypted(text)
@@ -57,7 +57,7 @@ public struct KeyStore: Sendable {
     }
 
     /// The identity in the file; refuses a file that others can read or that belongs to another user.
-    public func load(passphrase: String? = nil) throws(NodeServiceError) -> Identity {
+    package func load(passphrase: String? = nil) throws(NodeServiceError) -> Identity {
         let text = try read()
         do {
             return try KeyFile.decode(text, passphrase: passphrase)

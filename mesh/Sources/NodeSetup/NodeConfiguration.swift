@@ -1,53 +1,53 @@
-public import Foundation
-public import Multiformats
-public import NodeAPI
+package import Foundation
+package import Multiformats
+package import NodeAPI
 
 /// What the owner of a node may set in `config.json`; everything has a default.
-public struct NodeConfiguration: Hashable, Sendable, Codable {
+package struct NodeConfiguration: Hashable, Sendable, Codable {
     /// Where to listen.
-    public var listen: [Multiaddr] = NodeConfiguration.defaultListen
+    package var listen: [Multiaddr] = NodeConfiguration.defaultListen
     /// Addresses to announce instead of those listened on, such as the outside of a router that forwards a port.
-    public var announce: [Multiaddr] = []
+    package var announce: [Multiaddr] = []
     /// Peers to stay connected to: dialed at the start, and again whenever lost.
-    public var bootstrap: [Multiaddr] = []
+    package var bootstrap: [Multiaddr] = []
     /// Whether to run jobs for others, and on which terms.
-    public var executor = Executor()
+    package var executor = Executor()
     /// How long the owner's jobs wait for bids.
-    public var originator = Originator()
+    package var originator = Originator()
     /// Where the node is, for jobs that ask for a region.
-    public var region: String?
+    package var region: String?
     /// The opening grant of a new ledger, in the smallest unit of tokens.
-    public var creditGrant: UInt64 = 1_000_000_000
+    package var creditGrant: UInt64 = 1_000_000_000
     /// The DHT's protocol, so that a node can join another network.
-    public var kademliaProtocol = "/icn/kad/1.0.0"
+    package var kademliaProtocol = "/icn/kad/1.0.0"
     /// How long a stop waits for running jobs, in seconds; with 0 it leaves them to the next start at once.
-    public var drainSeconds: UInt64 = 10
+    package var drainSeconds: UInt64 = 10
     /// The bounds of the node.
-    public var limits = Limits()
+    package var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
-    public var logLevel = "notice"
+    package var logLevel = "notice"
 
     /// The terms on which a node runs jobs.
-    public struct Executor: Hashable, Sendable, Codable {
+    package struct Executor: Hashable, Sendable, Codable {
         /// Whether it runs jobs.
-        public var isEnabled = true
+        package var isEnabled = true
         /// The base price of a job, in the smallest unit.
-        public var priceBase: UInt64 = 100
+        package var priceBase: UInt64 = 100
         /// The price of a million units of fuel, in the smallest unit.
-        public var pricePerMillionFuel: UInt64 = 10
+        package var pricePerMillionFuel: UInt64 = 10
         /// Jobs that run at once; nil means one per processor.
-        public var jobsAtOnce: Int?
+        package var jobsAtOnce: Int?
         /// Processor time offered, in thousandths of a core; nil means what the machine has.
-        public var cpuMillicores: UInt64?
+        package var cpuMillicores: UInt64?
         /// Memory offered, in MiB.
-        public var memoryMiB: UInt64 = 1_024
+        package var memoryMiB: UInt64 = 1_024
         /// Storage offered, in MiB.
-        public var storageMiB: UInt64 = 4_096
+        package var storageMiB: UInt64 = 4_096
         /// Hardware features to state.
-        public var features: [String] = []
+        package var features: [String] = []
 
         /// The defaults.
-        public init() {}
+        package init() {}
 
         private enum CodingKeys: String, CodingKey {
             case features
@@ -61,7 +61,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
-        public init(from decoder: any Decoder) throws {
+        package init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.isEnabled, into: &isEnabled)
             try container.read(.priceBase, into: &priceBase)
@@ -75,14 +75,14 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     /// How long the jobs that a node submits wait for bids.
-    public struct Originator: Hashable, Sendable, Codable {
+    package struct Originator: Hashable, Sendable, Codable {
         /// The time for bids if a job's policy names none, in milliseconds.
-        public var bidWindowMilliseconds: UInt64 = 1_000
+        package var bidWindowMilliseconds: UInt64 = 1_000
         /// The time after which a job without an acceptable bid fails, in milliseconds.
-        public var biddingDeadlineMilliseconds: UInt64 = 30_000
+        package var biddingDeadlineMilliseconds: UInt64 = 30_000
 
         /// The defaults.
-        public init() {}
+        package init() {}
 
         private enum CodingKeys: String, CodingKey {
             case bidWindowMilliseconds = "bid_window_ms"
@@ -90,7 +90,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
-        public init(from decoder: any Decoder) throws {
+        package init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.bidWindowMilliseconds, into: &bidWindowMilliseconds)
             try container.read(.biddingDeadlineMilliseconds, into: &biddingDeadlineMilliseconds)
@@ -98,43 +98,43 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     /// The bounds of a node.
-    public struct Limits: Hashable, Sendable, Codable {
+    package struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
-        public var blockBytesMax = 16 * 1024 * 1024 * 1024
+        package var blockBytesMax = 16 * 1024 * 1024 * 1024
         /// The share of that, in percent, beyond which the node evicts blocks; if it cannot, it accepts no new work.
-        public var blockHighWaterPercent = 90
+        package var blockHighWaterPercent = 90
         /// How long the node keeps the evidence of a settled job in any case, in hours.
-        public var evidenceKeptHours = 1
+        package var evidenceKeptHours = 1
         /// How long the node keeps the evidence of work that nobody pays, in days.
-        public var unpaidEvidenceKeptDays = 30
+        package var unpaidEvidenceKeptDays = 30
         /// The most bytes of the database, with journals; beyond its high-water mark the node accepts no new work. nil
         /// leaves the bound to the disk.
-        public var databaseBytesMax: Int?
+        package var databaseBytesMax: Int?
         /// Bytes on the disk reserved for what is under way: with less free, the node accepts no new work.
-        public var diskReserveBytes = 64 * 1024 * 1024
+        package var diskReserveBytes = 64 * 1024 * 1024
         /// How long the node waits for room on a full disk before it stops, in seconds.
-        public var fullDiskSeconds = 600
+        package var fullDiskSeconds = 600
         /// A module, in bytes.
-        public var moduleBytesMax = 16 * 1024 * 1024
+        package var moduleBytesMax = 16 * 1024 * 1024
         /// A file to add or fetch, in bytes.
-        public var fileBytesMax = 64 * 1024 * 1024
+        package var fileBytesMax = 64 * 1024 * 1024
         /// Connections to peers.
-        public var connectionsMax = 256
+        package var connectionsMax = 256
         /// Jobs of the owner that may be open at once.
-        public var openJobsMax = 1_024
+        package var openJobsMax = 1_024
         /// Bytes held for peers: received and not taken, written and not sent.
-        public var heldBytesMax = 256 * 1024 * 1024
+        package var heldBytesMax = 256 * 1024 * 1024
         /// Bytes of blocks that one peer gets in a second; nil means no bound.
-        public var servedBytesPerSecondPerPeerMax: Int?
+        package var servedBytesPerSecondPerPeerMax: Int?
         /// Whether peers on this machine may open any number of connections; without effect if the node listens on
         /// another address than loopback, since everything that a tunnel or proxy forwards comes from loopback too.
-        public var exemptsLoopback = true
+        package var exemptsLoopback = true
 
         /// The outputs of one job that the node accepts, together, in bytes.
         package var outputBytesMax: Int { min(fileBytesMax, blockBytesMax) }
 
         /// The defaults.
-        public init() {}
+        package init() {}
 
         private enum CodingKeys: String, CodingKey {
             case blockBytesMax = "block_bytes_max"
@@ -154,7 +154,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
-        public init(from decoder: any Decoder) throws {
+        package init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.blockBytesMax, into: &blockBytesMax)
             try container.read(.blockHighWaterPercent, into: &blockHighWaterPercent)
@@ -175,10 +175,10 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     /// The defaults: any port on IPv4 and IPv6, an executor, no bootstrap peers.
-    public init() {}
+    package init() {}
 
     /// Port 4001 on every interface, like other libp2p nodes.
-    public static let defaultListen: [Multiaddr] = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"].compactMap {
+    package static let defaultListen: [Multiaddr] = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"].compactMap {
         try? Multiaddr(parsing: $0)
     }
 
@@ -191,7 +191,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     /// Reads what is given; everything else has its default.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.read(.listen, into: &listen)
         try container.read(.announce, into: &announce)
@@ -207,14 +207,14 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     /// The bytes of `config.json`.
-    public func encoded() throws -> Data {
+    package func encoded() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(self) + Data("\n".utf8)
     }
 
     /// Reads `config.json`; the error is one sentence that names the file and the key.
-    public static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
+    package static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw NodeServiceError(
                 .configurationInvalid, "The configuration \(path) cannot be read.",
@@ -234,7 +234,7 @@ public struct NodeConfiguration: Hashable, Sendable, Codable {
     }
 
     /// Why no node can work with these values, as a clause that names the key; nil if one can.
-    public var refusal: String? {
+    package var refusal: String? {
         guard let data = try? encoded() else { return "the values cannot be written as JSON" }
         return ConfigurationRule.fault(in: data)
     }

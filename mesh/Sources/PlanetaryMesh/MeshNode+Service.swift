@@ -1,20 +1,20 @@
 import JobMarket
 import MeshTypes
-public import Multiformats
-public import NodeAPI
+package import Multiformats
+package import NodeAPI
 import NodeCore
 import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
 extension MeshNode: NodeService {
-    public func status() async throws(NodeServiceError) -> NodeStatus {
+    package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(NodeReport.Figures(core), journalWarning: intake.warning)
     }
 
     // MARK: Jobs
 
-    public nonisolated func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+    package nonisolated func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         try await requireStaying()
         switch try await desk.checked(submission) {
         case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
@@ -22,12 +22,12 @@ extension MeshNode: NodeService {
         }
     }
 
-    public func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
         await cancel(JobID(jobID))
         return try await job(jobID)
     }
 
-    public func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
         var views: [JobView] = []
         for row in try await reader.rows(limit: limit) {
             if let live = core.market.view(of: row) {
@@ -39,17 +39,17 @@ extension MeshNode: NodeService {
         return views
     }
 
-    public func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+    package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
         if let job = core.market.view(of: JobID(jobID)) { return marked(job) }
         return marked(try await reader.recalled(jobID).view)
     }
 
-    public func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
+    package func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
         let recalled = try await reader.recalled(jobID)
         return JobExplanation(job: try await job(jobID), lines: recalled.lines)
     }
 
-    public func progress(
+    package func progress(
         of jobID: CID, _ scope: ProgressScope
     ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
         let id = JobID(jobID)
@@ -74,16 +74,16 @@ extension MeshNode: NodeService {
 
     // MARK: Receipts
 
-    public nonisolated func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
+    package nonisolated func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
         let found = try await auditor.find(cid)
         return ReceiptView(found.signed, source: found.source)
     }
 
-    public nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+    package nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         ReceiptReport(try await auditor.verify(cid).report)
     }
 
-    public nonisolated func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
+    package nonisolated func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         ReceiptReport(try await auditor.replay(cid))
     }
 
@@ -94,32 +94,32 @@ extension MeshNode: NodeService {
 
     // MARK: Peers and tokens
 
-    public func peers() async throws(NodeServiceError) -> [PeerView] {
+    package func peers() async throws(NodeServiceError) -> [PeerView] {
         let known = try await neighbourhood.peers()
         return known.map { PeerView($0, core, at: moment) }
     }
 
-    public func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
+    package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
         PeerView(try await neighbourhood.connect(address), core, at: moment)
     }
 
-    public func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
+    package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
         try await report.wallet(core.market.ledger, entriesLimit: entriesLimit)
     }
 
     // MARK: Files
 
-    public nonisolated func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
+    package nonisolated func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
         try await files.add(bytes)
     }
 
-    public nonisolated func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] { try await files.get(cid) }
+    package nonisolated func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] { try await files.get(cid) }
 
-    public nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
+    package nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await files.collectGarbage()
     }
 
-    public func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
+    package func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
         if let job = core.market.openJob(that: cid) {
             throw NodeServiceError(
                 .conflict, "\(cid) is not removed: the open job \(job) needs it.",

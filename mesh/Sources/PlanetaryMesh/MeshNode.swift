@@ -2,23 +2,23 @@ import Determinism
 import GossipSub
 import JobMarket
 import LibP2P
-public import Logging
+package import Logging
 import MeshStore
 import MeshTypes
 import Multiformats
 import NIOPosix
-public import NodeAPI
+package import NodeAPI
 import NodeCore
-public import NodeSetup
+package import NodeSetup
 import P2PServices
-public import PeerIdentity
+package import PeerIdentity
 
 /// A node of the mesh: one key, one store, one swarm, one machine, and the core that decides.
 ///
 /// The actor only loops: an input arrives (a message, news of the disk, the result of an errand, a command, the alarm),
 /// the core turns it into effects, and the actor carries them out; effects that wait for something are errands, child
 /// tasks of `run`. Nothing here decides anything.
-public actor MeshNode {
+package actor MeshNode {
     /// How often this node checks which addresses it has, in milliseconds.
     static let addressMilliseconds: Int64 = 5_000
     /// The time between two checks of who is connected and listens, and of the runs' progress, in milliseconds.
@@ -76,7 +76,7 @@ public actor MeshNode {
     /// `run`.
     ///
     /// - Throws: one sentence about the obstacle, and what to do next.
-    public static func open(
+    package static func open(
         home: NodeHome, configuration: NodeConfiguration, identity: Identity, logger: Logger
     ) async throws(NodeServiceError) -> MeshNode {
         let opening = NodeOpening(home: home, configuration: configuration, identity: identity, logger: logger)
@@ -115,7 +115,7 @@ public actor MeshNode {
     /// Runs the node until it is asked to stop, its task is cancelled, or its disk fails; then closes the store.
     ///
     /// - Throws: one sentence that says why it could not continue.
-    public func run() async throws(NodeServiceError) {
+    package func run() async throws(NodeServiceError) {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 parts.addServices(to: &group)
@@ -314,7 +314,7 @@ public actor MeshNode {
     /// waiting run. For the configuration's `drain_seconds`, runs may end and deliver their receipts. Then the node
     /// goes down as if killed: it writes and signs nothing about what still runs, so that the restart rule of
     /// `ExecutorMarket` decides at the next start. A second request stops it at once.
-    public func shutdown() async throws(NodeServiceError) {
+    package func shutdown() async throws(NodeServiceError) {
         guard !core.isStopping else { return end.ask() }
         let seconds = parts.configuration.drainSeconds
         let milliseconds = Int64(clamping: seconds.multipliedReportingOverflow(by: 1_000).partialValue)

@@ -1,5 +1,5 @@
 /// What a verifier gets for a CID.
-public enum BlockEvidence: Hashable, Sendable {
+package enum BlockEvidence: Hashable, Sendable {
     /// The block; the verifier hashes it.
     case bytes([UInt8])
     /// The block was fetched and hashed correctly, and only its size is kept, in bytes. For outputs.

@@ -1,5 +1,5 @@
 /// The checks of a receipt, in the order of a report.
-public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
+package enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     /// The block has the CID that was asked for.
     case receiptBlock = "receipt_block"
     /// The executor signed it.
@@ -44,7 +44,7 @@ public enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     case predecessor
 
     /// What is checked, in a few words for people.
-    public var title: String {
+    package var title: String {
         switch self {
         case .receiptBlock: "receipt has its CID"
         case .receiptSignature: "receipt signed by its executor"

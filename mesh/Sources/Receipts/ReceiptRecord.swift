@@ -1,26 +1,26 @@
-public import MeshTypes
-public import Multiformats
-public import SignedObjects
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
 
 /// Receipts as records of the DHT: the key is `/icn/receipt/` and the binary CID, the value the signed receipt itself.
 ///
 /// Nodes neither store nor return a value that does not hash to its key or is not a validly signed receipt. Source:
 /// PROTOCOL.md, "DHT records".
-public enum ReceiptRecord {
+package enum ReceiptRecord {
     /// The namespace of the keys.
-    public static let namespace = "icn"
+    package static let namespace = "icn"
     /// What every key starts with.
-    public static let keyPrefix = "/icn/receipt/"
+    package static let keyPrefix = "/icn/receipt/"
     /// The largest value that DHT nodes keep, in bytes.
-    public static let bytesMax = 64 << 10
+    package static let bytesMax = 64 << 10
 
     /// The key of a receipt.
-    public static func key(of cid: CID) -> [UInt8] {
+    package static func key(of cid: CID) -> [UInt8] {
         Array(keyPrefix.utf8) + cid.bytes
     }
 
     /// The receipt that a key asks for; `nil` when the key is not one of a receipt.
-    public static func cid(ofKey key: [UInt8]) -> CID? {
+    package static func cid(ofKey key: [UInt8]) -> CID? {
         guard key.starts(with: keyPrefix.utf8), let cid = try? CID(bytes: Array(key[keyPrefix.utf8.count...])),
             cid.namesEvidence, cid.codec == .dagCBOR
         else { return nil }
@@ -28,7 +28,7 @@ public enum ReceiptRecord {
     }
 
     /// The receipt of a record, or why it is refused. All valid values of a key are the same bytes.
-    public static func validate(
+    package static func validate(
         key: [UInt8], value: [UInt8]
     ) -> Result<SignedObject<ExecutionReceipt>, ReceiptRecordRefusal> {
         guard let cid = cid(ofKey: key) else { return .failure(.notAReceiptKey) }
@@ -45,7 +45,7 @@ public enum ReceiptRecord {
 }
 
 /// Why a record is not one of a receipt.
-public enum ReceiptRecordRefusal: Error, Hashable, Sendable {
+package enum ReceiptRecordRefusal: Error, Hashable, Sendable {
     /// The key is not the prefix and a version 1 dag-cbor CID with SHA-256.
     case notAReceiptKey
     /// The value is larger than records may be.

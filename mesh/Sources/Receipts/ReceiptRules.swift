@@ -1,12 +1,12 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 
 /// The rules of a receipt, in one place: it repeats the chain that it answers, stays within the limits of its job, and
 /// asks the price that the agreed terms give for its usage.
 ///
 /// An originator refuses a receipt by these rules before it pays, and a verifier reports by them; so no originator pays
 /// what a stranger would call invalid. Signatures, blocks and the dates of two clocks are the verifier's business.
-public struct ReceiptRules: Hashable, Sendable {
+package struct ReceiptRules: Hashable, Sendable {
     /// A used amount, and how much of it the job allows.
     struct Use {
         let field: ReceiptField
@@ -17,15 +17,15 @@ public struct ReceiptRules: Hashable, Sendable {
     }
 
     /// The bounds in use.
-    public let limits: ReceiptVerifier.Limits
+    package let limits: ReceiptVerifier.Limits
 
     /// The rules with given bounds.
-    public init(limits: ReceiptVerifier.Limits = ReceiptVerifier.Limits()) {
+    package init(limits: ReceiptVerifier.Limits = ReceiptVerifier.Limits()) {
         self.limits = limits
     }
 
     /// The first rule that a receipt of this assignment and job breaks; `nil` if it keeps all.
-    public func fault(
+    package func fault(
         of receipt: ExecutionReceipt, assignment: Assignment, manifest: JobManifest
     ) -> ReceiptFault? {
         let differing = differences(receipt, assignment) + differences(receipt, manifest)
@@ -114,7 +114,7 @@ public struct ReceiptRules: Hashable, Sendable {
 }
 
 /// A rule that a receipt breaks.
-public enum ReceiptFault: Hashable, Sendable {
+package enum ReceiptFault: Hashable, Sendable {
     /// A field repeats the chain and says something else.
     case differs(ReceiptField)
     /// The status is not the one that follows from the outcome.
@@ -134,7 +134,7 @@ public enum ReceiptFault: Hashable, Sendable {
 }
 
 /// A field that a rule is about, by its name in the receipt.
-public enum ReceiptField: String, Hashable, Sendable, CaseIterable {
+package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     /// The job.
     case jobID = "job_id"
     /// Who ran it.

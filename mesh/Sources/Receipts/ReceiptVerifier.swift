@@ -1,6 +1,6 @@
 import IPLD
 import MeshTypes
-public import Multiformats
+package import Multiformats
 import SignedObjects
 
 /// Checks the whole evidence chain of a receipt, JobManifest <- Bid <- Assignment <- ExecutionReceipt, from blocks
@@ -8,40 +8,40 @@ import SignedObjects
 ///
 /// It is pure: whoever has the same blocks gets the same lines, and need not trust executor, originator or whoever
 /// served the blocks. `ReceiptWalk` says which blocks it needs.
-public struct ReceiptVerifier: Hashable, Sendable {
+package struct ReceiptVerifier: Hashable, Sendable {
     /// The bounds of a receipt, and by how much clocks may differ.
-    public struct Limits: Hashable, Sendable {
+    package struct Limits: Hashable, Sendable {
         /// Named outputs of a receipt.
-        public var outputCountMax = 1024
+        package var outputCountMax = 1024
         /// Blocks that a module anchored.
-        public var anchoredCountMax = 1024
+        package var anchoredCountMax = 1024
         /// Host functions that a run called, by name.
-        public var hostCallCountMax = 128
+        package var hostCallCountMax = 128
         /// The name of a host function, in bytes.
-        public var hostCallNameBytesMax = 64
+        package var hostCallNameBytesMax = 64
         /// One output block, in bytes, before the manifest is known.
-        public var outputBytesMax = 64 << 20
+        package var outputBytesMax = 64 << 20
         /// Blocks of all outputs together.
-        public var outputBlocksMax = UnixFSFile.blocksMax
+        package var outputBlocksMax = UnixFSFile.blocksMax
         /// By how much the clocks of originator and executor may differ, in milliseconds.
-        public var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
+        package var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
 
         /// The limits of this version of the protocol.
-        public init() {}
+        package init() {}
     }
 
     /// The bounds in use.
-    public let limits: Limits
+    package let limits: Limits
 
     /// A verifier with given bounds.
-    public init(limits: Limits = Limits()) {
+    package init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
     /// Checks the receipt of a CID; asks `evidence` for the receipt, then for what it links to.
     ///
     /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
-    public func verify(
+    package func verify(
         _ receiptCID: CID, siblings: [CID] = [], evidence: (CID) -> BlockEvidence
     ) -> VerificationReport {
         var examination = ReceiptExamination(limits: limits)
@@ -50,7 +50,7 @@ public struct ReceiptVerifier: Hashable, Sendable {
     }
 
     /// Checks the receipt in a block; asks `evidence` for what it links to.
-    public func verify(
+    package func verify(
         _ receiptCID: CID, block: [UInt8], evidence: (CID) -> BlockEvidence
     ) -> VerificationReport {
         verify(receiptCID) { $0 == receiptCID ? .bytes(block) : evidence($0) }

@@ -1,6 +1,6 @@
 import IPLD
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 import SignedObjects
 
 /// Collects the blocks that are needed to verify a receipt, beginning with its CID.
@@ -9,15 +9,15 @@ import SignedObjects
 /// `report()`. It hashes each block on arrival; a wrong one is refused and stays wanted. It follows an output of many
 /// blocks through its nodes and keeps only the sizes of chunks; all outputs together may have no more bytes than the
 /// job allows.
-public struct ReceiptWalk: Sendable {
+package struct ReceiptWalk: Sendable {
     /// A block that is needed.
-    public struct Want: Hashable, Sendable {
+    package struct Want: Hashable, Sendable {
         /// The block.
-        public let cid: CID
+        package let cid: CID
         /// The most bytes it may have.
-        public let bytesMax: Int
+        package let bytesMax: Int
         /// Whether it is an output of the run, not part of the signed chain.
-        public let isOutput: Bool
+        package let isOutput: Bool
     }
 
     private enum Holding {
@@ -26,11 +26,11 @@ public struct ReceiptWalk: Sendable {
     }
 
     /// The receipt.
-    public let receiptCID: CID
+    package let receiptCID: CID
     /// The receipt once its block is in; the report checks its signature.
-    public private(set) var receipt: ExecutionReceipt?
+    package private(set) var receipt: ExecutionReceipt?
     /// The job's manifest once its block is in; the report checks its signature.
-    public private(set) var manifest: JobManifest?
+    package private(set) var manifest: JobManifest?
     private let verifier: ReceiptVerifier
     /// In the order in which blocks were first wanted; a receipt wants at most some thousand.
     private var order: [CID] = []
@@ -42,7 +42,7 @@ public struct ReceiptWalk: Sendable {
     private static let nodeBytesMax = SignedObjectFormat.bytesMax
 
     /// A walk from a receipt's CID.
-    public init(receiptCID: CID, verifier: ReceiptVerifier = ReceiptVerifier()) {
+    package init(receiptCID: CID, verifier: ReceiptVerifier = ReceiptVerifier()) {
         self.receiptCID = receiptCID
         self.verifier = verifier
         outputBytesMax = verifier.limits.outputBytesMax
@@ -50,7 +50,7 @@ public struct ReceiptWalk: Sendable {
     }
 
     /// What to fetch next; empty when the report is complete.
-    public var wants: [Want] {
+    package var wants: [Want] {
         order.compactMap { cid in
             guard case .wanted(let want)? = holdings[cid] else { return nil }
             return want
@@ -58,10 +58,10 @@ public struct ReceiptWalk: Sendable {
     }
 
     /// Whether it wants nothing more.
-    public var isComplete: Bool { wants.isEmpty }
+    package var isComplete: Bool { wants.isEmpty }
 
     /// Takes a wanted block.
-    public mutating func received(_ block: [UInt8], for cid: CID) -> Result<Void, ReceiptWalkRefusal> {
+    package mutating func received(_ block: [UInt8], for cid: CID) -> Result<Void, ReceiptWalkRefusal> {
         guard case .wanted(let want)? = holdings[cid] else { return .failure(.notWanted) }
         if block.count > want.bytesMax { return .failure(.tooLarge(bytesMax: want.bytesMax)) }
         guard cid.matches(block) else { return .failure(.wrongHash) }
@@ -81,7 +81,7 @@ public struct ReceiptWalk: Sendable {
     }
 
     /// Gives up on a block, with the reason for people.
-    public mutating func unavailable(_ cid: CID, reason: String) {
+    package mutating func unavailable(_ cid: CID, reason: String) {
         guard case .wanted? = holdings[cid] else { return }
         holdings[cid] = .had(.missing(PlainText.sanitized(reason)))
     }
@@ -89,7 +89,7 @@ public struct ReceiptWalk: Sendable {
     /// The verdict on what arrived; blocks still wanted count as missing.
     ///
     /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
-    public func report(siblings: [CID] = []) -> VerificationReport {
+    package func report(siblings: [CID] = []) -> VerificationReport {
         verifier.verify(receiptCID, siblings: siblings) { cid in
             guard case .had(let evidence)? = holdings[cid] else { return .missing("it was not fetched") }
             return evidence
@@ -157,7 +157,7 @@ public struct ReceiptWalk: Sendable {
 }
 
 /// Why a block was not taken.
-public enum ReceiptWalkRefusal: Error, Hashable, Sendable {
+package enum ReceiptWalkRefusal: Error, Hashable, Sendable {
     /// It was not wanted, or is there already.
     case notWanted
     /// It is larger than it may be.

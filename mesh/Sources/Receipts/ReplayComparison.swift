@@ -1,26 +1,26 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 
 /// The result of running a job again.
-public struct ReplayedRun: Hashable, Sendable {
+package struct ReplayedRun: Hashable, Sendable {
     /// How it ended.
-    public var outcome: ExecutionOutcome
+    package var outcome: ExecutionOutcome
     /// Named outputs.
-    public var outputs: CanonicalMap<CID>
+    package var outputs: CanonicalMap<CID>
     /// Standard output.
-    public var stdoutCID: CID?
+    package var stdoutCID: CID?
     /// Standard error.
-    public var stderrCID: CID?
+    package var stderrCID: CID?
     /// The log.
-    public var logCID: CID?
+    package var logCID: CID?
     /// The fuel that it used.
-    public var fuel: UInt64
+    package var fuel: UInt64
     /// The engine that ran it.
-    public var engine: EngineDescription
+    package var engine: EngineDescription
     /// Other engines that give the same results and the same fuel, except where a run uses up the stack.
-    public var likeEngines: [EngineDescription]
+    package var likeEngines: [EngineDescription]
 
-    public init(
+    package init(
         outcome: ExecutionOutcome, outputs: CanonicalMap<CID>, stdoutCID: CID?, stderrCID: CID?, logCID: CID?,
         fuel: UInt64, engine: EngineDescription, likeEngines: [EngineDescription] = []
     ) {
@@ -40,9 +40,9 @@ public struct ReplayedRun: Hashable, Sendable {
 ///
 /// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then only
 /// outputs can be compared. After a run that used up the stack of another engine nothing can.
-public enum ReplayComparison {
+package enum ReplayComparison {
     /// What is compared, in the order of a report.
-    public enum Check: String, Hashable, Sendable, CaseIterable {
+    package enum Check: String, Hashable, Sendable, CaseIterable {
         /// The receipt says that anybody can reproduce the run.
         case determinism
         /// Both ran on the same engine.
@@ -61,7 +61,7 @@ public enum ReplayComparison {
         case fuel
 
         /// What is compared, in a few words for people.
-        public var title: String {
+        package var title: String {
             switch self {
             case .determinism: "run is reproducible"
             case .engine: "same engine"
@@ -78,7 +78,7 @@ public enum ReplayComparison {
     private typealias Finding = (result: VerificationReport.Result, detail: String)
 
     /// A line per comparison.
-    public static func compare(
+    package static func compare(
         _ receipt: ExecutionReceipt, receiptCID: CID, with replay: ReplayedRun
     ) -> VerificationReport {
         let obstacle = obstacle(receipt) ?? obstacle(receipt, replay)
@@ -92,7 +92,7 @@ public enum ReplayComparison {
     }
 
     /// Why a receipt cannot be reproduced at all; `nil` when it can.
-    public static func obstacle(_ receipt: ExecutionReceipt) -> String? {
+    package static func obstacle(_ receipt: ExecutionReceipt) -> String? {
         if receipt.determinism != .deterministic { return "the receipt is attested, not deterministic" }
         switch receipt.outcome {
         case .exited, .trapped, .moduleRefused: return nil

@@ -1,9 +1,9 @@
-public import Multiformats
+package import Multiformats
 
 /// The result of checking a receipt: one line per check, always all checks, in the same order.
-public struct VerificationReport: Hashable, Sendable {
+package struct VerificationReport: Hashable, Sendable {
     /// How a check went.
-    public enum Result: String, Hashable, Sendable, CaseIterable {
+    package enum Result: String, Hashable, Sendable, CaseIterable {
         /// It holds.
         case passed
         /// It does not hold.
@@ -13,17 +13,17 @@ public struct VerificationReport: Hashable, Sendable {
     }
 
     /// One check.
-    public struct Line: Hashable, Sendable {
+    package struct Line: Hashable, Sendable {
         /// A stable name for programs.
-        public let code: String
+        package let code: String
         /// What was checked, in a few words for people.
-        public let title: String
+        package let title: String
         /// How it went.
-        public let result: Result
+        package let result: Result
         /// What was found, as a sentence without a full stop.
-        public let detail: String
+        package let detail: String
 
-        public init(code: String, title: String, result: Result, detail: String) {
+        package init(code: String, title: String, result: Result, detail: String) {
             self.code = code
             self.title = title
             self.result = result
@@ -32,18 +32,18 @@ public struct VerificationReport: Hashable, Sendable {
     }
 
     /// The receipt.
-    public let receiptCID: CID
+    package let receiptCID: CID
     /// The checks in their order.
-    public let lines: [Line]
+    package let lines: [Line]
 
-    public init(receiptCID: CID, lines: [Line]) {
+    package init(receiptCID: CID, lines: [Line]) {
         self.receiptCID = receiptCID
         self.lines = lines
     }
 
     /// All checks together: failed if one failed, passed if all passed. If the predecessor is gone, which happens to
     /// every receipt in time, the others decide.
-    public var result: Result {
+    package var result: Result {
         if lines.contains(where: { $0.result == .failed }) { return .failed }
         let needed = lines.filter {
             $0.code != ReceiptCheckName.predecessor.rawValue || $0.result != .notCheckable
@@ -52,8 +52,8 @@ public struct VerificationReport: Hashable, Sendable {
     }
 
     /// Whether every check passed; only the predecessor's may be unknown.
-    public var isVerified: Bool { result == .passed }
+    package var isVerified: Bool { result == .passed }
 
     /// The lines of failed checks.
-    public var failures: [Line] { lines.filter { $0.result == .failed } }
+    package var failures: [Line] { lines.filter { $0.result == .failed } }
 }

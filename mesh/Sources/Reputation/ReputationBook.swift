@@ -1,22 +1,22 @@
-public import MeshTypes
-public import Multiformats
+package import MeshTypes
+package import Multiformats
 import OrderedCollections
-public import SignedObjects
+package import SignedObjects
 
 /// One piece of evidence about an executor: what a verified receipt showed.
-public struct ReputationEvidence: Hashable, Sendable, Codable {
+package struct ReputationEvidence: Hashable, Sendable, Codable {
     /// The executor.
-    public var subject: DID
+    package var subject: DID
     /// The originator of the job.
-    public var payer: DID
+    package var payer: DID
     /// The verified receipt.
-    public var receiptCID: CID
+    package var receiptCID: CID
     /// What it showed.
-    public var verdict: ReputationVerdict
+    package var verdict: ReputationVerdict
     /// When the run ended.
-    public var at: UnixMilliseconds
+    package var at: UnixMilliseconds
 
-    public init(subject: DID, payer: DID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds) {
+    package init(subject: DID, payer: DID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds) {
         self.subject = subject
         self.payer = payer
         self.receiptCID = receiptCID
@@ -26,7 +26,7 @@ public struct ReputationEvidence: Hashable, Sendable, Codable {
 
     /// What a verified receipt shows about its executor: `fulfilled` whenever the executor did its part, even if the
     /// user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`.
-    public init?(receipt: ExecutionReceipt, receiptCID: CID) {
+    package init?(receipt: ExecutionReceipt, receiptCID: CID) {
         guard receipt.executorDID != receipt.originatorDID else { return nil }
         subject = receipt.executorDID
         payer = receipt.originatorDID
@@ -45,20 +45,20 @@ public struct ReputationEvidence: Hashable, Sendable, Codable {
 /// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one abandoned job weighs
 /// as much as five fulfilled ones, an invalid receipt as ten. The book keeps only the newest receipts of a subject (by
 /// date, then CID), and only the most recently rated subjects; `Limits` has both bounds.
-public struct ReputationBook: Hashable, Sendable {
+package struct ReputationBook: Hashable, Sendable {
     /// The bounds of the book.
-    public struct Limits: Hashable, Sendable {
+    package struct Limits: Hashable, Sendable {
         /// Receipts kept per subject.
-        public var receiptsPerSubjectMax = 256
+        package var receiptsPerSubjectMax = 256
         /// Receipts among these from one payer: one friend cannot make a reputation.
-        public var receiptsPerPayerMax = 32
+        package var receiptsPerPayerMax = 32
         /// Subjects kept.
-        public var subjectsMax = 4096
+        package var subjectsMax = 4096
         /// The time in which the weight of a receipt halves, in milliseconds; 30 days.
-        public var halfLifeMilliseconds: UInt64 = 30 * 86_400_000
+        package var halfLifeMilliseconds: UInt64 = 30 * 86_400_000
 
         /// The standard bounds.
-        public init() {}
+        package init() {}
     }
 
     private static let receiptWeight: UInt64 = 1000
@@ -67,15 +67,15 @@ public struct ReputationBook: Hashable, Sendable {
     private var evidence: OrderedDictionary<DID, [ReputationEvidence]> = [:]
 
     /// An empty book.
-    public init(limits: Limits = Limits()) {
+    package init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
     /// The number of subjects with evidence.
-    public var subjectCount: Int { evidence.count }
+    package var subjectCount: Int { evidence.count }
 
     /// Takes in evidence; the same receipt counts once.
-    public mutating func record(_ item: ReputationEvidence) {
+    package mutating func record(_ item: ReputationEvidence) {
         guard item.subject != item.payer else { return }
         var kept = evidence.removeValue(forKey: item.subject) ?? []
         let position = kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count
@@ -91,7 +91,7 @@ public struct ReputationBook: Hashable, Sendable {
     }
 
     /// The reputation of a subject at a date, in thousandths.
-    public func score(of subject: DID, at date: UnixMilliseconds) -> UInt64 {
+    package func score(of subject: DID, at date: UnixMilliseconds) -> UInt64 {
         var good: UInt64 = 0
         var bad: UInt64 = 0
         for item in evidence[subject] ?? [] {
@@ -106,12 +106,12 @@ public struct ReputationBook: Hashable, Sendable {
     }
 
     /// Whether a verified receipt shows that the subject once did its part; a fresh key has none.
-    public func isProven(_ subject: DID) -> Bool {
+    package func isProven(_ subject: DID) -> Bool {
         evidence[subject]?.contains { $0.verdict == .fulfilled } ?? false
     }
 
     /// The evidence about a subject, newest first.
-    public func evidence(about subject: DID) -> [ReputationEvidence] {
+    package func evidence(about subject: DID) -> [ReputationEvidence] {
         evidence[subject] ?? []
     }
 

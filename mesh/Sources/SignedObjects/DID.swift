@@ -1,28 +1,28 @@
-public import Multiformats
-public import PeerIdentity
+package import Multiformats
+package import PeerIdentity
 
 /// A decentralized identifier of method `key` over an Ed25519 key: `did:key:z6Mk…`.
 ///
 /// It reads exactly one spelling: no fragment, query, path or version, no other base, no upper case, no escapes. It
 /// checks the key like any other, so a DID always has a usable key. Source: https://w3c-ccg.github.io/did-key-spec/
-public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
+package struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     /// The text.
-    public let text: String
+    package let text: String
     /// The key.
-    public let publicKey: PublicKey
+    package let publicKey: PublicKey
 
     private static let prefix = "did:key:z"
     /// The length of every Ed25519 DID: the prefix and 47 characters of base58.
     private static let charactersCount = 56
 
     /// The DID of a key.
-    public init(publicKey: PublicKey) {
+    package init(publicKey: PublicKey) {
         self.publicKey = publicKey
         text = Self.prefix + Base58.encode([0xED, 0x01] + publicKey.rawBytes)
     }
 
     /// The DID of a text.
-    public init(parsing text: String) throws(DIDError) {
+    package init(parsing text: String) throws(DIDError) {
         guard text.utf8.starts(with: Self.prefix.utf8) else { throw .notDIDKey }
         guard text.utf8.count == Self.charactersCount else { throw .wrongLength(text.utf8.count) }
         let decoded: [UInt8]
@@ -41,28 +41,28 @@ public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConverti
     }
 
     /// The PeerID of the same key.
-    public var peerID: PeerID { publicKey.peerID }
+    package var peerID: PeerID { publicKey.peerID }
 
     /// The text.
-    public var description: String { text }
+    package var description: String { text }
 
     /// Orders by the text.
-    public static func < (left: DID, right: DID) -> Bool {
+    package static func < (left: DID, right: DID) -> Bool {
         left.text < right.text
     }
 
     /// Whether two DIDs name the same key.
-    public static func == (left: DID, right: DID) -> Bool {
+    package static func == (left: DID, right: DID) -> Bool {
         left.publicKey == right.publicKey
     }
 
     /// Hashes the key.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         hasher.combine(publicKey)
     }
 
     /// Reads the text.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         do {
@@ -73,7 +73,7 @@ public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConverti
     }
 
     /// Writes the text.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(text)
     }
@@ -81,16 +81,16 @@ public struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConverti
 
 extension PublicKey {
     /// The did:key of this key.
-    public var did: DID { DID(publicKey: self) }
+    package var did: DID { DID(publicKey: self) }
 }
 
 extension Identity {
     /// The did:key of this key; makes its text anew each time.
-    public var did: DID { publicKey.did }
+    package var did: DID { publicKey.did }
 }
 
 /// Why a text is not a DID of this mesh.
-public enum DIDError: Error, Hashable, Sendable {
+package enum DIDError: Error, Hashable, Sendable {
     /// The text does not start with `did:key:z`.
     case notDIDKey
     /// Ed25519 DIDs do not have this many bytes.

@@ -1,5 +1,5 @@
 /// The body of a signed object: what is signed, by whom, and under which type name.
-public protocol SignedBody: Codable, Sendable {
+package protocol SignedBody: Codable, Sendable {
     /// The name of the type in PROTOCOL.md, "Signed objects". The signature covers it, so that nobody can pass off an
     /// object as one of another type.
     static var typeName: String { get }

@@ -1,6 +1,6 @@
-public import IPLD
-public import Multiformats
-public import PeerIdentity
+package import IPLD
+package import Multiformats
+package import PeerIdentity
 
 /// A body with the signature of its signer: `{"did": …, "sig": …, "body": …}` as one DAG-CBOR block.
 ///
@@ -8,22 +8,22 @@ public import PeerIdentity
 /// received, which are never encoded again: fields unknown to this version stay part of what was signed. The envelope
 /// has exactly three fields, because an unsigned one would give the object a second CID. Source: PROTOCOL.md, "Signed
 /// objects".
-public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
+package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     /// What was signed.
-    public let body: Body
+    package let body: Body
     /// Who signed it.
-    public let did: DID
+    package let did: DID
     /// The Ed25519 signature, 64 bytes. It identifies nothing: one body may have many.
-    public let signature: [UInt8]
+    package let signature: [UInt8]
     /// The block.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
     /// The CID of the block.
-    public let cid: CID
+    package let cid: CID
     /// The CID of the body: the object's identity, together with its type.
-    public let bodyCID: CID
+    package let bodyCID: CID
 
     /// Signs a body, which must name the identity's DID as its signer.
-    public static func sign(_ body: Body, with identity: Identity) throws(SignedObjectError) -> Self {
+    package static func sign(_ body: Body, with identity: Identity) throws(SignedObjectError) -> Self {
         if body.signerDID.publicKey != identity.publicKey { throw .wrongSigner }
         let bodyBytes: [UInt8]
         do {
@@ -42,7 +42,7 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
 
     /// Reads a block; checks encoding, the bound of its integers, envelope, signature, and that the body names the
     /// signer.
-    public init(verifying bytes: [UInt8]) throws(SignedObjectError) {
+    package init(verifying bytes: [UInt8]) throws(SignedObjectError) {
         let envelope = try SignedObjectFormat.decodeEnvelope(bytes, integerMax: SignedObjectFormat.integerMax)
         let bodyCID = CID.hashing(envelope.body.slice, codec: .dagCBOR)
         let message = SignedObjectFormat.message(Body.typeName, bodyCID)
@@ -54,7 +54,7 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     /// of integers, which applies to what arrives.
     ///
     /// Never for bytes from a peer or a person.
-    public init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
+    package init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
         let envelope = try SignedObjectFormat.decodeEnvelope(bytes, integerMax: .max)
         self = try Self(envelope, bytes: bytes, bodyCID: CID.hashing(envelope.body.slice, codec: .dagCBOR))
     }
@@ -81,18 +81,18 @@ public struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     }
 
     /// Whether two objects are the same block.
-    public static func == (left: Self, right: Self) -> Bool {
+    package static func == (left: Self, right: Self) -> Bool {
         left.cid == right.cid
     }
 
     /// Hashes the CID of the block.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         hasher.combine(cid)
     }
 }
 
 /// Why a block is not a signed object of its type, or a body could not be signed.
-public enum SignedObjectError: Error, Hashable, Sendable {
+package enum SignedObjectError: Error, Hashable, Sendable {
     /// The block is not canonical DAG-CBOR.
     case malformedBlock(DAGCBORError)
     /// The block is longer than a signed object may be.

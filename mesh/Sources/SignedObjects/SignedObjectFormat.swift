@@ -1,19 +1,19 @@
 import IPLD
-public import Multiformats
+package import Multiformats
 
 /// The bytes of signed objects, whatever their type: the envelope, and the message that is signed.
-public enum SignedObjectFormat {
+package enum SignedObjectFormat {
     /// The largest block of a signed object: what fits a direct message.
-    public static let bytesMax = 1 << 20
+    package static let bytesMax = 1 << 20
 
     /// The largest integer in a signed object that arrives: the largest signed integer of 64 bits, such as a store's.
-    public static let integerMax = UInt64(Int64.max)
+    package static let integerMax = UInt64(Int64.max)
 
     /// The longest reason why a body is malformed, in bytes.
     static let reasonBytesMax = 256
 
     /// Precedes the type name in every signed message, so that no signature of this mesh is valid elsewhere.
-    public static let domain = "icn-mesh/v1/"
+    package static let domain = "icn-mesh/v1/"
 
     struct Envelope {
         let did: DID
@@ -22,7 +22,7 @@ public enum SignedObjectFormat {
     }
 
     /// The message that is signed: domain, type name, a zero byte, the binary CID of the body.
-    public static func message(_ typeName: String, _ bodyCID: CID) -> [UInt8] {
+    package static func message(_ typeName: String, _ bodyCID: CID) -> [UInt8] {
         Array(domain.utf8) + Array(typeName.utf8) + [0] + bodyCID.bytes
     }
 
