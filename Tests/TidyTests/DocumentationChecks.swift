@@ -1,6 +1,7 @@
-/// Checks that every public symbol has a `///` comment, its own or that of the protocol requirement which it fulfils.
+/// Checks that every public or package symbol has a `///` comment, its own or that of the protocol requirement which it
+/// fulfils.
 enum DocumentationChecks {
-    /// The functions and properties that public protocols ask for; who implements one inherits its comment.
+    /// The functions and properties that such protocols ask for; who implements one inherits its comment.
     static func requirements(of files: [SourceFile]) -> Set<String> {
         var names: Set<String> = []
         for file in files {
@@ -8,7 +9,7 @@ enum DocumentationChecks {
                 guard let scope = declaration.scope, let parent = file.outline.scopes[scope].declaration else {
                     continue
                 }
-                if parent.keyword == "protocol", parent.modifiers.contains("public") { names.insert(declaration.name) }
+                if parent.keyword == "protocol", access(of: parent) != nil { names.insert(declaration.name) }
             }
         }
         return names
@@ -17,27 +18,32 @@ enum DocumentationChecks {
     static func findings(in file: SourceFile, inherited: Set<String> = []) -> [Finding] {
         guard file.target != nil else { return [] }
         return file.outline.declarations.compactMap { declaration in
-            guard isPublic(declaration, in: file), declaration.keyword != "extension", declaration.keyword != "deinit"
+            guard let access = access(of: declaration, in: file), declaration.keyword != "extension",
+                declaration.keyword != "deinit"
             else { return nil }
             // What these do is said by the standard library, once for all types.
             guard !["<", "=", "hash"].contains(declaration.name) else { return nil }
             if inherited.contains(declaration.name), conforms(declaration, in: file) { return nil }
             guard !isPlain(declaration, in: file), !isDocumented(declaration, in: file) else { return nil }
             let name = declaration.name == declaration.keyword ? "" : " \(declaration.name)"
-            return file.finding(declaration.line, "public \(declaration.keyword)\(name) has no /// comment")
+            return file.finding(declaration.line, "\(access) \(declaration.keyword)\(name) has no /// comment")
         }
     }
 
-    private static func isPublic(_ declaration: Declaration, in file: SourceFile) -> Bool {
-        let modifiers = Set(declaration.modifiers)
-        if !modifiers.isDisjoint(with: ["public", "open"]) { return true }
-        if !modifiers.isDisjoint(with: ["private", "fileprivate", "internal", "package"]) { return false }
-        guard let scope = declaration.scope, let parent = file.outline.scopes[scope].declaration else { return false }
-        let parentIsPublic = parent.modifiers.contains("public") || parent.modifiers.contains("open")
+    /// The word by which other targets see a declaration; nil where they do not.
+    private static func access(of declaration: Declaration) -> String? {
+        declaration.modifiers.first { ["public", "open", "package"].contains($0) }
+    }
+
+    /// The same for one that may have it from what it stands in.
+    private static func access(of declaration: Declaration, in file: SourceFile) -> String? {
+        if let own = access(of: declaration) { return own }
+        if !Set(["private", "fileprivate", "internal"]).isDisjoint(with: declaration.modifiers) { return nil }
+        guard let scope = declaration.scope, let parent = file.outline.scopes[scope].declaration else { return nil }
         switch parent.keyword {
-        case "protocol", "extension": return parentIsPublic
-        case "enum": return parentIsPublic && declaration.keyword == "case"
-        default: return false
+        case "protocol", "extension": return access(of: parent)
+        case "enum": return declaration.keyword == "case" ? access(of: parent) : nil
+        default: return nil
         }
     }
 

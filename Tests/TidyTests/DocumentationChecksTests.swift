@@ -18,6 +18,9 @@ import Testing
         ("public private(set) var a = 1", "1: public var a"),
         ("// A.\npublic typealias A = Int", "2: public typealias A"),
         ("public actor A {}", "1: public actor A"),
+        ("package struct A {}", "1: package struct A"),
+        ("/// A.\npackage enum A {\n    case c\n}", "3: package case c"),
+        ("/// A.\npackage protocol A {\n    func b()\n}", "3: package func b"),
         ("extension A: B {\n    public subscript(i: Int) -> Int { 0 }\n}", "2: public subscript has"),
     ])
     func refuses(text: String, expected: String) throws {

@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test func onlyProductsArePublic() throws {
-        let files = try Repository.swiftFiles(under: ["libp2p/Sources/"])
+        let files = try Repository.swiftFiles(under: ["libp2p/Sources/", "mesh/Sources/"])
         for finding in files.flatMap(InterfaceChecks.findings) { Issue.record("\(finding)") }
     }
 
@@ -49,6 +49,7 @@ import Testing
         let text = "public struct Frame {}\nstruct Other {}"
         let findings = InterfaceChecks.findings(in: SourceFile(path: "libp2p/Sources/Yamux/A.swift", text: text))
         #expect(findings.map(\.line) == [1])
+        #expect(InterfaceChecks.findings(in: SourceFile(path: "mesh/Sources/IPLD/A.swift", text: text)).count == 1)
         #expect(InterfaceChecks.findings(in: SourceFile(path: "libp2p/Sources/LibP2P/A.swift", text: text)) == [])
     }
 }

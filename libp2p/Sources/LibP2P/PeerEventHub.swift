@@ -45,6 +45,7 @@ package final class PeerEventHub: Sendable {
         _ = state.withLockedValue { $0.listeners.removeValue(forKey: id) }
     }
 
+    /// Hands an event to every listener; counts those whose buffer was full.
     package func send(_ event: PeerEvent) {
         let listeners = state.withLockedValue { Array($0.listeners.values) }
         var lost = 0

@@ -32,6 +32,7 @@ package struct PeerBook: Sendable {
         self.addressesMax = addressesMax
     }
 
+    /// Peers of which an address is kept.
     package var count: Int { entries.count }
 
     /// Addresses kept, stale ones included; for tests.

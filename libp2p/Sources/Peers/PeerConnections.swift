@@ -13,7 +13,9 @@ package struct PeerConnections<Connection: Identifiable & Sendable>: Sendable wh
 
     package init() {}
 
+    /// Connections that stand.
     package var count: Int { entries.count }
+    /// Whether none stands.
     package var isEmpty: Bool { entries.isEmpty }
 
     /// All of them, the oldest first.

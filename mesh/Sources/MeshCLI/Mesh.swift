@@ -3,6 +3,7 @@ import NodeAPI
 
 /// `mesh`: the command line of a node. A program that links the node provides it for `mesh up`.
 package struct Mesh: AsyncParsableCommand {
+    /// The name, the help and the commands, in the order in which help lists them.
     package static let configuration = CommandConfiguration(
         commandName: "mesh",
         abstract: "Run WebAssembly on other people's machines, and prove that it ran.",

@@ -3,9 +3,12 @@ package import NodeAPI
 
 /// One value of each kind, every field set.
 package enum Samples {
+    /// The ID of the job.
     package static let jobID = CID.hashing(Array("job".utf8), codec: .dagCBOR)
+    /// The CID of its receipt.
     package static let receiptCID = CID.hashing(Array("receipt".utf8), codec: .dagCBOR)
 
+    /// A node with a full store.
     package static let status = NodeStatus(
         version: "0.1.0", peerID: "12D3KooW", did: "did:key:z6Mk", addresses: ["/ip4/127.0.0.1/tcp/4001"],
         uptimeMilliseconds: 61_000, residentBytes: 48 << 20, connectedPeers: 3, isExecutor: true, region: "eu",
@@ -14,6 +17,7 @@ package enum Samples {
             state: "full", blocks: 12, blockBytes: 15 << 30, blockBytesMax: 16 << 30, highWaterBytes: 14 << 30,
             databaseBytes: 17 << 30))
 
+    /// The end of a job that went well.
     package static var result: JobResult {
         var result = JobResult(ending: .succeeded, detail: "exited with 0", attempts: 1)
         result.exitCode = 0
@@ -28,11 +32,13 @@ package enum Samples {
         return result
     }
 
+    /// The job, as its originator lists it.
     package static let job = JobView(
         jobID: jobID.text, role: "originator", phase: "ReceiptAnchored", status: "CompletedSuccessfully", reason: "",
         isTerminal: true, submittedAt: 1_700_000_000_000, updatedAt: 1_700_000_000_025,
         counterpartyDID: "did:key:z6Mkexecutor", label: "count", price: 40, result: result)
 
+    /// The receipt of the job.
     package static let receipt = ReceiptView(
         receiptCID: receiptCID.text, jobID: jobID.text, assignmentCID: jobID.text, originatorDID: "did:key:z6Mka",
         executorDID: "did:key:z6Mkb", attempt: 1, moduleCID: jobID.text,
@@ -41,14 +47,17 @@ package enum Samples {
         peakMemoryBytes: 65_536, wallMilliseconds: 3, price: 40, engine: "wasmtime 48.0.0",
         determinism: "deterministic", startedAt: 1, endedAt: 4, previousReceiptCID: nil, source: "here")
 
+    /// A receipt of which one check was made and passed.
     package static let report = ReceiptReport(
         receiptCID: receiptCID.text, isValid: true,
         lines: [.init(name: "signature", verdict: .passed, detail: "by did:key:z6Mkb")])
 
+    /// A connected executor.
     package static let peer = PeerView(
         peerID: "12D3KooW", did: "did:key:z6Mk", isConnected: true, addresses: ["/ip4/10.0.0.1/tcp/4001"],
         lastSeen: 5, reputation: 3, capability: "eu, 10 per Mfuel", misbehaviourCount: 1)
 
+    /// Balances with one hold and one movement.
     package static let wallet = WalletView(
         did: "did:key:z6Mk", available: 900, held: 60, paid: 40, earned: 0,
         holds: [.init(jobID: jobID.text, amount: 60)],

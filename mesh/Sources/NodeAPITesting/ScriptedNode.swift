@@ -5,12 +5,17 @@ package import NodeAPI
 package struct ScriptedNode: NodeService {
     /// What one test wants to differ; the rest answers with the samples.
     package struct Script: Sendable {
+        /// What every call fails with, if it is set.
         package var failure: NodeServiceError?
+        /// What a follower of any job is told; nothing unless it is set.
         package var events: AsyncStream<JobProgress>?
+        /// The files that can be had and removed.
         package var files: [CID: [UInt8]]
+        /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
         /// What happens before a submission is answered.
         package var delayed: @Sendable () async -> Void
+        /// Sees how much each follower wants to hear.
         package var followed: @Sendable (ProgressScope) -> Void
 
         package init(
@@ -28,6 +33,7 @@ package struct ScriptedNode: NodeService {
         }
     }
 
+    /// What this node does.
     package var script: Script
 
     package init(script: Script = Script()) { self.script = script }

@@ -46,6 +46,7 @@ package struct NodeCore: Core {
         case own(DeliveryID, MeshProtocolReply)
     }
 
+    /// The node's key, with which it signs.
     package let identity: Identity
     /// The market; only the core gives it inputs.
     package internal(set) var market: JobMarket

@@ -53,6 +53,7 @@ package struct RootAnnouncements: Sendable {
         case rest(milliseconds: Int64)
     }
 
+    /// The bounds of a round.
     package let limits: Limits
     /// Completed rounds.
     package private(set) var roundCount = 0

@@ -3,7 +3,9 @@ package import NIOCore
 
 /// The two ends of a stream's buffers, shared by its user (`BufferedStream`) and the transport that moves the bytes.
 package final class StreamChannel: Sendable {
+    /// What the other side sent and the user has not read.
     package let inbox: StreamInbox
+    /// What the user wrote and the transport has not taken.
     package let outbox: StreamOutbox
 
     package init(inbox: StreamInbox, outbox: StreamOutbox) {

@@ -56,6 +56,7 @@ package final class StreamInbox: Sendable {
 
     // MARK: Filling
 
+    /// Adds bytes that the transport received; after the end, or once reading was given up, they are dropped.
     package func deliver(_ bytes: ByteBuffer) {
         let (ready, discarded) = state.withLockedValue { state -> ((Reader, ByteBuffer)?, Int) in
             guard case .open = state.end else { return (nil, bytes.readableBytes) }

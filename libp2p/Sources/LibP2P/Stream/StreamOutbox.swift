@@ -27,7 +27,9 @@ package final class StreamOutbox: Sendable {
 
     /// The result of `take`: bytes for the transport, and whether this side ends after them.
     package struct Output: Sendable {
+        /// What was written, in order.
         package var chunks: [ByteBuffer]
+        /// Whether nothing follows.
         package var closes: Bool
     }
 

@@ -16,6 +16,7 @@ package protocol RunningNode: NodeService {
 package struct NodeOpener: Sendable {
     let open: @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
 
+    /// Opens nodes by a call, which throws a `NodeServiceError` where there can be no node.
     package init(
         _ open: @escaping @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
     ) {
