@@ -27,10 +27,6 @@ struct BackoffTable: Sendable {
         ends[Key(topic: ExactText(topic), peer: peer)]
     }
 
-    func isActive(topic: String, peer: PeerID, now: MonotonicInstant) -> Bool {
-        (end(topic: topic, peer: peer) ?? .zero) > now
-    }
-
     /// Starts a back-off, or extends a running one; never shortens it.
     mutating func start(topic: String, peer: PeerID, until: MonotonicInstant) {
         let key = Key(topic: ExactText(topic), peer: peer)

@@ -89,13 +89,6 @@ public struct KademliaCore: Core {
         clients.removeValue(forKey: peer)
     }
 
-    /// Notes that a peer cannot be reached, or should not be, and belongs in no table.
-    public mutating func peerRemoved(_ peer: PeerID, now: MonotonicInstant) {
-        wholeAnswers.forget(peer)
-        clients.removeValue(forKey: peer)
-        table.remove(peer, now: now)
-    }
-
     /// Begins an operation; its end arrives as `.finished`, perhaps among the actions returned here.
     public mutating func start(
         _ operation: KademliaOperation, now: MonotonicInstant

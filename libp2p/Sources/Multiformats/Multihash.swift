@@ -53,11 +53,6 @@ public struct Multihash: Hashable, Sendable {
         Multihash(code: sha256Code, digest: Array(SHA256.hash(data: bytes)))
     }
 
-    /// The SHA-256 of a slice.
-    public static func sha256(of bytes: ArraySlice<UInt8>) -> Multihash {
-        Multihash(code: sha256Code, digest: Array(SHA256.hash(data: bytes)))
-    }
-
     /// The identity multihash of bytes.
     public static func identity(of bytes: [UInt8]) -> Multihash {
         Multihash(code: identityCode, digest: bytes)

@@ -173,15 +173,6 @@ struct HostCall {
             $0.storeBytes(of: value.littleEndian, as: Integer.self)
         } != nil
     }
-
-    /// Reads a little-endian integer.
-    func read<Integer: FixedWidthInteger & BitwiseCopyable>(
-        _ type: Integer.Type, at pointer: UInt32
-    ) -> Integer? {
-        withGuestBytes(pointer, UInt32(MemoryLayout<Integer>.size)) {
-            Integer(littleEndian: $0.loadUnaligned(as: type))
-        }
-    }
 }
 
 /// The callback that the engine calls for every host function.

@@ -49,9 +49,4 @@ final class LoadedModules: Sendable {
             }
         }
     }
-
-    /// Number and bytes, for tests and metrics.
-    var load: (count: Int, bytes: Int) {
-        state.withLockedValue { ($0.modules.count, $0.bytes) }
-    }
 }

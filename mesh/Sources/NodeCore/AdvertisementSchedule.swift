@@ -12,8 +12,6 @@ struct AdvertisementSchedule: Sendable {
         var regularMilliseconds: Int64 = 60_000
         /// The shortest time between two advertisements, however many new peers listen.
         var minimumMilliseconds: Int64 = 5_000
-        /// The time between two checks of who listens.
-        var lookMilliseconds: Int64 = 250
     }
 
     private let limits: Limits

@@ -46,6 +46,9 @@ package struct NodeCore: Core {
         case own(DeliveryID, MeshProtocolReply)
     }
 
+    /// The time between two checks of what is around the node, and of the runs' progress, in milliseconds.
+    package static let lookMilliseconds: Int64 = 250
+
     /// The node's key, with which it signs.
     package let identity: Identity
     /// The market; only the core gives it inputs.

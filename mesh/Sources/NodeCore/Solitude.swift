@@ -13,8 +13,6 @@ struct Solitude: Sendable {
     struct Limits: Sendable {
         /// How long a node that may yet find a connection has none before it counts as alone.
         var patienceMilliseconds: Int64 = 10_000
-        /// The time between two checks of the connections.
-        var lookMilliseconds: Int64 = 250
         /// How long a job without a bid waits while no executor is known.
         var unknownMilliseconds: Int64 = 7_000
         /// How long a job without a bid waits if it is known that nobody executes jobs, and how long peers may take

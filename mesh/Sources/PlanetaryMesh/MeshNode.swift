@@ -21,8 +21,6 @@ package import PeerIdentity
 package actor MeshNode {
     /// How often this node checks which addresses it has, in milliseconds.
     static let addressMilliseconds: Int64 = 5_000
-    /// The time between two checks of who is connected and listens, and of the runs' progress, in milliseconds.
-    static let lookMilliseconds: Int64 = 250
     /// How long a stop waits for the withdrawal of this node's offer to leave, in milliseconds.
     static let farewellMilliseconds: Int64 = 100
 
@@ -234,7 +232,7 @@ package actor MeshNode {
                         .executionProgressed(
                             assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
             }
-        } while (try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))) != nil
+        } while (try? await Task.sleep(for: .milliseconds(NodeCore.lookMilliseconds))) != nil
     }
 
     /// Tells the market where this node is, so that new manifests and announcements say so; identify does so itself.

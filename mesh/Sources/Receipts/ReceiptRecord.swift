@@ -7,8 +7,6 @@ package import SignedObjects
 /// Nodes neither store nor return a value that does not hash to its key or is not a validly signed receipt. Source:
 /// PROTOCOL.md, "DHT records".
 package enum ReceiptRecord {
-    /// The namespace of the keys.
-    package static let namespace = "icn"
     /// What every key starts with.
     package static let keyPrefix = "/icn/receipt/"
     /// The largest value that DHT nodes keep, in bytes.

@@ -55,7 +55,7 @@ import Testing
         var solitude = Solitude()
         solitude.dialedAtStart()
         let unknown = Solitude.Prospect.nobodyExecutes(afterMilliseconds: limits.unknownMilliseconds)
-        #expect(limits.unknownMilliseconds + limits.lookMilliseconds < 10_000)
+        #expect(limits.unknownMilliseconds + NodeCore.lookMilliseconds < 10_000)
         let looks =
             [(0, relay), (6_999, relay), (7_000, relay), (20_000, market), (140_000, relay)] as [(Int64, Surroundings)]
         #expect(prospects(&solitude, looks) == [.open, .open, unknown, .open, .nobodyExecutes(afterMilliseconds: 750)])
@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func whereNoNeighbourSpeaksGossipNobodyHearsOfTheJob() {
-        #expect(limits.noneMilliseconds + limits.lookMilliseconds <= 1_000)
+        #expect(limits.noneMilliseconds + NodeCore.lookMilliseconds <= 1_000)
         let known = Solitude.Prospect.nobodyExecutes(afterMilliseconds: limits.noneMilliseconds)
         var solitude = Solitude()
         #expect(prospects(&solitude, [(0, deaf), (1_000, deaf)]) == [.open, .open], "it still dials")
