@@ -96,7 +96,9 @@ struct Errands: Sendable {
 
     /// Sends a direct message; returns its reply, or why there is none.
     private func deliver(_ delivery: Delivery) async -> NodeInput {
-        await parts.swarm.addAddresses(delivery.addresses, for: delivery.peer)
+        if !parts.swarm.isConnected(delivery.peer) {
+            await parts.swarm.addAddresses(delivery.addresses, for: delivery.peer)
+        }
         do {
             return .deliveryReplied(delivery.id, try await messages.send(delivery.message, to: delivery.peer))
         } catch {

@@ -15,7 +15,6 @@ extension MeshNode: NodeService {
     // MARK: Jobs
 
     package nonisolated func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
-        try await requireStaying()
         switch try await desk.checked(submission) {
         case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
         case .request(let request): return try await submit(request)

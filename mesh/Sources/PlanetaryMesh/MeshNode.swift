@@ -301,7 +301,7 @@ package actor MeshNode {
     }
 
     /// Throws if the node takes no more jobs.
-    func requireStaying() throws(NodeServiceError) {
+    private func requireStaying() throws(NodeServiceError) {
         guard core.isStopping else { return }
         throw NodeServiceError(.shuttingDown, "The node is about to stop.", hint: "Start it again with mesh up.")
     }

@@ -215,7 +215,7 @@ public actor Swarm: StreamHost {
     }
 
     /// Opens a stream, connecting first when needed.
-    public func openStream(
+    public nonisolated func openStream(
         to peer: PeerID, protocols: [String]
     ) async throws(OpenStreamError) -> any PeerStream {
         if !isConnected(peer) { try await connect(to: peer, addresses: []) }
@@ -227,7 +227,7 @@ public actor Swarm: StreamHost {
     }
 
     /// Closes all connections to a peer.
-    public func disconnect(_ peer: PeerID) async {
+    public nonisolated func disconnect(_ peer: PeerID) async {
         for connection in shared.withRegistry({ $0.connections(to: peer) }) { await connection.close() }
     }
 }
