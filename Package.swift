@@ -276,7 +276,7 @@ let tests: [Target] = [
         "PlanetaryMeshTests",
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
-            "Reputation", "JobMarket", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
+            "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
         ]),
     meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
     meshTests(
