@@ -16,7 +16,9 @@ package struct FaultPlan: Sendable {
     package var cuts = 6
     /// Times at which the network falls into two parts.
     package var partitions = 1
-    /// The time over which the faults begin, in milliseconds.
+    /// Calendars that are set, by up to two minutes: what is dated five minutes off is refused.
+    package var calendarSteps = 3
+    /// Over which the faults begin, in milliseconds.
     var milliseconds: UInt64 = 20_000
 
     private enum Change: Sendable {
@@ -27,6 +29,7 @@ package struct FaultPlan: Sendable {
         case cut
         case part([SimulatedNodeID])
         case heal
+        case setCalendar(SimulatedNodeID, Int64)
     }
 
     /// The default faults.
@@ -35,23 +38,31 @@ package struct FaultPlan: Sendable {
     /// A plan without any fault.
     package static var none: FaultPlan {
         var plan = FaultPlan()
-        (plan.crashes, plan.pauses, plan.cuts, plan.partitions) = (0, 0, 0, 0)
+        (plan.crashes, plan.pauses, plan.cuts, plan.partitions, plan.calendarSteps) = (0, 0, 0, 0, 0)
         return plan
     }
 
     /// Makes everything in the plan go wrong, and mends it.
     func disturb(_ network: inout VirtualNetwork<MarketNode>, _ dice: inout SeededGenerator) {
         let start = network.now
+        var victims: [SimulatedNodeID: SimulatedNodeID] = [:]
         for (at, change) in changes(nodes: network.count, &dice) {
             network.run(until: start.advanced(milliseconds: at))
             switch change {
-            case .crash(let node, let isUnplugged): network.crash(node, isUnplugged: isUnplugged)
-            case .restart(let node, let place): network.restart(node, at: place) { $0.rebooted() }
+            case .crash(let node, let isUnplugged):
+                let victim = victim(insteadOf: node, &network)
+                guard network.isRunning(victim) else { continue }
+                victims[node] = victim
+                network.crash(victim, isUnplugged: isUnplugged)
+            case .restart(let node, let place):
+                guard let victim = victims[node] else { continue }
+                network.restart(victim, at: place) { $0.rebooted() }
             case .pause(let node): network.pause(node)
             case .resume(let node): network.resume(node)
             case .cut: cut(&network, &dice)
             case .part(let members): network.partition([members])
             case .heal: network.heal()
+            case .setCalendar(let node, let milliseconds): network.command(.setCalendar(milliseconds), to: node)
             }
         }
     }
@@ -76,6 +87,11 @@ package struct FaultPlan: Sendable {
             }
         }
         for _ in 0..<cuts { changes.append((Int64(dice.next() % max(1, milliseconds)), .cut)) }
+        for _ in 0..<calendarSteps {
+            let node = SimulatedNodeID(Int(dice.next() % UInt64(nodes)))
+            let step = Int64(dice.next() % 240_000) - 120_000
+            changes.append((Int64(dice.next() % max(1, milliseconds)), .setCalendar(node, step)))
+        }
         for number in 0..<partitions {
             // One after the other.
             let length = Int64(max(1, milliseconds)) / Int64(partitions)
@@ -86,6 +102,18 @@ package struct FaultPlan: Sendable {
         }
         // Equal times stay in the order of the plan.
         return changes.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+    }
+
+    /// Who is killed: the next node whose disk has not yet written what others are to rely on, else the planned one.
+    private func victim(
+        insteadOf node: SimulatedNodeID, _ network: inout VirtualNetwork<MarketNode>
+    ) -> SimulatedNodeID {
+        var victim: SimulatedNodeID?
+        _ = network.run(until: network.now.advanced(milliseconds: 2_000)) { network in
+            victim = network.nodeIDs.first { network.isRunning($0) && network[$0].disk.hasPromisesWaiting }
+            return victim != nil
+        }
+        return victim ?? node
     }
 
     /// A connection of somebody dies; both ends believe in it, or one does.

@@ -41,7 +41,7 @@ extension MarketNode {
         case .letRun(let assignment):
             guard let order = orders.removeValue(forKey: assignment)?.order else { return }
             machine.start(
-                order, now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds),
+                order, now: context.now, wallClock: calendar(context),
                 nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
         case .fetchOutput(let request):
@@ -61,7 +61,7 @@ extension MarketNode {
         switch event.kind {
         case .resultReached, .failed, .cancelled:
             context.note("told \(event.jobID.short) \(event.kindName)")
-            told.append(event.jobID)
+            promises.told(event.jobID)
         default: break
         }
     }
@@ -77,7 +77,7 @@ extension MarketNode {
         guard orders.removeValue(forKey: assignment) != nil else {
             return machine.cancel(assignment, now: context.now)
         }
-        let now = UnixMilliseconds(context.wallClockMilliseconds)
+        let now = calendar(context)
         let report = ExecutionReport(outcome: .cancelled, startedAt: now, endedAt: now)
         give(.runEnded(assignment: assignment, report, blocks: []), &context)
     }
@@ -93,6 +93,7 @@ extension MarketNode {
         {
             context.note("lost an output of \(delivery.id.jobID.short)")
             disk.lose(output)
+            lostOutputs.insert(delivery.id.jobID)
         }
     }
 
@@ -108,12 +109,15 @@ extension MarketNode {
             return context.send([1] + block, over: connection, protocolID: protocolID, channel: .stream(number))
         }
         askedCount += 1
-        asked[askedCount] = Asked(connection: connection, stream: number)
+        asked[askedCount] = Asked(connection: connection, stream: number, message: body)
         give(.message(body, from: peer, roundTripMilliseconds: nil, request: askedCount), &context)
     }
 
     private mutating func answer(_ request: UInt64, _ reply: MeshProtocolReply, _ context: inout SimulatedContext) {
         guard let asker = asked.removeValue(forKey: request), let bytes = try? reply.encoded() else { return }
+        if reply == .ack, let message = try? MeshProtocolMessage.decode(asker.message) {
+            promises.acknowledged(message, core.market)
+        }
         context.send(
             [1] + bytes, over: asker.connection, protocolID: MeshTopics.directMessages, channel: .stream(asker.stream))
     }

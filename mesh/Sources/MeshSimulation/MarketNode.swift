@@ -24,6 +24,8 @@ package struct MarketNode: SimulatedNode {
         case submit(JobRequest)
         /// Cancel the job with this client's key.
         case cancel(key: String)
+        /// Set the calendar, by so many milliseconds.
+        case setCalendar(Int64)
     }
 
     /// How a node of a scenario is set up.
@@ -74,6 +76,7 @@ package struct MarketNode: SimulatedNode {
     struct Asked: Sendable {
         let connection: VirtualConnectionID
         let stream: UInt64
+        let message: [UInt8]
     }
 
     /// What an input may have changed.
@@ -93,11 +96,13 @@ package struct MarketNode: SimulatedNode {
     package internal(set) var gossip: GossipSubRouter
     /// Who the node is connected to.
     var host: SimulatedHost
-    /// The jobs submitted here, by the client's key.
+    /// What was handed in here, by the client's key.
     package private(set) var submitted: OrderedDictionary<String, JobID> = [:]
-    /// Jobs whose clients heard that they have their results.
-    package internal(set) var told: OrderedSet<JobID> = []
-    /// The faults noted about peers.
+    /// What others rely on.
+    var promises = Promises()
+    /// Jobs of which an output was lost here.
+    var lostOutputs: Set<JobID> = []
+    /// What peers are said to have done wrong.
     package internal(set) var blamed: [String] = []
     /// Restarts so far.
     package private(set) var restarts = 0
@@ -120,6 +125,7 @@ package struct MarketNode: SimulatedNode {
     var searches: OrderedDictionary<PeerID, Search> = [:]
     var touched: Touched = []
     private var bootstrap: [Multiaddr] = []
+    private var calendarMilliseconds: Int64 = 0
     private var lookAt: MonotonicInstant?
     private var remembered: [PeerID] = []
     private let grant: LedgerEntry
@@ -192,16 +198,15 @@ package struct MarketNode: SimulatedNode {
         .compactMap { $0 }.min()
     }
 
-    /// The cores that the last input may have changed check themselves; and no client has heard of a result that is not
-    /// on the disk.
+    /// The cores that the last input may have changed check themselves; and what others were told or acknowledged is
+    /// known here.
     package func checkInvariants() {
         if touched.contains(.gossip) { gossip.checkInvariants() }
         if touched.contains(.host) { checkConnections() }
         guard touched.contains(.core) else { return }
         core.checkInvariants()
-        for job in told {
-            precondition(core.market.originatedJob(job)?.result != nil, "\(job) was told of and is lost")
-        }
+        let broken = promises.broken(core.market)
+        precondition(broken.isEmpty, broken.joined(separator: "; "))
     }
 
     // MARK: Inputs
@@ -216,12 +221,17 @@ package struct MarketNode: SimulatedNode {
             localPeer: identity.peerID, parameters: setup.gossip,
             firstSequenceNumber: context.wallClockMilliseconds * 1_000_000, seed: seed &+ UInt64(restarts),
             now: context.now)
-        carryOut(core.recover(at: Self.moment(context)), &context)
+        carryOut(core.recover(at: moment(context)), &context)
         join(&context)
     }
 
-    static func moment(_ context: SimulatedContext) -> NodeMoment {
-        NodeMoment(now: context.now, wallClock: UnixMilliseconds(context.wallClockMilliseconds))
+    func moment(_ context: SimulatedContext) -> NodeMoment {
+        NodeMoment(now: context.now, wallClock: calendar(context))
+    }
+
+    /// What the machine's calendar says.
+    func calendar(_ context: SimulatedContext) -> UnixMilliseconds {
+        UnixMilliseconds(UInt64(clamping: Int64(clamping: context.wallClockMilliseconds) + calendarMilliseconds))
     }
 
     /// Carries a command out.
@@ -233,15 +243,16 @@ package struct MarketNode: SimulatedNode {
             join(&context)
         case .submit(let request):
             let nonce = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &context.generator) }
-            let (result, effects) = core.submit(request, nonce: nonce, at: Self.moment(context))
+            let (result, effects) = core.submit(request, nonce: nonce, at: moment(context))
             switch result {
             case .success(let job): submitted[request.idempotencyKey] = job.id
             case .failure(let refusal): context.note("refused \(refusal)")
             }
             carryOut(effects, &context)
+        case .setCalendar(let milliseconds): calendarMilliseconds += milliseconds
         case .cancel(let key):
             guard let id = submitted[key] else { return }
-            carryOut(core.cancel(id, at: Self.moment(context)).effects, &context)
+            carryOut(core.cancel(id, at: moment(context)).effects, &context)
         }
     }
 
@@ -258,7 +269,7 @@ package struct MarketNode: SimulatedNode {
             followHost(&context)
         }
         if let number = disk.written(by: context.now) { give(.written(number), &context) }
-        if let due = core.wake(now: Self.moment(context)) { carryOut(due, &context) }
+        if let due = core.wake(now: moment(context)) { carryOut(due, &context) }
         reportRuns(&context)
         passRequestDeadlines(&context)
         followSearches(&context)
@@ -277,7 +288,7 @@ package struct MarketNode: SimulatedNode {
             orders[assignment]?.preparedAt = nil
             give(.fact(.executionPrepared(assignment: assignment)), &context)
         }
-        let wallClock = UnixMilliseconds(context.wallClockMilliseconds)
+        let wallClock = calendar(context)
         for report in machine.due(now: context.now, wallClock: wallClock) {
             switch report {
             case .progressed(let assignment):
@@ -292,7 +303,7 @@ package struct MarketNode: SimulatedNode {
 
     mutating func give(_ input: NodeInput, _ context: inout SimulatedContext) {
         touched.insert(.core)
-        carryOut(core.handle(input, at: Self.moment(context)), &context)
+        carryOut(core.handle(input, at: moment(context)), &context)
     }
 
     private mutating func join(_ context: inout SimulatedContext) {
@@ -308,7 +319,7 @@ package struct MarketNode: SimulatedNode {
         touched.insert(.core)
         let (verdict, effects) = core.judge(
             message.data, topic: message.topic, author: message.source,
-            isAuthorConnected: host.isConnected(message.source), at: Self.moment(context))
+            isAuthorConnected: host.isConnected(message.source), at: moment(context))
         carryOut(effects, &context)
         switch verdict {
         case .accept: return .accept

@@ -53,7 +53,11 @@ package struct MarketReport: Hashable, Sendable {
         attemptEnds.sort()
         completionMilliseconds.sort()
         checkPayments(network)
+        checkEvidence(network)
+        // Longer than any wait of the market in these rounds, with all of its retries.
+        if durationMilliseconds > 1_200_000 { violations.append("the round took \(durationMilliseconds / 1_000) s") }
         if tokensFound != tokensIssued { violations.append("\(tokensIssued) tokens issued, \(tokensFound) found") }
+        if statistics.dialsFailed > 10 * UInt64(nodes) { violations.append("\(statistics.dialsFailed) dials failed") }
         if results.values.reduce(0, +) != jobs { violations.append("some jobs have no result") }
     }
 
@@ -113,6 +117,32 @@ package struct MarketReport: Hashable, Sendable {
             }
         }
         for (job, count) in settled where count > 1 { violations.append("\(job) was paid \(count) times") }
+    }
+
+    /// Receipts form one chain at each executor; an output that was not lost was fetched; who was paid knows it.
+    private mutating func checkEvidence(_ network: borrowing VirtualNetwork<MarketNode>) {
+        var lost: Set<JobID> = []
+        for id in network.nodeIDs { lost.formUnion(network[id].lostOutputs) }
+        for id in network.nodeIDs {
+            let node = network[id]
+            var last: CID?
+            for event in node.journal where event.role == .executor {
+                guard case .receiptSigned(let receipt, _) = event.kind else { continue }
+                if receipt.body.previousReceiptCID != last { violations.append("\(id) forks its chain of receipts") }
+                last = receipt.cid
+            }
+            for job in node.market.originatedJobs where !lost.contains(job.id) {
+                let isMissed = job.attempts.contains { if case .outputsMissing? = $0.end { true } else { false } }
+                if isMissed { violations.append("\(id) did not fetch the outputs of \(job.id.short)") }
+            }
+            for account in node.market.ledger.accounts {
+                guard case .paid(let earner) = account.account,
+                    let other = network.nodeIDs.first(where: { network[$0].identity.did == earner })
+                else { continue }
+                let known = network[other].market.ledger.balance(of: .income(node.identity.did))
+                if known < account.balance { violations.append("\(other) does not know that \(id) paid it") }
+            }
+        }
     }
 
     /// The completion time that a share of completed jobs did not exceed, in milliseconds of virtual time.

@@ -21,6 +21,8 @@ package struct MarketScenario: Sendable {
     package var faults = FaultPlan()
     /// Whether the mesh has to be whole again some time after the last fault.
     package var checksMesh = false
+    /// Whether every other node executes, or none does.
+    package var hasExecutors = true
     /// Whether executors advertise, and originators look whether anybody executes.
     package var advertises = true
     /// The seed of everything random.
@@ -57,11 +59,15 @@ package struct MarketScenario: Sendable {
             network.command(.submit(request), to: SimulatedNodeID(number % originators))
         }
         let end = network.now.advanced(milliseconds: 3_600_000)
+        var unreplaced: Set<String> = []
         while network.now < end {
             network.run(milliseconds: 1_000)
+            let isSettled = network.now.milliseconds(since: mendedAt) > 2 * MeshHealth.replacementMilliseconds
+            if checksMesh, isSettled { unreplaced.formUnion(MeshHealth.unreplaced(in: network)) }
             if isQuiet(network) { break }
         }
         var report = MarketReport(network, scenario: self)
+        report.add(unreplaced.sorted())
         if checksMesh {
             network.run(until: mendedAt.advanced(milliseconds: MeshHealth.milliseconds))
             report.add(MeshHealth.findings(in: network))
@@ -86,8 +92,10 @@ package struct MarketScenario: Sendable {
         executor.settlementMilliseconds = 90_000
         executor.receiptDeliveryMilliseconds = 120_000
         setup.market.originator.settlementDeliveryMilliseconds = 90_000
+        // Some have no room to write down the bids that they make.
+        if index % 8 == 2 { setup.market.limits.bidJournalBytesMax = 1_024 }
         // Every other node only forwards and originates.
-        if index % 2 == 0 { setup.market.executor = executor }
+        if index % 2 == 0, hasExecutors { setup.market.executor = executor }
         // Some announce by CID alone, so that executors have to fetch the manifest.
         if index % 4 == 1 { setup.market.originator.announcedManifestBytesMax = 0 }
         return setup

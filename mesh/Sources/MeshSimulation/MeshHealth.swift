@@ -1,3 +1,4 @@
+import Determinism
 import Multiformats
 import P2PTesting
 
@@ -26,6 +27,25 @@ enum MeshHealth {
             for connection in there where connection.isSound { join(id.index, connection.to.index, &parts) }
         }
         if Set(parts).count > 1 { findings.append("the mesh has \(Set(parts).count) parts") }
+        return findings
+    }
+
+    /// Old connections that should have proved to be alive, or be closed, since a newer one to the same peer came.
+    static func unreplaced(in network: borrowing VirtualNetwork<MarketNode>) -> [String] {
+        var findings: [String] = []
+        for id in network.nodeIDs where network.isRunning(id) {
+            let links = network[id].host.all
+            for dead in network.connections(of: id) where !dead.isSound {
+                guard let brokenAt = dead.brokenAt, let link = links.first(where: { $0.id == dead.id }) else {
+                    continue
+                }
+                let isReplaced = links.contains {
+                    $0.peer == link.peer && $0.openedAt > brokenAt
+                        && network.now.milliseconds(since: $0.openedAt) > replacementMilliseconds
+                }
+                if isReplaced { findings.append("\(id) keeps the dead connection \(link.id) beside a newer one") }
+            }
+        }
         return findings
     }
 

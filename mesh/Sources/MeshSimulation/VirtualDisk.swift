@@ -70,6 +70,18 @@ struct VirtualDisk: Sendable {
         queue = []
     }
 
+    /// Whether something on which others are to rely is not written yet: an assignment, a receipt or a result.
+    var hasPromisesWaiting: Bool {
+        queue.contains { item in
+            item.write.events.contains { event in
+                switch event.kind {
+                case .assignmentAccepted, .receiptSigned, .receiptAccepted, .resultReached: true
+                default: false
+                }
+            }
+        }
+    }
+
     /// The number of writes that are not acknowledged.
     var waitingCount: Int { queue.count }
 

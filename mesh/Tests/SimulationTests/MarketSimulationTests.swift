@@ -60,4 +60,18 @@ struct MarketSimulationTests {
         guard seed == 101 else { return }
         #expect(try scenario.run() == report, "seed \(seed) gave two reports")
     }
+
+    /// Where nobody executes jobs are not waited for: the originator tells soon that nobody can be expected to bid.
+    @Test func whereNobodyExecutesJobsFailSoon() throws {
+        var scenario = MarketScenario(seed: 201, lossPermille: 0)
+        scenario.nodes = 5
+        scenario.jobs = 2
+        scenario.submissionMilliseconds = 1_000
+        scenario.hasExecutors = false
+        scenario.faults = .none
+        let report = try scenario.run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.jobs == 2)
+        #expect(report.durationMilliseconds <= 20_000, "\(report.summary)")
+    }
 }

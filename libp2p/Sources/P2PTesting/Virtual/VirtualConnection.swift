@@ -1,4 +1,4 @@
-import Determinism
+public import Determinism
 
 /// A connection of a virtual network: who dialed it, and which of that node's dials it is.
 public struct VirtualConnectionID: Hashable, Comparable, Sendable, CustomStringConvertible {
@@ -25,7 +25,19 @@ public enum VirtualConnectionNews: Hashable, Sendable {
     case closed(VirtualConnectionID)
 }
 
-/// The connections of a virtual network, as the network knows them, which is more than either end does.
+/// A connection that a node believes to have, as the network knows it.
+public struct VirtualConnectionState: Hashable, Sendable {
+    /// Which.
+    public let id: VirtualConnectionID
+    /// The node at the other end.
+    public let to: SimulatedNodeID
+    /// Whether the other end believes in it too, and both reach each other.
+    public let isSound: Bool
+    /// Since when something sent on it was lost, or would have been.
+    public let brokenAt: MonotonicInstant?
+}
+
+/// The connections of a virtual network as the network knows them, which is more than either end does.
 ///
 /// A connection keeps the order within a stream, and has two directions. One that failed to carry something carries
 /// nothing any more, and tells neither end: each finds out by its own keep-alive, or never.
@@ -47,6 +59,8 @@ struct VirtualConnections: Sendable {
     struct Ends: Sendable {
         var dialer: End
         var listener: End
+        /// Since when one of its directions carries nothing.
+        var brokenAt: MonotonicInstant?
 
         /// The end of a node, first, and the other.
         func seen(from node: SimulatedNodeID) -> (own: End, other: End) {
@@ -75,7 +89,8 @@ struct VirtualConnections: Sendable {
     }
 
     /// What a node sends from now on is lost.
-    mutating func breaks(_ id: VirtualConnectionID, from node: SimulatedNodeID) {
+    mutating func breaks(_ id: VirtualConnectionID, from node: SimulatedNodeID, at now: MonotonicInstant) {
+        if table[id]?.brokenAt == nil { table[id]?.brokenAt = now }
         table[id]?.change(node) { $0.carries = false }
     }
 

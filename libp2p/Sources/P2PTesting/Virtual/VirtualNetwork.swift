@@ -165,7 +165,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         slots[node.index].held = []
         recordChange(isUnplugged ? "unplug" : "crash", node)
         for id in connections.open(at: node) {
-            if isUnplugged { connections.breaks(id, from: node) }
+            if isUnplugged { connections.breaks(id, from: node, at: now) }
             close(id, at: node)
         }
         slots[node.index].life += 1
@@ -190,23 +190,22 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     /// Stops a connection from carrying anything, in either direction, and tells at most one of its ends.
     public mutating func cut(_ connection: VirtualConnectionID, telling told: SimulatedNodeID? = nil) {
         guard let ends = connections[connection] else { return }
-        connections.breaks(connection, from: ends.dialer.node)
-        connections.breaks(connection, from: ends.listener.node)
+        connections.breaks(connection, from: ends.dialer.node, at: now)
+        connections.breaks(connection, from: ends.listener.node, at: now)
         recordChange("cut \(connection)", told ?? ends.dialer.node)
         if let told { tell(.closed(connection), to: told, at: now) }
     }
 
-    /// The connections that a node believes to have, in order, and whether the other end does so too and both reach
-    /// each other.
-    public func connections(of node: SimulatedNodeID) -> [(id: VirtualConnectionID, to: SimulatedNodeID, isSound: Bool)]
-    {
+    /// The connections that a node believes to have, in order.
+    public func connections(of node: SimulatedNodeID) -> [VirtualConnectionState] {
         connections.open(at: node).compactMap { id in
-            guard let (own, other) = connections[id]?.seen(from: node) else { return nil }
+            guard let ends = connections[id] else { return nil }
+            let (own, other) = ends.seen(from: node)
             let isSound =
                 own.carries && other.carries && other.isOpen && slots[other.node.index].life == other.life
                 && slots[other.node.index].condition != .crashed
                 && slots[other.node.index].group == slots[node.index].group
-            return (id, other.node, isSound)
+            return VirtualConnectionState(id: id, to: other.node, isSound: isSound, brokenAt: ends.brokenAt)
         }
     }
 
@@ -443,7 +442,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
             if isReachable, places[far] == other.place {
                 tell(.closed(id), to: node, at: later(configuration.link.failureNoticeMicroseconds))
             } else {
-                connections.breaks(id, from: node)
+                connections.breaks(id, from: node, at: now)
             }
             return
         }
