@@ -92,6 +92,8 @@ package struct MarketScenario: Sendable {
         executor.settlementMilliseconds = 90_000
         executor.receiptDeliveryMilliseconds = 120_000
         setup.market.originator.settlementDeliveryMilliseconds = 90_000
+        setup.market.originator.fetchingMilliseconds = 20_000
+        setup.market.originator.receiptMilliseconds = 30_000
         // Some have no room to write down the bids that they make.
         if index % 8 == 2 { setup.market.limits.bidJournalBytesMax = 1_024 }
         // Every other node only forwards and originates.

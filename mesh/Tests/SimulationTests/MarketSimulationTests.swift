@@ -2,13 +2,15 @@ import MeshSimulation
 import P2PTesting
 import Testing
 
-/// Fifty nodes with the real market and gossip cores, a tenth of all messages lost, nodes killed and paused: every job
-/// ends, money is conserved, nobody is paid twice, and the same seed gives the same trace.
+/// Nodes with the real cores, a tenth of all messages lost, nodes killed and paused: every job ends, money is conserved,
+/// nobody is paid twice, and the same seed gives the same trace.
 @Suite("Market simulation")
 struct MarketSimulationTests {
+    /// Fifty nodes with every tenth seed, and twenty with the others: a round of fifty takes ten times as long.
     @Test(arguments: 1...20)
-    func aRoundOfFiftyNodes(seed: UInt64) throws {
+    func everyJobEndsAndMoneyIsConserved(seed: UInt64) throws {
         var scenario = MarketScenario(seed: seed)
+        scenario.nodes = seed.isMultiple(of: 10) ? 50 : 20
         scenario.jobs = 6
         scenario.submissionMilliseconds = 6000
         scenario.advertises = seed == 1
@@ -21,7 +23,7 @@ struct MarketSimulationTests {
         let lostOnLinks = statistics.lost - statistics.lostInConnections
         let sentOnLinks = statistics.sent - statistics.controls - statistics.lostInConnections
         #expect(lostOnLinks * 100 >= sentOnLinks * 8, "the links lost too little")
-        guard seed.isMultiple(of: 5) else { return }
+        guard seed % 5 == 1 else { return }
         let again = try scenario.run()
         #expect(again.trace == report.trace, "seed \(seed) gave two traces")
         #expect(again == report, "seed \(seed) gave two reports")
