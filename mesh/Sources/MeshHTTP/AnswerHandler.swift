@@ -34,8 +34,8 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
             }
             bytes.append(contentsOf: buffer.readableBytesView)
         case .end:
-            finish()
-            leave(context, after: head)
+            isOver = true
+            end(context)
         }
     }
 
@@ -49,17 +49,18 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
         context.close(promise: nil)
     }
 
-    /// Leaves the connection to the next request, or closes it: where the node does, and behind a failure, which may
-    /// have come before the node had read the request.
-    private func leave(_ context: ChannelHandlerContext, after head: HTTPResponseHead?) {
-        isOver = true
+    /// Leaves the connection to the next request before whoever asked can make one; or closes it: where the node does,
+    /// and behind a failure, which may have come before the node had read the request.
+    private func end(_ context: ChannelHandlerContext) {
         guard let head, head.isKeepAlive, head.status == .ok || head.status == .created else {
+            finish()
             return context.close(promise: nil)
         }
         let channel = context.channel
         context.pipeline.syncOperations.removeHandler(self).whenComplete { [released] result in
             if case .success = result { released(channel) } else { channel.close(promise: nil) }
         }
+        finish()
     }
 
     private func finish() {

@@ -184,7 +184,10 @@ package actor MeshNode {
                     parts.logger.notice("Running jobs are left to the next start.", metadata: ["jobs": "\(runsLeft)"])
                 }
                 end.ask()
-            default: workIn.yield(effect)
+            case .announce, .publishHeads, .publishReceipt, .advertise, .deliver, .lookUp, .fetchManifest,
+                .lookUpModule,
+                .fetchOutput, .measure, .shun:
+                workIn.yield(effect)
             }
         }
     }

@@ -1,10 +1,14 @@
 import MeshHTTP
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
 import NodeAPI
 import NodeAPITesting
+import P2PTesting
 import Testing
 
-/// A client keeps its connection for the next request. The server of these tests takes one connection at once, so a
-/// second one waits for as long as the first is open.
+/// A client keeps the connection of a plain answer for its next request. The server of most of these tests takes one
+/// connection at once, so a second one waits for as long as the first is open.
 @Suite struct HTTPConnectionTests {
     private func limits(idleMilliseconds: Int64, idleMax: Int = 32) -> MeshHTTPLimits {
         var limits = MeshHTTPLimits()
@@ -14,7 +18,29 @@ import Testing
         return limits
     }
 
-    @Test func requestsThatFollowEachOtherShareOneConnection() async throws {
+    @Test(arguments: [(32, 1), (0, 5)])
+    func requestsThatFollowEachOtherShareOneConnection(idleMax: Int, connections: Int) async throws {
+        let folder = try TestFolder()
+        let accepted = NIOLockedValueBox(0)
+        let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .childChannelInitializer { channel in
+                accepted.withLockedValue { $0 += 1 }
+                return channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(SameAnswer())
+                }
+            }
+            .bind(unixDomainSocketPath: folder.socket).get()
+        let limits = limits(idleMilliseconds: 3_600_000, idleMax: idleMax)
+        let node = NodeClient(socketPath: folder.socket, limits: limits)
+        for _ in 0..<5 {
+            let jobs = try await node.jobs(limit: 1)
+            #expect(jobs == [])
+        }
+        try await server.close()
+        #expect(accepted.withLockedValue { $0 } == connections)
+    }
+
+    @Test func aStreamAndAFailureEndTheirConnectionAndTheNextRequestGetsAnother() async throws {
         let (events, job) = AsyncStream.makeStream(of: JobProgress.self)
         let end = JobProgress(
             kind: .result, phase: "ReceiptAnchored", text: "", at: 3, permille: 1_000, result: Samples.result)
@@ -65,6 +91,24 @@ import Testing
         for await node in clients {
             let failure = await #expect(throws: NodeServiceError.self) { _ = try await node.status() }
             #expect(failure?.code == .nodeNotRunning)
+        }
+    }
+}
+
+/// Answers every request without a body with an empty list, and keeps the connection open.
+private final class SameAnswer: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private var head: [UInt8] = []
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        for byte in unwrapInboundIn(data).readableBytesView {
+            head.append(byte)
+            guard head.suffix(4) == Array("\r\n\r\n".utf8)[...] else { continue }
+            head = []
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
         }
     }
 }
