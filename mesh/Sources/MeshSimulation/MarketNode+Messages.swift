@@ -22,6 +22,21 @@ extension MarketNode {
         case .pruneBids(let date): disk.pruneBids(before: date)
         case .answer(let request, let reply): answer(request, reply, &context)
         case .tell(let event): tell(event, &context)
+        case .errand(let errand): begin(errand, &context)
+        case .letRun(let assignment):
+            guard let order = orders.removeValue(forKey: assignment)?.order else { return }
+            machine.start(
+                order, now: context.now, wallClock: calendar(context),
+                nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
+        case .stopRun(let assignment): stop(assignment, &context)
+        case .misbehaved(_, let what): blamed.append(what)
+        case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
+        case .leave: context.note("left")
+        }
+    }
+
+    private mutating func begin(_ errand: NodeErrand, _ context: inout SimulatedContext) {
+        switch errand {
         case .announce(let id, let announcement):
             let error = publish(.jobAnnouncement(announcement), topic: MeshTopics.jobAnnouncements, &context)
             give(
@@ -38,22 +53,13 @@ extension MarketNode {
             ask(.manifest(id), of: peer, at: addresses, [0] + id.cid.bytes, Self.blockProtocol, &context)
         case .lookUpModule(let module): give(.fact(.moduleLookedUp(module, isBeyondLimits: false)), &context)
         case .startRun(let order): start(order, &context)
-        case .letRun(let assignment):
-            guard let order = orders.removeValue(forKey: assignment)?.order else { return }
-            machine.start(
-                order, now: context.now, wallClock: calendar(context),
-                nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
-        case .stopRun(let assignment): stop(assignment, &context)
         case .fetchOutput(let request):
             ask(.output(request), of: request.peer, at: [], [0] + request.cid.bytes, Self.blockProtocol, &context)
         case .measure(let peer): give(.fact(.latencyMeasured(peer, milliseconds: 20)), &context)
-        case .misbehaved(_, let what): blamed.append(what)
         case .shun(let peer, let milliseconds, let last):
             blamed.append("shunned: \(last)")
             host.shun(peer, milliseconds: milliseconds, &context)
             followHost(&context)
-        case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
-        case .leave: context.note("left")
         }
     }
 

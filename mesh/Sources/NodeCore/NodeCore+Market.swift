@@ -98,15 +98,15 @@ extension NodeCore {
 
     private mutating func carryOn(_ action: MarketAction, _ moment: NodeMoment) {
         switch action {
-        case .announce(let job, let announcement): effects.append(.announce(job, announcement))
+        case .announce(let job, let announcement): effects.append(.errand(.announce(job, announcement)))
         case .deliver(let delivery):
             let isOwn = delivery.peer == identity.peerID
-            say(isOwn ? .ownDelivery(delivery) : .effect(.deliver(delivery)), about: delivery.id.jobID)
+            say(isOwn ? .ownDelivery(delivery) : .effect(.errand(.deliver(delivery))), about: delivery.id.jobID)
         case .gossip(_, .anchorHeads(let heads), let job?): say(.heads(heads, of: job), about: job)
         case .gossip: preconditionFailure("the market gossips nothing but heads")
         case .fetchManifest(let job, let peer, let addresses, let bytesMax):
-            effects.append(.fetchManifest(job, from: peer, addresses: addresses, bytesMax: bytesMax))
-        case .lookUpModule(let module): effects.append(.lookUpModule(module))
+            effects.append(.errand(.fetchManifest(job, from: peer, addresses: addresses, bytesMax: bytesMax)))
+        case .lookUpModule(let module): effects.append(.errand(.lookUpModule(module)))
         case .fetchInputs(let order): start(order)
         case .execute(let assignment):
             if runs[assignment] != nil { effects.append(.letRun(assignment: assignment)) }
@@ -118,7 +118,7 @@ extension NodeCore {
             let bytesMax = Int(clamping: params.maxOutputBytes)
             take(outputs.begin(job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, until: until), moment)
         case .publishReceipt(let receipt, let block, let notice):
-            say(.effect(.publishReceipt(receipt: receipt, block: block, notice)), about: notice.jobID)
+            say(.effect(.errand(.publishReceipt(receipt: receipt, block: block, notice))), about: notice.jobID)
         }
     }
 
@@ -131,7 +131,7 @@ extension NodeCore {
             job.receipt == nil
         else { return }
         runs[assignment] = order.jobID
-        effects.append(.startRun(order))
+        effects.append(.errand(.startRun(order)))
         if job.stopReason != nil { effects.append(.stopRun(assignment: assignment)) }
     }
 
@@ -150,7 +150,7 @@ extension NodeCore {
         case .ask(let request):
             let job = outputs.job(of: request.receipt).flatMap(market.originatedJob)
             if job?.awaitsOutputs(of: request.receipt) ?? false {
-                effects.append(.fetchOutput(request))
+                effects.append(.errand(.fetchOutput(request)))
             } else {
                 outputs.drop(request.receipt)
             }
@@ -173,14 +173,14 @@ extension NodeCore {
         }
         guard lookUps.updateValue((delivery, reason), forKey: delivery.id) == nil else { return }
         tally("peers_looked_for")
-        effects.append(.lookUp(delivery.peer, for: delivery.id))
+        effects.append(.errand(.lookUp(delivery.peer, for: delivery.id)))
     }
 
     mutating func wasLookedUp(_ id: DeliveryID, isConnected: Bool, _ moment: NodeMoment) {
         guard let (delivery, reason) = lookUps.removeValue(forKey: id) else { return }
         guard isConnected else { return give(.deliveryFailed(id, reason: reason), moment) }
         lookedUp.insert(id)
-        effects.append(.deliver(delivery))
+        effects.append(.errand(.deliver(delivery)))
     }
 
     // MARK: The neighbourhood
@@ -218,7 +218,7 @@ extension NodeCore {
             tally("capabilities_advertised")
             market.configuration.executor?.capabilityCID = offer.cid
         }
-        effects.append(.advertise(offer))
+        effects.append(.errand(.advertise(offer)))
     }
 
     /// What an executor offers, as this node last heard it.

@@ -33,7 +33,7 @@ extension NodeCore {
         judge(reply, of: peer, isBid: isBid, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
         // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
-        if isBid, roundTripMilliseconds == nil { effects.append(.measure(peer)) }
+        if isBid, roundTripMilliseconds == nil { effects.append(.errand(.measure(peer))) }
     }
 
     private mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, isBid: Bool, _ moment: NodeMoment) {
@@ -135,7 +135,7 @@ extension NodeCore {
         }
         guard conduct.faulted(peer, now: moment.now) else { return }
         tally("peers_shunned")
-        effects.append(.shun(peer, milliseconds: conduct.limits.shunMilliseconds, last: what))
+        effects.append(.errand(.shun(peer, milliseconds: conduct.limits.shunMilliseconds, last: what)))
     }
 
     /// Hands the notes about peers to the disk as one commit that nobody waits for; never two at once, and none while

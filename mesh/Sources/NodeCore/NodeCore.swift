@@ -277,7 +277,7 @@ package struct NodeCore: Core {
 
     private mutating func passDeadlines(_ moment: NodeMoment) {
         if let at = marketDeadline, at <= moment.now { give(.deadlineReached, moment) }
-        if let due = heads.due(now: moment.now) { effects.append(.publishHeads(due.heads, of: due.jobs)) }
+        if let due = heads.due(now: moment.now) { effects.append(.errand(.publishHeads(due.heads, of: due.jobs))) }
         for step in outputs.due(now: moment.now) { take(step, moment) }
         writeFaults(moment)
         if let at = pruneAt, at <= moment.now {

@@ -15,6 +15,22 @@ package enum NodeEffect: Sendable {
     case answer(request: UInt64, MeshProtocolReply)
     /// Tell those who follow a job of this node what happened to it.
     case tell(JobEvent)
+    /// Begin what has to wait; the effects after it do not.
+    case errand(NodeErrand)
+    /// Run what was prepared; report `executionProgressed` and `runEnded`.
+    case letRun(assignment: CID)
+    /// Stop a run; report `runEnded` with the outcome `cancelled`.
+    case stopRun(assignment: CID)
+    /// Log a peer's fault.
+    case misbehaved(PeerID, String)
+    /// Log, once, that this machine's calendar differs from its peers'.
+    case warnOfClock(offsetMilliseconds: Int64)
+    /// Stop: nothing is left to wait for; this many runs are left to the next start.
+    case leave(runsLeft: Int)
+}
+
+/// What waits for peers, the disk or a guest: a shell begins each at once, side by side, and reports its result.
+package enum NodeErrand: Sendable {
     /// Publish a job; report `announcementPublished` or `announcementFailed`.
     case announce(JobID, JobAnnouncementV1)
     /// Publish the heads of the anchored DAG; report `headsPublished` once gossip has them.
@@ -34,22 +50,12 @@ package enum NodeEffect: Sendable {
     /// Fetch module and inputs; report `blocksFetched`, then `executionPrepared`; or `runEnded` if they are not
     /// available.
     case startRun(ExecutionOrder)
-    /// Run what was prepared; report `executionProgressed` and `runEnded`.
-    case letRun(assignment: CID)
-    /// Stop a run; report `runEnded` with the outcome `cancelled`.
-    case stopRun(assignment: CID)
     /// Fetch an output from its executor; report `outputFetched`.
     case fetchOutput(OutputRequest)
     /// Measure the round trip to a peer; report `latencyMeasured`.
     case measure(PeerID)
-    /// Log a peer's fault.
-    case misbehaved(PeerID, String)
     /// Disconnect a peer, and leave it alone for a while.
     case shun(PeerID, milliseconds: Int64, last: String)
-    /// Log, once, that this machine's calendar differs from its peers'.
-    case warnOfClock(offsetMilliseconds: Int64)
-    /// Stop: nothing is left to wait for; this many runs are left to the next start.
-    case leave(runsLeft: Int)
 }
 
 /// A transition of the market as it goes to the disk: whole, in one transaction, in the order of the numbers.

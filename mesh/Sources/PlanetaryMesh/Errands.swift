@@ -21,9 +21,9 @@ struct Errands: Sendable {
     let messages: DirectMessages
     let runs: RunningJobs
 
-    /// Carries out one effect.
-    func perform(_ effect: NodeEffect, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
-        switch effect {
+    /// Runs one errand.
+    func run(_ errand: NodeErrand, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
+        switch errand {
         case .announce(let job, let announcement):
             let reason = await publish(.jobAnnouncement(announcement), topic: MeshTopics.jobAnnouncements)
             await tell(.fact(reason.map { .announcementFailed(job, reason: $0) } ?? .announcementPublished(job)))
@@ -40,7 +40,7 @@ struct Errands: Sendable {
             await tell(.fact(.manifestFetched(job, block: block.flatMap { $0.count <= bytesMax ? $0 : nil })))
         case .lookUpModule(let module):
             await tell(.fact(.moduleLookedUp(module, isBeyondLimits: await parts.runner.isKnownTooLong(module))))
-        case .startRun(let order): await run(order, tell)
+        case .startRun(let order): await execute(order, tell)
         case .fetchOutput(let request): await tell(.outputFetched(request, await output(request)))
         case .measure(let peer):
             guard let milliseconds = await neighbourhood.roundTripMilliseconds(to: peer) else { return }
@@ -49,8 +49,6 @@ struct Errands: Sendable {
             parts.logger.notice("A peer is shunned for a while.", metadata: ["peer": "\(peer)", "last": "\(last)"])
             await parts.peerService.avoid(peer, milliseconds: milliseconds)
             await parts.swarm.disconnect(peer)
-        case .write, .writeFaults, .pruneBids, .answer, .tell, .letRun, .stopRun, .misbehaved, .warnOfClock, .leave:
-            preconditionFailure("\(effect) waits for nothing, and is no errand")
         }
     }
 
@@ -129,7 +127,7 @@ struct Errands: Sendable {
     // MARK: Runs
 
     /// Fetches what an assigned job needs, waits for a place, and runs it.
-    private func run(_ order: ExecutionOrder, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
+    private func execute(_ order: ExecutionOrder, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
         let assignment = order.assignmentCID
         guard let cancellation = runs.cancellation(of: assignment) else { return }
         let originator = order.manifest.originatorPeerID

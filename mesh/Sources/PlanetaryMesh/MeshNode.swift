@@ -46,8 +46,8 @@ package actor MeshNode {
     private var askedCount: UInt64 = 0
     /// The owner's commands that wait until a write of this number, or a later one, is on the disk.
     private var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
-    private let work: AsyncStream<NodeEffect>
-    private let workIn: AsyncStream<NodeEffect>.Continuation
+    private let work: AsyncStream<NodeErrand>
+    private let workIn: AsyncStream<NodeErrand>.Continuation
 
     init(_ parts: NodeParts, core: NodeCore, intake: JournalIntake) {
         self.parts = parts
@@ -65,7 +65,7 @@ package actor MeshNode {
         desk = SubmissionDesk(parts: parts, room: room)
         alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
-        (work, workIn) = AsyncStream.makeStream(of: NodeEffect.self)
+        (work, workIn) = AsyncStream.makeStream(of: NodeErrand.self)
     }
 
     /// Opens the node of a home folder: store, machine, swarm and services; resumes its journal; listens.
@@ -170,9 +170,9 @@ package actor MeshNode {
             case .pruneBids(let date): disk.pruneBids(before: date)
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
             case .tell(let event): board.tell(event, of: core.market)
-            case .startRun(let order):
-                runs.begin(order.assignmentCID)
-                workIn.yield(effect)
+            case .errand(let errand):
+                if case .startRun(let order) = errand { runs.begin(order.assignmentCID) }
+                workIn.yield(errand)
             case .letRun(let assignment): runs.letRun(assignment)
             case .stopRun(let assignment): runs.stop(assignment)
             case .misbehaved(let peer, let what):
@@ -184,10 +184,6 @@ package actor MeshNode {
                     parts.logger.notice("Running jobs are left to the next start.", metadata: ["jobs": "\(runsLeft)"])
                 }
                 end.ask()
-            case .announce, .publishHeads, .publishReceipt, .advertise, .deliver, .lookUp, .fetchManifest,
-                .lookUpModule,
-                .fetchOutput, .measure, .shun:
-                workIn.yield(effect)
             }
         }
     }
@@ -195,8 +191,8 @@ package actor MeshNode {
     /// Carries out errands, each in a child task, until the node stops.
     private nonisolated func runErrands() async {
         await withDiscardingTaskGroup { group in
-            for await effect in work {
-                group.addTask { [errands] in await errands.perform(effect) { await self.take($0) } }
+            for await errand in work {
+                group.addTask { [errands] in await errands.run(errand) { await self.take($0) } }
             }
             // The node stops, so waiting for a place is pointless.
             runs.close()
@@ -329,7 +325,7 @@ package actor MeshNode {
         }
         var others: [NodeEffect] = []
         for effect in effects {
-            guard case .advertise(let nothing) = effect else {
+            guard case .errand(.advertise(let nothing)) = effect else {
                 others.append(effect)
                 continue
             }
