@@ -33,6 +33,7 @@ enum External {
     static let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
     static let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
     static let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
     static let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
     static let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -178,8 +179,8 @@ let meshShells: [Target] = [
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "LibP2P", "NodeAPI", External.hummingbird, External.lifecycle, External.logging,
-            External.nioCore, External.nioHTTP1, External.nioPosix,
+            "Multiformats", "LibP2P", "NodeAPI", External.hummingbird, External.hummingbirdCore, External.lifecycle,
+            External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(
         "MeshSimulation",

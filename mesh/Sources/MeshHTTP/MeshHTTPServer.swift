@@ -1,5 +1,6 @@
 import Foundation
 import Hummingbird
+import HummingbirdCore
 import LibP2P
 package import Logging
 import NIOCore
@@ -40,14 +41,14 @@ package struct MeshHTTPServer: Sendable {
         // The socket is owner-only from its first connection on: by the mask while it is bound, then by its mode.
         let mask = umask(0o077)
         let (socket, log) = (self.socket, logger)
+        let http = HTTP1Channel.Configuration(
+            idleTimeout: .seconds(Int64(limits.idleSeconds)),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
+                maxHeaderFieldCount: limits.headerFieldsMax))
         let application = Application(
             router: NodeRoutes(service: service, limits: limits).router(),
-            server: .http1(
-                configuration: .init(
-                    idleTimeout: .seconds(Int64(limits.idleSeconds)),
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
-                        maxHeaderFieldCount: limits.headerFieldsMax))),
+            server: HTTPServerBuilder { DroppableConnections(http: HTTP1Channel(responder: $0, configuration: http)) },
             configuration: .init(
                 address: .unixDomainSocket(path: socket.path), serverName: "mesh",
                 availableConnectionsDelegate: .maximum(limits.connectionsMax, logger: quiet)),

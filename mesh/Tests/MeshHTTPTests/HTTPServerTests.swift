@@ -227,6 +227,13 @@ enum RawSocket {
         close(descriptor)
     }
 
+    /// Connects and hangs up; says whether somebody listened.
+    static func touch(_ path: String) -> Bool {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        return connectTo(path, descriptor) == 0
+    }
+
     private static func connectTo(_ path: String, _ descriptor: Int32) -> Int32 {
         var address = address(path)
         let size = socklen_t(MemoryLayout<sockaddr_un>.size)
