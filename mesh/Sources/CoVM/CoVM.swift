@@ -97,7 +97,11 @@ package final class CoVM: Sendable {
             (module, source) = try await ready(job, cancellation)
         } catch {
             var result = ExecutionResult(outcome: error.outcome, engine: engine.description)
-            if case .beyond(let limit) = error { result.compileLimit = limit }
+            switch error {
+            case .beyond(let limit): result.compileLimit = limit
+            case .refused(let refusal) where refusal.isThisNodesLimit: result.formLimit = refusal
+            case .refused, .cancelled, .node: break
+            }
             return result
         }
         if let outcome = exceededAtStart(module.inspection, job) {
@@ -137,6 +141,7 @@ package final class CoVM: Sendable {
 
         var outcome: ExecutionOutcome {
             switch self {
+            case .refused(let refusal) where refusal.isThisNodesLimit: .nodeFailed(reason: refusal.description)
             case .refused(let refusal): .moduleRefused(reason: refusal.description)
             case .beyond(let limit): .nodeFailed(reason: limit.reason)
             case .cancelled: .cancelled

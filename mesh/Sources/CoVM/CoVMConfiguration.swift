@@ -92,7 +92,7 @@ package struct ModuleLimits: Sendable, Hashable {
     package var moduleBytesMax = 8 << 20
 
     /// The largest value of ``moduleBytesMax``; larger ones count as this.
-    package static let moduleBytesCeiling = 32 << 20
+    package static let moduleBytesCeiling = 128 << 20
 
     /// Functions with a body.
     package var functionsMax = 20_000

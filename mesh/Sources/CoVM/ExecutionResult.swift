@@ -33,6 +33,9 @@ package struct ExecutionResult: Sendable {
     /// This node's limit that stopped the compilation; the outcome is then `nodeFailed`.
     package var compileLimit: CompileLimit?
 
+    /// This node's limit that the module's form exceeds; the outcome is then `nodeFailed`.
+    package var formLimit: ModuleRefusal?
+
     /// How often the run was stopped to be looked at; unlike ``usage`` it differs from run to run.
     package var interruptions = Interruptions()
 

@@ -29,6 +29,18 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// The engine's validation refused the module.
     case invalid(message: String)
 
+    /// Whether a node's owner may set the limit that the module exceeds: another node may take the module.
+    package var isThisNodesLimit: Bool {
+        switch self {
+        case .tooLarge, .functionTooLarge: true
+        case .tooMany(let what, _, _): what == Self.functions
+        default: false
+        }
+    }
+
+    /// What modules have too many of when they pass ``ModuleLimits/functionsMax``.
+    static let functions = "functions"
+
     /// The reason in one sentence without a full stop.
     package var description: String {
         switch self {

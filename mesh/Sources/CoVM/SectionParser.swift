@@ -124,7 +124,7 @@ struct SectionParser {
     }
 
     private mutating func functionSection(_ reader: inout ModuleReader) throws(ModuleRefusal) {
-        ownFunctions = try bounded(try reader.count(), "functions", limits.functionsMax)
+        ownFunctions = try bounded(try reader.count(), ModuleRefusal.functions, limits.functionsMax)
         for _ in 0..<ownFunctions {
             let offset = reader.offset
             let index = try reader.count()
@@ -191,7 +191,7 @@ struct SectionParser {
     }
 
     private mutating func codeSection(_ reader: inout ModuleReader) throws(ModuleRefusal) -> Int {
-        let count = try bounded(try reader.count(), "functions", limits.functionsMax)
+        let count = try bounded(try reader.count(), ModuleRefusal.functions, limits.functionsMax)
         for index in 0..<count {
             let size = try reader.count()
             guard size <= limits.functionBodyBytesMax else {

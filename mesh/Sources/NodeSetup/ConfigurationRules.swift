@@ -47,9 +47,13 @@ indirect enum ConfigurationRule: Sendable {
         ("price_base", .count(0...UInt64(Int64.max))),
         ("price_per_million_fuel", .count(0...UInt64(Int64.max))),
         ("jobs_at_once", .count(1...1024)),
+        ("queued_jobs_max", .count(0...8_192)),
         ("cpu_millicores", .count(1...1_000_000_000)),
         ("memory_mib", .count(1...(1 << 40))),
         ("storage_mib", .count(0...(1 << 40))),
+        ("fuel_max", .count(1...JobRules().fuelMax)),
+        ("run_seconds_max", .count(1...JobRules().timeoutSecondsMax)),
+        ("output_bytes_max", .count(1...JobRules().outputBytesMax)),
         ("features", .list(name)),
     ])
 
@@ -68,6 +72,11 @@ indirect enum ConfigurationRule: Sendable {
         ("disk_reserve_bytes", .count(0...UInt64(Int64.max))),
         ("full_disk_seconds", .count(0...86_400)),
         ("module_bytes_max", .count(1...UInt64(Int64.max))),
+        ("module_functions_max", .count(1...1_000_000)),
+        ("function_bytes_max", .count(1...(64 << 20))),
+        // Originators wait a minute for fetching and compiling.
+        ("compile_seconds_max", .count(1...60)),
+        ("compile_memory_bytes_max", .count((64 << 20)...(64 << 30))),
         ("file_bytes_max", .count(1...UInt64(Int64.max))),
         ("connections_max", .count(1...1_000_000)),
         ("open_jobs_max", .count(1...1_000_000)),

@@ -39,15 +39,40 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var jobsAtOnce: Int?
         /// Processor time offered, in thousandths of a core; nil means what the machine has.
         package var cpuMillicores: UInt64?
-        /// Memory offered, in MiB.
+        /// Accepted jobs that wait for a free place.
+        package var queuedJobsMax = 64
+        /// Memory offered, in MiB; a job that asks for more is not run.
         package var memoryMiB: UInt64 = 1_024
         /// Storage offered, in MiB.
         package var storageMiB: UInt64 = 4_096
+        /// The most fuel of one job.
+        package var fuelMax: UInt64 = 1_000_000_000_000
+        /// The longest run of one job, in seconds.
+        package var runSecondsMax: UInt64 = 3_600
+        /// The outputs of one job together, in bytes.
+        package var outputBytesMax: UInt64 = 256 * 1024 * 1024
         /// Hardware features to state.
         package var features: [String] = []
 
         /// The defaults.
         package init() {}
+
+        /// Writes every key, those without a value as null, so that the file shows what there is to set.
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(isEnabled, forKey: .isEnabled)
+            try container.encode(priceBase, forKey: .priceBase)
+            try container.encode(pricePerMillionFuel, forKey: .pricePerMillionFuel)
+            try container.encode(jobsAtOnce, forKey: .jobsAtOnce)
+            try container.encode(queuedJobsMax, forKey: .queuedJobsMax)
+            try container.encode(cpuMillicores, forKey: .cpuMillicores)
+            try container.encode(memoryMiB, forKey: .memoryMiB)
+            try container.encode(storageMiB, forKey: .storageMiB)
+            try container.encode(fuelMax, forKey: .fuelMax)
+            try container.encode(runSecondsMax, forKey: .runSecondsMax)
+            try container.encode(outputBytesMax, forKey: .outputBytesMax)
+            try container.encode(features, forKey: .features)
+        }
 
         private enum CodingKeys: String, CodingKey {
             case features
@@ -55,9 +80,13 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case priceBase = "price_base"
             case pricePerMillionFuel = "price_per_million_fuel"
             case jobsAtOnce = "jobs_at_once"
+            case queuedJobsMax = "queued_jobs_max"
             case cpuMillicores = "cpu_millicores"
             case memoryMiB = "memory_mib"
             case storageMiB = "storage_mib"
+            case fuelMax = "fuel_max"
+            case runSecondsMax = "run_seconds_max"
+            case outputBytesMax = "output_bytes_max"
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
@@ -67,9 +96,13 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.priceBase, into: &priceBase)
             try container.read(.pricePerMillionFuel, into: &pricePerMillionFuel)
             jobsAtOnce = try container.decodeIfPresent(Int.self, forKey: .jobsAtOnce)
+            try container.read(.queuedJobsMax, into: &queuedJobsMax)
             cpuMillicores = try container.decodeIfPresent(UInt64.self, forKey: .cpuMillicores)
             try container.read(.memoryMiB, into: &memoryMiB)
             try container.read(.storageMiB, into: &storageMiB)
+            try container.read(.fuelMax, into: &fuelMax)
+            try container.read(.runSecondsMax, into: &runSecondsMax)
+            try container.read(.outputBytesMax, into: &outputBytesMax)
             try container.read(.features, into: &features)
         }
     }
@@ -116,6 +149,14 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var fullDiskSeconds = 600
         /// A module, in bytes.
         package var moduleBytesMax = 16 * 1024 * 1024
+        /// The functions of a module.
+        package var moduleFunctionsMax = 20_000
+        /// The body of one function of a module, in bytes.
+        package var functionBytesMax = 128 * 1024
+        /// Processor time for compiling a module, in seconds; it may last three times as long.
+        package var compileSecondsMax = 10
+        /// Memory for compiling a module, in bytes.
+        package var compileMemoryBytesMax = 512 * 1024 * 1024
         /// A file to add or fetch, in bytes.
         package var fileBytesMax = 64 * 1024 * 1024
         /// Connections to peers.
@@ -136,6 +177,29 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// The defaults.
         package init() {}
 
+        /// Writes every key, those without a value as null.
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(blockBytesMax, forKey: .blockBytesMax)
+            try container.encode(blockHighWaterPercent, forKey: .blockHighWaterPercent)
+            try container.encode(evidenceKeptHours, forKey: .evidenceKeptHours)
+            try container.encode(unpaidEvidenceKeptDays, forKey: .unpaidEvidenceKeptDays)
+            try container.encode(databaseBytesMax, forKey: .databaseBytesMax)
+            try container.encode(diskReserveBytes, forKey: .diskReserveBytes)
+            try container.encode(fullDiskSeconds, forKey: .fullDiskSeconds)
+            try container.encode(moduleBytesMax, forKey: .moduleBytesMax)
+            try container.encode(moduleFunctionsMax, forKey: .moduleFunctionsMax)
+            try container.encode(functionBytesMax, forKey: .functionBytesMax)
+            try container.encode(compileSecondsMax, forKey: .compileSecondsMax)
+            try container.encode(compileMemoryBytesMax, forKey: .compileMemoryBytesMax)
+            try container.encode(fileBytesMax, forKey: .fileBytesMax)
+            try container.encode(connectionsMax, forKey: .connectionsMax)
+            try container.encode(openJobsMax, forKey: .openJobsMax)
+            try container.encode(heldBytesMax, forKey: .heldBytesMax)
+            try container.encode(servedBytesPerSecondPerPeerMax, forKey: .servedBytesPerSecondPerPeerMax)
+            try container.encode(exemptsLoopback, forKey: .exemptsLoopback)
+        }
+
         private enum CodingKeys: String, CodingKey {
             case blockBytesMax = "block_bytes_max"
             case blockHighWaterPercent = "block_high_water_percent"
@@ -145,6 +209,10 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case diskReserveBytes = "disk_reserve_bytes"
             case fullDiskSeconds = "full_disk_seconds"
             case moduleBytesMax = "module_bytes_max"
+            case moduleFunctionsMax = "module_functions_max"
+            case functionBytesMax = "function_bytes_max"
+            case compileSecondsMax = "compile_seconds_max"
+            case compileMemoryBytesMax = "compile_memory_bytes_max"
             case fileBytesMax = "file_bytes_max"
             case connectionsMax = "connections_max"
             case openJobsMax = "open_jobs_max"
@@ -164,6 +232,10 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.diskReserveBytes, into: &diskReserveBytes)
             try container.read(.fullDiskSeconds, into: &fullDiskSeconds)
             try container.read(.moduleBytesMax, into: &moduleBytesMax)
+            try container.read(.moduleFunctionsMax, into: &moduleFunctionsMax)
+            try container.read(.functionBytesMax, into: &functionBytesMax)
+            try container.read(.compileSecondsMax, into: &compileSecondsMax)
+            try container.read(.compileMemoryBytesMax, into: &compileMemoryBytesMax)
             try container.read(.fileBytesMax, into: &fileBytesMax)
             try container.read(.connectionsMax, into: &connectionsMax)
             try container.read(.openJobsMax, into: &openJobsMax)
@@ -180,6 +252,22 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     /// Port 4001 on every interface, like other libp2p nodes.
     package static let defaultListen: [Multiaddr] = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"].compactMap {
         try? Multiaddr(parsing: $0)
+    }
+
+    /// Writes every key, one without a value as null.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(listen, forKey: .listen)
+        try container.encode(announce, forKey: .announce)
+        try container.encode(bootstrap, forKey: .bootstrap)
+        try container.encode(executor, forKey: .executor)
+        try container.encode(originator, forKey: .originator)
+        try container.encode(region, forKey: .region)
+        try container.encode(creditGrant, forKey: .creditGrant)
+        try container.encode(kademliaProtocol, forKey: .kademliaProtocol)
+        try container.encode(drainSeconds, forKey: .drainSeconds)
+        try container.encode(limits, forKey: .limits)
+        try container.encode(logLevel, forKey: .logLevel)
     }
 
     private enum CodingKeys: String, CodingKey {

@@ -28,8 +28,8 @@ extension MarketConfiguration {
         executor.basePrice = TokenAmount(offered.priceBase)
         executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
         executor.concurrentRunsMax = offered.runsAtOnce
-        executor.limitsMax.maxMemoryBytes = min(
-            executor.limitsMax.maxMemoryBytes, offered.memoryMiB.multipliedReportingOverflow(by: 1 << 20).partialValue)
+        executor.queuedRunsMax = offered.queuedJobsMax
+        executor.limitsMax = offered.limitsMax
         executor.resources = offered.resources
         executor.engine = machine.engineDescription
         self.executor = executor
@@ -40,6 +40,15 @@ extension NodeConfiguration.Executor {
     /// Jobs that run at once.
     var runsAtOnce: Int { jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount }
 
+    /// The most that one job may ask for.
+    var limitsMax: ExecutionLimits {
+        let memory = memoryMiB.multipliedReportingOverflow(by: 1 << 20)
+        return ExecutionLimits(
+            timeoutSeconds: runSecondsMax, maxFuel: fuelMax,
+            maxMemoryBytes: min(JobRules().memoryBytesMax, memory.overflow ? .max : memory.partialValue),
+            maxOutputBytes: outputBytesMax)
+    }
+
     /// The offered resources, by kind.
     var resources: ResourceAmounts {
         let cores = cpuMillicores ?? UInt64(ProcessInfo.processInfo.activeProcessorCount) * 1000
@@ -47,6 +56,21 @@ extension NodeConfiguration.Executor {
             (ResourceType.cpuMillicores.rawValue, cores), (ResourceType.memoryMiB.rawValue, memoryMiB),
             (ResourceType.storageMiB.rawValue, storageMiB),
         ])
+    }
+}
+
+extension CoVMConfiguration {
+    /// A machine that keeps compiled modules in a folder, within the owner's limits.
+    init(_ configuration: NodeConfiguration, cachePath: String) {
+        self.init(cacheDirectory: cachePath)
+        let configured = configuration.limits
+        moduleLimits.moduleBytesMax = configured.moduleBytesMax
+        moduleLimits.functionsMax = configured.moduleFunctionsMax
+        moduleLimits.functionBodyBytesMax = configured.functionBytesMax
+        compileLimits.cpuSeconds = configured.compileSecondsMax
+        compileLimits.wallMilliseconds = 3_000 * configured.compileSecondsMax
+        compileLimits.memoryBytes = configured.compileMemoryBytesMax
+        limits.concurrentRunsMax = configuration.executor.runsAtOnce
     }
 }
 

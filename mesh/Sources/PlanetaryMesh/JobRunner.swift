@@ -89,9 +89,7 @@ struct JobRunner: Sendable {
             (job, workspace) = (held.job, held.workspace)
         } catch {
             var run = unstarted(cancellation.isCancelled ? .cancelled : error.outcome, startedAt)
-            if case .notFetched(.notAFile(params.wasmCID, .fileTooLarge)) = error {
-                run.report.isModuleBeyondLimits = true
-            }
+            run.report.isModuleBeyondLimits = error.showsModuleBeyondLimits(params.wasmCID)
             return run
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
@@ -121,7 +119,7 @@ struct JobRunner: Sendable {
             }
         }
         var report = report(of: result, startedAt)
-        report.isModuleBeyondLimits = result.compileLimit != nil
+        report.isModuleBeyondLimits = result.compileLimit != nil || result.formLimit != nil
         return Run(report: report, engine: result.engine, blocks: held)
     }
 
@@ -142,8 +140,23 @@ struct JobRunner: Sendable {
         var outcome: ExecutionOutcome {
             switch self {
             case .notFetched(.storage(let error)): .nodeFailed(reason: "what was fetched could not be kept: \(error)")
+            case .notFetched(.notAFile(let cid, .fileTooLarge(let bytesMax))):
+                .fetchFailed(
+                    reason: "\(cid) has more than the \(bytesMax) bytes that the executor takes "
+                        + "(limits.module_bytes_max for modules, limits.file_bytes_max for all inputs together)")
             case .notFetched(let error): .fetchFailed(reason: "\(error)")
+            case .refused(let refusal) where refusal.isThisNodesLimit:
+                .nodeFailed(reason: JobRunner.limitReason("\(refusal)", refusal.setting))
             case .refused(let refusal): .moduleRefused(reason: refusal.description)
+            }
+        }
+
+        /// Whether it shows that this node's limits are too low for a module.
+        func showsModuleBeyondLimits(_ module: CID) -> Bool {
+            switch self {
+            case .notFetched(.notAFile(module, .fileTooLarge)): true
+            case .notFetched: false
+            case .refused(let refusal): refusal.isThisNodesLimit
             }
         }
     }
@@ -222,9 +235,18 @@ struct JobRunner: Sendable {
         }
     }
 
+    /// A reason that names the setting behind it.
+    private static func limitReason(_ reason: String, _ setting: String?) -> String {
+        reason + (setting.map { " (\($0) in the executor's config.json)" } ?? "")
+    }
+
     private func report(of result: ExecutionResult, _ startedAt: UnixMilliseconds) -> ExecutionReport {
+        var outcome = result.outcome
+        if case .nodeFailed(let reason) = outcome {
+            outcome = .nodeFailed(reason: Self.limitReason(reason, result.setting))
+        }
         var report = ExecutionReport(
-            outcome: result.outcome, usage: result.usage, startedAt: startedAt, endedAt: NodeClock.wallClock)
+            outcome: outcome, usage: result.usage, startedAt: startedAt, endedAt: NodeClock.wallClock)
         report.outputs = CanonicalMap(result.outputs.map { ($0.name, $0.cid) })
         report.stdoutCID = result.standardOutputCID
         report.stderrCID = result.standardErrorCID

@@ -61,11 +61,8 @@ struct NodeOpening: Sendable {
     }
 
     private func machine() throws(NodeServiceError) -> CoVM {
-        var machine = CoVMConfiguration(cacheDirectory: home.cachePath)
-        machine.moduleLimits.moduleBytesMax = configuration.limits.moduleBytesMax
-        machine.limits.concurrentRunsMax = configuration.executor.runsAtOnce
         do {
-            return try CoVM(configuration: machine)
+            return try CoVM(configuration: CoVMConfiguration(configuration, cachePath: home.cachePath))
         } catch {
             throw NodeServiceError(.internalError, "The WebAssembly machine did not start: \(error).")
         }

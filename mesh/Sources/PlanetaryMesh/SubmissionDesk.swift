@@ -153,7 +153,7 @@ struct SubmissionDesk: Sendable {
         } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
             throw NodeServiceError(
                 .moduleRefused, "The module is larger than \(bytesMax) bytes.",
-                hint: "Shrink it, or raise limits.module_bytes_max in config.json here and on the executors.")
+                hint: ModuleRefusal.tooLarge(bytes: bytesMax, limit: bytesMax).advice)
         } catch {
             throw NodeServiceError(
                 .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Add it with mesh add.")
@@ -162,9 +162,7 @@ struct SubmissionDesk: Sendable {
             _ = try parts.machine.inspect(module, entry: entry)
             inspected.insert(cid, entry: entry)
         } catch {
-            throw NodeServiceError(
-                .moduleRefused, "The module is refused: \(error).",
-                hint: "A job may import only WASI preview 1 and mesh_host_v1, and starts at _start or --entry.")
+            throw NodeServiceError(.moduleRefused, "The module is refused: \(error).", hint: error.advice)
         }
     }
 

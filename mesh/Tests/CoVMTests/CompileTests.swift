@@ -101,6 +101,25 @@ struct CompileTests {
         #expect(result.compileLimit == nil)
     }
 
+    @Test("of a module beyond a limit that the owner sets is the node's failure, since another may take it")
+    func beyondTheForm() async throws {
+        let changes: [(String, @Sendable (inout ModuleLimits) -> Void)] = [
+            ("functions but at most 0", { $0.functionsMax = 0 }),
+            ("bytes but at most 1 are allowed", { $0.functionBodyBytesMax = 1 }),
+            ("bytes but at most 9 are allowed", { $0.moduleBytesMax = 9 }),
+        ]
+        for (reason, change) in changes {
+            let machine = try Machine { change(&$0.moduleLimits) }
+            let result = try await machine.run(Guests.nothing)
+            guard case .nodeFailed(let told) = result.outcome else {
+                Issue.record("\(reason): \(result.outcome)")
+                continue
+            }
+            #expect(told.contains(reason), "\(told)")
+            #expect(result.formLimit != nil)
+        }
+    }
+
     @Test("by a worker that crashes on the module is the module's fault")
     func crashed() async throws {
         let worker = CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -SEGV $$"])

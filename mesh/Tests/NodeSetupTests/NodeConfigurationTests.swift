@@ -106,6 +106,65 @@ import Testing
         #expect(told.sorted() == keys.sorted())
     }
 
+    /// The keys of the file by path, with their rules and with what a fresh file has.
+    private static func settings() throws -> [String: (rule: ConfigurationRule, value: Any)] {
+        let file = try #require(
+            try JSONSerialization.jsonObject(with: NodeConfiguration().encoded()) as? [String: Any])
+        guard case .group(let groups) = ConfigurationRule.file else { return [:] }
+        var settings: [String: (rule: ConfigurationRule, value: Any)] = [:]
+        for (key, rule) in groups {
+            guard case .group(let rules) = rule else {
+                settings[key] = (rule, try #require(file[key], "\(key) is not written"))
+                continue
+            }
+            let group = try #require(file[key] as? [String: Any])
+            #expect(group.count == rules.count, "\(key)")
+            for (inner, rule) in rules { settings[inner] = (rule, try #require(group[inner], "\(key).\(inner)")) }
+        }
+        #expect(file.count == groups.count)
+        return settings
+    }
+
+    /// A number as the page writes it: 1,024, 64 MiB, 10^9.
+    private static func number(_ text: String) -> UInt64? {
+        let words = text.components(separatedBy: " ")
+        let units: [String: UInt64] = ["KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40]
+        guard let word = words.first, words.count == 1 || units[words[1]] != nil else { return nil }
+        let power = word.split(separator: "^").compactMap { UInt64($0) }
+        if power.count == 2 { return (0..<power[1]).reduce(1) { product, _ in product * power[0] } }
+        return UInt64(word.replacing(",", with: "")).map { $0 * (words.count > 1 ? units[words[1]] ?? 1 : 1) }
+    }
+
+    @Test func aFreshFileHasEveryKeyAndThePageTellsTheirDefaultsAndRanges() throws {
+        let settings = try Self.settings()
+        let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
+        var (defaults, ranges) = (0, 0)
+        for line in try String(contentsOf: page, encoding: .utf8).split(separator: "\n") where line.hasPrefix("| `") {
+            let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            try #require(cells.count == 4, "\(line)")
+            let key = cells[0].replacing("`", with: "")
+            let setting = try #require(settings[key], "\(key)")
+            if let told = Self.number(cells[1]) {
+                defaults += 1
+                #expect((setting.value as? NSNumber)?.uint64Value == told, "\(key)")
+            } else if setting.value is NSNumber {
+                // Only flags, and what the machine decides, have defaults in words.
+                #expect(cells[1].hasPrefix("true"), "\(key): \(cells[1])")
+            }
+            guard case .count(let range) = setting.rule else { continue }
+            let ends = cells[2].replacing("from ", with: "").components(separatedBy: " to ").compactMap(Self.number)
+            ranges += ends.count
+            if range.upperBound < UInt64(Int64.max) {
+                #expect(ends == [range.lowerBound, range.upperBound], "\(key): \(cells[2])")
+            } else if range.lowerBound > 1 {
+                #expect(ends == [range.lowerBound], "\(key): \(cells[2])")
+            } else {
+                #expect(cells[2].isEmpty, "\(key): \(cells[2])")
+            }
+        }
+        #expect(defaults > 20 && ranges > 40, "\(defaults) defaults, \(ranges) ends of ranges")
+    }
+
     private func load(_ text: String) throws -> NodeConfiguration {
         let folder = try TestFolder()
         let path = folder.path + "/config.json"

@@ -1,0 +1,37 @@
+import CoVM
+
+// The limits of the machine by their keys in `config.json`, so that whoever meets one is told what to change.
+
+extension ModuleRefusal {
+    /// The setting of the limit that a module exceeds; `nil` if no setting would help.
+    var setting: String? {
+        switch self {
+        case .tooLarge: "limits.module_bytes_max"
+        case .functionTooLarge: "limits.function_bytes_max"
+        case .tooMany where isThisNodesLimit: "limits.module_functions_max"
+        default: nil
+        }
+    }
+
+    /// What the owner of the job can do.
+    var advice: String {
+        setting.map { "Shrink the module, or raise \($0) in config.json here and on the executors, and restart them." }
+            ?? "A job may import only WASI preview 1 and mesh_host_v1, and starts at _start or --entry."
+    }
+}
+
+extension CompileLimit {
+    /// The setting of the limit; `nil` if there is none.
+    var setting: String? {
+        switch self {
+        case .cpu, .wallClock: "limits.compile_seconds_max"
+        case .memory: "limits.compile_memory_bytes_max"
+        case .size: nil
+        }
+    }
+}
+
+extension ExecutionResult {
+    /// The setting of this node's limit that stopped the job; `nil` if none did.
+    var setting: String? { compileLimit?.setting ?? formLimit?.setting }
+}
