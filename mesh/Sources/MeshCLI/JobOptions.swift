@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import MeshHTTP
 import Multiformats
 import NodeAPI
 
@@ -90,12 +89,11 @@ struct JobOptions: ParsableArguments {
 
     private static func moduleCID(_ module: String, on node: some NodeService) async throws -> String {
         if !FileManager.default.fileExists(atPath: module), CID.isText(module) { return module }
-        return try await node.add(LocalFile.read(module, bytesMax: MeshHTTPLimits().fileBytesMax)).cid
+        return try await LocalFile.add(module, to: node).cid
     }
 
     private static func input(_ name: String, _ path: String, on node: some NodeService) async throws -> NamedText {
-        let bytes = try LocalFile.read(path, bytesMax: MeshHTTPLimits().fileBytesMax)
-        return NamedText(name: name, text: try await node.add(bytes).cid)
+        NamedText(name: name, text: try await LocalFile.add(path, to: node).cid)
     }
 }
 

@@ -35,8 +35,8 @@ enum LocalFile {
             let data = try file.read(upToCount: bytesMax + 1) ?? Data()
             guard data.count <= bytesMax else {
                 throw NodeServiceError(
-                    .tooLarge, "\(path) has more than \(bytesMax) bytes, the most that a node accepts.",
-                    hint: "Cut it into smaller files.")
+                    .tooLarge, "\(path) has more than \(bytesMax) bytes, the most that this node takes.",
+                    hint: "Cut it up, or raise limits.file_bytes_max in this node's config.json and restart the node.")
             }
             return [UInt8](data)
         } catch let error as NodeServiceError {
@@ -44,6 +44,11 @@ enum LocalFile {
         } catch {
             throw LocalFileError(path: path, reason: error.localizedDescription)
         }
+    }
+
+    /// Adds a file to a node; refuses one that is longer than the node takes before reading all of it.
+    static func add(_ path: String, to node: some NodeService) async throws -> AddedFile {
+        try await node.add(read(path, bytesMax: try await node.limits().fileBytesMax))
     }
 
     /// Writes the whole file, replacing an existing one.

@@ -2,8 +2,9 @@
 package struct MeshHTTPLimits: Hashable, Sendable {
     /// A JSON body of a request, in bytes; a longer one is refused as too large.
     package var requestBytesMax = 1024 * 1024
-    /// A file to add or fetch, in bytes; a larger one is refused as too large.
-    package var fileBytesMax = 64 * 1024 * 1024
+    /// A file to add or fetch, in bytes; a larger one is refused as too large. The longest file of the mesh; a node
+    /// takes what its configuration says (`NodeLimits`).
+    package var fileBytesMax = 1024 * 1024 * 1024
     /// Any other answer, in bytes; the client refuses a longer one as too large.
     package var responseBytesMax = 64 * 1024 * 1024
     /// One line of a stream of events, in bytes; at a longer one the client ends the stream.

@@ -9,15 +9,17 @@ package import NodeAPI
 /// answer and a node that goes away before its answer is complete are each an error of their own.
 package struct NodeClient: NodeService {
     private let exchange: HTTPExchange
-    private let limits: MeshHTTPLimits
+    private let bounds: MeshHTTPLimits
 
     /// A client of the node that listens on a socket; it opens nothing before the first call.
     package init(socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits()) {
         exchange = HTTPExchange(socketPath: socketPath, limits: limits)
-        self.limits = limits
+        bounds = limits
     }
 
     package func status() async throws(NodeServiceError) -> NodeStatus { try await get("/v1/status") }
+
+    package func limits() async throws(NodeServiceError) -> NodeLimits { try await get("/v1/limits") }
 
     package func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         try await post("/v1/jobs", body: submission)
@@ -44,15 +46,15 @@ package struct NodeClient: NodeService {
     }
 
     package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
-        try await get("/v1/receipts/\(cid.text)", seconds: limits.longAnswerSeconds)
+        try await get("/v1/receipts/\(cid.text)", seconds: bounds.longAnswerSeconds)
     }
 
     package func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
-        try await post("/v1/receipts/\(cid.text)/verify", seconds: limits.longAnswerSeconds)
+        try await post("/v1/receipts/\(cid.text)/verify", seconds: bounds.longAnswerSeconds)
     }
 
     package func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
-        try await post("/v1/receipts/\(cid.text)/replay", seconds: limits.longAnswerSeconds)
+        try await post("/v1/receipts/\(cid.text)/replay", seconds: bounds.longAnswerSeconds)
     }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
@@ -66,47 +68,47 @@ package struct NodeClient: NodeService {
     }
 
     package func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
-        guard bytes.count <= limits.fileBytesMax else {
+        guard bytes.count <= bounds.fileBytesMax else {
             throw NodeServiceError(
-                .tooLarge, "The file has more than the \(limits.fileBytesMax) bytes that a node accepts.")
+                .tooLarge, "The file has more than the \(bounds.fileBytesMax) bytes that a node accepts.")
         }
         return try decode(
             await exchange.answer(
                 .POST, "/v1/files", body: bytes, contentType: "application/octet-stream",
-                bytesMax: limits.responseBytesMax, seconds: limits.longAnswerSeconds))
+                bytesMax: bounds.responseBytesMax, seconds: bounds.longAnswerSeconds))
     }
 
     package func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
         try await exchange.answer(
-            .GET, "/v1/files/\(cid.text)", bytesMax: limits.fileBytesMax, seconds: limits.longAnswerSeconds)
+            .GET, "/v1/files/\(cid.text)", bytesMax: bounds.fileBytesMax, seconds: bounds.longAnswerSeconds)
     }
 
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
-        try await post("/v1/gc", seconds: limits.longAnswerSeconds)
+        try await post("/v1/gc", seconds: bounds.longAnswerSeconds)
     }
 
     package func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
         try decode(
             await exchange.answer(
-                .DELETE, "/v1/blocks/\(cid.text)", bytesMax: limits.responseBytesMax, seconds: limits.longAnswerSeconds)
+                .DELETE, "/v1/blocks/\(cid.text)", bytesMax: bounds.responseBytesMax, seconds: bounds.longAnswerSeconds)
         )
     }
 
     package func shutdown() async throws(NodeServiceError) {
         _ = try await exchange.answer(
-            .POST, "/v1/shutdown", bytesMax: limits.responseBytesMax, seconds: limits.answerSeconds)
+            .POST, "/v1/shutdown", bytesMax: bounds.responseBytesMax, seconds: bounds.answerSeconds)
     }
 
     private func get<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
         try decode(
             await exchange.answer(
-                .GET, path, bytesMax: limits.responseBytesMax, seconds: seconds ?? limits.answerSeconds))
+                .GET, path, bytesMax: bounds.responseBytesMax, seconds: seconds ?? bounds.answerSeconds))
     }
 
     private func post<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
         try decode(
             await exchange.answer(
-                .POST, path, bytesMax: limits.responseBytesMax, seconds: seconds ?? limits.answerSeconds))
+                .POST, path, bytesMax: bounds.responseBytesMax, seconds: seconds ?? bounds.answerSeconds))
     }
 
     private func post<Value: Decodable>(
@@ -120,8 +122,8 @@ package struct NodeClient: NodeService {
         }
         return try decode(
             await exchange.answer(
-                .POST, path, body: bytes, contentType: "application/json", bytesMax: limits.responseBytesMax,
-                seconds: limits.answerSeconds))
+                .POST, path, body: bytes, contentType: "application/json", bytesMax: bounds.responseBytesMax,
+                seconds: bounds.answerSeconds))
     }
 
     private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(NodeServiceError) -> Value {

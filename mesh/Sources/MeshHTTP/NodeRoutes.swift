@@ -45,6 +45,7 @@ struct NodeRoutes: Sendable {
 
     private func addNode(to router: Router<BasicRequestContext>) {
         router.get("/v1/status") { _, _ in try json(await service.status()) }
+        router.get("/v1/limits") { _, _ in try json(await service.limits()) }
         router.get("/v1/peers") { _, _ in try json(await service.peers()) }
         router.post("/v1/peers") { request, _ in
             let asked: PeerAddress = try await decode(request)
@@ -61,7 +62,9 @@ struct NodeRoutes: Sendable {
 
     private func addFiles(to router: Router<BasicRequestContext>) {
         router.post("/v1/files") { request, _ in
-            let bytes = try await body(request, bytesMax: limits.fileBytesMax)
+            let bytes = try await body(
+                request, bytesMax: limits.fileBytesMax,
+                hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
             return try json(await service.add(bytes), status: .created)
         }
         router.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
@@ -131,12 +134,12 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    private func body(_ request: Request, bytesMax: Int) async throws -> [UInt8] {
+    private func body(_ request: Request, bytesMax: Int, hint: String? = nil) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         for try await buffer in request.body {
             guard bytes.count + buffer.readableBytes <= bytesMax else {
                 throw NodeServiceError(
-                    .tooLarge, "The body has more than the \(bytesMax) bytes that this route accepts.")
+                    .tooLarge, "The body has more than the \(bytesMax) bytes that this route accepts.", hint: hint)
             }
             bytes.append(contentsOf: buffer.readableBytesView)
         }

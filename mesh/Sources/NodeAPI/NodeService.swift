@@ -8,6 +8,8 @@ package import Multiformats
 package protocol NodeService: Sendable {
     /// Who the node is and how it is doing.
     func status() async throws(NodeServiceError) -> NodeStatus
+    /// What the node takes from its owner.
+    func limits() async throws(NodeServiceError) -> NodeLimits
 
     /// Checks, records and announces a job; when this returns, the job is durable.
     ///

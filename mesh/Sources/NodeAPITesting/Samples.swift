@@ -17,6 +17,9 @@ package enum Samples {
             state: "full", blocks: 12, blockBytes: 15 << 30, blockBytesMax: 16 << 30, highWaterBytes: 14 << 30,
             databaseBytes: 17 << 30))
 
+    /// What it takes.
+    package static let limits = NodeLimits(fileBytesMax: 1 << 20, moduleBytesMax: 1 << 16)
+
     /// The end of a job that went well.
     package static var result: JobResult {
         var result = JobResult(ending: .succeeded, detail: "exited with 0", attempts: 1)

@@ -40,6 +40,8 @@ package struct ScriptedNode: NodeService {
 
     package func status() async throws(NodeServiceError) -> NodeStatus { try answer(Samples.status) }
 
+    package func limits() async throws(NodeServiceError) -> NodeLimits { try answer(Samples.limits) }
+
     package func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         script.submitted(submission)
         await script.delayed()

@@ -3,6 +3,7 @@ import MeshTypes
 package import Multiformats
 package import NodeAPI
 import NodeCore
+import NodeSetup
 import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
@@ -10,6 +11,11 @@ import SignedObjects
 extension MeshNode: NodeService {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(NodeReport.Figures(core), journalWarning: intake.warning)
+    }
+
+    package nonisolated func limits() async throws(NodeServiceError) -> NodeLimits {
+        let limits = parts.configuration.limits
+        return NodeLimits(fileBytesMax: limits.fileBytesMax, moduleBytesMax: limits.moduleBytesMax)
     }
 
     // MARK: Jobs

@@ -17,7 +17,7 @@ struct OwnerFiles: Sendable {
         guard bytes.count <= bytesMax else {
             throw NodeServiceError(
                 .tooLarge, "The file has \(bytes.count) bytes; this node takes \(bytesMax).",
-                hint: "Cut it up, or raise limits.file_bytes_max in config.json.")
+                hint: "Cut it up, or raise limits.file_bytes_max in config.json and restart the node.")
         }
         let file: UnixFSFile.Blocks
         do {
@@ -41,7 +41,7 @@ struct OwnerFiles: Sendable {
         } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
             throw NodeServiceError(
                 .tooLarge, "The file is larger than \(bytesMax) bytes.",
-                hint: "Raise limits.file_bytes_max in config.json.")
+                hint: "Raise limits.file_bytes_max in config.json and restart the node.")
         } catch FetchError.storage(let error) {
             throw NodeServiceError(storage: error)
         } catch {

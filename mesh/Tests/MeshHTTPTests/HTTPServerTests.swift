@@ -14,6 +14,7 @@ import Testing
         try await withServer(.init(files: [cid: bytes])) { node, _ in
             let address = try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/4001")
             #expect(try await node.status() == Samples.status)
+            #expect(try await node.limits() == Samples.limits)
             #expect(try await node.jobs(limit: 3) == [Samples.job, Samples.job, Samples.job])
             #expect(try await node.job(Samples.jobID) == Samples.job)
             #expect(try await node.explain(Samples.jobID).lines.map(\.text) == ["price 40 > max 30"])
@@ -144,7 +145,9 @@ import Testing
         let cid = CID.hashing(stored, codec: .raw)
         try await withServer(.init(files: [cid: stored]), limits: small) { node, socket in
             let generous = NodeClient(socketPath: socket)
-            let tooLarge = NodeServiceError(.tooLarge, "The body has more than the 1000 bytes that this route accepts.")
+            let tooLarge = NodeServiceError(
+                .tooLarge, "The body has more than the 1000 bytes that this route accepts.",
+                hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
             await #expect(throws: tooLarge) { _ = try await generous.add(stored) }
             let refusedHere = NodeServiceError(.tooLarge, "The file has more than the 1000 bytes that a node accepts.")
             await #expect(throws: refusedHere) { _ = try await node.add(stored) }

@@ -41,7 +41,8 @@ struct BenchJobs: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        let bytes = try module.map { try LocalFile.read($0, bytesMax: MeshHTTPLimits().fileBytesMax) }
+        let bytesMax = try await node.limits().fileBytesMax
+        let bytes = try module.map { try LocalFile.read($0, bytesMax: bytesMax) }
         let cid = try await node.add(bytes ?? Self.emptyModule).cid
         if warmUp > 0 { _ = try await measure(jobs: warmUp, module: cid, node) }
         let clock = ContinuousClock()

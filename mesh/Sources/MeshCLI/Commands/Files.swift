@@ -13,8 +13,7 @@ struct Add: MeshCommand {
     var file: String
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let bytes = try LocalFile.read(file, bytesMax: MeshHTTPLimits().fileBytesMax)
-        let added = try await global.node.add(bytes)
+        let added = try await LocalFile.add(file, to: global.node)
         if global.json {
             try console.json(added)
         } else {

@@ -81,6 +81,7 @@ struct Up: AsyncParsableCommand {
         configuration.limits.connectionsMax = descriptors.connectionsMax
         var limits = MeshHTTPLimits()
         limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
+        limits.fileBytesMax = min(limits.fileBytesMax, configuration.limits.fileBytesMax)
         let node = try await opening.open(home, configuration, identity, logger)
         let server = MeshHTTPServer(service: node, socketPath: home.socketPath, limits: limits, logger: logger)
         try await run(node, server)
