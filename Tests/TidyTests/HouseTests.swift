@@ -69,6 +69,31 @@ import Testing
 
     @Test func streamsAreBounded() throws { try check(Self.sourceFolders, StreamChecks.findings) }
 
+    @Test func whatGoesWrongIsSaidInWords() throws {
+        let files = try Repository.swiftFiles(under: Self.sourceFolders)
+        for finding in WordChecks.silentErrors(in: files) { Issue.record("\(finding)") }
+        try check(Self.sourceFolders, WordChecks.structures)
+    }
+
+    @Test func everyCodeThatIsListedIsReturned() throws {
+        let files = try Repository.swiftFiles(under: ["mesh/Sources/"])
+        func file(_ name: String) throws -> SourceFile {
+            try #require(files.first { $0.path.hasSuffix("/\(name).swift") }, "\(name).swift")
+        }
+        let (codes, endings, statuses) = try (file("NodeServiceError"), file("NodeServiceJobs"), file("ExitStatus"))
+        let (problems, outcomes) = (try file("Problem"), files.filter { $0.stem == "JobOutcome" }.map(\.path))
+        // Those that define, map and list them make none.
+        let makers = files.filter { file in
+            ![codes, endings, statuses, problems].contains { $0.path == file.path } && !outcomes.contains(file.path)
+        }
+        let ofNode = makers.filter { $0.target != "MeshCLI" }
+        for finding in WordChecks.unmade("Code", in: codes, by: makers) { Issue.record("\(finding)") }
+        for finding in WordChecks.unmade("JobEnding", in: endings, by: ofNode) { Issue.record("\(finding)") }
+        // A status is that of a code, of the end of a job, or of a command.
+        let commands = files.filter { $0.target == "MeshCLI" }
+        for finding in WordChecks.unmade("ExitStatus", in: statuses, by: commands) { Issue.record("\(finding)") }
+    }
+
     @Test func everyTargetHasALayer() throws {
         let targets = Set(try Repository().paths.compactMap { SourceFile(path: $0, text: "").target })
         for target in targets.sorted() where HouseLayer.of(target: target) == nil {

@@ -90,3 +90,16 @@ public enum BitswapMessageError: Error, Hashable, Sendable {
     /// A want or a presence of a kind that the specification does not know.
     case unknownKind(UInt64)
 }
+
+extension BitswapMessageError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .messageTooLarge(let bytesMax): "the message has more than \(bytesMax) bytes"
+        case .blockTooLarge(let bytesMax): "a block has more than \(bytesMax) bytes"
+        case .malformed(let error): "the message does not read: \(error)"
+        case .wrongWireType(let field): "field \(field) is of a wrong type"
+        case .unknownKind(let kind): "the kind \(kind) is unknown"
+        }
+    }
+}

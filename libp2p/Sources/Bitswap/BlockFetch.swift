@@ -20,6 +20,28 @@ public enum BlockPeerFailure: Hashable, Sendable {
     case sentWrongBlock
 }
 
+extension BlockPeerFailure: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .doesNotHave: "it does not have it"
+        case .timedOut: "it did not answer in time"
+        case .unreachable: "it could not be reached"
+        case .sentWrongBlock: "it sent something else"
+        }
+    }
+
+    /// The same after a number of peers.
+    fileprivate var ofSeveral: String {
+        switch self {
+        case .doesNotHave: "did not have it"
+        case .timedOut: "did not answer in time"
+        case .unreachable: "could not be reached"
+        case .sentWrongBlock: "sent something else"
+        }
+    }
+}
+
 /// Why a block could not be fetched.
 public enum BlockFetchError: Error, Hashable, Sendable {
     /// There is nobody to ask.
@@ -36,6 +58,31 @@ public enum BlockFetchError: Error, Hashable, Sendable {
     case tooManyFetches(max: Int)
     /// The caller gave up.
     case cancelled
+}
+
+extension BlockFetchError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .noPeers: "there is nobody to ask"
+        case .allPeersFailed(let failures): Self.sentence(failures)
+        case .timedOut: "nobody sent it in time"
+        case .tooLarge(let bytes, let bytesMax): "it has \(bytes) bytes, and at most \(bytesMax) are taken"
+        case .unsupportedHash: "its CID is not of SHA-256"
+        case .tooManyFetches(let max): "\(max) blocks are being fetched already, the most at once"
+        case .cancelled: "the fetch was given up"
+        }
+    }
+
+    /// How many peers failed in each way.
+    private static func sentence(_ failures: [PeerID: BlockPeerFailure]) -> String {
+        let kinds: [BlockPeerFailure] = [.doesNotHave, .timedOut, .unreachable, .sentWrongBlock]
+        let parts = kinds.compactMap { kind in
+            let count = failures.values.count { $0 == kind }
+            return count == 0 ? nil : "\(count) \(kind.ofSeveral)"
+        }
+        return "of \(failures.count) peers asked, " + parts.joined(separator: ", ")
+    }
 }
 
 /// How a peer broke the protocol.

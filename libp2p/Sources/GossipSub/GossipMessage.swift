@@ -80,6 +80,22 @@ public enum GossipMessageError: Error, Hashable, Sendable {
     case badSignature
 }
 
+extension GossipMessageError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .malformed: "the message does not read"
+        case .badSource: "its author is missing or malformed"
+        case .badSequenceNumber: "its sequence number is missing or malformed"
+        case .badTopic: "its topic is missing, malformed or too long"
+        case .notSigned: "it is not signed"
+        case .foreignKey: "the key in it is not its author's"
+        case .unsupportedKey: "its author's key is not Ed25519"
+        case .badSignature: "its signature does not hold"
+        }
+    }
+}
+
 /// A message before its signature was checked: enough to recognize a duplicate without paying for the check.
 public struct UnverifiedMessage: Sendable {
     /// The most fields; the specification has six, later versions may add some.

@@ -32,10 +32,31 @@ public enum PublishRefusal: Error, Hashable, Sendable {
     case notSigned
 }
 
+extension PublishRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .tooLong(let bytes, let bytesMax): "the message has \(bytes) bytes, of at most \(bytesMax)"
+        case .badTopic(let bytes, let bytesMax): "the topic's name has \(bytes) bytes, and must have 1 to \(bytesMax)"
+        case .notSigned: "the message could not be signed"
+        }
+    }
+}
+
 /// Why a subscription was refused.
 public enum SubscribeRefusal: Error, Hashable, Sendable {
     /// The node subscribes to `ownTopicsMax` topics already.
     case tooManyTopics(topicsMax: Int)
     /// The topic's name is empty or too long.
     case badTopic(bytes: Int, bytesMax: Int)
+}
+
+extension SubscribeRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .tooManyTopics(let topicsMax): "this node has \(topicsMax) topics already, the most at once"
+        case .badTopic(let bytes, let bytesMax): "the topic's name has \(bytes) bytes, and must have 1 to \(bytesMax)"
+        }
+    }
 }

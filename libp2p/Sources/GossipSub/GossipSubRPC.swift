@@ -88,3 +88,14 @@ public enum GossipSubCodecError: Error, Hashable, Sendable {
     /// Not protobuf, or a known field of the wrong wire type.
     case malformed
 }
+
+extension GossipSubCodecError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .tooLong(let bytes, let bytesMax): "\(bytes) bytes, of at most \(bytesMax)"
+        case .tooManyElements(let elementsMax): "more than \(elementsMax) fields"
+        case .malformed: "the bytes are not of this protocol"
+        }
+    }
+}

@@ -9,6 +9,16 @@ package enum IdentifyError: Error, Hashable, Sendable {
     case wrongKey
 }
 
+extension IdentifyError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .malformed: "what the peer says about itself does not read"
+        case .wrongKey: "the peer states another key than the connection's"
+        }
+    }
+}
+
 /// What a peer says about itself (libp2p specification `identify`): the answer on `/ipfs/id/1.0.0` and the message on
 /// `/ipfs/id/push/1.0.0`.
 ///

@@ -70,3 +70,17 @@ public enum KademliaMessageError: Error, Hashable, Sendable {
     /// The record's value is longer than a value may be.
     case valueTooLong(bytesMax: Int)
 }
+
+extension KademliaMessageError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .messageTooLarge(let bytesMax): "the message has more than \(bytesMax) bytes"
+        case .malformed(let error): "the message does not read: \(error)"
+        case .unknownKind(let kind): "the kind \(kind) is unknown"
+        case .wrongWireType(let field): "field \(field) is of a wrong type"
+        case .keyTooLong(let bytesMax): "the key has more than \(bytesMax) bytes"
+        case .valueTooLong(let bytesMax): "the value has more than \(bytesMax) bytes"
+        }
+    }
+}

@@ -72,6 +72,22 @@ public enum KademliaFailure: Error, Hashable, Sendable {
     case cancelled
 }
 
+extension KademliaFailure: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .noPeersKnown: "this node has met nobody yet who could know"
+        case .notFound(let asked): "none of the \(asked) peers asked has it"
+        case .onlyInvalidRecords(let count, let lastReason): "\(count) records came, none of them valid: \(lastReason)"
+        case .recordRefused(let refusal): "the record is not valid: \(refusal)"
+        case .storedNowhere(let asked): "none of the \(asked) peers asked has stored it"
+        case .timedOut: "it took too long"
+        case .tooManyOperations(let max): "\(max) operations are under way already, the most at once"
+        case .cancelled: "it was given up"
+        }
+    }
+}
+
 /// Names an operation under way.
 public struct QueryID: Hashable, Comparable, Sendable {
     let number: UInt64
@@ -146,6 +162,20 @@ public enum RequestRefusal: Error, Hashable, Sendable {
     case notTheProvider
     /// The provider store has no room for it.
     case providerStoreFull
+}
+
+extension RequestRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .notAServer: "this node does not serve the DHT"
+        case .badKeyLength(let bytes): "a key of \(bytes) bytes is not accepted"
+        case .record(let refusal): "the record is refused: \(refusal)"
+        case .missingRecord: "the record is missing"
+        case .notTheProvider: "the provider is not the sender"
+        case .providerStoreFull: "there is no room for further providers"
+        }
+    }
 }
 
 /// What happened so far, for metrics and tests.

@@ -18,6 +18,21 @@ public enum RecordRefusal: Error, Hashable, Sendable {
     case storeFull
 }
 
+extension RecordRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .unknownNamespace: "its key is of an unknown kind"
+        case .valueTooLong(let bytesMax): "its value has more than \(bytesMax) bytes"
+        case .badKeyLength(let bytesMax): "its key is empty or has more than \(bytesMax) bytes"
+        case .keyMismatch: "its key is not the one asked for"
+        case .invalid(let reason): "\(reason)"
+        case .olderThanStored: "a newer one is stored"
+        case .storeFull: "there is no room for it"
+        }
+    }
+}
+
 /// The rule of one namespace: which values are valid under a key, and which of two valid ones is better.
 public struct RecordValidator: Sendable {
     /// What keys of this namespace start with, such as `/pk/`.

@@ -47,6 +47,16 @@ public enum RequestFault: Error, Hashable, Sendable {
     case malformedLength
 }
 
+extension RequestFault: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .tooLong(let announced, let bytesMax): "a request of \(announced) bytes, of at most \(bytesMax)"
+        case .malformedLength: "the length of the request does not read"
+        }
+    }
+}
+
 /// One request and one response per stream, each an unsigned-varint length followed by that many bytes.
 ///
 /// The same value is client and server, and works on any `StreamHost`. Both sides bound the time, and the length before

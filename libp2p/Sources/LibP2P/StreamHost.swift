@@ -41,6 +41,19 @@ public enum StreamError: Error, Hashable, Sendable {
     case closedForWriting
 }
 
+extension StreamError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .reset: "the peer broke the stream off"
+        case .endOfStream: "the peer ended the stream too early"
+        case .frameTooLarge(let announced, let bytesMax): "a message of \(announced) bytes, of at most \(bytesMax)"
+        case .malformedLength: "the length of the message does not read"
+        case .closedForWriting: "the stream was closed for writing"
+        }
+    }
+}
+
 /// Why a stream could not be opened.
 public enum OpenStreamError: Error, Hashable, Sendable {
     /// No address is known for the peer.
@@ -53,6 +66,19 @@ public enum OpenStreamError: Error, Hashable, Sendable {
     case limitReached(String)
     /// The connection closed, or the negotiation took too long.
     case connectionLost(String)
+}
+
+extension OpenStreamError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .noAddresses: "no address of the peer is known"
+        case .dialFailed(let attempts): attempts.joined(separator: "; ")
+        case .protocolsNotSupported(let protocols): "the peer does not speak \(protocols.joined(separator: ", "))"
+        case .limitReached: "this node has as much to do with that peer, or at all, as it accepts"
+        case .connectionLost(let reason): "the connection was lost: \(reason)"
+        }
+    }
 }
 
 /// What the host tells its services about peers.

@@ -232,3 +232,17 @@ public enum CIDError: Error, Hashable, Sendable {
     /// What follows the codec is not a multihash.
     case malformedMultihash(MultihashError)
 }
+
+extension CIDError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .empty: "it is empty"
+        case .textTooLong(let charactersMax): "it has more than \(charactersMax) characters"
+        case .malformedText(let error): "\(error)"
+        case .malformedVarint(let error): "\(error)"
+        case .unsupportedVersion(let version): "version \(version) is not supported"
+        case .malformedMultihash(let error): "\(error)"
+        }
+    }
+}

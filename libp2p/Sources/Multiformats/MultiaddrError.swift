@@ -21,3 +21,21 @@ public enum MultiaddrError: Error, Hashable, Sendable {
     /// The bytes end inside a component.
     case truncated
 }
+
+extension MultiaddrError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .empty: "it is empty"
+        case .noLeadingSlash: "it does not begin with a slash"
+        case .tooLong(let bytesMax): "it has more than \(bytesMax) bytes"
+        case .tooManyComponents(let componentsMax): "it has more than \(componentsMax) parts"
+        case .unknownProtocolName(let component): "its part \(component + 1) is not a known protocol"
+        case .unknownProtocolCode(let code): "the protocol code \(code) is unknown"
+        case .missingValue(let name): "the value of \(name) is missing"
+        case .invalidValue(let name): "the value of \(name) is not valid"
+        case .malformedVarint(let error): "\(error)"
+        case .truncated: "it ends too early"
+        }
+    }
+}

@@ -15,3 +15,18 @@ public enum MultibaseError: Error, Hashable, Sendable {
     /// The text is longer than is read.
     case tooLong(charactersMax: Int)
 }
+
+extension MultibaseError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .empty: "it is empty"
+        case .unknownBase(let prefix): "its first character, of code \(prefix), stands for no known base"
+        case .invalidCharacter(let offset): "character \(offset + 1) does not belong there"
+        case .invalidLength(let characters): "\(characters) characters are no whole number of bytes"
+        case .nonZeroTrailingBits: "its last character does not belong there"
+        case .wrongPadding: "its end is padded wrongly"
+        case .tooLong(let charactersMax): "it has more than \(charactersMax) characters"
+        }
+    }
+}

@@ -79,3 +79,14 @@ public enum MultihashError: Error, Hashable, Sendable {
     /// Fewer or more bytes follow than the length says.
     case lengthMismatch(declared: Int, actual: Int)
 }
+
+extension MultihashError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .malformedVarint(let error): "\(error)"
+        case .digestTooLong(let bytesMax): "its hash has more than \(bytesMax) bytes"
+        case .lengthMismatch(let declared, let actual): "its hash should have \(declared) bytes and has \(actual)"
+        }
+    }
+}

@@ -123,3 +123,18 @@ public enum PeerIDError: Error, Hashable, Sendable {
     /// The key is so long that it must be hashed.
     case inlineKeyTooLong(bytesMax: Int)
 }
+
+extension PeerIDError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .malformedMultihash(let error): "\(error)"
+        case .malformedText(let error): "\(error)"
+        case .malformedCID(let error): "\(error)"
+        case .wrongCodec(let codec): "it is a CID of codec \(codec), not of a key"
+        case .unsupportedHash(let code): "the hash \(code) is not supported"
+        case .wrongDigestLength(let bytes): "a hash of \(bytes) bytes is not accepted"
+        case .inlineKeyTooLong(let bytesMax): "its key has more than \(bytesMax) bytes"
+        }
+    }
+}

@@ -56,6 +56,19 @@ public enum ProtobufError: Error, Hashable, Sendable {
     case tooManyFields(fieldsMax: Int)
 }
 
+extension ProtobufError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .truncated: "it ends too early"
+        case .varintTooLong: "a number is too long"
+        case .invalidFieldNumber: "a field has an impossible number"
+        case .unsupportedWireType(let type): "the wire type \(type) is not supported"
+        case .tooManyFields(let fieldsMax): "it has more than \(fieldsMax) fields"
+        }
+    }
+}
+
 /// Reads the fields of a protobuf message one by one, without recursion and with a bound on their number.
 ///
 /// The wire rules are those of proto2 and proto3: a field may repeat, the caller skips unknown ones, and varints may be

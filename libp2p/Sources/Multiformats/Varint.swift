@@ -67,3 +67,14 @@ public enum VarintError: Error, Hashable, Sendable {
     /// The ninth byte says that a tenth follows.
     case tooLong
 }
+
+extension VarintError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .truncated: "a number in it ends too early"
+        case .notMinimal: "a number in it is longer than it needs to be"
+        case .tooLong: "a number in it is too long"
+        }
+    }
+}

@@ -13,3 +13,17 @@ package enum MultistreamError: Error, Hashable, Sendable {
     /// More proposals than `MultistreamListener.proposalsMax`.
     case tooManyProposals(limit: Int)
 }
+
+extension MultistreamError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .messageTooLong: "a message is too long"
+        case .malformedMessage: "a message does not read"
+        case .wrongHeader: "the other side does not begin as it must"
+        case .unexpectedAnswer: "the other side answered something that was not proposed"
+        case .noneSupported: "the other side speaks none of the protocols"
+        case .tooManyProposals(let limit): "the other side proposed more than \(limit) protocols"
+        }
+    }
+}

@@ -28,3 +28,23 @@ package enum NoiseError: Error, Hashable, Sendable {
     /// Our own identity key could not sign.
     case signingFailed
 }
+
+extension NoiseError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .messageTooShort(let byteCount): "a message of \(byteCount) bytes is too short"
+        case .handshakeMessageTooLong(let byteCount): "a handshake message of \(byteCount) bytes is too long"
+        case .plaintextTooLong(let byteCount): "\(byteCount) bytes do not fit into one message"
+        case .decryptionFailed(let nonce): "message \(nonce) does not decrypt"
+        case .lowOrderPoint: "the peer sent a weak key"
+        case .nonceExhausted: "the connection has carried as many messages as it may"
+        case .outOfTurn: "a handshake message came out of turn"
+        case .malformedPayload: "the handshake does not read"
+        case .unacceptableIdentityKey: "the peer's key is not acceptable"
+        case .invalidIdentitySignature: "the peer did not prove its key"
+        case .wrongPeer(let expected, let actual): "another peer answered: \(actual), not \(expected)"
+        case .signingFailed: "this node could not sign"
+        }
+    }
+}

@@ -9,8 +9,10 @@ import OrderedCollections
 
 /// The service's streams: one to each peer, and those that peers open.
 extension BitswapService {
-    private enum ReadFailure: Error {
+    private enum ReadFailure: Error, CustomStringConvertible {
         case unaskedMessageTooLarge
+
+        var description: String { "a message that nobody asked for is too large" }
     }
 
     // MARK: Sending

@@ -9,8 +9,10 @@ import OrderedCollections
 
 /// The service's streams: its own requests, and those of peers.
 extension KademliaService {
-    private enum ExchangeFailure: Error {
+    private enum ExchangeFailure: Error, CustomStringConvertible {
         case endOfStream
+
+        var description: String { "the peer ended the stream without an answer" }
     }
 
     // MARK: Asking

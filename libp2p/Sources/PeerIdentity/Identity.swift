@@ -63,8 +63,28 @@ public enum IdentityError: Error, Hashable, Sendable {
     case keysDisagree
 }
 
+extension IdentityError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .wrongSeedLength(let bytes): "the key has \(bytes) bytes and must have 32"
+        case .notEd25519: "the key is not Ed25519"
+        case .keysDisagree: "its public key belongs to another private key"
+        }
+    }
+}
+
 /// Why nothing was signed.
 public enum SigningError: Error, Hashable, Sendable {
     /// The cryptographic library refused, which it should never do with an Ed25519 key in memory.
     case failed
+}
+
+extension SigningError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .failed: "the cryptographic library refused to sign"
+        }
+    }
 }

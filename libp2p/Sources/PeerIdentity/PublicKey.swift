@@ -77,3 +77,16 @@ public enum PublicKeyError: Error, Hashable, Sendable {
     /// The PeerID or protobuf holds a hash, a key of another type, or another spelling of an Ed25519 key.
     case notEd25519
 }
+
+extension PublicKeyError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .wrongLength(let bytes): "the key has \(bytes) bytes and must have 32"
+        case .smallOrder: "the key is weak"
+        case .notCanonical: "the key is not written as it must be"
+        case .notOnCurve: "the key is not on the curve"
+        case .notEd25519: "the key is not Ed25519"
+        }
+    }
+}

@@ -104,3 +104,19 @@ public enum SignedEnvelopeError: Error, Hashable, Sendable {
     /// The record is about another peer than the one that signed it.
     case wrongPeer
 }
+
+extension SignedEnvelopeError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    public var description: String {
+        switch self {
+        case .tooLarge(let bytesMax): "it has more than \(bytesMax) bytes"
+        case .malformed(let error): "it does not read: \(error)"
+        case .missingField: "a part of it is missing"
+        case .unusableKey(let error): "\(error)"
+        case .badSignature: "its signature does not hold"
+        case .wrongPayloadType: "it holds something else than expected"
+        case .malformedRecord: "the peer record in it does not read"
+        case .wrongPeer: "the record is about another peer than its signer"
+        }
+    }
+}

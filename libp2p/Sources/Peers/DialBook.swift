@@ -77,3 +77,10 @@ package struct DialBook: Sendable {
         }
     }
 }
+
+extension DialBook.Refusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        "\(failuresPerMinuteMax) dials of this peer have failed within a minute; it is left alone for now"
+    }
+}

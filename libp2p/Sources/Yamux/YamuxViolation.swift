@@ -30,6 +30,29 @@ package enum YamuxViolation: Error, Hashable, Sendable {
     case sessionClosed
 }
 
+extension YamuxViolation: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .unknownVersion(let version): "version \(version) of the muxer is unknown"
+        case .unknownFrameKind(let kind): "a frame of the unknown kind \(kind)"
+        case .unknownFlags(let flags): "a frame with the unknown flags \(flags)"
+        case .wrongStreamID(_, let streamID): "a frame that does not go with stream \(streamID)"
+        case .unknownGoAwayCode(let code): "a goodbye with the unknown reason \(code)"
+        case .wrongParity(let id): "the peer opened stream \(id), which only this side may"
+        case .streamIDReused(let id): "the peer opened stream \(id) twice"
+        case .unknownStream(let id): "a frame of stream \(id), which was never opened"
+        case .windowExceeded(let streamID, let announced, let allowed):
+            "\(announced) bytes on stream \(streamID), where \(allowed) are allowed"
+        case .windowOverflow(let streamID): "more credit for stream \(streamID) than can be counted"
+        case .dataAfterFIN(let id): "bytes on stream \(id) after its end"
+        case .controlBacklogExceeded(let limit): "the peer asks and does not read: \(limit) answers wait"
+        case .keepAliveTimeout: "the peer has fallen silent"
+        case .sessionClosed: "a frame came after the end of the session"
+        }
+    }
+}
+
 /// Why a stream cannot be opened now.
 package enum YamuxOpenRefusal: Error, Hashable, Sendable {
     /// `outboundStreamsMax` streams are open.
@@ -46,12 +69,36 @@ package enum YamuxOpenRefusal: Error, Hashable, Sendable {
     case controlBacklogFull(limit: Int)
 }
 
+extension YamuxOpenRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .tooManyStreams(let limit): "\(limit) streams are open, the most at once"
+        case .acknowledgementBacklogFull(let limit): "\(limit) new streams wait for the peer"
+        case .receiveBudgetExhausted(let limit): "another stream does not fit into the \(limit) bytes for receiving"
+        case .sessionClosing: "the connection is closing"
+        case .streamIDsExhausted: "all numbers of streams are used up"
+        case .controlBacklogFull(let limit): "the peer does not read: \(limit) frames wait"
+        }
+    }
+}
+
 /// Why bytes cannot be sent on a stream.
 package enum YamuxSendRefusal: Error, Hashable, Sendable {
     /// The stream is unknown: never opened, reset, or finished.
     case unknownStream
     /// Our side was half-closed already.
     case closedForWriting
+}
+
+extension YamuxSendRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .unknownStream: "the stream is over"
+        case .closedForWriting: "the stream was closed for writing"
+        }
+    }
 }
 
 /// The reason in a go-away frame.

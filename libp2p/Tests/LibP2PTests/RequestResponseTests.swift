@@ -128,10 +128,10 @@ struct RequestResponseTests {
     @Test("An error says in words what happened, and whether the peer was reached")
     func words() {
         let errors: [(RequestError, String, isUnreachable: Bool)] = [
-            (.notConnected(.noAddresses), "noAddresses", true),
-            (.notConnected(.dialFailed(["refused"])), #"dialFailed(["refused"])"#, true),
-            (.notConnected(.connectionLost("closed")), #"connectionLost("closed")"#, false),
-            (.streamFailed(.reset), "reset", false),
+            (.notConnected(.noAddresses), "no address of the peer is known", true),
+            (.notConnected(.dialFailed(["refused", "lost"])), "refused; lost", true),
+            (.notConnected(.connectionLost("closed")), "the connection was lost: closed", false),
+            (.streamFailed(.reset), "the peer broke the stream off", false),
             (.noResponse, "the peer ended the stream without a response", false),
             (.timedOut(milliseconds: 5), "no answer within 5 ms", false),
             (.requestTooLong(byteCount: 2, bytesMax: 1), "a request of 2 bytes, of at most 1", false),

@@ -133,7 +133,7 @@ package final class CoVM: Sendable {
 
     // MARK: Machine code
 
-    private enum Unready: Error {
+    private enum Unready: Error, CustomStringConvertible {
         case refused(ModuleRefusal)
         case beyond(CompileLimit)
         case cancelled
@@ -148,6 +148,8 @@ package final class CoVM: Sendable {
             case .node(let reason): .nodeFailed(reason: reason)
             }
         }
+
+        var description: String { outcome.description }
     }
 
     private func ready(

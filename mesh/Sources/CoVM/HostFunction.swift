@@ -13,6 +13,20 @@ enum HostStop: Error, Hashable {
     case nodeFailed(String)
 }
 
+extension HostStop: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    var description: String {
+        switch self {
+        case .fuel: "the fuel is used up"
+        case .output: "the output is longer than allowed"
+        case .wallClock: "the time is over"
+        case .cancelled: "it was cancelled"
+        case .exited(let code): "it ended with exit code \(code)"
+        case .brokenContract(let reason), .fetchFailed(let reason), .nodeFailed(let reason): "\(reason)"
+        }
+    }
+}
+
 /// One function of the host that a guest may import.
 final class HostFunction: Sendable {
     /// Does the work. Arguments are read from the call; the value is the result, if the function has one.

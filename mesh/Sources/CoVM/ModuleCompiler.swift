@@ -16,12 +16,21 @@ struct ModuleCompiler: Sendable {
     let compiledBytesMax: Int
     let directory: String
 
-    enum Failure: Error {
+    enum Failure: Error, CustomStringConvertible {
         case refused(ModuleRefusal)
         /// The compilation exceeds this node's limits; another node may do it.
         case beyond(CompileLimit)
         case cancelled
         case node(String)
+
+        var description: String {
+            switch self {
+            case .refused(let refusal): refusal.description
+            case .beyond(let limit): limit.reason
+            case .cancelled: "the compilation was cancelled"
+            case .node(let reason): reason
+            }
+        }
     }
 
     /// This program if it can be its own worker, else the `mesh` beside it.

@@ -163,6 +163,11 @@ struct EngineError: Error, Hashable {
     }
 }
 
+extension EngineError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    var description: String { message }
+}
+
 /// Function types in the engine's own form.
 enum FunctionTypeC {
     static func make(_ type: ModuleInspection.FunctionType) -> OpaquePointer? {

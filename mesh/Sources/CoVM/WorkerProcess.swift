@@ -118,8 +118,9 @@ struct WorkerProcess {
 
     // MARK: Starting
 
-    private struct Refusal: Error {
+    private struct Refusal: Error, CustomStringConvertible {
         let reason: String
+        var description: String { reason }
 
         init(_ code: Int32) {
             reason = String(cString: strerror(code))

@@ -40,6 +40,32 @@ package enum DAGCBORError: Error, Hashable, Sendable {
     case tooDeep(depthMax: Int, offset: Int)
 }
 
+extension DAGCBORError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .tooLarge(let bytesMax): "more than \(bytesMax) bytes"
+        case .truncated(let offset): "it ends too early, at byte \(offset)"
+        case .trailingBytes(let offset): "something follows its end, at byte \(offset)"
+        case .notShortest(let offset): "a number is longer than it needs to be, at byte \(offset)"
+        case .integerOutOfRange(let offset): "a number is out of range, at byte \(offset)"
+        case .integerTooLarge(let integerMax, let offset): "a number is above \(integerMax), at byte \(offset)"
+        case .indefiniteLength(let offset): "a length is left open, at byte \(offset)"
+        case .reservedInformation(let offset): "a reserved value, at byte \(offset)"
+        case .shortFloat(let offset): "a fraction of fewer than 64 bits, at byte \(offset)"
+        case .notFinite(let offset): "a number that is not finite, at byte \(offset)"
+        case .unsupportedSimpleValue(let offset): "a value of an unsupported kind, at byte \(offset)"
+        case .unsupportedTag(let tag, let offset): "the unsupported tag \(tag), at byte \(offset)"
+        case .malformedLink(let offset): "a link that is no CID, at byte \(offset)"
+        case .invalidUTF8(let offset): "text that is not UTF-8, at byte \(offset)"
+        case .keyNotText(let offset): "a key that is not text, at byte \(offset)"
+        case .keysNotSorted(let offset): "keys out of order, at byte \(offset)"
+        case .duplicateKey(let offset): "a key twice, at byte \(offset)"
+        case .tooDeep(let depthMax, let offset): "nested deeper than \(depthMax), at byte \(offset)"
+        }
+    }
+}
+
 /// Why a value has no DAG-CBOR encoding.
 package enum DAGCBOREncodingError: Error, Hashable, Sendable {
     /// A float that is NaN or infinite.
@@ -48,4 +74,15 @@ package enum DAGCBOREncodingError: Error, Hashable, Sendable {
     case tooDeep
     /// Two entries of a map have the same key.
     case duplicateKey(String)
+}
+
+extension DAGCBOREncodingError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notFinite: "a number is not finite"
+        case .tooDeep: "it is nested too deeply"
+        case .duplicateKey(let key): "the key \(key) comes twice"
+        }
+    }
 }

@@ -69,6 +69,26 @@ package enum DAGJSONError: Error, Hashable, Sendable {
     case notCanonical
 }
 
+extension DAGJSONError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .tooLarge(let bytesMax): "more than \(bytesMax) bytes"
+        case .invalidUTF8: "text that is not UTF-8"
+        case .truncated: "it ends too early"
+        case .unexpectedCharacter(let offset): "an unexpected character, at byte \(offset)"
+        case .trailingCharacters(let offset): "something follows its end, at byte \(offset)"
+        case .invalidString(let offset): "a malformed text, at byte \(offset)"
+        case .invalidNumber(let offset): "a malformed number, at byte \(offset)"
+        case .numberOutOfRange(let offset): "a number is out of range, at byte \(offset)"
+        case .duplicateKey(let offset): "a key twice, at byte \(offset)"
+        case .reservedMap(let offset): "a malformed link or bytes, at byte \(offset)"
+        case .tooDeep(let depthMax): "nested deeper than \(depthMax)"
+        case .notCanonical: "it is not in canonical form"
+        }
+    }
+}
+
 /// Why a value has no DAG-JSON encoding.
 package enum DAGJSONEncodingError: Error, Hashable, Sendable {
     /// A float that is NaN or infinite.
@@ -77,4 +97,15 @@ package enum DAGJSONEncodingError: Error, Hashable, Sendable {
     case tooDeep
     /// A map with the key `/`, which is reserved for links and bytes.
     case reservedMap
+}
+
+extension DAGJSONEncodingError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notFinite: "a number is not finite"
+        case .tooDeep: "it is nested too deeply"
+        case .reservedMap: "a map has the form of a link"
+        }
+    }
 }

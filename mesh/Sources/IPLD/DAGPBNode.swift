@@ -111,3 +111,15 @@ package enum DAGPBError: Error, Hashable, Sendable {
     /// The node would encode to other bytes.
     case notCanonical
 }
+
+extension DAGPBError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .malformed(let error): "it does not read: \(error)"
+        case .unexpectedField(let number): "field \(number) does not belong there"
+        case .linkWithoutCID: "a link has no CID"
+        case .notCanonical: "it is not in canonical form"
+        }
+    }
+}

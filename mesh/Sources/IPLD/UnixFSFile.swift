@@ -111,3 +111,16 @@ package enum UnixFSError: Error, Hashable, Sendable {
     /// A node's statement about the bytes in or below it is false; names the node or the chunk.
     case falseSizes(CID)
 }
+
+extension UnixFSError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .fileTooLarge(let bytesMax): "the file has more than \(bytesMax) bytes"
+        case .notAFile(let cid): "\(cid) is not a file"
+        case .tooDeep(let depthMax): "its blocks are nested deeper than \(depthMax)"
+        case .tooManyBlocks: "it has too many blocks"
+        case .falseSizes(let cid): "the sizes in \(cid) are false"
+        }
+    }
+}

@@ -39,7 +39,7 @@ package struct JobEvent: Hashable, Sendable {
         do {
             return try DAGCBOREncoder().encode(JournalRow(self))
         } catch {
-            throw .notEncodable(String(describing: error))
+            throw .notEncodable(CodingWords.of(error))
         }
     }
 
@@ -49,7 +49,7 @@ package struct JobEvent: Hashable, Sendable {
         do {
             row = try DAGCBORDecoder().decode(JournalRow.self, from: bytes)
         } catch {
-            throw .notDecodable(String(describing: error))
+            throw .notDecodable(CodingWords.of(error))
         }
         return try row.event()
     }
@@ -67,4 +67,17 @@ package enum JobEventError: Error, Hashable, Sendable {
     case jobUnknown(event: String)
     /// The ledger refuses the event's entries.
     case ledger(LedgerRefusal)
+}
+
+extension JobEventError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notEncodable(let reason): "the event cannot be written: \(reason)"
+        case .notDecodable(let reason): "the event does not read: \(reason)"
+        case .evidenceUnreadable(let event): "the evidence of the event \(event) does not read"
+        case .jobUnknown(let event): "the job of the event \(event) is unknown"
+        case .ledger(let refusal): "\(refusal)"
+        }
+    }
 }

@@ -257,3 +257,14 @@ extension SubmissionRefusal: CustomStringConvertible {
         }
     }
 }
+
+extension CancellationRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .jobUnknown: "the job is not known here"
+        case .jobEnded: "the job has ended"
+        case .resultReached: "the result is there; only its outputs are still being fetched"
+        }
+    }
+}

@@ -95,7 +95,7 @@ struct DevnetProcesses: Sendable {
             }
             return Self.ending(result.terminationStatus, log: plan.home.logPath)
         } catch {
-            return NodeServiceError(.internalError, "\(error).")
+            return NodeServiceError(.internalError, "the program \(executable) could not be started.")
         }
     }
 

@@ -107,14 +107,13 @@ extension ExitStatus {
     init(_ code: NodeServiceError.Code) {
         self =
             switch code {
-            case .invalidRequest, .noSuchRoute, .notAnExecutor: .usage
+            case .invalidRequest, .noSuchRoute: .usage
             case .tooLarge: .tooLarge
             case .moduleRefused: .jobRefused
             case .jobNotFound, .receiptNotFound, .blockNotFound: .notFound
             case .blockCorrupt, .storageFailed: .storageFailed
             case .receiptInvalid: .verificationFailed
             case .conflict: .conflict
-            case .insufficientFunds: .insufficientFunds
             case .peerUnreachable: .peerUnreachable
             case .timedOut: .timedOut
             case .overloaded, .shuttingDown: .nodeBusy

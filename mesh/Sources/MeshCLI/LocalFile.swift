@@ -13,6 +13,11 @@ struct LocalFileError: Error {
     }
 }
 
+extension LocalFileError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    var description: String { asServiceError.description }
+}
+
 /// Reads and writes the user's own files.
 enum LocalFile {
     /// The whole file; `-` is standard input. Refuses more than `bytesMax` bytes before reading them.

@@ -1,4 +1,5 @@
 import Foundation
+import LibP2P
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -121,7 +122,7 @@ struct HTTPExchange: Sendable {
     private func typed(_ error: any Error) -> NodeServiceError {
         (error as? NodeServiceError)
             ?? NodeServiceError(
-                .nodeNotRunning, "The node ended before it answered (\(error)).",
+                .nodeNotRunning, "The node ended before it answered: \(SystemWords.of(error)).",
                 hint: "Its log says why; start it again with mesh up.")
     }
 }

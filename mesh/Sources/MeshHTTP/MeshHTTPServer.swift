@@ -65,7 +65,8 @@ package struct MeshHTTPServer: Sendable {
         } catch let error as IOError {
             umask(mask)
             throw NodeServiceError(
-                .addressInUse, "The socket \(socket.path) cannot be opened (\(error)).", hint: "Choose another --home.")
+                .addressInUse, "The socket \(socket.path) cannot be opened: \(SystemWords.system(error.errnoCode)).",
+                hint: "Choose another --home.")
         }
     }
 

@@ -35,9 +35,8 @@ extension NodeServiceError.Code {
     package var httpStatus: Int {
         switch self {
         case .invalidRequest: 400
-        case .insufficientFunds: 402
         case .jobNotFound, .receiptNotFound, .blockNotFound, .noSuchRoute: 404
-        case .conflict, .notAnExecutor: 409
+        case .conflict: 409
         case .tooLarge: 413
         case .moduleRefused, .receiptInvalid: 422
         case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable,

@@ -15,7 +15,7 @@ enum DatabaseFile {
             header = [UInt8](try file.read(upToCount: 100) ?? Data())
             try file.close()
         } catch {
-            throw .unreadable(path: path, detail: String(describing: error))
+            throw .unreadable(path: path, detail: "its first bytes do not read")
         }
         if header.isEmpty { return }
         guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else {

@@ -97,7 +97,7 @@ extension MeshStoreError: CustomStringConvertible {
     static func from(_ error: any Error, path: String) -> MeshStoreError {
         if let known = error as? MeshStoreError { return known }
         guard let failure = error as? DatabaseError else {
-            return .corrupt(path: path, detail: "a row does not read as it was written: \(error)")
+            return .corrupt(path: path, detail: "a row does not read as it was written")
         }
         let detail = failure.message ?? "no message"
         switch failure.extendedResultCode {

@@ -15,6 +15,19 @@ package enum MeshMessageError: Error, Hashable, Sendable {
     case malformed(String)
 }
 
+extension MeshMessageError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .unknownVariant(let name): "messages called \(name) are unknown here"
+        case .tooLarge(let bytes, let bytesMax): "\(bytes) bytes, of at most \(bytesMax)"
+        case .notOneEntry(let count): "\(count) entries in place of one"
+        case .numberTooLarge(let max): "a number is above \(max)"
+        case .malformed(let reason): "it does not read: \(reason)"
+        }
+    }
+}
+
 extension MeshMessageError {
     /// A stable name of the reason, for the reply.
     package var name: RefusalName {
@@ -46,7 +59,7 @@ func decodeOneEntryMap<Message: Decodable>(
     } catch DAGCBORError.integerTooLarge(let max, _) {
         throw .numberTooLarge(max: max)
     } catch {
-        throw .malformed(String(describing: error).cut(bytesMax: bounds.reasonBytesMax))
+        throw .malformed(CodingWords.of(error).cut(bytesMax: bounds.reasonBytesMax))
     }
 }
 
@@ -54,7 +67,7 @@ func encodeMessage(_ message: some Encodable) throws(MeshMessageError) -> [UInt8
     do {
         return try DAGCBOREncoder().encode(message)
     } catch {
-        throw .malformed(String(describing: error).cut(bytesMax: MeshProtocolMessage.Limits().reasonBytesMax))
+        throw .malformed(CodingWords.of(error).cut(bytesMax: MeshProtocolMessage.Limits().reasonBytesMax))
     }
 }
 

@@ -65,3 +65,14 @@ package enum ProtocolBidError: Error, Hashable, Sendable {
     /// A lean field differs from the signed bid.
     case leanFieldsDiffer
 }
+
+extension ProtocolBidError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notVerified(let error): "the bid does not verify: \(error)"
+        case .peerIDOfAnotherKey: "the bidder's peer ID belongs to another key"
+        case .leanFieldsDiffer: "the bid differs from what was signed"
+        }
+    }
+}

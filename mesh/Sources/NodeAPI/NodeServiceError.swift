@@ -36,10 +36,6 @@ package struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case noSuchRoute = "no_such_route"
         /// The idempotency key was used for another job.
         case conflict
-        /// The balance does not cover the job's budget.
-        case insufficientFunds = "insufficient_funds"
-        /// The node was asked to run a job, but runs none.
-        case notAnExecutor = "not_an_executor"
         /// A peer did not answer, or could not be dialled.
         case peerUnreachable = "peer_unreachable"
         /// It took longer than it may.

@@ -172,3 +172,19 @@ package enum KeyFileError: Error, Hashable, Sendable {
     /// The cryptographic library refused.
     case encryptionFailed
 }
+
+extension KeyFileError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .tooLarge(let bytesMax): "it has more than \(bytesMax) bytes"
+        case .notAKeyFile: "it is no key file"
+        case .unsupportedVersion: "it was written by a later version"
+        case .malformed: "a part of it is missing or wrong"
+        case .passphraseNeeded: "it is encrypted, and no passphrase was given"
+        case .wrongPassphrase: "the passphrase is wrong, or somebody changed the file"
+        case .keysDisagree: "the key in it does not belong to its DID"
+        case .encryptionFailed: "the cryptographic library refused"
+        }
+    }
+}

@@ -26,7 +26,7 @@ package struct KeyStore: Sendable {
         do {
             text = try KeyFile.encode(identity, passphrase: passphrase)
         } catch {
-            throw refusal("The key cannot be encrypted (\(error)).", hint: "Try again with another passphrase.")
+            throw refusal("The key cannot be encrypted: \(error).", hint: "Try again with another passphrase.")
         }
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -104,7 +104,7 @@ package struct KeyStore: Sendable {
         case .unsupportedVersion:
             refusal("The key file \(path) is of a newer version.", hint: "Use a newer mesh.")
         case .notAKeyFile, .malformed, .keysDisagree, .tooLarge, .encryptionFailed:
-            refusal("The key file \(path) is damaged (\(error)).", hint: "Restore it from a copy.")
+            refusal("The key file \(path) is damaged: \(error).", hint: "Restore it from a copy.")
         }
     }
 

@@ -317,7 +317,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         do {
             return try JSONDecoder().decode(NodeConfiguration.self, from: data)
         } catch {
-            throw refusal("it does not read (\(error))")
+            throw refusal("a value in it cannot be read")
         }
     }
 

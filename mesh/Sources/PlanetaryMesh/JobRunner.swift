@@ -133,7 +133,7 @@ struct JobRunner: Sendable {
     }
 
     /// Why a run did not begin.
-    private enum Obstacle: Error {
+    private enum Obstacle: Error, CustomStringConvertible {
         case notFetched(FetchError)
         case refused(ModuleRefusal)
 
@@ -159,6 +159,8 @@ struct JobRunner: Sendable {
             case .refused(let refusal): refusal.isThisNodesLimit
             }
         }
+
+        var description: String { outcome.description }
     }
 
     /// A job with all that it needs.

@@ -55,3 +55,16 @@ package enum ReceiptRecordRefusal: Error, Hashable, Sendable {
     /// The receipt has longer lists than receipts have, or names a CID of another form.
     case formNotAccepted(ReceiptFault)
 }
+
+extension ReceiptRecordRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notAReceiptKey: "its key is not that of a receipt"
+        case .tooLarge(let bytesMax): "it has more than \(bytesMax) bytes"
+        case .wrongHash: "it does not hash to its CID"
+        case .invalidReceipt(let error): "it is no validly signed receipt: \(error)"
+        case .formNotAccepted: "it has more in it, or other CIDs, than receipts may have"
+        }
+    }
+}

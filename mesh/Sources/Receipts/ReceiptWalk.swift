@@ -165,3 +165,14 @@ package enum ReceiptWalkRefusal: Error, Hashable, Sendable {
     /// It does not hash to its CID.
     case wrongHash
 }
+
+extension ReceiptWalkRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notWanted: "it was not wanted"
+        case .tooLarge(let bytesMax): "it has more than \(bytesMax) bytes"
+        case .wrongHash: "it does not hash to its CID"
+        }
+    }
+}

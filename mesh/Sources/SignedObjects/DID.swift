@@ -102,3 +102,16 @@ package enum DIDError: Error, Hashable, Sendable {
     /// The key is not one that may be an identity.
     case unusableKey(PublicKeyError)
 }
+
+extension DIDError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .notDIDKey: "it does not begin with did:key:z"
+        case .wrongLength(let bytes): "\(bytes) bytes are not those of a DID"
+        case .malformedText(let error): "\(error)"
+        case .notEd25519: "its key is not Ed25519"
+        case .unusableKey(let error): "\(error)"
+        }
+    }
+}

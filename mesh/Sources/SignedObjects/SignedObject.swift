@@ -29,7 +29,7 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         do {
             bodyBytes = try DAGCBOREncoder().encode(body)
         } catch {
-            throw .bodyNotEncodable("\(error)")
+            throw .bodyNotEncodable(CodingWords.of(error))
         }
         let bodyCID = CID.hashing(bodyBytes, codec: .dagCBOR)
         guard let signature = try? identity.sign(SignedObjectFormat.message(Body.typeName, bodyCID)) else {
@@ -65,7 +65,7 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
             body = try envelope.body.decode(Body.self)
         } catch {
             // The reason may quote the body.
-            throw .malformedBody("\(error)".cut(bytesMax: SignedObjectFormat.reasonBytesMax))
+            throw .malformedBody(CodingWords.of(error).cut(bytesMax: SignedObjectFormat.reasonBytesMax))
         }
         if body.signerDID != envelope.did { throw .wrongSigner }
         self.init(body: body, did: envelope.did, signature: envelope.signature, bytes: bytes, bodyCID: bodyCID)
@@ -111,4 +111,21 @@ package enum SignedObjectError: Error, Hashable, Sendable {
     case bodyNotEncodable(String)
     /// Signing failed.
     case signingFailed
+}
+
+extension SignedObjectError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .malformedBlock(let error): "it does not read: \(error)"
+        case .tooLarge(let bytesMax): "it has more than \(bytesMax) bytes"
+        case .malformedEnvelope: "it is not made of a signer, a signature and a body"
+        case .malformedDID(let error): "its signer is not named by a DID: \(error)"
+        case .badSignature: "its signature does not hold"
+        case .malformedBody(let reason): "its body does not read: \(reason)"
+        case .wrongSigner: "it names another signer than its own"
+        case .bodyNotEncodable(let reason): "its body cannot be written: \(reason)"
+        case .signingFailed: "it could not be signed"
+        }
+    }
 }

@@ -6,9 +6,9 @@ import Testing
 @Suite struct CLIExitStatusTests {
     @Test func everyFailureOfTheNodeHasItsCode() {
         let expected: [NodeServiceError.Code: Int32] = [
-            .invalidRequest: 200, .noSuchRoute: 200, .notAnExecutor: 200, .tooLarge: 244, .moduleRefused: 213,
+            .invalidRequest: 200, .noSuchRoute: 200, .tooLarge: 244, .moduleRefused: 213,
             .jobNotFound: 240, .receiptNotFound: 240, .blockNotFound: 240, .blockCorrupt: 235, .storageFailed: 235,
-            .receiptInvalid: 241, .conflict: 245, .insufficientFunds: 223, .peerUnreachable: 242, .timedOut: 243,
+            .receiptInvalid: 241, .conflict: 245, .peerUnreachable: 242, .timedOut: 243,
             .overloaded: 237, .shuttingDown: 237, .storageFull: 236, .notInitialised: 232, .alreadyInitialised: 238,
             .keyUnusable: 233, .configurationInvalid: 234, .addressInUse: 231, .alreadyRunning: 231,
             .nodeNotRunning: 230, .protocolMismatch: 201, .internalError: 201,

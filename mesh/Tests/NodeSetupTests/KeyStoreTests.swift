@@ -66,7 +66,8 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: store.path)
         #expect(
             throws: NodeServiceError(
-                .keyUnusable, "The key file \(store.path) is damaged (notAKeyFile).", hint: "Restore it from a copy.")
+                .keyUnusable, "The key file \(store.path) is damaged: it is no key file.",
+                hint: "Restore it from a copy.")
         ) { _ = try store.load() }
     }
 }

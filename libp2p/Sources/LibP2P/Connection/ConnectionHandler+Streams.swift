@@ -79,7 +79,7 @@ extension ConnectionHandler {
             streamFailed(
                 id,
                 isRefusal
-                    ? .protocolsNotSupported(slot.request?.protocols ?? []) : .connectionLost("negotiation: \(error)"))
+                    ? .protocolsNotSupported(slot.request?.protocols ?? []) : .connectionLost("\(error)"))
         }
     }
 
@@ -161,7 +161,7 @@ extension ConnectionHandler {
         switch opened {
         case .success(let opened): id = opened
         case .failure(.sessionClosing): return refuse(.connectionLost("the peer opens no more streams"))
-        case .failure(let refusal): return refuse(.limitReached("yamux: \(refusal)"))
+        case .failure(let refusal): return refuse(.limitReached("\(refusal)"))
         }
         let dialer = MultistreamDialer(protocols: request.protocols)
         let proposal = dialer.start()

@@ -149,7 +149,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A peer that leaves with bytes of ours unread resets the connection: NIO reports an error, not an end.
         if connection == nil, !isClosing { shared.count(.handshakeAbandoned) }
-        close("\(error)")
+        close(SystemWords.of(error))
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -198,7 +198,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             channel: context.channel, handler: NIOLoopBound(self, eventLoop: context.eventLoop))
         switch shared.establish(connection) {
         case .failure(let refusal):
-            close("\(refusal.counter.rawValue)")
+            close("\(refusal)")
         case .success(let count):
             upgrade = nil
             self.connection = connection

@@ -300,3 +300,18 @@ struct ConnectionRegistry: Sendable {
 struct ConnectionRefusal: Error, Hashable, Sendable {
     let counter: SwarmCounter
 }
+
+extension ConnectionRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    var description: String {
+        switch counter {
+        case .refusedTotal: "this node has as many connections as it may"
+        case .refusedPendingOutbound: "this node is dialing as many addresses as it may"
+        case .refusedPerIP: "the network of the peer has as many connections to this node as it may"
+        case .refusedPendingInbound, .displacedPendingInbound: "too many peers are connecting to this node"
+        case .refusedPerPeer: "the peer has as many connections to this node as it may"
+        case .refusedSelf: "the address is this node's own"
+        default: "this node does not accept the connection"
+        }
+    }
+}

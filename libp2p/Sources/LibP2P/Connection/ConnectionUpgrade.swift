@@ -11,6 +11,16 @@ enum UpgradeError: Error, Hashable, Sendable {
     case noise(NoiseError)
 }
 
+extension UpgradeError: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    var description: String {
+        switch self {
+        case .negotiation(let error): "no agreement on a protocol: \(error)"
+        case .noise(let error): "no secure connection: \(error)"
+        }
+    }
+}
+
 /// Turns a raw connection into a secured and multiplexed one: multistream-select, Noise, and multistream-select again
 /// for the muxer unless both offered one within the handshake. It holds no socket, so it also runs in memory.
 ///

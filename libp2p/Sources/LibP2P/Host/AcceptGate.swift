@@ -89,7 +89,7 @@ public final class AcceptGate: ChannelDuplexHandler {
         guard let error = error as? IOError,
             [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode)
         else { return context.fireErrorCaught(error) }
-        let wait = paused("\(error)")
+        let wait = paused(SystemWords.system(error.errnoCode))
         // A failed read counts as still wanted, so only this makes the loop ignore the socket.
         let options = context.channel.syncOptions
         try? options?.setOption(ChannelOptions.autoRead, value: false)

@@ -72,7 +72,7 @@ struct TCPTransport: Sendable {
             // Not by name: a machine whose interfaces have no address yet resolves 0.0.0.0 to ::ffff:0.0.0.0.
             return try await bootstrap.bind(to: SocketAddress(ipAddress: host, port: port)).get()
         } catch {
-            throw SwarmError.cannotListen(address, reason: "\(error)")
+            throw SwarmError.cannotListen(address, reason: SystemWords.of(error))
         }
     }
 
@@ -117,7 +117,7 @@ struct TCPTransport: Sendable {
         let ticket: ConnectionTicket
         switch shared.admitOutbound() {
         case .failure(let refusal):
-            return .failure(DialFailure(address: address, reason: "\(refusal.counter.rawValue)"))
+            return .failure(DialFailure(address: address, reason: "\(refusal)"))
         case .success(let admitted): ticket = admitted
         }
         let promise = group.any().makePromise(of: Connection.self)
@@ -166,14 +166,14 @@ struct TCPTransport: Sendable {
             attempt.cancel()
             shared.release(ticket, peer: nil)
             promise.fail(error)
-            return .failure(DialFailure(address: address, reason: "\(error)"))
+            return .failure(DialFailure(address: address, reason: SystemWords.of(error)))
         }
         do {
             return .success(try await promise.futureResult.get())
         } catch OpenStreamError.connectionLost(let reason) {
             return .failure(DialFailure(address: address, reason: reason))
         } catch {
-            return .failure(DialFailure(address: address, reason: "\(error)"))
+            return .failure(DialFailure(address: address, reason: SystemWords.of(error)))
         }
     }
 }

@@ -102,7 +102,7 @@ struct NodeSettings: ParsableArguments {
             return try Multiaddr(parsing: text)
         } catch {
             throw NodeServiceError(
-                .invalidRequest, "\"\(text)\" is no multiaddr (\(error)).",
+                .invalidRequest, "\"\(text)\" is no multiaddr: \(error).",
                 hint: "Write it like /ip4/127.0.0.1/tcp/4001.")
         }
     }

@@ -121,7 +121,7 @@ struct Connect: MeshCommand {
             parsed = try Multiaddr(parsing: address)
         } catch {
             throw NodeServiceError(
-                .invalidRequest, "\"\(address)\" is no multiaddr (\(error)).",
+                .invalidRequest, "\"\(address)\" is no multiaddr: \(error).",
                 hint: "Write it like /ip4/127.0.0.1/tcp/4001.")
         }
         let peer = try await global.node.connect(parsed)
