@@ -123,7 +123,7 @@ struct SwarmLimitTests {
                 try await swarms[0].dial(address)
             } throws: { error in
                 guard case OpenStreamError.dialFailed(let reasons) = error else { return false }
-                return reasons.count == 1 && reasons[0].contains("wrongPeer")
+                return reasons.count == 1 && reasons[0].hasSuffix("\(swarms[1].localPeer), not \(expected)")
             }
             #expect(swarms[0].counters()[.handshakeWrongPeer] == 1)
         }

@@ -308,7 +308,8 @@ struct SwarmQueueLimitTests {
             }
             let first = try await connections[1].openStream(protocols: [Self.hold], isLazy: false)
             let second = try await connections[1].openStream(protocols: [Self.hold], isLazy: false)
-            let refusal = OpenStreamError.limitReached("yamux: receiveBudgetExhausted(limit: 614400)")
+            let refusal = OpenStreamError.limitReached(
+                "another stream does not fit into the 614400 bytes for receiving")
             await #expect(throws: refusal) {
                 _ = try await connections[1].openStream(protocols: [Self.hold], isLazy: false)
             }
