@@ -21,7 +21,7 @@ package struct ExecutedJob: MarketJob, Hashable, Sendable {
     package let signedManifest: SignedObject<JobManifest>
     /// The bid of this node.
     package let signedBid: SignedObject<Bid>
-    /// The detailed state; `biddingOpen` until the bid is taken up.
+    /// The detailed state; `biddingOpen` until the bid is taken up, `biddingClosed` once it came to nothing.
     package private(set) var status = JobStatus.biddingOpen
     private(set) var stage = Stage.bid(end: nil)
     /// Whether the journal has ended.
@@ -47,6 +47,7 @@ package struct ExecutedJob: MarketJob, Hashable, Sendable {
         switch (event.kind, stage) {
         case (.bidClosed(let reason), .bid):
             stage = .bid(end: reason)
+            status = .biddingClosed
             isClosed = true
         case (.assignmentAccepted(_, _, let assignment), .bid):
             stage = .run(ExecutedRun(signed: assignment))

@@ -77,7 +77,7 @@ extension ExecutorMarket {
     ) -> BidDecline? {
         let isHeld = jobs.read(id) { job in
             if job.isOpenBid || job.occupiesPlace || job.receipt != nil { return true }
-            if case .refused(let code, _) = job.bidEnd { return !code.leavesJobOpen }
+            if case .refused(let code, _, _) = job.bidEnd { return !code.leavesJobOpen }
             return false
         }
         if isHeld ?? false { return .refusedBefore }
@@ -104,7 +104,7 @@ extension ExecutorMarket {
         guard case .refused(let refusal) = reply,
             jobs.read(id.jobID, { $0.isOpenBid && $0.bidCID == id.subject }) ?? false
         else { return }
-        refused(id.jobID, refusal.code, refusal.text, &context)
+        refused(id.jobID, refusal, &context)
         if refusal.code.leavesJobOpen { announcements.forget(id.jobID) }
     }
 
@@ -121,15 +121,14 @@ extension ExecutorMarket {
         // A lost bid is closed at once too, or lost bids would soon fill `openBidsMax`. If the winner fails, it may
         // still be taken up until it lapses, because an assignment carries all that is needed; and a new announcement
         // of the job is judged anew.
-        if job.isOpenBid { refused(job.id, message.code, message.reason, &context) }
+        if job.isOpenBid { refused(job.id, message.refusal, &context) }
         if message.code.leavesJobOpen { announcements.forget(message.jobID) }
         return .ack
     }
 
-    private mutating func refused(
-        _ id: JobID, _ code: RefusalCode, _ reason: String, _ context: inout MarketContext
-    ) {
-        closeBid(id, .refused(code: code.sanitized, reason: PlainText.sanitized(reason)), &context)
+    private mutating func refused(_ id: JobID, _ refusal: Refusal, _ context: inout MarketContext) {
+        let reason = PlainText.sanitized(refusal.text)
+        closeBid(id, .refused(code: refusal.code.sanitized, reason: reason, lostTo: refusal.lostTo), &context)
     }
 
     private mutating func closeBid(_ id: JobID, _ end: BidEnd, _ context: inout MarketContext) {

@@ -35,11 +35,11 @@ extension JobEvent {
         case .statusReported(_, let status, let progress, _):
             "The executor reports \(status.rawValue)" + (progress.map { ", \($0 / 10) % done" } ?? "") + "."
         case .receiptAccepted(_, let receipt, _): receiptLine(receipt, "A valid receipt came")
-        case .receiptChosen(let receipt): "The receipt \(receipt.text.suffix(8)) has all its outputs here and counts."
+        case .receiptChosen(let receipt): "The receipt \(receipt.text) has all its outputs here and counts."
         case .lateReceipt(let receipt, _, _):
             receiptLine(receipt, "A receipt, or its outputs, came after the job had its result and is not paid")
         case .cancellationRequested(let reason, _): "Cancellation was asked for: \(PlainText.sanitized(reason))."
-        case .resultReached(let result, let outcome): "The job is \(result.rawValue): \(outcome)."
+        case .resultReached(let result, let outcome): "The job \(result.words): \(outcome)."
         case .settled(let settlement, _): settlementLine(settlement.body)
         case .failed(let failure): "The job failed: \(failure)."
         case .cancelled(let reason): "The job was cancelled: \(PlainText.sanitized(reason))."
@@ -127,7 +127,7 @@ extension JobEvent {
 
     private func receiptLine(_ signed: SignedObject<ExecutionReceipt>, _ what: String) -> String {
         let receipt = signed.body
-        return "\(what) (\(signed.cid.text.suffix(8)), by \(receipt.executorDID.short)): "
+        return "\(what): \(signed.cid.text) by \(receipt.executorDID.short): "
             + "\(PlainText.sanitized(receipt.outcome.description)), \(receipt.resourceUsage.fuel) fuel, "
             + "\(receipt.outputBlocks.count) outputs, price \(receipt.price)."
     }
@@ -135,6 +135,19 @@ extension JobEvent {
     private func settlementLine(_ settlement: Settlement) -> String {
         return "Settled (\(settlement.verdict.rawValue)): \(settlement.amountPaid) tokens to "
             + "\(settlement.executorDID.short), \(settlement.amountRefunded) given back."
+    }
+}
+
+extension StandardJobStatus {
+    /// The status as the verb of a sentence about the job.
+    fileprivate var words: String {
+        switch self {
+        case .pending: "is pending"
+        case .running: "is running"
+        case .completedSuccessfully: "succeeded"
+        case .failed: "failed"
+        case .cancelled: "was cancelled"
+        }
     }
 }
 
@@ -147,7 +160,9 @@ extension BidEnd: CustomStringConvertible {
     /// One sentence without a full stop.
     package var description: String {
         switch self {
-        case .refused(let code, let reason): "refused (\(code)): \(reason)"
+        case .refused(let code, let reason, let winner):
+            "refused (\(code)): \(reason)"
+                + (winner.map { "; \($0.did.short) has the job for at most \($0.price) tokens" } ?? "")
         case .lapsed: "it was not taken up in time"
         case .notDelivered(let reason): reason
         case .declinedAssignment(let code, let reason): "its assignment was declined (\(code)): \(reason)"

@@ -29,6 +29,12 @@ extension JobMarket {
     /// A job that this node originated, as long as it is remembered.
     package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
+    /// How far the module of a job of this node says it is, in thousandths; nil if nobody runs it or it said nothing.
+    package func progressPermille(of id: JobID) -> UInt64? {
+        guard let live = originator.jobs.read(id, \.assignments.live) ?? nil else { return nil }
+        return originator.leases.progressPermille(of: live.cid)
+    }
+
     /// Bids held in memory, of all jobs remembered.
     package var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 

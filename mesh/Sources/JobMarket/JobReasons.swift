@@ -163,8 +163,8 @@ package enum ReceiptRefusal: Error, Hashable, Sendable, Codable {
 
 /// Why a bid of this node failed.
 package enum BidEnd: Hashable, Sendable, Codable {
-    /// The originator refused it.
-    case refused(code: RefusalCode, reason: String)
+    /// The originator refused it; `lostTo` is who has the job instead, as the originator says.
+    case refused(code: RefusalCode, reason: String, lostTo: BidWinner? = nil)
     /// Nobody took it up in time.
     case lapsed
     /// The originator could not be reached.

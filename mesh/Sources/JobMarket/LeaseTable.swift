@@ -29,6 +29,8 @@ struct LeaseTable: Sendable {
         var heard: UInt64 = 0
         /// Until when status updates renew it.
         var renewalEnd: MonotonicInstant?
+        /// What the module last said about its progress.
+        var progressPermille: UInt64?
     }
 
     private var leases: [CID: Lease] = [:]
@@ -40,11 +42,15 @@ struct LeaseTable: Sendable {
     }
 
     /// Notes a status update; `false` if the same or a later one came before.
-    mutating func heard(_ assignment: CID, sequence: UInt64) -> Bool {
+    mutating func heard(_ assignment: CID, sequence: UInt64, progressPermille: UInt64?) -> Bool {
         guard sequence > leases[assignment]?.heard ?? 0 else { return false }
         leases[assignment, default: Lease()].heard = sequence
+        if let progressPermille { leases[assignment]?.progressPermille = min(progressPermille, 1_000) }
         return true
     }
+
+    /// How far the module says it is, in thousandths; nil if it said nothing.
+    func progressPermille(of assignment: CID) -> UInt64? { leases[assignment]?.progressPermille }
 
     /// Whether a status update renews a lease now.
     func isRenewable(_ assignment: CID, now: MonotonicInstant) -> Bool {

@@ -278,6 +278,12 @@ extension OriginatedJob {
     /// The attempt that may still give the result; there is at most one.
     package var liveAttempt: Attempt? { assignments.live }
 
+    /// The executor that has the job, or gave its result.
+    var winner: BidWinner? {
+        let attempt = assignments.all.last { $0.isLive || $0.awaitsOutputs || $0.hasWon }
+        return attempt.map { BidWinner(did: $0.assignment.executorDID, price: $0.assignment.terms.price) }
+    }
+
     /// Valid receipts that wait for their outputs, in order of arrival.
     package var candidateReceipts: [CandidateReceipt] { receipts.candidates }
     /// The receipt that counts, once there is one.

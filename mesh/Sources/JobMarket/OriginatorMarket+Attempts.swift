@@ -34,7 +34,7 @@ extension OriginatorMarket {
         case .repeated:
             context.counters.duplicates += 1
             return .ack
-        case .refused(let refusal): return refuse(refusal, &context)
+        case .refused(let refusal): return refuse(refusal, lostTo: jobs.read(lean.jobID, \.winner) ?? nil, &context)
         case .ignored(let refusal):
             context.counters.bidsIgnored += 1
             return refuse(refusal, &context)
@@ -90,9 +90,14 @@ extension OriginatorMarket {
             .jobBidRefused(message), .bidRefusal, job: id, subject: displaced.cid, to: displaced.bid.bidderPeerID)
     }
 
-    private func refuse(_ refusal: BidRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
+    /// Refuses a bid; one that comes after the choice learns who has the job, like those that lost it then.
+    private func refuse(
+        _ refusal: BidRefusal, lostTo winner: BidWinner? = nil, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
         context.counters.refused("bid_\(refusal.name.rawValue)")
-        return .refused(refusal.refusal)
+        var told = refusal.refusal
+        if refusal == .biddingClosed { told.lostTo = winner }
+        return .refused(told)
     }
 
     /// Closes the window early once enough acceptable bids have arrived. The policy says how many are enough; if it
@@ -250,7 +255,9 @@ extension OriginatorMarket {
             let refusal = BidRefusal.otherBidTaken(
                 rank: UInt64(rank + 1), of: UInt64(ranking.count), score: loser.score,
                 best: ranking.first(where: { $0.bid == winner })?.score ?? 0)
-            let message = JobBidRefusedV1(jobID: job.id, bidCID: loser.bid, refusal.refusal)
+            var told = refusal.refusal
+            told.lostTo = job.winner
+            let message = JobBidRefusedV1(jobID: job.id, bidCID: loser.bid, told)
             context.tell(
                 .jobBidRefused(message), .bidRefusal, job: job.id, subject: loser.bid, to: bid.bid.bidderPeerID)
         }
@@ -300,7 +307,7 @@ extension OriginatorMarket {
         guard attempt.isLive else {
             return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
         }
-        guard leases.heard(attempt.cid, sequence: update.sequence) else {
+        guard leases.heard(attempt.cid, sequence: update.sequence, progressPermille: update.progressPermille) else {
             context.counters.duplicates += 1
             return .ack
         }

@@ -91,6 +91,17 @@ package struct JobBidRefusedV1: Hashable, Sendable, Codable {
     package var code: RefusalCode
     /// The reason for people.
     package var reason: String
+    /// Who has the job now, where another bid was taken.
+    package var winnerDID: DID?
+    /// The most that the winner may charge.
+    package var winnerPrice: TokenAmount?
+
+    /// The refusal, as the bidder takes it.
+    package var refusal: Refusal {
+        var refusal = Refusal(code: code, text: reason)
+        refusal.lostTo = BidWinner(winnerDID, winnerPrice)
+        return refusal
+    }
 
     /// A notice to a bidder why its bid was declined.
     package init(jobID: JobID, bidCID: CID, _ refusal: Refusal) {
@@ -98,6 +109,8 @@ package struct JobBidRefusedV1: Hashable, Sendable, Codable {
         self.bidCID = bidCID
         code = refusal.code
         reason = refusal.text
+        winnerDID = refusal.lostTo?.did
+        winnerPrice = refusal.lostTo?.price
     }
 
     enum CodingKeys: String, CodingKey {
@@ -105,6 +118,8 @@ package struct JobBidRefusedV1: Hashable, Sendable, Codable {
         case bidCID = "bid_cid"
         case code
         case reason
+        case winnerDID = "winner_did"
+        case winnerPrice = "winner_price"
     }
 }
 

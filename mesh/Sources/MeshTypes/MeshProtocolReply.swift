@@ -1,5 +1,6 @@
 import IPLD
 package import Multiformats
+import SignedObjects
 
 /// The answer to a direct message, on the same stream: a keyed map with one entry, `{"Ack": {}}`.
 package enum MeshProtocolReply: Hashable, Sendable {
@@ -47,15 +48,30 @@ extension MeshProtocolReply: Codable {
     private struct Reason: Codable {
         var code: String
         var reason: String
+        var winnerDID: DID?
+        var winnerPrice: TokenAmount?
+
+        enum CodingKeys: String, CodingKey {
+            case code
+            case reason
+            case winnerDID = "winner_did"
+            case winnerPrice = "winner_price"
+        }
 
         /// The reply keeps its bound, whatever the text quotes.
         init(_ refusal: Refusal) {
             let limits = MeshProtocolMessage.Limits()
             code = refusal.code.text.cut(bytesMax: limits.nameBytesMax)
             reason = refusal.text.cut(bytesMax: limits.reasonBytesMax)
+            winnerDID = refusal.lostTo?.did
+            winnerPrice = refusal.lostTo?.price
         }
 
-        var refusal: Refusal { Refusal(code: RefusalCode(code), text: reason) }
+        var refusal: Refusal {
+            var refusal = Refusal(code: RefusalCode(code), text: reason)
+            refusal.lostTo = BidWinner(winnerDID, winnerPrice)
+            return refusal
+        }
     }
 
     /// Reads a map with exactly one entry.

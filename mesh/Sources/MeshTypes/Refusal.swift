@@ -1,11 +1,17 @@
+package import SignedObjects
+
 /// Why a message changed nothing: a code for programs, a text for people. On the wire it is `code` and `reason`.
 ///
 /// Its code decides who is to blame and whether to ask again.
+///
+/// Where a bid was lost, it also names the winner: `winner_did` and `winner_price`.
 package struct Refusal: Hashable, Sendable {
     /// What programs go by.
     package var code: RefusalCode
     /// One sentence without a full stop, for people.
     package var text: String
+    /// Who has the job instead, where a bid was lost and its originator says so.
+    package var lostTo: BidWinner?
 
     /// A refusal of this version.
     package init(_ name: RefusalName, _ text: String) {
@@ -20,6 +26,25 @@ package struct Refusal: Hashable, Sendable {
 
     /// What it says about the sender of the message.
     package var blame: RefusalBlame { code.blame }
+}
+
+/// The bidder to whom a bid was lost.
+package struct BidWinner: Hashable, Sendable, Codable {
+    /// Who has the job.
+    package var did: DID
+    /// The most that it may charge.
+    package var price: TokenAmount
+
+    package init(did: DID, price: TokenAmount) {
+        self.did = did
+        self.price = price
+    }
+
+    /// The winner that two optional fields of a message name; nil if one is missing.
+    init?(_ did: DID?, _ price: TokenAmount?) {
+        guard let did, let price else { return nil }
+        self.init(did: did, price: price)
+    }
 }
 
 /// What a refusal says about the sender of the message.

@@ -183,7 +183,7 @@ struct StopTests {
         try eventually("the receipt is there") {
             try lines(id, originator).contains { $0.hasPrefix("A valid receipt came") }
         }
-        #expect(try !lines(id, originator).contains { $0.hasPrefix("The job is") }, "its output came at once")
+        #expect(try !lines(id, originator).contains { $0.hasPrefix("The job succeeded") }, "its output came at once")
         try stopAndStart(originator, id)
         let ended = try originator.run(run)
         #expect(ended.status == 0, "\(ended.errors)")
@@ -191,7 +191,7 @@ struct StopTests {
         #expect(isWhole, "\(ended.output.utf8.count) bytes")
         let told = try lines(id, originator)
         #expect(told.count { $0.hasPrefix("A valid receipt came") } == 1, "\(told)")
-        #expect(told.count { $0.hasPrefix("The job is CompletedSuccessfully") } == 1, "\(told)")
+        #expect(told.count { $0.hasPrefix("The job succeeded: ") } == 1, "\(told)")
         try expectPaidOnce(id, pair.mesh)
     }
 }

@@ -90,7 +90,7 @@ struct JobLifeTests {
         let id = try world.submit()
         world.run(milliseconds: 60_000)
         let end = try #require(world.parties[3].market.executedJob(id)?.bidEnd)
-        guard case .refused(.known(.otherBidTaken), let reason) = end else {
+        guard case .refused(.known(.otherBidTaken), let reason, _) = end else {
             Issue.record("the loser was told \(end)")
             return
         }
@@ -107,7 +107,7 @@ struct JobLifeTests {
         #expect(world.run(milliseconds: 5_000) { $0.job(id)?.status == .running })
         let winner = world.parties[1].orders.isEmpty ? 2 : 1
         let late = 3 - winner
-        guard case .refused(.known(.biddingClosed), _)? = world.parties[late].market.executedJob(id)?.bidEnd else {
+        guard case .refused(.known(.biddingClosed), _, _)? = world.parties[late].market.executedJob(id)?.bidEnd else {
             Issue.record("its bid ended by \(String(describing: world.parties[late].market.executedJob(id)?.bidEnd))")
             return
         }

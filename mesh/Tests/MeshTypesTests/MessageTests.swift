@@ -7,6 +7,12 @@ import Testing
 
 @Suite("Messages")
 struct MessageTests {
+    private var lost: Refusal {
+        var refusal = Refusal(.otherBidTaken, "rank 2 of 3")
+        refusal.lostTo = BidWinner(did: Samples.executor.did, price: TokenAmount(40))
+        return refusal
+    }
+
     private var messages: [MeshProtocolMessage] {
         let job = Samples.bid.jobID
         let data = JobInteractiveDataV1(jobID: job, sequence: 1, data: [1, 2], credit: 10, isLast: false)
@@ -20,7 +26,7 @@ struct MessageTests {
             .jobInterest(JobInterestV1(jobID: job, executorDID: Samples.executor.did, region: "eu")),
             .jobBid(JobBidV1(bid: ProtocolBid(Samples.signedBid))),
             .jobBidRefused(
-                JobBidRefusedV1(jobID: job, bidCID: Samples.input, Refusal(.priceTooHigh, "40 > 30"))),
+                JobBidRefusedV1(jobID: job, bidCID: Samples.input, lost)),
             .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),
             .cancelJob(CancelJobV1(jobID: job, assignmentCID: Samples.input, reason: "enough")),
             .jobStatusUpdate(
@@ -53,7 +59,7 @@ struct MessageTests {
     @Test func everyReplyComesBack() throws {
         let replies: [MeshProtocolReply] = [
             .ack, .accepted(assignmentCID: Samples.input), .declined(Refusal(.atCapacity, "full")),
-            .refused(Refusal(.jobOver, "the job has ended")),
+            .refused(Refusal(.jobOver, "the job has ended")), .refused(lost),
             .refused(Refusal(code: .unknown("of_tomorrow"), text: "not in this version")),
         ]
         for reply in replies { #expect(try MeshProtocolReply.decode(reply.encoded()) == reply) }
