@@ -1,33 +1,51 @@
 import Multiformats
 import NodeAPI
 
-/// How a user names a job: its ID, its last characters, or `last`.
+/// How a user names a job: its ID, the beginning or end of it, or `last`.
 struct JobReference {
-    /// The number of newest jobs in which to look for the short form.
-    static let searchedMax = 1_000
     /// The fewest characters of the short form.
-    static let suffixMin = 4
+    static let partMin = 4
+    /// Pages in which to look for the short form; the node bounds each.
+    static let pagesMax = 16
 
     /// The job that a text names, or a failure that says why there is none.
+    ///
+    /// `last` is the newest job that this node asked for; on a node that asked for none, the newest of all.
     static func resolve(_ text: String, on node: some NodeService) async throws(NodeServiceError) -> CID {
-        if text != "last", let cid = try? CID(parsing: text) { return cid }
-        let jobs = try await node.jobs(limit: searchedMax)
-        if text == "last" {
-            guard let newest = jobs.first else {
-                throw NodeServiceError(.jobNotFound, "This node has no jobs yet.", hint: "Submit one with mesh run.")
-            }
-            return try cid(newest.jobID)
-        }
-        let suffix = text.hasPrefix("…") ? String(text.dropFirst()) : text
-        guard suffix.count >= suffixMin else { throw unknown(text) }
-        var found: [String] = []
-        for job in jobs where job.jobID.hasSuffix(suffix) && !found.contains(job.jobID) { found.append(job.jobID) }
+        if text == "last" { return try await last(on: node) }
+        if let cid = try? CID(parsing: text) { return cid }
+        var part = text[...]
+        while part.hasPrefix("…") { part.removeFirst() }
+        while part.hasSuffix("…") { part.removeLast() }
+        guard part.count >= partMin, part.utf8.allSatisfy({ (0x30...0x7A).contains($0) }) else { throw unknown(text) }
+        let found = try await jobs(named: String(part), on: node)
         guard let only = found.first else { throw unknown(text) }
         guard found.count == 1 else {
             throw NodeServiceError(
-                .invalidRequest, "\(found.count) jobs end in \"\(suffix)\".", hint: "Give more of the job's ID.")
+                .invalidRequest, "More than one job is called \"\(part)\".", hint: "Give more of the job's ID.")
         }
         return try cid(only)
+    }
+
+    private static func last(on node: some NodeService) async throws(NodeServiceError) -> CID {
+        for role in [JobSide.originator, nil] {
+            let page = try await node.jobs(JobQuery(limit: 1, role: role))
+            if let newest = page.jobs.first { return try cid(newest.jobID) }
+        }
+        throw NodeServiceError(.jobNotFound, "This node has no jobs yet.", hint: "Submit one with mesh run.")
+    }
+
+    /// Up to two IDs that begin or end so.
+    private static func jobs(named part: String, on node: some NodeService) async throws(NodeServiceError) -> [String] {
+        var found: [String] = []
+        var query = JobQuery(limit: 2, named: part)
+        for _ in 0..<pagesMax {
+            let page = try await node.jobs(query)
+            for job in page.jobs where !found.contains(job.jobID) { found.append(job.jobID) }
+            guard found.count < 2, let next = page.next else { break }
+            query.after = try cid(next)
+        }
+        return found
     }
 
     /// The CID that a text names.
@@ -43,6 +61,7 @@ struct JobReference {
 
     private static func unknown(_ text: String) -> NodeServiceError {
         NodeServiceError(
-            .jobNotFound, "No job is called \"\(text)\".", hint: "mesh jobs lists them; the end of an ID is enough.")
+            .jobNotFound, "No job is called \"\(text)\".",
+            hint: "mesh jobs lists them; the beginning or end of an ID is enough.")
     }
 }

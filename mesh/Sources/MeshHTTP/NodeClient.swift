@@ -25,8 +25,8 @@ package struct NodeClient: NodeService {
         try await post("/v1/jobs", body: submission)
     }
 
-    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
-        try await get("/v1/jobs?limit=\(limit)")
+    package func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage {
+        try await get("/v1/jobs?" + JobQueryItems.text(query))
     }
 
     package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView { try await get("/v1/jobs/\(jobID.text)") }
@@ -41,7 +41,11 @@ package struct NodeClient: NodeService {
         try await get("/v1/jobs/\(jobID.text)/explanation")
     }
 
-    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
+    package func describe(_ jobID: CID) async throws(NodeServiceError) -> JobDescription {
+        try await get("/v1/jobs/\(jobID.text)/description")
+    }
+
+    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobCancellation {
         try await post("/v1/jobs/\(jobID.text)/cancel")
     }
 

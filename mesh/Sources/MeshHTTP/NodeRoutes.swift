@@ -25,9 +25,10 @@ struct NodeRoutes: Sendable {
             return try json(await service.submit(submission), status: .created)
         }
         router.get("/v1/jobs") { request, _ in
-            try json(await service.jobs(limit: number(request, "limit", default: 50)))
+            try json(await service.jobs(JobQueryItems.query(request, limit: number(request, "limit", default: 50))))
         }
         router.get("/v1/jobs/:cid") { _, context in try json(await service.job(cid(context))) }
+        router.get("/v1/jobs/:cid/description") { _, context in try json(await service.describe(cid(context))) }
         router.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
         router.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
         router.get("/v1/jobs/:cid/events") { request, context in

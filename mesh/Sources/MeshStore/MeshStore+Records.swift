@@ -67,27 +67,6 @@ extension MeshStore {
         }
     }
 
-    /// Summaries of jobs, newest first; without a role each job once, from its originator's side if this node ran it
-    /// itself.
-    package func jobs(role: StoreRole? = nil, limit: Int = 100) async throws(MeshStoreError) -> [JobRow] {
-        let rowsMax = min(limit, limits.rowsPerPageMax)
-        return try await readable { db in
-            try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT * FROM jobs WHERE CASE WHEN :role IS NULL
-                    THEN role = 'originator' OR NOT EXISTS (
-                        SELECT 1 FROM jobs asked WHERE asked.job_id = jobs.job_id AND asked.role = 'originator')
-                    ELSE role = :role END
-                    ORDER BY submitted_at DESC, job_id LIMIT :limit
-                    """,
-                arguments: ["role": role?.rawValue, "limit": rowsMax]
-            )
-        } _: { row in
-            try row.jobRow()
-        }
-    }
-
     /// Open jobs, oldest first: what a restart has to resume.
     package func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
         try await readable { db in

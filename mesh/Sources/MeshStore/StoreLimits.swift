@@ -57,6 +57,8 @@ package struct StoreLimits: Hashable, Sendable {
     package var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.
     package var bytesPerTransactionMax = 16 * 1024 * 1024
+    /// Rows at which one listing of jobs looks, however few of them match.
+    package var listedJobsExaminedMax = 100_000
     /// The most bids that one pruning deletes.
     package var prunedBidsMax = 4_096
     /// Peers remembered with addresses; the one seen longest ago is forgotten first.

@@ -62,12 +62,23 @@ package struct JobRow: Hashable, Sendable {
     package var idempotencyKey: String
     /// Whether this node signed a receipt of it that is not paid yet, so that its evidence must stay.
     package var isUnsettled: Bool
+    /// The job's StandardJobStatus; empty for a bid that came to nothing.
+    package var standard: String
+    /// What became of it, or how far it is, by name.
+    package var outcome: String
+    /// What goes with the outcome: the exit code, the limit, or who won; empty if nothing does.
+    package var outcomeDetail: String
+    /// The most that the winner may charge, where a bid was lost.
+    package var winnerPrice: UInt64?
+    /// Whether this node was paid for its run, by name; empty if it has no receipt of it.
+    package var payment: String
 
     /// A summary to write.
     package init(
         jobID: CID, role: StoreRole, status: String, isTerminal: Bool, submittedAt: UInt64, updatedAt: UInt64,
         counterparty: String = "", label: String = "", reason: String = "", price: UInt64? = nil, fuel: UInt64? = nil,
-        receiptCID: CID? = nil, idempotencyKey: String = "", isUnsettled: Bool = false
+        receiptCID: CID? = nil, idempotencyKey: String = "", isUnsettled: Bool = false, standard: String = "",
+        outcome: String = "", outcomeDetail: String = "", winnerPrice: UInt64? = nil, payment: String = ""
     ) {
         self.jobID = jobID
         self.role = role
@@ -83,6 +94,11 @@ package struct JobRow: Hashable, Sendable {
         self.receiptCID = receiptCID
         self.idempotencyKey = idempotencyKey
         self.isUnsettled = isUnsettled
+        self.standard = standard
+        self.outcome = outcome
+        self.outcomeDetail = outcomeDetail
+        self.winnerPrice = winnerPrice
+        self.payment = payment
     }
 }
 

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 6
+    static let version = 7
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -142,6 +142,10 @@ enum StoreSchema {
             try BlockUses.workOut(db)
         }
         if found < 6 { try db.execute(sql: holds) }
+        if found < 7 {
+            try db.execute(sql: JobOutcomes.columns)
+            try db.execute(sql: JobOutcomes.ofEarlierRows)
+        }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -153,6 +157,7 @@ enum StoreSchema {
         try db.execute(sql: links)
         try db.execute(sql: uses)
         try db.execute(sql: holds)
+        try db.execute(sql: JobOutcomes.columns)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -80,7 +80,9 @@ struct StoredRow {
             price: try unsignedIfPresent("price"), fuel: try unsignedIfPresent("fuel"),
             // An unreadable value names no receipt; the journal has it.
             receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").flatMap { try? CID(bytes: [UInt8]($0)) },
-            idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"))
+            idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"),
+            standard: try text("standard"), outcome: try text("outcome"), outcomeDetail: try text("outcome_detail"),
+            winnerPrice: try unsignedIfPresent("winner_price"), payment: try text("payment"))
     }
 
     /// The row of `receipts`.

@@ -15,8 +15,8 @@ package protocol NodeService: Sendable {
     ///
     /// The same idempotency key submits once: a second call returns the first job's ID.
     func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted
-    /// The newest jobs that this node originated or ran, newest first.
-    func jobs(limit: Int) async throws(NodeServiceError) -> [JobView]
+    /// A page of the jobs that this node asked for, bid on or ran, newest first.
+    func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage
     /// One job.
     func job(_ jobID: CID) async throws(NodeServiceError) -> JobView
     /// Follows a job: first what happened so far, then what happens; the event with the result ends it. A reader that
@@ -27,8 +27,10 @@ package protocol NodeService: Sendable {
     ) async throws(NodeServiceError) -> AsyncStream<JobProgress>
     /// The journal in words: who was asked, who bid what, why each bid was accepted or refused, what happened when.
     func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation
-    /// Cancels a job; cancelling a job that has ended changes nothing.
-    func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView
+    /// Everything that this node knows about a job.
+    func describe(_ jobID: CID) async throws(NodeServiceError) -> JobDescription
+    /// Cancels a job; cancelling a job that has ended changes nothing, and says so.
+    func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobCancellation
 
     /// A receipt by its CID, from this node or from the mesh.
     func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView
@@ -67,6 +69,11 @@ package enum ProgressScope: String, Hashable, Sendable, CaseIterable {
 }
 
 extension NodeService {
+    /// The newest jobs.
+    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
+        try await jobs(JobQuery(limit: limit)).jobs
+    }
+
     /// Everything that happened and happens to a job.
     package func progress(of jobID: CID) async throws(NodeServiceError) -> AsyncStream<JobProgress> {
         try await progress(of: jobID, .everything)

@@ -6,8 +6,25 @@ package struct JobView: Hashable, Sendable, Codable {
     package var role: String
     /// The state, by the name of its `JobStatus`.
     package var phase: String
-    /// The StandardJobStatus: `Pending`, `Running`, `CompletedSuccessfully`, `Failed`, `Cancelled`.
+    /// The StandardJobStatus: `Pending`, `Running`, `CompletedSuccessfully`, `Failed`, `Cancelled`; `NotAssigned` for a
+    /// bid that came to nothing, since this node knows no more of the job.
     package var status: String
+    /// What became of it, or how far it is.
+    package var outcome: JobOutcome
+    /// The module's exit code, if it exited.
+    package var exitCode: Int32?
+    /// The limit that it hit: `fuel`, `memory`, `table`, `stack`, `output`, `wall_clock`.
+    package var limit: String?
+    /// How far the module says it is, in thousandths, while it runs and if it says so.
+    package var progressPermille: UInt64?
+    /// At an executor with a receipt: whether it was paid.
+    package var payment: JobPayment?
+    /// At an executor that lost: who has the job instead, as its originator says.
+    package var winnerDID: String?
+    /// The most that the winner may charge, in the smallest unit.
+    package var winnerPrice: UInt64?
+    /// The receipt that counts, once there is one.
+    package var receiptCID: String?
     /// Why it is in this state; empty if the state says it all.
     package var reason: String
     /// Whether nothing more will happen.
@@ -29,14 +46,15 @@ package struct JobView: Hashable, Sendable, Codable {
     package var result: JobResult?
 
     package init(
-        jobID: String, role: String, phase: String, status: String, reason: String, isTerminal: Bool,
-        submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil, isOwnRun: Bool? = nil,
-        label: String? = nil, price: UInt64? = nil, result: JobResult? = nil
+        jobID: String, role: String, phase: String, status: String, outcome: JobOutcome, reason: String,
+        isTerminal: Bool, submittedAt: UInt64, updatedAt: UInt64, counterpartyDID: String? = nil,
+        isOwnRun: Bool? = nil, label: String? = nil, price: UInt64? = nil, result: JobResult? = nil
     ) {
         self.jobID = jobID
         self.role = role
         self.phase = phase
         self.status = status
+        self.outcome = outcome
         self.reason = reason
         self.isTerminal = isTerminal
         self.submittedAt = submittedAt
@@ -49,13 +67,36 @@ package struct JobView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case role, phase, status, reason, label, price, result
+        case role, phase, status, outcome, limit, payment, reason, label, price, result
         case jobID = "job_id"
         case isTerminal = "terminal"
         case submittedAt = "submitted_at"
         case updatedAt = "updated_at"
         case counterpartyDID = "counterparty_did"
         case isOwnRun = "own_run"
+        case exitCode = "exit_code"
+        case progressPermille = "progress_permille"
+        case winnerDID = "winner_did"
+        case winnerPrice = "winner_price"
+        case receiptCID = "receipt_cid"
+    }
+}
+
+/// What an order to cancel a job did.
+package struct JobCancellation: Hashable, Sendable, Codable {
+    /// The job, as it is now.
+    package var job: JobView
+    /// Whether it was over before, so that nothing was cancelled.
+    package var wasOver: Bool
+
+    package init(job: JobView, wasOver: Bool) {
+        self.job = job
+        self.wasOver = wasOver
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case job
+        case wasOver = "was_over"
     }
 }
 

@@ -36,10 +36,49 @@ package enum Samples {
     }
 
     /// The job, as its originator lists it.
-    package static let job = JobView(
-        jobID: jobID.text, role: "originator", phase: "ReceiptAnchored", status: "CompletedSuccessfully", reason: "",
-        isTerminal: true, submittedAt: 1_700_000_000_000, updatedAt: 1_700_000_000_025,
-        counterpartyDID: "did:key:z6Mkexecutor", label: "count", price: 40, result: result)
+    package static var job: JobView {
+        var job = JobView(
+            jobID: jobID.text, role: "originator", phase: "ReceiptAnchored", status: "CompletedSuccessfully",
+            outcome: .succeeded, reason: "", isTerminal: true, submittedAt: 1_700_000_000_000,
+            updatedAt: 1_700_000_000_025, counterpartyDID: "did:key:z6Mkexecutor", label: "count", price: 40,
+            result: result)
+        job.exitCode = 0
+        job.receiptCID = receiptCID.text
+        return job
+    }
+
+    /// Everything about it.
+    package static var description: JobDescription {
+        var description = JobDescription(job: job)
+        description.request = JobDescription.Request(
+            originatorDID: "did:key:z6Mkoriginator", moduleCID: jobID.text, entry: "_start", args: ["-n", "5"],
+            env: [NamedText(name: "A", text: "1")], inputs: [NamedText(name: "stdin", text: jobID.text)],
+            limits: JobSubmission.Limits(
+                timeoutSeconds: 10, maxFuel: 5_000_000, maxMemoryBytes: 1 << 20, maxOutputBytes: 1 << 16),
+            budget: 100, policy: [NamedText(name: "regions", text: "eu")], expiresAt: 1_700_000_600_000)
+        description.bids = [
+            .init(bidderDID: "did:key:z6Mkexecutor", price: 40, at: 1_700_000_000_002, verdict: .taken),
+            .init(
+                bidderDID: "did:key:z6Mkdearexec", price: 400, at: 1_700_000_000_003, verdict: .refused,
+                reason: "price 400 > max 100"),
+        ]
+        description.furtherBids = 3
+        description.attempts = [
+            .init(
+                assignmentCID: jobID.text, executorDID: "did:key:z6Mkexecutor", price: 40, at: 1_700_000_000_004)
+        ]
+        description.receipts = [
+            .init(
+                receiptCID: receiptCID.text, executorDID: "did:key:z6Mkexecutor",
+                outcome: "the module ended with exit code 0", fuel: 1_234_567, price: 40, at: 1_700_000_000_020,
+                counts: true)
+        ]
+        description.movements = [
+            .init(
+                at: 1_700_000_000_004, kind: "hold", debit: "wallet", credit: "escrow", amount: 40, jobID: jobID.text)
+        ]
+        return description
+    }
 
     /// The receipt of the job.
     package static let receipt = ReceiptView(

@@ -11,6 +11,12 @@ package struct ScriptedNode: NodeService {
         package var events: AsyncStream<JobProgress>?
         /// The files that can be had and removed.
         package var files: [CID: [UInt8]]
+        /// The job; the sample unless it is set.
+        package var job: JobView?
+        /// The jobs, newest first; as many of the sample as are asked for unless it is set.
+        package var jobs: [JobView]?
+        /// Sees which jobs are asked for.
+        package var listed: @Sendable (JobQuery) -> Void
         /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
         /// What happens before a submission is answered.
@@ -22,7 +28,8 @@ package struct ScriptedNode: NodeService {
             failure: NodeServiceError? = nil, events: AsyncStream<JobProgress>? = nil, files: [CID: [UInt8]] = [:],
             submitted: @escaping @Sendable (JobSubmission) -> Void = { _ in },
             delayed: @escaping @Sendable () async -> Void = {},
-            followed: @escaping @Sendable (ProgressScope) -> Void = { _ in }
+            followed: @escaping @Sendable (ProgressScope) -> Void = { _ in },
+            listed: @escaping @Sendable (JobQuery) -> Void = { _ in }
         ) {
             self.failure = failure
             self.events = events
@@ -30,6 +37,7 @@ package struct ScriptedNode: NodeService {
             self.submitted = submitted
             self.delayed = delayed
             self.followed = followed
+            self.listed = listed
         }
     }
 
@@ -48,13 +56,19 @@ package struct ScriptedNode: NodeService {
         return try answer(JobAccepted(jobID: Samples.jobID.text, isDuplicate: submission.idempotencyKey == "again"))
     }
 
-    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
-        try answer(Array(repeating: Samples.job, count: limit))
+    package func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage {
+        script.listed(query)
+        let jobs = script.jobs ?? Array(repeating: Samples.job, count: query.limit)
+        let named = jobs.filter { job in
+            query.named.map { job.jobID.hasSuffix($0) || job.jobID.hasPrefix($0) } ?? true
+        }
+        let left = Array(named.filter { query.role == nil || $0.role == query.role?.rawValue }.prefix(query.limit))
+        return try answer(JobPage(jobs: left, next: left.count < named.count ? left.last?.jobID : nil))
     }
 
     package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
         guard jobID == Samples.jobID else { throw NodeServiceError(.jobNotFound, "No job \(jobID) here.") }
-        return try answer(Samples.job)
+        return try answer(script.job ?? Samples.job)
     }
 
     package func progress(
@@ -70,7 +84,14 @@ package struct ScriptedNode: NodeService {
         return try answer(JobExplanation(job: Samples.job, lines: [line]))
     }
 
-    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView { try answer(Samples.job) }
+    package func describe(_ jobID: CID) async throws(NodeServiceError) -> JobDescription {
+        try answer(Samples.description)
+    }
+
+    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobCancellation {
+        try answer(JobCancellation(job: Samples.job, wasOver: true))
+    }
+
     package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView { try answer(Samples.receipt) }
     package func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         try answer(Samples.report)

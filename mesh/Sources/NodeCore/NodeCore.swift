@@ -144,19 +144,25 @@ package struct NodeCore: Core {
         package let written: UInt64
     }
 
-    /// Ends a job of this node, or stops a run of another's; returns the number of the write that records it.
-    package mutating func cancel(_ job: JobID, at moment: NodeMoment) -> (written: UInt64, effects: [NodeEffect]) {
+    /// Ends a job of this node, or stops a run of another's; returns the number of the write that records it, and
+    /// whether there was anything to end.
+    package mutating func cancel(
+        _ job: JobID, at moment: NodeMoment
+    ) -> (written: UInt64, isOrdered: Bool, effects: [NodeEffect]) {
         let (now, wallClock) = (moment.now, moment.wallClock)
-        if market.originatedJob(job) == nil, market.executedJob(job) != nil {
+        var isOrdered = false
+        if market.originatedJob(job) == nil, let executed = market.executedJob(job) {
+            isOrdered = executed.occupiesPlace
             absorb(
                 market.stopExecution(
                     job, reason: "the executor's owner stopped it", now: now, wallClock: wallClock), moment)
         } else if case .success(let transition) = market.cancel(
             job, reason: "the owner cancelled it", now: now, wallClock: wallClock)
         {
+            isOrdered = true
             absorb(transition, moment)
         }
-        return (order.last, finish(moment))
+        return (order.last, isOrdered, finish(moment))
     }
 
     /// Resumes, after the replay of all journals, what this node owes to others.

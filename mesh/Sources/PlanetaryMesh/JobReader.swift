@@ -3,54 +3,68 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
-import PeerIdentity
 
-/// Jobs as stored: those that the market has forgotten, and journals in words.
+/// Jobs as stored: those that the market has forgotten, and journals in words. It reads them as data, so what it tells
+/// depends neither on what the market remembers nor on what it would still accept.
 struct JobReader: Sendable {
-    /// A job, according to its journal.
+    /// A job, according to its journals.
     struct Recalled: Sendable {
         var view: JobView
-        var lines: [JobExplanation.Line]
+        var history = JobHistory()
+        /// The events that are readable, in order.
+        var events: [JobEvent] = []
+        var lines: [JobExplanation.Line] = []
     }
 
     let store: MeshStore
-    let identity: Identity
-    /// The market's, whose journals these are.
-    let market: MarketConfiguration
 
-    /// The newest jobs.
-    func rows(limit: Int) async throws(NodeServiceError) -> [JobRow] {
+    /// A page of jobs.
+    func page(_ query: JobQuery) async throws(NodeServiceError) -> JobRowPage {
         try await written()
-        return try await stored { () throws(MeshStoreError) in
-            try await store.jobs(role: nil, limit: max(0, limit))
+        var filter = JobFilter()
+        filter.role = query.role.map { $0 == .originator ? .originator : .executor }
+        filter.outcomes = query.statuses.flatMap { $0.outcomes.map(\.rawValue) }
+        filter.payments = query.statuses.flatMap { $0.payments.map(\.rawValue) }
+        filter.since = query.since
+        filter.label = query.label
+        filter.named = query.named
+        let (limit, after) = (max(0, query.limit), query.after)
+        let page = try await stored { [filter] () throws(MeshStoreError) in
+            try await store.jobs(filter, after: after, limit: limit)
         }
+        if let page { return page }
+        throw Self.unknown(after)
     }
 
-    /// Folds a job's journal outside the market: for jobs that the market has forgotten, and for its words.
+    private static func unknown(_ jobID: CID?) -> NodeServiceError {
+        NodeServiceError(
+            .jobNotFound, "This node knows no job \(jobID?.text ?? "").",
+            hint: "See mesh jobs for those that it knows.")
+    }
+
+    /// Reads a job's journals, in words too.
     func recalled(_ jobID: CID) async throws(NodeServiceError) -> Recalled {
-        let id = JobID(jobID)
         try await written()
         let journal = try await stored { () throws(MeshStoreError) in try await store.readableJournal(of: jobID) }
-        guard !journal.entries.isEmpty || !journal.damaged.isEmpty else {
-            throw NodeServiceError(
-                .jobNotFound, "This node knows no job \(jobID).", hint: "See mesh jobs for those that it knows.")
+        let row = try await row(of: jobID)
+        guard !journal.entries.isEmpty || !journal.damaged.isEmpty || row != nil else {
+            throw Self.unknown(jobID)
         }
-        var scratch = JobMarket(identity: identity, configuration: market)
-        _ = try? scratch.grant(TokenAmount(.max / 4), reference: "fold", wallClock: NodeClock.wallClock)
+        var history = JobHistory()
+        var events: [JobEvent] = []
         var lines: [JobExplanation.Line] = []
         var progress: JobEventKind?
         for entry in journal.entries {
             guard let event = try? JobEvent.decode(entry.bytes) else { continue }
-            try? scratch.replay(event)
+            history.read(event)
+            events.append(event)
             if case .executionProgressed = event.kind {
                 // Its executor records again and again that a run continues.
                 if progress == event.kind { continue }
                 progress = event.kind
             }
-            let phase =
-                event.role == .originator
-                ? scratch.originatedJob(id)?.status.rawValue : scratch.executedJob(id)?.status.rawValue
-            lines.append(JobExplanation.Line(at: entry.at, phase: phase ?? "", text: event.explanation))
+            lines.append(
+                JobExplanation.Line(at: entry.at, phase: history.status(event.role) ?? "", text: event.explanation))
         }
         if !journal.damaged.isEmpty {
             let rows = journal.damaged.map(String.init).joined(separator: ", ")
@@ -58,26 +72,22 @@ struct JobReader: Sendable {
                 JobExplanation.Line(
                     at: lines.last?.at ?? 0, phase: lines.last?.phase ?? "",
                     text: "damaged, and left out of this: the rows \(rows) of the journal"))
-        } else if let view = scratch.view(of: id) {
-            return Recalled(view: view, lines: lines)
         }
-        for role in StoreRole.allCases {
-            let row = try await stored { () throws(MeshStoreError) in try await store.job(jobID, role: role) }
-            if let row { return Recalled(view: try await view(of: row), lines: lines) }
+        // Of a journal with gaps the row knows more.
+        let view = journal.damaged.isEmpty ? history.view : nil
+        guard let view = view ?? row.map({ JobStory.view($0, result: nil) }) ?? history.view else {
+            throw NodeServiceError(.storageFailed, "The journal of \(jobID) is unreadable.")
         }
-        throw NodeServiceError(.storageFailed, "The journal of \(jobID) is unreadable.")
+        return Recalled(view: view, history: history, events: events, lines: lines)
     }
 
-    /// A job of which only the row is known; its receipt says how it ended.
-    func view(of row: JobRow) async throws(NodeServiceError) -> JobView {
-        var result = StandardJobStatus.failed
-        if let cid = row.receiptCID,
-            let receipt = try await stored({ () throws(MeshStoreError) in try await store.receipt(cid) })
-        {
-            result = StandardJobStatus(rawValue: receipt.status) ?? .failed
+    /// The summary of a job, from its originator's side if this node has both.
+    private func row(of jobID: CID) async throws(NodeServiceError) -> JobRow? {
+        for role in StoreRole.allCases {
+            let row = try await stored { () throws(MeshStoreError) in try await store.job(jobID, role: role) }
+            if let row { return row }
         }
-        let status = JobStatus(rawValue: row.status) ?? .failed
-        return JobStory.view(row, standard: status.standard(result: result), result: nil)
+        return nil
     }
 
     /// Waits until everything handed to the store before is on the disk; but not for a lock or for room, which may take
@@ -88,17 +98,31 @@ struct JobReader: Sendable {
     }
 }
 
+extension JobHistory {
+    /// The job as it was read, from its originator's side if this node has both.
+    var view: JobView? {
+        if let originated { return JobStory.view(of: originated) }
+        return executed.map(JobStory.view(of:))
+    }
+}
+
 extension JobMarket {
     /// A job that the market remembers, on either side.
     func view(of job: JobID) -> JobView? {
-        if let job = originatedJob(job) { return JobStory.view(of: job) }
+        if let job = originatedJob(job) { return told(job) }
         return executedJob(job).map(JobStory.view(of:))
+    }
+
+    private func told(_ job: OriginatedJob) -> JobView {
+        var view = JobStory.view(of: job)
+        view.progressPermille = progressPermille(of: job.id)
+        return view
     }
 
     /// The job of a row, if the market remembers that side of it.
     func view(of row: JobRow) -> JobView? {
         switch row.role {
-        case .originator: originatedJob(JobID(row.jobID)).map(JobStory.view(of:))
+        case .originator: originatedJob(JobID(row.jobID)).map(told)
         case .executor: executedJob(JobID(row.jobID)).map(JobStory.view(of:))
         }
     }
@@ -109,14 +133,5 @@ extension JobMarket {
             let params = job.manifest.params
             return !job.isClosed && (params.wasmCID == needs || params.inputCIDs.contains { $0.value == needs })
         }?.id
-    }
-}
-
-extension JobView {
-    /// The job as the owner sees it; says so if the node of `did` runs it itself.
-    func marked(for did: String) -> JobView {
-        var job = self
-        if role == StoreRole.originator.rawValue, counterpartyDID == did { job.isOwnRun = true }
-        return job
     }
 }

@@ -18,63 +18,74 @@ enum JobStory {
 
     /// The summary of an originated job for the store.
     static func row(of job: OriginatedJob, at: UnixMilliseconds) -> JobRow {
-        JobRow(
+        let standing = JobEnd(job)
+        return JobRow(
             jobID: job.id.cid, role: .originator, status: job.status.rawValue, isTerminal: job.isClosed,
             submittedAt: job.manifest.submittedAt.value, updatedAt: at.value,
             counterparty: job.attempts.last?.assignment.executorDID.text ?? "",
             label: job.manifest.params.description ?? "", reason: reason(of: job), price: price(of: job),
             fuel: job.receipt?.receipt.resourceUsage.fuel, receiptCID: job.receipt?.cid,
-            idempotencyKey: job.idempotencyKey)
+            idempotencyKey: job.idempotencyKey, standard: standing.standard?.rawValue ?? "",
+            outcome: standing.outcome.rawValue, outcomeDetail: standing.detail)
     }
 
     /// The summary of an executed job for the store.
     static func row(of job: ExecutedJob, at: UnixMilliseconds) -> JobRow {
-        JobRow(
+        let standing = JobEnd(job)
+        return JobRow(
             jobID: job.id.cid, role: .executor, status: job.status.rawValue, isTerminal: job.isClosed,
             submittedAt: job.manifest.submittedAt.value, updatedAt: at.value,
             counterparty: job.manifest.originatorDID.text, label: job.manifest.params.description ?? "",
             reason: reason(of: job), price: (job.earned ?? job.receipt?.price ?? job.bid.terms.price).units,
             fuel: job.receipt?.resourceUsage.fuel, receiptCID: job.receiptCID,
-            isUnsettled: job.earned == nil && job.receipt.map { $0.price > .zero } ?? false)
+            isUnsettled: job.earned == nil && job.receipt.map { $0.price > .zero } ?? false,
+            standard: standing.standard?.rawValue ?? "", outcome: standing.outcome.rawValue,
+            outcomeDetail: standing.detail, winnerPrice: standing.winnerPrice,
+            payment: standing.payment?.rawValue ?? "")
     }
 
     /// An originated job as a listing shows it.
     static func view(of job: OriginatedJob) -> JobView {
-        view(
-            row(of: job, at: job.lastEventAt), standard: job.result ?? job.status.standard(result: .failed),
-            result: result(of: job))
+        view(row(of: job, at: job.lastEventAt), result: result(of: job))
     }
 
     /// An executed job as a listing shows it.
-    static func view(of job: ExecutedJob) -> JobView {
-        view(
-            row(of: job, at: job.lastEventAt),
-            standard: job.status.standard(result: job.receipt?.status ?? .failed), result: nil)
-    }
+    static func view(of job: ExecutedJob) -> JobView { view(row(of: job, at: job.lastEventAt), result: nil) }
 
-    /// A job of which only the row is known.
-    static func view(_ row: JobRow, standard: StandardJobStatus, result: JobResult?) -> JobView {
-        JobView(
-            jobID: row.jobID.text, role: row.role.rawValue, phase: row.status, status: standard.rawValue,
-            reason: row.reason, isTerminal: row.isTerminal || result != nil, submittedAt: row.submittedAt,
+    /// A job as its row says.
+    static func view(_ row: JobRow, result: JobResult?) -> JobView {
+        let outcome = JobOutcome(rawValue: row.outcome) ?? .failed
+        var view = JobView(
+            jobID: row.jobID.text, role: row.role.rawValue, phase: row.status,
+            status: row.standard.isEmpty ? notAssigned : row.standard, outcome: outcome, reason: row.reason,
+            isTerminal: row.isTerminal || !outcome.isUnderWay, submittedAt: row.submittedAt,
             updatedAt: row.updatedAt, counterpartyDID: row.counterparty.isEmpty ? nil : row.counterparty,
             label: row.label.isEmpty ? nil : row.label, price: row.price, result: result)
+        switch outcome {
+        case .succeeded, .exitedNonZero: view.exitCode = Int32(row.outcomeDetail)
+        case .limitExceeded: view.limit = row.outcomeDetail.isEmpty ? nil : row.outcomeDetail
+        case .lost: view.winnerDID = row.outcomeDetail.isEmpty ? nil : row.outcomeDetail
+        default: break
+        }
+        view.winnerPrice = row.winnerPrice
+        view.payment = JobPayment(rawValue: row.payment)
+        view.receiptCID = row.receiptCID?.text
+        return view
     }
+
+    /// The status of a job of which this node knows only that its bid came to nothing.
+    static let notAssigned = "NotAssigned"
 
     /// How an originated job ended; `nil` while it is open.
     static func result(of job: OriginatedJob) -> JobResult? {
-        guard let standard = job.result else { return nil }
+        guard job.result != nil else { return nil }
         var result = JobResult(ending: .executorsFailed, detail: reason(of: job), attempts: UInt64(job.attempts.count))
+        if let ending = JobEnd.ending(of: job) { result.ending = ending }
         if let accepted = job.receipt, let outcome = job.outcome {
-            result.ending = ending(of: outcome)
             result.detail = outcome.description
             if case .exited(let code) = outcome { result.exitCode = code }
             if case .limitExceeded(let limit) = outcome { result.limit = limit.rawValue }
             fill(&result, accepted, paid: job.paid)
-        } else if standard == .cancelled {
-            result.ending = .cancelled
-        } else if let failure = job.failure {
-            result.ending = ending(of: failure)
         }
         return result
     }
@@ -103,38 +114,6 @@ enum JobStory {
         result.peakMemoryBytes = receipt.resourceUsage.peakMemoryBytes
         result.wallMilliseconds = receipt.resourceUsage.wallMilliseconds
         result.paid = paid.units
-    }
-
-    private static func ending(of outcome: ExecutionOutcome) -> JobEnding {
-        switch outcome {
-        case .exited(code: 0): .succeeded
-        case .exited: .exitedNonZero
-        case .trapped: .trapped
-        case .limitExceeded: .limitExceeded
-        case .cancelled: .cancelled
-        case .moduleRefused: .moduleRefused
-        case .fetchFailed: .fetchFailed
-        case .nodeFailed: .executorsFailed
-        }
-    }
-
-    private static func ending(of failure: JobFailure) -> JobEnding {
-        switch failure {
-        case .noAcceptableBid(let bids, _): bids == 0 ? .noBids : .noAcceptableBid
-        case .nobodyReachable, .nobodyExecutes: .noBids
-        case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
-        case .expired: .deadlinePassed
-        case .cannotHold: .insufficientFunds
-        case .announcementTimedOut, .originatorFailed: .executorsFailed
-        }
-    }
-
-    private static func ending(of end: AttemptEnd) -> JobEnding {
-        switch end {
-        case .nodeFailed(_, .fetchFailed): .fetchFailed
-        case .receiptInvalid: .receiptInvalid
-        default: .executorsFailed
-        }
     }
 
     private static func reason(of job: OriginatedJob) -> String {

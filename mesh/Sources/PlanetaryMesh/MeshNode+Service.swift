@@ -1,4 +1,5 @@
 import JobMarket
+import MeshStore
 import MeshTypes
 package import Multiformats
 package import NodeAPI
@@ -27,21 +28,26 @@ extension MeshNode: NodeService {
         }
     }
 
-    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobView {
-        await cancel(JobID(jobID))
-        return try await job(jobID)
+    package func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobCancellation {
+        if let job = core.market.view(of: JobID(jobID)) {
+            if !job.outcome.isUnderWay { return JobCancellation(job: marked(job), wasOver: true) }
+            if job.role == JobSide.executor.rawValue, job.outcome == .bidding {
+                throw NodeServiceError(
+                    .invalidRequest, "This node only bid on the job \(jobID); it cannot cancel it.",
+                    hint: "The node that asked for the job can.")
+            }
+            let isOrdered = await cancel(JobID(jobID))
+            return JobCancellation(job: try await self.job(jobID), wasOver: !isOrdered)
+        }
+        return JobCancellation(job: try await job(jobID), wasOver: true)
     }
 
-    package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
-        var views: [JobView] = []
-        for row in try await reader.rows(limit: limit) {
-            if let live = core.market.view(of: row) {
-                views.append(marked(live))
-            } else {
-                views.append(marked(try await reader.view(of: row)))
-            }
+    package func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage {
+        let page = try await reader.page(query)
+        let jobs = page.rows.map { row in
+            marked(core.market.view(of: row) ?? JobStory.view(row, result: nil))
         }
-        return views
+        return JobPage(jobs: jobs, next: page.next?.text)
     }
 
     package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
@@ -52,6 +58,11 @@ extension MeshNode: NodeService {
     package func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
         let recalled = try await reader.recalled(jobID)
         return JobExplanation(job: try await job(jobID), lines: recalled.lines)
+    }
+
+    package func describe(_ jobID: CID) async throws(NodeServiceError) -> JobDescription {
+        let recalled = try await reader.recalled(jobID)
+        return try await reader.described(recalled, as: try await job(jobID))
     }
 
     package func progress(
@@ -71,11 +82,20 @@ extension MeshNode: NodeService {
         return board.follow(id, scope, past: scope == .everything ? past : past.filter { $0.kind == .result })
     }
 
-    private var reader: JobReader {
-        JobReader(store: parts.store, identity: parts.identity, market: core.market.configuration)
-    }
+    private nonisolated var reader: JobReader { JobReader(store: parts.store) }
 
-    private func marked(_ job: JobView) -> JobView { job.marked(for: parts.identity.did.text) }
+    /// The job as the owner sees it: says so if this node runs it itself, and how far its run is.
+    private func marked(_ job: JobView) -> JobView {
+        var job = job
+        if job.role == JobSide.originator.rawValue {
+            if job.counterpartyDID == parts.identity.did.text { job.isOwnRun = true }
+        } else if job.outcome == .running, let id = try? CID(parsing: job.jobID),
+            let assignment = core.market.executedJob(JobID(id))?.assignmentCID
+        {
+            job.progressPermille = runs.permille(of: assignment).map { UInt64(clamping: $0) }
+        }
+        return job
+    }
 
     // MARK: Receipts
 

@@ -286,11 +286,12 @@ package actor MeshNode {
         }
     }
 
-    /// Asks the core to end a job; when this returns, that is durable.
-    func cancel(_ job: JobID) async {
-        let (number, effects) = core.cancel(job, at: moment)
+    /// Asks the core to end a job; when this returns, that is durable. `false` if there was nothing to end.
+    func cancel(_ job: JobID) async -> Bool {
+        let (number, isOrdered, effects) = core.cancel(job, at: moment)
         carryOut(effects)
         await durable(number)
+        return isOrdered
     }
 
     /// Waits until a write is on the disk, or the node stops.

@@ -196,6 +196,8 @@ struct NodeOpening: Sendable {
             for over in intake.leftOut where over.isOver {
                 guard var row = rows[over.side] else { continue }
                 row.status = JobStatus.failed.rawValue
+                row.standard = StandardJobStatus.failed.rawValue
+                row.outcome = JobOutcome.failed.rawValue
                 row.isTerminal = true
                 row.reason = "left out: \(over.reason)"
                 row.updatedAt = intake.at.value

@@ -86,6 +86,14 @@ final class RunningJobs: Sendable {
         }
     }
 
+    /// How far a run's module says it is, in thousandths; nil if it said nothing.
+    func permille(of assignment: CID) -> Int? {
+        state.withLock { state in
+            guard let permille = state.runs[assignment]?.workspace?.permille, permille > 0 else { return nil }
+            return permille
+        }
+    }
+
     /// Refuses a place to every run, now and later: the node stops.
     func close() {
         let waiting = state.withLock { state in

@@ -71,7 +71,8 @@ import Testing
                 + "Raise --budget or loosen the policy; mesh explain last tells every bid.")
         for ending in JobEnding.allCases where ending != .succeeded {
             let sentence = Run.sentence(JobResult(ending: ending, detail: ""))
-            #expect(sentence.hasPrefix("The job failed: ") && sentence.hasSuffix("."), "\(sentence)")
+            let begin = ending == .cancelled ? "The job was cancelled" : "The job failed: "
+            #expect(sentence.hasPrefix(begin) && sentence.hasSuffix("."), "\(sentence)")
         }
     }
 }

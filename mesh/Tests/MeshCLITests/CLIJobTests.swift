@@ -17,10 +17,11 @@ import Testing
         #expect(try await JobReference.resolve("last", on: node) == Samples.jobID)
         #expect(try await JobReference.resolve(String(full.suffix(8)), on: node) == Samples.jobID)
         #expect(try await JobReference.resolve("…" + full.suffix(8), on: node) == Samples.jobID)
-        for text in ["abc", "zzzzzzzz"] {
+        #expect(try await JobReference.resolve(String(full.prefix(12)) + "…", on: node) == Samples.jobID)
+        for text in ["abc", "zzzzzzzz", "%&/("] {
             let unknown = NodeServiceError(
                 .jobNotFound, "No job is called \"\(text)\".",
-                hint: "mesh jobs lists them; the end of an ID is enough.")
+                hint: "mesh jobs lists them; the beginning or end of an ID is enough.")
             await #expect(throws: unknown) { _ = try await JobReference.resolve(text, on: node) }
         }
     }

@@ -84,8 +84,9 @@ import Testing
             receiptCID: evil, isValid: false, lines: [.init(name: evil, verdict: .failed, detail: evil)])
         let explanation = JobExplanation(job: job, lines: [.init(at: 1, phase: evil, text: evil)])
         let texts = [
-            Jobs.table([job], full: true, now: 0), Peers.table([peer], full: true), Wallet.text(wallet),
+            JobTable([job], full: true, now: 0).text(width: nil), Peers.table([peer], full: true), Wallet.text(wallet),
             Receipt.text(receipt), Receipt.text(report), Status.text(status), Explain.story(explanation),
+            Explain.story(explanation, width: 60), JobTable([job], full: true, now: 0).text(width: 200),
         ]
         for text in texts {
             #expect(text.contains("evil"))
@@ -103,9 +104,9 @@ import Testing
 
     @Test func aJobThatTheNodeRanItselfSaysSo() {
         var job = Samples.job
-        #expect(Jobs.table([job], full: true, now: 0).contains("did:key:z6Mkexecutor"))
+        #expect(JobTable([job], full: true, now: 0).text(width: nil).contains("did:key:z6Mkexecutor"))
         job.isOwnRun = true
-        let table = Jobs.table([job], full: true, now: 0)
+        let table = JobTable([job], full: true, now: 0).text(width: nil)
         #expect(table.contains("  this node  ") && !table.contains("did:key"), "\(table)")
     }
 

@@ -18,7 +18,8 @@ import Testing
             #expect(try await node.jobs(limit: 3) == [Samples.job, Samples.job, Samples.job])
             #expect(try await node.job(Samples.jobID) == Samples.job)
             #expect(try await node.explain(Samples.jobID).lines.map(\.text) == ["price 40 > max 30"])
-            #expect(try await node.cancel(Samples.jobID) == Samples.job)
+            #expect(try await node.describe(Samples.jobID) == Samples.description)
+            #expect(try await node.cancel(Samples.jobID) == JobCancellation(job: Samples.job, wasOver: true))
             #expect(try await node.receipt(Samples.receiptCID) == Samples.receipt)
             #expect(try await node.verifyReceipt(Samples.receiptCID) == Samples.report)
             #expect(try await node.replayReceipt(Samples.receiptCID) == Samples.report)
@@ -34,6 +35,29 @@ import Testing
             }
             try await node.shutdown()
         }
+    }
+
+    @Test func aQuestionForJobsArrivesWhole() async throws {
+        let (seen, sink) = AsyncStream.makeStream(of: JobQuery.self)
+        var asked = [
+            JobQuery(limit: 0),
+            JobQuery(
+                limit: 2, after: Samples.receiptCID, role: .executor,
+                statuses: ["failed", "no-executor", "trapped"].compactMap(JobStatusName.init), since: .max,
+                label: "a&b=c %+ \u{1F411}/?#", named: "abcd"),
+        ]
+        asked[0].role = .originator
+        var script = ScriptedNode.Script(listed: { sink.yield($0) })
+        script.jobs = [Samples.job, Samples.job, Samples.job]
+        try await withServer(script) { [asked] node, _ in
+            for query in asked { _ = try await node.jobs(query) }
+            #expect(try await node.jobs(JobQuery(limit: 1)).next == Samples.jobID.text)
+            #expect(try await node.jobs(JobQuery(limit: 3)).next == nil)
+        }
+        sink.finish()
+        var arrived: [JobQuery] = []
+        for await query in seen { arrived.append(query) }
+        #expect(Array(arrived.prefix(2)) == asked)
     }
 
     @Test func aSubmissionArrivesWhole() async throws {
@@ -177,6 +201,10 @@ import Testing
             let cases: [(String, Int, String)] = [
                 ("GET /v1/jobs/nonsense HTTP/1.1", 400, "\\\"nonsense\\\" is no CID."),
                 ("GET /v1/jobs?limit=-1 HTTP/1.1", 400, "limit must be a number from 0 to 10000."),
+                ("GET /v1/jobs?after=x HTTP/1.1", 400, "after must be a job's ID."),
+                ("GET /v1/jobs?role=both HTTP/1.1", 400, "role must be originator or executor."),
+                ("GET /v1/jobs?status=failed,odd HTTP/1.1", 400, "status must be one of "),
+                ("GET /v1/jobs?since=today HTTP/1.1", 400, "since must be a date in milliseconds"),
                 ("GET /v1/../etc/passwd HTTP/1.1", 404, "no_such_route"),
                 ("DELETE /v1/status HTTP/1.1", 404, "no_such_route"),
                 ("POST /v1/jobs HTTP/1.1", 400, "The body is not a JobSubmission in JSON."),

@@ -12,10 +12,11 @@ import Testing
 /// What is worked out about the blocks of a database of an older version.
 @Suite struct BlockUseTests {
     /// Takes everything away that came after version 2.
-    private static let older = """
-        DROP INDEX jobs_bids; DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots; DROP TABLE block_holds;
-        ALTER TABLE jobs DROP COLUMN unsettled; PRAGMA user_version = 2;
-        """
+    private static let older =
+        StoreFolder.withoutOutcomes + """
+            DROP TABLE block_uses; DROP TABLE file_blocks; DROP TABLE roots; DROP TABLE block_holds;
+            ALTER TABLE jobs DROP COLUMN unsettled; PRAGMA user_version = 2;
+            """
 
     private func pinned(_ bytes: [UInt8]) -> (cid: CID, write: StoreWrite) {
         let cid = CID.hashing(bytes, codec: .dagCBOR)

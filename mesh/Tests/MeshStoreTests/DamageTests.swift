@@ -128,7 +128,7 @@ import Testing
         #expect(journal.entries.map(\.sequence) == [1, 5])
         #expect(journal.damaged == [3])
         #expect(try await store.openJobs(role: .originator).count == 2)
-        #expect(try await store.jobs().map(\.receiptCID) == [nil, nil])
+        #expect(try await store.jobs()?.rows.map(\.receiptCID) == [nil, nil])
         #expect(store.counters.corruptRecords == 3)
     }
 

@@ -47,10 +47,10 @@ import Testing
         try await first.commit([.block(cid: cid, bytes: bytes)])
         try first.close()
         try folder.change(
-            """
-            DROP TABLE receipt_links; DROP INDEX jobs_bids; DROP TABLE block_uses; DROP TABLE file_blocks;
-            DROP TABLE block_holds; DROP TABLE roots; ALTER TABLE jobs DROP COLUMN unsettled; PRAGMA user_version = 2;
-            """)
+            StoreFolder.withoutOutcomes + """
+                DROP TABLE receipt_links; DROP TABLE block_uses; DROP TABLE file_blocks;
+                DROP TABLE block_holds; DROP TABLE roots; ALTER TABLE jobs DROP COLUMN unsettled; PRAGMA user_version = 2;
+                """)
         let store = try folder.open()
         try await store.commit([Self.link(1, after: nil)])
         #expect(try await store.successors(of: nil, executorDID: "did:key:a") == [Self.receipt(1)])

@@ -160,9 +160,14 @@ import Testing
         let first = try open()
         try await first.commit([job(1, isTerminal: false), output(1, of: 1), evidence(2, of: 1)])
         try first.close()
-        try folder.change("DROP TABLE block_holds; PRAGMA user_version = 5;")
+        try folder.change(
+            StoreFolder.withoutOutcomes + """
+                DROP TABLE block_holds; PRAGMA user_version = 5;
+                CREATE INDEX jobs_bids ON jobs(updated_at)
+                    WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen';
+                """)
         let store = try open()
-        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 6)
+        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 7)
         await expectNeeded(block(1).cid, by: 1, store)
         await expectNeeded(block(2).cid, by: 1, store)
         try await store.commit([job(2, isTerminal: false), output(1, of: 2), evidence(2, of: 2)])

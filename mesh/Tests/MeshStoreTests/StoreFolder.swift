@@ -18,6 +18,14 @@ final class StoreFolder: Sendable {
         try? FileManager.default.removeItem(at: url)
     }
 
+    /// Takes away what came with version 7.
+    static let withoutOutcomes = """
+        DROP INDEX jobs_bids; ALTER TABLE jobs DROP COLUMN standard; ALTER TABLE jobs DROP COLUMN outcome;
+        ALTER TABLE jobs DROP COLUMN outcome_detail; ALTER TABLE jobs DROP COLUMN winner_price;
+        ALTER TABLE jobs DROP COLUMN payment;
+
+        """
+
     var path: String { url.appending(path: "mesh.sqlite").path }
 
     /// Changes the database behind the store's back.

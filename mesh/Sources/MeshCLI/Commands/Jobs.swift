@@ -6,15 +6,52 @@ import NodeAPI
 /// `mesh jobs`: the newest jobs.
 struct Jobs: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the newest jobs that this node asked for or ran.",
-        discussion: "A node's own job that it runs itself is listed once, as originator, WITH this node.")
+        abstract: "List the jobs that this node asked for, bid on or ran, the newest first.",
+        discussion: """
+            A node's own job that it runs itself is listed once, as originator, WITH this node. What a bid that came to \
+            nothing says of the winner is what the originator told; such bids are forgotten after some minutes.
+
+            --status takes what OUTCOME shows, one of several at once or a group of them: open, ended, pending, running, \
+            succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json names it, such as \
+            exited-non-zero.
+
+            A page has at most --limit jobs, and with more behind it says how to see them. With --json, go on with \
+            --older-than and the last job_id while pages are full.
+            """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many.")
+    @Option(help: "How many, at most 10000.")
     var limit = 20
 
-    @Flag(help: "Print whole identifiers.")
+    @Option(
+        help: ArgumentHelp("Only jobs of this outcome or group; may be given several times.", valueName: "outcome"),
+        transform: { text in
+            guard let name = JobStatusName(text) else {
+                throw ValidationError(
+                    "it is one of \(JobStatusName.all.joined(separator: ", ")), with - or _ between words.")
+            }
+            return name
+        })
+    var status: [JobStatusName] = []
+
+    @Option(help: "Only jobs in which this node is originator or executor.")
+    var role: JobSide?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only jobs submitted since then: 90s, 10m, 2h or 3d ago, or a date such as 2026-11-27 or "
+                + "2026-11-27T08:30:00Z.", valueName: "when"),
+        transform: JobDate.since)
+    var since: UInt64?
+
+    @Option(help: ArgumentHelp("Only jobs whose label contains this.", valueName: "text"))
+    var label: String?
+
+    @Option(help: ArgumentHelp("Only jobs that the listing has behind this one.", valueName: "job"))
+    var olderThan: String?
+
+    @Flag(help: "Print whole identifiers, however long the lines become.")
     var full = false
 
     func validate() throws {
@@ -22,33 +59,26 @@ struct Jobs: MeshCommand {
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let jobs = try await global.node.jobs(limit: limit)
+        let node = global.node
+        var query = JobQuery(limit: limit, role: role, statuses: status, since: since, label: label)
+        if let olderThan { query.after = try await JobReference.resolve(olderThan, on: node) }
+        let page = try await node.jobs(query)
         if global.json {
-            try console.json(jobs)
-        } else if jobs.isEmpty {
-            console.note("No jobs yet; submit one with mesh run.")
+            try console.json(page.jobs)
+            return .success
+        }
+        if page.jobs.isEmpty {
+            let isFiltered = query != JobQuery(limit: limit)
+            console.note(isFiltered ? "No such jobs here." : "No jobs yet; submit one with mesh run.")
         } else {
-            console.out(Self.table(jobs, full: full, now: UInt64(Date().timeIntervalSince1970 * 1_000)))
+            let now = UInt64(Date().timeIntervalSince1970 * 1_000)
+            let width = !full && Terminal.isInteractive(STDOUT_FILENO) ? Terminal.columns(STDOUT_FILENO) : nil
+            console.out(JobTable(page.jobs, full: full, now: now).text(width: width))
+        }
+        if let next = page.next {
+            console.note("Older jobs: the same with --older-than \(Terminal.safe(String(next.suffix(8)))).")
         }
         return .success
-    }
-
-    /// The listing of jobs.
-    static func table(_ jobs: [JobView], full: Bool, now: UInt64) -> String {
-        let show = full ? { $0 } : Readable.short
-        var table = Table([
-            ("JOB", .left), ("AS", .left), ("PHASE", .left), ("SUBMITTED", .right), ("PRICE", .right), ("WITH", .left),
-            ("WHAT", .left),
-        ])
-        for job in jobs {
-            table.add([
-                show(job.jobID), job.role, job.phase, Readable.ago(job.submittedAt, now: now),
-                job.price.map(Readable.count) ?? "",
-                job.isOwnRun == true ? "this node" : job.counterpartyDID.map(show) ?? "",
-                job.label ?? job.result?.detail ?? job.reason,
-            ])
-        }
-        return table.text
     }
 }
 
@@ -59,7 +89,7 @@ struct Explain: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The job's ID, its end, or \"last\".")
+    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
     var job = "last"
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -68,18 +98,26 @@ struct Explain: MeshCommand {
         if global.json {
             try console.json(explanation)
         } else {
-            console.out(Self.story(explanation))
+            let isShown = Terminal.isInteractive(STDOUT_FILENO)
+            console.out(Self.story(explanation, width: isShown ? Terminal.columns(STDOUT_FILENO) : nil))
         }
         return .success
     }
 
-    /// The lines, each with the time since the first.
-    static func story(_ explanation: JobExplanation) -> String {
+    /// The lines, each with the time since the first; on a terminal each continues on the next line.
+    static func story(_ explanation: JobExplanation, width: Int? = nil) -> String {
         let job = explanation.job
-        var text = "job \(Terminal.safe(job.jobID))\n"
+        let room = width ?? .max
+        func named(_ name: String, _ cid: String) -> String {
+            name + (name.count + 1 + cid.count <= room ? " " : "\n") + Terminal.safe(cid) + "\n"
+        }
+        var text = named("job", job.jobID)
         if let label = job.label { text += "\"\(Terminal.safe(label))\"\n" }
         let begin = explanation.lines.first?.at ?? job.submittedAt
-        text += "\(Readable.date(begin)), as \(Terminal.safe(job.role))\n\n"
+        text += "\(Readable.date(begin)), as \(Terminal.safe(job.role)): \(Terminal.safe(JobWords.outcome(job)))\n"
+        if let receipt = job.receiptCID { text += named("receipt", receipt) }
+        text += "\n"
+        if let width { return text + narrow(explanation.lines, begin, width) }
         var table = Table([("AFTER", .right), ("PHASE", .left), ("WHAT HAPPENED", .left)])
         var phase = ""
         for line in explanation.lines {
@@ -89,25 +127,56 @@ struct Explain: MeshCommand {
         }
         return text + table.text
     }
+
+    private static func narrow(_ lines: [JobExplanation.Line], _ begin: UInt64, _ width: Int) -> String {
+        let afters = lines.map { Readable.duration(milliseconds: $0.at > begin ? $0.at - begin : 0) }
+        let indent = (afters.map(\.count).max() ?? 0) + 2
+        return zip(lines, afters).map { line, after in
+            let text = TextFit.lines(Terminal.safe(line.text), width: width, indent: indent, hanging: indent)
+            let begin = String(repeating: " ", count: indent - 2 - after.count) + after + "  "
+            return ([begin + text[0].dropFirst(indent)] + text.dropFirst()).joined(separator: "\n") + "\n"
+        }.joined()
+    }
 }
 
 /// `mesh cancel`: cancels a job.
 struct Cancel: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Cancel a job.")
+    static let configuration = CommandConfiguration(
+        abstract: "Cancel a job, or say how it ended if it is over.",
+        discussion: "On an executor it stops the run; the originator then gives the job to somebody else.")
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The job's ID, its end, or \"last\".")
+    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
     var job: String
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        let view = try await node.cancel(JobReference.resolve(job, on: node))
+        let cancelled = try await node.cancel(JobReference.resolve(job, on: node))
         if global.json {
-            try console.json(view)
+            try console.json(cancelled)
         } else {
-            console.out(Table.facts([("job", view.jobID), ("phase", view.phase), ("reason", view.reason)]))
+            let job = cancelled.job
+            let now = UInt64(Date().timeIntervalSince1970 * 1_000)
+            var facts = [("job", job.jobID), ("outcome", JobWords.outcome(job))]
+            if !job.reason.isEmpty { facts.append(("reason", job.reason)) }
+            if let receipt = job.receiptCID { facts.append(("receipt", receipt)) }
+            let isShown = Terminal.isInteractive(STDOUT_FILENO)
+            console.out(TextFit.facts(facts, width: isShown ? Terminal.columns(STDOUT_FILENO) : nil))
+            console.note(Terminal.safe(Self.sentence(cancelled, now: now)))
         }
         return .success
+    }
+
+    /// What the order did.
+    static func sentence(_ cancelled: JobCancellation, now: UInt64) -> String {
+        let job = cancelled.job
+        if cancelled.wasOver {
+            guard !job.outcome.isUnderWay else { return "The run is over already; nothing was cancelled." }
+            let end = "\(JobWords.outcome(job)), \(Readable.ago(job.updatedAt, now: now))"
+            return "The job was over already (\(end)); nothing was cancelled."
+        }
+        if job.outcome.isUnderWay { return "The job is being cancelled; mesh wait tells when it is over." }
+        return "The job is cancelled."
     }
 }

@@ -140,7 +140,7 @@ struct Run: MeshCommand {
             case .limitExceeded:
                 "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
-            case .cancelled: "Nothing more will happen to it."
+            case .cancelled: ""
             case .noBids:
                 "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let a node run "
                     + "jobs itself (mesh init --executor, or \"enabled\" under \"executor\" in config.json); "
@@ -151,6 +151,7 @@ struct Run: MeshCommand {
             case .insufficientFunds: "See mesh wallet; lower --budget or wait for holds to end."
             case .receiptInvalid: "Nothing was paid; run it again."
             }
+        if result.ending == .cancelled { return "The job was cancelled; nothing more will happen to it." }
         let detail = result.detail.isEmpty ? result.ending.rawValue : result.detail
         let sentence = detail.hasSuffix(".") ? detail : detail + "."
         return "The job failed: \(sentence)" + (advice.isEmpty ? "" : " \(advice)")

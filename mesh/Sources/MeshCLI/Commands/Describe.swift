@@ -1,0 +1,151 @@
+import ArgumentParser
+import Foundation
+import MeshHTTP
+import NodeAPI
+
+/// `mesh describe`: everything about one job.
+struct Describe: MeshCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show everything that this node knows about a job, on one page.",
+        discussion: "mesh explain tells the same job as a story, event by event.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(help: "Print nodes by their whole DIDs.")
+    var full = false
+
+    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    var job = "last"
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let node = global.node
+        let description = try await node.describe(JobReference.resolve(job, on: node))
+        if global.json {
+            try console.json(description)
+        } else {
+            let now = UInt64(Date().timeIntervalSince1970 * 1_000)
+            let width = Terminal.isInteractive(STDOUT_FILENO) ? Terminal.columns(STDOUT_FILENO) : nil
+            console.out(JobPageText(description, full: full, now: now).text(width: width))
+        }
+        return .success
+    }
+}
+
+/// The page about a job.
+struct JobPageText {
+    private let description: JobDescription
+    private let full: Bool
+    private let now: UInt64
+
+    init(_ description: JobDescription, full: Bool, now: UInt64) {
+        self.description = description
+        self.full = full
+        self.now = now
+    }
+
+    /// The page; no line is longer than the width, if there is one, but for identifiers.
+    func text(width: Int?) -> String {
+        var parts = [TextFit.facts(jobFacts, width: width)]
+        if let request = description.request {
+            parts.append("REQUEST\n" + TextFit.facts(facts(request), width: width))
+        }
+        if !description.bids.isEmpty { parts.append(section("BIDS", bids, width)) }
+        if !description.attempts.isEmpty { parts.append(section("ATTEMPTS", attempts, width)) }
+        if !description.receipts.isEmpty { parts.append(section("RECEIPTS", receipts, width)) }
+        let outputs = outputs
+        if !outputs.isEmpty { parts.append("OUTPUTS\n" + TextFit.facts(outputs, width: width)) }
+        if !description.movements.isEmpty { parts.append(section("TOKENS", movements, width)) }
+        return parts.joined(separator: "\n")
+    }
+
+    private func section(_ title: String, _ lines: [String], _ width: Int?) -> String {
+        let body = lines.flatMap { line -> [String] in
+            let safe = Terminal.safe(line)
+            return width.map { TextFit.lines(safe, width: $0, indent: 0, hanging: 2) } ?? [safe]
+        }
+        return title + "\n" + body.joined(separator: "\n") + "\n"
+    }
+
+    private func name(_ did: String) -> String { full ? did : Readable.short(did) }
+
+    private var jobFacts: [(name: String, value: String)] {
+        let job = description.job
+        var facts = [("job", job.jobID)]
+        if let label = job.label { facts.append(("label", label)) }
+        facts += [("as", job.role), ("outcome", JobWords.outcome(job))]
+        if !job.reason.isEmpty { facts.append(("reason", job.reason)) }
+        facts += [
+            ("submitted", "\(Readable.date(job.submittedAt)), \(Readable.ago(job.submittedAt, now: now))"),
+            ("changed", "\(Readable.date(job.updatedAt)), \(Readable.ago(job.updatedAt, now: now))"),
+        ]
+        let with = JobWords.counterparty(job, full: full)
+        if !with.isEmpty { facts.append(("with", with)) }
+        if let price = job.price { facts.append(("price", Readable.tokens(price))) }
+        if let receipt = job.receiptCID { facts.append(("receipt", receipt)) }
+        return facts
+    }
+
+    private func facts(_ request: JobDescription.Request) -> [(name: String, value: String)] {
+        var facts = [
+            ("originator", name(request.originatorDID)), ("module", request.moduleCID), ("entry", request.entry),
+        ]
+        if !request.args.isEmpty { facts.append(("arguments", request.args.joined(separator: " "))) }
+        facts += request.env.map { ("environment", "\($0.name)=\($0.text)") }
+        facts += request.inputs.map { ("input", "\($0.name) \($0.text)") }
+        let limits = request.limits
+        if let fuel = limits.maxFuel { facts.append(("fuel at most", Readable.count(fuel))) }
+        if let memory = limits.maxMemoryBytes { facts.append(("memory at most", Readable.bytes(memory))) }
+        if let output = limits.maxOutputBytes { facts.append(("output at most", Readable.bytes(output))) }
+        if let seconds = limits.timeoutSeconds {
+            facts.append(("time at most", Readable.duration(milliseconds: seconds.multipliedSaturated(by: 1_000))))
+        }
+        if let budget = request.budget { facts.append(("budget", Readable.tokens(budget))) }
+        facts += request.policy.map { ($0.name, $0.text) }
+        facts.append(("over at", Readable.date(request.expiresAt)))
+        return facts
+    }
+
+    private var bids: [String] {
+        var lines = description.bids.map { bid in
+            let reason = bid.reason.map { ": \($0)" } ?? ""
+            return "\(name(bid.bidderDID)) at most \(Readable.tokens(bid.price)), \(bid.verdict.rawValue)\(reason)"
+        }
+        if description.furtherBids > 0 { lines.append("and \(Readable.count(description.furtherBids)) more") }
+        return lines
+    }
+
+    private var attempts: [String] {
+        description.attempts.enumerated().map { index, attempt in
+            let end = attempt.failure.map { ": \($0)" } ?? ""
+            return "\(index + 1). \(name(attempt.executorDID)) at most \(Readable.tokens(attempt.price))\(end)"
+        }
+    }
+
+    private var receipts: [String] {
+        description.receipts.map { receipt in
+            let counts = receipt.counts ? "counts" : "does not count"
+            return "\(receipt.receiptCID) by \(name(receipt.executorDID)), \(counts): \(receipt.outcome), "
+                + "\(Readable.fuel(receipt.fuel)) fuel, \(Readable.tokens(receipt.price))"
+        }
+    }
+
+    private var outputs: [(name: String, value: String)] {
+        guard let result = description.job.result else { return [] }
+        var facts = result.outputs.map { (Terminal.safe($0.name), $0.text) }
+        let streams = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
+        facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
+        return facts
+    }
+
+    private var movements: [String] {
+        description.movements.map { "\(Readable.clock($0.at)) \($0.kind) \(Readable.tokens($0.amount))" }
+    }
+}
+
+extension UInt64 {
+    /// The product, or the largest number if it does not fit.
+    fileprivate func multipliedSaturated(by factor: UInt64) -> UInt64 {
+        let (product, isTooLarge) = multipliedReportingOverflow(by: factor)
+        return isTooLarge ? .max : product
+    }
+}

@@ -1,0 +1,171 @@
+import ArgumentParser
+import Foundation
+import MeshHTTP
+import Multiformats
+import NodeAPI
+
+/// `mesh outputs`: what a job wrote.
+struct Outputs: MeshCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List what a job wrote, or write it to files.",
+        discussion: """
+            The names stdout, stderr and log are what the module wrote there; the others are its named outputs. On an \
+            executor these are the outputs of its own run. A requested output that the job did not make is exit code \
+            215; the others are written all the same.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    @Option(
+        name: .customLong("output"),
+        help: ArgumentHelp(
+            "Write the output NAME to FILE, or to standard output for -; may be given several times.",
+            valueName: "name=file"))
+    var outputs: [NamedPath] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Write every output to a file of its name in this folder, which is made if it is not there.",
+            valueName: "folder"), completion: .directory)
+    var into: String?
+
+    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    var job = "last"
+
+    func validate() throws {
+        guard !global.json || !outputs.contains(where: { $0.path == "-" }) else {
+            throw ValidationError("--json and an --output to - cannot share standard output.")
+        }
+    }
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let node = global.node
+        let view = try await node.job(JobReference.resolve(job, on: node))
+        var report = OutputReport(jobID: view.jobID, outputs: try await JobOutputs.of(view, on: node))
+        if let into { try report.choose(into: into) }
+        for wanted in outputs { report.choose(wanted) }
+        for index in report.outputs.indices {
+            guard let path = report.outputs[index].file else { continue }
+            let bytes = try await node.get(JobReference.cid(report.outputs[index].cid))
+            report.outputs[index].bytes = bytes.count
+            if path == "-" { console.data(bytes) } else { try LocalFile.write(bytes, to: path) }
+        }
+        let isMissing = !report.missing.isEmpty
+        if global.json {
+            try console.json(report)
+        } else {
+            tell(report, view, console)
+        }
+        return isMissing ? ExitCode(ExitStatus.outputMissing.rawValue) : .success
+    }
+
+    private func tell(_ report: OutputReport, _ job: JobView, _ console: Console) {
+        if report.outputs.isEmpty {
+            console.note("The job wrote nothing (\(Terminal.safe(JobWords.outcome(job)))).")
+        } else if into == nil, outputs.isEmpty {
+            console.out(Self.text(report.outputs))
+        }
+        for output in report.outputs {
+            guard let file = output.file, file != "-" else { continue }
+            console.note(Terminal.safe("\(output.name): \(Readable.bytes(UInt64(output.bytes ?? 0))) in \(file)"))
+        }
+        for name in report.missing {
+            console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
+        }
+    }
+
+    /// The listing: the CIDs first, since names are long.
+    static func text(_ outputs: [OutputReport.Output]) -> String {
+        var table = Table([("CID", .left), ("NAME", .left)])
+        for output in outputs { table.add([output.cid, output.name]) }
+        return table.text
+    }
+}
+
+/// Where the outputs of a job are.
+enum JobOutputs {
+    /// The outputs of a job that is over; throws if it is not, or if it had no receipt.
+    static func of(_ job: JobView, on node: some NodeService) async throws -> [OutputReport.Output] {
+        guard job.isTerminal || job.receiptCID != nil else {
+            throw NodeServiceError(
+                .invalidRequest, "The job is not over (\(JobWords.outcome(job))), so it has no outputs yet.",
+                hint: "mesh wait tells when it is.")
+        }
+        var streams: [(name: String, cid: String?)] = []
+        var named: [NamedText] = []
+        if let result = job.result, result.receiptCID != nil {
+            streams = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
+            named = result.outputs
+        } else if let receipt = job.receiptCID {
+            let receipt = try await node.receipt(JobReference.cid(receipt))
+            streams = [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)]
+            named = receipt.outputs
+        }
+        let own = Set(named.map(\.name))
+        return named.map { OutputReport.Output(name: $0.name, cid: $0.text) }
+            + streams.compactMap { stream in
+                guard let cid = stream.cid, !own.contains(stream.name) else { return nil }
+                return OutputReport.Output(name: stream.name, cid: cid)
+            }
+    }
+}
+
+/// What a job wrote and where to, as JSON.
+struct OutputReport: Encodable {
+    /// One output.
+    struct Output: Encodable, Hashable {
+        let name: String
+        let cid: String
+        /// Where it was written; nil if it was not.
+        var file: String?
+        /// Its size, once it was written.
+        var bytes: Int?
+    }
+
+    let jobID: String
+    var outputs: [Output]
+    /// Requested names that the job did not make.
+    var missing: [String] = []
+
+    init(jobID: String, outputs: [Output]) {
+        self.jobID = jobID
+        self.outputs = outputs
+    }
+
+    /// Sends one output to a file.
+    mutating func choose(_ wanted: NamedPath) {
+        guard let index = outputs.firstIndex(where: { $0.name == wanted.name }) else {
+            missing.append(wanted.name)
+            return
+        }
+        outputs[index].file = wanted.path
+    }
+
+    /// Sends every output to a file of its name; the names are the module's own choice, so they stay in the folder.
+    mutating func choose(into folder: String) throws {
+        for index in outputs.indices {
+            outputs[index].file = (folder as NSString).appendingPathComponent(try Self.fileName(outputs[index].name))
+        }
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            throw LocalFileError(path: folder, reason: "the folder cannot be made", hint: "Choose another.")
+        }
+    }
+
+    private static func fileName(_ name: String) throws -> String {
+        guard !name.isEmpty, name != ".", name != "..", name.utf8.count <= 255, Terminal.safe(name) == name,
+            !name.utf8.contains(0x2F)
+        else {
+            throw NodeServiceError(
+                .invalidRequest, "The output \"\(name)\" has a name that no file in the folder can have.",
+                hint: "Write it with --output NAME=FILE.")
+        }
+        return name
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case outputs, missing
+        case jobID = "job_id"
+    }
+}

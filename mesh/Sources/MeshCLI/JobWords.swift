@@ -1,0 +1,108 @@
+import NodeAPI
+
+/// Jobs as people read them: what became of each, in a few words.
+enum JobWords {
+    /// What became of a job, or how far it is: `exit 3`, `running 42 %`, `lost to …Z2vUK9ex at 40`.
+    static func outcome(_ job: JobView) -> String {
+        let end = job.role == JobSide.executor.rawValue ? executed(job) : originated(job)
+        switch job.payment {
+        case .paid: return "\(end), paid"
+        case .due: return "\(end), payment due"
+        case .overdue, .refused: return "\(end), not paid"
+        case nil, .some(.none): return end
+        }
+    }
+
+    private static func originated(_ job: JobView) -> String {
+        switch job.outcome {
+        case .announcing: "announcing"
+        case .bidding: "waiting for bids"
+        case .awaitingFunds: "waiting for tokens"
+        case .assigned: "assigned"
+        case .preparing: "preparing"
+        case .running: running(job)
+        case .collecting: "fetching outputs"
+        case .cancelling: "cancelling"
+        case .noBids: "no executor"
+        case .noAcceptableBid: "no acceptable bid"
+        case .executorsFailed: "executors failed"
+        case .deadlinePassed: "deadline passed"
+        case .insufficientFunds: "not enough tokens"
+        case .receiptInvalid: "invalid receipt"
+        default: ended(job)
+        }
+    }
+
+    private static func executed(_ job: JobView) -> String {
+        switch job.outcome {
+        case .bidding: "bid open"
+        case .assigned: "won, waiting"
+        case .preparing: "won, preparing"
+        case .running: running(job)
+        case .collecting: "won, finishing"
+        case .cancelling: "stopping"
+        case .executorsFailed: "failed here"
+        case .lost: lost(job)
+        case .refused: "bid refused"
+        case .lapsed: "bid not taken"
+        case .undelivered: "bid not delivered"
+        case .declined: "declined"
+        default: ended(job)
+        }
+    }
+
+    private static func ended(_ job: JobView) -> String {
+        switch job.outcome {
+        case .succeeded: "succeeded"
+        case .exitedNonZero: job.exitCode.map { "exit \($0)" } ?? "another exit code"
+        case .trapped: "trapped"
+        case .limitExceeded: limit(job.limit)
+        case .moduleRefused: "module refused"
+        case .cancelled: "cancelled"
+        case .fetchFailed: "fetch failed"
+        default: "failed"
+        }
+    }
+
+    private static func limit(_ name: String?) -> String {
+        switch name {
+        case "fuel": "out of fuel"
+        case "memory": "out of memory"
+        case "stack": "out of stack"
+        case "output": "too much output"
+        case "wall_clock": "out of time"
+        case "table": "table too large"
+        default: "stopped at a limit"
+        }
+    }
+
+    private static func running(_ job: JobView) -> String {
+        job.progressPermille.map { "running \($0 / 10) %" } ?? "running"
+    }
+
+    private static func lost(_ job: JobView) -> String {
+        guard let winner = job.winnerDID else { return "lost" }
+        let price = job.winnerPrice.map { " at \(Readable.count($0))" } ?? ""
+        return "lost to \(Readable.short(winner))\(price)"
+    }
+
+    /// With whom: the other side, or this node itself.
+    static func counterparty(_ job: JobView, full: Bool) -> String {
+        if job.isOwnRun == true { return "this node" }
+        guard let did = job.counterpartyDID else { return "" }
+        return full ? did : Readable.short(did)
+    }
+}
+
+extension JobView {
+    /// How the job ended, also where only its summary is known; nil while it is under way.
+    var end: JobResult? {
+        if let result { return result }
+        guard isTerminal else { return nil }
+        var end = JobResult(ending: JobEnding(rawValue: outcome.rawValue) ?? .executorsFailed, detail: reason)
+        end.exitCode = exitCode
+        end.limit = limit
+        end.receiptCID = receiptCID
+        return end
+    }
+}

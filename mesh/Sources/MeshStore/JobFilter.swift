@@ -1,0 +1,155 @@
+import Foundation
+import GRDB
+package import Multiformats
+import Synchronization
+
+/// Which summaries of jobs to read.
+package struct JobFilter: Hashable, Sendable {
+    /// Only this side; nil for each job once, from its originator's side if this node has both.
+    package var role: StoreRole?
+    /// Only these outcomes, or one of `payments`; with neither, all.
+    package var outcomes: [String] = []
+    /// Only these payments, or one of `outcomes`.
+    package var payments: [String] = []
+    /// Only jobs submitted then or later, in milliseconds since the Unix epoch.
+    package var since: UInt64?
+    /// Only jobs whose label contains this, whatever the case of ASCII letters.
+    package var label: String?
+    /// Only jobs whose ID begins or ends with this.
+    package var named: String?
+
+    /// All jobs.
+    package init(role: StoreRole? = nil) { self.role = role }
+
+    /// The condition in SQL, without that on the name.
+    fileprivate var condition: (sql: String, arguments: [String: (any DatabaseValueConvertible)?]) {
+        var parts = [
+            role == nil
+                ? """
+                (role = 'originator' OR NOT EXISTS (
+                    SELECT 1 FROM jobs asked WHERE asked.job_id = jobs.job_id AND asked.role = 'originator'))
+                """ : "role = :role"
+        ]
+        var arguments: [String: (any DatabaseValueConvertible)?] = role.map { ["role": $0.rawValue] } ?? [:]
+        func marks(_ values: [String], _ name: String) -> String {
+            for (index, value) in values.enumerated() { arguments["\(name)\(index)"] = value }
+            return values.indices.map { ":\(name)\($0)" }.joined(separator: ", ")
+        }
+        if !outcomes.isEmpty || !payments.isEmpty {
+            parts.append(
+                "(outcome IN (\(marks(outcomes, "outcome"))) OR payment IN (\(marks(payments, "payment"))))")
+        }
+        if let since {
+            parts.append("submitted_at >= :since")
+            arguments["since"] = Int64(clamping: since)
+        }
+        if let label {
+            parts.append("instr(lower(label), lower(:label)) > 0")
+            arguments["label"] = label
+        }
+        return (parts.joined(separator: " AND "), arguments)
+    }
+
+    fileprivate func names(_ row: Row) -> Bool {
+        guard let named else { return true }
+        guard let bytes = row["job_id"] as? Data, let text = try? CID(bytes: [UInt8](bytes)).text else { return false }
+        return text.hasSuffix(named) || text.hasPrefix(named)
+    }
+}
+
+/// A page of summaries of jobs.
+package struct JobRowPage: Hashable, Sendable {
+    /// The summaries, newest first.
+    package var rows: [JobRow]
+    /// The job after which the next page begins; nil on the last one.
+    package var next: CID?
+}
+
+extension MeshStore {
+    /// A page of summaries, newest first; nil if the job that it is to come after is not known.
+    ///
+    /// It looks at no more than `StoreLimits.listedJobsExaminedMax` rows: a page in which few of them match is short,
+    /// and says where the next one begins.
+    package func jobs(
+        _ filter: JobFilter = JobFilter(), after: CID? = nil, limit: Int = .max
+    ) async throws(MeshStoreError) -> JobRowPage? {
+        let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
+        let examinedMax = limits.listedJobsExaminedMax
+        let found = try await read { db in try JobListing(db, filter, after, examinedMax)?.page(rowsMax) }
+        guard let (page, damagedCount) = found else { return nil }
+        counting.counters.withLock { $0.corruptRecords += damagedCount }
+        return page
+    }
+}
+
+/// One look at the summaries, from a place on.
+private struct JobListing {
+    /// A place in the order of the listing.
+    typealias Place = (at: Int64, job: Data)
+
+    let db: Database
+    let filter: JobFilter
+    let begin: Place?
+    let examinedMax: Int
+
+    /// A look after a job; nil if that is not known.
+    init?(_ db: Database, _ filter: JobFilter, _ after: CID?, _ examinedMax: Int) throws {
+        (self.db, self.filter, self.examinedMax) = (db, filter, examinedMax)
+        guard let after else {
+            begin = nil
+            return
+        }
+        let job = Data(after.bytes)
+        let at = try Int64.fetchOne(db, sql: "SELECT submitted_at FROM jobs WHERE job_id = ? LIMIT 1", arguments: [job])
+        guard let at else { return nil }
+        begin = (at, job)
+    }
+
+    private func after(_ name: String) -> String {
+        "(submitted_at < :\(name)_at OR (submitted_at = :\(name)_at AND job_id > :\(name)_job))"
+    }
+
+    private func arguments(_ place: Place, _ name: String) -> [String: (any DatabaseValueConvertible)?] {
+        ["\(name)_at": place.at, "\(name)_job": place.job]
+    }
+
+    /// The last row that is looked at; nil if that is the last one of all.
+    private func end() throws -> Place? {
+        var sql = "SELECT submitted_at, job_id FROM jobs"
+        var values: [String: (any DatabaseValueConvertible)?] = ["examined": max(0, examinedMax - 1)]
+        if let begin {
+            sql += " WHERE \(after("begin"))"
+            values.merge(arguments(begin, "begin")) { first, _ in first }
+        }
+        sql += " ORDER BY submitted_at DESC, job_id LIMIT 1 OFFSET :examined"
+        return try Row.fetchOne(db, sql: sql, arguments: StatementArguments(values)).map { ($0[0], $0[1]) }
+    }
+
+    func page(_ rowsMax: Int) throws -> (JobRowPage, damagedCount: Int) {
+        var (sql, values) = filter.condition
+        if let begin {
+            sql += " AND \(after("begin"))"
+            values.merge(arguments(begin, "begin")) { first, _ in first }
+        }
+        let end = try end()
+        if let end {
+            sql += " AND NOT \(after("end"))"
+            values.merge(arguments(end, "end")) { first, _ in first }
+        }
+        let cursor = try Row.fetchCursor(
+            db, sql: "SELECT * FROM jobs WHERE \(sql) ORDER BY submitted_at DESC, job_id",
+            arguments: StatementArguments(values))
+        var page = JobRowPage(rows: [])
+        var damagedCount = 0
+        while let row = try cursor.next() {
+            guard filter.names(row) else { continue }
+            guard page.rows.count < rowsMax else {
+                page.next = page.rows.last?.jobID
+                return (page, damagedCount)
+            }
+            if let job = try? StoredRow(row).jobRow() { page.rows.append(job) } else { damagedCount += 1 }
+        }
+        page.next = try end.map { try CID(bytes: [UInt8]($0.job)) }
+        return (page, damagedCount)
+    }
+}

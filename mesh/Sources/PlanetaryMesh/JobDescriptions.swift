@@ -1,0 +1,122 @@
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import SignedObjects
+
+extension JobReader {
+    /// Everything that the journals and the ledger tell about a job; `job` is how it stands now.
+    func described(_ recalled: Recalled, as job: JobView) async throws(NodeServiceError) -> JobDescription {
+        var description = JobDescription(job: job)
+        let manifest = recalled.history.originated?.manifest ?? recalled.history.executed?.manifest
+        description.request = manifest.map(JobDescription.Request.init)
+        for event in recalled.events { description.take(event) }
+        description.mark(recalled.history)
+        let id = try? CID(parsing: job.jobID)
+        if let id {
+            let rows = try await stored { () throws(MeshStoreError) in try await store.ledger(of: id) }
+            description.movements = rows.prefix(JobDescription.receiptsMax).map { row in
+                WalletView.Entry(
+                    at: row.at, kind: row.kind, debit: row.debit, credit: row.credit, amount: row.amount,
+                    jobID: row.jobID?.text)
+            }
+        }
+        return description
+    }
+}
+
+extension JobDescription {
+    /// Takes in what an event tells.
+    fileprivate mutating func take(_ event: JobEvent) {
+        switch event.kind {
+        case .bidReceived(let bid, let refusal): take(bid, refusal, at: event.at)
+        case .bidMade(_, let bid) where job.role == JobSide.executor.rawValue: take(bid, nil, at: event.at)
+        case .bidClosed(.refused(_, let reason, _)) where job.role == JobSide.executor.rawValue:
+            guard let last = bids.indices.last else { return }
+            bids[last].verdict = .refused
+            bids[last].reason = reason
+        case .assignmentMade(let assignment, _): take(assignment, at: event.at)
+        case .assignmentAccepted(_, _, let assignment) where job.role == JobSide.executor.rawValue:
+            take(assignment, at: event.at)
+        case .attemptEnded(let assignment, let end):
+            guard let index = attempts.firstIndex(where: { $0.assignmentCID == assignment.text }) else { return }
+            attempts[index].failure = end.description
+        case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _), .receiptSigned(let receipt, _):
+            take(receipt, at: event.at)
+        default: break
+        }
+    }
+
+    private mutating func take(_ bid: SignedObject<MeshTypes.Bid>, _ refusal: BidRefusal?, at: UnixMilliseconds) {
+        guard bids.count < Self.bidsMax else {
+            furtherBids += 1
+            return
+        }
+        bids.append(
+            Bid(
+                bidderDID: bid.body.bidderDID.text, price: bid.body.terms.price.units, at: at.value,
+                verdict: refusal == nil ? .acceptable : .refused, reason: refusal?.description))
+    }
+
+    private mutating func take(_ assignment: SignedObject<Assignment>, at: UnixMilliseconds) {
+        let executor = assignment.body.executorDID.text
+        attempts.append(
+            Attempt(
+                assignmentCID: assignment.cid.text, executorDID: executor, price: assignment.body.terms.price.units,
+                at: at.value))
+        if let index = bids.lastIndex(where: { $0.bidderDID == executor }) {
+            bids[index].verdict = .taken
+            bids[index].reason = nil
+        }
+    }
+
+    private mutating func take(_ receipt: SignedObject<ExecutionReceipt>, at: UnixMilliseconds) {
+        let cid = receipt.cid.text
+        guard receipts.count < Self.receiptsMax, !receipts.contains(where: { $0.receiptCID == cid }) else { return }
+        receipts.append(
+            ReceiptLine(
+                receiptCID: cid, executorDID: receipt.body.executorDID.text,
+                outcome: PlainText.sanitized(receipt.body.outcome.description),
+                fuel: receipt.body.resourceUsage.fuel, price: receipt.body.price.units, at: at.value))
+    }
+
+    /// Marks the receipt that counts.
+    fileprivate mutating func mark(_ history: JobHistory) {
+        let counting =
+            history.originated.map { $0.receipt?.cid.text } ?? history.executed.map { $0.receiptCID?.text } ?? nil
+        for index in receipts.indices { receipts[index].counts = receipts[index].receiptCID == counting }
+    }
+}
+
+extension JobDescription.Request {
+    /// What a manifest asks for.
+    fileprivate init(_ manifest: JobManifest) {
+        let params = manifest.params
+        self.init(
+            originatorDID: manifest.originatorDID.text, moduleCID: params.wasmCID.text, entry: params.entryName,
+            args: params.args, env: params.env.map { NamedText(name: $0.key, text: $0.value) },
+            inputs: params.inputCIDs.map { NamedText(name: $0.key, text: $0.value.text) },
+            limits: JobSubmission.Limits(
+                timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes,
+                maxOutputBytes: params.maxOutputBytes),
+            budget: params.priceCeiling?.units, policy: Self.words(manifest.policy),
+            expiresAt: manifest.expiresAt.value)
+    }
+
+    /// What a policy asks for, each part with its name.
+    private static func words(_ policy: ExecutionPolicy) -> [NamedText] {
+        func list(_ name: String, _ values: [String]?) -> NamedText? {
+            values.map { NamedText(name: name, text: $0.joined(separator: ", ")) }
+        }
+        func number(_ name: String, _ value: UInt64?) -> NamedText? {
+            value.map { NamedText(name: name, text: String($0)) }
+        }
+        return [
+            list("regions", policy.regionFilter), list("features", policy.requiredFeatures),
+            number("reputation at least", policy.minReputation),
+            list("only", policy.allowedDIDs?.map(\.text)), list("not", policy.deniedDIDs?.map(\.text)),
+            number("attempts at most", policy.maxAttempts), number("bids are enough", policy.sufficientBids),
+        ].compactMap(\.self)
+    }
+}

@@ -1,0 +1,236 @@
+import ArgumentParser
+import Foundation
+import Multiformats
+import NodeAPI
+import NodeAPITesting
+import P2PTesting
+import Testing
+
+@testable import MeshCLI
+
+/// Jobs as people see them: in a listing, on a page, as a story; and what a command asks the node for.
+@Suite struct CLIListingTests {
+    private static let receipt = Samples.receiptCID.text
+    private static let did = "did:key:z6MkvZcEntatYV3XoqugdBKNmrswsznFWpN2k7BBE1RuvcA8"
+
+    private func job(
+        _ role: JobSide, _ outcome: JobOutcome, _ change: (inout JobView) -> Void = { _ in }
+    ) -> JobView {
+        var job = JobView(
+            jobID: Samples.jobID.text, role: role.rawValue, phase: "Running", status: "Running", outcome: outcome,
+            reason: "because", isTerminal: !outcome.isUnderWay, submittedAt: 1_000, updatedAt: 2_000)
+        change(&job)
+        return job
+    }
+
+    @Test func everyOutcomeIsAFewPlainWords() {
+        let cases: [(JobView, String)] = [
+            (job(.originator, .running) { $0.progressPermille = 427 }, "running 42 %"),
+            (job(.originator, .running), "running"), (job(.originator, .bidding), "waiting for bids"),
+            (job(.originator, .succeeded), "succeeded"),
+            (job(.originator, .exitedNonZero) { $0.exitCode = 3 }, "exit 3"),
+            (job(.originator, .limitExceeded) { $0.limit = "fuel" }, "out of fuel"),
+            (job(.originator, .limitExceeded) { $0.limit = "wall_clock" }, "out of time"),
+            (job(.originator, .trapped), "trapped"), (job(.originator, .cancelled), "cancelled"),
+            (job(.originator, .noBids), "no executor"), (job(.executor, .bidding), "bid open"),
+            (job(.executor, .assigned), "won, waiting"),
+            (job(.executor, .running) { $0.progressPermille = 1_000 }, "running 100 %"),
+            (job(.executor, .lost), "lost"),
+            (
+                job(.executor, .lost) { ($0.winnerDID, $0.winnerPrice) = (Self.did, 1_200) },
+                "lost to …E1RuvcA8 at 1,200"
+            ),
+            (job(.executor, .succeeded) { $0.payment = .paid }, "succeeded, paid"),
+            (job(.executor, .exitedNonZero) { ($0.exitCode, $0.payment) = (3, .due) }, "exit 3, payment due"),
+            (job(.executor, .cancelled) { $0.payment = JobPayment.none }, "cancelled"),
+            (job(.executor, .trapped) { $0.payment = .overdue }, "trapped, not paid"),
+        ]
+        for (job, words) in cases { #expect(JobWords.outcome(job) == words) }
+        for role in JobSide.allCases {
+            for outcome in JobOutcome.allCases {
+                let words = JobWords.outcome(job(role, outcome))
+                #expect(!words.isEmpty && words.count <= 24 && !words.contains("_"), "\(outcome)")
+                let isFailure = words.contains("fail") && outcome == .cancelled
+                #expect(!isFailure, "what was cancelled did not fail")
+            }
+        }
+    }
+
+    private var jobs: [JobView] {
+        [
+            job(.executor, .lost) {
+                ($0.winnerDID, $0.winnerPrice, $0.counterpartyDID, $0.price) = (Self.did, 40, Self.did, 100_050)
+                $0.label = "a label that is rather long, as labels of people often are"
+            },
+            job(.originator, .exitedNonZero) {
+                ($0.exitCode, $0.receiptCID, $0.counterpartyDID) = (3, Self.receipt, Self.did)
+                $0.label = "count.wasm"
+            },
+        ]
+    }
+
+    @Test(arguments: [30, 60, 79, 120, 200])
+    func aListingFitsTheTerminalAndReceiptsStayWhole(_ width: Int) {
+        let text = JobTable(jobs, full: false, now: 9_000).text(width: width)
+        let lines = text.split(separator: "\n")
+        for line in lines where !line.contains(Self.receipt) { #expect(line.count <= width, "\(line)") }
+        #expect(lines.count { $0.contains(Self.receipt) } == 1)
+        #expect(lines.count == 4)
+        if width >= 59 {
+            #expect(lines.allSatisfy { $0.count <= width })
+            #expect(text.contains("lost to …E1RuvcA8 at 40") && text.contains("exit 3"), "\(text)")
+        }
+        if width >= 120 { #expect(text.contains("count.wasm") && text.contains("originator")) }
+    }
+
+    @Test func aFileOrAPipeGetsOneLinePerJob() {
+        let lines = JobTable(jobs, full: false, now: 9_000).text(width: nil).split(separator: "\n")
+        #expect(lines.count == 3 && lines[0].hasSuffix("  RECEIPT") && lines[2].hasSuffix("  " + Self.receipt))
+    }
+
+    @Test(arguments: [60, 120])
+    func aPageAndAStoryFitTheTerminal(_ width: Int) {
+        let line = JobExplanation.Line(
+            at: 12, phase: "ReceiptGenerated",
+            text: "A valid receipt came: \(Self.receipt) by E1RuvcA8: the module ended with exit code 0, 5 fuel, "
+                + "0 outputs, price 40.")
+        let explanation = JobExplanation(job: Samples.job, lines: [line, line])
+        let texts = [
+            JobPageText(Samples.description, full: false, now: 1_700_000_100_000).text(width: width),
+            Explain.story(explanation, width: width),
+        ]
+        for text in texts {
+            for line in text.split(separator: "\n") { #expect(line.count <= width, "\(line)") }
+            #expect(text.contains(Self.receipt) && text.contains(Samples.jobID.text))
+        }
+        for words in ["price 400 > max 100", "and 3 more", "counts", "hold 40 tokens", "fuel at most", "5,000,000"] {
+            #expect(texts[0].contains(words), "\(words)")
+        }
+    }
+
+    @Test func textIsBrokenBetweenWordsOnly() {
+        #expect(TextFit.lines("aa bb cc dd", width: 5, indent: 0, hanging: 2) == ["aa bb", "  cc", "  dd"])
+        #expect(
+            TextFit.lines("x \(Self.receipt), y", width: 60, indent: 10, hanging: 10)
+                == ["          x", "\(Self.receipt),", "          y"])
+        #expect(TextFit.lines("", width: 60, indent: 2, hanging: 2) == ["  "])
+        #expect(TextFit.cut("abcdef", to: 4) == "abc…" && TextFit.cut("abcd", to: 4) == "abcd")
+    }
+
+    @Test func theOptionsOfAListingReachTheNode() async throws {
+        let parsed = try #require(
+            try Mesh.parseAsRoot([
+                "jobs", "--status", "failed", "--status", "no-executor", "--role", "executor", "--label", "a b",
+                "--since",
+                "2026-11-27", "--limit", "7",
+            ]) as? Jobs)
+        #expect(parsed.status.map(\.name) == ["failed", "no_executor"])
+        #expect(parsed.role == .executor && parsed.label == "a b" && parsed.limit == 7)
+        #expect(parsed.since == 1_795_737_600_000)
+        #expect(try JobDate.since("2026-11-27T08:30:00Z") == 1_795_768_200_000)
+        let now = UInt64(Date().timeIntervalSince1970 * 1_000)
+        let ago = try JobDate.since("2h")
+        #expect(ago <= now - 7_200_000 + 60_000 && ago >= now - 7_200_000 - 60_000)
+        for bad in ["", "h", "-2h", "2x", "yesterday", "99999999999999999999d"] {
+            #expect(throws: ValidationError.self) { try JobDate.since(bad) }
+        }
+        for arguments in [["--status", "nosuch"], ["--role", "both"], ["--since", "x"], ["--limit", "0"]] {
+            #expect(throws: (any Error).self) { try Mesh.parseAsRoot(["jobs"] + arguments) }
+        }
+        #expect(try WaitTime.seconds("90") == 90 && WaitTime.seconds("2h") == 7_200)
+        for bad in ["", "s", "1.5", "2w"] { #expect(throws: ValidationError.self) { try WaitTime.seconds(bad) } }
+    }
+
+    @Test func aStatusIsAnOutcomeOrAGroupOfThem() {
+        #expect(JobStatusName("failed")?.outcomes.contains(.cancelled) == false)
+        #expect(JobStatusName("failed")?.outcomes.contains(.noBids) == true)
+        #expect(JobStatusName("Cancelled")?.outcomes == [.cancelled])
+        #expect(JobStatusName("exited-non-zero")?.outcomes == [.exitedNonZero])
+        #expect(JobStatusName("CompletedSuccessfully")?.outcomes == [.succeeded])
+        #expect(JobStatusName("unpaid")?.payments == [.due, .overdue, .refused])
+        #expect(JobStatusName("x") == nil)
+        let split = (JobStatusName("open")?.outcomes ?? []) + (JobStatusName("ended")?.outcomes ?? [])
+        #expect(Set(split) == Set(JobOutcome.allCases) && split.count == JobOutcome.allCases.count)
+        for name in JobStatusName.all { #expect(JobStatusName(name) != nil, "\(name)") }
+        for ending in JobEnding.allCases { #expect(JobOutcome(ending).rawValue == ending.rawValue) }
+    }
+
+    @Test func aJobIsLookedUpByTheNodeAndTheLastIsOnesOwn() async throws {
+        let (seen, sink) = AsyncStream.makeStream(of: JobQuery.self)
+        var script = ScriptedNode.Script()
+        script.listed = { sink.yield($0) }
+        let other = job(.executor, .lost) { $0.jobID = Samples.receiptCID.text }
+        script.jobs = [other, Samples.job]
+        let node = ScriptedNode(script: script)
+        #expect(try await JobReference.resolve("last", on: node) == Samples.jobID)
+        script.jobs = [other]
+        #expect(try await JobReference.resolve("last", on: ScriptedNode(script: script)) == Samples.receiptCID)
+        let end = String(Samples.jobID.text.suffix(8))
+        #expect(try await JobReference.resolve(end, on: node) == Samples.jobID)
+        let many = NodeServiceError(
+            .invalidRequest, "More than one job is called \"bafyrei\".", hint: "Give more of the job's ID.")
+        await #expect(throws: many) { _ = try await JobReference.resolve("bafyrei", on: node) }
+        sink.finish()
+        var queries: [JobQuery] = []
+        for await query in seen { queries.append(query) }
+        #expect(queries.first == JobQuery(limit: 1, role: .originator))
+        #expect(queries.contains(JobQuery(limit: 2, named: end)))
+    }
+
+    @Test func waitingEndsWithTheJobOrWithItsTime() async throws {
+        let (events, _) = AsyncStream.makeStream(of: JobProgress.self)
+        var script = ScriptedNode.Script(events: events)
+        var open = Samples.job
+        (open.outcome, open.isTerminal, open.result) = (.running, false, nil)
+        script.job = open
+        let waiter = JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID)
+        let late = NodeServiceError(
+            .timedOut, "The job was not over within 0 s; it is still there: running.",
+            hint: "Wait longer, or end it with mesh cancel.")
+        await #expect(throws: late) { _ = try await waiter.result(seconds: 0) }
+        let (ending, sink) = AsyncStream.makeStream(of: JobProgress.self)
+        sink.yield(JobProgress(kind: .result, phase: "", text: "", at: 3, result: Samples.result))
+        script.events = ending
+        let ended = JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID)
+        #expect(try await ended.result(seconds: 600) == Samples.result)
+        open.role = "executor"
+        script.job = open
+        do {
+            _ = try await JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID).result(seconds: nil)
+            Issue.record("an executor does not know the end")
+        } catch let error as NodeServiceError {
+            #expect(error.code == .invalidRequest)
+        }
+    }
+
+    @Test func outputsGoToFilesOfTheirNamesAndNowhereElse() async throws {
+        var view = Samples.job
+        let outputs = try await JobOutputs.of(view, on: ScriptedNode())
+        #expect(outputs.map(\.name) == ["report", "stdout"])
+        var report = OutputReport(jobID: view.jobID, outputs: outputs)
+        report.choose(try #require(NamedPath(argument: "report=/tmp/r")))
+        report.choose(try #require(NamedPath(argument: "nosuch=/tmp/x")))
+        #expect(report.outputs[0].file == "/tmp/r" && report.missing == ["nosuch"])
+        let folder = try TestFolder()
+        try report.choose(into: folder.path + "/new")
+        #expect(report.outputs.map(\.file) == [folder.path + "/new/report", folder.path + "/new/stdout"])
+        for name in ["../up", "/etc/passwd", "..", ".", "a/b", "x\u{202E}y"] {
+            var evil = OutputReport(jobID: "", outputs: [.init(name: name, cid: "")])
+            #expect(throws: NodeServiceError.self) { try evil.choose(into: folder.path) }
+        }
+        (view.outcome, view.isTerminal, view.result, view.receiptCID) = (.running, false, nil, nil)
+        await #expect(throws: NodeServiceError.self) { _ = try await JobOutputs.of(view, on: ScriptedNode()) }
+    }
+
+    @Test func cancellingWhatIsOverSaysSo() {
+        let over = JobCancellation(job: job(.originator, .exitedNonZero) { $0.exitCode = 3 }, wasOver: true)
+        #expect(
+            Cancel.sentence(over, now: 62_000) == "The job was over already (exit 3, 1 min ago); nothing was cancelled."
+        )
+        let under = JobCancellation(job: job(.originator, .cancelling), wasOver: false)
+        #expect(Cancel.sentence(under, now: 0).contains("is being cancelled"))
+        #expect(
+            Cancel.sentence(JobCancellation(job: job(.originator, .cancelled), wasOver: false), now: 0).contains(
+                "is cancelled"))
+    }
+}
