@@ -19,6 +19,33 @@ enum GuestModules {
             """)
     }
 
+    /// A module that writes the outputs `greeting` and `../up`, says that it is 42 % done, and then does not end; with
+    /// standard input it ends.
+    static func progressing() throws -> [UInt8] {
+        try module(
+            """
+            (module
+              (import "mesh_host_v1" "progress" (func $progress (param i32) (result i32)))
+              (import "mesh_host_v1" "output_write" (func $output (param i32 i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+              (memory (export "memory") 1)
+              (data (i32.const 100) "greetinghello, mesh\\n")
+              (data (i32.const 200) "../up")
+              (data (i32.const 300) "on standard output\\n")
+              (func (export "_start")
+                (drop (call $output (i32.const 100) (i32.const 8) (i32.const 108) (i32.const 12)))
+                (drop (call $progress (i32.const 427)))
+                (i32.store (i32.const 0) (i32.const 300)) (i32.store (i32.const 4) (i32.const 19))
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (i32.store (i32.const 0) (i32.const 400)) (i32.store (i32.const 4) (i32.const 9))
+                (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (if (i32.eqz (i32.load (i32.const 8))) (then (loop $forever (br $forever))))
+                (if (i32.gt_u (i32.load (i32.const 8)) (i32.const 3))
+                  (then (drop (call $output (i32.const 200) (i32.const 5) (i32.const 108) (i32.const 12)))))))
+            """)
+    }
+
     /// A module that ends at once and takes a compiler some seconds.
     static func heavy() throws -> [UInt8] {
         let step = "(local.set 0 (i32.xor (i32.mul (local.get 0) (i32.const 1103515245)) (local.get 1)))"
