@@ -160,7 +160,7 @@ let meshShells: [Target] = [
         ], linker: linkWasmtime),
     mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", External.grdb]),
     // What clients see of a node, and what stands in its home before it runs.
-    mesh("NodeAPI", ["Multiformats"]),
+    mesh("NodeAPI", ["Multiformats", "SignedObjects", "MeshTypes", "Receipts"]),
     mesh(
         "NodeSetup",
         [
@@ -196,7 +196,7 @@ let apps: [Target] = [
     mesh(
         "MeshCLI",
         [
-            "Multiformats", "PeerIdentity", "SignedObjects", "NodeAPI", "NodeSetup", "MeshHTTP",
+            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "Receipts", "NodeAPI", "NodeSetup", "MeshHTTP",
             External.argumentParser, External.logging, External.subprocess, External.system,
         ]),
     executable("mesh", ["CoVM", "PlanetaryMesh", "MeshCLI"]),
@@ -242,7 +242,7 @@ let tests: [Target] = [
         ]),
     meshTests(
         "MeshCLITests",
-        ["Multiformats", "P2PTesting", "NodeAPI", "NodeAPITesting", "MeshCLI", External.argumentParser]),
+        ["Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshCLI", External.argumentParser]),
     meshTests(
         "MeshHTTPTests",
         [
@@ -279,7 +279,9 @@ let tests: [Target] = [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
             "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
         ]),
-    meshTests("ReceiptsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
+    meshTests(
+        "ReceiptsTests",
+        ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
     meshTests(
         "ReputationTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),

@@ -7,6 +7,8 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var fileBytesMax = 1024 * 1024 * 1024
     /// Any other answer, in bytes; the client refuses a longer one as too large.
     package var responseBytesMax = 64 * 1024 * 1024
+    /// A receipt in a file, in bytes: the largest outputs, and the evidence.
+    package var archiveBytesMax = 80 * 1024 * 1024
     /// One line of a stream of events, in bytes; at a longer one the client ends the stream.
     package var lineBytesMax = 1024 * 1024
     /// Events that wait for a slow reader before the oldest are dropped.

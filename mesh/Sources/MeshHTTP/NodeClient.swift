@@ -61,6 +61,12 @@ package struct NodeClient: NodeService {
         try await post("/v1/receipts/\(cid.text)/replay", seconds: bounds.longAnswerSeconds)
     }
 
+    package func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
+        try await exchange.answer(
+            .GET, "/v1/receipts/\(cid.text)/archive?outputs=\(withOutputs)", bytesMax: bounds.archiveBytesMax,
+            seconds: bounds.longAnswerSeconds)
+    }
+
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
@@ -85,6 +91,11 @@ package struct NodeClient: NodeService {
     package func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
         try await exchange.answer(
             .GET, "/v1/files/\(cid.text)", bytesMax: bounds.fileBytesMax, seconds: bounds.longAnswerSeconds)
+    }
+
+    package func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
+        try await exchange.answer(
+            .GET, "/v1/blocks/\(cid.text)", bytesMax: bounds.responseBytesMax, seconds: bounds.longAnswerSeconds)
     }
 
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {

@@ -42,6 +42,11 @@ struct NodeRoutes: Sendable {
         router.get("/v1/receipts/:cid") { _, context in try json(await service.receipt(cid(context))) }
         router.post("/v1/receipts/:cid/verify") { _, context in try json(await service.verifyReceipt(cid(context))) }
         router.post("/v1/receipts/:cid/replay") { _, context in try json(await service.replayReceipt(cid(context))) }
+        router.get("/v1/receipts/:cid/archive") { request, context in
+            let withOutputs = request.uri.queryParameters["outputs"] == "true"
+            let archive = try await service.exportReceipt(cid(context), withOutputs: withOutputs)
+            return bytes(archive, type: "application/vnd.ipld.car; version=1")
+        }
     }
 
     private func addNode(to router: Router<BasicRequestContext>) {
@@ -71,12 +76,17 @@ struct NodeRoutes: Sendable {
         router.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
         router.post("/v1/gc") { _, _ in try json(await service.collectGarbage()) }
         router.get("/v1/files/:cid") { _, context in
-            let bytes = try await service.get(cid(context))
-            return Response(
-                status: .ok,
-                headers: [.contentType: "application/octet-stream", .contentLength: String(bytes.count)],
-                body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            bytes(try await service.get(cid(context)), type: "application/octet-stream")
         }
+        router.get("/v1/blocks/:cid") { _, context in
+            bytes(try await service.block(cid(context)), type: "application/vnd.ipld.raw")
+        }
+    }
+
+    private func bytes(_ bytes: [UInt8], type: String) -> Response {
+        Response(
+            status: .ok, headers: [.contentType: type, .contentLength: String(bytes.count)],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
     private func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {

@@ -38,6 +38,9 @@ package protocol NodeService: Sendable {
     func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport
     /// Runs the receipt's job again and compares outputs and fuel, one line per comparison.
     func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport
+    /// A receipt and the evidence behind it as one file (PROTOCOL.md, "Receipts in a file"), with the bytes of its
+    /// outputs or only their CIDs. What cannot be had is not in it.
+    func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8]
 
     /// The connected and the remembered peers.
     func peers() async throws(NodeServiceError) -> [PeerView]
@@ -50,6 +53,8 @@ package protocol NodeService: Sendable {
     func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile
     /// A file by its CID, from this node or from the mesh, every block verified.
     func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8]
+    /// One block by its CID, such as a receipt's, from this node or from the mesh, verified.
+    func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8]
 
     /// Evicts what no open job and no user needs; returns what it removed.
     func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks

@@ -136,16 +136,20 @@ package struct ReceiptReport: Hashable, Sendable, Codable {
     package var isValid: Bool
     /// The checks, in the order they were made.
     package var lines: [Line]
+    /// What a receipt that holds does not show, as one sentence; nil where it does not hold.
+    package var doesNotShow: String?
 
-    package init(receiptCID: String, isValid: Bool, lines: [Line]) {
+    package init(receiptCID: String, isValid: Bool, lines: [Line], doesNotShow: String? = nil) {
         self.receiptCID = receiptCID
         self.isValid = isValid
         self.lines = lines
+        self.doesNotShow = doesNotShow
     }
 
     private enum CodingKeys: String, CodingKey {
         case lines
         case receiptCID = "receipt_cid"
         case isValid = "valid"
+        case doesNotShow = "does_not_show"
     }
 }

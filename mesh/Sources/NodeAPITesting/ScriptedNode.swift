@@ -17,6 +17,8 @@ package struct ScriptedNode: NodeService {
         package var jobs: [JobView]?
         /// Sees which jobs are asked for.
         package var listed: @Sendable (JobQuery) -> Void
+        /// The receipts that can be exported; with outputs, a byte is added.
+        package var archives: [CID: [UInt8]] = [:]
         /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
         /// What happens before a submission is answered.
@@ -101,6 +103,11 @@ package struct ScriptedNode: NodeService {
         try answer(Samples.report)
     }
 
+    package func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
+        guard let archive = script.archives[cid] else { throw NodeServiceError(.receiptNotFound, "Nobody has \(cid).") }
+        return try answer(withOutputs ? archive + [0] : archive)
+    }
+
     package func peers() async throws(NodeServiceError) -> [PeerView] { try answer([Samples.peer]) }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
@@ -119,6 +126,8 @@ package struct ScriptedNode: NodeService {
         guard let bytes = script.files[cid] else { throw NodeServiceError(.blockNotFound, "Nobody has \(cid).") }
         return try answer(bytes)
     }
+
+    package func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8] { try await get(cid) }
 
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try answer(RemovedBlocks(blocks: 2, bytes: 3_000_000))

@@ -105,11 +105,17 @@ extension MeshNode: NodeService {
     }
 
     package nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
-        ReceiptReport(try await auditor.verify(cid).report)
+        ReceiptReport(verified: try await auditor.verify(cid).report)
     }
 
     package nonisolated func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         ReceiptReport(try await auditor.replay(cid))
+    }
+
+    package nonisolated func exportReceipt(
+        _ cid: CID, withOutputs: Bool
+    ) async throws(NodeServiceError) -> [UInt8] {
+        try await auditor.export(cid, withOutputs: withOutputs)
     }
 
     private nonisolated var auditor: ReceiptAuditor {
@@ -139,6 +145,10 @@ extension MeshNode: NodeService {
     }
 
     package nonisolated func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] { try await files.get(cid) }
+
+    package nonisolated func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
+        try await auditor.block(of: cid).bytes
+    }
 
     package nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await files.collectGarbage()

@@ -1,4 +1,5 @@
 import CoVM
+import IPLD
 import JobMarket
 import Kademlia
 import LibP2P
@@ -39,54 +40,104 @@ struct ReceiptAuditor: Sendable {
         }
     }
 
-    private func block(of cid: CID) async throws(NodeServiceError) -> (bytes: [UInt8], source: String) {
+    /// A block that is a receipt, or may be one.
+    func block(of cid: CID) async throws(NodeServiceError) -> (bytes: [UInt8], source: String) {
         do {
             if let block = try await store.block(cid) { return (block, "here") }
         } catch {
             throw NodeServiceError(storage: error)
         }
-        var reason = ""
-        do {
-            return (try await dht.getValue(key: MeshTopics.receiptKey(cid)), "the DHT")
-        } catch {
-            reason = "\(error)"
-        }
+        if let block = try? await dht.getValue(key: MeshTopics.receiptKey(cid)) { return (block, "the DHT") }
         do {
             return (try await fetcher.block(cid, from: await host.connectedPeers()), "a peer")
+        } catch FetchError.storage(let error) {
+            throw NodeServiceError(storage: error)
         } catch {
             throw NodeServiceError(
-                .receiptNotFound, "The receipt \(cid) is neither here nor in the mesh (DHT: \(reason)).",
-                hint: "Check the CID and that this node is connected (mesh peers).")
+                .receiptNotFound, "\(cid) is neither on this node nor found in the mesh.",
+                hint: "Check the CID, and that this node is connected (mesh peers).")
         }
     }
 
     /// Every check of the receipt and the chain behind it.
     func verify(_ cid: CID) async throws(NodeServiceError) -> (report: VerificationReport, walk: ReceiptWalk) {
         let found = try await find(cid)
-        var walk = ReceiptWalk(receiptCID: cid)
-        _ = walk.received(found.signed.bytes, for: cid)
-        let parties = [found.signed.body.executorDID.peerID, found.signed.body.originatorDID.peerID]
+        let walk = try await gather(found.signed, withOutputs: true) { _ in }
+        let report = walk.report(siblings: try await siblings(of: found.signed))
+        guard let settlement = try await settlement(of: found.signed) else { return (report, walk) }
+        return (report.adding(SettlementCheck.line(settlement.body, of: found.signed.body)), walk)
+    }
+
+    /// The receipt and what the mesh holds of the evidence behind it, as a file (a CAR).
+    func export(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
+        let signed = try await find(cid).signed
+        var blocks = [CAR.Block(cid: cid, bytes: signed.bytes)]
+        _ = try await gather(signed, withOutputs: withOutputs) { blocks.append($0) }
+        if let settlement = try await settlement(of: signed) {
+            blocks.append(CAR.Block(cid: settlement.cid, bytes: settlement.bytes))
+        }
+        return CAR(roots: [cid], blocks: blocks).encoded
+    }
+
+    /// Collects the evidence behind a receipt.
+    ///
+    /// - Parameter taken: sees every block that was wanted and came.
+    private func gather(
+        _ signed: SignedObject<ExecutionReceipt>, withOutputs: Bool, taken: (CAR.Block) -> Void
+    ) async throws(NodeServiceError) -> ReceiptWalk {
+        var walk = ReceiptWalk(receiptCID: signed.cid)
+        _ = walk.received(signed.bytes, for: signed.cid)
+        if !withOutputs { walk.leaveOutputsOut() }
+        let parties = [signed.body.executorDID.peerID, signed.body.originatorDID.peerID]
             .filter { $0 != host.localPeer }
         await reach(parties)
-        if let previous = found.signed.body.previousReceiptCID { await fetchPredecessor(previous, parties, &walk) }
+        if let previous = signed.body.previousReceiptCID,
+            let block = await fetchPredecessor(previous, parties, &walk)
+        {
+            taken(CAR.Block(cid: previous, bytes: block))
+        }
         while let want = walk.wants.first {
             do {
                 let block = try await fetcher.block(want.cid, from: parties)
-                if case .failure(let refusal) = walk.received(block, for: want.cid) {
-                    walk.unavailable(want.cid, reason: "\(refusal)")
+                switch walk.received(block, for: want.cid) {
+                case .success: taken(CAR.Block(cid: want.cid, bytes: block))
+                case .failure(let refusal): walk.unavailable(want.cid, reason: "\(refusal)")
                 }
             } catch {
                 walk.unavailable(want.cid, reason: "\(error)")
             }
         }
-        return (walk.report(siblings: try await siblings(of: found.signed)), walk)
+        return walk
+    }
+
+    /// What the originator paid for a receipt, if this node has its word for it.
+    private func settlement(
+        of signed: SignedObject<ExecutionReceipt>
+    ) async throws(NodeServiceError) -> SignedObject<Settlement>? {
+        if !store.isStuck { try await stored { () throws(MeshStoreError) in try await store.persisted() } }
+        let journal = try await stored { () throws(MeshStoreError) in
+            try await store.readableJournal(of: signed.body.jobID.cid)
+        }
+        for entry in journal.entries {
+            let settlement: SignedObject<Settlement>
+            switch (try? JobEvent.decode(entry.bytes))?.kind {
+            case .settled(let payment, _)?: settlement = payment
+            case .settlementReceived(let payment)?: settlement = payment
+            case .lateReceipt(_, let refusal, _)?: settlement = refusal
+            default: continue
+            }
+            if settlement.body.receiptCID == signed.cid, settlement.did == signed.body.originatorDID {
+                return settlement
+            }
+        }
+        return nil
     }
 
     /// How long to look for the previous receipt, in milliseconds: it is often gone.
     private static let predecessorMilliseconds = 5_000
 
     /// Looks for a receipt's predecessor where receipts are found; what is not found soon is unknown.
-    private func fetchPredecessor(_ cid: CID, _ parties: [PeerID], _ walk: inout ReceiptWalk) async {
+    private func fetchPredecessor(_ cid: CID, _ parties: [PeerID], _ walk: inout ReceiptWalk) async -> [UInt8]? {
         let block = await withTaskGroup(of: [UInt8]?.self) { group in
             group.addTask {
                 if let block = (try? await store.block(cid)) ?? nil { return block }
@@ -100,8 +151,9 @@ struct ReceiptAuditor: Sendable {
             defer { group.cancelAll() }
             return await group.next() ?? nil
         }
-        if let block, case .success = walk.received(block, for: cid) { return }
+        if let block, case .success = walk.received(block, for: cid) { return block }
         walk.unavailable(cid, reason: "neither this node nor the DHT nor the two parties gave it")
+        return nil
     }
 
     /// Other receipts of the same executor that this node has seen to follow the same one. Remembers this one, so that

@@ -11,6 +11,8 @@ enum OutputFile {
         case wrong(String)
         /// A block is missing.
         case missing(String)
+        /// The file was left out on purpose.
+        case leftOut
     }
 
     /// Follows a file from its root, at most `blocksMax` blocks.
@@ -30,6 +32,8 @@ enum OutputFile {
                     try walk.received(node)
                 case .checked(let byteCount):
                     try walk.received(chunkBytes: UInt64(clamping: byteCount))
+                case .leftOut:
+                    return .leftOut
                 case .missing(let reason):
                     return .missing("the block \(cid) is missing: \(reason)")
                 }

@@ -8,6 +8,8 @@ struct ReceiptExamination {
     private let rules: ReceiptRules
     private var limits: ReceiptVerifier.Limits { rules.limits }
     private var findings: [ReceiptCheckName: (result: VerificationReport.Result, detail: String)] = [:]
+    /// Checks without which a receipt may hold: an old predecessor is often gone.
+    private var dispensable: Set<ReceiptCheckName> = [.predecessor]
 
     init(limits: ReceiptVerifier.Limits) {
         rules = ReceiptRules(limits: limits)
@@ -18,7 +20,8 @@ struct ReceiptExamination {
         ReceiptCheckName.allCases.map { name in
             let finding = findings[name] ?? (.notCheckable, "a check before it failed, or a block is missing")
             return VerificationReport.Line(
-                code: name.rawValue, title: name.title, result: finding.result, detail: finding.detail)
+                code: name.rawValue, title: name.title, result: finding.result, detail: finding.detail,
+                isNeeded: !dispensable.contains(name))
         }
     }
 
@@ -89,7 +92,7 @@ struct ReceiptExamination {
                 return nil
             }
             return bytes
-        case .checked:
+        case .checked, .leftOut:
             findings[check] = (.notCheckable, "the block \(cid) was not kept")
         case .missing(let reason):
             findings[check] = (.notCheckable, "the block \(cid) is missing: \(reason)")
@@ -270,7 +273,7 @@ struct ReceiptExamination {
             }
             let object: SignedObject<ExecutionReceipt>? = verified(bytes, .predecessor) { _ in receipt.executorDID }
             if object != nil { note(.predecessor, true, "after \(previous)") }
-        case .checked: findings[.predecessor] = (.notCheckable, "unknown: the block \(previous) was not kept")
+        case .checked, .leftOut: findings[.predecessor] = (.notCheckable, "unknown: the block \(previous) was not kept")
         case .missing(let reason):
             findings[.predecessor] = (.notCheckable, "unknown: the receipt before it, \(previous), is gone: \(reason)")
         }
@@ -293,11 +296,20 @@ struct ReceiptExamination {
             case .missing(let reason):
                 findings[.outputs] = (.notCheckable, reason)
                 return
+            case .leftOut:
+                dispensable.insert(.outputs)
+                let count = files.count == 1 ? "the one output" : "the \(files.count) outputs"
+                findings[.outputs] = (.notCheckable, "\(count) left out: only the CIDs are here")
+                return outputLimit(receipt, manifest, outputBytes: 0)
             }
         }
         note(.outputs, true, "\(blockCount) blocks with \(total) bytes")
+        outputLimit(receipt, manifest, outputBytes: total)
+    }
+
+    private mutating func outputLimit(_ receipt: ExecutionReceipt, _ manifest: JobManifest?, outputBytes: UInt64) {
         guard let manifest else { return }
-        for use in rules.uses(receipt, manifest, outputBytes: total) where use.field == .bytesWritten {
+        for use in rules.uses(receipt, manifest, outputBytes: outputBytes) where use.field == .bytesWritten {
             note(.outputLimit, use)
         }
     }

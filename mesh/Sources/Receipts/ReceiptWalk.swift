@@ -38,6 +38,7 @@ package struct ReceiptWalk: Sendable {
     /// Bytes of output blocks that arrived, and how many may.
     private var outputBytesHad = 0
     private var outputBytesMax: Int
+    private var leavesOutputsOut = false
     /// Bytes that nodes may add to the outputs that they link.
     private static let nodeBytesMax = SignedObjectFormat.bytesMax
 
@@ -84,6 +85,15 @@ package struct ReceiptWalk: Sendable {
     package mutating func unavailable(_ cid: CID, reason: String) {
         guard case .wanted? = holdings[cid] else { return }
         holdings[cid] = .had(.missing(PlainText.sanitized(reason)))
+    }
+
+    /// Does without the outputs: only their CIDs will be known. For evidence from which they were left out on purpose.
+    package mutating func leaveOutputsOut() {
+        leavesOutputsOut = true
+        for cid in order {
+            guard case .wanted(let want)? = holdings[cid], want.isOutput else { continue }
+            holdings[cid] = .had(.leftOut)
+        }
     }
 
     /// The verdict on what arrived; blocks still wanted count as missing.
@@ -151,7 +161,8 @@ package struct ReceiptWalk: Sendable {
         order.append(cid)
         holdings[cid] =
             (isOutput ? cid.namesMeshContent : cid.namesEvidence)
-            ? .wanted(Want(cid: cid, bytesMax: bytesMax, isOutput: isOutput))
+            ? isOutput && leavesOutputsOut
+                ? .had(.leftOut) : .wanted(Want(cid: cid, bytesMax: bytesMax, isOutput: isOutput))
             : .had(.missing("its CID is not of the accepted form"))
     }
 }

@@ -22,12 +22,15 @@ package struct VerificationReport: Hashable, Sendable {
         package let result: Result
         /// What was found, as a sentence without a full stop.
         package let detail: String
+        /// Whether the receipt can hold only if this was checked. It cannot hold if this failed, needed or not.
+        package let isNeeded: Bool
 
-        package init(code: String, title: String, result: Result, detail: String) {
+        package init(code: String, title: String, result: Result, detail: String, isNeeded: Bool = true) {
             self.code = code
             self.title = title
             self.result = result
             self.detail = detail
+            self.isNeeded = isNeeded
         }
     }
 
@@ -41,18 +44,21 @@ package struct VerificationReport: Hashable, Sendable {
         self.lines = lines
     }
 
-    /// All checks together: failed if one failed, passed if all passed. If the predecessor is gone, which happens to
-    /// every receipt in time, the others decide.
+    /// All checks together: failed if one failed, passed if all passed. Where one that is not needed could not be made,
+    /// the others decide: the predecessor is gone, which happens to every receipt in time, or outputs were left out.
     package var result: Result {
         if lines.contains(where: { $0.result == .failed }) { return .failed }
-        let needed = lines.filter {
-            $0.code != ReceiptCheckName.predecessor.rawValue || $0.result != .notCheckable
-        }
+        let needed = lines.filter { $0.isNeeded || $0.result != .notCheckable }
         return !needed.isEmpty && needed.allSatisfy { $0.result == .passed } ? .passed : .notCheckable
     }
 
-    /// Whether every check passed; only the predecessor's may be unknown.
+    /// Whether every check passed; only those that are not needed may be unknown.
     package var isVerified: Bool { result == .passed }
+
+    /// What a receipt that holds says nothing about, as one sentence (THREATS.md, "What is not defended yet").
+    package static let doesNotShow =
+        "It shows who agreed to what and who signed the result; it does not show that the result is right (mesh receipt "
+        + "replay runs the job again), that the dates are true, or that the two sides are different people."
 
     /// The lines of failed checks.
     package var failures: [Line] { lines.filter { $0.result == .failed } }

@@ -11,7 +11,9 @@ import Testing
     @Test func everyCallArrivesAndItsAnswerComesBackAsItWas() async throws {
         let bytes = Array("hello\n".utf8)
         let cid = CID.hashing(bytes, codec: .raw)
-        try await withServer(.init(files: [cid: bytes])) { node, _ in
+        var script = ScriptedNode.Script(files: [cid: bytes])
+        script.archives[Samples.receiptCID] = [1, 2, 3]
+        try await withServer(script) { node, _ in
             let address = try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/4001")
             #expect(try await node.status() == Samples.status)
             #expect(try await node.limits() == Samples.limits)
@@ -28,6 +30,9 @@ import Testing
             #expect(try await node.wallet(entriesLimit: 5) == Samples.wallet)
             #expect(try await node.add(bytes) == AddedFile(cid: cid.text, size: 6))
             #expect(try await node.get(cid) == bytes)
+            #expect(try await node.block(cid) == bytes)
+            #expect(try await node.exportReceipt(Samples.receiptCID, withOutputs: false) == [1, 2, 3])
+            #expect(try await node.exportReceipt(Samples.receiptCID, withOutputs: true) == [1, 2, 3, 0])
             #expect(try await node.collectGarbage() == RemovedBlocks(blocks: 2, bytes: 3_000_000))
             #expect(try await node.remove(cid) == RemovedBlocks(blocks: 1, bytes: 1_000))
             await #expect(throws: NodeServiceError(.conflict, "\(Samples.jobID) is not removed.")) {

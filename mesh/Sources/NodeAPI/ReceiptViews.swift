@@ -1,13 +1,17 @@
-import JobMarket
-import MeshTypes
+package import MeshTypes
 import Multiformats
-import NodeAPI
-import Receipts
-import SignedObjects
+package import Receipts
+package import SignedObjects
 
 extension ReceiptReport {
-    /// A report of the checks, as the API shows it.
-    init(_ report: VerificationReport) {
+    /// A report of the checks of a receipt, with what a receipt that holds does not show.
+    package init(verified report: VerificationReport) {
+        self.init(report)
+        if isValid { doesNotShow = VerificationReport.doesNotShow }
+    }
+
+    /// A report of checks, as the API shows it.
+    package init(_ report: VerificationReport) {
         self.init(
             receiptCID: report.receiptCID.text, isValid: report.isVerified,
             lines: report.lines.map { line in
@@ -24,7 +28,7 @@ extension ReceiptReport {
 
 extension ReceiptView {
     /// A verified receipt, as the API shows it.
-    init(_ signed: SignedObject<ExecutionReceipt>, source: String) {
+    package init(_ signed: SignedObject<ExecutionReceipt>, source: String) {
         let receipt = signed.body
         self.init(
             receiptCID: signed.cid.text, jobID: receipt.jobID.description, assignmentCID: receipt.assignmentCID.text,

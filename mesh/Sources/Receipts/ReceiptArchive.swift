@@ -1,0 +1,108 @@
+package import IPLD
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
+
+/// A receipt with its executor's signature.
+package typealias SignedReceipt = SignedObject<ExecutionReceipt>
+
+/// Receipts and the evidence behind them in one file, checked by the rules of any node without asking one.
+///
+/// The file is a CAR whose roots are the receipts. Beside them it has manifest, bid, assignment, the receipt before, the
+/// settlement if it is known, and the outputs if they were wanted. Source: PROTOCOL.md, "Receipts in a file".
+package struct ReceiptArchive: Sendable {
+    /// The receipts that the file is about.
+    package let receipts: [CID]
+    private let blocks: [CID: [UInt8]]
+    /// Every valid receipt in the file, with its place in its executor's chain.
+    private let places: [CID: Place]
+    /// Every valid settlement in the file, by the receipt that it answers.
+    private let settlements: [CID: [SignedObject<Settlement>]]
+
+    /// Two receipts with the same place contradict each other.
+    private struct Place: Hashable {
+        let executor: DID
+        let previous: CID?
+    }
+
+    /// The evidence in a file that was read.
+    package init(_ file: CAR) {
+        receipts = file.roots
+        var blocks: [CID: [UInt8]] = [:]
+        var places: [CID: Place] = [:]
+        var settlements: [CID: [SignedObject<Settlement>]] = [:]
+        for block in file.blocks where blocks.updateValue(block.bytes, forKey: block.cid) == nil {
+            guard block.cid.codec == .dagCBOR, block.bytes.count <= SignedObjectFormat.bytesMax else { continue }
+            if let receipt = try? SignedReceipt(verifying: block.bytes) {
+                places[block.cid] = Place(executor: receipt.did, previous: receipt.body.previousReceiptCID)
+            } else if let settlement = try? SignedObject<Settlement>(verifying: block.bytes) {
+                settlements[settlement.body.receiptCID, default: []].append(settlement)
+            }
+        }
+        self.blocks = blocks
+        self.places = places
+        self.settlements = settlements
+    }
+
+    /// A receipt of the file; `nil` if the file has no validly signed one of this CID.
+    package func receipt(_ cid: CID) -> SignedReceipt? {
+        blocks[cid].flatMap { try? SignedObject(verifying: $0) }
+    }
+
+    /// Every check of a receipt, by what is in the file. If no block of its outputs is there, they count as left out.
+    package func verify(_ cid: CID) -> VerificationReport {
+        var walk = ReceiptWalk(receiptCID: cid)
+        while let want = walk.wants.first {
+            guard let block = blocks[want.cid] else {
+                walk.unavailable(want.cid, reason: "it is not in the file")
+                continue
+            }
+            if case .failure(let refusal) = walk.received(block, for: want.cid) {
+                walk.unavailable(want.cid, reason: "\(refusal)")
+            }
+            if want.cid == cid, let outputs = walk.receipt?.outputBlocks, outputs.allSatisfy({ blocks[$0] == nil }) {
+                walk.leaveOutputsOut()
+            }
+        }
+        let report = walk.report(siblings: siblings(of: cid))
+        guard let receipt = walk.receipt, let settlement = settlement(of: receipt, cid) else { return report }
+        return report.adding(settlement)
+    }
+
+    /// Other receipts in the file with the same place.
+    private func siblings(of cid: CID) -> [CID] {
+        guard let place = places[cid] else { return [] }
+        return places.filter { $0.key != cid && $0.value == place }.keys.sorted()
+    }
+
+    /// What the originator's settlement says; nobody else's word counts.
+    private func settlement(of receipt: ExecutionReceipt, _ cid: CID) -> VerificationReport.Line? {
+        let signed = settlements[cid, default: []].first { $0.did == receipt.originatorDID }
+        return signed.map { SettlementCheck.line($0.body, of: receipt) }
+    }
+}
+
+/// The check of a settlement, which is no part of a receipt: it is made where one is known.
+package enum SettlementCheck {
+    /// The line of a settlement that the originator signed for this receipt.
+    package static func line(_ settlement: Settlement, of receipt: ExecutionReceipt) -> VerificationReport.Line {
+        let isSameRun = settlement.jobID == receipt.jobID && settlement.executorDID == receipt.executorDID
+        let detail =
+            switch settlement.verdict {
+            case .paid, .paidCancelled:
+                "the originator says that it paid \(settlement.amountPaid) of the price of \(receipt.price)"
+            case .nodeFailure: "the originator paid nothing: the executor's node failed"
+            case .late: "the originator paid nothing: the receipt came too late"
+            }
+        return VerificationReport.Line(
+            code: "settlement", title: "settlement signed by the originator", result: isSameRun ? .passed : .failed,
+            detail: isSameRun ? detail : "it is for another job or executor than the receipt", isNeeded: false)
+    }
+}
+
+extension VerificationReport {
+    /// The report with a further line.
+    package func adding(_ line: Line) -> VerificationReport {
+        VerificationReport(receiptCID: receiptCID, lines: lines + [line])
+    }
+}

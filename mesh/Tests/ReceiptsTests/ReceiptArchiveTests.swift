@@ -1,0 +1,159 @@
+import Determinism
+import IPLD
+import MeshTypes
+import Multiformats
+import SignedObjects
+import Testing
+
+@testable import Receipts
+
+/// Receipts in a file: the same verdicts as with a node, from the file alone.
+@Suite struct ReceiptArchiveTests {
+    /// A file about receipts of a chain, with everything behind them that the chain has, or without some blocks.
+    private func archive(_ chain: ReceiptChain, about receipts: [CID], without: [CID] = []) -> CAR {
+        CAR(
+            roots: receipts,
+            blocks: chain.blocks.sorted { $0.key < $1.key }.filter { !without.contains($0.key) }
+                .map { CAR.Block(cid: $0.key, bytes: $0.value) })
+    }
+
+    private func read(_ file: CAR) throws -> ReceiptArchive {
+        ReceiptArchive(try CAR(decoding: file.encoded))
+    }
+
+    private func line(_ code: String, _ report: VerificationReport) throws -> VerificationReport.Line {
+        try #require(report.lines.first { $0.code == code })
+    }
+
+    @Test func aFileWithOutputsGivesTheLinesOfANode() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let file = try read(archive(chain, about: [cid]))
+        #expect(file.receipts == [cid])
+        #expect(file.receipt(cid)?.body == chain.receipt)
+        #expect(file.receipt(chain.receipt.assignmentCID) == nil)
+        #expect(file.verify(cid).lines == chain.verify(cid).lines)
+        #expect(file.verify(cid).isVerified)
+    }
+
+    @Test func outputsMayBeLeftOutAndTheReportSaysSo() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let outputs = chain.receipt.outputBlocks
+        let report = try read(archive(chain, about: [cid], without: outputs)).verify(cid)
+        #expect(report.isVerified)
+        #expect(report.codes(.notCheckable) == ["outputs"])
+        #expect(try line("outputs", report).detail == "the 2 outputs left out: only the CIDs are here")
+        #expect(try line("output_limit", report).result == .passed, "by what the receipt says")
+        // Some of them is neither the one nor the other.
+        let some = try read(archive(chain, about: [cid], without: [outputs[0]])).verify(cid)
+        #expect(some.result == .notCheckable)
+        #expect(try line("outputs", some).detail.hasSuffix("is missing: it is not in the file"))
+        var other = try ReceiptChain()
+        let greedy = try other.sign(ReceiptChain.Changes(manifest: { $0.params.maxOutputBytes = 11 }))
+        let over = try read(archive(other, about: [greedy], without: outputs)).verify(greedy)
+        #expect(over.codes(.failed) == ["output_limit"])
+    }
+
+    @Test func whatIsMissingIsNotCheckedAndWhatIsWrongFails() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        for missing in [chain.receipt.jobID.cid, chain.receipt.assignmentCID, chain.assignment.bidCID] {
+            let report = try read(archive(chain, about: [cid], without: [missing])).verify(cid)
+            #expect(report.result == .notCheckable, "\(missing)")
+        }
+        var other = try ReceiptChain()
+        let greedy = try other.sign(ReceiptChain.Changes(receipt: { $0.price = TokenAmount(19) }))
+        #expect(try read(archive(other, about: [greedy])).verify(greedy).codes(.failed) == ["price"])
+        let noReceipt = try read(archive(chain, about: [chain.receipt.assignmentCID]))
+        #expect(noReceipt.verify(chain.receipt.assignmentCID).result == .failed)
+        // Unread files are not trusted either.
+        let swapped = CAR(roots: [cid], blocks: [CAR.Block(cid: cid, bytes: [1, 2, 3])])
+        #expect(ReceiptArchive(swapped).verify(cid).result == .notCheckable)
+    }
+
+    @Test func aPredecessorIsCheckedAndAForkInOneFileIsSeen() throws {
+        var chain = try ReceiptChain()
+        let first = try chain.sign(ReceiptChain.Changes(receipt: { $0.executionStartedAt = $0.executionEndedAt }))
+        let second = try chain.sign(ReceiptChain.Changes(receipt: { $0.previousReceiptCID = first }))
+        let file = try read(archive(chain, about: [second]))
+        #expect(try line("predecessor", file.verify(second)).detail == "after \(first)")
+        #expect(try read(archive(chain, about: [second], without: [first])).verify(second).isVerified)
+        let fork = try chain.sign(
+            ReceiptChain.Changes(receipt: {
+                $0.attempt = 1
+                $0.price = TokenAmount(18)
+            }))
+        let other = try chain.sign(
+            ReceiptChain.Changes(receipt: { $0.resourceUsage.wallMilliseconds = 8 }))
+        let both = try read(archive(chain, about: [fork, other]))
+        #expect(both.verify(other).codes(.failed) == ["predecessor"])
+        #expect(both.verify(fork).codes(.failed) == ["predecessor"])
+        #expect(try read(archive(chain, about: [other], without: [fork])).verify(other).isVerified)
+    }
+
+    @Test func theOriginatorsSettlementIsTold() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        func settle(_ change: (inout Settlement) -> Void = { _ in }) throws -> VerificationReport {
+            var settlement = Settlement(
+                jobID: chain.receipt.jobID, receiptCID: cid, originatorDID: chain.originator.did,
+                executorDID: chain.executor.did, amountPaid: chain.receipt.price, amountRefunded: .zero, verdict: .paid,
+                settledAt: chain.receipt.executionEndedAt)
+            change(&settlement)
+            let signer = settlement.originatorDID == chain.originator.did ? chain.originator : ReceiptChain.stranger
+            let signed = try SignedObject.sign(settlement, with: signer)
+            var settled = chain
+            settled.blocks[signed.cid] = signed.bytes
+            return try read(archive(settled, about: [cid])).verify(cid)
+        }
+        let paid = try settle()
+        #expect(paid.isVerified)
+        #expect(try line("settlement", paid).detail == "the originator says that it paid 18 of the price of 18")
+        #expect(try settle { $0.executorDID = chain.originator.did }.codes(.failed) == ["settlement"])
+        for foreign: (inout Settlement) -> Void in [
+            { $0.originatorDID = ReceiptChain.stranger.did }, { $0.receiptCID = chain.receipt.assignmentCID },
+        ] {
+            let report = try settle(foreign)
+            #expect(report.isVerified && !report.lines.contains { $0.code == "settlement" })
+        }
+    }
+
+    /// Whatever a stranger makes of a file, a receipt holds only by blocks that hash to what it names.
+    @Test func mutationsNeverMakeAnotherReceiptHold() throws {
+        print("ReceiptArchiveTests.mutationsNeverMakeAnotherReceiptHold seed 0x72636172")
+        var generator = SeededGenerator(seed: 0x7263_6172)
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let original = archive(chain, about: [cid]).encoded
+        var read = 0
+        for round in 0..<1_000 {
+            var bytes = original
+            let index = Int.random(in: 0..<bytes.count, using: &generator)
+            switch Int.random(in: 0..<4, using: &generator) {
+            case 0: bytes[index] ^= 1 << UInt8.random(in: 0...7, using: &generator)
+            case 1: bytes.remove(at: index)
+            case 2: bytes.insert(UInt8.random(in: 0...255, using: &generator), at: index)
+            default: bytes = Array(bytes.prefix(index))
+            }
+            guard let file = try? CAR(decoding: bytes) else { continue }
+            read += 1
+            for root in file.roots.prefix(4) {
+                #expect(!ReceiptArchive(file).verify(root).isVerified || root == cid, "round \(round)")
+            }
+        }
+        // Blocks that are left out or come twice leave a file of the format.
+        for round in 0..<60 {
+            var blocks = archive(chain, about: [cid]).blocks
+            blocks.shuffle(using: &generator)
+            let kept = blocks.filter { $0.cid == cid || Bool.random(using: &generator) } + blocks.prefix(round % 3)
+            let file = try CAR(decoding: CAR(roots: [cid], blocks: kept).encoded)
+            let evidence = [cid, chain.receipt.assignmentCID, chain.receipt.jobID.cid, chain.assignment.bidCID]
+            let outputs = chain.receipt.outputBlocks.count { output in kept.contains { $0.cid == output } }
+            let isWhole = evidence.allSatisfy { part in kept.contains { $0.cid == part } } && outputs != 1
+            #expect(ReceiptArchive(file).verify(cid).isVerified == isWhole, "round \(round)")
+            read += 1
+        }
+        #expect(read >= 60)
+    }
+}
