@@ -139,7 +139,9 @@ package actor MeshNode {
         } catch is CancellationError {
             // Asked to stop.
         } catch {
-            end.fail(error as? NodeServiceError ?? NodeServiceError(.internalError, "The node stopped: \(SystemWords.of(error))."))
+            end.fail(
+                error as? NodeServiceError
+                    ?? NodeServiceError(.internalError, "The node stopped: \(SystemWords.of(error))."))
         }
         finish()
         if let failure = end.failure { throw failure }
