@@ -5,10 +5,19 @@ import NodeAPI
 
 /// The options that describe a job.
 struct JobOptions: ParsableArguments {
-    @Option(help: "Standard input from FILE; - means this command's own.", completion: .file())
-    var stdin: String?
+    @Option(
+        name: .customLong("stdin"),
+        help: ArgumentHelp(
+            "Standard input: a file, the CID of an added one, or - for this command's own.", valueName: "source"),
+        completion: .file())
+    var stdins: [String] = []
 
-    @Option(name: .customLong("input"), help: "Input NAME from FILE, as NAME=FILE; may be given several times.")
+    @Option(
+        name: .customLong("input"),
+        help: ArgumentHelp(
+            "Input NAME from a file or CID, as NAME=FILE, NAME=CID or NAME=-; may be given several times. What reads "
+                + "as a CID is one, unless a file of that name is there; ./NAME is always a file.",
+            valueName: "name=source"))
     var inputs: [NamedPath] = []
 
     @Option(
@@ -21,16 +30,16 @@ struct JobOptions: ParsableArguments {
     @Option(help: "The function to call; by default _start.")
     var entry: String?
 
-    @Option(help: "The most fuel, for example 5000000, 5M or 2G.")
+    @Option(help: "The most fuel, for example 5000000, 5M or 2G.", transform: Quantity.count)
     var maxFuel: Quantity?
 
-    @Option(help: "The most memory in bytes, for example 64Mi.")
+    @Option(help: "The most memory, in bytes or for example 64Mi or 1.5GiB.", transform: Quantity.bytes)
     var maxMemory: Quantity?
 
-    @Option(help: "The most output in bytes, for example 1Mi.")
+    @Option(help: "The most output, in bytes or for example 512k or 1Mi.", transform: Quantity.bytes)
     var maxOutput: Quantity?
 
-    @Option(help: "The most seconds of wall clock.")
+    @Option(help: "The most wall clock, in seconds or for example 90s, 10m or 2h.", transform: Quantity.seconds)
     var timeout: UInt64?
 
     @Option(help: "The most tokens to pay.")
@@ -42,7 +51,9 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A region to run in; may be given several times.")
     var region: [String] = []
 
-    @Option(help: "Milliseconds to wait for bids, at most 20000, because bids hold for 30 s.")
+    @Option(
+        help: "How long to wait for bids, in ms or for example 500ms or 2s; at most 20s, because bids hold for 30 s.",
+        transform: Quantity.milliseconds)
     var bidWindow: UInt64?
 
     @Option(
@@ -56,12 +67,20 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A key that makes submitting again harmless: the same key submits once.")
     var idempotencyKey: String?
 
+    /// What standard input is read from.
+    var stdin: String? { stdins.first }
+
     /// Refuses combinations that make no sense.
-    func check() throws {
+    func check(module: String) throws {
+        guard stdins.count <= 1 else {
+            throw ValidationError("--stdin was given \(stdins.count) times; a job has one standard input.")
+        }
         let names = (stdin == nil ? [] : ["stdin"]) + inputs.map(\.name)
         guard Set(names).count == names.count else { throw ValidationError("Every input needs a name of its own.") }
-        let fromStandardInput = (stdin == "-" ? 1 : 0) + inputs.count { $0.path == "-" }
-        guard fromStandardInput <= 1 else { throw ValidationError("Only one input can come from standard input.") }
+        let streams = ([module, stdin].compactMap(\.self) + inputs.map(\.path)).count { $0 == LocalFile.stream }
+        guard streams <= 1 else {
+            throw ValidationError("Only one of module and inputs can come from standard input.")
+        }
         if timeout == 0 { throw ValidationError("--timeout must be at least 1 second.") }
     }
 
@@ -69,6 +88,7 @@ struct JobOptions: ParsableArguments {
     func submission(
         module: String, arguments: [String], on node: some NodeService
     ) async throws -> JobSubmission {
+        let isNameless = module == LocalFile.stream || LocalFile.isCID(module)
         var submission = JobSubmission(moduleCID: try await Self.moduleCID(module, on: node))
         submission.entry = entry
         submission.args = args + arguments
@@ -82,18 +102,23 @@ struct JobOptions: ParsableArguments {
         submission.policy = JobSubmission.Policy(
             minReputation: minReputation, regions: region.isEmpty ? nil : region, bidWindowMilliseconds: bidWindow,
             sufficientBids: sufficientBids)
-        submission.label = label ?? (CID.isText(module) ? nil : URL(filePath: module).lastPathComponent)
+        submission.label = label ?? (isNameless ? nil : URL(filePath: module).lastPathComponent)
         submission.idempotencyKey = idempotencyKey
         return submission
     }
 
     private static func moduleCID(_ module: String, on node: some NodeService) async throws -> String {
-        if !FileManager.default.fileExists(atPath: module), CID.isText(module) { return module }
-        return try await LocalFile.add(module, to: node).cid
+        try await cid(of: module, on: node)
     }
 
-    private static func input(_ name: String, _ path: String, on node: some NodeService) async throws -> NamedText {
-        NamedText(name: name, text: try await LocalFile.add(path, to: node).cid)
+    private static func input(_ name: String, _ source: String, on node: some NodeService) async throws -> NamedText {
+        NamedText(name: name, text: try await cid(of: source, on: node))
+    }
+
+    /// The CID of a file that is added, or the CID that the source is.
+    private static func cid(of source: String, on node: some NodeService) async throws -> String {
+        if LocalFile.isCID(source) { return source }
+        return try await LocalFile.add(source, to: node).cid
     }
 }
 
@@ -111,31 +136,5 @@ struct NamedPath: ExpressibleByArgument, Hashable {
         guard let equals = argument.firstIndex(of: "="), equals > argument.startIndex else { return nil }
         name = String(argument[..<equals])
         path = String(argument[argument.index(after: equals)...])
-    }
-}
-
-/// A count with an optional multiplier: `5000`, `5k`, `2.5M`, `1G`, or `64Ki`, `1Mi`, `2Gi`.
-struct Quantity: ExpressibleByArgument, Hashable {
-    let value: UInt64
-
-    init?(argument: String) {
-        let units: [(suffix: String, factor: UInt64)] = [
-            ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000),
-            ("T", 1_000_000_000_000),
-        ]
-        let unit = units.first { argument.hasSuffix($0.suffix) } ?? (suffix: "", factor: 1)
-        let digits = argument.dropLast(unit.suffix.count)
-        let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let whole = parts.first.flatMap({ UInt64($0) }) else { return nil }
-        var (total, overflow) = whole.multipliedReportingOverflow(by: unit.factor)
-        if overflow { return nil }
-        if parts.count == 2 {
-            guard unit.factor > 1, parts[1].count <= 6, let fraction = UInt64(parts[1]) else { return nil }
-            let scale = (0..<parts[1].count).reduce(UInt64(1)) { product, _ in product * 10 }
-            let (sum, tooLarge) = total.addingReportingOverflow(fraction * unit.factor / scale)
-            if tooLarge { return nil }
-            total = sum
-        }
-        value = total
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Multiformats
 import NodeAPI
 
 /// A file of the user's own could not be read or written.
@@ -20,10 +21,19 @@ extension LocalFileError: CustomStringConvertible {
 
 /// Reads and writes the user's own files.
 enum LocalFile {
+    /// How a command names a stream in place of a file: standard input where it reads, standard output where it writes.
+    static let stream = "-"
+
+    /// Whether a text names content by its CID: it reads as one, and there is no file of that name. `./TEXT` is always
+    /// a file.
+    static func isCID(_ text: String) -> Bool {
+        CID.isText(text) && !FileManager.default.fileExists(atPath: text)
+    }
+
     /// The whole file; `-` is standard input. Refuses more than `bytesMax` bytes before reading them.
     static func read(_ path: String, bytesMax: Int) throws -> [UInt8] {
         let file: FileHandle
-        if path == "-" {
+        if path == stream {
             file = .standardInput
         } else {
             let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -56,8 +66,9 @@ enum LocalFile {
         try await node.add(read(path, bytesMax: try await node.limits().fileBytesMax))
     }
 
-    /// Writes the whole file, replacing an existing one.
+    /// Writes the whole file, replacing an existing one; `-` is standard output.
     static func write(_ bytes: [UInt8], to path: String) throws {
+        if path == stream { return Console().data(bytes) }
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }
         let isWritten = Console().write(bytes, to: descriptor)

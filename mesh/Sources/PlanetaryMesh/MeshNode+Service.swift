@@ -24,7 +24,14 @@ extension MeshNode: NodeService {
     package nonisolated func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         switch try await desk.checked(submission) {
         case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
-        case .request(let request): return try await submit(request)
+        case .request(let request):
+            let accepted = try await submit(request)
+            // Another submission of the same key may have come in between.
+            if accepted.isDuplicate {
+                let key = UsedKey(store: parts.store, jobID: try CID(named: accepted.jobID, "job_id"))
+                try await key.require(submission, request.params)
+            }
+            return accepted
         }
     }
 

@@ -40,34 +40,18 @@ struct SubmissionDesk: Sendable {
         if !isKept || !inspected.contains(moduleCID, entry: params.entryName) {
             try await checkModule(moduleCID, entry: params.entryName)
         }
-        for input in params.inputCIDs { try await requireFile(input.value, "the input \(input.key)") }
+        for input in params.inputCIDs { try await fetchFile(input.value, "The input \(input.key)") }
         try await keepFiles((isKept ? [] : [moduleCID]) + params.inputCIDs.map(\.value))
         if let key = submission.idempotencyKey,
             let row = try await stored({ () throws(MeshStoreError) in try await store.job(idempotencyKey: key) })
         {
-            try await requireSame(params, as: row.jobID)
+            try await UsedKey(store: store, jobID: row.jobID).require(submission, params)
             return .known(row.jobID)
         }
         return .request(
             JobRequest(
                 requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
                 idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32)))
-    }
-
-    /// An idempotency key stands for what runs: module, entry, arguments, environment and inputs. A job whose manifest
-    /// is gone counts as the same.
-    private func requireSame(_ params: MeshJobParams, as jobID: CID) async throws(NodeServiceError) {
-        guard let block = try await stored({ () throws(MeshStoreError) in try await parts.store.block(jobID) }),
-            let first = (try? SignedObject<JobManifest>(verifiedBefore: block))?.body.params
-        else { return }
-        guard first.wasmCID == params.wasmCID, first.entryName == params.entryName, first.args == params.args,
-            first.env == params.env, first.inputCIDs == params.inputCIDs
-        else {
-            throw NodeServiceError(
-                .conflict,
-                "The idempotency key was used for the job \(jobID), of another module or other arguments or inputs.",
-                hint: "Give this job its own key; mesh explain shows the other one.")
-        }
     }
 
     private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {
@@ -166,10 +150,29 @@ struct SubmissionDesk: Sendable {
         }
     }
 
-    private func requireFile(_ cid: CID, _ what: String) async throws(NodeServiceError) {
-        guard try await has(cid) else {
+    /// Gets a file that is not here from the mesh: the node serves what its jobs need.
+    private func fetchFile(_ cid: CID, _ what: String) async throws(NodeServiceError) {
+        if try await has(cid) { return }
+        guard cid.codec != .dagCBOR else {
             throw NodeServiceError(
                 .blockNotFound, "\(what) (\(cid)) is not on this node.", hint: "Add it with mesh add.")
+        }
+        let bytesMax = parts.configuration.limits.fileBytesMax
+        do {
+            _ = try await parts.fetcher.file(cid, from: [], bytesMax: bytesMax)
+        } catch FetchError.notAFile(_, .fileTooLarge) {
+            throw NodeServiceError(
+                .tooLarge, "\(what) has more than the \(bytesMax) bytes that this node takes.",
+                hint: "Cut it up, or raise limits.file_bytes_max in config.json here.")
+        } catch FetchError.notAFile {
+            throw NodeServiceError(
+                .invalidRequest, "\(what) (\(cid)) is not a file.", hint: "Name a file that was added with mesh add.")
+        } catch FetchError.storage(let error) {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "\(what) (\(cid)) is neither on this node nor found in the mesh.",
+                hint: "Add the file with mesh add, or give its path.")
         }
     }
 

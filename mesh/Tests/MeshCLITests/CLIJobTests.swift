@@ -52,6 +52,51 @@ import Testing
         #expect(submission.policy.minReputation == nil)
     }
 
+    @Test func inputsAreCIDsOrFilesAndDotSlashIsAlwaysAFile() async throws {
+        let folder = try TestFolder()
+        let cid = CID.hashing(Array("elsewhere".utf8), codec: .raw).text
+        let file = folder.path + "/" + cid
+        try Data("here".utf8).write(to: URL(filePath: file))
+        let here = CID.hashing(Array("here".utf8), codec: .raw).text
+        let run = try #require(
+            try Mesh.parseAsRoot(["run", cid, "--stdin", cid, "--input", "a=\(cid)", "--input", "b=\(file)"]) as? Run)
+        let submission = try await run.job.submission(module: run.module, arguments: [], on: ScriptedNode())
+        #expect(submission.moduleCID == cid)
+        #expect(submission.label == nil)
+        #expect(submission.inputs.map(\.name) == ["stdin", "a", "b"])
+        #expect(submission.inputs.map(\.text) == [cid, cid, here])
+        #expect(LocalFile.isCID(cid) && !LocalFile.isCID("./" + cid) && !LocalFile.isCID("in.txt"))
+    }
+
+    @Test func whereOutputsGoIsCheckedBefore() throws {
+        let folder = try TestFolder()
+        let present = folder.path + "/present"
+        try Data("x".utf8).write(to: URL(filePath: present))
+        try FileManager.default.createSymbolicLink(atPath: folder.path + "/link", withDestinationPath: present)
+        let fine = [present, folder.path + "/new", "/dev/null", "/dev/null", "-"]
+        #expect(throws: Never.self) { try OutputPaths.check(fine) { _ in 1 } }
+        func reason(_ paths: [String], freeBytes: UInt64? = 1) -> String? {
+            do {
+                try OutputPaths.check(paths) { _ in freeBytes }
+                return nil
+            } catch let error as LocalFileError {
+                return error.asServiceError.description
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(reason([folder.path])?.contains("a folder, not a file. Name a file in it.") == true)
+        #expect(reason([folder.path + "/new/"])?.contains("a folder, not a file") == true)
+        #expect(reason([folder.path + "/no/new"])?.contains("there is no folder \(folder.path)/no.") == true)
+        #expect(reason([present + "/new"])?.contains("present") == true)
+        #expect(reason([""])?.contains("Name a file") == true)
+        for twice in [[present, folder.path + "/link"], [folder.path + "/n", folder.path + "/./n"], ["-", "-"]] {
+            #expect(reason(twice)?.contains("would be written twice") == true, "\(twice)")
+        }
+        #expect(reason([present], freeBytes: 0)?.contains("no space left on its disk") == true)
+        #expect(reason([present], freeBytes: nil) == nil)
+    }
+
     @Test func aMissingFileIsNamed() async throws {
         let run = try #require(try Mesh.parseAsRoot(["run", "/nonexistent/a.wasm"]) as? Run)
         do {

@@ -34,7 +34,10 @@ import Testing
 
     @Test(arguments: [
         (["run", "a.wasm", "--stdin", "a", "--input", "stdin=b"], "Every input needs a name of its own."),
-        (["run", "a.wasm", "--stdin", "-", "--input", "x=-"], "Only one input can come from standard input."),
+        (["run", "a.wasm", "--stdin", "-", "--input", "x=-"], "Only one of module and inputs can come from"),
+        (["run", "-", "--stdin", "-"], "Only one of module and inputs can come from standard input."),
+        (["run", "a.wasm", "--stdin", "a", "--stdin", "b"], "--stdin was given 2 times"),
+        (["run", "a.wasm", "--output", "x=-", "--json"], "--json and an --output to - cannot share"),
         (["run", "a.wasm", "--timeout", "0"], "--timeout must be at least 1 second."),
         (["run", "a.wasm", "--detach", "--output", "a=b"], "--detach cannot wait for an --output."),
         (["run", "a.wasm", "--input", "nameless"], "nameless"),
@@ -79,10 +82,10 @@ import Testing
         #expect(CommandLineWords(["jbos"]).fault?.hasPrefix("mesh has no command \"jbos\"; there are init, up") == true)
         #expect(
             CommandLineWords(["--json", "receipt", "look"]).fault
-                == "mesh receipt has no command \"look\"; there are show, verify, replay.")
+                == "mesh receipt has no command \"look\"; there are show, verify, replay, export.")
         #expect(
             CommandLineWords(["receipt", "--home", "/h"]).fault
-                == "mesh receipt needs a command behind it: show, verify, replay.")
+                == "mesh receipt needs a command behind it: show, verify, replay, export.")
         for fine in [[], ["help"], ["--help"], ["status"], ["receipt"], ["receipt", "show"], ["run", "status"]] {
             #expect(CommandLineWords(fine).fault == nil, "\(fine)")
         }
@@ -97,11 +100,52 @@ import Testing
     }
 
     @Test func quantitiesHaveMultipliersAndNoOverflow() {
-        let texts = ["5000", "5k", "2.5M", "1G", "64Ki", "1.5Mi", "2Gi", "0.000001M"]
-        let read = texts.map { Quantity(argument: $0)?.value }
-        #expect(read == [5_000, 5_000, 2_500_000, 1_000_000_000, 65_536, 1_572_864, 2 << 30, 1])
+        let texts = ["5000", "5k", "2.5M", "1G", "64Ki", "1.5Mi", "2Gi", "0.000001M", "3m", "4gI"]
+        let read = texts.map { try? Quantity.count($0).value }
+        #expect(
+            read == [5_000, 5_000, 2_500_000, 1_000_000_000, 65_536, 1_572_864, 2 << 30, 1, 3_000_000, 4 << 30])
         for text in ["", "M", "-1", "1.5", "1.M", "1e3", "18446744073709551616", "99999999999G", "1.1234567M", "1 M"] {
-            #expect(Quantity(argument: text) == nil, "\(text)")
+            #expect(throws: (any Error).self, "\(text)") { try Quantity.count(text) }
+        }
+        #expect((try? Quantity.count("18446744073709551615"))?.value == .max)
+        #expect((try? Quantity.count("18446744073709.551615M"))?.value == .max)
+        #expect(throws: (any Error).self) { try Quantity.count("18446744073709.551616M") }
+        #expect(throws: (any Error).self, "fuel has no bytes") { try Quantity.count("1MB") }
+    }
+
+    @Test func sizesAndTimesTakeTheirUnits() {
+        let sizes = ["65536", "64Ki", "64KiB", "64kib", "1.5GiB", "1.5Gi", "2T", "64M", "64MB", "3k", "7B"]
+        #expect(
+            sizes.map { try? Quantity.bytes($0).value } == [
+                65_536, 65_536, 65_536, 65_536, 3 << 29, 3 << 29, 2_000_000_000_000, 64_000_000, 64_000_000, 3_000, 7,
+            ])
+        for text in ["64s", "64Mib ", "Mi", "1.5", "1.5B", "٣", "20000000Ti", "1,5Mi", "0x10"] {
+            #expect(throws: (any Error).self, "\(text)") { try Quantity.bytes(text) }
+        }
+        #expect(
+            ["90", "90s", "10m", "2h", "1.5d", "1500ms", "2000ms", "0"].map { try? Quantity.seconds($0) } == [
+                90, 90, 600, 7_200, 129_600, nil, 2, 0,
+            ])
+        #expect(
+            ["500", "500ms", "2s", "1.5m", "1.5", "1h"].map { try? Quantity.milliseconds($0) } == [
+                500, 500, 2_000, 90_000, nil, 3_600_000,
+            ])
+    }
+
+    @Test(arguments: [
+        ("--max-memory", "64Mx", "such as 65536, 64Mi or 1.5GiB"), ("--max-output", "lots", "such as 65536, 64Mi"),
+        ("--max-fuel", "64MiB", "such as 5000000, 5M or 2.5G"), ("--timeout", "2 hours", "such as 90, 10s, 5m, 2h"),
+        ("--timeout", "500ms", "comes to whole seconds"), ("--bid-window", "1y", "such as 500, 500ms, 2s"),
+    ])
+    func anInvalidAmountSaysWhatIsAllowed(_ option: String, _ text: String, _ allowed: String) {
+        do {
+            _ = try Mesh.parseAsRoot(["run", "a.wasm", option, text])
+            Issue.record("\(text) was read")
+        } catch {
+            let message = Mesh.message(for: error)
+            #expect(message.contains("'\(text)' is invalid for '\(option)"), "\(message)")
+            #expect(message.contains(allowed), "\(message)")
+            #expect(!message.contains("ValidationError"), "\(message)")
         }
     }
 

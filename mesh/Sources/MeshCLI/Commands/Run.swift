@@ -18,7 +18,11 @@ struct Run: MeshCommand {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var job: JobOptions
 
-    @Option(name: .customLong("output"), help: "Write the output NAME to FILE; may be given several times.")
+    @Option(
+        name: .customLong("output"),
+        help: ArgumentHelp(
+            "Write the output NAME to FILE, or to standard output for -; may be given several times.",
+            valueName: "name=file"))
     var outputs: [NamedPath] = []
 
     @Flag(help: "Print nothing about the job's progress.")
@@ -27,7 +31,9 @@ struct Run: MeshCommand {
     @Flag(help: "Print the job's ID once it is durable, and do not wait for it.")
     var detach = false
 
-    @Argument(help: "The module: a file, or the CID of an added one.", completion: .file(extensions: ["wasm"]))
+    @Argument(
+        help: "The module: a file, the CID of an added one, or - for standard input.",
+        completion: .file(extensions: ["wasm"]))
     var module: String
 
     @Argument(help: "Arguments for the module, after --.")
@@ -35,10 +41,14 @@ struct Run: MeshCommand {
 
     func validate() throws {
         guard !detach || outputs.isEmpty else { throw ValidationError("--detach cannot wait for an --output.") }
-        try job.check()
+        guard !global.json || !outputs.contains(where: { $0.path == LocalFile.stream }) else {
+            throw ValidationError("--json and an --output to - cannot share standard output.")
+        }
+        try job.check(module: module)
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
+        try OutputPaths.check(outputs.map(\.path))
         let node = global.node
         let submission = try await job.submission(module: module, arguments: arguments, on: node)
         let accepted = try await node.submit(submission)
@@ -71,7 +81,7 @@ struct Run: MeshCommand {
     ) async throws -> ExitCode {
         let stdout = try await bytes(result.stdoutCID, node)
         let stderr = try await bytes(result.stderrCID, node)
-        let missing = try await writeOutputs(of: result, node)
+        let missing = outputs.map(\.name).filter { name in !result.outputs.contains { $0.name == name } }
         let exit = RunExit(result, isOutputMissing: !missing.isEmpty)
         if global.json {
             try console.json(
@@ -83,6 +93,7 @@ struct Run: MeshCommand {
             console.data(stdout)
             if !quiet { for line in Self.summary(result) { console.note(Terminal.safe(line)) } }
         }
+        try await writeOutputs(of: result, node)
         for name in missing where !global.json {
             console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
         }
@@ -97,17 +108,18 @@ struct Run: MeshCommand {
         return try await node.get(JobReference.cid(cid))
     }
 
-    /// Writes the requested outputs and returns the names of missing ones.
-    private func writeOutputs(of result: JobResult, _ node: NodeClient) async throws -> [String] {
-        var missing: [String] = []
+    /// Writes the requested outputs that are there.
+    private func writeOutputs(of result: JobResult, _ node: NodeClient) async throws {
         for wanted in outputs {
-            guard let output = result.outputs.first(where: { $0.name == wanted.name }) else {
-                missing.append(wanted.name)
-                continue
+            guard let output = result.outputs.first(where: { $0.name == wanted.name }) else { continue }
+            let contents = try await bytes(output.text, node)
+            do {
+                try LocalFile.write(contents, to: wanted.path)
+            } catch var error as LocalFileError {
+                error.hint = "The job is done and paid; get the output with mesh get \(output.text) -o FILE."
+                throw error
             }
-            try LocalFile.write(await bytes(output.text, node), to: wanted.path)
         }
-        return missing
     }
 
     /// What a user wants to know about a job that ended.

@@ -1,0 +1,70 @@
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import SignedObjects
+
+/// An idempotency key that was used before: it stands for one job and for no other.
+struct UsedKey: Sendable {
+    let store: MeshStore
+    /// The job that was submitted under the key.
+    let jobID: CID
+
+    /// Refuses a submission that is not of the key's job. What a submission leaves to the node's defaults, which its
+    /// owner may change, is not compared; neither is the label.
+    func require(_ submission: JobSubmission, _ params: MeshJobParams) async throws(NodeServiceError) {
+        guard let first = try await firstParams() else {
+            throw NodeServiceError(
+                .conflict, "The idempotency key was used for the job \(jobID), of which nothing is left to compare.",
+                hint: "Give this job a key of its own.")
+        }
+        let others = Self.differences(submission, params, first)
+        guard !others.isEmpty else { return }
+        throw NodeServiceError(
+            .conflict,
+            "The idempotency key was used for the job \(jobID), which has another \(others.joined(separator: ", ")).",
+            hint: "Give this job a key of its own; mesh explain \(jobID) shows the other one.")
+    }
+
+    /// What the first job under the key asked for: its manifest may be evicted, its journal stays.
+    private func firstParams() async throws(NodeServiceError) -> MeshJobParams? {
+        if let block = try await stored({ () throws(MeshStoreError) in try await store.block(jobID) }),
+            let manifest = try? SignedObject<JobManifest>(verifiedBefore: block)
+        {
+            return manifest.body.params
+        }
+        let journal = try await stored { () throws(MeshStoreError) in
+            try await store.readableJournal(of: jobID, role: .originator)
+        }
+        for entry in journal.entries {
+            if case .submitted(let manifest, _, _, _)? = (try? JobEvent.decode(entry.bytes))?.kind {
+                return manifest.body.params
+            }
+        }
+        return nil
+    }
+
+    /// What of the things that a submission names is another in the first job, in words.
+    static func differences(
+        _ submission: JobSubmission, _ params: MeshJobParams, _ first: MeshJobParams
+    ) -> [String] {
+        let (limits, policy) = (submission.limits, submission.policy)
+        let (asked, had) = (params.executionPolicy ?? ExecutionPolicy(), first.executionPolicy ?? ExecutionPolicy())
+        let rows: [(name: String, isSame: Bool)] = [
+            ("module", params.wasmCID == first.wasmCID), ("entry point", params.entryName == first.entryName),
+            ("list of arguments", params.args == first.args), ("environment", params.env == first.env),
+            ("list of inputs", params.inputCIDs == first.inputCIDs),
+            ("timeout", limits.timeoutSeconds == nil || params.timeoutSeconds == first.timeoutSeconds),
+            ("fuel limit", limits.maxFuel == nil || params.maxFuel == first.maxFuel),
+            ("memory limit", limits.maxMemoryBytes == nil || params.maxMemoryBytes == first.maxMemoryBytes),
+            ("output limit", limits.maxOutputBytes == nil || params.maxOutputBytes == first.maxOutputBytes),
+            ("budget", submission.budget == nil || params.maxAcceptableBidTokens == first.maxAcceptableBidTokens),
+            ("least reputation", policy.minReputation == nil || asked.minReputation == had.minReputation),
+            ("list of regions", policy.regions == nil || asked.regionFilter == had.regionFilter),
+            ("list of allowed nodes", policy.allowedDIDs == nil || asked.allowedDIDs == had.allowedDIDs),
+            ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
+        ]
+        return rows.filter { !$0.isSame }.map(\.name)
+    }
+}
