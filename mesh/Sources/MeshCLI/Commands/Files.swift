@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
+import IPLD
 import MeshHTTP
+import Multiformats
 import NodeAPI
 
 /// `mesh add`: stores a file and offers it.
@@ -23,28 +25,56 @@ struct Add: MeshCommand {
     }
 }
 
-/// `mesh get`: fetches a file by its CID.
+/// `mesh get`: fetches a file or an object by its CID.
 struct Get: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Get a file by its CID, from here or from the mesh, and check every block.")
+        abstract: "Get a file, a receipt or another object by its CID, from here or from the mesh, and check it.",
+        discussion: "A file comes out as it went in. Objects, such as a job's manifest, its bids and its receipt, come "
+            + "out as one line of DAG-JSON; with --raw as the bytes that were signed.")
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The file's CID.")
+    @Argument(help: "The CID of a file or an object.")
     var cid: String
 
-    @Option(name: .shortAndLong, help: "Where to write it; by default standard output.", completion: .file())
+    @Option(
+        name: .shortAndLong, help: "Where to write it; by default, and for -, standard output.", completion: .file())
     var output: String?
 
+    @Flag(help: "The block that the CID names, unread: an object's bytes, or of a large file its list of parts.")
+    var raw = false
+
     func perform(_ console: Console) async throws -> ExitCode {
-        let bytes = try await global.node.get(JobReference.cid(cid))
+        let cid = try JobReference.cid(cid)
+        if let output { try OutputPaths.check([output]) }
+        let bytes = try await Self.contents(of: cid, raw: raw, on: global.node)
         if let output { try LocalFile.write(bytes, to: output) }
-        if global.json {
-            try console.json(AddedFile(cid: cid, size: bytes.count))
+        if global.json, output != LocalFile.stream {
+            // An object is JSON already.
+            if output == nil, cid.codec == .dagCBOR, !raw { return show(bytes, console) }
+            try console.json(AddedFile(cid: cid.text, size: bytes.count))
         } else if output == nil {
             console.data(bytes)
         }
         return .success
+    }
+
+    private func show(_ json: [UInt8], _ console: Console) -> ExitCode {
+        console.out(Terminal.safeJSON(String(decoding: json, as: UTF8.self)))
+        return .success
+    }
+
+    /// What a CID names: a file, an object as DAG-JSON, or its block as it is.
+    static func contents(of cid: CID, raw: Bool, on node: some NodeService) async throws -> [UInt8] {
+        guard raw || cid.codec == .dagCBOR else { return try await node.get(cid) }
+        let block = try await node.block(cid)
+        guard !raw else { return block }
+        do {
+            return try DAGJSON.encode(DAGCBOR.decode(block)) + [0x0A]
+        } catch {
+            throw NodeServiceError(
+                .blockCorrupt, "\(cid) is not the DAG-CBOR that its CID says.", hint: "Get its bytes with --raw.")
+        }
     }
 }
 

@@ -1,74 +1,114 @@
 import ArgumentParser
 import Foundation
 import MeshHTTP
+import Multiformats
 import NodeAPI
+import Receipts
 
-/// `mesh receipt`: shows, verifies and replays receipts.
+/// `mesh receipt`: shows, verifies, replays and exports receipts.
 struct Receipt: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show, verify or replay a receipt, here or from the mesh.",
-        subcommands: [Show.self, Verify.self, Replay.self])
+        abstract: "Show, verify, replay or export receipts, from here, from the mesh or from a file.",
+        subcommands: [Show.self, Verify.self, Replay.self, Export.self])
 
     /// `mesh receipt show`.
     struct Show: MeshCommand {
-        static let configuration = CommandConfiguration(abstract: "Show what a receipt states.")
+        static let configuration = CommandConfiguration(abstract: "Show what receipts state.")
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The receipt's CID.")
-        var cid: String
+        @Argument(help: ArgumentHelp(ReceiptReference.help, valueName: "receipt"), completion: .file())
+        var receipts: [String]
 
         func perform(_ console: Console) async throws -> ExitCode {
-            let receipt = try await global.node.receipt(JobReference.cid(cid))
-            if global.json {
-                try console.json(receipt)
-            } else {
-                console.out(Receipt.text(receipt))
+            let node = global.node
+            let named = try await ReceiptReferences(node: node, isOffline: false).resolve(receipts)
+            var answers = Answers<ReceiptView>(
+                console: console, global: global, arguments: receipts, count: named.count)
+            for receipt in named {
+                try await answers.add(receipt, Receipt.text) { () throws(NodeServiceError) in
+                    guard case .filed(let cid, let archive, let file) = receipt else {
+                        return try await node.receipt(receipt.cid)
+                    }
+                    guard let signed = archive.receipt(cid) else {
+                        throw NodeServiceError(
+                            .receiptInvalid, "\(cid) in \(file) is no validly signed receipt.",
+                            hint: "Make the file again with mesh receipt export.")
+                    }
+                    return ReceiptView(signed, source: file)
+                }
             }
-            return .success
+            return try answers.end { _ in .success }
         }
     }
 
     /// `mesh receipt verify`.
     struct Verify: MeshCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Check everything that a receipt claims, from its CID alone.")
+            abstract: "Check everything that receipts claim, each from its CID or its file alone.",
+            discussion: """
+                What is in a file is checked without a node; what the file lacks is asked of the node, except with \
+                --offline. Exit code 241: a check failed. 247: none failed, but some could not be made. With --json, \
+                one receipt is an object; several, or -, are a list.
+
+                What a valid receipt means: \(VerificationReport.doesNotShow)
+                """)
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The receipt's CID.")
-        var cid: String
+        @Flag(help: "Read only files, and ask no node; neither a node nor a home folder is needed.")
+        var offline = false
+
+        @Argument(help: ArgumentHelp(ReceiptReference.help, valueName: "receipt"), completion: .file())
+        var receipts: [String]
 
         func perform(_ console: Console) async throws -> ExitCode {
-            try Receipt.show(await global.node.verifyReceipt(JobReference.cid(cid)), console, json: global.json)
+            let node = global.node
+            let named = try await ReceiptReferences(node: node, isOffline: offline).resolve(receipts)
+            var answers = Answers<ReceiptReport>(
+                console: console, global: global, arguments: receipts, count: named.count)
+            for receipt in named {
+                try await answers.add(receipt, Receipt.text) { () throws(NodeServiceError) in
+                    guard case .filed(let cid, let archive, _) = receipt else {
+                        return try await node.verifyReceipt(receipt.cid)
+                    }
+                    let report = ReceiptReport(verified: archive.verify(cid))
+                    guard !offline, Receipt.status(report) == .verificationIncomplete else { return report }
+                    return (try? await node.verifyReceipt(cid)) ?? report
+                }
+            }
+            return try answers.end(Receipt.status)
         }
     }
 
     /// `mesh receipt replay`.
     struct Replay: MeshCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run the receipt's job again here, and compare outputs and fuel.")
+            abstract: "Run the jobs of receipts again here, and compare outputs and fuel.")
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The receipt's CID.")
-        var cid: String
+        @Argument(help: ArgumentHelp(ReceiptReference.help, valueName: "receipt"), completion: .file())
+        var receipts: [String]
 
         func perform(_ console: Console) async throws -> ExitCode {
-            try Receipt.show(await global.node.replayReceipt(JobReference.cid(cid)), console, json: global.json)
+            let node = global.node
+            let named = try await ReceiptReferences(node: node, isOffline: false).resolve(receipts)
+            var answers = Answers<ReceiptReport>(
+                console: console, global: global, arguments: receipts, count: named.count)
+            for receipt in named {
+                try await answers.add(receipt, Receipt.text) { () throws(NodeServiceError) in
+                    try await node.replayReceipt(receipt.cid)
+                }
+            }
+            return try answers.end(Receipt.status)
         }
     }
 
-    /// Prints a report; the exit code says whether it is valid.
-    static func show(_ report: ReceiptReport, _ console: Console, json: Bool) throws -> ExitCode {
-        if json {
-            try console.json(report)
-        } else {
-            console.out(text(report))
-        }
+    /// The exit code of a report.
+    static func status(_ report: ReceiptReport) -> ExitStatus {
         if report.isValid { return .success }
-        let status = failures(report) > 0 ? ExitStatus.verificationFailed : .verificationIncomplete
-        return ExitCode(status.rawValue)
+        return failures(report) > 0 ? .verificationFailed : .verificationIncomplete
     }
 
     private static func failures(_ report: ReceiptReport) -> Int { report.lines.count { $0.verdict == .failed } }
@@ -85,14 +125,19 @@ struct Receipt: AsyncParsableCommand {
                 }
             table.add([mark, line.name, line.detail])
         }
-        return table.text + "\n" + verdict(report) + "\n"
+        let limits = report.doesNotShow.map { Terminal.safe($0) + "\n" } ?? ""
+        return "receipt \(Terminal.safe(report.receiptCID))\n\n" + table.text + "\n" + verdict(report) + "\n" + limits
     }
 
     private static func verdict(_ report: ReceiptReport) -> String {
-        if report.isValid { return "The receipt holds." }
+        let skipped = report.lines.count { $0.verdict == .skipped }
+        if report.isValid {
+            let rest =
+                skipped == 1 ? "1 check that it does not need was" : "\(skipped) checks that it does not need were"
+            return skipped == 0 ? "The receipt holds." : "The receipt holds; \(rest) not made."
+        }
         let failed = failures(report)
         if failed > 0 { return "The receipt does not hold: \(failed) of its checks failed." }
-        let skipped = report.lines.count { $0.verdict == .skipped }
         return "Nothing speaks against the receipt, but \(skipped) of its checks could not be made."
     }
 

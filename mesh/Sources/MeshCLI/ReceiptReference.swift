@@ -1,0 +1,196 @@
+import Foundation
+import IPLD
+import Multiformats
+import NodeAPI
+import Receipts
+import SignedObjects
+
+/// A receipt that a user named, and where it is to be read.
+enum NamedReceipt {
+    /// The node has it, or gets it from the mesh.
+    case asked(CID)
+    /// In a file: with what is in it, under the file's name.
+    case filed(CID, ReceiptArchive, file: String)
+
+    /// The receipt.
+    var cid: CID {
+        switch self {
+        case .asked(let cid), .filed(let cid, _, _): cid
+        }
+    }
+}
+
+/// How a user names receipts: `last`, a job or its end, a receipt's CID or its end, a file, or `-` for a list or a file
+/// on standard input.
+struct ReceiptReferences<Node: NodeService> {
+    let node: Node
+    /// Whether only files may be read, so that no node is asked.
+    let isOffline: Bool
+    /// Everything on standard input.
+    var standardInput: () throws -> [UInt8] = { try ReceiptReference.read(LocalFile.stream) }
+
+    /// The receipts that the arguments name, in their order, each once.
+    func resolve(_ arguments: [String]) async throws -> [NamedReceipt] {
+        guard arguments.count(where: { $0 == LocalFile.stream }) <= 1 else {
+            throw NodeServiceError(.invalidRequest, "Standard input can be read only once.", hint: "Give one -.")
+        }
+        var found: [NamedReceipt] = []
+        for argument in arguments {
+            found += try await argument == LocalFile.stream ? streamed() : named(argument)
+            guard found.count <= ReceiptReference.receiptsMax else {
+                throw NodeServiceError(
+                    .tooLarge, "More than \(ReceiptReference.receiptsMax) receipts were named.",
+                    hint: "Name fewer at once.")
+            }
+        }
+        var seen: Set<CID> = []
+        let receipts = found.filter { seen.insert($0.cid).inserted }
+        guard receipts.isEmpty else { return receipts }
+        throw NodeServiceError(
+            .invalidRequest, "Standard input names no receipt.", hint: "Give one reference a line, or a CAR file.")
+    }
+
+    /// What standard input is: a file of receipts, or words that each name one.
+    private func streamed() async throws -> [NamedReceipt] {
+        let bytes = try standardInput()
+        guard let text = String(validating: bytes, as: UTF8.self), !CAR.isLikely(bytes) else {
+            return try ReceiptReference.receipts(in: bytes, file: "standard input")
+        }
+        let words = text.split(whereSeparator: \.isWhitespace).prefix(ReceiptReference.receiptsMax + 1)
+        var found: [NamedReceipt] = []
+        for word in words { found += try await named(String(word)) }
+        return found
+    }
+
+    private func named(_ text: String) async throws -> [NamedReceipt] {
+        if ReceiptReference.isFile(text) {
+            return try ReceiptReference.receipts(in: ReceiptReference.read(text), file: text)
+        }
+        guard !isOffline else {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(text)\" is not a file, and --offline reads only files.",
+                hint: "Make one with mesh receipt export, or leave --offline away.")
+        }
+        return [.asked(try await cid(text))]
+    }
+
+    /// The receipt of a job, or the CID itself; the ends of both are looked up among the newest jobs.
+    private func cid(_ text: String) async throws(NodeServiceError) -> CID {
+        if text == "last" {
+            for job in try await newest() {
+                if let receipt = ReceiptReference.receipt(of: job) { return try JobReference.cid(receipt) }
+            }
+            throw NodeServiceError(
+                .receiptNotFound, "This node has no receipt yet.", hint: "Run a job with mesh run, then try again.")
+        }
+        guard let cid = try? CID(parsing: text) else { return try await ended(text) }
+        do {
+            return try ReceiptReference.only(of: try await node.job(cid))
+        } catch {
+            // Any other CID is a receipt's, wherever that is.
+            if error.code == .jobNotFound { return cid }
+            throw error
+        }
+    }
+
+    private func ended(_ text: String) async throws(NodeServiceError) -> CID {
+        let suffix = text.hasPrefix("…") ? String(text.dropFirst()) : text
+        guard suffix.count >= JobReference.suffixMin else { throw ReceiptReference.unknown(text) }
+        var receipts: Set<String> = []
+        var without: JobView?
+        for job in try await newest() {
+            let receipt = ReceiptReference.receipt(of: job)
+            if let receipt, receipt.hasSuffix(suffix) || job.jobID.hasSuffix(suffix) {
+                receipts.insert(receipt)
+            } else if job.jobID.hasSuffix(suffix) {
+                without = job
+            }
+        }
+        if receipts.count > 1 {
+            throw NodeServiceError(
+                .invalidRequest, "\(receipts.count) receipts fit \"\(suffix)\".", hint: "Give more of the CID.")
+        }
+        if let only = receipts.first { return try JobReference.cid(only) }
+        if let without { return try ReceiptReference.only(of: without) }
+        throw ReceiptReference.unknown(text)
+    }
+
+    private func newest() async throws(NodeServiceError) -> [JobView] {
+        try await node.jobs(limit: JobReference.searchedMax)
+    }
+}
+
+/// Rules of naming receipts that need no node.
+enum ReceiptReference {
+    /// The most receipts of one command.
+    static let receiptsMax = 1_000
+
+    /// Help for an argument that names receipts.
+    static let help =
+        "Receipts: last, a job or its end, a receipt's CID or its end, a file of mesh receipt export, or - for a list "
+        + "or a file on standard input. What is a file's name is that file; ./NAME always is."
+
+    /// Whether a text names a file. A CID, and `last`, do so only with a slash in it.
+    static func isFile(_ text: String) -> Bool {
+        if text.contains("/") { return true }
+        return text != "last" && !CID.isText(text) && FileManager.default.fileExists(atPath: text)
+    }
+
+    /// A whole file, or standard input.
+    static func read(_ path: String) throws -> [UInt8] {
+        do {
+            return try LocalFile.read(path, bytesMax: CAR.Limits().bytesMax)
+        } catch let error as NodeServiceError where error.code == .tooLarge {
+            throw NodeServiceError(
+                .tooLarge, "\(path) has more than the \(CAR.Limits().bytesMax) bytes that are read of such a file.",
+                hint: "Export fewer receipts into one file, or without the outputs.")
+        }
+    }
+
+    /// The receipts in a file: the roots of an archive, or the one block that it is.
+    static func receipts(in bytes: [UInt8], file: String) throws(NodeServiceError) -> [NamedReceipt] {
+        let archive: ReceiptArchive
+        if CAR.isLikely(bytes) {
+            do {
+                archive = ReceiptArchive(try CAR(decoding: bytes))
+            } catch {
+                throw unreadable(file, "\(error)")
+            }
+        } else {
+            guard let signed = try? SignedReceipt(verifying: bytes) else {
+                throw unreadable(file, "it is neither a CAR file nor a signed receipt")
+            }
+            archive = ReceiptArchive(
+                CAR(roots: [signed.cid], blocks: [CAR.Block(cid: signed.cid, bytes: signed.bytes)]))
+        }
+        guard !archive.receipts.isEmpty else { throw unreadable(file, "it is about no receipt") }
+        return archive.receipts.map { .filed($0, archive, file: file) }
+    }
+
+    /// The receipt of a job; nil if it has none.
+    static func receipt(of job: JobView) -> String? { job.result?.receiptCID }
+
+    /// The receipt of a job, or a failure that says why there is none.
+    static func only(of job: JobView) throws(NodeServiceError) -> CID {
+        if let receipt = receipt(of: job) { return try JobReference.cid(receipt) }
+        let name = "The job \(job.jobID)"
+        throw job.isTerminal
+            ? NodeServiceError(
+                .receiptNotFound, "\(name) has ended without a receipt.", hint: "mesh explain \(job.jobID) says why.")
+            : NodeServiceError(
+                .receiptNotFound, "\(name) has no receipt yet.", hint: "Wait for its end, then try again.")
+    }
+
+    /// What no job or receipt of this node is called.
+    static func unknown(_ text: String) -> NodeServiceError {
+        NodeServiceError(
+            .receiptNotFound, "No job, receipt or file is called \"\(text)\".",
+            hint: "Give a receipt's whole CID, or the end of a job's ID or of its receipt's CID (mesh jobs).")
+    }
+
+    private static func unreadable(_ file: String, _ reason: String) -> NodeServiceError {
+        NodeServiceError(
+            .receiptInvalid, "\(file) cannot be read as receipts: \(reason).",
+            hint: "Make the file again with mesh receipt export.")
+    }
+}

@@ -1,0 +1,126 @@
+import Foundation
+import IPLD
+import Multiformats
+import NodeAPI
+import NodeAPITesting
+import P2PTesting
+import Testing
+
+@testable import MeshCLI
+
+/// Naming receipts, and what is printed about them, with a node whose answers the test chooses.
+@Suite struct CLIReceiptTests {
+    private func resolve(
+        _ arguments: [String], offline: Bool = false, input: [UInt8] = [], _ node: ScriptedNode = ScriptedNode()
+    ) async throws -> [NamedReceipt] {
+        try await ReceiptReferences(node: node, isOffline: offline, standardInput: { input }).resolve(arguments)
+    }
+
+    private func failure(_ arguments: [String], offline: Bool = false, input: [UInt8] = []) async -> NodeServiceError? {
+        do {
+            _ = try await resolve(arguments, offline: offline, input: input)
+            return nil
+        } catch {
+            return error as? NodeServiceError
+        }
+    }
+
+    @Test func receiptsAreNamedByTheirJobsTheirCIDsAndTheirEnds() async throws {
+        let (job, receipt) = (Samples.jobID.text, Samples.receiptCID.text)
+        for name in ["last", job, receipt, String(job.suffix(6)), String(receipt.suffix(6)), "…" + receipt.suffix(8)] {
+            let named = try await resolve([name])
+            #expect(named.map(\.cid) == [Samples.receiptCID], "\(name)")
+        }
+        let foreign = CID.hashing([7], codec: .dagCBOR)
+        let both = try await resolve(["last", foreign.text, job])
+        #expect(both.map(\.cid) == [Samples.receiptCID, foreign], "each once, in their order")
+        #expect(await failure(["zzzzzz"])?.code == .receiptNotFound)
+        #expect(await failure(["abc"])?.message == "No job, receipt or file is called \"abc\".")
+        #expect(await failure(["./zzzzzz"]) == nil, "a file that is not there is no failure of the node")
+    }
+
+    @Test func aJobWithoutReceiptSaysWhy() throws {
+        var job = Samples.job
+        job.result = nil
+        job.isTerminal = false
+        #expect(throws: NodeServiceError.self) { try ReceiptReference.only(of: job) }
+        job.isTerminal = true
+        do {
+            _ = try ReceiptReference.only(of: job)
+        } catch {
+            #expect(error.message == "The job \(job.jobID) has ended without a receipt.")
+            #expect(error.hint == "mesh explain \(job.jobID) says why.")
+        }
+    }
+
+    @Test func standardInputIsAListOrAFile() async throws {
+        let list = "last\n\n  \(CID.hashing([7], codec: .dagCBOR))\r\nlast\n"
+        #expect(try await resolve(["-"], input: Array(list.utf8)).count == 2)
+        let root = CAR.Block(cid: Samples.receiptCID, bytes: Array("receipt".utf8))
+        let file = CAR(roots: [root.cid], blocks: [root])
+        let named = try await resolve(["-"], offline: true, input: file.encoded)
+        guard case .filed(Samples.receiptCID, _, "standard input")? = named.first else {
+            Issue.record("\(named)")
+            return
+        }
+        #expect(await failure(["-"], input: [])?.message == "Standard input names no receipt.")
+        #expect(await failure(["-", "-"])?.message == "Standard input can be read only once.")
+        #expect(await failure(["-"], input: [0xFF, 0xFE])?.code == .receiptInvalid)
+        let cut = Array(file.encoded.dropLast())
+        #expect(await failure(["-"], input: cut)?.message.contains("it breaks off inside the piece at byte") == true)
+        let none = CAR(roots: [], blocks: [root]).encoded
+        #expect(await failure(["-"], input: none)?.message.contains("it is about no receipt") == true)
+        let many = Array(String(repeating: "last ", count: ReceiptReference.receiptsMax + 5).utf8)
+        #expect(await failure(["-"], input: many)?.code == .tooLarge)
+    }
+
+    @Test func offlineReadsOnlyFiles() async throws {
+        for name in ["last", Samples.receiptCID.text, "abcdef"] {
+            #expect(await failure([name], offline: true)?.message.contains("--offline reads only files") == true)
+        }
+        let folder = try TestFolder()
+        let path = folder.path + "/r.car"
+        try Data("no receipt".utf8).write(to: URL(filePath: path))
+        let told = await failure([path], offline: true)
+        #expect(told?.message == "\(path) cannot be read as receipts: it is neither a CAR file nor a signed receipt.")
+    }
+
+    @Test func aReportEndsWithItsVerdictAndWhatItDoesNotShow() {
+        var report = Samples.report
+        report.doesNotShow = "It does not show that the result is right."
+        let holds = Receipt.text(report)
+        #expect(holds.hasPrefix("receipt \(Samples.receiptCID)\n"))
+        #expect(holds.hasSuffix("\nThe receipt holds.\nIt does not show that the result is right.\n"))
+        report.lines.append(.init(name: "outputs present", verdict: .skipped, detail: "left out"))
+        #expect(Receipt.text(report).contains("The receipt holds; 1 check that it does not need was not made.\n"))
+        #expect(Receipt.status(report) == .success)
+        report.isValid = false
+        report.doesNotShow = nil
+        #expect(Receipt.text(report).hasSuffix("but 1 of its checks could not be made.\n"))
+        #expect(Receipt.status(report) == .verificationIncomplete)
+        report.lines[0].verdict = .failed
+        #expect(Receipt.status(report) == .verificationFailed)
+    }
+
+    @Test func theWorstOfSeveralDecides() {
+        typealias Reports = Answers<ReceiptReport>
+        #expect(Reports.worst([]) == .success)
+        #expect(Reports.worst([.success, .verificationIncomplete]) == .verificationIncomplete)
+        #expect(Reports.worst([.verificationIncomplete, .notFound, .success]) == .notFound)
+        #expect(Reports.worst([.notFound, .verificationFailed]) == .verificationFailed)
+    }
+
+    @Test func objectsComeOutAsDAGJSONAndFilesAsTheyAre() async throws {
+        let object = IPLDValue.map(["did": .string("x"), "sig": .bytes([1, 2]), "to": .link(Samples.jobID)])
+        let block = try DAGCBOR.encode(object)
+        let cid = CID.hashing(block, codec: .dagCBOR)
+        let broken = CID.hashing([0xFF], codec: .dagCBOR)
+        let raw = CID.hashing(block, codec: .raw)
+        let node = ScriptedNode(script: .init(files: [cid: block, raw: block, broken: [0xFF]]))
+        let text = String(decoding: try await Get.contents(of: cid, raw: false, on: node), as: UTF8.self)
+        #expect(text == #"{"did":"x","sig":{"/":{"bytes":"AQI"}},"to":{"/":"\#(Samples.jobID)"}}"# + "\n")
+        #expect(try await Get.contents(of: cid, raw: true, on: node) == block)
+        #expect(try await Get.contents(of: raw, raw: false, on: node) == block)
+        await #expect(throws: NodeServiceError.self) { try await Get.contents(of: broken, raw: false, on: node) }
+    }
+}
