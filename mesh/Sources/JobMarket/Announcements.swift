@@ -55,7 +55,9 @@ struct Announcements: Sendable {
     /// Notes that the node does not bid on a job; it judges the job again only if the verdict may change.
     mutating func declined(_ job: JobID, _ reason: BidDecline, _ context: inout MarketContext) {
         context.counters.declined(reason.code)
-        recentDeclines.append(DeclinedJob(jobID: job, reason: reason, at: context.wallClock))
+        let declined = DeclinedJob(jobID: job, reason: reason, at: context.wallClock)
+        recentDeclines.append(declined)
+        if context.configuration.tellsDeclines { context.transition.declined.append(declined) }
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
         case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,

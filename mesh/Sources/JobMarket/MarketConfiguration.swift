@@ -16,6 +16,8 @@ package struct MarketConfiguration: Sendable {
     package var addresses: [Multiaddr] = []
     /// Whether the store has room for new work; the shell keeps it up to date.
     package var storage = StorageState.open
+    /// Whether transitions tell on which jobs this node does not bid, for a log.
+    package var tellsDeclines = false
     /// The anchored DAG that receipts go to.
     package var anchorScope = "global"
 

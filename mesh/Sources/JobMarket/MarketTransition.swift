@@ -16,6 +16,8 @@ package struct MarketTransition: Sendable {
     package var blocks: [EvidenceBlock] = []
     /// What to do once the events are durable.
     package var actions: [MarketAction] = []
+    /// Jobs on which this node does not bid, where `MarketConfiguration.tellsDeclines` asks for them.
+    package internal(set) var declined: [DeclinedJob] = []
     /// The earliest moment at which something is due; the shell then reports `deadlineReached`. Also here, because
     /// asking the market costs its owner a copy of all its references.
     package var nextDeadline: MonotonicInstant?

@@ -23,10 +23,25 @@ struct SafeLogHandler: LogHandler {
         writer.write(Self.line(level: event.level, message: "\(event.message)", metadata: all))
     }
 
-    /// One line of the log.
+    /// One line of the log: time, level, sentence and fields.
     static func line(level: Logger.Level, message: String, metadata: Logger.Metadata) -> String {
         let now = UInt64(max(0, Date().timeIntervalSince1970 * 1_000))
-        let pairs = metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-        return "\(Readable.clock(now)) \(level.rawValue) \(Terminal.safe(message + pairs))"
+        let fields = fields(metadata.mapValues { "\($0)" })
+        return "\(Readable.clock(now)) \(level.rawValue) \(Terminal.safe(message + fields))"
+    }
+
+    /// `name=value` of every field, first `event`, then by name. A value with spaces, quotation marks or `=` stands in
+    /// quotation marks, so that programs can take lines apart.
+    static func fields(_ values: [String: String]) -> String {
+        values.sorted { ($0.key == "event" ? 0 : 1, $0.key) < ($1.key == "event" ? 0 : 1, $1.key) }
+            .map { " \($0.key)=\(quoted($0.value))" }.joined()
+    }
+
+    private static func quoted(_ value: String) -> String {
+        guard value.isEmpty || value.contains(where: { $0.isWhitespace || $0 == "\"" || $0 == "=" }) else {
+            return value
+        }
+        let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return "\"\(escaped)\""
     }
 }

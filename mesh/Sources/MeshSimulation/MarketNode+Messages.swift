@@ -29,6 +29,7 @@ extension MarketNode {
                 order, now: context.now, wallClock: calendar(context),
                 nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
+        case .declined: break
         case .misbehaved(_, let what): blamed.append(what)
         case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
         case .leave: context.note("left")

@@ -26,6 +26,7 @@ extension NodeCore {
         for event in transition.events where event.role == .originator {
             say(.effect(.tell(event)), about: event.jobID)
         }
+        for declined in transition.declined { effects.append(.declined(declined)) }
         for action in transition.actions { carryOn(action, moment) }
         guard let answer else { return }
         let waiting: Waiting =

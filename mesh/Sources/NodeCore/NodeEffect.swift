@@ -21,6 +21,8 @@ package enum NodeEffect: Sendable {
     case letRun(assignment: CID)
     /// Stop a run; report `runEnded` with the outcome `cancelled`.
     case stopRun(assignment: CID)
+    /// Log that this node does not bid on a job.
+    case declined(DeclinedJob)
     /// Log a peer's fault.
     case misbehaved(PeerID, String)
     /// Log, once, that this machine's calendar differs from its peers'.

@@ -20,6 +20,7 @@ struct Errands: Sendable {
     let neighbourhood: Neighbourhood
     let messages: DirectMessages
     let runs: RunningJobs
+    let log: WorkLog
 
     /// Runs one errand.
     func run(_ errand: NodeErrand, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
@@ -46,7 +47,7 @@ struct Errands: Sendable {
             guard let milliseconds = await neighbourhood.roundTripMilliseconds(to: peer) else { return }
             await tell(.fact(.latencyMeasured(peer, milliseconds: milliseconds)))
         case .shun(let peer, let milliseconds, let last):
-            parts.logger.notice("A peer is shunned for a while.", metadata: ["peer": "\(peer)", "last": "\(last)"])
+            log.tell(.peerShunned, peer, reason: last, level: .notice)
             await parts.peerService.avoid(peer, milliseconds: milliseconds)
             await parts.swarm.disconnect(peer)
         }

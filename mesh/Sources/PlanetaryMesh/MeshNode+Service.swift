@@ -22,16 +22,21 @@ extension MeshNode: NodeService {
     // MARK: Jobs
 
     package nonisolated func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
-        switch try await desk.checked(submission) {
-        case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
-        case .request(let request):
-            let accepted = try await submit(request)
-            // Another submission of the same key may have come in between.
-            if accepted.isDuplicate {
-                let key = UsedKey(store: parts.store, jobID: try CID(named: accepted.jobID, "job_id"))
-                try await key.require(submission, request.params)
+        do {
+            switch try await desk.checked(submission) {
+            case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
+            case .request(let request):
+                let accepted = try await submit(request)
+                // Another submission of the same key may have come in between.
+                if accepted.isDuplicate {
+                    let key = UsedKey(store: parts.store, jobID: try CID(named: accepted.jobID, "job_id"))
+                    try await key.require(submission, request.params)
+                }
+                return accepted
             }
-            return accepted
+        } catch {
+            log.tell(.refusedSubmission(code: error.code.rawValue, reason: error.message))
+            throw error
         }
     }
 

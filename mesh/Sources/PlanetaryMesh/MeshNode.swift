@@ -30,6 +30,7 @@ package actor MeshNode {
     nonisolated let room: StoreRoom
     nonisolated let neighbourhood: Neighbourhood
     nonisolated let announcer: RootAnnouncer
+    nonisolated let log: WorkLog
     nonisolated let messages: DirectMessages
     nonisolated let runs = RunningJobs()
     nonisolated let errands: Errands
@@ -58,8 +59,9 @@ package actor MeshNode {
         room = StoreRoom(store: parts.store, logger: parts.logger)
         neighbourhood = Neighbourhood(parts: parts)
         announcer = RootAnnouncer(parts: parts)
+        log = WorkLog(logger: parts.logger, tallies: parts.tallies)
         messages = DirectMessages(host: parts.swarm)
-        errands = Errands(parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs)
+        errands = Errands(parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, log: log)
         report = NodeReport(parts: parts, room: room)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
         desk = SubmissionDesk(parts: parts, room: room)
@@ -128,6 +130,7 @@ package actor MeshNode {
                 }
                 group.addTask { [neighbourhood] in await neighbourhood.rememberPeers() }
                 group.addTask { [announcer] in await announcer.run() }
+                group.addTask { [parts, log] in await log.follow(parts.swarm.peerEvents()) }
                 group.addTask { [room] in await room.watch() }
                 group.addTask { [end] in
                     for await _ in end.asked { break }
@@ -166,6 +169,7 @@ package actor MeshNode {
         for effect in effects {
             switch effect {
             case .write(let write):
+                log.tell(write.events)
                 // At a crash point nothing that follows happens.
                 if !disk.write(write) { return }
             case .writeFaults(let faults): disk.write(faults)
@@ -177,8 +181,8 @@ package actor MeshNode {
                 workIn.yield(errand)
             case .letRun(let assignment): runs.letRun(assignment)
             case .stopRun(let assignment): runs.stop(assignment)
-            case .misbehaved(let peer, let what):
-                parts.logger.info("A peer misbehaved.", metadata: ["peer": "\(peer)", "what": "\(what)"])
+            case .declined(let declined): log.tell(WorkLine.line(of: declined))
+            case .misbehaved(let peer, let what): log.tell(.peerMisbehaved, peer, reason: what)
             case .warnOfClock:
                 if let warning = NodeReport.Figures(core).clockWarning { parts.logger.warning("\(warning)") }
             case .leave(let runsLeft):
@@ -233,6 +237,7 @@ package actor MeshNode {
                         .executionProgressed(
                             assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
             }
+            log.tellLeftOut()
         } while (try? await Task.sleep(for: .milliseconds(NodeCore.lookMilliseconds))) != nil
     }
 
@@ -253,10 +258,12 @@ package actor MeshNode {
         askedCount += 1
         let request = askedCount
         let milliseconds = parts.swarm.roundTripMilliseconds(to: peer)
-        return await withCheckedContinuation { continuation in
+        let reply = await withCheckedContinuation { continuation in
             asked[request] = continuation
             take(.message(bytes, from: peer, roundTripMilliseconds: milliseconds, request: request))
         }
+        if log.isOn, case .declined(let refusal) = reply { log.tell(.declinedAssignment(of: peer, refusal)) }
+        return reply
     }
 
     /// Judges a gossip message before it is forwarded.
@@ -352,6 +359,7 @@ package actor MeshNode {
     /// Stops what waits for the node, then closes the store; writes what it accepted before.
     private func finish() {
         runs.stopAll()
+        log.tellLeftOut(isEnd: true)
         board.finish()
         alarm.finish()
         workIn.finish()

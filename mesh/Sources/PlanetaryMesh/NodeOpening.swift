@@ -89,7 +89,8 @@ struct NodeOpening: Sendable {
         do {
             let ledger = try await Self.ledger(store)
             let (book, chain) = try await evidence(store)
-            let settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
+            var settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
+            settings.tellsDeclines = logger.logLevel <= .info
             return JobMarket(
                 identity: identity, configuration: settings, ledger: ledger, reputation: book,
                 lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))

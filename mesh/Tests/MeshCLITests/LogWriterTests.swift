@@ -68,4 +68,18 @@ struct LogWriterTests {
         #expect(!writer.flush(milliseconds: 60_000))
         writer.write("nobody")
     }
+
+    @Test("A line has its event first, and values that programs would misread in quotation marks")
+    func fields() {
+        let fields = SafeLogHandler.fields([
+            "reason": "price 40 > max 30", "job": "bafy", "event": "bid_lost", "code": "a=b", "name": "say \"no\\\"",
+            "none": "", "evil": "x\ny\u{1B}[2J",
+        ])
+        let expected = [
+            "event=bid_lost", #"code="a=b""#, "evil=\"x\ny\u{1B}[2J\"", "job=bafy", #"name="say \"no\\\"""#,
+            #"none="""#, #"reason="price 40 > max 30""#,
+        ]
+        #expect(fields == expected.map { " " + $0 }.joined())
+        #expect(Terminal.safe(fields).contains(#"evil="x\ny\u{1B}[2J""#), "and the whole line is made safe")
+    }
 }

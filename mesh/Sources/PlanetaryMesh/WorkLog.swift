@@ -1,0 +1,73 @@
+import Determinism
+import JobMarket
+import LibP2P
+import Logging
+import Multiformats
+import NodeCore
+import PeerIdentity
+import SignedObjects
+import Synchronization
+
+/// The node's log of its work, at level `info`: writes the lines that `NodeCore` makes of events, as far as
+/// `LogBudget` lets strangers fill it.
+///
+/// With a higher level it does nothing, and its callers make no line: they ask `isOn` first.
+final class WorkLog: Sendable {
+    /// Whether anybody reads lines of the level.
+    let isOn: Bool
+    private let logger: Logger
+    private let tallies: NodeTallies
+    private let budget = Mutex(LogBudget())
+
+    init(logger: Logger, tallies: NodeTallies) {
+        self.logger = logger
+        self.tallies = tallies
+        isOn = logger.logLevel <= .info
+    }
+
+    /// Writes the lines about events of jobs.
+    func tell(_ events: [JobEvent]) {
+        guard isOn else { return }
+        for event in events { tell(WorkLine.line(of: event)) }
+    }
+
+    /// Writes a line, unless its event has used up its share of the log.
+    func tell(_ line: WorkLine?, level: Logger.Level = .info) {
+        guard let line, logger.logLevel <= level else { return }
+        guard budget.withLock({ $0.admits(line.event, now: NodeClock.now) }) else {
+            return tallies.add("log_lines_left_out")
+        }
+        write(line, level)
+    }
+
+    /// Writes a line about a peer.
+    func tell(_ event: WorkEvent, _ peer: PeerID, reason: String? = nil, level: Logger.Level = .info) {
+        guard logger.logLevel <= level else { return }
+        tell(.peer(event, peer, node: (try? PublicKey(peerID: peer))?.did, reason: reason), level: level)
+    }
+
+    /// Tells what was left out, when that is due, or at the end.
+    func tellLeftOut(isEnd: Bool = false) {
+        let now = NodeClock.now
+        let lines = budget.withLock { isEnd ? $0.takeLeftOut() : ($0.wake(now: now) ?? []) }
+        for line in lines { write(line, .notice) }
+    }
+
+    /// Writes a line for each peer that comes and goes, until the events end.
+    func follow(_ events: AsyncStream<PeerEvent>) async {
+        guard isOn else { return }
+        for await event in events {
+            switch event {
+            case .connected(let peer): tell(.peerConnected, peer)
+            case .disconnected(let peer): tell(.peerLost, peer)
+            case .identified: break
+            }
+        }
+    }
+
+    private func write(_ line: WorkLine, _ level: Logger.Level) {
+        var metadata: Logger.Metadata = ["event": "\(line.event.rawValue)"]
+        for field in line.fields { metadata[field.name] = "\(field.value)" }
+        logger.log(level: level, "\(line.event.sentence)", metadata: metadata)
+    }
+}
