@@ -1,6 +1,7 @@
 import DequeModule
 package import MeshTypes
 import Multiformats
+import OrderedCollections
 import SignedObjects
 
 /// A job that this node did not bid on, and why; for the operator.
@@ -17,6 +18,8 @@ package struct DeclinedJob: Hashable, Sendable {
 struct Announcements: Sendable {
     private var rates = AnnouncementRates()
     private var memory = AnnouncementMemory()
+    /// The last decisions not to bid by job, for originators that ask; oldest first.
+    private var told: OrderedDictionary<JobID, (originator: PeerID, reason: BidDecline)> = [:]
     /// The last decisions not to bid, newest last.
     private(set) var recentDeclines = Deque<DeclinedJob>()
 
@@ -45,6 +48,9 @@ struct Announcements: Sendable {
         return nil
     }
 
+    /// Why there is no bid on a job, and whose job it is.
+    func decline(of job: JobID) -> (originator: PeerID, reason: BidDecline)? { told[job] }
+
     func isJudged(_ job: JobID) -> Bool { memory.contains(job) }
 
     mutating func judged(_ job: JobID, _ limits: MarketLimits) { memory.insert(job, max: limits.announcementsMax) }
@@ -53,7 +59,16 @@ struct Announcements: Sendable {
     mutating func forget(_ job: JobID) { memory.remove(job) }
 
     /// Notes that the node does not bid on a job; it judges the job again only if the verdict may change.
-    mutating func declined(_ job: JobID, _ reason: BidDecline, _ context: inout MarketContext) {
+    ///
+    /// - Parameter originator: who may ask for the reason; `nil` if nobody is known to be it.
+    mutating func declined(
+        _ job: JobID, _ reason: BidDecline, of originator: PeerID?, _ context: inout MarketContext
+    ) {
+        if let originator {
+            told.removeValue(forKey: job)
+            told[job] = (originator, reason)
+            if told.count > context.limits.declinesToldMax { told.removeFirst() }
+        }
         context.counters.declined(reason.code)
         let declined = DeclinedJob(jobID: job, reason: reason, at: context.wallClock)
         recentDeclines.append(declined)

@@ -47,7 +47,7 @@ extension ExecutorMarket {
     mutating func manifestFetched(_ id: JobID, block: [UInt8]?, _ context: inout MarketContext) {
         guard manifestFetches.end(id) else { return }
         guard let block, let signed = ManifestFetches.verified(block, of: id, author: nil, context.limits) else {
-            return announcements.declined(id, .manifestUnavailable, &context)
+            return announcements.declined(id, .manifestUnavailable, of: nil, &context)
         }
         consider(signed, &context)
     }
@@ -58,14 +58,16 @@ extension ExecutorMarket {
         guard let configuration = context.configuration.executor else { return }
         let policy = BidPolicy(configuration: configuration)
         if let reason = policy.decline(signed.body, context) ?? decline(signed.body, id, configuration, context) {
-            return announcements.declined(id, reason, &context)
+            return announcements.declined(id, reason, of: signed.body.originatorPeerID, &context)
         }
         if configuration.looksModulesUp, modules.waits(signed, &context) { return }
         let bid = policy.bid(on: signed, loadPermille: runs.loadPermille(configuration), context)
         if let refusal = policy.notWanted(bid, signed.body, context) {
-            return announcements.declined(id, .notWanted(refusal), &context)
+            return announcements.declined(id, .notWanted(refusal), of: signed.body.originatorPeerID, &context)
         }
-        guard let signedBid = context.sign(bid) else { return announcements.declined(id, .cannotSign, &context) }
+        guard let signedBid = context.sign(bid) else {
+            return announcements.declined(id, .cannotSign, of: signed.body.originatorPeerID, &context)
+        }
         announcements.judged(id, context.limits)
         let isWritten = openBids.charge(signed, signedBid, &context)
         record(.bidMade(manifest: signed, bid: signedBid), of: id, isWritten: isWritten, &context)
@@ -96,6 +98,33 @@ extension ExecutorMarket {
         where !announcements.isJudged(JobID(signed.cid)) {
             consider(signed, &context)
         }
+    }
+
+    // MARK: Questions
+
+    /// Answers from memory: nothing is fetched, verified or judged for a question. Only the job's originator is told
+    /// anything, and never what the owner keeps private.
+    mutating func inquired(
+        _ inquiry: JobInquiryV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        let limits = context.limits
+        guard
+            inquiryRates.take(
+                peer, perSecond: limits.inquiriesPerSecondMax, burst: limits.inquiryBurstMax, now: context.now,
+                limits: limits)
+        else {
+            context.counters.refused("inquiry_too_many")
+            return .refused(Refusal(.tooManyQuestions, "more questions than one peer may ask"))
+        }
+        let id = inquiry.jobID
+        if jobs.read(id, { $0.isOpenBid && $0.manifest.originatorPeerID == peer }) ?? false { return .ack }
+        if let known = announcements.decline(of: id), known.originator == peer {
+            return .declined(known.reason.told)
+        }
+        guard context.configuration.executor?.acceptsJobs ?? false else {
+            return .declined(BidDecline.notAccepting.told)
+        }
+        return .refused(Refusal(.jobUnknown, "the job has not been announced here"))
     }
 
     // MARK: The bid's fate

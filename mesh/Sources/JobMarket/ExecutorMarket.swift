@@ -28,6 +28,8 @@ package struct ExecutorMarket: MarketHalf, Sendable {
     var manifestFetches = ManifestFetches()
     /// What is known of modules.
     var modules = ModuleLooks()
+    /// How often each originator asks why there is no bid.
+    var inquiryRates = AnnouncementRates()
 
     // MARK: Events
 

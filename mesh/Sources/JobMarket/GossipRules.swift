@@ -24,7 +24,7 @@ struct GossipRules: Sendable {
         case .anchorHeads(let heads): return Self.judgement(of: heads, context)
         case .reputationRecordAvailable(let notice): return Self.judgement(of: notice, author: author, context)
         case .jobBid, .jobStatusUpdate: return .ignore(reason: "not followed here")
-        case .jobInterest, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
+        case .jobInterest, .jobInquiry, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
             .jobInteractiveOutput, .jobAnnouncement:
             return .reject(reason: "\(message.variant.rawValue) is not a gossip message")
         }

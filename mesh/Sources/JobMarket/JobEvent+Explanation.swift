@@ -26,6 +26,7 @@ extension JobEvent {
                 + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
         case .bidReceived(let bid, let refusal): bidLine(bid.body, refusal)
         case .bidDisplaced(let bid): "The bid \(bid.text.suffix(8)) made way for a better one."
+        case .executorsJudged(let outlook): Self.sentence("\(outlook)")
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .fundsAwaited(let needed, let available, _):
             "\(needed) tokens must be held, \(available) are there; what other jobs hold may come back."
@@ -77,6 +78,11 @@ extension JobEvent {
         case .closed: "Nothing is left to do."
         default: "\(kindName)."
         }
+    }
+
+    /// A clause as a sentence.
+    private static func sentence(_ clause: String) -> String {
+        clause.prefix(1).uppercased() + clause.dropFirst() + "."
     }
 
     private func submission(_ manifest: JobManifest, _ requester: DID) -> String {

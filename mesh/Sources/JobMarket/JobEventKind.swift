@@ -15,6 +15,8 @@ package enum JobEventKind: Hashable, Sendable {
     case bidReceived(bid: SignedObject<Bid>, refusal: BidRefusal?)
     /// A better bid replaced a kept one, since a job keeps a limited number.
     case bidDisplaced(bid: CID)
+    /// No acceptable bid is in, and this is what keeps the executors that are known.
+    case executorsJudged(ExecutorOutlook)
     /// Bids were ranked, best first.
     case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
     /// The price cannot be held while other jobs hold so much; retried when something is released.
@@ -87,6 +89,7 @@ extension JobEventKind {
         case .announced: "announced"
         case .bidReceived: "bid_received"
         case .bidDisplaced: "bid_displaced"
+        case .executorsJudged: "executors_judged"
         case .biddingClosed: "bidding_closed"
         case .fundsAwaited: "funds_awaited"
         case .assignmentMade: "assignment_made"
@@ -135,8 +138,8 @@ extension JobEventKind {
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
             .settlementReceived:
             true
-        case .announced, .bidReceived, .bidDisplaced, .biddingClosed, .fundsAwaited, .assignmentConfirmed,
-            .statusReported,
+        case .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+            .assignmentConfirmed, .statusReported,
             .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:

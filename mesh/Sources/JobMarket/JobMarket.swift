@@ -125,6 +125,11 @@ package struct JobMarket: Sendable {
             originator.nobodyBids(.nobodyExecutes, afterMilliseconds: milliseconds, &context) {
                 executor.isDone(with: $0)
             }
+        case .executorsJudged(let id, let outlook, let milliseconds):
+            let executor = executor
+            originator.executorsJudged(id, outlook, patienceMilliseconds: milliseconds, &context) {
+                executor.isDone(with: $0)
+            }
         case .deadlineReached: break
         }
         return finish()
@@ -177,6 +182,7 @@ package struct JobMarket: Sendable {
                 .refused(Refusal(.receiptMissing, "a direct notice must carry the receipt"))
             }
         case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
+        case .jobInquiry(let inquiry): executor.inquired(inquiry, from: peer, &context)
         case .jobInterest: .ack
         case .capabilityAdvertisement, .jobAnnouncement, .jobInteractiveInput, .jobInteractiveOutput,
             .reputationRecordAvailable, .anchorHeads:

@@ -63,6 +63,7 @@ extension JobFailure {
         case .noAcceptableBid: "no_acceptable_bid"
         case .nobodyReachable: "nobody_reachable"
         case .nobodyExecutes: "nobody_executes"
+        case .noExecutor: "no_executor"
         case .attemptsExhausted: "attempts_exhausted"
         case .expired: "expired"
         case .cannotHold: "cannot_hold"
@@ -83,6 +84,7 @@ extension JobFailure: CustomStringConvertible {
                 + (refusals.count > 8 ? "; and \(refusals.count - 8) more" : "")
         case .nobodyReachable: "this node is connected to no other, so no other executor heard of the job"
         case .nobodyExecutes: "no node in reach is known to run jobs, and none bid on this one"
+        case .noExecutor(let outlook, _): "no executor took the job: \(outlook)"
         case .attemptsExhausted(let attempts, let last):
             "\(attempts) of \(attempts) attempts gave no result" + (last.map { "; at last \($0)" } ?? "")
         case .expired(let status): "the job's time was over in the state \(status.rawValue)"

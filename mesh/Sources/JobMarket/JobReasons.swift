@@ -13,6 +13,8 @@ package enum JobFailure: Hashable, Sendable, Codable {
     case nobodyReachable
     /// This node has connections, but knows nobody in reach that runs jobs, and nobody bid.
     case nobodyExecutes
+    /// All executors that are known refuse the job, or ask too much, and nobody else bid.
+    case noExecutor(ExecutorOutlook, bids: UInt64)
     /// Every attempt ended without a result.
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
     /// The job's time was over, in this state.

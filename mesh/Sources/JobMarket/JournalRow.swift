@@ -41,6 +41,7 @@ enum JournalRowKind: Codable {
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     case bidReceived(bid: [UInt8], refusal: BidRefusal?)
     case bidDisplaced(bid: CID)
+    case executorsJudged(ExecutorOutlook)
     case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
     case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
     case assignmentMade(assignment: [UInt8], confirmUntil: UnixMilliseconds)
@@ -81,6 +82,7 @@ extension JournalRowKind {
                 .announced(round: round, windowUntil: window, biddingUntil: until)
             case .bidReceived(let bid, let refusal): .bidReceived(bid: bid.bytes, refusal: refusal)
             case .bidDisplaced(let bid): .bidDisplaced(bid: bid)
+            case .executorsJudged(let outlook): .executorsJudged(outlook)
             case .biddingClosed(let cause, let ranking): .biddingClosed(cause: cause, ranking: ranking)
             case .fundsAwaited(let needed, let available, let until):
                 .fundsAwaited(needed: needed, available: available, until: until)
@@ -127,8 +129,9 @@ extension JournalRowKind {
         case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
         case .settlementReceived(let settlement): .settlementReceived(settlement: settlement.bytes)
         case .settlementOverdue: .settlementOverdue
-        case .submitted, .announced, .bidReceived, .bidDisplaced, .biddingClosed, .fundsAwaited, .assignmentMade,
-            .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen, .lateReceipt,
+        case .submitted, .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+            .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
+            .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
             preconditionFailure("\(kind.name) is a row of the originator")
         }
@@ -143,6 +146,7 @@ extension JournalRowKind {
             .announced(round: round, windowUntil: window, biddingUntil: until)
         case .bidReceived(let bid, let refusal): .bidReceived(bid: try Self.signed(bid), refusal: refusal)
         case .bidDisplaced(let bid): .bidDisplaced(bid: bid)
+        case .executorsJudged(let outlook): .executorsJudged(outlook)
         case .biddingClosed(let cause, let ranking): .biddingClosed(cause: cause, ranking: ranking)
         case .fundsAwaited(let needed, let available, let until):
             .fundsAwaited(needed: needed, available: available, until: until)
@@ -190,8 +194,9 @@ extension JournalRowKind {
         case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
         case .settlementReceived(let settlement): .settlementReceived(settlement: try Self.signed(settlement))
         case .settlementOverdue: .settlementOverdue
-        case .submitted, .announced, .bidReceived, .bidDisplaced, .biddingClosed, .fundsAwaited, .assignmentMade,
-            .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen, .lateReceipt,
+        case .submitted, .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+            .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
+            .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
             preconditionFailure("\(self) is a row of the originator")
         }

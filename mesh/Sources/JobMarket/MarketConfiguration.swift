@@ -103,6 +103,20 @@ package struct ExecutorConfiguration: Sendable {
     /// The highest limits it accepts.
     package var limitsMax = ExecutionLimits(
         timeoutSeconds: 3600, maxFuel: 1_000_000_000_000, maxMemoryBytes: 1 << 30, maxOutputBytes: 256 << 20)
+    /// What the rest of the node takes, by the names of `OfferedLimit`: modules, compiling, inputs. Told to others, and
+    /// not checked here, because no manifest says what a job needs of it.
+    package var nodeLimits: ResourceAmounts = [:]
+    /// All limits by which this node declines or fails a job, for its capability.
+    package var offeredLimits: ResourceAmounts {
+        var limits = nodeLimits
+        limits[OfferedLimit.memoryBytes.rawValue] = limitsMax.maxMemoryBytes
+        limits[OfferedLimit.fuel.rawValue] = limitsMax.maxFuel
+        limits[OfferedLimit.timeoutSeconds.rawValue] = limitsMax.timeoutSeconds
+        limits[OfferedLimit.outputBytes.rawValue] = limitsMax.maxOutputBytes
+        limits[OfferedLimit.jobsAtOnce.rawValue] = UInt64(clamping: concurrentRunsMax)
+        limits[OfferedLimit.queuedJobs.rawValue] = UInt64(clamping: queuedRunsMax)
+        return limits
+    }
     /// Due as soon as a module ran.
     package var basePrice = TokenAmount(1)
     /// Due per million fuel.
@@ -237,6 +251,14 @@ package struct MarketLimits: Sendable {
     package var anchorHeadsMax = 16
     /// Decisions not to bid, remembered for the operator.
     package var recentDecisionsMax = 256
+    /// Decisions not to bid, remembered for originators that ask; a forgotten job counts as unknown.
+    package var declinesToldMax = 1024
+    /// Questions of one originator answered per second.
+    package var inquiriesPerSecondMax = 8
+    /// Questions of one originator answered at once after a silence.
+    package var inquiryBurstMax = 32
+    /// Accounts of the known executors that a job's journal records; further ones only decide.
+    package var outlooksPerJobMax = 8
     /// The longest manifest, in bytes.
     package var manifestBytesMax = 256 << 10
     /// The longest bid, assignment, settlement, each in bytes; a longer one is refused unread.

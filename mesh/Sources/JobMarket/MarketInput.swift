@@ -37,6 +37,9 @@ package enum MarketInput: Sendable {
     /// This node has connections but knows no executor: jobs without a bid for this long, in milliseconds, need not
     /// wait.
     case nobodyExecutes(afterMilliseconds: UInt64)
+    /// Who could run a job that waits for its first acceptable bid; and after how long, in milliseconds, the job need
+    /// not wait for executors that nobody here knows, where that is known.
+    case executorsJudged(JobID, ExecutorOutlook, patienceMilliseconds: UInt64?)
     /// `nextDeadline` was reached.
     case deadlineReached
 }

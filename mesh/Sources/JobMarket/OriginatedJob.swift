@@ -67,6 +67,9 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     private(set) var stage: Stage
     /// Its bids.
     private(set) var bidding = Bidding()
+    /// What kept the known executors, as the journal says last, and how often the journal says it.
+    package private(set) var outlook: ExecutorOutlook?
+    private(set) var outlookCount = 0
     /// Its assignments.
     private(set) var assignments = Attempts()
     /// Its receipts.
@@ -111,6 +114,9 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             bidding.received(signed, refusal: refusal, at: event.at)
             if status == .announced { status = .biddingOpen }
         case .bidDisplaced(let cid): bidding.displaced(cid)
+        case .executorsJudged(let outlook):
+            self.outlook = outlook
+            outlookCount += 1
         case .biddingClosed: status = .biddingClosed
         case .fundsAwaited(_, _, let until): enter(.funds, until: until, status: .biddingClosed)
         case .cancellationRequested(let reason, let until):

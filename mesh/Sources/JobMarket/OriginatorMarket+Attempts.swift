@@ -137,7 +137,8 @@ extension OriginatorMarket {
         if !job.candidates(at: context.steady).isEmpty { return windowElapsed(id, &context) }
         if job.assignments.isEmpty {
             let count = job.bidCount &+ bids.unwritten(of: id)
-            fail(id, .noAcceptableBid(bids: count, refusals: job.refusedBids), &context)
+            let refused = JobFailure.noAcceptableBid(bids: count, refusals: job.refusedBids)
+            fail(id, count == 0 ? job.leftByAll ?? refused : refused, &context)
         } else {
             let attempts = job.assignments
             fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
@@ -155,21 +156,31 @@ extension OriginatorMarket {
             let isOpen = job.isOpen && (job.phase == .announcement || job.phase == .bidding)
             guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }
             if age > 0 {
-                // By the clock that only moves forward, like the end of the job.
-                let lifetime = job.manifest.expiresAt.milliseconds(since: job.manifest.submittedAt)
-                guard !context.timers.contains(.window(job.id)),
-                    context.steady.advanced(milliseconds: lifetime) >= job.endsAt.advanced(milliseconds: age)
-                else { return false }
+                guard !context.timers.contains(.window(job.id)), job.isOlder(milliseconds: age, context) else {
+                    return false
+                }
             }
             return !bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id))
         }
         for job in waiting.sorted(by: { $0.id < $1.id }) {
             if job.bidCount == 0, job.assignments.isEmpty {
-                finish(job.id, .failed(reason), &context)
+                finish(job.id, .failed(job.refusedByAll ?? reason), &context)
             } else if age == 0 {
                 biddingElapsed(job.id, &context)
             }
         }
+    }
+
+    /// Tells the owner who is known and what keeps them, once for each change; ends a job that cannot be run.
+    mutating func executorsJudged(
+        _ id: JobID, _ outlook: ExecutorOutlook, patienceMilliseconds: UInt64?, _ context: inout MarketContext,
+        isDoneHere: (JobID) -> Bool
+    ) {
+        guard let job = jobs[id], job.awaitsFirstBid(context) else { return }
+        let rule = OutlookRule(job: job, outlook: outlook, patienceMilliseconds: patienceMilliseconds)
+        if rule.isNews(context.limits) { record(.executorsJudged(outlook), of: id, &context) }
+        guard rule.isOver(isDoneHere: isDoneHere(id), context) else { return }
+        finish(id, .failed(.noExecutor(outlook, bids: job.bidCount &+ bids.unwritten(of: id))), &context)
     }
 
     // MARK: Assignment

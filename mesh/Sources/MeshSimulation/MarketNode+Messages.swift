@@ -49,6 +49,7 @@ extension MarketNode {
                 CapabilityAdvertisementV1(capability: offer.bytes))
             _ = publish(message, topic: MeshTopics.capabilities, &context)
         case .deliver(let delivery): deliver(delivery, &context)
+        case .inquire(let id, let executor, let addresses): inquire(id, executor, addresses, &context)
         case .lookUp(let peer, let id): lookUp(peer, for: id, &context)
         case .fetchManifest(let id, let peer, let addresses, _):
             ask(.manifest(id), of: peer, at: addresses, [0] + id.cid.bytes, Self.blockProtocol, &context)
@@ -104,6 +105,15 @@ extension MarketNode {
         }
     }
 
+    private mutating func inquire(
+        _ job: JobID, _ executor: DID, _ addresses: [Multiaddr], _ context: inout SimulatedContext
+    ) {
+        guard let bytes = try? MeshProtocolMessage.jobInquiry(JobInquiryV1(jobID: job)).encoded() else { return }
+        ask(
+            .inquiry(job, executor), of: executor.peerID, at: addresses, [0] + bytes, MeshTopics.directMessages,
+            &context)
+    }
+
     // MARK: Messages
 
     mutating func questionArrived(
@@ -137,6 +147,8 @@ extension MarketNode {
             } else {
                 give(.deliveryFailed(delivery, reason: "malformed answer", isUnreachable: false), &context)
             }
+        case .inquiry(let job, let executor):
+            give(.inquiryAnswered(job, by: executor, try? MeshProtocolReply.decode(body)), &context)
         case .manifest(let id): give(.fact(.manifestFetched(id, block: body.isEmpty ? nil : body)), &context)
         case .output(let request):
             let isHere = !body.isEmpty && request.cid.matches(body)
@@ -153,6 +165,7 @@ extension MarketNode {
         case .delivery(let delivery):
             give(
                 .deliveryFailed(delivery, reason: reason ?? "not reached", isUnreachable: reason == nil), &context)
+        case .inquiry(let job, let executor): give(.inquiryAnswered(job, by: executor, nil), &context)
         case .manifest(let id): give(.fact(.manifestFetched(id, block: nil)), &context)
         case .output(let request): give(.outputFetched(request, .missing(mayPass: true)), &context)
         }

@@ -8,6 +8,7 @@ package import NodeCore
 package import OrderedCollections
 package import P2PTesting
 import PeerIdentity
+import SignedObjects
 
 /// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, the cores that keep it connected
 /// (`SimulatedHost`), a disk that takes its time, and a machine that pretends to run modules. It carries out the cores'
@@ -58,6 +59,7 @@ package struct MarketNode: SimulatedNode {
 
     enum Request: Sendable {
         case delivery(Delivery)
+        case inquiry(JobID, DID)
         case manifest(JobID)
         case output(OutputRequest)
     }

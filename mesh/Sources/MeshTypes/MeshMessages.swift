@@ -71,6 +71,24 @@ package struct JobInterestV1: Hashable, Sendable, Codable {
     }
 }
 
+/// Direct, originator to executor: why is there no bid on a job that was announced?
+///
+/// The answer is `Ack` where a bid is made, `Declined` with a code where the executor does not bid, and `Refused` where
+/// it does not know the job or is asked too often.
+package struct JobInquiryV1: Hashable, Sendable, Codable {
+    /// The job.
+    package var jobID: JobID
+
+    /// A question about a job.
+    package init(jobID: JobID) {
+        self.jobID = jobID
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+    }
+}
+
 /// A bid: direct, or gossip if the policy asks for public bids.
 package struct JobBidV1: Hashable, Sendable, Codable {
     /// The lean bid that contains the signed canonical one.

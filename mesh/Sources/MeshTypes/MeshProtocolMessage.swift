@@ -10,6 +10,8 @@ package enum MeshProtocolMessage: Hashable, Sendable {
     case jobAnnouncement(JobAnnouncementV1)
     /// Non-binding interest.
     case jobInterest(JobInterestV1)
+    /// Why there is no bid.
+    case jobInquiry(JobInquiryV1)
     /// A bid.
     case jobBid(JobBidV1)
     /// A declined bid.
@@ -60,6 +62,8 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case jobAnnouncement = "JobAnnouncementV1"
         /// Non-binding interest.
         case jobInterest = "JobInterestV1"
+        /// Why there is no bid.
+        case jobInquiry = "JobInquiryV1"
         /// A bid.
         case jobBid = "JobBidV1"
         /// A declined bid.
@@ -90,6 +94,7 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case .capabilityAdvertisement: .capabilityAdvertisement
         case .jobAnnouncement: .jobAnnouncement
         case .jobInterest: .jobInterest
+        case .jobInquiry: .jobInquiry
         case .jobBid: .jobBid
         case .jobBidRefused: .jobBidRefused
         case .assignJob: .assignJob
@@ -109,6 +114,7 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         switch self {
         case .jobAnnouncement(let message): message.jobID
         case .jobInterest(let message): message.jobID
+        case .jobInquiry(let message): message.jobID
         case .jobBid(let message): message.bid.jobID
         case .jobBidRefused(let message): message.jobID
         case .cancelJob(let message): message.jobID
@@ -142,6 +148,7 @@ extension MeshProtocolMessage: Codable {
         case .capabilityAdvertisement: self = .capabilityAdvertisement(try map.payload(variant))
         case .jobAnnouncement: self = .jobAnnouncement(try map.payload(variant))
         case .jobInterest: self = .jobInterest(try map.payload(variant))
+        case .jobInquiry: self = .jobInquiry(try map.payload(variant))
         case .jobBid: self = .jobBid(try map.payload(variant))
         case .jobBidRefused: self = .jobBidRefused(try map.payload(variant))
         case .assignJob: self = .assignJob(try map.payload(variant))
@@ -163,6 +170,7 @@ extension MeshProtocolMessage: Codable {
         case .capabilityAdvertisement(let payload): try map.encode(payload, forKey: variant)
         case .jobAnnouncement(let payload): try map.encode(payload, forKey: variant)
         case .jobInterest(let payload): try map.encode(payload, forKey: variant)
+        case .jobInquiry(let payload): try map.encode(payload, forKey: variant)
         case .jobBid(let payload): try map.encode(payload, forKey: variant)
         case .jobBidRefused(let payload): try map.encode(payload, forKey: variant)
         case .assignJob(let payload): try map.encode(payload, forKey: variant)

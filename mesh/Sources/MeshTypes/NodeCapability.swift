@@ -31,6 +31,11 @@ package struct NodeCapability: Hashable, Sendable, SignedBody {
     package var validUntil: UnixMilliseconds
     /// A credential about the node.
     package var attestationCID: CID?
+    /// The most that the executor takes, by the names of `OfferedLimit`; absent in offers of earlier versions, and what
+    /// it does not name is unknown.
+    package var limits: ResourceAmounts?
+    /// Whether features are left out, because the whole list would be too long.
+    package var isAbridged: Bool?
 
     /// The capability of a node that offers nothing yet; set what it offers.
     package init(nodeDID: DID, peerID: PeerID, issuedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
@@ -71,5 +76,7 @@ package struct NodeCapability: Hashable, Sendable, SignedBody {
         case issuedAt = "issued_at"
         case validUntil = "valid_until"
         case attestationCID = "attestation_cid"
+        case limits
+        case isAbridged = "abridged"
     }
 }

@@ -205,6 +205,18 @@ package enum RefusalName: String, Hashable, Sendable, CaseIterable {
     /// The job has ended.
     case jobOver = "job_over"
 
+    // MARK: Answers to an originator that asks why there is no bid
+    /// The job asks for more than the executor offers.
+    case limitTooLarge = "limit_too_large"
+    /// The executor has no room for new work on its disk.
+    case noRoom = "no_room"
+    /// The executor could not get the manifest.
+    case manifestUnavailable = "manifest_unavailable"
+    /// The executor makes no offer now, for a reason that it keeps to itself.
+    case noOffer = "no_offer"
+    /// More questions than one peer may ask.
+    case tooManyQuestions = "too_many_questions"
+
     // MARK: Receipts and settlements
     /// A direct notice must carry the receipt.
     case receiptMissing = "receipt_missing"

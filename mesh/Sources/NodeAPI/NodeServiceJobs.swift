@@ -166,6 +166,10 @@ package struct JobResult: Hashable, Sendable, Codable {
     package var paid: UInt64?
     /// How many executors were assigned, this one included.
     package var attempts: UInt64
+    /// Who could have run it, if nobody did.
+    package var executors: ExecutorsView?
+    /// What to do next, as a sentence, if the node knows more than the ending says.
+    package var hint: String?
 
     /// An end of which only the kind and a sentence are known.
     package init(ending: JobEnding, detail: String, attempts: UInt64 = 0) {
@@ -177,7 +181,7 @@ package struct JobResult: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case ending, detail, limit, outputs, fuel, paid, attempts
+        case ending, detail, limit, outputs, fuel, paid, attempts, executors, hint
         case exitCode = "exit_code"
         case receiptCID = "receipt_cid"
         case isReceiptVerified = "receipt_verified"

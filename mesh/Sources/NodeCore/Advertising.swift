@@ -31,17 +31,13 @@ struct Advertising: Sendable {
         guard schedule.isDue(listeners: listeners, now: moment.now) else { return nil }
         var capability = Self.capability(of: identity, at: moment)
         capability.addresses = addresses
-        capability.resources = executor.resources
-        capability.engines = [executor.engine]
-        capability.features = executor.features
-        capability.region = executor.region
+        capability.describe(executor)
         capability.loadPermille = loadPermille
-        capability.basePrice = executor.basePrice
-        capability.pricePerMillionFuel = executor.pricePerMillionFuel
         guard var signed = try? SignedObject.sign(capability, with: identity) else { return nil }
         if signed.bytes.count > bytesMax {
             // Others refuse a longer list; bids tell the rest.
             capability.features = []
+            capability.isAbridged = true
             capability.addresses = []
             guard let short = try? SignedObject.sign(capability, with: identity) else { return nil }
             signed = short

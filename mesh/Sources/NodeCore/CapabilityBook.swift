@@ -47,6 +47,16 @@ struct CapabilityBook: Sendable {
         return entry.capability
     }
 
+    /// All offers, in the order of their arrival.
+    func offers(now: MonotonicInstant) -> [NodeCapability] {
+        order.compactMap { place in
+            guard let entry = entries[place.did], entry.number == place.number, now < entry.until,
+                !entry.capability.offersNothing
+            else { return nil }
+            return entry.capability
+        }
+    }
+
     /// Whether any executor offers something; asked a few times a second.
     func hasOffer(now: MonotonicInstant) -> Bool {
         entries.values.contains { now < $0.until && !$0.capability.offersNothing }

@@ -24,6 +24,7 @@ extension NodeCore {
         }
         let number = write(transition, moment)
         for event in transition.events where event.role == .originator {
+            outlooks.follow(event, now: moment.now)
             say(.effect(.tell(event)), about: event.jobID)
         }
         for declined in transition.declined { effects.append(.declined(declined)) }
@@ -197,6 +198,7 @@ extension NodeCore {
         }
         // It checks even without jobs, since it must know for how long it has heard nothing.
         let prospect = solitude.prospect(seen, now: moment.now)
+        judgeExecutors(moment)
         if market.openCounts.originated > 0 {
             switch prospect {
             case .open: break
@@ -210,6 +212,29 @@ extension NodeCore {
             executor, loadPermille: market.loadPermille, bytesMax: market.configuration.limits.capabilityBytesMax,
             listeners: around.listeners, addresses: market.configuration.addresses, as: identity, at: moment)
         if let offer { advertise(offer) }
+    }
+
+    /// Judges the known executors with regard to the jobs without a bid, and asks those that have nothing against one.
+    private mutating func judgeExecutors(_ moment: NodeMoment) {
+        guard outlooks.count > 0 else { return }
+        let offers = capabilities.offers(now: moment.now)
+        var room = outlooks.limits.questionsPerLookMax
+        for turn in outlooks.nextTurns(offers: offers.count, now: moment.now) {
+            guard market.awaitsFirstBid(turn.job) else {
+                outlooks.drop(turn.job)
+                continue
+            }
+            let standings = market.standings(of: turn.job, offers: offers, sizes: turn.sizes, answers: turn.answers)
+            let outlook = ExecutorOutlook(standings)
+            for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
+                let addresses = capabilities.offer(of: executor, now: moment.now)?.addresses ?? []
+                tally("executors_asked")
+                effects.append(.errand(.inquire(turn.job, of: executor, addresses: addresses)))
+            }
+            guard outlooks.isWorthTelling(outlook, turn) else { continue }
+            let patience = solitude.patienceMilliseconds.map { UInt64(clamping: $0) }
+            give(.executorsJudged(turn.job, outlook, patienceMilliseconds: patience), moment)
+        }
     }
 
     mutating func advertise(_ offer: SignedObject<NodeCapability>) {

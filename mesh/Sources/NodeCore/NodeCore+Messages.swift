@@ -30,14 +30,17 @@ extension NodeCore {
         }
         let (reply, transition) = market.receive(
             message, from: peer, now: moment.now, wallClock: moment.wallClock)
-        judge(reply, of: peer, isBid: isBid, moment)
+        if case .jobBid(let bid) = message, reply == .ack {
+            let offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
+            solitude.bidArrived(isStranger: offer == nil, now: moment.now)
+        }
+        judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
         // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
         if isBid, roundTripMilliseconds == nil { effects.append(.errand(.measure(peer))) }
     }
 
-    private mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, isBid: Bool, _ moment: NodeMoment) {
-        if isBid, reply == .ack { solitude.bidArrived(now: moment.now) }
+    private mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, _ moment: NodeMoment) {
         guard case .refused(let refusal) = reply else { return }
         let isFault =
             switch refusal.blame {

@@ -67,6 +67,7 @@ package struct NodeCore: Core {
     var areFaultsUnderWay = false
     var capabilities = CapabilityBook()
     var solitude = Solitude()
+    var outlooks = JobOutlooks()
     var advertising: Advertising
     var heads = HeadsBatch()
     var outputs: OutputFetches
@@ -119,14 +120,17 @@ package struct NodeCore: Core {
     // MARK: Commands
 
     /// Accepts a job of the owner; `written` is the number of the write after which it survives a crash.
+    ///
+    /// - Parameter sizes: what its module and inputs measure, as far as is known.
     package mutating func submit(
-        _ request: JobRequest, nonce: [UInt8], at moment: NodeMoment
+        _ request: JobRequest, _ sizes: JobSizes = JobSizes(), nonce: [UInt8], at moment: NodeMoment
     ) -> (result: Result<Submitted, SubmissionRefusal>, effects: [NodeEffect]) {
         market.configuration.storage = moment.storage
         let result = market.submit(request, nonce: nonce, now: moment.now, wallClock: moment.wallClock)
         switch result {
         case .failure(let refusal): return (.failure(refusal), finish(moment))
         case .success(let (id, transition)):
+            if !transition.events.isEmpty { outlooks.submitted(id, sizes) }
             absorb(transition, moment)
             return (
                 .success(Submitted(id: id, isDuplicate: transition.events.isEmpty, written: order.last)), finish(moment)
@@ -170,6 +174,9 @@ package struct NodeCore: Core {
         market.configuration.storage = moment.storage
         pruneAt = pruneDate(after: moment.now)
         absorb(market.recover(now: moment.now, wallClock: moment.wallClock), moment)
+        for job in market.originatedJobs where market.awaitsFirstBid(job.id) {
+            outlooks.announced(job.id, now: moment.now)
+        }
         return finish(moment)
     }
 
@@ -233,6 +240,7 @@ package struct NodeCore: Core {
         case .lookedUp(let id, let isConnected): wasLookedUp(id, isConnected: isConnected, moment)
         case .outputFetched(let request, let answer):
             take(outputs.answered(request, answer, now: moment.now), moment)
+        case .inquiryAnswered(let job, let executor, let reply): outlooks.answered(job, by: executor, reply)
         case .headsPublished(let jobs): for job in jobs { give(.anchorPublished(job), moment) }
         case .runEnded(let assignment, let report, let blocks): runEnded(assignment, report, blocks, moment)
         case .looked(let around): looked(around, moment)

@@ -43,6 +43,8 @@ package enum NodeErrand: Sendable {
     case advertise(SignedObject<NodeCapability>)
     /// Send a direct message; report `deliveryReplied` or `deliveryFailed`.
     case deliver(Delivery)
+    /// Ask an executor why it does not bid on a job; report `inquiryAnswered`.
+    case inquire(JobID, of: DID, addresses: [Multiaddr])
     /// Look up a peer in the DHT, and connect to it; report `lookedUp`.
     case lookUp(PeerID, for: DeliveryID)
     /// Fetch the block of a manifest; report `manifestFetched`.

@@ -2,6 +2,7 @@ package import Determinism
 package import JobMarket
 package import MeshTypes
 package import Multiformats
+package import SignedObjects
 
 /// When something happens to a node, and in which state it finds the disk.
 package struct NodeMoment: CoreMoment {
@@ -42,6 +43,8 @@ package enum NodeInput: Sendable {
     case deliveryFailed(Delivery, reason: String, isUnreachable: Bool)
     /// A lookup of a peer in the DHT ended, and whether it led to a connection.
     case lookedUp(DeliveryID, isConnected: Bool)
+    /// An executor was asked why it does not bid on a job; its answer, if it gave one.
+    case inquiryAnswered(JobID, by: DID, MeshProtocolReply?)
     /// Notes the result of asking for an output.
     case outputFetched(OutputRequest, OutputAnswer)
     /// Gossip has the heads.

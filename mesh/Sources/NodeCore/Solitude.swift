@@ -51,6 +51,10 @@ struct Solitude: Sendable {
     private var listenedSince: MonotonicInstant?
     private var deafSince: MonotonicInstant?
     private var lastBidAt: MonotonicInstant?
+    private var lastStrangerAt: MonotonicInstant?
+    /// After how long, in milliseconds, a job that every known executor refuses need not wait for others; `nil` while
+    /// an executor may be there of which no offer is known.
+    private(set) var patienceMilliseconds: Int64?
     private var hasDialed = false
     private var hasMet = false
 
@@ -63,12 +67,18 @@ struct Solitude: Sendable {
     mutating func dialedAtStart() { hasDialed = true }
 
     /// Notes that an executor bid on a job of this node, so there is one, even if its offer is unknown.
-    mutating func bidArrived(now: MonotonicInstant) { lastBidAt = now }
+    ///
+    /// - Parameter isStranger: whether no offer of the bidder is known.
+    mutating func bidArrived(isStranger: Bool = false, now: MonotonicInstant) {
+        lastBidAt = now
+        if isStranger { lastStrangerAt = now }
+    }
 
     /// What this node can expect, given what it sees now.
     mutating func prospect(_ surroundings: Surroundings, now: MonotonicInstant) -> Prospect {
         if surroundings.connectionCount == 0 {
             (metSince, listenedSince, deafSince) = (nil, nil, nil)
+            patienceMilliseconds = nil
             let since = aloneSince ?? now
             aloneSince = since
             if hasDialed, !hasMet { return .alone }
@@ -80,15 +90,22 @@ struct Solitude: Sendable {
         metSince = met
         listenedSince = surroundings.hasListener ? listenedSince ?? now : nil
         deafSince = surroundings.mayPassOn ? nil : deafSince ?? now
+        let patience = patience(met: met, now)
+        let isOpen = lastStrangerAt.map { !hasLasted(limits.offersMilliseconds, since: $0, now) } ?? false
+        patienceMilliseconds = isOpen ? nil : patience
         let hasBidder = lastBidAt.map { now.milliseconds(since: $0) < limits.offersMilliseconds } ?? false
-        guard !surroundings.hasOffer, !hasBidder else { return .open }
+        guard !surroundings.hasOffer, !hasBidder, let patience else { return .open }
+        return .nobodyExecutes(afterMilliseconds: patience)
+    }
+
+    /// How long a job waits for executors that nobody knows; `nil` while that is not known itself.
+    private func patience(met: MonotonicInstant, _ now: MonotonicInstant) -> Int64? {
         let isKnown =
             hasLasted(limits.offersMilliseconds, since: listenedSince, now)
             || hasLasted(limits.noneMilliseconds, since: deafSince, now)
-        if hasDialed, isKnown { return .nobodyExecutes(afterMilliseconds: limits.noneMilliseconds) }
+        if hasDialed, isKnown { return limits.noneMilliseconds }
         // A job may be older than the connections, if the node restarted.
-        guard hasLasted(limits.unknownMilliseconds, since: met, now) else { return .open }
-        return .nobodyExecutes(afterMilliseconds: limits.unknownMilliseconds)
+        return hasLasted(limits.unknownMilliseconds, since: met, now) ? limits.unknownMilliseconds : nil
     }
 
     private func hasLasted(_ milliseconds: Int64, since: MonotonicInstant?, _ now: MonotonicInstant) -> Bool {

@@ -31,6 +31,7 @@ extension MarketConfiguration {
         executor.queuedRunsMax = offered.queuedJobsMax
         executor.limitsMax = offered.limitsMax
         executor.resources = offered.resources
+        executor.nodeLimits = configuration.limits.offered
         executor.engine = machine.engineDescription
         self.executor = executor
     }
@@ -56,6 +57,19 @@ extension NodeConfiguration.Executor {
             (ResourceType.cpuMillicores.rawValue, cores), (ResourceType.memoryMiB.rawValue, memoryMiB),
             (ResourceType.storageMiB.rawValue, storageMiB),
         ])
+    }
+}
+
+extension NodeConfiguration.Limits {
+    /// What an executor with these limits takes, by the names of `OfferedLimit`.
+    var offered: ResourceAmounts {
+        let limits: [(OfferedLimit, Int)] = [
+            (.moduleBytes, min(moduleBytesMax, ModuleLimits.moduleBytesCeiling)),
+            (.moduleFunctions, moduleFunctionsMax), (.functionBytes, functionBytesMax),
+            (.compileSeconds, compileSecondsMax), (.compileMemoryBytes, compileMemoryBytesMax),
+            (.inputBytes, fileBytesMax),
+        ]
+        return CanonicalMap(limits.map { ($0.0.rawValue, UInt64(clamping: $0.1)) })
     }
 }
 

@@ -34,6 +34,8 @@ struct Errands: Sendable {
         case .publishReceipt(let receipt, let block, let notice): await publishReceipt(receipt, block, notice)
         case .advertise(let offer): await advertise(offer)
         case .deliver(let delivery): await tell(await deliver(delivery))
+        case .inquire(let job, let executor, let addresses):
+            await tell(.inquiryAnswered(job, by: executor, await inquire(job, executor, addresses)))
         case .lookUp(let peer, let id): await tell(.lookedUp(id, isConnected: await neighbourhood.find(peer)))
         case .fetchManifest(let job, let peer, let addresses, let bytesMax):
             await parts.swarm.addAddresses(addresses, for: peer)
@@ -92,6 +94,13 @@ struct Errands: Sendable {
     }
 
     // MARK: Peers
+
+    /// Asks an executor why it does not bid on a job; returns its answer, if it gives one.
+    private func inquire(_ job: JobID, _ executor: DID, _ addresses: [Multiaddr]) async -> MeshProtocolReply? {
+        let peer = executor.peerID
+        if !parts.swarm.isConnected(peer) { await parts.swarm.addAddresses(addresses, for: peer) }
+        return try? await messages.send(.jobInquiry(JobInquiryV1(jobID: job)), to: peer)
+    }
 
     /// Sends a direct message; returns its reply, or why there is none.
     private func deliver(_ delivery: Delivery) async -> NodeInput {

@@ -1,3 +1,4 @@
+import MeshTypes
 import Multiformats
 import OrderedCollections
 import Synchronization
@@ -12,16 +13,19 @@ final class InspectedModules: Sendable {
         let entry: String
     }
 
-    private let keys = Mutex(OrderedSet<Key>())
+    private let modules = Mutex(OrderedDictionary<Key, JobSizes>())
 
-    func contains(_ module: CID, entry: String) -> Bool {
-        keys.withLock { $0.contains(Key(module: module, entry: entry)) }
+    func contains(_ module: CID, entry: String) -> Bool { sizes(of: module, entry: entry) != nil }
+
+    /// What a module measures; `nil` if it is not among them.
+    func sizes(of module: CID, entry: String) -> JobSizes? {
+        modules.withLock { $0[Key(module: module, entry: entry)] }
     }
 
-    func insert(_ module: CID, entry: String) {
-        keys.withLock { keys in
-            keys.append(Key(module: module, entry: entry))
-            if keys.count > Self.countMax { keys.removeFirst() }
+    func insert(_ module: CID, entry: String, _ sizes: JobSizes = JobSizes()) {
+        modules.withLock { modules in
+            modules[Key(module: module, entry: entry)] = sizes
+            if modules.count > Self.countMax { modules.removeFirst() }
         }
     }
 }

@@ -121,6 +121,7 @@ struct JobEnd {
     private static func ending(of failure: JobFailure) -> JobEnding {
         switch failure {
         case .noAcceptableBid(let bids, _): bids == 0 ? .noBids : .noAcceptableBid
+        case .noExecutor(_, let bids): bids == 0 ? .noBids : .noAcceptableBid
         case .nobodyReachable, .nobodyExecutes: .noBids
         case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
         case .expired: .deadlinePassed

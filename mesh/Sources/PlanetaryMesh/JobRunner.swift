@@ -126,10 +126,14 @@ struct JobRunner: Sendable {
     /// Whether the store shows that a module is longer than this node accepts; the root of a module of many blocks
     /// suffices.
     func isKnownTooLong(_ module: CID) async -> Bool {
-        if module.codec == .raw { return ((try? await store.blockSize(module)) ?? nil) ?? 0 > moduleBytesMax }
-        guard let root = try? await store.block(module), let bytes = try? UnixFSNode(root, of: module).fileBytes
-        else { return false }
-        return bytes > UInt64(clamping: moduleBytesMax)
+        await storedBytes(of: module).map { $0 > UInt64(clamping: moduleBytesMax) } ?? false
+    }
+
+    /// How long a file is, by its root in the store; `nil` if that is not there.
+    func storedBytes(of file: CID) async -> UInt64? {
+        if file.codec == .raw { return ((try? await store.blockSize(file)) ?? nil).map { UInt64(clamping: $0) } }
+        guard let root = try? await store.block(file) else { return nil }
+        return try? UnixFSNode(root, of: file).fileBytes
     }
 
     /// Why a run did not begin.

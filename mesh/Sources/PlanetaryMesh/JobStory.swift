@@ -81,6 +81,10 @@ enum JobStory {
         guard job.result != nil else { return nil }
         var result = JobResult(ending: .executorsFailed, detail: reason(of: job), attempts: UInt64(job.attempts.count))
         if let ending = JobEnd.ending(of: job) { result.ending = ending }
+        if case .noExecutor(let outlook, _)? = job.failure {
+            result.executors = ExecutorsView(outlook)
+            result.hint = outlook.advice
+        }
         if let accepted = job.receipt, let outcome = job.outcome {
             result.detail = outcome.description
             if case .exited(let code) = outcome { result.exitCode = code }

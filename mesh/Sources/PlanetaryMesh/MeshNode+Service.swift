@@ -25,8 +25,8 @@ extension MeshNode: NodeService {
         do {
             switch try await desk.checked(submission) {
             case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
-            case .request(let request):
-                let accepted = try await submit(request)
+            case .request(let request, let sizes):
+                let accepted = try await submit(request, sizes)
                 // Another submission of the same key may have come in between.
                 if accepted.isDuplicate {
                     let key = UsedKey(store: parts.store, jobID: try CID(named: accepted.jobID, "job_id"))

@@ -282,9 +282,11 @@ package actor MeshNode {
     // MARK: Commands
 
     /// Gives the core a job; when this returns, the job is durable.
-    func submit(_ request: JobRequest) async throws(NodeServiceError) -> JobAccepted {
+    func submit(
+        _ request: JobRequest, _ sizes: JobSizes = JobSizes()
+    ) async throws(NodeServiceError) -> JobAccepted {
         try requireStaying()
-        let (result, effects) = core.submit(request, nonce: randomBytes(16), at: moment)
+        let (result, effects) = core.submit(request, sizes, nonce: randomBytes(16), at: moment)
         carryOut(effects)
         switch result {
         case .success(let job):

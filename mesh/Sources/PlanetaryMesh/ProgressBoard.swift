@@ -68,10 +68,11 @@ struct ProgressBoard {
         guard event.role == .originator, let interest = interest(in: event.jobID) else { return }
         let job = market.originatedJob(event.jobID)
         if interest == .everything {
+            let kind: JobProgress.Kind = if case .executorsJudged = event.kind { .note } else { .phase }
             tell(
                 event.jobID,
                 JobProgress(
-                    kind: .phase, phase: job?.status.rawValue ?? "", text: event.explanation, at: event.at.value))
+                    kind: kind, phase: job?.status.rawValue ?? "", text: event.explanation, at: event.at.value))
         }
         guard let job, let result = JobStory.result(of: job) else { return }
         tell(event.jobID, JobStory.ending(result, phase: job.status.rawValue, at: event.at.value))

@@ -15,8 +15,8 @@ import Synchronization
 struct SubmissionDesk: Sendable {
     /// The verdict on a submission.
     enum Checked: Sendable {
-        /// It can be submitted.
-        case request(JobRequest)
+        /// It can be submitted, with a module and inputs of this size.
+        case request(JobRequest, JobSizes)
         /// It was submitted before, by its idempotency key.
         case known(CID)
     }
@@ -48,10 +48,12 @@ struct SubmissionDesk: Sendable {
             try await UsedKey(store: store, jobID: row.jobID).require(submission, params)
             return .known(row.jobID)
         }
+        var sizes = inspected.sizes(of: moduleCID, entry: params.entryName) ?? JobSizes()
+        sizes.inputBytes = await inputBytes(of: params)
         return .request(
             JobRequest(
                 requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
-                idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32)))
+                idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32)), sizes)
     }
 
     private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {
@@ -143,11 +145,21 @@ struct SubmissionDesk: Sendable {
                 .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Add it with mesh add.")
         }
         do {
-            _ = try parts.machine.inspect(module, entry: entry)
-            inspected.insert(cid, entry: entry)
+            let inspection = try parts.machine.inspect(module, entry: entry)
+            inspected.insert(cid, entry: entry, JobSizes(inspection))
         } catch {
             throw NodeServiceError(.moduleRefused, "The module is refused: \(error).", hint: error.advice)
         }
+    }
+
+    /// The bytes of all inputs together, each counted once, as an executor does; `nil` if the store does not say.
+    private func inputBytes(of params: MeshJobParams) async -> UInt64? {
+        var sum: UInt64 = 0
+        for input in Set(params.inputCIDs.map(\.value)) {
+            guard let bytes = await parts.runner.storedBytes(of: input) else { return nil }
+            sum = sum.addingReportingOverflow(bytes).partialValue
+        }
+        return sum
     }
 
     /// Gets a file that is not here from the mesh: the node serves what its jobs need.
@@ -185,6 +197,16 @@ struct SubmissionDesk: Sendable {
             }
             if !loose.isEmpty { try await parts.store.commit(loose) }
         }
+    }
+}
+
+extension JobSizes {
+    /// What an inspected module measures.
+    init(_ inspection: ModuleInspection) {
+        self.init()
+        moduleBytes = UInt64(clamping: inspection.moduleBytes)
+        moduleFunctions = UInt64(clamping: inspection.functionCount)
+        functionBytes = UInt64(clamping: inspection.largestFunctionBodyBytes)
     }
 }
 

@@ -24,7 +24,7 @@ struct MessageTests {
                     originatorPeerID: Samples.originator.peerID, providerAddresses: [Samples.address],
                     expiresAt: Samples.date)),
             .jobInterest(JobInterestV1(jobID: job, executorDID: Samples.executor.did, region: "eu")),
-            .jobBid(JobBidV1(bid: ProtocolBid(Samples.signedBid))),
+            .jobInquiry(JobInquiryV1(jobID: job)), .jobBid(JobBidV1(bid: ProtocolBid(Samples.signedBid))),
             .jobBidRefused(
                 JobBidRefusedV1(jobID: job, bidCID: Samples.input, lost)),
             .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),

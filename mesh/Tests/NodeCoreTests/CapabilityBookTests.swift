@@ -38,6 +38,15 @@ import Testing
         #expect(book.count == 1 && book.byteCount == 100, "what has lasted its time is forgotten")
     }
 
+    @Test func allOffersAreListedAsTheyCameWithoutThoseWithdrawnReplacedOrOver() throws {
+        var book = CapabilityBook()
+        for seed in UInt8(1)...4 { book.heard(try offer(seed), byteCount: 10, now: at(Int64(seed))) }
+        book.heard(try offer(1, issuedAt: 5), byteCount: 10, now: at(5))
+        book.heard(try offer(2, issuedAt: 6, withdrawn: true), byteCount: 10, now: at(6))
+        #expect(book.offers(now: at(7)).map(\.nodeDID) == [try did(3), try did(4), try did(1)])
+        #expect(book.offers(now: at(120_003)).map(\.nodeDID) == [try did(4), try did(1)])
+    }
+
     @Test func theBookIsBoundedInEntriesAndBytesAndTheFirstToComeGoes() throws {
         var book = CapabilityBook(limits: .init(entriesMax: 3, bytesMax: 1_000))
         // The one that says it lasts longest, and is dated latest, came first.

@@ -91,4 +91,25 @@ import Testing
         #expect(prospects(&solitude, [(1_001, deaf), (1_002, relay), (1_003, deaf)]) == [known, .open, .open])
         #expect(prospects(&solitude, [(1_003 + 749, deaf), (1_003 + 750, deaf)]) == [.open, known])
     }
+
+    /// After how long a job that all known executors refuse is given up, at these moments.
+    private func patience(_ solitude: inout Solitude, _ looks: [(milliseconds: Int64, Surroundings)]) -> [Int64?] {
+        looks.map { look in
+            _ = solitude.prospect(look.1, now: at(look.milliseconds))
+            return solitude.patienceMilliseconds
+        }
+    }
+
+    @Test func aJobThatAllKnownExecutorsRefuseWaitsAsIfNoneWereKnown() {
+        var solitude = Solitude()
+        solitude.dialedAtStart()
+        let looks = [(0, market), (6_999, market), (7_000, market), (120_000, market)] as [(Int64, Surroundings)]
+        #expect(patience(&solitude, looks) == [nil, nil, 7_000, 750])
+        // A bidder whose offer is known is among those that refuse; one whose offer is not may be anywhere.
+        solitude.bidArrived(isStranger: false, now: at(120_001))
+        #expect(patience(&solitude, [(120_002, market)]) == [750])
+        solitude.bidArrived(isStranger: true, now: at(120_003))
+        #expect(patience(&solitude, [(120_004, market), (240_002, market), (240_003, market)]) == [nil, nil, 750])
+        #expect(patience(&solitude, [(240_004, connected(0))]) == [nil])
+    }
 }

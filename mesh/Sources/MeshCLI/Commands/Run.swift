@@ -164,9 +164,10 @@ struct Run: MeshCommand {
             case .receiptInvalid: "Nothing was paid; run it again."
             }
         if result.ending == .cancelled { return "The job was cancelled; nothing more will happen to it." }
+        let hint = result.hint ?? advice
         let detail = result.detail.isEmpty ? result.ending.rawValue : result.detail
         let sentence = detail.hasSuffix(".") ? detail : detail + "."
-        return "The job failed: \(sentence)" + (advice.isEmpty ? "" : " \(advice)")
+        return "The job failed: \(sentence)" + (hint.isEmpty ? "" : " \(hint)")
     }
 }
 

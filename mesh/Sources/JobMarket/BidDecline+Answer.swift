@@ -1,0 +1,21 @@
+import MeshTypes
+
+extension BidDecline {
+    /// What the job's originator is told. One neutral answer stands for whatever is the owner's affair: whom it denies,
+    /// and how it shares its places.
+    var told: Refusal {
+        switch self {
+        case .notAccepting: Refusal(.notAccepting, description)
+        case .jobRefused(.expired), .expired: Refusal(.expired, description)
+        case .jobRefused(let refusal): Refusal(.jobRefused, refusal.description)
+        case .notWanted(let refusal): refusal.refusal
+        case .limitTooLarge: Refusal(.limitTooLarge, description)
+        case .moduleBeyondLimits: Refusal(.moduleBeyondLimits, description)
+        case .atCapacity: Refusal(.atCapacity, description)
+        case .storageFull, .diskFull, .storageLocked: Refusal(.noRoom, "this node has no room for new work now")
+        case .manifestUnavailable: Refusal(.manifestUnavailable, description)
+        case .ownJob, .originatorDenied, .tooManyOpenBids, .shareUsedUp, .refusedBefore, .cannotSign:
+            Refusal(.noOffer, "this node makes no offer for the job now")
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import MeshTypes
+
+extension ExecutorOutlook: CustomStringConvertible {
+    /// One sentence without a full stop: who is there, and what keeps them.
+    package var description: String {
+        guard known > 0 else { return "no executor is known" }
+        var clauses: [String] = []
+        if refusing > 0 { clauses.append(phrase(refusing, "refuses", "refuse") + ": " + told(\.lasts)) }
+        if busy > 0 { clauses.append(phrase(busy, "cannot now", "cannot now") + ": " + told { !$0.lasts }) }
+        if able > 0 { clauses.append(phrase(able, "has not bid yet", "have not bid yet")) }
+        return "\(subject); " + clauses.joined(separator: "; ")
+    }
+
+    private var subject: String {
+        switch (known, isHere) {
+        case (1, true): "this node is the only executor known"
+        case (1, false): "1 executor is known"
+        default: "\(ReadableAmount.count(known)) executors are known" + (isHere ? ", this node among them" : "")
+        }
+    }
+
+    private func phrase(_ count: UInt64, _ one: String, _ many: String) -> String {
+        if known == 1 { return "it \(one)" }
+        if count == known { return "all \(many)" }
+        return "\(ReadableAmount.count(count)) \(count == 1 ? one : many)"
+    }
+
+    private func told(_ isMeant: (Obstacle) -> Bool) -> String {
+        let meant = reasons.filter { isMeant($0.obstacle) }
+        return meant.map { $0.text + (meant.count > 1 ? " (\(ReadableAmount.count($0.executors)))" : "") }
+            .joined(separator: "; ")
+    }
+
+    /// What to do next, as a sentence; `nil` if there is nothing to do but to wait.
+    package var advice: String? {
+        (reasons.first { $0.obstacle.lasts } ?? reasons.first)?.advice
+    }
+}
+
+extension ExecutorOutlook.Reason {
+    /// The obstacle in words, with the setting behind it and its side.
+    package var text: String {
+        let their = executors == 1 ? "its" : "their"
+        return obstacle.text(their: their)
+            + (obstacle.setting.map { " (\($0) \(side))" } ?? "")
+    }
+
+    /// On which side the setting is.
+    private var side: String {
+        if !isHere { return "on the executor's side" }
+        return executors == 1 ? "in this node's config.json" : "on the executor's side, this node among them"
+    }
+
+    /// What to do about it, as a sentence; `nil` if there is nothing.
+    package var advice: String? {
+        let file = isHere ? "this node's config.json" : "an executor's config.json"
+        func orSet(_ remedy: String, _ verb: String) -> String {
+            obstacle.setting.map { "\(remedy), or \(verb) \($0) in \(file) and restart it." } ?? "\(remedy)."
+        }
+        switch obstacle {
+        case .limit(let limit, _, _): return orSet(limit.remedy, "raise")
+        case .region: return orSet("Ask for another --region", "set")
+        case .feature: return orSet("Ask for fewer features", "extend")
+        case .resource: return orSet("Ask for fewer resources", "raise")
+        case .reputation: return "Lower --min-reputation, or give its executors jobs first."
+        case .price(let price):
+            let less = price.affordableFuel.map { ", or lower --max-fuel to \($0)" } ?? ""
+            return "Raise --budget to \(price.cheapest)\(less)."
+        case .excluded: return "Change the job's lists of allowed and denied executors."
+        case .late: return "Give the job more time, or a later deadline."
+        case .answered: return nil
+        }
+    }
+}
+
+extension Obstacle {
+    /// The obstacle in words, without its setting.
+    func text(their: String) -> String {
+        func plain(_ text: String) -> String { PlainText.sanitized(text, bytesMax: 64) }
+        switch self {
+        case .limit(let limit, let asked, let offered):
+            return "\(limit.noun) \(limit.text(asked)) is above \(their) limit of \(limit.text(offered))"
+        case .region(let asked, let there):
+            let wanted = asked.prefix(4).map(plain).joined(separator: " or ")
+            let found = there.isEmpty ? "none is named" : "named are " + there.map(plain).joined(separator: ", ")
+            return "the region \(wanted) is asked for, and \(found)"
+        case .feature(let feature): return "the feature \(plain(feature)) is missing"
+        case .resource(let resource, let needed, let offered):
+            return "\(plain(resource)) \(ReadableAmount.count(needed)) is above "
+                + "\(their) \(ReadableAmount.count(offered))"
+        case .reputation(let best, let min): return "reputation \(min) is asked for, and the best has \(best) here"
+        case .price(let price):
+            return "the cheapest bid asks up to \(ReadableAmount.count(price.cheapest.units)) tokens, above the budget "
+                + "of \(ReadableAmount.count(price.budget.units)) (a bid's ceiling follows from --max-fuel, here "
+                + "\(ReadableAmount.count(price.fuel)))"
+        case .excluded: return "the job's own lists exclude \(their == "its" ? "it" : "them")"
+        case .late: return "the result is promised after the job's deadline"
+        case .answered(_, let text): return PlainText.sanitized(text)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+package import MeshTypes
+package import SignedObjects
+
+/// What an originator knows of one executor with regard to one job.
+package struct ExecutorStanding: Hashable, Sendable {
+    /// The executor.
+    package let did: DID
+    /// Whether it is this node itself.
+    package let isHere: Bool
+    /// What keeps it from running the job.
+    package let obstacles: [Obstacle]
+    /// Whether it bid, answered, or is being asked: there is nothing to ask it.
+    package let hasSpoken: Bool
+
+    package init(did: DID, isHere: Bool = false, obstacles: [Obstacle], hasSpoken: Bool = false) {
+        self.did = did
+        self.isHere = isHere
+        self.obstacles = obstacles
+        self.hasSpoken = hasSpoken
+    }
+}
+
+/// The answer of an executor that was asked why it does not bid on a job.
+package enum ExecutorAnswer: Hashable, Sendable {
+    /// None yet, or none at all.
+    case none
+    /// It made, or will make, a bid.
+    case willing
+    /// It does not bid, for this reason.
+    case declined(Refusal)
+}
+
+/// Who could run a job, and what keeps those who do not: a count of the executors that a node knows, and their
+/// obstacles, summed up.
+package struct ExecutorOutlook: Hashable, Sendable, Codable {
+    /// Executors that are known by their offers or bids; this node counts if it runs its own jobs.
+    package var known: UInt64
+    /// Those with an obstacle that lasts.
+    package var refusing: UInt64
+    /// Those that only cannot now.
+    package var busy: UInt64
+    /// Whether this node is one of them, and whether it has no obstacle.
+    package var isHere: Bool
+    /// Whether this node itself can run the job.
+    package var isAbleHere: Bool
+    /// The obstacles, those of most executors first.
+    package var reasons: [Reason]
+
+    /// An obstacle of one or more executors.
+    package struct Reason: Hashable, Sendable, Codable {
+        /// What stands for those of all: the least that is missing.
+        package var obstacle: Obstacle
+        /// How many executors have it.
+        package var executors: UInt64
+        /// Whether this node is among them.
+        package var isHere: Bool
+
+        package init(obstacle: Obstacle, executors: UInt64, isHere: Bool = false) {
+            self.obstacle = obstacle
+            self.executors = executors
+            self.isHere = isHere
+        }
+    }
+
+    /// Obstacles that an outlook names.
+    package static let reasonsMax = 8
+
+    /// Sums up what is known of executors.
+    package init(_ standings: [ExecutorStanding]) {
+        known = UInt64(standings.count)
+        refusing = UInt64(standings.count { $0.obstacles.contains(where: \.lasts) })
+        busy = UInt64(standings.count { !$0.obstacles.isEmpty && !$0.obstacles.contains(where: \.lasts) })
+        isHere = standings.contains(where: \.isHere)
+        isAbleHere = standings.contains { $0.isHere && $0.obstacles.isEmpty }
+        var sums: [Reason] = []
+        for standing in standings {
+            for obstacle in standing.obstacles {
+                if let index = sums.firstIndex(where: { $0.obstacle.isAlike(obstacle) }) {
+                    sums[index].obstacle = sums[index].obstacle.merged(with: obstacle)
+                    sums[index].executors += 1
+                    sums[index].isHere = sums[index].isHere || standing.isHere
+                } else {
+                    sums.append(Reason(obstacle: obstacle, executors: 1, isHere: standing.isHere))
+                }
+            }
+        }
+        // Stable: among equals the first that was found.
+        let order = sums.enumerated().sorted { left, right in
+            left.element.executors != right.element.executors
+                ? left.element.executors > right.element.executors : left.offset < right.offset
+        }
+        reasons = order.prefix(Self.reasonsMax).map(\.element)
+    }
+
+    /// Executors that may still bid, as far as is known.
+    package var able: UInt64 { known - min(known, refusing + busy) }
+    /// Whether every executor that is known refuses, and will refuse in a minute, too.
+    package var isHopeless: Bool { known > 0 && refusing == known }
+    /// Whether a bid, or all of them, was too dear.
+    package var isTooDear: Bool {
+        reasons.contains { if case .price = $0.obstacle { true } else { false } }
+    }
+}

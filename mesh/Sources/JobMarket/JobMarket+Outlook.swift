@@ -1,0 +1,82 @@
+package import MeshTypes
+import Multiformats
+package import SignedObjects
+
+extension JobMarket {
+    /// Whether a job of this node waits for its first acceptable bid.
+    package func awaitsFirstBid(_ id: JobID) -> Bool {
+        originator.jobs.read(id) { $0.awaitsFirstBid(context) } ?? false
+    }
+
+    /// What this node knows of each executor with regard to a job that waits for its first bid.
+    ///
+    /// - Parameters:
+    ///   - offers: the offers of others.
+    ///   - sizes: what the job's module and inputs measure, as far as is known.
+    ///   - answers: what executors answered when they were asked.
+    package func standings(
+        of id: JobID, offers: [NodeCapability], sizes: JobSizes, answers: [DID: ExecutorAnswer]
+    ) -> [ExecutorStanding] {
+        guard let job = originator.jobs[id] else { return [] }
+        let judgement = OfferJudgement(
+            manifest: job.manifest, sizes: sizes, reputation: context.reputation, wallClock: context.wallClock)
+        let isDear = job.refusedBids.contains { if case .priceTooHigh = $0.refusal { true } else { false } }
+        var refusals: [DID: BidRefusal] = [:]
+        for refused in job.refusedBids { refusals[refused.bidder] = refused.refusal }
+        func standing(_ offer: NodeCapability, isHere: Bool, _ answer: ExecutorAnswer?) -> ExecutorStanding {
+            var obstacles = judgement.obstacles(to: offer)
+            func add(_ obstacle: Obstacle) {
+                if let index = obstacles.firstIndex(where: { $0.isAlike(obstacle) }) {
+                    obstacles[index] = obstacles[index].merged(with: obstacle)
+                } else {
+                    obstacles.append(obstacle)
+                }
+            }
+            let refusal = refusals.removeValue(forKey: offer.nodeDID)
+            // The journal records the first refused bids alone; so offers tell the prices of the other bidders.
+            if isDear, let price = judgement.price(by: offer) { add(price) }
+            if let refusal, let obstacle = Obstacle(refusal, on: job.manifest.params) { add(obstacle) }
+            if case .declined(let refusal) = answer, obstacles.isEmpty {
+                add(.answered(code: refusal.code.sanitized.text, text: PlainText.sanitized(refusal.text)))
+            }
+            return ExecutorStanding(
+                did: offer.nodeDID, isHere: isHere, obstacles: obstacles, hasSpoken: refusal != nil || answer != nil)
+        }
+        var standings = offers.filter { $0.nodeDID != context.did }.map {
+            standing($0, isHere: false, answers[$0.nodeDID])
+        }
+        if let own = ownOffer {
+            let decline = executor.announcements.decline(of: id).map { ExecutorAnswer.declined($0.reason.told) }
+            standings.append(standing(own, isHere: true, decline))
+        }
+        for refused in job.refusedBids where refusals[refused.bidder] != nil {
+            guard let obstacle = Obstacle(refused.refusal, on: job.manifest.params) else { continue }
+            standings.append(ExecutorStanding(did: refused.bidder, obstacles: [obstacle], hasSpoken: true))
+        }
+        return standings
+    }
+
+    /// What this node offers itself, if it runs its own jobs.
+    private var ownOffer: NodeCapability? {
+        guard let executor = context.configuration.executor, executor.acceptsJobs, executor.bidsOnOwnJobs else {
+            return nil
+        }
+        var offer = NodeCapability(
+            nodeDID: context.did, peerID: context.peerID, issuedAt: context.wallClock, validUntil: context.wallClock)
+        offer.describe(executor)
+        return offer
+    }
+}
+
+extension NodeCapability {
+    /// Says what an executor offers, charges and takes.
+    package mutating func describe(_ executor: ExecutorConfiguration) {
+        resources = executor.resources
+        engines = [executor.engine]
+        features = executor.features
+        region = executor.region
+        basePrice = executor.basePrice
+        pricePerMillionFuel = executor.pricePerMillionFuel
+        limits = executor.offeredLimits
+    }
+}

@@ -1,0 +1,49 @@
+import MeshTypes
+
+/// What a job does about the executors that its originator knows (PROTOCOL.md, "Without executors").
+///
+/// A job that every known executor refuses, for a reason that lasts, counts like one for which no executor is known: it
+/// waits a while for others, if it is known for how long. One whose bids are all too dear ends with its window: who is
+/// cheap enough would have bid by then. A window that the owner named always runs its course, and this node's own
+/// executor has its turn first.
+struct OutlookRule {
+    let job: OriginatedJob
+    let outlook: ExecutorOutlook
+    /// After how long the job need not wait for executors that nobody knows; `nil` if that is not known yet.
+    let patienceMilliseconds: UInt64?
+
+    /// Whether to tell the owner and the journal.
+    func isNews(_ limits: MarketLimits) -> Bool {
+        outlook != job.outlook && job.outlookCount < limits.outlooksPerJobMax
+    }
+
+    /// Whether the job ends here.
+    ///
+    /// - Parameter isDoneHere: whether this node's own executor has judged the job and has no bid on it.
+    func isOver(isDoneHere: Bool, _ context: MarketContext) -> Bool {
+        guard outlook.isHopeless, job.phase == .bidding, !context.timers.contains(.window(job.id)),
+            isDoneHere || !outlook.isHere
+        else { return false }
+        return outlook.isTooDear || patienceMilliseconds.map { job.isOlder(milliseconds: $0, context) } ?? false
+    }
+}
+
+extension OriginatedJob {
+    /// Why it fails without a bid if every executor that is known refuses it.
+    var refusedByAll: JobFailure? { outlook.flatMap { $0.isHopeless ? .noExecutor($0, bids: 0) : nil } }
+
+    /// Why it fails without a bid at the end of its bidding, if any executor is known.
+    var leftByAll: JobFailure? { outlook.flatMap { $0.known > 0 ? .noExecutor($0, bids: 0) : nil } }
+
+    /// Whether nobody made an acceptable bid yet, and nobody had the job.
+    func awaitsFirstBid(_ context: MarketContext) -> Bool {
+        isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed && assignments.isEmpty
+            && candidates(at: context.steady).isEmpty
+    }
+
+    /// Whether the job was submitted this long ago, by the clock that only moves forward.
+    func isOlder(milliseconds: UInt64, _ context: MarketContext) -> Bool {
+        let lifetime = manifest.expiresAt.milliseconds(since: manifest.submittedAt)
+        return context.steady.advanced(milliseconds: lifetime) >= endsAt.advanced(milliseconds: milliseconds)
+    }
+}

@@ -1,0 +1,128 @@
+import DequeModule
+import Determinism
+import JobMarket
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// The jobs of this node that wait for their first acceptable bid: when to judge the known executors with regard to
+/// each, whom to ask why it does not bid, and what was answered.
+///
+/// A job is judged soon after its announcement, and again with each look of the node until it has a bid. One look
+/// judges a bounded number of offers, whatever the number of jobs; the others have their turn at the next one.
+struct JobOutlooks: Sendable {
+    /// The bounds of judging and asking.
+    struct Limits: Sendable {
+        /// Offers judged in one look, of all jobs together; one job is judged in any case.
+        var judgementsPerLookMax = 4_096
+        /// How long after its announcement a job without a bid makes the node ask, in milliseconds.
+        var silenceMilliseconds: Int64 = 400
+        /// Executors that are asked about one job; each is asked once.
+        var questionsPerJobMax = 8
+        /// Executors that are asked in one look, about all jobs.
+        var questionsPerLookMax = 32
+    }
+
+    /// One job that waits.
+    private struct Watch {
+        var sizes: JobSizes
+        var announcedAt: MonotonicInstant?
+        var answers: [DID: ExecutorAnswer] = [:]
+    }
+
+    /// A job whose turn it is.
+    struct Turn {
+        let job: JobID
+        let sizes: JobSizes
+        let answers: [DID: ExecutorAnswer]
+        /// Since the announcement.
+        let waitedMilliseconds: Int64
+    }
+
+    let limits: Limits
+    private var watches: [JobID: Watch] = [:]
+    private var turns = Deque<JobID>()
+
+    init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    /// Jobs that wait.
+    var count: Int { watches.count }
+
+    /// Notes a job that was submitted, and what its module and inputs measure.
+    mutating func submitted(_ job: JobID, _ sizes: JobSizes) { watches[job] = Watch(sizes: sizes) }
+
+    /// Follows what happens to a job.
+    mutating func follow(_ event: JobEvent, now: MonotonicInstant) {
+        guard event.role == .originator else { return }
+        switch event.kind {
+        case .announced(round: 1, _, _): announced(event.jobID, now: now)
+        case .biddingClosed, .failed, .cancelled: watches[event.jobID] = nil
+        default: break
+        }
+    }
+
+    /// Notes a job that collects bids.
+    mutating func announced(_ job: JobID, now: MonotonicInstant) {
+        var watch = watches[job] ?? Watch(sizes: JobSizes())
+        guard watch.announcedAt == nil else { return }
+        watch.announcedAt = now
+        watches[job] = watch
+        turns.append(job)
+    }
+
+    /// The jobs whose turn it is in this look, for so many known offers; each gets its next turn at the end.
+    mutating func nextTurns(offers: Int, now: MonotonicInstant) -> [Turn] {
+        let jobs = max(1, limits.judgementsPerLookMax / max(1, offers))
+        var next: [Turn] = []
+        for _ in 0..<turns.count {
+            guard next.count < jobs, let job = turns.popFirst() else { break }
+            guard let watch = watches[job], let announcedAt = watch.announcedAt else { continue }
+            turns.append(job)
+            next.append(
+                Turn(
+                    job: job, sizes: watch.sizes, answers: watch.answers,
+                    waitedMilliseconds: now.milliseconds(since: announcedAt)))
+        }
+        return next
+    }
+
+    /// Drops a job that waits no more.
+    mutating func drop(_ job: JobID) { watches[job] = nil }
+
+    /// Whether to tell what is known: at once if everybody refuses; else when bids would have come, unless this node
+    /// will run the job itself.
+    func isWorthTelling(_ outlook: ExecutorOutlook, _ turn: Turn) -> Bool {
+        outlook.isHopeless || (turn.waitedMilliseconds >= limits.silenceMilliseconds && !outlook.isAbleHere)
+    }
+
+    /// The executors to ask about a job now, each once: those that have nothing against it, as far as is known, and do
+    /// not bid.
+    mutating func toAsk(
+        _ turn: Turn, _ standings: [ExecutorStanding], _ outlook: ExecutorOutlook, room: inout Int
+    ) -> [DID] {
+        guard turn.waitedMilliseconds >= limits.silenceMilliseconds, !outlook.isAbleHere else { return [] }
+        var asked: [DID] = []
+        for standing in standings where standing.obstacles.isEmpty && !standing.hasSpoken && !standing.isHere {
+            guard room > 0, watches[turn.job]?.answers.count ?? .max < limits.questionsPerJobMax else { break }
+            watches[turn.job]?.answers[standing.did] = ExecutorAnswer.none
+            asked.append(standing.did)
+            room -= 1
+        }
+        return asked
+    }
+
+    /// Notes what an executor answered about a job; `nil` if it did not answer.
+    mutating func answered(_ job: JobID, by executor: DID, _ reply: MeshProtocolReply?) {
+        guard watches[job]?.answers[executor] != nil else { return }
+        let answer: ExecutorAnswer =
+            switch reply {
+            case .declined(let refusal): .declined(refusal)
+            case .ack: .willing
+            // One of an earlier version does not know the question.
+            case .refused, .accepted, nil: .none
+            }
+        watches[job]?.answers[executor] = answer
+    }
+}

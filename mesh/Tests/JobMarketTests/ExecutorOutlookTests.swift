@@ -1,0 +1,393 @@
+import Determinism
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import Reputation
+import SignedObjects
+import Testing
+
+@testable import JobMarket
+
+/// What an originator says about the executors that it knows, by their offers, their bids and their answers.
+@Suite struct ExecutorOutlookTests {
+    private static let originator = try! Identity(seed: Array(repeating: 1, count: 32))
+    private static let executor = try! Identity(seed: Array(repeating: 2, count: 32))
+
+    private func manifest(_ change: (inout MeshJobParams) -> Void) -> JobManifest {
+        let params = MarketWorld.request("x", change).params
+        let now = UnixMilliseconds(MarketWorld.epoch)
+        return JobManifest(
+            params: params, originatorDID: Self.originator.did, originatorPeerID: Self.originator.peerID,
+            originatorAddresses: [], nonce: [UInt8](repeating: 0, count: 16), submittedAt: now, biddingDeadline: now,
+            expiresAt: now)
+    }
+
+    private func offer(_ seed: UInt8 = 2, _ change: (inout NodeCapability) -> Void = { _ in }) -> NodeCapability {
+        let identity = try! Identity(seed: Array(repeating: seed, count: 32))
+        let now = UnixMilliseconds(MarketWorld.epoch)
+        var offer = NodeCapability(nodeDID: identity.did, peerID: identity.peerID, issuedAt: now, validUntil: now)
+        var configuration = ExecutorConfiguration()
+        configuration.region = "eu"
+        configuration.features = ["simd"]
+        configuration.resources = [resource(.memoryMiB): 1_024]
+        configuration.nodeLimits = [
+            "module_bytes": 100, "module_functions": 10, "function_bytes": 50, "input_bytes": 1_000,
+            "compile_seconds": 10,
+        ]
+        offer.describe(configuration)
+        change(&offer)
+        return offer
+    }
+
+    private func resource(_ type: ResourceType) -> String { type.rawValue }
+
+    private var sizes: JobSizes {
+        var sizes = JobSizes()
+        sizes.moduleBytes = 101
+        sizes.moduleFunctions = 11
+        sizes.functionBytes = 51
+        sizes.inputBytes = 1_001
+        return sizes
+    }
+
+    private func obstacles(
+        _ offer: NodeCapability, _ sizes: JobSizes = JobSizes(), _ change: (inout MeshJobParams) -> Void
+    ) -> [Obstacle] {
+        OfferJudgement(
+            manifest: manifest(change), sizes: sizes, reputation: ReputationBook(),
+            wallClock: UnixMilliseconds(MarketWorld.epoch)
+        ).obstacles(to: offer)
+    }
+
+    private func policy(_ change: (inout ExecutionPolicy) -> Void) -> ExecutionPolicy {
+        var policy = ExecutionPolicy()
+        change(&policy)
+        return policy
+    }
+
+    @Test("Every limit that an offer names is held against what the job asks for, and what it does not name is open")
+    func everyLimit() {
+        #expect(obstacles(offer()) { _ in } == [])
+        let asked: [(change: (inout MeshJobParams) -> Void, obstacle: Obstacle)] = [
+            ({ $0.maxMemoryBytes = 3 << 30 }, .limit(.memoryBytes, asked: 3 << 30, offered: 1 << 30)),
+            ({ $0.maxFuel = 2_000_000_000_000 }, .limit(.fuel, asked: 2_000_000_000_000, offered: 1_000_000_000_000)),
+            ({ $0.timeoutSeconds = 3_601 }, .limit(.timeoutSeconds, asked: 3_601, offered: 3_600)),
+            ({ $0.maxOutputBytes = 1 << 30 }, .limit(.outputBytes, asked: 1 << 30, offered: 256 << 20)),
+            (
+                { $0.resourcesRequired = ["memory_mib": 2_048, "gpu": 1] },
+                .resource("gpu", needed: 1, offered: 0)
+            ),
+        ]
+        for (change, obstacle) in asked { #expect(obstacles(offer(), JobSizes(), change).contains(obstacle)) }
+        let measured = obstacles(offer(), sizes) { _ in }
+        #expect(
+            measured == [
+                .limit(.moduleBytes, asked: 101, offered: 100), .limit(.moduleFunctions, asked: 11, offered: 10),
+                .limit(.functionBytes, asked: 51, offered: 50), .limit(.inputBytes, asked: 1_001, offered: 1_000),
+            ])
+        // An executor of an earlier version names none.
+        #expect(obstacles(offer { $0.limits = nil }, sizes) { $0.maxMemoryBytes = 4 << 30 } == [])
+    }
+
+    @Test("Region, features, reputation and the job's own lists are held against an offer as against a bid")
+    func policies() {
+        let rows: [(policy: ExecutionPolicy, obstacle: Obstacle?)] = [
+            (policy { $0.regionFilter = ["mars"] }, .region(asked: ["mars"], there: ["eu"])),
+            (policy { $0.regionFilter = ["mars", "eu"] }, nil),
+            (policy { $0.requiredFeatures = ["simd"] }, nil),
+            (policy { $0.requiredFeatures = ["gpu"] }, .feature("gpu")),
+            (policy { $0.minReputation = 1 }, .reputation(best: 0, min: 1)),
+            (policy { $0.allowedDIDs = [Self.originator.did] }, .excluded),
+            (policy { $0.allowedDIDs = [Self.executor.did] }, nil),
+            (policy { $0.deniedDIDs = [Self.executor.did] }, .excluded),
+        ]
+        for row in rows {
+            let found = obstacles(offer()) { $0.executionPolicy = row.policy }
+            #expect(found == (row.obstacle.map { [$0] } ?? []), "\(row.policy)")
+        }
+        // Features that an offer had no room for may be there.
+        let abridged = offer {
+            $0.features = []
+            $0.isAbridged = true
+        }
+        #expect(obstacles(abridged) { $0.executionPolicy = policy { $0.requiredFeatures = ["gpu"] } } == [])
+    }
+
+    private func standing(_ seed: UInt8, _ obstacles: [Obstacle], isHere: Bool = false) -> ExecutorStanding {
+        ExecutorStanding(did: offer(seed).nodeDID, isHere: isHere, obstacles: obstacles)
+    }
+
+    private func memory(_ offered: UInt64) -> Obstacle {
+        .limit(.memoryBytes, asked: 3 << 30, offered: offered)
+    }
+
+    @Test("Executors are counted, and what keeps them is summed up with the least that is missing")
+    func sums() {
+        let full = Obstacle.answered(code: "at_capacity", text: "all places and the queue are full")
+        let rows: [(standings: [ExecutorStanding], text: String, advice: String?, isHopeless: Bool)] = [
+            ([], "no executor is known", nil, false),
+            (
+                [2, 3, 4].map { standing($0, [memory(1 << 30)]) },
+                "3 executors are known; all refuse: memory 3 GiB is above their limit of 1 GiB "
+                    + "(executor.memory_mib on the executor's side)",
+                "Ask for less with --max-memory, or raise executor.memory_mib in an executor's config.json and "
+                    + "restart it.",
+                true
+            ),
+            (
+                [
+                    standing(2, [memory(1 << 30)]), standing(3, [memory(2 << 30)]), standing(4, [full]),
+                    standing(5, []),
+                ],
+                "4 executors are known; 2 refuse: memory 3 GiB is above their limit of 2 GiB "
+                    + "(executor.memory_mib on the executor's side); 1 cannot now: all places and the queue are full; "
+                    + "1 has not bid yet",
+                "Ask for less with --max-memory, or raise executor.memory_mib in an executor's config.json and "
+                    + "restart it.",
+                false
+            ),
+            (
+                [standing(2, [memory(1 << 30)], isHere: true)],
+                "this node is the only executor known; it refuses: memory 3 GiB is above its limit of 1 GiB "
+                    + "(executor.memory_mib in this node's config.json)",
+                "Ask for less with --max-memory, or raise executor.memory_mib in this node's config.json and "
+                    + "restart it.",
+                true
+            ),
+            (
+                [
+                    standing(2, [.region(asked: ["mars"], there: ["eu"])]),
+                    standing(3, [.region(asked: ["mars"], there: [])]),
+                ],
+                "2 executors are known; all refuse: the region mars is asked for, and named are eu "
+                    + "(region on the executor's side)",
+                "Ask for another --region, or set region in an executor's config.json and restart it.", true
+            ),
+            (
+                [standing(2, [full])],
+                "1 executor is known; it cannot now: all places and the queue are full", nil, false
+            ),
+        ]
+        for row in rows {
+            let outlook = ExecutorOutlook(row.standings)
+            #expect(outlook.description == row.text)
+            #expect(outlook.advice == row.advice)
+            #expect(outlook.isHopeless == row.isHopeless)
+        }
+    }
+
+    @Test("A price says what the cheapest asks, and for how much fuel the budget would do")
+    func price() throws {
+        let dear = offer {
+            $0.basePrice = TokenAmount(100)
+            $0.pricePerMillionFuel = TokenAmount(10)
+        }
+        let judgement = OfferJudgement(
+            manifest: manifest { params in
+                params.maxFuel = 10_000_000_000
+                params.maxAcceptableBidTokens = TokenAmount(600)
+            }, sizes: JobSizes(), reputation: ReputationBook(), wallClock: UnixMilliseconds(MarketWorld.epoch))
+        let obstacle = try #require(judgement.price(by: dear))
+        let outlook = ExecutorOutlook([standing(2, [obstacle])])
+        #expect(
+            outlook.description
+                == "1 executor is known; it refuses: the cheapest bid asks up to 100,100 tokens, above the budget of "
+                + "600 (a bid's ceiling follows from --max-fuel, here 10,000,000,000)")
+        #expect(outlook.advice == "Raise --budget to 100100, or lower --max-fuel to 50000000.")
+        #expect(outlook.isTooDear && outlook.isHopeless)
+        // The advice is right to the unit.
+        for (fuel, isAffordable) in [(UInt64(50_000_000), true), (50_000_001, false)] {
+            let cost = BidTerms.uncapped(
+                basePrice: dear.basePrice, pricePerMillionFuel: dear.pricePerMillionFuel, fuel: fuel)
+            #expect((cost <= TokenAmount(600)) == isAffordable)
+        }
+        #expect(OfferJudgement.fuel(for: TokenAmount(100), by: dear) == nil)
+    }
+
+    @Test("What others call themselves cannot disturb a line")
+    func hostileText() {
+        let evil = "a\u{1B}[2J\u{202E}"
+        let outlook = ExecutorOutlook([
+            standing(2, [.region(asked: ["mars"], there: [evil]), .answered(code: "x", text: evil)])
+        ])
+        #expect(!outlook.description.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{202E}" })
+    }
+
+    // MARK: What a job does about it
+
+    private func hopeless() -> ExecutorOutlook { ExecutorOutlook([standing(2, [memory(1 << 30)])]) }
+
+    @Test("A job that all known executors refuse ends when nobody else is to be expected, and not before")
+    func patience() throws {
+        for (patience, isOver) in [(nil, false), (7_000, false), (750, true)] as [(UInt64?, Bool)] {
+            var world = MarketWorld(executors: 0)
+            world.checksReplay = true
+            let id = try world.submit()
+            world.run(milliseconds: 500)
+            world.give(.executorsJudged(id, hopeless(), patienceMilliseconds: patience), to: 0)
+            #expect(world.job(id)?.result == nil, "the window is open")
+            #expect(world.names(of: 0).last == "executors_judged")
+            world.run(milliseconds: 600)
+            world.give(.executorsJudged(id, hopeless(), patienceMilliseconds: patience), to: 0)
+            #expect((world.job(id)?.result == .failed) == isOver, "\(String(describing: patience))")
+            guard isOver else { continue }
+            #expect(world.job(id)?.failure == .noExecutor(hopeless(), bids: 0))
+            let told = world.parties[0].events.map(\.explanation)
+            #expect(told.contains { $0.hasPrefix("1 executor is known; it refuses: memory 3 GiB") })
+            #expect(told.contains { $0.hasPrefix("The job failed: no executor took the job: 1 executor is known") })
+        }
+    }
+
+    @Test("A job whose bids are all too dear ends with its window; one whose bids are refused otherwise waits on")
+    func tooDear() throws {
+        for (isDear, isOver) in [(true, true), (false, false)] {
+            var world = MarketWorld(executors: 1)
+            let id = try world.submit(
+                MarketWorld.request { params in
+                    params.executionPolicy = ExecutionPolicy()
+                    params.executionPolicy?.minReputation = isDear ? nil : 500
+                    params.maxAcceptableBidTokens = isDear ? TokenAmount(3) : nil
+                })
+            func outlook() -> ExecutorOutlook {
+                ExecutorOutlook(
+                    world.parties[0].market.standings(of: id, offers: [], sizes: JobSizes(), answers: [:]))
+            }
+            world.run(milliseconds: 900)
+            #expect(outlook().isTooDear == isDear && outlook().isHopeless)
+            world.give(.executorsJudged(id, outlook(), patienceMilliseconds: nil), to: 0)
+            #expect(world.job(id)?.result == nil)
+            world.run(milliseconds: 200)
+            world.give(.executorsJudged(id, outlook(), patienceMilliseconds: nil), to: 0)
+            #expect((world.job(id)?.result == .failed) == isOver)
+            guard isOver, case .noExecutor(let told, let bids)? = world.job(id)?.failure else { continue }
+            #expect(bids == 1 && told.isTooDear)
+            #expect("\(told)".contains("asks up to 20 tokens, above the budget of 3"), "\(told)")
+        }
+    }
+
+    @Test("A window that the owner named runs its course, and so does one of this node's own executor")
+    func ownWindow() throws {
+        var world = MarketWorld(executors: 0)
+        let id = try world.submit(
+            MarketWorld.request {
+                $0.executionPolicy = ExecutionPolicy()
+                $0.executionPolicy?.bidWindowMilliseconds = 15_000
+            })
+        world.run(milliseconds: 14_000)
+        world.give(.executorsJudged(id, hopeless(), patienceMilliseconds: 750), to: 0)
+        #expect(world.job(id)?.result == nil)
+
+        var alone = MarketWorld(executors: 0) { _, configuration in
+            configuration.executor = ExecutorConfiguration()
+            configuration.executor?.bidsOnOwnJobs = true
+        }
+        let big = try alone.submit(MarketWorld.request { $0.maxMemoryBytes = 2 << 30 })
+        alone.run(milliseconds: 900)
+        func outlook() -> ExecutorOutlook {
+            ExecutorOutlook(alone.parties[0].market.standings(of: big, offers: [], sizes: JobSizes(), answers: [:]))
+        }
+        #expect(outlook().isHere && outlook().isHopeless)
+        alone.run(milliseconds: 200)
+        alone.give(.executorsJudged(big, outlook(), patienceMilliseconds: nil), to: 0)
+        #expect(alone.job(big)?.result == nil)
+        // Without a connection nobody else is to be expected.
+        alone.give(.nobodyReachable, to: 0)
+        guard case .noExecutor(let told, 0)? = alone.job(big)?.failure else {
+            Issue.record("\(String(describing: alone.job(big)?.failure))")
+            return
+        }
+        #expect("\(told)".contains("this node is the only executor known; it refuses: memory 2 GiB"))
+    }
+
+    @Test("The journal records a bounded number of accounts, and each only once")
+    func bounded() throws {
+        var world = MarketWorld(executors: 0)
+        let id = try world.submit()
+        world.run(milliseconds: 100)
+        for offered in 1...20 {
+            for _ in 0..<2 {
+                let outlook = ExecutorOutlook([standing(2, [memory(UInt64(offered))])])
+                world.give(.executorsJudged(id, outlook, patienceMilliseconds: nil), to: 0)
+            }
+        }
+        #expect(world.names(of: 0).count { $0 == "executors_judged" } == MarketLimits().outlooksPerJobMax)
+    }
+
+    // MARK: Questions
+
+    private func ask(_ world: inout MarketWorld, _ job: JobID, from peer: PeerID) -> MeshProtocolReply {
+        world.parties[1].market.receive(
+            .jobInquiry(JobInquiryV1(jobID: job)), from: peer, now: world.instant(of: 1),
+            wallClock: world.calendar(of: 1)
+        ).reply
+    }
+
+    @Test("An executor tells the originator of a job why it does not bid, and nobody else; private lists stay private")
+    func answers() throws {
+        let rows: [(change: (inout ExecutorConfiguration) -> Void, code: RefusalName)] = [
+            ({ $0.limitsMax.maxFuel = 1 }, .limitTooLarge),
+            ({ $0.deniedOriginators = [try! Identity(seed: Array(repeating: 1, count: 32)).did] }, .noOffer),
+            ({ $0.openBidsMax = 0 }, .noOffer),
+            (
+                {
+                    $0.concurrentRunsMax = 0
+                    $0.queuedRunsMax = 0
+                }, .atCapacity
+            ),
+            ({ $0.acceptsJobs = false }, .notAccepting),
+        ]
+        for (change, code) in rows {
+            var world = MarketWorld(executors: 1) { index, configuration in
+                if index == 1, var executor = configuration.executor {
+                    change(&executor)
+                    configuration.executor = executor
+                }
+            }
+            let id = try world.submit()
+            world.run(milliseconds: 100)
+            guard case .declined(let refusal) = ask(&world, id, from: world.parties[0].peer) else {
+                Issue.record("no answer for \(code)")
+                continue
+            }
+            #expect(refusal.code == .known(code))
+            #expect(!refusal.text.contains("originator"), "\(refusal.text)")
+            let stranger = Identity.generate().peerID
+            if code != .notAccepting {
+                #expect(
+                    ask(&world, id, from: stranger)
+                        == .refused(Refusal(.jobUnknown, "the job has not been announced here")))
+            }
+        }
+    }
+
+    @Test("One that bids says so, and one that is asked too often stops answering for a while")
+    func rate() throws {
+        var world = MarketWorld(executors: 1)
+        let id = try world.submit()
+        world.run(milliseconds: 100)
+        let limits = MarketLimits()
+        for _ in 0..<limits.inquiryBurstMax { #expect(ask(&world, id, from: world.parties[0].peer) == .ack) }
+        guard case .refused(let refusal) = ask(&world, id, from: world.parties[0].peer) else {
+            Issue.record("it still answers")
+            return
+        }
+        #expect(refusal.code == .known(.tooManyQuestions) && refusal.blame == .none)
+        world.now = world.now.advanced(milliseconds: 1_000)
+        #expect(ask(&world, id, from: world.parties[0].peer) == .ack)
+    }
+
+    @Test("It remembers a bounded number of jobs that it did not bid on")
+    func forgotten() throws {
+        var world = MarketWorld(executors: 1) { index, configuration in
+            configuration.limits.declinesToldMax = 3
+            if index == 1 { configuration.executor?.limitsMax.maxFuel = 1 }
+        }
+        let jobs = try (0..<4).map { try world.submit(MarketWorld.request("job-\($0)")) }
+        world.run(milliseconds: 100)
+        let asked = world.parties[0].peer
+        let known = jobs.count { job in
+            if case .declined = ask(&world, job, from: asked) { true } else { false }
+        }
+        #expect(known == 3)
+    }
+}
