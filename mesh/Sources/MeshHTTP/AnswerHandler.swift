@@ -11,6 +11,9 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
     private let bytesMax: Int
     private let released: @Sendable (any Channel) -> Void
     var isOver = false
+    /// Whether the system has taken the whole request. A node that answers before and reads no further would let the
+    /// next request on this connection wait behind the rest.
+    var isSent = false
     private var head: HTTPResponseHead?
     private var bytes: [UInt8] = []
 
@@ -23,11 +26,13 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isOver else { return }
         switch unwrapInboundIn(data) {
         case .head(let head):
             self.head = head
         case .body(let buffer):
             guard bytes.count + buffer.readableBytes <= bytesMax else {
+                isOver = true
                 answered.fail(NodeServiceError(.tooLarge, "The node's answer has more than \(bytesMax) bytes."))
                 context.close(promise: nil)
                 return
@@ -50,9 +55,9 @@ final class AnswerHandler: ExchangeHandler, RemovableChannelHandler, @unchecked 
     }
 
     /// Leaves the connection to the next request before whoever asked can make one; or closes it: where the node does,
-    /// and behind a failure, which may have come before the node had read the request.
+    /// behind a failure, and where the answer came before the node had read the request.
     private func end(_ context: ChannelHandlerContext) {
-        guard let head, head.isKeepAlive, head.status == .ok || head.status == .created else {
+        guard isSent, let head, head.isKeepAlive, head.status == .ok || head.status == .created else {
             finish()
             return context.close(promise: nil)
         }

@@ -28,12 +28,10 @@ struct HTTPExchange: Sendable {
         let handler = AnswerHandler(answered: answered, bytesMax: bytesMax) { idle.keep($0) }
         let channel = try await connect(answered, handler)
         let timeout = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
-            answered.fail(
-                NodeServiceError(
-                    .timedOut, "The node did not answer within \(seconds) s.", hint: "mesh status shows its state."))
+            answered.fail(Self.timedOut(seconds))
             handler.abandon(channel)
         }
-        send(head, body, on: channel)
+        send(head, body, on: channel).whenSuccess { handler.isSent = true }
         defer { timeout.cancel() }
         do {
             return try await withTaskCancellationHandler {
@@ -57,9 +55,20 @@ struct HTTPExchange: Sendable {
         let handler = LinesHandler(begun: begun, continuation: continuation, lineBytesMax: lineBytesMax)
         let channel = try await connect(begun, handler)
         continuation.onTermination = { _ in handler.abandon(channel) }
-        send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel)
+        let seconds = limits.answerSeconds
+        let timeout = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
+            guard !handler.hasBegun else { return }
+            begun.fail(Self.timedOut(seconds))
+            handler.abandon(channel)
+        }
+        _ = send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel)
+        defer { timeout.cancel() }
         do {
-            try await begun.futureResult.get()
+            try await withTaskCancellationHandler {
+                try await begun.futureResult.get()
+            } onCancel: {
+                handler.abandon(channel)
+            }
         } catch {
             throw typed(error)
         }
@@ -71,6 +80,11 @@ struct HTTPExchange: Sendable {
         .protocolMismatch, "The node's answer is unreadable.",
         hint: "Node and command may be of different versions; restart the node with this program.")
 
+    private static func timedOut(_ seconds: Int) -> NodeServiceError {
+        NodeServiceError(
+            .timedOut, "The node did not answer within \(seconds) s.", hint: "mesh status shows its state.")
+    }
+
     private var group: MultiThreadedEventLoopGroup { .singleton }
 
     /// A connection with a handler of this request: one that waits for the next, or a new one.
@@ -80,7 +94,9 @@ struct HTTPExchange: Sendable {
         while let channel = idle.take() {
             let isTaken = try? await channel.eventLoop.submit {
                 guard channel.isActive else { return false }
-                try channel.pipeline.syncOperations.addHandler(handler)
+                let pipeline = channel.pipeline.syncOperations
+                try pipeline.handler(type: UnaskedBytes.self).isAsked = true
+                try pipeline.addHandler(handler)
                 return true
             }.get()
             if isTaken == true { return channel }
@@ -90,8 +106,10 @@ struct HTTPExchange: Sendable {
                 .connectTimeout(.seconds(Int64(limits.connectSeconds)))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        try channel.pipeline.syncOperations.addHandler(handler)
+                        let pipeline = channel.pipeline.syncOperations
+                        try pipeline.addHandler(UnaskedBytes())
+                        try pipeline.addHTTPClientHandlers(decoderLimitConfiguration: headerLimits)
+                        try pipeline.addHandler(handler)
                     }
                 }
                 .connect(unixDomainSocketPath: socketPath).get()
@@ -104,6 +122,14 @@ struct HTTPExchange: Sendable {
         }
     }
 
+    private var headerLimits: NIOHTTPDecoderLimitConfiguration {
+        var headers = NIOHTTPDecoderLimitConfiguration()
+        headers.maxHeaderFieldSize = limits.headerBytesMax
+        headers.maxHeaderListSize = limits.headerBytesMax
+        headers.maxHeaderFieldCount = limits.headerFieldsMax
+        return headers
+    }
+
     private func requestHead(
         _ method: HTTPMethod, _ path: String, bodyBytes: Int?, contentType: String?
     ) -> HTTPRequestHead {
@@ -113,16 +139,23 @@ struct HTTPExchange: Sendable {
         return HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)
     }
 
-    private func send(_ head: HTTPRequestHead, _ body: [UInt8]?, on channel: any Channel) {
+    /// Sends a request; the future tells when the system has taken all of it.
+    private func send(
+        _ head: HTTPRequestHead, _ body: [UInt8]?, on channel: any Channel
+    ) -> EventLoopFuture<Void> {
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil) }
-        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+        return channel.writeAndFlush(HTTPClientRequestPart.end(nil))
     }
 
     private func typed(_ error: any Error) -> NodeServiceError {
-        (error as? NodeServiceError)
-            ?? NodeServiceError(
+        switch error {
+        case let error as NodeServiceError: error
+        case is HTTPParserError, is NIOHTTPDecoderError: Self.unreadable
+        default:
+            NodeServiceError(
                 .nodeNotRunning, "The node ended before it answered: \(SystemWords.of(error)).",
                 hint: "Its log says why; start it again with mesh up.")
+        }
     }
 }

@@ -4,7 +4,8 @@ import Synchronization
 /// Connections to a node on which an answer has ended, kept for a moment for the next request.
 ///
 /// At most `clientIdleConnectionsMax` wait here, each for `clientIdleMilliseconds`: much shorter than the node waits,
-/// so that a request hardly ever meets a connection that its node is about to close.
+/// so that a request hardly ever meets a connection that its node is about to close. A connection on which something
+/// comes meanwhile is closed (`UnaskedBytes`).
 final class IdleConnections: Sendable {
     private struct Idle: Sendable {
         let channel: any Channel
@@ -34,8 +35,12 @@ final class IdleConnections: Sendable {
         return nil
     }
 
-    /// Keeps a connection, or closes it where there are enough.
+    /// Keeps a connection, or closes it where there are enough. Called on its event loop.
     func keep(_ channel: any Channel) {
+        guard let unasked = try? channel.pipeline.syncOperations.handler(type: UnaskedBytes.self) else {
+            return channel.close(promise: nil)
+        }
+        unasked.isAsked = false
         let closing = channel.eventLoop.scheduleTask(in: .milliseconds(limits.clientIdleMilliseconds)) { [weak self] in
             guard let self, drop(channel) else { return }
             channel.close(promise: nil)

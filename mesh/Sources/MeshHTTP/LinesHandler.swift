@@ -10,6 +10,8 @@ final class LinesHandler<Line: Decodable & Sendable>: ExchangeHandler, @unchecke
     private let continuation: AsyncStream<Line>.Continuation
     private let lineBytesMax: Int
     var isOver = false
+    /// Whether lines come, or the end.
+    private(set) var hasBegun = false
     private var status: HTTPResponseStatus = .ok
     private var pending: [UInt8] = []
 
@@ -23,7 +25,9 @@ final class LinesHandler<Line: Decodable & Sendable>: ExchangeHandler, @unchecke
         switch unwrapInboundIn(data) {
         case .head(let head):
             status = head.status
-            if status == .ok { begun.succeed() }
+            guard status == .ok else { return }
+            hasBegun = true
+            begun.succeed()
         case .body(let buffer):
             received(buffer, context)
         case .end:

@@ -15,9 +15,9 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var eventsWaitingMax = 4_096
     /// Connections at once, plus a few that come at the same instant; the next waits until one is closed.
     package var connectionsMax = 512
-    /// Header fields of a request; one with more is refused.
+    /// Header fields of a request, or of an answer; one with more is refused.
     package var headerFieldsMax = 64
-    /// All header fields of a request together, in bytes; one with more is refused.
+    /// All header fields of either together, in bytes; one with more is refused.
     package var headerBytesMax = 16 * 1024
     /// Seconds after which an idle connection is closed.
     package var idleSeconds = 60
