@@ -187,8 +187,10 @@ extension WorkLine {
         case .bidMade(let manifest, let bid):
             let originator = manifest.body.originatorDID.short
             return WorkLine(.bidMade, job, Field("originator", originator), Field("price", bid.body.terms.price))
-        case .bidClosed(.refused(let code, let reason)):
-            return WorkLine(.bidLost, job, Field("code", code), Field("reason", reason))
+        case .bidClosed(.refused(let code, let reason, let winner)):
+            return WorkLine(
+                .bidLost, job, Field("code", code), winner.map { Field("winner", $0.did.short) },
+                winner.map { Field("price", $0.price) }, Field("reason", reason))
         case .bidClosed(.declinedAssignment(let code, let reason)):
             return WorkLine(.assignmentDeclined, job, Field("code", code), Field("reason", reason))
         case .bidClosed(.lapsed):

@@ -59,7 +59,7 @@ struct PeerNotesTests {
             #expect(refused.load(ordering: .relaxed) >= faults - node.store.limits.waitingCommitsNotOwedMax)
             try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
             try await waiting
-            #expect(try await cancelled.status == JobStatus.cancelled.rawValue)
+            #expect(try await cancelled.job.status == JobStatus.cancelled.rawValue)
             #expect(try await node.store.setting("waits") == [1])
             let journal = try await node.store.journal(after: 0)
             #expect(journal.contains { $0.jobID == job && $0.kind.contains("cancel") }, "\(journal.map(\.kind))")
