@@ -62,7 +62,7 @@ enum OutputPaths {
         LocalFileError(path: path, reason: String(cString: strerror(errno)))
     }
 
-    /// The bytes that are free on the disk of a path that is there or whose folder is; nil if the system keeps no count.
+    /// The bytes that are free on the disk of a path or of its folder; nil if the system keeps no count.
     static func freeBytes(_ path: String) -> UInt64? {
         var disk = statvfs()
         let parent = URL(filePath: path).deletingLastPathComponent().path

@@ -20,8 +20,8 @@ enum NamedReceipt {
     }
 }
 
-/// How a user names receipts: `last`, a job or its end, a receipt's CID or its end, a file, or `-` for a list or a file
-/// on standard input.
+/// How a user names receipts: `last`, a job or a receipt by its CID or a part of it, a file, or `-` for a list or a
+/// file on standard input.
 struct ReceiptReferences<Node: NodeService> {
     let node: Node
     /// Whether only files may be read, so that no node is asked.
@@ -74,16 +74,10 @@ struct ReceiptReferences<Node: NodeService> {
         return [.asked(try await cid(text))]
     }
 
-    /// The receipt of a job, or the CID itself; the ends of both are looked up among the newest jobs.
+    /// The receipt of a job, or the CID itself; the beginnings and ends of both are looked up among this node's jobs.
     private func cid(_ text: String) async throws(NodeServiceError) -> CID {
-        if text == "last" {
-            for job in try await newest() {
-                if let receipt = ReceiptReference.receipt(of: job) { return try JobReference.cid(receipt) }
-            }
-            throw NodeServiceError(
-                .receiptNotFound, "This node has no receipt yet.", hint: "Run a job with mesh run, then try again.")
-        }
-        guard let cid = try? CID(parsing: text) else { return try await ended(text) }
+        if text == "last" { return try await last() }
+        guard let cid = try? CID(parsing: text) else { return try await called(text) }
         do {
             return try ReceiptReference.only(of: try await node.job(cid))
         } catch {
@@ -93,30 +87,48 @@ struct ReceiptReferences<Node: NodeService> {
         }
     }
 
-    private func ended(_ text: String) async throws(NodeServiceError) -> CID {
-        let suffix = text.hasPrefix("…") ? String(text.dropFirst()) : text
-        guard suffix.count >= JobReference.suffixMin else { throw ReceiptReference.unknown(text) }
-        var receipts: Set<String> = []
-        var without: JobView?
-        for job in try await newest() {
-            let receipt = ReceiptReference.receipt(of: job)
-            if let receipt, receipt.hasSuffix(suffix) || job.jobID.hasSuffix(suffix) {
-                receipts.insert(receipt)
-            } else if job.jobID.hasSuffix(suffix) {
-                without = job
+    /// The newest receipt of a job that this node asked for; where there is none, the newest of all.
+    private func last() async throws(NodeServiceError) -> CID {
+        for role in [JobSide.originator, nil] {
+            if let newest = try await receipts(JobQuery(limit: 20, role: role), most: 1, where: { _ in true }).first {
+                return try JobReference.cid(newest)
             }
         }
-        if receipts.count > 1 {
-            throw NodeServiceError(
-                .invalidRequest, "\(receipts.count) receipts fit \"\(suffix)\".", hint: "Give more of the CID.")
-        }
-        if let only = receipts.first { return try JobReference.cid(only) }
-        if let without { return try ReceiptReference.only(of: without) }
-        throw ReceiptReference.unknown(text)
+        throw NodeServiceError(
+            .receiptNotFound, "This node has no receipt yet.", hint: "Run a job with mesh run, then try again.")
     }
 
-    private func newest() async throws(NodeServiceError) -> [JobView] {
-        try await node.jobs(limit: JobReference.searchedMax)
+    private func called(_ text: String) async throws(NodeServiceError) -> CID {
+        guard let part = ReceiptReference.part(of: text) else { throw ReceiptReference.unknown(text) }
+        let jobs = try await node.jobs(JobQuery(limit: 2, named: part)).jobs
+        let ofReceipts = try await receipts(JobQuery(limit: 500), most: 2) {
+            $0.hasPrefix(part) || $0.hasSuffix(part)
+        }
+        let found = Set(jobs.compactMap(ReceiptReference.receipt)).union(ofReceipts)
+        guard found.count <= 1 else {
+            throw NodeServiceError(
+                .invalidRequest, "More than one receipt is called \"\(part)\".", hint: "Give more of the CID.")
+        }
+        if let only = found.first { return try JobReference.cid(only) }
+        guard let without = jobs.first else { throw ReceiptReference.unknown(text) }
+        return try ReceiptReference.only(of: without)
+    }
+
+    /// The first receipts among the jobs of a query, page by page.
+    private func receipts(
+        _ first: JobQuery, most: Int, where isMeant: (String) -> Bool
+    ) async throws(NodeServiceError) -> [String] {
+        var found: [String] = []
+        var query = first
+        for _ in 0..<JobReference.pagesMax {
+            let page = try await node.jobs(query)
+            for receipt in page.jobs.compactMap(ReceiptReference.receipt) where isMeant(receipt) {
+                if !found.contains(receipt) { found.append(receipt) }
+            }
+            guard found.count < most, let next = page.next else { break }
+            query.after = try JobReference.cid(next)
+        }
+        return found
     }
 }
 
@@ -127,8 +139,8 @@ enum ReceiptReference {
 
     /// Help for an argument that names receipts.
     static let help =
-        "Receipts: last, a job or its end, a receipt's CID or its end, a file of mesh receipt export, or - for a list "
-        + "or a file on standard input. What is a file's name is that file; ./NAME always is."
+        "Receipts: last, a job or a receipt by its CID or the beginning or end of it, a file of mesh receipt export, "
+        + "or - for a list or a file on standard input. What is a file's name is that file; ./NAME always is."
 
     /// Whether a text names a file. A CID, and `last`, do so only with a slash in it.
     static func isFile(_ text: String) -> Bool {
@@ -167,8 +179,17 @@ enum ReceiptReference {
         return archive.receipts.map { .filed($0, archive, file: file) }
     }
 
+    /// The part of an identifier that a text gives, of enough characters; nil if it gives none.
+    static func part(of text: String) -> String? {
+        var part = text[...]
+        while part.hasPrefix("…") { part.removeFirst() }
+        while part.hasSuffix("…") { part.removeLast() }
+        let isPart = part.count >= JobReference.partMin && part.utf8.allSatisfy { (0x30...0x7A).contains($0) }
+        return isPart ? String(part) : nil
+    }
+
     /// The receipt of a job; nil if it has none.
-    static func receipt(of job: JobView) -> String? { job.result?.receiptCID }
+    static func receipt(of job: JobView) -> String? { job.receiptCID ?? job.result?.receiptCID }
 
     /// The receipt of a job, or a failure that says why there is none.
     static func only(of job: JobView) throws(NodeServiceError) -> CID {
@@ -185,7 +206,7 @@ enum ReceiptReference {
     static func unknown(_ text: String) -> NodeServiceError {
         NodeServiceError(
             .receiptNotFound, "No job, receipt or file is called \"\(text)\".",
-            hint: "Give a receipt's whole CID, or the end of a job's ID or of its receipt's CID (mesh jobs).")
+            hint: "Give a receipt's whole CID, or the beginning or end of a job's ID or of its receipt's CID.")
     }
 
     private static func unreadable(_ file: String, _ reason: String) -> NodeServiceError {

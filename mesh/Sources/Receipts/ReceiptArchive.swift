@@ -8,8 +8,8 @@ package typealias SignedReceipt = SignedObject<ExecutionReceipt>
 
 /// Receipts and the evidence behind them in one file, checked by the rules of any node without asking one.
 ///
-/// The file is a CAR whose roots are the receipts. Beside them it has manifest, bid, assignment, the receipt before, the
-/// settlement if it is known, and the outputs if they were wanted. Source: PROTOCOL.md, "Receipts in a file".
+/// The file is a CAR whose roots are the receipts. Beside them it has manifest, bid, assignment, the receipt before,
+/// the settlement if it is known, and the outputs if they were wanted. Source: PROTOCOL.md, "Receipts in a file".
 package struct ReceiptArchive: Sendable {
     /// The receipts that the file is about.
     package let receipts: [CID]

@@ -57,8 +57,8 @@ package struct VerificationReport: Hashable, Sendable {
 
     /// What a receipt that holds says nothing about, as one sentence (THREATS.md, "What is not defended yet").
     package static let doesNotShow =
-        "It shows who agreed to what and who signed the result; it does not show that the result is right (mesh receipt "
-        + "replay runs the job again), that the dates are true, or that the two sides are different people."
+        "It shows who agreed to what and who signed the result; it does not show that the result is right (mesh "
+        + "receipt replay runs the job again), that the dates are true, or that the two sides are different people."
 
     /// The lines of failed checks.
     package var failures: [Line] { lines.filter { $0.result == .failed } }

@@ -12,9 +12,9 @@ extension Receipt {
         static let configuration = CommandConfiguration(
             abstract: "Write receipts and all the evidence behind them into one file.",
             discussion: """
-                The file is a CAR (version 1): the receipt, its manifest, bid and assignment, the receipt before it, \\
-                the settlement if it is known, and the CIDs of the outputs. Anybody checks it with mesh receipt verify \\
-                --offline FILE, without a node. What could not be had is left out; the exit code is then 247.
+                The file is a CAR (version 1): the receipt, its manifest, bid and assignment, the receipt before it, \
+                the settlement if it is known, and the CIDs of the outputs. Anybody checks it with mesh receipt \
+                verify --offline FILE, without a node. What could not be had is left out; the exit code is then 247.
                 """)
 
         @OptionGroup var global: GlobalOptions
