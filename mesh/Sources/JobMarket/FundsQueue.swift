@@ -46,8 +46,14 @@ struct FundsQueue: Sendable {
         waiting.elements.prefix(max).map { ($0.key, $0.value) }
     }
 
+    /// Whether what a job needs may come back from other jobs; more than this node has with all that it holds never
+    /// does.
+    func mayCome(_ needed: TokenAmount, _ ledger: Ledger) -> Bool {
+        othersHold(ledger) && needed <= ledger.wallet.addingSaturated(ledger.escrowTotal)
+    }
+
     /// Whether jobs that do not wait for funds hold anything.
-    func othersHold(_ ledger: Ledger) -> Bool {
+    private func othersHold(_ ledger: Ledger) -> Bool {
         let held = waiting.keys.reduce(TokenAmount.zero) { $0.addingSaturated(ledger.escrow(of: $1)) }
         return ledger.escrowTotal > held
     }

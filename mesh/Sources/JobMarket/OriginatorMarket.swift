@@ -249,7 +249,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     /// use is released; otherwise it fails at once.
     mutating func cannotHold(_ id: JobID, cheapest: TokenAmount, _ context: inout MarketContext) {
         funds.add(id, needed: cheapest)
-        guard funds.othersHold(context.ledger) else {
+        guard funds.mayCome(cheapest, context.ledger) else {
             let failure = funds.failure(of: id, context.ledger)
             funds.remove(id)
             return fail(id, failure, &context)
@@ -271,7 +271,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
                 funds.remove(id)
                 continue
             }
-            if needed <= FundsQueue.available(for: id, context.ledger) || !funds.othersHold(context.ledger) {
+            if needed <= FundsQueue.available(for: id, context.ledger) || !funds.mayCome(needed, context.ledger) {
                 funds.remove(id)
                 assignNext(id, &context)
             }

@@ -47,6 +47,21 @@ struct FundsTests {
         #expect(world.parties[0].market.ledger.wallet == TokenAmount(17))
     }
 
+    @Test func whatAllTokensTogetherDoNotPayFailsWithTheWindow() throws {
+        var world = try world(tokens: 50)
+        world.parties[1].run = .hang
+        _ = try world.submit()
+        world.run(milliseconds: 1_100)
+        #expect(world.parties[0].market.ledger.escrowTotal == TokenAmount(20))
+        let large = try world.submit(MarketWorld.request("large"))
+        world.parties[1].market.configuration.executor?.priceMax = TokenAmount(51)
+        world.parties[1].market.configuration.executor?.pricePerMillionFuel = TokenAmount(100)
+        world.run(milliseconds: 1_100)
+        #expect(
+            world.job(large)?.failure == .cannotHold(needed: TokenAmount(51), available: TokenAmount(30)),
+            "the other job gives back at most its 20")
+    }
+
     @Test func whoWaitsLongestIsServedFirst() throws {
         var world = try world(tokens: 45)
         let ids = try (0..<2).map { try world.submit(MarketWorld.request("job \($0)")) }
