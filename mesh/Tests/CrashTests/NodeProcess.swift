@@ -125,6 +125,16 @@ final class NodeProcess {
         try JSONSerialization.data(withJSONObject: settings).write(to: file)
     }
 
+    /// Sets a key of a group of its config.json, for the next start.
+    func configure(_ group: String, _ key: String, _ value: Any) throws {
+        let file = home.appendingPathComponent("config.json")
+        let settings = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        var values = try #require(settings[group] as? [String: Any])
+        values[key] = value
+        try configure(group, values)
+    }
+
     /// Waits until the node has ended; returns its exit code, or minus the signal that ended it.
     func waitForEnd() -> Int32 {
         guard let process else { return 0 }

@@ -15,7 +15,7 @@ struct HostileScene {
     /// The valid messages to start from.
     enum Kind: CaseIterable {
         case announcement, announcementByCID, assignment, cancellation, bidRefusal, settlement
-        case bid, status, receipt, interest, input, output
+        case bid, status, receipt, interest, inquiry, input, output
         case capability, receiptNotice, anchorHeads, reputation
 
         /// The topic that it is gossiped on; nil for direct messages.
@@ -33,7 +33,7 @@ struct HostileScene {
         /// Whether it is an originator's, and so goes to executors.
         var isForExecutors: Bool {
             switch self {
-            case .assignment, .cancellation, .bidRefusal, .settlement, .input: true
+            case .assignment, .cancellation, .bidRefusal, .settlement, .inquiry, .input: true
             default: false
             }
         }
@@ -78,6 +78,7 @@ struct HostileScene {
         case .interest:
             try HostileMessage(
                 .jobInterest(JobInterestV1(jobID: JobID(module), executorDID: peer.identity.did, region: "eu")))
+        case .inquiry: try HostileMessage(.jobInquiry(JobInquiryV1(jobID: JobID(module))))
         case .input, .output:
             try HostileMessage(interactive(kind))
         }
