@@ -1,7 +1,6 @@
 import Foundation
 import GRDB
 package import Multiformats
-import Synchronization
 
 /// Which summaries of jobs to read.
 package struct JobFilter: Hashable, Sendable {
@@ -65,25 +64,8 @@ package struct JobRowPage: Hashable, Sendable {
     package var next: CID?
 }
 
-extension MeshStore {
-    /// A page of summaries, newest first; nil if the job that it is to come after is not known.
-    ///
-    /// It looks at no more than `StoreLimits.listedJobsExaminedMax` rows: a page in which few of them match is short,
-    /// and says where the next one begins.
-    package func jobs(
-        _ filter: JobFilter = JobFilter(), after: CID? = nil, limit: Int = .max
-    ) async throws(MeshStoreError) -> JobRowPage? {
-        let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
-        let examinedMax = limits.listedJobsExaminedMax
-        let found = try await read { db in try JobListing(db, filter, after, examinedMax)?.page(rowsMax) }
-        guard let (page, damagedCount) = found else { return nil }
-        counting.counters.withLock { $0.corruptRecords += damagedCount }
-        return page
-    }
-}
-
 /// One look at the summaries, from a place on.
-private struct JobListing {
+struct JobListing {
     /// A place in the order of the listing.
     typealias Place = (at: Int64, job: Data)
 

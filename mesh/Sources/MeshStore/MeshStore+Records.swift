@@ -88,6 +88,21 @@ extension MeshStore {
         }
     }
 
+    /// A page of summaries, newest first; nil if the job that it is to come after is not known.
+    ///
+    /// It looks at no more than `StoreLimits.listedJobsExaminedMax` rows: a page in which few of them match is short,
+    /// and says where the next one begins.
+    package func jobs(
+        _ filter: JobFilter = JobFilter(), after: CID? = nil, limit: Int = .max
+    ) async throws(MeshStoreError) -> JobRowPage? {
+        let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
+        let examinedMax = limits.listedJobsExaminedMax
+        let found = try await read { db in try JobListing(db, filter, after, examinedMax)?.page(rowsMax) }
+        guard let (page, damagedCount) = found else { return nil }
+        counting.counters.withLock { $0.corruptRecords += damagedCount }
+        return page
+    }
+
     /// The job that was submitted here under an idempotency key.
     package func job(idempotencyKey: String) async throws(MeshStoreError) -> JobRow? {
         guard !idempotencyKey.isEmpty else { return nil }

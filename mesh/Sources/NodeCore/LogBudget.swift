@@ -3,8 +3,8 @@ package import Determinism
 /// How much of the log strangers may fill: so many lines of each event, and no more.
 ///
 /// Bids, runs, connections and faults come as fast as others like. Each event has a budget of its own, so that a flood
-/// of one hides none of the others. What is left out is counted, and told in a line of its own. The owner's jobs have no
-/// bound here: nobody else makes them.
+/// of one hides none of the others. What is left out is counted, and told in a line of its own. The owner's jobs have
+/// no bound here: nobody else makes them.
 package struct LogBudget: Core {
     /// The bounds of the log.
     package struct Limits: Sendable {

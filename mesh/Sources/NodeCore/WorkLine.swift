@@ -32,39 +32,69 @@ package struct WorkLine: Hashable, Sendable {
 /// What a node logs of its work.
 package enum WorkEvent: String, Hashable, Sendable, CaseIterable {
     // MARK: Jobs of the owner
+    /// A job was submitted.
     case jobSubmitted = "job_submitted"
+    /// A job was refused.
     case submissionRefused = "submission_refused"
+    /// A job goes to an executor.
     case jobAssigned = "job_assigned"
+    /// The executor took the job.
     case jobConfirmed = "job_confirmed"
+    /// A job waits for tokens that other jobs hold.
     case fundsAwaited = "funds_awaited"
+    /// An attempt at a job gave no result.
     case attemptEnded = "attempt_ended"
+    /// A valid receipt came.
     case receiptAccepted = "receipt_accepted"
+    /// A receipt came after the job had its result.
     case receiptLate = "receipt_late"
+    /// A receipt was settled.
     case settlementMade = "settlement_made"
+    /// An executor did not answer its settlement.
     case settlementUnanswered = "settlement_unanswered"
+    /// A job ended.
     case jobEnded = "job_ended"
 
     // MARK: What others do
+    /// A bid came.
     case bidReceived = "bid_received"
+    /// A bid was refused.
     case bidRefused = "bid_refused"
+    /// No bid was made.
     case bidWithheld = "bid_withheld"
+    /// A bid was made.
     case bidMade = "bid_made"
+    /// A bid was taken up.
     case bidWon = "bid_won"
+    /// A bid came to nothing.
     case bidLost = "bid_lost"
+    /// An assignment was declined.
     case assignmentDeclined = "assignment_declined"
+    /// A run fetches its module and inputs.
     case runFetching = "run_fetching"
+    /// A run began.
     case runStarted = "run_started"
+    /// A run was asked to stop.
     case runStopping = "run_stopping"
+    /// A run ended, and its receipt is signed.
     case runEnded = "run_ended"
+    /// A receipt did not reach its originator.
     case receiptUndelivered = "receipt_undelivered"
+    /// A receipt was settled by its originator.
     case paymentReceived = "payment_received"
+    /// A receipt was not settled in time.
     case paymentOverdue = "payment_overdue"
+    /// A peer connected.
     case peerConnected = "peer_connected"
+    /// A peer is gone.
     case peerLost = "peer_lost"
+    /// A peer misbehaved.
     case peerMisbehaved = "peer_misbehaved"
+    /// A peer is shunned for a while.
     case peerShunned = "peer_shunned"
 
     // MARK: The log itself
+    /// Lines were left out of the log.
     case linesLeftOut = "lines_left_out"
 
     /// The event in a sentence.

@@ -27,7 +27,9 @@ import Testing
 
     @Test func receiptsAreNamedByTheirJobsTheirCIDsAndTheirEnds() async throws {
         let (job, receipt) = (Samples.jobID.text, Samples.receiptCID.text)
-        let parts = [String(job.suffix(12)), String(receipt.suffix(6)), "…\(receipt.suffix(8))", "\(receipt.prefix(9))…"]
+        let parts = [
+            String(job.suffix(12)), String(receipt.suffix(6)), "…\(receipt.suffix(8))", "\(receipt.prefix(9))…",
+        ]
         for name in ["last", job, receipt] + parts {
             let named = try await resolve([name])
             #expect(named.map(\.cid) == [Samples.receiptCID], "\(name)")

@@ -107,7 +107,7 @@ private final class SameAnswer: ChannelInboundHandler {
             head.append(byte)
             guard head.suffix(4) == Array("\r\n\r\n".utf8)[...] else { continue }
             head = []
-            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"
+            let answer = #"HTTP/1.1 200 OK\#r\#ncontent-length: 11\#r\#n\#r\#n{"jobs":[]}"#
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
         }
     }

@@ -8,7 +8,7 @@ import Testing
 
 /// What a client makes of a server that is no node, or a broken one.
 @Suite(.timeLimit(.minutes(2))) struct HostileNodeTests {
-    private static let none = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"
+    private static let none = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"jobs\":[]}"
     private static let unreadable = NodeServiceError(
         .protocolMismatch, "The node's answer is unreadable.",
         hint: "Node and command may be of different versions; restart the node with this program.")
@@ -130,8 +130,9 @@ import Testing
     static let bombs = [
         "HTTP/1.1 200 OK\r\n" + (0...64).map { "x-\($0): y\r\n" }.joined() + "\r\n",
         "HTTP/1.1 200 OK\r\nx: " + String(repeating: "y", count: 16 * 1024) + "\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n[] ", "SSH-2.0-OpenSSH_9.2p1\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 11\r\ntransfer-encoding: chunked\r\n\r\nb\r\n{\"jobs\":[]}\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 11\r\ncontent-length: 12\r\n\r\n{\"jobs\":[]} ",
+        "SSH-2.0-OpenSSH_9.2p1\r\n",
     ]
 
     @Test(arguments: bombs.indices)
@@ -148,7 +149,8 @@ import Testing
     @Test func fieldsBehindAnAnswerCountAsItsHeader() async throws {
         let field = "x: " + String(repeating: "y", count: 16 * 1024)
         let bomb = HostileNode.Conduct { _, channel in
-            channel.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\(field)\r\n\r\n")
+            channel.say(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n{\"jobs\":[]}\r\n0\r\n\(field)\r\n\r\n")
         }
         try await withHostileNode({ _ in bomb }) { client, node in
             await #expect(throws: Self.unreadable) { _ = try await client.jobs(limit: 1) }

@@ -96,10 +96,9 @@ struct JobListingTests {
         #expect(try #require(try await kept.value.jobs()).rows.count == 10)
     }
 
-    @Test("Earlier rows get their statuses and outcomes, and bids that nobody took are closed")
-    func earlierRows() async throws {
-        let folder = try StoreFolder()
-        let cases: [(row: JobRow, receipt: String?, is: [String])] = [
+    /// Rows as earlier versions wrote them, the status of their receipts, and what they are read as now.
+    private var earlierCases: [(row: JobRow, receipt: String?, is: [String])] {
+        [
             (
                 old(1, .originator, "ReceiptAnchored", "the module ended with exit code 0"), "CompletedSuccessfully",
                 ["ReceiptAnchored", "CompletedSuccessfully", "succeeded", "0", ""]
@@ -143,6 +142,12 @@ struct JobListingTests {
                 ["ReceiptAnchored", "CompletedSuccessfully", "succeeded", "0", "overdue"]
             ),
         ]
+    }
+
+    @Test("Earlier rows get their statuses and outcomes, and bids that nobody took are closed")
+    func earlierRows() async throws {
+        let folder = try StoreFolder()
+        let cases = earlierCases
         let first = try folder.open()
         for (row, receipt, _) in cases {
             var writes = [StoreWrite.job(row)]

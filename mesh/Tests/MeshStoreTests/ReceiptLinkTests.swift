@@ -49,7 +49,8 @@ import Testing
         try folder.change(
             StoreFolder.withoutOutcomes + """
                 DROP TABLE receipt_links; DROP TABLE block_uses; DROP TABLE file_blocks;
-                DROP TABLE block_holds; DROP TABLE roots; ALTER TABLE jobs DROP COLUMN unsettled; PRAGMA user_version = 2;
+                DROP TABLE block_holds; DROP TABLE roots; ALTER TABLE jobs DROP COLUMN unsettled;
+                PRAGMA user_version = 2;
                 """)
         let store = try folder.open()
         try await store.commit([Self.link(1, after: nil)])

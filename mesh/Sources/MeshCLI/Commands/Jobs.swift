@@ -8,11 +8,11 @@ struct Jobs: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the jobs that this node asked for, bid on or ran, the newest first.",
         discussion: """
-            A node's own job that it runs itself is listed once, as originator, WITH this node. What a bid that came to \
-            nothing says of the winner is what the originator told; such bids are forgotten after some minutes.
+            A node's own job that it runs itself is listed once, as originator, WITH this node. What a bid that came \
+            to nothing says of the winner is what the originator told; such bids are forgotten after some minutes.
 
-            --status takes what OUTCOME shows, one of several at once or a group of them: open, ended, pending, running, \
-            succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json names it, such as \
+            --status takes what OUTCOME shows, one of several at once or a group of them: open, ended, pending, \
+            running, succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json names it, such as \
             exited-non-zero.
 
             A page has at most --limit jobs, and with more behind it says how to see them. With --json, go on with \
