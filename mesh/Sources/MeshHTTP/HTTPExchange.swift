@@ -31,7 +31,10 @@ struct HTTPExchange: Sendable {
             answered.fail(Self.timedOut(seconds))
             handler.abandon(channel)
         }
-        send(head, body, on: channel).whenSuccess { handler.isSent = true }
+        // Before the request is written, so that its answer cannot come first.
+        let sent = channel.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.whenSuccess { handler.isSent = true }
+        send(head, body, on: channel, sent)
         defer { timeout.cancel() }
         do {
             return try await withTaskCancellationHandler {
@@ -61,7 +64,7 @@ struct HTTPExchange: Sendable {
             begun.fail(Self.timedOut(seconds))
             handler.abandon(channel)
         }
-        _ = send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel)
+        send(requestHead(.GET, path, bodyBytes: nil, contentType: nil), nil, on: channel, nil)
         defer { timeout.cancel() }
         do {
             try await withTaskCancellationHandler {
@@ -139,13 +142,13 @@ struct HTTPExchange: Sendable {
         return HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: headers)
     }
 
-    /// Sends a request; the future tells when the system has taken all of it.
+    /// Sends a request; the promise is kept when the system has taken all of it.
     private func send(
-        _ head: HTTPRequestHead, _ body: [UInt8]?, on channel: any Channel
-    ) -> EventLoopFuture<Void> {
+        _ head: HTTPRequestHead, _ body: [UInt8]?, on channel: any Channel, _ sent: EventLoopPromise<Void>?
+    ) {
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil) }
-        return channel.writeAndFlush(HTTPClientRequestPart.end(nil))
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: sent)
     }
 
     private func typed(_ error: any Error) -> NodeServiceError {

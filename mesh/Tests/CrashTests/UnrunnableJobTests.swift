@@ -101,7 +101,8 @@ final class UnrunnableJobTests {
         let many = Unrunnable(
             options: [], code: "module_functions", setting: "limits.module_functions_max",
             text:
-                "number of functions 201 is above their limit of 200 (limits.module_functions_max on the executor's side)",
+                "number of functions 201 is above their limit of 200 (limits.module_functions_max on the executor's "
+                    + "side)",
             advice: "Shrink the module, or raise limits.module_functions_max in an executor's config.json")
         begun.append((try begin(functions, ["--json"]), many, functions))
         let seen = try begin(module, ["--max-memory", "3Gi"])
@@ -145,7 +146,8 @@ final class UnrunnableJobTests {
         #expect(texts.contains { $0.hasPrefix("The job failed: no executor took the job: \(told)") })
     }
 
-    /// Too dear: told with the cheapest bid and why it asks that much, at the end of the window; less fuel is affordable.
+    /// Too dear: told with the cheapest bid and why it asks that much, at the end of the window; less fuel is
+    /// affordable.
     private func expectPrice(_ module: String) throws {
         let ran = try originator.run(["run", module, "--budget", "50", "--json"])
         #expect(ran.status == 220)

@@ -12,8 +12,8 @@ struct Jobs: MeshCommand {
             to nothing says of the winner is what the originator told; such bids are forgotten after some minutes.
 
             --status takes what OUTCOME shows, one of several at once or a group of them: open, ended, pending, \
-            running, succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json names it, such as \
-            exited-non-zero.
+            running, succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json names it, \
+            such as exited-non-zero.
 
             A page has at most --limit jobs, and with more behind it says how to see them. With --json, go on with \
             --older-than and the last job_id while pages are full.

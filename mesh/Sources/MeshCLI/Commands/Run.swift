@@ -161,7 +161,8 @@ struct Run: MeshCommand {
             case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
             case .deadlinePassed: "Give it a longer --timeout, or run it again."
             case .insufficientFunds:
-                "Lower --max-fuel, from which the price that must be held follows, or wait for holds to end; see mesh wallet."
+                "Lower --max-fuel, from which the price that must be held follows, or wait for holds to end; see mesh "
+                    + "wallet."
             case .receiptInvalid: "Nothing was paid; run it again."
             }
         if result.ending == .cancelled { return "The job was cancelled; nothing more will happen to it." }
