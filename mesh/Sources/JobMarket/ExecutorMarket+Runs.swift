@@ -67,10 +67,11 @@ extension ExecutorMarket {
         guard let job = unfinishedJob(of: assignment), status.isUnderLease,
             status.progressRank < JobStatus.running.progressRank || runs.places.running.contains(job.id)
         else { return }
+        if let progress { runs.progressed(job.id, permille: min(progress, 1000)) }
         if status.progressRank > job.status.progressRank {
             record(.executionProgressed(status: status), of: job.id, &context)
-        } else if let progress {
-            runs.report(job, progressPermille: min(progress, 1000), &context)
+        } else if progress != nil {
+            runs.report(job, &context)
         }
     }
 

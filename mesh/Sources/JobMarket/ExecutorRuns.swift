@@ -97,13 +97,16 @@ struct ExecutorRuns: Sendable {
 
     /// Reports the state of a run to the originator, which renews the lease. While one report is under way, only the
     /// newest waits behind it, so a run faster than the wire skips steps.
-    mutating func report(_ job: ExecutedJob, progressPermille: UInt64? = nil, _ context: inout MarketContext) {
+    mutating func report(_ job: ExecutedJob, _ context: inout MarketContext) {
         guard !context.isReplaying, let assignment = job.assignmentCID, job.occupiesPlace else { return }
         let update = JobStatusUpdateV1(
             jobID: job.id, assignmentCID: assignment, executorDID: context.did, status: job.status,
-            progressPermille: progressPermille, sequence: 0)
+            sequence: 0)
         if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
     }
+
+    /// Notes what a module said about its progress, for the reports to come.
+    mutating func progressed(_ id: JobID, permille: UInt64) { reports.progressed(id, permille: permille) }
 
     /// Notes that a report was answered or lost; returns the one that waited behind it.
     mutating func reportAnswered(_ id: JobID) -> JobStatusUpdateV1? { reports.answered(id) }

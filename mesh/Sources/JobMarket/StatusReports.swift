@@ -4,7 +4,7 @@ import MeshTypes
 /// The reports on runs to their originators, sent and waiting. Not journalled.
 ///
 /// One report of a run is under way at a time, and only the newest waits behind it. There is none in the first moments
-/// of an assignment: most runs end within them, and the receipt says more.
+/// of an assignment: most runs end within them, and the receipt says more. Every report has the latest progress.
 struct StatusReports: Sendable {
     private struct Run: Sendable {
         /// The number of the last report; it only grows, also across a restart.
@@ -15,6 +15,8 @@ struct StatusReports: Sendable {
         var waiting: JobStatusUpdateV1?
         /// Until when nothing is reported.
         var quietUntil = MonotonicInstant.zero
+        /// What the module last said about its progress.
+        var progressPermille: UInt64?
     }
 
     private var runs: [JobID: Run] = [:]
@@ -29,6 +31,9 @@ struct StatusReports: Sendable {
         runs[job] = Run(quietUntil: quietUntil)
     }
 
+    /// Notes what a module said about its progress.
+    mutating func progressed(_ job: JobID, permille: UInt64) { runs[job, default: Run()].progressPermille = permille }
+
     /// Numbers a report; returns it if it has to be sent now.
     mutating func add(
         _ update: JobStatusUpdateV1, now: MonotonicInstant, steady: UnixMilliseconds
@@ -39,6 +44,7 @@ struct StatusReports: Sendable {
         var update = update
         run.sequence = max(run.sequence &+ 1, steady.value)
         update.sequence = run.sequence
+        update.progressPermille = run.progressPermille
         let isFree = !run.isUnderWay
         run.isUnderWay = true
         if !isFree { run.waiting = update }

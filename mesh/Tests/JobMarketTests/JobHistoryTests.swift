@@ -140,4 +140,18 @@ struct JobHistoryTests {
         world.run(milliseconds: 60_000)
         #expect(world.parties[0].market.progressPermille(of: id) == nil, "nobody runs it any more")
     }
+
+    @Test func whatAModuleSaidBeforeAnythingIsReportedStandsInTheFirstReport() throws {
+        var world = MarketWorld(executors: 1) { _, configuration in
+            configuration.limits.statusQuietMilliseconds = 1_000
+        }
+        world.parties[1].run = .hang
+        let id = try world.submit()
+        #expect(world.run(milliseconds: 9000) { $0.parties[1].market.executedJob(id)?.status == .running })
+        let assignment = try #require(world.parties[1].market.executedJob(id)?.assignmentCID)
+        world.give(.executionProgressed(assignment: assignment, .running, progressPermille: 427), to: 1)
+        #expect(world.parties[0].market.progressPermille(of: id) == nil)
+        world.run(milliseconds: 6_000)
+        #expect(world.parties[0].market.progressPermille(of: id) == 427)
+    }
 }
