@@ -83,7 +83,34 @@ struct ReceiptFileTests {
         #expect(nothing.status == 240)
         #expect(nothing.errors.hasPrefix("mesh: No job, receipt or file is called \"zzzzzzzz\"."), "\(nothing.errors)")
 
+        // The executor names its own receipts in the same way.
+        let executed = try mesh.executors.filter { node in
+            let shown = try node.run(["receipt", "show", "last", "--json"])
+            return shown.status == 0 && (try object(shown))["receipt_cid"] as? String == last.receipt
+        }
+        #expect(executed.count == 1)
         try asObject(last.receipt)
+        try terminals(last.receipt)
+    }
+
+    /// Sentences and CIDs stay whole on terminals that are narrower than they are.
+    private func terminals(_ receipt: String) throws {
+        for columns in [60, 120] {
+            for command in ["verify", "show"] {
+                let arguments = ["receipt", command, "last", "--home", originator.home.path]
+                let told = try TerminalProcess(arguments, columns: columns).finish()
+                #expect(told.status == 0)
+                #expect(told.screen.lines.contains { $0.hasSuffix(receipt) }, "\(told.screen.text)")
+                guard command == "verify" else {
+                    #expect(told.screen.overflows.isEmpty, "\(told.screen.overflows)")
+                    continue
+                }
+                let text = told.screen.lines.joined(separator: " ")
+                #expect(text.contains("The receipt holds. It shows who agreed to what"), "\(told.screen.text)")
+                #expect(text.contains("that the two sides are different people."), "\(told.screen.text)")
+                #expect(!told.screen.overflows.contains { $0.contains("show") }, "\(told.screen.overflows)")
+            }
+        }
     }
 
     /// `mesh get` of a receipt: JSON for people and programs, and the bytes that were signed.

@@ -198,6 +198,11 @@ struct UserMeshTests {
             #expect(ran.errors.contains("\"conflict\""), "\(ran.errors)")
             #expect(ran.errors.contains("which has another \(what)."), "\(ran.errors)")
         }
+        // Once the manifest is gone the journal still knows what the job was.
+        let job = try #require(try id(first))
+        try eventually("the job's evidence is removed") { try originator.run(["rm", job]).status == 0 }
+        let late = try originator.run(["run", other] + key)
+        #expect(late.status == 245 && late.errors.contains("which has another module."), "\(late.errors)")
     }
 
     @Test("Output that nothing takes is no success")

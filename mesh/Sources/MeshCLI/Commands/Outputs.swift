@@ -39,6 +39,7 @@ struct Outputs: MeshCommand {
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
+        try OutputPaths.check(outputs.map(\.path))
         let node = global.node
         let view = try await node.job(JobReference.resolve(job, on: node))
         var report = OutputReport(jobID: view.jobID, outputs: try await JobOutputs.of(view, on: node))

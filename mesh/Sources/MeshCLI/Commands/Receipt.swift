@@ -26,7 +26,7 @@ struct Receipt: AsyncParsableCommand {
             var answers = Answers<ReceiptView>(
                 console: console, global: global, arguments: receipts, count: named.count)
             for receipt in named {
-                try await answers.add(receipt, Receipt.text) { () throws(NodeServiceError) in
+                try await answers.add(receipt, { Receipt.text($0, width: Receipt.width) }) { () throws(NodeServiceError) in
                     guard case .filed(let cid, let archive, let file) = receipt else {
                         return try await node.receipt(receipt.cid)
                     }
@@ -68,7 +68,7 @@ struct Receipt: AsyncParsableCommand {
             var answers = Answers<ReceiptReport>(
                 console: console, global: global, arguments: receipts, count: named.count)
             for receipt in named {
-                try await answers.add(receipt, Receipt.text) { () throws(NodeServiceError) in
+                try await answers.add(receipt, { Receipt.text($0, width: Receipt.width) }) { () throws(NodeServiceError) in
                     guard case .filed(let cid, let archive, _) = receipt else {
                         return try await node.verifyReceipt(receipt.cid)
                     }
@@ -97,13 +97,16 @@ struct Receipt: AsyncParsableCommand {
             var answers = Answers<ReceiptReport>(
                 console: console, global: global, arguments: receipts, count: named.count)
             for receipt in named {
-                try await answers.add(receipt, Receipt.text) { () throws(NodeServiceError) in
+                try await answers.add(receipt, { Receipt.text($0, width: Receipt.width) }) { () throws(NodeServiceError) in
                     try await node.replayReceipt(receipt.cid)
                 }
             }
             return try answers.end(Receipt.status)
         }
     }
+
+    /// The columns to fit into; nil where standard output is no terminal.
+    static var width: Int? { isatty(STDOUT_FILENO) == 1 ? Terminal.columns(STDOUT_FILENO) : nil }
 
     /// The exit code of a report.
     static func status(_ report: ReceiptReport) -> ExitStatus {
@@ -114,7 +117,7 @@ struct Receipt: AsyncParsableCommand {
     private static func failures(_ report: ReceiptReport) -> Int { report.lines.count { $0.verdict == .failed } }
 
     /// The lines of a report, a mark before each and a verdict below.
-    static func text(_ report: ReceiptReport) -> String {
+    static func text(_ report: ReceiptReport, width: Int? = nil) -> String {
         var table = Table([("", .left), ("CHECK", .left), ("FOUND", .left)])
         for line in report.lines {
             let mark =
@@ -125,8 +128,16 @@ struct Receipt: AsyncParsableCommand {
                 }
             table.add([mark, line.name, line.detail])
         }
-        let limits = report.doesNotShow.map { Terminal.safe($0) + "\n" } ?? ""
-        return "receipt \(Terminal.safe(report.receiptCID))\n\n" + table.text + "\n" + verdict(report) + "\n" + limits
+        let head = fitted("receipt \(report.receiptCID)", width) + "\n"
+        let below = [verdict(report), report.doesNotShow].compactMap(\.self).map { fitted($0, width) }
+        return head + table.text + "\n" + below.joined()
+    }
+
+    /// A sentence, on as many lines as it needs.
+    private static func fitted(_ sentence: String, _ width: Int?) -> String {
+        let safe = Terminal.safe(sentence)
+        let lines = width.map { TextFit.lines(safe, width: $0, indent: 0, hanging: 0) } ?? [safe]
+        return lines.map { $0 + "\n" }.joined()
     }
 
     private static func verdict(_ report: ReceiptReport) -> String {
@@ -142,7 +153,7 @@ struct Receipt: AsyncParsableCommand {
     }
 
     /// The facts of a receipt.
-    static func text(_ receipt: ReceiptView) -> String {
+    static func text(_ receipt: ReceiptView, width: Int? = nil) -> String {
         var facts: [(name: String, value: String)] = [
             ("receipt", receipt.receiptCID), ("job", receipt.jobID), ("assignment", receipt.assignmentCID),
             ("attempt", String(receipt.attempt)), ("originator", receipt.originatorDID),
@@ -164,6 +175,6 @@ struct Receipt: AsyncParsableCommand {
         ]
         if let previous = receipt.previousReceiptCID { facts.append(("previous", previous)) }
         facts.append(("had from", receipt.source))
-        return Table.facts(facts)
+        return TextFit.facts(facts, width: width)
     }
 }

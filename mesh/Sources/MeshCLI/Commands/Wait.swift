@@ -16,7 +16,7 @@ struct Wait: MeshCommand {
 
     @Option(
         help: ArgumentHelp("The longest to wait, in seconds or for example 90s, 10m or 2h.", valueName: "time"),
-        transform: WaitTime.seconds)
+        transform: Quantity.seconds)
     var timeout: UInt64?
 
     @Flag(help: "Print nothing but failures of the command itself.")
@@ -50,20 +50,6 @@ struct WaitReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case exit, result
         case jobID = "job_id"
-    }
-}
-
-/// How long to wait.
-enum WaitTime {
-    /// A number of seconds: `90`, `90s`, `10m`, `2h`.
-    static func seconds(_ text: String) throws -> UInt64 {
-        let units: [(suffix: String, factor: UInt64)] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
-        let unit = units.first { text.hasSuffix($0.suffix) }
-        if let count = UInt64(unit == nil ? text[...] : text.dropLast()) {
-            let (product, isTooLarge) = count.multipliedReportingOverflow(by: unit?.factor ?? 1)
-            if !isTooLarge, product <= UInt64(Int64.max) { return product }
-        }
-        throw ValidationError("it is a whole number of seconds, or one with s, m, h or d, such as 90, 10m or 2h.")
     }
 }
 
