@@ -12,6 +12,9 @@ struct DevnetPlan: Sendable {
     /// The regions of the executors, in turn.
     static let regions = ["eu", "us", "asia"]
 
+    /// How many nodes run jobs if nobody says: all but the first, which asks; a single one does both.
+    static func executorsByDefault(nodes: Int) -> Int { max(1, nodes - 1) }
+
     /// The nodes of a devnet: first originators, then executors, each with a higher base price and cheaper fuel than
     /// the one before.
     static func plans(nodes: Int, executors: Int, base: String) -> [DevnetPlan] {
@@ -32,13 +35,24 @@ struct DevnetPlan: Sendable {
         }
     }
 
-    /// Makes the home folder; one from an earlier devnet keeps its key and its jobs.
-    func prepare(logLevel: String) throws {
+    /// Makes the home folder; one from an earlier devnet keeps its key, its jobs, and its configuration, which its owner
+    /// may have edited. Returns whether it had one.
+    mutating func prepare() throws -> Bool {
         try home.create()
-        var configuration = self.configuration
-        configuration.logLevel = logLevel
-        if let reason = configuration.refusal { throw NodeServiceError(.configurationInvalid, "\(reason).") }
         if !home.isInitialised { _ = try KeyStore(path: home.keyPath).create() }
+        if FileManager.default.fileExists(atPath: home.configurationPath) {
+            configuration = try NodeConfiguration.load(path: home.configurationPath)
+            return true
+        }
+        if let reason = configuration.refusal { throw NodeServiceError(.configurationInvalid, "\(reason).") }
         try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
+        return false
+    }
+
+    /// What to say of nodes that keep their configurations; nil if none does.
+    static func kept(_ count: Int, of total: Int, base: String) -> String? {
+        guard count > 0 else { return nil }
+        let who = count == total ? "The nodes keep" : count == 1 ? "One node keeps" : "\(count) nodes keep"
+        return "\(who) the config.json found in \(base); to start afresh, choose another --base-dir."
     }
 }

@@ -21,6 +21,8 @@ struct DevnetProcesses: Sendable {
     let executable: String
     /// The signals that ask for the end; listened to before the first node is made.
     let interrupts: Interrupts
+    /// How much the nodes log; nil leaves it to their configurations.
+    let logLevel: String?
 
     /// Runs the nodes until the user asks for the end; calls `started` once all are up.
     ///
@@ -82,7 +84,7 @@ struct DevnetProcesses: Sendable {
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(Self.graceSeconds))]
         let arguments =
             ["up", "--home", plan.home.path, "--json", "--until-input-ends"]
-            + bootstrap.flatMap { ["--bootstrap", $0] }
+            + bootstrap.flatMap { ["--bootstrap", $0] } + (logLevel.map { ["--log-level", $0] } ?? [])
         do {
             let result = try await Subprocess.run(
                 .path(.init(executable)), arguments: .init(arguments), platformOptions: options, input: .inputWriter,

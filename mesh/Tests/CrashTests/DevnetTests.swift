@@ -72,6 +72,37 @@ struct DevnetTests {
         #expect(damaged.errors.split(separator: "\n").count == 1)
     }
 
+    @Test("A devnet of one node runs jobs; in the same folder it goes on with its key and an edited configuration")
+    func again() throws {
+        let folder = URL(fileURLWithPath: "/tmp/mc-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let home = folder.appendingPathComponent("node-0")
+        let file = home.appendingPathComponent("config.json")
+        let node = NodeProcess(home: home)
+        let module = folder.appendingPathComponent("nothing.wasm")
+        var identities: Set<String> = []
+        for region in ["", "mars"] {
+            let devnet = try RunningCommand(["devnet", "--nodes", "1", "--base-dir", folder.path])
+            defer { devnet.signal(SIGKILL) }
+            try eventually("the node answers") { try node.run(["status"]).status == 0 }
+            let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
+            identities.insert(try #require(status["did"] as? String))
+            #expect(status["region"] as? String ?? "" == (region.isEmpty ? "eu" : region))
+            #expect(status["executor"] as? Bool == true)
+            try Data(GuestModules.command("nop")).write(to: module)
+            let ran = try node.run(["run", module.path])
+            #expect(ran.status == 0, "\(ran.errors)")
+            devnet.signal(SIGTERM)
+            let ended = try devnet.finish()
+            #expect(ended.status == 0, "\(ended.errors)")
+            let kept = "The nodes keep the config.json found in \(folder.path)"
+            #expect(ended.errors.contains(kept) == !region.isEmpty, "\(ended.errors)")
+            if region.isEmpty { try node.configure("region", "mars") }
+            #expect(try String(contentsOf: file, encoding: .utf8).contains("mars"))
+        }
+        #expect(identities.count == 1)
+    }
+
     private func isAlive(_ process: Int32) -> Bool {
         guard Foundation.kill(process, 0) == 0 else { return false }
         // A process that has ended and that nobody has waited for yet is no node any more.

@@ -19,14 +19,18 @@ struct Devnet: MeshCommand {
     @Option(help: "How many nodes.")
     var nodes = 4
 
-    @Option(help: "How many of them run jobs; by default all but the first.")
+    @Option(help: "How many of them run jobs; by default all but the first, or the only one.")
     var executors: Int?
 
-    @Option(help: "Where to put their home folders, which then stay; by default a folder that is removed at the end.")
+    @Option(
+        help: """
+            Where to put their home folders, which then stay; a later devnet there goes on with their keys, jobs and \
+            config.json files. By default a folder that is removed at the end.
+            """)
     var baseDir: String?
 
-    @Option(help: "How much the nodes log.")
-    var logLevel = "notice"
+    @Option(help: "How much the nodes log; by default what their config.json says, which is notice at first.")
+    var logLevel: String?
 
     func validate() throws {
         guard (1...64).contains(nodes) else { throw ValidationError("--nodes must be from 1 to 64.") }
@@ -38,11 +42,15 @@ struct Devnet: MeshCommand {
     func perform(_ console: Console) async throws -> ExitCode {
         umask(0o077)
         let base = baseDir ?? "/tmp/mesh-devnet-\(getpid())"
-        let plans = DevnetPlan.plans(nodes: nodes, executors: executors ?? max(0, nodes - 1), base: base)
-        let devnet = DevnetProcesses(executable: try Self.executable(), interrupts: Interrupts())
+        var plans = DevnetPlan.plans(
+            nodes: nodes, executors: executors ?? DevnetPlan.executorsByDefault(nodes: nodes), base: base)
+        let devnet = DevnetProcesses(
+            executable: try Self.executable(), interrupts: Interrupts(), logLevel: logLevel)
         defer { if baseDir == nil { try? FileManager.default.removeItem(atPath: base) } }
-        for plan in plans { try plan.prepare(logLevel: logLevel) }
-        try await devnet.run(plans, endsWithInput: true, keepsLogs: baseDir != nil) { statuses in
+        var keptCount = 0
+        for index in plans.indices where try plans[index].prepare() { keptCount += 1 }
+        if let kept = DevnetPlan.kept(keptCount, of: plans.count, base: base) { console.note(kept) }
+        try await devnet.run(plans, endsWithInput: true, keepsLogs: baseDir != nil) { [plans] statuses in
             if global.json {
                 try console.jsonLine(zip(plans, statuses).map(DevnetNode.init))
             } else {
