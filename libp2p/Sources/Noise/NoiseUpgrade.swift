@@ -7,6 +7,8 @@ package import PeerIdentity
 package struct NoiseSession: Sendable {
     /// The identity key that the peer proved to hold.
     package let remoteKey: PublicKey
+    /// The Noise key with which it did so; each process has its own.
+    package let remoteStaticKey: [UInt8]
     /// The muxer that both offered, by the initiator's preference; `nil` if multistream-select has to find one.
     package let muxer: String?
     /// The encrypted channel.
@@ -19,7 +21,8 @@ package struct NoiseSession: Sendable {
 /// It may serve any number of handshakes: the ephemeral keys keep sessions secret even if it leaks.
 package struct NoiseCredentials: Sendable {
     let staticKey: Curve25519.KeyAgreement.PrivateKey
-    let staticPublicKey: [UInt8]
+    /// The public half of the Noise key, by which a node knows itself.
+    package let staticPublicKey: [UInt8]
     let payload: NoisePayload
 
     /// Signs a static key with the identity, and offers muxers within the handshake, preferred first.
@@ -105,13 +108,15 @@ package struct NoiseUpgrade: Sendable {
     }
 
     private func session() throws(NoiseError) -> NoiseSession {
-        guard let remoteKey, let remotePayload else { throw .malformedPayload }
+        guard let remoteKey, let remotePayload, let remoteStaticKey = handshake.remoteStaticKey else {
+            throw .malformedPayload
+        }
         let ciphers = try handshake.split()
         let ours = payload.streamMuxers
         let theirs = remotePayload.streamMuxers
         let (preferred, accepted) = role == .initiator ? (ours, theirs) : (theirs, ours)
         return NoiseSession(
-            remoteKey: remoteKey, muxer: preferred.first { accepted.contains($0) },
+            remoteKey: remoteKey, remoteStaticKey: remoteStaticKey, muxer: preferred.first { accepted.contains($0) },
             transport: NoiseTransport(sending: ciphers.sending, receiving: ciphers.receiving))
     }
 

@@ -134,7 +134,26 @@ struct SwarmLimitTests {
         try await withSwarms(1) { swarms in
             let address = try await #require(swarms[0].listenAddresses().first)
             await #expect(throws: OpenStreamError.self) { try await swarms[0].dial(address) }
-            #expect((swarms[0].counters()[.refusedSelf] ?? 0) >= 1)
+            await #expect(throws: OpenStreamError.self) { try await swarms[0].dial(try swarms[0].dialAddress()) }
+            #expect((swarms[0].counters()[.refusedSelf] ?? 0) >= 2)
+            #expect(swarms[0].ownKeyElsewhere() == nil, "it is this process")
+        }
+    }
+
+    @Test(
+        "Two processes with one key learn of each other by a handshake, and get no connection",
+        arguments: [true, false])
+    func twoWithOneKey(isNamed: Bool) async throws {
+        try await withSwarms(2, identity: .generate()) { swarms in
+            let address = try await swarms[1].dialAddress()
+            await #expect(throws: OpenStreamError.self) {
+                try await swarms[0].dial(isNamed ? address : address.withoutPeerID())
+            }
+            #expect(swarms[0].ownKeyElsewhere()?.address == address.withoutPeerID())
+            #expect(swarms[0].counters()[.ownKeyElsewhere] == 1)
+            try await eventually("the other side knows too") { swarms[1].ownKeyElsewhere() != nil }
+            #expect(await swarms[0].connectedPeers().isEmpty)
+            #expect(await swarms[1].connectedPeers().isEmpty)
         }
     }
 

@@ -6,9 +6,9 @@ import Testing
 
 @testable import LibP2P
 
-/// Swarms on loopback for one test; all end with it.
+/// Swarms on loopback for one test, all with the same identity if one is given; all end with it.
 func withSwarms(
-    _ count: Int, configure: @Sendable (inout SwarmConfiguration) -> Void = { _ in },
+    _ count: Int, identity: Identity? = nil, configure: @Sendable (inout SwarmConfiguration) -> Void = { _ in },
     _ body: @Sendable @escaping ([Swarm]) async throws -> Void
 ) async throws {
     var swarms: [Swarm] = []
@@ -17,7 +17,7 @@ func withSwarms(
             listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")])
         configure(&configuration)
         let swarm = Swarm(
-            configuration: configuration, identity: .generate(), logger: Logger(label: "test"))
+            configuration: configuration, identity: identity ?? .generate(), logger: Logger(label: "test"))
         try await swarm.listen()
         swarms.append(swarm)
     }

@@ -28,6 +28,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var clockWarning: String?
     /// Which open jobs the start left out, in a sentence; nil if there are none.
     package var journalWarning: String?
+    /// That another node runs with the same key, in a sentence; nil if none is known to.
+    package var keyWarning: String?
 
     /// What a node stores, and whether it accepts new work.
     package struct Storage: Hashable, Sendable, Codable {
@@ -118,6 +120,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case processID = "pid"
         case clockWarning = "clock_warning"
         case journalWarning = "journal_warning"
+        case keyWarning = "key_warning"
     }
 }
 

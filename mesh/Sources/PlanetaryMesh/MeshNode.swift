@@ -45,6 +45,7 @@ package actor MeshNode {
     /// Peers' requests that wait for their answers, by number.
     private var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
     private var askedCount: UInt64 = 0
+    private var hasWarnedOfKey = false
     /// The owner's commands that wait until a write of this number, or a later one, is on the disk.
     private var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
     private let work: AsyncStream<NodeErrand>
@@ -129,6 +130,7 @@ package actor MeshNode {
                     await self.take(.dialedAtStart)
                 }
                 group.addTask { [neighbourhood] in await neighbourhood.rememberPeers() }
+                group.addTask { [neighbourhood] in await neighbourhood.lookForOwnKey() }
                 group.addTask { [announcer] in await announcer.run() }
                 group.addTask { [parts, log] in await log.follow(parts.swarm.peerEvents()) }
                 group.addTask { [room] in await room.watch() }
@@ -238,7 +240,15 @@ package actor MeshNode {
                             assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
             }
             log.tellLeftOut()
+            warnOfOwnKey()
         } while (try? await Task.sleep(for: .milliseconds(NodeCore.lookMilliseconds))) != nil
+    }
+
+    /// Says once that another node has this node's key.
+    private func warnOfOwnKey() {
+        guard !hasWarnedOfKey, let sighting = parts.swarm.ownKeyElsewhere() else { return }
+        hasWarnedOfKey = true
+        parts.logger.warning("\(NodeReport.warning(of: sighting, now: NodeClock.now))")
     }
 
     /// Tells the market where this node is, so that new manifests and announcements say so; identify does so itself.

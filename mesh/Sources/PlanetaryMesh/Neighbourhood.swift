@@ -21,6 +21,10 @@ struct Neighbourhood: Sendable {
     /// Peers listed for the owner besides the connected ones.
     static let listedMax = 1_000
 
+    /// How many addresses that name this node itself are dialed, and how often, in milliseconds.
+    static let ownKeyAddressesMax = 8
+    static let ownKeyMilliseconds: Int64 = 60_000
+
     let parts: NodeParts
 
     /// Dials the bootstrap peers, and dials them again when they are lost; returns when all were dialed once.
@@ -43,6 +47,16 @@ struct Neighbourhood: Sendable {
             let row = PeerRow(peerID: peer, addresses: addresses, lastSeen: NodeClock.wallClock.value)
             parts.store.enqueue([.peer(row)], urgency: .idle) { _ in }
         }
+    }
+
+    /// Dials, again and again, the bootstrap addresses that name this node itself. A home that was copied leads back to
+    /// the node it was copied from: the handshake shows that it runs (`Swarm.ownKeyElsewhere`).
+    func lookForOwnKey() async {
+        let own = parts.configuration.bootstrap.filter { $0.peerID == parts.identity.peerID }
+        guard !own.isEmpty else { return }
+        repeat {
+            for address in own.prefix(Self.ownKeyAddressesMax) { _ = try? await parts.swarm.dial(address) }
+        } while (try? await Task.sleep(for: .milliseconds(Self.ownKeyMilliseconds))) != nil
     }
 
     /// What this node sees around itself now.

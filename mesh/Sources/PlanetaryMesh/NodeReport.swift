@@ -57,7 +57,17 @@ struct NodeReport: Sendable {
             storage: room.view)
         status.clockWarning = figures.clockWarning
         status.journalWarning = journalWarning
+        status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
         return status
+    }
+
+    /// What to tell the owner about another node with this node's key.
+    static func warning(of sighting: OwnKeySighting, now: MonotonicInstant) -> String {
+        let seconds = max(0, now.milliseconds(since: sighting.at)) / 1_000
+        return
+            "Another node runs with this node's key: it was met at \(sighting.address), \(seconds) s ago. Both promise "
+            + "and spend in one name, so jobs and payments get lost. Stop one of them, and make it a home of its own with "
+            + "mesh init."
     }
 
     private func counters(_ figures: Figures) async -> [NodeStatus.Counter] {

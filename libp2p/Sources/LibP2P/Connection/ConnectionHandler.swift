@@ -193,6 +193,9 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func upgraded(_ upgraded: ConnectionUpgrade.Upgraded) {
         guard let context else { return }
+        if upgraded.remoteKey.peerID == shared.localPeer {
+            shared.metOwnKey(staticKey: upgraded.remoteStaticKey, at: remoteAddress)
+        }
         let connection = Connection(
             ticket: ticket, remotePeer: upgraded.remoteKey.peerID, remoteAddress: remoteAddress,
             channel: context.channel, handler: NIOLoopBound(self, eventLoop: context.eventLoop))

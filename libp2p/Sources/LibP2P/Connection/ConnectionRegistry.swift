@@ -310,7 +310,7 @@ extension ConnectionRefusal: CustomStringConvertible {
         case .refusedPerIP: "the network of the peer has as many connections to this node as it may"
         case .refusedPendingInbound, .displacedPendingInbound: "too many peers are connecting to this node"
         case .refusedPerPeer: "the peer has as many connections to this node as it may"
-        case .refusedSelf: "the address is this node's own"
+        case .refusedSelf: "the node there has this node's own key"
         default: "this node does not accept the connection"
         }
     }

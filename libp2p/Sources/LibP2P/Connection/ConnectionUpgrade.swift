@@ -38,6 +38,7 @@ struct ConnectionUpgrade: Sendable {
     /// A finished upgrade.
     struct Upgraded: Sendable {
         let remoteKey: PublicKey
+        let remoteStaticKey: [UInt8]
         var transport: NoiseTransport
         /// Decrypted bytes for the muxer.
         var leftover: ByteBuffer
@@ -57,7 +58,7 @@ struct ConnectionUpgrade: Sendable {
     private enum Phase: Sendable {
         case securing(Negotiation)
         case handshaking
-        case muxing(Negotiation, PublicKey, NoiseTransport)
+        case muxing(Negotiation, PublicKey, staticKey: [UInt8], NoiseTransport)
         case finished
     }
 
@@ -110,8 +111,8 @@ struct ConnectionUpgrade: Sendable {
                 goesOn = try secure(negotiation, &progress)
             case .handshaking:
                 goesOn = try handshake(&progress)
-            case .muxing(let negotiation, let key, let transport):
-                try mux(negotiation, key, transport, &progress)
+            case .muxing(let negotiation, let key, let staticKey, let transport):
+                try mux(negotiation, key, staticKey, transport, &progress)
                 goesOn = false
             case .finished:
                 goesOn = false
@@ -148,7 +149,9 @@ struct ConnectionUpgrade: Sendable {
             var transport = session.transport
             let leftover = try Self.openAll(&input, with: &transport)
             phase = .finished
-            progress.upgraded = Upgraded(remoteKey: session.remoteKey, transport: transport, leftover: leftover)
+            progress.upgraded = Upgraded(
+                remoteKey: session.remoteKey, remoteStaticKey: session.remoteStaticKey, transport: transport,
+                leftover: leftover)
             return
         }
         var transport = session.transport
@@ -156,11 +159,12 @@ struct ConnectionUpgrade: Sendable {
         if case .dialer(let dialer) = negotiation {
             try transport.seal(ByteBuffer(bytes: dialer.start()), into: &progress.send)
         }
-        phase = .muxing(negotiation, session.remoteKey, transport)
+        phase = .muxing(negotiation, session.remoteKey, staticKey: session.remoteStaticKey, transport)
     }
 
     private mutating func mux(
-        _ negotiation: Negotiation, _ key: PublicKey, _ transport: NoiseTransport, _ progress: inout Progress
+        _ negotiation: Negotiation, _ key: PublicKey, _ staticKey: [UInt8], _ transport: NoiseTransport,
+        _ progress: inout Progress
     ) throws(UpgradeError) {
         var transport = transport
         var answer = ByteBuffer()
@@ -176,11 +180,12 @@ struct ConnectionUpgrade: Sendable {
             throw .noise(error)
         }
         guard isAgreed else {
-            phase = .muxing(next, key, transport)
+            phase = .muxing(next, key, staticKey: staticKey, transport)
             return
         }
         phase = .finished
-        progress.upgraded = Upgraded(remoteKey: key, transport: transport, leftover: plaintext)
+        progress.upgraded = Upgraded(
+            remoteKey: key, remoteStaticKey: staticKey, transport: transport, leftover: plaintext)
     }
 
     private static func openAll(

@@ -45,6 +45,7 @@ final class SwarmContext: Sendable {
     private let announced = NIOLockedValueBox<[Multiaddr]>([])
     private let counters = NIOLockedValueBox<[SwarmCounter: Int]>([:])
     private let signed = NIOLockedValueBox<NoiseCredentials?>(nil)
+    private let doubles = NIOLockedValueBox<OwnKeySighting?>(nil)
 
     init(configuration: SwarmConfiguration, identity: Identity, logger: Logger) {
         self.configuration = configuration
@@ -93,6 +94,17 @@ final class SwarmContext: Sendable {
         } catch {
             throw .noise(error)
         }
+    }
+
+    /// The last time that another process proved to have this node's key.
+    var ownKeyElsewhere: OwnKeySighting? { doubles.withLockedValue { $0 } }
+
+    /// A handshake proved that its other end has this node's identity: this process itself, which knows its Noise key,
+    /// or another one. Nobody without the identity's key gets here.
+    func metOwnKey(staticKey: [UInt8], at address: Multiaddr) {
+        guard let own = signed.withLockedValue({ $0 }), own.staticPublicKey != staticKey else { return }
+        count(.ownKeyElsewhere)
+        doubles.withLockedValue { $0 = OwnKeySighting(address: address, at: SwarmClock.now) }
     }
 
     // MARK: Work

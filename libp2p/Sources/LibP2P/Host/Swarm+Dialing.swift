@@ -90,6 +90,10 @@ extension Swarm {
     /// `/p2p` it must be that peer. Existing connections to the peer that prove to be alive are good enough.
     public func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID {
         if let peer = address.peerID {
+            // Whoever proves to be this peer is this node, or has its key: the handshake finds out (`ownKeyElsewhere`).
+            if peer == localPeer, case .failure(let failure) = await transport.dial(address, expecting: peer) {
+                throw .dialFailed([failure.description])
+            }
             if await isAlive(peer) { return peer }
             try await dial(peer, book.order(of: peer, first: address))
             book.addresses.add([address.withoutPeerID()], for: peer, isConnected: isConnected)

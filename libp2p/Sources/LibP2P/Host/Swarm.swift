@@ -144,6 +144,9 @@ public actor Swarm: StreamHost {
     /// Everything refused or ended so far, by reason.
     public nonisolated func counters() -> [SwarmCounter: Int] { shared.counts }
 
+    /// The last time that a handshake, in either direction, proved that another process runs with this node's key.
+    public nonisolated func ownKeyElsewhere() -> OwnKeySighting? { shared.ownKeyElsewhere }
+
     /// The peers connected now, sorted.
     public func connectedPeers() -> [PeerID] { shared.withRegistry { $0.peers } }
 

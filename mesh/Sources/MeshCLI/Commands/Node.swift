@@ -34,6 +34,7 @@ struct Status: MeshCommand {
         ]
         if let storage = status.storage { facts += self.facts(of: storage) }
         if let warning = status.clockWarning { facts.append(("clock", Terminal.safe(warning))) }
+        if let warning = status.keyWarning { facts.append(("key", Terminal.safe(warning))) }
         if let warning = status.journalWarning { facts.append(("journal", Terminal.safe(warning))) }
         facts += status.counters.map { (Terminal.safe($0.name), Readable.count($0.value)) }
         return Table.facts(facts)
