@@ -39,6 +39,7 @@ enum ExitStatus: Int32, CaseIterable {
     case storageFull = 236
     case nodeBusy = 237
     case alreadyInitialised = 238
+    case permissionDenied = 239
 
     // What was asked.
     case notFound = 240
@@ -69,6 +70,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .notInitialised: "there is no node in the home folder"
         case .alreadyInitialised: "there is already a node in the home folder"
         case .keyUnusable: "the key file cannot be used"
+        case .permissionDenied: "there is no permission for a file or folder of the node"
         case .configurationInvalid: "the configuration is invalid"
         case .storageFailed: "the database failed, is damaged or belongs to another node"
         case .storageFull: "the disk, or the space granted to the node, is full"
@@ -121,6 +123,7 @@ extension ExitStatus {
             case .notInitialised: .notInitialised
             case .alreadyInitialised: .alreadyInitialised
             case .keyUnusable: .keyUnusable
+            case .permissionDenied: .permissionDenied
             case .configurationInvalid: .configurationInvalid
             case .addressInUse, .alreadyRunning: .alreadyRunning
             case .nodeNotRunning: .nodeNotRunning

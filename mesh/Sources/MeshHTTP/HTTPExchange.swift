@@ -117,9 +117,11 @@ struct HTTPExchange: Sendable {
                 }
                 .connect(unixDomainSocketPath: socketPath).get()
         } catch {
-            let failure = NodeServiceError(
-                .nodeNotRunning, "No node answers on \(socketPath).",
-                hint: "Start it with mesh up, or name its home folder with --home.")
+            let failure =
+                NodeServiceError.noPermission(for: .writing, of: socketPath)
+                ?? NodeServiceError(
+                    .nodeNotRunning, "No node answers on \(socketPath).",
+                    hint: "Start it with mesh up, or name its home folder with --home.")
             promise.fail(failure)
             throw failure
         }

@@ -39,7 +39,7 @@ extension NodeServiceError.Code {
         case .conflict: 409
         case .tooLarge: 413
         case .moduleRefused, .receiptInvalid: 422
-        case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable,
+        case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable, .permissionDenied,
             .configurationInvalid, .addressInUse, .alreadyRunning, .nodeNotRunning, .protocolMismatch, .internalError:
             500
         case .peerUnreachable: 502

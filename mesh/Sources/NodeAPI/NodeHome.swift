@@ -5,9 +5,15 @@ package struct NodeHome: Hashable, Sendable {
     /// The folder.
     package let path: String
 
-    /// A home at a path; `~` is the user's folder.
+    /// A home at a path; `~` is the user's folder: `HOME` of the environment, as in a shell, else what the system has
+    /// on record.
     package init(path: String) {
-        self.path = (path as NSString).expandingTildeInPath
+        let user = ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+        if let user, path == "~" || path.hasPrefix("~/") {
+            self.path = ((user + path.dropFirst()) as NSString).standardizingPath
+        } else {
+            self.path = (path as NSString).expandingTildeInPath
+        }
     }
 
     /// The default home.
@@ -52,6 +58,7 @@ package struct NodeHome: Hashable, Sendable {
     /// Creates the folder, owner-only, if missing.
     package func create() throws(NodeServiceError) {
         try requireShortPath()
+        if let missing = NodeServiceError.noPermission(for: .making, of: path) { throw missing }
         do {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -65,6 +72,7 @@ package struct NodeHome: Hashable, Sendable {
     /// Refuses a folder without a node, and says what to do next.
     package func requireInitialised() throws(NodeServiceError) {
         guard !isInitialised else { return }
+        if let missing = NodeServiceError.noPermission(for: .reading, of: keyPath) { throw missing }
         throw NodeServiceError(
             .notInitialised, "There is no node in \(path).", hint: "Run mesh init\(option) to make one.")
     }

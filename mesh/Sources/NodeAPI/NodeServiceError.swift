@@ -54,6 +54,8 @@ package struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case alreadyInitialised = "already_initialised"
         /// The key file cannot be read, is readable by others, or the passphrase is wrong.
         case keyUnusable = "key_unusable"
+        /// This user has no permission for a file or folder of the node.
+        case permissionDenied = "permission_denied"
         /// The configuration is invalid.
         case configurationInvalid = "configuration_invalid"
         /// A port or socket to listen on is taken or not allowed.

@@ -33,7 +33,9 @@ package struct KeyStore: Sendable {
             if errno == EEXIST {
                 throw refusal("There is a key in \(path) already.", hint: "Keep it: it is the node's identity.")
             }
-            throw refusal("The key file \(path) cannot be written (\(Self.lastError)).", hint: Self.accessHint)
+            let reason = Self.lastError
+            throw NodeServiceError.noPermission(for: .making, of: path)
+                ?? refusal("The key file \(path) cannot be written (\(reason)).", hint: Self.accessHint)
         }
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
@@ -70,7 +72,9 @@ package struct KeyStore: Sendable {
     private func read() throws(NodeServiceError) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw refusal("The key file \(path) cannot be read (\(Self.lastError)).", hint: Self.accessHint)
+            let reason = Self.lastError
+            throw NodeServiceError.noPermission(for: .reading, of: path)
+                ?? refusal("The key file \(path) cannot be read (\(reason)).", hint: Self.accessHint)
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         var information = stat()

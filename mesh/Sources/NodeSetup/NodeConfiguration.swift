@@ -304,9 +304,11 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     /// Reads `config.json`; the error is one sentence that names the file and the key.
     package static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw NodeServiceError(
-                .configurationInvalid, "The configuration \(path) cannot be read.",
-                hint: "Check that the file exists and belongs to this user, or run mesh init again.")
+            let isThere = FileManager.default.fileExists(atPath: path)
+            throw NodeServiceError.noPermission(for: .reading, of: path)
+                ?? NodeServiceError(
+                    .configurationInvalid, "The configuration \(path) \(isThere ? "cannot be read" : "is missing").",
+                    hint: "Run mesh init again for a fresh one; the node keeps its key.")
         }
         func refusal(_ clause: String) -> NodeServiceError {
             NodeServiceError(

@@ -35,7 +35,7 @@ struct NodeOpening: Sendable {
             store = try MeshStore(
                 path: home.databasePath, owner: identity.did.text, limits: StoreLimits(configuration.limits))
         } catch {
-            throw NodeServiceError(storage: error)
+            throw NodeServiceError.noPermission(for: .making, of: home.databasePath) ?? NodeServiceError(storage: error)
         }
         let machine = try machine()
         let swarm = try await listening()

@@ -10,7 +10,8 @@ import Testing
             .jobNotFound: 240, .receiptNotFound: 240, .blockNotFound: 240, .blockCorrupt: 235, .storageFailed: 235,
             .receiptInvalid: 241, .conflict: 245, .peerUnreachable: 242, .timedOut: 243,
             .overloaded: 237, .shuttingDown: 237, .storageFull: 236, .notInitialised: 232, .alreadyInitialised: 238,
-            .keyUnusable: 233, .configurationInvalid: 234, .addressInUse: 231, .alreadyRunning: 231,
+            .keyUnusable: 233, .permissionDenied: 239, .configurationInvalid: 234, .addressInUse: 231,
+            .alreadyRunning: 231,
             .nodeNotRunning: 230, .protocolMismatch: 201, .internalError: 201,
         ]
         for code in NodeServiceError.Code.allCases {
