@@ -10,11 +10,21 @@ final class Interrupts: @unchecked Sendable {
     let signals: AsyncStream<Int32>
     private let sources: [any DispatchSourceSignal]
 
-    /// Listens for an interrupt from the keyboard, a request to terminate, and a closed terminal.
+    /// Whether whoever started this process wants it to outlive its terminal (`nohup`); read before anything changes it.
+    private static let outlivesTerminal: Bool = {
+        var inherited = sigaction()
+        guard sigaction(SIGHUP, nil, &inherited) == 0 else { return false }
+        // SAFETY: both are one pointer wide, and only compared.
+        let handler = unsafeBitCast(inherited.__sigaction_handler.sa_handler, to: Int.self)
+        return handler == unsafeBitCast(SIG_IGN, to: Int.self)
+    }()
+
+    /// Listens for an interrupt from the keyboard, a request to terminate, and a closed terminal, unless the process was
+    /// started to ignore that.
     init(_ numbers: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {
         let (signals, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(8))
         self.signals = signals
-        sources = numbers.map { number in
+        sources = numbers.filter { $0 != SIGHUP || !Self.outlivesTerminal }.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler { continuation.yield(number) }

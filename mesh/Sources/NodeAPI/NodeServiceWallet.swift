@@ -14,6 +14,8 @@ package struct WalletView: Hashable, Sendable, Codable {
     package var holds: [Hold]
     /// The newest movements, newest first.
     package var entries: [Entry]
+    /// Whose book it is: `own`, the node's, which no other node sees or vouches for; nil from an older node.
+    package var book: String? = "own"
 
     /// Tokens that are held for a job.
     package struct Hold: Hashable, Sendable, Codable {

@@ -10,7 +10,11 @@ import SignedObjects
 struct Init: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a node: its key, its configuration and its home folder.",
-        discussion: "If only config.json is missing, init writes a fresh one and keeps the node's key.")
+        discussion: """
+            The node will run other people's jobs, unless --no-executor is given, and listens on port 4001 of all \
+            interfaces, or on the next port that is free; --listen names other addresses. If only config.json is \
+            missing, init writes a fresh one and keeps the node's key; if only the key is, it keeps config.json.
+            """)
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var settings: NodeSettings
@@ -23,40 +27,116 @@ struct Init: MeshCommand {
         if home.isInitialised, !encrypt, !FileManager.default.fileExists(atPath: home.configurationPath) {
             return try renew(home, console)
         }
+        if !home.isInitialised, let missing = NodeServiceError.noPermission(for: .making, of: home.keyPath) {
+            throw missing
+        }
         guard !home.isInitialised else {
             throw NodeServiceError(
                 .alreadyInitialised, "There is already a node in \(home.path).",
                 hint: "Start it with mesh up\(home.option), or choose another --home.")
         }
         // Refuses what it can before it makes anything.
-        var configuration = NodeConfiguration()
-        try settings.apply(to: &configuration)
+        let (configuration, takenPort) = try chosen(for: home)
         let passphrase = encrypt ? try Passphrase.choose() : nil
         try home.create()
         let identity = try KeyStore(path: home.keyPath).create(passphrase: passphrase)
         try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
-        if global.json {
-            try console.json(["home": home.path, "did": identity.did.text, "peer_id": identity.peerID.text])
-        } else {
-            console.out(
-                Table.facts([("home", home.path), ("did", identity.did.text), ("peer", identity.peerID.text)]))
-            console.note("Start the node with mesh up\(home.option).")
-        }
+        try tell(InitReport(home, configuration, identity, takenPort: takenPort), home, console)
         return .success
     }
 
     /// Writes the configuration of an existing node.
     private func renew(_ home: NodeHome, _ console: Console) throws -> ExitCode {
-        var configuration = NodeConfiguration()
-        try settings.apply(to: &configuration)
+        let (configuration, takenPort) = try chosen(for: home)
         try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
-        if global.json {
-            try console.json(["home": home.path])
-        } else {
-            console.out(Table.facts([("home", home.path)]))
-            console.note("A fresh config.json is there; the key is the one that was.")
-        }
+        if !global.json { console.note("A fresh config.json is there; the key is the one that was.") }
+        try tell(InitReport(home, configuration, nil, takenPort: takenPort), home, console)
         return .success
+    }
+
+    /// The configuration that the node gets: the one that is there, else the defaults, with the given options.
+    private func chosen(for home: NodeHome) throws -> (NodeConfiguration, takenPort: UInt16?) {
+        var configuration = NodeConfiguration()
+        var takenPort: UInt16?
+        if FileManager.default.fileExists(atPath: home.configurationPath) {
+            configuration = try NodeConfiguration.load(path: home.configurationPath)
+        } else if settings.listen.isEmpty {
+            let choice = ListenPorts.choose(configuration.listen)
+            (configuration.listen, takenPort) = (choice.listen, choice.takenPort)
+        }
+        try settings.apply(to: &configuration)
+        return (configuration, takenPort)
+    }
+
+    private func tell(_ report: InitReport, _ home: NodeHome, _ console: Console) throws {
+        guard !global.json else { return try console.json(report) }
+        console.out(Table.facts(report.facts))
+        for note in report.notes { console.note(note) }
+        console.note("Start the node with mesh up\(home.option).")
+    }
+}
+
+/// What `init` made, as JSON, and in words.
+struct InitReport: Encodable {
+    let home: String
+    /// Absent where the node had its key before.
+    let did: String?
+    let peerID: String?
+    let listen: [String]
+    /// Whether it runs other people's jobs, and at which prices.
+    let executor: Bool
+    let priceBase: UInt64
+    let pricePerMillionFuel: UInt64
+    /// The usual port, where another program has it.
+    let takenPort: UInt16?
+
+    init(_ home: NodeHome, _ configuration: NodeConfiguration, _ identity: Identity?, takenPort: UInt16?) {
+        self.home = home.path
+        did = identity?.did.text
+        peerID = identity?.peerID.text
+        listen = configuration.listen.map(\.text)
+        executor = configuration.executor.isEnabled
+        priceBase = configuration.executor.priceBase
+        pricePerMillionFuel = configuration.executor.pricePerMillionFuel
+        self.takenPort = takenPort
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case home, did, listen, executor
+        case peerID = "peer_id"
+        case priceBase = "price_base"
+        case pricePerMillionFuel = "price_per_million_fuel"
+        case takenPort = "taken_port"
+    }
+
+    /// What there is, line by line.
+    var facts: [(name: String, value: String)] {
+        var facts = [(name: "home", value: home)]
+        if let did { facts.append(("did", did)) }
+        if let peerID { facts.append(("peer", peerID)) }
+        facts += listen.map { ("listens on", $0) }
+        let prices =
+            "\(Readable.tokens(priceBase)) and \(Readable.count(pricePerMillionFuel)) per million units of fuel"
+        facts.append(("runs jobs", executor ? "anybody's, for \(prices)" : "nobody's"))
+        return facts
+    }
+
+    /// What its owner should know.
+    var notes: [String] {
+        var notes: [String] = []
+        if let takenPort {
+            notes.append(
+                listen.contains { $0.hasSuffix("/tcp/\(takenPort)") }
+                    ? "Port \(takenPort) is taken, and so are the next ones: set a free one under \"listen\" in config.json."
+                    : "Port \(takenPort) is taken by another program on this machine, so the node gets the next free one."
+            )
+        }
+        if executor {
+            notes.append(
+                "The node runs other people's jobs, which cannot touch this machine. To run none, set executor.enabled to "
+                    + "false in config.json.")
+        }
+        return notes
     }
 }
 

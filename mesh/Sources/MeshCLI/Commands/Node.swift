@@ -137,7 +137,12 @@ struct Connect: MeshCommand {
 
 /// `mesh wallet`: what the node owns and owes.
 struct Wallet: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Show balances, holds and the newest movements.")
+    static let configuration = CommandConfiguration(
+        abstract: "Show balances, holds and the newest movements.",
+        discussion: """
+            Tokens are numbers in this node's own book. It granted itself its first ones, no other node sees or \
+            vouches for them, and none moves between nodes: they rank bids and limit what a job may cost.
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -164,6 +169,7 @@ struct Wallet: MeshCommand {
             ("account", wallet.did), ("available", Readable.tokens(wallet.available)),
             ("held", Readable.tokens(wallet.held)), ("paid", Readable.tokens(wallet.paid)),
             ("earned", Readable.tokens(wallet.earned)),
+            ("book", "this node's own: it granted itself its first tokens, and no other node vouches for them"),
         ])
         if !wallet.holds.isEmpty {
             var table = Table([("HELD FOR", .left), ("TOKENS", .right)])

@@ -1,0 +1,75 @@
+import Foundation
+import Multiformats
+
+/// The port of a new node: the usual one, or the next that nobody on this machine listens on.
+enum ListenPorts {
+    /// Ports that are tried, from the usual one on.
+    static let triesMax: UInt16 = 100
+
+    /// Addresses to listen on, and the port that another program has, if one does.
+    struct Choice: Hashable {
+        var listen: [Multiaddr]
+        var takenPort: UInt16?
+    }
+
+    /// The addresses with the next port at which all of them are free; as they are if there is none.
+    static func choose(
+        _ usual: [Multiaddr], isTaken: (Multiaddr) -> Bool = Self.isTaken(_:)
+    ) -> Choice {
+        guard usual.contains(where: isTaken), let port = usual.lazy.compactMap(port).first else {
+            return Choice(listen: usual)
+        }
+        for offset in 1..<triesMax {
+            let moved = usual.map { at(port &+ offset, $0) }
+            if !moved.contains(where: isTaken) { return Choice(listen: moved, takenPort: port) }
+        }
+        return Choice(listen: usual, takenPort: port)
+    }
+
+    private static func port(_ address: Multiaddr) -> UInt16? {
+        for case .tcp(let port) in address.components { return port }
+        return nil
+    }
+
+    private static func at(_ port: UInt16, _ address: Multiaddr) -> Multiaddr {
+        Multiaddr(address.components.map { if case .tcp = $0 { .tcp(port) } else { $0 } })
+    }
+
+    /// Whether another program on this machine listens there.
+    static func isTaken(_ address: Multiaddr) -> Bool {
+        guard let port = port(address), port != 0 else { return false }
+        switch address.components.first {
+        case .ip4(let bytes):
+            var socket = sockaddr_in()
+            socket.sin_family = sa_family_t(AF_INET)
+            socket.sin_port = port.bigEndian
+            // SAFETY: four bytes go into the four of the address, within the call.
+            withUnsafeMutableBytes(of: &socket.sin_addr) { $0.copyBytes(from: bytes.prefix(4)) }
+            return isRefused(socket, AF_INET)
+        case .ip6(let bytes):
+            var socket = sockaddr_in6()
+            socket.sin6_family = sa_family_t(AF_INET6)
+            socket.sin6_port = port.bigEndian
+            // SAFETY: sixteen bytes go into the sixteen of the address, within the call.
+            withUnsafeMutableBytes(of: &socket.sin6_addr) { $0.copyBytes(from: bytes.prefix(16)) }
+            return isRefused(socket, AF_INET6)
+        default: return false
+        }
+    }
+
+    /// Whether the system refuses to bind an address because it is in use.
+    private static func isRefused<Address>(_ address: Address, _ family: Int32) -> Bool {
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var yes: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
+        if family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &yes, size) }
+        // SAFETY: a sockaddr_in or sockaddr_in6 is a sockaddr to the system, and its own size goes with it.
+        return withUnsafeBytes(of: address) { bytes in
+            guard let start = bytes.bindMemory(to: sockaddr.self).baseAddress else { return false }
+            return bind(descriptor, start, socklen_t(bytes.count)) != 0 && errno == EADDRINUSE
+        }
+    }
+}
