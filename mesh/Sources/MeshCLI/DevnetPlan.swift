@@ -35,8 +35,8 @@ struct DevnetPlan: Sendable {
         }
     }
 
-    /// Makes the home folder; one from an earlier devnet keeps its key, its jobs, and its configuration, which its owner
-    /// may have edited. Returns whether it had one.
+    /// Makes the home folder; one from an earlier devnet keeps its key, its jobs, and its configuration, which its
+    /// owner may have edited. Returns whether it had one.
     mutating func prepare() throws -> Bool {
         try home.create()
         if !home.isInitialised { _ = try KeyStore(path: home.keyPath).create() }

@@ -10,7 +10,7 @@ final class Interrupts: @unchecked Sendable {
     let signals: AsyncStream<Int32>
     private let sources: [any DispatchSourceSignal]
 
-    /// Whether whoever started this process wants it to outlive its terminal (`nohup`); read before anything changes it.
+    /// Whether whoever started this process wants it to outlive its terminal (`nohup`); read before it is changed.
     private static let outlivesTerminal: Bool = {
         var inherited = sigaction()
         guard sigaction(SIGHUP, nil, &inherited) == 0 else { return false }
@@ -19,8 +19,8 @@ final class Interrupts: @unchecked Sendable {
         return handler == unsafeBitCast(SIG_IGN, to: Int.self)
     }()
 
-    /// Listens for an interrupt from the keyboard, a request to terminate, and a closed terminal, unless the process was
-    /// started to ignore that.
+    /// Listens for an interrupt from the keyboard, a request to terminate, and a closed terminal, unless the process
+    /// was started to ignore that.
     init(_ numbers: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {
         let (signals, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(8))
         self.signals = signals

@@ -66,8 +66,8 @@ struct NodeReport: Sendable {
         let seconds = max(0, now.milliseconds(since: sighting.at)) / 1_000
         return
             "Another node runs with this node's key: it was met at \(sighting.address), \(seconds) s ago. Both promise "
-            + "and spend in one name, so jobs and payments get lost. Stop one of them, and make it a home of its own with "
-            + "mesh init."
+            + "and spend in one name, so jobs and payments get lost. Stop one of them, and make it a home of its own "
+            + "with mesh init."
     }
 
     private func counters(_ figures: Figures) async -> [NodeStatus.Counter] {

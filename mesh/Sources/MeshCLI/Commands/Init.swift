@@ -125,16 +125,17 @@ struct InitReport: Encodable {
     var notes: [String] {
         var notes: [String] = []
         if let takenPort {
+            let taken = "Port \(takenPort) is taken by another program on this machine"
+            let isMoved = !listen.contains { $0.hasSuffix("/tcp/\(takenPort)") }
             notes.append(
-                listen.contains { $0.hasSuffix("/tcp/\(takenPort)") }
-                    ? "Port \(takenPort) is taken, and so are the next ones: set a free one under \"listen\" in config.json."
-                    : "Port \(takenPort) is taken by another program on this machine, so the node gets the next free one."
-            )
+                isMoved
+                    ? "\(taken), so the node gets the next free one."
+                    : "\(taken), and so are the next ones: set a free one under \"listen\" in config.json.")
         }
         if executor {
             notes.append(
-                "The node runs other people's jobs, which cannot touch this machine. To run none, set executor.enabled to "
-                    + "false in config.json.")
+                "The node runs other people's jobs, which cannot touch this machine. To run none, set "
+                    + "executor.enabled to false in config.json.")
         }
         return notes
     }
