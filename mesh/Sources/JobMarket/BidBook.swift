@@ -62,8 +62,13 @@ struct BidBook: Sendable {
     /// Why a bid is not acceptable; `nil` when it is.
     func refusal(of bid: Bid, on job: OriginatedJob, _ context: MarketContext) -> BidRefusal? {
         if job.isExcluded(bid.bidderDID) { return .bidderFailedBefore }
-        return Selection(manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
-            .refusal(of: bid)
+        let selection = Selection(
+            manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
+        if let refusal = selection.refusal(of: bid) { return refusal }
+        // It cannot know that yet: no manifest says what module and inputs measure.
+        return context.shortage.map {
+            .resourceMissing(resource: $0.limit.rawValue, needed: $0.needed, offered: $0.offered)
+        }
     }
 
     /// Notes a refused bid that the journal does not record.

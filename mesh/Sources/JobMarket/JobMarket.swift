@@ -136,10 +136,15 @@ package struct JobMarket: Sendable {
     }
 
     /// Takes in a direct message from an authenticated stream; the reply leaves once the transition says so.
+    ///
+    /// - Parameter shortage: of a bid: what its bidder has too little of for the job's module or inputs.
     package mutating func receive(
-        _ message: MeshProtocolMessage, from peer: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
+        _ message: MeshProtocolMessage, from peer: PeerID, bidderLacking shortage: OfferedShortage? = nil,
+        now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> (reply: MeshProtocolReply, transition: MarketTransition) {
         begin(now, wallClock)
+        context.shortage = shortage
+        defer { context.shortage = nil }
         let reply = answer(message, from: peer)
         var transition = finish()
         transition.acknowledges =

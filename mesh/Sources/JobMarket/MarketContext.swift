@@ -30,6 +30,8 @@ struct MarketContext: Sendable {
     var steadyClock = SteadyClock()
     var clockWatch = ClockWatch()
     var isReplaying = false
+    /// What the bidder of the message being received has too little of, if anything.
+    var shortage: OfferedShortage?
     var transition = MarketTransition()
 
     init(

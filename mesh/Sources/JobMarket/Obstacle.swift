@@ -127,6 +127,10 @@ extension Obstacle {
             self = .region(asked: params.executionPolicy?.regionFilter ?? [], there: region.map { [$0] } ?? [])
         case .featureMissing(let feature): self = .feature(feature)
         case .resourceMissing(let resource, let needed, let offered):
+            if let limit = OfferedLimit(rawValue: resource) {
+                self = .limit(limit, asked: needed, offered: offered)
+                return
+            }
             self = .resource(resource, needed: needed, offered: offered)
         case .bidderNotAllowed, .bidderDenied: self = .excluded
         case .deadlineTooLate: self = .late

@@ -62,6 +62,33 @@ package enum OfferedLimit: String, Hashable, Sendable, Codable, CaseIterable {
     }
 }
 
+/// What an executor has too little of for a job's module or inputs.
+package struct OfferedShortage: Hashable, Sendable {
+    /// The limit.
+    package let limit: OfferedLimit
+    /// What the job needs.
+    package let needed: UInt64
+    /// What the executor takes.
+    package let offered: UInt64
+
+    /// The first shortage that an offer shows; `nil` if it shows none.
+    package init?(of offer: NodeCapability, for sizes: JobSizes) {
+        guard let limits = offer.limits else { return nil }
+        let measured: [(OfferedLimit, UInt64?)] = [
+            (.moduleBytes, sizes.moduleBytes), (.moduleFunctions, sizes.moduleFunctions),
+            (.functionBytes, sizes.functionBytes), (.inputBytes, sizes.inputBytes),
+        ]
+        for (limit, needed) in measured {
+            guard let needed, let offered = limits[limit.rawValue], needed > offered else { continue }
+            self.limit = limit
+            self.needed = needed
+            self.offered = offered
+            return
+        }
+        return nil
+    }
+}
+
 /// What a job's module and inputs measure, as far as its originator knows; no manifest says it.
 package struct JobSizes: Hashable, Sendable {
     /// The module, in bytes.

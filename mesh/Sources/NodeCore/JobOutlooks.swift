@@ -25,8 +25,7 @@ struct JobOutlooks: Sendable {
 
     /// One job that waits.
     private struct Watch {
-        var sizes: JobSizes
-        var announcedAt: MonotonicInstant?
+        let announcedAt: MonotonicInstant
         var answers: [DID: ExecutorAnswer] = [:]
     }
 
@@ -41,6 +40,8 @@ struct JobOutlooks: Sendable {
 
     let limits: Limits
     private var watches: [JobID: Watch] = [:]
+    /// What the modules and inputs of all open jobs measure.
+    private var sizes: [JobID: JobSizes] = [:]
     private var turns = Deque<JobID>()
 
     init(limits: Limits = Limits()) {
@@ -51,24 +52,30 @@ struct JobOutlooks: Sendable {
     var count: Int { watches.count }
 
     /// Notes a job that was submitted, and what its module and inputs measure.
-    mutating func submitted(_ job: JobID, _ sizes: JobSizes) { watches[job] = Watch(sizes: sizes) }
+    mutating func submitted(_ job: JobID, _ sizes: JobSizes) { self.sizes[job] = sizes }
+
+    /// What a bidder has too little of for a job's module or inputs, by its own offer; nobody else can know it.
+    func shortage(of offer: NodeCapability, for job: JobID) -> OfferedShortage? {
+        sizes[job].flatMap { OfferedShortage(of: offer, for: $0) }
+    }
 
     /// Follows what happens to a job.
     mutating func follow(_ event: JobEvent, now: MonotonicInstant) {
         guard event.role == .originator else { return }
         switch event.kind {
         case .announced(round: 1, _, _): announced(event.jobID, now: now)
-        case .biddingClosed, .failed, .cancelled: watches[event.jobID] = nil
+        case .biddingClosed: watches[event.jobID] = nil
+        case .failed, .cancelled, .resultReached:
+            watches[event.jobID] = nil
+            sizes[event.jobID] = nil
         default: break
         }
     }
 
     /// Notes a job that collects bids.
     mutating func announced(_ job: JobID, now: MonotonicInstant) {
-        var watch = watches[job] ?? Watch(sizes: JobSizes())
-        guard watch.announcedAt == nil else { return }
-        watch.announcedAt = now
-        watches[job] = watch
+        guard watches[job] == nil else { return }
+        watches[job] = Watch(announcedAt: now)
         turns.append(job)
     }
 
@@ -78,12 +85,12 @@ struct JobOutlooks: Sendable {
         var next: [Turn] = []
         for _ in 0..<turns.count {
             guard next.count < jobs, let job = turns.popFirst() else { break }
-            guard let watch = watches[job], let announcedAt = watch.announcedAt else { continue }
+            guard let watch = watches[job] else { continue }
             turns.append(job)
             next.append(
                 Turn(
-                    job: job, sizes: watch.sizes, answers: watch.answers,
-                    waitedMilliseconds: now.milliseconds(since: announcedAt)))
+                    job: job, sizes: sizes[job] ?? JobSizes(), answers: watch.answers,
+                    waitedMilliseconds: now.milliseconds(since: watch.announcedAt)))
         }
         return next
     }

@@ -28,12 +28,15 @@ extension NodeCore {
         if isBid, let roundTripMilliseconds {
             give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
         }
-        let (reply, transition) = market.receive(
-            message, from: peer, now: moment.now, wallClock: moment.wallClock)
-        if case .jobBid(let bid) = message, reply == .ack {
-            let offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
-            solitude.bidArrived(isStranger: offer == nil, now: moment.now)
+        var offer: NodeCapability?
+        var shortage: OfferedShortage?
+        if case .jobBid(let bid) = message {
+            offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
+            shortage = offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) }
         }
+        let (reply, transition) = market.receive(
+            message, from: peer, bidderLacking: shortage, now: moment.now, wallClock: moment.wallClock)
+        if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
         judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
         // The connection is so young that its first ping is unanswered; the bid window leaves time for it.

@@ -47,10 +47,10 @@ enum GuestModules {
     }
 
     /// A module that ends at once and takes a compiler some seconds.
-    static func heavy() throws -> [UInt8] {
+    static func heavy(functions count: Int = 150) throws -> [UInt8] {
         let step = "(local.set 0 (i32.xor (i32.mul (local.get 0) (i32.const 1103515245)) (local.get 1)))"
         let body = String(repeating: step, count: 1_200)
-        let functions = (0..<150).map { number in
+        let functions = (0..<count).map { number in
             "(func (export \"f\(number)\") (param i32 i32) (result i32) \(body) (local.get 0))"
         }
         return try module("(module \(functions.joined()) (func (export \"_start\")))")

@@ -16,18 +16,17 @@ final class UnrunnableJobTests {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let region = ["--executor", "--region", "eu"]
         cheap = try NodeProcess("cheap", in: folder, region + ["--price-base", "10"])
-        try cheap.configure("limits", "module_functions_max", 200)
+        try cheap.configure("limits", "module_functions_max", 1_000)
         try cheap.configure("limits", "compile_seconds_max", 1)
         try cheap.start()
         try cheap.waitUntilUp()
         let entrance = ["--bootstrap", try cheap.address()]
         dear = try NodeProcess("dear", in: folder, region + ["--price-base", "20"] + entrance)
-        try dear.configure("limits", "module_functions_max", 180)
+        try dear.configure("limits", "module_functions_max", 900)
         try dear.configure("limits", "compile_seconds_max", 1)
         try dear.start()
         try dear.waitUntilUp()
         originator = try NodeProcess("originator", in: folder, ["--no-executor"] + entrance)
-        try originator.configure("limits", "file_bytes_max", 1 << 20)
         try originator.start()
         try originator.waitUntilUp()
         try seeOffers(2, of: "region eu")
@@ -78,6 +77,7 @@ final class UnrunnableJobTests {
     ]
 
     private func report(_ finished: NodeProcess.Finished) throws -> (id: String, result: [String: Any]) {
+        try #require(!finished.output.isEmpty, "\(finished.errors)")
         let report = try #require(try finished.json() as? [String: Any], "\(finished.errors)")
         return (
             try #require(report["job_id"] as? String), try #require(report["result"] as? [String: Any])
@@ -93,15 +93,15 @@ final class UnrunnableJobTests {
         let module = try file("nothing.wasm", GuestModules.command("nop"))
         let functions = try file(
             "functions.wasm",
-            GuestModules.module("(module \(String(repeating: "(func)", count: 200)) (func (export \"_start\")))"))
-        let heavy = try file("heavy.wasm", GuestModules.heavy())
+            GuestModules.module("(module \(String(repeating: "(func)", count: 1_000)) (func (export \"_start\")))"))
+        let heavy = try file("heavy.wasm", GuestModules.heavy(functions: 400))
         // They wait for executors that nobody knows yet, side by side.
         var begun: [(command: RunningCommand, job: Unrunnable, module: String)] = []
         for job in Self.unrunnable { begun.append((try begin(module, job.options + ["--json"]), job, module)) }
         let many = Unrunnable(
             options: [], code: "module_functions", setting: "limits.module_functions_max",
             text:
-                "number of functions 201 is above their limit of 200 (limits.module_functions_max on the executor's "
+                "number of functions 1,001 is above their limit of 1,000 (limits.module_functions_max on the executor's "
                     + "side)",
             advice: "Shrink the module, or raise limits.module_functions_max in an executor's config.json")
         begun.append((try begin(functions, ["--json"]), many, functions))
@@ -117,7 +117,8 @@ final class UnrunnableJobTests {
             #expect(reason["code"] as? String == job.code)
             #expect(reason["setting"] as? String == job.setting)
             #expect((result["hint"] as? String)?.hasPrefix(job.advice) == true, "\(result)")
-            #expect(result["ending"] as? String == "no_bids")
+            // Executors bid on modules that they do not have yet; what these measure only the originator knows.
+            #expect(result["ending"] as? String == (job.code == many.code ? "no_acceptable_bid" : "no_bids"))
             let told = "2 executors are known; all refuse: \(job.text)"
             #expect(result["detail"] as? String == "no executor took the job: \(told)")
             try expectExplained(id, told)
@@ -174,7 +175,7 @@ final class UnrunnableJobTests {
         _ = cheap.stop()
         try cheap.configure("executor", "memory_mib", 4_096)
         try cheap.configure("executor", "fuel_max", 10_000_000_000_000)
-        try cheap.configure("limits", "module_functions_max", 1_000)
+        try cheap.configure("limits", "module_functions_max", 2_000)
         try cheap.configure("limits", "compile_seconds_max", 60)
         try cheap.configure("region", "mars")
         try cheap.start()
@@ -209,8 +210,16 @@ final class UnrunnableJobTests {
         #expect(ran.status == 0, "\(ran.errors)")
     }
 
+    private func restart(fileBytesMax bytes: Int) throws {
+        #expect(originator.stop() == 0)
+        try originator.configure("limits", "file_bytes_max", bytes)
+        try originator.start()
+        try originator.waitUntilUp()
+    }
+
     @Test("A file above the node's limit is refused with the key before it is sent, and taken once the key is changed")
     func files() throws {
+        try restart(fileBytesMax: 1 << 20)
         let copying = try file("copying.wasm", GuestModules.command(GuestModules.copying))
         let long = try file("long", [UInt8](repeating: 7, count: (1 << 20) + 1))
         for arguments in [["add", long], ["run", copying, "--stdin", long]] {
@@ -222,10 +231,7 @@ final class UnrunnableJobTests {
         // More than the 64 MiB that commands once had of their own.
         let count = 65 << 20
         let huge = try file("huge", [UInt8](repeating: 9, count: count))
-        #expect(originator.stop() == 0)
-        try originator.configure("limits", "file_bytes_max", 96 << 20)
-        try originator.start()
-        try originator.waitUntilUp()
+        try restart(fileBytesMax: 96 << 20)
         try seeOffers(2, of: "region eu")
         let ran = try originator.run(["run", copying, "--stdin", long, "--max-output", "4Mi"])
         #expect(ran.status == 0 && ran.output.utf8.count == (1 << 20) + 1, "\(ran.errors)")

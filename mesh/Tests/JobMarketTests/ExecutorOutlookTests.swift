@@ -265,6 +265,28 @@ import Testing
         }
     }
 
+    @Test("A bid of an executor that cannot hold the module, by its own offer, is refused and counted by that limit")
+    func shortage() throws {
+        var sizes = JobSizes()
+        sizes.moduleFunctions = 11
+        let shortage = try #require(OfferedShortage(of: offer(), for: sizes))
+        var world = MarketWorld(executors: 1)
+        world.blocked = [.jobBid]
+        let id = try world.submit()
+        world.run(milliseconds: 100)
+        let bid = try #require(world.log.first { $0.variant == .jobBid })
+        let executor = world.parties[1].peer
+        let (reply, _) = world.parties[0].market.receive(
+            bid, from: executor, bidderLacking: shortage, now: world.now, wallClock: world.wallClock)
+        #expect(reply == .refused(Refusal(.resourceMissing, "module_functions 10 < 11")))
+        let outlook = ExecutorOutlook(
+            world.parties[0].market.standings(of: id, offers: [], sizes: sizes, answers: [:]))
+        #expect(outlook.reasons.map(\.obstacle) == [.limit(.moduleFunctions, asked: 11, offered: 10)])
+        let (again, _) = world.parties[0].market.receive(
+            bid, from: executor, now: world.now, wallClock: world.wallClock)
+        #expect(again == .ack, "it is judged by what is known of it now")
+    }
+
     @Test("A window that the owner named runs its course, and so does one of this node's own executor")
     func ownWindow() throws {
         var world = MarketWorld(executors: 0)

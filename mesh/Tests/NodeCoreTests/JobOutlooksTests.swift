@@ -115,4 +115,28 @@ import Testing
             #expect(outlooks.nextTurns(offers: 1, now: at(0)).isEmpty)
         }
     }
+
+    @Test func whatABidderLacksForAModuleIsKnownByItsOfferUntilTheJobEnds() throws {
+        let identity = try Identity(seed: Array(repeating: 1, count: 32))
+        var offer = NodeCapability(
+            nodeDID: identity.did, peerID: identity.peerID, issuedAt: UnixMilliseconds(1),
+            validUntil: UnixMilliseconds(2))
+        var sizes = JobSizes()
+        sizes.moduleFunctions = 11
+        sizes.inputBytes = 5
+        var outlooks = JobOutlooks()
+        outlooks.submitted(job(1), sizes)
+        #expect(outlooks.shortage(of: offer, for: job(1)) == nil, "it names no limit")
+        offer.limits = ["module_functions": 10, "input_bytes": 5]
+        let shortage = try #require(outlooks.shortage(of: offer, for: job(1)))
+        #expect(shortage.limit == .moduleFunctions && shortage.needed == 11 && shortage.offered == 10)
+        #expect(outlooks.shortage(of: offer, for: job(2)) == nil)
+        for (kind, isKnown) in [
+            (.biddingClosed(cause: .windowElapsed, ranking: []), true), (.failed(.nobodyReachable), false),
+        ] as [(JobEventKind, Bool)] {
+            outlooks.follow(
+                JobEvent(jobID: job(1), role: .originator, at: UnixMilliseconds(1), kind: kind), now: at(0))
+            #expect((outlooks.shortage(of: offer, for: job(1)) != nil) == isKnown)
+        }
+    }
 }
