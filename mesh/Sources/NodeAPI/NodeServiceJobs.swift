@@ -27,7 +27,8 @@ package struct JobView: Hashable, Sendable, Codable {
     package var receiptCID: String?
     /// Why it is in this state; empty if the state says it all.
     package var reason: String
-    /// Whether nothing more will happen.
+    /// Whether it is over: it has its end, or this node's run of it its receipt, or its bid came to nothing. What is
+    /// paid for it may still be on its way (`payment`).
     package var isTerminal: Bool
     /// When it was submitted, in milliseconds since the Unix epoch.
     package var submittedAt: UInt64

@@ -29,7 +29,9 @@ struct SharedOutputTests {
         try eventually("the executor's own job is over on both sides, and is removed", seconds: 180) {
             try executor.run(["rm", second]).status == 0
         }
-        #expect(try executor.job(first)?["terminal"] as? Bool == false)
+        let unpaid = try executor.job(first)
+        #expect(unpaid?["terminal"] as? Bool == true, "its run is over")
+        #expect(["due", "overdue"].contains(unpaid?["payment"] as? String), "and not paid")
         #expect(try executor.run(["gc"]).status == 0)
 
         try mesh.originator.start()

@@ -33,7 +33,7 @@ struct Outputs: MeshCommand {
     var job = "last"
 
     func validate() throws {
-        guard !global.json || !outputs.contains(where: { $0.path == "-" }) else {
+        guard !global.json || !outputs.contains(where: { $0.path == LocalFile.stream }) else {
             throw ValidationError("--json and an --output to - cannot share standard output.")
         }
     }
@@ -45,11 +45,12 @@ struct Outputs: MeshCommand {
         var report = OutputReport(jobID: view.jobID, outputs: try await JobOutputs.of(view, on: node))
         if let into { try report.choose(into: into) }
         for wanted in outputs { report.choose(wanted) }
+        try OutputPaths.check(report.outputs.compactMap(\.file))
         for index in report.outputs.indices {
             guard let path = report.outputs[index].file else { continue }
             let bytes = try await node.get(JobReference.cid(report.outputs[index].cid))
             report.outputs[index].bytes = bytes.count
-            if path == "-" { console.data(bytes) } else { try LocalFile.write(bytes, to: path) }
+            try LocalFile.write(bytes, to: path)
         }
         let isMissing = !report.missing.isEmpty
         if global.json {
@@ -67,7 +68,7 @@ struct Outputs: MeshCommand {
             console.out(Self.text(report.outputs))
         }
         for output in report.outputs {
-            guard let file = output.file, file != "-" else { continue }
+            guard let file = output.file, file != LocalFile.stream else { continue }
             console.note(Terminal.safe("\(output.name): \(Readable.bytes(UInt64(output.bytes ?? 0))) in \(file)"))
         }
         for name in report.missing {
