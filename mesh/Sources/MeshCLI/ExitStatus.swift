@@ -79,7 +79,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .verificationFailed: "a check of a receipt, or its replay, failed"
         case .verificationIncomplete: "no check of a receipt failed, but some could not be made"
         case .peerUnreachable: "a peer could not be reached"
-        case .timedOut: "the node did not answer in time"
+        case .timedOut: "the node did not answer in time, or the job was not over in time (mesh wait)"
         case .tooLarge: "a file or request is above a limit"
         case .conflict: "the idempotency key was used for another job, or what is to be deleted is still needed"
         case .fileFailed: "a local file could not be read or written"
