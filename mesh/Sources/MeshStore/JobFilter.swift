@@ -115,7 +115,8 @@ struct JobListing {
         }
         let end = try end()
         if let end {
-            sql += " AND NOT \(after("end"))"
+            // The range of dates besides, since the index has it.
+            sql += " AND submitted_at >= :end_at AND NOT \(after("end"))"
             values.merge(arguments(end, "end")) { first, _ in first }
         }
         let cursor = try Row.fetchCursor(
