@@ -221,7 +221,7 @@ let tests: [Target] = [
     meshTests(
         "ConformanceTests",
         [
-            "Multiformats", "PeerIdentity", "Noise", "Kademlia", "IPLD", "SignedObjects", External.crypto,
+            "Multiformats", "PeerIdentity", "Noise", "Kademlia", "IPLD", "SignedObjects", "Receipts", External.crypto,
             External.nioCore,
         ]),
     meshTests(
