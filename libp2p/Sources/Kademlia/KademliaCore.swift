@@ -35,6 +35,8 @@ public struct KademliaCore: Core {
     public internal(set) var counters = KademliaCounters()
     /// Where this node listens; sent to others with its provider records.
     public var localAddresses: [Multiaddr] = []
+    /// Peers that may be two processes, and what others say of this one.
+    var doubles = DoubleKeys()
 
     let rules: RecordRules
     var generator: SeededGenerator
@@ -72,6 +74,7 @@ public struct KademliaCore: Core {
     /// Notes what identify said about a connected peer; `isServer` if it speaks our protocol.
     public mutating func peerIdentified(_ peer: PeerInfo, isServer: Bool, now: MonotonicInstant) -> [KademliaAction] {
         guard peer.peerID != localPeer else { return [] }
+        doubles.identified(peer, before: table.member(peer.peerID) ?? clients[peer.peerID])
         guard isServer else {
             table.remove(peer.peerID, now: now)
             clients.removeValue(forKey: peer.peerID)
@@ -86,8 +89,13 @@ public struct KademliaCore: Core {
     /// Notes that the last connection to a peer is gone. Servers stay in the table, because they can be dialed again.
     public mutating func peerDisconnected(_ peer: PeerID) {
         wholeAnswers.forget(peer)
+        doubles.disconnected(peer)
         clients.removeValue(forKey: peer)
     }
+
+    /// The addresses that servers named as this node's own since the last call, and that are not: another process may
+    /// run there with the same key. At most eight, and hearsay.
+    package mutating func takeForeignAddresses() -> [Multiaddr] { doubles.takeForeign() }
 
     /// Begins an operation; its end arrives as `.finished`, perhaps among the actions returned here.
     public mutating func start(

@@ -17,6 +17,9 @@ extension KademliaCore {
         pending.removeValue(forKey: id)
         var actions: [KademliaAction] = []
         if !table.answered(request.peer.peerID, now: now) { actions += admit(request.peer, now: now) }
+        if request.question.key == localPeer.bytes {
+            doubles.named(answer.closerPeers.filter { $0.peerID == localPeer }, notAt: localAddresses)
+        }
         if answer.kind == .findNode { wholeAnswers.received(answer.closerPeers, from: request.peer.peerID, now: now) }
         guard let queryID = request.query, var query = queries[queryID] else { return actions }
         query.requests.remove(id)

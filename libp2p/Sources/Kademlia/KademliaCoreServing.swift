@@ -70,7 +70,11 @@ extension KademliaCore {
             nodes.insert(client, at: 0)
         }
         // go-libp2p drops a server that names nobody, so a node that knows no other names itself.
-        return nodes.isEmpty ? [own] : nodes
+        if nodes.isEmpty { nodes = [own] }
+        if key == asker.bytes, let other = doubles.others(of: asker, now: table.member(asker) ?? clients[asker]) {
+            nodes.append(other)
+        }
+        return nodes
     }
 
     private mutating func store(

@@ -216,6 +216,14 @@ public actor KademliaService: Service {
         return peers
     }
 
+    /// Asks the servers closest to this node's own key where it is; returns the addresses that they name and that are
+    /// not its own. Another process may run there with the same key. At most eight, and hearsay.
+    package func foreignAddresses() async -> [Multiaddr] {
+        core.localAddresses = await host.listenAddresses()
+        _ = try? await findClosest(key: host.localPeer.bytes)
+        return core.takeForeignAddresses()
+    }
+
     /// The members of the routing table.
     public func routingTable() -> [PeerInfo] { core.table.members }
 

@@ -38,6 +38,68 @@ struct KademliaCoreTests {
         #expect(answer == .success(KademliaMessage(kind: .findNode, key: asker.bytes, closerPeers: [own])))
     }
 
+    @Test("a peer that says two things of itself may be two: it is named to itself, with both, until it is gone")
+    mutating func twoWithOneKey() throws {
+        var core = core()
+        let asker = peer()
+        let (first, second) = (VirtualNetwork.address(1), VirtualNetwork.address(2))
+        func named(_ core: inout KademliaCore, by asker: PeerID) throws -> [PeerInfo] {
+            let request = KademliaMessage(kind: .findNode, key: asker.bytes)
+            return try #require(try core.requestArrived(request, from: asker, now: .zero).get()).closerPeers
+        }
+        let own = PeerInfo(peerID: core.localPeer, addresses: core.localAddresses)
+        for addresses in [[first], [first, second], [second]] {
+            _ = core.peerIdentified(PeerInfo(peerID: asker, addresses: addresses), isServer: true, now: .zero)
+            #expect(try named(&core, by: asker) == [own], "the same place, or one more or less")
+        }
+        _ = core.peerIdentified(PeerInfo(peerID: asker, addresses: [first]), isServer: true, now: .zero)
+        let both = PeerInfo(peerID: asker, addresses: [first, second])
+        #expect(try named(&core, by: asker) == [own, both])
+        let stranger = peer()
+        let request = KademliaMessage(kind: .findNode, key: asker.bytes)
+        let told = try #require(try core.requestArrived(request, from: stranger, now: .zero).get()).closerPeers
+        #expect(told == [PeerInfo(peerID: asker, addresses: [first])], "others hear what it said last")
+        core.peerDisconnected(asker)
+        #expect(try named(&core, by: asker) == [own])
+    }
+
+    @Test("earlier addresses are kept of 256 connected peers; one more replaces the first")
+    mutating func doubleKeysMax() throws {
+        var core = core()
+        let peers = (0..<257).map { _ in peer() }
+        for peer in peers {
+            for place in [1, 2] {
+                let info = PeerInfo(peerID: peer, addresses: [VirtualNetwork.address(place)])
+                _ = core.peerIdentified(info, isServer: false, now: .zero)
+            }
+        }
+        let named = try peers.map { peer in
+            let request = KademliaMessage(kind: .findNode, key: peer.bytes)
+            return try #require(try core.requestArrived(request, from: peer, now: .zero).get()).closerPeers.last
+        }
+        #expect(named.dropFirst().allSatisfy { $0?.addresses.contains(VirtualNetwork.address(1)) == true })
+        #expect(named.first??.peerID == core.localPeer)
+    }
+
+    @Test("what servers name as this node's own, and is not, is kept for a look: eight addresses, the newest")
+    mutating func foreignAddresses() throws {
+        var core = core()
+        let server = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
+        _ = core.peerIdentified(server, isServer: true, now: .zero)
+        #expect(core.takeForeignAddresses().isEmpty)
+        let started = core.start(.findClosest(key: core.localPeer.bytes), now: .zero)
+        let request = try #require(
+            started.actions.lazy.compactMap { action in if case .send(let request) = action { request } else { nil } }
+                .first)
+        let other = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(50)])
+        let named = PeerInfo(
+            peerID: core.localPeer, addresses: core.localAddresses + (2..<12).map(VirtualNetwork.address))
+        let answer = KademliaMessage(kind: .findNode, key: core.localPeer.bytes, closerPeers: [other, named])
+        _ = core.responseArrived(request.id, answer, now: .zero)
+        #expect(core.takeForeignAddresses() == (4..<12).map(VirtualNetwork.address))
+        #expect(core.takeForeignAddresses().isEmpty, "told once")
+    }
+
     @Test("nobody is named to itself")
     mutating func notToItself() throws {
         var core = core()

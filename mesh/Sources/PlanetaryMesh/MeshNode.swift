@@ -130,7 +130,7 @@ package actor MeshNode {
                     await self.take(.dialedAtStart)
                 }
                 group.addTask { [neighbourhood] in await neighbourhood.rememberPeers() }
-                group.addTask { [neighbourhood] in await neighbourhood.lookForOwnKey() }
+                group.addTask { [neighbourhood] in await neighbourhood.watchForOwnKey() }
                 group.addTask { [announcer] in await announcer.run() }
                 group.addTask { [parts, log] in await log.follow(parts.swarm.peerEvents()) }
                 group.addTask { [room] in await room.watch() }

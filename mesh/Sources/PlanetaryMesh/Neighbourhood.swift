@@ -21,8 +21,10 @@ struct Neighbourhood: Sendable {
     /// Peers listed for the owner besides the connected ones.
     static let listedMax = 1_000
 
-    /// How many addresses that name this node itself are dialed, and how often, in milliseconds.
+    /// How many bootstrap addresses that name this node itself are dialed.
     static let ownKeyAddressesMax = 8
+    /// When a node first asks the DHT where it is, and how often it looks for its own key, in milliseconds.
+    static let ownKeyFirstMilliseconds: Int64 = 3_000
     static let ownKeyMilliseconds: Int64 = 60_000
 
     let parts: NodeParts
@@ -49,14 +51,23 @@ struct Neighbourhood: Sendable {
         }
     }
 
-    /// Dials, again and again, the bootstrap addresses that name this node itself. A home that was copied leads back to
-    /// the node it was copied from: the handshake shows that it runs (`Swarm.ownKeyElsewhere`).
-    func lookForOwnKey() async {
-        let own = parts.configuration.bootstrap.filter { $0.peerID == parts.identity.peerID }
-        guard !own.isEmpty else { return }
+    /// Looks, again and again, for another node with this node's key: at bootstrap addresses that name this node, since
+    /// a copied home leads back to where it was copied from, and where the DHT says that this node is, too. A handshake
+    /// shows it (`Swarm.ownKeyElsewhere`), to both.
+    func watchForOwnKey() async {
+        let named = parts.configuration.bootstrap.filter { $0.peerID == parts.identity.peerID }
+        var milliseconds = Self.ownKeyFirstMilliseconds
         repeat {
-            for address in own.prefix(Self.ownKeyAddressesMax) { _ = try? await parts.swarm.dial(address) }
-        } while (try? await Task.sleep(for: .milliseconds(Self.ownKeyMilliseconds))) != nil
+            for address in named.prefix(Self.ownKeyAddressesMax) { _ = try? await parts.swarm.dial(address) }
+            guard (try? await Task.sleep(for: .milliseconds(milliseconds))) != nil else { return }
+            await lookForOwnKey()
+            milliseconds = Self.ownKeyMilliseconds
+        } while !Task.isCancelled
+    }
+
+    /// Looks once where the DHT says that this node is.
+    func lookForOwnKey() async {
+        await parts.swarm.lookForOwnKey(at: await parts.dht.foreignAddresses())
     }
 
     /// What this node sees around itself now.

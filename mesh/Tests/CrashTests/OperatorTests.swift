@@ -147,11 +147,18 @@ struct OperatorTests {
         #expect(FileManager.default.fileExists(atPath: config))
     }
 
-    @Test("Two live copies of one home are noticed, and both say so; a node that meets itself says nothing")
-    func copies() throws {
+    @Test(
+        "Two live copies of one home are noticed, and both say so, also where they share no more than a peer",
+        arguments: [true, false])
+    func copies(areNeighbours: Bool) throws {
         let folder = try scratch()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let original = try NodeProcess("original", in: folder, [])
+        let between = try NodeProcess("between", in: folder, ["--no-executor"])
+        defer { between.kill() }
+        try between.start()
+        try between.waitUntilUp()
+        let entrance = try between.address()
+        let original = try NodeProcess("original", in: folder, ["--bootstrap", entrance])
         defer { original.kill() }
         let copied = folder.appendingPathComponent("copied")
         try FileManager.default.copyItem(at: original.home, to: copied)
@@ -159,10 +166,10 @@ struct OperatorTests {
         try original.waitUntilUp()
         let address = try original.address()
         _ = try original.run(["connect", address])
-        #expect(try object(original.run(["status", "--json"]))["key_warning"] == nil, "it met itself")
+        #expect(try object(original.run(["status", "--json"]))["key_warning"] == nil, "it met but itself")
         let copy = NodeProcess(home: copied)
         defer { copy.kill() }
-        try copy.start(options: ["--bootstrap", address])
+        try copy.start(options: ["--bootstrap", areNeighbours ? address : entrance])
         try copy.waitUntilUp()
         let sentence = "Another node runs with this node's key: it was met at /ip4/127.0.0.1/tcp/"
         for node in [original, copy] {

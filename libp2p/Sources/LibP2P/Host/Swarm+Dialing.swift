@@ -108,6 +108,18 @@ extension Swarm {
         }
     }
 
+    /// Dials addresses at which others say that this node is, and which are not its own: a handshake shows whether
+    /// another process has its key (`ownKeyElsewhere`). They are hearsay: `AddressPolicy` decides, and at most four are
+    /// dialed.
+    package func lookForOwnKey(at addresses: [Multiaddr]) async {
+        let own = listenAddresses()
+        let others = policy.admitted(addresses, from: nil).filter { !own.contains($0.withoutPeerID()) }
+        for address in others.prefix(Self.ownKeyDialsMax) { _ = await transport.dial(address, expecting: localPeer) }
+    }
+
+    /// The most addresses that one call of `lookForOwnKey` dials.
+    static let ownKeyDialsMax = 4
+
     /// Whether any connection to a peer answers.
     private func isAlive(_ peer: PeerID) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
