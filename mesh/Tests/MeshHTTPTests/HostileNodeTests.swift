@@ -13,17 +13,16 @@ import Testing
         .protocolMismatch, "The node's answer is unreadable.",
         hint: "Node and command may be of different versions; restart the node with this program.")
 
-    /// A client of a hostile node that keeps its connections for as long as a test lasts.
+    /// A client of a hostile node that keeps its connections for as long as a test lasts. Each connection has its
+    /// conduct, and further ones have that of the last.
     private func withHostileNode(
-        _ conduct: @escaping @Sendable (Int) -> HostileNode.Conduct,
-        _ change: (inout MeshHTTPLimits) -> Void = { _ in },
+        _ conducts: [HostileNode.Conduct], _ bounds: MeshHTTPLimits = MeshHTTPLimits(),
         _ body: (NodeClient, HostileNode) async throws -> Void
     ) async throws {
         let folder = try TestFolder()
-        let node = try await HostileNode.listen(folder.socket, conduct)
-        var limits = MeshHTTPLimits()
+        let node = try await HostileNode.listen(folder.socket) { conducts[min($0, conducts.count - 1)] }
+        var limits = bounds
         limits.clientIdleMilliseconds = 3_600_000
-        change(&limits)
         try await body(NodeClient(socketPath: folder.socket, limits: limits), node)
         try await node.end()
     }
@@ -44,7 +43,7 @@ import Testing
     func whatComesWithAnAnswerIsNotTheBeginningOfTheNext(surplus: String) async throws {
         let first = HostileNode.Conduct { _, channel in channel.say(Self.none + surplus) }
         let later = HostileNode.Conduct { _, channel in channel.say(Self.none) }
-        try await withHostileNode({ $0 == 0 ? first : later }) { client, node in
+        try await withHostileNode([first, later]) { client, node in
             try await expectNoJobs(3, client)
             #expect(node.connections == 2)
         }
@@ -58,7 +57,7 @@ import Testing
             ask.yield(channel)
         }
         let later = HostileNode.Conduct { _, channel in channel.say(Self.none) }
-        try await withHostileNode({ $0 == 0 ? first : later }) { client, node in
+        try await withHostileNode([first, later]) { client, node in
             try await expectNoJobs(1, client)
             for await channel in asked {
                 channel.say(surplus)
@@ -72,7 +71,7 @@ import Testing
 
     @Test func aRequestWhoseConnectionEndsIsSaidToHaveNoAnswerAndNotSentAgain() async throws {
         let closing = HostileNode.Conduct { _, channel in channel.close(promise: nil) }
-        try await withHostileNode({ _ in closing }) { client, node in
+        try await withHostileNode([closing]) { client, node in
             for (number, body) in [[], [UInt8](repeating: 0, count: 8 * 1024 * 1024)].enumerated() {
                 let failure = await #expect(throws: NodeServiceError.self) { _ = try await client.add(body) }
                 #expect(failure?.code == .nodeNotRunning)
@@ -91,7 +90,7 @@ import Testing
                     channel.close(promise: nil)
                 }
             }, readsOn: false)
-        try await withHostileNode({ _ in refusing }) { client, _ in
+        try await withHostileNode([refusing]) { client, _ in
             await #expect(throws: NodeServiceError(.tooLarge, "Too much.")) {
                 _ = try await client.add([UInt8](repeating: 0, count: 8 * 1024 * 1024))
             }
@@ -104,7 +103,7 @@ import Testing
                 channel.say("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"cid\":\"a\",\"size\":1}")
             }, readsOn: false)
         let later = HostileNode.Conduct { _, channel in channel.say(Self.none) }
-        try await withHostileNode({ $0 == 0 ? hasty : later }) { client, node in
+        try await withHostileNode([hasty, later]) { client, node in
             let file = try await client.add([UInt8](repeating: 0, count: 8 * 1024 * 1024))
             #expect(file == AddedFile(cid: "a", size: 1))
             try await expectNoJobs(1, client)
@@ -118,7 +117,9 @@ import Testing
             channel.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
             channel.sayForEver(chunk)
         }
-        try await withHostileNode({ _ in endless }, { $0.responseBytesMax = 100_000 }) { client, node in
+        var limits = MeshHTTPLimits()
+        limits.responseBytesMax = 100_000
+        try await withHostileNode([endless], limits) { client, node in
             await #expect(throws: NodeServiceError(.tooLarge, "The node's answer has more than 100000 bytes.")) {
                 _ = try await client.status()
             }
@@ -138,7 +139,7 @@ import Testing
     @Test(arguments: bombs.indices)
     func anAnswerThatIsNoneIsUnreadable(index: Int) async throws {
         let bomb = HostileNode.Conduct { _, channel in channel.say(Self.bombs[index]) }
-        try await withHostileNode({ _ in bomb }) { client, node in
+        try await withHostileNode([bomb]) { client, node in
             await #expect(throws: Self.unreadable) { _ = try await client.jobs(limit: 1) }
             #expect(await node.closed() == 0)
             await #expect(throws: Self.unreadable) { _ = try await client.progress(of: Samples.jobID) }
@@ -152,7 +153,7 @@ import Testing
             channel.say(
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n{\"jobs\":[]}\r\n0\r\n\(field)\r\n\r\n")
         }
-        try await withHostileNode({ _ in bomb }) { client, node in
+        try await withHostileNode([bomb]) { client, node in
             await #expect(throws: Self.unreadable) { _ = try await client.jobs(limit: 1) }
             #expect(await node.closed() == 0)
         }
@@ -162,7 +163,7 @@ import Testing
         let patient = HostileNode.Conduct { _, channel in
             channel.say(String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: 10_000) + Self.none)
         }
-        try await withHostileNode({ _ in patient }) { client, node in
+        try await withHostileNode([patient]) { client, node in
             try await expectNoJobs(2, client)
             #expect(node.connections == 1)
         }
@@ -170,7 +171,9 @@ import Testing
 
     @Test func aNodeThatAnswersNothingIsLeftWhenTheTimeIsUp() async throws {
         let silent = HostileNode.Conduct { _, _ in }
-        try await withHostileNode({ _ in silent }, { $0.answerSeconds = 0 }) { client, node in
+        var limits = MeshHTTPLimits()
+        limits.answerSeconds = 0
+        try await withHostileNode([silent], limits) { client, node in
             let timedOut = NodeServiceError(
                 .timedOut, "The node did not answer within 0 s.", hint: "mesh status shows its state.")
             await #expect(throws: timedOut) { _ = try await client.status() }
@@ -183,7 +186,7 @@ import Testing
     @Test func whoStopsWaitingForLinesClosesTheConnection() async throws {
         let (asked, ask) = AsyncStream.makeStream(of: Void.self)
         let silent = HostileNode.Conduct { _, _ in ask.yield() }
-        try await withHostileNode({ _ in silent }) { client, node in
+        try await withHostileNode([silent]) { client, node in
             let failure = await withTaskGroup(of: NodeServiceError?.self) { group in
                 group.addTask {
                     await #expect(throws: NodeServiceError.self) { _ = try await client.progress(of: Samples.jobID) }
