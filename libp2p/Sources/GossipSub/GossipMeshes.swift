@@ -21,12 +21,12 @@ struct GossipMeshes: Sendable {
     }
 
     private let parameters: GossipSubParameters
-    private let limits: GossipSubLimits
+    private let limits: GossipSubRouter.Limits
     /// The meshes by topic, in the order in which this node subscribed.
     private(set) var all = TopicTable<OrderedSet<PeerID>>()
     private var backoffs: BackoffTable
 
-    init(parameters: GossipSubParameters, limits: GossipSubLimits) {
+    init(parameters: GossipSubParameters, limits: GossipSubRouter.Limits) {
         self.parameters = parameters
         self.limits = limits
         backoffs = BackoffTable(entriesMax: limits.backoffsMax)

@@ -44,7 +44,7 @@ public enum GossipSubCodec {
 
     /// The RPC in `bytes`; entries beyond a limit are left out and counted in `entriesLeftOut`.
     public static func decode(
-        _ bytes: [UInt8], limits: GossipSubLimits
+        _ bytes: [UInt8], limits: GossipSubRouter.Limits
     ) throws(GossipSubCodecError) -> GossipSubRPC {
         guard bytes.count <= limits.rpcBytesMax else {
             throw .tooLong(bytes: bytes.count, bytesMax: limits.rpcBytesMax)
@@ -55,11 +55,11 @@ public enum GossipSubCodec {
     }
 
     private struct Decoding {
-        let limits: GossipSubLimits
+        let limits: GossipSubRouter.Limits
         var rpc = GossipSubRPC()
         var elementsLeft: Int
 
-        init(limits: GossipSubLimits) {
+        init(limits: GossipSubRouter.Limits) {
             self.limits = limits
             elementsLeft = limits.rpcElementsMax
         }

@@ -23,7 +23,7 @@ struct MessageCache: Sendable {
     private var window: UInt64 = 0
     private(set) var bytes = 0
 
-    init(parameters: GossipSubParameters, limits: GossipSubLimits) {
+    init(parameters: GossipSubParameters, limits: GossipSubRouter.Limits) {
         historyWindows = UInt64(max(1, parameters.historyWindows))
         gossipWindows = UInt64(max(1, parameters.gossipWindows))
         messagesMax = limits.cacheMessagesMax

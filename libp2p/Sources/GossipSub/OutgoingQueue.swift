@@ -29,7 +29,7 @@ public struct OutgoingQueue<Frame: Sendable>: Sendable {
     public private(set) var dropped: UInt64 = 0
 
     /// An empty queue with the limits of a router.
-    public init(limits: GossipSubLimits) {
+    public init(limits: GossipSubRouter.Limits) {
         bytesMax = limits.outgoingBytesMax
         controlBytesMax = limits.outgoingControlBytesMax
     }

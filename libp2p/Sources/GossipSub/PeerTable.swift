@@ -28,7 +28,7 @@ struct PeerTable: Sendable {
     private(set) var floodsubPeers: OrderedSet<PeerID> = []
     private var byTopic: [ExactText: OrderedSet<PeerID>] = [:]
 
-    init(limits: GossipSubLimits) {
+    init(limits: GossipSubRouter.Limits) {
         peersMax = limits.peersMax
         topicsPerPeerMax = limits.topicsPerPeerMax
     }

@@ -16,7 +16,7 @@ struct PendingValidations: Sendable {
     private var entries: [MessageID: Entry] = [:]
     private(set) var bytes = 0
 
-    init(parameters: GossipSubParameters, limits: GossipSubLimits) {
+    init(parameters: GossipSubParameters, limits: GossipSubRouter.Limits) {
         lifetimeMilliseconds = parameters.validationMilliseconds
         messagesMax = limits.pendingValidationsMax
         bytesMax = limits.pendingValidationBytesMax

@@ -20,7 +20,7 @@ final class GossipOutlet: Sendable {
 
     private let state: NIOLockedValueBox<State>
 
-    init(peer: PeerID, limits: GossipSubLimits) {
+    init(peer: PeerID, limits: GossipSubRouter.Limits) {
         self.peer = peer
         state = NIOLockedValueBox(State(queue: OutgoingQueue(limits: limits)))
     }

@@ -54,7 +54,7 @@ public actor GossipService: Service {
 
     let host: any StreamHost
     let logger: Logger
-    let limits: GossipSubLimits
+    let limits: GossipSubRouter.Limits
     private let identity: Identity
     var core: GossipSubRouter
     var peers: [PeerID: Peer] = [:]
@@ -70,7 +70,7 @@ public actor GossipService: Service {
 
     /// A service that does nothing until `run`.
     public init(
-        host: any StreamHost, parameters: GossipSubParameters = .init(), limits: GossipSubLimits = .init(),
+        host: any StreamHost, parameters: GossipSubParameters = .init(), limits: GossipSubRouter.Limits = .init(),
         identity: Identity, logger: Logger
     ) {
         self.host = host

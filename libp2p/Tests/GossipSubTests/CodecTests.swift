@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test func aMebibyteOfEmptyEntriesIsRefusedAtTheElementCap() {
-        let limits = GossipSubLimits()
+        let limits = GossipSubRouter.Limits()
         for entry in [[0x0A, 0], [0x12, 0], [0x1A, 0], [0x7A, 0]] as [[UInt8]] {
             let bytes = Array(repeatElement(entry, count: limits.rpcBytesMax / 2).joined())
             #expect(throws: GossipSubCodecError.tooManyElements(elementsMax: limits.rpcElementsMax)) {
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func nestedElementsCountAgainstTheSameCap() {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.rpcElementsMax = 100
         var rpc = GossipSubRPC()
         // 1 control, 1 IHAVE, 1 topic, 98 IDs: one more than the cap, though no single message has a hundred fields.
@@ -91,14 +91,14 @@ import Testing
     }
 
     @Test func anRPCLongerThanTheLimitIsRefused() {
-        let limits = GossipSubLimits()
+        let limits = GossipSubRouter.Limits()
         #expect(throws: GossipSubCodecError.tooLong(bytes: limits.rpcBytesMax + 1, bytesMax: limits.rpcBytesMax)) {
             try GossipSubCodec.decode([UInt8](repeating: 0, count: limits.rpcBytesMax + 1), limits: limits)
         }
     }
 
     @Test func entriesBeyondTheirLimitAreLeftOutAndCounted() throws {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.subscriptionsPerRPCMax = 2
         limits.messagesPerRPCMax = 3
         limits.controlEntriesPerRPCMax = 4

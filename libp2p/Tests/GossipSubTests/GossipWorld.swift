@@ -38,7 +38,7 @@ struct GossipWorld {
     var isLost: (Int, Int, GossipSubRPC) -> Bool = { _, _, _ in false }
 
     init(
-        routers count: Int, parameters: GossipSubParameters = .init(), limits: GossipSubLimits = .init(),
+        routers count: Int, parameters: GossipSubParameters = .init(), limits: GossipSubRouter.Limits = .init(),
         seed: UInt64 = 1
     ) {
         for number in 0..<count {
@@ -135,7 +135,7 @@ struct LoneRouter {
     var peer: PeerID { stranger.peerID }
 
     init(
-        parameters: GossipSubParameters = .init(), limits: GossipSubLimits = .init(),
+        parameters: GossipSubParameters = .init(), limits: GossipSubRouter.Limits = .init(),
         version: GossipSubVersion = .meshsub11
     ) {
         router = GossipSubRouter(

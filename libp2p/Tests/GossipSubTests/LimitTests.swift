@@ -3,10 +3,10 @@ import GossipSub
 import PeerIdentity
 import Testing
 
-/// Each bound of `GossipSubLimits` that the spam and codec tests do not reach, with what happens there.
+/// Each bound of `GossipSubRouter.Limits` that the spam and codec tests do not reach, with what happens there.
 @Suite struct LimitTests {
-    func limited(_ change: (inout GossipSubLimits) -> Void) -> LoneRouter {
-        var limits = GossipSubLimits()
+    func limited(_ change: (inout GossipSubRouter.Limits) -> Void) -> LoneRouter {
+        var limits = GossipSubRouter.Limits()
         change(&limits)
         var lone = LoneRouter(limits: limits)
         lone.subscribe("t")
@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test func theCacheIsBoundedInMessagesBytesAndTime() throws {
-        for change: (inout GossipSubLimits) -> Void in [
+        for change: (inout GossipSubRouter.Limits) -> Void in [
             { $0.cacheMessagesMax = 4 }, { $0.cacheBytesMax = 4 * 135 },
         ] {
             var lone = limited(change)
@@ -236,7 +236,7 @@ import Testing
     }
 
     @Test func aFullOutgoingQueueDropsNewMessagesAndKeepsControl() {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.outgoingBytesMax = 100
         limits.outgoingControlBytesMax = 50
         var queue = OutgoingQueue<String>(limits: limits)

@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func idsAskedForBeyondTheLimitOfAHeartbeatAreAFlood() {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.iwantIDsPerHeartbeatMax = 10
         var lone = LoneRouter(limits: limits)
         lone.subscribe("t")
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func bytesFetchedInAHeartbeatAreLimited() {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.iwantBytesPerHeartbeatMax = 500
         var lone = LoneRouter(limits: limits)
         lone.subscribe("t")
@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test func idsAskedOfOnePeerPerHeartbeatAreLimited() {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.ihaveIDsPerHeartbeatMax = 30
         var lone = LoneRouter(limits: limits)
         lone.subscribe("t")
@@ -227,7 +227,7 @@ import Testing
 
     @Test(arguments: [UInt64(21), 22, 23, 24]) func randomRPCsNeverBreakTheInvariants(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.topicsPerPeerMax = 8
         limits.promisesMax = 5
         limits.backoffsMax = 4

@@ -12,7 +12,7 @@ import Testing
 
 /// The bounds of the gossip service that are reached without a single message.
 @Suite(.timeLimit(.minutes(5))) struct GossipServiceLimitTests {
-    private func service(on host: any StreamHost, _ limits: GossipSubLimits = .init()) -> GossipService {
+    private func service(on host: any StreamHost, _ limits: GossipSubRouter.Limits = .init()) -> GossipService {
         GossipService(host: host, limits: limits, identity: .generate(), logger: Logger(label: "test"))
     }
 
@@ -40,7 +40,7 @@ import Testing
     @Test func aPeerBeyondPeersMaxIsNotServed() async throws {
         let network = InMemoryNetwork()
         let host = network.addHost(ServiceTestNode.peer(0))
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.peersMax = 1
         let service = service(on: host, limits)
         let version = GossipSubVersion.meshsub11.protocolID

@@ -20,7 +20,7 @@ struct GossipFixture: Sendable {
     let stranger: InMemoryHost
 
     static func with(
-        _ count: Int, limits: GossipSubLimits = .init(), parameters: GossipSubParameters = Self.quick,
+        _ count: Int, limits: GossipSubRouter.Limits = .init(), parameters: GossipSubParameters = Self.quick,
         _ body: @Sendable @escaping (GossipFixture) async throws -> Void
     ) async throws {
         let network = InMemoryNetwork()
@@ -242,7 +242,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
     }
 
     @Test func aPeerThatReadsNothingLosesMessagesAndHoldsUpNobody() async throws {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.outgoingBytesMax = 100_000
         try await GossipFixture.with(2, limits: limits) { fixture in
             _ = try await fixture.join(0, "t")
@@ -267,7 +267,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
     }
 
     @Test func aPeerThatDoesNotEvenReadControlIsGivenUp() async throws {
-        var limits = GossipSubLimits()
+        var limits = GossipSubRouter.Limits()
         limits.outgoingControlBytesMax = 20_000
         try await GossipFixture.with(1, limits: limits) { fixture in
             let held = NIOLockedValueBox<[any PeerStream]>([])
