@@ -7,10 +7,8 @@ import NIOCore
 ///
 /// The queue has its own lock, so that the writer takes frames without waiting for the service.
 final class GossipOutlet: Sendable {
-    /// One write joins frames up to this many bytes, because every write costs a wake-up.
-    static let batchBytesMax = 131_072
-
     let peer: PeerID
+    private let batchBytesMax: Int
 
     private struct State {
         var queue: OutgoingQueue<ByteBuffer>
@@ -20,9 +18,10 @@ final class GossipOutlet: Sendable {
 
     private let state: NIOLockedValueBox<State>
 
-    init(peer: PeerID, limits: GossipSubRouter.Limits) {
+    init(peer: PeerID, limits: GossipService.Limits) {
         self.peer = peer
-        state = NIOLockedValueBox(State(queue: OutgoingQueue(limits: limits)))
+        batchBytesMax = limits.batchBytesMax
+        state = NIOLockedValueBox(State(queue: OutgoingQueue(limits: limits.core)))
     }
 
     /// A stream for a new writer: it fires once at the start and whenever frames are added, and ends when the outlet
@@ -50,7 +49,7 @@ final class GossipOutlet: Sendable {
     func nextBatch() -> ByteBuffer? {
         state.withLockedValue { state in
             guard var batch = state.queue.popFirst() else { return nil }
-            while batch.readableBytes < Self.batchBytesMax, let frame = state.queue.popFirst() {
+            while batch.readableBytes < batchBytesMax, let frame = state.queue.popFirst() {
                 batch.writeImmutableBuffer(frame)
             }
             return batch

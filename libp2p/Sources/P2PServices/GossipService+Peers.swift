@@ -22,7 +22,7 @@ extension GossipService {
 
     /// Handles a new connection to a peer: starts a writer that opens a stream to it.
     func connected(_ peer: PeerID) {
-        guard peers[peer] == nil, peer != host.localPeer, peers.count < limits.peersMax else { return }
+        guard peers[peer] == nil, peer != host.localPeer, peers.count < limits.core.peersMax else { return }
         let outlet = GossipOutlet(peer: peer, limits: limits)
         guard jobs.start(outlet) else { return }
         peers[peer] = Peer(outlet: outlet)
@@ -54,10 +54,10 @@ extension GossipService {
             } catch {
                 logger.debug("gossip: no stream", metadata: ["peer": "\(outlet.peer)", "reason": "\(error)"])
             }
-            let isSteady = SwarmClock.now.milliseconds(since: begunAt) > Self.steadyStreamMilliseconds
+            let isSteady = SwarmClock.now.milliseconds(since: begunAt) > limits.steadyStreamMilliseconds
             failures = isSteady ? 1 : failures + 1
-            guard failures < Self.openAttemptsMax else { break }
-            try? await Task.sleep(for: .milliseconds(Self.reopenMilliseconds << failures))
+            guard failures < limits.openAttemptsMax else { break }
+            try? await Task.sleep(for: .milliseconds(limits.reopenMilliseconds << failures))
         }
         if isCurrent(outlet) { gone(outlet.peer) }
         outlet.close()
@@ -129,7 +129,7 @@ extension GossipService {
                 let (validations, resets) = received(rpc, from: stream.remotePeer)
                 if resets { break }
                 for validation in validations {
-                    if validating >= Self.validationsPerStreamMax {
+                    if validating >= limits.validationsPerStreamMax {
                         await group.next()
                         validating -= 1
                     }
@@ -144,7 +144,7 @@ extension GossipService {
     /// The next RPC; `nil` at the end of the stream, or after one that was too long.
     private nonisolated func nextRPC(_ stream: any PeerStream) async -> [UInt8]? {
         do {
-            return try await stream.readFrame(bytesMax: limits.rpcBytesMax).map { Array($0.readableBytesView) }
+            return try await stream.readFrame(bytesMax: limits.core.rpcBytesMax).map { Array($0.readableBytesView) }
         } catch StreamError.frameTooLarge(let announced, let bytesMax) {
             let error = GossipSubCodecError.tooLong(bytes: Int(clamping: announced), bytesMax: bytesMax)
             await refused(error, from: stream.remotePeer)

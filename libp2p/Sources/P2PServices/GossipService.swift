@@ -10,7 +10,7 @@ public import PeerIdentity
 /// GossipSub over the streams of a host: the shell around the core `GossipSubRouter`.
 ///
 /// It serves `/meshsub/1.1.0`, `/meshsub/1.0.0` and `/floodsub/1.0.0`, and keeps one outbound stream and one writing
-/// task per peer. The topic's validator validates messages before they are forwarded, at most `validationsPerStreamMax`
+/// task per peer. The topic's validator validates messages before they are forwarded, at most `Limits.validationsPerStreamMax`
 /// at a time for each inbound stream: a peer that sends more waits, by the flow control of its stream. Subscribers get
 /// messages through a stream of `subscriptionMessagesMax`; a slow one loses the *oldest*, because gossip ages.
 /// `OutgoingQueue` says what a slow peer loses.
@@ -21,19 +21,30 @@ public actor GossipService: Service {
     /// `validationMilliseconds`, after which the message counts as ignored.
     public typealias Validator = @Sendable (GossipMessage) async -> GossipVerdict
 
-    /// Messages that wait for a subscriber; the oldest is dropped for one more.
-    public static let subscriptionMessagesMax = 1_024
-    /// Messages of one inbound stream whose validators run at the same time.
-    public static let validationsPerStreamMax = 32
-    /// Inbound streams per peer; a further one is reset.
-    public static let inboundStreamsPerPeerMax = 2
-    /// How long a stream to a peer has to last for the next attempt to count as a first one.
-    static let steadyStreamMilliseconds: Int64 = 30_000
-    /// Failed attempts in a row to open a stream to a connected peer before the service leaves it alone until it
-    /// connects anew.
-    public static let openAttemptsMax = 4
-    /// The pause before the first attempt is repeated, halved; it doubles with each failure.
-    static let reopenMilliseconds: Int64 = 50
+    /// The service's bounds; the protocol's are in `GossipSubRouter.Limits`.
+    public struct Limits: Sendable {
+        /// Bounds of the protocol.
+        public var core = GossipSubRouter.Limits()
+        /// Messages that wait for a subscriber; the oldest is dropped for one more.
+        public var subscriptionMessagesMax = 1_024
+        /// Messages of one inbound stream whose validators run at the same time.
+        public var validationsPerStreamMax = 32
+        /// Inbound streams per peer; a further one is reset.
+        public var inboundStreamsPerPeerMax = 2
+        /// How long a stream to a peer has to last for the next attempt to count as a first one.
+        public var steadyStreamMilliseconds: Int64 = 30_000
+        /// Failed attempts in a row to open a stream to a connected peer before the service leaves it alone until it
+        /// connects anew.
+        public var openAttemptsMax = 4
+        /// The pause before the first attempt is repeated, halved; it doubles with each failure.
+        public var reopenMilliseconds: Int64 = 50
+        /// Bytes after which a write takes no further waiting frame; one write joins many, because each costs a
+        /// wake-up.
+        public var batchBytesMax = 131_072
+
+        /// The defaults.
+        public init() {}
+    }
 
     struct Subscription {
         let validator: Validator
@@ -54,7 +65,7 @@ public actor GossipService: Service {
 
     let host: any StreamHost
     let logger: Logger
-    let limits: GossipSubRouter.Limits
+    let limits: Limits
     private let identity: Identity
     var core: GossipSubRouter
     var peers: [PeerID: Peer] = [:]
@@ -70,7 +81,7 @@ public actor GossipService: Service {
 
     /// A service that does nothing until `run`.
     public init(
-        host: any StreamHost, parameters: GossipSubParameters = .init(), limits: GossipSubRouter.Limits = .init(),
+        host: any StreamHost, parameters: GossipSubParameters = .init(), limits: Limits = .init(),
         identity: Identity, logger: Logger
     ) {
         self.host = host
@@ -80,11 +91,12 @@ public actor GossipService: Service {
         // The wall clock, so that numbers grow across restarts.
         let nanoseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1e9))
         core = GossipSubRouter(
-            localPeer: identity.peerID, parameters: parameters, limits: limits, firstSequenceNumber: nanoseconds,
+            localPeer: identity.peerID, parameters: parameters, limits: limits.core, firstSequenceNumber: nanoseconds,
             seed: UInt64.random(in: .min ... .max), now: SwarmClock.now)
-        jobs = JobQueue(waitingMax: limits.peersMax)
+        jobs = JobQueue(waitingMax: limits.core.peersMax)
         inbound = InboundStreams(
-            perPeerMax: Self.inboundStreamsPerPeerMax, inAllMax: limits.peersMax * Self.inboundStreamsPerPeerMax)
+            perPeerMax: limits.inboundStreamsPerPeerMax,
+            inAllMax: limits.core.peersMax * limits.inboundStreamsPerPeerMax)
     }
 
     /// Serves until the task is cancelled; then subscriptions end.
@@ -106,7 +118,7 @@ public actor GossipService: Service {
     ) throws(SubscribeRefusal) -> AsyncStream<GossipMessage> {
         let actions = try core.subscribe(topic, now: SwarmClock.now)
         let (stream, continuation) = AsyncStream.makeStream(
-            of: GossipMessage.self, bufferingPolicy: .bufferingNewest(Self.subscriptionMessagesMax))
+            of: GossipMessage.self, bufferingPolicy: .bufferingNewest(limits.subscriptionMessagesMax))
         subscriptions.updateValue(Subscription(validator: validator, messages: continuation), forKey: ExactText(topic))?
             .messages.finish()
         carryOut(actions)

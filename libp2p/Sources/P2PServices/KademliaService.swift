@@ -44,15 +44,14 @@ public actor KademliaService: Service {
         public var addressRefreshMilliseconds: Int64 = 15_000
         /// The shortest time between two checks of the core's deadline: how late a deadline may be met.
         public var tickMilliseconds: Int64 = 100
+        /// Dials of bootstrap addresses that wait for their task.
+        public var bootstrapJobsMax = 16
         /// How often the service looks for silent and idle streams.
         public var sweepMilliseconds: Int64 = 1_000
 
         /// The defaults.
         public init() {}
     }
-
-    /// Dials of bootstrap addresses that wait for their task.
-    private static let bootstrapJobsMax = 16
 
     struct IdleStream {
         let id: UInt64
@@ -112,7 +111,7 @@ public actor KademliaService: Service {
         core = KademliaCore(
             localPeer: host.localPeer, configuration: configuration, validators: validators, seed: generator.next(),
             now: SwarmClock.now)
-        jobs = JobQueue(waitingMax: limits.requestsUnderWayMax + Self.bootstrapJobsMax)
+        jobs = JobQueue(waitingMax: limits.requestsUnderWayMax + limits.bootstrapJobsMax)
         alarm = DeadlineAlarm(resolutionMilliseconds: limits.tickMilliseconds)
     }
 

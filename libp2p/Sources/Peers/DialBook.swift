@@ -6,7 +6,7 @@ package import Multiformats
 package struct DialBook: Sendable {
     /// The bounds of the book and of dialing.
     package struct Limits: Sendable {
-        /// Peers whose addresses are remembered.
+        /// Peers whose addresses are remembered, and peers whose failed dials are.
         package var peersMax = 4_096
         /// Addresses remembered of each.
         package var addressesPerPeerMax = 32
@@ -19,6 +19,13 @@ package struct DialBook: Sendable {
 
         /// The defaults.
         package init() {}
+
+        fileprivate func budget(failuresPerMinuteMax: Int) -> DialBudget.Limits {
+            var limits = DialBudget.Limits()
+            limits.failuresPerMinuteMax = failuresPerMinuteMax
+            limits.peersMax = peersMax
+            return limits
+        }
     }
 
     /// Too many dials of a peer have failed.
@@ -38,8 +45,8 @@ package struct DialBook: Sendable {
     package init(limits: Limits = Limits()) {
         self.limits = limits
         addresses = PeerBook(peersMax: limits.peersMax, addressesMax: limits.addressesPerPeerMax)
-        budget = DialBudget(failuresPerMinuteMax: limits.failedDialsPerMinuteMax)
-        provenBudget = DialBudget(failuresPerMinuteMax: limits.failedProvenDialsPerMinuteMax)
+        budget = DialBudget(limits: limits.budget(failuresPerMinuteMax: limits.failedDialsPerMinuteMax))
+        provenBudget = DialBudget(limits: limits.budget(failuresPerMinuteMax: limits.failedProvenDialsPerMinuteMax))
     }
 
     /// The addresses that a dial of a peer tries, in order: an address that the owner of this node named, then what is

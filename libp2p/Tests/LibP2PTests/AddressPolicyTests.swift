@@ -9,8 +9,7 @@ import Testing
 struct AddressPolicyTests {
     private func address(_ text: String) throws -> Multiaddr { try Multiaddr(parsing: text) }
 
-    @Test(
-        "How far an address is away",
+    @Test("How far an address is away",
         arguments: [
             ("/ip4/127.0.0.1/tcp/1", AddressReach.loopback), ("/ip4/127.255.3.4/tcp/1", .loopback),
             ("/ip6/::1/tcp/1", .loopback), ("/ip6/::ffff:127.0.0.1/tcp/1", .loopback),
@@ -54,7 +53,7 @@ struct AddressPolicyTests {
         #expect(policy.admitted(addresses, from: .loopback).map(\.text) == ["/ip4/127.0.0.1/tcp/1"] + local + open)
     }
 
-    @Test("Authors without a connection are judged by where the node stands")
+    @Test("An author without a connection is judged by where the node stands")
     func standing() throws {
         func standing(_ listening: [String], open: Int = 0, loopback: Int = 0) throws -> AddressReach {
             AddressPolicy(
@@ -75,7 +74,7 @@ struct AddressPolicyTests {
         #expect(policy.admitted(named, from: .loopback) == named)
     }
 
-    @Test("What a node tells of itself: interfaces of the family, loopback last, nothing that nobody can dial")
+    @Test("A node names the interfaces of the family, loopback last, and nothing that nobody can dial")
     func tellable() throws {
         let interfaces = try [
             "/ip4/127.0.0.1", "/ip4/0.0.0.0", "/ip6/::1", "/ip6/::ffff:0.0.0.0", "/ip4/10.0.0.7", "/ip6/fe80::1",
@@ -95,15 +94,15 @@ struct AddressPolicyTests {
     }
 }
 
-@Suite("Knocking at doors that others name")
+@Suite("Budget of failed dials")
 struct DialBudgetTests {
     private func peer(_ number: Int) throws -> PeerID {
         try PeerID(bytes: [0, 36, 8, 1, 18, 32] + (0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * ($0 % 4))) })
     }
 
-    @Test("After two failures within a minute nobody is dialed, until the minute is over or the peer answers")
+    @Test("After two failures a peer is not dialed until the minute is over or it answers")
     func window() throws {
-        var budget = DialBudget(failuresPerMinuteMax: 2)
+        var budget = DialBudget()
         let (one, other) = (try peer(1), try peer(2))
         func at(_ milliseconds: Int64) -> MonotonicInstant { .zero.advanced(milliseconds: milliseconds) }
         budget.failed(one, now: at(0))
@@ -120,12 +119,14 @@ struct DialBudgetTests {
         #expect(budget.admits(one, now: at(60_003)))
     }
 
-    @Test("It remembers a bounded number of peers")
+    @Test("Failures of peersMax peers are remembered; one more replaces the oldest")
     func bounded() throws {
-        var budget = DialBudget(failuresPerMinuteMax: 1)
-        for number in 0...DialBudget.peersMax { budget.failed(try peer(number), now: .zero) }
-        #expect(budget.count == DialBudget.peersMax)
+        var limits = DialBudget.Limits()
+        (limits.failuresPerMinuteMax, limits.peersMax) = (1, 16)
+        var budget = DialBudget(limits: limits)
+        for number in 0...16 { budget.failed(try peer(number), now: .zero) }
+        #expect(budget.count == 16)
         #expect(budget.admits(try peer(0), now: .zero))
-        #expect(!budget.admits(try peer(DialBudget.peersMax), now: .zero))
+        for number in 1...16 { #expect(!budget.admits(try peer(number), now: .zero)) }
     }
 }

@@ -10,10 +10,10 @@ import Testing
 struct EventAndMemoryLimitTests {
     private func peer(_ number: Int) -> PeerID { ServiceTestNode.peer(number) }
 
-    @Test("A listener past listenersMax gets a stream that has ended; a place that is let go is free")
+    @Test("A listener past listenersMax gets an ended stream; a released place is free again")
     func listeners() async throws {
         let hub = PeerEventHub()
-        var streams = (0..<PeerEventHub.listenersMax).map { _ in hub.subscribe() }
+        var streams = (0..<PeerEventHub.Limits().listenersMax).map { _ in hub.subscribe() }
         for await event in hub.subscribe() { Issue.record("the stream told \(event)") }
         hub.send(.connected(peer(1)))
         #expect(hub.lostEvents == 0)
@@ -31,11 +31,11 @@ struct EventAndMemoryLimitTests {
         }
     }
 
-    @Test("A listener that falls queuedEventsMax behind loses the newest, and they are counted")
+    @Test("A listener that falls queuedEventsMax behind loses the newest events, and they are counted")
     func queuedEvents() async throws {
         let hub = PeerEventHub()
         let slow = hub.subscribe()
-        for _ in 0..<PeerEventHub.queuedEventsMax { hub.send(.connected(peer(1))) }
+        for _ in 0..<PeerEventHub.Limits().queuedEventsMax { hub.send(.connected(peer(1))) }
         for _ in 0..<3 { hub.send(.disconnected(peer(1))) }
         #expect(hub.lostEvents == 3)
         hub.finish()
@@ -44,15 +44,15 @@ struct EventAndMemoryLimitTests {
             #expect(event == .connected(peer(1)))
             count += 1
         }
-        #expect(count == PeerEventHub.queuedEventsMax)
+        #expect(count == PeerEventHub.Limits().queuedEventsMax)
     }
 
-    @Test("Lost events stand among a swarm's counters")
+    @Test("A swarm's counters include lost events")
     func countedEvents() async throws {
         let swarm = try await makeIdleSwarm()
         let slow = await swarm.peerEvents()
         #expect(swarm.counters()[.peerEventsLost] == nil)
-        for _ in 0...PeerEventHub.queuedEventsMax { swarm.shared.events.send(.connected(peer(1))) }
+        for _ in 0...PeerEventHub.Limits().queuedEventsMax { swarm.shared.events.send(.connected(peer(1))) }
         #expect(swarm.counters()[.peerEventsLost] == 1)
         withExtendedLifetime(slow) {}
         await end(swarm)
@@ -70,7 +70,7 @@ struct EventAndMemoryLimitTests {
         await #expect(throws: OpenStreamError.limitReached("InMemoryNetwork.queuedStreamsMax")) {
             _ = try await near.openStream(to: far.localPeer, protocols: ["/x"])
         }
-        // Run at last, the network serves those that waited.
+        // Once it runs, the network serves those that waited.
         try await beside([{ await network.run() }]) {
             for stream in streams { await #expect(throws: StreamError.reset) { try await stream.read() } }
         }

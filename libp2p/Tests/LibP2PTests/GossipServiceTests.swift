@@ -16,11 +16,11 @@ struct GossipFixture: Sendable {
     let identities: [Identity]
     let hosts: [InMemoryHost]
     let services: [GossipService]
-    /// A host without a service, for a test that plays a peer by hand.
+    /// A host without a service, for a test that plays a peer itself.
     let stranger: InMemoryHost
 
     static func with(
-        _ count: Int, limits: GossipSubRouter.Limits = .init(), parameters: GossipSubParameters = Self.quick,
+        _ count: Int, limits: GossipService.Limits = .init(), parameters: GossipSubParameters = Self.quick,
         _ body: @Sendable @escaping (GossipFixture) async throws -> Void
     ) async throws {
         let network = InMemoryNetwork()
@@ -42,7 +42,7 @@ struct GossipFixture: Sendable {
         }
     }
 
-    /// Heartbeats that come quickly, so that a test need not wait a second for one.
+    /// Quick heartbeats, so that a test does not wait a second for one.
     static var quick: GossipSubParameters {
         var parameters = GossipSubParameters()
         parameters.heartbeatMilliseconds = 50
@@ -131,10 +131,10 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
             let slow = try await fixture.join(1, "t")
             try await fixture.connect(0, 1)
             try await fixture.meshed(0, with: 1, topic: "t")
-            let count = GossipService.subscriptionMessagesMax + 10
+            let count = GossipService.Limits().subscriptionMessagesMax + 10
             for number in 0..<count {
                 try await fixture.services[0].publish(Array("\(number)".utf8), topic: "t")
-                // One at a time, because validators of several messages may end in another order.
+                // One at a time, because validators may end in another order.
                 try await eventually { await fixture.services[1].counters.messagesDelivered == UInt64(number + 1) }
             }
             #expect(await fixture.services[1].droppedMessages.subscribers == 10)
@@ -242,8 +242,8 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
     }
 
     @Test func aPeerThatReadsNothingLosesMessagesAndHoldsUpNobody() async throws {
-        var limits = GossipSubRouter.Limits()
-        limits.outgoingBytesMax = 100_000
+        var limits = GossipService.Limits()
+        limits.core.outgoingBytesMax = 100_000
         try await GossipFixture.with(2, limits: limits) { fixture in
             _ = try await fixture.join(0, "t")
             let good = try await fixture.join(1, "t")
@@ -267,8 +267,8 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
     }
 
     @Test func aPeerThatDoesNotEvenReadControlIsGivenUp() async throws {
-        var limits = GossipSubRouter.Limits()
-        limits.outgoingControlBytesMax = 20_000
+        var limits = GossipService.Limits()
+        limits.core.outgoingControlBytesMax = 20_000
         try await GossipFixture.with(1, limits: limits) { fixture in
             let held = NIOLockedValueBox<[any PeerStream]>([])
             await fixture.stranger.handle("/meshsub/1.1.0") { stream in held.withLockedValue { $0.append(stream) } }
@@ -292,12 +292,12 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
             }
             try await fixture.connect(0, 1)
             try await eventually { await fixture.services[0].peers(of: "t").count == 1 }
-            let count = GossipService.validationsPerStreamMax + 8
+            let count = GossipService.Limits().validationsPerStreamMax + 8
             for number in 0..<count { try await fixture.services[0].publish([UInt8(number)], topic: "t") }
-            try await eventually { await gate.waiting == GossipService.validationsPerStreamMax }
-            // Whatever else is sent stays unread, so the number cannot grow.
+            try await eventually { await gate.waiting == GossipService.Limits().validationsPerStreamMax }
+            // Everything else stays unread, so the number cannot grow.
             for _ in 0..<100 { try await turn() }
-            #expect(await gate.waiting == GossipService.validationsPerStreamMax)
+            #expect(await gate.waiting == GossipService.Limits().validationsPerStreamMax)
             await gate.open()
             var seen: Set<[UInt8]> = []
             for await message in right {
@@ -335,7 +335,7 @@ private func text(_ message: GossipMessage?) -> String? { message.map { String(d
     }
 }
 
-/// Holds tasks up until it is opened.
+/// Holds tasks until it is opened.
 private actor Gate {
     private var isOpen = false
     private var waiters: [CheckedContinuation<Void, Never>] = []

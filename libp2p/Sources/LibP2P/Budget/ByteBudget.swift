@@ -4,18 +4,17 @@ import NIOConcurrencyHelpers
 
 /// The node's ledger of bytes held for peers, shared by the event loops and the tasks that use streams.
 final class ByteBudget: Sendable {
-    /// How often, while bytes are short, the node asks connections to give up what they hold beyond their fair share.
-    private static let shortageMilliseconds: Int64 = 100
-
     private struct Shortage: Sendable {
         var toldAt = MonotonicInstant.zero
         var onShortage: @Sendable () -> Void = {}
     }
 
+    private let shortageMilliseconds: Int64
     private let ledger: NIOLockedValueBox<ByteLedger>
     private let shortage = NIOLockedValueBox(Shortage())
 
     init(limits: ByteLedger.Limits) {
+        shortageMilliseconds = limits.shortageMilliseconds
         ledger = NIOLockedValueBox(ByteLedger(limits: limits))
     }
 
@@ -37,7 +36,7 @@ final class ByteBudget: Sendable {
     private func tellShortage() {
         let now = SwarmClock.now
         let tell = shortage.withLockedValue { shortage -> (@Sendable () -> Void)? in
-            guard shortage.toldAt.advanced(milliseconds: Self.shortageMilliseconds) <= now else { return nil }
+            guard shortage.toldAt.advanced(milliseconds: shortageMilliseconds) <= now else { return nil }
             shortage.toldAt = now
             return shortage.onShortage
         }

@@ -13,6 +13,8 @@ struct ByteLedger: Sendable {
         var connectionBytesMax: Int
         var peerBytesMax: Int
         var totalBytesMax: Int
+        /// How often, while bytes are short, connections are asked to give up what they hold beyond their fair share.
+        var shortageMilliseconds: Int64 = 100
     }
 
     /// One connection's account; valid from `addAccount` to `close`.

@@ -69,6 +69,6 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     /// Streams reset because nobody took their data: `heldBytesPerConnectionMax`, `heldBytesPerPeerMax` or
     /// `heldBytesMax`.
     case streamsOverBudget
-    /// Peer events lost because a service was too slow: `PeerEventHub.queuedEventsMax`.
+    /// Peer events lost because a service was too slow: `PeerEventHub.Limits`.
     case peerEventsLost
 }
