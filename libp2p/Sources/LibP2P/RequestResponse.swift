@@ -92,7 +92,8 @@ public struct RequestResponse: Sendable {
         public var doubtMilliseconds: Int64?
         /// A peer's time for sending its request, once its stream is open.
         public var arrivalMilliseconds: Int64 = 10_000
-        /// A peer's time for taking the response.
+        /// The time for which a response may wait for room among the bytes that the node holds for the peer. The rest
+        /// is the transport's: it resets a stream whose peer does not take what was written.
         public var departureMilliseconds: Int64 = 10_000
 
         /// The defaults.
@@ -101,7 +102,8 @@ public struct RequestResponse: Sendable {
 
     /// What a server does about a request.
     public enum Answer: Sendable {
-        /// Sends a response; `then` runs once the peer's flow control has accepted it.
+        /// Sends a response; `then` runs once it is written and the stream's bounds have accepted it, which is before
+        /// the peer has it.
         case respond([UInt8], then: (@Sendable () async -> Void)? = nil)
         /// Resets the stream without a response.
         case refuse
@@ -135,7 +137,8 @@ public struct RequestResponse: Sendable {
         } catch let error as RequestError {
             throw error
         } catch let error as OpenStreamError {
-            throw .notConnected(error)
+            // A host has no error of its own for a task that stopped waiting.
+            throw Task.isCancelled ? .cancelled : .notConnected(error)
         } catch let error as StreamError {
             throw .streamFailed(error)
         } catch is TimedOut {
