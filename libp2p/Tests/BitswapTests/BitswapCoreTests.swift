@@ -28,7 +28,7 @@ struct BitswapCoreTests {
         return (started.id, started.actions)
     }
 
-    @Test("the first candidate is asked and its verified block is the result")
+    @Test("The first candidate is asked, and its verified block is the result")
     mutating func fetches() {
         let (id, actions) = fetch(from: peers)
         #expect(actions == [.send(peers[0], wantMessage)])
@@ -39,14 +39,14 @@ struct BitswapCoreTests {
         #expect(core.counters.blocksReceived == 1)
     }
 
-    @Test("who does not have it, or is lost, is followed by the next; in the end each reason is told")
+    @Test("The next candidate is asked after a miss or a loss; in the end each reason is told")
     mutating func fallsThrough() {
         let (id, _) = fetch(from: Array(peers.prefix(3)))
         let absence = BitswapMessage(presences: [.init(cid: cid, isPresent: false)])
         #expect(core.messageArrived(absence, from: peers[0], now: .zero) == [.send(peers[1], wantMessage)])
         #expect(core.peerLost(peers[1], now: .zero) == [.send(peers[2], wantMessage)])
         let last = core.messageArrived(absence, from: peers[2], now: .zero)
-        // Both keep the want, and have it taken back.
+        // Both keep the want, so both get a cancel.
         #expect(
             last == [
                 .send(peers[0], cancelMessage), .send(peers[2], cancelMessage),
@@ -57,7 +57,7 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("a silent peer is joined by the next, and then given up")
+    @Test("Beside a silent peer the next is asked, and then the first is given up")
     mutating func silence() throws {
         let (id, _) = fetch(from: Array(peers.prefix(2)))
         let hedge = try #require(core.nextDeadline)
@@ -74,7 +74,7 @@ struct BitswapCoreTests {
             actions == [.send(peers[3], cancelMessage), .failed(second, .allPeersFailed([peers[3]: .timedOut]))])
     }
 
-    @Test("a block that does not hash to its CID is dropped, counted, and the next peer asked")
+    @Test("A block that does not hash to its CID is dropped and counted, and the next peer asked")
     mutating func mismatch() {
         let (id, _) = fetch(from: Array(peers.prefix(2)))
         let forged = core.messageArrived(blocks(bytes("forged")), from: peers[0], now: .zero)
@@ -89,7 +89,7 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("blocks nobody asked for are dropped and counted, a late copy only as such")
+    @Test("Unasked blocks are dropped and counted, late copies apart")
     mutating func unsolicited() {
         #expect(
             core.messageArrived(blocks(data), from: peers[5], now: .zero)
@@ -108,7 +108,7 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("fetches of one block share a question and each keeps its own bound and end")
+    @Test("Fetches of one block share a question, each with its own bound and end")
     mutating func shared() {
         let (large, first) = fetch(from: [peers[0]])
         let (small, second) = fetch(from: [peers[1]], bytesMax: 3)
@@ -124,7 +124,7 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("fetches and candidates are bounded; a hash that is not SHA-256 and an empty list are refused")
+    @Test("Fetches and candidates are bounded; a hash that is not SHA-256 and an empty list are refused")
     mutating func fetchLimits() {
         var limits = BitswapCore.Limits()
         limits.fetchesMax = 4
@@ -147,7 +147,39 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("wants are served with blocks, presences or absences, and later ones when the block comes")
+    @Test("Of the candidates of a fetch candidatesPerFetchMax are asked")
+    mutating func candidates() {
+        var limits = BitswapCore.Limits()
+        limits.candidatesPerFetchMax = 2
+        core = BitswapCore(limits: limits)
+        let (id, _) = fetch(from: peers)
+        _ = core.peerLost(peers[0], now: .zero)
+        let last = core.peerLost(peers[1], now: .zero)
+        #expect(last == [.failed(id, .allPeersFailed([peers[0]: .unreachable, peers[1]: .unreachable]))])
+    }
+
+    @Test("A late copy is known as one for as long as recentMax other blocks have not come")
+    mutating func recentBlocks() {
+        var limits = BitswapCore.Limits()
+        limits.recentMax = 2
+        core = BitswapCore(limits: limits)
+        // The peer has an open question, or its copies would count as unasked.
+        let open = CID.hashing(bytes("open"), codec: .raw)
+        _ = core.fetch(open, from: [peers[0]], bytesMax: 9, deadline: end, now: .zero)
+        for text in ["a", "b", "c"] {
+            let wanted = CID.hashing(bytes(text), codec: .raw)
+            _ = core.fetch(wanted, from: [peers[0]], bytesMax: 9, deadline: end, now: .zero)
+            _ = core.messageArrived(blocks(bytes(text)), from: peers[0], now: .zero)
+            core.checkInvariants()
+        }
+        for text in ["b", "c"] { #expect(core.messageArrived(blocks(bytes(text)), from: peers[0], now: .zero) == []) }
+        #expect(core.counters.duplicateBlocks == 2)
+        let forgotten = core.messageArrived(blocks(bytes("a")), from: peers[0], now: .zero)
+        #expect(forgotten.first == .peerMisbehaved(peers[0], .blockDoesNotMatch))
+        #expect(core.counters.duplicateBlocks == 2)
+    }
+
+    @Test("Wants are answered with blocks, presences or absences, or later when the block arrives")
     mutating func serves() {
         let missing = CID.hashing(bytes("later"), codec: .raw)
         let message = BitswapMessage(wants: [
@@ -174,7 +206,7 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("256 wants per peer and not one more; cancels, replacement and disconnection free them")
+    @Test("A peer has at most 256 wants; cancelling, replacing and disconnecting free them")
     mutating func wantLimit() {
         let many = (0..<300).map { BitswapMessage.Want(cid: CID.hashing(bytes("\($0)"), codec: .raw)) }
         let actions = core.messageArrived(BitswapMessage(wants: many), from: peers[0], now: .zero)
@@ -196,7 +228,7 @@ struct BitswapCoreTests {
         core.checkInvariants()
     }
 
-    @Test("wants are kept for a bounded number of peers")
+    @Test("Wants are kept for a bounded number of peers")
     mutating func peerLimit() {
         var limits = BitswapCore.Limits()
         limits.peersMax = 2
@@ -206,7 +238,7 @@ struct BitswapCoreTests {
         #expect(core.counters.wantsRefused == peers.count - 2)
     }
 
-    @Test("random messages never break an invariant", arguments: [311, 312, 313] as [UInt64])
+    @Test("Random messages never break an invariant", arguments: [311, 312, 313] as [UInt64])
     mutating func random(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var now = MonotonicInstant.zero

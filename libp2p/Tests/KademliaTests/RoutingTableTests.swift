@@ -9,7 +9,7 @@ struct RoutingTableTests {
         PeerInfo(peerID: VirtualNetwork.randomPeer(&generator), addresses: [VirtualNetwork.address(number)])
     }
 
-    @Test("closest gives what sorting the whole table would give", arguments: [1, 2, 3] as [UInt64])
+    @Test("The closest peers are those that sorting the whole table gives", arguments: [1, 2, 3] as [UInt64])
     func closestIsExact(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var table = RoutingTable(localPeer: VirtualNetwork.randomPeer(&generator))
@@ -30,7 +30,7 @@ struct RoutingTableTests {
         }
     }
 
-    @Test("random inserts, answers, failures and removals keep the invariants", arguments: [11, 12] as [UInt64])
+    @Test("Random inserts, answers, failures and removals keep the invariants", arguments: [11, 12] as [UInt64])
     func randomOperations(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var table = RoutingTable(localPeer: VirtualNetwork.randomPeer(&generator))
@@ -53,7 +53,7 @@ struct RoutingTableTests {
         #expect(table.count > 0, "seed \(seed)")
     }
 
-    @Test("a full bucket keeps members that answer and gives the place of one that does not to who waits")
+    @Test("A full bucket keeps members that answer, and gives a silent one's place to a waiting peer")
     func replacement() {
         var generator = SeededGenerator(seed: 7)
         let local = VirtualNetwork.randomPeer(&generator)
@@ -78,7 +78,26 @@ struct RoutingTableTests {
         table.checkInvariants()
     }
 
-    @Test("a member is forgiven two silences, not three, and remembered for the worst case")
+    @Test("Of the peers that wait for a full bucket the latest replacementsPerBucketMax are kept")
+    func replacements() {
+        var generator = SeededGenerator(seed: 10)
+        let local = VirtualNetwork.randomPeer(&generator)
+        var limits = RoutingTable.Limits()
+        (limits.bucketPeersMax, limits.replacementsPerBucketMax) = (4, 2)
+        var table = RoutingTable(localPeer: local, limits: limits)
+        let inBucketZero = (0..<100).map { member($0, &generator) }.filter {
+            KademliaKey(of: local).commonPrefixLength(with: KademliaKey(of: $0.peerID)) == 0
+        }
+        for info in inBucketZero.prefix(7) { _ = table.insert(info, now: .zero) }
+        for info in inBucketZero.prefix(3) { table.failed(info.peerID, now: .zero) }
+        #expect(
+            inBucketZero.prefix(7).map { table.member($0.peerID) != nil } == [
+                false, false, true, true, false, true, true,
+            ])
+        table.checkInvariants()
+    }
+
+    @Test("A member may miss two answers, not three, and is then remembered for the worst case")
     func failures() {
         var generator = SeededGenerator(seed: 8)
         var table = RoutingTable(localPeer: VirtualNetwork.randomPeer(&generator))
@@ -102,7 +121,7 @@ struct RoutingTableTests {
         #expect(table.formerMembers.count == 20)
     }
 
-    @Test("one /24 gets two places of a bucket and ten of the table, loopback any number")
+    @Test("A /24 gets two places in a bucket and ten in the table, loopback any number")
     func addressGroups() {
         var generator = SeededGenerator(seed: 9)
         let local = VirtualNetwork.randomPeer(&generator)
@@ -125,7 +144,7 @@ struct RoutingTableTests {
         }
     }
 
-    @Test("a member cannot move into a full address group by announcing other addresses")
+    @Test("A member cannot move into a full address group by announcing other addresses")
     func groupsOnRefresh() throws {
         var generator = SeededGenerator(seed: 10)
         var table = RoutingTable(localPeer: VirtualNetwork.randomPeer(&generator))
@@ -143,7 +162,7 @@ struct RoutingTableTests {
         table.checkInvariants()
     }
 
-    @Test("groups are the /24 and the /48, one for the two spellings of an IPv4 address")
+    @Test("Groups are the /24 and the /48, and both spellings of an IPv4 address are one")
     func groups() throws {
         let plain = try #require(AddressGroup(ip4: [192, 0, 2, 7]))
         #expect(AddressGroup(ip4: [192, 0, 2, 200]) == plain)

@@ -1,5 +1,6 @@
 import Bitswap
 import Multiformats
+import NIOConcurrencyHelpers
 import NIOCore
 import OrderedCollections
 import P2PTesting
@@ -8,7 +9,7 @@ import Testing
 @testable import LibP2P
 @testable import P2PServices
 
-/// The bounds of the exchange of blocks: each is reached, and its consequence has its name.
+/// Each bound of the exchange of blocks is reached, and its consequence has its name.
 @Suite("Block exchange limits", .timeLimit(.minutes(5)))
 struct BitswapServiceLimitTests {
     private let blocks = MemoryBlocks()
@@ -19,7 +20,7 @@ struct BitswapServiceLimitTests {
         var limits = BitswapService.Limits()
         limits.tickMilliseconds = 5
         limits.sweepMilliseconds = 5
-        // Nobody is given up but by the limit in question.
+        // Only the limit in question gives a peer up.
         limits.core.answerTimeoutMilliseconds = 3_600_000
         change(&limits)
         return BitswapService(host: host, store: blocks, limits: limits, logger: ServiceTestNode.logger)
@@ -56,7 +57,7 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("A peer for which more than queuedMessagesPerPeerMax messages wait is given up, and counted")
+    @Test("A peer with more than queuedMessagesPerPeerMax waiting messages is given up and counted")
     func queuedMessages() async throws {
         let network = InMemoryNetwork()
         let (host, attempts) = stuck(network.addHost(peer(0)))
@@ -83,7 +84,44 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("No more than jobsMax tasks run at once: a peer that needs one more is given up, and counted")
+    @Test("Wants that wait for a peer are joined, joinedEntriesMax to a message")
+    func joinedEntries() async throws {
+        let network = InMemoryNetwork()
+        let (host, remote) = (network.addHost(peer(0)), network.addHost(peer(1)))
+        let (isOpen, attempts) = (NIOLockedValueBox(false), NIOLockedValueBox(0))
+        let scripted = ScriptedHost(host: host) { peer throws(OpenStreamError) in
+            attempts.withLockedValue { $0 += 1 }
+            try? await eventually("the test lets streams open") { isOpen.withLockedValue { $0 } }
+            return try await host.openStream(to: peer, protocols: [BitswapService.protocolID])
+        }
+        let sizes = NIOLockedValueBox<[Int]>([])
+        await remote.handle(BitswapService.protocolID) { stream in
+            while let frame = try? await stream.readFrame(bytesMax: 1024 * 1024),
+                let message = try? BitswapMessageCoding.decode(Array(frame.readableBytesView))
+            {
+                sizes.withLockedValue { $0.append(message.wants.count) }
+            }
+        }
+        let service = service(on: scripted) { $0.joinedEntriesMax = 2 }
+        try await run(service, on: network) {
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<6 {
+                    let (next, other) = (cid(number), peer(1))
+                    group.addTask { _ = await Self.failure(service, next, from: other) }
+                    try? await eventually("the first one is on its way, the others wait") {
+                        let waiting = await service.outboxes[other]?.messages.count
+                        return attempts.withLockedValue { $0 } == 1 && waiting == number
+                    }
+                }
+                isOpen.withLockedValue { $0 = true }
+                try? await eventually("all wants have come") { sizes.withLockedValue { $0.reduce(0, +) } == 6 }
+                group.cancelAll()
+            }
+            #expect(sizes.withLockedValue { $0 } == [1, 2, 2, 1])
+        }
+    }
+
+    @Test("At most jobsMax tasks run at once: a peer that needs one more is given up and counted")
     func jobs() async throws {
         let network = InMemoryNetwork()
         let (host, attempts) = stuck(network.addHost(peer(0)))
@@ -106,7 +144,7 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("One stream more than all peers may have is reset, and counted apart from one more than a peer may have")
+    @Test("A stream past the limit for all peers is reset, and counted apart from one past the limit for a peer")
     func inboundStreams() async throws {
         let network = InMemoryNetwork()
         let service = service(on: network.addHost(peer(0))) {
@@ -137,7 +175,7 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("A stream on which a peer sends nothing is reset")
+    @Test("A stream on which a peer stays silent is reset")
     func inboundIdle() async throws {
         let network = InMemoryNetwork()
         let service = service(on: network.addHost(peer(0))) { $0.inboundIdleMilliseconds = 20 }
@@ -150,7 +188,7 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("Our own stream is closed after a silence")
+    @Test("Our own stream is closed when it falls silent")
     func ownIdle() async throws {
         let network = InMemoryNetwork()
         let service = service(on: network.addHost(peer(0))) { $0.outboundIdleMilliseconds = 20 }
@@ -175,7 +213,7 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("A peer that does not take what it asked for loses the stream in time, and gets no fresh one")
+    @Test("A peer that does not take what it asked for loses its stream, and gets no new one")
     func sendTimeout() async throws {
         let network = InMemoryNetwork()
         let service = service(on: network.addHost(peer(0))) { $0.sendTimeoutMilliseconds = 20 }
@@ -185,7 +223,7 @@ struct BitswapServiceLimitTests {
             let lazy = network.addHost(peer(1))
             let (failures, signal) = AsyncStream.makeStream(of: StreamError?.self)
             await lazy.handle(BitswapService.protocolID) { stream in
-                // Reads nothing of the answer; writing to the stream tells when it is gone.
+                // It reads nothing of the answer; a write fails when the stream is gone.
                 do {
                     while true {
                         try await stream.write(ByteBuffer(bytes: [0]))
@@ -208,7 +246,7 @@ struct BitswapServiceLimitTests {
         }
     }
 
-    @Test("A message longer than unaskedMessageBytesMax is taken from who was asked, and from nobody else")
+    @Test("A message longer than unaskedMessageBytesMax is accepted only from a peer that was asked")
     func unaskedMessages() async throws {
         let network = InMemoryNetwork()
         let host = network.addHost(peer(0))

@@ -119,6 +119,13 @@ import Testing
         #expect(throws: MultiaddrError.tooLong(bytesMax: 1024)) {
             try Multiaddr(bytes: [UInt8](repeating: 0, count: 1025))
         }
+        let name = String(repeating: "a", count: 253)
+        #expect(try Multiaddr(parsing: "/dns/\(name)").text == "/dns/\(name)")
+        #expect(throws: MultiaddrError.invalidValue("dns")) { try Multiaddr(parsing: "/dns/\(name)a") }
+        #expect(try PeerID(bytes: [0, 42] + [UInt8](repeating: 1, count: 42)).bytes.count == 44)
+        #expect(throws: PeerIDError.inlineKeyTooLong(bytesMax: 42)) {
+            try PeerID(bytes: [0, 43] + [UInt8](repeating: 1, count: 43))
+        }
     }
 
     @Test(arguments: [
