@@ -20,7 +20,7 @@ struct BitswapMessageTests {
             presences: (0..<count()).map { .init(cid: cid(), isPresent: $0 % 2 == 0) })
     }
 
-    @Test("what is encoded decodes to the same")
+    @Test("Encoding and decoding give the same message back")
     func roundTrip() throws {
         var generator = SeededGenerator(seed: 201)
         for _ in 0..<100 {
@@ -29,7 +29,7 @@ struct BitswapMessageTests {
         }
     }
 
-    @Test("broken bytes are refused, or read as a message that comes back the same", arguments: [202, 203] as [UInt64])
+    @Test("Broken bytes are refused, or read as a message that comes back the same", arguments: [202, 203] as [UInt64])
     func fuzz(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var accepted = 0
@@ -46,7 +46,7 @@ struct BitswapMessageTests {
         #expect((1..<1_000).contains(accepted), "seed \(seed): \(accepted) accepted")
     }
 
-    @Test("limits are errors with their names")
+    @Test("Past each limit there is an error of its name")
     func limits() {
         func failure(_ bytes: [UInt8]) -> BitswapMessageError? {
             do {
@@ -77,7 +77,7 @@ struct BitswapMessageTests {
         #expect(failure(wants.bytes) == .malformed(.tooManyFields(fieldsMax: 4_096)))
     }
 
-    @Test("a prefix and a block name the block's CID, version 0 included")
+    @Test("A prefix and a block name the block's CID, version 0 included")
     func prefixes() throws {
         let data = bytes("hello")
         for codec in [CID.Codec.raw, .dagCBOR, .dagPB] {

@@ -3,7 +3,7 @@ import Determinism
 import Multiformats
 import Testing
 
-/// Wants that are kept, and fetches that share a question.
+/// Kept wants, and fetches that share a question.
 @Suite("Bitswap wants and shared fetches")
 struct BitswapWantTests {
     private let data = bytes("the block")
@@ -45,7 +45,7 @@ struct BitswapWantTests {
         #expect(core.nextWant(of: peers[0])?.cid == cid)
         #expect(core.lookedUp(cid, for: peers[0], .block(data)) == blocks(data))
         #expect(core.counters.wantsRefused == 0)
-        // The first two misses were forgotten for what came last; the third one still waits.
+        // Later wants displaced the first two misses; the third still waits.
         #expect(core.blockAdded(CID.hashing(bytes("missing 0"), codec: .raw)).isEmpty)
         #expect(core.blockAdded(CID.hashing(bytes("missing 2"), codec: .raw)) == [.serve(peers[0])])
         core.checkInvariants()
@@ -71,7 +71,7 @@ struct BitswapWantTests {
         core.checkInvariants()
     }
 
-    @Test("A block that is stored while the store is being asked for it is looked up once more")
+    @Test("A block stored during its lookup is looked up once more")
     mutating func addedDuringLookup() {
         _ = asks(peers[0], for: cid)
         #expect(core.nextWant(of: peers[0])?.cid == cid)
@@ -91,7 +91,7 @@ struct BitswapWantTests {
         #expect(core.wantCount(of: peers[0]) == 0)
     }
 
-    @Test("A fetch that joins is not held up by the silent peer of another: its own peer is asked within the hedge")
+    @Test("A fetch that joins another asks its own peer within the hedge, whatever the other's peer does")
     mutating func joining() throws {
         let stalled = Array(peers.prefix(3))
         let first = core.fetch(cid, from: stalled, bytesMax: 99, deadline: end, now: .zero)
@@ -111,18 +111,18 @@ struct BitswapWantTests {
                 .fetched(first.id, data, from: peers[3]), .fetched(second.id, data, from: peers[3]),
             ])
         core.checkInvariants()
-        // Who joins where all are silent for long asks at once.
+        // A fetch that joins where all have long been silent asks at once.
         _ = core.fetch(cid, from: [peers[0]], bytesMax: 99, deadline: end, now: .zero)
         let late = core.fetch(cid, from: [peers[3]], bytesMax: 99, deadline: end, now: hedge)
         #expect(late.actions == [.send(peers[3], wantMessage())])
     }
 
-    @Test("A fetch fails by its own peers alone, and one that leaves or fails takes nothing from the others")
+    @Test("A fetch fails by its own peers alone, and its end harms no other")
     mutating func ownEnds() {
         let first = core.fetch(cid, from: [peers[0]], bytesMax: 99, deadline: end, now: .zero)
         let second = core.fetch(cid, from: [peers[1]], bytesMax: 99, deadline: end, now: .zero)
         let third = core.fetch(cid, from: [peers[2]], bytesMax: 99, deadline: end, now: .zero)
-        // The only question there was is answered: each of the others asks for itself, or shares the next one.
+        // The only question is answered: each other fetch asks for itself or shares the next one.
         let denied = core.messageArrived(absence(of: cid), from: peers[0], now: .zero)
         #expect(
             denied == [

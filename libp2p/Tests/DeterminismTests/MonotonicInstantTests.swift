@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Monotonic instants")
 struct MonotonicInstantTests {
-    @Test("Moves in milliseconds, forward and back")
+    @Test("Instants move in milliseconds, forward and back")
     func moves() {
         let instant = MonotonicInstant(nanoseconds: 5_000_000)
         #expect(instant.advanced(milliseconds: 7) == MonotonicInstant(nanoseconds: 12_000_000))
@@ -12,7 +12,7 @@ struct MonotonicInstantTests {
         #expect(MonotonicInstant.zero.milliseconds(since: instant) == -5)
     }
 
-    @Test("No duration that a peer chose traps: the ends of the clock hold")
+    @Test("No duration that a peer chooses traps: instants stop at the ends of the clock")
     func saturates() {
         let last = MonotonicInstant(nanoseconds: .max - 1)
         #expect(last.advanced(milliseconds: 1) == .distantFuture)

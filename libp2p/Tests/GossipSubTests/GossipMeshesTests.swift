@@ -113,7 +113,8 @@ struct GossipMeshesTests {
         world.meshes.checkInvariants(world.peers)
     }
 
-    @Test("The back-off that a PRUNE asks for",
+    @Test(
+        "The back-off that a PRUNE asks for",
         arguments: [
             (nil, 60_000), (0, 60_000), (1, 1_000), (90, 90_000), (3_600, 3_600_000), (3_601, 3_600_000),
             (.max, 3_600_000),

@@ -125,7 +125,7 @@ struct GossipWorld {
     func texts(_ number: Int) -> [String] { delivered[number].map { String(decoding: $0.data, as: UTF8.self) } }
 }
 
-/// One router, and a peer that a test plays by hand.
+/// One router, and a peer that a test plays itself.
 struct LoneRouter {
     var router: GossipSubRouter
     var now = MonotonicInstant.zero

@@ -234,7 +234,7 @@ import Testing
         for number in 0..<12 { world.subscribe(number, "t") }
         for left in 0..<12 { for right in (left + 1)..<12 { world.connect(left, right) } }
         world.advance(milliseconds: 3_000)
-        // Router 11 gets nothing pushed, only announcements and what it asks for.
+        // Router 11 gets only announcements and what it asks for.
         world.isLost = { _, to, rpc in to == 11 && !rpc.messages.isEmpty }
         _ = world.publish(0, "hello", topic: "t")
         #expect(world.texts(11).isEmpty)

@@ -27,7 +27,7 @@ struct IdentifyTests {
         #expect(throws: IdentifyError.wrongKey) { try message.checkKey(of: Identity.generate().peerID) }
     }
 
-    @Test("Lists are cut at their caps, fields past theirs are an error (CVE-2026-57497)")
+    @Test("Lists are cut at their bounds, and too many fields are an error (CVE-2026-57497)")
     func caps() throws {
         var writer = ProtobufWriter()
         for number in 0..<500 { writer.text(3, "/p/\(number)") }

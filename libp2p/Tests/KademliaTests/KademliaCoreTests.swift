@@ -18,7 +18,7 @@ struct KademliaCoreTests {
         return core
     }
 
-    @Test("without peers an operation fails at once and says so")
+    @Test("Without peers an operation fails at once and says so")
     mutating func alone() {
         var core = core()
         let started = core.start(.getValue(key: bytes("/text/a")), now: .zero)
@@ -29,7 +29,7 @@ struct KademliaCoreTests {
         #expect(got.actions == [.finished(got.id, .valueFound(bytes("ok"), from: nil))])
     }
 
-    @Test("a node that knows nobody names itself, because go-libp2p drops servers that name nobody")
+    @Test("A node that knows nobody names itself, because go-libp2p drops servers that name nobody")
     mutating func namesItself() {
         var core = core()
         let asker = peer()
@@ -100,7 +100,7 @@ struct KademliaCoreTests {
         #expect(core.takeForeignAddresses().isEmpty, "told once")
     }
 
-    @Test("nobody is named to itself")
+    @Test("Nobody is named to itself")
     mutating func notToItself() throws {
         var core = core()
         let asker = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
@@ -144,7 +144,7 @@ struct KademliaCoreTests {
         #expect(core.records.value(for: bytes("/text/a"), now: .zero) == bytes("ok long"))
     }
 
-    @Test("only a provider itself announces itself, and is not answered")
+    @Test("Only a provider itself announces itself, and is not answered")
     mutating func addProvider() {
         var core = core()
         let sender = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
@@ -159,7 +159,7 @@ struct KademliaCoreTests {
         #expect(core.requestArrived(long, from: sender.peerID, now: .zero) == .failure(.badKeyLength(81)))
     }
 
-    @Test("public keys stand under /pk/ of their peer only")
+    @Test("Public keys stand under /pk/ of their peer only")
     mutating func publicKeys() {
         var core = core()
         let sender = peer()
@@ -174,7 +174,7 @@ struct KademliaCoreTests {
                 == .failure(.record(.invalid("the public key does not hash to the peer ID"))))
     }
 
-    @Test("one operation more than allowed is refused by name")
+    @Test("An operation past queriesMax is refused by that name")
     mutating func tooManyOperations() {
         var core = core { $0.queriesMax = 3 }
         // The first server of all starts a walk, which is one of the three.
@@ -185,7 +185,7 @@ struct KademliaCoreTests {
         #expect(started.actions == [.finished(started.id, .failed(.tooManyOperations(max: 3)))])
     }
 
-    @Test("an operation that nobody answers ends when its requests time out")
+    @Test("An operation that nobody answers ends when its requests time out")
     mutating func silence() {
         var core = core()
         _ = core.peerIdentified(PeerInfo(peerID: peer(), addresses: []), isServer: true, now: .zero)
@@ -201,7 +201,7 @@ struct KademliaCoreTests {
         #expect(ends.contains(.finished(started.id, .failed(.notFound(asked: 1)))))
     }
 
-    @Test("an answer of another kind costs the peer its answer")
+    @Test("An answer of another kind costs the peer its answer")
     mutating func wrongKind() {
         var core = core()
         let server = PeerInfo(peerID: peer(), addresses: [])
@@ -221,7 +221,7 @@ struct KademliaCoreTests {
         core.checkInvariants()
     }
 
-    @Test("publications are bounded by kind, number and bytes: the oldest of the kind is forgotten")
+    @Test("Publications are bounded by kind, number and bytes: the oldest of the kind is forgotten")
     mutating func publications() {
         var core = core {
             $0.publishedValuesMax = 10
@@ -261,7 +261,7 @@ struct KademliaCoreTests {
         }
     }
 
-    @Test("a full store makes room for a record and counts it, and refuses one only as the farthest of many")
+    @Test("A full store makes room for a record and counts it, and refuses one only as the farthest of many")
     mutating func fullRecordStore() {
         var core = core { $0.records.recordsMax = 1 }
         let (first, second) = (peer(), peer())
@@ -286,7 +286,7 @@ struct KademliaCoreTests {
         core.checkInvariants()
     }
 
-    @Test("a full provider store makes room and counts it, and refuses one with the reason")
+    @Test("A full provider store makes room and counts it, and refuses one with the reason")
     mutating func fullProviderStore() {
         var core = core { $0.providers.recordsMax = 1 }
         var providers: [PeerInfo] = []
@@ -307,7 +307,7 @@ struct KademliaCoreTests {
         #expect(core.providers.count == 1)
     }
 
-    @Test("requests that this node never sent cost no member its place, those without an answer do")
+    @Test("Unanswered requests cost a member its place, unsent ones do not")
     mutating func droppedRequests() {
         for isSent in [false, true] {
             var core = core()
@@ -331,7 +331,7 @@ struct KademliaCoreTests {
         }
     }
 
-    @Test("on the open internet nobody without an address there enters the table")
+    @Test("On the open internet a peer without a public address does not enter the table")
     mutating func privatePeers() {
         var core = core { $0.admitsPrivatePeers = false }
         let loopback = PeerInfo(peerID: peer(), addresses: [Multiaddr([.ip4([127, 0, 0, 1]), .tcp(1)])])
@@ -343,7 +343,7 @@ struct KademliaCoreTests {
         #expect(core.table.count == 1)
     }
 
-    @Test("remembered clients are bounded")
+    @Test("Remembered clients are bounded")
     mutating func clients() {
         var core = core { $0.clientsMax = 4 }
         let first = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(1)])
@@ -357,7 +357,7 @@ struct KademliaCoreTests {
         #expect(search.actions == [.finished(search.id, .failed(.noPeersKnown))])
     }
 
-    @Test("random requests never break an invariant", arguments: [111, 112] as [UInt64])
+    @Test("Random requests never break an invariant", arguments: [111, 112] as [UInt64])
     mutating func randomRequests(seed: UInt64) {
         generator = SeededGenerator(seed: seed)
         var core = core {

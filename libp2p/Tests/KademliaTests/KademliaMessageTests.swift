@@ -26,7 +26,7 @@ struct KademliaMessageTests {
             closerPeers: peers(), providerPeers: peers())
     }
 
-    @Test("what is encoded decodes to the same", arguments: [131, 132] as [UInt64])
+    @Test("Encoding and decoding give the same message back", arguments: [131, 132] as [UInt64])
     func roundTrip(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<60 {
@@ -36,7 +36,7 @@ struct KademliaMessageTests {
         }
     }
 
-    @Test("broken bytes are refused or read, never a trap, and never over a limit", arguments: [133, 134] as [UInt64])
+    @Test("Broken bytes are refused, or read within the limits, and never trap", arguments: [133, 134] as [UInt64])
     func fuzz(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let limits = KademliaMessageCoding.Limits()
@@ -50,7 +50,7 @@ struct KademliaMessageTests {
         }
     }
 
-    @Test("addresses come without the peer at their end, and those with two are left out, so that reading is stable")
+    @Test("Addresses lose a trailing peer ID, and those with two are left out, so that reading is stable")
     func addresses() throws {
         var generator = SeededGenerator(seed: 135)
         let peer = VirtualNetwork.randomPeer(&generator)
@@ -61,7 +61,7 @@ struct KademliaMessageTests {
         var wire = KademliaMessageCoding.encode(message)
         let decoded = try KademliaMessageCoding.decode(wire)
         #expect(decoded.closerPeers.map(\.addresses) == [[plain, relayed]])
-        // As somebody else may write it: two peers at the end.
+        // As others may write it: two peers at the end.
         let double = Multiaddr(plain.components + [.p2p(peer), .p2p(peer)])
         var writer = ProtobufWriter()
         writer.varint(1, KademliaMessage.Kind.findNode.rawValue)
@@ -76,7 +76,7 @@ struct KademliaMessageTests {
         #expect(try KademliaMessageCoding.decode(KademliaMessageCoding.encode(first)) == first)
     }
 
-    @Test("the bytes are those of the specification")
+    @Test("The bytes are those of the specification")
     func wire() throws {
         let message = KademliaMessage(kind: .findNode, key: [1, 2, 3])
         #expect(KademliaMessageCoding.encode(message) == [0x08, 4, 0x12, 3, 1, 2, 3])
@@ -87,7 +87,7 @@ struct KademliaMessageTests {
         #expect(try KademliaMessageCoding.decode(short) == record)
     }
 
-    @Test("limits are errors with their names, or cut the list")
+    @Test("Past each limit there is an error of its name, or a shorter list")
     func limits() throws {
         func failure(_ bytes: [UInt8]) -> KademliaMessageError? {
             do {
@@ -125,7 +125,7 @@ struct KademliaMessageTests {
         #expect(decoded.closerPeers.allSatisfy { $0.addresses.count == 16 })
     }
 
-    @Test("peers and addresses that cannot be read are left out, the rest is kept")
+    @Test("Unreadable peers and addresses are left out, the rest is kept")
     func unreadableParts() throws {
         var generator = SeededGenerator(seed: 136)
         let good = VirtualNetwork.randomPeer(&generator)

@@ -37,7 +37,7 @@ struct KademliaNetworkTests {
         }
     }
 
-    @Test("100 nodes, 10 % loss: puts are got, provided is found, peers are found", arguments: [31] as [UInt64])
+    @Test("With 100 nodes and 10 % loss, values, providers and peers are found", arguments: [31] as [UInt64])
     func lossy(seed: UInt64) {
         var network = network(100, seed: seed, lossPercent: 10)
         for round in 0..<5 {
@@ -72,7 +72,7 @@ struct KademliaNetworkTests {
         }
     }
 
-    @Test("the same seed gives the same run")
+    @Test("The same seed gives the same run")
     func determinism() {
         func trace() -> [UInt64] {
             var network = network(16, seed: 41, lossPercent: 10)
@@ -82,7 +82,7 @@ struct KademliaNetworkTests {
         #expect(trace() == trace())
     }
 
-    @Test("a forged value is neither stored nor returned, and the reason is told")
+    @Test("A forged value is neither stored nor returned, and the reason is told")
     func forgedValues() {
         var network = network(30, seed: 51)
         let key = bytes("/text/forged")
@@ -112,7 +112,7 @@ struct KademliaNetworkTests {
         #expect(network.violations.allSatisfy { $0.what == .invalidRecord(reason) })
     }
 
-    @Test("one honest holder is enough among forgers")
+    @Test("One honest holder is enough among forgers")
     func honestHolder() {
         var network = network(30, seed: 52)
         let key = bytes("/text/true")
@@ -132,7 +132,7 @@ struct KademliaNetworkTests {
         }
     }
 
-    @Test("answers that name made-up peers close to the key cost a bounded number of requests")
+    @Test("Made-up peers near the key cost a bounded number of requests")
     func poisonedAnswers() {
         var network = network(40, seed: 61)
         let key = bytes("/text/poisoned")
@@ -163,7 +163,7 @@ struct KademliaNetworkTests {
         #expect(network.messages - before <= 4 * Lookup.Limits().requestsMax)
     }
 
-    @Test("dead nodes leave the tables and walks go round them")
+    @Test("Dead nodes leave the tables, and walks go around them")
     func deadNodes() {
         var network = network(40, seed: 71)
         let key = bytes("/text/survives")
@@ -182,7 +182,7 @@ struct KademliaNetworkTests {
         #expect(!members.isEmpty && members.allSatisfy { !network.dead.contains($0.peerID) })
     }
 
-    @Test("what is put and provided is announced again in time, and forgotten where it is not")
+    @Test("Records and providers are announced again in time, and forgotten where they are not")
     func republication() {
         var network = network(12, seed: 81, refreshMilliseconds: 40 * 3_600_000)
         let key = bytes("/text/kept")
@@ -201,7 +201,7 @@ struct KademliaNetworkTests {
         #expect(network.cores[reader]?.providers.count == 0)
     }
 
-    @Test("what was put before anybody was known is announced once somebody is")
+    @Test("A record put before any peer is known is announced once one is")
     func announcedLater() {
         var network = network(5, seed: 86)
         let late = network.addNode()
@@ -217,7 +217,7 @@ struct KademliaNetworkTests {
         #expect(network.cores[network.peers[3]]?.providers.providers(of: multihash, now: network.now).count == 1)
     }
 
-    @Test("a client finds and is found but is in nobody's table")
+    @Test("A client finds and is found, and is in nobody's table")
     func clientMode() {
         var network = network(10, seed: 91)
         var configuration = KademliaConfiguration()

@@ -15,7 +15,7 @@ struct KademliaStoreTests {
         KademliaRecord(key: bytes("/text/\(number)"), value: .init(repeating: 7, count: bytesCount))
     }
 
-    @Test("as many records as allowed and not one more; of many holders with one each, the near ones stay")
+    @Test("Records stay within recordsMax; of many holders with one each, the near ones stay")
     func recordLimit() {
         var generator = SeededGenerator(seed: 121)
         var limits = RecordStore.Limits()
@@ -36,7 +36,7 @@ struct KademliaStoreTests {
         #expect(!near.isEmpty && near.allSatisfy { store.value(for: $0.key, now: .zero) != nil })
     }
 
-    @Test("the defaults agree: as many records of 2 KiB as bytes, for as long as announcements need")
+    @Test("The defaults agree: recordsMax records of 2 KiB fit, for as long as announcements need")
     func recordDefaults() {
         let configuration = KademliaConfiguration()
         #expect(configuration.records.recordsMax * 2_048 == configuration.records.bytesTotalMax)
@@ -44,7 +44,7 @@ struct KademliaStoreTests {
         #expect(configuration.providers.lifetimeMilliseconds > 2 * configuration.republishIntervalMilliseconds)
     }
 
-    @Test("a node that puts on and on is never refused: its newest records stay, its oldest go")
+    @Test("A node that keeps putting is never refused: its newest records stay, its oldest go")
     func recordNewest() {
         var generator = SeededGenerator(seed: 128)
         var limits = RecordStore.Limits()
@@ -63,7 +63,7 @@ struct KademliaStoreTests {
         #expect(store.value(for: record(901).key, now: .zero) == nil)
     }
 
-    @Test("who repeats another's record makes it last and does not make it its own")
+    @Test("Repeating another's record refreshes it without taking it over")
     func recordRepeated() {
         var generator = SeededGenerator(seed: 129)
         var limits = RecordStore.Limits()
@@ -78,7 +78,7 @@ struct KademliaStoreTests {
         #expect((0..<2).allSatisfy { store.value(for: record($0).key, now: later) != nil })
     }
 
-    @Test("bytes are bounded too, and a refused record displaces nothing")
+    @Test("Bytes are bounded too, and a refused record displaces nothing")
     func recordBytes() {
         var generator = SeededGenerator(seed: 122)
         var limits = RecordStore.Limits()
@@ -97,7 +97,7 @@ struct KademliaStoreTests {
         #expect(store.count == count)
     }
 
-    @Test("a flood of large values displaces its own, not many small ones of another")
+    @Test("A flood of large values displaces its own, not many small ones of another")
     func recordByteShares() {
         var generator = SeededGenerator(seed: 130)
         var limits = RecordStore.Limits()
@@ -113,7 +113,7 @@ struct KademliaStoreTests {
         #expect((0..<50).allSatisfy { store.value(for: record($0).key, now: .zero) != nil })
     }
 
-    @Test("a flood from one peer displaces its own records, never another's")
+    @Test("A flood from one peer displaces its own records, never another's")
     func recordShares() {
         var generator = SeededGenerator(seed: 123)
         var limits = RecordStore.Limits()
@@ -129,7 +129,7 @@ struct KademliaStoreTests {
         #expect(honest.allSatisfy { store.value(for: $0.key, now: .zero) != nil })
     }
 
-    @Test("records are over after their time")
+    @Test("Records expire after their lifetime")
     func recordExpiry() {
         var store = RecordStore(localKey: localKey)
         var generator = SeededGenerator(seed: 124)
@@ -147,7 +147,7 @@ struct KademliaStoreTests {
         return PeerInfo(peerID: VirtualNetwork.randomPeer(&generator), addresses: [address])
     }
 
-    @Test("twenty throwaway identities of one network do not displace a real holder")
+    @Test("Twenty throwaway identities of one network do not displace a real holder")
     func providersPerKey() {
         var generator = SeededGenerator(seed: 125)
         var store = ProviderStore(localKey: localKey)
@@ -163,7 +163,7 @@ struct KademliaStoreTests {
         #expect(providers.contains(honest))
     }
 
-    @Test("all provider records together are bounded, and a flood displaces its own")
+    @Test("All provider records together are bounded, and a flood displaces its own")
     func providersInAll() {
         var generator = SeededGenerator(seed: 126)
         var limits = ProviderStore.Limits()
@@ -182,7 +182,7 @@ struct KademliaStoreTests {
         #expect(honest.allSatisfy { store.providers(of: $0.key, now: .zero) == [$0.info] })
     }
 
-    @Test("a provider of many blocks is never refused: its newest stay, its oldest go")
+    @Test("A provider of many blocks is never refused: its newest stay, its oldest go")
     func providersNewest() {
         var generator = SeededGenerator(seed: 131)
         var limits = ProviderStore.Limits()
@@ -200,7 +200,7 @@ struct KademliaStoreTests {
         #expect(store.providers(of: key(499), now: .zero).first?.addresses == Array(busy.addresses.prefix(2)))
     }
 
-    @Test("an announcement again refreshes the time and the addresses")
+    @Test("A repeated announcement refreshes the time and the addresses")
     func providerRefresh() {
         var generator = SeededGenerator(seed: 127)
         var store = ProviderStore(localKey: localKey)

@@ -73,7 +73,7 @@ struct VirtualNetwork {
         act(peer) { core, now in core.peerIdentified(info, isServer: isServer, now: now) }
     }
 
-    /// Joins everybody through the first node and lets the walks run out.
+    /// Joins all through the first node and lets the walks finish.
     mutating func joinAll() {
         for peer in peers.dropFirst() {
             introduce(peers[0], to: peer)

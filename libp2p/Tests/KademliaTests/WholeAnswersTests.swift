@@ -24,7 +24,7 @@ struct WholeAnswersTests {
         return (core, servers)
     }
 
-    /// Puts a value, each server answering with the other; the kinds of all requests that this took.
+    /// Puts a value, each server naming the other; returns the kinds of all requests.
     private func put(
         _ key: String, _ core: inout KademliaCore, _ servers: [PeerInfo], at now: MonotonicInstant
     ) -> [KademliaMessage.Kind] {
@@ -42,7 +42,7 @@ struct WholeAnswersTests {
         return kinds
     }
 
-    @Test("serve the puts of the next second, and no later ones")
+    @Test("They serve the puts of the next second, and no later ones")
     mutating func reused() {
         var (core, servers) = scene()
         let asking: [KademliaMessage.Kind] = [.findNode, .findNode, .putValue, .putValue]
@@ -51,7 +51,7 @@ struct WholeAnswersTests {
         #expect(put("/text/c", &core, servers, at: .zero.advanced(milliseconds: 1_000)) == asking)
     }
 
-    @Test("are none where a server named as many as it was asked for")
+    @Test("An answer as long as was asked for does not count")
     mutating func notWhole() {
         var (core, servers) = scene { $0.lookup.closestPeersMax = 1 }
         let asking: [KademliaMessage.Kind] = [.findNode, .putValue]
@@ -60,7 +60,7 @@ struct WholeAnswersTests {
         #expect(core.wholeAnswers.count == 0)
     }
 
-    @Test("are forgotten with the server, and beyond wholeAnswersMax")
+    @Test("They are forgotten with their server, and past wholeAnswersMax")
     mutating func forgotten() {
         var (core, servers) = scene()
         _ = put("/text/a", &core, servers, at: .zero)
@@ -73,7 +73,7 @@ struct WholeAnswersTests {
         #expect(put("/text/b", &core, servers, at: .zero) == [.findNode, .putValue, .putValue])
     }
 
-    @Test("never stand for a walk that asks whether servers are there, or what they have")
+    @Test("They never replace a walk that asks whether servers are there, or what they have")
     mutating func askedAnyway() {
         var (core, servers) = scene()
         _ = put("/text/a", &core, servers, at: .zero)

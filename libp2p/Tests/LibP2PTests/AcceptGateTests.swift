@@ -7,7 +7,7 @@ import Testing
 
 @testable import LibP2P
 
-/// When a server's next connections are asked for, on a loop whose time the tests move.
+/// When a server asks for its next connections, on a loop whose time the tests move.
 @Suite("Accepting")
 struct AcceptGateTests {
     /// Counts the reads that reach the socket.
@@ -31,7 +31,7 @@ struct AcceptGateTests {
         return (channel, reads)
     }
 
-    @Test("A closed gate asks for nothing, and once when it has opened, however often it was wanted")
+    @Test("A closed gate asks for nothing; an opened one asks once, however often it was wanted")
     func closedGate() throws {
         let isOpen = NIOLockedValueBox(false)
         let (channel, reads) = try gated(isOpen: { isOpen.withLockedValue { $0 } })
@@ -46,7 +46,7 @@ struct AcceptGateTests {
         _ = try? channel.finish()
     }
 
-    @Test("The last descriptors are not taken: accepting pauses before them, each pause counted, and goes on after")
+    @Test("Accepting pauses before the last descriptors, counts each pause, and goes on when there are more")
     func reserve() throws {
         let (free, pauses) = (NIOLockedValueBox(AcceptGate.descriptorsReserved), NIOLockedValueBox(0))
         let (channel, reads) = try gated(
@@ -64,12 +64,12 @@ struct AcceptGateTests {
         _ = try? channel.finish()
     }
 
-    /// How the socket was told to be looked at, in turn.
+    /// The changes of whether the socket is read, in order.
     private func looks(_ channel: EmbeddedChannel) -> [Bool] {
         channel.options.compactMap { $0.option is ChannelOptions.Types.AutoReadOption ? $0.value as? Bool : nil }
     }
 
-    @Test("Without descriptors the socket is not looked at, longer each time up to the longest pause, each counted")
+    @Test("Without descriptors accepting pauses longer each time, up to the longest pause, and counts each")
     func pauses() throws {
         let pauses = NIOLockedValueBox(0)
         let (channel, _) = try gated(onPause: { pauses.withLockedValue { $0 += 1 } })
@@ -82,12 +82,12 @@ struct AcceptGateTests {
             #expect(looks(channel).last == true)
             #expect(pauses.withLockedValue { $0 } == number + 1)
         }
-        // A connection came in: the next pause is a short one again.
+        // After a connection the next pause is short again.
         channel.pipeline.syncOperations.fireChannelRead(NIOAny(1))
         channel.pipeline.fireErrorCaught(IOError(errnoCode: ENFILE, reason: "accept"))
         channel.embeddedEventLoop.advanceTime(by: .milliseconds(100))
         #expect(looks(channel).last == true)
-        // The error of a single connection is nobody's pause.
+        // An error of a single connection causes no pause.
         channel.pipeline.fireErrorCaught(IOError(errnoCode: ECONNABORTED, reason: "accept"))
         #expect(looks(channel).last == true && pauses.withLockedValue { $0 } == 5)
         #expect(throws: IOError.self) { try channel.throwIfErrorCaught() }

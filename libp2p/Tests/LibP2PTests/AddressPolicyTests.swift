@@ -9,7 +9,8 @@ import Testing
 struct AddressPolicyTests {
     private func address(_ text: String) throws -> Multiaddr { try Multiaddr(parsing: text) }
 
-    @Test("How far an address is away",
+    @Test(
+        "How far an address is away",
         arguments: [
             ("/ip4/127.0.0.1/tcp/1", AddressReach.loopback), ("/ip4/127.255.3.4/tcp/1", .loopback),
             ("/ip6/::1/tcp/1", .loopback), ("/ip6/::ffff:127.0.0.1/tcp/1", .loopback),

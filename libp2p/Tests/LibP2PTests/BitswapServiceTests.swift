@@ -16,7 +16,7 @@ struct BitswapServiceTests {
         return block
     }
 
-    @Test("a block is fetched from who has it, past those who do not, and small and large ones pass")
+    @Test("A block of any size is fetched from the peer that has it, past those that do not")
     func fetches() async throws {
         try await ServiceTestNode.withNetwork(4) { nodes, _ in
             let peers = nodes.map(\.host.localPeer)
@@ -31,7 +31,7 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("64 blocks at once, by 8 nodes from one another")
+    @Test("Eight nodes fetch 64 blocks from one another at once")
     func many() async throws {
         try await ServiceTestNode.withNetwork(8) { nodes, _ in
             let cids = (0..<64).map { nodes[$0 % 8].blocks.add(Self.block($0, bytes: 20_000)) }
@@ -50,7 +50,7 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("nobody has it, nobody is there, it is too large: each is said")
+    @Test("A block that nobody has, no peer and a block that is too large are different errors")
     func failures() async throws {
         try await ServiceTestNode.withNetwork(3) { nodes, _ in
             let peers = nodes.map(\.host.localPeer)
@@ -73,14 +73,14 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("a block that does not hash to its CID is refused, counted, and fetched from the next peer")
+    @Test("A block that does not hash to its CID is refused and counted, and fetched from the next peer")
     func forgery() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, network in
             let block = Self.block(3)
             let cid = nodes[1].blocks.add(block)
             let forger = network.addHost(ServiceTestNode.peer(66))
             await forger.handle(Self.protocolID) { stream in
-                // On the stream of the question, as py-libp2p answers.
+                // On the question's stream, as py-libp2p answers.
                 let forged = BitswapMessage(blocks: [.init(prefix: [1, 0x55, 0x12, 0x20], data: [1, 2, 3])])
                 while (try? await stream.readFrame(bytesMax: 9_999)) ?? nil != nil {
                     try? await stream.writeFrame(ByteBuffer(bytes: BitswapMessageCoding.encode(forged)))
@@ -97,7 +97,7 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("answers are taken on the stream of the question and on one that the server opens")
+    @Test("Answers are accepted on the question's stream and on one that the server opens")
     func bothWays() async throws {
         try await ServiceTestNode.withNetwork(1) { nodes, network in
             let block = Self.block(4)
@@ -127,7 +127,7 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("blocks nobody asked for, large messages from strangers and broken ones are refused and counted")
+    @Test("Unasked blocks, large messages from strangers and broken ones are refused and counted")
     func unsolicited() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             let target = nodes[1].host.localPeer
@@ -148,7 +148,7 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("one stream more than a peer may have is reset")
+    @Test("A stream past the limit for a peer is reset")
     func streamLimit() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             var streams: [any PeerStream] = []
@@ -162,7 +162,7 @@ struct BitswapServiceTests {
         }
     }
 
-    @Test("a want for a block that is not there is served when the block is added")
+    @Test("A want for a missing block is served when the block is added")
     func later() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             let block = Self.block(5)
@@ -175,12 +175,12 @@ struct BitswapServiceTests {
             #expect(try await stream.readFrame(bytesMax: 9) == nil)
             nodes[1].blocks.add(block)
             await nodes[1].exchange.blocksAdded([cid])
-            // The asker's service did not ask for it, so it drops and counts it: that is how we see that it came.
+            // The asker's service did not ask for it, so it drops and counts it, which shows that it arrived.
             try await eventually("the block arrives") { await nodes[0].exchange.counters().unsolicitedBlocks == 1 }
         }
     }
 
-    @Test("a fetch ends with its time, with its task, and with the connection")
+    @Test("A fetch ends with its time, its task or its connection")
     func ends() async throws {
         try await ServiceTestNode.withNetwork(1) { nodes, network in
             let silent = network.addHost(ServiceTestNode.peer(69))

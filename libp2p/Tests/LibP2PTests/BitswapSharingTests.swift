@@ -6,14 +6,14 @@ import P2PServices
 import P2PTesting
 import Testing
 
-/// Wants that are kept and questions that are shared, on real sockets.
+/// Kept wants and shared questions, over real sockets.
 @Suite("Shared fetches and kept wants over loopback", .timeLimit(.minutes(2)))
 struct BitswapSharingTests {
     private static func block(_ number: Int) -> [UInt8] { Array("block \(number)".utf8) }
 
     private static func cid(_ number: Int) -> CID { CID.hashing(block(number), codec: .raw) }
 
-    @Test("After 257 distinct misses a peer is still served, and a block that comes later is sent to who wants it")
+    @Test("A peer is still served after 257 distinct misses, and gets a block that arrives later")
     func misses() async throws {
         try await withSwarms(2) { swarms in
             let server = ServiceTestNode(host: swarms[1])
@@ -53,11 +53,11 @@ struct BitswapSharingTests {
         }
     }
 
-    @Test("Who joins a fetch has the block from its own peer while the peer of the first stays silent")
+    @Test("A fetch that joins another gets the block from its own peer while the first one's stays silent")
     func stalled() async throws {
         try await withSwarms(3) { swarms in
             var limits = BitswapService.Limits()
-            // Nobody is given up, so the block comes by the joining alone.
+            // No peer is given up, so the block can only come through the second fetch's peer.
             limits.core.answerTimeoutMilliseconds = 3_600_000
             let asker = ServiceTestNode(host: swarms[0], exchangeLimits: limits)
             let holder = ServiceTestNode(host: swarms[2])
@@ -73,7 +73,7 @@ struct BitswapSharingTests {
                 let cid = holder.blocks.add(Self.block(7))
                 async let first = asker.exchange.fetched(cid, from: [silent], timeout: .seconds(3_600))
                 try await eventually("the silent peer is asked") { await asker.exchange.isAsking(silent) }
-                // One more joins and leaves, which takes nothing from the others.
+                // Another one joins and leaves, which must not harm the others.
                 await withTaskGroup(of: Void.self) { leaving in
                     leaving.addTask { _ = try? await asker.exchange.fetch(cid, from: [silent]) }
                     leaving.cancelAll()

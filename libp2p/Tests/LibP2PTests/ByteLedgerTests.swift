@@ -11,7 +11,7 @@ struct ByteLedgerTests {
         connectionBytesMax: 1_000, peerBytesMax: 2_000, totalBytesMax: 16_000)
     private let peers = (0..<100).map { ServiceTestNode.peer($0) }
 
-    @Test("A connection and a peer are charged up to their bounds, and nothing past them")
+    @Test("A connection and a peer are charged up to their bounds and not past them")
     func bounds() {
         var ledger = ByteLedger(limits: Self.limits)
         let accounts = (0..<3).map { _ in ledger.addAccount(for: peers[0]) }
@@ -34,7 +34,7 @@ struct ByteLedgerTests {
         #expect(ledger.isEmpty)
     }
 
-    @Test("What is promised leaves the half of every bound")
+    @Test("Promises leave half of every bound free")
     func promises() {
         var ledger = ByteLedger(limits: Self.limits)
         let account = ledger.addAccount(for: peers[0])
@@ -46,8 +46,7 @@ struct ByteLedgerTests {
         ledger.checkInvariants()
     }
 
-    @Test(
-        "However many take all they can, there is room for the next, and from the half on it is told how much is fair")
+    @Test("However many take all they can, the next finds room, and past half the fair share is told")
     func shares() {
         var ledger = ByteLedger(limits: Self.limits)
         for (number, peer) in peers.prefix(20).enumerated() {
@@ -61,7 +60,7 @@ struct ByteLedgerTests {
         #expect(ledger.totalBytes < 16_000 && ledger.fairBytes == 400)
     }
 
-    @Test("An account that was closed, and one that came after it in the same place, are told apart")
+    @Test("A closed account is told apart from a later one in its place")
     func closedAccounts() {
         var ledger = ByteLedger(limits: Self.limits)
         let first = ledger.addAccount(for: peers[0])
@@ -75,7 +74,7 @@ struct ByteLedgerTests {
         #expect(!isTaken && ledger.bytes(of: second) == 7 && ledger.totalBytes == 7)
     }
 
-    @Test("After any inputs the peers are the sums of their connections, and the total that of the peers")
+    @Test("After any inputs peers sum up their connections, and the total sums up the peers")
     func anyInputs() {
         let seed = UInt64.random(in: 0...(.max))
         print("byte ledger seed \(seed)")

@@ -7,14 +7,14 @@ import Testing
 
 @testable import LibP2P
 
-/// What is left of a connection when it is over.
-@Suite("What a closed connection leaves")
+/// What remains of a closed connection.
+@Suite("Closed connections")
 struct ConnectionLifeTests {
     private struct Ended: Sendable {
         weak var context: SwarmContext?
     }
 
-    /// Connections that are kept by nobody because of this.
+    /// Keeps connections only weakly.
     private final class Watched: Sendable {
         private struct Weakly: Sendable {
             weak let connection: Connection?
@@ -30,7 +30,7 @@ struct ConnectionLifeTests {
         var alive: Int { connections.withLock { connections in connections.count { $0.connection != nil } } }
     }
 
-    @Test("Connections that are over, with streams or without, leave no memory on either side", .timeLimit(.minutes(5)))
+    @Test("Closed connections leave no memory on either side, with streams or without", .timeLimit(.minutes(5)))
     func nothing() async throws {
         try await withSwarms(2) {
             $0.limits.waitForEver()
@@ -57,7 +57,7 @@ struct ConnectionLifeTests {
         }
     }
 
-    @Test("A swarm that has ended lets go of what serves its protocols, which holds the swarm", .timeLimit(.minutes(5)))
+    @Test("A swarm that has ended releases its handlers, which hold the swarm", .timeLimit(.minutes(5)))
     func swarms() async throws {
         let watched = Mutex(Ended())
         try await withSwarms(1) { swarms in

@@ -11,18 +11,18 @@ import Testing
 struct DeadlineTests {
     private struct Failed: Error {}
 
-    @Test("What an operation gives or throws in time is passed on, and leaves no alarm")
+    @Test("What an operation returns or throws in time is passed on, and no alarm remains")
     func inTime() async throws {
         #expect(try await withDeadline(milliseconds: 3_600_000) { 7 } == 7)
         await #expect(throws: Failed.self) { try await withDeadline(milliseconds: 3_600_000) { throw Failed() } }
     }
 
-    @Test("An operation is cancelled when its time is up, and what it gives then is of no account")
+    @Test("An operation is cancelled when its time is up, and its result is ignored")
     func late() async throws {
         let wasWarned = Mutex(false)
         await #expect(throws: TimedOut(milliseconds: 30)) {
             try await withDeadline(milliseconds: 30, warning: (1, { wasWarned.withLock { $0 = true } })) {
-                // Ends by its cancellation, and says nothing of it.
+                // Ends when it is cancelled, without an error.
                 await untilCancelled()
                 return 1
             }
@@ -30,7 +30,7 @@ struct DeadlineTests {
         #expect(wasWarned.withLock { $0 })
     }
 
-    @Test("Whoever waits is cancelled, and so is the operation, which is no timeout")
+    @Test("Cancelling the waiting task cancels the operation, and is no timeout")
     func cancelled() async throws {
         let (started, starting) = AsyncStream.makeStream(of: Void.self)
         let error = await withTaskGroup(of: (any Error)?.self) { group in
@@ -82,12 +82,12 @@ struct DeadlineTests {
         }
     }
 
-    @Test("Alarms are called once, those taken back never, and none are kept")
+    @Test("An alarm is called once, or never if it is removed, and none is kept")
     func alarms() async throws {
         let alarms = Alarms(loop: MultiThreadedEventLoopGroup.singleton.any())
         let calls = Mutex<[Int: Int]>([:])
         var removed: [Alarms.AlarmID] = []
-        // An hour's alarm first, then earlier and earlier ones, each of which moves the timer.
+        // First an alarm in an hour, then earlier and earlier ones, each of which moves the timer.
         removed.append(alarms.add(milliseconds: 3_600_000) { calls.withLock { $0[-1, default: 0] += 1 } })
         for milliseconds in stride(from: 400, through: 0, by: -1) {
             _ = alarms.add(milliseconds: Int64(milliseconds)) { calls.withLock { $0[milliseconds, default: 0] += 1 } }

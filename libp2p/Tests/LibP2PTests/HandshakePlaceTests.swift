@@ -27,10 +27,10 @@ final class SilentCrowd: Sendable {
         self.pauseMilliseconds = pauseMilliseconds
     }
 
-    /// Connections that stood so far.
+    /// Connections established so far.
     var connected: Int { state.withLockedValue { $0.connected } }
 
-    /// Sends the socket of a number on its way; eight have the same address.
+    /// Connects the socket of a number; eight share an address.
     func start(_ number: Int) {
         let (block, host) = (number / 8 / 200, number / 8 % 200)
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -57,7 +57,7 @@ final class SilentCrowd: Sendable {
         }
     }
 
-    /// Closes all, and none comes back.
+    /// Closes all for good.
     func end() {
         let open = state.withLockedValue { state in
             state.isOver = true
@@ -69,7 +69,7 @@ final class SilentCrowd: Sendable {
 
 @Suite("Places for handshakes", .timeLimit(.minutes(5)), .serialized)
 struct HandshakePlaceTests {
-    @Test("Honest dials succeed beside silent sockets from many addresses that come back when they are cut off")
+    @Test("Honest dials succeed among silent sockets that come back from many addresses whenever they are cut off")
     func silentCrowd() async throws {
         let (sockets, dials) = (64, 25)
         try await withSwarms(1) {
@@ -95,7 +95,7 @@ struct HandshakePlaceTests {
         }
     }
 
-    /// How long a new peer takes from its dial to its first ping.
+    /// The time from a new peer's dial to its first ping.
     private func honestDial(_ address: Multiaddr, _ server: PeerID) async throws -> Duration {
         let times = NIOLockedValueBox<Duration>(.zero)
         try await withSwarms(1) { dialers in
@@ -117,7 +117,7 @@ struct HandshakePlaceTests {
         return ConnectionRegistry(limits: limits)
     }
 
-    @Test("The newcomer displaces the oldest of the largest network, a silent one before one that has spoken")
+    @Test("A newcomer displaces the oldest handshake of the largest network, silent ones first")
     func largestNetwork() throws {
         var registry = registry(places: 5)
         var tickets: [String: ConnectionTicket] = [:]
@@ -136,7 +136,7 @@ struct HandshakePlaceTests {
         #expect(try admit("5.5.5.4") == "5.5.5.3")
         #expect(try admit("8.8.4.4") == "5.5.5.4", "5.5.5.1 has spoken")
         #expect(try admit("8.8.8.9") == "9.9.9.9", "every network has one, and this is the oldest silent one")
-        // Giving back the places of the displaced takes nothing twice.
+        // Releasing displaced places gives nothing back twice.
         for host in ["5.5.5.2", "5.5.5.3", "5.5.5.4", "9.9.9.9"] {
             _ = registry.release(try #require(tickets[host]), peer: nil)
         }
@@ -147,7 +147,7 @@ struct HandshakePlaceTests {
         #expect(registry.isEmpty)
     }
 
-    @Test("Of one network those that had their time and were silent go before those that had none yet")
+    @Test("Within one network, silent handshakes past their grace go before newer ones")
     func silentBeforeNew() throws {
         var registry = registry(places: 3)
         let channels = (0..<4).map { _ in EmbeddedChannel() }
@@ -164,7 +164,7 @@ struct HandshakePlaceTests {
         #expect(displaced === channels[2])
     }
 
-    @Test("Exempt loopback gives up no place and takes none; where all are exempt the next is refused")
+    @Test("Exempt loopback neither loses a place nor takes one; where all are exempt, the next is refused")
     func exempt() throws {
         var registry = registry(places: 2)
         let stranger = EmbeddedChannel()
@@ -176,7 +176,7 @@ struct HandshakePlaceTests {
         #expect(result == .failure(ConnectionRefusal(counter: .refusedPendingInbound)) && displaced == nil)
     }
 
-    @Test("A displaced handshake is closed and counted by that name alone")
+    @Test("A displaced handshake is closed and counted as displaced only")
     func displaced() async throws {
         try await withSwarms(1) {
             $0.limits.isLoopbackExempt = false

@@ -11,7 +11,7 @@ import Yamux
 
 @testable import LibP2P
 
-/// A peer that completes the handshake, sends what a test gives it, and reads nothing from then on.
+/// A peer that completes the handshake, sends what a test gives it, and then reads nothing.
 private final class MuteHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -71,7 +71,7 @@ private final class MuteHandler: ChannelInboundHandler {
     }
 }
 
-/// What peers make a node hold, over real sockets: bounded, given back, and told by its reason.
+/// The bytes that peers make a node hold, over real sockets: bounded, given back and counted by reason.
 @Suite("Bytes held for peers", .timeLimit(.minutes(5)), .serialized)
 struct HeldBytesTests {
     private static let hold = "/hold/1.0.0"
@@ -90,7 +90,7 @@ struct HeldBytesTests {
         }
     }
 
-    /// Handlers that hold their streams and take nothing.
+    /// Handlers that hold their streams and read nothing.
     private func holdStreams(_ swarm: Swarm) async {
         await swarm.handle(Self.hold) { stream in
             let (ends, _) = AsyncStream.makeStream(of: Void.self)
@@ -99,7 +99,7 @@ struct HeldBytesTests {
         }
     }
 
-    @Test("128 ping streams of one peer: two are served, the others reset and counted")
+    @Test("Of 128 ping streams of one peer two are served, the others are reset and counted")
     func pings() async throws {
         try await withSwarms(1) { swarms in
             let attacker = Identity.generate()
@@ -114,7 +114,7 @@ struct HeldBytesTests {
         }
     }
 
-    @Test("128 streams whose answers are never read: 16 MiB are held, then streams are reset, and counted")
+    @Test("For a peer that never reads, 16 MiB are held; then its streams are reset and counted")
     func answersNeverRead() async throws {
         try await withSwarms(1) { swarms in
             await swarms[0].echo()
@@ -137,7 +137,7 @@ struct HeldBytesTests {
         }
     }
 
-    @Test("The connections of a peer share its bound, and what is not taken goes first")
+    @Test("The connections of a peer share its bound, and untaken bytes go first")
     func bytesOfAPeer() async throws {
         try await withSwarms(1) {
             $0.limits.heldBytesPerConnectionMax = 1024 * 1024
@@ -162,7 +162,7 @@ struct HeldBytesTests {
         }
     }
 
-    @Test("Peers that fill the node's total leave a share to those that come later")
+    @Test("Peers that fill the node's total leave a share to later ones")
     func total() async throws {
         try await withSwarms(2) {
             $0.limits.heldBytesMax = 8 * 1024 * 1024
@@ -191,7 +191,7 @@ struct HeldBytesTests {
         }
     }
 
-    @Test("Writers whose bytes do not fit wait, and go on when there is room; the books agree to the byte")
+    @Test("Writers wait for room and then go on, and the books agree to the byte")
     func writersWait() async throws {
         let bound = 400 * 1024
         try await withSwarms(1) {
@@ -203,7 +203,7 @@ struct HeldBytesTests {
                 for _ in 0..<16 { try? await stream.write(ByteBuffer(repeating: 1, count: 65_536)) }
                 try? await stream.closeWrite()
             }
-            // The reader has room for all that it is sent.
+            // The reader has room for everything.
             try await withSwarms(1) {
                 $0.limits.waitForEver()
             } _: { clients in
@@ -212,7 +212,7 @@ struct HeldBytesTests {
         }
     }
 
-    /// Opens two streams on which a mebibyte comes each, and reads them when the writers wait for room.
+    /// Opens two streams that each send a mebibyte, and reads them once the writers wait for room.
     private func readLate(from server: Swarm, _ client: Swarm, bound: Int) async throws {
         let peer = try await client.dial(server.dialAddress())
         var streams: [any PeerStream] = []
@@ -245,7 +245,7 @@ struct HeldBytesTests {
         return try #require(swarm.shared.withRegistry { $0.connection(to: peer) })
     }
 
-    @Test("Windows grow into the half of a connection's bound and no further, and a long stream comes over whole")
+    @Test("Windows grow to half of a connection's bound and no further, and a long stream arrives whole")
     func grownWindows() async throws {
         let bound = 4 * 1024 * 1024
         try await withSwarms(2) {

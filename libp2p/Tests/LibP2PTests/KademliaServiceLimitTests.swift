@@ -8,7 +8,7 @@ import Testing
 @testable import LibP2P
 @testable import P2PServices
 
-/// The bounds of the DHT service: each is reached, and its consequence has its name.
+/// Each bound of the DHT service is reached, and its consequence has its name.
 @Suite("DHT service limits", .timeLimit(.minutes(5)))
 struct KademliaServiceLimitTests {
     private static let protocolID = "/ipfs/kad/1.0.0"
@@ -38,7 +38,7 @@ struct KademliaServiceLimitTests {
         try await beside([{ await network.run() }, { await service.run() }], body)
     }
 
-    @Test("One stream more than all peers may have is reset, and counted apart from one more than a peer may have")
+    @Test("A stream past the limit for all peers is reset, and counted apart from one past the limit for a peer")
     func inboundStreams() async throws {
         let network = InMemoryNetwork()
         let service = service(on: network.addHost(peer(0))) {
@@ -86,7 +86,7 @@ struct KademliaServiceLimitTests {
         }
     }
 
-    /// A server that answers and names nobody, and what it saw of the ends of its streams.
+    /// A server that answers without naming peers, and records how its streams end.
     private func answering(_ host: InMemoryHost) async -> AsyncStream<Void> {
         let (ends, signal) = AsyncStream.makeStream(of: Void.self)
         await host.handle(Self.protocolID) { stream in
@@ -102,7 +102,7 @@ struct KademliaServiceLimitTests {
         return ends
     }
 
-    @Test("A stream of our own that is not used again is closed")
+    @Test("Our own stream is closed when it is not used again")
     func ownIdle() async throws {
         let network = InMemoryNetwork()
         let host = network.addHost(peer(0))
@@ -113,7 +113,7 @@ struct KademliaServiceLimitTests {
             try await host.connect(to: server.localPeer, addresses: [])
             for await _ in ends { break }
             try await eventually { await service.streamCounters.ownIdle >= 1 }
-            // A lookup of the service's own may have used another one meanwhile.
+            // The service's own lookups may have used another one meanwhile.
             try await eventually {
                 let (count, idle) = await (service.idleCount, service.idle)
                 return count == 0 && idle.isEmpty
@@ -122,7 +122,7 @@ struct KademliaServiceLimitTests {
         }
     }
 
-    @Test("A stream of our own past those that are kept is closed after use", arguments: [true, false])
+    @Test("Our own stream is closed after use when enough are kept", arguments: [true, false])
     func ownSurplus(isInAll: Bool) async throws {
         let network = InMemoryNetwork()
         let host = network.addHost(peer(0))
@@ -141,7 +141,7 @@ struct KademliaServiceLimitTests {
         }
     }
 
-    @Test("Requests past requestsQueuedMax are dropped and counted, the operation says so, and no peer pays for it")
+    @Test("Requests past requestsQueuedMax are dropped and counted, the operation says so, and no peer is blamed")
     func queuedRequests() async throws {
         let network = InMemoryNetwork()
         let host = network.addHost(peer(0))
@@ -159,7 +159,7 @@ struct KademliaServiceLimitTests {
             }
             try await eventually { await service.routingTable().count == 5 }
             await withTaskGroup(of: KademliaFailure?.self) { group in
-                // One request is under way and one waits; their operations have no end. All others find no place.
+                // One request is under way for ever and one waits for ever; all others find no place.
                 for number in 0..<8 {
                     group.addTask {
                         do throws(KademliaFailure) {
@@ -182,7 +182,7 @@ struct KademliaServiceLimitTests {
         }
     }
 
-    @Test("Addresses to begin with past their number are left out")
+    @Test("Bootstrap addresses past bootstrapAddressesMax are left out")
     func bootstrapAddresses() async throws {
         let network = InMemoryNetwork()
         let service = service(on: network.addHost(peer(0))) { $0.bootstrapAddressesMax = 2 }

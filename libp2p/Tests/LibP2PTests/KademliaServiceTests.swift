@@ -10,7 +10,7 @@ import Testing
 struct KademliaServiceTests {
     private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
-    @Test("12 nodes: what one puts all get, what one provides all find, and everybody is found")
+    @Test("Twelve nodes: all get what one puts, find what one provides, and find each other")
     func works() async throws {
         try await ServiceTestNode.withNetwork(12) { nodes, _ in
             let key = Array("/text/a".utf8)
@@ -32,7 +32,7 @@ struct KademliaServiceTests {
         }
     }
 
-    @Test("a forgery is refused where it is put and where it arrives, with the reason")
+    @Test("A forgery is refused where it is put and where it arrives, with the reason")
     func forgeries() async throws {
         try await ServiceTestNode.withNetwork(4) { nodes, _ in
             let key = Array("/text/f".utf8)
@@ -45,7 +45,7 @@ struct KademliaServiceTests {
             await #expect(throws: KademliaFailure.notFound(asked: 3)) {
                 try await nodes[1].dht.getValue(key: key)
             }
-            // A peer without scruples writes the forgery to the wire: its stream is reset, nothing is stored.
+            // A forgery written straight to the wire resets the stream, and nothing is stored.
             let stream = try await nodes[2].host.openStream(
                 to: nodes[3].host.localPeer, protocols: ["/ipfs/kad/1.0.0"])
             let record = KademliaRecord(key: key, value: Array("forged".utf8))
@@ -57,7 +57,7 @@ struct KademliaServiceTests {
         }
     }
 
-    @Test("a server that hands out a forgery is asked in vain, and the reason is told")
+    @Test("A forgery that a server hands out is not returned, and the reason is told")
     func forgingServer() async throws {
         let network = InMemoryNetwork()
         let forger = network.addHost(ServiceTestNode.peer(99))
@@ -88,7 +88,7 @@ struct KademliaServiceTests {
         }
     }
 
-    @Test("bytes that are no message, and messages that are too long, cost the stream and are counted")
+    @Test("Bytes that are no message, and messages that are too long, cost the peer its stream and are counted")
     func malformed() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             let server = nodes[1].host.localPeer
@@ -104,7 +104,7 @@ struct KademliaServiceTests {
         }
     }
 
-    @Test("several requests on one stream are each answered; ADD_PROVIDER is not")
+    @Test("Each request on a stream is answered, except ADD_PROVIDER")
     func severalPerStream() async throws {
         try await ServiceTestNode.withNetwork(3) { nodes, _ in
             let server = nodes[1].host.localPeer
@@ -131,7 +131,7 @@ struct KademliaServiceTests {
         }
     }
 
-    @Test("one stream more than a peer may have is reset")
+    @Test("A stream past the limit for a peer is reset")
     func streamLimit() async throws {
         try await ServiceTestNode.withNetwork(2) { nodes, _ in
             let server = nodes[1].host.localPeer
@@ -149,14 +149,14 @@ struct KademliaServiceTests {
                     refused += 1
                 }
             }
-            // Some of the 16 places are held by streams that the services keep for each other.
+            // Streams that the services keep for each other hold some of the 16 places.
             #expect(refused >= 4)
             #expect(await nodes[1].dht.refusedMessages == refused)
             for stream in streams { await stream.reset() }
         }
     }
 
-    @Test("peers that are gone are walked around, and a caller that gives up is let go")
+    @Test("Walks go around peers that are gone, and a caller may give up")
     func unreachable() async throws {
         try await ServiceTestNode.withNetwork(8) { nodes, network in
             let key = Array("/text/u".utf8)
@@ -180,7 +180,7 @@ struct KademliaServiceTests {
         }
     }
 
-    @Test("a client asks and is not asked")
+    @Test("A client asks and is not asked")
     func client() async throws {
         try await ServiceTestNode.withNetwork(4) { nodes, network in
             var configuration = KademliaConfiguration()

@@ -10,7 +10,7 @@ import Yamux
 
 @testable import LibP2P
 
-/// One millisecond in which everybody else gets a turn; for tests of what must *not* happen meanwhile.
+/// One millisecond in which everything else gets a turn, for tests of what must *not* happen meanwhile.
 func turn() async throws {
     try Task.checkCancellation()
     let loop = MultiThreadedEventLoopGroup.singleton.any()
@@ -18,7 +18,7 @@ func turn() async throws {
 }
 
 extension SwarmConfiguration.Limits {
-    /// No time limit ends anything before a test does, however slow the machine is.
+    /// Raises every time limit past any test, however slow the machine is.
     mutating func waitForEver() {
         let never: Int64 = 3_600_000
         handshakeTimeoutMilliseconds = never
@@ -34,7 +34,7 @@ extension SwarmConfiguration.Limits {
     }
 }
 
-/// A swarm that listens on loopback and that nobody runs: handshakes go through, and all work waits.
+/// A swarm that listens on loopback without running: handshakes succeed, and all work waits.
 func makeIdleSwarm(_ configure: (inout SwarmConfiguration) -> Void = { _ in }) async throws -> Swarm {
     var configuration = SwarmConfiguration(listenAddresses: [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")])
     configuration.limits.waitForEver()
@@ -44,7 +44,7 @@ func makeIdleSwarm(_ configure: (inout SwarmConfiguration) -> Void = { _ in }) a
     return swarm
 }
 
-/// Ends a swarm that nobody ran.
+/// Ends a swarm that never ran.
 func end(_ swarm: Swarm) async {
     await withTaskGroup(of: Void.self) { group in
         group.addTask { try? await swarm.run() }
@@ -52,7 +52,7 @@ func end(_ swarm: Swarm) async {
     }
 }
 
-/// A TCP server that accepts, says nothing, and closes what it has when the test says so.
+/// A TCP server that accepts, stays silent, and closes its connections when the test says so.
 final class SilentServer: Sendable {
     private struct State: Sendable {
         var open: [any Channel] = []
@@ -81,7 +81,7 @@ final class SilentServer: Sendable {
         return (channel, UInt16(try #require(channel.localAddress?.port)))
     }
 
-    /// Closes all connections, and from now on each that comes.
+    /// Closes all connections, and each new one from now on.
     func closeAll() {
         let open = state.withLockedValue { state in
             state.closes = true
@@ -91,7 +91,7 @@ final class SilentServer: Sendable {
     }
 }
 
-/// A host of a network in memory that opens streams the way a test wants it.
+/// A host of an in-memory network whose streams a test opens as it likes.
 struct ScriptedHost: StreamHost, Sendable {
     let host: InMemoryHost
     let open: @Sendable (PeerID) async throws(OpenStreamError) -> any PeerStream
@@ -126,7 +126,7 @@ struct ScriptedHost: StreamHost, Sendable {
     func peerEvents() async -> AsyncStream<PeerEvent> { await host.peerEvents() }
 }
 
-/// Runs what a test needs beside its body, until the body ends.
+/// Runs services beside a body, until the body ends.
 func beside(_ services: [@Sendable () async -> Void], _ body: () async throws -> Void) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
         for service in services { group.addTask { await service() } }

@@ -10,7 +10,7 @@ import Testing
 
 @Suite("Keeping peers")
 struct PeersTests {
-    /// The core on a virtual clock; whoever is dialed answers when the test says so.
+    /// The core on a virtual clock; a dialed peer answers when the test says so.
     private struct World {
         var core: PeersCore
         var generator: SeededGenerator
@@ -82,7 +82,7 @@ struct PeersTests {
         #expect(Set(pauses.suffix(20)).count > 10, "the pauses have jitter")
     }
 
-    @Test("A node that lost everybody dials all it knows within ten seconds, long pauses or not")
+    @Test("A node that lost all peers dials those it knows within ten seconds, whatever their pauses")
     func loneliness() {
         var world = World()
         world.core.bootstrap(Self.address(1), now: world.now)
@@ -90,7 +90,7 @@ struct PeersTests {
         world.core.met(Self.peer(7), now: world.now)
         world.pass(milliseconds: 600_000)
         #expect(world.core.liveCount == 1)
-        // The peer that was met has not answered for ten minutes: its pauses are long.
+        // The peer has not answered for ten minutes, so its pauses are long.
         world.answers = []
         let before = world.dials.count
         let lostAt = world.now.milliseconds(since: .zero)
@@ -101,7 +101,7 @@ struct PeersTests {
         #expect(dialed.allSatisfy { $0.at - lostAt <= 10_000 })
     }
 
-    @Test("While enough are being dialed, nobody else is due")
+    @Test("While enough peers are being dialed, no other is due")
     func enough() {
         var core = PeersCore()
         var generator = SeededGenerator(seed: 1)
@@ -115,7 +115,7 @@ struct PeersTests {
         #expect(core.nextDeadline == .zero, "the next one takes its place")
     }
 
-    @Test("Who is avoided is dialed again when that is over, also when there is nobody else")
+    @Test("An avoided peer is dialed again only after its time, even if there is no other")
     func avoided() {
         var world = World()
         world.core.bootstrap(Self.address(1).withPeerID(Self.peer(1)), now: world.now)
@@ -148,7 +148,7 @@ struct PeersTests {
         #expect(world.dials.count == enough)
     }
 
-    @Test("A peer that answers and hangs up is dialed less and less, and one that misbehaved not at all")
+    @Test("A peer that answers and hangs up is dialed less and less, a misbehaving one not at all")
     func flapping() {
         var world = World()
         world.core.bootstrap(Self.address(1), now: world.now)
@@ -187,7 +187,7 @@ struct PeersTests {
 
 @Suite("Peer service", .timeLimit(.minutes(2)))
 struct PeerServiceTests {
-    @Test("A host that lost its connections is connected again, to those it began with and those it met")
+    @Test("A host that lost its connections reconnects to its bootstrap peers and those it met")
     func reconnects() async throws {
         let network = InMemoryNetwork()
         let peers = (1...3).map(ServiceTestNode.peer)

@@ -15,7 +15,7 @@ import Testing
 /// Peers that die unseen, come back elsewhere, or move: what belongs to a connection ends with it.
 @Suite("Connections that die unseen", .timeLimit(.minutes(2)))
 struct ReconnectTests {
-    /// No keep-alive finds anything out: only the probe can.
+    /// No keep-alive interferes: only the probe finds dead connections.
     @Sendable private static func unwatched(_ configuration: inout SwarmConfiguration) {
         configuration.limits.waitForEver()
         configuration.limits.probeTimeoutMilliseconds = 200
@@ -26,7 +26,7 @@ struct ReconnectTests {
         return port
     }
 
-    @Test("A new connection has the old one probed; a dead one is replaced, and streams go over the new one at once")
+    @Test("A new connection makes the node probe the old one; a dead one goes, and streams use the new one at once")
     func replaced() async throws {
         try await withSwarms(2, configure: Self.unwatched) { swarms in
             let (near, far) = (swarms[0], swarms[1])
@@ -38,7 +38,7 @@ struct ReconnectTests {
             let old = try #require(near.shared.withRegistry { $0.connection(to: peer) })
             try await proxy.fallSilent()
             let events = await near.peerEvents()
-            // The peer does not know its old connection to be dead either: it dials as one that has just started.
+            // The peer does not know either that the old connection is dead, so it dials as if it had just started.
             let back = Multiaddr([.ip4([127, 0, 0, 1]), .tcp(try await port(of: near))])
             guard case .success = await far.transport.dial(back, expecting: near.localPeer) else {
                 Issue.record("the second connection does not stand")
@@ -61,7 +61,7 @@ struct ReconnectTests {
         }
     }
 
-    @Test("A live connection survives the probe, and streams go on over it")
+    @Test("A live connection survives the probe, and its streams go on")
     func survives() async throws {
         try await withSwarms(2) {
             $0.limits.waitForEver()
@@ -81,13 +81,13 @@ struct ReconnectTests {
         }
     }
 
-    @Test("Every connection is identified, and what it tells is kept for that connection alone")
+    @Test("Every connection is identified, and what it says holds for it alone")
     func identified() async throws {
         try await withSwarms(2, configure: Self.unwatched) { swarms in
             let (near, far) = (swarms[0], swarms[1])
             let peer = try await near.dial(far.dialAddress())
             try await eventually { await !near.protocols(of: peer).isEmpty }
-            // As one who restarted with other services: the old connection is not told of them.
+            // Like a restart with other services: the old connection does not learn of them.
             far.shared.register("/late/1.0.0") { stream, _ in await stream.reset() }
             let back = try await near.dialAddress().withoutPeerID()
             guard case .success = await far.transport.dial(back, expecting: near.localPeer) else {
@@ -101,7 +101,7 @@ struct ReconnectTests {
         }
     }
 
-    @Test("A dial of a peer whose connection is dead does not take it for connected")
+    @Test("Dialing a peer whose connection is dead opens a new one")
     func dialsAgain() async throws {
         try await withSwarms(2, configure: Self.unwatched) { swarms in
             let proxy = SilentProxy()
@@ -119,7 +119,7 @@ struct ReconnectTests {
         }
     }
 
-    @Test("Gossip greets again on the new connection: the peer's messages come, and ours reach it")
+    @Test("Gossip greets again on a new connection, and messages pass both ways")
     func gossips() async throws {
         try await withSwarms(2, configure: Self.unwatched) { swarms in
             var logger = Logger(label: "gossip-test")
@@ -155,7 +155,7 @@ struct ReconnectTests {
         }
     }
 
-    @Test("A node that moves tells its peers; no unspecified or mapped address is ever told")
+    @Test("A node that moves tells its peers, and never names an unspecified or mapped address")
     func moves() async throws {
         let interfaces = NIOLockedValueBox<[Multiaddr.Component]>([
             .ip4([127, 0, 0, 1]), .ip4([0, 0, 0, 0]), .ip6([UInt8](repeating: 0, count: 10) + [255, 255, 0, 0, 0, 0]),
@@ -188,7 +188,7 @@ struct ReconnectTests {
         }
     }
 
-    /// Waits until a peer tells these addresses; those told before that.
+    /// Waits until a peer announces these addresses; returns those announced before.
     private static func told(
         _ addresses: [Multiaddr], by peer: PeerID, in events: AsyncStream<PeerEvent>
     ) async -> [Multiaddr] {
@@ -201,7 +201,7 @@ struct ReconnectTests {
         return before
     }
 
-    @Test("Nobody is knocked at more than twice a minute for a peer that is not there")
+    @Test("A peer that is not there causes at most two failed dials a minute")
     func knocks() async throws {
         let decoy = SilentServer()
         let (channel, port) = try await decoy.listen()
@@ -228,7 +228,7 @@ struct ReconnectTests {
         try await channel.close()
     }
 
-    @Test("A peer that is not where it answered before is tried there more often, and still dialed where it is now")
+    @Test("A peer that left is tried more often where it answered before, and still dialed where it is now")
     func movedPeer() async throws {
         let identity = Identity.generate()
         @Sendable func start() async throws -> Swarm {
@@ -273,7 +273,7 @@ struct ReconnectTests {
         }
     }
 
-    @Test("Of the addresses that a dial tries, all must be where the peer has answered, the latest ones, to be its own")
+    @Test("A dial is to proven addresses only if the peer has answered at each of them")
     func provenAddresses() throws {
         var book = PeerBook(peersMax: 4, addressesMax: 3)
         let (peer, other) = (Identity.generate().peerID, Identity.generate().peerID)
@@ -287,7 +287,7 @@ struct ReconnectTests {
         #expect(!book.hasAnswered(at: [address(1)], peer), "no more than \(3) are remembered")
     }
 
-    @Test("Of the addresses that others name, one dial tries the newest eight")
+    @Test("A dial tries the newest eight of the addresses that others named")
     func hearsay() throws {
         var book = PeerBook(peersMax: 4, addressesMax: 32)
         let peer = Identity.generate().peerID

@@ -80,7 +80,7 @@ struct RequestResponseTests {
         }
     }
 
-    @Test("A server resets who announces too much, and a handler that refuses")
+    @Test("A request that announces too much is reset, and so is one that the handler refuses")
     func serverRefuses() async throws {
         try await withInMemoryPair { client, server in
             let serving = RequestResponse(host: server, protocolID: Self.name, limits: Self.small)
@@ -95,7 +95,7 @@ struct RequestResponseTests {
         }
     }
 
-    @Test("Who sends what is no request is reported by name and reset; who is not admitted is reset unread")
+    @Test("A peer that sends no request is reported by name and reset; one that is not admitted is reset unread")
     func faults() async throws {
         try await withInMemoryPair { client, server in
             let (faults, report) = AsyncStream.makeStream(of: RequestFault.self)
@@ -159,7 +159,7 @@ struct RequestResponseTests {
         }
     }
 
-    /// The host of a client, which tells whom it was asked to doubt.
+    /// A client's host that reports whom it was asked to doubt.
     private static func doubting(_ client: InMemoryHost, _ call: @escaping @Sendable (PeerID) -> Void) -> ScriptedHost {
         var host = ScriptedHost(host: client) { peer throws(OpenStreamError) in
             try await client.openStream(to: peer, protocols: [name])
@@ -168,7 +168,7 @@ struct RequestResponseTests {
         return host
     }
 
-    @Test("A peer that lets a client wait is doubted before the time is up")
+    @Test("A peer that is slow to answer is doubted before the time is up")
     func doubt() async throws {
         try await withInMemoryPair { client, server in
             let (doubts, signal) = AsyncStream.makeStream(of: PeerID.self)

@@ -58,7 +58,7 @@ struct ServiceTestNode: Sendable {
         PeerID(publicKeyProtobuf: [8, 1, 18, 32] + Multihash.sha256(of: Array("peer \(number)".utf8)).digest)
     }
 
-    /// Nodes on a network in memory, joined through the first, until the body ends.
+    /// Nodes on an in-memory network, joined through the first, until the body ends.
     static func withNetwork(
         _ count: Int, configuration: KademliaConfiguration = KademliaConfiguration(),
         _ body: @escaping @Sendable ([ServiceTestNode], InMemoryNetwork) async throws -> Void
@@ -93,7 +93,7 @@ struct ServiceTestNode: Sendable {
         }
     }
 
-    /// Everybody joins through the first node, until the tables have what they can have.
+    /// All join through the first node, until the tables are as full as they can be.
     static func join(_ nodes: [ServiceTestNode]) async throws {
         guard let first = nodes.first else { return }
         let addresses = await first.host.listenAddresses().map { $0.withPeerID(first.host.localPeer) }

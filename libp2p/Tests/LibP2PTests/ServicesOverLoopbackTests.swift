@@ -7,7 +7,7 @@ import Testing
 
 @Suite("DHT and Bitswap over TCP, Noise and Yamux on loopback")
 struct ServicesOverLoopbackTests {
-    @Test("8 nodes: put and get, provide and find, find a peer, and refuse a forgery", .timeLimit(.minutes(1)))
+    @Test("Eight nodes put and get, provide and find, find a peer, and refuse a forgery", .timeLimit(.minutes(1)))
     func dht() async throws {
         try await ServiceTestNode.withLoopback(8) { nodes in
             let key = Array("/text/loopback".utf8)
@@ -32,7 +32,7 @@ struct ServicesOverLoopbackTests {
         }
     }
 
-    @Test("blocks of all sizes come over, from a provider found in the DHT", .timeLimit(.minutes(1)))
+    @Test("Blocks of all sizes arrive from a provider found in the DHT", .timeLimit(.minutes(1)))
     func blocks() async throws {
         try await ServiceTestNode.withLoopback(4) { nodes in
             for size in [0, 1, 65_536, 1_000_000, 2 * 1024 * 1024] {
@@ -51,7 +51,7 @@ struct ServicesOverLoopbackTests {
         }
     }
 
-    @Test("10 MB in ten blocks at once", .timeLimit(.minutes(1)))
+    @Test("Ten blocks of 1 MB arrive at once", .timeLimit(.minutes(1)))
     func manyBlocks() async throws {
         try await ServiceTestNode.withLoopback(2) { nodes in
             let blocks = (0..<10).map { number in [UInt8](repeating: UInt8(number), count: 1_000_000) }

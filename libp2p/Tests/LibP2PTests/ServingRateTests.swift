@@ -7,14 +7,14 @@ import Testing
 @testable import LibP2P
 @testable import P2PServices
 
-/// How fast one peer is served, where the owner has set it.
+/// The rate at which one peer is served, where the owner sets one.
 @Suite("Serving rate", .timeLimit(.minutes(5)))
 struct ServingRateTests {
     private func at(_ milliseconds: Int64) -> MonotonicInstant {
         MonotonicInstant.zero.advanced(milliseconds: milliseconds)
     }
 
-    @Test("A second's worth goes at once, and what comes after it as fast as the rate")
+    @Test("One second's worth is served at once, the rest at the rate")
     func oneSecondAhead() {
         var rate = ServingRate(bytesPerSecond: 1_000, now: at(5_000))
         #expect(rate.freeAt <= at(5_000))
@@ -29,7 +29,7 @@ struct ServingRateTests {
         #expect(rate.freeAt > at(1_000_000_000))
     }
 
-    @Test("A peer past its rate waits, is counted and is served in the end; another one is served meanwhile")
+    @Test("A peer past its rate waits and is counted while others are served, and is served in the end")
     func onePeerWaits() async throws {
         let network = InMemoryNetwork()
         let blocks = MemoryBlocks()

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Stream buffers", .timeLimit(.minutes(1)))
 struct StreamBufferTests {
-    @Test("A byte does not keep a read buffer alive: small pieces are copied together")
+    @Test("Small pieces are copied together, so that no byte keeps a read buffer alive")
     func coalescing() async throws {
         let consumed = NIOLockedValueBox(0)
         let inbox = StreamInbox { count in consumed.withLockedValue { $0 += count } }
@@ -23,7 +23,7 @@ struct StreamBufferTests {
         #expect(try await inbox.next()?.storageCapacity == large.storageCapacity, "a whole buffer is not copied")
     }
 
-    @Test("Frames: minimal varints only, bounded before the body is read")
+    @Test("A frame needs a minimal varint, and is bounded before its body is read")
     func frames() async throws {
         func frame(_ bytes: [UInt8], bytesMax: Int = 1_000) async throws -> ByteBuffer? {
             let inbox = StreamInbox { _ in }
@@ -43,7 +43,7 @@ struct StreamBufferTests {
         }
     }
 
-    @Test("Readers and writers that are cancelled leave nothing behind")
+    @Test("Cancelled readers and writers leave nothing behind")
     func cancellation() async throws {
         let inbox = StreamInbox { _ in }
         let outbox = StreamOutbox(bytesMax: 1) {}
@@ -62,7 +62,7 @@ struct StreamBufferTests {
         #expect(outbox.unsentBytes == 0)
     }
 
-    @Test("Writers wait while the mark is passed, and are let in, in order, as bytes drain")
+    @Test("Writers wait past the mark, and continue in order as bytes drain")
     func backpressure() async throws {
         let outbox = StreamOutbox(bytesMax: 10) {}
         try await outbox.write(ByteBuffer(repeating: 0, count: 10))
@@ -78,7 +78,7 @@ struct StreamBufferTests {
         #expect(outbox.take().chunks.map(\.readableBytes) == [10, 1])
     }
 
-    @Test("After a failure both ends throw it; after an end the rest is read")
+    @Test("Both ends throw a failure; after an end the rest can be read")
     func ends() async throws {
         let inbox = StreamInbox { _ in }
         inbox.deliver(ByteBuffer(string: "rest"))

@@ -26,7 +26,7 @@ struct RawClient {
         try await channel.writeAndFlush(ByteBuffer(bytes: bytes))
     }
 
-    /// Waits until the other side closed.
+    /// Waits until the other side closes.
     func closed() async throws {
         try await channel.closeFuture.get()
     }
@@ -80,7 +80,7 @@ final class HostileHandler: ChannelInboundHandler {
 
 @Suite("Swarm against hostile peers", .timeLimit(.minutes(2)))
 struct SwarmLimitTests {
-    @Test("Garbage, another protocol, a truncated handshake: closed and counted by reason")
+    @Test("Garbage, another protocol and a truncated handshake are closed and counted by reason")
     func malformedHandshakes() async throws {
         try await withSwarms(1) { swarms in
             let garbage = try await RawClient.connect(to: swarms[0])
@@ -157,7 +157,7 @@ struct SwarmLimitTests {
         }
     }
 
-    @Test("One address holds its number of connections, the rest are refused before their handshake")
+    @Test("Connections past connectionsPerIPMax are refused before their handshake")
     func perIP() async throws {
         try await withSwarms(1) {
             $0.limits.isLoopbackExempt = false
@@ -166,7 +166,7 @@ struct SwarmLimitTests {
         } _: { swarms in
             var held: [RawClient] = []
             for _ in 0..<3 { held.append(try await RawClient.connect(to: swarms[0])) }
-            // Connections are let in on the loop that each comes to, in no order among them.
+            // Each connection is admitted on its own loop, in no particular order.
             try await eventually { swarms[0].shared.withRegistry { $0.handshakeCount } == 3 }
             for _ in 0..<20 {
                 let refused = try await RawClient.connect(to: swarms[0])
@@ -243,7 +243,7 @@ struct SwarmLimitTests {
             _ = await firstEvent(events) { if case .identified = $0 { true } else { false } }
             var opened: [any PeerStream] = []
             for _ in 0..<4 { opened.append(try await swarms[0].openStream(to: peer, protocols: ["/hold/1.0.0"])) }
-            // A stream of a protocol that is known is there before the other side has heard of it.
+            // A stream of a known protocol opens before the other side has heard of it.
             try await eventually { swarms[1].counters()[.refusedStreams] != nil }
             let error = await withTaskGroup(of: StreamError?.self) { group in
                 for stream in opened {

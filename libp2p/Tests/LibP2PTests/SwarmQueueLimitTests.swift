@@ -9,7 +9,7 @@ import Testing
 
 @testable import LibP2P
 
-/// The bounds of a swarm on what waits and runs: each is reached, and its consequence has its name.
+/// Each bound of a swarm on what waits and runs is reached, and its consequence has its name.
 @Suite("Swarm limits on what waits", .timeLimit(.minutes(5)))
 struct SwarmQueueLimitTests {
     private static let hold = "/hold/1.0.0"
@@ -76,7 +76,7 @@ struct SwarmQueueLimitTests {
                     }
                 }
                 try await eventually { server.accepted == 2 }
-                // A head start of 1 ms is long over after these turns; a third attempt would be there.
+                // A head start of 1 ms is over after these turns, so a third attempt would have begun.
                 for _ in 0..<100 { try await turn() }
                 #expect(server.accepted == 2)
                 server.closeAll()
@@ -88,7 +88,7 @@ struct SwarmQueueLimitTests {
         }
     }
 
-    @Test("Connections past connectionsMax are refused to ourselves and to others")
+    @Test("Connections past connectionsMax are refused both ways")
     func connections() async throws {
         try await withSwarms(3) {
             $0.limits.waitForEver()
@@ -135,7 +135,7 @@ struct SwarmQueueLimitTests {
         }
     }
 
-    @Test("A dial past queuedWorkMax fails by that name, and those that wait are worked off")
+    @Test("A dial past queuedWorkMax fails by that name, and waiting ones are done")
     func queuedDials() async throws {
         let swarm = try await makeIdleSwarm { $0.limits.queuedWorkMax = 2 }
         // Nothing listens on port 1.
@@ -167,7 +167,7 @@ struct SwarmQueueLimitTests {
         }
     }
 
-    @Test("Streams past queuedWorkMax are reset, and identify is left out")
+    @Test("Streams past queuedWorkMax are reset, and identify is skipped")
     func queuedStreams() async throws {
         let busy = try await makeIdleSwarm { $0.limits.queuedWorkMax = 1 }
         try await withSwarms(1) {
@@ -186,7 +186,7 @@ struct SwarmQueueLimitTests {
                 let stream = try await swarms[0].openStream(to: peer, protocols: [Swarm.pingProtocolID])
                 await #expect(throws: StreamError.reset) { try await stream.read() }
                 try await eventually { swarms[0].counters()[.identifyFailed] == 1 }
-                // The ping, the question who it is, and its own question.
+                // The ping, our identify and the peer's.
                 #expect(busy.counters()[.refusedQueuedWork] == 3)
                 #expect(busy.counters()[.identifyFailed] == 1)
                 #expect(busy.counters()[.refusedStreams] == nil)
@@ -195,7 +195,7 @@ struct SwarmQueueLimitTests {
         }
     }
 
-    @Test("A peer that does not say who it is in time is left unidentified")
+    @Test("A peer that does not answer identify in time stays unidentified")
     func identifyTimeout() async throws {
         let silent = try await makeIdleSwarm()
         try await withSwarms(1) {
@@ -236,7 +236,7 @@ struct SwarmQueueLimitTests {
         }
     }
 
-    @Test("The pushes of a connection fill up again for as long as it lasts")
+    @Test("A connection's allowance of pushes refills as long as it lasts")
     func pushAllowance() {
         let limits = SwarmConfiguration.Limits()
         #expect(limits.identifyPushesAtOnceMax == 32)
@@ -296,7 +296,7 @@ struct SwarmQueueLimitTests {
             _ = try await swarms[0].dial(address)
             let connections = swarms[0].shared.withRegistry { $0.connections(to: peer) }
             try #require(connections.count == 2)
-            // Both are identified first, since streams for that take of the budget as well.
+            // Both are identified first, because those streams use the budget too.
             try await eventually {
                 for swarm in swarms {
                     let other = swarm.localPeer == peer ? swarms[0].localPeer : peer
@@ -323,12 +323,12 @@ struct SwarmQueueLimitTests {
     }
 }
 
-/// What happens to a stream that its user half-closed and let go.
+/// A stream that its user half-closed and released.
 @Suite("Abandoned streams", .timeLimit(.minutes(5)))
 struct AbandonedStreamTests {
     private static let hold = "/hold/1.0.0"
 
-    /// Opens a stream, says something, half-closes and lets go.
+    /// Opens a stream, writes to it, half-closes and releases it.
     private func abandon(_ swarm: Swarm, _ peer: PeerID, _ protocols: [String]) async throws {
         let stream = try await swarm.openStream(to: peer, protocols: protocols)
         try await stream.write(ByteBuffer(bytes: [1]))
@@ -339,7 +339,7 @@ struct AbandonedStreamTests {
         "A peer that never ends its side of an abandoned stream loses it, agreed on before or only after",
         arguments: [false, true])
     func abandoned(isLazy: Bool) async throws {
-        // Only the side that abandons is in a hurry, or identify could not be told within its time.
+        // Only the abandoning side has short limits, or identify would not finish in time.
         try await withSwarms(1) {
             $0.limits.waitForEver()
         } _: { servers in
@@ -362,13 +362,13 @@ struct AbandonedStreamTests {
             } _: { swarms in
                 let peer = try await swarms[0].dial(servers[0].dialAddress())
                 try await eventually { await swarms[0].protocols(of: peer).contains(Self.hold) }
-                // The peer is known to speak the protocol, so a stream for it alone is there before the peer agreed.
+                // The peer is known to speak the protocol, so its stream opens before the peer agrees.
                 try await abandon(swarms[0], peer, isLazy ? [Self.hold] : ["/no/1.0.0", Self.hold])
                 for await failure in failures {
                     #expect(failure == .reset)
                     break
                 }
-                // The stream of identify may have been in no more hurry.
+                // The stream of identify may have been abandoned as well.
                 #expect((swarms[0].counters()[.abandonedStreamTimedOut] ?? 0) >= 1)
                 #expect(swarms[0].counters()[.streamNegotiationTimedOut] == nil)
                 #expect(swarms[0].isConnected(peer))

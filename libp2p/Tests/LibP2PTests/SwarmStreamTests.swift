@@ -17,7 +17,7 @@ struct SwarmStreamTests {
             let opened = AsyncStream.makeStream(of: (any PeerStream).self)
             await swarms[1].handle("/sink/1.0.0") { stream in
                 opened.continuation.yield(stream)
-                // Held until the test is done with it.
+                // Held until the test ends.
                 await untilCancelled()
             }
             let peer = try await swarms[0].dial(swarms[1].dialAddress())
@@ -31,7 +31,7 @@ struct SwarmStreamTests {
                     }
                 }
                 let limits = SwarmConfiguration.Limits()
-                // The peer's window and our own mark, passed by less than one write.
+                // The peer's window and our own mark, exceeded by less than one write.
                 let bound = 262_144 + limits.unsentBytesPerStreamMax + 65_536
                 var iterator = opened.stream.makeAsyncIterator()
                 let reader = try #require(await iterator.next())
@@ -64,7 +64,7 @@ struct SwarmStreamTests {
                         written.withLockedValue { $0 += 32_768 }
                     }
                 }
-                // All that can move has moved once the writer waits and the window is used up.
+                // Nothing more can move once the writer waits and the window is used up.
                 try await eventually {
                     stream.unsentBytes >= 262_144 && written.withLockedValue { $0 } >= 262_144 + 262_144
                 }
@@ -99,7 +99,7 @@ struct SwarmStreamTests {
         }
     }
 
-    @Test("A stream that is let go is reset; one that was half-closed delivers what was written")
+    @Test("A released stream is reset; a half-closed one still delivers what was written")
     func letGo() async throws {
         try await withSwarms(2) { swarms in
             let texts = AsyncStream.makeStream(of: String.self)
@@ -120,7 +120,7 @@ struct SwarmStreamTests {
         }
     }
 
-    @Test("Unknown protocols are refused with their names; known ones need no round trip and still fail as a reset")
+    @Test("Unknown protocols are refused by name; known ones open without a round trip, and a refusal is a reset")
     func protocols() async throws {
         try await withSwarms(2) { swarms in
             let events = await swarms[0].peerEvents()
@@ -135,7 +135,7 @@ struct SwarmStreamTests {
         }
     }
 
-    @Test("A protocol registered later is told to connected peers")
+    @Test("Connected peers are told of a protocol registered later")
     func push() async throws {
         try await withSwarms(2) { swarms in
             let events = await swarms[0].peerEvents()
@@ -149,7 +149,7 @@ struct SwarmStreamTests {
         }
     }
 
-    @Test("Sixty-four streams at once, each its own bytes")
+    @Test("Sixty-four streams at once each carry their own bytes")
     func manyStreams() async throws {
         try await withSwarms(2) { swarms in
             await swarms[1].echo()
@@ -207,7 +207,7 @@ struct SwarmStreamTests {
         }
     }
 
-    @Test("No address, an unreachable one, and an unusable one, each with its reason")
+    @Test("A missing, an unreachable and an unusable address each have their reason")
     func dialFailures() async throws {
         try await withSwarms(1) { swarms in
             let peer = Identity.generate().peerID

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LibP2P
 
-/// Swarms on loopback for one test, all with the same identity if one is given; all end with it.
+/// Swarms on loopback that end with the test, all with the same identity if one is given.
 func withSwarms(
     _ count: Int, identity: Identity? = nil, configure: @Sendable (inout SwarmConfiguration) -> Void = { _ in },
     _ body: @Sendable @escaping ([Swarm]) async throws -> Void
@@ -47,7 +47,7 @@ extension Swarm {
     }
 }
 
-/// Waits for an event that fits; the test's own time limit ends it otherwise.
+/// Waits for a matching event, at most until the test's time limit.
 func firstEvent(
     _ events: AsyncStream<PeerEvent>, where fits: (PeerEvent) -> Bool
 ) async -> PeerEvent? {

@@ -33,7 +33,7 @@ struct MultistreamTests {
         throw MultistreamError.noneSupported
     }
 
-    @Test("The first proposal goes with the header: one round trip")
+    @Test("The first proposal goes with the header, so that one round trip is enough")
     func firstRound() throws {
         #expect(try negotiate(["/noise"], ["/tls/1.0.0", "/noise"]) == ("/noise", 1))
     }
@@ -71,7 +71,7 @@ struct MultistreamTests {
         #expect(throws: MultistreamError.tooManyProposals(limit: 32)) { try listener.received(&bytes) }
     }
 
-    @Test("Malformed lines, each with its reason")
+    @Test("Each malformed line has its reason")
     func malformed() throws {
         func error(_ bytes: [UInt8]) -> MultistreamError? {
             var listener = MultistreamListener(protocols: ["/noise"])
@@ -97,7 +97,7 @@ struct MultistreamTests {
         #expect(throws: MultistreamError.unexpectedAnswer) { try dialer.received(&answer) }
     }
 
-    @Test("Mutated bytes end the same, whole or in pieces: agreed, refused by the same reason, or waited for")
+    @Test("Mutated bytes end the same way, whole or in pieces")
     func fuzz() {
         let seed = UInt64.random(in: 0...(.max))
         print("multistream fuzz seed \(seed)")
@@ -130,7 +130,7 @@ struct MultistreamTests {
                 if let agreed = step.agreed { outcome.end = "agreed on \(agreed)" }
             }
         } catch {
-            // What was answered before the refusal goes with the connection.
+            // Answers given before the refusal are lost with the connection.
             outcome = Outcome(end: "\(error)")
         }
         return outcome

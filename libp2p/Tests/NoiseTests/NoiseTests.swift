@@ -151,7 +151,7 @@ struct NoiseHandshakeTests {
         #expect(throws: NoiseError.malformedPayload) { try NoisePayload.decode(more.encode()) }
     }
 
-    @Test("Garbage and truncated handshakes: refused or waited for, with the reason")
+    @Test("Garbage and truncated handshakes are refused with the reason, or waited for")
     func garbage() throws {
         let seed = UInt64.random(in: 0...(.max))
         print("noise garbage seed \(seed)")
@@ -201,7 +201,7 @@ struct NoiseTransportTests {
         }
     }
 
-    @Test("One byte at a time")
+    @Test("Messages pass one byte at a time")
     func bytewise() throws {
         var (left, right) = try transports()
         var wire = ByteBuffer()
@@ -213,7 +213,7 @@ struct NoiseTransportTests {
         #expect(String(buffer: opened) == "onetwothree")
     }
 
-    @Test("Tampered, truncated, replayed and reordered messages: refused, and the nonce stays")
+    @Test("Tampered, truncated, replayed and reordered messages are refused, and the nonce stays")
     func tampering() throws {
         let key = [UInt8](repeating: 3, count: 32)
         var sealer = NoiseCipher(keyBytes: key, nonce: 0)
@@ -237,7 +237,7 @@ struct NoiseTransportTests {
         #expect(throws: NoiseError.decryptionFailed(nonce: 1)) { try opener.open(first) }
     }
 
-    @Test("The last nonce ends the cipher, for ever")
+    @Test("The last nonce ends the cipher for good")
     func nonceExhaustion() throws {
         let key = [UInt8](repeating: 4, count: 32)
         var sealer = NoiseCipher(keyBytes: key, nonce: .max - 1)

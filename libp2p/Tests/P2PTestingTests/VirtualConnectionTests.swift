@@ -2,7 +2,7 @@ import Determinism
 import P2PTesting
 import Testing
 
-/// A node that dials, says and closes what it is told to, and keeps the news of its connections.
+/// A node that dials, sends and closes as it is told, and keeps the news of its connections.
 private struct CallerNode: SimulatedNode {
     enum Command: Sendable {
         case dial(Int)
@@ -14,7 +14,7 @@ private struct CallerNode: SimulatedNode {
     var heard: [UInt8] = []
     var nextDeadline: MonotonicInstant? { nil }
 
-    /// The connections that it believes to have.
+    /// The connections that it believes it has.
     var open: [VirtualConnectionID] {
         var open: [VirtualConnectionID] = []
         for item in news {
@@ -110,7 +110,7 @@ private struct CallerNode: SimulatedNode {
         unplugged.crash(one, isUnplugged: true)
         say(7, id, by: zero)(&unplugged)
         #expect(unplugged[zero].open == [id])
-        // What was lost on the way leaves the connection dead, also when the machine is back where it was.
+        // Losses on the way leave the connection dead, even when the machine is back in its place.
         unplugged.restart(one) { _ in CallerNode() }
         unplugged.run(milliseconds: 1_000)
         say(8, id, by: zero)(&unplugged)

@@ -17,7 +17,7 @@ struct YamuxPair {
         listener = YamuxSession(role: .listener, limits: limits, now: .zero)
     }
 
-    /// Carries output both ways until both are quiet.
+    /// Carries output both ways until both sides are quiet.
     mutating func settle() throws {
         while dialer.hasOutput || listener.hasOutput {
             var output = ByteBuffer()
@@ -163,7 +163,7 @@ struct YamuxSessionTests {
         }
     }
 
-    @Test("Go-away lets streams finish and opens none")
+    @Test("After go-away streams finish and none is opened")
     func goAway() throws {
         var pair = YamuxPair()
         let id = try pair.dialer.openStream(now: .zero).get()
@@ -178,7 +178,7 @@ struct YamuxSessionTests {
         try pair.settle()
     }
 
-    @Test("A peer that never answers is found by the keep-alive, one that sends is not")
+    @Test("A peer that never answers times out, one that sends does not")
     func keepAlive() throws {
         var session = YamuxSession(role: .dialer, now: .zero)
         #expect(session.nextDeadline == MonotonicInstant.zero.advanced(milliseconds: 10_000))
@@ -201,7 +201,7 @@ struct YamuxSessionTests {
         try pair.settle()
         #expect(pair.dialer.nextDeadline == .zero.advanced(milliseconds: 31_000), "the pong has answered it")
         try pair.dialer.deadlineReached(now: .zero.advanced(milliseconds: 1_200))
-        // Nothing arrives any more; a second doubt does not put the first one off.
+        // Nothing arrives any more, and a second probe does not put off the first one's deadline.
         pair.dialer.probe(milliseconds: 200, now: .zero.advanced(milliseconds: 2_000))
         pair.dialer.probe(milliseconds: 200, now: .zero.advanced(milliseconds: 2_100))
         try pair.dialer.deadlineReached(now: .zero.advanced(milliseconds: 2_199))

@@ -5,10 +5,10 @@ import Testing
 
 @testable import Yamux
 
-/// The numbers of streams: what is remembered of them is exact, and costs the same however they are chosen.
+/// What is remembered of stream IDs is exact, and costs the same however they are chosen.
 @Suite("Yamux stream IDs")
 struct YamuxStreamIDTests {
-    @Test("What was seen is what a set with a lower bound says, for jumps of every length")
+    @Test("The IDs seen are those of a set with a lower bound, for jumps of every length")
     func exactWithinTheSpan() {
         let seed = UInt64.random(in: 0...(.max))
         print("yamux stream id seed \(seed)")

@@ -29,7 +29,7 @@ struct YamuxViolationTests {
         }
     }
 
-    @Test("SYN with a body of 262,145 bytes (CVE-2026-32314)")
+    @Test("SYN with a body of 262,145 bytes is refused (CVE-2026-32314)")
     func synPastWindow() {
         #expect(
             violation(frame(.data, .syn, 1, 262_145))
@@ -37,7 +37,7 @@ struct YamuxViolationTests {
         #expect(violation(frame(.data, .syn, 1, 262_144)) == nil)
     }
 
-    @Test("Credit past 2^32 - 1 (CVE-2026-31814)")
+    @Test("Credit past 2^32 - 1 is refused (CVE-2026-31814)")
     func creditOverflow() {
         #expect(
             violation(
@@ -62,7 +62,7 @@ struct YamuxViolationTests {
                 == .windowExceeded(streamID: 1, announced: .max, allowed: 16 * 1024 * 1024))
     }
 
-    @Test("A million pings to a peer that never reads (CVE-2024-32984)")
+    @Test("A million pings from a peer that never reads end the session (CVE-2024-32984)")
     func pingFlood() throws {
         var session = listener()
         var sent = 0
@@ -133,7 +133,7 @@ struct YamuxViolationTests {
         #expect(throws: YamuxOpenRefusal.tooManyStreams(limit: 3)) { try session.openStream(now: .zero).get() }
     }
 
-    @Test("Malformed headers, each with its reason")
+    @Test("Each malformed header has its reason")
     func malformedHeaders() {
         #expect(violation(ByteBuffer(bytes: [1] + [UInt8](repeating: 0, count: 11))) == .unknownVersion(1))
         #expect(violation(ByteBuffer(bytes: [0, 4] + [UInt8](repeating: 0, count: 10))) == .unknownFrameKind(4))
