@@ -86,7 +86,8 @@ struct ReceiptFileTests {
         // The executor names its own receipts in the same way.
         let executed = try mesh.executors.filter { node in
             let shown = try node.run(["receipt", "show", "last", "--json"])
-            return shown.status == 0 && (try object(shown))["receipt_cid"] as? String == last.receipt
+            guard shown.status == 0 else { return false }
+            return try object(shown)["receipt_cid"] as? String == last.receipt
         }
         #expect(executed.count == 1)
         try asObject(last.receipt)
