@@ -1,11 +1,6 @@
 import MeshTypes
 import Multiformats
-package import SignedObjects
-
-extension DID {
-    /// The last eight characters, for lines that people read.
-    package var short: String { String(text.suffix(8)) }
-}
+import SignedObjects
 
 extension JobEvent {
     /// The event in words: one sentence, who did what and why. Text from others is made safe for a terminal.
@@ -25,7 +20,7 @@ extension JobEvent {
                 + ": bids are collected for \(window.milliseconds(since: at)) ms"
                 + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
         case .bidReceived(let bid, let refusal): bidLine(bid.body, refusal)
-        case .bidDisplaced(let bid): "The bid \(bid.text.suffix(8)) made way for a better one."
+        case .bidDisplaced(let bid): "The bid \(ShortName.of(bid.text)) made way for a better one."
         case .executorsJudged(let outlook): Self.sentence("\(outlook)")
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .fundsAwaited(let needed, let available, _):
@@ -72,7 +67,7 @@ extension JobEvent {
     private var sharedExplanation: String {
         switch kind {
         case .anchored(let entry, _):
-            "Anchored as \(entry.cid.text.suffix(8))."
+            "Anchored as \(ShortName.of(entry.cid.text))."
         case .anchorPublished(let inTime):
             inTime ? "The anchored heads were published." : "The anchored heads could not be published in time."
         case .closed: "Nothing is left to do."
@@ -88,8 +83,8 @@ extension JobEvent {
     private func submission(_ manifest: JobManifest, _ requester: DID) -> String {
         let ceiling = manifest.params.priceCeiling.map { ", at most \($0) tokens" } ?? ""
         let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
-        return "Submitted by \(requester.short)\(words): module \(manifest.params.wasmCID.text.suffix(8)), "
-            + "\(manifest.params.maxFuel) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
+        return "Submitted by \(requester.short)\(words): module \(ShortName.of(manifest.params.wasmCID.text)), "
+            + "\(GroupedNumber.of(manifest.params.maxFuel)) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
     }
 
     private func bidLine(_ bid: Bid, _ refusal: BidRefusal?, own: Bool = false) -> String {
@@ -133,8 +128,9 @@ extension JobEvent {
 
     private func receiptLine(_ signed: SignedObject<ExecutionReceipt>, _ what: String) -> String {
         let receipt = signed.body
+        let fuel = GroupedNumber.of(receipt.resourceUsage.fuel)
         return "\(what): \(signed.cid.text) by \(receipt.executorDID.short): "
-            + "\(PlainText.sanitized(receipt.outcome.description)), \(receipt.resourceUsage.fuel) fuel, "
+            + "\(PlainText.sanitized(receipt.outcome.description)), \(fuel) fuel, "
             + "\(receipt.outputBlocks.count) outputs, price \(receipt.price)."
     }
 

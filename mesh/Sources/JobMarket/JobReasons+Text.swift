@@ -1,4 +1,5 @@
 package import MeshTypes
+import SignedObjects
 
 extension BidRefusal {
     /// The code that its sender is told.

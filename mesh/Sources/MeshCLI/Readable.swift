@@ -1,4 +1,5 @@
 import Foundation
+import SignedObjects
 
 /// Numbers as people read them.
 enum Readable {
@@ -52,15 +53,7 @@ enum Readable {
     }
 
     /// A count with a thousands separator: `1,234,567`.
-    static func count(_ number: UInt64) -> String {
-        var digits = Array(String(number))
-        var position = digits.count - 3
-        while position > 0 {
-            digits.insert(",", at: position)
-            position -= 3
-        }
-        return String(digits)
-    }
+    static func count(_ number: UInt64) -> String { GroupedNumber.of(number) }
 
     /// Fuel: `840`, `12.3 k`, `4.56 M`, `7.80 G`.
     static func fuel(_ fuel: UInt64) -> String {
@@ -77,10 +70,8 @@ enum Readable {
         amount == 1 ? "1 token" : "\(count(amount)) tokens"
     }
 
-    /// The end of an identifier, which distinguishes it.
-    static func short(_ identifier: String) -> String {
-        identifier.count > 12 ? "…\(identifier.suffix(8))" : identifier
-    }
+    /// The short name of a node, by its DID, or of what a CID names.
+    static func short(_ identifier: String) -> String { ShortName.of(identifier) }
 
     private static func pair(_ large: UInt64, _ largeUnit: String, _ small: UInt64, _ smallUnit: String) -> String {
         small == 0 ? "\(large) \(largeUnit)" : "\(large) \(largeUnit) \(small) \(smallUnit)"

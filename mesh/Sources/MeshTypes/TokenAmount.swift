@@ -1,3 +1,5 @@
+import SignedObjects
+
 /// An amount of tokens in the smallest unit; unsigned, with checked addition and subtraction only.
 ///
 /// It deliberately has no `+`: every sum either reports overflow or says that it saturates.
@@ -47,8 +49,8 @@ package struct TokenAmount: Hashable, Comparable, Sendable, Codable, CustomStrin
         subtracting(other) ?? .zero
     }
 
-    /// The number as text.
-    package var description: String { String(units) }
+    /// The number for people.
+    package var description: String { GroupedNumber.of(units) }
 
     package static func < (left: TokenAmount, right: TokenAmount) -> Bool {
         left.units < right.units

@@ -21,6 +21,9 @@ package struct WorkLine: Hashable, Sendable {
             self.name = name
             self.value = value.description
         }
+
+        /// An amount as programs read it, without the commas that people need.
+        init(_ name: String, _ amount: TokenAmount) { self.init(name, amount.units) }
     }
 
     init(_ event: WorkEvent, _ fields: Field?...) {
