@@ -279,7 +279,8 @@ struct HostileRequestTests {
                 try? await stream.closeWrite()
             }
             for _ in 0..<20 {
-                #expect(try await Self.exchange(on: client).request([1], to: server.localPeer) == [8])
+                let answer = try await Self.exchange(on: client).request([1], to: server.localPeer)
+                #expect(answer == [8])
             }
         }
     }

@@ -18,9 +18,11 @@ struct Console: Sendable {
         write(Array(text.utf8), to: STDOUT_FILENO)
     }
 
-    /// Writes one safe line to standard error.
+    /// Writes one safe line to standard error; on a terminal it is broken where it has to be.
     func note(_ line: String) {
-        write(Array((line + "\n").utf8), to: STDERR_FILENO)
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        let text = isTerminal ? TextLayout.text(line, columns: Terminal.columns(STDERR_FILENO)) : line
+        write(Array((text + "\n").utf8), to: STDERR_FILENO)
     }
 
     /// Writes a value as JSON over several lines to standard output.

@@ -88,8 +88,14 @@ enum ExitStatus: Int32, CaseIterable {
         }
     }
 
-    /// The table for `mesh --help`.
+    /// The table for `mesh --help`, fitted into the terminal, or into what the help takes elsewhere.
     static var help: String {
+        let columns = Terminal.outputColumns
+        return TextLayout.text(table, columns: columns == .max ? 80 : columns)
+    }
+
+    /// The table, a line per code.
+    static var table: String {
         let ours = allCases.dropFirst().map { row("\($0.rawValue)", $0.meaning) }
         let others = [
             row("0", ExitStatus.success.meaning),

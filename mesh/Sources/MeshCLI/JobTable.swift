@@ -53,7 +53,7 @@ struct JobTable {
     private var wide: String {
         var table = Table(Column.allCases.map { ($0.title, $0.alignment) } + [("RECEIPT", .left)])
         for job in jobs { table.add(Column.allCases.map { cell($0, job) } + [job.receiptCID ?? ""]) }
-        return table.text
+        return table.text(columns: .max)
     }
 
     private func lines(_ columns: [Column], wordsMax: Int = .max) -> [String] {
@@ -65,7 +65,8 @@ struct JobTable {
                     return column == .what ? TextFit.cut(cell, to: wordsMax) : cell
                 })
         }
-        return table.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+        return table.text(columns: .max).split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(
+            String.init)
     }
 
     /// Puts each receipt under its job: never shortened, at the edge where it needs all the room.

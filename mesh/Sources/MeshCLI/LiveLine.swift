@@ -24,7 +24,9 @@ struct LiveLine {
     /// A line that the next one replaces; nothing without a terminal.
     mutating func show(_ line: String) {
         guard !isQuiet, isInteractive else { return }
-        let text = String(Terminal.safe(line).prefix(max(10, Terminal.columns(STDERR_FILENO) - 1)))
+        let safe = Terminal.safe(line)
+        let most = max(10, Terminal.columns(STDERR_FILENO) - 1)
+        let text = safe.count > most ? String(safe.prefix(most - 1)) + "…" : safe
         console.write(Array("\r\u{1B}[2K\(text)".utf8), to: STDERR_FILENO)
         isShown = true
     }

@@ -27,6 +27,7 @@ package struct Mesh: AsyncParsableCommand {
 
     /// Reads the command line and performs what it says; ends the process when that fails.
     package static func start(_ given: [String], opening node: NodeOpener) async {
+        Terminal.fitOutput()
         let line = CommandLineWords(given)
         do {
             if let fault = line.fault { throw ValidationError(fault) }
@@ -45,12 +46,23 @@ package struct Mesh: AsyncParsableCommand {
             // Help and versions are not failures.
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             if line.wantsJSON {
-                Console().failure(NodeServiceError(.invalidRequest, message(for: error)), status: .usage, json: true)
+                let message = line.fault ?? message(for: error)
+                Console().failure(NodeServiceError(.invalidRequest, message), status: .usage, json: true)
             } else {
-                Console().note(fullMessage(for: error))
+                // The library that reads the command line begins its own sentences with another word.
+                let told = line.fault.map { "mesh: \($0)" } ?? usage(fullMessage(for: error))
+                Console().note(Terminal.safeLines(told))
             }
             exit(withError: ExitCode(ExitStatus.usage.rawValue))
         }
+    }
+}
+
+extension Mesh {
+    /// What the library says about the usage, beginning as all errors of `mesh` do.
+    static func usage(_ message: String) -> String {
+        let word = "Error: "
+        return "mesh: " + (message.hasPrefix(word) ? String(message.dropFirst(word.count)) : message)
     }
 }
 
@@ -103,11 +115,15 @@ struct CommandLineWords {
     var fault: String? {
         guard !subcommands.isEmpty else { return nil }
         let group = (["mesh"] + commands).joined(separator: " ")
-        let names = subcommands.map { $0._commandName }.joined(separator: ", ")
+        let all = subcommands.map { $0._commandName }
+        let names = all.joined(separator: ", ")
         guard let word = rest.first else {
             return globals.isEmpty ? nil : "\(group) needs a command behind it: \(names)."
         }
         guard !word.hasPrefix("-"), word != "help" else { return nil }
-        return "\(group) has no command \"\(word)\"; there are \(names)."
+        if let likely = Spelling.likely(word, among: all) {
+            return "\(group) has no command \"\(word)\". Did you mean \(group) \(likely)? There are \(names)."
+        }
+        return "\(group) has no command \"\(word)\". There are \(names)."
     }
 }

@@ -22,31 +22,90 @@ struct Table {
         rows.append(safe + Array(repeating: "", count: titles.count - safe.count))
     }
 
-    /// The lines, titles first, without trailing blanks.
-    var text: String {
+    /// The lines, titles first, without trailing blanks, fitted into the terminal.
+    var text: String { text(columns: Terminal.outputColumns) }
+
+    /// The lines, of at most `columns`. A row that is too wide is folded: the columns that do not fit go on below,
+    /// under titles folded in the same way, and text in the last of them is broken at blanks.
+    func text(columns: Int) -> String {
         let widths = titles.indices.map { column in
             ([titles[column]] + rows.map { $0[column] }).map(\.count).max() ?? 0
         }
-        return ([titles] + rows).map { line(of: $0, widths) + "\n" }.joined()
+        let words = rows.flatMap { $0.last?.split(separator: " ").map(\.count) ?? [] }
+        let folds = Self.folds(widths, columns, textMin: max(Self.textMin, words.max() ?? 0))
+        return ([titles] + rows).map { row in
+            folds.map { lines(of: row, fold: $0, widths, columns) }.joined()
+        }.joined()
     }
 
-    private func line(of cells: [String], _ widths: [Int]) -> String {
-        var line = ""
-        for (column, cell) in cells.enumerated() {
-            let blanks = String(repeating: " ", count: widths[column] - cell.count)
-            line += alignments[column] == .left ? cell + blanks : blanks + cell
-            if column < cells.count - 1 { line += "  " }
+    /// Columns that stand in one line, and by how much that line is indented.
+    private struct Fold {
+        let columns: Range<Int>
+        let indent: Int
+    }
+
+    private static let foldIndent = 2
+    /// The least room for text that is broken at blanks; with less it goes on below.
+    private static let textMin = 24
+
+    /// The folds of a row: as many columns in each as fit, the last column broken if it has room for text.
+    private static func folds(_ widths: [Int], _ columns: Int, textMin: Int) -> [Fold] {
+        var folds: [Fold] = []
+        var start = 0
+        while start < widths.count {
+            let indent = start == 0 ? 0 : foldIndent
+            var end = start
+            var used = indent
+            while end < widths.count {
+                let needed = used + (end > start ? 2 : 0) + widths[end]
+                let isText = end == widths.count - 1 && columns - used - 2 >= textMin
+                guard needed <= columns || end == start || isText else { break }
+                used = needed
+                end += 1
+            }
+            // A word as long as the terminal is wide has no room for an indent.
+            let isWhole = end == start + 1 && indent + widths[start] > columns && widths[start] <= columns
+            folds.append(Fold(columns: start..<end, indent: isWhole ? 0 : indent))
+            start = end
         }
+        return folds
+    }
+
+    private func lines(of row: [String], fold: Fold, _ widths: [Int], _ columns: Int) -> String {
+        var line = String(repeating: " ", count: fold.indent)
+        for column in fold.columns {
+            let cell = row[column]
+            let isLast = column == fold.columns.upperBound - 1
+            let blanks = String(repeating: " ", count: max(0, widths[column] - cell.count))
+            if isLast, line.count + cell.count > columns {
+                let hang = columns - line.count >= Self.textMin ? line.count : fold.indent
+                var pieces = TextLayout.lines(of: cell, columns: columns - hang)
+                if hang == line.count { line += pieces.removeFirst() }
+                return ([line] + pieces.map { String(repeating: " ", count: hang) + $0 })
+                    .map { Self.trimmed($0) }.filter { !$0.isEmpty }.map { $0 + "\n" }.joined()
+            }
+            line += alignments[column] == .left ? cell + blanks : blanks + cell
+            if !isLast { line += "  " }
+        }
+        let whole = Self.trimmed(line)
+        return whole.isEmpty && fold.columns.lowerBound > 0 ? "" : whole + "\n"
+    }
+
+    private static func trimmed(_ line: String) -> String {
+        var line = line
         while line.last == " " { line.removeLast() }
         return line
     }
 
-    /// Names and values, one per line, the values aligned.
-    static func facts(_ facts: [(name: String, value: String)]) -> String {
+    /// Names and values, one per line, the values aligned, fitted into the terminal.
+    static func facts(
+        _ facts: [(name: String, value: String)], columns: Int = Terminal.outputColumns
+    ) -> String {
         let width = facts.map(\.name.count).max() ?? 0
-        return facts.map { fact in
+        return facts.flatMap { fact in
             let blanks = String(repeating: " ", count: width - fact.name.count + 2)
-            return "\(fact.name)\(blanks)\(Terminal.safe(fact.value))\n"
-        }.joined()
+            let line = "\(fact.name)\(blanks)\(Terminal.safe(fact.value))"
+            return TextLayout.lines(of: Self.trimmed(line), columns: columns)
+        }.map { $0 + "\n" }.joined()
     }
 }

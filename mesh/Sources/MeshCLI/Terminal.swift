@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Makes text safe for the terminal: no foreign text may move its cursor, change its colours or reorder its lines.
 enum Terminal {
@@ -27,6 +28,15 @@ enum Terminal {
             }
         }
         return result
+    }
+
+    /// The columns that listings are fitted into; all that they need unless `fitOutput` found a terminal.
+    static var outputColumns: Int { output.withLock { $0 } }
+    private static let output = Mutex(Int.max)
+
+    /// Lets listings fit the terminal at standard output, if there is one; a file or pipe gets whole lines.
+    static func fitOutput() {
+        if isatty(STDOUT_FILENO) == 1 { output.withLock { $0 = columns(STDOUT_FILENO) } }
     }
 
     /// Whether a descriptor is a terminal that understands cursor movement.

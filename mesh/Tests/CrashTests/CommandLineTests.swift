@@ -73,7 +73,9 @@ struct CommandLineTests {
     func words() throws {
         let unknown = try NodeProcess.command(["jbos"])
         #expect(unknown.status == 200)
-        #expect(unknown.errors.contains("mesh has no command \"jbos\"; there are init, up, run, "))
+        #expect(
+            unknown.errors.contains(
+                "mesh: mesh has no command \"jbos\". Did you mean mesh jobs? There are init, up, run, "))
         let nothing = try NodeProcess.command([])
         #expect(nothing.status == 0)
         #expect(nothing.output.contains("EXIT CODES:"))

@@ -59,9 +59,9 @@ import Testing
         #expect(Set(all).count == all.count)
         for status in ExitStatus.allCases {
             #expect(status == .success || (200...249).contains(status.rawValue), "\(status)")
-            #expect(ExitStatus.help.contains("\(status.rawValue)  \(status.meaning)"))
+            #expect(ExitStatus.table.contains("\(status.rawValue)  \(status.meaning)"))
         }
-        #expect(ExitStatus.help.contains("1-125  the module's own exit code"))
+        #expect(ExitStatus.table.contains("1-125  the module's own exit code"))
         #expect(ExitStatus.signalled(15) == 143)
     }
 

@@ -79,10 +79,12 @@ import Testing
     }
 
     @Test func aCommandThatIsNotThereIsNamed() throws {
-        #expect(CommandLineWords(["jbos"]).fault?.hasPrefix("mesh has no command \"jbos\"; there are init, up") == true)
+        #expect(
+            CommandLineWords(["jbos"]).fault?.hasPrefix(
+                "mesh has no command \"jbos\". Did you mean mesh jobs? There are init, up") == true)
         #expect(
             CommandLineWords(["--json", "receipt", "look"]).fault
-                == "mesh receipt has no command \"look\"; there are show, verify, replay, export.")
+                == "mesh receipt has no command \"look\". There are show, verify, replay, export.")
         #expect(
             CommandLineWords(["receipt", "--home", "/h"]).fault
                 == "mesh receipt needs a command behind it: show, verify, replay, export.")

@@ -4,109 +4,6 @@ import MeshHTTP
 import Multiformats
 import NodeAPI
 
-/// `mesh status`: who the node is and how it is doing.
-struct Status: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Show the node's identity and state.")
-
-    @OptionGroup var global: GlobalOptions
-
-    func perform(_ console: Console) async throws -> ExitCode {
-        let status = try await global.node.status()
-        if global.json {
-            try console.json(status)
-        } else {
-            console.out(Self.text(status))
-        }
-        return .success
-    }
-
-    /// The facts of a node.
-    static func text(_ status: NodeStatus) -> String {
-        var facts: [(name: String, value: String)] = [
-            ("version", status.version), ("did", status.did), ("peer", status.peerID),
-        ]
-        facts += status.addresses.map { ("listens on", $0) }
-        facts += [
-            ("up", Readable.duration(milliseconds: status.uptimeMilliseconds)),
-            ("memory", Readable.bytes(status.residentBytes)), ("peers", String(status.connectedPeers)),
-            ("executor", status.isExecutor ? "yes" : "no"), ("region", status.region ?? "none stated"),
-            ("process", String(status.processID)),
-        ]
-        if let storage = status.storage { facts += self.facts(of: storage) }
-        if let warning = status.clockWarning { facts.append(("clock", Terminal.safe(warning))) }
-        if let warning = status.keyWarning { facts.append(("key", Terminal.safe(warning))) }
-        if let warning = status.journalWarning { facts.append(("journal", Terminal.safe(warning))) }
-        facts += status.counters.map { (Terminal.safe($0.name), Readable.count($0.value)) }
-        return Table.facts(facts)
-    }
-}
-
-extension Status {
-    /// What the node stores, and whether it accepts new work.
-    private static func facts(of storage: NodeStatus.Storage) -> [(name: String, value: String)] {
-        let state =
-            switch storage.state {
-            case "open": "has room for new work"
-            case "full":
-                "full, takes no new work past \(Readable.bytes(storage.highWaterBytes)); see mesh gc and mesh rm"
-            case "disk_full":
-                "disk full, takes no new work with less than "
-                    + "\(storage.diskReserveBytes.map { Readable.bytes($0) } ?? "the reserve") left; free some space"
-            case "locked": "locked by another program, takes no new work meanwhile"
-            default: Terminal.safe(storage.state)
-            }
-        var facts: [(name: String, value: String)] = [
-            (
-                "blocks",
-                "\(Readable.count(storage.blocks)) with \(Readable.bytes(storage.blockBytes)) of "
-                    + Readable.bytes(storage.blockBytesMax)
-            ),
-            ("database", Readable.bytes(storage.databaseBytes)),
-        ]
-        if let free = storage.diskFreeBytes { facts.append(("free on the disk", Readable.bytes(free))) }
-        facts.append(("storage", state))
-        return facts
-    }
-}
-
-/// `mesh peers`: whom the node knows.
-struct Peers: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "List the peers that the node is connected to or knows.")
-
-    @OptionGroup var global: GlobalOptions
-
-    @Flag(help: "Print whole identifiers and all addresses.")
-    var full = false
-
-    func perform(_ console: Console) async throws -> ExitCode {
-        let peers = try await global.node.peers()
-        if global.json {
-            try console.json(peers)
-        } else if peers.isEmpty {
-            console.note("No peers yet; connect to one with mesh connect ADDRESS.")
-        } else {
-            console.out(Self.table(peers, full: full))
-        }
-        return .success
-    }
-
-    /// The listing of peers.
-    static func table(_ peers: [PeerView], full: Bool) -> String {
-        var table = Table([
-            ("PEER", .left), ("STATE", .left), ("REPUTATION", .right), ("OFFERS", .left), ("FAULTS", .right),
-            ("ADDRESS", .left),
-        ])
-        for peer in peers {
-            table.add([
-                full ? peer.peerID : Readable.short(peer.peerID), peer.isConnected ? "connected" : "known",
-                peer.reputation.map { String($0) } ?? "", peer.capability, String(peer.misbehaviourCount),
-                full ? peer.addresses.joined(separator: " ") : peer.addresses.first ?? "",
-            ])
-        }
-        return table.text
-    }
-}
-
 /// `mesh connect`: dials a peer.
 struct Connect: MeshCommand {
     static let configuration = CommandConfiguration(abstract: "Connect to a peer by its address.")
@@ -129,7 +26,7 @@ struct Connect: MeshCommand {
         if global.json {
             try console.json(peer)
         } else {
-            console.out(Terminal.safe(peer.peerID) + "\n")
+            console.out(Peers.facts(peer))
         }
         return .success
     }

@@ -1,0 +1,74 @@
+import ArgumentParser
+import MeshHTTP
+import NodeAPI
+
+/// `mesh status`: who the node is and how it is doing.
+struct Status: MeshCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the node's identity and state.",
+        discussion: """
+            Counters run since the node's start, in groups; those that are zero are left out. --json prints them under \
+            their stable names.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    func perform(_ console: Console) async throws -> ExitCode {
+        let status = try await global.node.status()
+        if global.json {
+            try console.json(status)
+        } else {
+            console.out(Self.text(status))
+        }
+        return .success
+    }
+
+    /// The facts of a node, and its counters in groups.
+    static func text(_ status: NodeStatus) -> String {
+        var facts: [(name: String, value: String)] = [
+            ("version", status.version), ("name", Readable.short(status.did)), ("DID", status.did),
+            ("peer ID", status.peerID),
+        ]
+        facts += status.addresses.map { ("listens on", $0) }
+        facts += [
+            ("up", Readable.duration(milliseconds: status.uptimeMilliseconds)),
+            ("memory", Readable.bytes(status.residentBytes)),
+            ("peers", Readable.count(UInt64(max(0, status.connectedPeers)))),
+            ("executor", status.isExecutor ? "yes" : "no"), ("region", status.region ?? "none stated"),
+            ("process", String(status.processID)),
+        ]
+        if let storage = status.storage { facts += self.facts(of: storage) }
+        if let warning = status.clockWarning { facts.append(("clock", warning)) }
+        if let warning = status.keyWarning { facts.append(("key", warning)) }
+        if let warning = status.journalWarning { facts.append(("journal", warning)) }
+        return Table.facts(facts) + CounterGroup.groups(of: status.counters).map { "\n" + $0.text }.joined()
+    }
+}
+
+extension Status {
+    /// What the node stores, and whether it accepts new work.
+    private static func facts(of storage: NodeStatus.Storage) -> [(name: String, value: String)] {
+        let state =
+            switch storage.state {
+            case "open": "has room for new work"
+            case "full":
+                "full, takes no new work past \(Readable.bytes(storage.highWaterBytes)); see mesh gc and mesh rm"
+            case "disk_full":
+                "disk full, takes no new work with less than "
+                    + "\(storage.diskReserveBytes.map { Readable.bytes($0) } ?? "the reserve") left; free some space"
+            case "locked": "locked by another program, takes no new work meanwhile"
+            default: storage.state
+            }
+        var facts: [(name: String, value: String)] = [
+            (
+                "blocks",
+                "\(Readable.count(storage.blocks)) with \(Readable.bytes(storage.blockBytes)) of "
+                    + Readable.bytes(storage.blockBytesMax)
+            ),
+            ("database", Readable.bytes(storage.databaseBytes)),
+        ]
+        if let free = storage.diskFreeBytes { facts.append(("free on the disk", Readable.bytes(free))) }
+        facts.append(("storage", state))
+        return facts
+    }
+}

@@ -1,0 +1,35 @@
+/// Finds what a misspelt word was meant to be.
+enum Spelling {
+    /// The longest word that is compared; a longer one is no misspelt name.
+    private static let charactersMax = 32
+
+    /// The name that is most like a word, if one is like it: it begins the same or few letters differ.
+    static func likely(_ word: String, among names: [String]) -> String? {
+        let word = word.lowercased()
+        guard !word.isEmpty, word.count <= charactersMax else { return nil }
+        if word.count >= 2, let longer = names.first(where: { $0.hasPrefix(word) || word.hasPrefix($0) }) {
+            return longer
+        }
+        let ranked = names.map { (name: $0, distance: distance(Array(word), Array($0))) }
+        guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
+        return best.distance <= max(1, min(word.count, best.name.count) / 3) ? best.name : nil
+    }
+
+    /// How many letters are missing, added, changed or swapped with their neighbour.
+    static func distance(_ one: [Character], _ other: [Character]) -> Int {
+        var rows = [Array(0...other.count)]
+        for (row, letter) in one.enumerated() {
+            var next = [row + 1]
+            for (column, counterpart) in other.enumerated() {
+                let changed = rows[row][column] + (letter == counterpart ? 0 : 1)
+                var least = min(changed, rows[row][column + 1] + 1, next[column] + 1)
+                if row > 0, column > 0, letter == other[column - 1], one[row - 1] == counterpart {
+                    least = min(least, rows[row - 1][column - 1] + 1)
+                }
+                next.append(least)
+            }
+            rows.append(next)
+        }
+        return rows[one.count][other.count]
+    }
+}

@@ -1,0 +1,67 @@
+/// Fits text into the columns of a terminal: broken at blanks, never cut.
+enum TextLayout {
+    /// The longest label that continuation lines are indented by.
+    private static let labelMax = 26
+
+    /// A line as lines of at most `columns`.
+    ///
+    /// What follows a label stays behind it: `used     1,234 fuel, …` goes on under the `1`. A word that is longer than
+    /// what is left, such as a CID, gets a line of its own; one that is longer than a whole line, such as an address,
+    /// is broken behind a slash.
+    static func lines(of line: String, columns: Int) -> [String] {
+        guard line.count > columns, columns > 0 else { return [line] }
+        let label = label(of: line)
+        let indent = String(repeating: " ", count: label.count < columns ? label.count : 0)
+        var lines: [String] = []
+        var current = label
+        var isEmpty = true
+        for word in line.dropFirst(label.count).split(separator: " ", omittingEmptySubsequences: false) {
+            let longer = isEmpty ? current + word : current + " " + word
+            if longer.count <= columns || word.isEmpty {
+                current = longer
+                isEmpty = false
+                continue
+            }
+            if let full = trimmed(current) { lines.append(full) }
+            current = indent + word
+            if current.count > columns { current = String(word) }
+            while current.count > columns {
+                let piece = piece(of: current, columns)
+                lines.append(piece)
+                current = String(current.dropFirst(piece.count))
+            }
+            isEmpty = false
+        }
+        if let last = trimmed(current) { lines.append(last) }
+        return lines
+    }
+
+    /// Text of several lines, each fitted.
+    static func text(_ text: String, columns: Int) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false)
+            .flatMap { lines(of: String($0), columns: columns) }.joined(separator: "\n")
+    }
+
+    /// The part of a line that its continuation is indented by: blanks, and a first column that two blanks end.
+    private static func label(of line: String) -> String {
+        let start = line.prefix { $0 == " " }
+        let rest = line.dropFirst(start.count)
+        guard let gap = rest.firstRange(of: "  "), gap.lowerBound > rest.startIndex else { return String(start) }
+        let end = rest[gap.lowerBound...].firstIndex { $0 != " " } ?? rest.endIndex
+        let label = line[..<end]
+        return label.count <= labelMax ? String(label) : String(start)
+    }
+
+    /// The beginning of a word that fits, to behind its last slash if there is one.
+    private static func piece(of word: String, _ columns: Int) -> String {
+        let most = word.prefix(columns)
+        guard let slash = most.lastIndex(of: "/"), slash > most.startIndex else { return String(most) }
+        return String(most[..<slash])
+    }
+
+    /// A line without its trailing blanks; nil if nothing is left.
+    private static func trimmed(_ line: String) -> String? {
+        guard let last = line.lastIndex(where: { $0 != " " }) else { return nil }
+        return String(line[...last])
+    }
+}
