@@ -16,6 +16,9 @@ package protocol ExecutionHost: Sendable {
 
     /// How much of its work the guest says it has done, in thousandths; never shrinks.
     func progress(permille: Int)
+
+    /// How much fuel the guest has used at least, at each yield; never shrinks.
+    func burnt(fuel: UInt64)
 }
 
 /// The level of a guest's log line.

@@ -100,6 +100,7 @@ struct GuestRunner {
                 while !wasmtime_call_future_poll(future) {
                     looked?()
                     run.stop = run.interruption()
+                    run.tellFuel(ofYields: yieldIntervalFuel)
                     if run.stop != nil { return false }
                 }
                 return true

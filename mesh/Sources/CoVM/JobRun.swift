@@ -171,6 +171,13 @@ final class JobRun {
         return reasonToStop
     }
 
+    /// Tells the host what the yields so far have cost: the guest has used that much, and more by what it used up to
+    /// host calls, after which the engine counts anew.
+    func tellFuel(ofYields interval: UInt64) {
+        let (fuel, overflow) = interval.multipliedReportingOverflow(by: UInt64(clamping: interruptions.count))
+        if !overflow { host.burnt(fuel: fuel) }
+    }
+
     /// The reason to stop, if there is one. Every host call checks it, too: each charges fuel, which makes the engine
     /// count to the next yield anew, so a guest that does little else never yields.
     var reasonToStop: HostStop? {

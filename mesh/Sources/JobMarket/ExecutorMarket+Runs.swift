@@ -75,6 +75,8 @@ extension ExecutorMarket {
         }
     }
 
+    mutating func fuelBurnt(_ assignment: CID, _ fuel: UInt64) { runs.burnt(assignment, fuel: fuel) }
+
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = unfinishedJob(of: assignment) else { return }
         if report.isModuleBeyondLimits {

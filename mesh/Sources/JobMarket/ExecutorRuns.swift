@@ -7,7 +7,11 @@ import SignedObjects
 struct ExecutorRuns: Sendable {
     private(set) var places = RunPlaces()
     /// Their jobs.
-    private var jobs: [CID: JobID] = [:]
+    private var jobs: [CID: JobID] = [:] {
+        didSet { if fuel.count > jobs.count { fuel = fuel.filter { jobs[$0.key] != nil } } }
+    }
+    /// The fuel that those of them which run have used at least. Not journalled.
+    private var fuel: [CID: UInt64] = [:]
     /// The reports on those under way.
     private var reports = StatusReports()
 
@@ -17,6 +21,11 @@ struct ExecutorRuns: Sendable {
     /// How full places and queue are, in thousandths.
     func loadPermille(_ configuration: ExecutorConfiguration) -> UInt64 {
         UInt64(min(1000, places.accepted.total * 1000 / max(1, configuration.placesMax)))
+    }
+
+    /// Notes how much fuel a run has used at least.
+    mutating func burnt(_ assignment: CID, fuel used: UInt64) {
+        if jobs[assignment] != nil { fuel[assignment] = used }
     }
 
     // MARK: Events
@@ -101,7 +110,7 @@ struct ExecutorRuns: Sendable {
         guard !context.isReplaying, let assignment = job.assignmentCID, job.occupiesPlace else { return }
         let update = JobStatusUpdateV1(
             jobID: job.id, assignmentCID: assignment, executorDID: context.did, status: job.status,
-            sequence: 0)
+            fuelSoFar: fuel[assignment], sequence: 0)
         if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
     }
 

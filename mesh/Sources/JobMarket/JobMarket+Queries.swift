@@ -35,6 +35,15 @@ extension JobMarket {
         return originator.leases.progressPermille(of: live.cid)
     }
 
+    /// What a run of a job of this node has cost at least, by what its executor says it has used; nil if that said
+    /// nothing.
+    package func priceSoFar(of id: JobID) -> TokenAmount? {
+        guard let live = originator.jobs.read(id, \.assignments.live) ?? nil,
+            let fuel = originator.leases.fuelSoFar(of: live.cid)
+        else { return nil }
+        return live.assignment.terms.due(fuel: fuel)
+    }
+
     /// Bids held in memory, of all jobs remembered.
     package var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 

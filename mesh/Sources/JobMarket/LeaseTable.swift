@@ -31,6 +31,8 @@ struct LeaseTable: Sendable {
         var renewalEnd: MonotonicInstant?
         /// What the module last said about its progress.
         var progressPermille: UInt64?
+        /// The fuel that the run has used at least, as its executor says.
+        var fuelSoFar: UInt64?
     }
 
     private var leases: [CID: Lease] = [:]
@@ -42,15 +44,19 @@ struct LeaseTable: Sendable {
     }
 
     /// Notes a status update; `false` if the same or a later one came before.
-    mutating func heard(_ assignment: CID, sequence: UInt64, progressPermille: UInt64?) -> Bool {
-        guard sequence > leases[assignment]?.heard ?? 0 else { return false }
-        leases[assignment, default: Lease()].heard = sequence
-        if let progressPermille { leases[assignment]?.progressPermille = min(progressPermille, 1_000) }
+    mutating func heard(_ assignment: CID, _ update: JobStatusUpdateV1) -> Bool {
+        guard update.sequence > leases[assignment]?.heard ?? 0 else { return false }
+        leases[assignment, default: Lease()].heard = update.sequence
+        if let permille = update.progressPermille { leases[assignment]?.progressPermille = min(permille, 1_000) }
+        if let fuel = update.fuelSoFar { leases[assignment]?.fuelSoFar = fuel }
         return true
     }
 
     /// How far the module says it is, in thousandths; nil if it said nothing.
     func progressPermille(of assignment: CID) -> UInt64? { leases[assignment]?.progressPermille }
+
+    /// The fuel that the run has used at least, as its executor says; nil if it said nothing.
+    func fuelSoFar(of assignment: CID) -> UInt64? { leases[assignment]?.fuelSoFar }
 
     /// Whether a status update renews a lease now.
     func isRenewable(_ assignment: CID, now: MonotonicInstant) -> Bool {

@@ -24,6 +24,8 @@ package enum MarketInput: Sendable {
     case executionPrepared(assignment: CID)
     /// The state of a run: `preparingExecution`, `running` or `producingOutputs`.
     case executionProgressed(assignment: CID, JobStatus, progressPermille: UInt64?)
+    /// A run has used at least so much fuel, which its next report says.
+    case fuelBurnt(assignment: CID, fuel: UInt64)
     /// A run ended, in whatever way.
     case executionFinished(assignment: CID, ExecutionReport)
     /// Outputs requested by `MarketAction.fetchOutputs` are stored here, or some are missing.

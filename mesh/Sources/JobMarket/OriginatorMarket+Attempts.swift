@@ -318,7 +318,7 @@ extension OriginatorMarket {
         guard attempt.isLive else {
             return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
         }
-        guard leases.heard(attempt.cid, sequence: update.sequence, progressPermille: update.progressPermille) else {
+        guard leases.heard(attempt.cid, update) else {
             context.counters.duplicates += 1
             return .ack
         }

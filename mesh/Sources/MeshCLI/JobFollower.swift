@@ -25,8 +25,7 @@ struct JobFollower {
     private let node: any NodeService
     private let jobID: CID
     private var line: LiveLine
-    private var phase = ""
-    private var detail = ""
+    private var standing = JobStanding()
     private var phaseBegan: ContinuousClock.Instant = .now
     private var lastAt: UInt64 = 0
 
@@ -90,7 +89,7 @@ struct JobFollower {
     private func endAfterBreak() async throws -> End {
         let stopped = NodeServiceError(
             .nodeNotRunning, "The node stopped reporting on the job.",
-            hint: "The job is durable: when the node is up again, see mesh explain \(jobID.text.suffix(8)).")
+            hint: "The job is durable: when the node is up again, see mesh explain \(Readable.short(jobID.text)).")
         do {
             guard let result = try await node.job(jobID).result else { throw stopped }
             return .ended(result)
@@ -103,29 +102,15 @@ struct JobFollower {
         // A resumed stream repeats the past.
         if event.kind != .result, event.at < lastAt { return nil }
         lastAt = max(lastAt, event.at)
-        switch event.kind {
-        case .phase:
-            guard event.phase != phase else { break }
-            phase = event.phase
-            detail = ""
-            phaseBegan = .now
-            line.keep("\(Readable.clock(event.at)) \(event.phase)\(event.text.isEmpty ? "" : ": \(event.text)")")
-        case .note:
-            line.keep("             \(event.text)")
-        case .log:
-            line.keep("         log \(event.text)")
-        case .progress:
-            detail = event.permille.map { "\($0 / 10).\($0 % 10) %" } ?? event.text
-        case .result:
-            return event.result
-        }
+        let phase = standing.phaseName
+        for text in standing.received(event) { line.keep(text) }
+        if event.kind == .result { return event.result }
+        if standing.phaseName != phase { phaseBegan = .now }
         showPhase()
         return nil
     }
 
     private mutating func showPhase() {
-        guard !phase.isEmpty else { return }
-        let elapsed = Readable.duration(ContinuousClock.now - phaseBegan)
-        line.show("\(phase) \(elapsed)\(detail.isEmpty ? "" : " \(detail)")")
+        if let now = standing.now(for: ContinuousClock.now - phaseBegan) { line.show(now) }
     }
 }

@@ -193,18 +193,21 @@ package struct JobStatusUpdateV1: Hashable, Sendable, Codable {
     package var status: JobStatus
     /// What the module reported about itself, in thousandths.
     package var progressPermille: UInt64?
+    /// The fuel that the run has used at least, once that is known.
+    package var fuelSoFar: UInt64?
     /// Counts the updates of one assignment; one older than the last changes nothing.
     package var sequence: UInt64
 
     package init(
         jobID: JobID, assignmentCID: CID, executorDID: DID, status: JobStatus, progressPermille: UInt64? = nil,
-        sequence: UInt64
+        fuelSoFar: UInt64? = nil, sequence: UInt64
     ) {
         self.jobID = jobID
         self.assignmentCID = assignmentCID
         self.executorDID = executorDID
         self.status = status
         self.progressPermille = progressPermille
+        self.fuelSoFar = fuelSoFar
         self.sequence = sequence
     }
 
@@ -214,6 +217,7 @@ package struct JobStatusUpdateV1: Hashable, Sendable, Codable {
         case executorDID = "executor_did"
         case status
         case progressPermille = "progress_permille"
+        case fuelSoFar = "fuel_so_far"
         case sequence
     }
 }

@@ -224,10 +224,13 @@ package struct JobProgress: Hashable, Sendable, Codable {
     package var permille: UInt32?
     /// The end.
     package var result: JobResult?
+    /// What the event says beside its sentence; nil if nothing, or from an older node.
+    package var news: JobNews?
 
     /// Something that happened.
     package init(
-        kind: Kind, phase: String, text: String, at: UInt64, permille: UInt32? = nil, result: JobResult? = nil
+        kind: Kind, phase: String, text: String, at: UInt64, permille: UInt32? = nil, result: JobResult? = nil,
+        news: JobNews? = nil
     ) {
         self.kind = kind
         self.phase = phase
@@ -235,6 +238,7 @@ package struct JobProgress: Hashable, Sendable, Codable {
         self.at = at
         self.permille = permille
         self.result = result
+        self.news = news
     }
 }
 
@@ -248,11 +252,14 @@ package struct JobExplanation: Hashable, Sendable, Codable {
         package var phase: String
         /// What happened and why, as a sentence.
         package var text: String
+        /// What the event says beside its sentence; nil if nothing, or from an older node.
+        package var news: JobNews?
 
-        package init(at: UInt64, phase: String, text: String) {
+        package init(at: UInt64, phase: String, text: String, news: JobNews? = nil) {
             self.at = at
             self.phase = phase
             self.text = text
+            self.news = news
         }
     }
 

@@ -64,7 +64,9 @@ struct JobReader: Sendable {
                 progress = event.kind
             }
             lines.append(
-                JobExplanation.Line(at: entry.at, phase: history.status(event.role) ?? "", text: event.explanation))
+                JobExplanation.Line(
+                    at: entry.at, phase: history.status(event.role) ?? "", text: event.explanation,
+                    news: JobNews(event)))
         }
         if !journal.damaged.isEmpty {
             let rows = journal.damaged.map(String.init).joined(separator: ", ")

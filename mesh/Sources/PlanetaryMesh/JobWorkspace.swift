@@ -12,6 +12,7 @@ final class JobWorkspace: ExecutionHost {
         var blocks: [(cid: CID, bytes: [UInt8])] = []
         var known: Set<CID> = []
         var permille = 0
+        var fuel: UInt64 = 0
     }
 
     private let inputs: [CID: [UInt8]]
@@ -50,6 +51,13 @@ final class JobWorkspace: ExecutionHost {
 
     /// Nobody follows a run on the node that executes it; the machine keeps log lines for the log block.
     func log(_ level: ExecutionLogLevel, _ text: String) {}
+
+    /// The fuel that the guest has used at least.
+    var fuel: UInt64 { contents.withLock { $0.fuel } }
+
+    func burnt(fuel: UInt64) {
+        contents.withLock { $0.fuel = fuel }
+    }
 
     func progress(permille: Int) {
         contents.withLock { $0.permille = permille }

@@ -84,14 +84,25 @@ extension MeshNode: NodeService {
         if scope == .result, let job = core.market.originatedJob(id) {
             return board.follow(id, scope, past: JobStory.ending(of: job).map { [$0] } ?? [])
         }
-        let recalled = try await reader.recalled(jobID)
-        var past = recalled.lines.map { JobProgress(kind: .note, phase: $0.phase, text: $0.text, at: $0.at) }
+        // Followed before its journal is read, so that nothing is missed that happens meanwhile.
+        let (follower, stream) = board.reserve(id, scope)
+        let recalled: JobReader.Recalled
+        do {
+            recalled = try await reader.recalled(jobID)
+        } catch {
+            board.abandon(follower, of: id)
+            throw error
+        }
+        var past = recalled.lines.map {
+            JobProgress(kind: .note, phase: $0.phase, text: $0.text, at: $0.at, news: $0.news)
+        }
         // The job may have progressed while the journal was read: the state in memory is the newest.
         let result = core.market.originatedJob(id).flatMap(JobStory.result(of:)) ?? recalled.view.result
         if let result {
             past.append(JobStory.ending(result, phase: past.last?.phase ?? "", at: past.last?.at ?? 0))
         }
-        return board.follow(id, scope, past: scope == .everything ? past : past.filter { $0.kind == .result })
+        board.begin(follower, of: id, past: scope == .everything ? past : past.filter { $0.kind == .result })
+        return stream
     }
 
     private nonisolated var reader: JobReader { JobReader(store: parts.store) }

@@ -233,12 +233,16 @@ package actor MeshNode {
     private func lookAround() async {
         repeat {
             take(.looked(await neighbourhood.surroundings()))
+            for (assignment, fuel) in runs.takeFuel() {
+                take(.fact(.fuelBurnt(assignment: assignment, fuel: fuel)))
+            }
             for (assignment, permille) in runs.takeProgress() {
                 take(
                     .fact(
                         .executionProgressed(
                             assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
             }
+            board.tellProgress(of: core.market, at: moment.wallClock)
             log.tellLeftOut()
             warnOfOwnKey()
         } while (try? await Task.sleep(for: .milliseconds(NodeCore.lookMilliseconds))) != nil

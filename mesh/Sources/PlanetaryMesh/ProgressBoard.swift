@@ -12,13 +12,25 @@ struct ProgressBoard {
     /// Followers of one job.
     static let followersMax = 16
 
-    private var followers: [JobID: [Follower]] = [:]
+    private var followers: [JobID: [Follower]] = [:] {
+        didSet { if told.count > followers.count { told = told.filter { followers[$0.key] != nil } } }
+    }
+    /// How the followed jobs stood when that was told last.
+    private var told: [JobID: Standing] = [:]
     private var nextID: UInt64 = 0
+
+    /// How far a run is, in thousandths, and what it has cost at least.
+    private struct Standing: Equatable {
+        var permille: UInt64?
+        var price: UInt64?
+    }
 
     private struct Follower {
         let id: UInt64
         let scope: ProgressScope
         let continuation: AsyncStream<JobProgress>.Continuation
+        /// What happened while its past is read; nil once it has its past.
+        var held: [JobProgress]?
     }
 
     /// A new follower of a job, who first gets `past`.
@@ -32,13 +44,55 @@ struct ProgressBoard {
             continuation.finish()
             return stream
         }
+        add(Follower(id: newID(), scope: scope, continuation: continuation, held: nil), to: job)
+        return stream
+    }
+
+    /// A new follower whose past is still being read: what happens meanwhile is held for it until `begin`.
+    mutating func reserve(_ job: JobID, _ scope: ProgressScope) -> (id: UInt64, stream: AsyncStream<JobProgress>) {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: JobProgress.self, bufferingPolicy: .bufferingNewest(Self.bufferedEventsMax))
+        let id = newID()
+        add(Follower(id: id, scope: scope, continuation: continuation, held: []), to: job)
+        return (id, stream)
+    }
+
+    /// Gives a reserved follower its past, and what happened since and is not in it.
+    mutating func begin(_ id: UInt64, of job: JobID, past: [JobProgress]) {
+        guard var follower = take(id, of: job), let held = follower.held else { return }
+        follower.held = nil
+        for event in past { follower.continuation.yield(event) }
+        let known = Set(past.map { [String($0.at), $0.text] })
+        var last = past.last
+        for event in held where last?.kind != .result {
+            if event.kind != .result, known.contains([String(event.at), event.text]) { continue }
+            follower.continuation.yield(event)
+            last = event
+        }
+        if last?.kind == .result { follower.continuation.finish() } else { add(follower, to: job) }
+    }
+
+    /// Ends a reserved follower whose past cannot be read.
+    mutating func abandon(_ id: UInt64, of job: JobID) { take(id, of: job)?.continuation.finish() }
+
+    private mutating func newID() -> UInt64 {
         nextID += 1
-        followers[job, default: []].append(Follower(id: nextID, scope: scope, continuation: continuation))
+        return nextID
+    }
+
+    private mutating func add(_ follower: Follower, to job: JobID) {
+        followers[job, default: []].append(follower)
         if let eldest = followers[job]?.first, (followers[job]?.count ?? 0) > Self.followersMax {
             eldest.continuation.finish()
             followers[job]?.removeFirst()
         }
-        return stream
+    }
+
+    private mutating func take(_ id: UInt64, of job: JobID) -> Follower? {
+        guard let index = followers[job]?.firstIndex(where: { $0.id == id }) else { return nil }
+        let follower = followers[job]?.remove(at: index)
+        if followers[job]?.isEmpty == true { followers[job] = nil }
+        return follower
     }
 
     /// Whether anybody follows a job, and whether anybody wants more than its result.
@@ -50,17 +104,19 @@ struct ProgressBoard {
     /// Sends an event to the followers of a job; a result ends their streams.
     mutating func tell(_ job: JobID, _ event: JobProgress) {
         guard let all = followers[job] else { return }
-        let kept = all.filter { follower in
-            if follower.scope == .result, event.kind != .result { return true }
-            if case .terminated = follower.continuation.yield(event) { return false }
-            return true
+        let kept = all.compactMap { follower -> Follower? in
+            if follower.scope == .result, event.kind != .result { return follower }
+            if follower.held != nil {
+                var follower = follower
+                follower.held = Array((follower.held ?? []).suffix(Self.bufferedEventsMax - 1)) + [event]
+                return follower
+            }
+            if case .terminated = follower.continuation.yield(event) { return nil }
+            guard event.kind == .result else { return follower }
+            follower.continuation.finish()
+            return nil
         }
-        if event.kind == .result {
-            for follower in kept { follower.continuation.finish() }
-            followers[job] = nil
-        } else {
-            followers[job] = kept.isEmpty ? nil : kept
-        }
+        followers[job] = kept.isEmpty ? nil : kept
     }
 
     /// Sends an event to the followers of a job, and the market's result once there is one.
@@ -72,10 +128,29 @@ struct ProgressBoard {
             tell(
                 event.jobID,
                 JobProgress(
-                    kind: kind, phase: job?.status.rawValue ?? "", text: event.explanation, at: event.at.value))
+                    kind: kind, phase: job?.status.rawValue ?? "", text: event.explanation, at: event.at.value,
+                    news: JobNews(event)))
         }
         guard let job, let result = JobStory.result(of: job) else { return }
         tell(event.jobID, JobStory.ending(result, phase: job.status.rawValue, at: event.at.value))
+    }
+
+    /// Sends how far the followed jobs are and what they have cost so far, where that has changed.
+    mutating func tellProgress(of market: JobMarket, at: UnixMilliseconds) {
+        for job in followers.keys where interest(in: job) == .everything {
+            let standing = Standing(
+                permille: market.progressPermille(of: job), price: market.priceSoFar(of: job)?.units)
+            guard standing != Standing(), told[job] != standing, let status = market.originatedJob(job)?.status
+            else { continue }
+            told[job] = standing
+            var event = JobProgress(kind: .progress, phase: status.rawValue, text: "", at: at.value)
+            event.permille = standing.permille.map { UInt32(clamping: $0) }
+            if let price = standing.price {
+                event.news = JobNews(.state)
+                event.news?.price = price
+            }
+            tell(job, event)
+        }
     }
 
     /// Ends all streams; the node stops.

@@ -9,6 +9,8 @@ final class RunningJobs: Sendable {
         var workspace: JobWorkspace?
         /// The last progress reported, in thousandths.
         var permille = 0
+        /// The last fuel reported.
+        var fuel: UInt64 = 0
         /// Whether the market gave it a place to run; nil while undecided.
         var hasPlace: Bool?
         /// How to tell the run, which has all its blocks.
@@ -81,6 +83,19 @@ final class RunningJobs: Sendable {
                 guard let permille = run.workspace?.permille, permille > run.permille else { continue }
                 state.runs[assignment]?.permille = permille
                 news.append((assignment, permille))
+            }
+            return news.sorted { $0.assignment < $1.assignment }
+        }
+    }
+
+    /// The runs that have used more fuel than was reported, and how much at least.
+    func takeFuel() -> [(assignment: CID, fuel: UInt64)] {
+        state.withLock { state in
+            var news: [(assignment: CID, fuel: UInt64)] = []
+            for (assignment, run) in state.runs {
+                guard let fuel = run.workspace?.fuel, fuel > run.fuel else { continue }
+                state.runs[assignment]?.fuel = fuel
+                news.append((assignment, fuel))
             }
             return news.sorted { $0.assignment < $1.assignment }
         }

@@ -35,11 +35,14 @@ struct LimitTests {
 
     @Test("wall clock, for an endless loop with fuel left")
     func wallClock() async throws {
-        let result = try await Machine.patient().run(Guests.endlessLoop) { job in
+        let machine = try Machine.patient()
+        let result = try await machine.run(Guests.endlessLoop) { job in
             job.limits.maxFuel = .max
             job.limits.timeoutSeconds = 1
         }
         #expect(result.outcome == .limitExceeded(.wallClock))
+        // The host hears at each yield what was used at least.
+        #expect(machine.host.fuelTold > 0 && machine.host.fuelTold <= result.usage.fuel)
         #expect(result.usage.fuel < UInt64.max)
         #expect(result.interruptions.count > 0)
         #expect(result.interruptions.afterCancel == 0)

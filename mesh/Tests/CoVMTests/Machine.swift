@@ -42,6 +42,7 @@ final class MemoryHost: ExecutionHost {
         var blocks: [CID: [UInt8]] = [:]
         var log: [String] = []
         var progress: [Int] = []
+        var fuel: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -72,12 +73,17 @@ final class MemoryHost: ExecutionHost {
         onLog?()
     }
 
+    func burnt(fuel: UInt64) {
+        state.withLock { $0.fuel = fuel }
+    }
+
     func progress(permille: Int) {
         state.withLock { $0.progress.append(permille) }
     }
 
     var logLines: [String] { state.withLock { $0.log } }
     var progressSteps: [Int] { state.withLock { $0.progress } }
+    var fuelTold: UInt64 { state.withLock { $0.fuel } }
     var blockCount: Int { state.withLock { $0.blocks.count } }
 
     func text(_ cid: CID?) -> String? {

@@ -154,4 +154,24 @@ struct JobHistoryTests {
         world.run(milliseconds: 6_000)
         #expect(world.parties[0].market.progressPermille(of: id) == 427)
     }
+
+    @Test func theCostOfARunSoFarIsOfWhatItsExecutorReports() throws {
+        var world = MarketWorld(executors: 1)
+        world.parties[1].run = .hang
+        let id = try world.submit()
+        #expect(world.run(milliseconds: 9000) { $0.job(id)?.status == .running })
+        #expect(world.parties[0].market.priceSoFar(of: id) == nil)
+        let attempt = try #require(world.job(id)?.liveAttempt)
+        let terms = attempt.assignment.terms
+        for fuel in [3_000_000, .max] as [UInt64] {
+            world.give(.fuelBurnt(assignment: attempt.cid, fuel: min(fuel, 1 << 53)), to: 1)
+            // The next report is the next heartbeat, at a third of the lease.
+            world.run(milliseconds: Int64(attempt.assignment.leaseMilliseconds / 2))
+            #expect(world.parties[0].market.priceSoFar(of: id) == terms.due(fuel: fuel))
+        }
+        #expect(world.parties[0].market.priceSoFar(of: id) == terms.price, "never more than was agreed")
+        try world.cancel(id)
+        world.run(milliseconds: 60_000)
+        #expect(world.parties[0].market.priceSoFar(of: id) == nil, "nobody runs it any more")
+    }
 }

@@ -135,6 +135,6 @@ import Testing
             return
         }
         #expect(result == Samples.result)
-        #expect(Run.summary(result).last == "used     1.23 M fuel, ran 12 ms, paid 40 tokens, by …executor")
+        #expect(Run.summary(result).last == "used     1,234,567 fuel, ran 12 ms, paid 40 tokens, by …executor")
     }
 }

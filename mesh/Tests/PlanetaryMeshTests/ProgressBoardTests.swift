@@ -37,6 +37,32 @@ import Testing
         #expect(await texts(stream) == ["Completed"])
     }
 
+    @Test func nothingIsMissedOrToldTwiceThatHappensWhileThePastIsRead() async {
+        func event(_ name: String, at: UInt64) -> JobProgress {
+            JobProgress(kind: .phase, phase: name, text: name, at: at)
+        }
+        var board = ProgressBoard()
+        let (first, open) = board.reserve(job, .everything)
+        let (second, over) = board.reserve(job, .result)
+        #expect(board.interest(in: job) == .everything)
+        for (at, name) in ["a", "b", "c"].enumerated() { board.tell(job, event(name, at: UInt64(at))) }
+        // The journal had the first two when it was read.
+        board.begin(first, of: job, past: [event("a", at: 0), event("b", at: 1)])
+        board.tell(job, event("d", at: 3))
+        board.tell(job, end)
+        board.begin(second, of: job, past: [])
+        #expect(await texts(open) == ["a", "b", "c", "d", "Completed"])
+        #expect(await texts(over) == ["Completed"])
+        #expect(board.interest(in: job) == nil)
+        let (third, unread) = board.reserve(job, .everything)
+        board.abandon(third, of: job)
+        #expect(await texts(unread) == [] && board.interest(in: job) == nil)
+        let (fourth, told) = board.reserve(job, .everything)
+        board.tell(job, end)
+        board.begin(fourth, of: job, past: [event("a", at: 0), end])
+        #expect(await texts(told) == ["a", "Completed"])
+    }
+
     @Test func aFollowerThatDoesNotReadLosesTheOldestEventsAndNeverTheResult() async {
         var board = ProgressBoard()
         let slow = board.follow(job, .everything, past: [])

@@ -129,7 +129,7 @@ struct Run: MeshCommand {
             lines.append("receipt  \(receipt)\(result.isReceiptVerified ? "" : " (not verified)")")
         }
         var facts: [String] = []
-        if let fuel = result.fuel { facts.append("\(Readable.fuel(fuel)) fuel") }
+        if let fuel = result.fuel { facts.append("\(Readable.count(fuel)) fuel") }
         if let memory = result.peakMemoryBytes { facts.append("\(Readable.bytes(memory)) memory") }
         if let wall = result.wallMilliseconds { facts.append("ran \(Readable.duration(milliseconds: wall))") }
         if let paid = result.paid { facts.append("paid \(Readable.tokens(paid))") }

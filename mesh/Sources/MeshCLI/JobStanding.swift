@@ -1,0 +1,166 @@
+import NodeAPI
+
+/// A job as its owner is told of it while it goes on: the lines that stay, and the line about what it does now.
+///
+/// It is a value that takes what the node reports, so that every line can be read in a test.
+struct JobStanding {
+    /// Bids that are listed one by one when the bidding is over.
+    static let bidsShownMax = 8
+    /// Bids that are remembered at all; further ones are only counted.
+    static let bidsMax = 256
+
+    private var beganAt: UInt64?
+    private var phase = ""
+    private var bids: [JobNews.Bid] = []
+    private var ownDID: String?
+    private var bidCount = 0
+    private var attempt: JobNews?
+    private var price: UInt64?
+    private var priceSoFar: UInt64?
+    private var progress: String?
+
+    /// What the node calls the state that the job is in.
+    var phaseName: String { phase }
+
+    /// Takes an event; returns the lines that stay.
+    mutating func received(_ event: JobProgress) -> [String] {
+        let began = beganAt ?? event.at
+        beganAt = began
+        let time = Self.time(event.at > began ? event.at - began : 0)
+        if event.kind == .log { return ["\(time)the module says: \(event.text)"] }
+        if event.kind == .progress {
+            if let permille = event.permille { progress = "\(permille / 10).\(permille % 10) %" }
+            priceSoFar = event.news?.price ?? priceSoFar
+            return []
+        }
+        let isNewPhase = event.phase != phase
+        if isNewPhase { (phase, progress) = (event.phase, nil) }
+        if let news = event.news { return lines(of: news, event, time, isNewPhase: isNewPhase) }
+        if event.kind == .result { return listing(time) }
+        return []
+    }
+
+    private mutating func lines(
+        of news: JobNews, _ event: JobProgress, _ time: String, isNewPhase: Bool
+    ) -> [String] {
+        switch news.kind {
+        case .announced:
+            (bids, bidCount) = ([], 0)
+            let again = news.round.map { $0 > 1 ? " again, round \($0)" : "" } ?? ""
+            return ["\(time)\(Self.words(for: "BiddingOpen"))\(again)"]
+        case .bid:
+            bidCount += news.bids?.count ?? 0
+            bids += (news.bids ?? []).prefix(Self.bidsMax - bids.count)
+            ownDID = news.bids?.first(where: \.isOwn)?.bidderDID ?? ownDID
+            return []
+        case .ranking:
+            let best = news.bids ?? []
+            func rank(_ bid: JobNews.Bid) -> Int {
+                bid.refusal == nil ? best.firstIndex { $0.bidderDID == bid.bidderDID } ?? best.count : .max
+            }
+            bids = bids.enumerated().sorted { (rank($0.element), $0.offset) < (rank($1.element), $1.offset) }
+                .map(\.element)
+            return []
+        case .offer:
+            (attempt, priceSoFar) = (news, nil)
+            return listing(time)
+        case .taken:
+            let again = attempt?.round.map { $0 > 1 ? "attempt \($0), " : "" } ?? ""
+            let most = attempt?.priceMax.map { ", for at most \(Readable.tokens($0))" } ?? ""
+            return ["\(time)\(again)taken by \(executor)\(most)"]
+        case .state:
+            guard isNewPhase else { return [] }
+            return ["\(time)\(phase == Self.started ? "compiling, then running" : Self.words(for: phase))"]
+        case .attemptEnded: return ["\(time)\(event.text)"]
+        case .receipt:
+            price = news.price
+            return ["\(time)the receipt is here, price \(Readable.tokens(news.price ?? 0))"]
+        case .other: return ["\(time)\(event.text)"]
+        }
+    }
+
+    /// The bids under their bidders, the winner first, then those that were refused; nothing if that was told before.
+    private mutating func listing(_ time: String) -> [String] {
+        guard !bids.isEmpty else { return [] }
+        defer { (bids, bidCount) = ([], 0) }
+        let refused = bids.count { $0.refusal != nil }
+        let count = bidCount == 1 ? "1 bid" : "\(Readable.count(UInt64(bidCount))) bids"
+        let title = refused == bids.count ? "\(count), none acceptable:" : "\(count), the one taken first:"
+        let taken = bids.firstIndex { $0.bidderDID == attempt?.executorDID }
+        if let taken { bids.insert(bids.remove(at: taken), at: 0) }
+        let shown = bids.prefix(Self.bidsShownMax)
+        let names = shown.map { $0.isOwn ? "this node" : Readable.short($0.bidderDID) }
+        let prices = shown.map { Readable.count($0.priceMax) }
+        let nameWidth = names.map(\.count).max() ?? 0
+        let priceWidth = prices.map(\.count).max() ?? 0
+        var lines = ["\(time)\(title)"]
+        for (index, bid) in shown.enumerated() {
+            let name = names[index] + String(repeating: " ", count: nameWidth - names[index].count)
+            let price = String(repeating: " ", count: priceWidth - prices[index].count) + prices[index]
+            let region = bid.region.map { ", region \($0)" } ?? ""
+            let refusal = bid.refusal.map { "; refused: \($0)" } ?? ""
+            lines.append("\(Self.gutter)\(name)  at most \(price) tokens\(region)\(refusal)")
+        }
+        let more = bidCount - shown.count
+        if more > 0 { lines.append("\(Self.gutter)and \(Readable.count(UInt64(more))) more; see mesh explain last") }
+        return lines
+    }
+
+    /// What the job does now, for how long already, and what it costs as far as that is known.
+    func now(for elapsed: Duration) -> String? {
+        guard !phase.isEmpty else { return nil }
+        // An executor says that it has begun before it compiles; what it has used or done says that it runs.
+        let isUnclear = phase == Self.started && progress == nil && priceSoFar == nil
+        let words = isUnclear ? "compiling or running" : Self.words(for: phase)
+        var parts = ["\(words) \(Readable.duration(elapsed))"]
+        if let progress { parts.append(progress) }
+        if let price {
+            parts.append(Readable.tokens(price))
+        } else if let most = attempt?.priceMax {
+            let least = priceSoFar.map { "at least \(Readable.count($0)), " } ?? ""
+            parts.append("\(least)at most \(Readable.tokens(most))")
+        } else if bidCount > 0 {
+            let best = bids.filter { $0.refusal == nil }.map(\.priceMax).min()
+            parts.append(bidCount == 1 ? "1 bid" : "\(bidCount) bids")
+            parts.append(best.map { "best at most \(Readable.tokens($0))" } ?? "none acceptable yet")
+        }
+        return parts.joined(separator: ", ")
+    }
+
+    private var executor: String {
+        guard let did = attempt?.executorDID else { return "the executor" }
+        return did == ownDID ? "this node" : Readable.short(did)
+    }
+
+    /// The state from which an executor compiles and runs.
+    private static let started = "Running"
+
+    /// The width of the times, and of what stands in their place below.
+    private static let gutter = String(repeating: " ", count: 9)
+
+    private static func time(_ milliseconds: UInt64) -> String {
+        let text = Readable.duration(milliseconds: milliseconds)
+        return String(repeating: " ", count: max(0, gutter.count - 2 - text.count)) + text + "  "
+    }
+
+    /// A state in words; one of a later version as it is called.
+    static func words(for phase: String) -> String {
+        switch phase {
+        case "PendingAnnouncement": "being announced"
+        case "Announced", "BiddingOpen": "waiting for bids"
+        case "BiddingClosed": "choosing an executor"
+        case "AwaitingAssignmentConfirmation": "asking the executor"
+        case "Assigned": "with the executor"
+        case "PreparingExecution": "fetching module and inputs"
+        case "Running": "running"
+        case "AwaitingInputs": "waiting for input"
+        case "ProducingOutputs": "fetching outputs"
+        case "Completed": "completed"
+        case "Failed": "failed"
+        case "Cancelled": "cancelled"
+        case "ReceiptGenerated": "settled"
+        case "ReceiptAnchored": "finished"
+        default: phase
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import JobMarket
+import MeshTypes
+import NodeAPI
+import SignedObjects
+
+extension JobNews {
+    /// What an event of an originated job says beside its sentence; nil for an event that says no more.
+    init?(_ event: JobEvent) {
+        guard event.role == .originator else { return nil }
+        switch event.kind {
+        case .announced(let round, _, _):
+            self.init(.announced)
+            self.round = round
+        case .bidReceived(let signed, let refusal):
+            self.init(.bid, bids: [Bid(signed.body, refusal)])
+        case .biddingClosed(_, let ranking):
+            let bids = ranking.prefix(Self.bidsMax).map { Bid(bidderDID: $0.bidder.text, priceMax: $0.price.units) }
+            self.init(.ranking, bids: bids)
+        case .assignmentMade(let signed, _):
+            self.init(.offer, executorDID: signed.body.executorDID.text)
+            priceMax = signed.body.terms.price.units
+            round = signed.body.attempt
+        case .assignmentConfirmed: self.init(.taken)
+        case .statusReported: self.init(.state)
+        case .attemptEnded: self.init(.attemptEnded)
+        case .receiptAccepted(_, let signed, _):
+            self.init(.receipt, executorDID: signed.body.executorDID.text)
+            price = signed.body.price.units
+        case .fundsAwaited, .executorsJudged: self.init(.other)
+        default: return nil
+        }
+    }
+}
+
+extension JobNews.Bid {
+    /// A bid, and why it is refused.
+    init(_ bid: Bid, _ refusal: BidRefusal?) {
+        self.init(
+            bidderDID: bid.bidderDID.text, isOwn: bid.bidderPeerID == bid.originatorPeerID,
+            priceMax: bid.terms.price.units,
+            region: bid.region.map { PlainText.sanitized($0, bytesMax: 40) }, refusal: refusal?.description)
+    }
+}

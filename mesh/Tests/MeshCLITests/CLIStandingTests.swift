@@ -1,0 +1,129 @@
+import NodeAPI
+import Testing
+
+@testable import MeshCLI
+
+/// What `mesh run` tells while a job goes on.
+@Suite struct CLIStandingTests {
+    private static let near = "did:key:z6MkwUBSg7gdRAXJpZyDKdRsy1M2kfhwnVToNqiFXnearest"
+    private static let far = "did:key:z6MkwUBSg7gdRAXJpZyDKdRsy1M2kfhwnVToNqiFXfarthst"
+    private static let dear = "did:key:z6MkwUBSg7gdRAXJpZyDKdRsy1M2kfhwnVToNqiFXdearest"
+
+    private func event(_ at: UInt64, _ phase: String, _ news: JobNews?, _ text: String = "") -> JobProgress {
+        JobProgress(kind: .phase, phase: phase, text: text, at: at, news: news)
+    }
+
+    private func news(_ kind: JobNews.Kind, _ change: (inout JobNews) -> Void = { _ in }) -> JobNews {
+        var news = JobNews(kind)
+        change(&news)
+        return news
+    }
+
+    private func bid(_ did: String, _ price: UInt64, own: Bool = false, _ refusal: String? = nil) -> JobNews {
+        let bid = JobNews.Bid(bidderDID: did, isOwn: own, priceMax: price, region: own ? nil : "eu", refusal: refusal)
+        return JobNews(.bid, bids: [bid])
+    }
+
+    private func offer(_ did: String, _ price: UInt64, attempt: UInt64 = 1) -> JobNews {
+        news(.offer) { ($0.executorDID, $0.priceMax, $0.round) = (did, price, attempt) }
+    }
+
+    @Test func bidsStandUnderTheirBiddersTheWinnerFirst() {
+        var standing = JobStanding()
+        var lines = standing.received(event(1_000, "Announced", news(.announced) { $0.round = 1 }))
+        lines += standing.received(
+            event(1_010, "BiddingOpen", bid(Self.dear, 1_200_000, "price 1,200,000 is above 100")))
+        lines += standing.received(event(1_020, "BiddingOpen", bid(Self.far, 100_075)))
+        #expect(standing.now(for: .milliseconds(20)) == "waiting for bids 20 ms, 2 bids, best at most 100,075 tokens")
+        lines += standing.received(event(1_030, "BiddingOpen", bid(Self.near, 80)))
+        let ranking = JobNews(
+            .ranking,
+            bids: [.init(bidderDID: Self.near, priceMax: 80), .init(bidderDID: Self.far, priceMax: 100_075)])
+        lines += standing.received(event(2_000, "BiddingClosed", ranking))
+        lines += standing.received(event(2_001, "AwaitingAssignmentConfirmation", offer(Self.near, 80)))
+        lines += standing.received(event(2_005, "Assigned", news(.taken)))
+        #expect(
+            lines == [
+                "   0 ms  waiting for bids",
+                "  1.0 s  3 bids, the one taken first:",
+                "         …Xnearest  at most        80 tokens, region eu",
+                "         …Xfarthst  at most   100,075 tokens, region eu",
+                "         …Xdearest  at most 1,200,000 tokens, region eu; refused: price 1,200,000 is above 100",
+                "  1.0 s  taken by …Xnearest, for at most 80 tokens",
+            ])
+    }
+
+    @Test func compilingIsCalledThatAndThePriceIsToldAsFarAsItIsKnown() {
+        var standing = JobStanding()
+        _ = standing.received(event(0, "AwaitingAssignmentConfirmation", offer(Self.near, 80_100)))
+        #expect(
+            standing.received(event(300, "PreparingExecution", news(.state))) == [" 300 ms  fetching module and inputs"]
+        )
+        #expect(standing.now(for: .seconds(12)) == "fetching module and inputs 12.0 s, at most 80,100 tokens")
+        #expect(standing.received(event(13_000, "Running", news(.state))) == [" 13.0 s  compiling, then running"])
+        #expect(standing.now(for: .seconds(1)) == "compiling or running 1.0 s, at most 80,100 tokens")
+        #expect(standing.received(event(13_500, "Running", news(.state))) == [])
+        let progress = JobProgress(kind: .progress, phase: "Running", text: "", at: 14_000, permille: 421)
+        #expect(standing.received(progress) == [])
+        #expect(standing.now(for: .seconds(1)) == "running 1.0 s, 42.1 %, at most 80,100 tokens")
+        var cost = JobProgress(kind: .progress, phase: "Running", text: "", at: 14_500, news: news(.state))
+        cost.news?.price = 1_200
+        #expect(standing.received(cost) == [])
+        #expect(
+            standing.now(for: .seconds(2)) == "running 2.0 s, 42.1 %, at least 1,200, at most 80,100 tokens")
+        let receipt = news(.receipt) { $0.price = 1_234 }
+        #expect(
+            standing.received(event(15_000, "ProducingOutputs", receipt))
+                == [" 15.0 s  the receipt is here, price 1,234 tokens"])
+        #expect(standing.now(for: .zero) == "fetching outputs 0 ms, 1,234 tokens")
+    }
+
+    @Test func anotherAttemptAndAnotherRoundAreTold() {
+        var standing = JobStanding()
+        _ = standing.received(event(0, "AwaitingAssignmentConfirmation", offer(Self.near, 80)))
+        #expect(
+            standing.received(event(10, "BiddingClosed", news(.attemptEnded), "The attempt ended: it is full."))
+                == ["  10 ms  The attempt ended: it is full."])
+        _ = standing.received(event(20, "AwaitingAssignmentConfirmation", offer(Self.far, 90, attempt: 2)))
+        #expect(
+            standing.received(event(30, "Assigned", news(.taken)))
+                == ["  30 ms  attempt 2, taken by …Xfarthst, for at most 90 tokens"])
+        #expect(
+            standing.received(event(40, "Announced", news(.announced) { $0.round = 2 }))
+                == ["  40 ms  waiting for bids again, round 2"])
+    }
+
+    @Test func aJobWithoutAnAcceptableBidListsThemAtItsEnd() {
+        var standing = JobStanding()
+        _ = standing.received(event(0, "BiddingOpen", bid(Self.far, 100, "price 100 is above 10")))
+        #expect(standing.now(for: .zero) == "waiting for bids 0 ms, 1 bid, none acceptable yet")
+        let end = JobProgress(kind: .result, phase: "Failed", text: "", at: 30_000)
+        #expect(
+            standing.received(end) == [
+                " 30.0 s  1 bid, none acceptable:",
+                "         …Xfarthst  at most 100 tokens, region eu; refused: price 100 is above 10",
+            ])
+    }
+
+    @Test func theNodesOwnBidAndManyBidsAreTold() {
+        var standing = JobStanding()
+        _ = standing.received(event(0, "BiddingOpen", bid(Self.near, 5, own: true)))
+        for number in 0..<300 { _ = standing.received(event(1, "BiddingOpen", bid("did:key:bidder\(number)", 9))) }
+        let lines = standing.received(event(2, "AwaitingAssignmentConfirmation", offer(Self.near, 5)))
+        #expect(lines.first == "   2 ms  301 bids, the one taken first:")
+        #expect(lines[1] == "         this node  at most 5 tokens", "\(lines[1])")
+        #expect(lines.count == 2 + JobStanding.bidsShownMax)
+        #expect(lines.last == "         and 293 more; see mesh explain last")
+        #expect(standing.received(event(3, "Assigned", news(.taken))).first?.contains("taken by this node") == true)
+    }
+
+    @Test func everyStateHasWords() {
+        let states = [
+            "PendingAnnouncement", "Announced", "BiddingOpen", "BiddingClosed", "AwaitingAssignmentConfirmation",
+            "Assigned", "PreparingExecution", "Running", "AwaitingInputs", "ProducingOutputs", "Completed", "Failed",
+            "Cancelled", "ReceiptGenerated", "ReceiptAnchored",
+        ]
+        for state in states { #expect(JobStanding.words(for: state).allSatisfy { !$0.isUppercase }, "\(state)") }
+        #expect(JobStanding.words(for: "Later") == "Later")
+    }
+}
