@@ -64,9 +64,11 @@ package struct MeshHTTPServer: Sendable {
             try await Self.run(application, until: stopped, goodbyeSeconds: limits.goodbyeSeconds, quiet)
         } catch let error as IOError {
             umask(mask)
-            throw NodeServiceError(
-                .addressInUse, "The socket \(socket.path) cannot be opened: \(SystemWords.system(error.errnoCode)).",
-                hint: "Choose another --home.")
+            throw NodeServiceError.noPermission(for: .making, of: socket.path)
+                ?? NodeServiceError(
+                    .addressInUse,
+                    "The socket \(socket.path) cannot be opened: \(SystemWords.system(error.errnoCode)).",
+                    hint: "Choose another --home.")
         }
     }
 

@@ -1,5 +1,6 @@
 import CoVM
 import Economics
+import Foundation
 import IPLD
 import JobMarket
 import Kademlia
@@ -64,7 +65,8 @@ struct NodeOpening: Sendable {
         do {
             return try CoVM(configuration: CoVMConfiguration(configuration, cachePath: home.cachePath))
         } catch {
-            throw NodeServiceError(.internalError, "The WebAssembly machine did not start: \(error).")
+            throw NodeServiceError.noPermission(for: .making, of: home.cachePath)
+                ?? NodeServiceError(.internalError, "The WebAssembly machine did not start: \(error).")
         }
     }
 
@@ -72,6 +74,10 @@ struct NodeOpening: Sendable {
         let swarm = Swarm(configuration: SwarmConfiguration(configuration), identity: identity, logger: logger)
         do {
             try await swarm.listen()
+        } catch SwarmError.cannotListen(let address, SystemWords.system(EACCES)) {
+            throw NodeServiceError(
+                .permissionDenied, "There is no permission to listen on \(address).",
+                hint: "Ports below 1024 need root: set a higher one under \"listen\" in config.json.")
         } catch {
             throw NodeServiceError(
                 .addressInUse, "The node cannot listen: \(error).",

@@ -247,6 +247,13 @@ struct OperatorTests {
             let json = try powerless(command + ["--json", "--home", home])
             #expect(json.errors.contains("\"permission_denied\""), "\(command): \(json.errors)")
         }
+        let lowest = try String(contentsOfFile: "/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding: .utf8)
+        if (Int(lowest.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) > 1 {
+            let refused = try powerless(["up", "--home", home, "--listen", "/ip4/127.0.0.1/tcp/1"])
+            #expect(refused.status == 239)
+            let told = "mesh: There is no permission to listen on /ip4/127.0.0.1/tcp/1. Ports below 1024 need root"
+            #expect(refused.errors.contains(told), "\(refused.errors)")
+        }
         let closed = folder.appendingPathComponent("closed")
         try FileManager.default.createDirectory(at: closed, withIntermediateDirectories: true)
         chmod(closed.path, 0o500)
