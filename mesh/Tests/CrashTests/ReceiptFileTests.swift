@@ -102,14 +102,11 @@ struct ReceiptFileTests {
                 let told = try TerminalProcess(arguments, columns: columns).finish()
                 #expect(told.status == 0)
                 #expect(told.screen.lines.contains { $0.hasSuffix(receipt) }, "\(told.screen.text)")
-                guard command == "verify" else {
-                    #expect(told.screen.overflows.isEmpty, "\(told.screen.overflows)")
-                    continue
-                }
+                #expect(told.screen.overflows.isEmpty, "\(told.screen.overflows)")
+                guard command == "verify" else { continue }
                 let text = told.screen.lines.joined(separator: " ")
                 #expect(text.contains("The receipt holds. It shows who agreed to what"), "\(told.screen.text)")
                 #expect(text.contains("that the two sides are different people."), "\(told.screen.text)")
-                #expect(!told.screen.overflows.contains { $0.contains("show") }, "\(told.screen.overflows)")
             }
         }
     }
