@@ -51,8 +51,9 @@ struct JobStanding {
         case .bid:
             bidCount += news.bids?.count ?? 0
             bids += (news.bids ?? []).prefix(Self.bidsMax - bids.count)
-            ownDID = news.bids?.first(where: \.isOwn)?.bidderDID ?? ownDID
-            return []
+            guard let own = news.bids?.first(where: \.isOwn) else { return [] }
+            ownDID = own.bidderDID
+            return ["\(time)\(event.text)"]
         case .ranking:
             let best = news.bids ?? []
             func rank(_ bid: JobNews.Bid) -> Int {

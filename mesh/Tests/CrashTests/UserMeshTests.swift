@@ -106,7 +106,7 @@ struct UserMeshTests {
         let module = try mesh.module("endless.wasm", GuestModules.command("(loop $l br $l)"))
         let run = ["run", module, "--max-fuel", "1T", "--timeout", "60", "--home", originator.home.path]
         let once = try RunningCommand(run)
-        try eventually("the job runs") { once.errorsSoFar.contains("  running") }
+        try eventually("the job runs") { once.errorsSoFar.contains("then running") }
         once.signal(SIGINT)
         let cancelled = try once.finish()
         #expect(cancelled.status == 214)
@@ -114,7 +114,7 @@ struct UserMeshTests {
         #expect(cancelled.errors.contains("receipt  "))
 
         let twice = try RunningCommand(run)
-        try eventually("the job runs") { twice.errorsSoFar.contains("  running") }
+        try eventually("the job runs") { twice.errorsSoFar.contains("then running") }
         twice.signal(SIGINT)
         try eventually("the first one is heard") { twice.errorsSoFar.contains("cancelling;") }
         twice.signal(SIGTERM)

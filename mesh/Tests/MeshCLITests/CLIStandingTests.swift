@@ -107,7 +107,8 @@ import Testing
 
     @Test func theNodesOwnBidAndManyBidsAreTold() {
         var standing = JobStanding()
-        _ = standing.received(event(0, "BiddingOpen", bid(Self.near, 5, own: true)))
+        let own = event(0, "BiddingOpen", bid(Self.near, 5, own: true), "This node bids itself.")
+        #expect(standing.received(own) == ["   0 ms  This node bids itself."])
         for number in 0..<300 { _ = standing.received(event(1, "BiddingOpen", bid("did:key:bidder\(number)", 9))) }
         let lines = standing.received(event(2, "AwaitingAssignmentConfirmation", offer(Self.near, 5)))
         #expect(lines.first == "   2 ms  301 bids, the one taken first:")
