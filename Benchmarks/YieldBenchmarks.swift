@@ -100,6 +100,7 @@ private struct NoHost: ExecutionHost {
     func storeBlock(_ bytes: [UInt8]) -> CID? { CID.hashing(bytes, codec: .raw) }
     func log(_ level: ExecutionLogLevel, _ text: String) {}
     func progress(permille: Int) {}
+    func burnt(fuel: UInt64) {}
 }
 
 /// Modules that compute and call nobody, as many rounds as they are told.
