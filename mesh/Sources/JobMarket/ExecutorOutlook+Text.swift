@@ -65,7 +65,7 @@ extension ExecutorOutlook.Reason {
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
         case .price(let price):
             let less = price.affordableFuel.map { ", or lower --max-fuel to \($0)" } ?? ""
-            return "Raise --budget to \(price.cheapest)\(less)."
+            return "Raise --budget to \(price.cheapest.units)\(less)."
         case .excluded: return "Change the job's lists of allowed and denied executors."
         case .late: return "Give the job more time, or a later deadline."
         case .answered: return nil

@@ -22,11 +22,17 @@ struct Answers<Answer: Encodable> {
     /// Whether JSON is a list: whoever gives a list gets one, whatever is in it.
     private let isList: Bool
     private let count: Int
+    /// An answer for people.
+    private let text: (Answer) -> String
     private var entries: [Entry] = []
     private var isFirst = true
 
-    init(console: Console, global: GlobalOptions, arguments: [String], count: Int) {
+    init(
+        console: Console, global: GlobalOptions, arguments: [String], count: Int,
+        text: @escaping (Answer) -> String
+    ) {
         self.console = console
+        self.text = text
         self.count = count
         isJSON = global.json
         isList = count > 1 || arguments.contains(LocalFile.stream)
@@ -34,8 +40,7 @@ struct Answers<Answer: Encodable> {
 
     /// Asks about a receipt, and prints the answer or the failure; the failure of the only one ends the command.
     mutating func add(
-        _ receipt: NamedReceipt, _ text: (Answer) -> String,
-        _ ask: () async throws(NodeServiceError) -> Answer
+        _ receipt: NamedReceipt, _ ask: () async throws(NodeServiceError) -> Answer
     ) async throws {
         do throws(NodeServiceError) {
             let answer = try await ask()

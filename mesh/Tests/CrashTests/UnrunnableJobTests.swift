@@ -101,8 +101,8 @@ final class UnrunnableJobTests {
         let many = Unrunnable(
             options: [], code: "module_functions", setting: "limits.module_functions_max",
             text:
-                "number of functions 1,001 is above their limit of 1,000 (limits.module_functions_max on the executor's "
-                    + "side)",
+                "number of functions 1,001 is above their limit of 1,000 (limits.module_functions_max on the "
+                + "executor's side)",
             advice: "Shrink the module, or raise limits.module_functions_max in an executor's config.json")
         begun.append((try begin(functions, ["--json"]), many, functions))
         let seen = try begin(module, ["--max-memory", "3Gi"])

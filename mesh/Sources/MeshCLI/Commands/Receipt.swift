@@ -24,9 +24,10 @@ struct Receipt: AsyncParsableCommand {
             let node = global.node
             let named = try await ReceiptReferences(node: node, isOffline: false).resolve(receipts)
             var answers = Answers<ReceiptView>(
-                console: console, global: global, arguments: receipts, count: named.count)
+                console: console, global: global, arguments: receipts, count: named.count
+            ) { Receipt.text($0, width: Receipt.width) }
             for receipt in named {
-                try await answers.add(receipt, { Receipt.text($0, width: Receipt.width) }) { () throws(NodeServiceError) in
+                try await answers.add(receipt) { () throws(NodeServiceError) in
                     guard case .filed(let cid, let archive, let file) = receipt else {
                         return try await node.receipt(receipt.cid)
                     }
@@ -66,9 +67,10 @@ struct Receipt: AsyncParsableCommand {
             let node = global.node
             let named = try await ReceiptReferences(node: node, isOffline: offline).resolve(receipts)
             var answers = Answers<ReceiptReport>(
-                console: console, global: global, arguments: receipts, count: named.count)
+                console: console, global: global, arguments: receipts, count: named.count
+            ) { Receipt.text($0, width: Receipt.width) }
             for receipt in named {
-                try await answers.add(receipt, { Receipt.text($0, width: Receipt.width) }) { () throws(NodeServiceError) in
+                try await answers.add(receipt) { () throws(NodeServiceError) in
                     guard case .filed(let cid, let archive, _) = receipt else {
                         return try await node.verifyReceipt(receipt.cid)
                     }
@@ -95,9 +97,10 @@ struct Receipt: AsyncParsableCommand {
             let node = global.node
             let named = try await ReceiptReferences(node: node, isOffline: false).resolve(receipts)
             var answers = Answers<ReceiptReport>(
-                console: console, global: global, arguments: receipts, count: named.count)
+                console: console, global: global, arguments: receipts, count: named.count
+            ) { Receipt.text($0, width: Receipt.width) }
             for receipt in named {
-                try await answers.add(receipt, { Receipt.text($0, width: Receipt.width) }) { () throws(NodeServiceError) in
+                try await answers.add(receipt) { () throws(NodeServiceError) in
                     try await node.replayReceipt(receipt.cid)
                 }
             }

@@ -8,7 +8,7 @@ struct Wait: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Wait until a job is over; the exit code is that of mesh run.",
         discussion: """
-            The job must be one that this node asked for. What it wrote is had with mesh outputs. When --timeout is over \
+            The job must be one that this node asked for. mesh outputs shows what it wrote. When --timeout is over \
             first, the job goes on and the exit code is 243.
             """)
 
