@@ -226,14 +226,14 @@ struct HostileRequestTests {
                 "announces 2^56 bytes", .streamFailed(.frameTooLarge(announced: 1 << 56, bytesMax: 100)),
                 { stream in
                     try await stream.write(ByteBuffer(bytes: [UInt8](repeating: 0x80, count: 8) + [1]))
-                    _ = try await stream.read()
+                    try await stream.closeWrite()
                 }
             ),
             (
                 "sends a length without end", .streamFailed(.malformedLength),
                 { stream in
                     try await stream.write(ByteBuffer(repeating: 0x80, count: 10))
-                    _ = try await stream.read()
+                    try await stream.closeWrite()
                 }
             ),
         ]
