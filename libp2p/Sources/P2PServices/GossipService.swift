@@ -11,9 +11,9 @@ public import PeerIdentity
 ///
 /// It serves `/meshsub/1.1.0`, `/meshsub/1.0.0` and `/floodsub/1.0.0`, and keeps one outbound stream and one writing
 /// task per peer. The topic's validator validates messages before they are forwarded, at most
-/// `Limits.validationsPerStreamMax` at a time for each inbound stream: a peer that sends more waits, by the flow control
-/// of its stream. Subscribers get messages through a stream of `subscriptionMessagesMax`; a slow one loses the *oldest*,
-/// because gossip ages. `OutgoingQueue` says what a slow peer loses.
+/// `Limits.validationsPerStreamMax` at a time for each inbound stream: a peer that sends more waits, by the flow
+/// control of its stream. Subscribers get messages through a stream of `subscriptionMessagesMax`; a slow one loses the
+/// *oldest*, because gossip ages. `OutgoingQueue` says what a slow peer loses.
 ///
 /// `run` must be running; it owns every task of the service.
 public actor GossipService: Service {
