@@ -150,6 +150,7 @@ final class UnrunnableJobTests {
                 letters.components(separatedBy: account.filter { !$0.isWhitespace }).count >= 3,
                 "\(columns): \(ended.screen.text)")
             #expect(letters.contains("raiseexecutor.memory_mibinanexecutor'sconfig.jsonandrestartit."))
+            #expect(ended.screen.overflows.isEmpty, "\(columns): \(ended.screen.overflows)")
         }
         let (_, tooHeavy) = try report(try compiled.finish())
         #expect(tooHeavy["ending"] as? String == "executors_failed")
