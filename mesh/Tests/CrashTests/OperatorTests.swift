@@ -177,9 +177,29 @@ struct OperatorTests {
                 (try object(node.run(["status", "--json"]))["key_warning"] as? String)?.hasPrefix(sentence) == true
             }
             #expect(try node.run(["status"]).output.contains(sentence))
+            for columns in [60, 120] {
+                let shown = words(try node.run(["status"], columns: columns))
+                #expect(shown.contains("Another node runs with this node's key"), "\(shown)")
+            }
             try eventually("its log says so") { node.log.contains(" warning " + sentence) }
             #expect(node.log.components(separatedBy: sentence).count == 2, "once")
         }
+    }
+
+    /// The words on a screen of a command that worked, and that broke no line by itself.
+    private func words(_ shown: TerminalProcess.Finished) -> String {
+        #expect(shown.status == 0 && shown.screen.overflows.isEmpty, "\(shown.screen.overflows)\n\(shown.screen.text)")
+        return shown.screen.text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    }
+
+    @Test("What init says fits terminals of 60 and of 120 columns", arguments: [60, 120])
+    func narrow(columns: Int) throws {
+        let folder = try scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let home = ["--home", folder.path + "/node", "--listen", "/ip4/127.0.0.1/tcp/0"]
+        let made = words(try TerminalProcess.run(["init"] + home, columns: columns))
+        #expect(made.contains("listens on /ip4/127.0.0.1/tcp/0"), "\(made)")
+        #expect(made.contains("The node runs other people's jobs, which cannot touch this machine."), "\(made)")
     }
 
     @Test("A wallet says whose book it is; a node at the usual level logs nothing of a job that went well")
@@ -195,6 +215,10 @@ struct OperatorTests {
         let ran = try node.run(["run", module.path])
         #expect(ran.status == 0, "\(ran.errors)")
         #expect(events(node.log).isEmpty, "\(node.log)")
+        for columns in [60, 120] {
+            let shown = words(try node.run(["wallet"], columns: columns))
+            #expect(shown.contains("it granted itself its first tokens"), "\(shown)")
+        }
         let text = try node.run(["wallet"]).output
         #expect(text.contains("this node's own: it granted itself its first tokens"), "\(text)")
         #expect(try object(node.run(["wallet", "--json"]))["book"] as? String == "own")
