@@ -114,8 +114,13 @@ struct BadJobTests {
             }
             let result = try await mesh.result(of: job)
             #expect(result.ending == .noAcceptableBid)
-            #expect(result.detail.contains("price 510 > max 20"), "\(result.detail)")
-            #expect(result.detail.contains("price 710 > max 20"), "\(result.detail)")
+            #expect(
+                result.detail.contains("the cheapest bid asks up to 510 tokens, above the budget of 20"),
+                "\(result.detail)")
+            let lines = try await mesh.originator.explain(job).lines.map(\.text)
+            for price in [510, 710] {
+                #expect(lines.contains { $0.contains("at most \(price) tokens") }, "\(price): \(lines)")
+            }
             #expect(try await mesh.originator.wallet(entriesLimit: 10).held == 0)
         }
     }
