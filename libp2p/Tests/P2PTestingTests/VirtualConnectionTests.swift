@@ -136,6 +136,22 @@ private struct CallerNode: SimulatedNode {
         #expect(moved[one].open.count == 1, "it is dialed where it is now")
     }
 
+    @Test func aNodeThatCannotBeDialedDialsAndKeepsItsConnections() throws {
+        var (network, id) = try joined()
+        network.setDialable(zero, false)
+        network.command(.dial(0), to: one)
+        network.command(.dial(2), to: zero)
+        network.run(milliseconds: 10_000)
+        #expect(network[one].news.contains { if case .dialFailed = $0 { true } else { false } })
+        #expect(network[zero].open.count == 2, "it dials as before")
+        say(7, id, by: one)(&network)
+        #expect(network[zero].heard == [7])
+        network.setDialable(zero, true)
+        network.command(.dial(0), to: one)
+        network.run(milliseconds: 1_000)
+        #expect(network[zero].open.count == 3)
+    }
+
     @Test func aPartitionBreaksTheConnectionsThatAreUsedInItAndLetsNoDialThrough() throws {
         var (network, id) = try joined()
         network.command(.dial(2), to: zero)

@@ -35,14 +35,16 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
 
     private enum Condition: Sendable { case running, paused, crashed }
 
+    /// What the network knows of a node, apart from the node: unoptimised code copies all of a value to read a part.
     private struct Slot: Sendable {
-        var node: Node
         var generator: SeededGenerator
         var condition = Condition.running
         var life: UInt64 = 0
         var group = 0
         /// Whether nobody hears that the node is gone, as when its machine lost its network too.
         var isUnplugged = false
+        /// Whether others can dial it.
+        var isDialable = true
         var dialCount: UInt64 = 0
         var wakeAt: MonotonicInstant?
         var wakeGeneration: UInt64 = 0
@@ -74,6 +76,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     /// The facts that nodes noted, in order.
     public private(set) var notes: [(at: MonotonicInstant, node: SimulatedNodeID, fact: String)] = []
 
+    private var nodes: [Node] = []
     private var slots: [Slot] = []
     /// Where each node is.
     private var places: [Int] = []
@@ -96,7 +99,8 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     @discardableResult
     public mutating func add(_ node: Node) -> SimulatedNodeID {
         let id = SimulatedNodeID(slots.count)
-        slots.append(Slot(node: node, generator: SeededGenerator(seed: generator.next())))
+        nodes.append(node)
+        slots.append(Slot(generator: SeededGenerator(seed: generator.next())))
         places.append(id.index)
         schedule(.start, for: id, at: now)
         return id
@@ -109,7 +113,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     public var count: Int { slots.count }
 
     /// A node as it is now, even while paused or crashed.
-    public subscript(id: SimulatedNodeID) -> Node { slots[id.index].node }
+    public subscript(id: SimulatedNodeID) -> Node { nodes[id.index] }
 
     /// Tells a node to do something, now or later. A crashed node does not hear it.
     public mutating func command(_ command: Node.Command, to node: SimulatedNodeID, at time: MonotonicInstant? = nil) {
@@ -179,12 +183,18 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
             places[node.index] = place
         }
         slots[node.index].isUnplugged = false
-        slots[node.index].node = recover(slots[node.index].node)
+        nodes[node.index] = recover(nodes[node.index])
         slots[node.index].condition = .running
         slots[node.index].life += 1
         slots[node.index].wakeAt = nil
         recordChange("restart", node)
         schedule(.start, for: node, at: now)
+    }
+
+    /// Lets others dial a node, or not, as behind a router that lets only connections out.
+    public mutating func setDialable(_ node: SimulatedNodeID, _ isDialable: Bool) {
+        slots[node.index].isDialable = isDialable
+        recordChange(isDialable ? "can be dialed" : "cannot be dialed", node)
     }
 
     /// Stops a connection from carrying anything, in either direction, and tells at most one of its ends.
@@ -267,7 +277,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         statistics.eventsWaitingHighest = max(statistics.eventsWaitingHighest, events.count)
     }
 
-    // Never copy a slot here: a copy would make every change of the node copy its tables.
+    // Never copy a node here: a copy would make every change of it copy its tables.
     private mutating func handle(_ event: Event) {
         let node = event.node
         let (condition, isSameLife) = (slots[node.index].condition, slots[node.index].life == event.life)
@@ -296,23 +306,23 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         }
         for act in context.acts { carryOut(act, of: node) }
         scheduleWake(of: node)
-        if configuration.checksInvariants { slots[node.index].node.checkInvariants() }
+        if configuration.checksInvariants { nodes[node.index].checkInvariants() }
     }
 
     private mutating func give(_ happening: Happening, to node: SimulatedNodeID, _ context: inout SimulatedContext) {
         switch happening {
-        case .start: slots[node.index].node.started(&context)
-        case .message(let message, let sender): slots[node.index].node.received(message, from: sender, &context)
+        case .start: nodes[node.index].started(&context)
+        case .message(let message, let sender): nodes[node.index].received(message, from: sender, &context)
         case .failure(let message, let recipient):
-            slots[node.index].node.sendFailed(message, to: recipient, &context)
-        case .command(let command): slots[node.index].node.commanded(command, &context)
+            nodes[node.index].sendFailed(message, to: recipient, &context)
+        case .command(let command): nodes[node.index].commanded(command, &context)
         case .wake:
             countWake(of: node)
-            slots[node.index].node.deadlineReached(&context)
+            nodes[node.index].deadlineReached(&context)
         case .arrival(let id, let life):
             let news = accept(id, life: life, at: node)
-            slots[node.index].node.connectionChanged(news, &context)
-        case .news(let news): slots[node.index].node.connectionChanged(news, &context)
+            nodes[node.index].connectionChanged(news, &context)
+        case .news(let news): nodes[node.index].connectionChanged(news, &context)
         }
     }
 
@@ -390,7 +400,9 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
         let latency = microseconds(in: profile.latencyMicroseconds)
         let isSilent = draw(profile.silentFailurePermille)
         let target = places.firstIndex(of: place)
-        let isReachable = target.map { slots[$0].group == slots[node.index].group && !slots[$0].isUnplugged } ?? false
+        let isReachable =
+            target.map { slots[$0].group == slots[node.index].group && !slots[$0].isUnplugged && slots[$0].isDialable }
+            ?? false
         guard let target, isReachable, slots[target].condition != .crashed else {
             statistics.dialsFailed += 1
             // A machine that is up says that nobody listens; one that is down says nothing.
@@ -466,7 +478,7 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     // MARK: Deadlines
 
     private mutating func scheduleWake(of node: SimulatedNodeID) {
-        let wanted = slots[node.index].node.nextDeadline.map { max($0, now) }
+        let wanted = nodes[node.index].nextDeadline.map { max($0, now) }
         guard wanted != slots[node.index].wakeAt else { return }
         slots[node.index].wakeAt = wanted
         slots[node.index].wakeGeneration += 1
