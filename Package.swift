@@ -185,8 +185,9 @@ let meshShells: [Target] = [
     mesh(
         "MeshSimulation",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Peers", "P2PTesting",
-            "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", External.collections, External.crypto,
+            "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Bitswap", "Peers",
+            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", External.collections,
+            External.crypto,
             External.nioCore,
         ]),
 ]

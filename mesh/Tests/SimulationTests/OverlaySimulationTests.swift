@@ -15,6 +15,14 @@ import Testing
         print("overlay seed \(seed): \(report.statistics), slowest gossip \(report.slowestDeliveryMilliseconds) ms")
     }
 
+    /// Blocks come to those who missed many, whose peers fell silent, and who asked too early; and no want lasts.
+    @Test(arguments: [UInt64(1), 2, 3, 4]) func blocksAreExchanged(seed: UInt64) throws {
+        let report = try BlockScenario(seed: seed).run()
+        #expect(report.findings.isEmpty, "seed \(seed)")
+        guard seed == 1 else { return }
+        #expect(try BlockScenario(seed: seed).run() == report)
+    }
+
     @Test func theSameSeedGivesTheSameTraceTwice() throws {
         var scenario = OverlayScenario(seed: 3)
         scenario.messages = 2
