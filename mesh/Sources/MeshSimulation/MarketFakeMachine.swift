@@ -31,17 +31,22 @@ struct MarketFakeMachine: Sendable {
         runs.map { $0.isStarted ? $0.endsAt : $0.startsAt }.min()
     }
 
+    /// The orders of runs that nobody stopped.
+    var goingOn: [ExecutionOrder] {
+        runs.compactMap { if case .cancelled = $0.outcome { nil } else { $0.order } }
+    }
+
     /// Takes an order; the same assignment twice is one run.
     mutating func start(
-        _ order: ExecutionOrder, now: MonotonicInstant, wallClock: UnixMilliseconds, nodeFailurePermille: Int,
+        _ order: ExecutionOrder, as setup: MarketNode.Setup, now: MonotonicInstant, wallClock: UnixMilliseconds,
         dice: inout SeededGenerator
     ) {
         guard !runs.contains(where: { $0.order.assignmentCID == order.assignmentCID }) else { return }
         let digest = Array(SHA256.hash(data: order.jobID.cid.bytes))
         let startsAt = now.advanced(milliseconds: 20 + Int64(dice.next() % 200))
-        var milliseconds = 50 + Int64(digest[0]) * 10
-        var outcome = Self.outcome(digest[1])
-        if Int(dice.next() % 1000) < nodeFailurePermille {
+        var milliseconds = setup.runMilliseconds ?? 50 + Int64(digest[0]) * 10
+        var outcome = setup.brokenBy ?? Self.outcome(digest[1])
+        if Int(dice.next() % 1000) < setup.nodeFailurePermille {
             outcome = dice.next() % 2 == 0 ? .fetchFailed(reason: "no provider") : .nodeFailed(reason: "disk full")
             milliseconds = 10
         }

@@ -25,9 +25,7 @@ extension MarketNode {
         case .errand(let errand): begin(errand, &context)
         case .letRun(let assignment):
             guard let order = orders.removeValue(forKey: assignment)?.order else { return }
-            machine.start(
-                order, now: context.now, wallClock: calendar(context),
-                nodeFailurePermille: setup.nodeFailurePermille, dice: &context.generator)
+            machine.start(order, as: setup, now: context.now, wallClock: calendar(context), dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
         case .declined: break
         case .misbehaved(_, let what): blamed.append(what)
@@ -56,6 +54,9 @@ extension MarketNode {
         case .lookUpModule(let module): give(.fact(.moduleLookedUp(module, isBeyondLimits: false)), &context)
         case .startRun(let order): start(order, &context)
         case .fetchOutput(let request):
+            if let block = disk[request.cid] {
+                return give(.outputFetched(request, .here(bytes: block.count, blocks: [])), &context)
+            }
             ask(.output(request), of: request.peer, at: [], [0] + request.cid.bytes, Self.blockProtocol, &context)
         case .measure(let peer): give(.fact(.latencyMeasured(peer, milliseconds: 20)), &context)
         case .shun(let peer, let milliseconds, let last):
@@ -76,7 +77,9 @@ extension MarketNode {
 
     /// Fetches what a run needs, which takes a while, or for ever.
     private mutating func start(_ order: ExecutionOrder, _ context: inout SimulatedContext) {
-        let isStalled = Int(context.generator.next() % 1000) < setup.stalledFetchPermille
+        let isStalled =
+            Int(context.generator.next() % 1000) < setup.stalledFetchPermille
+            || setup.stalledModules.contains(order.manifest.params.wasmCID)
         let milliseconds = 1 + Int64(context.generator.next() % 60)
         orders[order.assignmentCID] = (order, isStalled ? nil : context.now.advanced(milliseconds: milliseconds))
     }

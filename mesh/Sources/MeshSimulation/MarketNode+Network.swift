@@ -227,7 +227,7 @@ extension MarketNode {
             let data = try message.encoded()
             let sent = try gossip.publish(data, topic: topic, identity: identity, now: context.now)
             carryOut(sent.actions, &context)
-            return gossip.peers(of: topic).isEmpty ? "nobody follows the topic" : nil
+            return nil
         } catch {
             return "\(error)"
         }

@@ -39,8 +39,14 @@ package struct MarketNode: SimulatedNode {
         package var grant = TokenAmount(1_000_000)
         /// Runs that fail by the node's fault, of a thousand.
         package var nodeFailurePermille = 30
+        /// How every run ends on a node that is broken.
+        package var brokenBy: ExecutionOutcome?
+        /// How long a run takes, in milliseconds; `nil` if the job decides.
+        package var runMilliseconds: Int64?
         /// Fetches of modules that stall until somebody stops them, of a thousand.
         package var stalledFetchPermille = 20
+        /// Modules that never come.
+        package var stalledModules: Set<CID> = []
         /// Lookups in the DHT that find nobody, of a thousand.
         package var failedLookUpPermille = 100
         /// Runs whose outputs are lost after the receipt was signed, of a thousand.
@@ -166,15 +172,7 @@ package struct MarketNode: SimulatedNode {
         var node = self
         var dice = SeededGenerator(seed: seed &+ UInt64(restarts) &+ 1)
         node.disk.powerFailed(survivors: Int(dice.next() % UInt64(disk.waitingCount + 1)))
-        var core = NodeCore(identity: identity, market: Self.market(identity, setup, grant, node.disk))
-        for event in node.disk.journal {
-            do throws(JobEventError) {
-                try core.prepare { market throws(JobEventError) in try market.replay(event) }
-            } catch {
-                preconditionFailure("the journal of \(identity.peerID) does not replay at \(event.kindName): \(error)")
-            }
-        }
-        node.core = core
+        node.core = replayed(from: node.disk)
         node.machine = MarketFakeMachine()
         node.orders = [:]
         node.requests = [:]
@@ -186,6 +184,45 @@ package struct MarketNode: SimulatedNode {
         node.remembered = host.remembered().map(\.peer)
         node.restarts += 1
         return node
+    }
+
+    /// The core that a start makes of a disk: journal by journal, as the store gives them.
+    private func replayed(from disk: VirtualDisk) -> NodeCore {
+        var core = NodeCore(identity: identity, market: Self.market(identity, setup, grant, disk))
+        for journal in disk.journals {
+            for event in journal.events {
+                do throws(JobEventError) {
+                    try core.prepare { market throws(JobEventError) in try market.replay(event) }
+                } catch {
+                    preconditionFailure(
+                        "the journal of \(identity.peerID) does not replay at \(event.kindName): \(error)")
+                }
+            }
+        }
+        return core
+    }
+
+    /// What this node would not know, or know otherwise, if it were started from all that it gave to its disk.
+    package var forgotten: [String] {
+        var whole = disk
+        whole.powerFailed(survivors: whole.waitingCount)
+        let (now, then) = (market, replayed(from: whole).market)
+        var findings: [String] = []
+        for journal in whole.journals {
+            let isSame =
+                switch journal.role {
+                case .originator: then.originatedJob(journal.job) == now.originatedJob(journal.job)
+                // Not every bid is written.
+                case .executor:
+                    now.executedJob(journal.job)?.assignmentCID == nil
+                        || then.executedJob(journal.job) == now.executedJob(journal.job)
+                }
+            if !isSame { findings.append("\(journal.job.short) as \(journal.role.rawValue)") }
+        }
+        if then.lastReceipt != now.lastReceipt { findings.append("the receipt signed last") }
+        if then.anchorHeads != now.anchorHeads { findings.append("the heads of the anchored DAG") }
+        if then.ledger.accounts.map(\.balance) != now.ledger.accounts.map(\.balance) { findings.append("balances") }
+        return findings.map { "a start would not know \($0)" }
     }
 
     /// The earliest deadline of the core, the router, the disk, the machine and the requests under way.
@@ -207,8 +244,18 @@ package struct MarketNode: SimulatedNode {
         if touched.contains(.host) { checkConnections() }
         guard touched.contains(.core) else { return }
         core.checkInvariants()
-        let broken = promises.broken(core.market)
-        precondition(broken.isEmpty, broken.joined(separator: "; "))
+        var broken = promises.broken(core.market)
+        if let due = market.nextDeadline, (core.nextDeadline ?? .distantFuture) > due {
+            broken.append("the market is not woken when something is due")
+        }
+        for order in orders.values.map(\.order) + machine.goingOn {
+            let job = market.executedJob(order.jobID)
+            let isWanted = job.map {
+                $0.assignmentCID == order.assignmentCID && $0.occupiesPlace && $0.stopReason == nil
+            }
+            if isWanted != true { broken.append("\(order.jobID.short) goes on, although nobody wants it to") }
+        }
+        precondition(broken.isEmpty, "\(identity.peerID): \(broken.joined(separator: "; "))")
     }
 
     // MARK: Inputs
@@ -218,13 +265,14 @@ package struct MarketNode: SimulatedNode {
         touched = [.core, .gossip, .host]
         lookAt = setup.lookMilliseconds.map { context.now.advanced(milliseconds: $0) }
         core.listens(at: [OverlayDirectory.address(context.place)])
-        guard restarts > 0 else { return }
-        gossip = GossipSubRouter(
-            localPeer: identity.peerID, parameters: setup.gossip,
-            firstSequenceNumber: context.wallClockMilliseconds * 1_000_000, seed: seed &+ UInt64(restarts),
-            now: context.now)
+        if restarts > 0 {
+            gossip = GossipSubRouter(
+                localPeer: identity.peerID, parameters: setup.gossip,
+                firstSequenceNumber: context.wallClockMilliseconds * 1_000_000, seed: seed &+ UInt64(restarts),
+                now: context.now)
+        }
         carryOut(core.recover(at: moment(context)), &context)
-        join(&context)
+        if restarts > 0 { join(&context) }
     }
 
     func moment(_ context: SimulatedContext) -> NodeMoment {

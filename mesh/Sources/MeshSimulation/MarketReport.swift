@@ -42,13 +42,16 @@ package struct MarketReport: Hashable, Sendable {
     /// The hash of the trace.
     package let trace: String
 
-    init(_ network: borrowing VirtualNetwork<MarketNode>, scenario: MarketScenario) {
-        seed = scenario.seed
-        nodes = scenario.nodes
+    init(_ network: borrowing VirtualNetwork<MarketNode>, seed: UInt64) {
+        self.seed = seed
+        nodes = network.count
         durationMilliseconds = network.now.milliseconds(since: .zero)
         statistics = network.statistics
         trace = network.trace.hexadecimal
-        for id in network.nodeIDs { add(network[id], id) }
+        for id in network.nodeIDs {
+            add(network[id], id)
+            add(network[id].forgotten.map { "\(id): \($0)" })
+        }
         results.sort()
         attemptEnds.sort()
         completionMilliseconds.sort()

@@ -66,7 +66,7 @@ package struct MarketScenario: Sendable {
             if checksMesh, isSettled { unreplaced.formUnion(MeshHealth.unreplaced(in: network)) }
             if isQuiet(network) { break }
         }
-        var report = MarketReport(network, scenario: self)
+        var report = MarketReport(network, seed: seed)
         report.add(unreplaced.sorted())
         if checksMesh {
             network.run(until: mendedAt.advanced(milliseconds: MeshHealth.milliseconds))

@@ -34,8 +34,10 @@ enum MeshHealth {
     static func unreplaced(in network: borrowing VirtualNetwork<MarketNode>) -> [String] {
         var findings: [String] = []
         for id in network.nodeIDs where network.isRunning(id) {
+            let dead = network.connections(of: id).filter { !$0.isSound }
+            if dead.isEmpty { continue }
             let links = network[id].host.all
-            for dead in network.connections(of: id) where !dead.isSound {
+            for dead in dead {
                 guard let brokenAt = dead.brokenAt, let link = links.first(where: { $0.id == dead.id }) else {
                     continue
                 }

@@ -4,6 +4,7 @@ import JobMarket
 import MeshTypes
 import Multiformats
 import NodeCore
+import OrderedCollections
 
 /// What a simulated node keeps: the journal and the blocks of its jobs, in the order in which they were given, each
 /// write a while after it was given. What is not written when the node crashes is lost, but for a part at the front
@@ -80,6 +81,18 @@ struct VirtualDisk: Sendable {
                 }
             }
         }
+    }
+
+    /// The journal of each side of each job, in the order of the jobs' beginnings.
+    var journals: [(job: JobID, role: JobRole, events: [JobEvent])] {
+        var sides: OrderedDictionary<Side, [JobEvent]> = [:]
+        for event in journal { sides[Side(job: event.jobID, role: event.role), default: []].append(event) }
+        return sides.map { ($0.key.job, $0.key.role, $0.value) }
+    }
+
+    private struct Side: Hashable {
+        let job: JobID
+        let role: JobRole
     }
 
     /// The number of writes that are not acknowledged.

@@ -34,6 +34,9 @@ struct MeshSimulator: ParsableCommand {
     @Option(help: "Times at which the network falls into two parts.")
     var partitions = 1
 
+    @Option(help: "Play a situation instead of a round: \(Situation.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var situation: Situation?
+
     @Flag(help: "Let no executor advertise, which makes long rounds cheaper.")
     var silent = false
 
@@ -59,20 +62,11 @@ struct MeshSimulator: ParsableCommand {
     func run() throws {
         var failures = 0
         for number in 0..<seeds {
-            var scenario = MarketScenario(seed: seed &+ number, lossPermille: loss * 10)
-            scenario.nodes = nodes
-            scenario.jobs = jobs
-            scenario.checksMesh = true
-            scenario.advertises = !silent
-            scenario.faults.crashes = crashes
-            scenario.faults.pauses = pauses
-            scenario.faults.cuts = cuts
-            scenario.faults.partitions = partitions
-            let report = try scenario.run()
+            let report = try play(seed &+ number)
             print(json ? report.json : report.summary)
             var isGood = report.violations.isEmpty
             if twice {
-                let again = try scenario.run()
+                let again = try play(seed &+ number)
                 isGood = isGood && again == report
                 if again != report { print("seed \(report.seed): the second run differs, trace \(again.trace)") }
             }
@@ -83,6 +77,21 @@ struct MeshSimulator: ParsableCommand {
             throw ExitCode(1)
         }
     }
+    private func play(_ seed: UInt64) throws -> MarketReport {
+        if let situation { return try situation.run(seed: seed) }
+        var scenario = MarketScenario(seed: seed, lossPermille: loss * 10)
+        scenario.nodes = nodes
+        scenario.jobs = jobs
+        scenario.checksMesh = true
+        scenario.advertises = !silent
+        scenario.faults.crashes = crashes
+        scenario.faults.pauses = pauses
+        scenario.faults.cuts = cuts
+        scenario.faults.partitions = partitions
+        return try scenario.run()
+    }
 }
+
+extension Situation: ExpressibleByArgument {}
 
 MeshSimulator.main()
