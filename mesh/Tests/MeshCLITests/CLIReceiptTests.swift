@@ -99,7 +99,7 @@ import Testing
         #expect(narrow.hasSuffix("\nThe receipt holds.\nIt does not show\nthat the result is\nright.\n"), "\(narrow)")
         #expect(Receipt.text(Samples.receipt, width: 60).split(separator: "\n").allSatisfy { $0.count <= 60 })
         report.lines.append(.init(name: "outputs present", verdict: .skipped, detail: "left out"))
-        #expect(Receipt.text(report).contains("The receipt holds; 1 check that it does not need was not made.\n"))
+        #expect(Receipt.text(report).contains("The receipt holds; 1 check was skipped, on which it does not depend.\n"))
         #expect(Receipt.status(report) == .success)
         report.isValid = false
         report.doesNotShow = nil

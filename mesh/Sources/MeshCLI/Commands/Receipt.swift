@@ -146,9 +146,9 @@ struct Receipt: AsyncParsableCommand {
     private static func verdict(_ report: ReceiptReport) -> String {
         let skipped = report.lines.count { $0.verdict == .skipped }
         if report.isValid {
-            let rest =
-                skipped == 1 ? "1 check that it does not need was" : "\(skipped) checks that it does not need were"
-            return skipped == 0 ? "The receipt holds." : "The receipt holds; \(rest) not made."
+            if skipped == 0 { return "The receipt holds." }
+            let rest = skipped == 1 ? "1 check was" : "\(skipped) checks were"
+            return "The receipt holds; \(rest) skipped, on which it does not depend."
         }
         let failed = failures(report)
         if failed > 0 { return "The receipt does not hold: \(failed) of its checks failed." }
