@@ -44,6 +44,7 @@ struct IdentifyTests {
         var writer = ProtobufWriter()
         writer.bytes(2, [0xFF, 0xFF, 0xFF])
         writer.bytes(3, [0xC3, 0x28])
+        writer.text(3, "/" + String(repeating: "x", count: 256))
         writer.bytes(6, Array("a\u{1B}[31mb".utf8) + [UInt8](repeating: 0x41, count: 500))
         let message = try IdentifyMessage.decode(writer.bytes)
         #expect(message.listenAddresses.isEmpty && message.protocols.isEmpty)

@@ -136,6 +136,8 @@ struct KademliaMessageTests {
             nested.bytes(1, good.bytes)
             nested.bytes(2, [0xff, 0xff, 0xff])
             nested.bytes(2, VirtualNetwork.address(3).withPeerID(good).bytes)
+            // Past addressBytesMax, with the code and the length before it.
+            nested.bytes(2, Multiaddr([.unix("/" + String(repeating: "a", count: 253))]).bytes)
             nested.varint(3, 1)
         }
         let decoded = try KademliaMessageCoding.decode(writer.bytes)

@@ -96,6 +96,10 @@ struct ScriptedHost: StreamHost, Sendable {
     let host: InMemoryHost
     let open: @Sendable (PeerID) async throws(OpenStreamError) -> any PeerStream
     var onDoubt: @Sendable (PeerID) -> Void = { _ in }
+    /// Addresses whose dials never end.
+    var stuck: [Multiaddr] = []
+    /// Whether nobody hears of peers that come and go.
+    var losesEvents = false
 
     init(
         host: InMemoryHost, open: @escaping @Sendable (PeerID) async throws(OpenStreamError) -> any PeerStream
@@ -116,14 +120,26 @@ struct ScriptedHost: StreamHost, Sendable {
     func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         try await host.connect(to: peer, addresses: addresses)
     }
-    func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID { try await host.dial(address) }
+    func dial(_ address: Multiaddr) async throws(OpenStreamError) -> PeerID {
+        if stuck.contains(address) {
+            await untilCancelled()
+            throw .connectionLost("cancelled")
+        }
+        return try await host.dial(address)
+    }
     func addAddresses(_ addresses: [Multiaddr], for peer: PeerID) async {
         await host.addAddresses(addresses, for: peer)
     }
     func addresses(of peer: PeerID) async -> [Multiaddr] { await host.addresses(of: peer) }
     func connectedPeers() async -> [PeerID] { await host.connectedPeers() }
     func disconnect(_ peer: PeerID) async { await host.disconnect(peer) }
-    func peerEvents() async -> AsyncStream<PeerEvent> { await host.peerEvents() }
+    func peerEvents() async -> AsyncStream<PeerEvent> {
+        guard losesEvents else { return await host.peerEvents() }
+        return AsyncStream {
+            await untilCancelled()
+            return nil
+        }
+    }
 }
 
 /// Runs services beside a body, until the body ends.

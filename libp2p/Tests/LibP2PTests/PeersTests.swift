@@ -215,4 +215,44 @@ struct PeerServiceTests {
             try await eventually { await hosts[0].connectedPeers() == [peers[1]] }
         }
     }
+
+    @Test("A dial that takes dialMilliseconds counts as failed, and the next begins")
+    func dialTime() async throws {
+        let network = InMemoryNetwork()
+        let (own, other) = (network.addHost(ServiceTestNode.peer(1)), network.addHost(ServiceTestNode.peer(2)))
+        let nobody = try Multiaddr(parsing: "/ip4/10.9.9.9/tcp/4001")
+        var host = ScriptedHost(host: own) { _ throws(OpenStreamError) in throw .noAddresses }
+        host.stuck = [nobody]
+        var limits = PeersCore.Limits()
+        limits.dialsAtOnceMax = 1
+        var shell = PeerService.Limits()
+        (shell.tickMilliseconds, shell.dialMilliseconds) = (5, 20)
+        let service = PeerService(host: host, peers: limits, limits: shell, logger: Logger(label: "test"))
+        try await beside([{ await network.run() }, { await service.run() }]) {
+            await service.begin(bootstrap: [nobody, other.address], remembered: [])
+            try await eventually { await own.connectedPeers() == [other.localPeer] }
+        }
+    }
+
+    @Test("Lost news of peers is made up for within comparisonMilliseconds")
+    func comparison() async throws {
+        let network = InMemoryNetwork()
+        let (own, other) = (network.addHost(ServiceTestNode.peer(1)), network.addHost(ServiceTestNode.peer(2)))
+        var host = ScriptedHost(host: own) { _ throws(OpenStreamError) in throw .noAddresses }
+        host.losesEvents = true
+        var limits = PeersCore.Limits()
+        limits.firstPauseMilliseconds = 5
+        limits.urgentMilliseconds = 5
+        var shell = PeerService.Limits()
+        (shell.tickMilliseconds, shell.comparisonMilliseconds) = (5, 10)
+        let service = PeerService(host: host, peers: limits, limits: shell, logger: Logger(label: "test"))
+        try await beside([{ await network.run() }, { await service.run() }]) {
+            await service.begin(bootstrap: [other.address], remembered: [])
+            for _ in 0..<3 {
+                try await eventually { await own.connectedPeers() == [other.localPeer] }
+                network.disconnect(own.localPeer, other.localPeer)
+            }
+            try await eventually { await own.connectedPeers() == [other.localPeer] }
+        }
+    }
 }

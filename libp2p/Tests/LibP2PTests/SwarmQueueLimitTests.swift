@@ -210,6 +210,30 @@ struct SwarmQueueLimitTests {
         await end(silent)
     }
 
+    @Test("Of an identify message in more than partsMax parts the first partsMax are read")
+    func identifyParts() async throws {
+        try await withSwarms(2) {
+            $0.limits.waitForEver()
+        } _: { swarms in
+            let message = swarms[1].shared.ownIdentity(observed: nil).encode()
+            await swarms[1].handle(IdentifyMessage.protocolID) { stream in
+                let partBytes = message.count / (IdentifyMessage.partsMax - 1)
+                for number in 0..<IdentifyMessage.partsMax {
+                    let part = message.dropFirst(number * partBytes).prefix(partBytes)
+                    try? await stream.writeFrame(ByteBuffer(bytes: part))
+                }
+                // No message; with it nothing of the others would count.
+                try? await stream.writeFrame(ByteBuffer(repeating: 0xFF, count: 9))
+                try? await stream.closeWrite()
+            }
+            let events = await swarms[0].peerEvents()
+            let peer = try await swarms[0].dial(swarms[1].dialAddress())
+            let identified = await firstEvent(events) { if case .identified(peer, _, _) = $0 { true } else { false } }
+            #expect(identified != nil)
+            #expect(swarms[0].counters()[.identifyFailed] == nil)
+        }
+    }
+
     @Test("Identify pushes past their rate on one connection are reset unread; after a while one is taken again")
     func pushes() async throws {
         try await withSwarms(2) {
