@@ -47,7 +47,7 @@ struct JobTable {
             }
             columns.removeAll { $0 == column }
         }
-        return join(lines(columns).map { TextFit.cut($0, to: width) }, width)
+        return join(lines(columns).map { TextLayout.cut($0, to: width) }, width)
     }
 
     private var wide: String {
@@ -62,7 +62,7 @@ struct JobTable {
             table.add(
                 columns.map { column in
                     let cell = Terminal.safe(cell(column, job))
-                    return column == .what ? TextFit.cut(cell, to: wordsMax) : cell
+                    return column == .what ? TextLayout.cut(cell, to: wordsMax) : cell
                 })
         }
         return table.text(columns: .max).split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(

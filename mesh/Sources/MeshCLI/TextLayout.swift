@@ -1,4 +1,4 @@
-/// Fits text into the columns of a terminal: broken at blanks, never cut.
+/// Fits text into the columns of a terminal: broken at blanks, and cut only where a listing has no room.
 enum TextLayout {
     /// The longest label that continuation lines are indented by.
     private static let labelMax = 26
@@ -7,11 +7,12 @@ enum TextLayout {
     ///
     /// What follows a label stays behind it: `used     1,234 fuel, …` goes on under the `1`. A word that is longer than
     /// what is left, such as a CID, gets a line of its own; one that is longer than a whole line, such as an address,
-    /// is broken behind a slash.
-    static func lines(of line: String, columns: Int) -> [String] {
+    /// is broken behind a slash. `hanging` is how far all lines but the first are indented, if not by the label.
+    static func lines(of line: String, columns: Int, hanging: Int? = nil) -> [String] {
         guard line.count > columns, columns > 0 else { return [line] }
         let label = label(of: line)
-        let indent = String(repeating: " ", count: label.count < columns ? label.count : 0)
+        let hanging = hanging ?? label.count
+        let indent = String(repeating: " ", count: hanging < columns ? hanging : 0)
         var lines: [String] = []
         var current = label
         var isEmpty = true
@@ -40,6 +41,11 @@ enum TextLayout {
     static func text(_ text: String, columns: Int) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false)
             .flatMap { lines(of: String($0), columns: columns) }.joined(separator: "\n")
+    }
+
+    /// A text cut to a number of columns, with `…` for what is missing.
+    static func cut(_ text: String, to columns: Int) -> String {
+        text.count <= columns ? text : String(text.prefix(max(0, columns - 1))) + "…"
     }
 
     /// The part of a line that its continuation is indented by: blanks, and a first column that two blanks end.

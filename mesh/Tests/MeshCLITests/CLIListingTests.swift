@@ -109,12 +109,12 @@ import Testing
     }
 
     @Test func textIsBrokenBetweenWordsOnly() {
-        #expect(TextFit.lines("aa bb cc dd", width: 5, indent: 0, hanging: 2) == ["aa bb", "  cc", "  dd"])
+        #expect(TextLayout.lines(of: "aa bb cc dd", columns: 5, hanging: 2) == ["aa bb", "  cc", "  dd"])
+        let indent = String(repeating: " ", count: 10)
         #expect(
-            TextFit.lines("x \(Self.receipt), y", width: 60, indent: 10, hanging: 10)
-                == ["          x", "\(Self.receipt),", "          y"])
-        #expect(TextFit.lines("", width: 60, indent: 2, hanging: 2) == ["  "])
-        #expect(TextFit.cut("abcdef", to: 4) == "abc…" && TextFit.cut("abcd", to: 4) == "abcd")
+            TextLayout.lines(of: "\(indent)x \(Self.receipt), y", columns: 60)
+                == ["\(indent)x", "\(Self.receipt),", "\(indent)y"])
+        #expect(TextLayout.cut("abcdef", to: 4) == "abc…" && TextLayout.cut("abcd", to: 4) == "abcd")
     }
 
     @Test func theOptionsOfAListingReachTheNode() async throws {

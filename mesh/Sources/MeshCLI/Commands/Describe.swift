@@ -45,15 +45,15 @@ struct JobPageText {
 
     /// The page; no line is longer than the width, if there is one, but for identifiers.
     func text(width: Int?) -> String {
-        var parts = [TextFit.facts(jobFacts, width: width)]
+        var parts = [Table.facts(jobFacts, columns: width ?? .max)]
         if let request = description.request {
-            parts.append("REQUEST\n" + TextFit.facts(facts(request), width: width))
+            parts.append("REQUEST\n" + Table.facts(facts(request), columns: width ?? .max))
         }
         if !description.bids.isEmpty { parts.append(section("BIDS", bids, width)) }
         if !description.attempts.isEmpty { parts.append(section("ATTEMPTS", attempts, width)) }
         if !description.receipts.isEmpty { parts.append(section("RECEIPTS", receipts, width)) }
         let outputs = outputs
-        if !outputs.isEmpty { parts.append("OUTPUTS\n" + TextFit.facts(outputs, width: width)) }
+        if !outputs.isEmpty { parts.append("OUTPUTS\n" + Table.facts(outputs, columns: width ?? .max)) }
         if !description.movements.isEmpty { parts.append(section("TOKENS", movements, width)) }
         return parts.joined(separator: "\n")
     }
@@ -61,7 +61,7 @@ struct JobPageText {
     private func section(_ title: String, _ lines: [String], _ width: Int?) -> String {
         let body = lines.flatMap { line -> [String] in
             let safe = Terminal.safe(line)
-            return width.map { TextFit.lines(safe, width: $0, indent: 0, hanging: 2) } ?? [safe]
+            return width.map { TextLayout.lines(of: safe, columns: $0, hanging: 2) } ?? [safe]
         }
         return title + "\n" + body.joined(separator: "\n") + "\n"
     }

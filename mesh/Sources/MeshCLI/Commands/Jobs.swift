@@ -132,9 +132,9 @@ struct Explain: MeshCommand {
         let afters = lines.map { Readable.duration(milliseconds: $0.at > begin ? $0.at - begin : 0) }
         let indent = (afters.map(\.count).max() ?? 0) + 2
         return zip(lines, afters).map { line, after in
-            let text = TextFit.lines(Terminal.safe(line.text), width: width, indent: indent, hanging: indent)
             let begin = String(repeating: " ", count: indent - 2 - after.count) + after + "  "
-            return ([begin + text[0].dropFirst(indent)] + text.dropFirst()).joined(separator: "\n") + "\n"
+            let lines = TextLayout.lines(of: begin + Terminal.safe(line.text), columns: width, hanging: indent)
+            return lines.joined(separator: "\n") + "\n"
         }.joined()
     }
 }
@@ -161,8 +161,7 @@ struct Cancel: MeshCommand {
             var facts = [("job", job.jobID), ("outcome", JobWords.outcome(job))]
             if !job.reason.isEmpty { facts.append(("reason", job.reason)) }
             if let receipt = job.receiptCID { facts.append(("receipt", receipt)) }
-            let isShown = Terminal.isInteractive(STDOUT_FILENO)
-            console.out(TextFit.facts(facts, width: isShown ? Terminal.columns(STDOUT_FILENO) : nil))
+            console.out(Table.facts(facts))
             console.note(Terminal.safe(Self.sentence(cancelled, now: now)))
         }
         return .success

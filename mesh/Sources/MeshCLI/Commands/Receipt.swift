@@ -139,7 +139,7 @@ struct Receipt: AsyncParsableCommand {
     /// A sentence, on as many lines as it needs.
     private static func fitted(_ sentence: String, _ width: Int?) -> String {
         let safe = Terminal.safe(sentence)
-        let lines = width.map { TextFit.lines(safe, width: $0, indent: 0, hanging: 0) } ?? [safe]
+        let lines = width.map { TextLayout.lines(of: safe, columns: $0) } ?? [safe]
         return lines.map { $0 + "\n" }.joined()
     }
 
@@ -178,6 +178,6 @@ struct Receipt: AsyncParsableCommand {
         ]
         if let previous = receipt.previousReceiptCID { facts.append(("previous", previous)) }
         facts.append(("had from", receipt.source))
-        return TextFit.facts(facts, width: width)
+        return Table.facts(facts, columns: width ?? .max)
     }
 }
