@@ -48,7 +48,7 @@ struct ReceiptExamination {
 
     private mutating func verifiedReceipt(_ cid: CID, _ evidence: (CID) -> BlockEvidence) -> ExecutionReceipt? {
         guard let block = block(cid, .receiptBlock, evidence) else { return nil }
-        note(.receiptBlock, true, "\(block.count) bytes hash to \(cid)")
+        note(.receiptBlock, true, "\(GroupedNumber.of(UInt64(block.count))) bytes hash to \(cid)")
         let object: SignedObject<ExecutionReceipt>? = verified(block, .receiptSignature) { $0.body.executorDID }
         return object?.body
     }
@@ -193,9 +193,9 @@ struct ReceiptExamination {
     private mutating func price(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
         let fuel = receipt.resourceUsage.fuel
         if case .priceNotDue(let asked, let due) = rules.priceFault(of: receipt, assignment) {
-            note(.price, false, "\(asked) is asked, \(fuel) fuel cost \(due) under the terms")
+            note(.price, false, "\(asked) is asked, \(GroupedNumber.of(fuel)) fuel cost \(due) under the terms")
         } else {
-            note(.price, true, "\(receipt.price) for \(fuel) fuel")
+            note(.price, true, "\(receipt.price) for \(GroupedNumber.of(fuel)) fuel")
         }
     }
 
@@ -225,10 +225,11 @@ struct ReceiptExamination {
 
     private mutating func note(_ check: ReceiptCheckName, _ use: ReceiptRules.Use) {
         let unit = use.field.word
+        let (used, max) = (GroupedNumber.of(use.used), GroupedNumber.of(use.max))
         note(
             check, use.fault == nil,
             use.fault == nil
-                ? "\(use.used) of \(use.max) \(unit)" : "\(use.used) \(unit), the limit is \(use.max)")
+                ? "\(used) of \(max) \(unit)" : "\(used) \(unit), the limit is \(max)")
     }
 
     /// Dates of one clock must be in order; those of two may differ by the skew.
@@ -303,7 +304,7 @@ struct ReceiptExamination {
                 return outputLimit(receipt, manifest, outputBytes: 0)
             }
         }
-        note(.outputs, true, "\(blockCount) blocks with \(total) bytes")
+        note(.outputs, true, "\(blockCount) blocks with \(GroupedNumber.of(UInt64(clamping: total))) bytes")
         outputLimit(receipt, manifest, outputBytes: total)
     }
 

@@ -1,5 +1,6 @@
 package import MeshTypes
 package import Multiformats
+import SignedObjects
 
 /// The result of running a job again.
 package struct ReplayedRun: Hashable, Sendable {
@@ -133,12 +134,12 @@ package enum ReplayComparison {
     }
 
     private static func fuel(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
-        let theirs = receipt.resourceUsage.fuel
-        if theirs == replay.fuel { return (.passed, "\(theirs) fuel") }
+        let (theirs, ours) = (GroupedNumber.of(receipt.resourceUsage.fuel), GroupedNumber.of(replay.fuel))
+        if theirs == ours { return (.passed, "\(theirs) fuel") }
         if receipt.engine != replay.engine, !replay.likeEngines.contains(receipt.engine) {
-            return (.notCheckable, "\(theirs) there, \(replay.fuel) here, on another engine")
+            return (.notCheckable, "\(theirs) there, \(ours) here, on another engine")
         }
-        return (.failed, "the receipt says \(theirs), here it was \(replay.fuel)")
+        return (.failed, "the receipt says \(theirs), here it was \(ours)")
     }
 
     private static func outputs(_ theirs: CanonicalMap<CID>, _ ours: CanonicalMap<CID>) -> Finding {

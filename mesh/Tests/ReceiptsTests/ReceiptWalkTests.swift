@@ -99,7 +99,7 @@ import Testing
         #expect(fetched.isSuperset(of: file.blocks.map(\.cid)))
         let report = walk.report()
         #expect(report.isVerified, "\(report.failures)")
-        let bytes = 2 * UnixFSFile.chunkBytes + 3 + Array("hello\n".utf8).count
+        let bytes = GroupedNumber.of(UInt64(2 * UnixFSFile.chunkBytes + 3 + Array("hello\n".utf8).count))
         #expect(report.lines.first { $0.code == "outputs" }?.detail == "5 blocks with \(bytes) bytes")
         #expect(chain.verify(cid).lines == report.lines)
     }
