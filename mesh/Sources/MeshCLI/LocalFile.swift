@@ -66,11 +66,19 @@ enum LocalFile {
         try await node.add(read(path, bytesMax: try await node.limits().fileBytesMax))
     }
 
-    /// Writes the whole file, replacing an existing one; `-` is standard output.
-    static func write(_ bytes: [UInt8], to path: String) throws {
+    /// Writes the whole file, replacing an existing one; `-` is standard output. A new file replaces nothing, and
+    /// follows no link.
+    static func write(_ bytes: [UInt8], to path: String, isNew: Bool = false) throws {
         if path == stream { return Console().data(bytes) }
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw LocalFileError(path: path, reason: String(cString: strerror(errno))) }
+        let mode = isNew ? O_EXCL | O_NOFOLLOW : O_TRUNC
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | mode, 0o666)
+        guard descriptor >= 0 else {
+            guard isNew, errno == EEXIST else {
+                throw LocalFileError(path: path, reason: String(cString: strerror(errno)))
+            }
+            throw LocalFileError(
+                path: path, reason: "it is there already", hint: "Choose another folder, or --output NAME=FILE.")
+        }
         let isWritten = Console().write(bytes, to: descriptor)
         let reason = String(cString: strerror(errno))
         guard close(descriptor) == 0, isWritten else { throw LocalFileError(path: path, reason: reason) }

@@ -38,10 +38,15 @@ struct SafeLogHandler: LogHandler {
     }
 
     private static func quoted(_ value: String) -> String {
-        guard value.isEmpty || value.contains(where: { $0.isWhitespace || $0 == "\"" || $0 == "=" }) else {
-            return value
+        // By scalars: a quotation mark with a combining mark behind it is one for whoever takes the line apart.
+        let scalars = value.unicodeScalars
+        guard scalars.isEmpty || scalars.contains(where: { $0.properties.isWhitespace || $0 == "\"" || $0 == "=" })
+        else { return value }
+        var escaped = ""
+        for scalar in scalars {
+            if scalar == "\\" || scalar == "\"" { escaped.unicodeScalars.append("\\") }
+            escaped.unicodeScalars.append(scalar)
         }
-        let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         return "\"\(escaped)\""
     }
 }

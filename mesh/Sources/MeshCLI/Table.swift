@@ -97,13 +97,16 @@ struct Table {
         return line
     }
 
+    /// The widest name behind which all values are aligned; a longer one, which others chose, moves only its own.
+    private static let nameMax = 40
+
     /// Names and values, one per line, the values aligned, fitted into the terminal.
     static func facts(
         _ facts: [(name: String, value: String)], columns: Int = Terminal.outputColumns
     ) -> String {
-        let width = facts.map(\.name.count).max() ?? 0
+        let width = min(nameMax, facts.map(\.name.count).max() ?? 0)
         return facts.flatMap { fact in
-            let blanks = String(repeating: " ", count: width - fact.name.count + 2)
+            let blanks = String(repeating: " ", count: max(0, width - fact.name.count) + 2)
             let line = "\(fact.name)\(blanks)\(Terminal.safe(fact.value))"
             return TextLayout.lines(of: Self.trimmed(line), columns: columns)
         }.map { $0 + "\n" }.joined()

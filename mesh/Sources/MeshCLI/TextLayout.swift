@@ -34,7 +34,8 @@ enum TextLayout {
             isEmpty = false
         }
         if let last = trimmed(current) { lines.append(last) }
-        return lines
+        // Of nothing but blanks one line is left.
+        return lines.isEmpty ? [""] : lines
     }
 
     /// Text of several lines, each fitted.

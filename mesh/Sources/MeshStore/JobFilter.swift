@@ -31,6 +31,7 @@ package struct JobFilter: Hashable, Sendable {
         ]
         var arguments: [String: (any DatabaseValueConvertible)?] = role.map { ["role": $0.rawValue] } ?? [:]
         func marks(_ values: [String], _ name: String) -> String {
+            let values = Set(values).sorted()
             for (index, value) in values.enumerated() { arguments["\(name)\(index)"] = value }
             return values.indices.map { ":\(name)\($0)" }.joined(separator: ", ")
         }
@@ -104,7 +105,10 @@ struct JobListing {
             values.merge(arguments(begin, "begin")) { first, _ in first }
         }
         sql += " ORDER BY submitted_at DESC, job_id LIMIT 1 OFFSET :examined"
-        return try Row.fetchOne(db, sql: sql, arguments: StatementArguments(values)).map { ($0[0], $0[1]) }
+        guard let row = try Row.fetchOne(db, sql: sql, arguments: StatementArguments(values)) else { return nil }
+        // A damaged row is no place; the look then goes on to the last row.
+        guard let at = Int64.fromDatabaseValue(row[0]), let job = Data.fromDatabaseValue(row[1]) else { return nil }
+        return (at, job)
     }
 
     func page(_ rowsMax: Int) throws -> (JobRowPage, damagedCount: Int) {
@@ -132,7 +136,7 @@ struct JobListing {
             }
             if let job = try? StoredRow(row).jobRow() { page.rows.append(job) } else { damagedCount += 1 }
         }
-        page.next = try end.map { try CID(bytes: [UInt8]($0.job)) }
+        page.next = end.flatMap { try? CID(bytes: [UInt8]($0.job)) } ?? (end == nil ? nil : page.rows.last?.jobID)
         return (page, damagedCount)
     }
 }

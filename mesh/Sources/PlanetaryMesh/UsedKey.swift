@@ -52,8 +52,9 @@ struct UsedKey: Sendable {
         let (limits, policy) = (submission.limits, submission.policy)
         let (asked, had) = (params.executionPolicy ?? ExecutionPolicy(), first.executionPolicy ?? ExecutionPolicy())
         let rows: [(name: String, isSame: Bool)] = [
-            ("module", params.wasmCID == first.wasmCID), ("entry point", params.entryName == first.entryName),
-            ("list of arguments", params.args == first.args), ("environment", params.env == first.env),
+            ("module", params.wasmCID == first.wasmCID),
+            ("entry point", params.entryName.isSameBytes(as: first.entryName)),
+            ("list of arguments", Self.areSameBytes(params.args, first.args)), ("environment", params.env == first.env),
             ("list of inputs", params.inputCIDs == first.inputCIDs),
             ("timeout", limits.timeoutSeconds == nil || params.timeoutSeconds == first.timeoutSeconds),
             ("fuel limit", limits.maxFuel == nil || params.maxFuel == first.maxFuel),
@@ -61,10 +62,23 @@ struct UsedKey: Sendable {
             ("output limit", limits.maxOutputBytes == nil || params.maxOutputBytes == first.maxOutputBytes),
             ("budget", submission.budget == nil || params.maxAcceptableBidTokens == first.maxAcceptableBidTokens),
             ("least reputation", policy.minReputation == nil || asked.minReputation == had.minReputation),
-            ("list of regions", policy.regions == nil || asked.regionFilter == had.regionFilter),
+            (
+                "list of regions",
+                policy.regions == nil || Self.areSameBytes(asked.regionFilter ?? [], had.regionFilter ?? [])
+            ),
+            (
+                "time for bids",
+                policy.bidWindowMilliseconds == nil || asked.bidWindowMilliseconds == had.bidWindowMilliseconds
+            ),
+            ("number of bids", policy.sufficientBids == nil || asked.sufficientBids == had.sufficientBids),
             ("list of allowed nodes", policy.allowedDIDs == nil || asked.allowedDIDs == had.allowedDIDs),
             ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
         ]
         return rows.filter { !$0.isSame }.map(\.name)
+    }
+
+    /// Text is compared by bytes, as everything that is signed.
+    private static func areSameBytes(_ left: [String], _ right: [String]) -> Bool {
+        left.count == right.count && zip(left, right).allSatisfy { $0.isSameBytes(as: $1) }
     }
 }

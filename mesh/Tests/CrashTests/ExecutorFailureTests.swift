@@ -142,7 +142,7 @@ struct ExecutorFailureTests {
     @Test("A compile worker that somebody kills is the node's doing; the node goes on and compiles the next one")
     func workerKilled() throws {
         let known = try Known()
-        let module = try known.mesh.module("heavy.wasm", try GuestModules.heavy())
+        let module = try known.mesh.module("heavy.wasm", GuestModules.heavy())
         let executor = try #require(known.cheap.processID)
         let id = try known.submit(module, timeout: 60)
         try eventually("its compile worker is killed") {

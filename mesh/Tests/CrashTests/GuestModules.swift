@@ -47,13 +47,29 @@ enum GuestModules {
     }
 
     /// A module that ends at once and takes a compiler some seconds.
-    static func heavy(functions count: Int = 150) throws -> [UInt8] {
-        let step = "(local.set 0 (i32.xor (i32.mul (local.get 0) (i32.const 1103515245)) (local.get 1)))"
-        let body = String(repeating: step, count: 1_200)
-        let functions = (0..<count).map { number in
-            "(func (export \"f\(number)\") (param i32 i32) (result i32) \(body) (local.get 0))"
+    ///
+    /// A text of it would take longer to read than the module to compile, so it is put together from its sections.
+    static func heavy(functions count: Int = 150) -> [UInt8] {
+        // $0 = $0 * 1103515245 ^ $1
+        let step: [UInt8] = [
+            0x20, 0, 0x41, 0xED, 0x9C, 0x99, 0x8E, 0x04, 0x6C, 0x20, 1, 0x73, 0x21, 0,
+        ]
+        let body = [0] + [[UInt8]](repeating: step, count: 1_200).joined() + [0x20, 0, 0x0B]
+        func number(_ value: Int) -> [UInt8] {
+            var (rest, bytes) = (value, [UInt8]())
+            repeat {
+                bytes.append(UInt8(rest & 0x7F) | (rest > 0x7F ? 0x80 : 0))
+                rest >>= 7
+            } while rest > 0
+            return bytes
         }
-        return try module("(module \(functions.joined()) (func (export \"_start\")))")
+        func section(_ id: UInt8, _ content: [UInt8]) -> [UInt8] { [id] + number(content.count) + content }
+        let types = section(1, [2, 0x60, 2, 0x7F, 0x7F, 1, 0x7F, 0x60, 0, 0])
+        let functions = section(3, number(count + 1) + [UInt8](repeating: 0, count: count) + [1])
+        let exports = section(7, [1, 6] + Array("_start".utf8) + [0] + number(count))
+        let bodies = [[UInt8]](repeating: number(body.count) + body, count: count).joined() + [2, 0, 0x0B]
+        return Array("\0asm".utf8) + [1, 0, 0, 0] + types + functions + exports
+            + section(10, number(count + 1) + bodies)
     }
 
     /// The module of a text.

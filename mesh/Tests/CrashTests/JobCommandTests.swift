@@ -287,6 +287,8 @@ struct JobCommandTests {
         let greeting = try String(contentsOf: folder.appendingPathComponent("greeting"), encoding: .utf8)
         #expect(greeting == "hello, mesh\n")
         #expect(try String(contentsOf: folder.appendingPathComponent("stdout"), encoding: .utf8) == ran.output)
+        let again = try originator.run(["outputs", "last", "--into", folder.path])
+        #expect(again.status == 246 && again.errors.contains("it is there already"), "\(again.errors)")
         let streamed = try originator.run(["outputs", "last", "--output", "greeting=-"])
         #expect(streamed.output == greeting && streamed.status == 0)
         let missing = try originator.run(["outputs", "last", "--output", "nosuch=/dev/null"])

@@ -103,7 +103,7 @@ final class UnrunnableJobTests {
         let functions = try file(
             "functions.wasm",
             GuestModules.module("(module \(String(repeating: "(func)", count: 1_000)) (func (export \"_start\")))"))
-        let heavy = try file("heavy.wasm", GuestModules.heavy(functions: 400))
+        let heavy = try file("heavy.wasm", GuestModules.heavy(functions: 900))
         // They wait for executors that nobody knows yet, side by side.
         var begun: [(command: RunningCommand, job: Unrunnable, module: String)] = []
         for job in Self.unrunnable { begun.append((try begin(module, job.options + ["--json"]), job, module)) }

@@ -18,6 +18,13 @@ import Testing
         #expect(TextLayout.lines(of: "   12 ms  a long line", columns: 16) == ["   12 ms  a long", "          line"])
         #expect(TextLayout.text("a b\n\nc d", columns: 1) == "a\nb\n\nc\nd")
         #expect(TextLayout.lines(of: "", columns: 10) == [""])
+        let blanks = String(repeating: " ", count: 200)
+        #expect(TextLayout.lines(of: blanks, columns: 80) == [""])
+        var table = Table([("CID", .left), ("NAME", .left)])
+        table.add(["bafkrei", blanks])
+        #expect(table.text(columns: 80).contains("bafkrei"), "a name of blanks, as an executor may choose")
+        let facts = Table.facts([(name: blanks, value: "x"), (name: "job", value: "y")], columns: .max)
+        #expect(facts.contains("job") && facts.utf8.count < 400, "a long name widens no line but its own")
     }
 
     @Test func anIdentifierIsNeverCut() {

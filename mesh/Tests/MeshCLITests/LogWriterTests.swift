@@ -82,4 +82,11 @@ struct LogWriterTests {
         #expect(fields == expected.map { " " + $0 }.joined())
         #expect(Terminal.safe(fields).contains(#"evil="x\ny\u{1B}[2J""#), "and the whole line is made safe")
     }
+
+    @Test("A mark on a quotation mark or an equals sign hides it from nobody who takes a line apart")
+    func marked() {
+        let fields = SafeLogHandler.fields(["reason": "lost\"\u{301} event=x", "code": "a=\u{338}b"])
+        let expected = [" code=\"a=\u{338}b\"", " reason=\"lost\\\"\u{301} event=x\""]
+        #expect(Array(fields.unicodeScalars) == Array(expected.joined().unicodeScalars))
+    }
 }

@@ -25,7 +25,7 @@ struct Outputs: MeshCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Write every output to a file of its name in this folder, which is made if it is not there.",
+            "Write every output to a new file of its name in this folder, which is made if it is not there.",
             valueName: "folder"), completion: .directory)
     var into: String?
 
@@ -50,7 +50,7 @@ struct Outputs: MeshCommand {
             guard let path = report.outputs[index].file else { continue }
             let bytes = try await node.get(JobReference.cid(report.outputs[index].cid))
             report.outputs[index].bytes = bytes.count
-            try LocalFile.write(bytes, to: path)
+            try LocalFile.write(bytes, to: path, isNew: report.outputs[index].isNew)
         }
         let isMissing = !report.missing.isEmpty
         if global.json {
@@ -122,6 +122,12 @@ struct OutputReport: Encodable {
         var file: String?
         /// Its size, once it was written.
         var bytes: Int?
+        /// Whether the name is the module's choice, so that nothing may stand there.
+        var isNew = false
+
+        private enum CodingKeys: String, CodingKey {
+            case name, cid, file, bytes
+        }
     }
 
     let jobID: String
@@ -141,12 +147,14 @@ struct OutputReport: Encodable {
             return
         }
         outputs[index].file = wanted.path
+        outputs[index].isNew = false
     }
 
     /// Sends every output to a file of its name; the names are the module's own choice, so they stay in the folder.
     mutating func choose(into folder: String) throws {
         for index in outputs.indices {
             outputs[index].file = (folder as NSString).appendingPathComponent(try Self.fileName(outputs[index].name))
+            outputs[index].isNew = true
         }
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -156,7 +164,7 @@ struct OutputReport: Encodable {
     }
 
     private static func fileName(_ name: String) throws -> String {
-        guard !name.isEmpty, name != ".", name != "..", name.utf8.count <= 255, Terminal.safe(name) == name,
+        guard !name.isEmpty, !name.utf8.starts(with: ".".utf8), name.utf8.count <= 255, Terminal.safe(name) == name,
             !name.utf8.contains(0x2F)
         else {
             throw NodeServiceError(
