@@ -14,8 +14,10 @@ package struct ReceiptArchive: Sendable {
     /// The receipts that the file is about.
     package let receipts: [CID]
     private let blocks: [CID: [UInt8]]
-    /// Every valid receipt in the file, with its place in its executor's chain.
-    private let places: [CID: Place]
+    /// Every valid receipt in the file, by its place in its executor's chain.
+    private let successors: [Place: [CID]]
+    /// Every valid receipt in the file, by the assignment that its executor answers.
+    private let answers: [Answer: [CID]]
     /// Every valid settlement in the file, by the receipt that it answers.
     private let settlements: [CID: [SignedObject<Settlement>]]
 
@@ -23,24 +25,43 @@ package struct ReceiptArchive: Sendable {
     private struct Place: Hashable {
         let executor: DID
         let previous: CID?
+
+        init(_ receipt: ExecutionReceipt) {
+            executor = receipt.executorDID
+            previous = receipt.previousReceiptCID
+        }
+    }
+
+    /// Two receipts of one executor for the same assignment contradict each other, too.
+    private struct Answer: Hashable {
+        let executor: DID
+        let assignment: CID
+
+        init(_ receipt: ExecutionReceipt) {
+            executor = receipt.executorDID
+            assignment = receipt.assignmentCID
+        }
     }
 
     /// The evidence in a file that was read.
     package init(_ file: CAR) {
         receipts = file.roots
         var blocks: [CID: [UInt8]] = [:]
-        var places: [CID: Place] = [:]
+        var successors: [Place: [CID]] = [:]
+        var answers: [Answer: [CID]] = [:]
         var settlements: [CID: [SignedObject<Settlement>]] = [:]
         for block in file.blocks where blocks.updateValue(block.bytes, forKey: block.cid) == nil {
             guard block.cid.codec == .dagCBOR, block.bytes.count <= SignedObjectFormat.bytesMax else { continue }
             if let receipt = try? SignedReceipt(verifying: block.bytes) {
-                places[block.cid] = Place(executor: receipt.did, previous: receipt.body.previousReceiptCID)
+                successors[Place(receipt.body), default: []].append(block.cid)
+                answers[Answer(receipt.body), default: []].append(block.cid)
             } else if let settlement = try? SignedObject<Settlement>(verifying: block.bytes) {
                 settlements[settlement.body.receiptCID, default: []].append(settlement)
             }
         }
         self.blocks = blocks
-        self.places = places
+        self.successors = successors
+        self.answers = answers
         self.settlements = settlements
     }
 
@@ -64,15 +85,16 @@ package struct ReceiptArchive: Sendable {
                 walk.leaveOutputsOut()
             }
         }
-        let report = walk.report(siblings: siblings(of: cid))
-        guard let receipt = walk.receipt, let settlement = settlement(of: receipt, cid) else { return report }
+        guard let receipt = walk.receipt else { return walk.report() }
+        let report = walk.report(
+            siblings: others(successors[Place(receipt)], than: cid), twins: others(answers[Answer(receipt)], than: cid))
+        guard let settlement = settlement(of: receipt, cid) else { return report }
         return report.adding(settlement)
     }
 
-    /// Other receipts in the file with the same place.
-    private func siblings(of cid: CID) -> [CID] {
-        guard let place = places[cid] else { return [] }
-        return places.filter { $0.key != cid && $0.value == place }.keys.sorted()
+    /// The first of the receipts that is not this one: one is enough to contradict it.
+    private func others(_ receipts: [CID]?, than cid: CID) -> [CID] {
+        (receipts ?? []).first { $0 != cid }.map { [$0] } ?? []
     }
 
     /// What the originator's settlement says; nobody else's word counts.

@@ -44,6 +44,11 @@ struct ReceiptExamination {
         outputs(receipt, manifest, evidence)
     }
 
+    /// Every assignment ends in exactly one receipt; the executor signed another one for the same.
+    mutating func contradict(_ twin: CID) {
+        note(.assignmentLinks, false, "the executor signed \(twin) for the same assignment too")
+    }
+
     // MARK: Objects
 
     private mutating func verifiedReceipt(_ cid: CID, _ evidence: (CID) -> BlockEvidence) -> ExecutionReceipt? {

@@ -40,12 +40,15 @@ package struct ReceiptVerifier: Hashable, Sendable {
 
     /// Checks the receipt of a CID; asks `evidence` for the receipt, then for what it links to.
     ///
-    /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
+    /// - Parameters:
+    ///   - siblings: other receipts of the same executor that are known to name the same one before them.
+    ///   - twins: other receipts of the same executor that are known to answer the same assignment.
     package func verify(
-        _ receiptCID: CID, siblings: [CID] = [], evidence: (CID) -> BlockEvidence
+        _ receiptCID: CID, siblings: [CID] = [], twins: [CID] = [], evidence: (CID) -> BlockEvidence
     ) -> VerificationReport {
         var examination = ReceiptExamination(limits: limits)
         examination.examine(receiptCID, siblings: siblings.filter { $0 != receiptCID }, evidence: evidence)
+        if let twin = twins.first(where: { $0 != receiptCID }) { examination.contradict(twin) }
         return VerificationReport(receiptCID: receiptCID, lines: examination.lines)
     }
 

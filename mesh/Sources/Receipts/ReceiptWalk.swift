@@ -98,9 +98,11 @@ package struct ReceiptWalk: Sendable {
 
     /// The verdict on what arrived; blocks still wanted count as missing.
     ///
-    /// - Parameter siblings: other receipts of the same executor that are known to name the same one before them.
-    package func report(siblings: [CID] = []) -> VerificationReport {
-        verifier.verify(receiptCID, siblings: siblings) { cid in
+    /// - Parameters:
+    ///   - siblings: other receipts of the same executor that are known to name the same one before them.
+    ///   - twins: other receipts of the same executor that are known to answer the same assignment.
+    package func report(siblings: [CID] = [], twins: [CID] = []) -> VerificationReport {
+        verifier.verify(receiptCID, siblings: siblings, twins: twins) { cid in
             guard case .had(let evidence)? = holdings[cid] else { return .missing("it was not fetched") }
             return evidence
         }

@@ -74,22 +74,49 @@ import Testing
 
     @Test func aPredecessorIsCheckedAndAForkInOneFileIsSeen() throws {
         var chain = try ReceiptChain()
-        let first = try chain.sign(ReceiptChain.Changes(receipt: { $0.executionStartedAt = $0.executionEndedAt }))
-        let second = try chain.sign(ReceiptChain.Changes(receipt: { $0.previousReceiptCID = first }))
+        // Each answers an assignment of its own.
+        func sign(attempt: UInt64, _ change: @escaping (inout ExecutionReceipt) -> Void) throws -> CID {
+            try chain.sign(
+                ReceiptChain.Changes(
+                    assignment: { $0.attempt = attempt },
+                    receipt: {
+                        $0.attempt = attempt
+                        change(&$0)
+                    }))
+        }
+        let first = try sign(attempt: 1) { $0.executionStartedAt = $0.executionEndedAt }
+        let second = try sign(attempt: 2) { $0.previousReceiptCID = first }
         let file = try read(archive(chain, about: [second]))
         #expect(try line("predecessor", file.verify(second)).detail == "after \(first)")
         #expect(try read(archive(chain, about: [second], without: [first])).verify(second).isVerified)
-        let fork = try chain.sign(
-            ReceiptChain.Changes(receipt: {
-                $0.attempt = 1
-                $0.price = TokenAmount(18)
-            }))
-        let other = try chain.sign(
-            ReceiptChain.Changes(receipt: { $0.resourceUsage.wallMilliseconds = 8 }))
+        let fork = second
+        let other = try sign(attempt: 3) { $0.resourceUsage.wallMilliseconds = 8 }
         let both = try read(archive(chain, about: [fork, other]))
         #expect(both.verify(other).codes(.failed) == ["predecessor"])
         #expect(both.verify(fork).codes(.failed) == ["predecessor"])
         #expect(try read(archive(chain, about: [other], without: [fork])).verify(other).isVerified)
+    }
+
+    /// One run, two signed results, the second after the first: each fits all that lies behind it.
+    @Test func twoReceiptsForOneAssignmentContradictEachOther() throws {
+        var chain = try ReceiptChain()
+        let first = try chain.sign()
+        let outputs = chain.receipt.outputBlocks
+        let second = try chain.sign(
+            ReceiptChain.Changes(receipt: {
+                $0.previousReceiptCID = first
+                $0.outputs = [:]
+            }))
+        for (cid, twin) in [(first, second), (second, first)] {
+            let report = try read(archive(chain, about: [first, second])).verify(cid)
+            #expect(report.codes(.failed) == ["assignment_links"])
+            let detail = try line("assignment_links", report).detail
+            #expect(detail == "the executor signed \(twin) for the same assignment too")
+            #expect(try read(archive(chain, about: [cid], without: [twin] + outputs)).verify(cid).isVerified)
+        }
+        // Even where the assignment itself is not in the file.
+        let bare = try read(archive(chain, about: [first], without: [chain.receipt.assignmentCID]))
+        #expect(bare.verify(first).codes(.failed) == ["assignment_links"])
     }
 
     @Test func theOriginatorsSettlementIsTold() throws {
