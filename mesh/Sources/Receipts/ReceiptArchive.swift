@@ -51,7 +51,9 @@ package struct ReceiptArchive: Sendable {
         var answers: [Answer: [CID]] = [:]
         var settlements: [CID: [SignedObject<Settlement>]] = [:]
         for block in file.blocks where blocks.updateValue(block.bytes, forKey: block.cid) == nil {
-            guard block.cid.codec == .dagCBOR, block.bytes.count <= SignedObjectFormat.bytesMax else { continue }
+            // Under another name, such as an identity CID, the same receipt would contradict itself.
+            guard block.cid.namesEvidence, block.cid.codec == .dagCBOR, block.bytes.count <= SignedObjectFormat.bytesMax
+            else { continue }
             if let receipt = try? SignedReceipt(verifying: block.bytes) {
                 successors[Place(receipt.body), default: []].append(block.cid)
                 answers[Answer(receipt.body), default: []].append(block.cid)

@@ -119,6 +119,17 @@ import Testing
         #expect(bare.verify(first).codes(.failed) == ["assignment_links"])
     }
 
+    /// Whoever passes a file on may add the receipt's own bytes under an identity CID.
+    @Test func aSecondNameOfAReceiptContradictsNothing() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign()
+        let block = try #require(chain.blocks[cid])
+        chain.blocks[CID(codec: .dagCBOR, multihash: .identity(of: block))] = block
+        let file = try CAR(decoding: archive(chain, about: [cid]).encoded)
+        #expect(file.blocks.count { $0.bytes == block } == 2)
+        #expect(ReceiptArchive(file).verify(cid).isVerified)
+    }
+
     @Test func theOriginatorsSettlementIsTold() throws {
         var chain = try ReceiptChain()
         let cid = try chain.sign()
