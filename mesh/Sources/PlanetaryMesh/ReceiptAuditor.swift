@@ -64,8 +64,9 @@ struct ReceiptAuditor: Sendable {
         let found = try await find(cid)
         let walk = try await gather(found.signed, withOutputs: true) { _ in }
         let report = walk.report(siblings: try await siblings(of: found.signed))
-        guard let settlement = try await settlement(of: found.signed) else { return (report, walk) }
-        return (report.adding(SettlementCheck.line(settlement.body, of: found.signed.body)), walk)
+        let known = try await settlements(of: found.signed)
+        let line = SettlementCheck.line(known, of: found.signed.body, found.signed.cid)
+        return (line.map { report.adding($0) } ?? report, walk)
     }
 
     /// The receipt and what the mesh holds of the evidence behind it, as a file (a CAR).
@@ -73,7 +74,7 @@ struct ReceiptAuditor: Sendable {
         let signed = try await find(cid).signed
         var blocks = [CAR.Block(cid: cid, bytes: signed.bytes)]
         _ = try await gather(signed, withOutputs: withOutputs) { blocks.append($0) }
-        if let settlement = try await settlement(of: signed) {
+        for settlement in try await settlements(of: signed) {
             blocks.append(CAR.Block(cid: settlement.cid, bytes: settlement.bytes))
         }
         return CAR(roots: [cid], blocks: blocks).encoded
@@ -110,14 +111,15 @@ struct ReceiptAuditor: Sendable {
         return walk
     }
 
-    /// What the originator paid for a receipt, if this node has its word for it.
-    private func settlement(
+    /// What the originator paid for a receipt, as far as this node has its word for it; each settlement once.
+    private func settlements(
         of signed: SignedObject<ExecutionReceipt>
-    ) async throws(NodeServiceError) -> SignedObject<Settlement>? {
+    ) async throws(NodeServiceError) -> [SignedObject<Settlement>] {
         if !store.isStuck { try await stored { () throws(MeshStoreError) in try await store.persisted() } }
         let journal = try await stored { () throws(MeshStoreError) in
             try await store.readableJournal(of: signed.body.jobID.cid)
         }
+        var known: [SignedObject<Settlement>] = []
         for entry in journal.entries {
             let settlement: SignedObject<Settlement>
             switch (try? JobEvent.decode(entry.bytes))?.kind {
@@ -126,11 +128,13 @@ struct ReceiptAuditor: Sendable {
             case .lateReceipt(_, let refusal, _)?: settlement = refusal
             default: continue
             }
-            if settlement.body.receiptCID == signed.cid, settlement.did == signed.body.originatorDID {
-                return settlement
+            if SettlementCheck.answers(settlement, signed.body, signed.cid),
+                !known.contains(where: { $0.cid == settlement.cid })
+            {
+                known.append(settlement)
             }
         }
-        return nil
+        return known
     }
 
     /// How long to look for the previous receipt, in milliseconds: it is often gone.

@@ -90,37 +90,53 @@ package struct ReceiptArchive: Sendable {
         guard let receipt = walk.receipt else { return walk.report() }
         let report = walk.report(
             siblings: others(successors[Place(receipt)], than: cid), twins: others(answers[Answer(receipt)], than: cid))
-        guard let settlement = settlement(of: receipt, cid) else { return report }
-        return report.adding(settlement)
+        let settlement = SettlementCheck.line(settlements[cid, default: []], of: receipt, cid)
+        return settlement.map { report.adding($0) } ?? report
     }
 
     /// The first of the receipts that is not this one: one is enough to contradict it.
     private func others(_ receipts: [CID]?, than cid: CID) -> [CID] {
         (receipts ?? []).first { $0 != cid }.map { [$0] } ?? []
     }
-
-    /// What the originator's settlement says; nobody else's word counts.
-    private func settlement(of receipt: ExecutionReceipt, _ cid: CID) -> VerificationReport.Line? {
-        let signed = settlements[cid, default: []].first { $0.did == receipt.originatorDID }
-        return signed.map { SettlementCheck.line($0.body, of: receipt) }
-    }
 }
 
-/// The check of a settlement, which is no part of a receipt: it is made where one is known.
+/// The check of settlements, which are no part of a receipt: it is made where one is known.
 package enum SettlementCheck {
-    /// The line of a settlement that the originator signed for this receipt.
-    package static func line(_ settlement: Settlement, of receipt: ExecutionReceipt) -> VerificationReport.Line {
-        let isSameRun = settlement.jobID == receipt.jobID && settlement.executorDID == receipt.executorDID
-        let detail =
-            switch settlement.verdict {
-            case .paid, .paidCancelled:
-                "the originator says that it paid \(settlement.amountPaid) of the price of \(receipt.price)"
-            case .nodeFailure: "the originator paid nothing: the executor's node failed"
-            case .late: "the originator paid nothing: the receipt came too late"
-            }
-        return VerificationReport.Line(
-            code: "settlement", title: "settlement signed by the originator", result: isSameRun ? .passed : .failed,
-            detail: isSameRun ? detail : "it is for another job or executor than the receipt", isNeeded: false)
+    /// Whether the receipt's originator signed it, for this receipt with its job and its executor.
+    package static func answers(
+        _ signed: SignedObject<Settlement>, _ receipt: ExecutionReceipt, _ cid: CID
+    ) -> Bool {
+        let settlement = signed.body
+        return signed.did == receipt.originatorDID && settlement.receiptCID == cid
+            && settlement.jobID == receipt.jobID && settlement.executorDID == receipt.executorDID
+    }
+
+    /// The line of the settlements that answer a receipt; `nil` if none does. No settlement keeps it from holding: else
+    /// an originator could discredit an honest executor.
+    package static func line(
+        _ known: [SignedObject<Settlement>], of receipt: ExecutionReceipt, _ cid: CID
+    ) -> VerificationReport.Line? {
+        let answers = known.filter { self.answers($0, receipt, cid) }
+        guard let first = answers.first?.body else { return nil }
+        if let other = answers.first(where: { words($0.body) != words(first) })?.body {
+            return line(.notCheckable, "the originator contradicts itself: it \(words(first)), and it \(words(other))")
+        }
+        let price = first.verdict == .paid || first.verdict == .paidCancelled ? " of the price of \(receipt.price)" : ""
+        return line(.passed, "the originator says that it \(words(first))\(price)")
+    }
+
+    private static func line(_ result: VerificationReport.Result, _ detail: String) -> VerificationReport.Line {
+        VerificationReport.Line(
+            code: "settlement", title: "settlement signed by the originator", result: result, detail: detail,
+            isNeeded: false)
+    }
+
+    private static func words(_ settlement: Settlement) -> String {
+        switch settlement.verdict {
+        case .paid, .paidCancelled: "paid \(settlement.amountPaid)"
+        case .nodeFailure: "paid nothing, because the executor's node failed"
+        case .late: "paid nothing, because the receipt came too late"
+        }
     }
 }
 

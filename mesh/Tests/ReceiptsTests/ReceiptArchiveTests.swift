@@ -133,7 +133,11 @@ import Testing
     @Test func theOriginatorsSettlementIsTold() throws {
         var chain = try ReceiptChain()
         let cid = try chain.sign()
-        func settle(_ change: (inout Settlement) -> Void = { _ in }) throws -> VerificationReport {
+        func settle(_ changes: ((inout Settlement) -> Void)...) throws -> VerificationReport {
+            let blocks = try archive(chain, about: [cid]).blocks + changes.map(signed)
+            return try read(CAR(roots: [cid], blocks: blocks)).verify(cid)
+        }
+        func signed(_ change: (inout Settlement) -> Void) throws -> CAR.Block {
             var settlement = Settlement(
                 jobID: chain.receipt.jobID, receiptCID: cid, originatorDID: chain.originator.did,
                 executorDID: chain.executor.did, amountPaid: chain.receipt.price, amountRefunded: .zero, verdict: .paid,
@@ -141,20 +145,27 @@ import Testing
             change(&settlement)
             let signer = settlement.originatorDID == chain.originator.did ? chain.originator : ReceiptChain.stranger
             let signed = try SignedObject.sign(settlement, with: signer)
-            var settled = chain
-            settled.blocks[signed.cid] = signed.bytes
-            return try read(archive(settled, about: [cid])).verify(cid)
+            return CAR.Block(cid: signed.cid, bytes: signed.bytes)
         }
-        let paid = try settle()
+        let paid = try settle { _ in }
         #expect(paid.isVerified)
         #expect(try line("settlement", paid).detail.hasPrefix("the originator says that it paid 18"))
-        #expect(try settle { $0.executorDID = chain.originator.did }.codes(.failed) == ["settlement"])
+        // Settlements of something else do nothing, alone or before the genuine one.
         for foreign: (inout Settlement) -> Void in [
             { $0.originatorDID = ReceiptChain.stranger.did }, { $0.receiptCID = chain.receipt.assignmentCID },
+            { $0.executorDID = chain.originator.did }, { $0.jobID = JobID(chain.receipt.assignmentCID) },
         ] {
             let report = try settle(foreign)
             #expect(report.isVerified && !report.lines.contains { $0.code == "settlement" })
+            #expect(try settle(foreign, { _ in }).lines == paid.lines)
         }
+        // Of two that differ, neither counts.
+        #expect(try settle({ _ in }, { $0.settledAt = .epoch }).lines == paid.lines)
+        let torn = try settle({ $0.verdict = .late }, { _ in })
+        #expect(torn.isVerified && torn.codes(.notCheckable) == ["settlement"])
+        let words = try line("settlement", torn).detail
+        #expect(words.hasPrefix("the originator contradicts itself: it paid nothing, "))
+        #expect(words.contains("the receipt came too late, and it paid 18"))
     }
 
     /// Whatever a stranger makes of a file, a receipt holds only by blocks that hash to what it names.
