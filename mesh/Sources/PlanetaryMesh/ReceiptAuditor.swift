@@ -97,7 +97,7 @@ struct ReceiptAuditor: Sendable {
         {
             taken(CAR.Block(cid: previous, bytes: block))
         }
-        while let want = walk.wants.first {
+        while let want = walk.nextWant() {
             do {
                 let block = try await fetcher.block(want.cid, from: parties)
                 switch walk.received(block, for: want.cid) {

@@ -75,7 +75,7 @@ package struct ReceiptArchive: Sendable {
     /// Every check of a receipt, by what is in the file. If no block of its outputs is there, they count as left out.
     package func verify(_ cid: CID) -> VerificationReport {
         var walk = ReceiptWalk(receiptCID: cid)
-        while let want = walk.wants.first {
+        while let want = walk.nextWant() {
             guard let block = blocks[want.cid] else {
                 walk.unavailable(want.cid, reason: "it is not in the file")
                 continue

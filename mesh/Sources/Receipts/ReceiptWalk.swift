@@ -5,7 +5,7 @@ import SignedObjects
 
 /// Collects the blocks that are needed to verify a receipt, beginning with its CID.
 ///
-/// It does no I/O: fetch what `wants` lists, hand in each block, and ask again until it wants nothing; then call
+/// It does no I/O: fetch what `nextWant` names, hand in each block, and ask again until it wants nothing; then call
 /// `report()`. It hashes each block on arrival; a wrong one is refused and stays wanted. It follows an output of many
 /// blocks through its nodes and keeps only the sizes of chunks; all outputs together may have no more bytes than the
 /// job allows.
@@ -35,6 +35,8 @@ package struct ReceiptWalk: Sendable {
     /// In the order in which blocks were first wanted; a receipt wants at most some thousand.
     private var order: [CID] = []
     private var holdings: [CID: Holding] = [:]
+    /// Nothing before this place in the order is wanted: what was had once is never wanted again.
+    private(set) var firstWanted = 0
     /// Bytes of output blocks that arrived, and how many may.
     private var outputBytesHad = 0
     private var outputBytesMax: Int
@@ -50,7 +52,17 @@ package struct ReceiptWalk: Sendable {
         want(receiptCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
     }
 
-    /// What to fetch next; empty when the report is complete.
+    /// What to fetch next; `nil` when the report is complete. Looks at every place in the order once, so a walk through
+    /// many small blocks costs no more than they are.
+    package mutating func nextWant() -> Want? {
+        while firstWanted < order.count {
+            if case .wanted(let want)? = holdings[order[firstWanted]] { return want }
+            firstWanted += 1
+        }
+        return nil
+    }
+
+    /// All that is to be fetched now; empty when the report is complete.
     package var wants: [Want] {
         order.compactMap { cid in
             guard case .wanted(let want)? = holdings[cid] else { return nil }

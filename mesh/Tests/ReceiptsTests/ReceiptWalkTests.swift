@@ -1,9 +1,10 @@
 import IPLD
 import MeshTypes
 import Multiformats
-import Receipts
 import SignedObjects
 import Testing
+
+@testable import Receipts
 
 @Suite struct ReceiptWalkTests {
     @Test func aWalkFindsWhatItNeedsFromTheCIDAlone() throws {
@@ -11,7 +12,7 @@ import Testing
         let cid = try chain.sign()
         var walk = ReceiptWalk(receiptCID: cid)
         var fetched: [CID] = []
-        while let want = walk.wants.first {
+        while let want = walk.nextWant() {
             fetched.append(want.cid)
             let block = try #require(chain.blocks[want.cid])
             #expect(throws: Never.self) { try walk.received(block, for: want.cid).get() }
@@ -92,7 +93,7 @@ import Testing
         let (chain, cid, file) = try chainWithLongOutput()
         var walk = ReceiptWalk(receiptCID: cid)
         var fetched: Set<CID> = []
-        while let want = walk.wants.first {
+        while let want = walk.nextWant() {
             fetched.insert(want.cid)
             try walk.received(try #require(chain.blocks[want.cid]), for: want.cid).get()
         }
@@ -104,11 +105,31 @@ import Testing
         #expect(chain.verify(cid).lines == report.lines)
     }
 
+    /// A thousand tiny outputs: no step looks again at what the steps before it were about.
+    @Test func aWalkLooksAtEveryBlockOnce() throws {
+        var chain = try ReceiptChain()
+        var outputs: [(String, CID)] = []
+        for index in 0..<1_000 {
+            let block = [UInt8(index & 0xFF), UInt8(index >> 8)]
+            outputs.append(("\(index)", CID.hashing(block, codec: .raw)))
+            chain.blocks[CID.hashing(block, codec: .raw)] = block
+        }
+        let cid = try chain.sign(ReceiptChain.Changes(receipt: { $0.outputs = CanonicalMap(outputs) }))
+        var walk = ReceiptWalk(receiptCID: cid)
+        var count = 0
+        while let want = walk.nextWant() {
+            #expect(walk.firstWanted == count && (count % 100 > 0 || walk.wants.first == want))
+            try walk.received(try #require(chain.blocks[want.cid]), for: want.cid).get()
+            count += 1
+        }
+        #expect(count == 1_005 && walk.isComplete && walk.report().isVerified)
+    }
+
     @Test func aChunkThatIsMissingOrANodeThatIsNoneIsNamed() throws {
         let (chain, cid, file) = try chainWithLongOutput()
         var walk = ReceiptWalk(receiptCID: cid)
         let chunk = try #require(file.blocks.first?.cid)
-        while let want = walk.wants.first {
+        while let want = walk.nextWant() {
             if want.cid == chunk {
                 walk.unavailable(chunk, reason: "nobody has it")
             } else {
@@ -138,7 +159,7 @@ import Testing
                 manifest: { $0.params.maxOutputBytes = allowed }, receipt: { $0.outputs = ["result": file.root] }))
         var walk = ReceiptWalk(receiptCID: cid)
         var taken = 0
-        while let want = walk.wants.first {
+        while let want = walk.nextWant() {
             switch walk.received(try #require(chain.blocks[want.cid]), for: want.cid) {
             case .success: taken += want.isOutput ? 1 : 0
             case .failure(let refusal): #expect(refusal == .tooLarge(bytesMax: Int(allowed)))
