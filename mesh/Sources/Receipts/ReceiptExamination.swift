@@ -132,6 +132,8 @@ struct ReceiptExamination {
             note(.contentIdentifiers, false, "\(count) \(field.word), at most \(max)")
         case .tooLong(let field, let bytes, let max):
             note(.contentIdentifiers, false, "a name of \(field.word) has \(bytes) bytes, at most \(max)")
+        case .nameNotAccepted(let field):
+            note(.contentIdentifiers, false, "a name of \(field.word) is empty or has control characters")
         case .cidNotAccepted(let cid):
             note(.contentIdentifiers, false, "\(cid) is not version 1 with SHA-256, of a codec of objects or files")
         default:

@@ -65,8 +65,8 @@ package struct ReceiptRules: Hashable, Sendable {
         receipt.executionStartedAt <= receipt.executionEndedAt ? nil : .endsBeforeItBegins
     }
 
-    /// Lists are short enough, a single module has no stages, and every CID is of an accepted form: files may have many
-    /// blocks, objects have one.
+    /// Lists and names are short enough, a single module has no stages, and every CID is of an accepted form: files may
+    /// have many blocks, objects have one.
     func formFault(of receipt: ExecutionReceipt) -> ReceiptFault? {
         let lists: [(field: ReceiptField, count: Int, max: Int)] = [
             (.outputs, receipt.outputs.count, limits.outputCountMax),
@@ -81,8 +81,18 @@ package struct ReceiptRules: Hashable, Sendable {
         {
             return .tooLong(.hostCalls, bytes: name.key.utf8.count, bytesMax: limits.hostCallNameBytesMax)
         }
+        if let fault = receipt.outputs.lazy.compactMap({ outputNameFault($0.key) }).first { return fault }
         let other = objects(receipt).first { !$0.namesEvidence } ?? files(receipt).first { !$0.namesMeshContent }
         return other.map { .cidNotAccepted($0) }
+    }
+
+    /// The names of outputs are those that the host accepts from a module: not empty, and without control characters.
+    private func outputNameFault(_ name: String) -> ReceiptFault? {
+        if name.utf8.count > limits.outputNameBytesMax {
+            return .tooLong(.outputs, bytes: name.utf8.count, bytesMax: limits.outputNameBytesMax)
+        }
+        let isPlain = !name.isEmpty && !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
+        return isPlain ? nil : .nameNotAccepted(.outputs)
     }
 
     /// The CIDs of signed objects that the receipt names.
@@ -125,6 +135,8 @@ package enum ReceiptFault: Hashable, Sendable {
     case tooMany(ReceiptField, count: Int, max: Int)
     /// A name in a list has more bytes than it may have.
     case tooLong(ReceiptField, bytes: Int, bytesMax: Int)
+    /// A name in a list is empty or has control characters.
+    case nameNotAccepted(ReceiptField)
     /// A CID is not version 1 with SHA-256 and a codec of objects or files.
     case cidNotAccepted(CID)
     /// More was used than the job allows.

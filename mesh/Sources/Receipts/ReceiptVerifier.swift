@@ -13,6 +13,8 @@ package struct ReceiptVerifier: Hashable, Sendable {
     package struct Limits: Hashable, Sendable {
         /// Named outputs of a receipt.
         package var outputCountMax = 1024
+        /// The name of an output, in bytes.
+        package var outputNameBytesMax = 256
         /// Blocks that a module anchored.
         package var anchoredCountMax = 1024
         /// Host functions that a run called, by name.

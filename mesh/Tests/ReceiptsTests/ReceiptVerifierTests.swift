@@ -99,6 +99,16 @@ import Testing
         Case("a host function of 65 bytes", .contentIdentifiers) {
             $0.receipt = { $0.resourceUsage.hostCalls = [String(repeating: "f", count: 65): 1] }
         },
+        Case("an output with a name of 257 bytes", .contentIdentifiers) {
+            let name = String(repeating: "o", count: 257)
+            $0.receipt = { $0.outputs = [name: CID.hashing(Array("output".utf8), codec: .raw)] }
+        },
+        Case("an output without a name", .contentIdentifiers) {
+            $0.receipt = { $0.outputs = ["": CID.hashing(Array("output".utf8), codec: .raw)] }
+        },
+        Case("an output that clears the screen", .contentIdentifiers) {
+            $0.receipt = { $0.outputs = ["\u{1B}[2J": CID.hashing(Array("output".utf8), codec: .raw)] }
+        },
         Case("an anchored dag-json block", .contentIdentifiers) {
             $0.receipt = { $0.anchoredCIDs = [CID.hashing([], codec: .dagJSON)] }
         },
@@ -135,6 +145,9 @@ import Testing
                 receipt: { receipt in
                     receipt.executionEndedAt = receipt.executionStartedAt
                     receipt.resourceUsage.hostCalls = [String(repeating: "f", count: 64): 1]
+                    let names = CanonicalMap(
+                        receipt.outputs.map { (String(repeating: "o", count: 256), $0.value) })
+                    receipt.outputs = names
                 }))
         let report = chain.verify(cid)
         #expect(report.isVerified, "\(report.failures)")

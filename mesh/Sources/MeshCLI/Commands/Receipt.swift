@@ -155,6 +155,9 @@ struct Receipt: AsyncParsableCommand {
         return "Nothing speaks against the receipt, but \(skipped) of its checks could not be made."
     }
 
+    /// The most columns of a name in the facts of a receipt.
+    private static let nameColumnsMax = 256
+
     /// The facts of a receipt.
     static func text(_ receipt: ReceiptView, width: Int? = nil) -> String {
         var facts: [(name: String, value: String)] = [
@@ -163,8 +166,10 @@ struct Receipt: AsyncParsableCommand {
             ("executor", receipt.executorDID), ("status", receipt.status), ("outcome", receipt.outcome),
             ("module", receipt.moduleCID),
         ]
-        facts += receipt.inputs.map { ("input \(Terminal.safe($0.name))", $0.text) }
-        facts += receipt.outputs.map { ("output \(Terminal.safe($0.name))", $0.text) }
+        // A receipt may be shown before it is checked: one endless name would pad every line.
+        func name(_ text: String) -> String { TextLayout.cut(Terminal.safe(text), to: nameColumnsMax) }
+        facts += receipt.inputs.map { ("input \(name($0.name))", $0.text) }
+        facts += receipt.outputs.map { ("output \(name($0.name))", $0.text) }
         let streams = [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)]
         facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
         let length = receipt.endedAt > receipt.startedAt ? receipt.endedAt - receipt.startedAt : 0
