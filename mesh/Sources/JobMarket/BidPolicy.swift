@@ -7,7 +7,7 @@ import SignedObjects
 struct BidPolicy: Sendable {
     let configuration: ExecutorConfiguration
 
-    /// Why the node does not bid on a job, whatever its current state.
+    /// Why the node does not bid on a job, whatever its current state and whoever the originator is.
     func decline(_ manifest: JobManifest, _ context: MarketContext) -> BidDecline? {
         if !configuration.acceptsJobs { return .notAccepting }
         switch context.configuration.storage {
@@ -17,7 +17,6 @@ struct BidPolicy: Sendable {
         case .locked: return .storageLocked
         }
         if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
-        if configuration.deniedOriginators.contains(manifest.originatorDID) { return .originatorDenied }
         if let refusal = context.configuration.rules.refusal(of: manifest, wallClock: context.wallClock) {
             return refusal == .expired ? .expired : .jobRefused(refusal)
         }
@@ -36,6 +35,12 @@ struct BidPolicy: Sendable {
             return .limitTooLarge(field: field, asked: asked, max: offered)
         }
         return nil
+    }
+
+    /// Whether the owner denies the originator. It is asked after everything else: a denied originator must get the
+    /// answers that others get, or it could tell that it is denied.
+    func denies(_ manifest: JobManifest) -> Bool {
+        configuration.deniedOriginators.contains(manifest.originatorDID)
     }
 
     /// The terms offered for a job.

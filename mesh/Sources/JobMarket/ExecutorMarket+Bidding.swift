@@ -65,6 +65,9 @@ extension ExecutorMarket {
         if let refusal = policy.notWanted(bid, signed.body, context) {
             return announcements.declined(id, .notWanted(refusal), of: signed.body.originatorPeerID, &context)
         }
+        if policy.denies(signed.body) {
+            return announcements.declined(id, .originatorDenied, of: signed.body.originatorPeerID, &context)
+        }
         guard let signedBid = context.sign(bid) else {
             return announcements.declined(id, .cannotSign, of: signed.body.originatorPeerID, &context)
         }

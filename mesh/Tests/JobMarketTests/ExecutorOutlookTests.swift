@@ -382,6 +382,50 @@ import Testing
         }
     }
 
+    @Test("A denied originator gets the answer that others get, whatever keeps the executor, and so cannot tell")
+    func deniedAlike() throws {
+        let long = CID.hashing(Array("long".utf8), codec: .raw)
+        let rows: [(change: (inout ExecutorConfiguration) -> Void, asked: (inout MeshJobParams) -> Void, RefusalName)] =
+            [
+                ({ $0.limitsMax.maxFuel = 1 }, { _ in }, .limitTooLarge),
+                ({ $0.looksModulesUp = true }, { $0.wasmCID = long }, .moduleBeyondLimits),
+                (
+                    { $0.region = "eu" },
+                    {
+                        $0.executionPolicy = ExecutionPolicy()
+                        $0.executionPolicy?.regionFilter = ["mars"]
+                    }, .regionNotAccepted
+                ),
+                (
+                    {
+                        $0.concurrentRunsMax = 0
+                        $0.queuedRunsMax = 0
+                    }, { _ in }, .atCapacity
+                ),
+            ]
+        for (change, asked, code) in rows {
+            let answers = try [false, true].map { isDenied in
+                var world = MarketWorld(executors: 1) { index, configuration in
+                    guard index == 1, var executor = configuration.executor else { return }
+                    change(&executor)
+                    if isDenied { executor.deniedOriginators = [Self.originator.did] }
+                    configuration.executor = executor
+                }
+                try #require(world.parties[0].identity.did == Self.originator.did)
+                world.parties[1].longModules = [long]
+                let id = try world.submit(MarketWorld.request("job", asked))
+                world.run(milliseconds: 200)
+                return ask(&world, id, from: world.parties[0].peer)
+            }
+            #expect(answers[0] == answers[1], "\(code)")
+            guard case .declined(let refusal) = answers[0] else {
+                Issue.record("no answer for \(code): \(answers[0])")
+                continue
+            }
+            #expect(refusal.code == .known(code))
+        }
+    }
+
     @Test("One that bids says so, and one that is asked too often stops answering for a while")
     func rate() throws {
         var world = MarketWorld(executors: 1)
