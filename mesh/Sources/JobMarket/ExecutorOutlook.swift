@@ -11,13 +11,24 @@ package struct ExecutorStanding: Hashable, Sendable {
     package let obstacles: [Obstacle]
     /// Whether it bid, answered, or is being asked: there is nothing to ask it.
     package let hasSpoken: Bool
+    /// Whether it bid too much, and is no key made for that bid: for a job that all refuse, nobody else need be awaited.
+    package let setsPrice: Bool
 
-    package init(did: DID, isHere: Bool = false, obstacles: [Obstacle], hasSpoken: Bool = false) {
+    package init(
+        did: DID, isHere: Bool = false, obstacles: [Obstacle], hasSpoken: Bool = false, setsPrice: Bool = false
+    ) {
         self.did = did
         self.isHere = isHere
         self.obstacles = obstacles
         self.hasSpoken = hasSpoken
+        self.setsPrice = setsPrice
     }
+}
+
+extension [ExecutorStanding] {
+    /// After how long a job that they all refuse ends, where it waits so long for executors that nobody knows: at once,
+    /// if one that is no stranger set the price.
+    package func patience(milliseconds: UInt64?) -> UInt64? { contains(where: \.setsPrice) ? 0 : milliseconds }
 }
 
 /// The answer of an executor that was asked why it does not bid on a job.

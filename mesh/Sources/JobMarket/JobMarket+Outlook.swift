@@ -1,5 +1,6 @@
 package import MeshTypes
 import Multiformats
+import Reputation
 package import SignedObjects
 
 extension JobMarket {
@@ -14,8 +15,10 @@ extension JobMarket {
     ///   - offers: the offers of others.
     ///   - sizes: what the job's module and inputs measure, as far as is known.
     ///   - answers: what executors answered when they were asked.
+    ///   - wasKnown: whether an executor's offer was known before the job was announced.
     package func standings(
-        of id: JobID, offers: [NodeCapability], sizes: JobSizes, answers: [DID: ExecutorAnswer]
+        of id: JobID, offers: [NodeCapability], sizes: JobSizes, answers: [DID: ExecutorAnswer],
+        wasKnown: (DID) -> Bool
     ) -> [ExecutorStanding] {
         guard let job = originator.jobs[id] else { return [] }
         let judgement = OfferJudgement(
@@ -23,6 +26,10 @@ extension JobMarket {
         let isDear = job.refusedBids.contains { if case .priceTooHigh = $0.refusal { true } else { false } }
         var refusals: [DID: BidRefusal] = [:]
         for refused in job.refusedBids { refusals[refused.bidder] = refused.refusal }
+        func setsPrice(_ bidder: DID, _ refusal: BidRefusal?) -> Bool {
+            guard case .priceTooHigh = refusal else { return false }
+            return bidder == context.did || context.reputation.isProven(bidder) || wasKnown(bidder)
+        }
         func standing(_ offer: NodeCapability, isHere: Bool, _ answer: ExecutorAnswer?) -> ExecutorStanding {
             var obstacles = judgement.obstacles(to: offer)
             func add(_ obstacle: Obstacle) {
@@ -40,7 +47,8 @@ extension JobMarket {
                 add(.answered(code: refusal.code.sanitized.text, text: PlainText.sanitized(refusal.text)))
             }
             return ExecutorStanding(
-                did: offer.nodeDID, isHere: isHere, obstacles: obstacles, hasSpoken: refusal != nil || answer != nil)
+                did: offer.nodeDID, isHere: isHere, obstacles: obstacles, hasSpoken: refusal != nil || answer != nil,
+                setsPrice: setsPrice(offer.nodeDID, refusal))
         }
         var standings = offers.filter { $0.nodeDID != context.did }.map {
             standing($0, isHere: false, answers[$0.nodeDID])
@@ -51,7 +59,10 @@ extension JobMarket {
         }
         for refused in job.refusedBids where refusals[refused.bidder] != nil {
             guard let obstacle = Obstacle(refused.refusal, on: job.manifest.params) else { continue }
-            standings.append(ExecutorStanding(did: refused.bidder, obstacles: [obstacle], hasSpoken: true))
+            standings.append(
+                ExecutorStanding(
+                    did: refused.bidder, obstacles: [obstacle], hasSpoken: true,
+                    setsPrice: setsPrice(refused.bidder, refused.refusal)))
         }
         return standings
     }

@@ -137,8 +137,7 @@ extension OriginatorMarket {
         if !job.candidates(at: context.steady).isEmpty { return windowElapsed(id, &context) }
         if job.assignments.isEmpty {
             let count = job.bidCount &+ bids.unwritten(of: id)
-            let refused = JobFailure.noAcceptableBid(bids: count, refusals: job.refusedBids)
-            fail(id, count == 0 ? job.leftByAll ?? refused : refused, &context)
+            fail(id, job.left(bids: count) ?? .noAcceptableBid(bids: count, refusals: job.refusedBids), &context)
         } else {
             let attempts = job.assignments
             fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)

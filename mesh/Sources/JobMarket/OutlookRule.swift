@@ -3,9 +3,9 @@ import MeshTypes
 /// What a job does about the executors that its originator knows (PROTOCOL.md, "Without executors").
 ///
 /// A job that every known executor refuses, for a reason that lasts, counts like one for which no executor is known: it
-/// waits a while for others, if it is known for how long. One whose bids are all too dear ends with its window: who is
-/// cheap enough would have bid by then. A window that the owner named always runs its course, and this node's own
-/// executor has its turn first.
+/// waits a while for others, if it is known for how long. Where a bid of an executor that is no stranger was too dear, it
+/// does not wait beyond its window: who is cheap enough would have bid by then. A window that the owner named always runs
+/// its course, and this node's own executor has its turn first.
 struct OutlookRule {
     let job: OriginatedJob
     let outlook: ExecutorOutlook
@@ -24,7 +24,7 @@ struct OutlookRule {
         guard outlook.isHopeless, job.phase == .bidding, !context.timers.contains(.window(job.id)),
             isDoneHere || !outlook.isHere
         else { return false }
-        return outlook.isTooDear || patienceMilliseconds.map { job.isOlder(milliseconds: $0, context) } ?? false
+        return patienceMilliseconds.map { job.isOlder(milliseconds: $0, context) } ?? false
     }
 }
 
@@ -32,8 +32,11 @@ extension OriginatedJob {
     /// Why it fails without a bid if every executor that is known refuses it.
     var refusedByAll: JobFailure? { outlook.flatMap { $0.isHopeless ? .noExecutor($0, bids: 0) : nil } }
 
-    /// Why it fails without a bid at the end of its bidding, if any executor is known.
-    var leftByAll: JobFailure? { outlook.flatMap { $0.known > 0 ? .noExecutor($0, bids: 0) : nil } }
+    /// Why it fails at the end of its bidding, with so many bids that were refused: if every executor that is known
+    /// refuses it, or if nobody bid and any executor is known.
+    func left(bids: UInt64) -> JobFailure? {
+        outlook.flatMap { $0.isHopeless || (bids == 0 && $0.known > 0) ? .noExecutor($0, bids: bids) : nil }
+    }
 
     /// Whether nobody made an acceptable bid yet, and nobody had the job.
     func awaitsFirstBid(_ context: MarketContext) -> Bool {

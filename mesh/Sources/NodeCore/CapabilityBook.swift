@@ -21,6 +21,8 @@ struct CapabilityBook: Sendable {
     private struct Entry {
         let capability: NodeCapability
         let byteCount: Int
+        /// Since when the executor offers something without a gap.
+        let since: MonotonicInstant
         let until: MonotonicInstant
         let number: UInt64
     }
@@ -47,6 +49,11 @@ struct CapabilityBook: Sendable {
         return entry.capability
     }
 
+    /// Whether an executor's offer, or one that it has replaced, was known before a moment, and without a gap since.
+    func hasOffered(_ did: DID, since moment: MonotonicInstant, now: MonotonicInstant) -> Bool {
+        offer(of: did, now: now) != nil && entries[did].map { $0.since < moment } ?? false
+    }
+
     /// All offers, in the order of their arrival.
     func offers(now: MonotonicInstant) -> [NodeCapability] {
         order.compactMap { place in
@@ -67,13 +74,14 @@ struct CapabilityBook: Sendable {
         forget(now: now)
         let did = capability.nodeDID
         if let known = entries[did], capability.issuedAt < known.capability.issuedAt { return }
+        let since = offer(of: did, now: now).flatMap { _ in entries[did]?.since } ?? now
         remove(did)
         guard bytes <= limits.bytesMax else { return }
         let life = min(limits.lifeMilliseconds, capability.validUntil.milliseconds(since: capability.issuedAt))
         number += 1
         entries[did] = Entry(
-            capability: capability, byteCount: bytes, until: now.advanced(milliseconds: Int64(clamping: life)),
-            number: number)
+            capability: capability, byteCount: bytes, since: since,
+            until: now.advanced(milliseconds: Int64(clamping: life)), number: number)
         byteCount += bytes
         order.append((did, number))
         while entries.count > limits.entriesMax || byteCount > limits.bytesMax, let eldest = order.popFirst() {

@@ -34,6 +34,7 @@ struct JobOutlooks: Sendable {
         let job: JobID
         let sizes: JobSizes
         let answers: [DID: ExecutorAnswer]
+        let announcedAt: MonotonicInstant
         /// Since the announcement.
         let waitedMilliseconds: Int64
     }
@@ -90,7 +91,7 @@ struct JobOutlooks: Sendable {
             next.append(
                 Turn(
                     job: job, sizes: sizes[job] ?? JobSizes(), answers: watch.answers,
-                    waitedMilliseconds: now.milliseconds(since: watch.announcedAt)))
+                    announcedAt: watch.announcedAt, waitedMilliseconds: now.milliseconds(since: watch.announcedAt)))
         }
         return next
     }

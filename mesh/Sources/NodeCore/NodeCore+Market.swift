@@ -224,7 +224,9 @@ extension NodeCore {
                 outlooks.drop(turn.job)
                 continue
             }
-            let standings = market.standings(of: turn.job, offers: offers, sizes: turn.sizes, answers: turn.answers)
+            let standings = market.standings(
+                of: turn.job, offers: offers, sizes: turn.sizes, answers: turn.answers,
+                wasKnown: { capabilities.hasOffered($0, since: turn.announcedAt, now: moment.now) })
             let outlook = ExecutorOutlook(standings)
             for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
                 let addresses = capabilities.offer(of: executor, now: moment.now)?.addresses ?? []
@@ -232,7 +234,8 @@ extension NodeCore {
                 effects.append(.errand(.inquire(turn.job, of: executor, addresses: addresses)))
             }
             guard outlooks.isWorthTelling(outlook, turn) else { continue }
-            let patience = solitude.patienceMilliseconds.map { UInt64(clamping: $0) }
+            let patience = standings.patience(
+                milliseconds: solitude.patienceMilliseconds.map { UInt64(clamping: $0) })
             give(.executorsJudged(turn.job, outlook, patienceMilliseconds: patience), moment)
         }
     }

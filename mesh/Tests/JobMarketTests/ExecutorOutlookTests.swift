@@ -238,31 +238,76 @@ import Testing
         }
     }
 
-    @Test("A job whose bids are all too dear ends with its window; one whose bids are refused otherwise waits on")
+    private func standings(
+        _ world: MarketWorld, _ id: JobID, sizes: JobSizes = JobSizes(), wasKnown: Bool = false
+    ) -> [ExecutorStanding] {
+        world.parties[0].market.standings(
+            of: id, offers: [], sizes: sizes, answers: [:], wasKnown: { _ in wasKnown })
+    }
+
+    /// Who refuses, or asks too much, and when the job ends for that.
+    private enum Bidder: CaseIterable { case unwanted, stranger, known, proven }
+
+    @Test("A job whose bids are too dear ends with its window only if a bidder is no stranger; else it waits on")
     func tooDear() throws {
-        for (isDear, isOver) in [(true, true), (false, false)] {
+        for bidder in Bidder.allCases {
             var world = MarketWorld(executors: 1)
+            if bidder == .proven {
+                let first = try world.submit(MarketWorld.request("first"))
+                world.run(milliseconds: 20_000)
+                try #require(world.job(first)?.result == .completedSuccessfully)
+            }
+            let isDear = bidder != .unwanted
             let id = try world.submit(
                 MarketWorld.request { params in
                     params.executionPolicy = ExecutionPolicy()
                     params.executionPolicy?.minReputation = isDear ? nil : 500
                     params.maxAcceptableBidTokens = isDear ? TokenAmount(3) : nil
                 })
-            func outlook() -> ExecutorOutlook {
-                ExecutorOutlook(
-                    world.parties[0].market.standings(of: id, offers: [], sizes: JobSizes(), answers: [:]))
+            func judge() {
+                let standings = standings(world, id, wasKnown: bidder == .known)
+                let outlook = ExecutorOutlook(standings)
+                #expect(outlook.isTooDear == isDear && outlook.isHopeless)
+                world.give(
+                    .executorsJudged(id, outlook, patienceMilliseconds: standings.patience(milliseconds: 7_000)), to: 0)
             }
             world.run(milliseconds: 900)
-            #expect(outlook().isTooDear == isDear && outlook().isHopeless)
-            world.give(.executorsJudged(id, outlook(), patienceMilliseconds: nil), to: 0)
-            #expect(world.job(id)?.result == nil)
+            judge()
+            #expect(world.job(id)?.result == nil, "\(bidder): the window is open")
             world.run(milliseconds: 200)
-            world.give(.executorsJudged(id, outlook(), patienceMilliseconds: nil), to: 0)
-            #expect((world.job(id)?.result == .failed) == isOver)
-            guard isOver, case .noExecutor(let told, let bids)? = world.job(id)?.failure else { continue }
-            #expect(bids == 1 && told.isTooDear)
-            #expect("\(told)".contains("asks up to 20 tokens, above the budget of 3"), "\(told)")
+            judge()
+            let endsEarly = bidder == .known || bidder == .proven
+            #expect((world.job(id)?.result == .failed) == endsEarly, "\(bidder)")
+            if !endsEarly {
+                world.run(milliseconds: 5_800)
+                judge()
+                #expect(world.job(id)?.result == nil, "\(bidder)")
+                world.run(milliseconds: 200)
+                judge()
+            }
+            guard case .noExecutor(let told, let bids)? = world.job(id)?.failure else {
+                Issue.record("\(bidder): \(String(describing: world.job(id)?.failure))")
+                continue
+            }
+            #expect(bids == 1 && told.isTooDear == isDear)
+            if isDear { #expect("\(told)".contains("asks up to 20 tokens, above the budget of 3"), "\(told)") }
         }
+    }
+
+    @Test("A too dear bid of a stranger takes nobody the time to bid, and the end of the bidding says what it asked")
+    func dearStranger() throws {
+        var world = MarketWorld(executors: 1) { _, configuration in
+            configuration.originator.biddingMilliseconds = 5_000
+        }
+        let id = try world.submit(MarketWorld.request { $0.maxAcceptableBidTokens = TokenAmount(3) })
+        world.run(milliseconds: 2_000)
+        let told = standings(world, id)
+        #expect(told.patience(milliseconds: nil) == nil)
+        world.give(.executorsJudged(id, ExecutorOutlook(told), patienceMilliseconds: nil), to: 0)
+        world.run(milliseconds: 2_900)
+        #expect(world.job(id)?.result == nil)
+        world.run(milliseconds: 1_000)
+        #expect(world.job(id)?.failure == .noExecutor(ExecutorOutlook(told), bids: 1))
     }
 
     @Test("A bid of an executor that cannot hold the module, by its own offer, is refused and counted by that limit")
@@ -279,8 +324,7 @@ import Testing
         let (reply, _) = world.parties[0].market.receive(
             bid, from: executor, bidderLacking: shortage, now: world.now, wallClock: world.wallClock)
         #expect(reply == .refused(Refusal(.resourceMissing, "module_functions 10 < 11")))
-        let outlook = ExecutorOutlook(
-            world.parties[0].market.standings(of: id, offers: [], sizes: sizes, answers: [:]))
+        let outlook = ExecutorOutlook(standings(world, id, sizes: sizes))
         #expect(outlook.reasons.map(\.obstacle) == [.limit(.moduleFunctions, asked: 11, offered: 10)])
         let (again, _) = world.parties[0].market.receive(
             bid, from: executor, now: world.now, wallClock: world.wallClock)
@@ -305,9 +349,7 @@ import Testing
         }
         let big = try alone.submit(MarketWorld.request { $0.maxMemoryBytes = 2 << 30 })
         alone.run(milliseconds: 900)
-        func outlook() -> ExecutorOutlook {
-            ExecutorOutlook(alone.parties[0].market.standings(of: big, offers: [], sizes: JobSizes(), answers: [:]))
-        }
+        func outlook() -> ExecutorOutlook { ExecutorOutlook(standings(alone, big)) }
         #expect(outlook().isHere && outlook().isHopeless)
         alone.run(milliseconds: 200)
         alone.give(.executorsJudged(big, outlook(), patienceMilliseconds: nil), to: 0)

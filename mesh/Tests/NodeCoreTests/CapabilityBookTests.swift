@@ -72,4 +72,22 @@ import Testing
         book.heard(try offer(1, issuedAt: 30), byteCount: 100, now: at(4))
         #expect(book.offer(of: try did(1), now: at(4)) != nil)
     }
+
+    @Test func howLongAnExecutorHasOfferedCountsOverRepetitionsAndNotOverGaps() throws {
+        var book = CapabilityBook()
+        let (did, other) = (try did(1), try did(2))
+        book.heard(try offer(1), byteCount: 10, now: at(1_000))
+        book.heard(try offer(1, issuedAt: 60_000), byteCount: 10, now: at(61_000))
+        #expect(book.hasOffered(did, since: at(1_001), now: at(62_000)))
+        #expect(!book.hasOffered(did, since: at(1_000), now: at(62_000)), "it came with the job, or for it")
+        #expect(!book.hasOffered(other, since: at(62_000), now: at(62_000)))
+        #expect(!book.hasOffered(did, since: at(1_001), now: at(181_000)), "the offer is over")
+        book.heard(try offer(1, issuedAt: 181_000), byteCount: 10, now: at(182_000))
+        #expect(!book.hasOffered(did, since: at(182_000), now: at(182_001)))
+        #expect(book.hasOffered(did, since: at(182_001), now: at(182_001)))
+        book.heard(try offer(1, issuedAt: 182_000, withdrawn: true), byteCount: 10, now: at(183_000))
+        #expect(!book.hasOffered(did, since: at(183_500), now: at(183_500)))
+        book.heard(try offer(1, issuedAt: 183_000), byteCount: 10, now: at(184_000))
+        #expect(!book.hasOffered(did, since: at(184_000), now: at(184_001)), "withdrawn in between")
+    }
 }
