@@ -1,3 +1,4 @@
+import Determinism
 import Multiformats
 import Peers
 import Testing
@@ -41,5 +42,24 @@ struct PeerBookTests {
         let (one, two) = (try peer(1), try peer(2))
         book.add([address(1).withPeerID(two), address(2).withPeerID(one)], for: one) { _ in false }
         #expect(book.addresses(of: one) == [address(2)])
+    }
+
+    @Test("An address at which a dial finds nothing rests twice as long each time, at most an hour; 256 are remembered")
+    func rests() {
+        var rests = AddressRests()
+        var now = MonotonicInstant.zero
+        for minutes in [2, 4, 8, 16, 32, 60, 60] as [Int64] {
+            #expect(!rests.isResting(address(1), now: now))
+            rests.failed(address(1), now: now)
+            #expect(rests.isResting(address(1), now: now.advanced(milliseconds: minutes * 60_000 - 1)))
+            now = now.advanced(milliseconds: minutes * 60_000)
+        }
+        #expect(!rests.isResting(address(1), now: now))
+        rests.succeeded(address(1))
+        rests.failed(address(1), now: now)
+        #expect(!rests.isResting(address(1), now: now.advanced(milliseconds: 120_000)), "it begins anew")
+        for port in UInt16(2)...1_000 { rests.failed(address(port), now: now) }
+        #expect(rests.count == 256)
+        #expect(!rests.isResting(address(744), now: now) && rests.isResting(address(745), now: now))
     }
 }

@@ -6,6 +6,7 @@ import NIOPosix
 import Noise
 import P2PTesting
 import PeerIdentity
+import Peers
 import Testing
 import Yamux
 
@@ -154,6 +155,23 @@ struct SwarmLimitTests {
             try await eventually("the other side knows too") { swarms[1].ownKeyElsewhere() != nil }
             #expect(await swarms[0].connectedPeers().isEmpty)
             #expect(await swarms[1].connectedPeers().isEmpty)
+        }
+    }
+
+    @Test("An address that others name as this node's is not dialed again soon if nobody with its key is there")
+    func ownKeyNowhere() async throws {
+        try await withSwarms(2) { swarms in
+            let address = try await #require(swarms[1].listenAddresses().first)
+            for _ in 0..<3 { await swarms[0].lookForOwnKey(at: [address]) }
+            #expect(swarms[0].counters()[.handshakeWrongPeer] == 1)
+            #expect(await swarms[0].ownKeyRests.count == 1)
+        }
+        try await withSwarms(2, identity: .generate()) { swarms in
+            let address = try await #require(swarms[1].listenAddresses().first)
+            for times in 1...2 {
+                await swarms[0].lookForOwnKey(at: [address])
+                #expect(swarms[0].counters()[.ownKeyElsewhere] == times, "where it is, it is looked for again")
+            }
         }
     }
 

@@ -10,6 +10,8 @@ import SignedObjects
 struct Advertising: Sendable {
     /// How long an offer is valid, in milliseconds.
     static let validMilliseconds: UInt64 = 120_000
+    /// The most addresses of an offer.
+    static let addressesMax = 16
 
     private var schedule: AdvertisementSchedule
     /// Whether this node has told others what it offers, and has not withdrawn it since.
@@ -30,7 +32,7 @@ struct Advertising: Sendable {
         }
         guard schedule.isDue(listeners: listeners, now: moment.now) else { return nil }
         var capability = Self.capability(of: identity, at: moment)
-        capability.addresses = addresses
+        capability.addresses = Array(addresses.prefix(Self.addressesMax))
         capability.describe(executor)
         capability.loadPermille = loadPermille
         guard var signed = try? SignedObject.sign(capability, with: identity) else { return nil }

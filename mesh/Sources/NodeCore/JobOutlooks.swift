@@ -19,6 +19,8 @@ struct JobOutlooks: Sendable {
         var silenceMilliseconds: Int64 = 400
         /// Executors that are asked about one job; each is asked once.
         var questionsPerJobMax = 8
+        /// Addresses of an offer that a question to its executor may dial, in the offer's order; they are hearsay.
+        var questionAddressesMax = 1
         /// Executors that are asked in one look, about all jobs.
         var questionsPerLookMax = 32
     }
@@ -119,6 +121,11 @@ struct JobOutlooks: Sendable {
             room -= 1
         }
         return asked
+    }
+
+    /// Where a question dials an executor that is not connected, by its offer.
+    func addresses(of offer: NodeCapability?) -> [Multiaddr] {
+        Array((offer?.addresses ?? []).prefix(limits.questionAddressesMax))
     }
 
     /// Notes what an executor answered about a job; `nil` if it did not answer.

@@ -229,7 +229,7 @@ extension NodeCore {
                 wasKnown: { capabilities.hasOffered($0, since: turn.announcedAt, now: moment.now) })
             let outlook = ExecutorOutlook(standings)
             for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
-                let addresses = capabilities.offer(of: executor, now: moment.now)?.addresses ?? []
+                let addresses = outlooks.addresses(of: capabilities.offer(of: executor, now: moment.now))
                 tally("executors_asked")
                 effects.append(.errand(.inquire(turn.job, of: executor, addresses: addresses)))
             }

@@ -64,6 +64,27 @@ import Testing
         #expect(outlooks.toAsk(second, standings, outlook, room: &none) == [], "others were asked in this look")
     }
 
+    @Test func aQuestionDialsOneAddressOfAnOfferWhateverTheOfferNames() throws {
+        let identity = try Identity(seed: Array(repeating: 1, count: 32))
+        let date = UnixMilliseconds(1)
+        var offer = NodeCapability(nodeDID: identity.did, peerID: identity.peerID, issuedAt: date, validUntil: date)
+        let outlooks = JobOutlooks()
+        #expect(outlooks.addresses(of: nil) == [] && outlooks.addresses(of: offer) == [])
+        offer.addresses = (1...200).map { Multiaddr([.ip4([1, 2, 3, 4]), .tcp($0)]) }
+        #expect(outlooks.addresses(of: offer) == Array(offer.addresses.prefix(1)))
+    }
+
+    @Test func anOfferNamesABoundedNumberOfAddresses() throws {
+        var advertising = Advertising()
+        let addresses = (1...40).map { Multiaddr([.ip4([1, 2, 3, 4]), .tcp($0)]) }
+        let offer = advertising.due(
+            ExecutorConfiguration(), loadPermille: 0, bytesMax: 4_096,
+            listeners: [try Identity(seed: Array(repeating: 2, count: 32)).peerID], addresses: addresses,
+            as: try Identity(seed: Array(repeating: 1, count: 32)),
+            at: NodeMoment(now: at(0), wallClock: UnixMilliseconds(1)))
+        #expect(try #require(offer).body.addresses == Array(addresses.prefix(16)))
+    }
+
     @Test func anAnswerIsTakenOfWhomWasAskedAlone() throws {
         var outlooks = JobOutlooks()
         outlooks.announced(job(1), now: at(0))

@@ -109,12 +109,21 @@ extension Swarm {
     }
 
     /// Dials addresses at which others say that this node is, and which are not its own: a handshake shows whether
-    /// another process has its key (`ownKeyElsewhere`). They are hearsay: `AddressPolicy` decides, and at most four are
-    /// dialed.
+    /// another process has its key (`ownKeyElsewhere`). They are hearsay: `AddressPolicy` decides, at most four are
+    /// dialed, and one where nobody had the key rests, longer each time.
     package func lookForOwnKey(at addresses: [Multiaddr]) async {
-        let own = listenAddresses()
-        let others = policy.admitted(addresses, from: nil).filter { !own.contains($0.withoutPeerID()) }
-        for address in others.prefix(Self.ownKeyDialsMax) { _ = await transport.dial(address, expecting: localPeer) }
+        let (own, now) = (listenAddresses(), SwarmClock.now)
+        let others = policy.admitted(addresses, from: nil).map { $0.withoutPeerID() }
+            .filter { !own.contains($0) && !ownKeyRests.isResting($0, now: now) }
+        for address in others.prefix(Self.ownKeyDialsMax) {
+            let known = ownKeyElsewhere()
+            _ = await transport.dial(address, expecting: localPeer)
+            if ownKeyElsewhere() == known {
+                ownKeyRests.failed(address, now: SwarmClock.now)
+            } else {
+                ownKeyRests.succeeded(address)
+            }
+        }
     }
 
     /// The most addresses that one call of `lookForOwnKey` dials.

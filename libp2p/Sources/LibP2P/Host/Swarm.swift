@@ -24,6 +24,8 @@ public actor Swarm: StreamHost {
     private var isListening = false
     private(set) var isStopped = false
     var book: DialBook
+    /// Addresses at which `lookForOwnKey` found nothing.
+    var ownKeyRests = AddressRests()
     var dials: [PeerID: [DialWaiter]] = [:]
     var nextWaiterID: UInt64 = 0
     private let interfaces: @Sendable () -> [Multiaddr.Component]
