@@ -89,7 +89,8 @@ struct JobTable {
         case .submitted: Readable.ago(job.submittedAt, now: now)
         case .price: job.price.map(Readable.count) ?? ""
         case .with: JobWords.counterparty(job, full: full)
-        case .what: job.label ?? job.result?.detail ?? job.reason
+        // What became of it is the outcome; why is what mesh describe tells.
+        case .what: job.label ?? ""
         }
     }
 }

@@ -88,6 +88,17 @@ import Testing
         #expect(lines.count == 3 && lines[0].hasSuffix("  RECEIPT") && lines[2].hasSuffix("  " + Self.receipt))
     }
 
+    @Test func aJobWithoutALabelSaysOnlyWhatBecameOfIt() {
+        let unlabelled = job(.originator, .exitedNonZero) { view in
+            view.exitCode = 3
+            view.result = JobResult(ending: .exitedNonZero, detail: "the module ended with exit code 3")
+        }
+        for width in [nil, 200] {
+            let text = JobTable([unlabelled], full: false, now: 9_000).text(width: width)
+            #expect(text.contains("exit 3") && !text.contains("the module ended") && !text.contains("because"))
+        }
+    }
+
     @Test(arguments: [60, 120])
     func aPageAndAStoryFitTheTerminal(_ width: Int) {
         let line = JobExplanation.Line(
