@@ -64,6 +64,9 @@ enum JobWords {
         }
     }
 
+    /// The limits that have words of their own, and none.
+    static let limits = ["fuel", "memory", "stack", "output", "wall_clock", "table", nil]
+
     private static func limit(_ name: String?) -> String {
         switch name {
         case "fuel": "out of fuel"

@@ -135,7 +135,7 @@ import Testing
                 "--since",
                 "2026-11-27", "--limit", "7",
             ]) as? Jobs)
-        #expect(parsed.status.map(\.name) == ["failed", "no_executor"])
+        #expect(parsed.status.map(\.status.name) == ["failed", "no_executor"])
         #expect(parsed.role == .executor && parsed.label == "a b" && parsed.limit == 7)
         #expect(parsed.since == 1_795_737_600_000)
         #expect(try JobDate.since("2026-11-27T08:30:00Z") == 1_795_768_200_000)
@@ -163,6 +163,38 @@ import Testing
         #expect(Set(split) == Set(JobOutcome.allCases) && split.count == JobOutcome.allCases.count)
         for name in JobStatusName.all { #expect(JobStatusName(name) != nil, "\(name)") }
         for ending in JobEnding.allCases { #expect(JobOutcome(ending).rawValue == ending.rawValue) }
+    }
+
+    @Test func aStatusIsAlsoWhatTheTableShows() async throws {
+        let shown: [(String, JobOutcome)] = [
+            ("exit 1", .exitedNonZero), ("exit-1", .exitedNonZero), ("out of fuel", .limitExceeded),
+            ("out-of-fuel", .limitExceeded), ("table_too_large", .limitExceeded), ("Invalid Receipt", .receiptInvalid),
+            ("won, preparing", .preparing), ("waiting for bids", .bidding), ("failed here", .executorsFailed),
+        ]
+        for (text, outcome) in shown {
+            let filter = try #require(JobStatusFilter(text), "\(text)")
+            #expect(filter.status.outcomes == [outcome] && filter.words != nil, "\(text)")
+        }
+        #expect(JobStatusFilter("no acceptable bid")?.status.outcomes == [.noAcceptableBid])
+        for name in JobStatusName.all { #expect(JobStatusFilter(name)?.words == nil, "\(name)") }
+        for bad in ["", "exit x", "exit", "out of", "fuel", "succeeded x"] { #expect(JobStatusFilter(bad) == nil) }
+
+        var script = ScriptedNode.Script()
+        let one = job(.executor, .exitedNonZero) { ($0.exitCode, $0.payment) = (1, .paid) }
+        let ten = job(.originator, .exitedNonZero) { $0.exitCode = 10 }
+        let fuel = job(.originator, .limitExceeded) { $0.limit = "fuel" }
+        let memory = job(.originator, .limitExceeded) { $0.limit = "memory" }
+        script.jobs = [ten, one, memory, fuel, one]
+        let node = ScriptedNode(script: script)
+        func found(_ statuses: [String], limit: Int = 20) async throws -> JobPage {
+            let filters = statuses.compactMap { JobStatusFilter($0) }
+            return try await JobStatusFilter.page(
+                JobQuery(limit: limit, statuses: filters.map(\.status)), filters, on: node)
+        }
+        #expect(try await found(["exit 1"]) == JobPage(jobs: [one, one]))
+        #expect(try await found(["out-of-fuel", "exit 10"]) == JobPage(jobs: [ten, fuel]))
+        #expect(try await found(["exit 1", "limit-exceeded"]) == JobPage(jobs: [one, memory, fuel, one]))
+        #expect(try await found(["exit 1"], limit: 1) == JobPage(jobs: [one], next: one.jobID))
     }
 
     @Test func aJobIsLookedUpByTheNodeAndTheLastIsOnesOwn() async throws {

@@ -11,9 +11,9 @@ struct Jobs: MeshCommand {
             A node's own job that it runs itself is listed once, as originator, WITH this node. What a bid that came \
             to nothing says of the winner is what the originator told; such bids are forgotten after some minutes.
 
-            --status takes what OUTCOME shows, one of several at once or a group of them: open, ended, pending, \
-            running, succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json names it, \
-            such as exited-non-zero.
+            --status takes what OUTCOME shows, such as "exit 3" or out-of-fuel; a group of outcomes: open, ended, \
+            pending, running, succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json \
+            names it, such as exited-non-zero.
 
             A page has at most --limit jobs, and with more behind it says how to see them. With --json, go on with \
             --older-than and the last job_id while pages are full.
@@ -27,13 +27,14 @@ struct Jobs: MeshCommand {
     @Option(
         help: ArgumentHelp("Only jobs of this outcome or group; may be given several times.", valueName: "outcome"),
         transform: { text in
-            guard let name = JobStatusName(text) else {
+            guard let filter = JobStatusFilter(text) else {
                 throw ValidationError(
-                    "it is one of \(JobStatusName.all.joined(separator: ", ")), with - or _ between words.")
+                    "it is one of \(JobStatusName.all.joined(separator: ", ")), with - or _ between words, or what "
+                        + "OUTCOME shows, such as \"exit 3\" or out-of-fuel.")
             }
-            return name
+            return filter
         })
-    var status: [JobStatusName] = []
+    var status: [JobStatusFilter] = []
 
     @Option(help: "Only jobs in which this node is originator or executor.")
     var role: JobSide?
@@ -60,9 +61,9 @@ struct Jobs: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        var query = JobQuery(limit: limit, role: role, statuses: status, since: since, label: label)
+        var query = JobQuery(limit: limit, role: role, statuses: status.map(\.status), since: since, label: label)
         if let olderThan { query.after = try await JobReference.resolve(olderThan, on: node) }
-        let page = try await node.jobs(query)
+        let page = try await JobStatusFilter.page(query, status, on: node)
         if global.json {
             try console.json(page.jobs)
             return .success
