@@ -219,6 +219,19 @@ import Testing
         #expect(queries.contains(JobQuery(limit: 2, named: end)))
     }
 
+    @Test func whatIsRemovedIsACIDOrAJobByAnyOfItsNames() async throws {
+        let node = ScriptedNode()
+        let other = CID.hashing([7], codec: .raw)
+        #expect(try await Remove.named(other.text, on: node) == other)
+        for name in ["last", Samples.jobID.text, String(Samples.jobID.text.suffix(8))] {
+            #expect(try await Remove.named(name, on: node) == Samples.jobID, "\(name)")
+        }
+        let unknown = NodeServiceError(
+            .jobNotFound, "\"zzzzzzzz\" is no CID, and no job is called so.",
+            hint: "mesh jobs lists the jobs; the CID of a file is what mesh add printed.")
+        await #expect(throws: unknown) { _ = try await Remove.named("zzzzzzzz", on: node) }
+    }
+
     @Test func waitingEndsWithTheJobOrWithItsTime() async throws {
         let (events, _) = AsyncStream.makeStream(of: JobProgress.self)
         var script = ScriptedNode.Script(events: events)

@@ -89,17 +89,30 @@ struct Remove: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The CID of a file or block, or a job's ID.")
+    @Argument(help: "The CID of a file or block, or a job: its ID, the beginning or end of it, or \"last\".")
     var cid: String
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let removed = try await global.node.remove(JobReference.cid(cid))
+        let node = global.node
+        let removed = try await node.remove(Self.named(cid, on: node))
         if global.json {
             try console.json(removed)
         } else {
             console.out("Removed \(Self.text(removed)).\n")
         }
         return .success
+    }
+
+    /// What a text names: any CID, or a job as `JobReference` finds it.
+    static func named(_ text: String, on node: some NodeService) async throws(NodeServiceError) -> CID {
+        do {
+            return try await JobReference.resolve(text, on: node)
+        } catch {
+            guard error.code == .jobNotFound, text != "last" else { throw error }
+            throw NodeServiceError(
+                .jobNotFound, "\"\(text)\" is no CID, and no job is called so.",
+                hint: "mesh jobs lists the jobs; the CID of a file is what mesh add printed.")
+        }
     }
 
     /// What was removed: "3 blocks, 2.5 MiB".
