@@ -232,6 +232,19 @@ import Testing
         await #expect(throws: unknown) { _ = try await Remove.named("zzzzzzzz", on: node) }
     }
 
+    @Test func whatIsFetchedIsNamedByItsWholeCID() throws {
+        #expect(try Get.named(Self.receipt) == Samples.receiptCID)
+        for name in ["last", String(Self.receipt.suffix(8))] {
+            do {
+                _ = try Get.named(name)
+                Issue.record("\(name) is no CID")
+            } catch {
+                #expect(error.message == "\"\(name)\" is no CID.")
+                #expect(error.hint?.contains("mesh receipt show") == true, "\(error)")
+            }
+        }
+    }
+
     @Test func waitingEndsWithTheJobOrWithItsTime() async throws {
         let (events, _) = AsyncStream.makeStream(of: JobProgress.self)
         var script = ScriptedNode.Script(events: events)

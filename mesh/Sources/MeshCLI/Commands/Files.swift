@@ -34,7 +34,7 @@ struct Get: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The CID of a file or an object.")
+    @Argument(help: "The whole CID of a file or an object; of a job, that is its manifest.")
     var cid: String
 
     @Option(
@@ -45,7 +45,7 @@ struct Get: MeshCommand {
     var raw = false
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let cid = try JobReference.cid(cid)
+        let cid = try Self.named(cid)
         if let output { try OutputPaths.check([output]) }
         let bytes = try await Self.contents(of: cid, raw: raw, on: global.node)
         if let output { try LocalFile.write(bytes, to: output) }
@@ -62,6 +62,17 @@ struct Get: MeshCommand {
     private func show(_ json: [UInt8], _ console: Console) -> ExitCode {
         console.out(Terminal.safeJSON(String(decoding: json, as: UTF8.self)))
         return .success
+    }
+
+    /// The CID, which is not looked up, since it may be of anything in the mesh.
+    static func named(_ text: String) throws(NodeServiceError) -> CID {
+        guard CID.isText(text) else {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(text)\" is no CID.",
+                hint: "Give a whole one, as mesh add, mesh run and mesh jobs print it; mesh receipt show and "
+                    + "mesh outputs also take a part of one, or last.")
+        }
+        return try JobReference.cid(text)
     }
 
     /// What a CID names: a file, an object as DAG-JSON, or its block as it is.
