@@ -271,6 +271,19 @@ import Testing
         }
     }
 
+    @Test func aFailureSaysWhereItsStandardErrorIs() {
+        var result = JobResult(ending: .exitedNonZero, detail: "the module ended with exit code 1")
+        result.exitCode = 1
+        let bare = "The job failed: the module ended with exit code 1."
+        #expect(Run.sentence(result, of: Samples.jobID.text) == bare)
+        result.stderrCID = Self.receipt
+        #expect(Run.sentence(result) == bare + " Its standard error above may say why.")
+        let command = "mesh outputs \(Readable.short(Samples.jobID.text)) --output stderr=-"
+        #expect(
+            Run.sentence(result, of: Samples.jobID.text)
+                == bare + " \(command) prints its standard error, which may say why.")
+    }
+
     @Test func outputsGoToFilesOfTheirNamesAndNowhereElse() async throws {
         var view = Samples.job
         let outputs = try await JobOutputs.of(view, on: ScriptedNode())

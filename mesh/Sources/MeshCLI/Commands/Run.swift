@@ -141,14 +141,14 @@ struct Run: MeshCommand {
         return lines
     }
 
-    /// What went wrong, and what to do next.
-    static func sentence(_ result: JobResult) -> String {
+    /// What went wrong, and what to do next; with a job's ID for those who do not have its standard error before them.
+    static func sentence(_ result: JobResult, of jobID: String? = nil) -> String {
         let advice =
             switch result.ending {
             case .succeeded: ""
             case .exitedNonZero where result.exitCode.map { !(0...ExitStatus.moduleCodeMax).contains($0) } ?? false:
                 "mesh exits with \(ExitStatus.moduleCodeMax), since larger codes are not the module's."
-            case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : "Its standard error above may say why."
+            case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : standardError(of: jobID)
             case .limitExceeded:
                 "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
@@ -170,6 +170,12 @@ struct Run: MeshCommand {
         let detail = result.detail.isEmpty ? result.ending.rawValue : result.detail
         let sentence = detail.hasSuffix(".") ? detail : detail + "."
         return "The job failed: \(sentence)" + (hint.isEmpty ? "" : " \(hint)")
+    }
+
+    /// Where a job's standard error is to be read.
+    private static func standardError(of jobID: String?) -> String {
+        guard let jobID else { return "Its standard error above may say why." }
+        return "mesh outputs \(Readable.short(jobID)) --output stderr=- prints its standard error, which may say why."
     }
 }
 

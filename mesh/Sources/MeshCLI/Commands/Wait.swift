@@ -35,7 +35,9 @@ struct Wait: MeshCommand {
         } else if !quiet {
             console.note("job      \(jobID.text)")
             for line in Run.summary(result) { console.note(Terminal.safe(line)) }
-            if result.ending != .succeeded { console.note("mesh: \(Terminal.safe(Run.sentence(result)))") }
+            if result.ending != .succeeded {
+                console.note("mesh: \(Terminal.safe(Run.sentence(result, of: jobID.text)))")
+            }
         }
         return ExitCode(exit.status)
     }
