@@ -195,6 +195,13 @@ enum ReceiptReference {
     static func only(of job: JobView) throws(NodeServiceError) -> CID {
         if let receipt = receipt(of: job) { return try JobReference.cid(receipt) }
         let name = "The job \(job.jobID)"
+        guard !job.outcome.isOfBid else {
+            throw NodeServiceError(
+                .receiptNotFound,
+                "This node only bid on the job \(job.jobID) (\(JobWords.outcome(job))), so it does not know its "
+                    + "receipt.",
+                hint: "Ask on the job's originator, or on the node that ran it, or give the receipt's whole CID.")
+        }
         throw job.isTerminal
             ? NodeServiceError(
                 .receiptNotFound, "\(name) has ended without a receipt.", hint: "mesh explain \(job.jobID) says why.")

@@ -303,6 +303,30 @@ import Testing
         await #expect(throws: NodeServiceError.self) { _ = try await JobOutputs.of(view, on: ScriptedNode()) }
     }
 
+    @Test func aNodeThatOnlyBidSaysThatItDoesNotKnowTheRest() async {
+        let lost = job(.executor, .lost) { ($0.winnerDID, $0.winnerPrice) = (Self.did, 40) }
+        do {
+            _ = try await JobOutputs.of(lost, on: ScriptedNode())
+            Issue.record("a bidder does not know what the job wrote")
+        } catch {
+            let error = error as? NodeServiceError
+            let why = "(lost to …E1RuvcA8 at 40), so it does not know what the job wrote."
+            #expect(error?.message == "This node only bid on the job \(why)")
+            #expect(error?.hint?.contains("originator") == true)
+        }
+        do {
+            _ = try ReceiptReference.only(of: lost)
+            Issue.record("a bidder has no receipt")
+        } catch {
+            #expect(error.code == .receiptNotFound)
+            #expect(error.message.hasSuffix("(lost to …E1RuvcA8 at 40), so it does not know its receipt."))
+        }
+        #expect(
+            Cancel.sentence(JobCancellation(job: lost, wasOver: true), now: 62_000)
+                == "This node's bid was over already (lost to …E1RuvcA8 at 40, 1 min ago); nothing was cancelled. "
+                + "Only the job's originator can cancel the job.")
+    }
+
     @Test func cancellingWhatIsOverSaysSo() {
         let over = JobCancellation(job: job(.originator, .exitedNonZero) { $0.exitCode = 3 }, wasOver: true)
         #expect(

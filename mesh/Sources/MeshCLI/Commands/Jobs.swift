@@ -174,6 +174,10 @@ struct Cancel: MeshCommand {
         if cancelled.wasOver {
             guard !job.outcome.isUnderWay else { return "The run is over already; nothing was cancelled." }
             let end = "\(JobWords.outcome(job)), \(Readable.ago(job.updatedAt, now: now))"
+            guard !job.outcome.isOfBid else {
+                return "This node's bid was over already (\(end)); nothing was cancelled. Only the job's originator "
+                    + "can cancel the job."
+            }
             return "The job was over already (\(end)); nothing was cancelled."
         }
         if job.outcome.isUnderWay { return "The job is being cancelled; mesh wait tells when it is over." }

@@ -11,7 +11,7 @@ struct Outputs: MeshCommand {
         discussion: """
             The names stdout, stderr and log are what the module wrote there; the others are its named outputs. On an \
             executor these are the outputs of its own run. A requested output that the job did not make is exit code \
-            215; the others are written all the same.
+            215; the others are written all the same. A node that only bid on the job does not know its outputs.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -86,8 +86,14 @@ struct Outputs: MeshCommand {
 
 /// Where the outputs of a job are.
 enum JobOutputs {
-    /// The outputs of a job that is over; throws if it is not, or if it had no receipt.
+    /// The outputs of a job that is over; throws if it is not, or if this node only bid on it.
     static func of(_ job: JobView, on node: some NodeService) async throws -> [OutputReport.Output] {
+        guard !job.outcome.isOfBid else {
+            throw NodeServiceError(
+                .invalidRequest,
+                "This node only bid on the job (\(JobWords.outcome(job))), so it does not know what the job wrote.",
+                hint: "Ask on the job's originator, or on the node that ran it.")
+        }
         guard job.isTerminal || job.receiptCID != nil else {
             throw NodeServiceError(
                 .invalidRequest, "The job is not over (\(JobWords.outcome(job))), so it has no outputs yet.",
