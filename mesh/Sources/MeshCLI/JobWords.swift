@@ -98,6 +98,9 @@ enum JobWords {
 }
 
 extension JobView {
+    /// Whether this node asked for the job, so that it learns its end.
+    var isAskedForHere: Bool { role == JobSide.originator.rawValue }
+
     /// How the job ended, also where only its summary is known; nil while it is under way.
     var end: JobResult? {
         if let result { return result }

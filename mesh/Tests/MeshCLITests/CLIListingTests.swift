@@ -300,7 +300,15 @@ import Testing
             #expect(throws: NodeServiceError.self) { try evil.choose(into: folder.path) }
         }
         (view.outcome, view.isTerminal, view.result, view.receiptCID) = (.running, false, nil, nil)
-        await #expect(throws: NodeServiceError.self) { _ = try await JobOutputs.of(view, on: ScriptedNode()) }
+        for (role, command) in [("originator", "mesh wait"), ("executor", "mesh describe")] {
+            view.role = role
+            do {
+                _ = try await JobOutputs.of(view, on: ScriptedNode())
+                Issue.record("a job that is not over has no outputs")
+            } catch {
+                #expect((error as? NodeServiceError)?.hint?.hasPrefix(command) == true, "\(error)")
+            }
+        }
     }
 
     @Test func aNodeThatOnlyBidSaysThatItDoesNotKnowTheRest() async {
@@ -333,7 +341,10 @@ import Testing
             Cancel.sentence(over, now: 62_000) == "The job was over already (exit 3, 1 min ago); nothing was cancelled."
         )
         let under = JobCancellation(job: job(.originator, .cancelling), wasOver: false)
-        #expect(Cancel.sentence(under, now: 0).contains("is being cancelled"))
+        #expect(Cancel.sentence(under, now: 0) == "The job is being cancelled; mesh wait tells when it is over.")
+        let stopping = JobCancellation(job: job(.executor, .cancelling), wasOver: false)
+        #expect(
+            Cancel.sentence(stopping, now: 0) == "The run is being stopped; mesh describe tells whether it is over.")
         #expect(
             Cancel.sentence(JobCancellation(job: job(.originator, .cancelled), wasOver: false), now: 0).contains(
                 "is cancelled"))

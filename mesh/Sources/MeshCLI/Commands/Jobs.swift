@@ -180,7 +180,11 @@ struct Cancel: MeshCommand {
             }
             return "The job was over already (\(end)); nothing was cancelled."
         }
-        if job.outcome.isUnderWay { return "The job is being cancelled; mesh wait tells when it is over." }
+        if job.outcome.isUnderWay {
+            return job.isAskedForHere
+                ? "The job is being cancelled; mesh wait tells when it is over."
+                : "The run is being stopped; mesh describe tells whether it is over."
+        }
         return "The job is cancelled."
     }
 }

@@ -97,7 +97,7 @@ enum JobOutputs {
         guard job.isTerminal || job.receiptCID != nil else {
             throw NodeServiceError(
                 .invalidRequest, "The job is not over (\(JobWords.outcome(job))), so it has no outputs yet.",
-                hint: "mesh wait tells when it is.")
+                hint: job.isAskedForHere ? "mesh wait tells when it is." : "mesh describe tells how far it is.")
         }
         var streams: [(name: String, cid: String?)] = []
         var named: [NamedText] = []

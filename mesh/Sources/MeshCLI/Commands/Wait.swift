@@ -66,7 +66,7 @@ struct JobWaiter {
     /// The end of the job; throws if it does not come in time, or if the node did not ask for the job.
     func result(seconds: UInt64?) async throws -> JobResult {
         let job = try await node.job(jobID)
-        guard job.role == JobSide.originator.rawValue else {
+        guard job.isAskedForHere else {
             throw NodeServiceError(
                 .invalidRequest, "This node did not ask for the job \(jobID.text), so it does not learn its end.",
                 hint: "mesh describe tells what it knows.")
