@@ -87,7 +87,7 @@ struct JobTable {
         case .side: job.role
         case .outcome: JobWords.outcome(job)
         case .submitted: Readable.ago(job.submittedAt, now: now)
-        case .price: job.price.map(Readable.count) ?? ""
+        case .price: JobWords.price(job).map(Readable.count) ?? ""
         case .with: JobWords.counterparty(job, full: full)
         // What became of it is the outcome; why is what mesh describe tells.
         case .what: job.label ?? ""

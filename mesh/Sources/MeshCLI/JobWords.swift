@@ -89,8 +89,17 @@ enum JobWords {
         return "lost to \(Readable.short(winner))\(price)"
     }
 
-    /// With whom: the other side, or this node itself.
+    /// The price agreed or paid; nil while nothing is agreed.
+    static func price(_ job: JobView) -> UInt64? { isSeeking(job) ? nil : job.price }
+
+    /// Whether bids are awaited, so that a price and an executor are those of an attempt that came to nothing.
+    private static func isSeeking(_ job: JobView) -> Bool {
+        job.isAskedForHere && (job.outcome == .announcing || job.outcome == .bidding)
+    }
+
+    /// With whom: the other side, or this node itself; empty while nobody has the job.
     static func counterparty(_ job: JobView, full: Bool) -> String {
+        if isSeeking(job) { return "" }
         if job.isOwnRun == true { return "this node" }
         guard let did = job.counterpartyDID else { return "" }
         return full ? did : Readable.short(did)

@@ -88,6 +88,18 @@ import Testing
         #expect(lines.count == 3 && lines[0].hasSuffix("  RECEIPT") && lines[2].hasSuffix("  " + Self.receipt))
     }
 
+    @Test func whileBidsAreAwaitedALostExecutorIsNotListed() {
+        func text(_ role: JobSide, _ outcome: JobOutcome) -> String {
+            let one = job(role, outcome) { ($0.price, $0.counterpartyDID) = (100_050, Self.did) }
+            return JobTable([one], full: false, now: 9_000).text(width: 200)
+        }
+        for outcome in [JobOutcome.announcing, .bidding] {
+            #expect(!text(.originator, outcome).contains("100,050") && !text(.originator, outcome).contains("E1RuvcA8"))
+        }
+        let others = [text(.originator, .assigned), text(.originator, .succeeded), text(.executor, .bidding)]
+        for other in others { #expect(other.contains("100,050") && other.contains("E1RuvcA8"), "\(other)") }
+    }
+
     @Test func aJobWithoutALabelSaysOnlyWhatBecameOfIt() {
         let unlabelled = job(.originator, .exitedNonZero) { view in
             view.exitCode = 3

@@ -80,7 +80,7 @@ struct JobPageText {
         ]
         let with = JobWords.counterparty(job, full: full)
         if !with.isEmpty { facts.append(("with", with)) }
-        if let price = job.price { facts.append(("price", Readable.tokens(price))) }
+        if let price = JobWords.price(job) { facts.append(("price", Readable.tokens(price))) }
         if let receipt = job.receiptCID { facts.append(("receipt", receipt)) }
         return facts
     }
