@@ -112,29 +112,3 @@ package enum JobRefusal: Error, Hashable, Sendable {
         }
     }
 }
-
-extension JobRefusal: CustomStringConvertible {
-    /// One sentence, without a full stop, that names the field and the limit.
-    package var description: String {
-        switch self {
-        case .limitMissing(let field): "\(field) must be given and more than zero"
-        case .limitTooLarge(let field, let asked, let max): "\(field) is \(asked), the most allowed is \(max)"
-        case .tooMany(let field, let count, let max): "\(field) has \(count) elements, the most allowed is \(max)"
-        case .tooLong(let field, let bytes, let max): "\(field) has \(bytes) bytes, the most allowed is \(max)"
-        case .empty(let field): "\(field) must not be empty"
-        case .badText(let field): "\(field) holds a character that is not allowed there"
-        case .workflowShape(let reason): "the workflow is not well formed: \(reason)"
-        case .notOffered(let what): "\(what) is not offered by this version"
-        case .cidNotAccepted(let field, let cid):
-            "\(field) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and raw, "
-                + "dag-pb or dag-cbor are taken"
-        case .identityMismatch: "the originator's DID and PeerID do not come from one key"
-        case .nonceLength(let count): "the nonce has \(count) bytes instead of \(JobRules.nonceBytes)"
-        case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
-        case .lifetimeTooLong(let milliseconds, let max):
-            "the job would live \(milliseconds) ms, at most \(max) ms are allowed"
-        case .expired: "the job has expired"
-        case .submittedInTheFuture: "the job was submitted in the future"
-        }
-    }
-}

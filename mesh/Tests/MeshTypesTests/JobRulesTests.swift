@@ -73,6 +73,36 @@ struct JobRulesTests {
                 == .tooLong(field: "scoped_resource_token", bytes: 4097, bytesMax: 4096))
     }
 
+    @Test func refusalsNameTheOptionAndTheUnit() {
+        let memory = refusal { $0.maxMemoryBytes = 100 << 30 }
+        #expect(memory?.description == "the memory limit (--max-memory) is 100 GiB, the most allowed is 4 GiB")
+        #expect(
+            refusal { $0.maxMemoryBytes = (4 << 30) + 1 }?.description
+                == "the memory limit (--max-memory) is 4,294,967,297 bytes, the most allowed is 4 GiB")
+        #expect(
+            refusal { $0.maxFuel = 0 }?.description == "the fuel limit (--max-fuel) must be given and more than zero")
+        #expect(
+            refusal { $0.timeoutSeconds = 5400 }?.description
+                == "the time limit (--timeout) is 5,400 s, the most allowed is 3,600 s")
+        #expect(
+            refusal { $0.description = String(repeating: "d", count: 5000) }?.description
+                == "the label (--label) has 5,000 bytes, the most allowed is 4,096")
+        #expect(
+            refusal { $0.args = [String(repeating: "x", count: 40_000)] }?.description.hasPrefix(
+                "the list of arguments with the environment (--arg and --env) has ") == true)
+        #expect(refusal { $0.entry = "" }?.description == "the function to call (--entry) must not be empty")
+        #expect(
+            refusalOfPolicy { $0.minReputation = 2_000_000 }?.description
+                == "the least reputation (--min-reputation) is 2,000,000, the most allowed is 1,000")
+        #expect(refusalOfPolicy { $0.regionFilter = [] }?.description == "the region (--region) must not be empty")
+        #expect(
+            refusalOfPolicy { $0.bidWindowMilliseconds = 3_000_000 }?.description.hasPrefix(
+                "the wait for bids (--bid-window) is 3,000 s, the most allowed is ") == true)
+        #expect(
+            refusalOfPolicy { $0.maxAttempts = 17 }?.description
+                == "the job's max attempts is 17, the most allowed is 16")
+    }
+
     @Test func shapesThatAreNotOfferedAreNamed() {
         #expect(refusal { $0.workflowType = .dagWorkflow } == .notOffered("DagWorkflow"))
         #expect(refusal { $0.isInteractive = true } == .notOffered("an interactive job"))

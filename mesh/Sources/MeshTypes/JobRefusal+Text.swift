@@ -1,0 +1,78 @@
+import Multiformats
+import SignedObjects
+
+extension JobRefusal: CustomStringConvertible {
+    /// One sentence, without a full stop, that names the part of the job, the option that sets it, and the limit.
+    package var description: String {
+        switch self {
+        case .limitMissing(let field): "\(Self.words(field)) must be given and more than zero"
+        case .limitTooLarge(let field, let asked, let max):
+            "\(Self.words(field)) is \(Self.amount(asked, of: field)), the most allowed is "
+                + Self.amount(max, of: field)
+        case .tooMany(let field, let count, let max):
+            "\(Self.words(field)) has \(count) elements, the most allowed is \(max)"
+        case .tooLong(let field, let bytes, let max):
+            "\(Self.words(field)) has \(Self.grouped(bytes)) bytes, the most allowed is \(Self.grouped(max))"
+        case .empty(let field): "\(Self.words(field)) must not be empty"
+        case .badText(let field): "\(Self.words(field)) holds a character that is not allowed there"
+        case .workflowShape(let reason): "the workflow is not well formed: \(reason)"
+        case .notOffered(let what): "\(what) is not offered by this version"
+        case .cidNotAccepted(let field, let cid):
+            "\(Self.words(field)) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and "
+                + "raw, dag-pb or dag-cbor are taken"
+        case .identityMismatch: "the originator's DID and PeerID do not come from one key"
+        case .nonceLength(let count): "the nonce has \(count) bytes instead of \(JobRules.nonceBytes)"
+        case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
+        case .lifetimeTooLong(let milliseconds, let max):
+            "the job would live \(milliseconds) ms, at most \(max) ms are allowed"
+        case .expired: "the job has expired"
+        case .submittedInTheFuture: "the job was submitted in the future"
+        }
+    }
+
+    /// A field of a job as its owner knows it, with the option of `mesh run`; others by their names in the protocol,
+    /// as words.
+    private static func words(_ field: String) -> String {
+        switch field {
+        case "timeout_seconds": "the time limit (--timeout)"
+        case "max_fuel": "the fuel limit (--max-fuel)"
+        case "max_memory_bytes": "the memory limit (--max-memory)"
+        case "max_output_bytes": "the output limit (--max-output)"
+        case "entry": "the function to call (--entry)"
+        case "args": "the list of arguments (--arg)"
+        case "env": "the environment (--env)"
+        case "args and env": "the list of arguments with the environment (--arg and --env)"
+        case "input_cids": "the list of inputs (--input)"
+        case "wasm_cid": "the module"
+        case "description": "the label (--label)"
+        case "max_acceptable_bid_tokens": "the most to pay (--budget)"
+        case "min_reputation": "the least reputation (--min-reputation)"
+        case "region_filter": "the region (--region)"
+        case "bid_window_ms": "the wait for bids (--bid-window)"
+        case "sufficient_bids": "the number of bids that end the wait (--sufficient-bids)"
+        default: "the job's " + String(field.map { $0 == "_" ? " " : $0 })
+        }
+    }
+
+    /// An amount in the unit of its field.
+    private static func amount(_ amount: UInt64, of field: String) -> String {
+        switch field {
+        case "timeout_seconds": "\(GroupedNumber.of(amount)) s"
+        case "bid_window_ms":
+            amount.isMultiple(of: 1_000) ? "\(GroupedNumber.of(amount / 1_000)) s" : "\(GroupedNumber.of(amount)) ms"
+        case "max_memory_bytes", "max_output_bytes": bytes(amount)
+        default: GroupedNumber.of(amount)
+        }
+    }
+
+    /// Bytes in the largest unit of which they are a multiple.
+    private static func bytes(_ amount: UInt64) -> String {
+        let units: [(name: String, shift: UInt64)] = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        for unit in units where amount > 0 && amount.isMultiple(of: 1 << unit.shift) {
+            return "\(GroupedNumber.of(amount >> unit.shift)) \(unit.name)"
+        }
+        return "\(GroupedNumber.of(amount)) bytes"
+    }
+
+    private static func grouped(_ count: Int) -> String { GroupedNumber.of(UInt64(clamping: count)) }
+}
