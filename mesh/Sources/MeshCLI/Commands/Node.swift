@@ -116,6 +116,7 @@ struct Stop: MeshCommand {
             // It was there just now, and may be gone before its answer arrives.
         }
         await Self.waitForEnd(of: process, console)
+        if global.json { try console.json(StopReport(home: global.nodeHome.path, processID: process)) }
         return .success
     }
 
@@ -134,5 +135,16 @@ struct Stop: MeshCommand {
             let state = String(decoding: stat, as: UTF8.self).split(separator: ")").last?.split(separator: " ").first
         else { return false }
         return state != "Z" && state != "X"
+    }
+}
+
+/// The node that was stopped, as JSON.
+struct StopReport: Encodable {
+    let home: String
+    let processID: Int32
+
+    private enum CodingKeys: String, CodingKey {
+        case home
+        case processID = "pid"
     }
 }
