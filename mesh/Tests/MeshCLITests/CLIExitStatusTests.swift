@@ -67,6 +67,17 @@ import Testing
 
     @Test func whatWentWrongIsOneSentenceAndOneOfAdvice() {
         let refused = JobResult(ending: .noAcceptableBid, detail: "3 bids, each above 30: 40, 45, 60")
+    @Test(arguments: [("fuel", "--max-fuel"), ("memory", "--max-memory"), ("output", "--max-output")])
+    func theOneLimitThatWasHitIsToBeRaised(_ limit: String, _ option: String) {
+        var result = JobResult(ending: .limitExceeded, detail: "")
+        result.limit = limit
+        let sentence = Run.sentence(result)
+        #expect(sentence.contains("Raise it with \(option), or "), "\(sentence)")
+        #expect(sentence.split(separator: "--").count == 2, "\(sentence)")
+        result.limit = "stack"
+        #expect(!Run.sentence(result).contains("--"))
+    }
+
         #expect(
             Run.sentence(refused) == "The job failed: 3 bids, each above 30: 40, 45, 60. "
                 + "Raise --budget or loosen the policy; mesh explain last tells every bid.")

@@ -149,8 +149,7 @@ struct Run: MeshCommand {
             case .exitedNonZero where result.exitCode.map { !(0...ExitStatus.moduleCodeMax).contains($0) } ?? false:
                 "mesh exits with \(ExitStatus.moduleCodeMax), since larger codes are not the module's."
             case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : standardError(of: jobID)
-            case .limitExceeded:
-                "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
+            case .limitExceeded: raising(result.limit)
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
             case .cancelled: ""
             case .noBids:
@@ -176,6 +175,20 @@ struct Run: MeshCommand {
     private static func standardError(of jobID: String?) -> String {
         guard let jobID else { return "Its standard error above may say why." }
         return "mesh outputs \(Readable.short(jobID)) --output stderr=- prints its standard error, which may say why."
+    }
+}
+
+extension Run {
+    /// What to do about a limit that stopped the module.
+    private static func raising(_ limit: String?) -> String {
+        switch limit {
+        case "fuel": "Raise it with --max-fuel, or give the module less to do."
+        case "memory": "Raise it with --max-memory, or give the module less to do."
+        case "output": "Raise it with --max-output, or let the module write less."
+        case "wall_clock": "Raise it with --timeout, or give the module less to do."
+        case "stack", "table": "The node sets it: change the module so that it needs less."
+        default: "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
+        }
     }
 }
 
