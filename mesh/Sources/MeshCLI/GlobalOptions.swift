@@ -59,6 +59,8 @@ extension GlobalOptions {
     private func absence(_ error: NodeServiceError) -> NodeServiceError {
         do {
             try nodeHome.requireInitialised()
+            var error = error
+            error.hint = "Start it with mesh up\(nodeHome.option), or name another home folder with --home."
             return error
         } catch let missing {
             return missing
