@@ -81,6 +81,7 @@ struct JobOptions: ParsableArguments {
         guard streams <= 1 else {
             throw ValidationError("Only one of module and inputs can come from standard input.")
         }
+        if entry == "" { throw ValidationError("--entry must name a function of the module.") }
         if timeout == 0 { throw ValidationError("--timeout must be at least 1 second.") }
     }
 

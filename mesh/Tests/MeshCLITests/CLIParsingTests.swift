@@ -39,6 +39,7 @@ import Testing
         (["run", "a.wasm", "--stdin", "a", "--stdin", "b"], "--stdin was given 2 times"),
         (["run", "a.wasm", "--output", "x=-", "--json"], "--json and an --output to - cannot share"),
         (["run", "a.wasm", "--timeout", "0"], "--timeout must be at least 1 second."),
+        (["run", "a.wasm", "--entry", ""], "--entry must name a function of the module."),
         (["run", "a.wasm", "--detach", "--output", "a=b"], "--detach cannot wait for an --output."),
         (["run", "a.wasm", "--input", "nameless"], "nameless"),
         (["run", "a.wasm", "--max-fuel", "many"], "many"),
