@@ -57,7 +57,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .success: "done"
         case .jobTrapped: "the module trapped"
         case .jobLimit: "the module was stopped at one of its limits"
-        case .jobRefused: "the module was refused: not a module, unknown imports, no entry point"
+        case .jobRefused: "the module was refused: no module, unknown imports, no entry point"
         case .jobCancelled: "the job was cancelled"
         case .outputMissing: "the job succeeded without a requested output"
         case .noExecutor: "nobody bid, or no bid was acceptable"
@@ -79,9 +79,9 @@ enum ExitStatus: Int32, CaseIterable {
         case .verificationFailed: "a check of a receipt, or its replay, failed"
         case .verificationIncomplete: "no check of a receipt failed, but some could not be made"
         case .peerUnreachable: "a peer could not be reached"
-        case .timedOut: "the node did not answer in time, or the job was not over in time (mesh wait)"
+        case .timedOut: "the node did not answer in time, or the job was not over (mesh wait)"
         case .tooLarge: "a file or request is above a limit"
-        case .conflict: "the idempotency key was used for another job, or what is to be deleted is still needed"
+        case .conflict: "the idempotency key is of another job, or what is to go is needed"
         case .fileFailed: "a local file could not be read or written"
         case .usage: "the command line is invalid, or asks for something impossible"
         case .internalError: "a fault of mesh itself"
@@ -99,7 +99,7 @@ enum ExitStatus: Int32, CaseIterable {
         let ours = allCases.dropFirst().map { row("\($0.rawValue)", $0.meaning) }
         let others = [
             row("0", ExitStatus.success.meaning),
-            row("1-125", "the module's own exit code (mesh run); 125 also stands for all larger ones"),
+            row("1-125", "the module's own exit code (mesh run); 125 if it is larger"),
             row("129-159", "ended by the signal of this number less 128; 130 is Ctrl-C"),
         ]
         return "EXIT CODES:\n" + (others + ours).joined(separator: "\n")

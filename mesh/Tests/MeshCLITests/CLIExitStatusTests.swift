@@ -62,11 +62,11 @@ import Testing
             #expect(ExitStatus.table.contains("\(status.rawValue)  \(status.meaning)"))
         }
         #expect(ExitStatus.table.contains("1-125  the module's own exit code"))
+        let longest = ExitStatus.table.split(separator: "\n").max { $0.count < $1.count } ?? ""
+        #expect(longest.count < 80, "no line of the help is broken on a usual terminal: \(longest)")
         #expect(ExitStatus.signalled(15) == 143)
     }
 
-    @Test func whatWentWrongIsOneSentenceAndOneOfAdvice() {
-        let refused = JobResult(ending: .noAcceptableBid, detail: "3 bids, each above 30: 40, 45, 60")
     @Test(arguments: [("fuel", "--max-fuel"), ("memory", "--max-memory"), ("output", "--max-output")])
     func theOneLimitThatWasHitIsToBeRaised(_ limit: String, _ option: String) {
         var result = JobResult(ending: .limitExceeded, detail: "")
@@ -78,6 +78,8 @@ import Testing
         #expect(!Run.sentence(result).contains("--"))
     }
 
+    @Test func whatWentWrongIsOneSentenceAndOneOfAdvice() {
+        let refused = JobResult(ending: .noAcceptableBid, detail: "3 bids, each above 30: 40, 45, 60")
         #expect(
             Run.sentence(refused) == "The job failed: 3 bids, each above 30: 40, 45, 60. "
                 + "Raise --budget or loosen the policy; mesh explain last tells every bid.")
