@@ -46,11 +46,11 @@ package struct Mesh: AsyncParsableCommand {
             // Help and versions are not failures.
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             if line.wantsJSON {
-                let message = line.fault ?? message(for: error)
+                let message = line.fault ?? line.meant(message(for: error))
                 Console().failure(NodeServiceError(.invalidRequest, message), status: .usage, json: true)
             } else {
                 // The library that reads the command line begins its own sentences with another word.
-                let told = line.fault.map { "mesh: \($0)" } ?? usage(fullMessage(for: error))
+                let told = line.fault.map { "mesh: \($0)" } ?? usage(line.meant(fullMessage(for: error)))
                 Console().note(Terminal.safeLines(told))
             }
             exit(withError: ExitCode(ExitStatus.usage.rawValue))
@@ -72,12 +72,14 @@ struct CommandLineWords {
     private let globals: [String]
     private let rest: [String]
     private let subcommands: [any ParsableCommand.Type]
+    private let command: any ParsableCommand.Type
 
     /// Sorts words; `--home` and `--json` may stand before the command.
     init(_ words: [String]) {
         var commands: [String] = []
         var globals: [String] = []
         var subcommands = Mesh.configuration.subcommands
+        var command: any ParsableCommand.Type = Mesh.self
         var index = 0
         while index < words.count {
             let word = words[index]
@@ -88,6 +90,7 @@ struct CommandLineWords {
                 globals.append(word)
             } else if let next = subcommands.first(where: { $0._commandName == word }) {
                 commands.append(word)
+                command = next
                 subcommands = next.configuration.subcommands
                 // The command itself reads what follows the last command.
                 if subcommands.isEmpty {
@@ -102,6 +105,7 @@ struct CommandLineWords {
         self.commands = commands
         self.globals = globals
         self.subcommands = subcommands
+        self.command = command
         rest = Array(words[index...])
     }
 
@@ -115,15 +119,47 @@ struct CommandLineWords {
     var fault: String? {
         guard !subcommands.isEmpty else { return nil }
         let group = (["mesh"] + commands).joined(separator: " ")
-        let all = subcommands.map { $0._commandName }
-        let names = all.joined(separator: ", ")
+        let names = subcommands.map { $0._commandName }.joined(separator: ", ")
         guard let word = rest.first else {
             return globals.isEmpty ? nil : "\(group) needs a command behind it: \(names)."
         }
-        guard !word.hasPrefix("-"), word != "help" else { return nil }
-        if let likely = Spelling.likely(word, among: all) {
-            return "\(group) has no command \"\(word)\". Did you mean \(group) \(likely)? There are \(names)."
+        guard !word.hasPrefix("-") else { return nil }
+        return word == "help" ? faultOfHelp(group) : Self.fault(group, word, subcommands)
+    }
+
+    /// What the library says of an unknown option, with the option that begins so in place of one that only looks
+    /// like it.
+    func meant(_ message: String) -> String {
+        let (unknown, guess) = ("Unknown option '", "Did you mean '")
+        guard let word = Self.quoted(message, after: unknown), let guessed = Self.quoted(message, after: guess) else {
+            return message
         }
-        return "\(group) has no command \"\(word)\". There are \(names)."
+        let options = Mesh.helpMessage(for: command).split { $0.isWhitespace || "[]".contains($0) }
+        let meant = Set(options.filter { $0.hasPrefix(word) && $0.hasPrefix("--") })
+        guard meant.count == 1, let option = meant.first else { return message }
+        return message.replacing(guess + guessed + "'", with: guess + option + "'")
+    }
+
+    private static func quoted(_ text: String, after start: String) -> Substring? {
+        text.firstRange(of: start).map { text[$0.upperBound...].prefix { $0 != "'" } }
+    }
+
+    /// What is wrong with the commands for which help is asked.
+    private func faultOfHelp(_ group: String) -> String? {
+        var (group, known) = (group, subcommands)
+        for word in rest.dropFirst() {
+            guard !known.isEmpty, !word.hasPrefix("-") else { return nil }
+            guard let next = known.first(where: { $0._commandName == word }) else {
+                return Self.fault(group, word, known)
+            }
+            (group, known) = ("\(group) \(word)", next.configuration.subcommands)
+        }
+        return nil
+    }
+
+    private static func fault(_ group: String, _ word: String, _ known: [any ParsableCommand.Type]) -> String {
+        let all = known.map { $0._commandName }
+        let likely = Spelling.likely(word, among: all).map { " Did you mean \(group) \($0)?" } ?? ""
+        return "\(group) has no command \"\(word)\".\(likely) There are \(all.joined(separator: ", "))."
     }
 }

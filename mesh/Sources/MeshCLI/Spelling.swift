@@ -12,7 +12,7 @@ enum Spelling {
         }
         let ranked = names.map { (name: $0, distance: distance(Array(word), Array($0))) }
         guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
-        return best.distance <= max(1, min(word.count, best.name.count) / 3) ? best.name : nil
+        return best.distance <= max(1, max(word.count, best.name.count) / 3) ? best.name : nil
     }
 
     /// How many letters are missing, added, changed or swapped with their neighbour.

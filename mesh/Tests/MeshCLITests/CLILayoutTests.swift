@@ -96,6 +96,19 @@ import Testing
         }
         #expect(
             CommandLineWords(["receipt", "verfy"]).fault?.contains("Did you mean mesh receipt verify?") == true)
+        #expect(CommandLineWords(["receipt", "vrfy"]).fault?.contains("Did you mean mesh receipt verify?") == true)
+        #expect(CommandLineWords(["help", "jbos"]).fault?.contains("Did you mean mesh jobs?") == true)
+        #expect(
+            CommandLineWords(["help", "receipt", "vrfy"]).fault?.contains("Did you mean mesh receipt verify?") == true)
+        let unknown = "Unknown option '--max-mem'. Did you mean '--max-fuel'?"
+        #expect(
+            CommandLineWords(["run", "--max-mem", "5"]).meant(unknown)
+                == "Unknown option '--max-mem'. Did you mean '--max-memory'?")
+        let several = "Unknown option '--max'. Did you mean '--max-fuel'?"
+        #expect(CommandLineWords(["run", "--max"]).meant(several) == several, "several begin so")
+        for fine in [["help", "jobs"], ["help", "receipt", "verify"], ["help", "--help"], ["help", "receipt"]] {
+            #expect(CommandLineWords(fine).fault == nil, "\(fine)")
+        }
     }
 
     @Test func everyUsageErrorBeginsAsAllErrorsDo() {
