@@ -80,6 +80,8 @@ struct DevnetProcesses: Sendable {
         guard log >= 0 else {
             return NodeServiceError(.internalError, "\(plan.home.logPath): \(String(cString: strerror(errno))).")
         }
+        // What other starts logged says nothing about this one.
+        let begin = max(0, lseek(log, 0, SEEK_END))
         var options = PlatformOptions()
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(Self.graceSeconds))]
         let arguments =
@@ -95,20 +97,43 @@ struct DevnetProcesses: Sendable {
                     sink.yield(.ready(plan.index, status))
                 }
             }
-            return Self.ending(result.terminationStatus, log: plan.home.logPath)
+            return Self.ending(
+                result.terminationStatus, lastLine: Self.lastLine(of: plan.home.logPath, from: UInt64(begin)))
         } catch {
             return NodeServiceError(.internalError, "the program \(executable) could not be started.")
         }
     }
 
-    /// How a node ended: in its own words, else by the last line it logged.
-    private static func ending(_ status: TerminationStatus, log: String) -> NodeServiceError {
-        let text = FileManager.default.contents(atPath: log).map { String(decoding: $0.suffix(4_096), as: UTF8.self) }
-        let last = text?.split(separator: "\n").last.map(String.init) ?? "its log is empty"
-        if let told = try? MeshJSON.decode(CommandFailure.self, from: Array(last.utf8)) { return told.error }
-        switch status {
-        case .exited(let code): return NodeServiceError(.internalError, "exit code \(code), \(last).")
-        case .signaled(let signal): return NodeServiceError(.internalError, "signal \(signal), \(last).")
+    /// The last line that a node logged since its log had a length; nil if there is none.
+    static func lastLine(of log: String, from begin: UInt64) -> String? {
+        guard let file = FileHandle(forReadingAtPath: log), let end = try? file.seekToEnd(), end > begin else {
+            return nil
         }
+        let bytesMax: UInt64 = 4_096
+        guard (try? file.seek(toOffset: max(begin, end - min(end, bytesMax)))) != nil,
+            let tail = try? file.read(upToCount: Int(bytesMax))
+        else { return nil }
+        return String(decoding: tail, as: UTF8.self).split(separator: "\n").last.map(String.init)
+    }
+
+    /// How a node ended: in its own words, else by the last line it logged.
+    private static func ending(_ status: TerminationStatus, lastLine: String?) -> NodeServiceError {
+        switch status {
+        case .exited(let code): ending("exit code \(code)", isStop: code == 0, lastLine: lastLine)
+        case .signaled(let signal): ending("signal \(signal)", isStop: false, lastLine: lastLine)
+        }
+    }
+
+    /// The same, from what the system tells; a node that was stopped left nothing to explain.
+    static func ending(_ manner: String, isStop: Bool, lastLine: String?) -> NodeServiceError {
+        guard !isStop else {
+            return NodeServiceError(
+                .shuttingDown, "it was stopped, and a devnet ends with any of its nodes.",
+                hint: "To change a node's config.json, end the devnet with Ctrl-C, edit the file and start the devnet "
+                    + "again with the same --base-dir.")
+        }
+        let last = lastLine ?? "its log is empty"
+        if let told = try? MeshJSON.decode(CommandFailure.self, from: Array(last.utf8)) { return told.error }
+        return NodeServiceError(.internalError, "\(manner), \(last).")
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import NodeAPI
+import P2PTesting
 import Testing
 
 @testable import MeshCLI
@@ -38,8 +39,8 @@ import Testing
         (["run", "-", "--stdin", "-"], "Only one of module and inputs can come from standard input."),
         (["run", "a.wasm", "--stdin", "a", "--stdin", "b"], "--stdin was given 2 times"),
         (["run", "a.wasm", "--output", "x=-", "--json"], "--json and an --output to - cannot share"),
-        (["run", "a.wasm", "--timeout", "0"], "--timeout must be at least 1 second."),
         (["run", "a.wasm", "--entry", ""], "--entry must name a function of the module."),
+        (["run", "a.wasm", "--timeout", "0"], "--timeout must be at least 1 second."),
         (["run", "a.wasm", "--detach", "--output", "a=b"], "--detach cannot wait for an --output."),
         (["run", "a.wasm", "--input", "nameless"], "nameless"),
         (["run", "a.wasm", "--max-fuel", "many"], "many"),
@@ -57,6 +58,25 @@ import Testing
             #expect(Mesh.exitCode(for: error) == .validationFailure)
             #expect(Mesh.fullMessage(for: error).contains(reason), "\(Mesh.fullMessage(for: error))")
         }
+    }
+
+    @Test func aDevnetTellsWhyItsNodeEnded() throws {
+        let folder = try TestFolder()
+        let log = folder.path + "/mesh.log"
+        let failure = #"{"error":{"code":"already_running","message":"Busy."},"exit_status":231}"#
+        try Data("old line\n\(failure)\n".utf8).write(to: URL(filePath: log))
+        let last = DevnetProcesses.lastLine(of: log, from: 0)
+        #expect(last == failure)
+        let begin = UInt64(try Data(contentsOf: URL(filePath: log)).count)
+        #expect(DevnetProcesses.lastLine(of: log, from: begin) == nil, "an earlier start wrote all of it")
+        #expect(DevnetProcesses.lastLine(of: folder.path + "/none", from: 0) == nil)
+        let told = DevnetProcesses.ending("exit code 231", isStop: false, lastLine: last)
+        #expect(told == NodeServiceError(.alreadyRunning, "Busy."))
+        let stopped = DevnetProcesses.ending("exit code 0", isStop: true, lastLine: last)
+        #expect(stopped.message == "it was stopped, and a devnet ends with any of its nodes.")
+        #expect(stopped.hint?.contains("the same --base-dir") == true)
+        let silent = DevnetProcesses.ending("signal 9", isStop: false, lastLine: nil)
+        #expect(silent.message == "signal 9, its log is empty.")
     }
 
     @Test func roomIsMadeByTwoCommands() throws {

@@ -11,7 +11,8 @@ struct Devnet: MeshCommand {
         discussion: """
             The nodes listen on the loopback interface and find each other through the first one. The last ones are \
             executors with different prices and regions. All stop at Ctrl-C, at a request to terminate, at the end of \
-            standard input (/dev/null has none), and when this program is killed.
+            standard input (/dev/null has none), when one of them ends, and when this program is killed. To change a \
+            node's config.json, end the devnet, edit the file, and start it again with the same --base-dir.
             """)
 
     @OptionGroup var global: GlobalOptions
