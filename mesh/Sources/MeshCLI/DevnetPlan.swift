@@ -38,7 +38,8 @@ struct DevnetPlan: Sendable {
     /// Makes the home folder; one from an earlier devnet keeps its key, its jobs, and its configuration, which its
     /// owner may have edited. Returns whether it had one.
     mutating func prepare() throws -> Bool {
-        try home.create()
+        try HomeFolder.make(home, option: "--base-dir")
+        try home.requireKeyOfData()
         if !home.isInitialised { _ = try KeyStore(path: home.keyPath).create() }
         if FileManager.default.fileExists(atPath: home.configurationPath) {
             configuration = try NodeConfiguration.load(path: home.configurationPath)

@@ -37,6 +37,11 @@ package struct NodeHome: Hashable, Sendable {
         FileManager.default.fileExists(atPath: keyPath)
     }
 
+    /// Whether a node's data is here without its key, which nothing but a copy can bring back.
+    package var lacksItsKey: Bool {
+        !isInitialised && FileManager.default.fileExists(atPath: databasePath)
+    }
+
     /// How a command names this home: ` --home PATH`, or nothing for the default one.
     package var option: String {
         path == NodeHome(path: NodeHome.defaultPath).path ? "" : " --home \(path)"
@@ -55,25 +60,41 @@ package struct NodeHome: Hashable, Sendable {
             hint: "Choose a shorter --home.")
     }
 
-    /// Creates the folder, owner-only, if missing.
-    package func create() throws(NodeServiceError) {
+    /// Creates the folder, owner-only, if missing; `nil`, or why that cannot be: the file in its way, else the system's
+    /// words.
+    package func create() throws(NodeServiceError) -> String? {
         try requireShortPath()
         if let missing = NodeServiceError.noPermission(for: .making, of: path) { throw missing }
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch {
-            throw NodeServiceError(
-                .notInitialised, "The folder \(path) cannot be created (\(error.localizedDescription)).",
-                hint: "Choose another with --home.")
+        // Each folder of the path in turn, as far as there is none.
+        var place = path.hasPrefix("/") ? "/" : ""
+        for name in (path as NSString).pathComponents where name != "/" {
+            place += place.isEmpty || place.hasSuffix("/") ? name : "/" + name
+            guard mkdir(place, 0o700) != 0 else { continue }
+            let code = errno
+            var isFolder: ObjCBool = false
+            if FileManager.default.fileExists(atPath: place, isDirectory: &isFolder) {
+                if !isFolder.boolValue { return "\(place) is a file and no folder" }
+            } else {
+                return String(cString: strerror(code))
+            }
         }
+        return nil
     }
 
     /// Refuses a folder without a node, and says what to do next.
     package func requireInitialised() throws(NodeServiceError) {
         guard !isInitialised else { return }
         if let missing = NodeServiceError.noPermission(for: .reading, of: keyPath) { throw missing }
+        try requireKeyOfData()
         throw NodeServiceError(
             .notInitialised, "There is no node in \(path).", hint: "Run mesh init\(option) to make one.")
+    }
+
+    /// Refuses a folder with a node's data and without its key: another key would make another node of it.
+    package func requireKeyOfData() throws(NodeServiceError) {
+        guard lacksItsKey else { return }
+        throw NodeServiceError(
+            .keyUnusable, "The home \(path) has a node's data, but its key identity.key is missing.",
+            hint: "Restore identity.key from a copy, or choose another --home.")
     }
 }

@@ -60,6 +60,41 @@ import Testing
         }
     }
 
+    @Test func aHomeWithDataAndWithoutItsKeyIsRefused() throws {
+        let folder = try TestFolder()
+        let home = NodeHome(path: folder.path + "/home")
+        try HomeFolder.make(home, option: "--home")
+        #expect(throws: Never.self) { try home.requireKeyOfData() }
+        try Data().write(to: URL(filePath: home.databasePath))
+        let refusal = NodeServiceError(
+            .keyUnusable, "The home \(home.path) has a node's data, but its key identity.key is missing.",
+            hint: "Restore identity.key from a copy, or choose another --home.")
+        #expect(throws: refusal) { try home.requireInitialised() }
+        #expect(throws: refusal) { try home.requireKeyOfData() }
+        var plan = try #require(DevnetPlan.plans(nodes: 1, executors: 1, base: folder.path).first)
+        try HomeFolder.make(plan.home, option: "--base-dir")
+        try Data().write(to: URL(filePath: plan.home.databasePath))
+        #expect(throws: NodeServiceError.self) { _ = try plan.prepare() }
+        #expect(!FileManager.default.fileExists(atPath: plan.home.keyPath), "no other key is made")
+        try Data().write(to: URL(filePath: home.keyPath))
+        #expect(throws: Never.self) { try home.requireInitialised() }
+    }
+
+    @Test func aFolderThatCannotBeCreatedSaysWhyAndWhichOptionNamesAnother() throws {
+        let folder = try TestFolder()
+        let file = folder.path + "/file"
+        try Data("x".utf8).write(to: URL(filePath: file))
+        for (path, option) in [(file, "--home"), (file + "/node-0", "--base-dir")] {
+            do {
+                try HomeFolder.make(NodeHome(path: path), option: option)
+                Issue.record("\(path) was made")
+            } catch let error as LocalFileError {
+                #expect(error.path == path && error.hint == "Choose another with \(option).")
+                #expect(error.reason == "the folder cannot be created, \(file) is a file and no folder")
+            }
+        }
+    }
+
     @Test func aDevnetTellsWhyItsNodeEnded() throws {
         let folder = try TestFolder()
         let log = folder.path + "/mesh.log"

@@ -124,7 +124,7 @@ struct NodeMesh {
         _ path: String, _ configuration: NodeConfiguration, identity: Identity = .generate(), logger: Logger? = nil
     ) async throws -> MeshNode {
         let home = NodeHome(path: path)
-        try home.create()
+        if let reason = try home.create() { throw NodeServiceError(.internalError, reason) }
         var quiet = Logger(label: "test")
         quiet.logLevel = .critical
         return try await MeshNode.open(

@@ -13,7 +13,8 @@ struct Init: MeshCommand {
         discussion: """
             The node will run other people's jobs, unless --no-executor is given, and listens on port 4001 of all \
             interfaces, or on the next port that is free; --listen names other addresses. If only config.json is \
-            missing, init writes a fresh one and keeps the node's key; if only the key is, it keeps config.json.
+            missing, init writes a fresh one and keeps the node's key. Without its key a node that ever ran is lost: \
+            init makes no other beside its data.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -35,10 +36,11 @@ struct Init: MeshCommand {
                 .alreadyInitialised, "There is already a node in \(home.path).",
                 hint: "Start it with mesh up\(home.option), or choose another --home.")
         }
+        try home.requireKeyOfData()
         // Refuses what it can before it makes anything.
         let (configuration, takenPort) = try chosen(for: home)
         let passphrase = encrypt ? try Passphrase.choose() : nil
-        try home.create()
+        try HomeFolder.make(home, option: "--home")
         let identity = try KeyStore(path: home.keyPath).create(passphrase: passphrase)
         try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
         try tell(InitReport(home, configuration, identity, takenPort: takenPort), home, console)
