@@ -82,6 +82,11 @@ struct NodeOpening: Sendable {
             throw NodeServiceError(
                 .addressInUse, "The node cannot listen: \(error).",
                 hint: "Stop the program that uses the address, or set another under \"listen\" in config.json.")
+        } catch SwarmError.cannotListen(let address, SystemWords.system(EADDRNOTAVAIL)) {
+            throw NodeServiceError(
+                .configurationInvalid, "The node cannot listen on \(address): this machine has no such address.",
+                hint: "Set one of this machine's under \"listen\" in config.json or with --listen; "
+                    + "/ip4/0.0.0.0/tcp/4001 stands for all of them.")
         }
         return swarm
     }
