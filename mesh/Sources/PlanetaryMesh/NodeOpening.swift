@@ -35,6 +35,10 @@ struct NodeOpening: Sendable {
         do {
             store = try MeshStore(
                 path: home.databasePath, owner: identity.did.text, limits: StoreLimits(configuration.limits))
+        } catch MeshStoreError.inUse {
+            throw NodeServiceError(
+                .alreadyRunning, "The node in \(home.path) is already running.",
+                hint: "mesh stop\(home.option) ends it.")
         } catch {
             throw NodeServiceError.noPermission(for: .making, of: home.databasePath) ?? NodeServiceError(storage: error)
         }
@@ -78,15 +82,15 @@ struct NodeOpening: Sendable {
             throw NodeServiceError(
                 .permissionDenied, "There is no permission to listen on \(address).",
                 hint: "Ports below 1024 need root: set a higher one under \"listen\" in config.json.")
-        } catch {
-            throw NodeServiceError(
-                .addressInUse, "The node cannot listen: \(error).",
-                hint: "Stop the program that uses the address, or set another under \"listen\" in config.json.")
         } catch SwarmError.cannotListen(let address, SystemWords.system(EADDRNOTAVAIL)) {
             throw NodeServiceError(
                 .configurationInvalid, "The node cannot listen on \(address): this machine has no such address.",
                 hint: "Set one of this machine's under \"listen\" in config.json or with --listen; "
                     + "/ip4/0.0.0.0/tcp/4001 stands for all of them.")
+        } catch {
+            throw NodeServiceError(
+                .addressInUse, "The node cannot listen: \(error).",
+                hint: "Stop the program that uses the address, or set another under \"listen\" in config.json.")
         }
         return swarm
     }
