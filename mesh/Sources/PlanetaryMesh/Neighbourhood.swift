@@ -148,10 +148,23 @@ struct Neighbourhood: Sendable {
         do {
             return await peer(try await parts.swarm.dial(address), isConnected: true, nil)
         } catch {
+            if await isOwn(address) {
+                throw NodeServiceError(
+                    .peerUnreachable, "\(address) belongs to this node itself, or to a copy of it.",
+                    hint: "Name another node's address; mesh status there lists them.")
+            }
+            let (reason, place) = ("\(error)", "\(address): ")
             throw NodeServiceError(
-                .peerUnreachable, "No peer answered at \(address): \(error).",
+                .peerUnreachable,
+                "No peer answered at \(place)\(reason.hasPrefix(place) ? reason.dropFirst(place.count) : reason[...]).",
                 hint: "Check the address, and that the peer is up.")
         }
+    }
+
+    /// Whether an address names this node, or is one at which it listens.
+    private func isOwn(_ address: Multiaddr) async -> Bool {
+        if let named = address.peerID { return named == parts.identity.peerID }
+        return await parts.swarm.listenAddresses().contains(address)
     }
 
     private func peer(_ peer: PeerID, isConnected: Bool, _ row: PeerRow?) async -> KnownPeer {
