@@ -52,7 +52,7 @@ package enum ReceiptRecordRefusal: Error, Hashable, Sendable {
     case wrongHash
     /// The value is not a validly signed receipt.
     case invalidReceipt(SignedObjectError)
-    /// The receipt has longer lists than receipts have, or names a CID of another form.
+    /// The receipt has longer lists or names than receipts have, or names a CID of another form.
     case formNotAccepted(ReceiptFault)
 }
 

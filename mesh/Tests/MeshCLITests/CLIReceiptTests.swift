@@ -109,6 +109,16 @@ import Testing
         #expect(Receipt.status(report) == .verificationFailed)
     }
 
+    /// A receipt is shown before it is checked; its names may be as long as a receipt.
+    @Test func anEndlessNameWidensNoOtherLine() {
+        var receipt = Samples.receipt
+        let long = NamedText(name: String(repeating: "n", count: 10_000), text: "end")
+        (receipt.inputs, receipt.outputs) = ([long], [long])
+        let lines = Receipt.text(receipt).split(separator: "\n")
+        #expect(lines.count { $0.contains("nn… ") && $0.hasSuffix(" end") } == 2)
+        #expect(lines.allSatisfy { $0.count < 600 })
+    }
+
     @Test func theWorstOfSeveralDecides() {
         typealias Reports = Answers<ReceiptReport>
         #expect(Reports.worst([]) == .success)
