@@ -114,6 +114,12 @@ import Testing
         #expect(silent.message == "signal 9, its log is empty.")
     }
 
+    @Test func completionsTakeJSONAndRefuseAnUnknownShell() throws {
+        #expect(try parse(Completions.self, ["completions", "fish", "--json"]).global.json)
+        #expect(throws: (any Error).self) { _ = try parse(Completions.self, ["completions", "ksh"]) }
+        #expect(try Console.line(StopReport(home: "/h", processID: 7)) == #"{"home":"/h","pid":7}"#)
+    }
+
     @Test func roomIsMadeByTwoCommands() throws {
         #expect(try parse(Remove.self, ["rm", "bafkrei"]).cid == "bafkrei")
         #expect(try parse(CollectGarbage.self, ["gc", "--json"]).global.json)
