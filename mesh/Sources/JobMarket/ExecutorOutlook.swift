@@ -11,7 +11,7 @@ package struct ExecutorStanding: Hashable, Sendable {
     package let obstacles: [Obstacle]
     /// Whether it bid, answered, or is being asked: there is nothing to ask it.
     package let hasSpoken: Bool
-    /// Whether it bid too much, and is no key made for that bid: for a job that all refuse, nobody else need be awaited.
+    /// Whether it bid too much, and is no stranger: a job that all refuse then waits for nobody else.
     package let setsPrice: Bool
 
     package init(

@@ -3,9 +3,9 @@ import MeshTypes
 /// What a job does about the executors that its originator knows (PROTOCOL.md, "Without executors").
 ///
 /// A job that every known executor refuses, for a reason that lasts, counts like one for which no executor is known: it
-/// waits a while for others, if it is known for how long. Where a bid of an executor that is no stranger was too dear, it
-/// does not wait beyond its window: who is cheap enough would have bid by then. A window that the owner named always runs
-/// its course, and this node's own executor has its turn first.
+/// waits a while for others, if it is known for how long. Where a bid of an executor that is no stranger was too dear,
+/// it does not wait beyond its window: who is cheap enough would have bid by then. A window that the owner named always
+/// runs its course, and this node's own executor has its turn first.
 struct OutlookRule {
     let job: OriginatedJob
     let outlook: ExecutorOutlook
