@@ -148,7 +148,7 @@ struct CommandLineWords {
     private func faultOfHelp(_ group: String) -> String? {
         var (group, known) = (group, subcommands)
         for word in rest.dropFirst() {
-            guard !known.isEmpty, !word.hasPrefix("-") else { return nil }
+            guard !known.isEmpty, !word.hasPrefix("-"), word != "help" else { return nil }
             guard let next = known.first(where: { $0._commandName == word }) else {
                 return Self.fault(group, word, known)
             }

@@ -106,7 +106,9 @@ import Testing
                 == "Unknown option '--max-mem'. Did you mean '--max-memory'?")
         let several = "Unknown option '--max'. Did you mean '--max-fuel'?"
         #expect(CommandLineWords(["run", "--max"]).meant(several) == several, "several begin so")
-        for fine in [["help", "jobs"], ["help", "receipt", "verify"], ["help", "--help"], ["help", "receipt"]] {
+        for fine in [
+            ["help", "jobs"], ["help", "help"], ["help", "receipt", "verify"], ["help", "--help"], ["help", "receipt"],
+        ] {
             #expect(CommandLineWords(fine).fault == nil, "\(fine)")
         }
     }
