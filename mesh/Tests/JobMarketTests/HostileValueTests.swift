@@ -139,7 +139,7 @@ struct HostileValueTests {
             Issue.record("\(String(describing: reply))")
             return
         }
-        #expect(refusal.text.contains("input_cids names Qm"))
+        #expect(refusal.text.contains("(--input) names Qm"))
         #expect(world.parties[1].market.runCounts == (0, 0))
     }
 
