@@ -93,7 +93,7 @@ struct FullDiskTests {
             job=$("$mesh" run "$module" --max-fuel 1T --timeout 600 --detach --home "$home")
             until "$mesh" jobs --json --home "$home" | grep -q '"phase" *: *"Running"'; do again; done
             keep_filling & filling=$!
-            until "$mesh" status --home "$home" | grep -q store_full_retries; do again; done
+            until "$mesh" status --json --home "$home" | grep -q store_full_retries; do again; done
             echo "it waits for room"
             "$mesh" run "$module" --detach --home "$home" 2>/dev/null; echo "submit meanwhile $?"
             "$mesh" jobs --full --home "$home" | grep -q "$job" && echo "the job is told of"
@@ -101,7 +101,7 @@ struct FullDiskTests {
             rm "$folder/filling"; wait $filling; rm "$disk/filler"
             until [ "$(ended)" = succeeded ]; do again; done
             echo "the job ended"
-            receipt=$(field receipt_cid)
+            receipt=$(field receipt_cid | head -1)
             "$mesh" receipt verify "$receipt" --home "$home" >/dev/null; echo "receipt $?"
             until [ "$(tokens)" = "$before" ]; do again; done; echo "the wallet is what it was"
             "$mesh" wallet --json --home "$home" | grep -q '"paid" *: *[1-9]' && echo "it was paid"
