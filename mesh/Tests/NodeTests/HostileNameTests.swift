@@ -143,13 +143,20 @@ struct HostileNameTests {
     func poisonedJournal() async throws {
         var identity: Identity?
         var jobs: [CID] = []
-        try await NodeMesh.run(prices: []) { mesh in
+        try await NodeMesh.run(prices: [10]) { mesh in
             identity = mesh.originator.identity
-            for _ in 0..<2 { jobs.append(try await mesh.submit(try Assembler.command("nop"))) }
+            for _ in 0..<2 {
+                // For nobody who is there, and with a window that runs its course: neither is over before the node is.
+                let job = try await mesh.submit(try Assembler.command("nop")) { submission in
+                    submission.policy.allowedDIDs = [mesh.originator.identity.did.text]
+                    submission.policy.bidWindowMilliseconds = 20_000
+                }
+                jobs.append(job)
+            }
             let bad = JournalEntry(jobID: jobs[0], role: .originator, kind: "announced", at: 1, bytes: [0xFF])
             try await mesh.originator.store.commit([.journal(bad)])
         } afterwards: { folder in
-            let path = folder.appendingPathComponent("0").path
+            let path = folder.appendingPathComponent("1").path
             let node = try await NodeMesh.open(path, NodeMesh.loopback(), identity: try #require(identity))
             #expect(await node.knows(jobs[1]))
             #expect(await !node.knows(jobs[0]))

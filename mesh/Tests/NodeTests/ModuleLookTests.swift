@@ -39,7 +39,11 @@ struct ModuleLookTests {
         } _: { mesh in
             let small = mesh.nodes[0]
             try await small.store.commit([.block(cid: root.cid, bytes: root.bytes)])
-            let job = try await mesh.submit(module)
+            // Time to judge the job before another node has run it.
+            let job = try await mesh.submit(module) { submission in
+                submission.policy.bidWindowMilliseconds = 3_000
+                submission.policy.sufficientBids = 64
+            }
             let result = try await mesh.result(of: job)
             #expect(result.ending == .succeeded, "\(result.detail)")
             #expect(result.attempts == 1)
