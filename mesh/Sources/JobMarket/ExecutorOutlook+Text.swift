@@ -1,4 +1,5 @@
 import MeshTypes
+import SignedObjects
 
 extension ExecutorOutlook: CustomStringConvertible {
     /// One sentence without a full stop: who is there, and what keeps them.
@@ -15,19 +16,19 @@ extension ExecutorOutlook: CustomStringConvertible {
         switch (known, isHere) {
         case (1, true): "this node is the only executor known"
         case (1, false): "1 executor is known"
-        default: "\(ReadableAmount.count(known)) executors are known" + (isHere ? ", this node among them" : "")
+        default: "\(GroupedNumber.of(known)) executors are known" + (isHere ? ", this node among them" : "")
         }
     }
 
     private func phrase(_ count: UInt64, _ one: String, _ many: String) -> String {
         if known == 1 { return "it \(one)" }
         if count == known { return "all \(many)" }
-        return "\(ReadableAmount.count(count)) \(count == 1 ? one : many)"
+        return "\(GroupedNumber.of(count)) \(count == 1 ? one : many)"
     }
 
     private func told(_ isMeant: (Obstacle) -> Bool) -> String {
         let meant = reasons.filter { isMeant($0.obstacle) }
-        return meant.map { $0.text + (meant.count > 1 ? " (\(ReadableAmount.count($0.executors)))" : "") }
+        return meant.map { $0.text + (meant.count > 1 ? " (\(GroupedNumber.of($0.executors)))" : "") }
             .joined(separator: "; ")
     }
 
@@ -86,13 +87,13 @@ extension Obstacle {
             return "the region \(wanted) is asked for, and \(found)"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
-            return "\(plain(resource)) \(ReadableAmount.count(needed)) is above "
-                + "\(their) \(ReadableAmount.count(offered))"
+            return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "
+                + "\(their) \(GroupedNumber.of(offered))"
         case .reputation(let best, let min): return "reputation \(min) is asked for, and the best has \(best) here"
         case .price(let price):
-            return "the cheapest bid asks up to \(ReadableAmount.count(price.cheapest.units)) tokens, above the budget "
-                + "of \(ReadableAmount.count(price.budget.units)) (a bid's ceiling follows from --max-fuel, here "
-                + "\(ReadableAmount.count(price.fuel)))"
+            return "the cheapest bid asks up to \(GroupedNumber.of(price.cheapest.units)) tokens, above the budget "
+                + "of \(GroupedNumber.of(price.budget.units)) (a bid's ceiling follows from --max-fuel, here "
+                + "\(GroupedNumber.of(price.fuel)))"
         case .excluded: return "the job's own lists exclude \(their == "its" ? "it" : "them")"
         case .late: return "the result is promised after the job's deadline"
         case .answered(_, let text): return PlainText.sanitized(text)

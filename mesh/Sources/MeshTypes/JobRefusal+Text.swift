@@ -60,18 +60,9 @@ extension JobRefusal: CustomStringConvertible {
         case "timeout_seconds": "\(GroupedNumber.of(amount)) s"
         case "bid_window_ms":
             amount.isMultiple(of: 1_000) ? "\(GroupedNumber.of(amount / 1_000)) s" : "\(GroupedNumber.of(amount)) ms"
-        case "max_memory_bytes", "max_output_bytes": bytes(amount)
+        case "max_memory_bytes", "max_output_bytes": GroupedNumber.bytes(amount)
         default: GroupedNumber.of(amount)
         }
-    }
-
-    /// Bytes in the largest unit of which they are a multiple.
-    private static func bytes(_ amount: UInt64) -> String {
-        let units: [(name: String, shift: UInt64)] = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
-        for unit in units where amount > 0 && amount.isMultiple(of: 1 << unit.shift) {
-            return "\(GroupedNumber.of(amount >> unit.shift)) \(unit.name)"
-        }
-        return "\(GroupedNumber.of(amount)) bytes"
     }
 
     private static func grouped(_ count: Int) -> String { GroupedNumber.of(UInt64(clamping: count)) }

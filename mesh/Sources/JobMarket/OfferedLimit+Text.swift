@@ -1,36 +1,14 @@
 import MeshTypes
-
-/// Numbers in sentences for people; exact, never rounded.
-enum ReadableAmount {
-    /// A number with commas: 1,234,567.
-    static func count(_ number: UInt64) -> String {
-        let digits = Array(String(number))
-        var text = ""
-        for (index, digit) in digits.enumerated() {
-            if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
-            text.append(digit)
-        }
-        return text
-    }
-
-    /// Bytes in the largest unit that divides them: 3 GiB, 1,500 bytes.
-    static func bytes(_ bytes: UInt64) -> String {
-        for (unit, shift) in [("GiB", UInt64(30)), ("MiB", 20), ("KiB", 10)]
-        where bytes > 0 && bytes & ((1 << shift) - 1) == 0 {
-            return "\(count(bytes >> shift)) \(unit)"
-        }
-        return bytes == 1 ? "1 byte" : "\(count(bytes)) bytes"
-    }
-}
+import SignedObjects
 
 extension OfferedLimit {
     /// An amount of it, with its unit.
     func text(_ amount: UInt64) -> String {
         switch self {
         case .memoryBytes, .outputBytes, .moduleBytes, .functionBytes, .compileMemoryBytes, .inputBytes:
-            ReadableAmount.bytes(amount)
-        case .timeoutSeconds, .compileSeconds: "\(ReadableAmount.count(amount)) s"
-        case .fuel, .moduleFunctions, .jobsAtOnce, .queuedJobs: ReadableAmount.count(amount)
+            GroupedNumber.bytes(amount)
+        case .timeoutSeconds, .compileSeconds: "\(GroupedNumber.of(amount)) s"
+        case .fuel, .moduleFunctions, .jobsAtOnce, .queuedJobs: GroupedNumber.of(amount)
         }
     }
 
