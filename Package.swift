@@ -3,8 +3,7 @@ import PackageDescription
 
 // The house in two halves, each in layers: the network (libp2p/) knows nothing of the mesh (mesh/). A target may only
 // depend on what stands in a list above its own. The compiler checks it (`--explicit-target-dependency-import-check
-// error`), and TidyTests checks that cores stay free of Foundation. libp2p/Package.swift makes a copy of that folder
-// alone a package; TidyTests checks that it says the same as this file.
+// error`), TidyTests that cores stay free of Foundation and libp2p/Package.swift, for a copy of it, says the same.
 
 let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
 
@@ -131,6 +130,7 @@ let networkTests: [Target] = [
 let meshCores: [Target] = [
     // Formats and types.
     mesh("IPLD", ["Multiformats"]),
+    mesh("GuestFiles", ["Multiformats"]),
     mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"]),
     mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects"]),
     // What decides.
@@ -155,9 +155,8 @@ let meshShells: [Target] = [
     .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
     mesh(
         "CoVM",
-        [
-            "Determinism", "Multiformats", "MeshTypes", "CWasmtime", External.crypto, External.nioConcurrency,
-        ], linker: linkWasmtime),
+        ["Determinism", "Multiformats", "MeshTypes", "CWasmtime", External.crypto, External.nioConcurrency],
+        linker: linkWasmtime),
     mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", External.grdb]),
     // What clients see of a node, and what stands in its home before it runs.
     mesh("NodeAPI", ["Multiformats", "SignedObjects", "MeshTypes", "Receipts"]),
@@ -234,6 +233,7 @@ let tests: [Target] = [
     meshTests(
         "EconomicsTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
+    meshTests("GuestFilesTests", ["Determinism", "Multiformats", "GuestFiles"]),
     meshTests("IPLDTests", ["Determinism", "Multiformats", "P2PTesting", "IPLD"]),
     meshTests(
         "JobMarketTests",

@@ -16,7 +16,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
         case .cores:
             [
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
-                "Reputation", "Receipts", "JobMarket", "NodeCore",
+                "Reputation", "Receipts", "JobMarket", "NodeCore", "GuestFiles",
             ]
         case .shells: ["CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup"]
         case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]

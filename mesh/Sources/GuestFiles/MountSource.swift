@@ -1,0 +1,73 @@
+package import Multiformats
+
+/// Where the content of mounts comes from: a store of blocks that the caller has at hand.
+///
+/// It answers from what is here and never waits. The same question always has the same answer, except that what was
+/// not here may be here later.
+package protocol MountSource: Sendable {
+    /// What a CID names.
+    func node(_ cid: CID) -> SourceAnswer<MountedNode>
+    /// The entries of a folder, in any order.
+    func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]>
+    /// Exactly these bytes of a file; the range lies within the size that `node` told.
+    func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]>
+}
+
+/// An answer of a source.
+package enum SourceAnswer<Value: Sendable>: Sendable {
+    /// All of it.
+    case here(Value)
+    /// A block is missing.
+    case notHere
+    /// The blocks are here, and are not what was asked for.
+    case broken
+}
+
+/// What a CID in a mount names.
+package struct MountedNode: Hashable, Sendable {
+    /// A file, folder or symbolic link.
+    package enum Kind: Hashable, Sendable {
+        /// A file of this size.
+        case file(bytes: UInt64)
+        /// A folder.
+        case directory
+        /// A symbolic link to this target.
+        case symbolicLink([UInt8])
+    }
+
+    /// What it is.
+    package var kind: Kind
+    /// The time of UnixFS in nanoseconds since 1970; 0 where there is none.
+    package var modifiedNanoseconds: UInt64
+
+    package init(kind: Kind, modifiedNanoseconds: UInt64 = 0) {
+        self.kind = kind
+        self.modifiedNanoseconds = modifiedNanoseconds
+    }
+}
+
+/// An entry of a folder as its blocks give it: the name is not checked yet.
+package struct MountedEntry: Hashable, Sendable {
+    /// The name's bytes.
+    package var name: [UInt8]
+    /// What it names.
+    package var cid: CID
+
+    package init(name: [UInt8], cid: CID) {
+        self.name = name
+        self.cid = cid
+    }
+}
+
+/// What a call sees of the world: the virtual time, and the content that is here.
+package struct GuestWorld: Sendable {
+    /// The guest's calendar, in nanoseconds since 1970: what is written now has this time.
+    package var nowNanoseconds: UInt64
+    /// The content of mounts.
+    package var source: any MountSource
+
+    package init(nowNanoseconds: UInt64, source: any MountSource) {
+        self.nowNanoseconds = nowNanoseconds
+        self.source = source
+    }
+}
