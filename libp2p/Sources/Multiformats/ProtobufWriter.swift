@@ -22,6 +22,12 @@ public struct ProtobufWriter: Sendable {
         varint(number, value ? 1 : 0)
     }
 
+    /// Adds a field of four bytes, little-endian.
+    public mutating func fixed32(_ number: UInt32, _ value: UInt32) {
+        key(number, wireType: 5)
+        for shift: UInt32 in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
+
     /// Adds a bytes field, or a message that was written before.
     public mutating func bytes(_ number: UInt32, _ value: [UInt8]) {
         bytes(number, value[...])

@@ -9,20 +9,20 @@ package struct DAGPBNode: Hashable, Sendable {
     package struct Link: Hashable, Sendable {
         /// The block that the link names.
         package let cid: CID
-        /// The name of the link; empty in files.
-        package let name: String
+        /// The bytes of the link's name, UTF-8 in nearly every block; none in files.
+        package let name: [UInt8]
         /// Bytes of the linked block and all below it, as its writer says.
         package let totalBytes: UInt64
 
         /// A link to `cid`.
-        package init(cid: CID, name: String = "", totalBytes: UInt64) {
+        package init(cid: CID, name: [UInt8] = [], totalBytes: UInt64) {
             self.cid = cid
             self.name = name
             self.totalBytes = totalBytes
         }
     }
 
-    /// The most links that a node may have when it is decoded.
+    /// The most links that a node of a file may have when it is decoded.
     package static let linksMax = 2048
 
     /// The links, in order.
@@ -42,7 +42,7 @@ package struct DAGPBNode: Hashable, Sendable {
         for link in links {
             writer.message(2) { nested in
                 nested.bytes(1, link.cid.bytes)
-                nested.text(2, link.name)
+                nested.bytes(2, link.name)
                 nested.varint(3, link.totalBytes)
             }
         }
@@ -50,12 +50,12 @@ package struct DAGPBNode: Hashable, Sendable {
         return writer.bytes
     }
 
-    /// The node in `bytes`; throws if they are not one, or not in its canonical form.
-    package init(decoding bytes: [UInt8]) throws(DAGPBError) {
+    /// The node in `bytes`; throws if they are not one, have more than `linksMax` links, or are not in canonical form.
+    package init(decoding bytes: [UInt8], linksMax: Int = Self.linksMax) throws(DAGPBError) {
         var links: [Link] = []
         var data: [UInt8]?
         do {
-            var reader = ProtobufReader(bytes, maxFields: Self.linksMax + 1)
+            var reader = ProtobufReader(bytes, maxFields: linksMax + 1)
             while let field = try reader.next() {
                 switch (field.number, field.slice) {
                 case (2, let slice?) where data == nil: links.append(try Self.link(slice))
@@ -76,13 +76,13 @@ package struct DAGPBNode: Hashable, Sendable {
 
     private static func link(_ bytes: ArraySlice<UInt8>) throws -> Link {
         var cid: CID?
-        var name = ""
+        var name: [UInt8] = []
         var total: UInt64 = 0
         var reader = ProtobufReader(bytes, maxFields: 3)
         while let field = try reader.next() {
             switch field.number {
             case 1: cid = try field.bytes.map { bytes throws in try Self.linkedCID(bytes) }
-            case 2: name = field.text ?? ""
+            case 2: name = field.bytes ?? []
             case 3: total = field.varint ?? 0
             default: throw DAGPBError.unexpectedField(field.number)
             }

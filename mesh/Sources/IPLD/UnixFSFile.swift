@@ -2,7 +2,7 @@ package import Multiformats
 
 /// A file as blocks: one raw block when it is small, else a DAG-PB node that links raw chunks in order (UnixFS).
 ///
-/// Source: https://specs.ipfs.tech/unixfs/. Only files are read and written: no folders, no HAMTs, no symbolic links.
+/// Source: https://specs.ipfs.tech/unixfs/. The walk of receipts and of `mesh get`: `UnixFSBlock` reads every kind.
 package enum UnixFSFile {
     /// Bytes of one chunk; a file of at most this size is a single raw block.
     package static let chunkBytes = 1 << 20
@@ -48,7 +48,7 @@ package enum UnixFSFile {
             sizes.append(UInt64(chunk.count))
         }
         var data = ProtobufWriter()
-        data.varint(1, fileType)
+        data.varint(1, UnixFSData.fileType)
         data.varint(3, UInt64(bytes.count))
         for size in sizes { data.varint(4, size) }
         let node = DAGPBNode(links: links, data: data.bytes).encoded()
@@ -56,9 +56,6 @@ package enum UnixFSFile {
         blocks.append((root, node))
         return Blocks(root: root, blocks: blocks)
     }
-
-    static let rawType: UInt64 = 0
-    static let fileType: UInt64 = 2
 }
 
 /// Reads a file block by block: give it a block, and it names the next.
@@ -95,32 +92,5 @@ package struct UnixFSReader: Sendable {
         }
         if content.count > bytesMax - bytes.count { throw .fileTooLarge(bytesMax: bytesMax) }
         bytes.append(contentsOf: content)
-    }
-}
-
-/// Why a file could not be cut into blocks or read from them.
-package enum UnixFSError: Error, Hashable, Sendable {
-    /// More bytes than this node handles in one file.
-    case fileTooLarge(bytesMax: Int)
-    /// The block is not a file: a folder, another format, or broken.
-    case notAFile(CID)
-    /// The tree of blocks is deeper than files are.
-    case tooDeep(depthMax: Int)
-    /// More blocks than a file of the largest size has.
-    case tooManyBlocks
-    /// A node's statement about the bytes in or below it is false; names the node or the chunk.
-    case falseSizes(CID)
-}
-
-extension UnixFSError: CustomStringConvertible {
-    /// One sentence without a full stop, for people.
-    package var description: String {
-        switch self {
-        case .fileTooLarge(let bytesMax): "the file has more than \(bytesMax) bytes"
-        case .notAFile(let cid): "\(cid) is not a file"
-        case .tooDeep(let depthMax): "its blocks are nested deeper than \(depthMax)"
-        case .tooManyBlocks: "it has too many blocks"
-        case .falseSizes(let cid): "the sizes in \(cid) are false"
-        }
     }
 }

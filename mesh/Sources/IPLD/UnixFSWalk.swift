@@ -19,7 +19,7 @@ package struct UnixFSNode: Hashable, Sendable {
     /// `falseSizes` when what it says of itself contradicts itself.
     package init(_ block: [UInt8], of cid: CID) throws(UnixFSError) {
         guard cid.codec == .dagPB, let node = try? DAGPBNode(decoding: block),
-            let told = Told(node.data ?? []), told.type == UnixFSFile.fileType || told.type == UnixFSFile.rawType
+            let told = UnixFSData(decoding: node.data ?? [], fieldsMax: DAGPBNode.linksMax + 8), told.isFile
         else { throw .notAFile(cid) }
         content = told.content
         links = node.links.map(\.cid)
@@ -33,6 +33,13 @@ package struct UnixFSNode: Hashable, Sendable {
         }
     }
 
+    /// The file's bytes in and below it, as the node or its links say; `nil` if neither does.
+    var ownBytes: UInt64? {
+        if links.isEmpty { return UInt64(content.count) }
+        if let fileBytes { return fileBytes }
+        return linkedFileBytes.isEmpty ? nil : Self.sum(linkedFileBytes, and: UInt64(content.count))
+    }
+
     /// All bytes of this block and of those below it, by its links; `nil` if impossibly many.
     var treeBytes: UInt64? { Self.sum(linkedBlockBytes, and: blockBytes) }
 
@@ -44,33 +51,6 @@ package struct UnixFSNode: Hashable, Sendable {
             total = sum
         }
         return total
-    }
-
-    /// The UnixFS message inside a node.
-    private struct Told {
-        var type: UInt64?
-        var content: [UInt8] = []
-        var fileBytes: UInt64?
-        var blockSizes: [UInt64] = []
-
-        init?(_ data: [UInt8]) {
-            var reader = ProtobufReader(data, maxFields: DAGPBNode.linksMax + 8)
-            do {
-                while let field = try reader.next() {
-                    switch field.number {
-                    case 1: type = field.varint
-                    case 2: content = field.bytes ?? content
-                    case 3: fileBytes = field.varint
-                    case 4:
-                        guard let size = field.varint else { return nil }
-                        blockSizes.append(size)
-                    default: break
-                    }
-                }
-            } catch {
-                return nil
-            }
-        }
     }
 }
 
