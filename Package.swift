@@ -132,7 +132,7 @@ let meshCores: [Target] = [
     mesh("IPLD", ["Multiformats"]),
     mesh("GuestFiles", ["Multiformats"]),
     mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"]),
-    mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects"]),
+    mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects", "GuestFiles"]),
     // What decides.
     mesh("Economics", ["Multiformats", "SignedObjects", "MeshTypes"]),
     mesh("Reputation", ["Multiformats", "SignedObjects", "MeshTypes", External.collections]),
@@ -256,7 +256,7 @@ let tests: [Target] = [
             "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore", "P2PTesting",
             External.grdb,
         ]),
-    meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes"]),
+    meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "GuestFiles", "MeshTypes"]),
     meshTests(
         "NodeCoreTests",
         [

@@ -12,11 +12,11 @@ enum HouseLayer: Int, CaseIterable, Comparable {
     var targets: Set<String> {
         switch self {
         case .formats: ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]
-        case .types: ["MeshTypes"]
+        case .types: ["MeshTypes", "GuestFiles"]
         case .cores:
             [
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
-                "Reputation", "Receipts", "JobMarket", "NodeCore", "GuestFiles",
+                "Reputation", "Receipts", "JobMarket", "NodeCore",
             ]
         case .shells: ["CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup"]
         case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]

@@ -21,15 +21,11 @@ struct MountTree {
 
     /// Throws what is needed, or any error number with `fault` set.
     mutating func mountAll(_ world: GuestWorld) throws(FileStop) {
-        // Three descriptors are the standard streams.
-        let preopensMax = min(limits.mountsMax, limits.descriptorsMax - 3)
-        guard plan.mounts.count <= limits.mountsMax else { throw refuse(.tooMany(max: limits.mountsMax)) }
-        guard plan.preopens.count <= preopensMax else { throw refuse(.tooMany(max: preopensMax)) }
-        var mounts: [(names: [FileName], mount: FileSystemPlan.Mount)] = []
-        for mount in plan.mounts { mounts.append((try names(of: mount.path), mount)) }
-        mounts.sort { $0.names.lexicographicallyPrecedes($1.names) }
-        for (left, right) in zip(mounts, mounts.dropFirst()) where left.names == right.names {
-            throw refuse(.occupied(right.mount.path))
+        var mounts: [(names: [FileName], mount: FileSystemPlan.Mount)]
+        do throws(FileSystemPlanFault) {
+            mounts = try plan.placedMounts(limits: limits)
+        } catch {
+            throw refuse(error)
         }
         if let first = mounts.first, first.names.isEmpty {
             mounts.removeFirst()
@@ -72,7 +68,7 @@ struct MountTree {
     private mutating func mount(
         _ mount: FileSystemPlan.Mount, at names: [FileName], _ world: GuestWorld
     ) throws(FileStop) {
-        guard let last = names.last, names.first != name("dev") else { throw refuse(.occupied(mount.path)) }
+        guard let last = names.last else { throw refuse(.occupied(mount.path)) }
         var directory = root
         for name in names.dropLast() { directory = try enter(name, in: directory, of: mount, world) }
         try list(directory, of: mount, world)

@@ -105,6 +105,7 @@ extension ExecutorMarket {
         receipt.stdoutCID = report.stdoutCID
         receipt.stderrCID = report.stderrCID
         receipt.logCID = report.logCID
+        receipt.readCID = report.readCID
         receipt.anchoredCIDs = report.anchoredCIDs
         receipt.previousReceiptCID = context.lastReceipt
         guard let signed = context.sign(receipt) else { return }

@@ -58,6 +58,8 @@ package struct ExecutionReport: Hashable, Sendable {
     package var stderrCID: CID?
     /// The log.
     package var logCID: CID?
+    /// What of the job's files the module read.
+    package var readCID: CID?
     /// Blocks that the module anchored.
     package var anchoredCIDs: [CID]
     /// What the run used.

@@ -25,6 +25,20 @@ extension MeshJobParams {
     package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
 }
 
+extension JobFiles {
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the files encode to.
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
+extension JobFiles.Mount {
+    package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
+
+    /// Hashes what the mount encodes to.
+    package func hash(into hasher: inout Hasher) { CanonicalEquality.hash(self, into: &hasher) }
+}
+
 extension ExecutionPolicy {
     package static func == (left: Self, right: Self) -> Bool { CanonicalEquality.areEqual(left, right) }
 

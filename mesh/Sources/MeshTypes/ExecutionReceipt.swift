@@ -31,6 +31,8 @@ package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     package var stderrCID: CID?
     /// The log that the module wrote through the host ABI.
     package var logCID: CID?
+    /// What of the job's files the module read, as the block of a `ReadList`; absent if the job has no files.
+    package var readCID: CID?
     /// Blocks that the module anchored through the host ABI.
     package var anchoredCIDs: [CID]
     /// What the run used.
@@ -102,6 +104,7 @@ package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
         case stdoutCID = "stdout_cid"
         case stderrCID = "stderr_cid"
         case logCID = "log_cid"
+        case readCID = "read_cid"
         case anchoredCIDs = "anchored_cids"
         case resourceUsage = "resource_usage"
         case price

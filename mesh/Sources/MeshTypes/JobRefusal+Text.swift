@@ -20,6 +20,9 @@ extension JobRefusal: CustomStringConvertible {
         case .cidNotAccepted(let field, let cid):
             "\(Self.words(field)) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and "
                 + "raw, dag-pb or dag-cbor are taken"
+        case .badFiles(let field, let reason): "\(Self.words(field)) \(reason)".cut(bytesMax: 600)
+        case .featureNotRequired(let feature):
+            "the job needs executors with the feature \(feature), and its policy does not ask for it"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
         case .nonceLength(let count): "the nonce has \(count) bytes instead of \(JobRules.nonceBytes)"
         case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
@@ -43,6 +46,13 @@ extension JobRefusal: CustomStringConvertible {
         case "env": "the environment (--env)"
         case "args and env": "the list of arguments with the environment (--arg and --env)"
         case "input_cids": "the list of inputs (--input)"
+        case "mounts": "what is mounted (--dir and --file)"
+        case "working_folder": "the working folder (--workdir)"
+        case "collect": "what is collected (--collect)"
+        case "files_max_bytes": "the limit of what is written to files (--max-files)"
+        case "files_max_entries": "the limit of entries (--max-entries)"
+        case "mount_max_bytes": "what may be written to one mount"
+        case "mount_max_entries": "the number of entries of one mount"
         case "wasm_cid": "the module"
         case "description": "the label (--label)"
         case "max_acceptable_bid_tokens": "the most to pay (--budget)"
@@ -60,7 +70,7 @@ extension JobRefusal: CustomStringConvertible {
         case "timeout_seconds": "\(GroupedNumber.of(amount)) s"
         case "bid_window_ms":
             amount.isMultiple(of: 1_000) ? "\(GroupedNumber.of(amount / 1_000)) s" : "\(GroupedNumber.of(amount)) ms"
-        case "max_memory_bytes", "max_output_bytes": GroupedNumber.bytes(amount)
+        case "max_memory_bytes", "max_output_bytes", "files_max_bytes", "mount_max_bytes": GroupedNumber.bytes(amount)
         default: GroupedNumber.of(amount)
         }
     }

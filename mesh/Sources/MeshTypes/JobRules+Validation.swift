@@ -11,6 +11,7 @@ extension JobRules {
             try validateTexts(params)
             try validateWorkflow(params)
             if let policy = params.executionPolicy { try validatePolicy(policy) }
+            try validateFiles(params)
             return nil
         } catch {
             return error

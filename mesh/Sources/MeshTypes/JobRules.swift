@@ -42,6 +42,16 @@ package struct JobRules: Hashable, Sendable {
     package var sufficientBidsMax: UInt64 = 64
     /// The length of a manifest's nonce, in bytes.
     package static let nonceBytes = 16
+    /// Mounts of the files of a job, besides the temporary folder.
+    package var mountCountMax = 60
+    /// A path of a mount, in bytes.
+    package var pathBytesMax = 1_024
+    /// Patterns of what to collect, each an output.
+    package var collectCountMax = 64
+    /// What a module may have written to its files at any time, in bytes: it is held in memory.
+    package var fileBytesMax: UInt64 = 4 << 30
+    /// What a module may have of files, folders and links of its own at any time.
+    package var fileEntriesMax: UInt64 = 1 << 18
     /// Each weight of a selection.
     package var weightMax: UInt64 = 1_000_000
     /// Each amount of a required resource, in the unit of the resource.
@@ -78,6 +88,10 @@ package enum JobRefusal: Error, Hashable, Sendable {
     case notOffered(String)
     /// A CID of a form that receipts do not accept: version 0, another codec, another hash.
     case cidNotAccepted(field: String, CID)
+    /// The files of the job are not well formed; the reason follows the name of the part.
+    case badFiles(field: String, String)
+    /// The job needs a feature that its policy does not ask for.
+    case featureNotRequired(String)
     /// The originator's PeerID, DID or signature do not belong together.
     case identityMismatch
     /// The nonce is not sixteen bytes long.
@@ -103,6 +117,8 @@ package enum JobRefusal: Error, Hashable, Sendable {
         case .workflowShape: "workflow_shape"
         case .notOffered: "not_offered"
         case .cidNotAccepted: "cid_not_accepted"
+        case .badFiles: "bad_files"
+        case .featureNotRequired: "feature_not_required"
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"
         case .datesOutOfOrder: "dates_out_of_order"

@@ -42,6 +42,8 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
     package var expectedOutputSchemaCID: CID?
     /// A description for people.
     package var description: String?
+    /// The files that the module sees; absent if it sees none.
+    package var files: JobFiles?
 
     /// A single-module job with a client's default limits and no demands.
     package init(wasmCID: CID, limits: ExecutionLimits = .standard) {
@@ -109,6 +111,7 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
         case verification
         case expectedOutputSchemaCID = "expected_output_schema_cid"
         case description
+        case files
     }
 }
 
