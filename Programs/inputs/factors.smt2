@@ -1,0 +1,11 @@
+; Which two numbers of 16 bits give 12345678?
+(set-logic QF_BV)
+(declare-const x (_ BitVec 32))
+(declare-const y (_ BitVec 32))
+(assert (= (bvmul x y) #x00bc614e))
+(assert (bvugt x #x00000001))
+(assert (bvult x #x00010000))
+(assert (bvugt y #x00000001))
+(assert (bvult y #x00010000))
+(check-sat)
+(get-model)
