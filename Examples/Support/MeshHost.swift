@@ -45,15 +45,15 @@ private func meshInputRead(_ index: Int32, _ offset: Int64, _ buffer: UnsafeMuta
 
 /// Standard input, output and error.
 public enum Standard {
-    /// All of standard input.
-    public static func readAll() -> [UInt8] {
+    /// All of standard input, or of another descriptor.
+    public static func readAll(from descriptor: Int32 = 0) -> [UInt8] {
         var all: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
             var got: Int32 = 0
             let failure = chunk.withUnsafeMutableBufferPointer { buffer in
                 let address = UInt32(UInt(bitPattern: buffer.baseAddress))
-                return wasiRead(0, [address, UInt32(buffer.count)], 1, &got)
+                return wasiRead(descriptor, [address, UInt32(buffer.count)], 1, &got)
             }
             if failure != 0 || got <= 0 { return all }
             all += chunk[0..<Int(got)]
@@ -61,15 +61,16 @@ public enum Standard {
     }
 
     /// Writes bytes to standard output.
-    public static func write(_ bytes: [UInt8]) { write(bytes, to: 1) }
+    public static func write(_ bytes: [UInt8]) { _ = write(bytes, to: 1) }
 
     /// Writes a text to standard output.
-    public static func write(_ text: String) { write(Array(text.utf8), to: 1) }
+    public static func write(_ text: String) { _ = write(Array(text.utf8), to: 1) }
 
     /// Writes a text to standard error.
-    public static func complain(_ text: String) { write(Array(text.utf8), to: 2) }
+    public static func complain(_ text: String) { _ = write(Array(text.utf8), to: 2) }
 
-    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+    /// Writes bytes to a descriptor; `false` if it does not take them all.
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         var offset = 0
         while offset < bytes.count {
             var put: Int32 = 0
@@ -77,9 +78,10 @@ public enum Standard {
                 let address = UInt32(UInt(bitPattern: buffer.baseAddress) + UInt(offset))
                 return wasiWrite(descriptor, [address, UInt32(buffer.count - offset)], 1, &put)
             }
-            if failure != 0 || put <= 0 { return }
+            if failure != 0 || put <= 0 { return false }
             offset += Int(put)
         }
+        return true
     }
 
     /// The arguments of the job, without the program's name.
