@@ -25,8 +25,7 @@ struct Bidding: Hashable, Sendable {
     mutating func received(_ signed: SignedObject<Bid>, refusal: BidRefusal?, at date: UnixMilliseconds) {
         count += 1
         if let refusal {
-            refused.append(
-                RefusedBid(bidder: signed.body.bidderDID, price: signed.body.terms.price, refusal: refusal))
+            refused.append(RefusedBid(signed.body, refusal))
         } else {
             bids.append(ReceivedBid(signed: signed, arrivedAt: date))
         }

@@ -73,8 +73,9 @@ package struct ExecutedJob: MarketJob, Hashable, Sendable {
             status = .preparingExecution
         case .executionProgressed(let reported):
             status = reported
-        case .stopRequested(let reason, _):
+        case .stopRequested(let reason, let byOriginator):
             run.stopReason = reason
+            run.isStoppedHere = !byOriginator
             stage = .run(run)
         case .receiptSigned(let receipt, let until):
             stage = .receipt(ReceiptDelivery(run: run, signed: receipt, until: until))
@@ -111,6 +112,9 @@ extension ExecutedJob {
     package var isStarted: Bool { run?.isStarted ?? false }
     /// Why the run was asked to stop.
     package var stopReason: String? { run?.stopReason }
+
+    /// Whether this node's owner ended the run, so that its originator pays nothing for it.
+    package var isGivenUp: Bool { receiptDelivery?.isGivenUp ?? false }
 
     /// The receipt of this node, and what happened to it.
     var receiptDelivery: ReceiptDelivery? { if case .receipt(let delivery) = stage { delivery } else { nil } }
@@ -152,6 +156,8 @@ struct ExecutedRun: Hashable, Sendable {
     fileprivate(set) var isStarted = false
     /// Why the run was asked to stop.
     fileprivate(set) var stopReason: String?
+    /// Whether this node's owner asked it to stop.
+    fileprivate(set) var isStoppedHere = false
 
     init(signed: SignedObject<Assignment>) { self.signed = signed }
 }
@@ -191,11 +197,15 @@ struct ReceiptDelivery: Hashable, Sendable {
     var deliverUntil: UnixMilliseconds? { end == nil ? until : nil }
 
     /// Until when its settlement is awaited; `nil` while it is offered, and if none is awaited.
-    var settleUntil: UnixMilliseconds? { settlement == .awaited ? paymentUntil : nil }
+    var settleUntil: UnixMilliseconds? { settlement == .awaited && !isGivenUp ? paymentUntil : nil }
 
-    /// Whether a settlement is still due: nobody settles an accepted receipt that costs nothing.
+    /// Whether this node's owner ended the run, so that its originator pays nothing for it.
+    var isGivenUp: Bool { run.isStoppedHere && signed.body.outcome == .cancelled }
+
+    /// Whether a settlement is still due: nobody settles an accepted receipt that costs nothing, or of a run that its
+    /// executor gave up.
     var expectsSettlement: Bool {
-        end == .acknowledged && signed.body.price > .zero && settlement == .awaited
+        end == .acknowledged && signed.body.price > .zero && settlement == .awaited && !isGivenUp
     }
 
     fileprivate mutating func fold(_ kind: JobEventKind) {

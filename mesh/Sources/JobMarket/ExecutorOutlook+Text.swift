@@ -41,8 +41,7 @@ extension ExecutorOutlook: CustomStringConvertible {
 extension ExecutorOutlook.Reason {
     /// The obstacle in words, with the setting behind it and its side.
     package var text: String {
-        let their = executors == 1 ? "its" : "their"
-        return obstacle.text(their: their)
+        return obstacle.text(isOfOne: executors == 1, differs: differs ?? false)
             + (obstacle.setting.map { " (\($0) \(side))" } ?? "")
     }
 
@@ -64,9 +63,7 @@ extension ExecutorOutlook.Reason {
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
-        case .price(let price):
-            let less = price.affordableFuel.map { ", or lower --max-fuel to \($0)" } ?? ""
-            return "Raise --budget to \(price.cheapest.units)\(less)."
+        case .price(let price): return JobFailure.advice(budget: price.cheapest, fuel: price.affordableFuel)
         case .excluded: return "Change the job's lists of allowed and denied executors."
         case .late: return "Give the job more time, or a later deadline."
         case .answered: return nil
@@ -75,12 +72,16 @@ extension ExecutorOutlook.Reason {
 }
 
 extension Obstacle {
-    /// The obstacle in words, without its setting.
-    func text(their: String) -> String {
+    /// The obstacle in words, without its setting; `differs` if the executors offer different amounts.
+    func text(isOfOne: Bool, differs: Bool) -> String {
+        func most(_ noun: String, _ amount: String) -> String {
+            if differs { return "their \(noun)s (up to \(amount))" }
+            return "\(isOfOne ? "its" : "their") \(noun) of \(amount)"
+        }
         func plain(_ text: String) -> String { PlainText.sanitized(text, bytesMax: 64) }
         switch self {
         case .limit(let limit, let asked, let offered):
-            return "\(limit.noun) \(limit.text(asked)) is above \(their) limit of \(limit.text(offered))"
+            return "\(limit.noun) \(limit.text(asked)) is above \(most("limit", limit.text(offered)))"
         case .region(let asked, let there):
             let wanted = asked.prefix(4).map(plain).joined(separator: " or ")
             let found = there.isEmpty ? "none is named" : "named are " + there.map(plain).joined(separator: ", ")
@@ -88,13 +89,13 @@ extension Obstacle {
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "
-                + "\(their) \(GroupedNumber.of(offered))"
+                + most("offer", GroupedNumber.of(offered))
         case .reputation(let best, let min): return "reputation \(min) is asked for, and the best has \(best) here"
         case .price(let price):
             return "the cheapest bid asks up to \(GroupedNumber.of(price.cheapest.units)) tokens, above the budget "
                 + "of \(GroupedNumber.of(price.budget.units)) (a bid's ceiling follows from --max-fuel, here "
                 + "\(GroupedNumber.of(price.fuel)))"
-        case .excluded: return "the job's own lists exclude \(their == "its" ? "it" : "them")"
+        case .excluded: return "the job's own lists exclude \(isOfOne ? "it" : "them")"
         case .late: return "the result is promised after the job's deadline"
         case .answered(_, let text): return PlainText.sanitized(text)
         }

@@ -65,11 +65,14 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
         package var executors: UInt64
         /// Whether this node is among them.
         package var isHere: Bool
+        /// True if they offer different amounts, else absent.
+        package var differs: Bool?
 
-        package init(obstacle: Obstacle, executors: UInt64, isHere: Bool = false) {
+        package init(obstacle: Obstacle, executors: UInt64, isHere: Bool = false, differs: Bool? = nil) {
             self.obstacle = obstacle
             self.executors = executors
             self.isHere = isHere
+            self.differs = differs
         }
     }
 
@@ -87,6 +90,7 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
         for standing in standings {
             for obstacle in standing.obstacles {
                 if let index = sums.firstIndex(where: { $0.obstacle.isAlike(obstacle) }) {
+                    if sums[index].obstacle.offered != obstacle.offered { sums[index].differs = true }
                     sums[index].obstacle = sums[index].obstacle.merged(with: obstacle)
                     sums[index].executors += 1
                     sums[index].isHere = sums[index].isHere || standing.isHere
@@ -95,10 +99,15 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
                 }
             }
         }
-        // Stable: among equals the first that was found.
+        // Always in the same order, whatever the order of the executors; stable among equals.
         let order = sums.enumerated().sorted { left, right in
-            left.element.executors != right.element.executors
-                ? left.element.executors > right.element.executors : left.offset < right.offset
+            if left.element.executors != right.element.executors {
+                return left.element.executors > right.element.executors
+            }
+            let (first, second) = (left.element.obstacle.rank, right.element.obstacle.rank)
+            if first != second { return first < second }
+            let (code, other) = (left.element.obstacle.code, right.element.obstacle.code)
+            return code == other ? left.offset < right.offset : code < other
         }
         reasons = order.prefix(Self.reasonsMax).map(\.element)
     }

@@ -27,8 +27,10 @@ struct FundsQueue: Sendable {
     }
 
     /// Why a job that waits for funds fails.
-    func failure(of job: JobID, _ ledger: Ledger) -> JobFailure {
-        .cannotHold(needed: needed(by: job), available: Self.available(for: job, ledger))
+    func failure(of job: JobID, bids: [ReceivedBid], _ ledger: Ledger) -> JobFailure {
+        let available = Self.available(for: job, ledger)
+        let fuel = bids.compactMap { $0.bid.terms.affordableFuel(for: available) }.max()
+        return .cannotHold(needed: needed(by: job), available: available, fuel: fuel)
     }
 
     mutating func add(_ job: JobID, needed: TokenAmount) { waiting[job] = needed }

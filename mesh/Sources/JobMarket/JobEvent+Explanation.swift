@@ -28,14 +28,13 @@ extension JobEvent {
         case .assignmentMade(let assignment, _): assignmentLine(assignment.body)
         case .assignmentConfirmed: "The executor took the assignment."
         case .attemptEnded(_, let end): "The attempt ended: \(end)."
-        case .statusReported(_, let status, let progress, _):
-            "The executor reports \(status.rawValue)" + (progress.map { ", \($0 / 10) % done" } ?? "") + "."
+        case .statusReported(_, let status, let progress, _): Self.reported(status, progress)
         case .receiptAccepted(_, let receipt, _): receiptLine(receipt, "A valid receipt came")
         case .receiptChosen(let receipt): "The receipt \(receipt.text) has all its outputs here and counts."
         case .lateReceipt(let receipt, _, _):
             receiptLine(receipt, "A receipt, or its outputs, came after the job had its result and is not paid")
         case .cancellationRequested(let reason, _): "Cancellation was asked for: \(PlainText.sanitized(reason))."
-        case .resultReached(let result, let outcome): "The job \(result.words): \(outcome)."
+        case .resultReached(let result, let outcome): "The job \(result.verb): \(outcome)."
         case .settled(let settlement, _): settlementLine(settlement.body)
         case .failed(let failure): "The job failed: \(failure)."
         case .cancelled(let reason): "The job was cancelled: \(PlainText.sanitized(reason))."
@@ -52,7 +51,7 @@ extension JobEvent {
         case .bidClosed(let end): "The bid came to nothing: \(end)."
         case .assignmentAccepted: "The originator took up the bid; the run waits for a place."
         case .executionStarted: "Module and inputs are being fetched."
-        case .executionProgressed(let status): "The run is \(status.rawValue)."
+        case .executionProgressed(let status): Self.reached(status)
         case .stopRequested(let reason, let byOriginator):
             (byOriginator ? "The originator" : "This node's owner")
                 + " asked the run to stop: \(PlainText.sanitized(reason))."
@@ -72,6 +71,30 @@ extension JobEvent {
             inTime ? "The anchored heads were published." : "The anchored heads could not be published in time."
         case .closed: "Nothing is left to do."
         default: "\(kindName)."
+        }
+    }
+
+    /// What the executor reports; it says that it runs the module before it compiles it.
+    private static func reported(_ status: JobStatus, _ progress: UInt64?) -> String {
+        if let progress { return "The executor reports that the module is \(progress / 10) % done." }
+        return switch status {
+        case .assigned: "The executor has the job and waits for a place."
+        case .preparingExecution: "The executor fetches module and inputs."
+        case .running: "The executor has module and inputs, and starts the module."
+        case .awaitingInputs: "The module waits for input."
+        case .producingOutputs: "The module has ended, and the executor stores what it wrote."
+        default: "The executor reports a new state: \(status.words)."
+        }
+    }
+
+    /// How far this node's run is.
+    private static func reached(_ status: JobStatus) -> String {
+        switch status {
+        case .preparingExecution: "Module and inputs are being fetched."
+        case .running: "Module and inputs are here; the module is compiled and runs."
+        case .awaitingInputs: "The module waits for input."
+        case .producingOutputs: "The module has ended, and what it wrote is being stored."
+        default: "The run has a new state: \(status.words)."
         }
     }
 
@@ -135,20 +158,25 @@ extension JobEvent {
     }
 
     private func settlementLine(_ settlement: Settlement) -> String {
-        return "Settled (\(settlement.verdict.rawValue)): \(settlement.amountPaid) tokens to "
-            + "\(settlement.executorDID.short), \(settlement.amountRefunded) given back."
+        let (paid, executor) = (settlement.amountPaid, settlement.executorDID.short)
+        let rest = "\(settlement.amountRefunded) of the tokens held went back"
+        return switch settlement.verdict {
+        case .paid: "Settled: \(paid) tokens paid to \(executor), \(rest)."
+        case .paidCancelled:
+            "Settled: \(paid) tokens paid to \(executor) for its work until the job was cancelled, \(rest)."
+        case .nodeFailure: "Settled: nothing is paid to \(executor), whose node failed."
+        case .late: "Settled: nothing is paid to \(executor), whose receipt came after the job had its result."
+        }
     }
 }
 
 extension StandardJobStatus {
     /// The status as the verb of a sentence about the job.
-    fileprivate var words: String {
+    fileprivate var verb: String {
         switch self {
-        case .pending: "is pending"
-        case .running: "is running"
-        case .completedSuccessfully: "succeeded"
-        case .failed: "failed"
-        case .cancelled: "was cancelled"
+        case .pending, .running: "is \(words)"
+        case .completedSuccessfully, .failed: words
+        case .cancelled: "was \(words)"
         }
     }
 }
@@ -163,11 +191,20 @@ extension BidEnd: CustomStringConvertible {
     package var description: String {
         switch self {
         case .refused(let code, let reason, let winner):
-            "refused (\(code)): \(reason)"
+            (isLost ? "" : "refused: ") + (reason.isEmpty ? code.words : reason)
                 + (winner.map { "; \($0.did.short) has the job for at most \($0.price) tokens" } ?? "")
         case .lapsed: "it was not taken up in time"
         case .notDelivered(let reason): reason
-        case .declinedAssignment(let code, let reason): "its assignment was declined (\(code)): \(reason)"
+        case .declinedAssignment(let code, let reason):
+            "its assignment was declined: \(reason.isEmpty ? code.words : reason)"
+        }
+    }
+
+    /// Whether another bid was taken, so that nothing speaks against this one.
+    private var isLost: Bool {
+        switch self {
+        case .refused(.known(.otherBidTaken), _, _), .refused(.known(.biddingClosed), _, _): true
+        default: false
         }
     }
 }
@@ -177,7 +214,8 @@ extension DeliveryEnd: CustomStringConvertible {
     package var description: String {
         switch self {
         case .acknowledged: "the originator has it"
-        case .refused(let code, let reason): "the originator does not take it (\(code)): \(reason)"
+        case .refused(let code, let reason):
+            "the originator does not take it: \(reason.isEmpty ? code.words : reason)"
         case .expired: "the originator could not be reached in time"
         }
     }

@@ -24,8 +24,8 @@ extension JobMarket {
         let judgement = OfferJudgement(
             manifest: job.manifest, sizes: sizes, reputation: context.reputation, wallClock: context.wallClock)
         let isDear = job.refusedBids.contains { if case .priceTooHigh = $0.refusal { true } else { false } }
-        var refusals: [DID: BidRefusal] = [:]
-        for refused in job.refusedBids { refusals[refused.bidder] = refused.refusal }
+        var refusals: [DID: RefusedBid] = [:]
+        for refused in job.refusedBids { refusals[refused.bidder] = refused }
         func setsPrice(_ bidder: DID, _ refusal: BidRefusal?) -> Bool {
             guard case .priceTooHigh = refusal else { return false }
             return bidder == context.did || context.reputation.isProven(bidder) || wasKnown(bidder)
@@ -48,7 +48,7 @@ extension JobMarket {
             }
             return ExecutorStanding(
                 did: offer.nodeDID, isHere: isHere, obstacles: obstacles, hasSpoken: refusal != nil || answer != nil,
-                setsPrice: setsPrice(offer.nodeDID, refusal))
+                setsPrice: setsPrice(offer.nodeDID, refusal?.refusal))
         }
         var standings = offers.filter { $0.nodeDID != context.did }.map {
             standing($0, isHere: false, answers[$0.nodeDID])
@@ -58,7 +58,7 @@ extension JobMarket {
             standings.append(standing(own, isHere: true, decline))
         }
         for refused in job.refusedBids where refusals[refused.bidder] != nil {
-            guard let obstacle = Obstacle(refused.refusal, on: job.manifest.params) else { continue }
+            guard let obstacle = Obstacle(refused, on: job.manifest.params) else { continue }
             standings.append(
                 ExecutorStanding(
                     did: refused.bidder, obstacles: [obstacle], hasSpoken: true,

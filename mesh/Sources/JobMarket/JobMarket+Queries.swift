@@ -78,6 +78,11 @@ extension JobMarket {
         return (running, executor.runs.places.accepted.total - running)
     }
 
-    /// Originated and executed jobs that are not closed.
+    /// Originated and executed jobs that are not closed, in no particular order.
+    package var unclosedJobs: (originated: [OriginatedJob], executed: [ExecutedJob]) {
+        (originator.jobs.all.filter { !$0.isClosed }, executor.jobs.all.filter { !$0.isClosed })
+    }
+
+    /// How many originated and executed jobs are not closed.
     package var openCounts: (originated: Int, executed: Int) { (originator.openCount, executor.openCount) }
 }

@@ -56,6 +56,24 @@ extension BidRefusal: CustomStringConvertible {
     }
 }
 
+extension [RefusedBid] {
+    /// The refusals of a kind together, those of most bids first; among equals the one that came first.
+    package var ranked: [RefusedBid] {
+        var kinds: [(name: RefusalName, bids: [RefusedBid])] = []
+        for bid in self {
+            if let index = kinds.firstIndex(where: { $0.name == bid.refusal.name }) {
+                kinds[index].bids.append(bid)
+            } else {
+                kinds.append((bid.refusal.name, [bid]))
+            }
+        }
+        return kinds.enumerated().sorted { left, right in
+            left.element.bids.count != right.element.bids.count
+                ? left.element.bids.count > right.element.bids.count : left.offset < right.offset
+        }.flatMap(\.element.bids)
+    }
+}
+
 extension JobFailure {
     /// A stable name of the reason.
     package var code: String {
@@ -81,17 +99,41 @@ extension JobFailure: CustomStringConvertible {
         case .noAcceptableBid(0, _): "no executor bid on the job before the bidding deadline"
         case .noAcceptableBid(let bids, let refusals):
             "none of \(bids) bids was acceptable: "
-                + refusals.prefix(8).map { "\($0.bidder.short): \($0.refusal)" }.joined(separator: "; ")
+                + refusals.ranked.prefix(8).map { "\($0.bidder.short): \($0.refusal)" }.joined(separator: "; ")
                 + (refusals.count > 8 ? "; and \(refusals.count - 8) more" : "")
         case .nobodyReachable: "this node is connected to no other, so no other executor heard of the job"
         case .nobodyExecutes: "no node in reach is known to run jobs, and none bid on this one"
         case .noExecutor(let outlook, _): "no executor took the job: \(outlook)"
         case .attemptsExhausted(let attempts, let last):
             "\(attempts) of \(attempts) attempts gave no result" + (last.map { "; at last \($0)" } ?? "")
-        case .expired(let status): "the job's time was over in the state \(status.rawValue)"
-        case .cannotHold(let needed, let available): "\(needed) tokens must be held, \(available) are there"
+        case .expired(let status): "the job's time was over; it was still \(status.words)"
+        case .cannotHold(let needed, let available, _): "\(needed) tokens must be held, \(available) are there"
         case .originatorFailed(let reason): reason
         }
+    }
+}
+
+extension JobFailure {
+    /// What to do next, as a sentence, where the figures of the failure tell; `nil` if they do not.
+    package var advice: String? {
+        switch self {
+        case .noExecutor(let outlook, _): return outlook.advice
+        case .noAcceptableBid(_, let refusals):
+            guard case .priceTooHigh? = refusals.ranked.first?.refusal else { return nil }
+            let dear = refusals.filter { if case .priceTooHigh = $0.refusal { true } else { false } }
+            guard let cheapest = dear.map(\.price).min() else { return nil }
+            return Self.advice(budget: cheapest, fuel: dear.compactMap(\.affordableFuel).max())
+        case .cannotHold(_, _, let fuel):
+            let less = fuel.map { "Lower --max-fuel to \($0)" } ?? "Lower --max-fuel"
+            return "\(less), from which the price that must be held follows, or wait for holds to end; see mesh wallet."
+        case .announcementTimedOut, .nobodyReachable, .nobodyExecutes, .attemptsExhausted, .expired, .originatorFailed:
+            return nil
+        }
+    }
+
+    /// What to do about prices above the budget.
+    static func advice(budget: TokenAmount, fuel: UInt64?) -> String {
+        "Raise --budget to \(budget.units)\(fuel.map { ", or lower --max-fuel to \($0)" } ?? "")."
     }
 }
 
@@ -99,12 +141,14 @@ extension AttemptEnd: CustomStringConvertible {
     /// One sentence without a full stop.
     package var description: String {
         switch self {
-        case .declined(let code, let reason): "the executor declined (\(code)): \(reason)"
+        case .declined(let code, let reason): "the executor declined: \(reason.isEmpty ? code.words : reason)"
         case .unconfirmed: "the executor did not confirm the assignment in time"
-        case .leaseExpired(let status): "the executor was silent for longer than its lease, last \(status.rawValue)"
+        case .leaseExpired(let status): "the executor was silent for longer than its lease; it was last \(status.words)"
         case .fetchTimedOut: "the executor did not start the module in time"
         case .executionTimedOut: "the run lasted longer than the job allows"
         case .receiptTimedOut: "no receipt came in time after the run"
+        // The originator did not ask for it.
+        case .nodeFailed(_, .cancelled): "the executor's owner stopped the run; nothing is paid for it"
         case .nodeFailed(_, let outcome): "\(outcome)"
         case .receiptInvalid(_, let reason): "the receipt is wrong: \(reason)"
         case .outputsMissing(_, let missing): "\(missing) outputs of the receipt could not be fetched"

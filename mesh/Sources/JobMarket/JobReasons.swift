@@ -19,8 +19,8 @@ package enum JobFailure: Hashable, Sendable, Codable {
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
     /// The job's time was over, in this state.
     case expired(during: JobStatus)
-    /// The price could not be held.
-    case cannotHold(needed: TokenAmount, available: TokenAmount)
+    /// The price could not be held; `fuel` is the most for which the tokens would do, if any would.
+    case cannotHold(needed: TokenAmount, available: TokenAmount, fuel: UInt64? = nil)
     /// This node could not do its part.
     case originatorFailed(reason: String)
 }
@@ -33,11 +33,20 @@ package struct RefusedBid: Hashable, Sendable, Codable {
     package var price: TokenAmount
     /// Why it was refused.
     package var refusal: BidRefusal
+    /// Where its price is above the budget: the most fuel for which the budget would do by its terms, if any would.
+    package var affordableFuel: UInt64?
 
-    package init(bidder: DID, price: TokenAmount, refusal: BidRefusal) {
+    package init(bidder: DID, price: TokenAmount, refusal: BidRefusal, affordableFuel: UInt64? = nil) {
         self.bidder = bidder
         self.price = price
         self.refusal = refusal
+        self.affordableFuel = affordableFuel
+    }
+
+    /// A bid that was refused.
+    init(_ bid: Bid, _ refusal: BidRefusal) {
+        self.init(bidder: bid.bidderDID, price: bid.terms.price, refusal: refusal)
+        if case .priceTooHigh(_, let max) = refusal { affordableFuel = bid.terms.affordableFuel(for: max) }
     }
 }
 

@@ -81,6 +81,29 @@ package enum Obstacle: Hashable, Sendable, Codable {
         }
     }
 
+    /// What the executor offers of what is asked for, where that is an amount.
+    var offered: UInt64? {
+        switch self {
+        case .limit(_, _, let offered), .resource(_, _, let offered): offered
+        case .region, .feature, .reputation, .price, .excluded, .late, .answered: nil
+        }
+    }
+
+    /// Where it stands among obstacles of as many executors: first what one option of the job changes.
+    var rank: Int {
+        switch self {
+        case .limit: 0
+        case .price: 1
+        case .region: 2
+        case .feature: 3
+        case .resource: 4
+        case .reputation: 5
+        case .excluded: 6
+        case .late: 7
+        case .answered: 8
+        }
+    }
+
     /// Regions that one obstacle names.
     static let regionsMax = 8
 
@@ -118,10 +141,12 @@ package enum Obstacle: Hashable, Sendable, Codable {
 
 extension Obstacle {
     /// The obstacle that a refused bid shows; `nil` if the refusal says nothing about the bidder.
-    init?(_ refusal: BidRefusal, on params: MeshJobParams) {
-        switch refusal {
+    init?(_ refused: RefusedBid, on params: MeshJobParams) {
+        switch refused.refusal {
         case .priceTooHigh(let price, let max):
-            self = .price(Price(cheapest: price, budget: max, fuel: params.maxFuel))
+            self = .price(
+                Price(
+                    cheapest: price, budget: max, fuel: params.maxFuel, affordableFuel: refused.affordableFuel))
         case .reputationTooLow(let reputation, let min): self = .reputation(best: reputation, min: min)
         case .regionNotAccepted(let region):
             self = .region(asked: params.executionPolicy?.regionFilter ?? [], there: region.map { [$0] } ?? [])

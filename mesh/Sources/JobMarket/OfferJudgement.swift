@@ -70,15 +70,7 @@ package struct OfferJudgement: Sendable {
         return .price(
             Obstacle.Price(
                 cheapest: price, budget: budget, fuel: manifest.params.maxFuel,
-                affordableFuel: Self.fuel(for: budget, by: offer)))
-    }
-
-    /// The most fuel that costs no more than an amount by an offer's prices; `nil` if there is none.
-    static func fuel(for amount: TokenAmount, by offer: NodeCapability) -> UInt64? {
-        let (rate, base) = (offer.pricePerMillionFuel.units, offer.basePrice.units)
-        guard rate > 0, amount.units > base else { return nil }
-        let product = (amount.units - base).multipliedFullWidth(by: 1_000_000)
-        guard product.high < rate else { return nil }
-        return rate.dividingFullWidth(product).quotient
+                affordableFuel: BidTerms.affordableFuel(
+                    for: budget, basePrice: offer.basePrice, pricePerMillionFuel: offer.pricePerMillionFuel)))
     }
 }

@@ -185,7 +185,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
             let error = announcementErrors[id] ?? "gossip gave no answer"
             finish(id, .failed(.announcementTimedOut(lastError: error)), &context)
         case .bidding: biddingElapsed(id, &context)
-        case .funds: fail(id, funds.failure(of: id, context.ledger), &context)
+        case .funds: fail(id, fundsFailure(of: id, context), &context)
         case .confirmation: endLive(id, .unconfirmed, &context)
         case .fetching: endLive(id, .fetchTimedOut, &context)
         case .execution: endLive(id, .executionTimedOut, &context)
@@ -210,7 +210,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
             if let reason = job.cancelReason {
                 finish(id, .cancelled(reason: reason), &context)
             } else if job.phase == .funds {
-                finish(id, .failed(funds.failure(of: id, context.ledger)), &context)
+                finish(id, .failed(fundsFailure(of: id, context)), &context)
             } else {
                 finish(id, .failed(.expired(during: job.status)), &context)
             }
@@ -250,7 +250,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     mutating func cannotHold(_ id: JobID, cheapest: TokenAmount, _ context: inout MarketContext) {
         funds.add(id, needed: cheapest)
         guard funds.mayCome(cheapest, context.ledger) else {
-            let failure = funds.failure(of: id, context.ledger)
+            let failure = fundsFailure(of: id, context)
             funds.remove(id)
             return fail(id, failure, &context)
         }
@@ -260,6 +260,10 @@ package struct OriginatorMarket: MarketHalf, Sendable {
             .fundsAwaited(
                 needed: cheapest, available: FundsQueue.available(for: id, context.ledger), until: job.endsAt),
             of: id, &context)
+    }
+
+    private func fundsFailure(of id: JobID, _ context: MarketContext) -> JobFailure {
+        funds.failure(of: id, bids: jobs.read(id, \.bids) ?? [], context.ledger)
     }
 
     /// After every input: retries the jobs that wait for tokens if some were released, and fails them if nothing is

@@ -55,6 +55,22 @@ package struct BidTerms: Hashable, Sendable, Codable {
             .addingSaturated(TokenAmount(remainder == 0 ? 0 : 1))
     }
 
+    /// The most fuel that costs no more than an amount under these terms; `nil` if there is none.
+    package func affordableFuel(for amount: TokenAmount) -> UInt64? {
+        Self.affordableFuel(for: amount, basePrice: basePrice, pricePerMillionFuel: pricePerMillionFuel)
+    }
+
+    /// The most fuel that costs no more than an amount by such prices; `nil` if there is none, or any does.
+    package static func affordableFuel(
+        for amount: TokenAmount, basePrice: TokenAmount, pricePerMillionFuel: TokenAmount
+    ) -> UInt64? {
+        let (rate, base) = (pricePerMillionFuel.units, basePrice.units)
+        guard rate > 0, amount.units > base else { return nil }
+        let product = (amount.units - base).multipliedFullWidth(by: 1_000_000)
+        guard product.high < rate else { return nil }
+        return rate.dividingFullWidth(product).quotient
+    }
+
     enum CodingKeys: String, CodingKey {
         case price
         case basePrice = "base_price"

@@ -146,9 +146,9 @@ struct ReceiptExamination {
     private mutating func status(_ receipt: ExecutionReceipt) {
         let outcome = PlainText.sanitized(receipt.outcome.description)
         if case .statusContradicted(let stated, let due) = rules.statusFault(of: receipt) {
-            note(.status, false, "\(stated.rawValue), but \(outcome), which is \(due.rawValue)")
+            note(.status, false, "it says \(stated.words), but \(outcome), which means \(due.words)")
         } else {
-            note(.status, true, "\(receipt.status.rawValue): \(outcome)")
+            note(.status, true, "\(receipt.status.words): \(outcome)")
         }
     }
 

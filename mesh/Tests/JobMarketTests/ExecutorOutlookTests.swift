@@ -139,7 +139,7 @@ import Testing
                     standing(2, [memory(1 << 30)]), standing(3, [memory(2 << 30)]), standing(4, [full]),
                     standing(5, []),
                 ],
-                "4 executors are known; 2 refuse: memory 3 GiB is above their limit of 2 GiB "
+                "4 executors are known; 2 refuse: memory 3 GiB is above their limits (up to 2 GiB) "
                     + "(executor.memory_mib on the executor's side); 1 cannot now: all places and the queue are full; "
                     + "1 has not bid yet",
                 "Ask for less with --max-memory, or raise executor.memory_mib in an executor's config.json and "
@@ -176,6 +176,47 @@ import Testing
         }
     }
 
+    @Test("Reasons always stand in the same order: those of most executors first, then what one option changes")
+    func order() {
+        let region = Obstacle.region(asked: ["mars"], there: ["eu"])
+        let rows: [(standings: [ExecutorStanding], codes: [String])] = [
+            (
+                [standing(2, [region, .excluded]), standing(3, [memory(1 << 30)])],
+                ["max_memory_bytes", "region_not_accepted", "bidder_not_allowed"]
+            ),
+            (
+                [standing(2, [memory(1 << 30)]), standing(3, [.excluded, region])],
+                ["max_memory_bytes", "region_not_accepted", "bidder_not_allowed"]
+            ),
+            (
+                [standing(2, [memory(1 << 30), .late]), standing(3, [.late])],
+                ["deadline_too_late", "max_memory_bytes"]
+            ),
+        ]
+        for row in rows { #expect(ExecutorOutlook(row.standings).reasons.map(\.obstacle.code) == row.codes) }
+        let bids = [
+            RefusedBid(bidder: Self.executor.did, price: TokenAmount(1), refusal: .regionNotAccepted(region: nil)),
+            RefusedBid(bidder: offer(2).nodeDID, price: TokenAmount(9), refusal: .bidderDenied),
+            RefusedBid(bidder: offer(3).nodeDID, price: TokenAmount(8), refusal: .bidderDenied),
+        ]
+        #expect(bids.ranked.map(\.price.units) == [9, 8, 1])
+    }
+
+    @Test("Bids that are too dear say what budget, or how much less fuel, would do")
+    func advice() {
+        let dear = RefusedBid(
+            bidder: Self.executor.did, price: TokenAmount(300),
+            refusal: .priceTooHigh(price: TokenAmount(300), max: TokenAmount(50)), affordableFuel: 4_000_000)
+        let denied = RefusedBid(bidder: offer(2).nodeDID, price: TokenAmount(9), refusal: .bidderDenied)
+        #expect(
+            JobFailure.noAcceptableBid(bids: 2, refusals: [dear, denied]).advice
+                == "Raise --budget to 300, or lower --max-fuel to 4000000.")
+        #expect(JobFailure.noAcceptableBid(bids: 2, refusals: [denied, denied, dear]).advice == nil)
+        #expect(
+            JobFailure.cannotHold(needed: TokenAmount(9), available: .zero).advice?.hasPrefix("Lower --max-fuel, ")
+                == true)
+    }
+
     @Test("A price says what the cheapest asks, and for how much fuel the budget would do")
     func price() throws {
         let dear = offer {
@@ -201,7 +242,9 @@ import Testing
                 basePrice: dear.basePrice, pricePerMillionFuel: dear.pricePerMillionFuel, fuel: fuel)
             #expect((cost <= TokenAmount(600)) == isAffordable)
         }
-        #expect(OfferJudgement.fuel(for: TokenAmount(100), by: dear) == nil)
+        #expect(
+            BidTerms.affordableFuel(
+                for: TokenAmount(100), basePrice: dear.basePrice, pricePerMillionFuel: dear.pricePerMillionFuel) == nil)
     }
 
     @Test("What others call themselves cannot disturb a line")

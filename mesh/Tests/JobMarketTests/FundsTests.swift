@@ -42,7 +42,7 @@ struct FundsTests {
         world.run(milliseconds: 60_000)
         #expect(results(world, ids).count { $0 == .completedSuccessfully } == 3)
         let failed = ids.compactMap { world.job($0)?.failure }
-        #expect(failed == [.cannotHold(needed: TokenAmount(20), available: TokenAmount(17))])
+        #expect(failed == [.cannotHold(needed: TokenAmount(20), available: TokenAmount(17), fuel: 7_000_000)])
         #expect(failed.first?.description == "20 tokens must be held, 17 are there")
         #expect(world.parties[0].market.ledger.wallet == TokenAmount(17))
     }
@@ -58,7 +58,8 @@ struct FundsTests {
         world.parties[1].market.configuration.executor?.pricePerMillionFuel = TokenAmount(100)
         world.run(milliseconds: 1_100)
         #expect(
-            world.job(large)?.failure == .cannotHold(needed: TokenAmount(51), available: TokenAmount(30)),
+            world.job(large)?.failure
+                == .cannotHold(needed: TokenAmount(51), available: TokenAmount(30), fuel: 200_000),
             "the other job gives back at most its 20")
     }
 
@@ -83,7 +84,9 @@ struct FundsTests {
         var world = try world(tokens: 19)
         let id = try world.submit()
         world.run(milliseconds: 1100)
-        #expect(world.job(id)?.failure == .cannotHold(needed: TokenAmount(20), available: TokenAmount(19)))
+        let failure = try #require(world.job(id)?.failure)
+        #expect(failure == .cannotHold(needed: TokenAmount(20), available: TokenAmount(19), fuel: 9_000_000))
+        #expect(failure.advice?.hasPrefix("Lower --max-fuel to 9000000, from which the price") == true)
     }
 
     @Test func aJobThatWaitsCanBeCancelledAndOutlivesARestart() throws {
@@ -102,7 +105,9 @@ struct FundsTests {
         try world.cancel(running)
         world.run(milliseconds: 5000)
         #expect(world.job(running)?.result == .cancelled)
-        #expect(world.job(waiting[1])?.failure == .cannotHold(needed: TokenAmount(20), available: TokenAmount(19)))
+        #expect(
+            world.job(waiting[1])?.failure
+                == .cannotHold(needed: TokenAmount(20), available: TokenAmount(19), fuel: 9_000_000))
     }
 
     @Test func bidsThatLapseMeanwhileAreAskedForAgain() throws {

@@ -333,6 +333,27 @@ struct OriginatorEdgeTests {
         }
     }
 
+    @Test func aRunThatItsExecutorsOwnerStoppedIsNotPaidAndNobodyWaitsForThat() throws {
+        var world = MarketWorld(executors: 2)
+        world.parties[1].run = .hang
+        let id = try world.submit()
+        #expect(world.run(milliseconds: 10_000) { !$0.parties[1].orders.isEmpty })
+        let stopped = world.parties[1].market.stopExecution(
+            id, reason: "the executor's owner stopped it", now: world.now, wallClock: world.calendar(of: 1))
+        #expect(stopped.events.map(\.kindName) == ["stop_requested"])
+        world.carryOut(stopped, of: 1)
+        world.run(milliseconds: 60_000)
+        #expect(world.job(id)?.result == .completedSuccessfully, "the other executor has it")
+        #expect(
+            world.job(id)?.attempts.first?.end?.description
+                == "the executor's owner stopped the run; nothing is paid for it")
+        let run = try #require(world.parties[1].market.executedJob(id))
+        #expect(run.receipt?.price ?? .zero > .zero && run.isGivenUp && run.delivery == .acknowledged)
+        world.run(milliseconds: 3_600_000)
+        #expect(!world.names(of: 1).contains("settlement_overdue"), "no settlement was due")
+        #expect(world.parties[1].market.executedJob(id)?.isClosed != false)
+    }
+
     @Test func anInvalidReceiptChangesNothingAboutAnAttemptThatEnded() throws {
         var world = MarketWorld(executors: 2)
         world.parties[1].run = .hang

@@ -77,7 +77,7 @@ struct OutputTests {
                 let output = try await executor.get(try CID(named: try #require(result.stdoutCID), "output"))
                 #expect(output.count == count)
                 let wentFirst = try await executor.explain(job).lines.contains {
-                    $0.text == "The run is ProducingOutputs."
+                    $0.text == "The module has ended, and what it wrote is being stored."
                 }
                 #expect(wentFirst == (count > bytesMax), "\(count) bytes")
             }
