@@ -30,6 +30,7 @@ public actor PeerService: Service {
     private var comparesAt = MonotonicInstant.zero
     let jobs: JobQueue<PeersCore.Contact>
     var alarm: DeadlineAlarm
+    private var tell: @Sendable (Multiaddr, _ failure: String?) -> Void = { _, _ in }
 
     /// A service that does nothing until `run`.
     public init(
@@ -56,6 +57,9 @@ public actor PeerService: Service {
         for peer in remembered.reversed() where peer != host.localPeer { core.met(peer, now: now) }
         rearm()
     }
+
+    /// Has every dial of a named address told: why it failed, as a clause, or nil if it was answered.
+    package func tellDials(_ tell: @escaping @Sendable (Multiaddr, _ failure: String?) -> Void) { self.tell = tell }
 
     /// Leaves a peer alone for a while.
     public func avoid(_ peer: PeerID, milliseconds: Int64) {
@@ -102,13 +106,20 @@ public actor PeerService: Service {
     }
 
     func perform(_ contact: PeersCore.Contact) async {
-        let peer = await answering(contact)
+        let peer: PeerID?
+        var failure: String?
+        do {
+            peer = try await answering(contact)
+        } catch {
+            (peer, failure) = (nil, SystemWords.of(error))
+        }
+        if case .address(let address) = contact, peer != nil || !Task.isCancelled { tell(address, failure) }
         logger.debug("peer dialed", metadata: ["contact": "\(contact)", "answered": "\(peer != nil)"])
         core.dialed(contact, answeredBy: peer, now: SwarmClock.now, using: &generator)
         rearm()
     }
 
-    private nonisolated func answering(_ contact: PeersCore.Contact) async -> PeerID? {
+    private nonisolated func answering(_ contact: PeersCore.Contact) async throws -> PeerID? {
         let address: Multiaddr
         switch contact {
         case .address(let named): address = named
@@ -116,7 +127,7 @@ public actor PeerService: Service {
             guard let first = await host.addresses(of: peer).first else { return nil }
             address = first.withPeerID(peer)
         }
-        return try? await withDeadline(milliseconds: limits.dialMilliseconds) { [host] in
+        return try await withDeadline(milliseconds: limits.dialMilliseconds) { [host] in
             try await host.dial(address)
         }
     }

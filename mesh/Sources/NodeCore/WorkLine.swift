@@ -96,6 +96,10 @@ package enum WorkEvent: String, Hashable, Sendable, CaseIterable {
     /// A peer is shunned for a while.
     case peerShunned = "peer_shunned"
 
+    // MARK: Where the owner sends the node
+    /// A bootstrap address does not answer.
+    case bootstrapFailed = "bootstrap_failed"
+
     // MARK: The log itself
     /// Lines were left out of the log.
     case linesLeftOut = "lines_left_out"
@@ -132,6 +136,7 @@ package enum WorkEvent: String, Hashable, Sendable, CaseIterable {
         case .peerLost: "A peer is gone."
         case .peerMisbehaved: "A peer misbehaved."
         case .peerShunned: "A peer is shunned for a while."
+        case .bootstrapFailed: "A bootstrap address does not answer."
         case .linesLeftOut: "Lines were left out of the log."
         }
     }
@@ -140,7 +145,8 @@ package enum WorkEvent: String, Hashable, Sendable, CaseIterable {
     package var isOfStrangers: Bool {
         switch self {
         case .jobSubmitted, .submissionRefused, .jobAssigned, .jobConfirmed, .fundsAwaited, .attemptEnded,
-            .receiptAccepted, .receiptLate, .settlementMade, .settlementUnanswered, .jobEnded, .linesLeftOut:
+            .receiptAccepted, .receiptLate, .settlementMade, .settlementUnanswered, .jobEnded, .bootstrapFailed,
+            .linesLeftOut:
             false
         case .bidReceived, .bidRefused, .bidWithheld, .bidMade, .bidWon, .bidLost, .assignmentDeclined, .runFetching,
             .runStarted, .runStopping, .runEnded, .receiptUndelivered, .paymentReceived, .paymentOverdue,
@@ -293,6 +299,11 @@ extension WorkLine {
     /// The line about a job that the owner could not submit.
     package static func refusedSubmission(code: String, reason: String) -> WorkLine {
         WorkLine(.submissionRefused, Field("code", code), Field("reason", reason))
+    }
+
+    /// The line about a bootstrap address at which nobody, or somebody else, answered so many times in a row.
+    package static func bootstrapFailed(_ address: String, times: UInt64, reason: String) -> WorkLine {
+        WorkLine(.bootstrapFailed, Field("address", address), Field("times", times), Field("reason", reason))
     }
 
     /// The line about a peer that came, went or did something wrong.

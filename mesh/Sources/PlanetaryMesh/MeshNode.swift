@@ -91,6 +91,7 @@ package actor MeshNode {
 
     /// Joins the protocols of the mesh, and resumes what this node owes to others.
     private func begin() async throws(NodeServiceError) {
+        await parts.peerService.tellDials { [log] in log.tellDial(of: $0, failure: $1) }
         await messages.serve { [weak self] peer in
             await self?.admits(peer) ?? false
         } blame: { [weak self] peer, fault in

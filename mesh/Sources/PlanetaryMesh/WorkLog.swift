@@ -18,6 +18,7 @@ final class WorkLog: Sendable {
     private let logger: Logger
     private let tallies: NodeTallies
     private let budget = Mutex(LogBudget())
+    private let entrances = Mutex(EntranceFailures())
 
     init(logger: Logger, tallies: NodeTallies) {
         self.logger = logger
@@ -44,6 +45,16 @@ final class WorkLog: Sendable {
     func tell(_ event: WorkEvent, _ peer: PeerID, reason: String? = nil, level: Logger.Level = .info) {
         guard logger.logLevel <= level else { return }
         tell(.peer(event, peer, node: (try? PublicKey(peerID: peer))?.did, reason: reason), level: level)
+    }
+
+    /// Writes a line about a dial of a bootstrap address that failed, less and less often; nil if it was answered.
+    func tellDial(of address: Multiaddr, failure: String?) {
+        guard isOn else { return }
+        guard let failure else { return entrances.withLock { $0.answered(address.text) } }
+        guard let times = entrances.withLock({ $0.failed(address.text) }) else { return }
+        let place = "\(address): "
+        let reason = failure.hasPrefix(place) ? String(failure.dropFirst(place.count)) : failure
+        tell(.bootstrapFailed(address.text, times: times, reason: reason))
     }
 
     /// Tells what was left out, when that is due, or at the end.

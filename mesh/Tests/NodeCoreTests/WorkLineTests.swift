@@ -251,4 +251,81 @@ struct WorkLineTests {
             #expect(event.sentence.hasSuffix("."))
         }
     }
+
+    @Test("Of a bootstrap address that does not answer less and less is told, and all again once it did")
+    func entrances() {
+        var limits = EntranceFailures.Limits()
+        limits.addressesMax = 2
+        var entrances = EntranceFailures(limits: limits)
+        #expect((1...40).compactMap { _ in entrances.failed("a") } == [1, 2, 4, 8, 16, 32])
+        #expect(entrances.failed("b") == 1)
+        #expect(entrances.failed("c") == nil, "more than are counted")
+        entrances.answered("a")
+        #expect(entrances.failed("c") == 1)
+        entrances.answered("b")
+        #expect((1...3).map { _ in entrances.failed("a") } == [1, 2, nil])
+        let line = WorkLine.bootstrapFailed("/ip4/10.0.0.1/tcp/1", times: 4, reason: "connection refused")
+        #expect(
+            line.fields.map { "\($0.name)=\($0.value)" } == [
+                "address=/ip4/10.0.0.1/tcp/1", "times=4", "reason=connection refused",
+            ])
+        #expect(!line.event.isOfStrangers)
+    }
+
+    @Test("What an event says has plain words: no names of states, codes or verdicts")
+    func explained() throws {
+        let refused = BidEnd.refused(
+            code: .known(.otherBidTaken), reason: "another bid was taken: rank 2 of 3",
+            lostTo: BidWinner(did: originator.did, price: TokenAmount(7)))
+        let rows: [(role: JobRole, kind: JobEventKind, text: String)] = [
+            (
+                .executor, .bidClosed(reason: refused),
+                "The bid came to nothing: another bid was taken: rank 2 of 3; \(originator.did.short) has the job for "
+                    + "at most 7 tokens."
+            ),
+            (
+                .executor, .bidClosed(reason: .refused(code: .known(.priceTooHigh), reason: "")),
+                "The bid came to nothing: refused: price too high."
+            ),
+            (
+                .executor, .executionProgressed(status: .running),
+                "Module and inputs are here; the module is compiled and runs."
+            ),
+            (
+                .executor, .receiptDelivered(.refused(code: .unknown("later_code"), reason: ""), settleUntil: at),
+                "The receipt's delivery ended: the originator does not take it: later code."
+            ),
+            (
+                .originator,
+                .attemptEnded(assignment: assignment.cid, end: .leaseExpired(lastStatus: .preparingExecution)),
+                "The attempt ended: the executor was silent for longer than its lease; it was last fetching module and "
+                    + "inputs."
+            ),
+            (
+                .originator, .failed(.expired(during: .biddingOpen)),
+                "The job failed: the job's time was over; it was still waiting for bids."
+            ),
+            (
+                .originator, .settled(settlement: settlement, notifyUntil: at),
+                "Settled: 7 tokens paid to \(executor.did.short), 13 of the tokens held went back."
+            ),
+        ]
+        for row in rows {
+            #expect(JobEvent(jobID: job, role: row.role, at: at, kind: row.kind).explanation == row.text)
+        }
+        for status in JobStatus.allCases {
+            #expect(status.words.allSatisfy { !$0.isUppercase })
+            let told: [(JobRole, JobEventKind)] = [
+                (.executor, .executionProgressed(status: status)),
+                (
+                    .originator,
+                    .statusReported(assignment: assignment.cid, status: status, progressPermille: nil, until: at)
+                ),
+            ]
+            for (role, kind) in told {
+                let text = JobEvent(jobID: job, role: role, at: at, kind: kind).explanation
+                #expect(!text.contains("_") && text.dropFirst().allSatisfy { !$0.isUppercase }, "\(text)")
+            }
+        }
+    }
 }
