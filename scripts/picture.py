@@ -72,7 +72,7 @@ def kind(line):
         return "heading"
     if line.startswith("$ "):
         return "command"
-    if re.match(r"ok |The receipt holds", line):
+    if re.match(r"ok |The receipt holds|The run was repeated", line):
         return "good"
     if ": refused" in line:
         return "bad"

@@ -6,8 +6,8 @@ struct BenchReport: Encodable {
         enum Outcome {
             /// With a receipt that verifies.
             case verified
-            /// In another way, which the sentence tells.
-            case failed(String)
+            /// In another way, which the sentence and the exit code of such a job tell.
+            case failed(String, Int32)
             /// Without an end.
             case lost
         }
@@ -32,23 +32,26 @@ struct BenchReport: Encodable {
     let maxMilliseconds: Double
     let submitP50Milliseconds: Double
     let firstFailure: String?
+    /// The exit code: that of `mesh run` for the first job that failed.
+    let exitCode: Int32
 
     init(runs: [Run], count: Int, inFlight: Int, elapsed: Duration) {
         self.count = count
         self.inFlight = inFlight
         var verified = 0
-        var failures: [String] = []
+        var failures: [(reason: String, code: Int32)] = []
         for run in runs {
             switch run.outcome {
             case .verified: verified += 1
-            case .failed(let reason): failures.append(reason)
+            case .failed(let reason, let code): failures.append((reason, code))
             case .lost: break
             }
         }
         self.verified = verified
         failed = failures.count
         lost = count - verified - failures.count
-        firstFailure = failures.first
+        firstFailure = failures.first?.reason
+        exitCode = failures.first?.code ?? (lost > 0 ? ExitStatus.executorsFailed : .success).rawValue
         seconds = Self.milliseconds(elapsed) / 1_000
         jobsPerSecond = seconds > 0 ? Double(verified) / seconds : 0
         let ended = runs.map { Self.milliseconds($0.ended) }.sorted()

@@ -35,6 +35,11 @@ struct Console: Sendable {
         out(try Self.line(value) + "\n")
     }
 
+    /// Writes a value as JSON on one line to standard error.
+    func noteLine(_ value: some Encodable) throws {
+        write(Array((try Self.line(value) + "\n").utf8), to: STDERR_FILENO)
+    }
+
     /// A value as JSON on one line, without its end.
     static func line(_ value: some Encodable) throws -> String {
         Terminal.safeJSON(String(decoding: try MeshJSON.encode(value), as: UTF8.self))

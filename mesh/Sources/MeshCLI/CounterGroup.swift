@@ -15,7 +15,7 @@ struct CounterGroup {
             }
             left.removeAll { own.contains($0) }
             guard !own.isEmpty else { continue }
-            let lines = own.map { counter in
+            let lines = ordered(own).map { counter in
                 let isBytes = counter.name.hasSuffix("_bytes")
                 let value = isBytes ? Readable.bytes(counter.value) : Readable.count(counter.value)
                 return (names[counter.name] ?? words(counter.name, without: prefixes), value)
@@ -23,6 +23,17 @@ struct CounterGroup {
             groups.append(CounterGroup(title: title, lines: lines))
         }
         return groups
+    }
+
+    /// The same counters, refusals last and of these the most numerous first.
+    private static func ordered(_ counters: [NodeStatus.Counter]) -> [NodeStatus.Counter] {
+        func isRefusal(_ counter: NodeStatus.Counter) -> Bool {
+            ["market_refused_", "market_declined_"].contains { counter.name.hasPrefix($0) }
+        }
+        let refusals = counters.filter(isRefusal).enumerated().sorted {
+            ($1.element.value, $0.offset) < ($0.element.value, $1.offset)
+        }
+        return counters.filter { !isRefusal($0) } + refusals.map(\.element)
     }
 
     /// The title, and a line per counter, the numbers aligned under each other.
@@ -58,8 +69,8 @@ struct CounterGroup {
         (
             "Jobs", ["jobs_"],
             [
-                "jobs_originated_open": "open, asked for by this node",
-                "jobs_executed_open": "open, bid on or run by this node",
+                "jobs_originated_open": "under way, asked for by this node",
+                "jobs_executed_open": "under way, bid on or run by this node",
                 "journals_left_out": "left out at the start, since their journals do not read",
                 "holds_given_back": "holds given back at the start",
             ]

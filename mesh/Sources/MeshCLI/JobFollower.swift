@@ -28,6 +28,8 @@ struct JobFollower {
     private var standing = JobStanding()
     private var phaseBegan: ContinuousClock.Instant = .now
     private var lastAt: UInt64 = 0
+    /// Takes, as soon as it is known, who could run the job and what keeps those who do not.
+    var early: @Sendable (ExecutorsNotice) -> Void = { _ in }
 
     init(node: any NodeService, jobID: CID, line: LiveLine) {
         self.node = node
@@ -102,6 +104,7 @@ struct JobFollower {
         // A resumed stream repeats the past.
         if event.kind != .result, event.at < lastAt { return nil }
         lastAt = max(lastAt, event.at)
+        if let notice = ExecutorsNotice(event, of: jobID.text) { early(notice) }
         let phase = standing.phaseName
         for text in standing.received(event) { line.keep(text) }
         if event.kind == .result { return event.result }

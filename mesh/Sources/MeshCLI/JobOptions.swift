@@ -17,14 +17,18 @@ struct JobOptions: ParsableArguments {
         help: ArgumentHelp(
             "Input NAME from a file or CID, as NAME=FILE, NAME=CID or NAME=-; may be given several times. What reads "
                 + "as a CID is one, unless a file of that name is there; ./NAME is always a file.",
-            valueName: "name=source"))
+            valueName: "name=source"),
+        transform: NamedPath.reading("NAME=FILE, NAME=CID or NAME=-"))
     var inputs: [NamedPath] = []
 
     @Option(
         name: .customLong("arg"), parsing: .unconditionalSingleValue, help: "An argument; may be given several times.")
     var args: [String] = []
 
-    @Option(help: "An environment variable, as NAME=VALUE; may be given several times.")
+    @Option(
+        help: ArgumentHelp(
+            "An environment variable, as NAME=VALUE; may be given several times.", valueName: "name=value"),
+        transform: NamedPath.reading("NAME=VALUE"))
     var env: [NamedPath] = []
 
     @Option(help: "The function to call; by default _start.")
@@ -42,10 +46,14 @@ struct JobOptions: ParsableArguments {
     @Option(help: "The most wall clock, in seconds or for example 90s, 10m or 2h.", transform: Quantity.seconds)
     var timeout: UInt64?
 
-    @Option(help: "The most tokens to pay.")
+    @Option(
+        help: "The most tokens to pay; bids above it are refused. A bid's ceiling follows from --max-fuel.",
+        transform: Quantity.whole("a number of tokens"))
     var budget: UInt64?
 
-    @Option(help: "The least reputation of an executor.")
+    @Option(
+        help: "The least reputation of an executor, from 0 to 1000, as mesh peers shows it.",
+        transform: Quantity.whole("a reputation from 0 to 1000"))
     var minReputation: UInt64?
 
     @Option(help: "A region to run in; may be given several times.")
@@ -58,10 +66,11 @@ struct JobOptions: ParsableArguments {
 
     @Option(
         help:
-            "Acceptable bids that end the wait early, from whomever; by default three, if the best is of a known node.")
+            "Acceptable bids that end the wait early, from whomever; by default three, if the best is of a known node.",
+        transform: Quantity.whole("a number of bids"))
     var sufficientBids: UInt64?
 
-    @Option(help: "What to call the job.")
+    @Option(help: "What to call the job; by default the name of the module's file.")
     var label: String?
 
     @Option(help: "A key that makes submitting again harmless: the same key submits once.")
@@ -129,9 +138,19 @@ extension CID {
 }
 
 /// `NAME=VALUE` on the command line.
-struct NamedPath: ExpressibleByArgument, Hashable {
+struct NamedPath: Hashable {
     let name: String
     let path: String
+
+    /// Reads one; an error says the form that is allowed.
+    static func reading(_ form: String) -> @Sendable (String) throws -> NamedPath {
+        { text in
+            guard let read = NamedPath(argument: text) else {
+                throw ValidationError("write it as \(form), with a name before the \"=\".")
+            }
+            return read
+        }
+    }
 
     init?(argument: String) {
         guard let equals = argument.firstIndex(of: "="), equals > argument.startIndex else { return nil }

@@ -10,14 +10,16 @@ struct JobReference {
 
     /// The job that a text names, or a failure that says why there is none.
     ///
-    /// `last` is the newest job that this node asked for; on a node that asked for none, the newest of all.
+    /// `last` is the newest job that this node asked for; on a node that asked for none, the newest of all. It means the
+    /// same wherever a receipt is named.
     static func resolve(_ text: String, on node: some NodeService) async throws(NodeServiceError) -> CID {
         if text == "last" { return try await last(on: node) }
         if let cid = try? CID(parsing: text) { return cid }
         var part = text[...]
         while part.hasPrefix("…") { part.removeFirst() }
         while part.hasSuffix("…") { part.removeLast() }
-        guard part.count >= partMin, part.utf8.allSatisfy({ (0x30...0x7A).contains($0) }) else { throw unknown(text) }
+        guard part.count >= partMin else { throw tooShort(text) }
+        guard part.utf8.allSatisfy({ (0x30...0x7A).contains($0) }) else { throw unknown(text) }
         let found = try await jobs(named: String(part), on: node)
         guard let only = found.first else { throw unknown(text) }
         guard found.count == 1 else {
@@ -27,7 +29,7 @@ struct JobReference {
         return try cid(only)
     }
 
-    private static func last(on node: some NodeService) async throws(NodeServiceError) -> CID {
+    static func last(on node: some NodeService) async throws(NodeServiceError) -> CID {
         for role in [JobSide.originator, nil] {
             let page = try await node.jobs(JobQuery(limit: 1, role: role))
             if let newest = page.jobs.first { return try cid(newest.jobID) }
@@ -57,6 +59,13 @@ struct JobReference {
                 .invalidRequest, "\"\(text)\" is no CID.",
                 hint: "CIDs are printed by mesh add, mesh run and mesh jobs.")
         }
+    }
+
+    /// What has too few characters to be looked up.
+    static func tooShort(_ text: String) -> NodeServiceError {
+        NodeServiceError(
+            .invalidRequest, "\"\(text)\" is too short for a name: a part of an ID has at least \(partMin) characters.",
+            hint: "Give more of its beginning or end, or last for the newest job.")
     }
 
     private static func unknown(_ text: String) -> NodeServiceError {

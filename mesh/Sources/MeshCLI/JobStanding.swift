@@ -18,6 +18,8 @@ struct JobStanding {
     private var price: UInt64?
     private var priceSoFar: UInt64?
     private var progress: String?
+    /// Whether it was told that the module runs.
+    private var isToldToRun = false
 
     /// What the node calls the state that the job is in.
     var phaseName: String { phase }
@@ -31,10 +33,13 @@ struct JobStanding {
         if event.kind == .progress {
             if let permille = event.permille { progress = "\(permille / 10).\(permille % 10) %" }
             priceSoFar = event.news?.price ?? priceSoFar
-            return []
+            // What it has used or done says that the module runs.
+            guard phase == Self.started, !isToldToRun, progress != nil || priceSoFar != nil else { return [] }
+            isToldToRun = true
+            return ["\(time)\(Self.words(for: phase))"]
         }
         let isNewPhase = event.phase != phase
-        if isNewPhase { (phase, progress) = (event.phase, nil) }
+        if isNewPhase { (phase, progress, isToldToRun) = (event.phase, nil, false) }
         if let news = event.news { return lines(of: news, event, time, isNewPhase: isNewPhase) }
         if event.kind == .result { return listing(time) }
         return []
@@ -71,7 +76,7 @@ struct JobStanding {
             return ["\(time)\(again)taken by \(executor)\(most)"]
         case .state:
             guard isNewPhase else { return [] }
-            return ["\(time)\(phase == Self.started ? "compiling, then running" : Self.words(for: phase))"]
+            return ["\(time)\(phase == Self.started ? Self.starting : Self.words(for: phase))"]
         case .attemptEnded: return ["\(time)\(event.text)"]
         case .receipt:
             price = news.price
@@ -112,7 +117,7 @@ struct JobStanding {
         guard !phase.isEmpty else { return nil }
         // An executor says that it has begun before it compiles; what it has used or done says that it runs.
         let isUnclear = phase == Self.started && progress == nil && priceSoFar == nil
-        let words = isUnclear ? "compiling or running" : Self.words(for: phase)
+        let words = isUnclear ? Self.starting : Self.words(for: phase)
         var parts = ["\(words) \(Readable.duration(elapsed))"]
         if let progress { parts.append(progress) }
         if let price {
@@ -135,6 +140,8 @@ struct JobStanding {
 
     /// The state from which an executor compiles and runs.
     private static let started = "Running"
+    /// What it does then, until there is a sign that the module runs.
+    private static let starting = "starting"
 
     /// The width of the times, and of what stands in their place below.
     private static let gutter = String(repeating: " ", count: 9)

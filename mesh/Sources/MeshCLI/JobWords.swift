@@ -89,6 +89,28 @@ enum JobWords {
         return "lost to \(Readable.short(winner))\(price)"
     }
 
+    /// A state in words, as this side of the job has it; one of a later version as it is called.
+    static func phase(_ phase: String, role: String) -> String {
+        guard role == JobSide.executor.rawValue else { return JobStanding.words(for: phase) }
+        return switch phase {
+        case "BiddingOpen": "bid open"
+        case "BiddingClosed": "bid over"
+        case "Assigned": "won, waiting"
+        case "ProducingOutputs": "storing outputs"
+        default: JobStanding.words(for: phase)
+        }
+    }
+
+    /// The status of a receipt in words; one of a later version as it is called.
+    static func status(_ status: String) -> String {
+        switch status {
+        case "CompletedSuccessfully": "succeeded"
+        case "Failed": "failed"
+        case "Cancelled": "cancelled"
+        default: status
+        }
+    }
+
     /// The price agreed or paid; nil while nothing is agreed.
     static func price(_ job: JobView) -> UInt64? { isSeeking(job) ? nil : job.price }
 
@@ -118,6 +140,8 @@ extension JobView {
         end.exitCode = exitCode
         end.limit = limit
         end.receiptCID = receiptCID
+        // An executor signed its receipt itself.
+        end.isReceiptVerified = !isAskedForHere && receiptCID != nil
         return end
     }
 }

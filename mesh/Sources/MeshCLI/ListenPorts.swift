@@ -1,12 +1,14 @@
 import Foundation
 import Multiformats
+import NodeAPI
+import NodeSetup
 
 /// The port of a new node: the usual one, or the next that nobody on this machine listens on.
 enum ListenPorts {
     /// Ports that are tried, from the usual one on.
     static let triesMax: UInt16 = 100
 
-    /// Addresses to listen on, and the port that another program has, if one does.
+    /// Addresses to listen on, and the port that another program or node has, if one does.
     struct Choice: Hashable {
         var listen: [Multiaddr]
         var takenPort: UInt16?
@@ -26,7 +28,25 @@ enum ListenPorts {
         return Choice(listen: usual, takenPort: port)
     }
 
-    private static func port(_ address: Multiaddr) -> UInt16? {
+    /// Folders that are looked through for nodes.
+    static let neighboursMax = 256
+
+    /// The ports that other nodes will take when they are started: that in the default home, and those whose homes lie
+    /// beside this one.
+    static func ports(ofNodesBeside home: NodeHome) -> Set<UInt16> {
+        let folder = (home.path as NSString).deletingLastPathComponent
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+        let paths = names.prefix(neighboursMax).map { (folder as NSString).appendingPathComponent($0) }
+        let homes = [NodeHome(path: NodeHome.defaultPath)] + paths.map { NodeHome(path: $0) }
+        var ports: Set<UInt16> = []
+        for other in homes where other.path != home.path && other.isInitialised {
+            guard let configuration = try? NodeConfiguration.load(path: other.configurationPath) else { continue }
+            ports.formUnion(configuration.listen.compactMap(port))
+        }
+        return ports
+    }
+
+    static func port(_ address: Multiaddr) -> UInt16? {
         for case .tcp(let port) in address.components { return port }
         return nil
     }

@@ -40,6 +40,24 @@ struct Quantity: Hashable {
         return Quantity(value: value)
     }
 
+    /// A whole number; `what` says which, for the error: `from 1 to 64`.
+    static func number(_ what: String) -> @Sendable (String) throws -> Int {
+        { text in
+            guard let number = Int(text) else { throw ValidationError("it is a whole number \(what).") }
+            return number
+        }
+    }
+
+    /// A whole number that is not negative; `what` says of what, for the error: `a number of tokens`.
+    static func whole(_ what: String) -> @Sendable (String) throws -> UInt64 {
+        { text in
+            guard let number = UInt64(text) else {
+                throw ValidationError("it is \(what): a whole number, without separators or a unit, such as 1000.")
+            }
+            return number
+        }
+    }
+
     /// A time in whole seconds: `90`, `90s`, `10m`, `2h`, `1d`.
     static func seconds(_ text: String) throws -> UInt64 {
         guard let milliseconds = read(text, spans, bare: 1_000), milliseconds % 1_000 == 0 else {

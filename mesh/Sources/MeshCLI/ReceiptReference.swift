@@ -76,7 +76,9 @@ struct ReceiptReferences<Node: NodeService> {
 
     /// The receipt of a job, or the CID itself; the beginnings and ends of both are looked up among this node's jobs.
     private func cid(_ text: String) async throws(NodeServiceError) -> CID {
-        if text == "last" { return try await last() }
+        if text == "last" {
+            return try ReceiptReference.only(of: try await node.job(JobReference.last(on: node)), isLast: true)
+        }
         guard let cid = try? CID(parsing: text) else { return try await called(text) }
         do {
             return try ReceiptReference.only(of: try await node.job(cid))
@@ -87,19 +89,8 @@ struct ReceiptReferences<Node: NodeService> {
         }
     }
 
-    /// The newest receipt of a job that this node asked for; where there is none, the newest of all.
-    private func last() async throws(NodeServiceError) -> CID {
-        for role in [JobSide.originator, nil] {
-            if let newest = try await receipts(JobQuery(limit: 20, role: role), most: 1, where: { _ in true }).first {
-                return try JobReference.cid(newest)
-            }
-        }
-        throw NodeServiceError(
-            .receiptNotFound, "This node has no receipt yet.", hint: "Run a job with mesh run, then try again.")
-    }
-
     private func called(_ text: String) async throws(NodeServiceError) -> CID {
-        guard let part = ReceiptReference.part(of: text) else { throw ReceiptReference.unknown(text) }
+        guard let part = try ReceiptReference.part(of: text) else { throw ReceiptReference.unknown(text) }
         let jobs = try await node.jobs(JobQuery(limit: 2, named: part)).jobs
         let ofReceipts = try await receipts(JobQuery(limit: 500), most: 2) {
             $0.hasPrefix(part) || $0.hasSuffix(part)
@@ -139,8 +130,8 @@ enum ReceiptReference {
 
     /// Help for an argument that names receipts.
     static let help =
-        "Receipts: last, a job or a receipt by its CID or the beginning or end of it, a file of mesh receipt export, "
-        + "or - for a list or a file on standard input. What is a file's name is that file; ./NAME always is."
+        "Receipts: last for that of the last job, a job or a receipt by its CID or the beginning or end of it, a file "
+        + "of mesh receipt export, or - for a list or a file on standard input. What is a file's name is that file; ./NAME always is."
 
     /// Whether a text names a file. A CID, and `last`, do so only with a slash in it.
     static func isFile(_ text: String) -> Bool {
@@ -179,22 +170,22 @@ enum ReceiptReference {
         return archive.receipts.map { .filed($0, archive, file: file) }
     }
 
-    /// The part of an identifier that a text gives, of enough characters; nil if it gives none.
-    static func part(of text: String) -> String? {
+    /// The part of an identifier that a text gives; nil if it gives none. Throws if it has too few characters.
+    static func part(of text: String) throws(NodeServiceError) -> String? {
         var part = text[...]
         while part.hasPrefix("…") { part.removeFirst() }
         while part.hasSuffix("…") { part.removeLast() }
-        let isPart = part.count >= JobReference.partMin && part.utf8.allSatisfy { (0x30...0x7A).contains($0) }
-        return isPart ? String(part) : nil
+        guard part.count >= JobReference.partMin else { throw JobReference.tooShort(text) }
+        return part.utf8.allSatisfy { (0x30...0x7A).contains($0) } ? String(part) : nil
     }
 
     /// The receipt of a job; nil if it has none.
     static func receipt(of job: JobView) -> String? { job.receiptCID ?? job.result?.receiptCID }
 
-    /// The receipt of a job, or a failure that says why there is none.
-    static func only(of job: JobView) throws(NodeServiceError) -> CID {
+    /// The receipt of a job, or a failure that says why there is none; `isLast` if it was named so.
+    static func only(of job: JobView, isLast: Bool = false) throws(NodeServiceError) -> CID {
         if let receipt = receipt(of: job) { return try JobReference.cid(receipt) }
-        let name = "The job \(job.jobID)"
+        let name = isLast ? "The last job, \(job.jobID)," : "The job \(job.jobID)"
         guard !job.outcome.isOfBid else {
             throw NodeServiceError(
                 .receiptNotFound,

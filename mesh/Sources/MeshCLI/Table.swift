@@ -25,17 +25,26 @@ struct Table {
     /// The lines, titles first, without trailing blanks, fitted into the terminal.
     var text: String { text(columns: Terminal.outputColumns) }
 
-    /// The lines, of at most `columns`. A row that is too wide is folded: the columns that do not fit go on below,
-    /// under titles folded in the same way, and text in the last of them is broken at blanks.
+    /// The lines, of at most `columns`. A row that is too wide is folded: the columns that do not fit go on below, and
+    /// text in the last of them is broken at blanks.
     func text(columns: Int) -> String {
         let widths = titles.indices.map { column in
             ([titles[column]] + rows.map { $0[column] }).map(\.count).max() ?? 0
         }
         let words = rows.flatMap { $0.last?.split(separator: " ").map(\.count) ?? [] }
         let folds = Self.folds(widths, columns, textMin: max(Self.textMin, words.max() ?? 0))
-        return ([titles] + rows).map { row in
-            folds.map { lines(of: row, fold: $0, widths, columns) }.joined()
-        }.joined()
+        return heading(folds, widths, columns)
+            + rows.map { row in folds.map { lines(of: row, fold: $0, widths, columns) }.joined() }.joined()
+    }
+
+    /// The titles: those of columns that go on below stand behind a slash, or folded in the same way if that is too
+    /// long.
+    private func heading(_ folds: [Fold], _ widths: [Int], _ columns: Int) -> String {
+        let lines = folds.map { self.lines(of: titles, fold: $0, widths, columns) }
+        guard folds.count > 1, let first = lines.first?.dropLast(), !first.contains("\n") else { return lines.joined() }
+        let below = folds.dropFirst().map { titles[$0.columns].joined(separator: "  ") }
+        let line = ([String(first)] + below).joined(separator: " / ") + "\n"
+        return line.count - 1 <= columns ? line : lines.joined()
     }
 
     /// Columns that stand in one line, and by how much that line is indented.

@@ -25,6 +25,8 @@ enum TextLayout {
             }
             if let full = trimmed(current) { lines.append(full) }
             current = indent + word
+            // Where there is no room for all of the indent, a little of it shows what the word belongs to.
+            if current.count > columns { current = String(repeating: " ", count: min(2, indent.count)) + word }
             if current.count > columns { current = String(word) }
             while current.count > columns {
                 let piece = piece(of: current, columns)

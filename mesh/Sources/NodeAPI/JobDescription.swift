@@ -12,8 +12,8 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var args: [String]
         /// The environment.
         package var env: [NamedText]
-        /// The inputs by name; the text is a CID.
-        package var inputs: [NamedText]
+        /// The inputs by name.
+        package var inputs: [NamedCID]
         /// The limits of the run.
         package var limits: JobSubmission.Limits
         /// The most that it may cost, in the smallest unit.
@@ -25,7 +25,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
 
         package init(
             originatorDID: String, moduleCID: String, entry: String, args: [String], env: [NamedText],
-            inputs: [NamedText], limits: JobSubmission.Limits, budget: UInt64?, policy: [NamedText], expiresAt: UInt64
+            inputs: [NamedCID], limits: JobSubmission.Limits, budget: UInt64?, policy: [NamedText], expiresAt: UInt64
         ) {
             self.originatorDID = originatorDID
             self.moduleCID = moduleCID
@@ -71,17 +71,23 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var verdict: Verdict
         /// Why, if it was refused.
         package var reason: String?
+        /// The stable name of that reason.
+        package var code: String?
 
-        package init(bidderDID: String, price: UInt64, at: UInt64, verdict: Verdict, reason: String? = nil) {
+        package init(
+            bidderDID: String, price: UInt64, at: UInt64, verdict: Verdict, reason: String? = nil,
+            code: String? = nil
+        ) {
             self.bidderDID = bidderDID
             self.price = price
             self.at = at
             self.verdict = verdict
             self.reason = reason
+            self.code = code
         }
 
         private enum CodingKeys: String, CodingKey {
-            case price, at, verdict, reason
+            case price, at, verdict, reason, code
             case bidderDID = "bidder_did"
         }
     }
@@ -98,6 +104,8 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var at: UInt64
         /// How it ended without a result; nil if it is under way or gave the result.
         package var failure: String?
+        /// The stable name of the executor's reason, if the executor declined.
+        package var code: String?
 
         package init(assignmentCID: String, executorDID: String, price: UInt64, at: UInt64, failure: String? = nil) {
             self.assignmentCID = assignmentCID
@@ -108,7 +116,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case price, at, failure
+            case price, at, failure, code
             case assignmentCID = "assignment_cid"
             case executorDID = "executor_did"
         }

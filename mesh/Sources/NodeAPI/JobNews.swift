@@ -39,19 +39,23 @@ package struct JobNews: Hashable, Sendable, Codable {
         package var region: String?
         /// Why the bid is not acceptable; nil if it is.
         package var refusal: String?
+        /// The stable name of that reason.
+        package var code: String?
 
         package init(
-            bidderDID: String, isOwn: Bool = false, priceMax: UInt64, region: String? = nil, refusal: String? = nil
+            bidderDID: String, isOwn: Bool = false, priceMax: UInt64, region: String? = nil, refusal: String? = nil,
+            code: String? = nil
         ) {
             self.bidderDID = bidderDID
             self.isOwn = isOwn
             self.priceMax = priceMax
             self.region = region
             self.refusal = refusal
+            self.code = code
         }
 
         private enum CodingKeys: String, CodingKey {
-            case region, refusal
+            case region, refusal, code
             case bidderDID = "bidder_did"
             case isOwn = "own"
             case priceMax = "price_max"
@@ -73,6 +77,10 @@ package struct JobNews: Hashable, Sendable, Codable {
     package var price: UInt64?
     /// The round of bidding, or the attempt.
     package var round: UInt64?
+    /// Who could run the job, and what keeps those who do not.
+    package var executors: ExecutorsView?
+    /// What to do about that, as a sentence.
+    package var hint: String?
 
     package init(_ kind: Kind, bids: [Bid]? = nil, executorDID: String? = nil) {
         self.kind = kind
@@ -81,7 +89,7 @@ package struct JobNews: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case kind, bids, price, round
+        case kind, bids, price, round, executors, hint
         case executorDID = "executor_did"
         case priceMax = "price_max"
     }

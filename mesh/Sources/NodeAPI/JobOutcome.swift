@@ -99,7 +99,7 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
 
 /// Whether an executor was paid for its run. The raw values are part of the API.
 package enum JobPayment: String, Hashable, Sendable, Codable, CaseIterable {
-    /// The run costs nothing.
+    /// The run costs nothing, or the executor's owner ended it.
     case none
     /// The payment is awaited.
     case due

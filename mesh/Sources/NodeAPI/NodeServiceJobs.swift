@@ -155,8 +155,8 @@ package struct JobResult: Hashable, Sendable, Codable {
     package var stderrCID: String?
     /// The job's log.
     package var logCID: String?
-    /// Named outputs; the text is a CID.
-    package var outputs: [NamedText]
+    /// Named outputs.
+    package var outputs: [NamedCID]
     /// The metered fuel.
     package var fuel: UInt64?
     /// The most memory it had, in bytes.

@@ -142,6 +142,10 @@ package struct PeerView: Hashable, Sendable, Codable {
     package var capability: String
     /// How often it misbehaved.
     package var misbehaviourCount: Int
+    /// After an order to connect: where the connections to it lead; nil in a listing.
+    package var connections: [String]?
+    /// After an order to connect: whether it was connected before, so that the address was not tried.
+    package var wasConnected: Bool?
 
     package init(
         peerID: String, did: String?, isConnected: Bool, addresses: [String], lastSeen: UInt64? = nil,
@@ -158,9 +162,10 @@ package struct PeerView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case did, addresses, reputation, capability
+        case did, addresses, reputation, capability, connections
         case peerID = "peer_id"
         case isConnected = "connected"
+        case wasConnected = "was_connected"
         case lastSeen = "last_seen"
         case misbehaviourCount = "misbehaviours"
     }

@@ -14,14 +14,14 @@ package struct ReceiptView: Hashable, Sendable, Codable {
     package var attempt: UInt64
     /// The module that ran.
     package var moduleCID: String
-    /// The inputs; the text is a CID.
-    package var inputs: [NamedText]
+    /// The inputs.
+    package var inputs: [NamedCID]
     /// The StandardJobStatus.
     package var status: String
     /// The outcome as a sentence.
     package var outcome: String
-    /// Named outputs; the text is a CID.
-    package var outputs: [NamedText]
+    /// Named outputs.
+    package var outputs: [NamedCID]
     /// Standard output.
     package var stdoutCID: String?
     /// Standard error.
@@ -51,8 +51,8 @@ package struct ReceiptView: Hashable, Sendable, Codable {
 
     package init(
         receiptCID: String, jobID: String, assignmentCID: String, originatorDID: String, executorDID: String,
-        attempt: UInt64, moduleCID: String, inputs: [NamedText], status: String, outcome: String,
-        outputs: [NamedText], stdoutCID: String?, stderrCID: String?, logCID: String?, fuel: UInt64,
+        attempt: UInt64, moduleCID: String, inputs: [NamedCID], status: String, outcome: String,
+        outputs: [NamedCID], stdoutCID: String?, stderrCID: String?, logCID: String?, fuel: UInt64,
         peakMemoryBytes: UInt64, wallMilliseconds: UInt64, price: UInt64, engine: String, determinism: String,
         startedAt: UInt64, endedAt: UInt64, previousReceiptCID: String?, source: String
     ) {

@@ -28,7 +28,7 @@ package enum Samples {
         result.isReceiptVerified = true
         result.executorDID = "did:key:z6Mkexecutor"
         result.stdoutCID = CID.hashing(Array("hello\n".utf8), codec: .raw).text
-        result.outputs = [NamedText(name: "report", text: receiptCID.text)]
+        result.outputs = [NamedCID(name: "report", cid: receiptCID.text)]
         result.fuel = 1_234_567
         result.paid = 40
         result.wallMilliseconds = 12
@@ -52,7 +52,7 @@ package enum Samples {
         var description = JobDescription(job: job)
         description.request = JobDescription.Request(
             originatorDID: "did:key:z6Mkoriginator", moduleCID: jobID.text, entry: "_start", args: ["-n", "5"],
-            env: [NamedText(name: "A", text: "1")], inputs: [NamedText(name: "stdin", text: jobID.text)],
+            env: [NamedText(name: "A", text: "1")], inputs: [NamedCID(name: "stdin", cid: jobID.text)],
             limits: JobSubmission.Limits(
                 timeoutSeconds: 10, maxFuel: 5_000_000, maxMemoryBytes: 1 << 20, maxOutputBytes: 1 << 16),
             budget: 100, policy: [NamedText(name: "regions", text: "eu")], expiresAt: 1_700_000_600_000)
@@ -84,7 +84,7 @@ package enum Samples {
     package static let receipt = ReceiptView(
         receiptCID: receiptCID.text, jobID: jobID.text, assignmentCID: jobID.text, originatorDID: "did:key:z6Mka",
         executorDID: "did:key:z6Mkb", attempt: 1, moduleCID: jobID.text,
-        inputs: [NamedText(name: "stdin", text: jobID.text)], status: "CompletedSuccessfully",
+        inputs: [NamedCID(name: "stdin", cid: jobID.text)], status: "CompletedSuccessfully",
         outcome: "exited with 0", outputs: [], stdoutCID: nil, stderrCID: nil, logCID: nil, fuel: 5,
         peakMemoryBytes: 65_536, wallMilliseconds: 3, price: 40, engine: "wasmtime 48.0.0",
         determinism: "deterministic", startedAt: 1, endedAt: 4, previousReceiptCID: nil, source: "here")

@@ -32,16 +32,18 @@ extension JobDescription {
         switch event.kind {
         case .bidReceived(let bid, let refusal): take(bid, refusal, at: event.at)
         case .bidMade(_, let bid) where job.role == JobSide.executor.rawValue: take(bid, nil, at: event.at)
-        case .bidClosed(.refused(_, let reason, _)) where job.role == JobSide.executor.rawValue:
+        case .bidClosed(.refused(let code, let reason, _)) where job.role == JobSide.executor.rawValue:
             guard let last = bids.indices.last else { return }
             bids[last].verdict = .refused
             bids[last].reason = reason
+            bids[last].code = code.text
         case .assignmentMade(let assignment, _): take(assignment, at: event.at)
         case .assignmentAccepted(_, _, let assignment) where job.role == JobSide.executor.rawValue:
             take(assignment, at: event.at)
         case .attemptEnded(let assignment, let end):
             guard let index = attempts.firstIndex(where: { $0.assignmentCID == assignment.text }) else { return }
             attempts[index].failure = end.description
+            if case .declined(let code, _) = end { attempts[index].code = code.text }
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _), .receiptSigned(let receipt, _):
             take(receipt, at: event.at)
         default: break
@@ -56,7 +58,8 @@ extension JobDescription {
         bids.append(
             Bid(
                 bidderDID: bid.body.bidderDID.text, price: bid.body.terms.price.units, at: at.value,
-                verdict: refusal == nil ? .acceptable : .refused, reason: refusal?.description))
+                verdict: refusal == nil ? .acceptable : .refused, reason: refusal?.description,
+                code: refusal?.name.rawValue))
     }
 
     private mutating func take(_ assignment: SignedObject<Assignment>, at: UnixMilliseconds) {
@@ -67,7 +70,7 @@ extension JobDescription {
                 at: at.value))
         if let index = bids.lastIndex(where: { $0.bidderDID == executor }) {
             bids[index].verdict = .taken
-            bids[index].reason = nil
+            (bids[index].reason, bids[index].code) = (nil, nil)
         }
     }
 
@@ -96,7 +99,7 @@ extension JobDescription.Request {
         self.init(
             originatorDID: manifest.originatorDID.text, moduleCID: params.wasmCID.text, entry: params.entryName,
             args: params.args, env: params.env.map { NamedText(name: $0.key, text: $0.value) },
-            inputs: params.inputCIDs.map { NamedText(name: $0.key, text: $0.value.text) },
+            inputs: params.inputCIDs.map { NamedCID(name: $0.key, cid: $0.value.text) },
             limits: JobSubmission.Limits(
                 timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes,
                 maxOutputBytes: params.maxOutputBytes),

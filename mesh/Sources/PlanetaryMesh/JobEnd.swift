@@ -56,7 +56,7 @@ struct JobEnd {
 
     private static func payment(of job: ExecutedJob, price: TokenAmount) -> JobPayment {
         if let earned = job.earned, earned > .zero { return .paid }
-        if price == .zero { return .none }
+        if price == .zero || job.isGivenUp { return .none }
         if job.verdict != nil { return .refused }
         return switch job.delivery {
         case .refused: .refused

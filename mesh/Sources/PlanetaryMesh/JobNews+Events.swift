@@ -26,7 +26,11 @@ extension JobNews {
         case .receiptAccepted(_, let signed, _):
             self.init(.receipt, executorDID: signed.body.executorDID.text)
             price = signed.body.price.units
-        case .fundsAwaited, .executorsJudged: self.init(.other)
+        case .fundsAwaited: self.init(.other)
+        case .executorsJudged(let outlook):
+            self.init(.other)
+            executors = ExecutorsView(outlook)
+            hint = outlook.advice
         default: return nil
         }
     }
@@ -38,6 +42,7 @@ extension JobNews.Bid {
         self.init(
             bidderDID: bid.bidderDID.text, isOwn: bid.bidderPeerID == bid.originatorPeerID,
             priceMax: bid.terms.price.units,
-            region: bid.region.map { PlainText.sanitized($0, bytesMax: 40) }, refusal: refusal?.description)
+            region: bid.region.map { PlainText.sanitized($0, bytesMax: 40) }, refusal: refusal?.description,
+            code: refusal?.name.rawValue)
     }
 }

@@ -129,6 +129,14 @@ extension JobMarket {
         }
     }
 
+    /// The jobs that are under way on either side, as a listing of the open ones counts them.
+    var jobsUnderWay: (originated: Int, executed: Int) {
+        let (originated, executed) = unclosedJobs
+        return (
+            originated.count { JobEnd($0).outcome.isUnderWay }, executed.count { JobEnd($0).outcome.isUnderWay }
+        )
+    }
+
     /// This node's own open job that names a file as its module or input.
     func openJob(that needs: CID) -> JobID? {
         originatedJobs.first { job in

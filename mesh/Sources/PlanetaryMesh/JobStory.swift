@@ -38,7 +38,7 @@ enum JobStory {
             counterparty: job.manifest.originatorDID.text, label: job.manifest.params.description ?? "",
             reason: reason(of: job), price: (job.earned ?? job.receipt?.price ?? job.bid.terms.price).units,
             fuel: job.receipt?.resourceUsage.fuel, receiptCID: job.receiptCID,
-            isUnsettled: job.earned == nil && job.receipt.map { $0.price > .zero } ?? false,
+            isUnsettled: job.earned == nil && !job.isGivenUp && job.receipt.map { $0.price > .zero } ?? false,
             standard: standing.standard?.rawValue ?? "", outcome: standing.outcome.rawValue,
             outcomeDetail: standing.detail, winnerPrice: standing.winnerPrice,
             payment: standing.payment?.rawValue ?? "")
@@ -81,10 +81,8 @@ enum JobStory {
         guard job.result != nil else { return nil }
         var result = JobResult(ending: .executorsFailed, detail: reason(of: job), attempts: UInt64(job.attempts.count))
         if let ending = JobEnd.ending(of: job) { result.ending = ending }
-        if case .noExecutor(let outlook, _)? = job.failure {
-            result.executors = ExecutorsView(outlook)
-            result.hint = outlook.advice
-        }
+        if case .noExecutor(let outlook, _)? = job.failure { result.executors = ExecutorsView(outlook) }
+        result.hint = job.failure?.advice
         if let accepted = job.receipt, let outcome = job.outcome {
             result.detail = outcome.description
             if case .exited(let code) = outcome { result.exitCode = code }
@@ -113,7 +111,7 @@ enum JobStory {
         result.stdoutCID = receipt.stdoutCID?.text
         result.stderrCID = receipt.stderrCID?.text
         result.logCID = receipt.logCID?.text
-        result.outputs = receipt.outputs.map { NamedText(name: $0.key, text: $0.value.text) }
+        result.outputs = receipt.outputs.map { NamedCID(name: $0.key, cid: $0.value.text) }
         result.fuel = receipt.resourceUsage.fuel
         result.peakMemoryBytes = receipt.resourceUsage.peakMemoryBytes
         result.wallMilliseconds = receipt.resourceUsage.wallMilliseconds
@@ -130,6 +128,7 @@ enum JobStory {
 
     private static func reason(of job: ExecutedJob) -> String {
         if let end = job.bidEnd { return end.description }
+        if job.isGivenUp { return job.stopReason ?? "" }
         if let outcome = job.receipt?.outcome { return outcome.description }
         return job.stopReason ?? ""
     }

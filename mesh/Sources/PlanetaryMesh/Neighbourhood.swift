@@ -126,6 +126,9 @@ struct Neighbourhood: Sendable {
         let isConnected: Bool
         let addresses: [Multiaddr]
         let row: PeerRow?
+        /// After an order to connect: where the connections to it lead, and whether they were there before.
+        var connections: [Multiaddr]?
+        var wasConnected = false
     }
 
     /// The connected and remembered peers, connected ones first.
@@ -145,8 +148,14 @@ struct Neighbourhood: Sendable {
 
     /// Connects to an address; returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> KnownPeer {
+        let before = address.peerID.map { parts.swarm.connectionAddresses(to: $0) } ?? []
         do {
-            return await peer(try await parts.swarm.dial(address), isConnected: true, nil)
+            let answering = try await parts.swarm.dial(address)
+            var known = await peer(answering, isConnected: true, nil)
+            let after = parts.swarm.connectionAddresses(to: answering)
+            known.connections = after
+            known.wasConnected = !after.isEmpty && after.allSatisfy(before.contains)
+            return known
         } catch {
             if await isOwn(address) {
                 throw NodeServiceError(

@@ -87,10 +87,15 @@ struct NodeOpening: Sendable {
                 .configurationInvalid, "The node cannot listen on \(address): this machine has no such address.",
                 hint: "Set one of this machine's under \"listen\" in config.json or with --listen; "
                     + "/ip4/0.0.0.0/tcp/4001 stands for all of them.")
+        } catch SwarmError.cannotListen(let address, SystemWords.system(EADDRINUSE)) {
+            throw NodeServiceError(
+                .addressInUse, "The node cannot listen on \(address): another program on this machine does.",
+                hint: "Set another port under \"listen\" in \(home.configurationPath), or stop that program.")
         } catch {
             throw NodeServiceError(
                 .addressInUse, "The node cannot listen: \(error).",
-                hint: "Stop the program that uses the address, or set another under \"listen\" in config.json.")
+                hint: "Stop the program that uses the address, or set another under \"listen\" in "
+                    + "\(home.configurationPath).")
         }
         return swarm
     }

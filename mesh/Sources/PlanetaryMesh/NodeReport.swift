@@ -31,7 +31,7 @@ struct NodeReport: Sendable {
         init(_ core: NodeCore) {
             tallies = core.tallies
             market = core.market.counters
-            openJobs = core.market.openCounts
+            openJobs = core.market.jobsUnderWay
             clockOffsetMilliseconds = core.market.clockOffsetMilliseconds
         }
 
@@ -88,7 +88,7 @@ struct NodeReport: Sendable {
         all["market_bids_not_written"] = market.bidsNotWritten
         for (code, count) in market.refusals { all["market_refused_\(code)"] = count }
         for (code, count) in market.declines { all["market_declined_\(code)"] = count }
-        for (counter, count) in parts.swarm.counters() { all["swarm_\(counter.rawValue)"] = UInt64(count) }
+        for (counter, count) in parts.swarm.counters() { all[Self.name(of: counter)] = UInt64(count) }
         let bitswap = await parts.bitswap.counters()
         all["bitswap_blocks_refused"] = UInt64(bitswap.mismatchedBlocks + bitswap.unsolicitedBlocks)
         all["jobs_originated_open"] = UInt64(figures.openJobs.originated)
@@ -96,6 +96,18 @@ struct NodeReport: Sendable {
         return all.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map {
             NodeStatus.Counter(name: $0.key, value: $0.value)
         }
+    }
+
+    /// The name of a counter of the swarm, in the style of all of them: `swarm_refused_per_ip`.
+    static func name(of counter: SwarmCounter) -> String {
+        var name = "swarm_"
+        var wasUppercase = true
+        for character in counter.rawValue {
+            if character.isUppercase, !wasUppercase { name += "_" }
+            wasUppercase = character.isUppercase
+            name += character.lowercased()
+        }
+        return name
     }
 
     /// Balances, holds and the newest movements: the market has the entries of jobs that it remembers, the store all.
@@ -131,5 +143,7 @@ extension PeerView {
             lastSeen: known.isConnected ? moment.wallClock.value : known.row?.lastSeen,
             reputation: known.did.map { Int64(clamping: core.market.reputation.score(of: $0, at: moment.wallClock)) },
             capability: offer ?? "", misbehaviourCount: known.row?.misbehaviourCount ?? 0)
+        connections = known.connections?.map(\.text)
+        if known.connections != nil { wasConnected = known.wasConnected }
     }
 }

@@ -93,7 +93,7 @@ struct DescriptorTests {
         }
         let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
         let counters = try #require(status["counters"] as? [[String: Any]])
-        let paused = counters.first { $0["name"] as? String == "swarm_acceptingPaused" }
+        let paused = counters.first { $0["name"] as? String == "swarm_accepting_paused" }
         #expect((paused?["value"] as? NSNumber)?.intValue ?? 0 >= 1)
         let other = try NodeProcess("other", in: folder, ["--no-executor"])
         try other.start()

@@ -192,7 +192,7 @@ struct HandshakeFloodTests {
         let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
         let counters = try #require(status["counters"] as? [[String: Any]])
         let names = counters.compactMap { $0["name"] as? String }
-        #expect(names.contains("swarm_displacedPendingInbound"))
+        #expect(names.contains("swarm_displaced_pending_inbound"))
         #expect(node.stop() == 0)
     }
 }

@@ -177,7 +177,10 @@ struct OldHomeTests {
         for receipt in receipts {
             for what in ["verify", "replay"] {
                 let report = try node.run(["receipt", what, receipt])
-                #expect(report.output.contains("\nThe receipt holds.\n"), "\(what): \(report.output)\(report.errors)")
+                let verdict =
+                    what == "verify"
+                    ? "The receipt holds.\n" : "The run was repeated here, with the same outcome, outputs, "
+                #expect(report.output.contains("\n\(verdict)"), "\(what): \(report.output)\(report.errors)")
             }
         }
         let first = try #require(try old.jobsThen().last)

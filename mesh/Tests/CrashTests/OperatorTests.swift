@@ -35,7 +35,10 @@ struct OperatorTests {
         try cheap.start()
         try cheap.waitUntilUp()
         let entrance = ["--bootstrap", try cheap.address()]
-        let dear = try NodeProcess("dear", in: folder, ["--executor", "--price-base", "1000000"] + entrance + info)
+        // Nobody listens on port 1.
+        let gone = ["--bootstrap", "/ip4/127.0.0.1/tcp/1"]
+        let dear = try NodeProcess(
+            "dear", in: folder, ["--executor", "--price-base", "1000000"] + entrance + gone + info)
         defer { dear.kill() }
         let asker = try NodeProcess("asker", in: folder, ["--no-executor"] + entrance + info)
         defer { asker.kill() }
@@ -75,6 +78,9 @@ struct OperatorTests {
         #expect(done["run_ended"]?.first?.contains("receipt=\(receipt)") == true)
         let lost = try #require(events(dear.log)["bid_lost"]?.first)
         #expect(lost.contains("code=other_bid_taken") && lost.contains(" job=\(job) "), "\(lost)")
+        let dead = try #require(events(dear.log)["bootstrap_failed"])
+        #expect(dead.first?.contains("address=/ip4/127.0.0.1/tcp/1 reason=\"connection refused\" times=1") == true)
+        #expect(dead.count <= 8, "less and less often: \(dead)")
         _ = asker.stop()
         try eventually("the executor sees the asker go") {
             _ = try cheap.run(["status"])
@@ -114,7 +120,7 @@ struct OperatorTests {
         let made = try NodeProcess.command(["init"], environment: user)
         try #require(made.status == 0, "\(made.errors)")
         #expect(FileManager.default.fileExists(atPath: folder.path + "/.mesh/identity.key"))
-        #expect(made.errors.contains("Port 4001 is taken by another program on this machine"), "\(made.errors)")
+        #expect(made.errors.contains("Port 4001 is taken by another program or node on this machine"), "\(made.errors)")
         #expect(made.errors.contains("The node runs other people's jobs"), "\(made.errors)")
         #expect(
             made.errors.hasSuffix("Start the node with mesh up.\n"), "the default home needs no --home: \(made.errors)")
@@ -130,6 +136,12 @@ struct OperatorTests {
             #expect(made.output.contains("listens on  \(address)"), "\(made.output)")
             #expect(!address.hasSuffix("/tcp/4001"))
         }
+        let taken = try NodeProcess.command(["up", "--listen", "/ip4/0.0.0.0/tcp/4001"], environment: user)
+        #expect(taken.status == 231)
+        #expect(
+            taken.errors
+                == "mesh: The node cannot listen on /ip4/0.0.0.0/tcp/4001: another program on this machine does. "
+                + "Set another port under \"listen\" in \(config), or stop that program.\n", "\(taken.errors)")
         // A home without a configuration is mended, with the same key.
         let key = try Data(contentsOf: URL(filePath: folder.path + "/.mesh/identity.key"))
         try FileManager.default.removeItem(atPath: config)

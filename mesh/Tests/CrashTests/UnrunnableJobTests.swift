@@ -110,7 +110,7 @@ final class UnrunnableJobTests {
         let many = Unrunnable(
             options: [], code: "module_functions", setting: "limits.module_functions_max",
             text:
-                "number of functions 1,001 is above their limit of 1,000 (limits.module_functions_max on the "
+                "number of functions 1,001 is above their limits (up to 1,000) (limits.module_functions_max on the "
                 + "executor's side)",
             advice: "Shrink the module, or raise limits.module_functions_max in an executor's config.json")
         begun.append((try begin(functions, ["--json"]), many, functions))
@@ -122,7 +122,16 @@ final class UnrunnableJobTests {
         let compiled = try begin(heavy, ["--json"])
         try expectPrice(module)
         for (command, job, _) in begun {
-            let (id, result) = try report(try command.finish())
+            let finished = try command.finish()
+            let (id, result) = try report(finished)
+            // Programs are told while the job still waits.
+            let early = try finished.errors.split(separator: "\n").map { line in
+                try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            }
+            let notice = try #require(early.last)
+            #expect(notice["job_id"] as? String == id && (notice["hint"] as? String)?.hasPrefix(job.advice) == true)
+            let first = ((notice["executors"] as? [String: Any])?["reasons"] as? [[String: Any]])?.first
+            #expect(first?["code"] as? String == job.code, "\(notice)")
             let executors = try #require(result["executors"] as? [String: Any])
             #expect((executors["known"] as? NSNumber)?.intValue == 2)
             #expect((executors["refusing"] as? NSNumber)?.intValue == 2)
@@ -226,7 +235,7 @@ final class UnrunnableJobTests {
         try seeOffers(1, of: "region moon")
         let endless = try file("endless.wasm", GuestModules.command("(loop $l br $l)"))
         let long = try begin(endless, ["--max-fuel", "1T", "--timeout", "300"])
-        try eventually("it runs") { long.errorsSoFar.contains(" Running") || long.errorsSoFar.contains("running") }
+        try eventually("it runs") { long.errorsSoFar.contains("  starting") }
         let module = try file("nothing.wasm", GuestModules.command("nop"))
         let waiting = try begin(module, [])
         try eventually("its answer is told") {

@@ -18,7 +18,15 @@ import Testing
         #expect(try await JobReference.resolve(String(full.suffix(8)), on: node) == Samples.jobID)
         #expect(try await JobReference.resolve("…" + full.suffix(8), on: node) == Samples.jobID)
         #expect(try await JobReference.resolve(String(full.prefix(12)) + "…", on: node) == Samples.jobID)
-        for text in ["abc", "zzzzzzzz", "%&/("] {
+        for text in ["", "abc", "…abc"] {
+            let short = NodeServiceError(
+                .invalidRequest,
+                "\"\(text)\" is too short for a name: a part of an ID has at least 4 characters.",
+                hint: "Give more of its beginning or end, or last for the newest job.")
+            await #expect(throws: short) { _ = try await JobReference.resolve(text, on: node) }
+            await #expect(throws: short) { _ = try await Remove.named(text, on: node) }
+        }
+        for text in ["zzzzzzzz", "%&/("] {
             let unknown = NodeServiceError(
                 .jobNotFound, "No job is called \"\(text)\".",
                 hint: "mesh jobs lists them; the beginning or end of an ID is enough.")
@@ -135,6 +143,75 @@ import Testing
             return
         }
         #expect(result == Samples.result)
+        #expect(Run.summary(result).first == "output   report \(Samples.receiptCID)")
         #expect(Run.summary(result).last == "used     1,234,567 fuel, ran 12 ms, paid 40 tokens, by …executor")
+    }
+
+    @Test func programsAreToldAtOnceWhoCouldRunAJob() async throws {
+        let executors = ExecutorsView(
+            known: 1, refusing: 1, busy: 0,
+            reasons: [.init(code: "max_memory_bytes", text: "memory 3 GiB is above its limit", executors: 1)])
+        var news = JobNews(.other)
+        (news.executors, news.hint) = (executors, "Ask for less.")
+        let (events, sink) = AsyncStream.makeStream(of: JobProgress.self)
+        sink.yield(.init(kind: .note, phase: "BiddingOpen", text: "1 executor is known.", at: 7, news: news))
+        sink.yield(.init(kind: .note, phase: "BiddingOpen", text: "a bid", at: 8, news: JobNews(.bid)))
+        sink.yield(.init(kind: .result, phase: "Failed", text: "", at: 9, result: Samples.result))
+        let (told, teller) = AsyncStream.makeStream(of: ExecutorsNotice.self)
+        var follower = JobFollower(
+            node: ScriptedNode(script: .init(events: events)), jobID: Samples.jobID,
+            line: LiveLine(console: Console(), quiet: true))
+        follower.early = { teller.yield($0) }
+        _ = try await follower.follow()
+        teller.finish()
+        var notices: [ExecutorsNotice] = []
+        for await notice in told { notices.append(notice) }
+        #expect(notices.count == 1)
+        let line = try Console.line(try #require(notices.first))
+        #expect(line.hasPrefix(#"{"at":7,"executors":{"busy":0,"known":1,"reasons":[{"code":"max_memory_bytes","#))
+        #expect(line.hasSuffix(#""hint":"Ask for less.","job_id":"\#(Samples.jobID)","text":"1 executor is known."}"#))
+    }
+
+    @Test func theNamesInJSONAreInSnakeCase() throws {
+        var news = JobNews(.ranking, bids: [.init(bidderDID: "d", priceMax: 1, code: "c")], executorDID: "e")
+        (news.priceMax, news.hint) = (1, "h")
+        let reason = ExecutorsView.Reason(code: "c", text: "t", executors: 1, asked: 1, offered: 1, setting: "s")
+        news.executors = ExecutorsView(known: 1, refusing: 1, busy: 0, reasons: [reason])
+        var peer = Samples.peer
+        (peer.connections, peer.wasConnected) = (["a"], true)
+        let progress = JobProgress(
+            kind: .progress, phase: "Running", text: "", at: 1, permille: 1, result: Samples.result, news: news)
+        let values: [any Encodable] = [
+            Samples.status, Samples.limits, Samples.job, Samples.description, Samples.receipt, Samples.report, peer,
+            Samples.wallet, progress, JobAccepted(jobID: "j"), JobCancellation(job: Samples.job, wasOver: true),
+            AddedFile(cid: "c", size: 1), RemovedBlocks(blocks: 1, bytes: 1), StopReport(home: "h", processID: 1),
+            BenchReport(runs: [], count: 1, inFlight: 1, elapsed: .zero), CompletionReport(shell: "s", script: "c"),
+            OutputReport(jobID: "j", outputs: [.init(name: "n", cid: "c", file: "f", bytes: 1)]),
+            WaitReport(jobID: "j", exit: RunExit(Samples.result, isOutputMissing: false), result: Samples.result),
+            RunReport(
+                jobID: "j", exit: RunExit(Samples.result, isOutputMissing: false), result: Samples.result, stdout: "",
+                stderr: "", missingOutputs: []),
+            CommandFailure(error: NodeServiceError(.conflict, "m", hint: "h"), exitStatus: 1),
+            ReceiptFailure(receiptCID: "r", error: NodeServiceError(.conflict, "m")),
+            ExportedReceipts(file: "f", receipts: [], blocks: 1, bytes: 1, withOutputs: true, isValid: true),
+            JobSubmission(moduleCID: "m", env: [NamedText(name: "n", text: "t")]),
+        ]
+        for value in values {
+            let data = try JSONEncoder().encode(value)
+            for name in try names(JSONSerialization.jsonObject(with: data)) {
+                #expect(name.allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }, "\(type(of: value)): \(name)")
+            }
+        }
+        // A CID is called that, and what an earlier version wrote still reads.
+        let named = try JSONDecoder().decode([NamedCID].self, from: Data(#"[{"name":"a","text":"b"}]"#.utf8))
+        #expect(named == [NamedCID(name: "a", cid: "b")])
+        #expect(String(decoding: try JSONEncoder().encode(named), as: UTF8.self).contains(#""cid":"b""#))
+    }
+
+    /// All names of objects in a value.
+    private func names(_ value: Any) -> [String] {
+        if let list = value as? [Any] { return list.flatMap(names) }
+        guard let object = value as? [String: Any] else { return [] }
+        return object.flatMap { [$0.key] + names($0.value) }
     }
 }

@@ -30,6 +30,7 @@ import Testing
     @Test func anIdentifierIsNeverCut() {
         #expect(Self.cid.count == 59)
         #expect(TextLayout.lines(of: "receipt  \(Self.cid)", columns: 60) == ["receipt", Self.cid])
+        #expect(TextLayout.lines(of: "receipt  \(Self.cid)", columns: 61) == ["receipt", "  " + Self.cid])
         #expect(TextLayout.lines(of: "receipt  \(Self.cid)", columns: 68) == ["receipt  \(Self.cid)"])
         #expect(
             TextLayout.lines(of: "output   report \(Self.cid) (not verified)", columns: 60)
@@ -56,8 +57,7 @@ import Testing
                 """)
         #expect(
             table.text(columns: 30) == """
-                JOB        PRICE  WITH
-                  WHAT
+                JOB        PRICE  WITH / WHAT
                 …abcdefgh  1,234  …ijklmnop
                   counts the words of a long
                   text that somebody wrote
@@ -66,7 +66,7 @@ import Testing
                 """)
         var whole = Table([("WHEN", .left), ("RECEIPT", .left)])
         whole.add(["2 s ago", Self.cid])
-        #expect(whole.text(columns: 60) == "WHEN\nRECEIPT\n2 s ago\n\(Self.cid)\n")
+        #expect(whole.text(columns: 60) == "WHEN / RECEIPT\n2 s ago\n\(Self.cid)\n")
     }
 
     @Test(arguments: 10...130)
@@ -122,16 +122,19 @@ import Testing
         let counters = [
             NodeStatus.Counter(name: "future_thing", value: 1_234), .init(name: "jobs_originated_open", value: 2),
             .init(name: "market_refused_price_too_high", value: 3), .init(name: "store_block_bytes", value: 2_048),
-            .init(name: "store_commits", value: 1_000_000), .init(name: "swarm_connectionsOpened", value: 4),
+            .init(name: "store_commits", value: 1_000_000), .init(name: "swarm_connections_opened", value: 4),
+            .init(name: "market_declined_expired", value: 9), .init(name: "market_duplicates", value: 1),
         ]
         let text = CounterGroup.groups(of: counters).map(\.text).joined(separator: "\n")
         #expect(
             text == """
                 Jobs
-                  open, asked for by this node  2
+                  under way, asked for by this node  2
 
                 Bids and announcements
-                  refused price too high  3
+                  messages that came again  1
+                  declined expired          9
+                  refused price too high    3
 
                 Storage
                   bytes of blocks   2.00 KiB

@@ -100,6 +100,20 @@ import Testing
         for other in others { #expect(other.contains("100,050") && other.contains("E1RuvcA8"), "\(other)") }
     }
 
+    @Test func aStoryHasPlainWordsForTheStatesOfEachSide() {
+        let lines = ["BiddingOpen", "Assigned", "ReceiptAnchored", "Later"].enumerated().map { index, phase in
+            JobExplanation.Line(at: UInt64(index), phase: phase, text: "something")
+        }
+        for (role, words) in [
+            (JobSide.originator, ["waiting for bids", "with the executor", "finished", "Later"]),
+            (.executor, ["bid open", "won, waiting", "finished", "Later"]),
+        ] {
+            let text = Explain.story(JobExplanation(job: job(role, .succeeded), lines: lines))
+            for word in words { #expect(text.contains("  \(word)  "), "\(text)") }
+            for name in ["BiddingOpen", "ReceiptAnchored", "Assigned"] { #expect(!text.contains(name), "\(text)") }
+        }
+    }
+
     @Test func aJobWithoutALabelSaysOnlyWhatBecameOfIt() {
         let unlabelled = job(.originator, .exitedNonZero) { view in
             view.exitCode = 3
@@ -273,13 +287,24 @@ import Testing
         script.events = ending
         let ended = JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID)
         #expect(try await ended.result(seconds: 600) == Samples.result)
+        // An executor knows the end of its own run, and of no job on which it only bid.
         open.role = "executor"
         script.job = open
-        do {
-            _ = try await JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID).result(seconds: nil)
-            Issue.record("an executor does not know the end")
-        } catch let error as NodeServiceError {
-            #expect(error.code == .invalidRequest)
+        let running = JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID)
+        await #expect(throws: late) { _ = try await running.result(seconds: 0) }
+        (open.outcome, open.isTerminal, open.exitCode) = (.exitedNonZero, true, 3)
+        script.job = open
+        let ended2 = try await JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID).result(seconds: nil)
+        #expect(ExitStatus.code(for: ended2) == 3 && ended2.receiptCID == Self.receipt)
+        for outcome in [JobOutcome.bidding, .lost] {
+            (open.outcome, open.isTerminal) = (outcome, outcome == .lost)
+            script.job = open
+            do {
+                _ = try await JobWaiter(node: ScriptedNode(script: script), jobID: Samples.jobID).result(seconds: nil)
+                Issue.record("a bidder does not know the end")
+            } catch let error as NodeServiceError {
+                #expect(error.message.hasPrefix("This node has only bid on the job"), "\(error)")
+            }
         }
     }
 
@@ -294,6 +319,29 @@ import Testing
         #expect(
             Run.sentence(result, of: Samples.jobID.text)
                 == bare + " \(command) prints its standard error, which may say why.")
+    }
+
+    @Test func streamsAreOutputsUnlessTheModuleGaveTheirNamesToOthers() {
+        var result = Samples.result
+        #expect(JobOutputs.all(of: result).map(\.name) == ["report", "stdout"])
+        result.outputs.append(NamedCID(name: "stdout", cid: "named"))
+        #expect(JobOutputs.all(of: result).map(\.cid) == [Self.receipt, "named"])
+    }
+
+    @Test func whatWasWrittenAndWhereConnectionsLeadIsSaid() {
+        #expect(
+            Get.written(1, to: "f") == "wrote 1 byte to f" && Get.written(12_345, to: "f") == "wrote 12,345 bytes to f")
+        var peer = Samples.peer
+        let there = "/ip4/10.0.0.1/tcp/4001"
+        #expect(Connect.note(peer, asked: there) == nil, "a node of an earlier version does not say")
+        peer.connections = [there]
+        #expect(Connect.note(peer, asked: there) == nil && Connect.note(peer, asked: there + "/p2p/12D3KooW") == nil)
+        let elsewhere = "/ip4/10.0.0.9/tcp/1/p2p/12D3KooW"
+        #expect(Connect.note(peer, asked: elsewhere)?.hasPrefix("It answered at another of its addresses") == true)
+        peer.wasConnected = true
+        #expect(Connect.note(peer, asked: elsewhere) == "It was connected already; \(elsewhere) was not tried.")
+        #expect(Connect.note(peer, asked: there) == "It was connected there already.")
+        #expect(Peers.facts(peer).contains("connected at  \(there)\n"))
     }
 
     @Test func outputsGoToFilesOfTheirNamesAndNowhereElse() async throws {

@@ -42,10 +42,23 @@ import Testing
         (["run", "a.wasm", "--entry", ""], "--entry must name a function of the module."),
         (["run", "a.wasm", "--timeout", "0"], "--timeout must be at least 1 second."),
         (["run", "a.wasm", "--detach", "--output", "a=b"], "--detach cannot wait for an --output."),
-        (["run", "a.wasm", "--input", "nameless"], "nameless"),
+        (["run", "a.wasm", "--input", "nameless"], "write it as NAME=FILE, NAME=CID or NAME=-"),
+        (["run", "a.wasm", "--env", "=x"], "write it as NAME=VALUE"),
+        (["outputs", "--output", "x"], "write it as NAME=FILE or NAME=-"),
         (["run", "a.wasm", "--max-fuel", "many"], "many"),
         (["run"], "Missing expected argument '<module>'"),
         (["jobs", "--limit", "0"], "--limit must be from 1 to 10000."),
+        (["jobs", "--limit", "x"], "it is a whole number from 1 to 10000."),
+        (["jobs", "--role", "both"], "originator"),
+        (["run", "a.wasm", "--budget", "1,000"], "it is a number of tokens: a whole number, without separators"),
+        (["run", "a.wasm", "--min-reputation", "much"], "it is a reputation from 0 to 1000"),
+        (["run", "a.wasm", "--sufficient-bids", "-1"], "sufficient-bids"),
+        (["init", "--price-base", "1.5"], "it is a number of tokens"),
+        (["up", "--log-level", "loud"], "it is one of trace, debug, info, notice, warning, error or critical."),
+        (["devnet", "--log-level", "loud"], "it is one of trace"),
+        (["devnet", "--nodes", "many"], "it is a whole number from 1 to 64."),
+        (["devnet", "--nodes", "2", "--executors", "3"], "--executors must be from 0 to --nodes, which is 2."),
+        (["wallet", "--entries", "all"], "it is a whole number from 0 to 10000."),
         (["bench", "jobs", "--count", "0"], "--count and --in-flight must be above 0."),
         (["nonsense"], "nonsense"),
     ])
@@ -153,6 +166,18 @@ import Testing
         for fine in [[], ["help"], ["--help"], ["status"], ["receipt"], ["receipt", "show"], ["run", "status"]] {
             #expect(CommandLineWords(fine).fault == nil, "\(fine)")
         }
+    }
+
+    @Test func aNewNodeTakesNoPortOfANodeBesideItThatIsOff() throws {
+        let folder = try TestFolder()
+        let (home, other) = (NodeHome(path: folder.path + "/b"), NodeHome(path: folder.path + "/a"))
+        #expect(!ListenPorts.ports(ofNodesBeside: home).contains(4_777))
+        try HomeFolder.make(other, option: "--home")
+        try Data(#"{"listen": ["/ip4/127.0.0.1/tcp/4777"]}"#.utf8).write(to: URL(filePath: other.configurationPath))
+        #expect(!ListenPorts.ports(ofNodesBeside: home).contains(4_777), "without its key it is no node")
+        try Data().write(to: URL(filePath: other.keyPath))
+        #expect(ListenPorts.ports(ofNodesBeside: home).contains(4_777))
+        #expect(!ListenPorts.ports(ofNodesBeside: other).contains(4_777), "its own is its own")
     }
 
     @Test func theHomeIsTheOptionThenTheEnvironmentThenTheDefault() throws {

@@ -38,8 +38,23 @@ import Testing
         let both = try await resolve(["last", foreign.text, job])
         #expect(both.map(\.cid) == [Samples.receiptCID, foreign], "each once, in their order")
         #expect(await failure(["zzzzzz"])?.code == .receiptNotFound)
-        #expect(await failure(["abc"])?.message == "No job, receipt or file is called \"abc\".")
+        #expect(await failure(["abc"])?.message.hasPrefix("\"abc\" is too short for a name: a part of an ID") == true)
+        #expect(await failure(["abcd"])?.message == "No job, receipt or file is called \"abcd\".")
         #expect(await failure(["./zzzzzz"]) == nil, "a file that is not there is no failure of the node")
+    }
+
+    /// `last` is one job, however it is asked about.
+    @Test func theLastReceiptIsThatOfTheLastJob() async throws {
+        var newest = Samples.job
+        (newest.result, newest.receiptCID, newest.outcome) = (nil, nil, .noBids)
+        var script = ScriptedNode.Script()
+        (script.jobs, script.job) = ([newest], newest)
+        let node = ScriptedNode(script: script)
+        #expect(try await JobReference.resolve("last", on: node).text == newest.jobID)
+        let refusal = NodeServiceError(
+            .receiptNotFound, "The last job, \(newest.jobID), has ended without a receipt.",
+            hint: "mesh explain \(newest.jobID) says why.")
+        await #expect(throws: refusal) { _ = try await resolve(["last"], node) }
     }
 
     @Test func aJobWithoutReceiptSaysWhy() throws {
@@ -109,10 +124,38 @@ import Testing
         #expect(Receipt.status(report) == .verificationFailed)
     }
 
+    @Test func aReplaySaysWhatWasTheSameAndWhatDiffered() {
+        func line(_ name: String, _ verdict: ReceiptReport.Line.Verdict) -> ReceiptReport.Line {
+            .init(name: name, verdict: verdict, detail: "")
+        }
+        func told(_ lines: [ReceiptReport.Line]) -> String? {
+            let report = ReceiptReport(receiptCID: "r", isValid: true, lines: lines)
+            return Receipt.text(report, isReplay: true).split(separator: "\n").last.map(String.init)
+        }
+        let ways = [line("run is reproducible", .passed), line("same engine", .passed)]
+        #expect(
+            told(ways + [line("same outcome", .passed), line("same outputs", .passed), line("same fuel", .passed)])
+                == "The run was repeated here, with the same outcome, outputs and fuel as the receipt says.")
+        #expect(
+            told(ways + [line("same outputs", .passed), line("same fuel", .failed)])
+                == "The run was repeated here, and it differed: not the same fuel. The same: outputs.")
+        #expect(
+            told([line("same engine", .skipped), line("same outputs", .passed), line("same fuel", .skipped)])
+                == "The run was repeated here, with the same outputs as the receipt says. There was no comparing of "
+                + "the fuel; the lines above say why.")
+        #expect(
+            told([line("same fuel", .skipped)])?.hasPrefix("The run was repeated here, but there is nothing") == true)
+    }
+
+    @Test func theStatusOfAReceiptIsAWord() {
+        let text = Receipt.text(Samples.receipt)
+        #expect(text.contains("status       succeeded\n") && !text.contains("CompletedSuccessfully"), "\(text)")
+    }
+
     /// A receipt is shown before it is checked; its names may be as long as a receipt.
     @Test func anEndlessNameWidensNoOtherLine() {
         var receipt = Samples.receipt
-        let long = NamedText(name: String(repeating: "n", count: 10_000), text: "end")
+        let long = NamedCID(name: String(repeating: "n", count: 10_000), cid: "end")
         (receipt.inputs, receipt.outputs) = ([long], [long])
         let lines = Receipt.text(receipt).split(separator: "\n")
         #expect(lines.count { $0.contains("nn… ") && $0.hasSuffix(" end") } == 2)

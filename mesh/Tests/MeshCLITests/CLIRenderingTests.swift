@@ -74,7 +74,7 @@ import Testing
         wallet.entries[0].debit = evil
         var receipt = Samples.receipt
         receipt.outcome = evil
-        receipt.inputs = [NamedText(name: evil, text: evil)]
+        receipt.inputs = [NamedCID(name: evil, cid: evil)]
         var status = Samples.status
         status.region = evil
         status.storage?.state = evil
@@ -159,14 +159,18 @@ import Testing
         #expect(BenchReport.percentile(50, of: []) == 0)
         let runs: [BenchReport.Run] = [
             .init(submitted: .milliseconds(2), ended: .milliseconds(20), outcome: .verified),
-            .init(submitted: .milliseconds(4), ended: .milliseconds(40), outcome: .failed("no bids")),
+            .init(submitted: .milliseconds(4), ended: .milliseconds(40), outcome: .failed("no bids", 220)),
             .init(submitted: .milliseconds(3), ended: .milliseconds(30), outcome: .lost),
         ]
         let report = BenchReport(runs: runs, count: 3, inFlight: 2, elapsed: .milliseconds(500))
         #expect(report.verified == 1 && report.failed == 1 && report.lost == 1)
         #expect(report.jobsPerSecond == 2)
         #expect(report.p50Milliseconds == 30)
-        #expect(report.firstFailure == "no bids")
+        #expect(
+            report.firstFailure == "no bids" && report.exitCode == 220, "that of mesh run for the first that failed")
+        let lost = BenchReport(runs: [runs[0], runs[2]], count: 2, inFlight: 2, elapsed: .zero)
+        #expect(lost.exitCode == 221)
+        #expect(BenchReport(runs: [runs[0]], count: 1, inFlight: 1, elapsed: .zero).exitCode == 0)
     }
 
     @Test func theEmptyModuleIsWellFormed() {

@@ -53,17 +53,18 @@ import Testing
             ])
     }
 
-    @Test func compilingIsCalledThatAndThePriceIsToldAsFarAsItIsKnown() {
+    @Test func aStartIsCalledThatUntilTheModuleRunsAndThePriceIsToldAsFarAsItIsKnown() {
         var standing = JobStanding()
         _ = standing.received(event(0, "AwaitingAssignmentConfirmation", offer(Self.near, 80_100)))
         #expect(
             standing.received(event(300, "PreparingExecution", news(.state))) == [" 300 ms  fetching module and inputs"]
         )
         #expect(standing.now(for: .seconds(12)) == "fetching module and inputs 12.0 s, at most 80,100 tokens")
-        #expect(standing.received(event(13_000, "Running", news(.state))) == [" 13.0 s  compiling, then running"])
-        #expect(standing.now(for: .seconds(1)) == "compiling or running 1.0 s, at most 80,100 tokens")
+        #expect(standing.received(event(13_000, "Running", news(.state))) == [" 13.0 s  starting"])
+        #expect(standing.now(for: .seconds(1)) == "starting 1.0 s, at most 80,100 tokens")
         #expect(standing.received(event(13_500, "Running", news(.state))) == [])
         let progress = JobProgress(kind: .progress, phase: "Running", text: "", at: 14_000, permille: 421)
+        #expect(standing.received(progress) == [" 14.0 s  running"], "told once, when it shows")
         #expect(standing.received(progress) == [])
         #expect(standing.now(for: .seconds(1)) == "running 1.0 s, 42.1 %, at most 80,100 tokens")
         var cost = JobProgress(kind: .progress, phase: "Running", text: "", at: 14_500, news: news(.state))

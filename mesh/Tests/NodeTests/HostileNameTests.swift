@@ -104,7 +104,7 @@ struct HostileNameTests {
             let receipt = try await mesh.originator.receipt(
                 try CID(named: try #require(result.receiptCID), "receipt"))
             #expect(receipt.moduleCID == moduleV1.text)
-            #expect(receipt.inputs.map(\.text) == [inputV1.text])
+            #expect(receipt.inputs.map(\.cid) == [inputV1.text])
             for form in [CID.hashing(module, codec: .dagJSON), CID.hashing(module, codec: .libp2pKey)] {
                 do throws(NodeServiceError) {
                     _ = try await mesh.originator.submit(JobSubmission(moduleCID: form.text))

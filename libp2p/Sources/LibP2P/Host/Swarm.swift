@@ -195,6 +195,11 @@ public actor Swarm: StreamHost {
     /// The addresses known for a peer.
     public func addresses(of peer: PeerID) -> [Multiaddr] { book.addresses.addresses(of: peer) }
 
+    /// Where the connections to a peer lead, the oldest first.
+    package nonisolated func connectionAddresses(to peer: PeerID) -> [Multiaddr] {
+        shared.withRegistry { $0.connections(to: peer) }.map(\.remoteAddress)
+    }
+
     /// Whether this node opened its oldest connection to a peer.
     public nonisolated func isOutbound(_ peer: PeerID) -> Bool {
         shared.withRegistry { $0.connection(to: peer)?.ticket.direction == .outbound }

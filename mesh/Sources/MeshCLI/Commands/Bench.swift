@@ -14,29 +14,31 @@ struct Bench: AsyncParsableCommand {
 /// `mesh bench jobs`: many jobs, from submission to verified receipt.
 struct BenchJobs: MeshCommand {
     static let configuration = CommandConfiguration(
-        commandName: "jobs", abstract: "Submit many small jobs and measure from submission to verified receipt.")
+        commandName: "jobs", abstract: "Submit many small jobs and measure from submission to verified receipt.",
+        discussion: "The exit code is that of mesh run for the first job that failed.")
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many jobs.")
+    @Option(help: "How many jobs.", transform: Quantity.number("above 0"))
     var count = 200
 
-    @Option(help: "How many jobs at once.")
+    @Option(help: "How many jobs at once.", transform: Quantity.number("above 0"))
     var inFlight = 32
 
-    @Option(help: "How many jobs to run first without counting them.")
+    @Option(help: "How many jobs to run first without counting them.", transform: Quantity.number("from 0 on"))
     var warmUp = 5
 
     @Option(help: "The module to run; by default one that returns at once.", completion: .file())
     var module: String?
 
-    @Option(help: "Acceptable bids that end the wait for bids.")
+    @Option(help: "Acceptable bids that end the wait for bids.", transform: Quantity.whole("a number of bids"))
     var sufficientBids: UInt64?
 
     func validate() throws {
-        guard count > 0, inFlight > 0, warmUp >= 0 else {
+        guard count > 0, inFlight > 0 else {
             throw ValidationError("--count and --in-flight must be above 0.")
         }
+        guard warmUp >= 0 else { throw ValidationError("--warm-up must be at least 0.") }
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -50,7 +52,7 @@ struct BenchJobs: MeshCommand {
         let runs = try await measure(jobs: count, module: cid, node)
         let report = BenchReport(runs: runs, count: count, inFlight: inFlight, elapsed: clock.now - began)
         if global.json { try console.json(report) } else { console.out(report.text) }
-        return report.lost == 0 && report.failed == 0 ? .success : ExitCode(ExitStatus.executorsFailed.rawValue)
+        return ExitCode(report.exitCode)
     }
 
     /// Runs jobs with at most `inFlight` at once.
@@ -85,10 +87,12 @@ struct BenchJobs: MeshCommand {
         let jobID = try JobReference.cid(accepted.jobID)
         for await event in try await node.progress(of: jobID, .result) {
             guard let result = event.result else { continue }
-            let verified = result.ending == .succeeded && result.isReceiptVerified
+            let code = ExitStatus.code(for: result)
+            let failure = BenchReport.Run.Outcome.failed(
+                result.detail, code == 0 ? ExitStatus.receiptInvalid.rawValue : code)
             return .init(
                 submitted: submitted - began, ended: clock.now - began,
-                outcome: verified ? .verified : .failed(result.detail))
+                outcome: code == 0 && result.isReceiptVerified ? .verified : failure)
         }
         return .init(submitted: submitted - began, ended: clock.now - began, outcome: .lost)
     }

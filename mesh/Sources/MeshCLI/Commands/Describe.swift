@@ -91,7 +91,7 @@ struct JobPageText {
         ]
         if !request.args.isEmpty { facts.append(("arguments", request.args.joined(separator: " "))) }
         facts += request.env.map { ("environment", "\($0.name)=\($0.text)") }
-        facts += request.inputs.map { ("input", "\($0.name) \($0.text)") }
+        facts += request.inputs.map { ("input", "\($0.name) \($0.cid)") }
         let limits = request.limits
         if let fuel = limits.maxFuel { facts.append(("fuel at most", Readable.count(fuel))) }
         if let memory = limits.maxMemoryBytes { facts.append(("memory at most", Readable.bytes(memory))) }
@@ -131,7 +131,7 @@ struct JobPageText {
 
     private var outputs: [(name: String, value: String)] {
         guard let result = description.job.result else { return [] }
-        var facts = result.outputs.map { (Terminal.safe($0.name), $0.text) }
+        var facts = result.outputs.map { (Terminal.safe($0.name), $0.cid) }
         let streams = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
         facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
         return facts

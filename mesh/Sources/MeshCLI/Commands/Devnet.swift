@@ -17,10 +17,12 @@ struct Devnet: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many nodes.")
+    @Option(help: "How many nodes, from 1 to 64.", transform: Quantity.number("from 1 to 64"))
     var nodes = 4
 
-    @Option(help: "How many of them run jobs; by default all but the first, or the only one.")
+    @Option(
+        help: "How many of them run jobs; by default all but the first, or the only one.",
+        transform: Quantity.number("from 0 to that of --nodes"))
     var executors: Int?
 
     @Option(
@@ -30,13 +32,17 @@ struct Devnet: MeshCommand {
             """)
     var baseDir: String?
 
-    @Option(help: "How much the nodes log; by default what their config.json says, which is notice at first.")
+    @Option(
+        help: """
+            How much the nodes log: \(LogLevels.names). By default what their config.json says, which is notice at \
+            first.
+            """, transform: LogLevels.named)
     var logLevel: String?
 
     func validate() throws {
         guard (1...64).contains(nodes) else { throw ValidationError("--nodes must be from 1 to 64.") }
         guard (0...nodes).contains(executors ?? 0) else {
-            throw ValidationError("--executors must be at most --nodes.")
+            throw ValidationError("--executors must be from 0 to --nodes, which is \(nodes).")
         }
     }
 

@@ -53,10 +53,17 @@ struct Get: MeshCommand {
             // An object is JSON already.
             if output == nil, cid.codec == .dagCBOR, !raw { return show(bytes, console) }
             try console.json(AddedFile(cid: cid.text, size: bytes.count))
+        } else if let output, output != LocalFile.stream {
+            console.note(Terminal.safe(Self.written(bytes.count, to: output)))
         } else if output == nil {
             console.data(bytes)
         }
         return .success
+    }
+
+    /// "wrote 1,234 bytes to FILE".
+    static func written(_ count: Int, to path: String) -> String {
+        "wrote \(count == 1 ? "1 byte" : "\(Readable.count(UInt64(clamping: count))) bytes") to \(path)"
     }
 
     private func show(_ json: [UInt8], _ console: Console) -> ExitCode {

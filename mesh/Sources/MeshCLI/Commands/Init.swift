@@ -12,8 +12,8 @@ struct Init: MeshCommand {
         abstract: "Make a node: its key, its configuration and its home folder.",
         discussion: """
             The node will run other people's jobs, unless --no-executor is given, and listens on port 4001 of all \
-            interfaces, or on the next port that is free; --listen names other addresses. If only config.json is \
-            missing, init writes a fresh one and keeps the node's key. Without its key a node that ever ran is lost: \
+            interfaces, or on the next port that is free and that no node in ~/.mesh or beside this home has in its \
+            config.json; --listen names other addresses. If only config.json is missing, init writes a fresh one and keeps the node's key. Without its key a node that ever ran is lost: \
             init makes no other beside its data.
             """)
 
@@ -63,7 +63,10 @@ struct Init: MeshCommand {
         if FileManager.default.fileExists(atPath: home.configurationPath) {
             configuration = try NodeConfiguration.load(path: home.configurationPath)
         } else if settings.listen.isEmpty {
-            let choice = ListenPorts.choose(configuration.listen)
+            let neighbours = ListenPorts.ports(ofNodesBeside: home)
+            let choice = ListenPorts.choose(configuration.listen) { address in
+                ListenPorts.isTaken(address) || ListenPorts.port(address).map(neighbours.contains) ?? false
+            }
             (configuration.listen, takenPort) = (choice.listen, choice.takenPort)
         }
         try settings.apply(to: &configuration)
@@ -127,7 +130,7 @@ struct InitReport: Encodable {
     var notes: [String] {
         var notes: [String] = []
         if let takenPort {
-            let taken = "Port \(takenPort) is taken by another program on this machine"
+            let taken = "Port \(takenPort) is taken by another program or node on this machine"
             let isMoved = !listen.contains { $0.hasSuffix("/tcp/\(takenPort)") }
             notes.append(
                 isMoved
@@ -145,25 +148,32 @@ struct InitReport: Encodable {
 
 /// The settings that `init` writes and `up` overrides.
 struct NodeSettings: ParsableArguments {
-    @Option(help: "An address to listen on; may be given several times.")
+    @Option(
+        help: ArgumentHelp(
+            "An address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be given several times.",
+            valueName: "address"))
     var listen: [String] = []
 
-    @Option(help: "A peer to connect to at the start; may be given several times.")
+    @Option(
+        help: ArgumentHelp(
+            "The address of a peer to stay connected to, as its mesh status prints it; may be given several times.",
+            valueName: "address"))
     var bootstrap: [String] = []
 
-    @Flag(inversion: .prefixedNo, help: "Run jobs for others.")
+    @Flag(inversion: .prefixedNo, help: "Run other people's jobs, or none.")
     var executor: Bool?
 
-    @Option(help: "The region that the node states.")
+    @Option(help: "The region that the node states, such as eu.")
     var region: String?
 
-    @Option(help: "The base price of a job.")
+    @Option(help: "The base price of a job, in tokens.", transform: Quantity.whole("a number of tokens"))
     var priceBase: UInt64?
 
-    @Option(help: "The price of a million units of fuel.")
+    @Option(
+        help: "The price of a million units of fuel, in tokens.", transform: Quantity.whole("a number of tokens"))
     var pricePerMillionFuel: UInt64?
 
-    @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
+    @Option(help: "How much to log: \(LogLevels.names).", transform: LogLevels.named)
     var logLevel: String?
 
     /// Overrides the configuration with the given options.
@@ -176,7 +186,9 @@ struct NodeSettings: ParsableArguments {
         if let pricePerMillionFuel { configuration.executor.pricePerMillionFuel = pricePerMillionFuel }
         if let logLevel { configuration.logLevel = logLevel }
         if let reason = configuration.refusal {
-            throw NodeServiceError(.configurationInvalid, "The settings cannot be used: \(reason).")
+            throw NodeServiceError(
+                .configurationInvalid, "The settings cannot be used: \(reason).",
+                hint: "Change the option, or the key in config.json that it stands for.")
         }
     }
 

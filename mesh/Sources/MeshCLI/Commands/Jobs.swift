@@ -21,7 +21,7 @@ struct Jobs: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many, at most 10000.")
+    @Option(help: "How many, from 1 to 10000.", transform: Quantity.number("from 1 to 10000"))
     var limit = 20
 
     @Option(
@@ -86,7 +86,11 @@ struct Jobs: MeshCommand {
 /// `mesh explain`: the journal of a job, in words.
 struct Explain: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Tell the story of a job: who bid what, and why each bid was taken or refused.")
+        abstract: "Tell the story of a job: who bid what, and why each bid was taken or refused.",
+        discussion: """
+            On a terminal each event is a line with the time since the first; elsewhere the table also has the state \
+            that the job had then. --json has that state under its stable name, and codes of refusals.
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -123,8 +127,9 @@ struct Explain: MeshCommand {
         var phase = ""
         for line in explanation.lines {
             let after = Readable.duration(milliseconds: line.at > begin ? line.at - begin : 0)
-            table.add([after, line.phase == phase ? "" : line.phase, line.text])
-            phase = line.phase
+            let words = JobWords.phase(line.phase, role: job.role)
+            table.add([after, words == phase ? "" : words, line.text])
+            phase = words
         }
         return text + table.text
     }

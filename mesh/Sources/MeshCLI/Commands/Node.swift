@@ -6,7 +6,12 @@ import NodeAPI
 
 /// `mesh connect`: dials a peer.
 struct Connect: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Connect to a peer by its address.")
+    static let configuration = CommandConfiguration(
+        abstract: "Connect to a peer by its address.",
+        discussion: """
+            Prints the peer that answered, and where the connections to it lead. An address that names its peer \
+            (/p2p/...) is not tried while the node is connected to that peer.
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -27,8 +32,19 @@ struct Connect: MeshCommand {
             try console.json(peer)
         } else {
             console.out(Peers.facts(peer))
+            if let note = Self.note(peer, asked: address) { console.note(Terminal.safe(note)) }
         }
         return .success
+    }
+
+    /// What became of the address, where the connection does not lead there; nil if it does, or nobody says.
+    static func note(_ peer: PeerView, asked: String) -> String? {
+        guard let connections = peer.connections, !connections.isEmpty else { return nil }
+        let isThere = connections.contains { asked == $0 || asked.hasPrefix("\($0)/p2p/") }
+        if peer.wasConnected == true {
+            return isThere ? "It was connected there already." : "It was connected already; \(asked) was not tried."
+        }
+        return isThere ? nil : "It answered at another of its addresses, not at \(asked)."
     }
 }
 
@@ -43,7 +59,7 @@ struct Wallet: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many movements.")
+    @Option(help: "How many movements, from 0 to 10000.", transform: Quantity.number("from 0 to 10000"))
     var entries = 20
 
     func validate() throws {
@@ -109,15 +125,24 @@ struct Stop: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        let process = try await node.status().processID
+        let status = try await node.status()
+        let process = status.processID
+        try await Self.shutDown(node)
+        await Self.waitForEnd(of: process, console)
+        if global.json {
+            try console.json(StopReport(home: global.nodeHome.path, processID: process))
+        } else {
+            console.note(Terminal.safe("stopped node \(Readable.short(status.did))"))
+        }
+        return .success
+    }
+
+    private static func shutDown(_ node: NodeClient) async throws {
         do {
             try await node.shutdown()
         } catch  where error.code == .nodeNotRunning {
             // It was there just now, and may be gone before its answer arrives.
         }
-        await Self.waitForEnd(of: process, console)
-        if global.json { try console.json(StopReport(home: global.nodeHome.path, processID: process)) }
-        return .success
     }
 
     private static func waitForEnd(of process: Int32, _ console: Console) async {

@@ -20,7 +20,8 @@ struct Outputs: MeshCommand {
         name: .customLong("output"),
         help: ArgumentHelp(
             "Write the output NAME to FILE, or to standard output for -; may be given several times.",
-            valueName: "name=file"))
+            valueName: "name=file"),
+        transform: NamedPath.reading("NAME=FILE or NAME=-"))
     var outputs: [NamedPath] = []
 
     @Option(
@@ -99,18 +100,23 @@ enum JobOutputs {
                 .invalidRequest, "The job is not over (\(JobWords.outcome(job))), so it has no outputs yet.",
                 hint: job.isAskedForHere ? "mesh wait tells when it is." : "mesh describe tells how far it is.")
         }
-        var streams: [(name: String, cid: String?)] = []
-        var named: [NamedText] = []
-        if let result = job.result, result.receiptCID != nil {
-            streams = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
-            named = result.outputs
-        } else if let receipt = job.receiptCID {
-            let receipt = try await node.receipt(JobReference.cid(receipt))
-            streams = [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)]
-            named = receipt.outputs
-        }
+        if let result = job.result, result.receiptCID != nil { return all(of: result) }
+        guard let cid = job.receiptCID else { return [] }
+        let receipt = try await node.receipt(JobReference.cid(cid))
+        return all(
+            [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)], receipt.outputs)
+    }
+
+    /// The outputs of a job that ended: the named ones, then its streams, unless it gave their names to others.
+    static func all(of result: JobResult) -> [OutputReport.Output] {
+        all([("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)], result.outputs)
+    }
+
+    private static func all(
+        _ streams: [(name: String, cid: String?)], _ named: [NamedCID]
+    ) -> [OutputReport.Output] {
         let own = Set(named.map(\.name))
-        return named.map { OutputReport.Output(name: $0.name, cid: $0.text) }
+        return named.map { OutputReport.Output(name: $0.name, cid: $0.cid) }
             + streams.compactMap { stream in
                 guard let cid = stream.cid, !own.contains(stream.name) else { return nil }
                 return OutputReport.Output(name: stream.name, cid: cid)

@@ -48,6 +48,7 @@ struct Peers: MeshCommand {
         var facts: [(name: String, value: String)] = [("name", name(of: peer)), ("state", state(of: peer))]
         if let did = peer.did { facts.append(("DID", did)) }
         facts.append(("peer ID", peer.peerID))
+        facts += (peer.connections ?? []).map { ("connected at", $0) }
         facts += peer.addresses.map { ("address", $0) }
         if !peer.capability.isEmpty { facts.append(("offers", peer.capability)) }
         if let reputation = peer.reputation { facts.append(("reputation", String(reputation))) }

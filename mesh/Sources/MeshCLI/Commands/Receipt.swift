@@ -86,7 +86,11 @@ struct Receipt: AsyncParsableCommand {
     /// `mesh receipt replay`.
     struct Replay: MeshCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run the jobs of receipts again here, and compare outputs and fuel.")
+            abstract: "Run the jobs of receipts again here, and compare outputs and fuel.",
+            discussion: """
+                A receipt has to verify before its job is run again. Exit code 241: something differed. 247: nothing \
+                differed, but something could not be compared, such as the fuel of another engine.
+                """)
 
         @OptionGroup var global: GlobalOptions
 
@@ -98,7 +102,7 @@ struct Receipt: AsyncParsableCommand {
             let named = try await ReceiptReferences(node: node, isOffline: false).resolve(receipts)
             var answers = Answers<ReceiptReport>(
                 console: console, global: global, arguments: receipts, count: named.count
-            ) { Receipt.text($0, width: Receipt.width) }
+            ) { Receipt.text($0, width: Receipt.width, isReplay: true) }
             for receipt in named {
                 try await answers.add(receipt) { () throws(NodeServiceError) in
                     try await node.replayReceipt(receipt.cid)
@@ -120,7 +124,7 @@ struct Receipt: AsyncParsableCommand {
     private static func failures(_ report: ReceiptReport) -> Int { report.lines.count { $0.verdict == .failed } }
 
     /// The lines of a report, a mark before each and a verdict below.
-    static func text(_ report: ReceiptReport, width: Int? = nil) -> String {
+    static func text(_ report: ReceiptReport, width: Int? = nil, isReplay: Bool = false) -> String {
         var table = Table([("", .left), ("CHECK", .left), ("FOUND", .left)])
         for line in report.lines {
             let mark =
@@ -132,7 +136,8 @@ struct Receipt: AsyncParsableCommand {
             table.add([mark, line.name, line.detail])
         }
         let head = fitted("receipt \(report.receiptCID)", width) + "\n"
-        let below = [verdict(report), report.doesNotShow].compactMap(\.self).map { fitted($0, width) }
+        let verdict = isReplay ? comparison(report) : verdict(report)
+        let below = [verdict, report.doesNotShow].compactMap(\.self).map { fitted($0, width) }
         return head + table.text + "\n" + below.joined()
     }
 
@@ -155,6 +160,27 @@ struct Receipt: AsyncParsableCommand {
         return "Nothing speaks against the receipt, but \(skipped) of its checks could not be made."
     }
 
+    /// What running the job again showed: what was the same, what differed, and what could not be compared.
+    private static func comparison(_ report: ReceiptReport) -> String {
+        func things(_ verdict: ReceiptReport.Line.Verdict) -> [String] {
+            let names = report.lines.filter { $0.verdict == verdict }.map(\.name)
+            return names.filter { $0.hasPrefix("same ") }.map { String($0.dropFirst("same ".count)) }
+        }
+        func list(_ words: [String]) -> String {
+            guard let last = words.last, words.count > 1 else { return words.first ?? "nothing" }
+            return words.dropLast().joined(separator: ", ") + " and " + last
+        }
+        let (same, others) = (things(.passed).filter { $0 != "engine" }, things(.failed))
+        let left = things(.skipped).filter { $0 != "engine" }
+        let rest = left.isEmpty ? "" : " There was no comparing of the \(list(left)); the lines above say why."
+        guard others.isEmpty else {
+            return "The run was repeated here, and it differed: not the same \(list(others)). The same: "
+                + "\(list(same)).\(rest)"
+        }
+        if same.isEmpty { return "The run was repeated here, but there is nothing to compare.\(rest)" }
+        return "The run was repeated here, with the same \(list(same)) as the receipt says.\(rest)"
+    }
+
     /// The most columns of a name in the facts of a receipt.
     private static let nameColumnsMax = 256
 
@@ -163,13 +189,14 @@ struct Receipt: AsyncParsableCommand {
         var facts: [(name: String, value: String)] = [
             ("receipt", receipt.receiptCID), ("job", receipt.jobID), ("assignment", receipt.assignmentCID),
             ("attempt", String(receipt.attempt)), ("originator", receipt.originatorDID),
-            ("executor", receipt.executorDID), ("status", receipt.status), ("outcome", receipt.outcome),
+            ("executor", receipt.executorDID), ("status", JobWords.status(receipt.status)),
+            ("outcome", receipt.outcome),
             ("module", receipt.moduleCID),
         ]
         // A receipt may be shown before it is checked: one endless name would pad every line.
         func name(_ text: String) -> String { TextLayout.cut(Terminal.safe(text), to: nameColumnsMax) }
-        facts += receipt.inputs.map { ("input \(name($0.name))", $0.text) }
-        facts += receipt.outputs.map { ("output \(name($0.name))", $0.text) }
+        facts += receipt.inputs.map { ("input \(name($0.name))", $0.cid) }
+        facts += receipt.outputs.map { ("output \(name($0.name))", $0.cid) }
         let streams = [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)]
         facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
         let length = receipt.endedAt > receipt.startedAt ? receipt.endedAt - receipt.startedAt : 0

@@ -13,6 +13,11 @@ struct Run: MeshCommand {
             the receipt's CID, and a summary. Exit codes up to 125 are the module's own (larger ones become 125 and \
             are printed); the mesh uses 200 to 249, which mesh --help lists. Ctrl-C cancels the job and waits for its \
             receipt (exit code 214); a second Ctrl-C exits at once (exit code 130), and the job ends without you.
+
+            With --json, standard output gets one object at the end. As soon as it is known who could run the job and \
+            what keeps those who do not, that is a line of JSON on standard error (job_id, at, executors, text and \
+            hint), and again when it changes; --quiet leaves these lines out. An error is such a line, too (error, \
+            exit_status).
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -21,8 +26,10 @@ struct Run: MeshCommand {
     @Option(
         name: .customLong("output"),
         help: ArgumentHelp(
-            "Write the output NAME to FILE, or to standard output for -; may be given several times.",
-            valueName: "name=file"))
+            "Write the output NAME to FILE, or to standard output for -; may be given several times. stdout, stderr "
+                + "and log are what the module wrote there, which then goes nowhere else.",
+            valueName: "name=file"),
+        transform: NamedPath.reading("NAME=FILE or NAME=-"))
     var outputs: [NamedPath] = []
 
     @Flag(help: "Print nothing about the job's progress.")
@@ -60,6 +67,7 @@ struct Run: MeshCommand {
         line.keep("job      \(accepted.jobID)\(accepted.isDuplicate ? " (submitted before)" : "")")
         let jobID = try JobReference.cid(accepted.jobID)
         var follower = JobFollower(node: node, jobID: jobID, line: line)
+        if global.json, !quiet { follower.early = { notice in try? console.noteLine(notice) } }
         switch try await follower.follow() {
         case .left(let number):
             if global.json {
@@ -79,9 +87,10 @@ struct Run: MeshCommand {
     private func report(
         _ result: JobResult, _ jobID: String, _ node: NodeClient, _ console: Console
     ) async throws -> ExitCode {
+        let written = JobOutputs.all(of: result)
         let stdout = try await bytes(result.stdoutCID, node)
         let stderr = try await bytes(result.stderrCID, node)
-        let missing = outputs.map(\.name).filter { name in !result.outputs.contains { $0.name == name } }
+        let missing = outputs.map(\.name).filter { name in !written.contains { $0.name == name } }
         let exit = RunExit(result, isOutputMissing: !missing.isEmpty)
         if global.json {
             try console.json(
@@ -89,11 +98,11 @@ struct Run: MeshCommand {
                     jobID: jobID, exit: exit, result: result, stdout: String(validating: stdout, as: UTF8.self),
                     stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing))
         } else {
-            console.data(stderr, to: STDERR_FILENO)
-            console.data(stdout)
+            if !isSentElsewhere(result.stderrCID, "stderr", written) { console.data(stderr, to: STDERR_FILENO) }
+            if !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
             if !quiet { for line in Self.summary(result) { console.note(Terminal.safe(line)) } }
         }
-        try await writeOutputs(of: result, node)
+        try await write(written, node)
         for name in missing where !global.json {
             console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
         }
@@ -108,15 +117,20 @@ struct Run: MeshCommand {
         return try await node.get(JobReference.cid(cid))
     }
 
+    /// Whether an --output says where what the module wrote to a stream goes.
+    private func isSentElsewhere(_ cid: String?, _ name: String, _ written: [OutputReport.Output]) -> Bool {
+        outputs.contains { $0.name == name } && written.contains { $0.name == name && $0.cid == cid }
+    }
+
     /// Writes the requested outputs that are there.
-    private func writeOutputs(of result: JobResult, _ node: NodeClient) async throws {
+    private func write(_ written: [OutputReport.Output], _ node: NodeClient) async throws {
         for wanted in outputs {
-            guard let output = result.outputs.first(where: { $0.name == wanted.name }) else { continue }
-            let contents = try await bytes(output.text, node)
+            guard let output = written.first(where: { $0.name == wanted.name }) else { continue }
+            let contents = try await bytes(output.cid, node)
             do {
                 try LocalFile.write(contents, to: wanted.path)
             } catch var error as LocalFileError {
-                error.hint = "The job is done and paid; get the output with mesh get \(output.text) -o FILE."
+                error.hint = "The job is done and paid; get the output with mesh get \(output.cid) -o FILE."
                 throw error
             }
         }
@@ -124,7 +138,7 @@ struct Run: MeshCommand {
 
     /// What a user wants to know about a job that ended.
     static func summary(_ result: JobResult) -> [String] {
-        var lines = result.outputs.map { "output   \($0.name) \($0.text)" }
+        var lines = result.outputs.map { "output   \($0.name) \($0.cid)" }
         if let receipt = result.receiptCID {
             lines.append("receipt  \(receipt)\(result.isReceiptVerified ? "" : " (not verified)")")
         }

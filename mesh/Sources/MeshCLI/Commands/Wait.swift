@@ -8,8 +8,9 @@ struct Wait: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Wait until a job is over; the exit code is that of mesh run.",
         discussion: """
-            The job must be one that this node asked for. mesh outputs shows what it wrote. When --timeout is over \
-            first, the job goes on and the exit code is 243.
+            The job must be one that this node asked for or runs; on an executor the wait ends with its own run, \
+            which need not be the end of the job. mesh outputs shows what it wrote. When --timeout is over first, the \
+            job goes on and the exit code is 243.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -55,27 +56,32 @@ struct WaitReport: Encodable {
     }
 }
 
-/// Waits for the end of a job of a node.
+/// Waits for the end of a job of a node, or of the node's own run of another's job.
 struct JobWaiter {
     /// How often a broken stream is resumed.
     static let attemptsMax = 5
+    /// How often a run is looked at, in milliseconds.
+    static let lookMilliseconds = 200
 
     let node: any NodeService
     let jobID: CID
 
-    /// The end of the job; throws if it does not come in time, or if the node did not ask for the job.
+    /// The end of the job; throws if it does not come in time, or if the node neither asked for the job nor runs it.
     func result(seconds: UInt64?) async throws -> JobResult {
         let job = try await node.job(jobID)
-        guard job.isAskedForHere else {
+        guard job.isAskedForHere || (job.outcome != .bidding && !job.outcome.isOfBid) else {
             throw NodeServiceError(
-                .invalidRequest, "This node did not ask for the job \(jobID.text), so it does not learn its end.",
-                hint: "mesh describe tells what it knows.")
+                .invalidRequest,
+                "This node has only bid on the job \(jobID.text) (\(JobWords.outcome(job))), so it does not learn its "
+                    + "end.",
+                hint: "Wait on the job's originator; mesh describe tells what this node knows.")
         }
         if let end = job.end { return end }
-        guard let seconds else { return try await end() }
+        let isRunHere = !job.isAskedForHere
+        guard let seconds else { return try await end(isRunHere: isRunHere) }
         return try await withThrowingTaskGroup(of: JobResult?.self) { group in
             defer { group.cancelAll() }
-            group.addTask { try await end() }
+            group.addTask { try await end(isRunHere: isRunHere) }
             group.addTask {
                 try await Task.sleep(for: .seconds(Int64(clamping: seconds)))
                 return nil
@@ -91,7 +97,8 @@ struct JobWaiter {
         }
     }
 
-    private func end() async throws -> JobResult {
+    private func end(isRunHere: Bool) async throws -> JobResult {
+        if isRunHere { return try await endOfRun() }
         for _ in 0..<Self.attemptsMax {
             for await event in try await node.progress(of: jobID, .result) {
                 if let result = event.result { return result }
@@ -103,4 +110,14 @@ struct JobWaiter {
             .nodeNotRunning, "The node stopped reporting on the job.",
             hint: "The job is durable: when the node is up again, wait for it again.")
     }
+
+    /// The end of this node's run: nothing tells it, so the run is looked at.
+    private func endOfRun() async throws -> JobResult {
+        while true {
+            if let end = try await endSoFar() { return end }
+            try await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
+        }
+    }
+
+    private func endSoFar() async throws -> JobResult? { try await node.job(jobID).end }
 }
