@@ -5,18 +5,23 @@ struct LiveLine {
     private let console: Console
     private let isInteractive: Bool
     private let isQuiet: Bool
+    private let keepsLines: Bool
     private var isShown = false
 
-    /// A line on standard error; `quiet` shows nothing at all.
-    init(console: Console, quiet: Bool, interactive: Bool = Terminal.isInteractive(STDERR_FILENO)) {
+    /// A line on standard error; `quiet` shows nothing at all, and without `keepsLines` no line stays.
+    init(
+        console: Console, quiet: Bool, keepsLines: Bool = true,
+        interactive: Bool = Terminal.isInteractive(STDERR_FILENO)
+    ) {
         self.console = console
+        self.keepsLines = keepsLines
         isQuiet = quiet
         isInteractive = interactive
     }
 
     /// A line that stays.
     mutating func keep(_ line: String) {
-        guard !isQuiet else { return }
+        guard !isQuiet, keepsLines else { return }
         clear()
         console.note(Terminal.safe(line))
     }

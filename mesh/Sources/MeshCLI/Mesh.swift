@@ -32,8 +32,8 @@ package struct Mesh: AsyncParsableCommand {
         do {
             if let fault = line.fault { throw ValidationError(fault) }
             var command = try parseAsRoot(line.arguments)
-            if let up = command as? Up {
-                try await up.run(opening: node)
+            if var opening = command as? any NodeOpeningCommand {
+                try await opening.run(opening: node)
             } else if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

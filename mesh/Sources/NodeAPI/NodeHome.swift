@@ -4,6 +4,8 @@ import Foundation
 package struct NodeHome: Hashable, Sendable {
     /// The folder.
     package let path: String
+    /// Compiled modules: a folder in this one, unless another home lends its own.
+    package private(set) var cachePath: String
 
     /// A home at a path; `~` is the user's folder: `HOME` of the environment, as in a shell, else what the system has
     /// on record.
@@ -14,6 +16,14 @@ package struct NodeHome: Hashable, Sendable {
         } else {
             self.path = (path as NSString).expandingTildeInPath
         }
+        cachePath = self.path + "/cache"
+    }
+
+    /// The same home with the compiled modules of another one: both keep theirs there.
+    package func sharingCache(of other: NodeHome) -> NodeHome {
+        var home = self
+        home.cachePath = other.cachePath
+        return home
     }
 
     /// The default home.
@@ -25,8 +35,6 @@ package struct NodeHome: Hashable, Sendable {
     package var configurationPath: String { path + "/config.json" }
     /// The database.
     package var databasePath: String { path + "/mesh.sqlite" }
-    /// Compiled modules.
-    package var cachePath: String { path + "/cache" }
     /// The socket on which the node answers.
     package var socketPath: String { path + "/api.sock" }
     /// The log, if the node writes one.

@@ -37,6 +37,13 @@ import Testing
         (["run", "a.wasm", "--stdin", "a", "--input", "stdin=b"], "Every input needs a name of its own."),
         (["run", "a.wasm", "--stdin", "-", "--input", "x=-"], "Only one of module and inputs can come from"),
         (["run", "-", "--stdin", "-"], "Only one of module and inputs can come from standard input."),
+        (["run", "a.wasm", "--local", "--detach"], "--local asks no other node, so --detach means nothing with it."),
+        (["run", "a.wasm", "--local", "--budget", "3"], "so --budget means nothing with it."),
+        (["run", "a.wasm", "--local", "--region", "eu"], "so --region means nothing with it."),
+        (
+            ["run", "--local", "bafkreige2ujso7ict6r7yfkthg3owlkrggnruxrais5s2kkx4xuyfod6uq"],
+            "is a CID; mesh get bafkreige2ujso7ict6r7yfkthg3owlkrggnruxrais5s2kkx4xuyfod6uq -o FILE makes one of it."
+        ),
         (["run", "a.wasm", "--stdin", "a", "--stdin", "b"], "--stdin was given 2 times"),
         (["run", "a.wasm", "--output", "x=-", "--json"], "--json and an --output to - cannot share"),
         (["run", "a.wasm", "--entry", ""], "--entry must name a function of the module."),

@@ -5,7 +5,7 @@ import Multiformats
 import NodeAPI
 
 /// `mesh run`: submits a job, follows it, and passes on what it wrote.
-struct Run: MeshCommand {
+struct Run: MeshCommand, NodeOpeningCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a WebAssembly module on the mesh and print what it writes.",
         discussion: """
@@ -18,6 +18,10 @@ struct Run: MeshCommand {
             what keeps those who do not, that is a line of JSON on standard error (job_id, at, executors, text and \
             hint), and again when it changes; --quiet leaves these lines out. An error is such a line, too (error, \
             exit_status).
+
+            With --local the module runs in this process, under the limits and with the files of any other job, but \
+            without a node, a mesh or a price. What it leaves is yours; its receipt names nobody but you and is not \
+            kept.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -38,6 +42,9 @@ struct Run: MeshCommand {
     @Flag(help: "Print the job's ID once it is durable, and do not wait for it.")
     var detach = false
 
+    @Flag(help: "Run the module here, without a node, a mesh or a price.")
+    var local = false
+
     @Argument(
         help: "The module: a file, the CID of an added one, or - for standard input.",
         completion: .file(extensions: ["wasm"]))
@@ -52,23 +59,36 @@ struct Run: MeshCommand {
             throw ValidationError("--json and an --output to - cannot share standard output.")
         }
         try job.check(module: module)
+        if local { try checkLocal() }
+    }
+
+    func run(opening node: NodeOpener) async throws {
+        guard local else { return try await run() }
+        try await global.report { console in
+            try await LocalNode(opener: node, home: global.nodeHome).use { try await perform(on: $0, console) }
+        }
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
+        try await perform(on: global.node, console)
+    }
+
+    private func perform(on node: some NodeService, _ console: Console) async throws -> ExitCode {
         try OutputPaths.check(outputs.map(\.path))
-        let node = global.node
         let submission = try await job.submission(module: module, arguments: arguments, on: node)
         let accepted = try await node.submit(submission)
         if detach {
             if global.json { try console.json(accepted) } else { console.out(Terminal.safe(accepted.jobID) + "\n") }
             return .success
         }
-        var line = LiveLine(console: console, quiet: quiet || global.json)
+        var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
         line.keep("job      \(accepted.jobID)\(accepted.isDuplicate ? " (submitted before)" : "")")
         let jobID = try JobReference.cid(accepted.jobID)
         var follower = JobFollower(node: node, jobID: jobID, line: line)
         if global.json, !quiet { follower.early = { notice in try? console.noteLine(notice) } }
         switch try await follower.follow() {
+        case .left(let number) where local:
+            return ExitCode(ExitStatus.signalled(number))
         case .left(let number):
             if global.json {
                 try console.json(accepted)
@@ -85,7 +105,7 @@ struct Run: MeshCommand {
 
     /// Passes on what the job wrote, then says how it ended.
     private func report(
-        _ result: JobResult, _ jobID: String, _ node: NodeClient, _ console: Console
+        _ result: JobResult, _ jobID: String, _ node: some NodeService, _ console: Console
     ) async throws -> ExitCode {
         let written = JobOutputs.all(of: result)
         let stdout = try await bytes(result.stdoutCID, node)
@@ -96,11 +116,16 @@ struct Run: MeshCommand {
             try console.json(
                 RunReport(
                     jobID: jobID, exit: exit, result: result, stdout: String(validating: stdout, as: UTF8.self),
-                    stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing))
+                    stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing,
+                    isLocal: local ? true : nil))
         } else {
             if !isSentElsewhere(result.stderrCID, "stderr", written) { console.data(stderr, to: STDERR_FILENO) }
             if !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
-            if !quiet { for line in Self.summary(result) { console.note(Terminal.safe(line)) } }
+            if !quiet {
+                for line in local ? Self.localSummary(result) : Self.summary(result) {
+                    console.note(Terminal.safe(line))
+                }
+            }
         }
         try await write(written, node)
         for name in missing where !global.json {
@@ -112,7 +137,7 @@ struct Run: MeshCommand {
         return ExitCode(exit.status)
     }
 
-    private func bytes(_ cid: String?, _ node: NodeClient) async throws -> [UInt8] {
+    private func bytes(_ cid: String?, _ node: some NodeService) async throws -> [UInt8] {
         guard let cid else { return [] }
         return try await node.get(JobReference.cid(cid))
     }
@@ -123,7 +148,7 @@ struct Run: MeshCommand {
     }
 
     /// Writes the requested outputs that are there.
-    private func write(_ written: [OutputReport.Output], _ node: NodeClient) async throws {
+    private func write(_ written: [OutputReport.Output], _ node: some NodeService) async throws {
         for wanted in outputs {
             guard let output = written.first(where: { $0.name == wanted.name }) else { continue }
             let contents = try await bytes(output.cid, node)
@@ -238,9 +263,12 @@ struct RunReport: Encodable {
     let stdout: String?
     let stderr: String?
     let missingOutputs: [String]
+    /// True if it ran here, with `--local`, else absent.
+    let isLocal: Bool?
 
     private enum CodingKeys: String, CodingKey {
         case exit, result, stdout, stderr
+        case isLocal = "local"
         case jobID = "job_id"
         case missingOutputs = "missing_outputs"
     }

@@ -24,8 +24,14 @@ package struct NodeOpener: Sendable {
     }
 }
 
-/// `mesh up`: the node itself. `Mesh.start` runs it, since it needs a node to open.
-struct Up: AsyncParsableCommand {
+/// A command that opens a node in this very process, or may; `Mesh.start` gives it what opens one.
+protocol NodeOpeningCommand: AsyncParsableCommand {
+    /// Does the work.
+    mutating func run(opening node: NodeOpener) async throws
+}
+
+/// `mesh up`: the node itself.
+struct Up: NodeOpeningCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start the node and keep it running until Ctrl-C or mesh stop.",
         discussion: """
