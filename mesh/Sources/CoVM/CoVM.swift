@@ -29,7 +29,7 @@ package final class CoVM: Sendable {
         cache = try CompiledModuleCache(
             directory: configuration.cacheDirectory, entryBytesMax: limits.compiledModuleBytesMax,
             bytesMax: limits.cacheBytesMax,
-            context: "\(engine.description.version) \(engine.description.configurationDigest)")
+            context: engine.codeContext)
         let worker = configuration.compileWorker ?? ModuleCompiler.standardWorker()
         guard PrivateFile.exists(worker.executable) else { throw .compileWorkerMissing(path: worker.executable) }
         compiler = ModuleCompiler(
@@ -44,11 +44,12 @@ package final class CoVM: Sendable {
     package var engineDescription: EngineDescription { engine.description }
 
     /// Engines of earlier releases that give the same results and the same fuel as this one, except where a run uses up
-    /// the stack.
+    /// the stack, and to modules that they refused.
     package var likeEngines: [EngineDescription] {
-        var first = engine.description
-        first.configurationDigest = EngineProfile.firstDigest
-        return [first]
+        EngineProfile.earlierDigests.map {
+            EngineDescription(
+                name: engine.description.name, version: engine.description.version, configurationDigest: $0)
+        }
     }
 
     /// Runs in progress and runs in the queue.
@@ -142,7 +143,7 @@ package final class CoVM: Sendable {
         var outcome: ExecutionOutcome {
             switch self {
             case .refused(let refusal) where refusal.isThisNodesLimit: .nodeFailed(reason: refusal.description)
-            case .refused(let refusal): .moduleRefused(reason: refusal.description)
+            case .refused(let refusal): .moduleRefused(reason: refusal.reason)
             case .beyond(let limit): .nodeFailed(reason: limit.reason)
             case .cancelled: .cancelled
             case .node(let reason): .nodeFailed(reason: reason)
@@ -196,6 +197,7 @@ package final class CoVM: Sendable {
             compiled = try await compiler.compile(module, cancellation: cancellation)
         } catch {
             switch error {
+            case .refused(.invalid(let message)): throw .refused(ModuleInspection.refusal(of: module, message: message))
             case .refused(let refusal): throw .refused(refusal)
             case .beyond(let limit): throw .beyond(limit)
             case .cancelled: throw .cancelled
@@ -259,7 +261,8 @@ package final class CoVM: Sendable {
             entryHasResult: module.inspection.entryHasResult(job.entry),
             watch: WallClockWatch(
                 job: job, now: start, standstills: standstills,
-                processorPercentMin: configuration.limits.processorPercentMin))
+                processorPercentMin: configuration.limits.processorPercentMin),
+            hasMachine: configuration.limits.hasMachine)
         let runner = GuestRunner(
             engine: engine, loaded: module.loaded, tableElementsMax: configuration.limits.tableElementsMax,
             yieldIntervalFuel: configuration.limits.yieldIntervalFuel, looked: configuration.limits.looked,

@@ -57,6 +57,9 @@ package struct CoVMConfiguration: Sendable {
         /// A run stopped there is charged what it used, to the unit.
         package var yieldIntervalFuel: UInt64 = 2_000_000
 
+        /// Whether the machine has memory for a run of this many bytes; for tests.
+        var hasMachine: @Sendable (UInt64) -> Bool = { _ in true }
+
         /// Called by a run's thread at each yield; for tests.
         var looked: (@Sendable () -> Void)?
 
@@ -111,6 +114,9 @@ package struct ModuleLimits: Sendable, Hashable {
 
     /// Tables.
     package var tablesMax = 16
+
+    /// Linear memories. Each takes 4 GiB of address space while a run lasts.
+    package var memoriesMax = 8
 
     /// Bytes of one import or export name.
     package var nameBytesMax = 1_024

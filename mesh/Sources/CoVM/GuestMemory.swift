@@ -8,7 +8,7 @@ import CWasmtime
     import Glibc
 #endif
 
-/// Grants a run's linear memory against its limit.
+/// Grants a run's linear memories, and the heap of its exceptions, against one limit.
 ///
 /// The engine's own limiter refuses silently; this one remembers, so that a trap after a refused growth counts as the
 /// memory limit.
@@ -18,20 +18,28 @@ struct MemoryBudget {
     private(set) var peakBytes: UInt64 = 0
     /// Whether the last growth was refused: a later growth that succeeds shows that the guest could go on without it.
     private(set) var wasRefused = false
-    /// Whether the machine lacked memory that the limit allows.
+    /// Whether the machine lacked memory that the limit allows. The guest saw a growth refused that another machine
+    /// grants, so whatever it does from there on counts for nothing.
     private(set) var isMachineShort = false
+    /// Whether the machine has memory for one more growth to this many bytes; for tests.
+    var hasMachine: @Sendable (UInt64) -> Bool
 
-    init(bytesMax: UInt64) {
+    /// Why a run on a machine without memory ends.
+    static let shortage = "the machine had no memory left for the job"
+
+    init(bytesMax: UInt64, hasMachine: @escaping @Sendable (UInt64) -> Bool = { _ in true }) {
         self.bytesMax = bytesMax
+        self.hasMachine = hasMachine
     }
 
-    /// Whether the memory may have this size from now on, by the limit and the machine.
-    mutating func resize(to newBytes: UInt64, _ makeAccessible: () -> Bool) -> Bool {
-        guard newBytes <= bytesMax else {
+    /// Whether a memory may have this many more bytes from now on, by the limit and the machine.
+    mutating func grow(by moreBytes: UInt64, _ makeAccessible: () -> Bool) -> Bool {
+        let (newBytes, overflow) = bytes.addingReportingOverflow(moreBytes)
+        guard !overflow, newBytes <= bytesMax else {
             wasRefused = true
             return false
         }
-        guard makeAccessible() else {
+        guard hasMachine(newBytes), makeAccessible() else {
             isMachineShort = true
             return false
         }
@@ -40,6 +48,9 @@ struct MemoryBudget {
         peakBytes = max(peakBytes, newBytes)
         return true
     }
+
+    /// Notes that the machine had no address space for a memory.
+    mutating func lackedAddressSpace() { isMachineShort = true }
 }
 
 /// One linear memory: reserved address space that becomes accessible from its start as the guest grows it.
@@ -78,6 +89,7 @@ final class GuestMemory {
             flags |= MAP_NORESERVE
         #endif
         guard let base = mmap(nil, total, PROT_NONE, Int32(flags), -1, 0), base != MAP_FAILED else {
+            run.takeUnretainedValue().memory.lackedAddressSpace()
             return nil
         }
         let memory = GuestMemory(run: run, base: base, mappedBytes: total, capacity: capacity, size: 0)
@@ -93,7 +105,8 @@ final class GuestMemory {
     }
 
     private func grow(to newSize: Int) -> Bool {
-        run.takeUnretainedValue().memory.resize(to: UInt64(newSize)) { makeAccessible(newSize) }
+        guard newSize >= size else { return false }
+        return run.takeUnretainedValue().memory.grow(by: UInt64(newSize - size)) { makeAccessible(newSize) }
     }
 
     /// The engine's view of this memory; it owns one reference until its finalizer.

@@ -25,13 +25,15 @@ struct GuestRunner {
             defer { wasmtime_store_delete(store) }
             prepare(store, context, run)
             let end = execute(run, context)
+            run.isExceptionPending = wasmtime_context_has_exception(context)
             return (TrapReport.outcome(of: end, run: run), fuelUsed(run, context))
         }
     }
 
     private func prepare(_ store: OpaquePointer, _ context: OpaquePointer, _ run: JobRun) {
         // `GuestMemory` limits memory, so that it can remember a refusal.
-        wasmtime_store_limiter(store, -1, Int64(tableElementsMax), 1, Int64(ModuleLimits().tablesMax), 1)
+        wasmtime_store_limiter(
+            store, -1, Int64(tableElementsMax), 1, Int64(ModuleLimits().tablesMax), Int64(ModuleLimits().memoriesMax))
         discard(wasmtime_context_fuel_async_yield_interval(context, max(1, yieldIntervalFuel)))
         discard(wasmtime_context_set_fuel(context, run.job.limits.maxFuel))
     }

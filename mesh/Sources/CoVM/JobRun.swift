@@ -18,6 +18,8 @@ final class JobRun {
     var guestMemory: wasmtime_memory_t?
     var hostCalls: [UInt64]
     var memory: MemoryBudget
+    /// Whether the run ended with an exception that nothing catches.
+    var isExceptionPending = false
     var interruptions = ExecutionResult.Interruptions()
 
     // MARK: Captured output
@@ -48,14 +50,14 @@ final class JobRun {
 
     init(
         job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation, functionCount: Int,
-        entryHasResult: Bool, watch: WallClockWatch
+        entryHasResult: Bool, watch: WallClockWatch, hasMachine: @escaping @Sendable (UInt64) -> Bool = { _ in true }
     ) {
         self.job = job
         self.host = host
         self.cancellation = cancellation
         self.entryHasResult = entryHasResult
         hostCalls = Array(repeating: 0, count: functionCount)
-        memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes)
+        memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes, hasMachine: hasMachine)
         generator = SeededGenerator(seed: job.seed)
         self.watch = watch
     }
@@ -181,6 +183,7 @@ final class JobRun {
     /// The reason to stop, if there is one. Every host call checks it, too: each charges fuel, which makes the engine
     /// count to the next yield anew, so a guest that does little else never yields.
     var reasonToStop: HostStop? {
-        cancellation.isCancelled ? .cancelled : watch.stop(now: SystemClock.nanoseconds())
+        if memory.isMachineShort { return .nodeFailed(MemoryBudget.shortage) }
+        return cancellation.isCancelled ? .cancelled : watch.stop(now: SystemClock.nanoseconds())
     }
 }

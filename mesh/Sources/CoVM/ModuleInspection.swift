@@ -39,11 +39,13 @@ package struct ModuleInspection: Sendable, Hashable {
             exportTypes = newValue.map(\.type)
         }
     }
+    /// The features that its sections show; ``featuresUsed(by:)`` reads its code, too.
+    package internal(set) var features: Set<ModuleFeature> = []
     /// Functions with a body.
     package internal(set) var functionCount = 0
     /// Bytes of the largest function body.
     package internal(set) var largestFunctionBodyBytes = 0
-    /// Bytes of linear memory that the module starts with.
+    /// Bytes of linear memory that the module starts with, over all its memories.
     package internal(set) var initialMemoryBytes: UInt64 = 0
     /// Table elements that the module starts with, over all its tables.
     package internal(set) var initialTableElements: UInt64 = 0
@@ -58,6 +60,30 @@ package struct ModuleInspection: Sendable, Hashable {
     }
 
     init() {}
+
+    /// The features that a module uses, in sections and code, up to the first one that is switched off.
+    ///
+    /// It takes time linear in the module's size, several times that of the sections alone.
+    package static func featuresUsed(by module: [UInt8]) -> [ModuleFeature] {
+        var limits = ModuleLimits()
+        limits.moduleBytesMax = .max
+        limits.functionsMax = .max
+        limits.functionBodyBytesMax = .max
+        var features: Set<ModuleFeature> = []
+        do throws(ModuleRefusal) {
+            features = try ModuleInspection(module, limits: limits).features
+        } catch {
+            if case .unsupported(let feature) = error { features.insert(feature) }
+        }
+        if !features.contains(where: \.isOff) { features.formUnion(SectionParser.featuresOfCode(module)) }
+        return ModuleFeature.allCases.filter { features.contains($0) }
+    }
+
+    /// Why the engine refused a module: the feature that is off, where the module's code shows it, else its own words.
+    static func refusal(of module: [UInt8], message: String) -> ModuleRefusal {
+        for feature in featuresUsed(by: module) where feature.isOff { return .unsupported(feature: feature) }
+        return .invalid(message: message)
+    }
 
     /// Checks that every import is a host function of the same type.
     func checkImports(_ known: HostFunctionTable, limits: ModuleLimits) throws(ModuleRefusal) {

@@ -40,6 +40,17 @@ struct ModuleReader {
         throw .malformed(offset: offset, what: "a number of more than 32 bits")
     }
 
+    /// The next byte, which stays; `nil` at the end.
+    func peek() -> UInt8? { offset < end ? bytes[offset] : nil }
+
+    /// Skips a LEB128 number of at most 64 bits, signed or not.
+    mutating func skipNumber() throws(ModuleRefusal) {
+        for _ in 0..<10 {
+            if try byte() & 0x80 == 0 { return }
+        }
+        throw .malformed(offset: offset, what: "a number of more than 64 bits")
+    }
+
     mutating func count() throws(ModuleRefusal) -> Int {
         Int(try unsigned32())
     }

@@ -14,8 +14,8 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case tooMany(what: String, count: Int, limit: Int)
     /// One function is larger than allowed.
     case functionTooLarge(index: Int, bytes: Int, limit: Int)
-    /// The module needs a disabled feature.
-    case unsupported(feature: String)
+    /// The module needs a feature that is switched off.
+    case unsupported(feature: ModuleFeature)
     /// The module imports something that no host function provides; the names are `module.name`.
     case unknownImports(names: [String], more: Int)
     /// The module imports host functions with another type than theirs.
@@ -38,6 +38,23 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// What to build instead, as one sentence, where the module needs what does not run here.
+    package var remedy: String? {
+        switch self {
+        case .component:
+            "Build a core module for WASI preview 1: for example with the target wasm32-wasip1 instead of "
+                + "wasm32-wasip2, or without wasm-tools component new."
+        case .unsupported(let feature): feature.remedy
+        default: nil
+        }
+    }
+
+    /// The reason with what to build instead, for a receipt: whoever reads it gets no hint.
+    package var reason: String {
+        guard let remedy else { return description }
+        return "\(description); " + remedy.prefix(1).lowercased() + remedy.dropFirst().dropLast()
+    }
+
     /// What modules have too many of when they pass ``ModuleLimits/functionsMax``.
     static let functions = "functions"
 
@@ -45,7 +62,7 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .notAModule: "not a WebAssembly module: it does not start with \\0asm and version 1"
-        case .component: "a WebAssembly component, but only core modules are run"
+        case .component: "a WebAssembly component (WASI preview 2), but only core modules (WASI preview 1) are run"
         case .truncated(let offset): "the module is truncated at byte \(offset)"
         case .malformed(let offset, let what): "the module is malformed at byte \(offset): \(what)"
         case .tooLarge(let bytes, let limit): "the module has \(bytes) bytes but at most \(limit) are allowed"

@@ -18,8 +18,12 @@ final class WasmEngine: Sendable {
     let functions: HostFunctionTable
     let description: EngineDescription
 
-    init(functions: HostFunctionTable = .standard) throws(CoVMError) {
-        engine = try Self.makeEngine()
+    /// Starts the engine for the best of the baselines whose code this processor runs.
+    init(
+        functions: HostFunctionTable = .standard, baselines: [ProcessorBaseline] = ProcessorBaseline.candidates
+    ) throws(CoVMError) {
+        let baseline: ProcessorBaseline
+        (engine, baseline) = try Self.makeEngine(baselines)
         guard let linker = wasmtime_linker_new(engine) else {
             wasm_engine_delete(engine)
             throw .engineUnavailable(reason: "no linker")
@@ -27,7 +31,8 @@ final class WasmEngine: Sendable {
         self.linker = linker
         self.functions = functions
         description = EngineDescription(
-            name: "wasmtime", version: Self.pinnedVersion, configurationDigest: EngineProfile.digest)
+            name: "wasmtime", version: Self.pinnedVersion, configurationDigest: EngineProfile.digest,
+            instructionSet: baseline.instructionSet, processorBaseline: baseline.name)
         for function in functions.functions {
             try define(function)
         }
@@ -39,15 +44,44 @@ final class WasmEngine: Sendable {
         wasm_engine_delete(engine)
     }
 
-    private static func makeEngine() throws(CoVMError) -> OpaquePointer {
-        guard let configuration = wasm_config_new() else { throw .engineUnavailable(reason: "no configuration") }
-        EngineProfile.apply(to: configuration)
-        GuestMemory.install(in: configuration)
-        guard let engine = wasm_engine_new_with_config(configuration) else {
-            throw .engineUnavailable(reason: "the configuration was refused")
-        }
-        return engine
+    /// What compiled code depends on, for the names of its files.
+    var codeContext: String {
+        [
+            description.version, description.configurationDigest, description.instructionSet,
+            description.processorBaseline,
+        ].compactMap { $0 }.joined(separator: " ")
     }
+
+    private static func makeEngine(
+        _ baselines: [ProcessorBaseline]
+    ) throws(CoVMError) -> (OpaquePointer, ProcessorBaseline) {
+        for baseline in baselines {
+            guard let configuration = wasm_config_new() else { throw .engineUnavailable(reason: "no configuration") }
+            guard EngineProfile.apply(to: configuration, baseline) else {
+                wasm_config_delete(configuration)
+                continue
+            }
+            GuestMemory.install(in: configuration)
+            guard let engine = wasm_engine_new_with_config(configuration) else { continue }
+            if isUsable(engine) { return (engine, baseline) }
+            wasm_engine_delete(engine)
+        }
+        throw .engineUnavailable(reason: "it compiles no code that this processor runs")
+    }
+
+    /// Whether this processor runs what an engine compiles.
+    private static func isUsable(_ engine: OpaquePointer) -> Bool {
+        var module: OpaquePointer?
+        if let error = wasmtime_module_new(engine, emptyModule, emptyModule.count, &module) {
+            wasmtime_error_delete(error)
+            return false
+        }
+        wasmtime_module_delete(module)
+        return true
+    }
+
+    /// Eight bytes of our own.
+    private static let emptyModule: [UInt8] = [0x00, 0x61, 0x73, 0x6D, 0x01, 0x00, 0x00, 0x00]
 
     private func define(_ function: HostFunction) throws(CoVMError) {
         let type = FunctionTypeC.make(function.type)
@@ -62,10 +96,10 @@ final class WasmEngine: Sendable {
         if let error { throw .engineUnavailable(reason: EngineError.takeMessage(error)) }
     }
 
-    /// Compiles the empty module, eight bytes of our own, and reads the engine's version from the result.
+    /// Compiles the empty module and reads the engine's version from the result.
     private func checkVersion() throws(CoVMError) {
-        let empty: [UInt8] = [0x00, 0x61, 0x73, 0x6D, 0x01, 0x00, 0x00, 0x00]
-        guard case .success(let compiled) = compile(empty), let found = CompiledModuleHeader.engineVersion(compiled)
+        guard case .success(let compiled) = compile(Self.emptyModule),
+            let found = CompiledModuleHeader.engineVersion(compiled)
         else { throw .engineVersion(found: "unknown", needed: Self.pinnedVersion) }
         let major = Self.pinnedVersion.prefix { $0 != "." }
         guard found == major || found == Self.pinnedVersion else {
@@ -94,7 +128,7 @@ final class WasmEngine: Sendable {
     /// Validates a module, in time linear in its size and without generating code.
     func validate(_ module: [UInt8]) throws(ModuleRefusal) {
         if let error = wasmtime_module_validate(engine, module, module.count) {
-            throw .invalid(message: EngineError.takeMessage(error))
+            throw ModuleInspection.refusal(of: module, message: EngineError.takeMessage(error))
         }
     }
 

@@ -88,10 +88,12 @@ extension ProtocolBid {
 extension EngineDescription {
     package static func == (left: Self, right: Self) -> Bool { left.texts == right.texts }
 
-    /// Hashes the bytes of the three texts.
+    /// Hashes the bytes of the texts.
     package func hash(into hasher: inout Hasher) { hasher.combine(texts) }
 
-    private var texts: [ExactText] { ExactText.all([name, version, configurationDigest]) }
+    private var texts: [ExactText?] {
+        [name, version, configurationDigest, instructionSet, processorBaseline].map { $0.map(ExactText.init) }
+    }
 }
 
 extension ExecutionOutcome {

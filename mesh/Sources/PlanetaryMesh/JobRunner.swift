@@ -151,7 +151,7 @@ struct JobRunner: Sendable {
             case .notFetched(let error): .fetchFailed(reason: "\(error)")
             case .refused(let refusal) where refusal.isThisNodesLimit:
                 .nodeFailed(reason: JobRunner.limitReason("\(refusal)", refusal.setting))
-            case .refused(let refusal): .moduleRefused(reason: refusal.description)
+            case .refused(let refusal): .moduleRefused(reason: refusal.reason)
             }
         }
 

@@ -16,6 +16,7 @@ extension ModuleRefusal {
     /// What the owner of the job can do.
     var advice: String {
         setting.map { "Shrink the module, or raise \($0) in config.json here and on the executors, and restart them." }
+            ?? remedy
             ?? "A job may import only WASI preview 1 and mesh_host_v1, and starts at _start or --entry."
     }
 }

@@ -18,7 +18,7 @@ package struct ReplayedRun: Hashable, Sendable {
     package var fuel: UInt64
     /// The engine that ran it.
     package var engine: EngineDescription
-    /// Other engines that give the same results and the same fuel, except where a run uses up the stack.
+    /// Engines of earlier releases that give the same results and the same fuel, except where a run uses up the stack.
     package var likeEngines: [EngineDescription]
 
     package init(
@@ -34,13 +34,19 @@ package struct ReplayedRun: Hashable, Sendable {
         self.engine = engine
         self.likeEngines = likeEngines
     }
+
+    /// Whether an engine gives the same results and the same fuel as this run's, except where a run uses up the stack.
+    func isLike(_ other: EngineDescription) -> Bool {
+        engine.hasSameProfile(as: other) || likeEngines.contains { $0.hasSameProfile(as: other) }
+    }
 }
 
 /// Compares a receipt with a second run of its job: a deterministic job gives the same outputs and the same fuel
 /// anywhere.
 ///
 /// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then only
-/// outputs can be compared. After a run that used up the stack of another engine nothing can.
+/// outputs can be compared. After a run that used up the stack of another engine, or of the same one for another
+/// processor, nothing can; nor after one that refused the module, which another engine may run.
 package enum ReplayComparison {
     /// What is compared, in the order of a report.
     package enum Check: String, Hashable, Sendable, CaseIterable {
@@ -106,7 +112,15 @@ package enum ReplayComparison {
     /// Why a receipt cannot be compared with this run.
     private static func obstacle(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> String? {
         let usedUpStack = [receipt.outcome, replay.outcome].contains(.limitExceeded(.stack))
-        return usedUpStack && receipt.engine != replay.engine ? "where the stack ends depends on the engine" : nil
+        if usedUpStack, receipt.engine != replay.engine { return "where the stack ends depends on the engine" }
+        if !receipt.engine.hasSameProfile(as: replay.engine), isRefusal(receipt.outcome) != isRefusal(replay.outcome) {
+            return "what an engine refuses depends on its release"
+        }
+        return nil
+    }
+
+    private static func isRefusal(_ outcome: ExecutionOutcome) -> Bool {
+        if case .moduleRefused = outcome { true } else { false }
     }
 
     private static func finding(_ check: Check, _ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
@@ -117,7 +131,7 @@ package enum ReplayComparison {
         case .engine:
             let (theirs, ours) = (name(receipt.engine), name(replay.engine))
             if receipt.engine == replay.engine { return (.passed, ours) }
-            if replay.likeEngines.contains(receipt.engine) {
+            if replay.isLike(receipt.engine) {
                 return (.passed, "\(ours), which gives what \(theirs) gave")
             }
             return (.notCheckable, "the receipt's run was on \(theirs), this one on \(ours)")
@@ -136,7 +150,7 @@ package enum ReplayComparison {
     private static func fuel(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
         let (theirs, ours) = (GroupedNumber.of(receipt.resourceUsage.fuel), GroupedNumber.of(replay.fuel))
         if theirs == ours { return (.passed, "\(theirs) fuel") }
-        if receipt.engine != replay.engine, !replay.likeEngines.contains(receipt.engine) {
+        if !replay.isLike(receipt.engine) {
             return (.notCheckable, "\(theirs) there, \(ours) here, on another engine")
         }
         return (.failed, "the receipt says \(theirs), here it was \(ours)")
@@ -171,7 +185,8 @@ package enum ReplayComparison {
 
     private static func name(_ engine: EngineDescription) -> String {
         let digest = PlainText.sanitized(engine.configurationDigest, bytesMax: 12)
+        let processor = engine.processorBaseline.map { ", " + PlainText.sanitized($0, bytesMax: 20) } ?? ""
         return PlainText.sanitized(engine.name, bytesMax: 40) + " " + PlainText.sanitized(engine.version, bytesMax: 40)
-            + " (\(digest))"
+            + " (\(digest)\(processor))"
     }
 }

@@ -111,6 +111,38 @@ enum Guests {
           (func (export "_start") (loop $l (drop (call $yield)) (br $l))))
         """
 
+    /// Throws through two calls and catches, so many times; for ever if none.
+    static func exceptions(count: Int) -> String {
+        """
+        (module (tag $e (param i32 i64)) (memory (export "memory") 1)
+          (func $deeper (param i32) (throw $e (local.get 0) (i64.const 1)))
+          (func $deep (param i32) (call $deeper (local.get 0)))
+          (func (export "_start") (result i32) (local $left i32)
+            (local.set $left (i32.const \(count)))
+            (loop $l
+              (block $caught (result i32 i64)
+                (try_table (catch $e $caught) (call $deep (local.get $left)))
+                unreachable)
+              drop
+              (if (i32.ne (local.get $left)) (then unreachable))
+              (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            (i32.const 0)))
+        """
+    }
+
+    /// Throws exceptions that hold the one before them, and drops none.
+    static let exceptionChain = """
+        (module (tag $e (param exnref)) (memory (export "memory") 1)
+          (global $last (mut exnref) (ref.null exn))
+          (func (export "_start")
+            (loop $l
+              (global.set $last
+                (block $caught (result exnref)
+                  (try_table (catch_all_ref $caught) (throw $e (global.get $last)))
+                  unreachable))
+              (br $l))))
+        """
+
     /// Fills 64 MiB for ever: bulk operations must be charged by size.
     static let fillFlood = """
         (module (memory (export "memory") 1024)

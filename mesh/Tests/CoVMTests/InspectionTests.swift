@@ -87,8 +87,24 @@ struct InspectionTests {
             bytes: head + [1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 5, 1, 0x81, 0x80, 0x08, 0],
             refusal: .functionTooLarge(index: 0, bytes: 131_073, limit: 131_072)),
         Hostile(
-            testDescription: "exception tags", bytes: head + [13, 0],
-            refusal: .unsupported(feature: "exception handling")),
+            testDescription: "a tag of a type that is not there", bytes: head + [13, 3, 1, 0, 2],
+            refusal: .malformed(offset: 11, what: "type 2 does not exist")),
+        Hostile(
+            testDescription: "a tag that is no exception", bytes: head + [13, 3, 1, 1, 2],
+            refusal: .malformed(offset: 11, what: "an unknown kind of tag")),
+        Hostile(
+            testDescription: "nine memories", bytes: head + [5, 1, 9],
+            refusal: .tooMany(what: "memories", count: 9, limit: 8)),
+        Hostile(
+            testDescription: "unknown limits of a memory", bytes: head + [5, 3, 1, 0x10, 1],
+            refusal: .malformed(offset: 11, what: "unknown limits 16")),
+        Hostile(
+            testDescription: "compact imports", bytes: head + [2, 5, 1, 1, 0x61, 0, 0x7F],
+            refusal: .unsupported(feature: .compactImports)),
+        Hostile(
+            testDescription: "a table whose initial value never ends",
+            bytes: head + [4, 7, 1, 0x40, 0, 0x70, 0, 1, 0x41],
+            refusal: .truncated(offset: 17)),
     ]
 
     @Test("refuses what is malformed or too large, with the reason", arguments: hostile)
@@ -104,66 +120,6 @@ struct InspectionTests {
         #expect(throws: ModuleRefusal.tooLarge(bytes: 101, limit: 100)) { try ModuleInspection(module, limits: limits) }
         limits.moduleBytesMax = .max
         #expect(limits.moduleBytes == 128 << 20)
-    }
-
-    struct Feature: Sendable, CustomTestStringConvertible {
-        var testDescription: String
-        var text: String
-        var reason: String
-    }
-
-    // What the sections show is refused by the inspection itself, the rest by the engine's validation.
-    static let features: [Feature] = [
-        Feature(
-            testDescription: "shared memory", text: "(module (memory 1 1 shared) (func (export \"_start\")))",
-            reason: "the module needs shared memory, which is switched off"),
-        Feature(
-            testDescription: "64-bit memory", text: "(module (memory i64 1) (func (export \"_start\")))",
-            reason: "the module needs a 64-bit memory, which is switched off"),
-        Feature(
-            testDescription: "two memories", text: "(module (memory 1) (memory 1) (func (export \"_start\")))",
-            reason: "the module needs more than one memory, which is switched off"),
-        Feature(
-            testDescription: "garbage collection",
-            text: "(module (type (struct (field i32))) (func (export \"_start\")))",
-            reason: "the module needs garbage-collected types, which is switched off"),
-        Feature(
-            testDescription: "typed references",
-            text: "(module (type $t (func)) (func (export \"_start\")) (func (param (ref $t))))",
-            reason: "the module needs typed references, which is switched off"),
-        Feature(
-            testDescription: "exceptions", text: "(module (tag) (func (export \"_start\")))",
-            reason: "the module needs exception handling, which is switched off"),
-    ]
-
-    @Test("refuses features that are switched off", arguments: features)
-    func refusesFeatures(_ feature: Feature) async throws {
-        let machine = try Machine()
-        let module = try Guests.assemble(feature.text)
-        let refusal = #expect(throws: ModuleRefusal.self) { try machine.covm.inspect(module) }
-        #expect(refusal?.description == feature.reason)
-        #expect(await machine.run(module).outcome == .moduleRefused(reason: feature.reason))
-    }
-
-    @Test("refuses threads and relaxed SIMD inside a body by validation")
-    func refusesInstructions() throws {
-        let machine = try Machine()
-        let relaxed = """
-            (module (func (export "_start")
-              (drop (f32x4.relaxed_madd (v128.const i64x2 0 0) (v128.const i64x2 0 0) (v128.const i64x2 0 0)))))
-            """
-        let atomic = """
-            (module (memory 1) (func (export "_start") (drop (i32.atomic.load (i32.const 0)))))
-            """
-        for (text, word) in [(relaxed, "relaxed"), (atomic, "threads")] {
-            let module = try Guests.assemble(text)
-            let refusal = #expect(throws: ModuleRefusal.self) { try machine.covm.inspect(module) }
-            guard case .invalid(let message) = refusal else {
-                Issue.record("refused as \(String(describing: refusal))")
-                continue
-            }
-            #expect(message.contains(word))
-        }
     }
 
     @Test("names the imports that no host function provides")

@@ -131,7 +131,7 @@ struct StoppedRunTests {
     }
 
     /// What release ea6c709 metered, with receipts out there that say so; but for the stack, which went as far as
-    /// 87,372 fuel there (`CoVM.likeEngines`).
+    /// 87,372 fuel there.
     @Test(
         "that ends by itself does not depend on how often it yields",
         arguments: [1_000, 12_347, 2_000_000, UInt64.max])

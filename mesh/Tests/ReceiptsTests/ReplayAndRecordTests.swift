@@ -68,12 +68,44 @@ import Testing
         #expect(try like { $0.outcome = .exited(code: 1) }.codes(.failed) == ["replay_outcome"])
     }
 
+    @Test func aModuleThatAnotherReleaseRefusedIsNotCompared() throws {
+        let refused = { (receipt: inout ExecutionReceipt) in
+            receipt.outcome = .moduleRefused(reason: "exceptions")
+        }
+        let report = try Self.compare(receipt: refused) { run in
+            run.likeEngines = [run.engine]
+            run.engine.configurationDigest = "def"
+            run.outcome = .exited(code: 0)
+        }
+        #expect(report.failures.isEmpty && report.result == .notCheckable)
+        // The same engine must refuse it again.
+        let same = try Self.compare(receipt: refused) { $0.outcome = .exited(code: 0) }
+        #expect(same.codes(.failed).contains("replay_outcome"))
+    }
+
+    @Test func theSameEngineForAnotherProcessorIsHeldToTheUnit() throws {
+        func like(_ change: (inout ReplayedRun) -> Void = { _ in }) throws -> VerificationReport {
+            try Self.compare { run in
+                run.engine.instructionSet = "aarch64"
+                run.engine.processorBaseline = "armv8-a"
+                change(&run)
+            }
+        }
+        #expect(try like().isVerified)
+        #expect(try like { $0.fuel += 1 }.codes(.failed) == ["replay_fuel"])
+        #expect(try like { $0.outputs = [:] }.codes(.failed) == ["replay_outputs"])
+        #expect(try like { $0.outcome = .exited(code: 1) }.codes(.failed) == ["replay_outcome"])
+    }
+
     @Test func whereTheStackEndsIsNotComparedWithAnotherEngine() throws {
         let deep = { (receipt: inout ExecutionReceipt) in receipt.outcome = .limitExceeded(.stack) }
         for isLike in [false, true] {
             let report = try Self.compare(receipt: deep) { run in
-                if isLike { run.likeEngines = [run.engine] }
-                run.engine.configurationDigest = "def"
+                if isLike {
+                    run.engine.processorBaseline = "armv8-a"
+                } else {
+                    run.engine.configurationDigest = "def"
+                }
                 run.outcome = .exited(code: 0)
                 run.fuel += 1
                 run.stdoutCID = nil

@@ -176,6 +176,7 @@ wasmtime_call_future_t *wasmtime_func_call_async(wasmtime_context_t *, const was
     size_t nargs, wasmtime_val_t *results, size_t nresults, wasm_trap_t **trap, wasmtime_error_t **error);
 wasmtime_call_future_t *wasmtime_instance_pre_instantiate_async(const wasmtime_instance_pre_t *, wasmtime_context_t *,
     wasmtime_instance_t *, wasm_trap_t **trap, wasmtime_error_t **error);
+bool wasmtime_context_has_exception(wasmtime_context_t *);      // whether a call ended with one that nothing caught
 // ---- linker
 wasmtime_linker_t *wasmtime_linker_new(wasm_engine_t *);
 void wasmtime_linker_delete(wasmtime_linker_t *);
