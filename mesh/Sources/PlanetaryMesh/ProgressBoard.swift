@@ -61,15 +61,14 @@ struct ProgressBoard {
     mutating func begin(_ id: UInt64, of job: JobID, past: [JobProgress]) {
         guard var follower = take(id, of: job), let held = follower.held else { return }
         follower.held = nil
-        for event in past { follower.continuation.yield(event) }
+        // The end in memory may be newer than the journal that was read: what happened meanwhile comes before it.
+        let end = past.last { $0.kind == .result } ?? held.last { $0.kind == .result }
         let known = Set(past.map { [String($0.at), $0.text] })
-        var last = past.last
-        for event in held where last?.kind != .result {
-            if event.kind != .result, known.contains([String(event.at), event.text]) { continue }
-            follower.continuation.yield(event)
-            last = event
-        }
-        if last?.kind == .result { follower.continuation.finish() } else { add(follower, to: job) }
+        let news = held.filter { !known.contains([String($0.at), $0.text]) }
+        for event in past + news where event.kind != .result { follower.continuation.yield(event) }
+        guard let end else { return add(follower, to: job) }
+        follower.continuation.yield(end)
+        follower.continuation.finish()
     }
 
     /// Ends a reserved follower whose past cannot be read.
