@@ -3,6 +3,10 @@ import NodeAPI
 
 /// How a user names a job: its ID, the beginning or end of it, or `last`.
 struct JobReference {
+    /// Help for an argument that names a job.
+    static let help =
+        "The job's ID, its beginning or end of at least \(partMin) characters, or last: the newest job that this node "
+        + "asked for, else the newest that it knows."
     /// The fewest characters of the short form.
     static let partMin = 4
     /// Pages in which to look for the short form; the node bounds each.

@@ -72,9 +72,7 @@ struct Table {
                 used = needed
                 end += 1
             }
-            // A word as long as the terminal is wide has no room for an indent.
-            let isWhole = end == start + 1 && indent + widths[start] > columns && widths[start] <= columns
-            folds.append(Fold(columns: start..<end, indent: isWhole ? 0 : indent))
+            folds.append(Fold(columns: start..<end, indent: indent))
             start = end
         }
         return folds
@@ -88,9 +86,7 @@ struct Table {
             let blanks = String(repeating: " ", count: max(0, widths[column] - cell.count))
             if isLast, line.count + cell.count > columns {
                 let hang = columns - line.count >= Self.textMin ? line.count : fold.indent
-                var pieces = TextLayout.lines(of: cell, columns: columns - hang)
-                if hang == line.count { line += pieces.removeFirst() }
-                return ([line] + pieces.map { String(repeating: " ", count: hang) + $0 })
+                return TextLayout.lines(of: line + cell, columns: columns, hanging: hang)
                     .map { Self.trimmed($0) }.filter { !$0.isEmpty }.map { $0 + "\n" }.joined()
             }
             line += alignments[column] == .left ? cell + blanks : blanks + cell

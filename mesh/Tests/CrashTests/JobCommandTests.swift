@@ -226,6 +226,16 @@ struct JobCommandTests {
             let shown = try node.run(["jobs"], columns: 60).screen
             #expect(shown.text.contains("running 42 %"), "\(shown.text)")
         }
+        // What the status counts as under way is what a listing of the open jobs has.
+        for (node, role) in [(originator, "originator"), (winner, "executor")] {
+            let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
+            let counters = try #require(status["counters"] as? [[String: Any]])
+            let open = counters.first {
+                $0["name"] as? String == (role == "originator" ? "jobs_originated_open" : "jobs_executed_open")
+            }
+            #expect((open?["value"] as? NSNumber)?.intValue == 1)
+            #expect(try ids(node, ["--status", "open", "--role", role]) == [id])
+        }
         let waited = try originator.run(["wait", id, "--timeout", "1s"])
         #expect(waited.status == 243 && waited.output.isEmpty, "\(waited.errors)")
         #expect(waited.errors.contains("The job was not over within 1 s; it is still there: running"))

@@ -77,6 +77,9 @@ struct NewcomerTests {
             let submitted = try #require(job["submitted_at"] as? NSNumber).int64Value
             let ended = try #require(job["updated_at"] as? NSNumber).int64Value
             #expect(ended - submitted <= 10_000, "\(name): \(ended - submitted) ms")
+            // A measurement ends as its jobs do.
+            let bench = try node.run(["bench", "jobs", "--count", "2", "--warm-up", "0"])
+            #expect(bench.status == 220 && bench.output.contains("failed           2\n"), "\(bench.output)")
         }
     }
 

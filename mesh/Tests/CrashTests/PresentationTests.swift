@@ -119,6 +119,13 @@ final class PresentationTests {
                 #expect(full.screen.text.contains(whole), "\(columns), \(whole):\n\(full.screen.text)")
             }
         }
+        // A peer that is connected is not dialed at another address, and that is said.
+        let elsewhere = "/ip4/127.0.0.1/tcp/1/p2p/\(ids[0])"
+        let again = try originator.run(["connect", elsewhere])
+        #expect(again.status == 0 && again.errors == "It was connected already; \(elsewhere) was not tried.\n")
+        #expect(again.output.contains("\nconnected at  /ip4/127.0.0.1/tcp/"), "\(again.output)")
+        let told = try #require(try originator.run(["connect", elsewhere, "--json"]).json() as? [String: Any])
+        #expect(told["was_connected"] as? Bool == true && (told["connections"] as? [String])?.isEmpty == false)
         let piped = try originator.run(["peers", "--full"])
         for did in dids { #expect(piped.output.contains("DID         \(did)\n"), "\(piped.output)") }
     }

@@ -19,13 +19,15 @@ struct BenchJobs: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many jobs.", transform: Quantity.number("above 0"))
+    @Option(help: "How many jobs; by default 200.", transform: Quantity.number("above 0"))
     var count = 200
 
-    @Option(help: "How many jobs at once.", transform: Quantity.number("above 0"))
+    @Option(help: "How many jobs at once; by default 32.", transform: Quantity.number("above 0"))
     var inFlight = 32
 
-    @Option(help: "How many jobs to run first without counting them.", transform: Quantity.number("from 0 on"))
+    @Option(
+        help: "How many jobs to run first without counting them; by default 5.", transform: Quantity.number("from 0 on")
+    )
     var warmUp = 5
 
     @Option(help: "The module to run; by default one that returns at once.", completion: .file())

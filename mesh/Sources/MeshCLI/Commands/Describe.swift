@@ -14,7 +14,7 @@ struct Describe: MeshCommand {
     @Flag(help: "Print nodes by their whole DIDs.")
     var full = false
 
-    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    @Argument(help: ArgumentHelp(JobReference.help))
     var job = "last"
 
     func perform(_ console: Console) async throws -> ExitCode {

@@ -17,7 +17,7 @@ struct Devnet: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many nodes, from 1 to 64.", transform: Quantity.number("from 1 to 64"))
+    @Option(help: "How many nodes, from 1 to 64; by default 4.", transform: Quantity.number("from 1 to 64"))
     var nodes = 4
 
     @Option(

@@ -144,8 +144,9 @@ struct Remove: MeshCommand {
 struct CollectGarbage: MeshCommand {
     static let configuration = CommandConfiguration(
         commandName: "gc",
-        abstract: "Remove blocks that nobody put and no open job needs, and say what that freed.",
-        discussion: "First go blocks that were fetched or made and nobody put; then, while the store is past its "
+        abstract: "Remove what nobody added and no open job needs, and say what that freed.",
+        discussion:
+            "First go blocks that were fetched or made and not added with mesh add; then, while the store is past its "
             + "high-water mark, the evidence of settled jobs, the oldest first. The database uses the space again; "
             + "its file does not shrink.")
 

@@ -21,7 +21,7 @@ struct Jobs: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many, from 1 to 10000.", transform: Quantity.number("from 1 to 10000"))
+    @Option(help: "How many, from 1 to 10000; by default 20.", transform: Quantity.number("from 1 to 10000"))
     var limit = 20
 
     @Option(
@@ -94,7 +94,7 @@ struct Explain: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    @Argument(help: ArgumentHelp(JobReference.help))
     var job = "last"
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -153,7 +153,7 @@ struct Cancel: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    @Argument(help: ArgumentHelp(JobReference.help))
     var job: String
 
     func perform(_ console: Console) async throws -> ExitCode {

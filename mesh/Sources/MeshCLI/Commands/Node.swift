@@ -59,7 +59,7 @@ struct Wallet: MeshCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "How many movements, from 0 to 10000.", transform: Quantity.number("from 0 to 10000"))
+    @Option(help: "How many movements, from 0 to 10000; by default 20.", transform: Quantity.number("from 0 to 10000"))
     var entries = 20
 
     func validate() throws {

@@ -30,7 +30,7 @@ struct Outputs: MeshCommand {
             valueName: "folder"), completion: .directory)
     var into: String?
 
-    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    @Argument(help: ArgumentHelp(JobReference.help))
     var job = "last"
 
     func validate() throws {

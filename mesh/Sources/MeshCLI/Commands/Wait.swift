@@ -23,7 +23,7 @@ struct Wait: MeshCommand {
     @Flag(help: "Print nothing but failures of the command itself.")
     var quiet = false
 
-    @Argument(help: "The job's ID, its beginning or end, or \"last\".")
+    @Argument(help: ArgumentHelp(JobReference.help))
     var job = "last"
 
     func perform(_ console: Console) async throws -> ExitCode {
