@@ -17,8 +17,8 @@ BAR = 34
 KEPT = {  # the lines kept under each heading; the others become one line of dots
     "1": r".",
     "2": r"^\$|PORTRAIT|words,|to read|█{20}",
-    "3": r"^\$|AFTER|Submitted|bids|Bidding closed|Attempt 1|Running|A valid receipt|Settled|Anchored as",
-    "4": r"^\$|CHECK|receipt has|receipt signed|price follows|dates|outputs present|one after|same (outputs|standard|log|fuel)|holds",
+    "3": r"^\$|AFTER|Submitted|bids|Bidding closed|Attempt 1|starts the module|A valid receipt|Settled|Anchored as",
+    "4": r"^\$|CHECK|receipt has|receipt signed|price follows|dates|outputs present|one after|same (outputs|standard|log|fuel)|holds|repeated",
     "What": r".",
 }
 BARS_MAX = 3
