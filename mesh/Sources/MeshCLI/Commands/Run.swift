@@ -264,7 +264,7 @@ struct RunReport: Encodable {
     let stderr: String?
     let missingOutputs: [String]
     /// True if it ran here, with `--local`, else absent.
-    let isLocal: Bool?
+    var isLocal: Bool?
 
     private enum CodingKeys: String, CodingKey {
         case exit, result, stdout, stderr
