@@ -20,16 +20,17 @@ struct BidPolicy: Sendable {
         if let refusal = context.configuration.rules.refusal(of: manifest, wallClock: context.wallClock) {
             return refusal == .expired ? .expired : .jobRefused(refusal)
         }
-        return limitBeyond(manifest.params.limits)
+        return limitBeyond(manifest.params)
     }
 
-    private func limitBeyond(_ asked: ExecutionLimits) -> BidDecline? {
+    private func limitBeyond(_ asked: MeshJobParams) -> BidDecline? {
         let offered = configuration.limitsMax
         let rows: [(String, UInt64, UInt64)] = [
             ("timeout_seconds", asked.timeoutSeconds, offered.timeoutSeconds),
             ("max_fuel", asked.maxFuel, offered.maxFuel),
             ("max_memory_bytes", asked.maxMemoryBytes, offered.maxMemoryBytes),
             ("max_output_bytes", asked.maxOutputBytes, offered.maxOutputBytes),
+            ("files.max_bytes", asked.files?.maxBytes ?? 0, configuration.filesBytesMax),
         ]
         for (field, asked, offered) in rows where asked > offered {
             return .limitTooLarge(field: field, asked: asked, max: offered)

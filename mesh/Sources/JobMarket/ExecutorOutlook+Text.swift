@@ -60,6 +60,7 @@ extension ExecutorOutlook.Reason {
         switch obstacle {
         case .limit(let limit, _, _): return orSet(limit.remedy, "raise")
         case .region: return orSet("Ask for another --region", "set")
+        case .feature(JobFiles.feature): return "Executors of this version take jobs with files: update theirs."
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
@@ -86,6 +87,7 @@ extension Obstacle {
             let wanted = asked.prefix(4).map(plain).joined(separator: " or ")
             let found = there.isEmpty ? "none is named" : "named are " + there.map(plain).joined(separator: ", ")
             return "the region \(wanted) is asked for, and \(found)"
+        case .feature(JobFiles.feature): return "the job has files, and \(their) version runs jobs without"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "

@@ -108,6 +108,21 @@ extension JobEvent {
         let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
         return "Submitted by \(requester.short)\(words): module \(ShortName.of(manifest.params.wasmCID.text)), "
             + "\(GroupedNumber.of(manifest.params.maxFuel)) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
+            + (manifest.params.files.map { " \(Self.words($0))" } ?? "")
+    }
+
+    /// What a job sees and keeps of files, in two sentences at most.
+    private static func words(_ files: JobFiles) -> String {
+        let paths = files.mounts.map(\.path) + (files.hasTemporaryFolder ? [JobFiles.temporaryFolderPath] : [])
+        let sees = paths.isEmpty ? "" : "It has files at \(some(paths))."
+        let kept = files.collect.map { "\($0.value) as \($0.key)" }
+        return [sees, kept.isEmpty ? "" : "Kept are \(some(kept))."].filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    /// The first few of a list, and how many more there are.
+    private static func some(_ texts: [String]) -> String {
+        let first = texts.prefix(4).map { PlainText.sanitized($0, bytesMax: 80) }.joined(separator: ", ")
+        return texts.count > 4 ? "\(first) and \(texts.count - 4) more" : first
     }
 
     private func bidLine(_ bid: Bid, _ refusal: BidRefusal?, own: Bool = false) -> String {
@@ -154,7 +169,7 @@ extension JobEvent {
         let fuel = GroupedNumber.of(receipt.resourceUsage.fuel)
         return "\(what): \(signed.cid.text) by \(receipt.executorDID.short): "
             + "\(PlainText.sanitized(receipt.outcome.description)), \(fuel) fuel, "
-            + "\(receipt.outputBlocks.count) outputs, price \(receipt.price)."
+            + "\(receipt.outputBlocks.count { $0 != receipt.readCID }) outputs, price \(receipt.price)."
     }
 
     private func settlementLine(_ settlement: Settlement) -> String {

@@ -103,6 +103,8 @@ package struct ExecutorConfiguration: Sendable {
     /// The highest limits it accepts.
     package var limitsMax = ExecutionLimits(
         timeoutSeconds: 3600, maxFuel: 1_000_000_000_000, maxMemoryBytes: 1 << 30, maxOutputBytes: 256 << 20)
+    /// The most that a job may write to its files, in bytes: it is held in memory.
+    package var filesBytesMax: UInt64 = 1 << 30
     /// What the rest of the node takes, by the names of `OfferedLimit`: modules, compiling, inputs. Told to others, and
     /// not checked here, because no manifest says what a job needs of it.
     package var nodeLimits: ResourceAmounts = [:]
@@ -113,6 +115,7 @@ package struct ExecutorConfiguration: Sendable {
         limits[OfferedLimit.fuel.rawValue] = limitsMax.maxFuel
         limits[OfferedLimit.timeoutSeconds.rawValue] = limitsMax.timeoutSeconds
         limits[OfferedLimit.outputBytes.rawValue] = limitsMax.maxOutputBytes
+        limits[OfferedLimit.filesBytes.rawValue] = filesBytesMax
         limits[OfferedLimit.jobsAtOnce.rawValue] = UInt64(clamping: concurrentRunsMax)
         limits[OfferedLimit.queuedJobs.rawValue] = UInt64(clamping: queuedRunsMax)
         return limits

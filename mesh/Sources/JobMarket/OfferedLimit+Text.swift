@@ -5,7 +5,7 @@ extension OfferedLimit {
     /// An amount of it, with its unit.
     func text(_ amount: UInt64) -> String {
         switch self {
-        case .memoryBytes, .outputBytes, .moduleBytes, .functionBytes, .compileMemoryBytes, .inputBytes:
+        case .memoryBytes, .outputBytes, .filesBytes, .moduleBytes, .functionBytes, .compileMemoryBytes, .inputBytes:
             GroupedNumber.bytes(amount)
         case .timeoutSeconds, .compileSeconds: "\(GroupedNumber.of(amount)) s"
         case .fuel, .moduleFunctions, .jobsAtOnce, .queuedJobs: GroupedNumber.of(amount)
@@ -19,6 +19,7 @@ extension OfferedLimit {
         case .fuel: "fuel"
         case .timeoutSeconds: "timeout"
         case .outputBytes: "output"
+        case .filesBytes: "room for files"
         case .moduleBytes: "module length"
         case .moduleFunctions: "number of functions"
         case .functionBytes: "longest function"
@@ -37,6 +38,7 @@ extension OfferedLimit {
         case .fuel: "Ask for less with --max-fuel"
         case .timeoutSeconds: "Ask for less with --timeout"
         case .outputBytes: "Ask for less with --max-output"
+        case .filesBytes: "Ask for less with --max-files"
         case .moduleBytes, .moduleFunctions, .functionBytes, .compileSeconds, .compileMemoryBytes: "Shrink the module"
         case .inputBytes: "Give the job less input"
         case .jobsAtOnce, .queuedJobs: "Wait"

@@ -1,4 +1,5 @@
 import GuestFiles
+import IPLD
 import Multiformats
 import SignedObjects
 
@@ -36,7 +37,7 @@ extension JobRules {
     private func validate(_ mount: JobFiles.Mount, of files: JobFiles) throws(JobRefusal) {
         try validatePath(mount.path, "mounts")
         if let cid = mount.cid {
-            guard cid.namesMeshContent, cid.codec != .dagCBOR else { throw .cidNotAccepted(field: "mounts", cid) }
+            guard cid.namesFileContent else { throw .cidNotAccepted(field: "mounts", cid) }
             if mount.isFolder, cid.codec != .dagPB {
                 throw .badFiles(field: "mounts", "at \(mount.path): \(cid) is a file and no folder")
             }

@@ -11,6 +11,8 @@ package enum OfferedLimit: String, Hashable, Sendable, Codable, CaseIterable {
     case timeoutSeconds = "timeout_seconds"
     /// Outputs of a run together, in bytes.
     case outputBytes = "max_output_bytes"
+    /// What a run may have written to its files at any time, in bytes.
+    case filesBytes = "max_files_bytes"
     /// A module, in bytes.
     case moduleBytes = "module_bytes"
     /// Functions of a module.
@@ -35,6 +37,7 @@ package enum OfferedLimit: String, Hashable, Sendable, Codable, CaseIterable {
         case .fuel: params.maxFuel
         case .timeoutSeconds: params.timeoutSeconds
         case .outputBytes: params.maxOutputBytes
+        case .filesBytes: params.files?.maxBytes ?? 0
         case .moduleBytes: sizes.moduleBytes
         case .moduleFunctions: sizes.moduleFunctions
         case .functionBytes: sizes.functionBytes
@@ -50,6 +53,7 @@ package enum OfferedLimit: String, Hashable, Sendable, Codable, CaseIterable {
         case .fuel: "executor.fuel_max"
         case .timeoutSeconds: "executor.run_seconds_max"
         case .outputBytes: "executor.output_bytes_max"
+        case .filesBytes: "executor.files_bytes_max"
         case .moduleBytes: "limits.module_bytes_max"
         case .moduleFunctions: "limits.module_functions_max"
         case .functionBytes: "limits.function_bytes_max"

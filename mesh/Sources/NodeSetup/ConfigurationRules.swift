@@ -54,6 +54,7 @@ indirect enum ConfigurationRule: Sendable {
         ("fuel_max", .count(1...JobRules().fuelMax)),
         ("run_seconds_max", .count(1...JobRules().timeoutSecondsMax)),
         ("output_bytes_max", .count(1...JobRules().outputBytesMax)),
+        ("files_bytes_max", .count(0...JobRules().fileBytesMax)),
         ("features", .list(name)),
     ])
 

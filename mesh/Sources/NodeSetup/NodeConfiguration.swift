@@ -51,6 +51,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var runSecondsMax: UInt64 = 3_600
         /// The outputs of one job together, in bytes.
         package var outputBytesMax: UInt64 = 256 * 1024 * 1024
+        /// What one job may write to its files, in bytes of memory.
+        package var filesBytesMax: UInt64 = 1 << 30
         /// Hardware features to state.
         package var features: [String] = []
 
@@ -71,6 +73,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(fuelMax, forKey: .fuelMax)
             try container.encode(runSecondsMax, forKey: .runSecondsMax)
             try container.encode(outputBytesMax, forKey: .outputBytesMax)
+            try container.encode(filesBytesMax, forKey: .filesBytesMax)
             try container.encode(features, forKey: .features)
         }
 
@@ -87,6 +90,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case fuelMax = "fuel_max"
             case runSecondsMax = "run_seconds_max"
             case outputBytesMax = "output_bytes_max"
+            case filesBytesMax = "files_bytes_max"
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
@@ -103,6 +107,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.fuelMax, into: &fuelMax)
             try container.read(.runSecondsMax, into: &runSecondsMax)
             try container.read(.outputBytesMax, into: &outputBytesMax)
+            try container.read(.filesBytesMax, into: &filesBytesMax)
             try container.read(.features, into: &features)
         }
     }

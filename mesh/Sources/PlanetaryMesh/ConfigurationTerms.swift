@@ -30,6 +30,7 @@ extension MarketConfiguration {
         executor.concurrentRunsMax = offered.runsAtOnce
         executor.queuedRunsMax = offered.queuedJobsMax
         executor.limitsMax = offered.limitsMax
+        executor.filesBytesMax = offered.filesBytesMax
         executor.resources = offered.resources
         executor.nodeLimits = configuration.limits.offered
         executor.engine = machine.engineDescription

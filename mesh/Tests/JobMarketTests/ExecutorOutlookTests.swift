@@ -74,6 +74,12 @@ import Testing
             ({ $0.timeoutSeconds = 3_601 }, .limit(.timeoutSeconds, asked: 3_601, offered: 3_600)),
             ({ $0.maxOutputBytes = 1 << 30 }, .limit(.outputBytes, asked: 1 << 30, offered: 256 << 20)),
             (
+                { params in
+                    params.files = JobFiles()
+                    params.files?.maxBytes = (1 << 30) + 1
+                }, .limit(.filesBytes, asked: (1 << 30) + 1, offered: 1 << 30)
+            ),
+            (
                 { $0.resourcesRequired = ["memory_mib": 2_048, "gpu": 1] },
                 .resource("gpu", needed: 1, offered: 0)
             ),

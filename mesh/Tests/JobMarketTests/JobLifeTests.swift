@@ -177,6 +177,22 @@ struct JobLifeTests {
         #expect(world.job(id)?.result == .completedSuccessfully)
     }
 
+    private static func withFiles(_ params: inout MeshJobParams) {
+        params.files = JobFiles(mounts: [JobFiles.Mount(emptyFolderAt: "/job")], workingFolder: "/job")
+        params.executionPolicy = policy { $0.require(JobFiles.feature) }
+    }
+
+    @Test func anExecutorThatGivesFilesTakesAJobWithFiles() throws {
+        var world = MarketWorld(executors: 2) { party, configuration in
+            if party == 2 { configuration.executor?.features = [JobFiles.feature] }
+        }
+        let id = try world.submit(MarketWorld.request("job", Self.withFiles))
+        world.run(milliseconds: 60_000)
+        let receipt = try #require(world.job(id)?.receipt)
+        #expect(receipt.receipt.executorDID == world.parties[2].identity.did)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+    }
+
     @Test func everyExecutorThatCannotServeStaysSilentWithAReason() throws {
         let cases: [(String, (inout ExecutorConfiguration) -> Void, (inout MeshJobParams) -> Void)] = [
             ("not_accepting", { $0.acceptsJobs = false }, { _ in }),
@@ -186,6 +202,15 @@ struct JobLifeTests {
                 { $0.executionPolicy = Self.policy { $0.regionFilter = ["there"] } }
             ),
             ("feature_missing", { _ in }, { $0.executionPolicy = Self.policy { $0.requiredFeatures = ["simd"] } }),
+            // Executors of earlier versions do not state the feature.
+            ("feature_missing", { _ in }, Self.withFiles),
+            (
+                "limit_too_large",
+                { executor in
+                    executor.features = [JobFiles.feature]
+                    executor.filesBytesMax = (256 << 20) - 1
+                }, Self.withFiles
+            ),
             ("resource_missing", { _ in }, { $0.resourcesRequired = ["memory_mib": 64] }),
             (
                 "at_capacity",

@@ -293,6 +293,10 @@ struct MarketWorld {
             outcome: outcome, usage: ResourceUsage(fuel: fuel), startedAt: calendar(of: index),
             endedAt: calendar(of: index))
         report.stdoutCID = CID.hashing(Array("out".utf8), codec: .raw)
+        let order = parties[index].orders.last { $0.assignmentCID == assignment }
+        if order?.manifest.params.files != nil {
+            report.readCID = CID.hashing(Array("read".utf8), codec: .dagCBOR)
+        }
         send(.input(to: index, .executionFinished(assignment: assignment, report)), after: milliseconds)
     }
 

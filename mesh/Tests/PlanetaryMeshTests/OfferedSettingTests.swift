@@ -26,6 +26,7 @@ import Testing
         var executor = ExecutorConfiguration()
         executor.nodeLimits = configuration.limits.offered
         executor.limitsMax = configuration.executor.limitsMax
+        executor.filesBytesMax = configuration.executor.filesBytesMax
         executor.concurrentRunsMax = configuration.executor.runsAtOnce
         executor.queuedRunsMax = configuration.executor.queuedJobsMax
         return executor.offeredLimits
