@@ -82,10 +82,11 @@ package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     /// The executor signs.
     package var signerDID: DID { executorDID }
 
-    /// Every block that the receipt promises: named outputs, standard output and error, log, in this order.
+    /// Every root that the receipt promises: named outputs, standard output and error, log, what was read, in this
+    /// order.
     package var outputBlocks: [CID] {
         var seen: Set<CID> = []
-        let all = outputs.values + [stdoutCID, stderrCID, logCID].compactMap(\.self)
+        let all = outputs.values + [stdoutCID, stderrCID, logCID, readCID].compactMap(\.self)
         return all.filter { seen.insert($0).inserted }
     }
 

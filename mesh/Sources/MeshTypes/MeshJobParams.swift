@@ -78,6 +78,12 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
         }
     }
 
+    /// What the blocks of all outputs together may have, in bytes: a folder has blocks besides its files, and a job
+    /// with files has a list of what was read.
+    package var outputBlockBytesMax: UInt64 {
+        files == nil ? maxOutputBytes : maxOutputBytes + maxOutputBytes / 64 + UInt64(ReadList.Limits().bytesMax)
+    }
+
     /// The exported function that starts the module, `_start` if none is named.
     package var entryName: String { entry ?? "_start" }
 

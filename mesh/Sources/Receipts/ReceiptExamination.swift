@@ -291,10 +291,14 @@ struct ReceiptExamination {
         _ receipt: ExecutionReceipt, _ manifest: JobManifest?, _ evidence: (CID) -> BlockEvidence
     ) {
         let files = receipt.outputBlocks
-        guard files.count <= limits.outputCountMax + 3 else { return }
+        guard files.count <= limits.outputCountMax + 4 else { return }
+        if let finding = readListFinding(receipt, evidence) {
+            findings[.outputs] = finding
+            return
+        }
         var total: UInt64 = 0
         var blockCount = 0
-        for cid in files {
+        for cid in files where cid != receipt.readCID {
             switch OutputFile.examine(cid, blocksMax: limits.outputBlocksMax - blockCount, evidence) {
             case .whole(let bytes, let blocks):
                 total += bytes
@@ -311,8 +315,23 @@ struct ReceiptExamination {
                 return outputLimit(receipt, manifest, outputBytes: 0)
             }
         }
-        note(.outputs, true, "\(blockCount) blocks with \(GroupedNumber.of(UInt64(clamping: total))) bytes")
+        let list = receipt.readCID == nil ? "" : ", and the list of what was read"
+        note(.outputs, true, "\(blockCount) blocks with \(GroupedNumber.of(UInt64(clamping: total))) bytes\(list)")
         outputLimit(receipt, manifest, outputBytes: total)
+    }
+
+    /// What is wrong with the list of what was read, if it is named and was not left out.
+    private func readListFinding(
+        _ receipt: ExecutionReceipt, _ evidence: (CID) -> BlockEvidence
+    ) -> (result: VerificationReport.Result, detail: String)? {
+        guard let cid = receipt.readCID else { return nil }
+        switch evidence(cid) {
+        case .bytes(let bytes):
+            if !cid.matches(bytes) { return (.failed, "the block does not hash to \(cid)") }
+            return ReadList(block: bytes) == nil ? (.failed, "\(cid) is no list of what was read") : nil
+        case .checked, .leftOut: return nil
+        case .missing(let reason): return (.notCheckable, "the list of what was read, \(cid), is missing: \(reason)")
+        }
     }
 
     private mutating func outputLimit(_ receipt: ExecutionReceipt, _ manifest: JobManifest?, outputBytes: UInt64) {

@@ -50,8 +50,16 @@ package struct ReceiptRules: Hashable, Sendable {
             (.moduleCID, receipt.moduleCID == manifest.params.wasmCID),
             (.inputCIDs, receipt.inputCIDs == manifest.params.inputCIDs),
             (.determinism, receipt.determinism == manifest.params.determinism),
+            (.readCID, saysWhatWasRead(receipt, manifest)),
         ]
         return rows.filter { !$0.1 }.map(\.0)
+    }
+
+    /// Only a job with files has a list of what was read, and has one if it ran to its end.
+    private func saysWhatWasRead(_ receipt: ExecutionReceipt, _ manifest: JobManifest) -> Bool {
+        guard manifest.params.files != nil else { return receipt.readCID == nil }
+        guard case .exited = receipt.outcome else { return true }
+        return receipt.readCID != nil
     }
 
     /// The status follows from the outcome.
@@ -163,6 +171,8 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     case determinism
     /// Named outputs.
     case outputs
+    /// What was read of the job's files.
+    case readCID = "read_cid"
     /// Blocks that the module anchored.
     case anchoredCIDs = "anchored_cids"
     /// Receipts of stages.
@@ -187,6 +197,7 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
         case .inputCIDs: "inputs"
         case .determinism: "determinism"
         case .outputs: "outputs"
+        case .readCID: "list of what was read"
         case .anchoredCIDs: "anchored CIDs"
         case .stageReceipts: "stage receipts"
         case .hostCalls: "host functions"

@@ -23,8 +23,10 @@ package struct ReceiptVerifier: Hashable, Sendable {
         package var hostCallNameBytesMax = 64
         /// One output block, in bytes, before the manifest is known.
         package var outputBytesMax = 64 << 20
-        /// Blocks of all outputs together.
-        package var outputBlocksMax = UnixFSFile.blocksMax
+        /// Blocks of all outputs together, folders with all that is in them.
+        package var outputBlocksMax = UnixFSTreeWalk.Limits().blocksMax
+        /// The list of what was read, in bytes.
+        package var readListBytesMax = ReadList.Limits().bytesMax
         /// By how much the clocks of originator and executor may differ, in milliseconds.
         package var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
 

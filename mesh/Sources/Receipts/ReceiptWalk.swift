@@ -83,8 +83,12 @@ package struct ReceiptWalk: Sendable {
             follow(block, cid)
             return .success(())
         }
+        if cid == receipt?.readCID {
+            holdings[cid] = .had(.bytes(block))
+            return .success(())
+        }
         outputBytesHad += block.count
-        if outputBytesHad > outputBytesMax + Self.nodeBytesMax {
+        if outputBytesHad > outputBytesMax + outputBytesMax / 64 + Self.nodeBytesMax {
             giveUpOutputs()
             return .failure(.tooLarge(bytesMax: outputBytesMax))
         }
@@ -132,8 +136,14 @@ package struct ReceiptWalk: Sendable {
                 want(previous, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
             }
             let outputs = object.body.outputBlocks
-            guard outputs.count <= verifier.limits.outputCountMax + 3 else { return }
-            for output in outputs { want(output, bytesMax: verifier.limits.outputBytesMax, isOutput: true) }
+            guard outputs.count <= verifier.limits.outputCountMax + 4 else { return }
+            for output in outputs {
+                let isList = output == object.body.readCID
+                want(
+                    output,
+                    bytesMax: isList ? verifier.limits.readListBytesMax : verifier.limits.outputBytesMax, isOutput: true
+                )
+            }
         } else if cid == receipt?.assignmentCID {
             guard let object = try? SignedObject<Assignment>(verifiedBefore: block) else { return }
             want(object.body.bidCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
@@ -144,9 +154,9 @@ package struct ReceiptWalk: Sendable {
         }
     }
 
-    /// Wants what a node of an output links to; the report judges what is no node of a file.
+    /// Wants what a node of an output links to; the report judges what is no node of a file or folder.
     private mutating func followOutput(_ block: [UInt8], _ cid: CID) {
-        guard let node = try? UnixFSNode(block, of: cid) else { return }
+        guard let node = try? UnixFSBlock(block, of: cid) else { return }
         for link in node.links where order.count < verifier.limits.outputBlocksMax {
             want(link, bytesMax: min(verifier.limits.outputBytesMax, outputBytesMax), isOutput: true)
         }
@@ -163,7 +173,7 @@ package struct ReceiptWalk: Sendable {
     private mutating func tighten(to bytesMax: UInt64) {
         outputBytesMax = min(outputBytesMax, Int(clamping: bytesMax))
         for cid in order {
-            guard case .wanted(let want)? = holdings[cid], want.isOutput else { continue }
+            guard case .wanted(let want)? = holdings[cid], want.isOutput, cid != receipt?.readCID else { continue }
             let bound = min(want.bytesMax, Int(clamping: bytesMax))
             holdings[cid] = .wanted(Want(cid: cid, bytesMax: bound, isOutput: true))
         }

@@ -14,6 +14,8 @@ package struct ReplayedRun: Hashable, Sendable {
     package var stderrCID: CID?
     /// The log.
     package var logCID: CID?
+    /// What it read of the job's files.
+    package var readCID: CID?
     /// The fuel that it used.
     package var fuel: UInt64
     /// The engine that ran it.
@@ -64,6 +66,8 @@ package enum ReplayComparison {
         case stderr
         /// The log.
         case log
+        /// What was read of the job's files.
+        case read
         /// The fuel, to the unit.
         case fuel
 
@@ -77,6 +81,7 @@ package enum ReplayComparison {
             case .stdout: "same standard output"
             case .stderr: "same standard error"
             case .log: "same log"
+            case .read: "same files read"
             case .fuel: "same fuel"
             }
         }
@@ -143,6 +148,9 @@ package enum ReplayComparison {
         case .stdout: return stream(receipt.stdoutCID, replay.stdoutCID)
         case .stderr: return stream(receipt.stderrCID, replay.stderrCID)
         case .log: return stream(receipt.logCID, replay.logCID)
+        case .read:
+            if receipt.readCID == nil, replay.readCID == nil { return (.passed, "the job has no files") }
+            return stream(receipt.readCID, replay.readCID)
         case .fuel: return fuel(receipt, replay)
         }
     }
