@@ -14,6 +14,8 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var env: [NamedText]
         /// The inputs by name.
         package var inputs: [NamedCID]
+        /// The files that the module sees; nil if it sees none.
+        package var files: JobSubmission.Files?
         /// The limits of the run.
         package var limits: JobSubmission.Limits
         /// The most that it may cost, in the smallest unit.
@@ -40,7 +42,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case entry, args, env, inputs, limits, budget, policy
+            case entry, args, env, inputs, files, limits, budget, policy
             case originatorDID = "originator_did"
             case moduleCID = "module_cid"
             case expiresAt = "expires_at"
@@ -173,6 +175,21 @@ package struct JobDescription: Hashable, Sendable, Codable {
     package var receipts: [ReceiptLine]
     /// What was booked for it, oldest first.
     package var movements: [WalletView.Entry]
+    /// The sizes of inputs, mounts and outputs by their CIDs, as far as their first blocks are here.
+    package var sizes: [ContentSize]?
+
+    /// How large a file or folder is.
+    package struct ContentSize: Hashable, Sendable, Codable {
+        /// Its CID.
+        package var cid: String
+        /// The bytes of a file; of a folder, of all its blocks, as it says.
+        package var bytes: UInt64
+
+        package init(cid: String, bytes: UInt64) {
+            self.cid = cid
+            self.bytes = bytes
+        }
+    }
 
     /// The most bids of one description.
     package static let bidsMax = 128
@@ -190,7 +207,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case job, request, bids, attempts, receipts, movements
+        case job, request, bids, attempts, receipts, movements, sizes
         case furtherBids = "further_bids"
     }
 }

@@ -28,6 +28,10 @@ package struct ReceiptView: Hashable, Sendable, Codable {
     package var stderrCID: String?
     /// The log.
     package var logCID: String?
+    /// What it read of the job's files.
+    package var readCID: String?
+    /// The files of the job, where its manifest is here.
+    package var files: JobSubmission.Files?
     /// The metered fuel.
     package var fuel: UInt64
     /// The most memory it had, in bytes.
@@ -83,7 +87,7 @@ package struct ReceiptView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case attempt, inputs, status, outcome, outputs, fuel, price, engine, determinism, source
+        case attempt, inputs, files, status, outcome, outputs, fuel, price, engine, determinism, source
         case receiptCID = "receipt_cid"
         case jobID = "job_id"
         case assignmentCID = "assignment_cid"
@@ -93,6 +97,7 @@ package struct ReceiptView: Hashable, Sendable, Codable {
         case stdoutCID = "stdout_cid"
         case stderrCID = "stderr_cid"
         case logCID = "log_cid"
+        case readCID = "read_cid"
         case peakMemoryBytes = "peak_memory_bytes"
         case wallMilliseconds = "wall_ms"
         case startedAt = "execution_started_at"

@@ -10,6 +10,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var env: [NamedText]
     /// The inputs by name, in order; the one named `stdin` is standard input. The text is a CID.
     package var inputs: [NamedText]
+    /// The files that the module sees; nil if it sees none.
+    package var files: Files?
     /// The limits of the run.
     package var limits: Limits
     /// The most that the owner will pay, in the smallest unit of tokens.
@@ -47,6 +49,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         args = try container.decodeIfPresent([String].self, forKey: .args) ?? []
         env = try container.decodeIfPresent([NamedText].self, forKey: .env) ?? []
         inputs = try container.decodeIfPresent([NamedText].self, forKey: .inputs) ?? []
+        files = try container.decodeIfPresent(Files.self, forKey: .files)
         limits = try container.decodeIfPresent(Limits.self, forKey: .limits) ?? Limits()
         budget = try container.decodeIfPresent(UInt64.self, forKey: .budget)
         policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
@@ -55,7 +58,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, args, env, inputs, limits, budget, policy, label
+        case entry, args, env, inputs, files, limits, budget, policy, label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }

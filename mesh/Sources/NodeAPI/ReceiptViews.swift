@@ -43,5 +43,6 @@ extension ReceiptView {
             engine: "\(receipt.engine.name) \(receipt.engine.version)", determinism: receipt.determinism.rawValue,
             startedAt: receipt.executionStartedAt.value, endedAt: receipt.executionEndedAt.value,
             previousReceiptCID: receipt.previousReceiptCID?.text, source: source)
+        readCID = receipt.readCID?.text
     }
 }

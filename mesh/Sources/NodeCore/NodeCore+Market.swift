@@ -54,7 +54,7 @@ extension NodeCore {
         if transition.events.isEmpty && transition.blocks.isEmpty { return nil }
         var relied: Set<JobID> = []
         var touched: OrderedSet<Side> = []
-        var (outputs, fetched): ([(job: JobID, block: MadeBlock)], [MadeBlock]) = ([], [])
+        var outputs: [(job: JobID, block: MadeBlock)] = []
         var (isAnchored, isSigned) = (false, false)
         for event in transition.events {
             let id = event.jobID
@@ -65,7 +65,7 @@ extension NodeCore {
             case .receiptSigned:
                 isSigned = true
                 outputs += (made.removeValue(forKey: id) ?? []).map { (id, $0) }
-            case .resultReached: fetched += self.fetched.removeValue(forKey: id) ?? []
+            case .resultReached: outputs += (fetched.removeValue(forKey: id) ?? []).map { (id, $0) }
             default: break
             }
         }
@@ -80,7 +80,7 @@ extension NodeCore {
             .write(
                 NodeWrite(
                     number: number, haste: haste, events: transition.events, evidence: transition.blocks,
-                    outputs: outputs, fetched: fetched, jobs: touched.compactMap(standing), anchorHeads: heads,
+                    outputs: outputs, jobs: touched.compactMap(standing), anchorHeads: heads,
                     lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
         return number
     }
@@ -117,8 +117,11 @@ extension NodeCore {
         case .fetchOutputs(let job, let receipt, let peer, let cids, let milliseconds):
             guard let params = market.originatedJob(job)?.manifest.params else { return }
             let until = moment.now.advanced(milliseconds: milliseconds)
-            let bytesMax = Int(clamping: params.maxOutputBytes)
-            take(outputs.begin(job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, until: until), moment)
+            let bytesMax = Int(clamping: params.outputBlockBytesMax)
+            take(
+                outputs.begin(
+                    job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, mayBeFolders: params.files != nil,
+                    until: until), moment)
         case .publishReceipt(let receipt, let block, let notice):
             say(.effect(.errand(.publishReceipt(receipt: receipt, block: block, notice))), about: notice.jobID)
         }

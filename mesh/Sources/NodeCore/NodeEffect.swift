@@ -72,10 +72,8 @@ package struct NodeWrite: Sendable {
     package let events: [JobEvent]
     /// The evidence that the events name.
     package let evidence: [EvidenceBlock]
-    /// Blocks that a run of this node made, with their job.
+    /// Blocks that a run of this node made, or that others made for a job of this node, with their job.
     package let outputs: [(job: JobID, block: MadeBlock)]
-    /// Blocks that others made for a job of this node.
-    package let fetched: [MadeBlock]
     /// The state of the events' jobs after them, once for each side.
     package let jobs: [JobStanding]
     /// The heads of the anchored DAG, if they changed.

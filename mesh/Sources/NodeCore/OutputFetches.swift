@@ -1,18 +1,22 @@
 import Determinism
 import JobMarket
-import MeshTypes
+package import MeshTypes
 package import Multiformats
 
 /// One output to fetch from its executor.
 package struct OutputRequest: Hashable, Sendable {
     /// The receipt that names it.
     package let receipt: CID
-    /// The file.
+    /// The root of a file or folder.
     package let cid: CID
     /// Its executor.
     package let peer: PeerID
-    /// The most bytes it may have.
+    /// The most bytes it may have; of a folder, its blocks together.
     package let bytesMax: Int
+    /// The job, for which its blocks are kept.
+    package var job: JobID?
+    /// Whether it may be a folder, because the job has files.
+    package var mayBeFolder = false
 }
 
 /// The result of asking for an output.
@@ -73,6 +77,7 @@ struct OutputFetches: Sendable {
     private struct Fetch: Sendable {
         let job: JobID
         let peer: PeerID
+        let mayBeFolders: Bool
         var wanted: ArraySlice<CID>
         var bytesLeft: Int
         var missing: [CID] = []
@@ -96,11 +101,12 @@ struct OutputFetches: Sendable {
 
     /// Begins with the outputs of a receipt, with this bound on their bytes together.
     mutating func begin(
-        _ job: JobID, receipt: CID, from peer: PeerID, _ cids: [CID], bytesMax: Int, until: MonotonicInstant
+        _ job: JobID, receipt: CID, from peer: PeerID, _ cids: [CID], bytesMax: Int, mayBeFolders: Bool = false,
+        until: MonotonicInstant
     ) -> Step? {
         guard fetches[receipt] == nil else { return nil }
         fetches[receipt] = Fetch(
-            job: job, peer: peer, wanted: cids[...], bytesLeft: bytesMax,
+            job: job, peer: peer, mayBeFolders: mayBeFolders, wanted: cids[...], bytesLeft: bytesMax,
             pause: RetryPause(
                 milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax, until: until))
         return next(receipt)
@@ -144,7 +150,10 @@ struct OutputFetches: Sendable {
     private mutating func next(_ receipt: CID) -> Step? {
         guard let fetch = fetches[receipt] else { return nil }
         if let cid = fetch.wanted.first {
-            return .ask(OutputRequest(receipt: receipt, cid: cid, peer: fetch.peer, bytesMax: fetch.bytesLeft))
+            return .ask(
+                OutputRequest(
+                    receipt: receipt, cid: cid, peer: fetch.peer, bytesMax: fetch.bytesLeft, job: fetch.job,
+                    mayBeFolder: fetch.mayBeFolders))
         }
         fetches[receipt] = nil
         return .end(End(job: fetch.job, receipt: receipt, missing: fetch.missing, blocks: fetch.blocks))

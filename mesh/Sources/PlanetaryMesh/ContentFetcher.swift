@@ -58,10 +58,14 @@ struct ContentFetcher: Sendable {
         try await read(root, from: peers, bytesMax: bytesMax, keep: false, arrived: arrived)
     }
 
-    /// Stores blocks that came from others.
-    func keep(_ blocks: [(cid: CID, bytes: [UInt8])]) async throws(FetchError) {
+    /// Stores blocks that came from others, for a job if they are its outputs.
+    func keep(_ blocks: [(cid: CID, bytes: [UInt8])], of job: CID? = nil) async throws(FetchError) {
         do {
-            try await store.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+            try await store.commit(
+                blocks.map { block in
+                    guard let job else { return .block(cid: block.cid, bytes: block.bytes) }
+                    return .output(cid: block.cid, bytes: block.bytes, jobID: job)
+                })
         } catch {
             throw .storage(error)
         }
@@ -106,7 +110,7 @@ struct ContentFetcher: Sendable {
         return file
     }
 
-    private func located(_ cid: CID, from peers: [PeerID]) async throws(FetchError) -> BitswapService.Fetched {
+    func located(_ cid: CID, from peers: [PeerID]) async throws(FetchError) -> BitswapService.Fetched {
         do {
             if let block = try await store.block(cid) { return .init(block: block, source: nil) }
         } catch MeshStoreError.blockCorrupt {
@@ -154,7 +158,7 @@ struct ContentFetcher: Sendable {
         }
     }
 
-    private func providers(of cid: CID) async -> [PeerID] {
+    func providers(of cid: CID) async -> [PeerID] {
         ((try? await dht.findProviders(cid, limit: limits.providersMax)) ?? []).map(\.peerID)
     }
 

@@ -1,4 +1,5 @@
 import CoVM
+import IPLD
 import JobMarket
 import LibP2P
 import Logging
@@ -117,13 +118,14 @@ struct Errands: Sendable {
     /// Fetches one output; a small one goes to the disk with the job's result.
     func output(_ request: OutputRequest) async -> OutputAnswer {
         do {
+            if request.mayBeFolder, request.cid.namesFileContent { return try await tree(request) }
             let file = try await parts.fetcher.unkept(request.cid, from: [request.peer], bytesMax: request.bytesMax)
             let bytes = file.arrived.reduce(0) { $0 + $1.bytes.count }
             if bytes <= Self.fetchedBytesHeldMax, parts.store.hasPlentyOfRoom {
                 return .here(
                     bytes: file.bytes.count, blocks: file.arrived.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) })
             }
-            try await parts.fetcher.keep(file.arrived)
+            try await parts.fetcher.keep(file.arrived, of: request.job?.cid)
             return .here(bytes: file.bytes.count, blocks: [])
         } catch {
             let answer = OutputAnswer.missing(error.obstacle)
@@ -132,6 +134,16 @@ struct Errands: Sendable {
             }
             return answer
         }
+    }
+
+    /// Fetches an output that may be a folder, with all that is in it.
+    private func tree(_ request: OutputRequest) async throws(FetchError) -> OutputAnswer {
+        let heldMax = parts.store.hasPlentyOfRoom ? Self.fetchedBytesHeldMax : 0
+        let tree = try await parts.fetcher.tree(
+            request.cid, from: [request.peer], bytesMax: UInt64(clamping: request.bytesMax), heldBytesMax: heldMax,
+            of: request.job?.cid)
+        return .here(
+            bytes: Int(clamping: tree.bytes), blocks: tree.held.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) })
     }
 
     // MARK: Runs

@@ -1,3 +1,4 @@
+import IPLD
 import JobMarket
 import MeshStore
 import MeshTypes
@@ -22,7 +23,38 @@ extension JobReader {
                     jobID: row.jobID?.text)
             }
         }
+        description.sizes = try await sizes(in: description, manifest)
         return description
+    }
+
+    /// How many sizes are looked up for one description.
+    private static let sizesMax = 128
+
+    /// The sizes of what a job names, by the first blocks that are here.
+    private func sizes(
+        in description: JobDescription, _ manifest: JobManifest?
+    ) async throws(NodeServiceError) -> [JobDescription.ContentSize] {
+        let given = manifest.map { $0.params.inputCIDs.values + ($0.params.files?.contentRoots ?? []) } ?? []
+        let result = description.job.result
+        let made = (result?.outputs.map(\.cid) ?? []) + [result?.stdoutCID, result?.stderrCID].compactMap(\.self)
+        var sizes: [JobDescription.ContentSize] = []
+        var seen: Set<CID> = []
+        for cid in given + made.compactMap({ try? CID(parsing: $0) }) where seen.insert(cid).inserted {
+            guard sizes.count < Self.sizesMax else { break }
+            if let bytes = try await bytes(of: cid) { sizes.append(.init(cid: cid.text, bytes: bytes)) }
+        }
+        return sizes
+    }
+
+    /// How large a file is, or a folder as it says; nil if its first block is not here.
+    private func bytes(of cid: CID) async throws(NodeServiceError) -> UInt64? {
+        if cid.codec == .raw {
+            let bytes = try await stored { () throws(MeshStoreError) in try await store.blockSize(cid) }
+            return bytes.map { UInt64($0) }
+        }
+        guard let block = try? await store.block(cid), let node = try? UnixFSBlock(block, of: cid) else { return nil }
+        if case .file(let bytes) = node.kind { return bytes }
+        return node.treeBytes
     }
 }
 
@@ -105,6 +137,7 @@ extension JobDescription.Request {
                 maxOutputBytes: params.maxOutputBytes),
             budget: params.priceCeiling?.units, policy: Self.words(manifest.policy),
             expiresAt: manifest.expiresAt.value)
+        files = params.files.map(JobSubmission.Files.init)
     }
 
     /// What a policy asks for, each part with its name.

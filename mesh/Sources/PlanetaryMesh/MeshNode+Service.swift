@@ -124,7 +124,9 @@ extension MeshNode: NodeService {
 
     package nonisolated func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
         let found = try await auditor.find(cid)
-        return ReceiptView(found.signed, source: found.source)
+        var view = ReceiptView(found.signed, source: found.source)
+        view.files = await auditor.files(of: found.signed.body)
+        return view
     }
 
     package nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {

@@ -59,6 +59,14 @@ struct ReceiptAuditor: Sendable {
         }
     }
 
+    /// The files of a receipt's job, if its manifest is here.
+    func files(of receipt: ExecutionReceipt) async -> JobSubmission.Files? {
+        guard let block = try? await store.block(receipt.jobID.cid),
+            let manifest = try? SignedObject<JobManifest>(verifying: block)
+        else { return nil }
+        return manifest.body.params.files.map(JobSubmission.Files.init)
+    }
+
     /// Every check of the receipt and the chain behind it.
     func verify(_ cid: CID) async throws(NodeServiceError) -> (report: VerificationReport, walk: ReceiptWalk) {
         let found = try await find(cid)
@@ -194,10 +202,11 @@ struct ReceiptAuditor: Sendable {
                 .blockNotFound, "The module or an input cannot be had any more: \(reason).",
                 hint: "Try again when the originator's node is up.")
         }
-        let again = ReplayedRun(
+        var again = ReplayedRun(
             outcome: run.report.outcome, outputs: run.report.outputs, stdoutCID: run.report.stdoutCID,
             stderrCID: run.report.stderrCID, logCID: run.report.logCID, fuel: run.report.usage.fuel,
             engine: run.engine, likeEngines: runner.machine.likeEngines)
+        again.readCID = run.report.readCID
         return ReplayComparison.compare(receipt, receiptCID: cid, with: again)
     }
 

@@ -19,7 +19,6 @@ extension NodeWrite {
     /// The store's writes of a transition, all in one transaction.
     func storeWrites() throws -> [StoreWrite] {
         var writes = outputs.map { StoreWrite.output(cid: $0.block.cid, bytes: $0.block.bytes, jobID: $0.job.cid) }
-        writes += fetched.map { .block(cid: $0.cid, bytes: $0.bytes) }
         writes += evidence.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: $0.jobID.cid) }
         for event in events {
             writes.append(
@@ -56,7 +55,7 @@ extension CommitUrgency {
 
 extension ExecutionReceipt {
     /// The files that the run made, by root.
-    var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID].compactMap(\.self) }
+    var contentRoots: [CID] { outputs.map(\.value) + [stdoutCID, stderrCID, logCID, readCID].compactMap(\.self) }
 }
 
 extension StoreRole {

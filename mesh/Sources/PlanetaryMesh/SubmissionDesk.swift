@@ -41,7 +41,9 @@ struct SubmissionDesk: Sendable {
             try await checkModule(moduleCID, entry: params.entryName)
         }
         for input in params.inputCIDs { try await fetchFile(input.value, "The input \(input.key)") }
-        try await keepFiles((isKept ? [] : [moduleCID]) + params.inputCIDs.map(\.value))
+        if let files = params.files { try await fetchMounts(of: files) }
+        try await keepFiles(
+            (isKept ? [] : [moduleCID]) + params.inputCIDs.map(\.value) + (params.files?.contentRoots ?? []))
         if let key = submission.idempotencyKey,
             let row = try await stored({ () throws(MeshStoreError) in try await store.job(idempotencyKey: key) })
         {
@@ -73,9 +75,15 @@ struct SubmissionDesk: Sendable {
             inputs.append((input.name, try CID(named: input.text, "the input \(input.name)")))
         }
         params.inputCIDs = CanonicalMap(inputs)
+        params.files = try submission.files?.jobFiles()
         params.description = submission.label
         params.maxAcceptableBidTokens = submission.budget.map { TokenAmount($0) }
-        params.executionPolicy = try policy(of: submission.policy)
+        var policy = try policy(of: submission.policy)
+        if params.files != nil { policy.require(JobFiles.feature) }
+        params.executionPolicy = policy
+        if params.files != nil, let refusal = JobRules().refusal(of: params) {
+            throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
+        }
         return params
     }
 
@@ -128,7 +136,7 @@ struct SubmissionDesk: Sendable {
         return name
     }
 
-    private func has(_ cid: CID) async throws(NodeServiceError) -> Bool {
+    func has(_ cid: CID) async throws(NodeServiceError) -> Bool {
         try await stored { () throws(MeshStoreError) in try await parts.store.hasBlock(cid) }
     }
 
@@ -233,7 +241,7 @@ extension NodeServiceError {
                 .tooLarge, message,
                 hint: "Ask for less with --max-output, or raise limits.file_bytes_max in config.json.")
         case .manifestTooLarge:
-            self.init(.tooLarge, message, hint: "Shorten arguments and environment.")
+            self.init(.tooLarge, message, hint: "Shorten arguments and environment, or mount fewer files.")
         default:
             self.init(.invalidRequest, message, hint: "See mesh run --help.")
         }

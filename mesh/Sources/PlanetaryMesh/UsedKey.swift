@@ -56,6 +56,7 @@ struct UsedKey: Sendable {
             ("entry point", params.entryName.isSameBytes(as: first.entryName)),
             ("list of arguments", Self.areSameBytes(params.args, first.args)), ("environment", params.env == first.env),
             ("list of inputs", params.inputCIDs == first.inputCIDs),
+            ("set of files", submission.hasSameFiles(params.files, first.files)),
             ("timeout", limits.timeoutSeconds == nil || params.timeoutSeconds == first.timeoutSeconds),
             ("fuel limit", limits.maxFuel == nil || params.maxFuel == first.maxFuel),
             ("memory limit", limits.maxMemoryBytes == nil || params.maxMemoryBytes == first.maxMemoryBytes),
@@ -80,5 +81,15 @@ struct UsedKey: Sendable {
     /// Text is compared by bytes, as everything that is signed.
     private static func areSameBytes(_ left: [String], _ right: [String]) -> Bool {
         left.count == right.count && zip(left, right).allSatisfy { $0.isSameBytes(as: $1) }
+    }
+}
+
+extension JobSubmission {
+    /// Whether two jobs have the same files, but for the quotas that this submission leaves to the node.
+    fileprivate func hasSameFiles(_ asked: JobFiles?, _ had: JobFiles?) -> Bool {
+        guard var asked, let had else { return asked == nil && had == nil }
+        if files?.maxBytes == nil { asked.maxBytes = had.maxBytes }
+        if files?.maxEntries == nil { asked.maxEntries = had.maxEntries }
+        return asked == had
     }
 }
