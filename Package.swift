@@ -178,7 +178,7 @@ let meshShells: [Target] = [
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "LibP2P", "NodeAPI", External.hummingbird, External.hummingbirdCore, External.lifecycle,
+            "Multiformats", "LibP2P", "IPLD", "NodeAPI", External.hummingbird, External.hummingbirdCore, External.lifecycle,
             External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(

@@ -22,7 +22,7 @@ package struct UnixFSNode: Hashable, Sendable {
             let told = UnixFSData(decoding: node.data ?? [], fieldsMax: DAGPBNode.linksMax + 8), told.isFile
         else { throw .notAFile(cid) }
         content = told.content
-        links = node.links.map(\.cid)
+        links = node.links.map(\.cid.version1)
         fileBytes = told.fileBytes
         linkedFileBytes = told.blockSizes
         linkedBlockBytes = node.links.map(\.totalBytes)

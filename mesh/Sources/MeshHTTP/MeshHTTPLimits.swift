@@ -5,6 +5,8 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     /// A file to add or fetch, in bytes; a larger one is refused as too large. The longest file of the mesh; a node
     /// takes what its configuration says (`NodeLimits`).
     package var fileBytesMax = 1024 * 1024 * 1024
+    /// Blocks that are sent at once, in bytes; more are refused as too large.
+    package var uploadBytesMax = 16 * 1024 * 1024
     /// Any other answer, in bytes; the client refuses a longer one as too large.
     package var responseBytesMax = 64 * 1024 * 1024
     /// A receipt in a file, in bytes: the largest outputs, and the evidence.

@@ -1,3 +1,4 @@
+import IPLD
 package import Multiformats
 import NIOCore
 import NIOHTTP1
@@ -96,6 +97,35 @@ package struct NodeClient: NodeService {
     package func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
         try await exchange.answer(
             .GET, "/v1/blocks/\(cid.text)", bytesMax: bounds.responseBytesMax, seconds: bounds.longAnswerSeconds)
+    }
+
+    package func block(_ cid: CID, of root: CID) async throws(NodeServiceError) -> [UInt8] {
+        try await exchange.answer(
+            .GET, "/v1/blocks/\(cid.text)?of=\(root.text)", bytesMax: bounds.responseBytesMax,
+            seconds: bounds.longAnswerSeconds)
+    }
+
+    package func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID] {
+        let answer: AskedBlocks = try await post("/v1/blocks/missing", body: AskedBlocks(cids: cids.map(\.text)))
+        return try answer.cids.map { text throws(NodeServiceError) in
+            guard let cid = try? CID(parsing: text) else { throw HTTPExchange.unreadable }
+            return cid
+        }
+    }
+
+    package func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
+        let body = CAR(roots: [], blocks: blocks.map { CAR.Block(cid: $0.cid, bytes: $0.bytes) }).encoded
+        _ = try await exchange.answer(
+            .POST, "/v1/blocks", body: body, contentType: "application/vnd.ipld.car; version=1",
+            bytesMax: bounds.responseBytesMax, seconds: bounds.longAnswerSeconds)
+    }
+
+    package func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
+        try await post("/v1/pins/\(root.text)?fetch=\(fetching)", seconds: bounds.longAnswerSeconds)
+    }
+
+    package func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage {
+        try await get("/v1/pins?limit=\(limit)" + (next.map { "&after=\($0)" } ?? ""))
     }
 
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {

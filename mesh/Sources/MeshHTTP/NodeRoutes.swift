@@ -1,4 +1,5 @@
 import Hummingbird
+import IPLD
 import Multiformats
 import NIOCore
 import NodeAPI
@@ -16,6 +17,7 @@ struct NodeRoutes: Sendable {
         addReceipts(to: router)
         addNode(to: router)
         addFiles(to: router)
+        addTrees(to: router)
         return router
     }
 
@@ -78,8 +80,50 @@ struct NodeRoutes: Sendable {
         router.get("/v1/files/:cid") { _, context in
             bytes(try await service.get(cid(context)), type: "application/octet-stream")
         }
-        router.get("/v1/blocks/:cid") { _, context in
-            bytes(try await service.block(cid(context)), type: "application/vnd.ipld.raw")
+        router.get("/v1/blocks/:cid") { request, context in
+            let cid = try cid(context)
+            let block =
+                if let root = request.uri.queryParameters["of"] {
+                    try await service.block(cid, of: self.cid(String(root)))
+                } else {
+                    try await service.block(cid)
+                }
+            return bytes(block, type: "application/vnd.ipld.raw")
+        }
+    }
+
+    private func addTrees(to router: Router<BasicRequestContext>) {
+        router.post("/v1/blocks/missing") { request, _ in
+            let asked: AskedBlocks = try await decode(request)
+            guard asked.cids.count <= ContentBlock.askedMax else {
+                throw NodeServiceError(.tooLarge, "More than \(ContentBlock.askedMax) CIDs at once.")
+            }
+            let missing = try await service.missing(asked.cids.map(cid))
+            return try json(AskedBlocks(cids: missing.map(\.text)))
+        }
+        router.post("/v1/blocks") { request, _ in
+            try await service.put(blocks(body(request, bytesMax: limits.uploadBytesMax)))
+            return Response(status: .created)
+        }
+        router.post("/v1/pins/:cid") { request, context in
+            let isFetched = request.uri.queryParameters["fetch"] == "true"
+            return try json(await service.pin(cid(context), fetching: isFetched))
+        }
+        router.get("/v1/pins") { request, _ in
+            let next = request.uri.queryParameters["after"].flatMap { Int64($0) }
+            return try json(await service.pins(after: next, limit: number(request, "limit", default: 50)))
+        }
+    }
+
+    /// The blocks in the body of a request, a CAR without roots.
+    private func blocks(_ bytes: [UInt8]) throws -> [ContentBlock] {
+        var bounds = CAR.Limits()
+        bounds.bytesMax = limits.uploadBytesMax
+        bounds.blocksMax = ContentBlock.sentMax
+        do {
+            return try CAR(decoding: bytes, limits: bounds).blocks.map { ContentBlock(cid: $0.cid, bytes: $0.bytes) }
+        } catch {
+            throw NodeServiceError(.invalidRequest, "The blocks cannot be read: \(error).")
         }
     }
 
@@ -109,7 +153,10 @@ struct NodeRoutes: Sendable {
     }
 
     private func cid(_ context: BasicRequestContext) throws -> CID {
-        let text = context.parameters.get("cid") ?? ""
+        try cid(context.parameters.get("cid") ?? "")
+    }
+
+    private func cid(_ text: String) throws -> CID {
         do {
             return try CID(parsing: text)
         } catch {

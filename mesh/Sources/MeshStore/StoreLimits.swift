@@ -57,6 +57,10 @@ package struct StoreLimits: Hashable, Sendable {
     package var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.
     package var bytesPerTransactionMax = 16 * 1024 * 1024
+    /// Blocks of one file or folder that is kept.
+    package var treeBlocksMax = 1 << 20
+    /// Missing blocks of a file or folder that are named at once.
+    package var missingBlocksNamedMax = 1_024
     /// Rows at which one listing of jobs looks, however few of them match.
     package var listedJobsExaminedMax = 100_000
     /// The most bids that one pruning deletes.

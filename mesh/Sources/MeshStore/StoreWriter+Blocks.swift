@@ -1,6 +1,5 @@
 import Foundation
 import GRDB
-import IPLD
 import Multiformats
 import Synchronization
 
@@ -129,7 +128,7 @@ extension StoreWriter {
         }
     }
 
-    /// Makes a file of the blocks under a root: none of them is evicted, and the root is announced.
+    /// Keeps the file or folder under a root: none of its blocks is evicted, and the root is announced.
     func keepFile(_ root: CID, _ db: Database) throws {
         try run(
             db, "INSERT INTO roots(cid, file) VALUES (?, 1) ON CONFLICT(cid) DO UPDATE SET file = 1",
@@ -147,18 +146,10 @@ extension StoreWriter {
                     db, "INSERT INTO file_blocks(cid, root) VALUES (?, ?) ON CONFLICT DO NOTHING",
                     [key, Data(root.bytes)])
             }
-            for link in try links(of: cid, db) where seen.count <= UnixFSFile.blocksMax {
+            for link in try StoredTree.links(of: cid, db) where seen.count <= limits.treeBlocksMax {
                 if seen.insert(link).inserted { wanted.append(link) }
             }
         }
-    }
-
-    private func links(of cid: CID, _ db: Database) throws -> [CID] {
-        guard cid.codec == .dagPB,
-            let bytes = try Data.fetchOne(
-                db, sql: "SELECT bytes FROM blocks WHERE cid = ?", arguments: [Data(cid.bytes)])
-        else { return [] }
-        return (try? UnixFSNode([UInt8](bytes), of: cid))?.links ?? []
     }
 
     // MARK: Eviction

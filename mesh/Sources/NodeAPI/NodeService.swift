@@ -55,6 +55,21 @@ package protocol NodeService: Sendable {
     func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8]
     /// One block by its CID, such as a receipt's, from this node or from the mesh, verified.
     func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8]
+    /// One block of the file or folder under a root, from this node or from whoever has the root, verified.
+    func block(_ cid: CID, of root: CID) async throws(NodeServiceError) -> [UInt8]
+
+    /// Those of the CIDs whose blocks are not on this node, in their order; at most `ContentBlock.askedMax` CIDs.
+    func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID]
+    /// Stores blocks, which may be evicted until a file or folder that has them is pinned; returns once they are
+    /// durable. At most `ContentBlock.sentBytesMax` bytes and `ContentBlock.sentMax` blocks.
+    func put(_ blocks: [ContentBlock]) async throws(NodeServiceError)
+    /// Keeps the file or folder under a root until it is removed, and offers it to the mesh.
+    ///
+    /// With `fetching` the node fetches what it lacks; after a few seconds it answers how far it is, and the caller asks
+    /// again. Without, it answers what is missing.
+    func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree
+    /// A page of what is kept, the newest first, from behind `next` of the page before.
+    func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage
 
     /// Evicts what no open job and no user needs; returns what it removed.
     func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks

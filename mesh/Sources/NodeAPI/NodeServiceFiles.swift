@@ -1,3 +1,5 @@
+package import Multiformats
+
 /// A file that a node keeps.
 package struct AddedFile: Hashable, Sendable, Codable {
     /// Its CID.
@@ -22,5 +24,75 @@ package struct RemovedBlocks: Hashable, Sendable, Codable {
     package init(blocks: Int, bytes: Int) {
         self.blocks = blocks
         self.bytes = bytes
+    }
+}
+
+/// A block to keep, with the CID that names it.
+package struct ContentBlock: Hashable, Sendable {
+    /// The most CIDs to ask for at once.
+    package static let askedMax = 1_024
+    /// The most blocks to send at once.
+    package static let sentMax = 1_024
+    /// The most bytes to send at once, a block of the largest size past it.
+    package static let sentBytesMax = 8 << 20
+
+    /// The CID; the bytes hash to it.
+    package var cid: CID
+    /// The block.
+    package var bytes: [UInt8]
+
+    package init(cid: CID, bytes: [UInt8]) {
+        self.cid = cid
+        self.bytes = bytes
+    }
+}
+
+/// A file or folder that a node keeps, or is about to.
+package struct PinnedTree: Hashable, Sendable, Codable {
+    /// The CID of the root.
+    package var cid: String
+    /// Whether the node has all of it and keeps it.
+    package var isPinned: Bool
+    /// Its blocks that are here, each counted once.
+    package var blocks: Int
+    /// Their bytes.
+    package var bytes: Int
+    /// Blocks that are known to be missing, at most some of them.
+    package var missing: [String]
+
+    package init(cid: String, isPinned: Bool, blocks: Int, bytes: Int, missing: [String] = []) {
+        self.cid = cid
+        self.isPinned = isPinned
+        self.blocks = blocks
+        self.bytes = bytes
+        self.missing = missing
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case cid, blocks, bytes, missing
+        case isPinned = "pinned"
+    }
+}
+
+/// A page of what a node keeps.
+package struct PinPage: Hashable, Sendable, Codable {
+    /// The CIDs of the roots, the newest first.
+    package var pins: [String]
+    /// What to ask for the next page with; nil at the end.
+    package var next: Int64?
+
+    package init(pins: [String], next: Int64? = nil) {
+        self.pins = pins
+        self.next = next
+    }
+}
+
+/// CIDs that are asked for.
+package struct AskedBlocks: Hashable, Sendable, Codable {
+    /// The CIDs, as texts.
+    package var cids: [String]
+
+    package init(cids: [String]) {
+        self.cids = cids
     }
 }

@@ -19,6 +19,8 @@ package struct ScriptedNode: NodeService {
         package var listed: @Sendable (JobQuery) -> Void
         /// The receipts that can be exported; with outputs, a byte is added.
         package var archives: [CID: [UInt8]] = [:]
+        /// Blocks that were put, and roots that were pinned.
+        package var kept = KeptBlocks()
         /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
         /// What happens before a submission is answered.
@@ -123,11 +125,37 @@ package struct ScriptedNode: NodeService {
     }
 
     package func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
-        guard let bytes = script.files[cid] else { throw NodeServiceError(.blockNotFound, "Nobody has \(cid).") }
+        guard let bytes = script.files[cid] ?? script.kept.block(cid) else {
+            throw NodeServiceError(.blockNotFound, "Nobody has \(cid).")
+        }
         return try answer(bytes)
     }
 
     package func block(_ cid: CID) async throws(NodeServiceError) -> [UInt8] { try await get(cid) }
+
+    package func block(_ cid: CID, of root: CID) async throws(NodeServiceError) -> [UInt8] { try await get(cid) }
+
+    package func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID] {
+        try answer(cids.filter { script.files[$0] == nil && script.kept.block($0) == nil })
+    }
+
+    package func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
+        script.kept.add(blocks)
+        try answer(())
+    }
+
+    package func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
+        script.kept.pin(root)
+        return try answer(PinnedTree(cid: root.text, isPinned: true, blocks: 1, bytes: 1))
+    }
+
+    package func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage {
+        let roots = script.kept.pinned
+        let start = min(roots.count, Int(next ?? 0))
+        let end = min(roots.count, start + limit)
+        return try answer(
+            PinPage(pins: roots[start..<end].map(\.text), next: end < roots.count ? Int64(end) : nil))
+    }
 
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try answer(RemovedBlocks(blocks: 2, bytes: 3_000_000))

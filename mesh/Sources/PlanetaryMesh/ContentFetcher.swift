@@ -30,6 +30,7 @@ struct ContentFetcher: Sendable {
     let dht: KademliaService
     let host: any StreamHost
     var limits = Limits()
+    let givers = BlockGivers()
 
     /// A file, and its blocks that came from others.
     struct File: Sendable {
@@ -41,6 +42,27 @@ struct ContentFetcher: Sendable {
     func block(_ cid: CID, from peers: [PeerID], keep: Bool = true) async throws(FetchError) -> [UInt8] {
         let found = try await located(cid, from: peers)
         if keep, found.source != nil { try await self.keep([(cid, found.block)]) }
+        return found.block
+    }
+
+    /// A block of the file or folder under a root: from the store, else from who gave others of it, else from who
+    /// announced the root. It is stored.
+    func block(_ cid: CID, of root: CID) async throws(FetchError) -> [UInt8] {
+        if let block = cid.ownBlock { return block }
+        let found: BitswapService.Fetched
+        let known = givers.peers(of: root)
+        do {
+            found = try await located(cid, from: known)
+        } catch {
+            guard case .notFound = error, cid != root else { throw error }
+            let others = await providers(of: root).filter { !known.contains($0) }
+            guard !others.isEmpty else { throw error }
+            found = try await located(cid, from: others)
+        }
+        if let source = found.source {
+            givers.gave(source, root)
+            try await keep([(cid, found.block)])
+        }
         return found.block
     }
 

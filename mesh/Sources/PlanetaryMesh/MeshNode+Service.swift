@@ -175,6 +175,28 @@ extension MeshNode: NodeService {
         try await auditor.block(of: cid).bytes
     }
 
+    package nonisolated func block(_ cid: CID, of root: CID) async throws(NodeServiceError) -> [UInt8] {
+        try await trees.block(cid, of: root)
+    }
+
+    package nonisolated func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID] {
+        try await trees.missing(cids)
+    }
+
+    package nonisolated func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
+        try await trees.put(blocks)
+    }
+
+    package nonisolated func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
+        try await trees.pin(root, fetching: fetching)
+    }
+
+    package nonisolated func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage {
+        try await trees.pins(after: next, limit: limit)
+    }
+
+    private nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }
+
     package nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await files.collectGarbage()
     }

@@ -1,0 +1,119 @@
+import IPLD
+import LibP2P
+import MeshStore
+import Multiformats
+import NodeAPI
+
+/// The files and folders of a node's owner as blocks: what of them is missing, what comes, and what is kept.
+struct OwnerTrees: Sendable {
+    /// The bounds of one call.
+    struct Limits: Sendable {
+        /// How long one call of `pin` fetches before it answers how far it is, in milliseconds.
+        var pinMilliseconds: Int64 = 10_000
+        /// Blocks that one call fetches at the same time.
+        var fetchesMax = 8
+    }
+
+    let parts: NodeParts
+    let room: StoreRoom
+    let announcer: RootAnnouncer
+    var limits = Limits()
+
+    func block(_ cid: CID, of root: CID) async throws(NodeServiceError) -> [UInt8] {
+        do {
+            return try await parts.fetcher.block(cid.version1, of: root.version1)
+        } catch FetchError.storage(let error) {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "\(cid) cannot be had: \(error).",
+                hint: "Check the CID, and that this node is connected (mesh peers).")
+        }
+    }
+
+    func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID] {
+        try await stored { () throws(MeshStoreError) in try await parts.store.missing(of: cids.map(\.version1)) }
+    }
+
+    func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
+        for block in blocks where !block.cid.version1.namesMeshContent {
+            throw NodeServiceError(
+                .invalidRequest, "The block \(block.cid) is not kept: its CID is of a kind that no node here keeps.",
+                hint: "CIDs are of version 1 with SHA-256, and raw, dag-pb or dag-cbor.")
+        }
+        try room.require("The blocks were not kept")
+        try await stored { () throws(MeshStoreError) in
+            try await parts.store.commit(blocks.map { .block(cid: $0.cid.version1, bytes: $0.bytes) })
+        }
+    }
+
+    func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
+        let root = root.version1
+        let started = ContinuousClock.now
+        while true {
+            let tree = try await tree(under: root)
+            let isWhole = tree.missing.isEmpty
+            let isOver = !fetching || ContinuousClock.now - started >= .milliseconds(limits.pinMilliseconds)
+            if isWhole || isOver {
+                if isWhole { try await keep(root) }
+                return PinnedTree(
+                    cid: root.text, isPinned: isWhole, blocks: tree.blocks, bytes: tree.bytes,
+                    missing: tree.missing.map(\.text))
+            }
+            try room.require("The file was not pinned")
+            try await fetch(tree.missing, of: root, until: started + .milliseconds(limits.pinMilliseconds))
+        }
+    }
+
+    func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage {
+        let page = try await stored { () throws(MeshStoreError) in
+            try await parts.store.roots(files: true, before: next ?? .max, limit: limit)
+        }
+        return PinPage(pins: page.map(\.cid.text), next: page.count == limit ? page.last?.sequence : nil)
+    }
+
+    private func keep(_ root: CID) async throws(NodeServiceError) {
+        try await stored { () throws(MeshStoreError) in try await parts.store.commit([.file(root: root)]) }
+        announcer.added(root)
+    }
+
+    private func tree(under root: CID) async throws(NodeServiceError) -> StoredTree {
+        let tree = try await stored { () throws(MeshStoreError) in try await parts.store.tree(under: root) }
+        guard let tree else {
+            throw NodeServiceError(
+                .tooLarge, "\(root) has more than \(parts.store.limits.treeBlocksMax) blocks.",
+                hint: "Keep parts of it.")
+        }
+        return tree
+    }
+
+    /// Fetches blocks, a few at the same time, until it is late; the first that nobody has ends it.
+    private func fetch(
+        _ cids: [CID], of root: CID, until end: ContinuousClock.Instant
+    ) async throws(NodeServiceError) {
+        let result = await withTaskGroup(of: Result<Void, NodeServiceError>.self) { group in
+            var rest = cids[...]
+            var running = 0
+            while true {
+                while running < limits.fetchesMax, ContinuousClock.now < end, let cid = rest.popFirst() {
+                    running += 1
+                    group.addTask {
+                        do throws(NodeServiceError) {
+                            _ = try await block(cid, of: root)
+                            return .success(())
+                        } catch {
+                            return .failure(error)
+                        }
+                    }
+                }
+                guard let next = await group.next() else { return Result<Void, NodeServiceError>.success(()) }
+                running -= 1
+                if case .failure = next {
+                    group.cancelAll()
+                    return next
+                }
+            }
+        }
+        try result.get()
+    }
+}
