@@ -16,13 +16,12 @@ package struct BalanceRow: Hashable, Sendable {
         self.amount = amount
     }
 
-    /// Changes the balances of both accounts of a new movement.
-    static func book(_ movement: LedgerRow, _ db: Database) throws {
-        for (account, change) in try changes(of: movement) {
-            let statement = try db.cachedStatement(sql: "SELECT * FROM balances WHERE account = ?")
-            let before = try Row.fetchOne(statement, arguments: [account]).map { try StoredRow($0).balanceRow().amount }
-            try BalanceRow(account: account, amount: sum(before ?? 0, change)).write(db)
-        }
+    /// Changes the balance of an account.
+    static func add(_ change: Int64, to account: String, _ db: Database) throws {
+        guard change != 0 else { return }
+        let statement = try db.cachedStatement(sql: "SELECT * FROM balances WHERE account = ?")
+        let before = try Row.fetchOne(statement, arguments: [account]).map { try StoredRow($0).balanceRow().amount }
+        try BalanceRow(account: account, amount: sum(before ?? 0, change)).write(db)
     }
 
     /// Replaces all balances by the sums of all movements, after checking each.
@@ -39,12 +38,14 @@ package struct BalanceRow: Hashable, Sendable {
         for (account, amount) in balances { try BalanceRow(account: account, amount: amount).write(db) }
     }
 
-    private static func changes(of movement: LedgerRow) throws -> [(account: String, change: Int64)] {
+    /// What a movement changes, by account.
+    static func changes(of movement: LedgerRow) throws -> [(account: String, change: Int64)] {
         guard let amount = Int64(exactly: movement.amount) else { throw MeshStoreError.numberTooLarge(movement.amount) }
         return [(movement.debit, -amount), (movement.credit, amount)]
     }
 
-    private static func sum(_ balance: Int64, _ change: Int64) throws -> Int64 {
+    /// A sum of amounts that must not overflow.
+    static func sum(_ balance: Int64, _ change: Int64) throws -> Int64 {
         let (sum, overflow) = balance.addingReportingOverflow(change)
         if overflow { throw MeshStoreError.numberTooLarge(change.magnitude) }
         return sum

@@ -54,16 +54,19 @@ final class GroupCommitQueue: Sendable {
         var isDraining = false
         /// How urgent the drain scheduled for commits that are not urgent is; nil if none is.
         var lingering: CommitUrgency?
+        /// Whether something is held back that no commit waits for.
+        var isHoldingBack = false
         var isClosed = false
     }
 
     private let limits: StoreLimits
-    private let perform: @Sendable ([Commit]) -> Void
+    private let perform: @Sendable ([Commit]) -> Bool
     private let state = Mutex(State())
     private let thread = DispatchQueue(label: "mesh.store.commit", qos: .userInitiated)
 
-    /// A queue; `perform` carries out its transactions and informs its callers.
-    init(limits: StoreLimits, perform: @escaping @Sendable ([Commit]) -> Void) {
+    /// A queue; `perform` carries out its transactions and informs its callers, and returns whether something is held
+    /// back that a transaction without commits has to write within `StoreLimits.idleMilliseconds`.
+    init(limits: StoreLimits, perform: @escaping @Sendable ([Commit]) -> Bool) {
         self.limits = limits
         self.perform = perform
     }
@@ -117,7 +120,7 @@ final class GroupCommitQueue: Sendable {
         thread.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) {
             let hasWork = self.state.withLock { state in
                 if state.lingering == urgency { state.lingering = nil }
-                guard !state.isDraining, !state.waiting.isEmpty else { return false }
+                guard !state.isDraining, !state.waiting.isEmpty || state.isHoldingBack else { return false }
                 state.isDraining = true
                 return true
             }
@@ -134,20 +137,24 @@ final class GroupCommitQueue: Sendable {
         }
         while true {
             let next = state.withLock { state -> Next in
-                if untilEmpty ? !state.waiting.isEmpty : state.urgentCount > 0 {
+                if untilEmpty ? !state.waiting.isEmpty || state.isHoldingBack : state.urgentCount > 0 {
                     let batch = nextBatch(&state.waiting)
                     state.urgentCount -= batch.count { $0.urgency == .now }
                     state.notOwedCount -= batch.count { !$0.isOwed }
                     return .write(batch)
                 }
                 state.isDraining = false
-                guard let next = state.waiting.map(\.urgency).min() else { return .stop }
+                guard let next = state.waiting.map(\.urgency).min() ?? (state.isHoldingBack ? .idle : nil) else {
+                    return .stop
+                }
                 if let lingering = state.lingering, lingering <= next { return .stop }
                 state.lingering = next
                 return .linger(next)
             }
             switch next {
-            case .write(let batch): perform(batch)
+            case .write(let batch):
+                let isHoldingBack = perform(batch)
+                state.withLock { $0.isHoldingBack = isHoldingBack }
             case .linger(let urgency): return linger(urgency)
             case .stop: return
             }

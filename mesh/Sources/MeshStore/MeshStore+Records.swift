@@ -32,8 +32,8 @@ extension MeshStore {
 
     private static func journalRows(of jobID: CID, role: StoreRole?, _ db: Database) throws -> [Row] {
         try Row.fetchAll(
-            db, sql: "SELECT * FROM journal WHERE job_id = ? AND role = coalesce(?, role) ORDER BY seq",
-            arguments: [Data(jobID.bytes), role?.rawValue])
+            db, sql: "SELECT * FROM journal WHERE seq IN (\(JournalIndex.positions)) ORDER BY seq",
+            arguments: ["job": Data(jobID.bytes), "role": role?.rawValue])
     }
 
     /// Rows of a table without digests: an unreadable one is left out and counted, so that it does not affect others.
@@ -69,7 +69,8 @@ extension MeshStore {
 
     /// Open jobs, oldest first: what a restart has to resume.
     package func openJobs(role: StoreRole) async throws(MeshStoreError) -> [JobRow] {
-        try await readable { db in
+        try await writeNewerRows()
+        return try await readable { db in
             try Row.fetchAll(
                 db, sql: "SELECT * FROM jobs WHERE terminal = 0 AND role = ? ORDER BY submitted_at, job_id",
                 arguments: [role.rawValue])
@@ -80,7 +81,8 @@ extension MeshStore {
 
     /// The summary of a job on one side; nil if this node had no part in it.
     package func job(_ jobID: CID, role: StoreRole) async throws(MeshStoreError) -> JobRow? {
-        try await read { db in
+        if let newer = jobs.newer(jobID, role) { return newer }
+        return try await read { db in
             try Row.fetchOne(
                 db, sql: "SELECT * FROM jobs WHERE job_id = ? AND role = ?",
                 arguments: [Data(jobID.bytes), role.rawValue]
@@ -95,6 +97,7 @@ extension MeshStore {
     package func jobs(
         _ filter: JobFilter = JobFilter(), after: CID? = nil, limit: Int = .max
     ) async throws(MeshStoreError) -> JobRowPage? {
+        try await writeNewerRows()
         let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
         let examinedMax = limits.listedJobsExaminedMax
         let found = try await read { db in try JobListing(db, filter, after, examinedMax)?.page(rowsMax) }
@@ -106,7 +109,7 @@ extension MeshStore {
     /// The job that was submitted here under an idempotency key.
     package func job(idempotencyKey: String) async throws(MeshStoreError) -> JobRow? {
         guard !idempotencyKey.isEmpty else { return nil }
-        return try await read { db in
+        let found = try await read { db in
             try Row.fetchOne(
                 db,
                 sql: """
@@ -115,6 +118,13 @@ extension MeshStore {
                     """, arguments: [idempotencyKey]
             ).map { try StoredRow($0).jobRow() }
         }
+        return found.map { jobs.newer($0.jobID, $0.role) ?? $0 }
+    }
+
+    /// Writes the newest rows of open jobs before a listing reads them; but it does not wait for a lock or for room,
+    /// which may take long: then the listing shows what is there.
+    private func writeNewerRows() async throws(MeshStoreError) {
+        if jobs.hasNewer, !isStuck { try await persisted() }
     }
 
     /// One page of movements after a position, in the order they were booked; an empty page is the end.

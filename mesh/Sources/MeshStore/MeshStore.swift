@@ -50,6 +50,7 @@ package final class MeshStore: Sendable {
     let counting: Counting
     let uses: BlockUseLog
     let disk: DiskRoom
+    let jobs = JobMemory()
     private let lock: ProcessLock
     private let queue: GroupCommitQueue
 
@@ -82,9 +83,10 @@ package final class MeshStore: Sendable {
         disk.keep()
         uses = BlockUseLog(limits: limits, clock: clock)
         let writer = StoreWriter(path: path, limits: limits)
-        queue = GroupCommitQueue(limits: limits) { [pool, counting, uses, disk] batch in
-            Transactions(writer: writer, pool: pool, counting: counting, uses: uses, disk: disk, clock: clock)
-                .perform(batch)
+        queue = GroupCommitQueue(limits: limits) { [pool, counting, uses, disk, jobs] batch in
+            Transactions(
+                writer: writer, pool: pool, counting: counting, uses: uses, disk: disk, jobs: jobs, clock: clock
+            ).perform(batch)
         }
         lookAtDisk()
         if counters.blockBytes > limits.highWaterBytes || standing != .open { enqueue([], urgency: .now) { _ in } }
@@ -125,7 +127,7 @@ package final class MeshStore: Sendable {
         try result.get()
     }
 
-    /// Returns when everything handed to the store before is on the disk.
+    /// Returns when everything handed to the store before is on the disk, the newest rows of open jobs too.
     package func persisted() async throws(MeshStoreError) { try await commit([]) }
 
     /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose order matters

@@ -51,8 +51,13 @@ package struct StoreLimits: Hashable, Sendable {
     package var waitingCommitsNotOwedMax = 8_192
     /// How long a commit that somebody waits for without urgency may stay off the disk, in milliseconds.
     package var lingerMilliseconds = 20
-    /// How long a commit that nobody waits for may stay off the disk, in milliseconds.
+    /// How long a commit that nobody waits for may stay off the disk, and the row of an open job be behind its journal,
+    /// in milliseconds.
     package var idleMilliseconds = 250
+    /// Open jobs whose rows the store holds back for `idleMilliseconds`; the rows of further ones are written at once.
+    package var rememberedJobRowsMax = 4_096
+    /// Journals whose beginnings the store remembers; it forgets all of them when there are more.
+    package var rememberedJournalsMax = 8_192
     /// Commits that share one transaction.
     package var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.

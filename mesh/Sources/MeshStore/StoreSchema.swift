@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 7
+    static let version = 8
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -146,6 +146,7 @@ enum StoreSchema {
             try db.execute(sql: JobOutcomes.columns)
             try db.execute(sql: JobOutcomes.ofEarlierRows)
         }
+        if found < 8 { try db.execute(sql: JournalIndex.columns) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -158,6 +159,7 @@ enum StoreSchema {
         try db.execute(sql: uses)
         try db.execute(sql: holds)
         try db.execute(sql: JobOutcomes.columns)
+        try db.execute(sql: JournalIndex.columns)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -4,12 +4,14 @@ import Multiformats
 
 /// Turns one `StoreWrite` into SQL; statements are prepared once per connection.
 struct StoreWriter: Sendable {
-    /// The totals of blocks within the transaction.
-    struct BlockTotals: Hashable, Sendable {
+    /// The totals of blocks within the transaction, and what else it gathers.
+    struct BlockTotals: Sendable {
         var count: Int
         var bytes: Int
         /// When the transaction began, in milliseconds since the Unix epoch: what it uses itself is not older.
         var now: UInt64
+        /// What is known of jobs, and changes.
+        var jobs: JobMemory.Draft
         /// The position of the search for evictable evidence: the number of a row of `blocks`.
         var examined: Int64 = 0
         /// Blocks that were evicted, and their bytes.
@@ -17,6 +19,8 @@ struct StoreWriter: Sendable {
         var evictedBytes = 0
         /// Whether there are new peers.
         var hasNewPeers = false
+        /// What movements changed, by account; written at the end of the transaction.
+        var balances: [String: Int64] = [:]
     }
 
     let path: String
@@ -45,10 +49,10 @@ struct StoreWriter: Sendable {
             let before = totals
             try makeRoom(cachedTo: cached, evidenceTo: evidence, db, &totals)
             tally.set(blocks: before.count - totals.count, bytes: before.bytes - totals.bytes)
-        case .journal(let entry): try append(entry, db)
-        case .job(let row): try put(row, db)
-        case .pruneBids(let date): try pruneBids(before: date, db)
-        case .ledger(let row): try book(row, db)
+        case .journal(let entry): try append(entry, db, &totals)
+        case .job(let row): if totals.jobs.mustWrite(row, limits) { try put(row, db) }
+        case .pruneBids(let date): try pruneBids(before: date, db, &totals)
+        case .ledger(let row): try book(row, db, &totals)
         case .receipt(let row): try put(row, db)
         case .receiptLink(let row): try put(row, db)
         case .peer(let row): try put(row, db, &totals)
@@ -68,14 +72,27 @@ struct StoreWriter: Sendable {
         try db.cachedStatement(sql: sql).execute(arguments: arguments)
     }
 
-    private func append(_ entry: JournalEntry, _ db: Database) throws {
+    /// Writes what the transaction gathered: balances, and the newest rows of open jobs if they are due or asked for.
+    func conclude(_ totals: inout BlockTotals, withRows areRowsAsked: Bool, _ db: Database) throws {
+        for (account, change) in totals.balances { try BalanceRow.add(change, to: account, db) }
+        totals.balances = [:]
+        guard areRowsAsked || totals.jobs.isDue(at: totals.now, limits) else { return }
+        for row in totals.jobs.takeNewer() { try put(row, db) }
+    }
+
+    private func append(_ entry: JournalEntry, _ db: Database, _ totals: inout BlockTotals) throws {
+        let side = JobSide(jobID: entry.jobID, role: entry.role)
+        let jobID = Data(entry.jobID.bytes)
+        let beginning = try totals.jobs.beginnings[side] ?? JournalIndex.beginning(of: jobID, entry.role, db)
         try run(
             db,
-            "INSERT INTO journal(job_id, role, kind, at, reason, bytes, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO journal(job_id, role, kind, at, reason, bytes, digest, head) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                Data(entry.jobID.bytes), entry.role.rawValue, entry.kind, try integer(entry.at), entry.reason,
-                Data(entry.bytes), RowDigest.of(entry),
+                jobID, entry.role.rawValue, entry.kind, try integer(entry.at), entry.reason, Data(entry.bytes),
+                RowDigest.of(entry), beginning ?? 0,
             ])
+        if totals.jobs.beginnings.count >= limits.rememberedJournalsMax { totals.jobs.beginnings = [:] }
+        totals.jobs.beginnings[side] = beginning ?? db.lastInsertedRowID
     }
 
     private func put(_ row: JobRow, _ db: Database) throws {
@@ -104,7 +121,7 @@ struct StoreWriter: Sendable {
     }
 
     /// The partial index `jobs_bids` holds exactly these rows; this repeats its condition word for word.
-    private func pruneBids(before date: UInt64, _ db: Database) throws {
+    private func pruneBids(before date: UInt64, _ db: Database, _ totals: inout BlockTotals) throws {
         let jobs = try Data.fetchAll(
             db.cachedStatement(
                 sql: """
@@ -112,13 +129,16 @@ struct StoreWriter: Sendable {
                     WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingClosed' AND updated_at < ?
                     ORDER BY updated_at LIMIT ?
                     """), arguments: [try integer(date), limits.prunedBidsMax])
+        if !jobs.isEmpty { totals.jobs.beginnings = [:] }
         for job in jobs {
-            try run(db, "DELETE FROM journal WHERE job_id = ? AND role = 'executor'", [job])
+            try run(
+                db, "DELETE FROM journal WHERE seq IN (\(JournalIndex.positions))",
+                ["job": job, "role": StoreRole.executor.rawValue])
             try run(db, "DELETE FROM jobs WHERE job_id = ? AND role = 'executor'", [job])
         }
     }
 
-    private func book(_ row: LedgerRow, _ db: Database) throws {
+    private func book(_ row: LedgerRow, _ db: Database, _ totals: inout BlockTotals) throws {
         let jobID = Data(row.jobID?.bytes ?? [])
         let amount = try integer(row.amount)
         try run(
@@ -130,7 +150,12 @@ struct StoreWriter: Sendable {
             [
                 row.debit, row.credit, amount, jobID, row.kind, row.reference, try integer(row.at), RowDigest.of(row),
             ])
-        guard db.changesCount == 0 else { return try BalanceRow.book(row, db) }
+        guard db.changesCount == 0 else {
+            for (account, change) in try BalanceRow.changes(of: row) {
+                totals.balances[account] = try BalanceRow.sum(totals.balances[account] ?? 0, change)
+            }
+            return
+        }
         let booked = try Int64.fetchOne(
             db,
             sql: """

@@ -9,6 +9,7 @@ struct Transactions: Sendable {
     let counting: MeshStore.Counting
     let uses: BlockUseLog
     let disk: DiskRoom
+    let jobs: JobMemory
     /// The time, in milliseconds since the Unix epoch.
     let clock: @Sendable () -> UInt64
 
@@ -16,8 +17,17 @@ struct Transactions: Sendable {
     /// affects only that caller.
     ///
     /// It waits for another program's lock and, for commits that somebody relies on, for room on a full disk;
-    /// everything after them waits too.
-    func perform(_ batch: [GroupCommitQueue.Commit]) {
+    /// everything after them waits too. An empty batch writes what the store held back.
+    ///
+    /// Returns whether there is still something held back that has to be written within
+    /// `StoreLimits.idleMilliseconds`.
+    func perform(_ batch: [GroupCommitQueue.Commit]) -> Bool {
+        carryOut(batch)
+        // What could not be written now goes with the next transaction.
+        return !batch.isEmpty && jobs.hasNewer
+    }
+
+    private func carryOut(_ batch: [GroupCommitQueue.Commit]) {
         switch transaction(batch) {
         case .success:
             for commit in batch { commit.finished(.success(())) }
@@ -45,7 +55,8 @@ struct Transactions: Sendable {
     private func transaction(_ batch: [GroupCommitQueue.Commit]) -> Result<Void, MeshStoreError> {
         do {
             // Of several, those that nobody relies on fail, each in its own transaction.
-            try LockPatience(writer.limits, bearsFull: batch.allSatisfy(\.isOwed)).bear { () throws(MeshStoreError) in
+            try LockPatience(writer.limits, bearsFull: !batch.isEmpty && batch.allSatisfy(\.isOwed)).bear {
+                () throws(MeshStoreError) in
                 try attempt(batch)
             } onRetry: { error in
                 retried(error)
@@ -85,20 +96,21 @@ struct Transactions: Sendable {
     private func attempt(_ batch: [GroupCommitQueue.Commit]) throws(MeshStoreError) {
         let room = counting.room.withLock { $0 }
         let now = clock()
-        var before = counting.counters.withLock {
-            StoreWriter.BlockTotals(count: $0.blocks, bytes: $0.blockBytes, now: now)
-        }
-        before.examined = room.examined
+        let before = counting.counters.withLock { (count: $0.blocks, bytes: $0.blockBytes) }
         let limits = writer.limits
         let missing = room.look.missingBytes(limits)
+        // An empty batch, or an empty commit, asks for all that the store holds back.
+        let areRowsAsked = batch.isEmpty || batch.contains { $0.writes.isEmpty }
         // When room is short, commits that nobody relies on must not take it.
         let used = room.isStuck || room.look.isShort(limits) ? [] : uses.pending
         do {
-            let (after, hasMore, look) = try pool.write { [before] db in
-                var blocks = before
+            let (after, hasMore, look) = try pool.write { db in
+                var blocks = StoreWriter.BlockTotals(
+                    count: before.count, bytes: before.bytes, now: now, jobs: jobs.begin(), examined: room.examined)
                 for commit in batch {
                     for write in commit.writes { try writer.apply(write, db, &blocks) }
                 }
+                try writer.conclude(&blocks, withRows: areRowsAsked, db)
                 if blocks.hasNewPeers { try writer.forgetOldPeers(db) }
                 try writer.wereUsed(used, at: now, db)
                 var hasMore = true
@@ -110,6 +122,7 @@ struct Transactions: Sendable {
                 if (blocks.count, blocks.bytes) != (before.count, before.bytes) { try writer.keep(blocks, db) }
                 return (blocks, hasMore, try disk.look(db))
             }
+            jobs.keep(after.jobs, at: now)
             uses.written(used)
             note(batch, after, look, hasMore: hasMore)
             if !look.isShort(limits) { disk.keep() }

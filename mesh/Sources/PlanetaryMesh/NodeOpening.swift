@@ -192,6 +192,7 @@ struct NodeOpening: Sendable {
         var intake = JournalIntake(at: NodeClock.wallClock)
         do {
             var rows: [JournalIntake.Side: JobRow] = [:]
+            var writes: [StoreWrite] = []
             for role in [StoreRole.originator, .executor] {
                 for row in try await store.openJobs(role: role) {
                     let journal = try await store.readableJournal(of: row.jobID, role: role)
@@ -201,12 +202,14 @@ struct NodeOpening: Sendable {
                         let reason = intake.take(
                             journal.entries.map(\.bytes), damagedRow: journal.damaged.first, of: side,
                             updatedAt: UnixMilliseconds(row.updatedAt), into: &core)
-                    else { continue }
+                    else {
+                        writes += newest(row, core.market).map { [.job($0)] } ?? []
+                        continue
+                    }
                     rows[side] = row
                     leftOut(row, reason, parts)
                 }
             }
-            var writes: [StoreWrite] = []
             if let grant = try intake.grant(TokenAmount(configuration.creditGrant), to: &core) {
                 writes.append(.ledger(LedgerRow(grant, jobID: nil)))
             }
@@ -233,6 +236,17 @@ struct NodeOpening: Sendable {
                 hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
         }
         return intake
+    }
+
+    /// The row of a resumed job, if the stored one is behind its journal: at a crash it may be.
+    private func newest(_ row: JobRow, _ market: JobMarket) -> JobRow? {
+        let id = JobID(row.jobID)
+        let newest =
+            switch row.role {
+            case .originator: market.originatedJob(id).map { JobStory.row(of: .originated($0)) }
+            case .executor: market.executedJob(id).map { JobStory.row(of: .executed($0)) }
+            }
+        return newest == row ? nil : newest
     }
 
     private func leftOut(_ row: JobRow, _ reason: String, _ parts: NodeParts) {

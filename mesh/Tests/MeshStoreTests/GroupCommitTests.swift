@@ -38,6 +38,7 @@ import Testing
         let queue = GroupCommitQueue(limits: limits) { batch in
             sink.yield(batch.count)
             for commit in batch { commit.finished(.success(())) }
+            return false
         }
         func submit(urgent: Bool) { queue.submit(.init(writes: [], bytes: 1, urgency: urgent ? .now : .soon) { _ in }) }
         var sizes = batches.makeAsyncIterator()
@@ -57,6 +58,7 @@ import Testing
         let queue = GroupCommitQueue(limits: StoreLimits()) { batch in
             sink.yield(batch.count)
             for commit in batch { commit.finished(.success(())) }
+            return false
         }
         queue.submit(.init(writes: [], bytes: 1, urgency: .soon) { _ in })
         var sizes = batches.makeAsyncIterator()
@@ -74,6 +76,7 @@ import Testing
             entered.signal()
             gate.wait()
             for commit in batch { commit.finished(.success(())) }
+            return false
         }
         let (results, sink) = AsyncStream.makeStream(of: String.self)
         func submit(_ name: String) {
@@ -110,6 +113,7 @@ import Testing
             sizes.append(batch.map(\.bytes))
             entered.signal()
             gate.wait()
+            return false
         }
         queue.submit(.init(writes: [], bytes: 1) { _ in })
         wait(entered)

@@ -167,7 +167,7 @@ import Testing
                     WHERE role = 'executor' AND terminal = 1 AND status = 'BiddingOpen';
                 """)
         let store = try open()
-        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 7)
+        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == StoreSchema.version)
         await expectNeeded(block(1).cid, by: 1, store)
         await expectNeeded(block(2).cid, by: 1, store)
         try await store.commit([job(2, isTerminal: false), output(1, of: 2), evidence(2, of: 2)])

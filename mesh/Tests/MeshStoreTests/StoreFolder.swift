@@ -18,11 +18,19 @@ final class StoreFolder: Sendable {
         try? FileManager.default.removeItem(at: url)
     }
 
-    /// Takes away what came with version 7.
-    static let withoutOutcomes = """
-        DROP INDEX jobs_bids; ALTER TABLE jobs DROP COLUMN standard; ALTER TABLE jobs DROP COLUMN outcome;
-        ALTER TABLE jobs DROP COLUMN outcome_detail; ALTER TABLE jobs DROP COLUMN winner_price;
-        ALTER TABLE jobs DROP COLUMN payment;
+    /// Takes away what came with versions 7 and 8.
+    static let withoutOutcomes =
+        withoutHeads + """
+            DROP INDEX jobs_bids; ALTER TABLE jobs DROP COLUMN standard; ALTER TABLE jobs DROP COLUMN outcome;
+            ALTER TABLE jobs DROP COLUMN outcome_detail; ALTER TABLE jobs DROP COLUMN winner_price;
+            ALTER TABLE jobs DROP COLUMN payment;
+
+            """
+
+    /// Takes away what came with version 8.
+    static let withoutHeads = """
+        DROP INDEX journal_of_job; DROP INDEX journal_beginnings; DROP INDEX journal_of_head;
+        ALTER TABLE journal DROP COLUMN head; CREATE INDEX journal_of_job ON journal(job_id, role, seq);
 
         """
 
