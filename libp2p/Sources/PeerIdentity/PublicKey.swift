@@ -10,8 +10,21 @@ public struct PublicKey: Hashable, Sendable {
     /// The start of the protobuf encoding: type 1 (Ed25519), 32 bytes of data.
     private static let protobufPrefix: [UInt8] = [0x08, 0x01, 0x12, 0x20]
 
+    /// How many keys are remembered, so that those of a node's peers are checked once and not with every message.
+    static let rememberedKeysMax = 1_024
+    private static let checked = Memo<[UInt8], PublicKey>(entriesMax: rememberedKeysMax)
+
     /// A key from its 32 bytes.
     public init(rawBytes: [UInt8]) throws(PublicKeyError) {
+        if let known = Self.checked.value(of: rawBytes) {
+            self = known
+            return
+        }
+        try self.init(checking: rawBytes)
+        Self.checked.keep(self, of: rawBytes)
+    }
+
+    private init(checking rawBytes: [UInt8]) throws(PublicKeyError) {
         if rawBytes.count != 32 { throw .wrongLength(rawBytes.count) }
         if EdwardsEncoding.isSmallOrder(rawBytes) { throw .smallOrder }
         if !EdwardsEncoding.isCanonical(rawBytes) { throw .notCanonical }

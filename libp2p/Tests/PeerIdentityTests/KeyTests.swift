@@ -38,6 +38,27 @@ import Testing
         #expect((70...130).contains(onCurve))
     }
 
+    /// A key that was checked before is the same key, and refused bytes are refused again.
+    @Test func rememberedKeysAreTheSameKeys() throws {
+        let message: [UInt8] = [1, 2, 3]
+        for _ in 0..<PublicKey.rememberedKeysMax + 64 {
+            let identity = Identity.generate()
+            let first = try PublicKey(rawBytes: identity.publicKey.rawBytes)
+            let again = try PublicKey(rawBytes: identity.publicKey.rawBytes)
+            #expect(first == identity.publicKey && again == first)
+        }
+        let identity = Identity.generate()
+        let signature = try identity.sign(message)
+        for _ in 1...2 {
+            let key = try PublicKey(rawBytes: identity.publicKey.rawBytes)
+            #expect(key.isValidSignature(signature, for: message) && !key.isValidSignature(signature, for: [1, 2, 4]))
+            #expect(throws: PublicKeyError.notOnCurve) {
+                try PublicKey(rawBytes: [2] + [UInt8](repeating: 0, count: 31))
+            }
+            #expect(throws: PublicKeyError.smallOrder) { try PublicKey(rawBytes: EdwardsEncoding.smallOrder[3]) }
+        }
+    }
+
     @Test func otherLengthsAndTypesAreRefused() throws {
         for count in [0, 31, 33, 64] {
             #expect(throws: PublicKeyError.wrongLength(count)) {

@@ -14,6 +14,9 @@ package struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConvert
     private static let prefix = "did:key:z"
     /// The length of every Ed25519 DID: the prefix and 47 characters of base58.
     private static let charactersCount = 56
+    /// How many DIDs are remembered, so that those of a node's peers are read once and not with every message.
+    static let rememberedMax = 1_024
+    private static let read = Memo<ExactText, DID>(entriesMax: rememberedMax)
 
     /// The DID of a key.
     package init(publicKey: PublicKey) {
@@ -25,6 +28,16 @@ package struct DID: Hashable, Comparable, Sendable, Codable, CustomStringConvert
     package init(parsing text: String) throws(DIDError) {
         guard text.utf8.starts(with: Self.prefix.utf8) else { throw .notDIDKey }
         guard text.utf8.count == Self.charactersCount else { throw .wrongLength(text.utf8.count) }
+        let exactly = ExactText(text)
+        if let known = Self.read.value(of: exactly) {
+            self = known
+            return
+        }
+        try self.init(decoding: text)
+        Self.read.keep(self, of: exactly)
+    }
+
+    private init(decoding text: String) throws(DIDError) {
         let decoded: [UInt8]
         do {
             decoded = try Base58.decode(String(text.dropFirst(Self.prefix.count)))

@@ -18,4 +18,19 @@ import Testing
         #expect(throws: DIDError.wrongLength(57)) { try DID(parsing: identity.did.text + "#") }
         #expect(throws: DIDError.notDIDKey) { try DID(parsing: "did:web:z") }
     }
+
+    @Test("A DID that was read before is the same DID, and another spelling of it is refused")
+    func readBefore() throws {
+        let identity = Identity.generate()
+        let text = identity.did.text
+        for _ in 1...2 {
+            let did = try DID(parsing: text)
+            #expect(did == identity.did && did.text.isSameBytes(as: text) && did.publicKey == identity.publicKey)
+            #expect(throws: DIDError.notDIDKey) { try DID(parsing: text.uppercased()) }
+            // K, as the sign of kelvin, equals the letter K for Swift.
+            #expect(throws: DIDError.wrongLength(58)) { try DID(parsing: text.dropLast() + "\u{212A}") }
+            let swapped = String(text.dropLast()) + (text.last == "a" ? "b" : "a")
+            #expect((try? DID(parsing: swapped)) != did)
+        }
+    }
 }
