@@ -74,13 +74,16 @@ extension NodeCore {
             let (cids, height) = market.anchorHeads
             heads = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: cids, height: height)
         }
+        var jobs: [JobStanding] = []
+        // Not `touched.compactMap(standing)`, which would copy the whole core first.
+        for side in touched { if let standing = standing(side) { jobs.append(standing) } }
         let number = order.next(relied: relied)
         let haste: NodeWrite.Haste = !relied.isEmpty ? .urgent : transition.acknowledges ? .answer : .none
         effects.append(
             .write(
                 NodeWrite(
                     number: number, haste: haste, events: transition.events, evidence: transition.blocks,
-                    outputs: outputs, jobs: touched.compactMap(standing), anchorHeads: heads,
+                    outputs: outputs, jobs: jobs, anchorHeads: heads,
                     lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
         return number
     }

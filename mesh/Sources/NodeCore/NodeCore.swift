@@ -108,8 +108,11 @@ package struct NodeCore: Core {
         ]
     }
 
-    /// The earliest moment at which something is due.
-    package var nextDeadline: MonotonicInstant? {
+    /// The earliest moment at which something is due, as of the last input; kept, since computing it for a node would
+    /// copy the whole core first.
+    package private(set) var nextDeadline: MonotonicInstant?
+
+    private var earliestDeadline: MonotonicInstant? {
         var next = marketDeadline
         for other in [heads.nextDeadline, outputs.nextDeadline, notesAt, pruneAt, drain?.nextDeadline] {
             if let other { next = next.map { min($0, other) } ?? other }
@@ -260,6 +263,7 @@ package struct NodeCore: Core {
     /// Checks what must hold after every input; tests and the simulator call it.
     package func checkInvariants() {
         market.checkInvariants()
+        precondition(nextDeadline == earliestDeadline, "a deadline was forgotten")
         precondition(steps.isEmpty && effects.isEmpty, "something was left undone")
         precondition(!order.isPersisted || order.count == 0, "effects wait for writes that are done")
     }
@@ -285,6 +289,7 @@ package struct NodeCore: Core {
                 effects.append(.leave(runsLeft: left))
             }
         }
+        nextDeadline = earliestDeadline
         defer { effects = [] }
         return effects
     }
