@@ -87,7 +87,8 @@ extension Obstacle {
             let wanted = asked.prefix(4).map(plain).joined(separator: " or ")
             let found = there.isEmpty ? "none is named" : "named are " + there.map(plain).joined(separator: ", ")
             return "the region \(wanted) is asked for, and \(found)"
-        case .feature(JobFiles.feature): return "the job has files, and \(their) version runs jobs without"
+        case .feature(JobFiles.feature):
+            return "the job has files, and \(isOfOne ? "its" : "their") version runs jobs without"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "
