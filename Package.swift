@@ -155,7 +155,10 @@ let meshShells: [Target] = [
     .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
     mesh(
         "CoVM",
-        ["Determinism", "Multiformats", "MeshTypes", "CWasmtime", External.crypto, External.nioConcurrency],
+        [
+            "Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CWasmtime", External.crypto,
+            External.nioConcurrency,
+        ],
         linker: linkWasmtime),
     mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", External.grdb]),
     // What clients see of a node, and what stands in its home before it runs.
@@ -172,8 +175,8 @@ let meshShells: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
-            "CoVM", "MeshStore", "NodeAPI", "NodeSetup", External.collections, External.crypto, External.logging,
-            External.nioCore, External.nioPosix,
+            "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", External.collections, External.crypto,
+            External.logging, External.nioCore, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -217,7 +220,11 @@ let apps: [Target] = [
 
 let tests: [Target] = [
     .testTarget(name: "TidyTests", swiftSettings: strict),
-    meshTests("CoVMTests", ["Determinism", "Multiformats", "P2PTesting", "MeshTypes", "CWasmtime", "CoVM", "mesh"]),
+    meshTests(
+        "CoVMTests",
+        [
+            "Determinism", "Multiformats", "P2PTesting", "IPLD", "GuestFiles", "MeshTypes", "CWasmtime", "CoVM", "mesh",
+        ]),
     meshTests(
         "ConformanceTests",
         [

@@ -1,4 +1,5 @@
 import Crypto
+package import GuestFiles
 package import MeshTypes
 import Multiformats
 
@@ -36,7 +37,9 @@ package final class CoVM: Sendable {
             worker: worker, limits: configuration.compileLimits, compiledBytesMax: limits.compiledModuleBytesMax,
             directory: configuration.cacheDirectory)
         loadedModules = LoadedModules(countMax: limits.loadedModulesMax, bytesMax: limits.loadedModuleBytesMax)
-        runSlots = RunSlots(slotsMax: limits.concurrentRunsMax, waitersMax: limits.queuedRunsMax)
+        runSlots = RunSlots(
+            slotsMax: limits.concurrentRunsMax, waitersMax: limits.queuedRunsMax,
+            parkedMax: limits.parkedRunsMax)
         compileSlots = RunSlots(slotsMax: limits.concurrentCompilesMax, waitersMax: limits.queuedCompilesMax)
     }
 
@@ -52,11 +55,14 @@ package final class CoVM: Sendable {
         }
     }
 
-    /// Runs in progress and runs in the queue.
-    package var load: (running: Int, queued: Int) {
+    /// Runs in progress, runs in the queue, and runs that wait for blocks of their mounts.
+    package var load: (running: Int, queued: Int, parked: Int) {
         let load = runSlots.load
-        return (load.used, load.waiting)
+        return (load.used, load.waiting, load.parked)
     }
+
+    /// The bounds of the files of a run.
+    package var fileLimits: GuestFileSystem.Limits { configuration.limits.files }
 
     /// Cache entries refused because they were not as this node wrote them.
     package var corruptedCacheEntries: Int { cache.corruptedCount }
@@ -116,9 +122,10 @@ package final class CoVM: Sendable {
             let outcome = ExecutionOutcome.nodeFailed(reason: "too many jobs are waiting for a thread")
             return ExecutionResult(outcome: outcome, engine: engine.description, moduleSource: source)
         }
-        defer { runSlots.leave() }
+        let place = RunPlace(in: runSlots)
+        defer { place.leave() }
         return await onThread(
-            { self.run(job, host, cancellation, module, source) },
+            { self.run(job, host, cancellation, module, source, place) },
             otherwise: ExecutionResult(
                 outcome: .nodeFailed(reason: "the system has no thread for the run"), engine: engine.description))
     }
@@ -249,34 +256,66 @@ package final class CoVM: Sendable {
 
     private func run(
         _ job: ExecutionJob, _ host: any ExecutionHost, _ cancellation: ExecutionCancellation, _ module: ReadyModule,
-        _ source: ExecutionResult.ModuleSource
+        _ source: ExecutionResult.ModuleSource, _ place: RunPlace
     ) -> ExecutionResult {
         let start = SystemClock.nanoseconds()
         guard standstills.runBegins() else {
             return ExecutionResult(
                 outcome: .nodeFailed(reason: "the system has no thread for the clock"), engine: engine.description)
         }
+        defer { standstills.runEnded() }
         let run = JobRun(
             job: job, host: host, cancellation: cancellation, functionCount: engine.functions.functions.count,
             entryHasResult: module.inspection.entryHasResult(job.entry),
             watch: WallClockWatch(
                 job: job, now: start, standstills: standstills,
                 processorPercentMin: configuration.limits.processorPercentMin),
-            hasMachine: configuration.limits.hasMachine)
-        let runner = GuestRunner(
-            engine: engine, loaded: module.loaded, tableElementsMax: configuration.limits.tableElementsMax,
-            yieldIntervalFuel: configuration.limits.yieldIntervalFuel, looked: configuration.limits.looked,
-            callsInitializer: module.inspection.hasInitializer && job.entry != "_start" && job.entry != "_initialize")
-        let end = runner.run(run)
-        standstills.runEnded()
+            place: place, limits: configuration.limits)
+        let end = outcome(of: run, module)
         var result = ExecutionResult(outcome: end.outcome, engine: engine.description, moduleSource: source)
+        collect(run, &result)
         result.usage = ResourceUsage(
             fuel: end.fuel, peakMemoryBytes: run.memory.peakBytes, hostCalls: hostCalls(run),
             bytesRead: run.bytesRead, bytesWritten: run.bytesWritten,
-            wallMilliseconds: (SystemClock.nanoseconds() - start) / 1_000_000)
+            wallMilliseconds: (SystemClock.nanoseconds() - start - run.stillNanoseconds) / 1_000_000)
         result.interruptions = run.interruptions
         store(run, host, &result)
         return result
+    }
+
+    /// Builds the guest's files and runs it.
+    private func outcome(of run: JobRun, _ module: ReadyModule) -> (outcome: ExecutionOutcome, fuel: UInt64) {
+        do {
+            try run.mount()
+        } catch {
+            return (TrapReport.outcome(of: error, run: run), 0)
+        }
+        let entry = run.job.entry
+        let runner = GuestRunner(
+            engine: engine, loaded: module.loaded, tableElementsMax: configuration.limits.tableElementsMax,
+            yieldIntervalFuel: configuration.limits.yieldIntervalFuel, looked: configuration.limits.looked,
+            callsInitializer: module.inspection.hasInitializer && entry != "_start" && entry != "_initialize")
+        return runner.run(run)
+    }
+
+    /// Makes outputs of what the run left in its files, however its module ended.
+    private func collect(_ run: JobRun, _ result: inout ExecutionResult) {
+        switch result.outcome {
+        case .exited, .trapped, .limitExceeded: break
+        case .cancelled, .moduleRefused, .filesRefused, .fetchFailed, .nodeFailed: return
+        }
+        do {
+            var collection = FileCollection(run, millisecondsMax: configuration.limits.collectMillisecondsMax)
+            try collection.collect()
+        } catch {
+            switch error {
+            case .output, .filesRefused:
+                // How the module ended by itself says more.
+                guard case .exited = result.outcome else { return }
+                result.outcome = TrapReport.outcome(of: error, run: run)
+            default: result.outcome = TrapReport.outcome(of: error, run: run)
+            }
+        }
     }
 
     private func hostCalls(_ run: JobRun) -> CanonicalMap<UInt64> {
@@ -288,6 +327,7 @@ package final class CoVM: Sendable {
     private func store(_ run: JobRun, _ host: any ExecutionHost, _ result: inout ExecutionResult) {
         result.outputs = run.outputs
         result.anchoredCIDs = run.anchored
+        if let files = run.files { result.read = files.record }
         var isStored = true
         func stored(_ bytes: [UInt8]) -> CID? {
             guard !bytes.isEmpty else { return nil }

@@ -1,3 +1,5 @@
+package import GuestFiles
+
 /// The settings of a ``CoVM``: where compiled modules are kept, what compiles them, and every bound.
 ///
 /// Limits of a single job (fuel, memory, wall clock, output) come with the job, in `ExecutionLimits`.
@@ -31,6 +33,27 @@ package struct CoVMConfiguration: Sendable {
 
         /// Jobs that wait for a thread; one more is refused with `nodeFailed`.
         package var queuedRunsMax = 256
+
+        /// Runs that wait for blocks of their mounts without a place among those that run; one more is refused with
+        /// `nodeFailed`. Each holds its memory and its files.
+        package var parkedRunsMax = 16
+
+        /// Milliseconds of one wait for blocks of mounts after which a run gives its place away until they are here.
+        package var placeKeptMilliseconds: UInt64 = 2_000
+
+        /// Milliseconds that one run may wait for blocks of its mounts, all waits together; its wall clock stands still
+        /// meanwhile. One that needs longer ends in `fetchFailed`.
+        package var fetchMillisecondsMax: UInt64 = 600_000
+
+        /// Times that a run asks in a row for the same blocks, which the node says are here.
+        package var repeatedFetchesMax = 8
+
+        /// Milliseconds that collecting the files of a run may take, without waits for blocks; longer is `nodeFailed`.
+        package var collectMillisecondsMax: UInt64 = 120_000
+
+        /// Bounds of the files of a run. They decide results, so they are the same everywhere; smaller ones are for
+        /// tests.
+        package var files = GuestFileSystem.Limits()
 
         /// Compilations at the same time; others wait.
         package var concurrentCompilesMax = 1

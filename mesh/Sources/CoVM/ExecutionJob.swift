@@ -1,3 +1,4 @@
+package import GuestFiles
 package import MeshTypes
 package import Multiformats
 
@@ -22,8 +23,11 @@ package struct ExecutionJob: Sendable {
     /// Environment variables in the order in which the guest sees them.
     package var environment: [(name: String, value: String)]
 
-    /// Standard input; empty if the job names none.
-    package var standardInput: [UInt8]
+    /// The files that the guest finds, and its standard input.
+    package var files = FileSystemPlan()
+
+    /// Which of the files become outputs when the run has ended, by the names of the outputs.
+    package var collect: [(name: String, selection: FileSelection)] = []
 
     /// Named inputs in the order in which the guest sees them.
     package var inputs: [(name: String, cid: CID)]
@@ -63,13 +67,21 @@ package struct ExecutionJob: Sendable {
         self.limits = limits
         wallClockMilliseconds = nil
         environment = []
-        standardInput = []
         inputs = []
         jobID = ""
         originatorDID = ""
         executorDID = ""
         seed = 0
         clockStartNanoseconds = 0
+    }
+
+    /// Standard input as bytes; empty if the job names none, or a file of the mesh.
+    package var standardInput: [UInt8] {
+        get {
+            guard case .bytes(let bytes) = files.standardInput else { return [] }
+            return bytes
+        }
+        set { files.standardInput = .bytes(newValue) }
     }
 
     /// The time that the job asks for.

@@ -1,3 +1,4 @@
+package import GuestFiles
 package import MeshTypes
 package import Multiformats
 
@@ -6,8 +7,11 @@ package struct ExecutionResult: Sendable {
     /// Exactly how the run ended.
     package var outcome: ExecutionOutcome
 
-    /// Named outputs in the order in which the guest made them.
+    /// Named outputs in the order in which the guest made them, then what was collected of its files.
     package var outputs: [(name: String, cid: CID)] = []
+
+    /// What the guest read of the job's mounts.
+    package var read = ReadRecord()
 
     /// The block of standard output; `nil` when nothing was written.
     package var standardOutputCID: CID?

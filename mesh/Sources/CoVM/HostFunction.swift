@@ -1,4 +1,5 @@
 import CWasmtime
+import GuestFiles
 
 /// Why a host function ends the run instead of returning. It is kept in the run, because the engine hands a host trap
 /// back as an error without a code.
@@ -11,6 +12,7 @@ enum HostStop: Error, Hashable {
     case brokenContract(String)
     case fetchFailed(String)
     case nodeFailed(String)
+    case filesRefused(String)
 }
 
 extension HostStop: CustomStringConvertible {
@@ -22,7 +24,9 @@ extension HostStop: CustomStringConvertible {
         case .wallClock: "the time is over"
         case .cancelled: "it was cancelled"
         case .exited(let code): "it ended with exit code \(code)"
-        case .brokenContract(let reason), .fetchFailed(let reason), .nodeFailed(let reason): "\(reason)"
+        case .brokenContract(let reason), .fetchFailed(let reason), .nodeFailed(let reason),
+            .filesRefused(let reason):
+            "\(reason)"
         }
     }
 }
@@ -175,6 +179,9 @@ struct HostCall {
         withGuestBytes(pointer, count) { [UInt8]($0) }
     }
 
+    /// Whether a range is inside the guest's memory.
+    func holds(_ pointer: UInt32, count: UInt32) -> Bool { Int(pointer) + Int(count) <= memory().count }
+
     /// Copies bytes into the guest's memory; `false` if they do not fit.
     func write(_ bytes: some Collection<UInt8>, to pointer: UInt32) -> Bool {
         guard let count = UInt32(exactly: bytes.count) else { return false }
@@ -187,6 +194,11 @@ struct HostCall {
             $0.storeBytes(of: value.littleEndian, as: Integer.self)
         } != nil
     }
+}
+
+extension HostCall: GuestBytes {
+    func bytes(at pointer: UInt32, count: UInt32) -> [UInt8]? { bytes(pointer, count) }
+    func write(_ bytes: [UInt8], at pointer: UInt32) -> Bool { write(bytes, to: pointer) }
 }
 
 /// The callback that the engine calls for every host function.

@@ -1,5 +1,6 @@
 import CWasmtime
 import Determinism
+import GuestFiles
 import MeshTypes
 import Multiformats
 
@@ -10,7 +11,9 @@ final class JobRun {
     let job: ExecutionJob
     let host: any ExecutionHost
     let cancellation: ExecutionCancellation
-    let watch: WallClockWatch
+    private var watch: WallClockWatch
+    private let place: RunPlace
+    private let limits: CoVMConfiguration.Limits
 
     /// Whether the entry function returns an `i32`, its exit code.
     let entryHasResult: Bool
@@ -33,10 +36,15 @@ final class JobRun {
     var bytesRead: UInt64 = 0
     private var progressPermille = -1
 
+    // MARK: Files
+
+    /// The guest's files; `nil` until ``mount()``.
+    var files: GuestFileSystem?
+    private let content: any MountSource
+    private var waitedNanoseconds: UInt64 = 0
+
     // MARK: Inputs
 
-    var standardInputOffset = 0
-    var openDescriptors: Set<UInt32> = [0, 1, 2]
     private var loadedInputs: [CID: [UInt8]] = [:]
     private var loadedInputBytes = 0
 
@@ -50,16 +58,19 @@ final class JobRun {
 
     init(
         job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation, functionCount: Int,
-        entryHasResult: Bool, watch: WallClockWatch, hasMachine: @escaping @Sendable (UInt64) -> Bool = { _ in true }
+        entryHasResult: Bool, watch: WallClockWatch, place: RunPlace, limits: CoVMConfiguration.Limits
     ) {
         self.job = job
         self.host = host
         self.cancellation = cancellation
         self.entryHasResult = entryHasResult
         hostCalls = Array(repeating: 0, count: functionCount)
-        memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes, hasMachine: hasMachine)
+        memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes, hasMachine: limits.hasMachine)
         generator = SeededGenerator(seed: job.seed)
         self.watch = watch
+        self.place = place
+        self.limits = limits
+        content = host.content
     }
 
     // MARK: Output
@@ -71,11 +82,7 @@ final class JobRun {
         bytesWritten = total
     }
 
-    enum Stream {
-        case standardOutput, standardError
-    }
-
-    func append(_ bytes: [UInt8], to stream: Stream) throws(HostStop) {
+    func append(_ bytes: [UInt8], to stream: StreamWrite.Stream) throws(HostStop) {
         try reserveOutput(bytes.count)
         switch stream {
         case .standardOutput: standardOutput += bytes
@@ -104,14 +111,24 @@ final class JobRun {
         return cid
     }
 
-    /// Binds a name; `false` if the name is taken or there are too many.
-    func addOutput(_ name: String, _ cid: CID) -> Bool {
-        guard outputs.count < MeshHostABI.outputsMax, !outputs.contains(where: { $0.name == name }) else {
-            return false
+    /// Stores a block of what is collected, which was counted before, under its CID.
+    func keep(_ cid: CID, _ bytes: [UInt8]) throws(HostStop) {
+        guard host.storeBlock(cid, bytes) else {
+            throw .nodeFailed("a block of \(bytes.count) bytes could not be stored")
         }
+    }
+
+    /// Binds a name; `false` if the name is taken, or to be that of collected files, or if there are too many.
+    func addOutput(_ name: String, _ cid: CID) -> Bool {
+        guard outputs.count < MeshHostABI.outputsMax - job.collect.count, !outputs.contains(where: { $0.name == name }),
+            !job.collect.contains(where: { $0.name == name })
+        else { return false }
         outputs.append((name, cid))
         return true
     }
+
+    /// Binds the name of a collected file or folder.
+    func addCollected(_ name: String, _ cid: CID) { outputs.append((name, cid)) }
 
     /// Adds to the blocks to anchor; `false` if there are too many.
     func anchor(_ cid: CID) -> Bool {
@@ -138,7 +155,102 @@ final class JobRun {
         return bytes
     }
 
+    // MARK: Files
+
+    /// What a call sees of the world at the guest's time.
+    func world(fuelLeft: UInt64) -> GuestWorld {
+        GuestWorld(nowNanoseconds: calendarNanoseconds(fuelLeft: fuelLeft), source: content)
+    }
+
+    /// Builds the guest's files, and fetches what that needs.
+    func mount() throws(HostStop) {
+        let world = world(fuelLeft: job.limits.maxFuel)
+        try repeating { () throws(HostStop) in
+            do throws(FileSystemPlanFault) {
+                files = try GuestFileSystem(job.files, limits: limits.files, world: world)
+                return nil
+            } catch {
+                if case .content(.needs(let wants)) = error { return wants }
+                throw .filesRefused("\(error)")
+            }
+        }
+    }
+
+    /// Does something until it needs no more blocks, and fetches those that it names.
+    func repeating(_ body: () throws(HostStop) -> [ContentWant]?) throws(HostStop) {
+        var last: [ContentWant] = []
+        var repetitions = 0
+        while let wants = try body() {
+            repetitions = wants == last ? repetitions + 1 : 0
+            guard repetitions <= limits.repeatedFetchesMax else {
+                throw .nodeFailed("blocks of the job's files do not stay on this node")
+            }
+            last = wants
+            try fetch(wants)
+        }
+    }
+
+    /// Waits until content of mounts is here. The wall clock stands still meanwhile. A longer wait gives the run's
+    /// place away, so that nobody holds one by serving blocks slowly.
+    private func fetch(_ wants: [ContentWant]) throws(HostStop) {
+        let start = SystemClock.nanoseconds()
+        let end = waitFor(wants)
+        let waited = SystemClock.nanoseconds() - start
+        waitedNanoseconds += waited
+        // Other runs may have its place now: as long as they do, its clock stands still, too.
+        let isBack = place.comeBack(cancellation)
+        watch.stoodStill(nanoseconds: SystemClock.nanoseconds() - start)
+        guard isBack, !cancellation.isCancelled else { throw .cancelled }
+        switch end {
+        case .here?: break
+        case .failed(let reason)?: throw .fetchFailed(reason)
+        case .tooManyWait?: throw .nodeFailed("too many jobs are waiting for blocks of their files")
+        case .cancelled?: throw .cancelled
+        case nil:
+            let seconds = limits.fetchMillisecondsMax / 1_000
+            throw .fetchFailed("the blocks of the job's files did not come in \(seconds) s of waiting")
+        }
+    }
+
+    private enum WaitEnd: Sendable {
+        case here
+        case failed(String)
+        case tooManyWait
+        case cancelled
+    }
+
+    /// Waits for a fetch; `nil` when the run has waited as long as it may.
+    private func waitFor(_ wants: [ContentWant]) -> WaitEnd? {
+        let signal = ThreadSignal<WaitEnd>()
+        let handler = cancellation.onCancel { signal.send(.cancelled) }
+        defer { cancellation.removeHandler(handler) }
+        host.fetch(wants) { end in
+            switch end {
+            case .here: signal.send(.here)
+            case .failed(let reason): signal.send(.failed(reason))
+            }
+        }
+        let waited = waitedNanoseconds / 1_000_000
+        let left = limits.fetchMillisecondsMax > waited ? limits.fetchMillisecondsMax - waited : 0
+        let kept = min(left, limits.placeKeptMilliseconds)
+        if let end = signal.wait(milliseconds: kept) { return end }
+        guard left > kept else { return nil }
+        guard place.park() else { return .tooManyWait }
+        host.waits(true)
+        defer { host.waits(false) }
+        return signal.wait(milliseconds: left - kept)
+    }
+
+    /// How long the wall clock stood still.
+    var stillNanoseconds: UInt64 { watch.stillNanoseconds }
+
     // MARK: Clock and chance
+
+    /// The guest's calendar.
+    func calendarNanoseconds(fuelLeft: UInt64) -> UInt64 {
+        let (sum, overflow) = job.clockStartNanoseconds.addingReportingOverflow(virtualNanoseconds(fuelLeft: fuelLeft))
+        return overflow ? .max : sum
+    }
 
     /// Nanoseconds since the start of the run on the guest's clock: one for each unit of fuel, and what it slept.
     func virtualNanoseconds(fuelLeft: UInt64) -> UInt64 {

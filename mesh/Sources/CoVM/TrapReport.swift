@@ -51,7 +51,7 @@ enum TrapReport {
         code != 0 && run.memory.wasRefused ? .limitExceeded(.memory) : .exited(code: code)
     }
 
-    private static func outcome(of stop: HostStop, run: JobRun) -> ExecutionOutcome {
+    static func outcome(of stop: HostStop, run: JobRun) -> ExecutionOutcome {
         switch stop {
         case .fuel: .limitExceeded(.fuel)
         case .output: .limitExceeded(.output)
@@ -61,6 +61,7 @@ enum TrapReport {
         case .brokenContract(let message): .trapped(kind: .hostCall, message: message)
         case .fetchFailed(let reason): .fetchFailed(reason: reason)
         case .nodeFailed(let reason): .nodeFailed(reason: reason)
+        case .filesRefused(let reason): .filesRefused(reason: reason)
         }
     }
 

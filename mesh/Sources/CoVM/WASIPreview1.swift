@@ -1,45 +1,35 @@
-/// WASI preview 1 as a job sees it: arguments, environment, standard streams in memory, a virtual clock, seeded random
-/// bytes. There is no file system, no network and no host clock.
+import GuestFiles
+
+/// WASI preview 1 as a job sees it: arguments, environment, the files of the job, a virtual clock, seeded random bytes.
+/// There is no network, and nothing of the host: neither its files nor its clock.
 ///
-/// Every function of preview 1 exists, so that any module of wasi-libc links. Functions that need something missing
-/// return `EBADF` (no such descriptor: nothing is ever pre-opened), `ENOTSUP` or `ENOSYS`. Source: the witx files of
-/// WASI `snapshot_preview1`.
+/// Every function of preview 1 exists, so that any module of wasi-libc links. Those about files and descriptors are
+/// ``GuestFiles/PreviewTable``; what is here joins them to the run: fuel, the output of streams, and waiting for blocks
+/// of mounts. Source: the witx files of WASI `snapshot_preview1`.
 enum WASIPreview1 {
     static let module = "wasi_snapshot_preview1"
 
-    /// Scatter or gather entries of one call.
+    /// Scatter or gather entries of one write to a stream.
     static let vectorsMax: UInt32 = 1_024
     /// Subscriptions of one `poll_oneoff`.
     static let subscriptionsMax: UInt32 = 1_024
     /// Bytes of one `random_get`.
     static let randomBytesMax: UInt32 = 1 << 20
-    /// Bytes moved by one `fd_read` or `fd_write`; the rest is for the next call.
+    /// Bytes moved by one write to a stream; the rest is for the next call.
     static let transferBytesMax = 1 << 20
 
-    enum Errno: Int64 {
-        case success = 0
-        case badDescriptor = 8
-        case fault = 21
-        case invalid = 28
-        case noSystemCall = 52
-        case notSocket = 57
-        case notSupported = 58
-        case illegalSeek = 70
-    }
-
-    typealias Body = @Sendable (HostCall) throws(HostStop) -> Errno
+    typealias Body = @Sendable (HostCall) throws(HostStop) -> WASIErrno
 
     static func define(in table: inout HostFunctionTable) {
         defineArguments(in: &table)
-        defineStreams(in: &table)
+        defineFiles(in: &table)
         defineClockAndProcess(in: &table)
-        defineWhatIsNotThere(in: &table)
     }
 
     private static func add(
         _ table: inout HostFunctionTable, _ name: String, _ parameters: String, _ body: @escaping Body
     ) {
-        table.define(module, name, parameters + ":i") { call throws(HostStop) in try body(call).rawValue }
+        table.define(module, name, parameters + ":i") { call throws(HostStop) in Int64(try body(call).rawValue) }
     }
 
     // MARK: Arguments
@@ -55,7 +45,7 @@ enum WASIPreview1 {
         }
     }
 
-    private static func writeSizes(_ call: HostCall, _ list: [String]) -> Errno {
+    private static func writeSizes(_ call: HostCall, _ list: [String]) -> WASIErrno {
         let bytes = list.reduce(0) { $0 + $1.utf8.count + 1 }
         guard call.write(UInt32(list.count), to: call.unsigned32(0)),
             call.write(UInt32(bytes), to: call.unsigned32(1))
@@ -63,7 +53,7 @@ enum WASIPreview1 {
         return .success
     }
 
-    private static func writeList(_ call: HostCall, _ list: [String]) throws(HostStop) -> Errno {
+    private static func writeList(_ call: HostCall, _ list: [String]) throws(HostStop) -> WASIErrno {
         var pointer = call.unsigned32(0)
         var text = call.unsigned32(1)
         for item in list {
@@ -77,31 +67,52 @@ enum WASIPreview1 {
         return .success
     }
 
-    // MARK: Streams
+    // MARK: Files and streams
 
-    private static func defineStreams(in table: inout HostFunctionTable) {
-        add(&table, "fd_read", "iiii") { call throws(HostStop) in try readInput(call) }
-        add(&table, "fd_write", "iiii") { call throws(HostStop) in try writeOutput(call) }
-        add(&table, "fd_close", "i") { call throws(HostStop) in
-            call.run.openDescriptors.remove(call.unsigned32(0)) == nil ? .badDescriptor : .success
-        }
-        add(&table, "fd_fdstat_get", "ii") { call throws(HostStop) in descriptorStatus(call) }
-        add(&table, "fd_filestat_get", "ii") { call throws(HostStop) in
-            guard isOpen(call) else { return .badDescriptor }
-            return call.write(repeatElement(0, count: 64), to: call.unsigned32(1)) ? .success : .fault
-        }
-        add(&table, "fd_seek", "iIii") { call throws(HostStop) in isOpen(call) ? .illegalSeek : .badDescriptor }
-        add(&table, "fd_tell", "ii") { call throws(HostStop) in isOpen(call) ? .illegalSeek : .badDescriptor }
-        add(&table, "fd_fdstat_set_flags", "ii") { call throws(HostStop) in
-            isOpen(call) ? .success : .badDescriptor
-        }
-        for name in ["fd_sync", "fd_datasync"] {
-            add(&table, name, "i") { call throws(HostStop) in isOpen(call) ? .success : .badDescriptor }
+    private static func defineFiles(in table: inout HostFunctionTable) {
+        for function in PreviewTable<HostCall>().functions {
+            let kinds = Array(function.parameters)
+            let descriptor = function.name == "path_symlink" ? 2 : 0
+            let isWrite = function.name == "fd_write"
+            add(&table, function.name, function.parameters) { call throws(HostStop) in
+                // A number that is not open costs nothing more, as before there were files. The files are never bound
+                // here: a second reference would have them copied by the next change.
+                guard call.run.files?.isOpen(call.unsigned32(descriptor)) == true else { return .badDescriptor }
+                if isWrite, let stream = call.run.files?.stream(of: call.unsigned32(0)) {
+                    return try writeOutput(call, to: stream)
+                }
+                let arguments = kinds.indices.map { index in
+                    kinds[index] == "i" ? UInt64(call.unsigned32(index)) : call.unsigned64(index)
+                }
+                return try perform(function, arguments, call)
+            }
         }
     }
 
-    private static func isOpen(_ call: HostCall) -> Bool {
-        call.run.openDescriptors.contains(call.unsigned32(0))
+    /// Carries out a call about files, and waits for what it needs of the mounts.
+    private static func perform(
+        _ function: PreviewFunction<HostCall>, _ arguments: [UInt64], _ call: HostCall
+    ) throws(HostStop) -> WASIErrno {
+        let run = call.run
+        if let limits = run.files?.limits {
+            try call.charge(function.fuel(arguments, memory: call, limits: limits))
+        }
+        let world = run.world(fuelLeft: call.fuelLeft)
+        var errno = WASIErrno.badDescriptor
+        try run.repeating { () throws(HostStop) in
+            switch run.files?.perform(function, arguments, call, in: world) {
+            case .answered(let number, let output, let bytesRead)?:
+                try call.charge(UInt64(bytesRead))
+                run.bytesRead += UInt64(bytesRead)
+                if let output { try run.append(output.bytes, to: output.stream) }
+                errno = number
+            case .needs(let wants)?: return wants
+            case .broken(let fault)?: throw .filesRefused("\(fault)")
+            case nil: break
+            }
+            return nil
+        }
+        return errno
     }
 
     /// The scatter or gather list at argument 1 with the count at argument 2, each entry a pointer and a length.
@@ -123,46 +134,20 @@ enum WASIPreview1 {
         UInt64(word(bytes, offset)) | UInt64(word(bytes, offset + 4)) << 32
     }
 
-    private static func readInput(_ call: HostCall) throws(HostStop) -> Errno {
-        guard isOpen(call), call.unsigned32(0) == 0 else { return .badDescriptor }
-        guard let vectors = try vectors(call) else { return .fault }
-        let input = call.run.job.standardInput
-        var total = 0
-        for vector in vectors where total < transferBytesMax {
-            let offset = call.run.standardInputOffset
-            let count = min(input.count - offset, Int(vector.count), transferBytesMax - total)
-            guard count > 0 else { continue }
-            try call.charge(UInt64(count))
-            guard call.write(input[offset..<offset + count], to: vector.pointer) else { return .fault }
-            call.run.standardInputOffset += count
-            call.run.bytesRead += UInt64(count)
-            total += count
-        }
-        return call.write(UInt32(total), to: call.unsigned32(3)) ? .success : .fault
-    }
-
-    private static func writeOutput(_ call: HostCall) throws(HostStop) -> Errno {
-        let descriptor = call.unsigned32(0)
-        guard isOpen(call), descriptor == 1 || descriptor == 2 else { return .badDescriptor }
+    /// Writes to a stream piece by piece, so that a run that ends at a limit keeps what came before.
+    private static func writeOutput(
+        _ call: HostCall, to stream: StreamWrite.Stream
+    ) throws(HostStop) -> WASIErrno {
         guard let vectors = try vectors(call) else { return .fault }
         var total = 0
         for vector in vectors where total < transferBytesMax {
             let count = min(Int(vector.count), transferBytesMax - total)
             try call.charge(UInt64(count))
             guard let bytes = call.bytes(vector.pointer, UInt32(count)) else { return .fault }
-            try call.run.append(bytes, to: descriptor == 1 ? .standardOutput : .standardError)
+            try call.run.append(bytes, to: stream)
             total += count
         }
         return call.write(UInt32(total), to: call.unsigned32(3)) ? .success : .fault
-    }
-
-    /// A stream of unknown type, so that no guest mistakes it for a terminal or a file.
-    private static func descriptorStatus(_ call: HostCall) -> Errno {
-        guard isOpen(call) else { return .badDescriptor }
-        let rights: UInt64 = call.unsigned32(0) == 0 ? 1 << 1 : 1 << 6
-        var status = [UInt8](repeating: 0, count: 24)
-        for index in 0..<8 { status[8 + index] = UInt8(truncatingIfNeeded: rights >> (8 * UInt64(index))) }
-        return call.write(status, to: call.unsigned32(1)) ? .success : .fault
     }
 
     // MARK: Clock, chance, process
@@ -195,77 +180,77 @@ enum WASIPreview1 {
     private static func time(_ call: HostCall, clock: UInt32) -> UInt64? {
         let virtual = call.run.virtualNanoseconds(fuelLeft: call.fuelLeft)
         switch clock {
-        case 0:
-            let (sum, overflow) = call.run.job.clockStartNanoseconds.addingReportingOverflow(virtual)
-            return overflow ? .max : sum
+        case 0: return call.run.calendarNanoseconds(fuelLeft: call.fuelLeft)
         case 1: return virtual
         case 2, 3: return virtual - call.run.sleptNanoseconds
         default: return nil
         }
     }
 
-    /// Waits in virtual time: streams are always ready; without any, the clock jumps to the earliest timer.
-    private static func poll(_ call: HostCall) throws(HostStop) -> Errno {
+    /// What `poll_oneoff` tells of something that is ready.
+    private struct Event {
+        var userdata: ArraySlice<UInt8>
+        var type: UInt8
+        var errno = WASIErrno.success
+        var bytes: UInt64 = 0
+
+        /// The layout of preview 1; flags are never set.
+        var encoded: [UInt8] {
+            let head = userdata + [UInt8(truncatingIfNeeded: errno.rawValue), 0, type, 0, 0, 0, 0, 0]
+            return head + (0..<8).map { UInt8(truncatingIfNeeded: bytes >> (8 * $0)) }
+                + repeatElement(0, count: 8)
+        }
+    }
+
+    /// Waits in virtual time: files and streams are always ready; without any, the clock jumps to the earliest timer.
+    private static func poll(_ call: HostCall) throws(HostStop) -> WASIErrno {
         let count = call.unsigned32(2)
         guard count > 0, count <= subscriptionsMax else { return .invalid }
         try call.charge(UInt64(count) * 80)
         guard let bytes = call.bytes(call.unsigned32(0), count * 48) else { return .fault }
-        var ready: [(userdata: [UInt8], type: UInt8)] = []
-        var timers: [(userdata: [UInt8], wait: UInt64)] = []
+        var ready: [Event] = []
+        var timers: [(event: Event, wait: UInt64)] = []
         for start in stride(from: 0, to: bytes.count, by: 48) {
-            let userdata = Array(bytes[start..<start + 8])
-            switch bytes[start + 8] {
+            let event = Event(userdata: bytes[start..<start + 8], type: bytes[start + 8])
+            switch event.type {
             case 0:
                 guard let now = time(call, clock: word(bytes, start + 16)) else { return .invalid }
                 let timeout = long(bytes, start + 24)
                 let isAbsolute = bytes[start + 40] & 1 == 1
-                timers.append((userdata, isAbsolute ? (timeout > now ? timeout - now : 0) : timeout))
-            case let type where type <= 2: ready.append((userdata, type))
+                timers.append((event, isAbsolute ? (timeout > now ? timeout - now : 0) : timeout))
+            case 1, 2: ready.append(polled(event, word(bytes, start + 16), call.run))
             default: return .invalid
             }
         }
         if ready.isEmpty, let wait = timers.map(\.wait).min() {
             try call.run.sleep(nanoseconds: wait)
-            ready = timers.filter { $0.wait == wait }.map { ($0.userdata, 0) }
+            ready = timers.filter { $0.wait == wait }.map(\.event)
         }
-        var events: [UInt8] = []
-        for event in ready {
-            // userdata, errno 0, type, padding, and for streams the bytes at hand and no flags.
-            events += event.userdata + [0, 0, event.type] + repeatElement(0, count: 5)
-            let left = event.type == 1 ? call.run.job.standardInput.count - call.run.standardInputOffset : 0
-            events += (0..<8).map { UInt8(truncatingIfNeeded: left >> (8 * $0)) } + repeatElement(0, count: 8)
-        }
-        guard call.write(events, to: call.unsigned32(1)), call.write(UInt32(ready.count), to: call.unsigned32(3))
+        guard call.write(ready.flatMap(\.encoded), to: call.unsigned32(1)),
+            call.write(UInt32(ready.count), to: call.unsigned32(3))
         else { return .fault }
         return .success
     }
 
-    // MARK: What is not there
+    /// What is told of a descriptor: the bytes at hand, or why it cannot be waited for.
+    private static func polled(_ event: Event, _ descriptor: UInt32, _ run: JobRun) -> Event {
+        var event = event
+        do throws(FileStop) {
+            event.bytes = try run.files?.bytesAtHand(descriptor, isForReading: event.type == 1) ?? 0
+        } catch {
+            if case .errno(let number) = error { event.errno = number }
+        }
+        return event
+    }
+}
 
-    private static func defineWhatIsNotThere(in table: inout HostFunctionTable) {
-        let descriptors = [
-            ("fd_advise", "iIIi"), ("fd_allocate", "iII"), ("fd_fdstat_set_rights", "iII"),
-            ("fd_filestat_set_size", "iI"), ("fd_filestat_set_times", "iIIi"), ("fd_pread", "iiiIi"),
-            ("fd_pwrite", "iiiIi"), ("fd_readdir", "iiiIi"), ("fd_renumber", "ii"),
-        ]
-        for (name, parameters) in descriptors {
-            add(&table, name, parameters) { call throws(HostStop) in isOpen(call) ? .notSupported : .badDescriptor }
-        }
-        let paths = [
-            ("fd_prestat_get", "ii"), ("fd_prestat_dir_name", "iii"), ("path_create_directory", "iii"),
-            ("path_filestat_get", "iiiii"), ("path_filestat_set_times", "iiiiIIi"), ("path_link", "iiiiiii"),
-            ("path_open", "iiiiiIIii"), ("path_readlink", "iiiiii"), ("path_remove_directory", "iii"),
-            ("path_rename", "iiiiii"), ("path_symlink", "iiiii"), ("path_unlink_file", "iii"),
-        ]
-        for (name, parameters) in paths {
-            add(&table, name, parameters) { _ throws(HostStop) in .badDescriptor }
-        }
-        let sockets = [
-            ("sock_accept", "iii"), ("sock_recv", "iiiiii"), ("sock_send", "iiiii"), ("sock_shutdown", "ii"),
-        ]
-        for (name, parameters) in sockets {
-            add(&table, name, parameters) { call throws(HostStop) in isOpen(call) ? .notSocket : .badDescriptor }
-        }
+extension GuestFileSystem {
+    /// Carries out a call where the files lie.
+    fileprivate mutating func perform(
+        _ function: PreviewFunction<HostCall>, _ arguments: [UInt64], _ call: HostCall, in world: GuestWorld
+    ) -> PreviewOutcome {
+        var memory = call
+        return function.call(&self, arguments, memory: &memory, in: world)
     }
 }
 

@@ -2,7 +2,7 @@
 ///
 /// The module is responsible only if it had its time. The node is, if it stood still for over a second meanwhile, if
 /// the run's thread had the processor for less than half of the time, or if the executor gave less time than the job
-/// asks for.
+/// asks for. While the run waits for its mounts the clock stands still.
 struct WallClockWatch {
     private let start: UInt64
     private let threadStart: UInt64
@@ -12,6 +12,8 @@ struct WallClockWatch {
     private let standstills: StandstillWatch
     private let processorPercentMin: UInt64
     private let threadNanoseconds: () -> UInt64
+    /// How long the clock stood still.
+    private(set) var stillNanoseconds: UInt64 = 0
 
     /// Watches a run that begins now on the calling thread.
     init(
@@ -30,8 +32,12 @@ struct WallClockWatch {
         self.threadNanoseconds = threadNanoseconds
     }
 
+    /// The clock stood still for so long.
+    mutating func stoodStill(nanoseconds: UInt64) { stillNanoseconds += nanoseconds }
+
     /// The reason to stop, once the time is up.
     func stop(now: UInt64) -> HostStop? {
+        let now = now - stillNanoseconds
         guard now >= deadline else { return nil }
         if standstills.stoodStill(since: start) { return .nodeFailed("the executor stood still during the run") }
         let passed = now - start

@@ -35,9 +35,14 @@ struct FileCollector {
     private let selection: FileSelection
     private let limits: GuestFileSystem.Limits
     private let world: GuestWorld
+    private let isToStop: () -> Bool
     private var entriesLeft: Int
 
-    init(_ selection: FileSelection, limits: GuestFileSystem.Limits, world: GuestWorld) {
+    init(
+        _ selection: FileSelection, limits: GuestFileSystem.Limits, world: GuestWorld,
+        isToStop: @escaping () -> Bool
+    ) {
+        self.isToStop = isToStop
         self.selection = selection
         self.limits = limits
         self.world = world
@@ -67,6 +72,7 @@ struct FileCollector {
         try nodes.list(inode, in: world)
         var entries: [CollectedEntry] = []
         for entry in nodes.directory(inode).entries {
+            if isToStop() { throw .stopped }
             let next = selection.next(after: entry.name, current)
             guard !next.isEmpty else { continue }
             try nodes.resolve(entry.inode, in: world)
@@ -87,6 +93,7 @@ struct FileCollector {
         _ inode: InodeNumber, depth: Int, _ nodes: inout NodeTable
     ) throws(FileStop) -> CollectedNode? {
         guard depth <= limits.depthMax else { throw .errno(.nameTooLong) }
+        if isToStop() { throw .stopped }
         guard entriesLeft > 0 else { throw .tooManyCollected(entriesMax: limits.collectedEntriesMax) }
         entriesLeft -= 1
         let node = nodes[inode]

@@ -11,6 +11,8 @@ package enum FileStop: Error, Hashable, Sendable, CustomStringConvertible {
     case broken(MountFault)
     /// What is to be collected has too many entries.
     case tooManyCollected(entriesMax: Int)
+    /// The caller asked to stop collecting.
+    case stopped
 
     /// What happened, in a sentence.
     package var description: String {
@@ -18,6 +20,7 @@ package enum FileStop: Error, Hashable, Sendable, CustomStringConvertible {
         case .errno(let number): "the call was refused with error number \(number.rawValue) of WASI"
         case .needs: "content that a mount needs is not here yet"
         case .broken(let fault): "\(fault)"
+        case .stopped: "it was stopped"
         case .tooManyCollected(let most): "more than \(most) files and folders are to be collected"
         }
     }
@@ -31,6 +34,8 @@ package enum ContentWant: Hashable, Sendable {
     case listing(CID)
     /// These bytes of a file.
     case bytes(CID, Range<UInt64>)
+    /// A block as it is.
+    case block(CID)
 }
 
 /// Why content cannot be mounted.

@@ -97,6 +97,21 @@ package struct GuestFileSystem: Sendable {
     /// What the guest has written: bytes in whole pages, and entries.
     package var usage: (bytes: UInt64, entries: Int) { nodes.usage }
 
+    /// Whether a descriptor is open.
+    package func isOpen(_ number: UInt32) -> Bool { descriptors[number] != nil }
+
+    /// The stream that is written to through a descriptor; nil if it is none, or not to be written to.
+    package func stream(of number: UInt32) -> StreamWrite.Stream? {
+        guard let descriptor = descriptors[number], descriptor.isForWriting, descriptor.rights.contains(.write) else {
+            return nil
+        }
+        return switch nodes[descriptor.inode].kind {
+        case .device(.standardOutput): .standardOutput
+        case .device(.standardError): .standardError
+        default: nil
+        }
+    }
+
     /// How many descriptors are open.
     package var openDescriptorCount: Int { descriptors.count }
 
@@ -112,10 +127,12 @@ package struct GuestFileSystem: Sendable {
 
     /// What a selection fits when the run has ended; nil if nothing. Needs what it looks at, like any call; a tree
     /// deeper than the limit ends it with ENAMETOOLONG.
+    ///
+    /// - Parameter isToStop: asked at every entry; if so, it ends with `FileStop.stopped`.
     package mutating func collect(
-        _ selection: FileSelection, in world: GuestWorld
+        _ selection: FileSelection, in world: GuestWorld, isToStop: @escaping () -> Bool = { false }
     ) throws(FileStop) -> CollectedNode? {
-        var collector = FileCollector(selection, limits: limits, world: world)
+        var collector = FileCollector(selection, limits: limits, world: world, isToStop: isToStop)
         return try collector.collect(from: root, &nodes)
     }
 

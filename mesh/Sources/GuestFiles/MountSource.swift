@@ -11,6 +11,8 @@ package protocol MountSource: Sendable {
     func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]>
     /// Exactly these bytes of a file; the range lies within the size that `node` told.
     func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]>
+    /// A block as it is, for what is collected of a mount.
+    func block(_ cid: CID) -> SourceAnswer<[UInt8]>
 }
 
 /// An answer of a source.

@@ -17,6 +17,8 @@ struct PreviewCall<Memory: GuestBytes> {
     var memory: Memory
     /// What went to a stream.
     var output: StreamWrite?
+    /// Bytes that were read.
+    var bytesRead = 0
 
     func word(_ index: Int) -> UInt32 { UInt32(truncatingIfNeeded: arguments[index]) }
     func long(_ index: Int) -> UInt64 { arguments[index] }

@@ -8,7 +8,8 @@ package struct PreviewFunction<Memory: GuestBytes>: Sendable {
     let body: @Sendable (inout GuestFileSystem, inout PreviewCall<Memory>) throws(FileStop) -> Void
 
     /// Fuel to charge before a call, besides what every call costs: by the bytes that are asked for, so that it is the
-    /// same whatever is here. To be charged once, however often the call is asked again.
+    /// same whatever is here. To be charged once, however often the call is asked again. What is read costs one for
+    /// each byte after the call (`PreviewOutcome.answered`), so that a large buffer at the end of a file costs nothing.
     package func fuel(_ arguments: [UInt64], memory: Memory, limits: GuestFileSystem.Limits) -> UInt64 {
         price.fuel(arguments, memory, limits)
     }
@@ -23,21 +24,22 @@ package struct PreviewFunction<Memory: GuestBytes>: Sendable {
             try body(&files, &call)
         } catch {
             switch error {
-            case .errno(let number): return .answered(number, output: nil)
+            case .errno(let number): return .answered(number, output: nil, bytesRead: 0)
             case .needs(let wants): return .needs(wants)
             case .broken(let fault): return .broken(fault)
-            case .tooManyCollected: preconditionFailure("\(name) collects")
+            case .tooManyCollected, .stopped: preconditionFailure("\(name) collects")
             }
         }
         memory = call.memory
-        return .answered(.success, output: call.output)
+        return .answered(.success, output: call.output, bytesRead: call.bytesRead)
     }
 }
 
 /// What became of a call.
 package enum PreviewOutcome: Hashable, Sendable {
-    /// The error number to return; on success the results are in the memory, and this went to a stream.
-    case answered(WASIErrno, output: StreamWrite?)
+    /// The error number to return; on success the results are in the memory, this went to a stream, and so many bytes
+    /// were read.
+    case answered(WASIErrno, output: StreamWrite?, bytesRead: Int)
     /// Fetch these, and call again.
     case needs([ContentWant])
     /// Content of a mount is not what a mount may hold: the run ends.
@@ -52,6 +54,8 @@ enum PreviewPrice: Hashable, Sendable {
     case texts([Int])
     /// The bytes of buffers whose list is at this argument, and 8 for each.
     case buffers(Int)
+    /// 8 for each buffer whose list is at this argument: they are to be filled.
+    case emptyBuffers(Int)
     /// The bytes of one buffer, whose length is this argument, and those of texts.
     case buffer(Int, texts: [Int])
     /// A 64th of the bytes of this argument: pages that are filled with zeros at once.
@@ -65,6 +69,8 @@ enum PreviewPrice: Hashable, Sendable {
             UInt64(UInt32(truncatingIfNeeded: arguments[length])) + texts(lengths, arguments, limits)
         case .pages(let bytes): arguments[bytes] / 64
         case .buffers(let index): buffers(index, arguments, memory, limits)
+        case .emptyBuffers(let index):
+            Self.listBytes(index, arguments, limits).map(UInt64.init) ?? 0
         }
     }
 
@@ -77,13 +83,20 @@ enum PreviewPrice: Hashable, Sendable {
     private func buffers(
         _ index: Int, _ arguments: [UInt64], _ memory: some GuestBytes, _ limits: GuestFileSystem.Limits
     ) -> UInt64 {
-        let count = UInt32(truncatingIfNeeded: arguments[index + 1])
-        guard count <= limits.vectorsMax,
-            let list = memory.bytes(at: UInt32(truncatingIfNeeded: arguments[index]), count: count * 8)
+        guard let count = Self.listBytes(index, arguments, limits),
+            let list = memory.bytes(at: UInt32(truncatingIfNeeded: arguments[index]), count: count)
         else { return 0 }
         let bytes = stride(from: 4, to: list.count, by: 8).reduce(UInt64(0)) { sum, start in
             sum + list[start..<start + 4].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         }
         return UInt64(list.count) + min(bytes, UInt64(limits.transferBytesMax))
+    }
+
+    /// Bytes of a list of buffers; nil if it is too long.
+    private static func listBytes(
+        _ index: Int, _ arguments: [UInt64], _ limits: GuestFileSystem.Limits
+    ) -> UInt32? {
+        let count = UInt32(truncatingIfNeeded: arguments[index + 1])
+        return count <= limits.vectorsMax ? count * 8 : nil
     }
 }

@@ -83,10 +83,10 @@ package struct PreviewTable<Memory: GuestBytes>: Sendable {
     // MARK: Reading and writing
 
     private mutating func defineTransfers() {
-        add("fd_read", "iiii", .buffers(1)) { (files, call) throws(FileStop) in
+        add("fd_read", "iiii", .emptyBuffers(1)) { (files, call) throws(FileStop) in
             try Self.read(&files, &call, at: nil, result: 3)
         }
-        add("fd_pread", "iiiIi", .buffers(1)) { (files, call) throws(FileStop) in
+        add("fd_pread", "iiiIi", .emptyBuffers(1)) { (files, call) throws(FileStop) in
             try Self.read(&files, &call, at: call.long(3), result: 4)
         }
         add("fd_write", "iiii", .buffers(1)) { (files, call) throws(FileStop) in
@@ -117,6 +117,7 @@ package struct PreviewTable<Memory: GuestBytes>: Sendable {
         let bytes = try files.read(call.word(0), count: count, at: position, in: call.world)
         try call.scatter(bytes, buffers)
         try call.answer(UInt32(bytes.count), at: result)
+        call.bytesRead = bytes.count
     }
 
     private static func write(

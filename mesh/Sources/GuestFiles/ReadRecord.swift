@@ -5,6 +5,9 @@ package struct ReadRecord: Hashable, Sendable {
     /// Files, folders and links that were looked at, with the bytes that were read of each file.
     private var read: [CID: [Range<UInt64>]] = [:]
 
+    /// Of a run that has read nothing.
+    package init() {}
+
     /// Something of a mount that was looked at.
     package struct Entry: Hashable, Sendable {
         /// What it is.

@@ -164,7 +164,7 @@ extension ExitStatus {
             case .exitedNonZero: .internalError
             case .trapped: .jobTrapped
             case .limitExceeded: .jobLimit
-            case .moduleRefused: .jobRefused
+            case .moduleRefused, .filesRefused: .jobRefused
             case .cancelled: .jobCancelled
             case .noBids, .noAcceptableBid: .noExecutor
             case .executorsFailed, .fetchFailed: .executorsFailed

@@ -58,6 +58,7 @@ enum JobWords {
         case .trapped: "trapped"
         case .limitExceeded: limit(job.limit)
         case .moduleRefused: "module refused"
+        case .filesRefused: "files refused"
         case .cancelled: "cancelled"
         case .fetchFailed: "fetch failed"
         default: "failed"

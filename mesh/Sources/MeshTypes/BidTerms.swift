@@ -35,11 +35,11 @@ package struct BidTerms: Hashable, Sendable, Codable {
     }
 
     /// What a run with this outcome costs: by metered fuel if the module ended by itself, or a limit or a cancellation
-    /// stopped it after it had begun; nothing if the module was refused or the node failed.
+    /// stopped it after it had begun, or its files did not go on; nothing if the module was refused or the node failed.
     package func due(for outcome: ExecutionOutcome, fuel: UInt64) -> TokenAmount {
         switch outcome {
         case .exited, .trapped, .limitExceeded: due(fuel: fuel)
-        case .cancelled: fuel == 0 ? .zero : due(fuel: fuel)
+        case .cancelled, .filesRefused: fuel == 0 ? .zero : due(fuel: fuel)
         case .moduleRefused, .fetchFailed, .nodeFailed: .zero
         }
     }

@@ -104,8 +104,8 @@ extension ExecutionOutcome {
             leftKind == rightKind && left.isSameBytes(as: right)
         case (.limitExceeded(let left), .limitExceeded(let right)): left == right
         case (.cancelled, .cancelled): true
-        case (.moduleRefused(let left), .moduleRefused(let right)), (.fetchFailed(let left), .fetchFailed(let right)),
-            (.nodeFailed(let left), .nodeFailed(let right)):
+        case (.moduleRefused(let left), .moduleRefused(let right)), (.filesRefused(let left), .filesRefused(let right)),
+            (.fetchFailed(let left), .fetchFailed(let right)), (.nodeFailed(let left), .nodeFailed(let right)):
             left.isSameBytes(as: right)
         default: false
         }
@@ -121,7 +121,8 @@ extension ExecutionOutcome {
             hasher.combine(ExactText(text))
         case .limitExceeded(let limit): hasher.combine(limit)
         case .cancelled: break
-        case .moduleRefused(let text), .fetchFailed(let text), .nodeFailed(let text): hasher.combine(ExactText(text))
+        case .moduleRefused(let text), .filesRefused(let text), .fetchFailed(let text), .nodeFailed(let text):
+            hasher.combine(ExactText(text))
         }
     }
 }

@@ -17,7 +17,7 @@ extension ExecutionOutcome {
     package var responsibility: Responsibility {
         switch self {
         case .exited(code: 0): .success
-        case .exited, .trapped, .limitExceeded, .moduleRefused: .user
+        case .exited, .trapped, .limitExceeded, .moduleRefused, .filesRefused: .user
         case .cancelled: .cancellation
         case .fetchFailed, .nodeFailed: .node
         }
@@ -44,6 +44,7 @@ extension ExecutionOutcome: CustomStringConvertible {
         case .limitExceeded(let limit): "the module was stopped at its \(limit.description) limit"
         case .cancelled: "the run was cancelled"
         case .moduleRefused(let reason): "the module was refused: \(Self.told(reason))"
+        case .filesRefused(let reason): "the job's files were refused: \(Self.told(reason))"
         case .fetchFailed(let reason): "a block could not be fetched: \(Self.told(reason))"
         case .nodeFailed(let reason): "the executor failed: \(Self.told(reason))"
         }

@@ -14,6 +14,9 @@ package enum ExecutionOutcome: Hashable, Sendable, Codable {
     case cancelled
     /// The module was refused before it ran: not a module, unknown imports, no entry point, compile limits.
     case moduleRefused(reason: String)
+    /// What the job mounts is no files that can be mounted, or what it collects cannot be written: found before the run
+    /// or when the module came to it. The user's error, never retried. Only a job with files can end so.
+    case filesRefused(reason: String)
     /// A block that the job names was not available in time: the node's error, retried elsewhere.
     case fetchFailed(reason: String)
     /// The executor itself failed, for example by a restart in mid-run: the node's error, retried elsewhere.
@@ -25,6 +28,7 @@ package enum ExecutionOutcome: Hashable, Sendable, Codable {
         case limitExceeded = "limit_exceeded"
         case cancelled
         case moduleRefused = "module_refused"
+        case filesRefused = "files_refused"
         case fetchFailed = "fetch_failed"
         case nodeFailed = "node_failed"
     }

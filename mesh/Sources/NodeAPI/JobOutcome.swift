@@ -29,6 +29,8 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
     case limitExceeded = "limit_exceeded"
     /// The executor refused the module before it ran.
     case moduleRefused = "module_refused"
+    /// What the job mounts, or what it collects, is no proper file or folder.
+    case filesRefused = "files_refused"
     /// It was cancelled.
     case cancelled
     /// Nobody bid.
@@ -85,6 +87,7 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
             case .trapped: .trapped
             case .limitExceeded: .limitExceeded
             case .moduleRefused: .moduleRefused
+            case .filesRefused: .filesRefused
             case .cancelled: .cancelled
             case .noBids: .noBids
             case .noAcceptableBid: .noAcceptableBid

@@ -113,6 +113,8 @@ package enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     case limitExceeded = "limit_exceeded"
     /// The executor refused the module before it ran.
     case moduleRefused = "module_refused"
+    /// What the job mounts, or what it collects, is no proper file or folder.
+    case filesRefused = "files_refused"
     /// The owner cancelled it.
     case cancelled
     /// Nobody bid.

@@ -113,6 +113,7 @@ struct JobEnd {
         case .limitExceeded: .limitExceeded
         case .cancelled: .cancelled
         case .moduleRefused: .moduleRefused
+        case .filesRefused: .filesRefused
         case .fetchFailed: .fetchFailed
         case .nodeFailed: .executorsFailed
         }

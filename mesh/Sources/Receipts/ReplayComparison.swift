@@ -107,7 +107,7 @@ package enum ReplayComparison {
     package static func obstacle(_ receipt: ExecutionReceipt) -> String? {
         if receipt.determinism != .deterministic { return "the receipt is attested, not deterministic" }
         switch receipt.outcome {
-        case .exited, .trapped, .moduleRefused: return nil
+        case .exited, .trapped, .moduleRefused, .filesRefused: return nil
         case .limitExceeded(.wallClock): return "where the clock stopped it depends on the machine"
         case .limitExceeded: return nil
         case .cancelled, .fetchFailed, .nodeFailed: return "the module did not run to an end of its own"
@@ -182,7 +182,7 @@ package enum ReplayComparison {
     private static func isSame(_ left: ExecutionOutcome, _ right: ExecutionOutcome) -> Bool {
         switch (left, right) {
         case (.trapped(let leftKind, _), .trapped(let rightKind, _)): leftKind == rightKind
-        case (.moduleRefused, .moduleRefused): true
+        case (.moduleRefused, .moduleRefused), (.filesRefused, .filesRefused): true
         default: left == right
         }
     }

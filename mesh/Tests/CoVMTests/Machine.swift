@@ -68,6 +68,12 @@ final class MemoryHost: ExecutionHost {
         state.withLock { $0.blocks.count } < storedBlocksMax ? put(bytes) : nil
     }
 
+    func storeBlock(_ cid: CID, _ bytes: [UInt8]) -> Bool {
+        guard blockCount < storedBlocksMax else { return false }
+        state.withLock { $0.blocks[cid] = bytes }
+        return true
+    }
+
     func log(_ level: ExecutionLogLevel, _ text: String) {
         state.withLock { $0.log.append("\(level): \(text)") }
         onLog?()

@@ -1,3 +1,4 @@
+import GuestFiles
 import MeshTypes
 import Testing
 
@@ -81,7 +82,7 @@ struct WASITests {
         var name: String
         var parameters: String
         var arguments: [Int64]
-        var errno: WASIPreview1.Errno
+        var errno: WASIErrno
         var testDescription: String { "\(name)\(arguments)" }
     }
 
@@ -148,7 +149,7 @@ struct WASITests {
             (call $fd_write (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0))
             """)
         let result = try await Machine().run(text) { $0.entry = "run" }
-        #expect(result.outcome == .exited(code: Int32(WASIPreview1.Errno.badDescriptor.rawValue)))
+        #expect(result.outcome == .exited(code: Int32(WASIErrno.badDescriptor.rawValue)))
     }
 
     @Test("a loop that waits for the clock ends, because the clock moves with the fuel")
@@ -173,6 +174,6 @@ struct WASITests {
               (func (export "run") (result i32) (call $random (i32.const 0) (i32.const 1))))
             """
         let result = try await Machine().run(text) { $0.entry = "run" }
-        #expect(result.outcome == .exited(code: Int32(WASIPreview1.Errno.fault.rawValue)))
+        #expect(result.outcome == .exited(code: Int32(WASIErrno.fault.rawValue)))
     }
 }

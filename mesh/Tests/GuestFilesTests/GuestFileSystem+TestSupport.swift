@@ -7,6 +7,7 @@ struct NoContent: MountSource {
     func node(_ cid: CID) -> SourceAnswer<MountedNode> { .notHere }
     func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]> { .notHere }
     func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> { .notHere }
+    func block(_ cid: CID) -> SourceAnswer<[UInt8]> { .notHere }
 }
 
 extension GuestWorld {

@@ -33,6 +33,9 @@ final class HeldContent: MountSource, @unchecked Sendable {
         return .here(Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
     }
 
+    /// Nothing here has blocks.
+    func block(_ cid: CID) -> SourceAnswer<[UInt8]> { .broken }
+
     // MARK: Making
 
     private func name(_ text: String) -> CID { CID.hashing(Array(text.utf8), codec: .raw) }

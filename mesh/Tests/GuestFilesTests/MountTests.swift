@@ -71,6 +71,7 @@ import Testing
             func node(_ cid: CID) -> SourceAnswer<MountedNode> { inner.node(cid) }
             func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]> { inner.listing(cid) }
             func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> { .here([1]) }
+            func block(_ cid: CID) -> SourceAnswer<[UInt8]> { inner.block(cid) }
         }
         let file = source.file("content")
         let short = Short(inner: source)

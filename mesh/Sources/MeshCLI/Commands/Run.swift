@@ -190,6 +190,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
             case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : standardError(of: jobID)
             case .limitExceeded: raising(result.limit)
             case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
+            case .filesRefused: "Mount files and folders that mesh add made, and collect what fits the job's limits."
             case .cancelled: ""
             case .noBids:
                 "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let a node run "

@@ -1,0 +1,179 @@
+import GuestFiles
+import IPLD
+import Multiformats
+
+/// Makes UnixFS of what a run left in its files, and names it among the outputs.
+///
+/// The blocks depend on the files alone: they are of one profile, and neither modes nor times are written. What is the
+/// same in a mount is named by the mount's own CID, and its blocks are taken over. Everything counts as output: each
+/// entry, the bytes of files, and the blocks that are taken over.
+struct FileCollection {
+    /// How files and folders are cut.
+    static let profile = UnixFSProfile.v1in2025
+    /// Bytes of a file that are read at once.
+    private static let pieceBytes = 1 << 20
+
+    /// Bytes that an entry counts, besides those of a file.
+    static let entryBytes = 512
+    /// Blocks of all that is collected.
+    static let blocksMax = 65_536
+
+    private let run: JobRun
+    private let until: UInt64
+    private var kept: Set<CID> = []
+
+    init(_ run: JobRun, millisecondsMax: UInt64) {
+        self.run = run
+        until = SystemClock.nanoseconds() - run.stillNanoseconds + millisecondsMax * 1_000_000
+    }
+
+    /// Collects one selection after the other, in the order of the job.
+    mutating func collect() throws(HostStop) {
+        for (name, selection) in run.job.collect {
+            guard let node = try node(of: selection) else { continue }
+            let built = try build(node)
+            run.addCollected(name, built.cid)
+        }
+    }
+
+    private var isLate: Bool { SystemClock.nanoseconds() - run.stillNanoseconds > until }
+
+    private func checkTime() throws(HostStop) {
+        if run.cancellation.isCancelled { throw .cancelled }
+        if isLate { throw .nodeFailed("collecting the files of the job took too long") }
+    }
+
+    private var world: GuestWorld { run.world(fuelLeft: 0) }
+
+    private func node(of selection: FileSelection) throws(HostStop) -> CollectedNode? {
+        var node: CollectedNode?
+        let run = run
+        let until = until
+        try asking { () throws(FileStop) in
+            node = try run.files?.collect(selection, in: world) {
+                run.cancellation.isCancelled || SystemClock.nanoseconds() - run.stillNanoseconds > until
+            }
+        }
+        return node
+    }
+
+    /// Asks the files again until they have what they need.
+    private func asking(_ body: () throws(FileStop) -> Void) throws(HostStop) {
+        try run.repeating { () throws(HostStop) in
+            do throws(FileStop) {
+                try body()
+                return nil
+            } catch {
+                switch error {
+                case .needs(let wants): return wants
+                case .stopped:
+                    try checkTime()
+                    return nil
+                case .errno(.nameTooLong): throw .filesRefused("what is to be collected is nested too deep")
+                case .errno, .broken, .tooManyCollected: throw .filesRefused("\(error)")
+                }
+            }
+        }
+    }
+
+    private mutating func build(_ node: CollectedNode) throws(HostStop) -> UnixFSBuilt {
+        try checkTime()
+        try run.reserveOutput(Self.entryBytes)
+        switch node {
+        case .mounted(let cid): return try mounted(cid)
+        case .file(let file): return try build(file)
+        case .symbolicLink(let target, _):
+            try run.reserveOutput(target.count)
+            let (link, blocks) = UnixFSDirectoryBuilder.symbolicLink(to: target)
+            try keep(blocks)
+            return link
+        case .directory(let entries, _):
+            var built: [UnixFSEntry] = []
+            for entry in entries {
+                let below = try build(entry.node)
+                built.append(UnixFSEntry(name: entry.name.bytes, cid: below.cid, totalBytes: below.treeBytes))
+            }
+            let (directory, blocks) = try folder(built)
+            try keep(blocks)
+            return directory
+        }
+    }
+
+    private func folder(
+        _ entries: [UnixFSEntry]
+    ) throws(HostStop) -> (directory: UnixFSBuilt, blocks: [UnixFSBuiltBlock]) {
+        do {
+            return try UnixFSDirectoryBuilder.directory(entries, profile: Self.profile)
+        } catch {
+            throw .filesRefused("a folder that is to be collected cannot be written: \(error)")
+        }
+    }
+
+    private mutating func build(_ file: CollectedFile) throws(HostStop) -> UnixFSBuilt {
+        try run.reserveOutput(Int(clamping: file.bytes))
+        var builder = UnixFSFileBuilder(profile: Self.profile)
+        var offset: UInt64 = 0
+        while offset < file.bytes {
+            try checkTime()
+            var piece: [UInt8] = []
+            try asking { () throws(FileStop) in
+                piece = try run.files?.contents(of: file, at: offset, count: Self.pieceBytes, in: world) ?? []
+            }
+            guard !piece.isEmpty else { throw .nodeFailed("a file of the job is shorter than it says") }
+            offset += UInt64(piece.count)
+            try keep(builder.append(piece))
+        }
+        let (built, blocks) = builder.finish()
+        try keep(blocks)
+        return built
+    }
+
+    /// What a mount has: all its blocks, so that whoever takes the output in gets them here.
+    private mutating func mounted(_ cid: CID) throws(HostStop) -> UnixFSBuilt {
+        let root = try block(cid)
+        var wanted = root.isNew ? root.block.links : []
+        while let next = wanted.popLast() {
+            guard !kept.contains(next) else { continue }
+            try checkTime()
+            wanted += try block(next).block.links
+        }
+        return UnixFSBuilt(cid: cid, treeBytes: root.block.treeBytes)
+    }
+
+    /// Takes a block of a mount over; `isNew` unless it was before.
+    private mutating func block(_ cid: CID) throws(HostStop) -> (block: UnixFSBlock, isNew: Bool) {
+        var bytes: [UInt8] = []
+        let world = world
+        try run.repeating { () throws(HostStop) in
+            switch world.source.block(cid) {
+            case .here(let block):
+                bytes = block
+                return nil
+            case .notHere: return [.block(cid)]
+            case .broken: throw .filesRefused("\(MountFault.notFiles(cid))")
+            }
+        }
+        let block: UnixFSBlock
+        do {
+            block = try UnixFSBlock(bytes, of: cid)
+        } catch {
+            throw .filesRefused("\(error)")
+        }
+        let isNew = !kept.contains(cid)
+        if isNew {
+            try run.reserveOutput(bytes.count)
+            try keep(cid, bytes)
+        }
+        return (block, isNew)
+    }
+
+    private mutating func keep(_ blocks: [UnixFSBuiltBlock]) throws(HostStop) {
+        for block in blocks { try keep(block.cid, block.bytes) }
+    }
+
+    private mutating func keep(_ cid: CID, _ bytes: [UInt8]) throws(HostStop) {
+        guard kept.insert(cid).inserted else { return }
+        guard kept.count <= Self.blocksMax else { throw .output }
+        try run.keep(cid, bytes)
+    }
+}

@@ -1,0 +1,371 @@
+import GuestFiles
+import IPLD
+import MeshTypes
+import Multiformats
+import P2PTesting
+import Synchronization
+import Testing
+
+@testable import CoVM
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Runs over mounts whose blocks come when they are asked for.
+@Suite("Mounts of a run")
+struct MountTests {
+    /// A file of several blocks, and what the guest's `sum` says of it.
+    private static let large = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 9) }
+    private static let largeSum = large.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) }
+
+    /// A folder with files, a link and a folder of its own.
+    private static func tree(_ host: FileHost) throws -> UnixFSBuilt {
+        try host.folder([
+            ("d", try host.folder([("x", host.file("in d")), ("y", host.file("never read"))])),
+            ("l", host.link("d/x")), ("large", host.file(large)), ("small", host.file("small file")),
+        ])
+    }
+
+    private static let script = """
+        open 3 0 small 0 2 0
+        read #1 5
+        open 3 1 l 0 2 0
+        read #2 9
+        list 3 4096
+        open 3 0 large 0 2 0
+        sum #3 70000
+        open 3 0 small 0 66 0
+        write #4 S
+        mkdir 3 new
+        """
+
+    @Test("show their files, whatever comes when: the same output, fuel and reads")
+    func determinism() async throws {
+        let machine = try Machine()
+        var runs: [FileGuest.Run] = []
+        var fetched: [Int] = []
+        for isAllHere in [true, false, false] {
+            let host = FileHost()
+            let tree = try Self.tree(host)
+            if isAllHere { host.bringAll() }
+            let run = try await machine.perform(
+                Self.script, files: FileGuest.plan(.tree(tree.cid)), collect: ["job": "/job"], host: host)
+            #expect(run.result.outcome == .exited(code: 0))
+            #expect(
+                run.lines == [
+                    "0 4", "0 5 small", "0 5", "0 4 in d", "0 . .. d l large small", "0 6",
+                    "0 2500000 \(Self.largeSum)", "0 7", "0 1", "0",
+                ])
+            let root = try #require(run.result.outputs.first?.cid)
+            #expect(
+                try host.tree(root) == [
+                    "/d/x in d", "/d/y never read", "/l -> d/x", "/large 2500000 bytes", "/new/", "/small Small file",
+                ])
+            let read = run.result.read.entries
+            #expect(read.map(\.cid) == read.map(\.cid).sorted())
+            #expect(read.contains { $0.cid == host.file(Self.large).cid && $0.ranges == [0..<2_500_000] })
+            // What was only collected was not read.
+            #expect(!read.contains { $0.cid == host.file("never read").cid })
+            runs.append(run)
+            fetched.append(host.fetches.count)
+        }
+        #expect(fetched[0] == 0)
+        #expect(fetched[1] > 5 && fetched[1] == fetched[2])
+        #expect(Set(runs.map(\.result.usage.fuel)).count == 1)
+        #expect(Set(runs.map(\.result.read)).count == 1)
+        #expect(Set(runs.map { $0.result.outputs.first?.cid }).count == 1)
+        #expect(Set(runs.map(\.result.usage.bytesRead)).count == 1)
+        #expect(Set(runs.map(\.result.usage.bytesWritten)).count == 1)
+    }
+
+    @Test("are read as they are, in folders over many blocks too")
+    func manyEntries() async throws {
+        let host = FileHost()
+        let file = host.file("x")
+        let folder = try host.folder((0..<6_000).map { ("a-name-that-fills-the-block-\($0)", file) })
+        guard case .here(let root) = MountedBlocks(held: { host.readInput($0) }).block(folder.cid) else {
+            Issue.record("no folder")
+            return
+        }
+        #expect(try UnixFSBlock(root, of: folder.cid).kind == .shard)
+        let run = try await Machine().perform(
+            "open 3 0 a-name-that-fills-the-block-4711 0 2 0\nread #1 9\nopen 3 0 other 0 2 0",
+            files: FileGuest.plan(.tree(folder.cid), writable: false), host: host)
+        #expect(run.lines == ["0 4", "0 1 x", "44"])
+    }
+
+    // MARK: What is no mount
+
+    @Test("that are no files end the run with the reason: before it starts, or when it comes there")
+    func refused() async throws {
+        let host = FileHost()
+        let machine = try Machine()
+        let dots = try host.folder([("..", host.file("x"))])
+        host.bringAll()
+        let atOnce = try await machine.perform("stat 3 0 a", files: FileGuest.plan(.tree(dots.cid)), host: host)
+        #expect(
+            atOnce.result.outcome
+                == .filesRefused(reason: "the folder \(dots.cid) has an entry whose name is . or .."))
+        #expect(atOnce.result.usage.fuel == 0)
+        let outer = try host.folder([("deep", dots), ("ok", host.file("ok"))])
+        host.bringAll()
+        let later = try await machine.perform(
+            "write 1 first\nopen 3 0 ok 0 2 0\nopen 3 0 deep/a 0 2 0", files: FileGuest.plan(.tree(outer.cid)),
+            host: host)
+        #expect(
+            later.result.outcome
+                == .filesRefused(reason: "the folder \(dots.cid) has an entry whose name is . or .."))
+        #expect(later.result.usage.fuel > 0)
+        #expect(host.text(later.result.standardOutputCID) == "first")
+        let module = FileGuest.module
+        let noFile = CID.hashing(module, codec: .dagPB)
+        _ = host.storeBlock(noFile, module)
+        host.bringAll()
+        let other = try await machine.perform("stat 3 0 a", files: FileGuest.plan(.tree(noFile)), host: host)
+        #expect(
+            other.result.outcome
+                == .filesRefused(reason: "\(noFile) is no file, folder or symbolic link that can be mounted"))
+    }
+
+    @Test("that cannot be had are the node's failure")
+    func notThere() async throws {
+        let host = FileHost { $0(.failed(reason: "nobody has it")) }
+        let folder = try host.folder([("a", host.file("x"))])
+        let run = try await Machine().perform("stat 3 0 a", files: FileGuest.plan(.tree(folder.cid)), host: host)
+        #expect(run.result.outcome == .fetchFailed(reason: "nobody has it"))
+    }
+
+    @Test("that a node claims to have and has not end the run as its failure")
+    func claimed() async throws {
+        let host = FileHost()
+        let missing = CID.hashing([1, 2, 3], codec: .dagPB)
+        let run = try await Machine().perform("stat 3 0 a", files: FileGuest.plan(.tree(missing)), host: host)
+        #expect(run.result.outcome == .nodeFailed(reason: "blocks of the job's files do not stay on this node"))
+        #expect(host.fetches.count == CoVMConfiguration.Limits().repeatedFetchesMax + 1)
+    }
+
+    // MARK: Waiting
+
+    /// Fetches that wait until the test lets them go on.
+    private final class Gate: Sendable {
+        private let waiting = Mutex<[@Sendable (ContentFetch) -> Void]>([])
+
+        var delay: FileHost.Delay { { finished in self.waiting.withLock { $0.append(finished) } } }
+        var count: Int { waiting.withLock { $0.count } }
+
+        func open(_ end: ContentFetch = .here) {
+            let all = waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            for finished in all { finished(end) }
+        }
+    }
+
+    @Test("that are long in coming free the place of their run, which takes it again")
+    func placeIsFreed() async throws {
+        let gate = Gate()
+        let host = FileHost(delay: gate.delay)
+        let folder = try host.folder([("a", host.file("x"))])
+        let machine = try Machine { configuration in
+            configuration.limits.concurrentRunsMax = 1
+            configuration.limits.placeKeptMilliseconds = 10
+            configuration.limits.parkedRunsMax = 1
+        }
+        try await withThrowingTaskGroup(of: FileGuest.Run.self) { group in
+            let plan = FileGuest.plan(.tree(folder.cid))
+            group.addTask { try await machine.perform("stat 3 0 a", files: plan, host: host) }
+            try await eventually("the run has no place") { machine.covm.load == (0, 0, 1) }
+            #expect(host.waits == [true])
+            // Another one has it meanwhile; a second one that waits is too many.
+            #expect(try await machine.perform("stat 3 0 a").lines == ["44"])
+            let third = FileHost(delay: Gate().delay)
+            let refused = try await machine.perform("stat 3 0 a", files: plan, host: third)
+            #expect(
+                refused.result.outcome == .nodeFailed(reason: "too many jobs are waiting for blocks of their files"))
+            while gate.count > 0 || machine.covm.load.parked > 0 {
+                gate.open()
+                try await eventually("it asks for more, or runs") { gate.count > 0 || machine.covm.load.parked == 0 }
+            }
+            try await eventually("it is over") {
+                gate.open()
+                return machine.covm.load == (0, 0, 0)
+            }
+            let run = try await group.next()
+            #expect(run?.lines.first?.hasPrefix("0 4 1 1 ") == true)
+        }
+        #expect(host.waits.count.isMultiple(of: 2))
+    }
+
+    @Test("are waited for in all no longer than the limit")
+    func budget() async throws {
+        let host = FileHost(delay: Gate().delay)
+        let folder = try host.folder([("a", host.file("x"))])
+        let machine = try Machine {
+            $0.limits.fetchMillisecondsMax = 1_000
+            $0.limits.placeKeptMilliseconds = 10
+        }
+        let run = try await machine.perform("stat 3 0 a", files: FileGuest.plan(.tree(folder.cid)), host: host)
+        #expect(
+            run.result.outcome == .fetchFailed(reason: "the blocks of the job's files did not come in 1 s of waiting"))
+        #expect(machine.covm.load == (0, 0, 0))
+    }
+
+    @Test("end a wait at once when the run is cancelled, with and without its place", arguments: [10, 1_000_000])
+    func cancelled(placeKeptMilliseconds: UInt64) async throws {
+        let gate = Gate()
+        let host = FileHost(delay: gate.delay)
+        let folder = try host.folder([("a", host.file("x"))])
+        let machine = try Machine { $0.limits.placeKeptMilliseconds = placeKeptMilliseconds }
+        let cancellation = ExecutionCancellation()
+        try await withThrowingTaskGroup(of: FileGuest.Run.self) { group in
+            group.addTask {
+                try await machine.perform(
+                    "stat 3 0 a", files: FileGuest.plan(.tree(folder.cid)), host: host, cancellation: cancellation)
+            }
+            try await eventually("it waits") {
+                gate.count > 0 && (placeKeptMilliseconds > 10 || machine.covm.load.parked == 1)
+            }
+            cancellation.cancel()
+            let run = try await group.next()
+            #expect(run?.result.outcome == .cancelled)
+        }
+        #expect(machine.covm.load == (0, 0, 0))
+        gate.open()
+    }
+
+    @Test("stop the wall clock while they are waited for")
+    func wallClock() async throws {
+        // Three waits of half a second each.
+        let host = FileHost { finished in
+            let started = RunThread.start(stackBytes: 256 << 10) {
+                var none = pollfd(fd: -1, events: 0, revents: 0)
+                poll(&none, 0, 500)
+                finished(.here)
+            }
+            #expect(started)
+        }
+        let folder = try host.folder([("a", host.file("x"))])
+        let run = try await Machine.patient().perform(
+            "open 3 0 a 0 2 0\nread #1 1", files: FileGuest.plan(.tree(folder.cid)), host: host
+        ) { $0.limits.timeoutSeconds = 1 }
+        #expect(run.result.outcome == .exited(code: 0))
+        #expect(run.lines == ["0 4", "0 1 x"])
+        #expect(host.fetches.count == 2 || host.fetches.count == 3)
+        #expect(run.result.usage.wallMilliseconds < 1_000)
+    }
+}
+
+/// What becomes of the files when the run is over.
+@Suite("Collected files")
+struct CollectTests {
+    private static let writing = """
+        mkdir 3 out
+        open 3 0 out/a 1 66 0
+        write #1 A
+        mkdir 3 out/empty
+        symlink a 3 out/l
+        open 3 0 log 1 66 0
+        write #2 logged
+        """
+    private static let tree = ["/a A", "/empty/", "/l -> a"]
+
+    struct End: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let line: String
+        let outcome: ExecutionOutcome
+    }
+
+    static let ends: [End] = [
+        End(testDescription: "an exit with 0", line: "exit 0", outcome: .exited(code: 0)),
+        End(testDescription: "an exit with 3", line: "exit 3", outcome: .exited(code: 3)),
+        End(
+            testDescription: "a trap", line: "trap",
+            outcome: .trapped(kind: .unreachable, message: "unreachable executed in function 31")),
+        End(testDescription: "its fuel's end", line: "loop", outcome: .limitExceeded(.fuel)),
+    ]
+
+    @Test("are outputs after", arguments: ends)
+    func ended(end: End) async throws {
+        let host = FileHost()
+        let run = try await Machine().perform(
+            Self.writing + "\n" + end.line, collect: ["z": "out/**", "log": "log", "none": "missing", "text": "out/?"],
+            host: host
+        ) { $0.limits.maxFuel = 20_000_000 }
+        if case .trapped(let kind, _) = end.outcome {
+            guard case .trapped(kind, _) = run.result.outcome else {
+                Issue.record("\(run.result.outcome)")
+                return
+            }
+        } else {
+            #expect(run.result.outcome == end.outcome)
+        }
+        #expect(run.result.outputs.map(\.name) == ["log", "text", "z"])
+        #expect(try run.result.outputs.map { try host.tree($0.cid) } == [[" logged"], ["/a A", "/l -> a"], Self.tree])
+    }
+
+    @Test("are not outputs of a cancelled run")
+    func cancelled() async throws {
+        let cancellation = ExecutionCancellation()
+        let machine = try Machine { $0.limits.looked = { cancellation.cancel() } }
+        let run = try await machine.perform(
+            Self.writing + "\nloop", collect: ["out": "out/**"], cancellation: cancellation)
+        #expect(run.result.outcome == .cancelled)
+        #expect(run.result.outputs.isEmpty)
+    }
+
+    @Test("have the CID of the mount where they are the same")
+    func unchanged() async throws {
+        let host = FileHost()
+        let folder = try host.folder([("d", try host.folder([("x", host.file("X"))])), ("f", host.file("F"))])
+        let run = try await Machine().perform(
+            "open 3 0 f 0 2 0\nread #1 9", files: FileGuest.plan(.tree(folder.cid)), collect: ["all": "/job"],
+            host: host)
+        #expect(run.result.outputs.first?.cid == folder.cid)
+        // The same bytes, written anew, have the same CID.
+        let again = try await Machine().perform(
+            "open 3 0 f 9 66 0\nwrite #1 F", files: FileGuest.plan(.tree(folder.cid)), collect: ["all": "/job"],
+            host: host)
+        #expect(again.result.outputs.first?.cid == folder.cid)
+    }
+
+    @Test("count to the output, and the run ends there", arguments: [0, 3])
+    func limit(code: Int32) async throws {
+        let host = FileHost()
+        let run = try await Machine().perform(
+            """
+            open 3 0 a 1 66 0
+            fill #1 3000 97
+            open 3 0 b 1 66 0
+            size #2 17592186044416
+            exit \(code)
+            """, collect: ["a": "a", "b": "b"], host: host
+        ) { $0.limits.maxOutputBytes = 10_000 }
+        #expect(run.result.outcome == .limitExceeded(.output))
+        #expect(run.result.outputs.map(\.name) == ["a"])
+        let lines = UInt64(run.lines.joined(separator: "\n").utf8.count + 1)
+        #expect(run.result.usage.bytesWritten == lines + 3_000 + 2 * 512)
+    }
+
+    @Test("keep their names for themselves")
+    func names() async throws {
+        let text = """
+            (module
+              (import "mesh_host_v1" "output_write" (func $output (param i32 i32 i32 i32) (result i32)))
+              (memory (export "memory") 1)
+              (data (i32.const 0) "mine")
+              (func (export "run") (result i32)
+                (call $output (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 4))))
+            """
+        let selection = try FileSelection(Array("/job".utf8), workingFolder: nil)
+        let result = try await Machine().run(text) { job in
+            job.entry = "run"
+            job.files = FileGuest.plan()
+            job.collect = [(name: "mine", selection: selection)]
+        }
+        #expect(result.outcome == .exited(code: Int32(MeshHostABI.Failure.refused.rawValue)))
+    }
+}
