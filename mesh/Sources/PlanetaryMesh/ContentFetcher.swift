@@ -180,6 +180,7 @@ struct ContentFetcher: Sendable {
         }
     }
 
+    /// Who announced that it has a CID.
     func providers(of cid: CID) async -> [PeerID] {
         ((try? await dht.findProviders(cid, limit: limits.providersMax)) ?? []).map(\.peerID)
     }

@@ -1,5 +1,6 @@
 import CoVM
 import Determinism
+import GuestFiles
 import IPLD
 import JobMarket
 import MeshStore
@@ -101,7 +102,9 @@ struct JobRunner: Sendable {
         job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
         workspaceMade(workspace)
         startedAt = NodeClock.wallClock
-        let result = await machine.execute(job, host: workspace, cancellation: cancellation)
+        let result = await executed(job, workspace, cancellation)
+        let readList = readList(of: result, manifest)
+        if let readList { _ = workspace.storeBlock(readList.cid, readList.bytes) }
         if case .moduleRefused = result.outcome, keep {
             // Nobody will ask for it again; what a user added or a job made stays.
             try? await store.commit(arrived.map { .removeCached($0) })
@@ -120,7 +123,31 @@ struct JobRunner: Sendable {
         }
         var report = report(of: result, startedAt)
         report.isModuleBeyondLimits = result.compileLimit != nil || result.formLimit != nil
+        report.readCID = readList?.cid
         return Run(report: report, engine: result.engine, blocks: held)
+    }
+
+    /// Runs the job, and fetches what its mounts need meanwhile.
+    private func executed(
+        _ job: ExecutionJob, _ workspace: JobWorkspace, _ cancellation: ExecutionCancellation
+    ) async -> ExecutionResult {
+        guard let mounts = workspace.mounts else {
+            return await machine.execute(job, host: workspace, cancellation: cancellation)
+        }
+        async let serving: Void = mounts.serve()
+        let result = await machine.execute(job, host: workspace, cancellation: cancellation)
+        mounts.close()
+        await serving
+        return result
+    }
+
+    /// What the module read of the job's files, if the job has any and the module was started.
+    private func readList(of result: ExecutionResult, _ manifest: JobManifest) -> (cid: CID, bytes: [UInt8])? {
+        guard manifest.params.files != nil else { return nil }
+        switch result.outcome {
+        case .exited, .trapped, .limitExceeded, .filesRefused: return ReadList(result.read).block
+        case .cancelled, .moduleRefused, .fetchFailed, .nodeFailed: return nil
+        }
     }
 
     /// Whether the store shows that a module is longer than this node accepts; the root of a module of many blocks
@@ -140,6 +167,7 @@ struct JobRunner: Sendable {
     private enum Obstacle: Error, CustomStringConvertible {
         case notFetched(FetchError)
         case refused(ModuleRefusal)
+        case files(reason: String)
 
         var outcome: ExecutionOutcome {
             switch self {
@@ -152,6 +180,7 @@ struct JobRunner: Sendable {
             case .refused(let refusal) where refusal.isThisNodesLimit:
                 .nodeFailed(reason: JobRunner.limitReason("\(refusal)", refusal.setting))
             case .refused(let refusal): .moduleRefused(reason: refusal.reason)
+            case .files(let reason): .filesRefused(reason: reason)
             }
         }
 
@@ -159,7 +188,7 @@ struct JobRunner: Sendable {
         func showsModuleBeyondLimits(_ module: CID) -> Bool {
             switch self {
             case .notFetched(.notAFile(module, .fileTooLarge)): true
-            case .notFetched: false
+            case .notFetched, .files: false
             case .refused(let refusal): refusal.isThisNodesLimit
             }
         }
@@ -174,7 +203,7 @@ struct JobRunner: Sendable {
         /// The blocks of the module that came from others.
         let arrived: [CID]
 
-        var bytes: Int { job.module.count + workspace.inputBytes }
+        var bytes: Int { job.module.count + workspace.inputBytes + (workspace.mounts?.heldBytes ?? 0) }
     }
 
     /// Fetches and inspects the module, and only then fetches the inputs; does not keep a refused module. Returns the
@@ -230,7 +259,42 @@ struct JobRunner: Sendable {
         job.environment = params.env.map { ($0.key, $0.value) }
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
-        return Prepared(job: job, workspace: JobWorkspace(inputs: files), arrived: found.arrived.map(\.cid))
+        let mounts = try await mounts(of: params, &job, from: peers, patience: keep ? limits.patienceMilliseconds : 0)
+        return Prepared(
+            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts), arrived: found.arrived.map(\.cid))
+    }
+
+    /// Gives a job its files, and looks at what it mounts: that it is there, and can be mounted.
+    private func mounts(
+        of params: MeshJobParams, _ job: inout ExecutionJob, from peers: [PeerID], patience milliseconds: Int64
+    ) async throws(Obstacle) -> MountedContent? {
+        guard let files = params.files else { return nil }
+        let standardInput = job.files.standardInput
+        job.files = files.plan(standardInput: nil)
+        job.files.standardInput = standardInput
+        do {
+            let selections = try files.selections()
+            job.collect = selections.sorted { $0.key < $1.key }.map { (name: $0.key, selection: $0.value) }
+        } catch {
+            throw .files(reason: "a pattern of what is to be collected \(error)")
+        }
+        let limits = limits
+        let content = MountedContent(roots: files.contentRoots, fetcher: fetcher, from: peers) {
+            RetryPause(
+                milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax,
+                until: NodeClock.now.advanced(milliseconds: milliseconds))
+        }
+        do {
+            let fault = try await content.prepare(job.files, limits: machine.fileLimits)
+            if let fault { throw Obstacle.files(reason: "\(fault)") }
+            return content
+        } catch let obstacle as Obstacle {
+            throw obstacle
+        } catch let error as FetchError {
+            throw .notFetched(error)
+        } catch {
+            throw .files(reason: "\(error)")
+        }
     }
 
     private func inspected(_ module: [UInt8], entry: String) throws(Obstacle) {

@@ -1,4 +1,5 @@
 import CoVM
+import GuestFiles
 import IPLD
 import Multiformats
 import Synchronization
@@ -16,11 +17,14 @@ final class JobWorkspace: ExecutionHost {
     }
 
     private let inputs: [CID: [UInt8]]
+    /// What the job mounts; nil if it mounts nothing.
+    let mounts: MountedContent?
     private let contents = Mutex(Contents())
 
-    /// A workspace whose guest can read `inputs`, whole files by their CIDs.
-    init(inputs: [CID: [UInt8]]) {
+    /// A workspace whose guest can read `inputs`, whole files by their CIDs, and mounts.
+    init(inputs: [CID: [UInt8]], mounts: MountedContent? = nil) {
         self.inputs = inputs
+        self.mounts = mounts
     }
 
     /// The total size of the inputs, in bytes.
@@ -47,6 +51,23 @@ final class JobWorkspace: ExecutionHost {
             }
         }
         return file.root
+    }
+
+    func storeBlock(_ cid: CID, _ bytes: [UInt8]) -> Bool {
+        contents.withLock { contents in
+            if contents.known.insert(cid).inserted { contents.blocks.append((cid, bytes)) }
+        }
+        return true
+    }
+
+    var content: any MountSource {
+        if let mounts { return mounts }
+        return MountedBlocks { _ in nil }
+    }
+
+    func fetch(_ wants: [ContentWant], _ finished: @escaping @Sendable (ContentFetch) -> Void) {
+        guard let mounts else { return finished(.failed(reason: "the job mounts nothing")) }
+        mounts.fetch(wants, finished)
     }
 
     /// Nobody follows a run on the node that executes it; the machine keeps log lines for the log block.
