@@ -24,6 +24,8 @@ struct ReadListTests {
         func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> {
             .here(Array(repeating: 1, count: range.count))
         }
+
+        func block(_ cid: CID) -> SourceAnswer<[UInt8]> { .notHere }
     }
 
     fileprivate static let root = CID.hashing([0], codec: .dagPB)
