@@ -115,7 +115,6 @@ struct VirtualDisk: Sendable {
         journal += write.events
         for block in write.evidence { blocks[block.cid] = block.bytes }
         for output in write.outputs { keep(output.block) }
-        for block in write.fetched { keep(block) }
         lastReceipt = write.lastReceipt ?? lastReceipt
         if let heads = write.anchorHeads { anchorHeads = (heads.heads, heads.height) }
     }
