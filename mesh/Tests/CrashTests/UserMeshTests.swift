@@ -45,7 +45,7 @@ struct UserMeshTests {
         }
         let refused = try originator.run(["add", mesh.folder.path])
         #expect(refused.status == 246)
-        #expect(refused.errors.contains("a folder, and only single files are taken. Pack it into one file"))
+        #expect(refused.errors.contains("a folder. Take it with all that is in it by mesh add -r."))
     }
 
     @Test("A job whose input and output have many blocks runs; a stranger verifies and replays its receipt")

@@ -259,10 +259,10 @@ import Testing
     }
 
     @Test func whatIsFetchedIsNamedByItsWholeCID() throws {
-        #expect(try Get.named(Self.receipt) == Samples.receiptCID)
+        #expect(try TreePath(Self.receipt) == TreePath(root: Samples.receiptCID, names: []))
         for name in ["last", String(Self.receipt.suffix(8))] {
             do {
-                _ = try Get.named(name)
+                _ = try TreePath(name)
                 Issue.record("\(name) is no CID")
             } catch {
                 #expect(error.message == "\"\(name)\" is no CID.")

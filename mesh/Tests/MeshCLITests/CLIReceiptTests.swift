@@ -177,10 +177,11 @@ import Testing
         let broken = CID.hashing([0xFF], codec: .dagCBOR)
         let raw = CID.hashing(block, codec: .raw)
         let node = ScriptedNode(script: .init(files: [cid: block, raw: block, broken: [0xFF]]))
-        let text = String(decoding: try await Get.contents(of: cid, raw: false, on: node), as: UTF8.self)
+        let text = String(decoding: try await Get.object(cid, on: node), as: UTF8.self)
         #expect(text == #"{"did":"x","sig":{"/":{"bytes":"AQI"}},"to":{"/":"\#(Samples.jobID)"}}"# + "\n")
-        #expect(try await Get.contents(of: cid, raw: true, on: node) == block)
-        #expect(try await Get.contents(of: raw, raw: false, on: node) == block)
-        await #expect(throws: NodeServiceError.self) { try await Get.contents(of: broken, raw: false, on: node) }
+        var bytes: [UInt8] = []
+        try await TreeReader(raw, on: node).read(raw, bytes: UInt64(block.count)) { bytes += $0 }
+        #expect(bytes == block)
+        await #expect(throws: NodeServiceError.self) { try await Get.object(broken, on: node) }
     }
 }

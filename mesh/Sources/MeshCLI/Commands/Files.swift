@@ -5,36 +5,130 @@ import MeshHTTP
 import Multiformats
 import NodeAPI
 
-/// `mesh add`: stores a file and offers it.
+/// `mesh add`: stores files and folders and offers them.
 struct Add: MeshCommand {
-    static let configuration = CommandConfiguration(abstract: "Keep a file, offer it to the mesh, and print its CID.")
+    static let configuration = CommandConfiguration(
+        abstract: "Keep files and folders, offer them to the mesh, and print their CIDs.",
+        discussion: """
+            The CID of a file or folder is the one that others give it who cut it the same way (--profile): \
+            unixfs-v1-2025 as ipfs add does with that profile, unixfs-v0-2015 as it did for ten years. A folder comes with \
+            everything in it, links as links. What the node has already is not sent again, so a run that was \
+            interrupted is simply repeated.
+            """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The file; - means standard input.", completion: .file())
-    var file: String
+    @Argument(help: "The files and folders; - means standard input.", completion: .file())
+    var paths: [String]
+
+    @Flag(name: .shortAndLong, help: "Take folders too, with all that is in them.")
+    var recursive = false
+
+    @Option(help: "How to cut files and folders into blocks: unixfs-v1-2025 or unixfs-v0-2015.")
+    var profile = UnixFSProfile.v1in2025.name
+
+    @Flag(help: "Keep permissions and times too, which changes the CIDs.")
+    var preserve = false
+
+    @Flag(help: "Leave out what has a name that begins with a dot.")
+    var skipHidden = false
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let added = try await LocalFile.add(file, to: global.node)
+        var options = FolderUpload.Options(preserves: preserve, skipsHidden: skipHidden)
+        options.profile = try Self.profile(profile)
+        var added: [AddedTree] = []
+        for path in paths { try Self.require(path, recursive: recursive) }
+        for path in paths {
+            let tree = try await send(path, options, console)
+            if !global.json {
+                console.out(Terminal.safe(paths.count == 1 ? tree.cid : "\(tree.cid) \(path)") + "\n")
+            }
+            added.append(tree)
+        }
         if global.json {
-            try console.json(added)
-        } else {
-            console.out(Terminal.safe(added.cid) + "\n")
+            if added.count == 1 { try console.json(added[0]) } else { try console.json(added) }
         }
         return .success
     }
+
+    private func send(_ path: String, _ options: FolderUpload.Options, _ console: Console) async throws -> AddedTree {
+        let line = TransferLine(console, quiet: global.json)
+        let upload = FolderUpload(to: global.node, options) { line.show($0) }
+        let uploaded: FolderUpload.Uploaded
+        do {
+            uploaded = try await upload.send(path)
+        } catch {
+            line.clear()
+            throw error
+        }
+        line.clear()
+        return AddedTree(uploaded, path: path, profile: options.profile)
+    }
+
+    /// The profile of that name.
+    static func profile(_ name: String) throws(NodeServiceError) -> UnixFSProfile {
+        if let profile = UnixFSProfile.named(name) { return profile }
+        let names = UnixFSProfile.all.map(\.name).joined(separator: " or ")
+        throw NodeServiceError(
+            .invalidRequest, "There is no profile \"\(name)\".", hint: "Write --profile \(names).")
+    }
+
+    /// Refuses a folder that nobody asked for.
+    private static func require(_ path: String, recursive: Bool) throws {
+        guard path != LocalFile.stream, !recursive, try LocalItem(following: path).kind == .folder else { return }
+        throw LocalFileError(path: path, reason: "a folder", hint: "Take it with all that is in it by mesh add -r.")
+    }
 }
 
-/// `mesh get`: fetches a file or an object by its CID.
+/// What `mesh add` says of a file or folder.
+struct AddedTree: Hashable, Codable {
+    /// Its CID, in the form of the profile.
+    let cid: String
+    /// Bytes of its files.
+    let size: UInt64
+    /// What it was added from.
+    let path: String
+    /// How it was cut.
+    let profile: String
+    /// Files, folders and links.
+    let files, folders, links: Int
+    /// Blocks that the node did not have.
+    let blocksSent: Int
+    /// Their bytes.
+    let bytesSent: UInt64
+
+    init(_ uploaded: FolderUpload.Uploaded, path: String, profile: UnixFSProfile) {
+        cid = profile.form(of: uploaded.root).text
+        size = uploaded.bytes
+        self.path = path
+        self.profile = profile.name
+        (files, folders, links) = (uploaded.files, uploaded.folders, uploaded.links)
+        blocksSent = uploaded.blocksSent
+        bytesSent = uploaded.bytesSent
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case cid, size, path, profile, files, folders, links
+        case blocksSent = "blocks_sent"
+        case bytesSent = "bytes_sent"
+    }
+}
+
+/// `mesh get`: fetches a file, a folder or an object by its CID.
 struct Get: MeshCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Get a file, a receipt or another object by its CID, from here or from the mesh, and check it.",
-        discussion: "A file comes out as it went in. Objects, such as a job's manifest, its bids and its receipt, come "
-            + "out as one line of DAG-JSON; with --raw as the bytes that were signed.")
+        abstract:
+            "Get a file, a folder, a receipt or another object by its CID, from here or from the mesh, and check it.",
+        discussion: """
+            A file comes out as it went in. A folder is written to --output, a folder that may be there already: \
+            files in it are replaced, nothing outside it is touched, and links that lead out of it are left out. \
+            Objects, such as a job's manifest, its bids and its receipt, come out as one line of DAG-JSON; with \
+            --raw as the bytes that were signed.
+            """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The whole CID of a file or an object; of a job, that is its manifest.")
+    @Argument(help: "The whole CID of a file, a folder or an object, or CID/folder/file; of a job, its manifest.")
     var cid: String
 
     @Option(
@@ -44,14 +138,53 @@ struct Get: MeshCommand {
     @Flag(help: "The block that the CID names, unread: an object's bytes, or of a large file its list of parts.")
     var raw = false
 
+    @Flag(help: "Set the permissions and times that were kept with mesh add --preserve.")
+    var preserve = false
+
     func perform(_ console: Console) async throws -> ExitCode {
-        let cid = try Self.named(cid)
+        let path = try TreePath(cid)
+        let node = global.node
+        if !raw, path.names.isEmpty, path.root.codec == .dagCBOR {
+            let object = try await Self.object(path.root, on: node)
+            return try finish(object, of: path.root, isObject: true, console)
+        }
+        let tree = TreeReader(path.root, on: node)
+        let found = try await tree.find(path)
+        if raw {
+            let block = path.names.isEmpty ? try await node.block(found) : try await tree.block(found)
+            return try finish(block, of: found, isObject: false, console)
+        }
+        let target = output ?? LocalFile.stream
+        if target == LocalFile.stream {
+            try await Cat.show(found, of: tree, path, console)
+            return .success
+        }
+        let line = TransferLine(console, quiet: global.json)
+        var download = FolderDownload(from: tree, preserves: preserve, progress: { line.show($0) })
+        let written: FolderDownload.Written
+        do {
+            written = try await download.write(found, to: target)
+        } catch {
+            line.clear()
+            throw error
+        }
+        line.clear()
+        for link in written.leftOut { console.note(Terminal.safe("Left out \(link), a link that leads elsewhere.")) }
+        if written.leftOutCount > written.leftOut.count {
+            console.note("Left out \(Readable.count(UInt64(written.leftOutCount))) such links in all.")
+        }
+        if global.json { try console.json(GottenTree(found, written)) }
+        return .success
+    }
+
+    private func finish(
+        _ bytes: [UInt8], of cid: CID, isObject: Bool, _ console: Console
+    ) throws -> ExitCode {
         if let output { try OutputPaths.check([output]) }
-        let bytes = try await Self.contents(of: cid, raw: raw, on: global.node)
         if let output { try LocalFile.write(bytes, to: output) }
         if global.json, output != LocalFile.stream {
             // An object is JSON already.
-            if output == nil, cid.codec == .dagCBOR, !raw { return show(bytes, console) }
+            if output == nil, isObject { return show(bytes, console) }
             try console.json(AddedFile(cid: cid.text, size: bytes.count))
         } else if let output, output != LocalFile.stream {
             console.note(Terminal.safe(Self.written(bytes.count, to: output)))
@@ -71,28 +204,39 @@ struct Get: MeshCommand {
         return .success
     }
 
-    /// The CID, which is not looked up, since it may be of anything in the mesh.
-    static func named(_ text: String) throws(NodeServiceError) -> CID {
-        guard CID.isText(text) else {
-            throw NodeServiceError(
-                .invalidRequest, "\"\(text)\" is no CID.",
-                hint: "Give a whole one, as mesh add, mesh run and mesh jobs print it; mesh receipt show and "
-                    + "mesh outputs also take a part of one, or last.")
-        }
-        return try JobReference.cid(text)
-    }
-
-    /// What a CID names: a file, an object as DAG-JSON, or its block as it is.
-    static func contents(of cid: CID, raw: Bool, on node: some NodeService) async throws -> [UInt8] {
-        guard raw || cid.codec == .dagCBOR else { return try await node.get(cid) }
+    /// An object as one line of DAG-JSON.
+    static func object(_ cid: CID, on node: some NodeService) async throws -> [UInt8] {
         let block = try await node.block(cid)
-        guard !raw else { return block }
         do {
             return try DAGJSON.encode(DAGCBOR.decode(block)) + [0x0A]
         } catch {
             throw NodeServiceError(
                 .blockCorrupt, "\(cid) is not the DAG-CBOR that its CID says.", hint: "Get its bytes with --raw.")
         }
+    }
+}
+
+/// What `mesh get` says of what it wrote.
+struct GottenTree: Hashable, Codable {
+    /// The CID.
+    let cid: String
+    /// Bytes of its files.
+    let size: UInt64
+    /// Files, folders and links.
+    let files, folders, links: Int
+    /// Links that lead out of the folder, and were left out.
+    let linksLeftOut: Int
+
+    init(_ cid: CID, _ written: FolderDownload.Written) {
+        self.cid = cid.text
+        size = written.bytes
+        (files, folders, links) = (written.files, written.folders, written.links)
+        linksLeftOut = written.leftOutCount
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case cid, size, files, folders, links
+        case linksLeftOut = "links_left_out"
     }
 }
 
