@@ -40,7 +40,7 @@ extension ExecutionOutcome: CustomStringConvertible {
         switch self {
         case .exited(code: 0): "the module ended with exit code 0"
         case .exited(let code): "the module ended with exit code \(code)"
-        case .trapped(let kind, let message): "the module trapped (\(kind.rawValue)): \(Self.told(message))"
+        case .trapped(let kind, let message): "the module trapped (\(kind.words)): \(Self.told(message))"
         case .limitExceeded(let limit): "the module was stopped at its \(limit.description) limit"
         case .cancelled: "the run was cancelled"
         case .moduleRefused(let reason): "the module was refused: \(Self.told(reason))"

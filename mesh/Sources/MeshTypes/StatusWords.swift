@@ -37,3 +37,8 @@ extension RefusalCode {
     /// The code in plain words, for a refusal whose sender gave no reason: `price too high`.
     package var words: String { text.split(separator: "_").joined(separator: " ") }
 }
+
+extension TrapKind {
+    /// The kind in plain words: `memory out of bounds`.
+    package var words: String { rawValue.split(separator: "_").joined(separator: " ") }
+}

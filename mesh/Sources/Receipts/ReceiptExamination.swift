@@ -174,7 +174,8 @@ struct ReceiptExamination {
         note(
             .bidLinks, wrong.isEmpty,
             wrong.isEmpty
-                ? "for job \(receipt.jobID.short)" : "another \(wrong.joined(separator: ", ")) than in the receipt")
+                ? "for job \(ShortName.of(receipt.jobID.cid.text))"
+                : "another \(wrong.joined(separator: ", ")) than in the receipt")
         let isOriginator = manifest.originatorPeerID == manifest.originatorDID.peerID
         let isExecutor = bid.bidderPeerID == bid.bidderDID.peerID
         note(

@@ -313,6 +313,10 @@ struct WorkLineTests {
         for row in rows {
             #expect(JobEvent(jobID: job, role: row.role, at: at, kind: row.kind).explanation == row.text)
         }
+        for kind in TrapKind.allCases {
+            let outcome = ExecutionOutcome.trapped(kind: kind, message: "at 7")
+            #expect(!outcome.description.contains("_"), "\(outcome)")
+        }
         for status in JobStatus.allCases {
             #expect(status.words.allSatisfy { !$0.isUppercase })
             let told: [(JobRole, JobEventKind)] = [
