@@ -14,8 +14,8 @@ struct JobReference {
 
     /// The job that a text names, or a failure that says why there is none.
     ///
-    /// `last` is the newest job that this node asked for; on a node that asked for none, the newest of all. It means the
-    /// same wherever a receipt is named.
+    /// `last` is the newest job that this node asked for; on a node that asked for none, the newest of all. It means
+    /// the same wherever a receipt is named.
     static func resolve(_ text: String, on node: some NodeService) async throws(NodeServiceError) -> CID {
         if text == "last" { return try await last(on: node) }
         if let cid = try? CID(parsing: text) { return cid }

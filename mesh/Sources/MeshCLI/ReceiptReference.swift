@@ -131,7 +131,8 @@ enum ReceiptReference {
     /// Help for an argument that names receipts.
     static let help =
         "Receipts: last for that of the last job, a job or a receipt by its CID or the beginning or end of it, a file "
-        + "of mesh receipt export, or - for a list or a file on standard input. What is a file's name is that file; ./NAME always is."
+        + "of mesh receipt export, or - for a list or a file on standard input. What is a file's name is that file; "
+        + "./NAME always is."
 
     /// Whether a text names a file. A CID, and `last`, do so only with a slash in it.
     static func isFile(_ text: String) -> Bool {

@@ -13,8 +13,9 @@ struct Init: MeshCommand {
         discussion: """
             The node will run other people's jobs, unless --no-executor is given, and listens on port 4001 of all \
             interfaces, or on the next port that is free and that no node in ~/.mesh or beside this home has in its \
-            config.json; --listen names other addresses. If only config.json is missing, init writes a fresh one and keeps the node's key. Without its key a node that ever ran is lost: \
-            init makes no other beside its data.
+            config.json; --listen names other addresses. If only config.json is missing, init writes a fresh one \
+            and keeps the node's key. Without its key a node that ever ran is lost: init makes no other beside its \
+            data.
             """)
 
     @OptionGroup var global: GlobalOptions
