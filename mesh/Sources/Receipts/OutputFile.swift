@@ -15,6 +15,9 @@ enum OutputFile {
         case leftOut
     }
 
+    /// More blocks than all outputs of a receipt may have.
+    static let tooManyBlocks = Finding.wrong("the outputs have too many blocks")
+
     /// Follows an output from its root, at most `blocksMax` blocks.
     static func examine(_ root: CID, blocksMax: Int, _ evidence: (CID) -> BlockEvidence) -> Finding {
         guard case .bytes(let block) = evidence(root), let node = try? UnixFSBlock(block, of: root) else {
@@ -35,7 +38,7 @@ enum OutputFile {
                 guard cid.matches(block) else { return .wrong("the block does not hash to \(cid)") }
                 blocks += 1
                 for link in node.links where seen.insert(link).inserted { pending.append(link) }
-                if seen.count > blocksMax { return .wrong("the outputs have too many blocks") }
+                if seen.count > blocksMax { return tooManyBlocks }
                 continue
             }
             guard cid.namesFileContent else { return .wrong("\(cid) is no file, folder or link of an output") }
@@ -72,7 +75,7 @@ enum OutputFile {
                 }
             }
         } catch UnixFSError.tooManyBlocks {
-            return .wrong("the outputs have too many blocks")
+            return tooManyBlocks
         } catch UnixFSError.tooDeep {
             return .wrong("\(root) is a file of too many levels")
         } catch UnixFSError.falseSizes(let cid) {

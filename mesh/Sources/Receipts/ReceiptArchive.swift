@@ -21,6 +21,9 @@ package struct ReceiptArchive: Sendable {
     /// Every valid settlement in the file, by the receipt that it answers.
     private let settlements: [CID: [SignedObject<Settlement>]]
 
+    /// What the blocks say about the outputs of the receipts that the file is about.
+    let outputs: FiledOutputs
+
     /// Two receipts with the same place contradict each other.
     private struct Place: Hashable {
         let executor: DID
@@ -45,6 +48,11 @@ package struct ReceiptArchive: Sendable {
 
     /// The evidence in a file that was read.
     package init(_ file: CAR) {
+        self.init(file, outputs: FiledOutputs())
+    }
+
+    /// The same, with other bounds of examining outputs.
+    init(_ file: CAR, outputs: FiledOutputs) {
         receipts = file.roots
         var blocks: [CID: [UInt8]] = [:]
         var successors: [Place: [CID]] = [:]
@@ -65,7 +73,15 @@ package struct ReceiptArchive: Sendable {
         self.successors = successors
         self.answers = answers
         self.settlements = settlements
+        self.outputs = file.roots.reduce(into: outputs) { outputs, root in
+            let receipt = blocks[root].flatMap { try? SignedReceipt(verifying: $0) }
+            guard let receipt, receipt.body.outputBlocks.count <= Self.verifierLimits.outputsMax else { return }
+            let files = receipt.body.outputBlocks.filter { $0 != receipt.body.readCID }
+            outputs.examine(files, in: blocks, blocksMax: Self.verifierLimits.outputBlocksMax)
+        }
     }
+
+    private static let verifierLimits = ReceiptVerifier.Limits()
 
     /// A receipt of the file; `nil` if the file has no validly signed one of this CID.
     package func receipt(_ cid: CID) -> SignedReceipt? {
@@ -75,6 +91,7 @@ package struct ReceiptArchive: Sendable {
     /// Every check of a receipt, by what is in the file. If no block of its outputs is there, they count as left out.
     package func verify(_ cid: CID) -> VerificationReport {
         var walk = ReceiptWalk(receiptCID: cid)
+        walk.leaveOutputsOut()
         while let want = walk.nextWant() {
             guard let block = blocks[want.cid] else {
                 walk.unavailable(want.cid, reason: "it is not in the file")
@@ -83,15 +100,23 @@ package struct ReceiptArchive: Sendable {
             if case .failure(let refusal) = walk.received(block, for: want.cid) {
                 walk.unavailable(want.cid, reason: "\(refusal)")
             }
-            if want.cid == cid, let outputs = walk.receipt?.outputBlocks, outputs.allSatisfy({ blocks[$0] == nil }) {
-                walk.leaveOutputsOut()
-            }
         }
         guard let receipt = walk.receipt else { return walk.report() }
         let report = walk.report(
-            siblings: others(successors[Place(receipt)], than: cid), twins: others(answers[Answer(receipt)], than: cid))
+            siblings: others(successors[Place(receipt)], than: cid),
+            twins: others(answers[Answer(receipt)], than: cid),
+            readList: readList(of: receipt),
+            outputs: outputs.finding)
         let settlement = SettlementCheck.line(settlements[cid, default: []], of: receipt, cid)
         return settlement.map { report.adding($0) } ?? report
+    }
+
+    /// The list of what a run read; `nil` if there is none, or if it was left out with the outputs.
+    private func readList(of receipt: ExecutionReceipt) -> BlockEvidence? {
+        guard let list = receipt.readCID else { return nil }
+        if let bytes = blocks[list] { return .bytes(bytes) }
+        let isLeftOut = receipt.outputBlocks.allSatisfy { blocks[$0] == nil }
+        return isLeftOut ? nil : .missing("it is not in the file")
     }
 
     /// The first of the receipts that is not this one: one is enough to contradict it.

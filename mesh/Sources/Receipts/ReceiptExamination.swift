@@ -25,7 +25,10 @@ struct ReceiptExamination {
         }
     }
 
-    mutating func examine(_ receiptCID: CID, siblings: [CID], evidence: (CID) -> BlockEvidence) {
+    mutating func examine(
+        _ receiptCID: CID, siblings: [CID], outputs output: (CID, Int) -> OutputFile.Finding,
+        evidence: (CID) -> BlockEvidence
+    ) {
         guard let receipt = verifiedReceipt(receiptCID, evidence) else { return }
         contentIdentifiers(receipt)
         status(receipt)
@@ -41,7 +44,7 @@ struct ReceiptExamination {
         if let assignment, let manifest { budget(assignment, manifest) }
         if let manifest { work(receipt, manifest) }
         if let assignment, let bid, let manifest { times(receipt, assignment, bid, manifest) }
-        outputs(receipt, manifest, evidence)
+        outputs(receipt, manifest, output, evidence)
     }
 
     /// Every assignment ends in exactly one receipt; the executor signed another one for the same.
@@ -289,10 +292,11 @@ struct ReceiptExamination {
     }
 
     private mutating func outputs(
-        _ receipt: ExecutionReceipt, _ manifest: JobManifest?, _ evidence: (CID) -> BlockEvidence
+        _ receipt: ExecutionReceipt, _ manifest: JobManifest?, _ output: (CID, Int) -> OutputFile.Finding,
+        _ evidence: (CID) -> BlockEvidence
     ) {
         let files = receipt.outputBlocks
-        guard files.count <= limits.outputCountMax + 4 else { return }
+        guard files.count <= limits.outputsMax else { return }
         if let finding = readListFinding(receipt, evidence) {
             findings[.outputs] = finding
             return
@@ -300,7 +304,7 @@ struct ReceiptExamination {
         var total: UInt64 = 0
         var blockCount = 0
         for cid in files where cid != receipt.readCID {
-            switch OutputFile.examine(cid, blocksMax: limits.outputBlocksMax - blockCount, evidence) {
+            switch output(cid, limits.outputBlocksMax - blockCount) {
             case .whole(let bytes, let blocks):
                 total += bytes
                 blockCount += blocks

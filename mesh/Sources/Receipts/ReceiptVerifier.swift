@@ -30,6 +30,9 @@ package struct ReceiptVerifier: Hashable, Sendable {
         /// By how much the clocks of originator and executor may differ, in milliseconds.
         package var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
 
+        /// Files of a receipt: its named outputs, standard output, standard error and log.
+        var outputsMax: Int { outputCountMax + 4 }
+
         /// The limits of this version of the protocol.
         package init() {}
     }
@@ -50,8 +53,19 @@ package struct ReceiptVerifier: Hashable, Sendable {
     package func verify(
         _ receiptCID: CID, siblings: [CID] = [], twins: [CID] = [], evidence: (CID) -> BlockEvidence
     ) -> VerificationReport {
+        verify(
+            receiptCID, siblings: siblings, twins: twins,
+            outputs: { OutputFile.examine($0, blocksMax: $1, evidence) }, evidence: evidence)
+    }
+
+    /// Checks the receipt of a CID, with what is known of its outputs of at most so many blocks.
+    func verify(
+        _ receiptCID: CID, siblings: [CID], twins: [CID], outputs: (CID, Int) -> OutputFile.Finding,
+        evidence: (CID) -> BlockEvidence
+    ) -> VerificationReport {
         var examination = ReceiptExamination(limits: limits)
-        examination.examine(receiptCID, siblings: siblings.filter { $0 != receiptCID }, evidence: evidence)
+        examination.examine(
+            receiptCID, siblings: siblings.filter { $0 != receiptCID }, outputs: outputs, evidence: evidence)
         if let twin = twins.first(where: { $0 != receiptCID }) { examination.contradict(twin) }
         return VerificationReport(receiptCID: receiptCID, lines: examination.lines)
     }

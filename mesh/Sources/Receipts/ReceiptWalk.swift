@@ -118,10 +118,22 @@ package struct ReceiptWalk: Sendable {
     ///   - siblings: other receipts of the same executor that are known to name the same one before them.
     ///   - twins: other receipts of the same executor that are known to answer the same assignment.
     package func report(siblings: [CID] = [], twins: [CID] = []) -> VerificationReport {
-        verifier.verify(receiptCID, siblings: siblings, twins: twins) { cid in
-            guard case .had(let evidence)? = holdings[cid] else { return .missing("it was not fetched") }
-            return evidence
+        verifier.verify(receiptCID, siblings: siblings, twins: twins, evidence: evidence)
+    }
+
+    /// The verdict where outputs, and the list of what was read, are known otherwise than by their blocks in this walk.
+    func report(
+        siblings: [CID], twins: [CID], readList: BlockEvidence?, outputs: (CID, Int) -> OutputFile.Finding
+    ) -> VerificationReport {
+        verifier.verify(receiptCID, siblings: siblings, twins: twins, outputs: outputs) { cid in
+            if let readList, cid == receipt?.readCID { return readList }
+            return evidence(cid)
         }
+    }
+
+    private func evidence(_ cid: CID) -> BlockEvidence {
+        guard case .had(let evidence)? = holdings[cid] else { return .missing("it was not fetched") }
+        return evidence
     }
 
     /// Wants what a block of the chain links to. The report checks signatures: a forged object only costs the fetches
@@ -136,7 +148,7 @@ package struct ReceiptWalk: Sendable {
                 want(previous, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
             }
             let outputs = object.body.outputBlocks
-            guard outputs.count <= verifier.limits.outputCountMax + 4 else { return }
+            guard outputs.count <= verifier.limits.outputsMax else { return }
             for output in outputs {
                 let isList = output == object.body.readCID
                 want(

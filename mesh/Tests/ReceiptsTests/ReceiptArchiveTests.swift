@@ -119,6 +119,97 @@ import Testing
         #expect(bare.verify(first).codes(.failed) == ["assignment_links"])
     }
 
+    /// One large output of a thousand receipts is walked through once, not once for each.
+    @Test func anOutputThatManyReceiptsShareIsExaminedOnce() throws {
+        var chain = try ReceiptChain()
+        // A file of 1,000 blocks of its own size, each there once.
+        let shared = Self.file(chunks: 1_000, of: 8, seed: 1)
+        chain.blocks.merge(shared.blocks) { old, _ in old }
+        var receipts: [CID] = []
+        for attempt in 1...12 {
+            let previous = receipts.last
+            receipts.append(
+                try chain.sign(
+                    ReceiptChain.Changes(
+                        assignment: { $0.attempt = UInt64(attempt) },
+                        receipt: {
+                            $0.previousReceiptCID = previous
+                            $0.attempt = UInt64(attempt)
+                            $0.outputs = ["result": shared.root, "again": shared.root]
+                            $0.resourceUsage.bytesWritten = 8_006
+                        })))
+        }
+        let file = try read(archive(chain, about: receipts))
+        for cid in receipts {
+            let report = file.verify(cid)
+            #expect(report.isVerified, "\(report.lines.filter { $0.result != .passed })")
+            #expect(try line("outputs", report).detail.hasPrefix("1002 blocks with 8"))
+        }
+        let nodeSteps = try #require(shared.blocks[shared.root]).count / 64
+        #expect(file.outputs.stepCount == 1_000 + 1 + nodeSteps + 1, "a thousand chunks, the root, standard output")
+
+        // Past the bound the rest is unknown, and nothing takes longer.
+        let small = FiledOutputs(limits: FiledOutputs.Limits(stepsMax: 500))
+        let bounded = ReceiptArchive(try CAR(decoding: archive(chain, about: receipts).encoded), outputs: small)
+        let report = bounded.verify(receipts[0])
+        #expect(Set(report.codes(.notCheckable)) == ["outputs", "output_limit"] && report.codes(.failed).isEmpty)
+        #expect(try line("outputs", report).detail.hasSuffix("take more than 500 steps to examine"))
+    }
+
+    /// Outputs that link to the same node cost the steps of the file, however many they are.
+    @Test func outputsThatShareTheirBlocksCannotMakeAReaderWorkForEver() throws {
+        var chain = try ReceiptChain()
+        let shared = Self.file(chunks: 1_500, of: 1, seed: 2)
+        chain.blocks.merge(shared.blocks) { old, _ in old }
+        let node = try #require(chain.blocks[shared.root])
+        var outputs = CanonicalMap<CID>()
+        for number in 0..<400 {
+            let tip = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 1 + number / 256)
+            let chunk = CID.hashing(tip, codec: .raw)
+            chain.blocks[chunk] = tip
+            let links = [
+                DAGPBNode.Link(cid: shared.root, totalBytes: UInt64(node.count + 1_500)),
+                DAGPBNode.Link(cid: chunk, totalBytes: UInt64(tip.count)),
+            ]
+            let root = DAGPBNode(links: links, data: Self.fileData([1_500, UInt64(tip.count)])).encoded()
+            let cid = CID.hashing(root, codec: .dagPB)
+            chain.blocks[cid] = root
+            outputs["\(number)"] = cid
+        }
+        let cid = try chain.sign(ReceiptChain.Changes(receipt: { $0.outputs = outputs }))
+        let file = try read(archive(chain, about: [cid]))
+        #expect(!file.verify(cid).isVerified)
+        let stepsMax = FiledOutputs.Limits().stepsMax
+        // What is looked at after the bound is one block of each output.
+        #expect(file.outputs.stepCount > stepsMax && file.outputs.stepCount < stepsMax + 3_000)
+    }
+
+    /// A file of chunks that differ, below one node.
+    private static func file(chunks: Int, of bytes: Int, seed: UInt8) -> (root: CID, blocks: [CID: [UInt8]]) {
+        var blocks: [CID: [UInt8]] = [:]
+        var links: [DAGPBNode.Link] = []
+        for number in 0..<chunks {
+            let chunk = (0..<max(bytes, 2)).map { $0 < 2 ? UInt8(truncatingIfNeeded: number >> (8 * $0)) : seed }
+            let kept = Array(chunk.prefix(bytes))
+            let cid = CID.hashing(kept, codec: .raw)
+            blocks[cid] = kept
+            links.append(DAGPBNode.Link(cid: cid, totalBytes: UInt64(bytes)))
+        }
+        let node = DAGPBNode(links: links, data: fileData(Array(repeating: UInt64(bytes), count: chunks))).encoded()
+        let root = CID.hashing(node, codec: .dagPB)
+        blocks[root] = node
+        return (root, blocks)
+    }
+
+    /// The UnixFS message of a file whose parts have these sizes.
+    private static func fileData(_ sizes: [UInt64]) -> [UInt8] {
+        var data = ProtobufWriter()
+        data.varint(1, 2)
+        data.varint(3, sizes.reduce(0, +))
+        for size in sizes { data.varint(4, size) }
+        return data.bytes
+    }
+
     /// Whoever passes a file on may add the receipt's own bytes under an identity CID.
     @Test func aSecondNameOfAReceiptContradictsNothing() throws {
         var chain = try ReceiptChain()
