@@ -73,9 +73,9 @@ struct MarketContext: Sendable {
     }
 
     /// Keeps the block of a signed object as evidence.
-    mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
+    mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID, isContradiction: Bool = false) {
         guard !isReplaying, !transition.blocks.contains(where: { $0.cid == signed.cid }) else { return }
-        transition.blocks.append(EvidenceBlock(signed, of: job))
+        transition.blocks.append(EvidenceBlock(signed, of: job, isContradiction: isContradiction))
     }
 
     /// A date of this node's own.

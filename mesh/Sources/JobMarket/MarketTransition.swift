@@ -45,9 +45,12 @@ package struct EvidenceBlock: Hashable, Sendable {
     package let jobID: JobID
     /// Its content, if it is a receipt.
     package let receipt: SignedObject<ExecutionReceipt>?
+    /// Whether it is a receipt that contradicts an earlier one of the same assignment.
+    package let isContradiction: Bool
 
     /// The block of a signed object.
-    package init<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID) {
+    package init<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID, isContradiction: Bool = false) {
+        self.isContradiction = isContradiction
         cid = signed.cid
         bytes = signed.bytes
         jobID = job

@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// From a receipt to the end of a job's journal: outputs, payment, anchoring.
@@ -14,7 +15,8 @@ extension OriginatorMarket {
             context.counters.duplicates += 1
             return .ack
         case .refused(let refusal): return refuse(refusal, &context)
-        case .second:
+        case .second(let signed):
+            contradicted(by: signed, of: id, &context)
             context.counters.refused("receipt_second")
             return .refused(Refusal(.secondReceipt, "another receipt of this assignment came first"))
         case .invalid(let signed, let refusal, let isAttemptOpen):
@@ -36,6 +38,22 @@ extension OriginatorMarket {
             accept(signed, of: id, &context)
         }
         return .ack
+    }
+
+    /// Keeps the first receipt that contradicts another of its assignment, and counts both as an invalid one: whoever
+    /// signs two accounts of a run is believed in neither. Further ones show nothing new.
+    private mutating func contradicted(
+        by signed: SignedObject<ExecutionReceipt>, of id: JobID, _ context: inout MarketContext
+    ) {
+        let assignment = signed.body.assignmentCID
+        guard signed.bytes.count <= context.limits.evidenceBytesMax, contradicted.insert(assignment).inserted else {
+            return
+        }
+        context.keep(signed, of: id, isContradiction: true)
+        context.reputation.record(
+            ReputationEvidence(
+                subject: signed.body.executorDID, payer: signed.body.originatorDID, assignmentCID: assignment,
+                receiptCID: signed.cid, verdict: .invalid, at: context.wallClock))
     }
 
     private func refuse(_ refusal: ReceiptRefusal, _ context: inout MarketContext) -> MeshProtocolReply {

@@ -28,6 +28,8 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     var leases = LeaseTable()
     /// Jobs whose price could not be held.
     private var funds = FundsQueue()
+    /// Assignments of remembered jobs whose executor signed two receipts of one.
+    var contradicted: Set<CID> = []
 
     // MARK: Commands
 
@@ -115,12 +117,13 @@ package struct OriginatorMarket: MarketHalf, Sendable {
         }
         context.reputation.record(
             ReputationEvidence(
-                subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID, receiptCID: receipt,
-                verdict: verdict, at: event.at))
+                subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID,
+                assignmentCID: attempt.cid, receiptCID: receipt, verdict: verdict, at: event.at))
     }
 
     mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
         for attempt in job.assignments.all { leases.end(attempt.cid) }
+        if isForgotten { for attempt in job.assignments.all { contradicted.remove(attempt.cid) } }
         announcementErrors[job.id] = nil
         bids.forget(job.id)
         funds.remove(job.id)

@@ -9,8 +9,8 @@ enum ReceiptArrival: Sendable {
     case repeated
     /// It is no evidence for this job.
     case refused(ReceiptRefusal)
-    /// A second account of the same run: the first one counts.
-    case second
+    /// A second account of the same run, which its executor signed, too: the first one counts.
+    case second(SignedObject<ExecutionReceipt>)
     /// Its executor signed it, and it breaks a rule; with whether its attempt continues.
     case invalid(SignedObject<ExecutionReceipt>, ReceiptRefusal, isAttemptOpen: Bool)
     /// It is valid, and came after the result.
@@ -45,7 +45,7 @@ enum ReceiptArrival: Sendable {
     ) -> Self {
         guard let attempt = job.assignments[signed.body.assignmentCID] else { return .refused(.assignmentUnknown) }
         guard signed.body.executorDID == attempt.assignment.executorDID else { return .refused(.wrongExecutor) }
-        if attempt.hasReceipt { return .second }
+        if attempt.hasReceipt { return .second(signed) }
         let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
         if let refusal = fault.map(ReceiptRefusal.init) {
             return .invalid(signed, refusal, isAttemptOpen: attempt.end == nil)

@@ -226,14 +226,20 @@ extension MeshStore {
         }
     }
 
-    /// At most three receipts of an executor that name the same predecessor, or none.
-    package func successors(of previous: CID?, executorDID: String) async throws(MeshStoreError) -> [CID] {
-        try await read { db in
-            try Row.fetchAll(
-                db,
-                sql: "SELECT cid FROM receipt_links WHERE executor_did = ? AND previous = ? ORDER BY id LIMIT 3",
-                arguments: [executorDID, Data(previous?.bytes ?? [])]
-            ).map { try StoredRow($0).cid("cid") }
+    /// Receipts of an executor that follow what one follows, and that answer what it answers, at most three of each.
+    package func receipts(
+        like link: ReceiptLinkRow
+    ) async throws(MeshStoreError) -> (successors: [CID], answers: [CID]) {
+        @Sendable func find(_ db: Database, _ place: String, _ cid: CID?) throws -> [CID] {
+            let sql = "SELECT cid FROM \(place) = ? AND executor_did = ? ORDER BY id LIMIT 3"
+            return try Row.fetchAll(db, sql: sql, arguments: [Data(cid?.bytes ?? []), link.executorDID])
+                .map { try StoredRow($0).cid("cid") }
+        }
+        return try await read { db in
+            (
+                try find(db, "receipt_links WHERE previous", link.previous),
+                try find(db, "receipt_answers WHERE assignment", link.assignment)
+            )
         }
     }
 

@@ -74,7 +74,7 @@ package struct StoreLimits: Hashable, Sendable {
     package var peersMax = 4_096
     /// Peers remembered only for their faults, without an address; the one seen longest ago is forgotten first.
     package var peersWithoutAddressesMax = 256
-    /// Links between receipts kept; the oldest go first.
+    /// Receipts of which is known what they follow, and of which what they answer; the oldest go first.
     package var receiptLinksMax = 200_000
     /// Addresses remembered per peer.
     package var addressesPerPeerMax = 16

@@ -166,19 +166,22 @@ package struct ReceiptRow: Hashable, Sendable {
     }
 }
 
-/// That one receipt of an executor follows another.
+/// What a receipt of an executor follows and answers; another with the same of either contradicts it.
 package struct ReceiptLinkRow: Hashable, Sendable {
-    /// Who signed both.
+    /// Who signed it.
     package var executorDID: String
-    /// The receipt before; nil if none.
+    /// The receipt before it, of the same executor; nil if none.
     package var previous: CID?
-    /// The receipt that names it.
+    /// The assignment that it answers.
+    package var assignment: CID
+    /// The receipt.
     package var cid: CID
 
     /// A link to write.
-    package init(executorDID: String, previous: CID?, cid: CID) {
+    package init(executorDID: String, previous: CID?, assignment: CID, cid: CID) {
         self.executorDID = executorDID
         self.previous = previous
+        self.assignment = assignment
         self.cid = cid
     }
 }

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 8
+    static let version = 9
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -128,6 +128,16 @@ enum StoreSchema {
         CREATE INDEX block_holds_of_job ON block_holds(job_id);
         """
 
+    /// Version 9 added which assignment each receipt answers, to detect two that answer the same one.
+    private static let answers = """
+        CREATE TABLE IF NOT EXISTS receipt_answers(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            executor_did TEXT NOT NULL,
+            assignment BLOB NOT NULL,
+            cid BLOB NOT NULL,
+            UNIQUE(executor_did, assignment, cid));
+        """
+
     /// Migrates the tables of an older version to this one, and computes the new data.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
@@ -147,6 +157,7 @@ enum StoreSchema {
             try db.execute(sql: JobOutcomes.ofEarlierRows)
         }
         if found < 8 { try db.execute(sql: JournalIndex.columns) }
+        if found < 9 { try db.execute(sql: answers) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -160,6 +171,7 @@ enum StoreSchema {
         try db.execute(sql: holds)
         try db.execute(sql: JobOutcomes.columns)
         try db.execute(sql: JournalIndex.columns)
+        try db.execute(sql: answers)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -183,8 +183,17 @@ struct StoreWriter: Sendable {
         try run(
             db, "INSERT INTO receipt_links(executor_did, previous, cid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             [row.executorDID, Data(row.previous?.bytes ?? []), Data(row.cid.bytes)])
-        guard db.changesCount > 0 else { return }
-        try run(db, "DELETE FROM receipt_links WHERE id <= ?", [db.lastInsertedRowID - Int64(limits.receiptLinksMax)])
+        if db.changesCount > 0 {
+            let last = db.lastInsertedRowID - Int64(limits.receiptLinksMax)
+            try run(db, "DELETE FROM receipt_links WHERE id <= ?", [last])
+        }
+        try run(
+            db, "INSERT INTO receipt_answers(executor_did, assignment, cid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [row.executorDID, Data(row.assignment.bytes), Data(row.cid.bytes)])
+        if db.changesCount > 0 {
+            let last = db.lastInsertedRowID - Int64(limits.receiptLinksMax)
+            try run(db, "DELETE FROM receipt_answers WHERE id <= ?", [last])
+        }
     }
 
     private func put(_ row: PeerRow, _ db: Database, _ totals: inout BlockTotals) throws {

@@ -22,7 +22,7 @@ struct NodeOpening: Sendable {
     /// The number of newest receipts from which a start computes reputations.
     static let evidenceAtStartMax = 10_000
     /// The setting that says that the links of older receipts are recorded.
-    private static let receiptLinksKey = "receipt_links"
+    private static let receiptLinksKey = "receipt_answers"
 
     let home: NodeHome
     let configuration: NodeConfiguration

@@ -71,7 +71,8 @@ struct ReceiptAuditor: Sendable {
     func verify(_ cid: CID) async throws(NodeServiceError) -> (report: VerificationReport, walk: ReceiptWalk) {
         let found = try await find(cid)
         let walk = try await gather(found.signed, withOutputs: true) { _ in }
-        let report = walk.report(siblings: try await siblings(of: found.signed))
+        let contradicting = try await contradicting(found.signed)
+        let report = walk.report(siblings: contradicting.successors, twins: contradicting.answers)
         let known = try await settlements(of: found.signed)
         let line = SettlementCheck.line(known, of: found.signed.body, found.signed.cid)
         return (line.map { report.adding($0) } ?? report, walk)
@@ -168,15 +169,15 @@ struct ReceiptAuditor: Sendable {
         return nil
     }
 
-    /// Other receipts of the same executor that this node has seen to follow the same one. Remembers this one, so that
-    /// the next audit sees it.
-    private func siblings(
-        of signed: SignedObject<ExecutionReceipt>
-    ) async throws(NodeServiceError) -> [CID] {
+    /// Receipts of the same executor that this node has seen to follow the same one, or to answer the same assignment.
+    /// Remembers this one, so that the next audit sees it.
+    private func contradicting(
+        _ signed: SignedObject<ExecutionReceipt>
+    ) async throws(NodeServiceError) -> (successors: [CID], answers: [CID]) {
         let link = ReceiptLinkRow(signed.body, signed.cid)
         do {
             try await store.commit([.receiptLink(link)])
-            return try await store.successors(of: link.previous, executorDID: link.executorDID)
+            return try await store.receipts(like: link)
         } catch {
             throw NodeServiceError(storage: error)
         }

@@ -82,7 +82,8 @@ extension ReceiptRow {
             guard let receipt = block.receipt else { return nil }
             let row = ReceiptRow(
                 cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
-                status: receipt.body.status.rawValue, at: date.value, isVerified: !wrong.contains(block.cid))
+                status: receipt.body.status.rawValue, at: date.value,
+                isVerified: !block.isContradiction && !wrong.contains(block.cid))
             return (row, receipt.body)
         }
     }
@@ -108,15 +109,17 @@ extension ReceiptRow {
             return evidence
         }
         return ReputationEvidence(
-            subject: receipt.executorDID, payer: receipt.originatorDID, receiptCID: cid, verdict: .invalid,
-            at: UnixMilliseconds(at))
+            subject: receipt.executorDID, payer: receipt.originatorDID, assignmentCID: receipt.assignmentCID,
+            receiptCID: cid, verdict: .invalid, at: UnixMilliseconds(at))
     }
 }
 
 extension ReceiptLinkRow {
-    /// The link of a receipt to the one before it; its executor signed both.
+    /// The links of a receipt to the one before it and to its assignment, which its executor signed.
     init(_ receipt: ExecutionReceipt, _ cid: CID) {
-        self.init(executorDID: receipt.executorDID.text, previous: receipt.previousReceiptCID, cid: cid)
+        self.init(
+            executorDID: receipt.executorDID.text, previous: receipt.previousReceiptCID,
+            assignment: receipt.assignmentCID, cid: cid)
     }
 }
 

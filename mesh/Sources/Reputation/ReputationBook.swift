@@ -9,6 +9,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     package var subject: DID
     /// The originator of the job.
     package var payer: DID
+    /// The assignment that the receipt answers: it counts once, whatever was signed about it.
+    package var assignmentCID: CID
     /// The verified receipt.
     package var receiptCID: CID
     /// What it showed.
@@ -16,9 +18,12 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     /// When the run ended.
     package var at: UnixMilliseconds
 
-    package init(subject: DID, payer: DID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds) {
+    package init(
+        subject: DID, payer: DID, assignmentCID: CID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds
+    ) {
         self.subject = subject
         self.payer = payer
+        self.assignmentCID = assignmentCID
         self.receiptCID = receiptCID
         self.verdict = verdict
         self.at = at
@@ -30,6 +35,7 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
         guard receipt.executorDID != receipt.originatorDID else { return nil }
         subject = receipt.executorDID
         payer = receipt.originatorDID
+        assignmentCID = receipt.assignmentCID
         self.receiptCID = receiptCID
         switch receipt.outcome.responsibility {
         case .success, .user, .cancellation: verdict = .fulfilled
@@ -43,7 +49,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
 ///
 /// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is `1000 × good / (good
 /// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one abandoned job weighs
-/// as much as five fulfilled ones, an invalid receipt as ten. The book keeps only the newest receipts of a subject (by
+/// as much as five fulfilled ones, an invalid receipt as ten. An assignment counts once, by the worst that its receipts
+/// show: whoever signs two of one is believed in neither. The book keeps only the newest receipts of a subject (by
 /// date, then CID), and only the most recently rated subjects; `Limits` has both bounds.
 package struct ReputationBook: Hashable, Sendable {
     /// The bounds of the book.
@@ -74,12 +81,15 @@ package struct ReputationBook: Hashable, Sendable {
     /// The number of subjects with evidence.
     package var subjectCount: Int { evidence.count }
 
-    /// Takes in evidence; the same receipt counts once.
+    /// Takes in evidence; the same receipt counts once, and so does the same assignment.
     package mutating func record(_ item: ReputationEvidence) {
         guard item.subject != item.payer else { return }
         var kept = evidence.removeValue(forKey: item.subject) ?? []
-        let position = kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count
-        if !kept.contains(where: { $0.receiptCID == item.receiptCID }) { kept.insert(item, at: position) }
+        let known = kept.firstIndex { $0.assignmentCID == item.assignmentCID }
+        if known.map({ Self.isWorse(item, than: kept[$0]) }) ?? true {
+            if let known { kept.remove(at: known) }
+            kept.insert(item, at: kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count)
+        }
         var perPayer: [DID: Int] = [:]
         kept.removeAll { old in
             perPayer[old.payer, default: 0] += 1
@@ -96,11 +106,8 @@ package struct ReputationBook: Hashable, Sendable {
         var bad: UInt64 = 0
         for item in evidence[subject] ?? [] {
             let weight = decayed(ageMilliseconds: date.milliseconds(since: item.at))
-            switch item.verdict {
-            case .fulfilled: good += weight
-            case .abandoned: bad += 5 * weight
-            case .invalid: bad += 10 * weight
-            }
+            let penalty = Self.penalty(item.verdict)
+            if penalty == 0 { good += weight } else { bad += penalty * weight }
         }
         return 1000 * good / (good + bad + Self.priorWeight)
     }
@@ -121,6 +128,20 @@ package struct ReputationBook: Hashable, Sendable {
         let atStart = Self.receiptWeight >> halvings
         let rest = age % limits.halfLifeMilliseconds
         return atStart - (atStart - atStart / 2) * (rest / 1000) / max(1, limits.halfLifeMilliseconds / 1000)
+    }
+
+    /// As how many fulfilled receipts a bad one weighs.
+    private static func penalty(_ verdict: ReputationVerdict) -> UInt64 {
+        switch verdict {
+        case .fulfilled: 0
+        case .abandoned: 5
+        case .invalid: 10
+        }
+    }
+
+    private static func isWorse(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
+        let (new, old) = (penalty(left.verdict), penalty(right.verdict))
+        return new != old ? new > old : left.receiptCID < right.receiptCID
     }
 
     private static func isNewer(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {

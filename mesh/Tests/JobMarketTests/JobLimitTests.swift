@@ -132,6 +132,7 @@ struct JobLimitTests {
             book.record(
                 ReputationEvidence(
                     subject: people[number < 30 ? 0 : 1 + number % 2], payer: people[3 + number / 3 % 3],
+                    assignmentCID: CID.hashing([UInt8(number), 1], codec: .dagCBOR),
                     receiptCID: CID.hashing([UInt8(number)], codec: .dagCBOR), verdict: .fulfilled,
                     at: UnixMilliseconds(UInt64(number))))
         }

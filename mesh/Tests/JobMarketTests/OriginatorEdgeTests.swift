@@ -318,6 +318,19 @@ struct OriginatorEdgeTests {
         let (reply, transition) = try giveReceipt(&world, id, outcome: .exited(code: 0), price: 11)
         #expect(reply == .refused(Refusal(.secondReceipt, "another receipt of this assignment came first")))
         #expect(transition.events.isEmpty)
+
+        // It is proof against its executor, who signed both: kept once, and neither account counts for it.
+        let executor = world.parties[1].identity.did
+        func evidence() -> [ReputationEvidence] { world.parties[0].market.reputation.evidence(about: executor) }
+        let second = try #require(transition.blocks.first)
+        #expect(transition.blocks.count == 1 && second.isContradiction)
+        #expect(second.receipt?.body.assignmentCID == world.job(id)?.attempts[0].cid)
+        #expect(evidence().map(\.verdict) == [.invalid])
+        #expect(evidence().map(\.receiptCID) == [second.cid])
+        let (again, third) = try giveReceipt(&world, id, outcome: .exited(code: 1), price: 11)
+        #expect(again == reply)
+        #expect(third.blocks.isEmpty)
+        #expect(evidence().map(\.receiptCID) == [second.cid])
     }
 
     @Test func aRunThatWasStoppedAndThatNobodyCancelledGoesToAnother() throws {

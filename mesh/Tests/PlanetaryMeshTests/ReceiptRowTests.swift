@@ -11,7 +11,9 @@ import Testing
 
 /// What a start reads about executors is what the market said when their receipts came.
 @Suite struct ReceiptRowTests {
-    private func transition(_ end: AttemptEnd?) throws -> (MarketTransition, ExecutionReceipt, CID) {
+    private func transition(
+        _ end: AttemptEnd?, isContradiction: Bool = false
+    ) throws -> (MarketTransition, ExecutionReceipt, CID) {
         let originator = try Identity(seed: Array(repeating: 1, count: 32))
         let executor = try Identity(seed: Array(repeating: 2, count: 32))
         let cid = CID.hashing([1], codec: .dagCBOR)
@@ -26,7 +28,7 @@ import Testing
             nodeDID: executor.did, parents: [], payload: [signed.cid], scope: "global", height: 0,
             recordedAt: UnixMilliseconds(6))
         transition.blocks = [
-            EvidenceBlock(signed, of: JobID(cid)),
+            EvidenceBlock(signed, of: JobID(cid), isContradiction: isContradiction),
             EvidenceBlock(try SignedObject.sign(entry, with: executor), of: JobID(cid)),
         ]
         if let end {
@@ -57,5 +59,16 @@ import Testing
         #expect(row.isVerified == false)
         #expect(row.evidence(receipt)?.verdict == .invalid)
         #expect(row.evidence(receipt)?.at == UnixMilliseconds(9))
+    }
+
+    @Test func aSecondReceiptOfARunIsEvidenceAgainstItAlsoAfterARestart() throws {
+        let (transition, receipt, cid) = try transition(nil, isContradiction: true)
+        let row = try #require(ReceiptRow.rows(of: transition.events, transition.blocks, at: UnixMilliseconds(9)).first)
+            .row
+        #expect(row.isVerified == false)
+        let evidence = try #require(row.evidence(receipt))
+        #expect(evidence.verdict == .invalid)
+        #expect(evidence.assignmentCID == receipt.assignmentCID)
+        #expect(ReceiptLinkRow(receipt, cid).assignment == receipt.assignmentCID)
     }
 }

@@ -19,6 +19,8 @@ struct ReputationBookTests {
             items.append(
                 ReputationEvidence(
                     subject: number % 3 == 0 ? other : subject, payer: try did(UInt8(10 + number % 12)),
+                    // Every assignment has two receipts.
+                    assignmentCID: CID.hashing([UInt8(number / 6), 1], codec: .dagCBOR),
                     receiptCID: CID.hashing([UInt8(number % 256), UInt8(number / 256)], codec: .dagCBOR),
                     verdict: number % 7 == 0 ? .abandoned : .fulfilled, at: UnixMilliseconds(UInt64(number) * 1_000_000)
                 ))
@@ -40,8 +42,8 @@ struct ReputationBookTests {
         let now = UnixMilliseconds(10_000_000_000)
         func evidence(_ number: UInt8, _ verdict: ReputationVerdict) throws -> ReputationEvidence {
             ReputationEvidence(
-                subject: subject, payer: try did(number), receiptCID: CID.hashing([number], codec: .dagCBOR),
-                verdict: verdict, at: now)
+                subject: subject, payer: try did(number), assignmentCID: CID.hashing([number, 1], codec: .dagCBOR),
+                receiptCID: CID.hashing([number], codec: .dagCBOR), verdict: verdict, at: now)
         }
         #expect(book.score(of: subject, at: now) == 0)
         for number in 2...4 { book.record(try evidence(UInt8(number), .fulfilled)) }
@@ -51,8 +53,29 @@ struct ReputationBookTests {
         #expect(book.score(of: subject, at: now) == 272)
         book.record(
             ReputationEvidence(
-                subject: subject, payer: subject, receiptCID: CID.hashing([9], codec: .dagCBOR), verdict: .fulfilled,
-                at: now))
+                subject: subject, payer: subject, assignmentCID: CID.hashing([9, 1], codec: .dagCBOR),
+                receiptCID: CID.hashing([9], codec: .dagCBOR), verdict: .fulfilled, at: now))
         #expect(book.evidence(about: subject).count == 4, "nobody vouches for oneself")
+    }
+
+    @Test func anAssignmentCountsOnceByTheWorstOfItsReceipts() throws {
+        let (subject, payer) = (try did(1), try did(2))
+        let now = UnixMilliseconds(10_000_000_000)
+        let verdicts: [ReputationVerdict] = [.fulfilled, .abandoned, .invalid, .fulfilled]
+        let items = verdicts.enumerated().map { number, verdict in
+            ReputationEvidence(
+                subject: subject, payer: payer, assignmentCID: CID.hashing([1], codec: .dagCBOR),
+                receiptCID: CID.hashing([2, UInt8(number)], codec: .dagCBOR), verdict: verdict, at: now)
+        }
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            var book = ReputationBook()
+            for number in order { book.record(items[number]) }
+            #expect(book.evidence(about: subject) == [items[2]], "order \(order)")
+            #expect(!book.isProven(subject))
+        }
+        var alike = ReputationBook()
+        for number in [3, 0, 3] { alike.record(items[number]) }
+        #expect(alike.evidence(about: subject).count == 1, "two receipts of one run are one run")
+        #expect(alike.score(of: subject, at: now) == 250)
     }
 }
