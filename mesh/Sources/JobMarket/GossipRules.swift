@@ -59,7 +59,11 @@ struct GossipRules: Sendable {
         guard let signed = try? SignedObject<NodeCapability>(verifying: advertisement.capability),
             signed.body.peerID == author, signed.body.nodeDID.peerID == author
         else { return .reject(reason: "the capability is not its author's") }
-        let skew = context.configuration.rules.clockSkewMilliseconds
+        let rules = context.configuration.rules
+        guard signed.body.addresses.count <= rules.addressCountMax else {
+            return .reject(reason: "too many addresses")
+        }
+        let skew = rules.clockSkewMilliseconds
         if signed.body.validUntil.advanced(milliseconds: skew) <= context.wallClock {
             return .ignore(reason: "expired")
         }

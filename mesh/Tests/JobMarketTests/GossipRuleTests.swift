@@ -44,6 +44,11 @@ import Testing
         let long = try capability(of: author, at: now) { $0.features = [String(repeating: "f", count: 4096)] }
         #expect(isRejected(judge(&world, long, by: author), "longer than 4096 bytes"))
         #expect(isRejected(judge(&world, try capability(of: other, at: now), by: author), "not its author's"))
+        let address = Multiaddr([.ip4([1, 2, 3, 4]), .tcp(1)])
+        let full = try capability(of: author, at: now) { $0.addresses = Array(repeating: address, count: 16) }
+        #expect(judge(&world, full, by: author) == .accept)
+        let many = try capability(of: author, at: now) { $0.addresses = Array(repeating: address, count: 17) }
+        #expect(isRejected(judge(&world, many, by: author), "too many addresses"))
         let old = try capability(of: author, at: UnixMilliseconds(now.value - 600_000))
         #expect(judge(&world, old, by: author) == .ignore(reason: "expired"))
         let future = try capability(of: author, at: now.advanced(milliseconds: 300_001))
