@@ -15,7 +15,7 @@ extension JobMarket {
     ///   - offers: the offers of others.
     ///   - sizes: what the job's module and inputs measure, as far as is known.
     ///   - answers: what executors answered when they were asked.
-    ///   - wasKnown: whether an executor's offer was known before the job was announced.
+    ///   - wasKnown: whether an executor's offer was known before the job was announced, and others could have bid.
     package func standings(
         of id: JobID, offers: [NodeCapability], sizes: JobSizes, answers: [DID: ExecutorAnswer],
         wasKnown: (DID) -> Bool

@@ -232,7 +232,9 @@ extension NodeCore {
             }
             let standings = market.standings(
                 of: turn.job, offers: offers, sizes: turn.sizes, answers: turn.answers,
-                wasKnown: { capabilities.hasOffered($0, since: turn.announcedAt, now: moment.now) })
+                wasKnown: { [isAcquainted = solitude.isAcquainted] executor in
+                    isAcquainted && capabilities.hasOffered(executor, since: turn.announcedAt, now: moment.now)
+                })
             let outlook = ExecutorOutlook(standings)
             for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
                 let addresses = outlooks.addresses(of: capabilities.offer(of: executor, now: moment.now))

@@ -55,6 +55,9 @@ struct Solitude: Sendable {
     /// After how long, in milliseconds, a job that every known executor refuses need not wait for others; `nil` while
     /// an executor may be there of which no offer is known.
     private(set) var patienceMilliseconds: Int64?
+    /// Whether the node has had connections for so long that an executor some hops away would bid on a new job within
+    /// its window. Before that, a stranger's price says nothing of what others would ask.
+    private(set) var isAcquainted = false
     private var hasDialed = false
     private var hasMet = false
 
@@ -79,6 +82,7 @@ struct Solitude: Sendable {
         if surroundings.connectionCount == 0 {
             (metSince, listenedSince, deafSince) = (nil, nil, nil)
             patienceMilliseconds = nil
+            isAcquainted = false
             let since = aloneSince ?? now
             aloneSince = since
             if hasDialed, !hasMet { return .alone }
@@ -90,6 +94,7 @@ struct Solitude: Sendable {
         metSince = met
         listenedSince = surroundings.hasListener ? listenedSince ?? now : nil
         deafSince = surroundings.mayPassOn ? nil : deafSince ?? now
+        isAcquainted = hasLasted(limits.unknownMilliseconds, since: met, now)
         let patience = patience(met: met, now)
         let isOpen = lastStrangerAt.map { !hasLasted(limits.offersMilliseconds, since: $0, now) } ?? false
         patienceMilliseconds = isOpen ? nil : patience

@@ -112,4 +112,20 @@ import Testing
         #expect(patience(&solitude, [(120_004, market), (240_002, market), (240_003, market)]) == [nil, nil, 750])
         #expect(patience(&solitude, [(240_004, connected(0))]) == [nil])
     }
+
+    /// A key that was there first with a dear offer takes no job from executors that this node has yet to meet.
+    @Test func aStrangersPriceIsThatOfTheMeshOnceOthersCouldHaveBid() {
+        var solitude = Solitude()
+        func isAcquainted(_ surroundings: Surroundings, at milliseconds: Int64) -> Bool {
+            _ = solitude.prospect(surroundings, now: at(milliseconds))
+            return solitude.isAcquainted
+        }
+        solitude.dialedAtStart()
+        #expect(!isAcquainted(connected(0), at: 0))
+        #expect(!isAcquainted(market, at: 60_000), "connected only now")
+        #expect(!isAcquainted(market, at: 60_000 + limits.unknownMilliseconds - 1))
+        #expect(isAcquainted(market, at: 60_000 + limits.unknownMilliseconds))
+        #expect(!isAcquainted(connected(0), at: 70_000))
+        #expect(!isAcquainted(market, at: 70_001), "the mesh may be another one")
+    }
 }
