@@ -63,6 +63,23 @@ struct KademliaCoreTests {
         #expect(try named(&core, by: asker) == [own])
     }
 
+    @Test("What falls due at once is announced again republishParallelMax at a time")
+    mutating func republishParallel() {
+        var core = core { $0.republishParallelMax = 4 }
+        // Nobody is there, so all ten are tried again a minute later.
+        for number in 0..<10 {
+            _ = core.start(.provide(multihash: Multihash.sha256(of: bytes("\(number)")).bytes), now: .zero)
+        }
+        let later = MonotonicInstant.zero.advanced(milliseconds: KademliaConfiguration().republishRetryMilliseconds)
+        for place in 1...10 {
+            let info = PeerInfo(peerID: peer(), addresses: [VirtualNetwork.address(place)])
+            _ = core.peerIdentified(info, isServer: true, now: later)
+        }
+        let before = core.counters.republished
+        for _ in 0..<3 { _ = core.deadlineReached(now: later) }
+        #expect(core.counters.republished - before == 4, "the rest wait until one of them ends")
+    }
+
     @Test("earlier addresses are kept of 256 connected peers; one more replaces the first")
     mutating func doubleKeysMax() throws {
         var core = core()

@@ -182,6 +182,18 @@ struct KademliaServiceLimitTests {
         }
     }
 
+    @Test("Past bootstrapJobsMax no dial of bootstrap addresses waits for its task")
+    func bootstrapJobs() async throws {
+        let service = service(on: InMemoryNetwork().addHost(peer(0))) {
+            $0.requestsUnderWayMax = 3
+            $0.bootstrapJobsMax = 2
+        }
+        // Nobody runs the service, so nothing takes them.
+        var taken: [Bool] = []
+        for _ in 0..<7 { taken.append(await service.jobs.start(.bootstrap([]))) }
+        #expect(taken == [true, true, true, true, true, false, false])
+    }
+
     @Test("Bootstrap addresses past bootstrapAddressesMax are left out")
     func bootstrapAddresses() async throws {
         let network = InMemoryNetwork()

@@ -142,6 +142,30 @@ struct YamuxSessionTests {
         #expect(order.prefix(4).map(\.rawValue) == [1, 3, 5, 1])
     }
 
+    @Test("No frame is longer than frameBytesMax, however much is queued and however much fits")
+    func frames() throws {
+        var limits = YamuxSession.Limits()
+        #expect(limits.frameBytesMax == 64 * 1024)
+        limits.frameBytesMax = 1_000
+        var pair = YamuxPair(limits: limits)
+        let id = try pair.dialer.openStream(now: .zero).get()
+        try pair.dialer.send(ByteBuffer(repeating: 1, count: 10_500), on: id).get()
+        var longest = 0
+        while pair.dialer.hasOutput {
+            var output = ByteBuffer()
+            _ = pair.dialer.nextOutput(bytesMax: 65_519, into: &output)
+            while output.readableBytes >= YamuxHeader.byteCount {
+                let kind = output.getInteger(at: output.readerIndex + 1, as: UInt8.self)
+                let length = Int(output.getInteger(at: output.readerIndex + 8, as: UInt32.self) ?? 0)
+                output.moveReaderIndex(forwardBy: YamuxHeader.byteCount)
+                guard kind == 0 else { continue }
+                longest = max(longest, length)
+                output.moveReaderIndex(forwardBy: length)
+            }
+        }
+        #expect(longest == 1_000)
+    }
+
     @Test("Reset drops a stream on both sides, and late bytes are thrown away")
     func resetAndLateBytes() throws {
         var pair = YamuxPair()
