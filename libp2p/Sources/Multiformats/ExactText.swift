@@ -18,7 +18,8 @@ extension String {
 
     /// Whether two texts are the same bytes.
     public func isSameBytes(as other: String) -> Bool {
-        utf8.elementsEqual(other.utf8)
+        // Both know their lengths, and most texts that are compared differ in it.
+        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
     }
 }
 

@@ -19,11 +19,13 @@ extension MarketNode {
 
     /// The host checks itself; and streams of gossip stand on connections that are there.
     func checkConnections() {
+        // Not in the conditions of `precondition`: in unoptimised code each of them would copy the whole node.
+        let (host, streams) = (host, gossipStreams)
         host.checkInvariants()
-        for (peer, connection) in gossipStreams {
-            precondition(host.peer(of: connection) == peer, "gossip goes to \(peer) over a connection that is closed")
+        for (peer, connection) in streams where host.peer(of: connection) != peer {
+            preconditionFailure("gossip goes to \(peer) over a connection that is closed")
         }
-        precondition(gossipStreams.count == host.connectionCount, "gossip goes to \(gossipStreams.count) peers")
+        precondition(streams.count == host.connectionCount, "gossip goes to \(streams.count) peers")
     }
 
     // MARK: The host

@@ -4,7 +4,7 @@ import Testing
 
 /// Fifty nodes with the real cores on a virtual network that loses and reorders.
 @Suite struct OverlaySimulationTests {
-    @Test(arguments: [UInt64(1), 2]) func gossipReachesAllAndTheDHTFindsWhatWasPut(seed: UInt64) throws {
+    @Test(arguments: Seeds.some([1], of: 1...2)) func gossipReachesAllAndTheDHTFindsWhatWasPut(seed: UInt64) throws {
         let report = try OverlayScenario(seed: seed).run()
         #expect(report.missedBy.joined().isEmpty, "seed \(seed): \(report.missedBy)")
         #expect(report.valuesNotFound.isEmpty, "seed \(seed)")

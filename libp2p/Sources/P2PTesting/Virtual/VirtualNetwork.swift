@@ -113,7 +113,10 @@ public struct VirtualNetwork<Node: SimulatedNode>: Sendable {
     public var count: Int { slots.count }
 
     /// A node as it is now, even while paused or crashed.
-    public subscript(id: SimulatedNodeID) -> Node { nodes[id.index] }
+    public subscript(id: SimulatedNodeID) -> Node {
+        // Lent, not copied: unoptimised code would copy all of a node for whoever asks it one thing.
+        _read { yield nodes[id.index] }
+    }
 
     /// Tells a node to do something, now or later. A crashed node does not hear it.
     public mutating func command(_ command: Node.Command, to node: SimulatedNodeID, at time: MonotonicInstant? = nil) {
