@@ -1,8 +1,9 @@
 import Foundation
+import Synchronization
 import Testing
 
 /// A node in a process of its own, and the command line that talks to it: the real binary, nothing in between.
-final class NodeProcess {
+final class NodeProcess: Sendable {
     /// What a finished command left.
     struct Finished {
         let status: Int32
@@ -21,10 +22,24 @@ final class NodeProcess {
         return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("mesh")
     }()
 
+    private struct State {
+        var namespace: String?
+        var process: Process?
+    }
+
     let home: URL
+    private let state = Mutex(State())
+
     /// The network namespace that the node is started in; nil for that of the tests.
-    var namespace: String?
-    private var process: Process?
+    var namespace: String? {
+        get { state.withLock { $0.namespace } }
+        set { state.withLock { $0.namespace = newValue } }
+    }
+
+    private var process: Process? {
+        get { state.withLock { $0.process } }
+        set { state.withLock { $0.process = newValue } }
+    }
 
     /// Makes the node `name` in `folder`.
     init(_ name: String, in folder: URL, _ options: [String], listen: String = "/ip4/127.0.0.1/tcp/0") throws {
@@ -237,11 +252,15 @@ final class RunningCommand {
     }
 }
 
-/// Asks again and again until it is so; each question is a whole process, so nothing spins.
+/// Asks again and again until it is so. Each question is a whole process, so the next waits a little: else those who
+/// wait would take the processor from those for whom they wait.
 func eventually(_ what: String, seconds: Double = 60, _ condition: () throws -> Bool) throws {
     let deadline = Date().addingTimeInterval(seconds)
+    var pause: Int32 = 10
     while Date() < deadline {
         if try condition() { return }
+        poll(nil, 0, pause)
+        pause = min(2 * pause, 160)
     }
     throw NotInTime(what: what, seconds: seconds)
 }
@@ -261,7 +280,7 @@ struct EndedEarly: Error, CustomStringConvertible {
 }
 
 /// A small mesh of processes in a folder of its own, ended and removed with the value.
-final class CrashMesh {
+final class CrashMesh: Sendable {
     let folder: URL
     let originator: NodeProcess
     let executors: [NodeProcess]
@@ -302,4 +321,26 @@ final class CrashMesh {
         try Data(bytes).write(to: file)
         return file.path
     }
+}
+
+/// One mesh of processes for all tests of a suite: it is up before the first of them and ends after the last.
+struct SharedMesh: SuiteTrait, TestScoping {
+    @TaskLocal private static var current: CrashMesh?
+
+    /// The mesh of the suite whose test this is; its nodes are up and connected.
+    static func mesh() throws -> CrashMesh { try #require(current) }
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    ) async throws {
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        try await Self.$current.withValue(mesh) { try await function() }
+    }
+}
+
+extension Trait where Self == SharedMesh {
+    /// One mesh for all tests of the suite.
+    static var sharedMesh: Self { Self() }
 }

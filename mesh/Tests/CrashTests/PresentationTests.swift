@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What a person reads, as it stands in a terminal of 60 and of 120 columns, and what a program gets instead.
-@Suite("What is read", .serialized)
+@Suite("What is read", .serialized, .sharedMesh)
 final class PresentationTests {
     static let widths = [60, 120]
 
@@ -11,9 +11,7 @@ final class PresentationTests {
     private let short: [String]
 
     init() throws {
-        mesh = try CrashMesh()
-        try mesh.originator.start()
-        try mesh.waitUntilConnected()
+        mesh = try SharedMesh.mesh()
         short = try mesh.executors.map { executor in
             let status = try executor.run(["status", "--json"]).json() as? [String: Any]
             return "…" + (try #require(status?["did"] as? String)).suffix(8)

@@ -2,15 +2,13 @@ import Foundation
 import Testing
 
 /// A user's day on a mesh of processes: files, jobs of every end, interrupts, and answers for programs.
-@Suite("A user's mesh", .serialized)
+@Suite("A user's mesh", .serialized, .sharedMesh)
 struct UserMeshTests {
     private let mesh: CrashMesh
     private var originator: NodeProcess { mesh.originator }
 
     init() throws {
-        mesh = try CrashMesh()
-        try mesh.originator.start()
-        try mesh.waitUntilConnected()
+        mesh = try SharedMesh.mesh()
     }
 
     private func bytes(_ count: Int) -> Data {
@@ -109,7 +107,10 @@ struct UserMeshTests {
     @Test("Ctrl-C cancels the job and waits for its receipt; a second one leaves, and the job ends all the same")
     func interrupts() throws {
         let module = try mesh.module("endless.wasm", GuestModules.command("(loop $l br $l)"))
-        let run = ["run", module, "--max-fuel", "1T", "--timeout", "60", "--home", originator.home.path]
+        let run = [
+            "run", module, "--max-fuel", "1T", "--timeout", "60", "--label", "interrupted", "--home",
+            originator.home.path,
+        ]
         let once = try RunningCommand(run)
         try eventually("the job runs") { once.errorsSoFar.contains("  starting") }
         once.signal(SIGINT)
@@ -128,14 +129,20 @@ struct UserMeshTests {
         #expect([143, 214].contains(left.status), "\(left.errors)")
         try eventually("every job has ended") {
             let jobs = try #require(try originator.run(["jobs", "--json"]).json() as? [[String: Any]])
-            return jobs.allSatisfy { ($0["result"] as? [String: Any])?["ending"] as? String == "cancelled" }
+            let own = jobs.filter { $0["label"] as? String == "interrupted" }
+            return own.count == 2
+                && own.allSatisfy { ($0["result"] as? [String: Any])?["ending"] as? String == "cancelled" }
         }
     }
 
     @Test("An executor's offer is seen soon after it is met, not at the next minute, and is gone when it stops")
     func offers() throws {
+        // One of its own, since an executor stops.
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
         func offers() throws -> Int {
-            let peers = try #require(try originator.run(["peers", "--json"]).json() as? [[String: Any]])
+            let peers = try #require(try mesh.originator.run(["peers", "--json"]).json() as? [[String: Any]])
             return peers.count { ($0["capability"] as? String)?.isEmpty == false }
         }
         try eventually("both offers are seen", seconds: 20) { try offers() == 2 }
