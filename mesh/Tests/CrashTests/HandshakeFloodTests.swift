@@ -115,7 +115,10 @@ private final class OwnThreads: TaskExecutor {
 /// A node on which silent sockets from hundreds of addresses fight for the places of handshakes.
 @Suite("A flood of handshakes", .serialized)
 struct HandshakeFloodTests {
-    private static let dials = 100
+    /// Honest dials beside each crowd. Beside so many sockets each takes its time, so there are more only with
+    /// MESH_FLOOD_DIALS, as in CI.
+    private static let dials =
+        ProcessInfo.processInfo.environment["MESH_FLOOD_DIALS"].flatMap(Int.init).map { max(2, $0) } ?? 40
 
     /// So many descriptors for this process, where the system allows them.
     private func allowDescriptors(_ count: UInt) -> Bool {
@@ -187,7 +190,7 @@ struct HandshakeFloodTests {
             seconds.sort()
             print(
                 "\(count) silent sockets, \(crowd.connects) connects: dial and ping in \(seconds[Self.dials / 2]) s, "
-                    + "99 of 100 in \(seconds[Self.dials - 2]) s")
+                    + "all but one of \(Self.dials) in \(seconds[Self.dials - 2]) s")
         }
         let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
         let counters = try #require(status["counters"] as? [[String: Any]])
