@@ -37,7 +37,7 @@ package struct JobEvent: Hashable, Sendable {
     /// The event as DAG-CBOR, for the journal.
     package func encoded() throws(JobEventError) -> [UInt8] {
         do {
-            return try DAGCBOREncoder().encode(JournalRow(self))
+            return try JournalRow(self).encoded()
         } catch {
             throw .notEncodable(CodingWords.of(error))
         }

@@ -14,6 +14,14 @@ struct JournalRow: Codable {
     let kind: JournalRowKind
     let ledger: [LedgerEntry]
 
+    init(jobID: JobID, role: JobRole, at: UnixMilliseconds, kind: JournalRowKind, ledger: [LedgerEntry]) {
+        self.jobID = jobID
+        self.role = role
+        self.at = at
+        self.kind = kind
+        self.ledger = ledger
+    }
+
     init(_ event: JobEvent) {
         jobID = event.jobID
         role = event.role
