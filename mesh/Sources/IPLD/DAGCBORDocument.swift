@@ -44,6 +44,15 @@ package struct DAGCBORNode: Sendable {
         return nil
     }
 
+    /// The entry of a map that has just one; `nil` for everything else.
+    package var onlyEntry: (key: String, value: DAGCBORNode)? {
+        guard isMap else { return nil }
+        var cursor = CBORCursor(bytes: bytes, index: offset)
+        guard cursor.head() == 1 else { return nil }
+        let key = String(decoding: cursor.content(), as: UTF8.self)
+        return (key, DAGCBORNode(bytes: bytes, offset: cursor.index))
+    }
+
     /// How many values a list or entries a map has; `nil` for other kinds.
     package var count: Int? {
         guard isList || isMap else { return nil }

@@ -1,3 +1,4 @@
+import IPLD
 import Multiformats
 
 /// A map from text to values, always in DAG-CBOR's order: shorter keys first, then by bytes.
@@ -47,6 +48,16 @@ package struct CanonicalMap<Value: Codable & Hashable & Sendable>: Hashable, Sen
     package init(_ pairs: some Sequence<(String, Value)>) {
         entries = []
         for (key, value) in pairs { self[key] = value }
+    }
+
+    /// A map of entries that a validated document has, in their order; `nil` if a value does not read.
+    init?(reading nodes: [(key: String, value: DAGCBORNode)], _ read: (DAGCBORNode) -> Value?) {
+        entries = []
+        entries.reserveCapacity(nodes.count)
+        for (key, node) in nodes {
+            guard let value = read(node) else { return nil }
+            entries.append(Entry(key: key, value: value))
+        }
     }
 
     /// The keys in canonical order.

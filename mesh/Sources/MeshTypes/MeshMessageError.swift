@@ -46,14 +46,24 @@ func oneEntryName(_ decoder: any Decoder) throws -> String {
     return key.stringValue.cut(bytesMax: MeshProtocolMessage.Limits().nameBytesMax)
 }
 
-func decodeOneEntryMap<Message: Decodable>(
+/// A message that is a map with one entry: the name of its variant, with the payload.
+protocol OneEntryMessage: Decodable {
+    /// The message of a variant.
+    init(_ name: String, _ payload: DAGCBORNode) throws
+}
+
+func decodeOneEntryMap<Message: OneEntryMessage>(
     _ type: Message.Type, _ bytes: [UInt8], bytesMax: Int
 ) throws(MeshMessageError) -> Message {
     guard bytes.count <= bytesMax else { throw .tooLarge(bytes: bytes.count, bytesMax: bytesMax) }
     let bounds = MeshProtocolMessage.Limits()
     let limits = DAGCBOR.Limits(depthMax: bounds.depthMax, bytesMax: bytesMax, integerMax: bounds.integerMax)
     do {
-        return try DAGCBORDecoder(limits: limits).decode(type, from: bytes)
+        let root = try DAGCBORDocument(validating: bytes, limits: limits).root
+        // What is no map is refused in the decoder's words.
+        guard root.isMap else { return try root.decode(type) }
+        guard let (name, payload) = root.onlyEntry else { throw MeshMessageError.notOneEntry(count: root.count ?? 0) }
+        return try Message(name.cut(bytesMax: bounds.nameBytesMax), payload)
     } catch let error as MeshMessageError {
         throw error
     } catch DAGCBORError.integerTooLarge(let max, _) {
@@ -68,11 +78,5 @@ func encodeMessage(_ message: some Encodable) throws(MeshMessageError) -> [UInt8
         return try DAGCBOREncoder().encode(message)
     } catch {
         throw .malformed(CodingWords.of(error).cut(bytesMax: MeshProtocolMessage.Limits().reasonBytesMax))
-    }
-}
-
-extension KeyedDecodingContainer {
-    func payload<Payload: Decodable>(_ key: Key) throws -> Payload {
-        try decode(Payload.self, forKey: key)
     }
 }

@@ -138,28 +138,59 @@ package enum MeshProtocolMessage: Hashable, Sendable {
     }
 }
 
-extension MeshProtocolMessage: Codable {
+extension MeshProtocolMessage: Codable, OneEntryMessage {
+    private static let variants = Dictionary(uniqueKeysWithValues: Variant.allCases.map { ($0.rawValue, $0) })
+
     /// Reads a map with exactly one entry; throws `MeshMessageError.unknownVariant` for a name of a later version.
     package init(from decoder: any Decoder) throws {
         let name = try oneEntryName(decoder)
         guard let variant = Variant(rawValue: name) else { throw MeshMessageError.unknownVariant(name) }
-        let map = try decoder.container(keyedBy: Variant.self)
+        self = try Self(variant, Payload.container(try decoder.container(keyedBy: Variant.self), variant))
+    }
+
+    init(_ name: String, _ payload: DAGCBORNode) throws {
+        guard let variant = Self.variants[name] else { throw MeshMessageError.unknownVariant(name) }
+        self = try Self(variant, Payload.node(payload))
+    }
+
+    /// Where a payload is read from.
+    private enum Payload {
+        case container(KeyedDecodingContainer<Variant>, Variant)
+        case node(DAGCBORNode)
+
+        func payload<Value: Decodable>() throws -> Value {
+            switch self {
+            case .container(let map, let variant): try map.decode(Value.self, forKey: variant)
+            case .node(let node): try node.decode(Value.self)
+            }
+        }
+
+        /// Straight from the bytes, for what a job consists of.
+        func plain<Value: DAGCBORReadable>() throws -> Value {
+            switch self {
+            case .container(let map, let variant): try map.decode(Value.self, forKey: variant)
+            case .node(let node): try node.decode(Value.self)
+            }
+        }
+    }
+
+    private init(_ variant: Variant, _ read: Payload) throws {
         switch variant {
-        case .capabilityAdvertisement: self = .capabilityAdvertisement(try map.payload(variant))
-        case .jobAnnouncement: self = .jobAnnouncement(try map.payload(variant))
-        case .jobInterest: self = .jobInterest(try map.payload(variant))
-        case .jobInquiry: self = .jobInquiry(try map.payload(variant))
-        case .jobBid: self = .jobBid(try map.payload(variant))
-        case .jobBidRefused: self = .jobBidRefused(try map.payload(variant))
-        case .assignJob: self = .assignJob(try map.payload(variant))
-        case .cancelJob: self = .cancelJob(try map.payload(variant))
-        case .jobStatusUpdate: self = .jobStatusUpdate(try map.payload(variant))
-        case .executionReceiptAvailable: self = .executionReceiptAvailable(try map.payload(variant))
-        case .jobSettled: self = .jobSettled(try map.payload(variant))
-        case .jobInteractiveInput: self = .jobInteractiveInput(try map.payload(variant))
-        case .jobInteractiveOutput: self = .jobInteractiveOutput(try map.payload(variant))
-        case .reputationRecordAvailable: self = .reputationRecordAvailable(try map.payload(variant))
-        case .anchorHeads: self = .anchorHeads(try map.payload(variant))
+        case .capabilityAdvertisement: self = .capabilityAdvertisement(try read.payload())
+        case .jobAnnouncement: self = .jobAnnouncement(try read.plain())
+        case .jobInterest: self = .jobInterest(try read.payload())
+        case .jobInquiry: self = .jobInquiry(try read.payload())
+        case .jobBid: self = .jobBid(try read.plain())
+        case .jobBidRefused: self = .jobBidRefused(try read.plain())
+        case .assignJob: self = .assignJob(try read.plain())
+        case .cancelJob: self = .cancelJob(try read.payload())
+        case .jobStatusUpdate: self = .jobStatusUpdate(try read.payload())
+        case .executionReceiptAvailable: self = .executionReceiptAvailable(try read.plain())
+        case .jobSettled: self = .jobSettled(try read.payload())
+        case .jobInteractiveInput: self = .jobInteractiveInput(try read.payload())
+        case .jobInteractiveOutput: self = .jobInteractiveOutput(try read.payload())
+        case .reputationRecordAvailable: self = .reputationRecordAvailable(try read.payload())
+        case .anchorHeads: self = .anchorHeads(try read.payload())
         }
     }
 

@@ -27,7 +27,7 @@ package enum MeshProtocolReply: Hashable, Sendable {
     }
 }
 
-extension MeshProtocolReply: Codable {
+extension MeshProtocolReply: Codable, OneEntryMessage {
     private enum Name: String, CodingKey {
         case ack = "Ack"
         case accepted = "Accepted"
@@ -86,6 +86,19 @@ extension MeshProtocolReply: Codable {
         case .accepted: self = .accepted(assignmentCID: try map.decode(Acceptance.self, forKey: name).assignmentCID)
         case .declined: self = .declined(try map.decode(Reason.self, forKey: name).refusal)
         case .refused: self = .refused(try map.decode(Reason.self, forKey: name).refusal)
+        }
+    }
+
+    init(_ name: String, _ payload: DAGCBORNode) throws {
+        switch name {
+        case Name.ack.rawValue:
+            _ = try payload.decode(Nothing.self)
+            self = .ack
+        case Name.accepted.rawValue:
+            self = .accepted(assignmentCID: try payload.decode(Acceptance.self).assignmentCID)
+        case Name.declined.rawValue: self = .declined(try payload.decode(Reason.self).refusal)
+        case Name.refused.rawValue: self = .refused(try payload.decode(Reason.self).refusal)
+        default: throw MeshMessageError.unknownVariant(name)
         }
     }
 

@@ -7,41 +7,7 @@ import Testing
 
 @Suite("Messages")
 struct MessageTests {
-    private var lost: Refusal {
-        var refusal = Refusal(.otherBidTaken, "rank 2 of 3")
-        refusal.lostTo = BidWinner(did: Samples.executor.did, price: TokenAmount(40))
-        return refusal
-    }
-
-    private var messages: [MeshProtocolMessage] {
-        let job = Samples.bid.jobID
-        let data = JobInteractiveDataV1(jobID: job, sequence: 1, data: [1, 2], credit: 10, isLast: false)
-        return [
-            .capabilityAdvertisement(CapabilityAdvertisementV1(capability: [1])),
-            .jobAnnouncement(
-                JobAnnouncementV1(
-                    jobID: job, manifest: nil, executionPolicy: Samples.policy,
-                    originatorPeerID: Samples.originator.peerID, providerAddresses: [Samples.address],
-                    expiresAt: Samples.date)),
-            .jobInterest(JobInterestV1(jobID: job, executorDID: Samples.executor.did, region: "eu")),
-            .jobInquiry(JobInquiryV1(jobID: job)), .jobBid(JobBidV1(bid: ProtocolBid(Samples.signedBid))),
-            .jobBidRefused(
-                JobBidRefusedV1(jobID: job, bidCID: Samples.input, lost)),
-            .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),
-            .cancelJob(CancelJobV1(jobID: job, assignmentCID: Samples.input, reason: "enough")),
-            .jobStatusUpdate(
-                JobStatusUpdateV1(
-                    jobID: job, assignmentCID: Samples.input, executorDID: Samples.executor.did, status: .running,
-                    progressPermille: 500, sequence: 2)),
-            .executionReceiptAvailable(
-                ExecutionReceiptAvailableV1(
-                    jobID: job, receiptCID: Samples.input, executorDID: Samples.executor.did,
-                    status: .completedSuccessfully, receipt: [1, 2, 3], providerAddresses: [Samples.address])),
-            .jobSettled(JobSettledV1(settlement: [4])), .jobInteractiveInput(data), .jobInteractiveOutput(data),
-            .reputationRecordAvailable(ReputationRecordAvailableV1(record: [5])),
-            .anchorHeads(AnchorHeadsV1(scope: "global", heads: [Samples.input], height: 3)),
-        ]
-    }
+    private var messages: [MeshProtocolMessage] { Samples.messages }
 
     @Test func everyMessageIsAMapWithOneEntryAndComesBack() throws {
         #expect(Set(messages.map(\.variant)) == Set(MeshProtocolMessage.Variant.allCases))
@@ -57,12 +23,7 @@ struct MessageTests {
     }
 
     @Test func everyReplyComesBack() throws {
-        let replies: [MeshProtocolReply] = [
-            .ack, .accepted(assignmentCID: Samples.input), .declined(Refusal(.atCapacity, "full")),
-            .refused(Refusal(.jobOver, "the job has ended")), .refused(lost),
-            .refused(Refusal(code: .unknown("of_tomorrow"), text: "not in this version")),
-        ]
-        for reply in replies { #expect(try MeshProtocolReply.decode(reply.encoded()) == reply) }
+        for reply in Samples.replies { #expect(try MeshProtocolReply.decode(reply.encoded()) == reply) }
     }
 
     @Test func whatIsNotAMessageIsToldApart() throws {

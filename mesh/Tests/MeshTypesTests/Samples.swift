@@ -104,3 +104,50 @@ enum Samples {
         return capability
     }
 }
+
+/// One of every message and reply.
+extension Samples {
+    static var lost: Refusal {
+        var refusal = Refusal(.otherBidTaken, "rank 2 of 3")
+        refusal.lostTo = BidWinner(did: executor.did, price: TokenAmount(40))
+        return refusal
+    }
+
+    static var messages: [MeshProtocolMessage] {
+        let job = bid.jobID
+        let data = JobInteractiveDataV1(jobID: job, sequence: 1, data: [1, 2], credit: 10, isLast: false)
+        return [
+            .capabilityAdvertisement(CapabilityAdvertisementV1(capability: [1])),
+            .jobAnnouncement(
+                JobAnnouncementV1(
+                    jobID: job, manifest: nil, executionPolicy: policy,
+                    originatorPeerID: originator.peerID, providerAddresses: [address],
+                    expiresAt: date)),
+            .jobInterest(JobInterestV1(jobID: job, executorDID: executor.did, region: "eu")),
+            .jobInquiry(JobInquiryV1(jobID: job)), .jobBid(JobBidV1(bid: ProtocolBid(signedBid))),
+            .jobBidRefused(
+                JobBidRefusedV1(jobID: job, bidCID: input, lost)),
+            .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),
+            .cancelJob(CancelJobV1(jobID: job, assignmentCID: input, reason: "enough")),
+            .jobStatusUpdate(
+                JobStatusUpdateV1(
+                    jobID: job, assignmentCID: input, executorDID: executor.did, status: .running,
+                    progressPermille: 500, sequence: 2)),
+            .executionReceiptAvailable(
+                ExecutionReceiptAvailableV1(
+                    jobID: job, receiptCID: input, executorDID: executor.did,
+                    status: .completedSuccessfully, receipt: [1, 2, 3], providerAddresses: [address])),
+            .jobSettled(JobSettledV1(settlement: [4])), .jobInteractiveInput(data), .jobInteractiveOutput(data),
+            .reputationRecordAvailable(ReputationRecordAvailableV1(record: [5])),
+            .anchorHeads(AnchorHeadsV1(scope: "global", heads: [input], height: 3)),
+        ]
+    }
+
+    static var replies: [MeshProtocolReply] {
+        [
+            .ack, .accepted(assignmentCID: input), .declined(Refusal(.atCapacity, "full")),
+            .refused(Refusal(.jobOver, "the job has ended")), .refused(lost),
+            .refused(Refusal(code: .unknown("of_tomorrow"), text: "not in this version")),
+        ]
+    }
+}
