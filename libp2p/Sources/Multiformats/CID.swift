@@ -175,7 +175,7 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
 
     /// Hashes the binary form.
     public func hash(into hasher: inout Hasher) {
-        hasher.combine(bytes)
+        hasher.combine(allOf: bytes)
     }
 
     /// Reads the text; the DAG-CBOR decoder reads a link (tag 42) instead.

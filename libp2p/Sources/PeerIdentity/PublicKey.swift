@@ -73,7 +73,7 @@ public struct PublicKey: Hashable, Sendable {
 
     /// Hashes the bytes.
     public func hash(into hasher: inout Hasher) {
-        hasher.combine(rawBytes)
+        hasher.combine(allOf: rawBytes)
     }
 }
 
