@@ -37,7 +37,9 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
         }
         let bytes = SignedObjectFormat.envelope(body: bodyBytes, did: body.signerDID, signature: signature)
         if bytes.count > SignedObjectFormat.bytesMax { throw .tooLarge(bytesMax: SignedObjectFormat.bytesMax) }
-        return Self(body: body, did: body.signerDID, signature: signature, bytes: bytes, bodyCID: bodyCID)
+        return Self(
+            body: body, did: body.signerDID, signature: signature, bytes: bytes, bodyCID: bodyCID,
+            cid: CID.hashing(bytes, codec: .dagCBOR))
     }
 
     /// Reads a block; checks encoding, the bound of its integers, envelope, signature, and that the body names the
@@ -45,9 +47,13 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     package init(verifying bytes: [UInt8]) throws(SignedObjectError) {
         let envelope = try SignedObjectFormat.decodeEnvelope(bytes, integerMax: SignedObjectFormat.integerMax)
         let bodyCID = CID.hashing(envelope.body.slice, codec: .dagCBOR)
-        let message = SignedObjectFormat.message(Body.typeName, bodyCID)
-        guard envelope.did.publicKey.isValidSignature(envelope.signature, for: message) else { throw .badSignature }
-        self = try Self(envelope, bytes: bytes, bodyCID: bodyCID)
+        let known = CheckedSignature(block: CID.hashing(bytes, codec: .dagCBOR), typeName: Body.typeName)
+        if CheckedSignature.good.value(of: known) == nil {
+            let message = SignedObjectFormat.message(Body.typeName, bodyCID)
+            guard envelope.did.publicKey.isValidSignature(envelope.signature, for: message) else { throw .badSignature }
+            CheckedSignature.good.keep((), of: known)
+        }
+        self = try Self(envelope, bytes: bytes, bodyCID: bodyCID, cid: known.block)
     }
 
     /// Reads a block that this node verified before it stored it; checks everything except the signature and the bound
@@ -56,10 +62,14 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     /// Never for bytes from a peer or a person.
     package init(verifiedBefore bytes: [UInt8]) throws(SignedObjectError) {
         let envelope = try SignedObjectFormat.decodeEnvelope(bytes, integerMax: .max)
-        self = try Self(envelope, bytes: bytes, bodyCID: CID.hashing(envelope.body.slice, codec: .dagCBOR))
+        self = try Self(
+            envelope, bytes: bytes, bodyCID: CID.hashing(envelope.body.slice, codec: .dagCBOR),
+            cid: CID.hashing(bytes, codec: .dagCBOR))
     }
 
-    private init(_ envelope: SignedObjectFormat.Envelope, bytes: [UInt8], bodyCID: CID) throws(SignedObjectError) {
+    private init(
+        _ envelope: SignedObjectFormat.Envelope, bytes: [UInt8], bodyCID: CID, cid: CID
+    ) throws(SignedObjectError) {
         let body: Body
         do {
             body = try envelope.body.decode(Body.self)
@@ -68,16 +78,17 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
             throw .malformedBody(CodingWords.of(error).cut(bytesMax: SignedObjectFormat.reasonBytesMax))
         }
         if body.signerDID != envelope.did { throw .wrongSigner }
-        self.init(body: body, did: envelope.did, signature: envelope.signature, bytes: bytes, bodyCID: bodyCID)
+        self.init(
+            body: body, did: envelope.did, signature: envelope.signature, bytes: bytes, bodyCID: bodyCID, cid: cid)
     }
 
-    private init(body: Body, did: DID, signature: [UInt8], bytes: [UInt8], bodyCID: CID) {
+    private init(body: Body, did: DID, signature: [UInt8], bytes: [UInt8], bodyCID: CID, cid: CID) {
         self.body = body
         self.did = did
         self.signature = signature
         self.bytes = bytes
         self.bodyCID = bodyCID
-        cid = CID.hashing(bytes, codec: .dagCBOR)
+        self.cid = cid
     }
 
     /// Whether two objects are the same block.
@@ -89,6 +100,17 @@ package struct SignedObject<Body: SignedBody>: Sendable, Hashable {
     package func hash(into hasher: inout Hasher) {
         hasher.combine(cid)
     }
+}
+
+/// A block whose signature holds for a type. A receipt reaches its originator directly and through the DHT; only the
+/// first way pays for the signature. What is bad is checked each time, so nobody can fill this with it.
+struct CheckedSignature: Hashable, Sendable {
+    /// How many are remembered.
+    static let rememberedMax = 1_024
+    static let good = Memo<CheckedSignature, Void>(entriesMax: rememberedMax)
+
+    let block: CID
+    let typeName: String
 }
 
 /// Why a block is not a signed object of its type, or a body could not be signed.

@@ -56,6 +56,21 @@ import Testing
         #expect(try DAGCBOR.encode(value) == object.bytes)
     }
 
+    @Test("A block that was checked before is still checked for its type, and its neighbours for their signatures")
+    func checkedBefore() throws {
+        let object = try Self.signed(Bid.self)
+        let place = try #require(object.bytes.firstRange(of: object.signature)).lowerBound
+        var forged = object.bytes
+        forged[place + 40] ^= 1
+        for _ in 1...2 {
+            #expect(try SignedObject<Body<Bid>>(verifying: object.bytes) == object)
+            #expect(throws: SignedObjectError.badSignature) {
+                try SignedObject<Body<Assignment>>(verifying: object.bytes)
+            }
+            #expect(throws: SignedObjectError.badSignature) { try SignedObject<Body<Bid>>(verifying: forged) }
+        }
+    }
+
     @Test func theSignedMessageIsThatOfTheProtocol() throws {
         let object = try Self.signed(Bid.self)
         let message = Array("icn-mesh/v1/Bid".utf8) + [0] + object.bodyCID.bytes
