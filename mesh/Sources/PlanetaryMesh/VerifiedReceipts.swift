@@ -1,29 +1,42 @@
 import Kademlia
 import Multiformats
-import OrderedCollections
 import Receipts
 import SignedObjects
 import Synchronization
 
 /// The latest receipts whose signatures were checked here, so that market and DHT do not check the same block twice.
 final class VerifiedReceipts: Sendable {
-    /// Receipts remembered; one more replaces the oldest.
+    /// Receipts remembered; it forgets the elder half of them at once, since forgetting them one by one would move all
+    /// the others.
     static let countMax = 1_024
 
-    private let cids = Mutex(OrderedSet<CID>())
+    private struct Latest {
+        var younger: Set<CID> = []
+        var elder: Set<CID> = []
+
+        func contains(_ cid: CID) -> Bool { younger.contains(cid) || elder.contains(cid) }
+    }
+
+    private let latest = Mutex(Latest())
 
     /// Remembers a receipt that was checked.
     func insert(_ cid: CID) {
-        cids.withLock { cids in
-            cids.append(cid)
-            if cids.count > Self.countMax { cids.removeFirst() }
+        latest.withLock { latest in
+            if latest.younger.count >= Self.countMax / 2 {
+                latest.elder = latest.younger
+                latest.younger.removeAll(keepingCapacity: true)
+            }
+            latest.younger.insert(cid)
         }
     }
+
+    /// Whether a receipt was checked lately.
+    func contains(_ cid: CID) -> Bool { latest.withLock { $0.contains(cid) } }
 
     /// DHT records of receipts: the value hashes to the CID in the key and is a validly signed receipt.
     var validator: RecordValidator {
         RecordValidator(prefix: ReceiptRecord.keyPrefix) { [self] key, value in
-            if let cid = ReceiptRecord.cid(ofKey: key), cids.withLock({ $0.contains(cid) }), cid.matches(value) {
+            if let cid = ReceiptRecord.cid(ofKey: key), contains(cid), cid.matches(value) {
                 return nil
             }
             switch ReceiptRecord.validate(key: key, value: value) {
