@@ -52,8 +52,15 @@ extension DAGCBORReader {
     mutating func amounts(_ key: String) throws(NotPlain) -> ResourceAmounts { try map(key) { $0.unsigned } }
 
     /// A part that is plain itself, or that its decoder reads.
-    mutating func part<Value: Decodable>(_ key: String) throws(NotPlain) -> Value {
+    mutating func part<Value: DAGCBORReadable>(_ key: String) throws(NotPlain) -> Value {
         guard let value = try? node(key).decode(Value.self) else { throw NotPlain() }
+        return value
+    }
+
+    /// A part that its decoder reads, if it is there.
+    mutating func partIfPresent<Value: Decodable>(_ key: String) throws(NotPlain) -> Value? {
+        guard let node = try nodeIfPresent(key) else { return nil }
+        guard let value = try? node.decode(Value.self) else { throw NotPlain() }
         return value
     }
 }
@@ -120,9 +127,13 @@ extension EngineDescription: DAGCBORReadable {
         var fields = try DAGCBORReader(node)
         let name = try fields.text("name")
         let version = try fields.text("version")
+        let instructions = try fields.textIfPresent("instruction_set")
+        let baseline = try fields.textIfPresent("processor_baseline")
         let digest = try fields.text("configuration_digest")
         try fields.end()
-        self.init(name: name, version: version, configurationDigest: digest)
+        self.init(
+            name: name, version: version, configurationDigest: digest, instructionSet: instructions,
+            processorBaseline: baseline)
     }
 }
 
@@ -149,6 +160,7 @@ extension ExecutionReceipt {
         let log = try fields.linkIfPresent("log_cid")
         let outcome: ExecutionOutcome = try fields.part("outcome")
         let outputs = try fields.map("outputs") { $0.link }
+        let read = try fields.linkIfPresent("read_cid")
         let inputs = try fields.map("input_cids") { $0.link }
         let module = try fields.link("module_cid")
         let stderr = try fields.linkIfPresent("stderr_cid")
@@ -170,7 +182,7 @@ extension ExecutionReceipt {
             determinism: determinism, executionStartedAt: startedAt, executionEndedAt: endedAt)
         self.status = status
         self.outputs = outputs
-        (stdoutCID, stderrCID, logCID) = (stdout, stderr, log)
+        (stdoutCID, stderrCID, logCID, readCID) = (stdout, stderr, log, read)
         (anchoredCIDs, stageReceipts, previousReceiptCID) = (anchored, stages, previous)
     }
 }

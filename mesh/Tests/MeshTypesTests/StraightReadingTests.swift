@@ -87,6 +87,8 @@ struct StraightReadingTests {
         var failed = Samples.receipt
         failed.outcome = .trapped(kind: .other, message: "x")
         (failed.stderrCID, failed.logCID, failed.previousReceiptCID) = (Samples.input, Samples.input, Samples.module)
+        failed.readCID = Samples.module
+        (failed.engine.instructionSet, failed.engine.processorBaseline) = ("x86_64", "x86-64-v3")
         (failed.stageReceipts, failed.anchoredCIDs) = ([Samples.input], [Samples.module, Samples.input])
         for receipt in [Samples.receipt, failed] { try expectSame(receipt) { try read($0, ExecutionReceipt.self) } }
         try expectSame(Samples.assignment) { try read($0, Assignment.self) }
@@ -103,6 +105,10 @@ struct StraightReadingTests {
         #expect(try isPlain(manifest))
         #expect(try isPlain(Samples.bid))
         #expect(try isPlain(Samples.receipt))
+        var receipt = Samples.receipt
+        receipt.readCID = Samples.module
+        (receipt.engine.instructionSet, receipt.engine.processorBaseline) = ("x86_64", "x86-64-v3")
+        #expect(try isPlain(receipt))
         for message in Samples.messages {
             switch message {
             case .jobBid(let payload): #expect(try isPlain(payload))
