@@ -1,7 +1,6 @@
-import Crypto
 package import GuestFiles
 package import MeshTypes
-import Multiformats
+package import Multiformats
 
 /// The Cooperative Virtual Machine: runs the WebAssembly modules of jobs under fuel, in a sandbox whose only doors are
 /// WASI preview 1 and ``MeshHostABI``.
@@ -14,11 +13,8 @@ package final class CoVM: Sendable {
     private let configuration: CoVMConfiguration
     private let engine: WasmEngine
     private let standstills: StandstillWatch
-    private let cache: CompiledModuleCache
-    private let compiler: ModuleCompiler
-    private let loadedModules: LoadedModules
+    private let stock: ModuleStock
     private let runSlots: RunSlots
-    private let compileSlots: RunSlots
 
     /// Starts the engine, checks its version, and opens the cache of compiled modules.
     package init(configuration: CoVMConfiguration) throws(CoVMError) {
@@ -27,20 +23,10 @@ package final class CoVM: Sendable {
         engine = try WasmEngine()
         standstills = StandstillWatch(
             tickMilliseconds: limits.watchTickMilliseconds, standstillMilliseconds: limits.standstillMilliseconds)
-        cache = try CompiledModuleCache(
-            directory: configuration.cacheDirectory, entryBytesMax: limits.compiledModuleBytesMax,
-            bytesMax: limits.cacheBytesMax,
-            context: engine.codeContext)
-        let worker = configuration.compileWorker ?? ModuleCompiler.standardWorker()
-        guard PrivateFile.exists(worker.executable) else { throw .compileWorkerMissing(path: worker.executable) }
-        compiler = ModuleCompiler(
-            worker: worker, limits: configuration.compileLimits, compiledBytesMax: limits.compiledModuleBytesMax,
-            directory: configuration.cacheDirectory)
-        loadedModules = LoadedModules(countMax: limits.loadedModulesMax, bytesMax: limits.loadedModuleBytesMax)
+        stock = try ModuleStock(configuration, engine)
         runSlots = RunSlots(
             slotsMax: limits.concurrentRunsMax, waitersMax: limits.queuedRunsMax,
             parkedMax: limits.parkedRunsMax)
-        compileSlots = RunSlots(slotsMax: limits.concurrentCompilesMax, waitersMax: limits.queuedCompilesMax)
     }
 
     /// The engine, as receipts and capability advertisements name it.
@@ -65,21 +51,68 @@ package final class CoVM: Sendable {
     package var fileLimits: GuestFileSystem.Limits { configuration.limits.files }
 
     /// Cache entries refused because they were not as this node wrote them.
-    package var corruptedCacheEntries: Int { cache.corruptedCount }
+    package var corruptedCacheEntries: Int { stock.corruptedCount }
 
     /// Checks a module as far as possible without compiling it: limits, imports, entry point, validity. The compiler
     /// may still refuse a module that passes, at its limits.
     package func inspect(_ module: [UInt8], entry: String = "_start") throws(ModuleRefusal) -> ModuleInspection {
-        let inspection = try checked(module)
+        let inspection = try stock.checked(module)
         try inspection.checkEntryPoint(entry)
         try engine.validate(module)
         return inspection
     }
 
-    private func checked(_ module: [UInt8]) throws(ModuleRefusal) -> ModuleInspection {
-        let inspection = try ModuleInspection(module, limits: configuration.moduleLimits)
-        try inspection.checkImports(engine.functions, limits: configuration.moduleLimits)
-        return inspection
+    /// A module that is ready to run, with what inspection found.
+    package struct PreparedModule: Sendable {
+        let ready: ReadyModule
+        /// Where its machine code came from.
+        package let source: ExecutionResult.ModuleSource
+        /// Its functions.
+        package var functionCount: Int { ready.inspection.functionCount }
+    }
+
+    /// A module that is in memory, by the CID that jobs name it by: nobody needs to read it again.
+    ///
+    /// Keep it no longer than for the run: it holds the machine code.
+    package func prepared(_ name: CID) -> PreparedModule? {
+        stock.inMemory(name).map { PreparedModule(ready: $0, source: .memory) }
+    }
+
+    /// Makes a module ready to run: from memory, from disk, or compiled.
+    ///
+    /// - Parameters:
+    ///   - name: the CID that jobs name it by; that of its bytes, or the root of its blocks, which whoever fetched them
+    ///     has checked.
+    ///   - compiles: called if the module has to be compiled, with the milliseconds that this may take.
+    /// - Returns: the module, or the result of a job that cannot have it.
+    package func prepare(
+        _ module: [UInt8], named name: CID, cancellation: ExecutionCancellation,
+        compiles: @Sendable (UInt64) async -> Void = { _ in }
+    ) async -> Result<PreparedModule, Unprepared> {
+        do {
+            let found = try await stock.module(module, named: name, cancellation, compiles: compiles)
+            return .success(PreparedModule(ready: found.module, source: found.source))
+        } catch {
+            return .failure(Unprepared(result: unstarted(error)))
+        }
+    }
+
+    /// Why a module cannot run: the result of a job that brings it.
+    package struct Unprepared: Error, CustomStringConvertible {
+        /// How the job ends.
+        package let result: ExecutionResult
+        /// The outcome in words.
+        package var description: String { result.outcome.description }
+    }
+
+    private func unstarted(_ failure: ModuleStock.Failure) -> ExecutionResult {
+        var result = ExecutionResult(outcome: failure.outcome, engine: engine.description)
+        switch failure {
+        case .beyond(let limit): result.compileLimit = limit
+        case .refused(let refusal) where refusal.isThisNodesLimit: result.formLimit = refusal
+        case .refused, .cancelled, .node: break
+        }
+        return result
     }
 
     /// Runs a job to its end, whatever that is, in bounded time; never throws.
@@ -98,18 +131,34 @@ package final class CoVM: Sendable {
     private func executeUncancelled(
         _ job: ExecutionJob, _ host: any ExecutionHost, _ cancellation: ExecutionCancellation
     ) async -> ExecutionResult {
-        let module: ReadyModule
-        let source: ExecutionResult.ModuleSource
+        switch await prepare(job.module, named: job.moduleCID, cancellation: cancellation) {
+        case .success(let prepared): return await executePrepared(job, prepared, host, cancellation)
+        case .failure(let unprepared): return unprepared.result
+        }
+    }
+
+    /// Runs a job like `execute`, with a module that is ready; the job's own bytes are not looked at.
+    package func execute(
+        _ job: ExecutionJob, with module: PreparedModule, host: any ExecutionHost,
+        cancellation: ExecutionCancellation = ExecutionCancellation()
+    ) async -> ExecutionResult {
+        await withTaskCancellationHandler {
+            await executePrepared(job, module, host, cancellation)
+        } onCancel: {
+            cancellation.cancel()
+        }
+    }
+
+    private func executePrepared(
+        _ job: ExecutionJob, _ prepared: PreparedModule, _ host: any ExecutionHost,
+        _ cancellation: ExecutionCancellation
+    ) async -> ExecutionResult {
+        let (module, source) = (prepared.ready, prepared.source)
         do {
-            (module, source) = try await ready(job, cancellation)
+            try job.checkArguments()
+            try module.inspection.checkEntryPoint(job.entry)
         } catch {
-            var result = ExecutionResult(outcome: error.outcome, engine: engine.description)
-            switch error {
-            case .beyond(let limit): result.compileLimit = limit
-            case .refused(let refusal) where refusal.isThisNodesLimit: result.formLimit = refusal
-            case .refused, .cancelled, .node: break
-            }
-            return result
+            return unstarted(.refused(error))
         }
         if let outcome = exceededAtStart(module.inspection, job) {
             return ExecutionResult(outcome: outcome, engine: engine.description, moduleSource: source)
@@ -124,10 +173,12 @@ package final class CoVM: Sendable {
         }
         let place = RunPlace(in: runSlots)
         defer { place.leave() }
-        return await onThread(
-            { self.run(job, host, cancellation, module, source, place) },
-            otherwise: ExecutionResult(
-                outcome: .nodeFailed(reason: "the system has no thread for the run"), engine: engine.description))
+        let result = await RunThread.value(stackBytes: configuration.limits.threadStackBytes) {
+            self.run(job, host, cancellation, module, source, place)
+        }
+        return result
+            ?? ExecutionResult(
+                outcome: .nodeFailed(reason: "the system has no thread for the run"), engine: engine.description)
     }
 
     /// The limit that the module's own declarations already exceed, if any.
@@ -139,120 +190,7 @@ package final class CoVM: Sendable {
         return nil
     }
 
-    // MARK: Machine code
-
-    private enum Unready: Error, CustomStringConvertible {
-        case refused(ModuleRefusal)
-        case beyond(CompileLimit)
-        case cancelled
-        case node(String)
-
-        var outcome: ExecutionOutcome {
-            switch self {
-            case .refused(let refusal) where refusal.isThisNodesLimit: .nodeFailed(reason: refusal.description)
-            case .refused(let refusal): .moduleRefused(reason: refusal.reason)
-            case .beyond(let limit): .nodeFailed(reason: limit.reason)
-            case .cancelled: .cancelled
-            case .node(let reason): .nodeFailed(reason: reason)
-            }
-        }
-
-        var description: String { outcome.description }
-    }
-
-    private func ready(
-        _ job: ExecutionJob, _ cancellation: ExecutionCancellation
-    ) async throws(Unready) -> (ReadyModule, ExecutionResult.ModuleSource) {
-        let digest = Array(SHA256.hash(data: job.module))
-        guard job.moduleCID.multihash.digest == digest else {
-            throw .node("the module's bytes do not hash to \(job.moduleCID)")
-        }
-        do {
-            try job.checkArguments()
-            if let module = loadedModules[digest] {
-                try module.inspection.checkEntryPoint(job.entry)
-                return (module, .memory)
-            }
-            let inspection = try checked(job.module)
-            try inspection.checkEntryPoint(job.entry)
-            return try await load(job.module, digest, inspection, cancellation)
-        } catch let refusal as ModuleRefusal {
-            throw .refused(refusal)
-        } catch let unready as Unready {
-            throw unready
-        } catch {
-            throw .node("the module could not be loaded")
-        }
-    }
-
-    private func load(
-        _ module: [UInt8], _ digest: [UInt8], _ inspection: ModuleInspection, _ cancellation: ExecutionCancellation
-    ) async throws(Unready) -> (ReadyModule, ExecutionResult.ModuleSource) {
-        switch await compileSlots.enter(cancellation) {
-        case .admitted: break
-        case .cancelled: throw .cancelled
-        case .queueFull: throw .node("too many modules are waiting to be compiled")
-        }
-        defer { compileSlots.leave() }
-        // Another job may have loaded the module while this one waited.
-        if let module = loadedModules[digest] { return (module, .memory) }
-        if let loaded = await onThread({ self.loadFromDisk(digest) }, otherwise: nil) {
-            return (keep(loaded, digest, inspection), .disk)
-        }
-        let compiled: [UInt8]
-        do {
-            compiled = try await compiler.compile(module, cancellation: cancellation)
-        } catch {
-            switch error {
-            case .refused(.invalid(let message)): throw .refused(ModuleInspection.refusal(of: module, message: message))
-            case .refused(let refusal): throw .refused(refusal)
-            case .beyond(let limit): throw .beyond(limit)
-            case .cancelled: throw .cancelled
-            case .node(let reason): throw .node(reason)
-            }
-        }
-        let result = await onThread({ self.loadAndStore(compiled, digest) }, otherwise: nil)
-        switch result {
-        case .success(let loaded): return (keep(loaded, digest, inspection), .compiled)
-        case .failure(let error): throw .node("the compiled module could not be loaded: \(error.message)")
-        case nil: throw .node("the system has no thread to load the module")
-        }
-    }
-
-    private func keep(_ loaded: LoadedModule, _ digest: [UInt8], _ inspection: ModuleInspection) -> ReadyModule {
-        let module = ReadyModule(inspection: inspection, loaded: loaded)
-        loadedModules.insert(module, digest)
-        return module
-    }
-
-    private func loadFromDisk(_ digest: [UInt8]) -> LoadedModule? {
-        guard case .hit(let compiled) = cache.load(digest) else { return nil }
-        switch engine.load(trusted: compiled) {
-        case .success(let loaded): return loaded
-        case .failure:
-            cache.forget(digest)
-            return nil
-        }
-    }
-
-    private func loadAndStore(_ compiled: [UInt8], _ digest: [UInt8]) -> Result<LoadedModule, EngineError> {
-        let result = engine.load(trusted: compiled)
-        if case .success = result { cache.store(digest, compiled) }
-        return result
-    }
-
     // MARK: The run itself, on its thread
-
-    private func onThread<Value: Sendable>(
-        _ body: @escaping @Sendable () -> Value, otherwise: Value
-    ) async -> Value {
-        await withCheckedContinuation { continuation in
-            let isStarted = RunThread.start(stackBytes: configuration.limits.threadStackBytes) {
-                continuation.resume(returning: body())
-            }
-            if !isStarted { continuation.resume(returning: otherwise) }
-        }
-    }
 
     private func run(
         _ job: ExecutionJob, _ host: any ExecutionHost, _ cancellation: ExecutionCancellation, _ module: ReadyModule,

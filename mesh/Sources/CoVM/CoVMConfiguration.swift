@@ -55,11 +55,24 @@ package struct CoVMConfiguration: Sendable {
         /// tests.
         package var files = GuestFileSystem.Limits()
 
-        /// Compilations at the same time; others wait.
+        /// Compilations at the same time of small modules, and as many of large ones; others wait.
         package var concurrentCompilesMax = 1
 
-        /// Compilations that wait; one more is refused with `nodeFailed`.
+        /// The bytes of a module up to which it counts as small.
+        package var smallModuleBytesMax = 2 << 20
+
+        /// Compilations that wait in each lane; one more is refused with `nodeFailed`.
         package var queuedCompilesMax = 256
+
+        /// Modules loaded from disk at the same time; others wait.
+        package var concurrentLoadsMax = 2
+
+        /// Modules remembered that were refused or beyond this node's limits.
+        package var failedModulesMax = 256
+
+        /// How long they are remembered, in milliseconds: the owner may have made room, and a busy machine is idle
+        /// again.
+        package var failureKeptMilliseconds: UInt64 = 60_000
 
         /// Modules kept loaded in memory.
         package var loadedModulesMax = 64
@@ -118,7 +131,7 @@ package struct ModuleLimits: Sendable, Hashable {
     package var moduleBytesMax = 8 << 20
 
     /// The largest value of ``moduleBytesMax``; larger ones count as this.
-    package static let moduleBytesCeiling = 128 << 20
+    package static let moduleBytesCeiling = 256 << 20
 
     /// Functions with a body.
     package var functionsMax = 20_000
@@ -155,8 +168,18 @@ package struct ModuleLimits: Sendable, Hashable {
 
 /// What one compilation may cost. The child process sets these on itself before it reads the module.
 package struct CompileLimits: Sendable, Hashable {
-    /// Seconds of processor time. A module of 8 MiB in 700 plain functions took 4.5 s on a 2024 server core.
+    /// Seconds of processor time at most. A module of 8 MiB in 700 plain functions took 4.5 s on a 2024 server core,
+    /// CPython (26 MB) 16 s, yosys (69 MB) 63 s.
     package var cpuSeconds = 10
+
+    /// Seconds of processor time for a module of no length, within ``cpuSeconds``: a small one gets less.
+    package var cpuSecondsForSmall = 10
+
+    /// More seconds of processor time for each MiB of the module, within ``cpuSeconds``.
+    package var cpuSecondsPerMebibyte = 5
+
+    /// The most threads that compile one module.
+    package var threadsMax = 8
 
     /// Bytes of address space. The same module needed between 130 and 200 MiB.
     package var memoryBytes = 512 << 20
@@ -166,6 +189,18 @@ package struct CompileLimits: Sendable, Hashable {
 
     /// The default limits.
     package init() {}
+
+    /// Seconds of processor time for a module of this length.
+    func cpuSeconds(moduleBytes: Int) -> Int {
+        let mebibytes = (moduleBytes + (1 << 20) - 1) >> 20
+        return max(1, min(cpuSeconds, cpuSecondsForSmall + mebibytes * cpuSecondsPerMebibyte))
+    }
+
+    /// Milliseconds of wall clock for a module of this length: the same share of the whole.
+    func wallMilliseconds(moduleBytes: Int) -> Int {
+        let share = wallMilliseconds.multipliedReportingOverflow(by: cpuSeconds(moduleBytes: moduleBytes))
+        return share.overflow ? wallMilliseconds : max(1, share.partialValue / max(1, cpuSeconds))
+    }
 }
 
 /// A program that compiles modules, as ``CompileWorker`` does, and the arguments that make it do so.

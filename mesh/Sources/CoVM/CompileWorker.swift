@@ -41,7 +41,7 @@ package enum CompileWorker {
     }
 
     static func arguments(_ limits: CompileLimits, moduleBytes: Int) -> [String] {
-        [String(limits.cpuSeconds), String(limits.memoryBytes), String(moduleBytes)]
+        [String(limits.cpuSeconds(moduleBytes: moduleBytes)), String(limits.memoryBytes), String(moduleBytes)]
     }
 
     private static func run(_ arguments: [String]) -> ExitCode {

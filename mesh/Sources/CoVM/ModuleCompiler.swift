@@ -80,8 +80,9 @@ struct ModuleCompiler: Sendable {
         let process = WorkerProcess(
             executable: worker.executable,
             arguments: worker.arguments + CompileWorker.arguments(limits, moduleBytes: module.count),
-            environment: Self.workerEnvironment(), outputBytesMax: compiledBytesMax,
-            errorBytesMax: Self.complaintBytesMax, wallMilliseconds: limits.wallMilliseconds)
+            environment: workerEnvironment(), outputBytesMax: compiledBytesMax,
+            errorBytesMax: Self.complaintBytesMax,
+            wallMilliseconds: limits.wallMilliseconds(moduleBytes: module.count))
         let handler = cancellation.onCancel { wake.wake() }
         let end = await withCheckedContinuation { continuation in
             let isStarted = RunThread.start(stackBytes: Self.threadStackBytes) {
@@ -101,10 +102,13 @@ struct ModuleCompiler: Sendable {
     /// The longest message of a worker about its failure, in bytes.
     private static let complaintBytesMax = 64 << 10
 
-    /// The node's environment, reduced to the search path for libraries.
-    private static func workerEnvironment() -> [String] {
-        guard let value = getenv("LD_LIBRARY_PATH") else { return [] }
-        return ["LD_LIBRARY_PATH=" + String(cString: value)]
+    /// The node's environment, reduced to the search path for libraries; and how many threads compile, with few heaps
+    /// for them: each heap of glibc reserves address space, which the worker's memory limit counts.
+    private func workerEnvironment() -> [String] {
+        let threads = max(1, min(sysconf(Int32(_SC_NPROCESSORS_ONLN)), limits.threadsMax))
+        let own = ["RAYON_NUM_THREADS=\(threads)", "MALLOC_ARENA_MAX=2"]
+        guard let value = getenv("LD_LIBRARY_PATH") else { return own }
+        return own + ["LD_LIBRARY_PATH=" + String(cString: value)]
     }
 
     /// Who is responsible for the missing machine code: the module by what it contains, or the node by its limits and

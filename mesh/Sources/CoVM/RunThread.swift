@@ -66,6 +66,14 @@ enum RunThread {
         if failure != 0 { work.release() }
         return failure == 0
     }
+
+    /// What `body` returns on a thread of its own; `nil` if the system has no thread to give.
+    static func value<Value: Sendable>(stackBytes: Int, _ body: @escaping @Sendable () -> Value) async -> Value? {
+        await withCheckedContinuation { continuation in
+            let isStarted = start(stackBytes: stackBytes) { continuation.resume(returning: body()) }
+            if !isStarted { continuation.resume(returning: nil) }
+        }
+    }
 }
 
 /// The system's monotonic clock, in nanoseconds.

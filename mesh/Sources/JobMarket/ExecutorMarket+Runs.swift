@@ -36,6 +36,15 @@ extension ExecutorMarket {
         if let job = unfinishedJob(of: assignment) { runs.fetched(job.id, bytes: bytes, &context) }
     }
 
+    /// Compiling has its own time, which is neither that of the fetch nor that of the run.
+    mutating func moduleCompiles(_ assignment: CID, milliseconds: UInt64, _ context: inout MarketContext) {
+        guard let job = unfinishedJob(of: assignment), let configuration = context.configuration.executor,
+            runs.compiles(job.id, milliseconds: milliseconds, &context)
+        else { return }
+        let (sum, overflow) = Self.runMilliseconds(job, configuration).addingReportingOverflow(milliseconds)
+        if !overflow { context.setTimer(.giveUp(job.id), inMilliseconds: sum) }
+    }
+
     mutating func executionPrepared(_ assignment: CID, _ context: inout MarketContext) {
         guard let job = unfinishedJob(of: assignment), runs.prepared(job.id, of: job.manifest.originatorDID, &context)
         else {
@@ -45,9 +54,15 @@ extension ExecutorMarket {
     }
 
     mutating func fetchElapsed(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], let bytes = runs.places.fetches[id]?.bytes, let assignment = job.assignmentCID else {
+        guard let job = jobs[id], let fetch = runs.places.fetches[id], let assignment = job.assignmentCID else {
             return
         }
+        guard fetch.compilesUntil == nil else {
+            let reason = "compiling the module did not end in its time"
+            context.emit(.cancelExecution(assignment: assignment, reason: reason))
+            return end(job, .nodeFailed(reason: reason), &context)
+        }
+        let bytes = fetch.bytes
         let reason =
             "after \(bytes) bytes the blocks came at less than \(context.limits.fetchBytesPerSecondMin) a second"
         runs.fetchDied(of: job.manifest.originatorDID, context)

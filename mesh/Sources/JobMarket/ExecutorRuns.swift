@@ -92,6 +92,15 @@ struct ExecutorRuns: Sendable {
         armFetch(id, &context)
     }
 
+    /// Notes that all blocks of a job are here and its module is compiled, which may take so long; `false` if it was not
+    /// fetching.
+    mutating func compiles(_ id: JobID, milliseconds: UInt64, _ context: inout MarketContext) -> Bool {
+        let until = context.now.advanced(milliseconds: Int64(clamping: milliseconds))
+        guard places.compiles(id, until: until) else { return false }
+        armFetch(id, &context)
+        return true
+    }
+
     /// Notes that all blocks of a job are here; `false` if it was not fetching.
     mutating func prepared(_ id: JobID, of owner: DID, _ context: inout MarketContext) -> Bool {
         guard places.prepared(id, of: owner) else { return false }

@@ -107,6 +107,8 @@ package struct JobMarket: Sendable {
                 context.timers.set(.delivery(id), at: next)
             }
         case .blocksFetched(let assignment, let bytes): executor.blocksFetched(assignment, bytes: bytes, &context)
+        case .moduleCompiles(let assignment, let milliseconds):
+            executor.moduleCompiles(assignment, milliseconds: milliseconds, &context)
         case .executionPrepared(let assignment): executor.executionPrepared(assignment, &context)
         case .executionProgressed(let assignment, let status, let progress):
             executor.executionProgressed(assignment, status, progress, &context)

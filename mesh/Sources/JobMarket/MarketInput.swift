@@ -20,6 +20,8 @@ package enum MarketInput: Sendable {
     case deliveryFailed(DeliveryID, reason: String)
     /// This many more bytes of a job's module and inputs are here; a fetch lasts only while they come fast enough.
     case blocksFetched(assignment: CID, bytes: UInt64)
+    /// Module and inputs of a job are here, and the module is compiled, which may take so long.
+    case moduleCompiles(assignment: CID, milliseconds: UInt64)
     /// Module and inputs of a job are here, and it may run as soon as a place is free.
     case executionPrepared(assignment: CID)
     /// The state of a run: `preparingExecution`, `running` or `producingOutputs`.

@@ -9,10 +9,12 @@ import SignedObjects
 /// (`FairQueue`, `ShareTable`). Events tell which job fetches and which runs; only this table knows which has all its
 /// blocks, because after a restart the job looks for them again.
 struct RunPlaces: Sendable {
-    /// A job whose module and inputs are being fetched.
+    /// A job whose module and inputs are being fetched, then compiled.
     struct Fetch: Sendable {
         let startedAt: MonotonicInstant
         var bytes: UInt64 = 0
+        /// When compiling has to end; nil before it began.
+        var compilesUntil: MonotonicInstant?
     }
 
     /// Accepted assignments without a receipt.
@@ -46,6 +48,12 @@ struct RunPlaces: Sendable {
         guard let before = fetches[job]?.bytes else { return }
         let (sum, overflow) = before.addingReportingOverflow(bytes)
         fetches[job]?.bytes = overflow ? .max : sum
+    }
+
+    /// `false` when it did not fetch.
+    mutating func compiles(_ job: JobID, until: MonotonicInstant) -> Bool {
+        fetches[job]?.compilesUntil = until
+        return fetches[job] != nil
     }
 
     /// `false` when it did not fetch.
@@ -115,9 +123,10 @@ struct RunPlaces: Sendable {
     /// Notes that the blocks of a job did not come: its originator has fewer places for a while.
     mutating func fetchDied(of owner: DID, _ context: MarketContext) { died.add(owner, context) }
 
-    /// When the fetch of a job has to end, given the blocks so far.
+    /// When the fetch of a job has to end, given the blocks so far, or its compiling.
     func fetchUntil(_ job: JobID, _ configuration: ExecutorConfiguration, _ limits: MarketLimits) -> MonotonicInstant? {
         guard let fetch = fetches[job] else { return nil }
+        if let until = fetch.compilesUntil { return until }
         let seconds = fetch.bytes / max(1, limits.fetchBytesPerSecondMin)
         let earned = limits.fetchGraceMilliseconds + min(seconds, 1 << 32) * 1000
         return fetch.startedAt.advanced(

@@ -118,7 +118,8 @@ struct JobOptions: ParsableArguments {
     }
 
     private static func moduleCID(_ module: String, on node: some NodeService) async throws -> String {
-        try await cid(of: module, on: node)
+        if LocalFile.isCID(module) { return module }
+        return try await LocalFile.addModule(module, to: node).cid
     }
 
     private static func input(_ name: String, _ source: String, on node: some NodeService) async throws -> NamedText {

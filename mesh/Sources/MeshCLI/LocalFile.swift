@@ -31,7 +31,11 @@ enum LocalFile {
     }
 
     /// The whole file; `-` is standard input. Refuses more than `bytesMax` bytes before reading them.
-    static func read(_ path: String, bytesMax: Int) throws -> [UInt8] {
+    ///
+    /// - Parameter setting: the key in `config.json` that bounds such a file.
+    static func read(
+        _ path: String, bytesMax: Int, setting: String = "limits.file_bytes_max"
+    ) throws -> [UInt8] {
         let file: FileHandle
         if path == stream {
             file = .standardInput
@@ -51,7 +55,7 @@ enum LocalFile {
             guard data.count <= bytesMax else {
                 throw NodeServiceError(
                     .tooLarge, "\(path) has more than \(bytesMax) bytes, the most that this node takes.",
-                    hint: "Cut it up, or raise limits.file_bytes_max in this node's config.json and restart the node.")
+                    hint: "Cut it up, or raise \(setting) in this node's config.json and restart the node.")
             }
             return [UInt8](data)
         } catch let error as NodeServiceError {
@@ -64,6 +68,12 @@ enum LocalFile {
     /// Adds a file to a node; refuses one that is longer than the node takes before reading all of it.
     static func add(_ path: String, to node: some NodeService) async throws -> AddedFile {
         try await node.add(read(path, bytesMax: try await node.limits().fileBytesMax))
+    }
+
+    /// Adds a module to a node, which may be longer than other files.
+    static func addModule(_ path: String, to node: some NodeService) async throws -> AddedFile {
+        let bytesMax = try await node.limits().moduleBytesMax
+        return try await node.add(read(path, bytesMax: bytesMax, setting: "limits.module_bytes_max"))
     }
 
     /// Writes the whole file, replacing an existing one; `-` is standard output. A new file replaces nothing, and

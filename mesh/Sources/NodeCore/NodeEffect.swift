@@ -51,8 +51,8 @@ package enum NodeErrand: Sendable {
     case fetchManifest(JobID, from: PeerID, addresses: [Multiaddr], bytesMax: Int)
     /// Look up a module's length on the node's own disk; report `moduleLookedUp`.
     case lookUpModule(CID)
-    /// Fetch module and inputs; report `blocksFetched`, then `executionPrepared`; or `runEnded` if they are not
-    /// available.
+    /// Fetch module and inputs; report `blocksFetched`, `moduleCompiles` if it has to be compiled, then
+    /// `executionPrepared`; or `runEnded` if they are not available.
     case startRun(ExecutionOrder)
     /// Fetch an output from its executor; report `outputFetched`.
     case fetchOutput(OutputRequest)

@@ -153,15 +153,16 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// How long the node waits for room on a full disk before it stops, in seconds.
         package var fullDiskSeconds = 600
         /// A module, in bytes.
-        package var moduleBytesMax = 16 * 1024 * 1024
+        package var moduleBytesMax = 96 * 1024 * 1024
         /// The functions of a module.
-        package var moduleFunctionsMax = 20_000
+        package var moduleFunctionsMax = 200_000
         /// The body of one function of a module, in bytes.
-        package var functionBytesMax = 128 * 1024
-        /// Processor time for compiling a module, in seconds; it may last three times as long.
-        package var compileSecondsMax = 10
+        package var functionBytesMax = 4 * 1024 * 1024
+        /// Processor time for compiling a module, in seconds; it may last three times as long. Small modules get less
+        /// of both.
+        package var compileSecondsMax = 120
         /// Memory for compiling a module, in bytes.
-        package var compileMemoryBytesMax = 512 * 1024 * 1024
+        package var compileMemoryBytesMax = 2 * 1024 * 1024 * 1024
         /// A file to add or fetch, in bytes.
         package var fileBytesMax = 64 * 1024 * 1024
         /// Connections to peers.
@@ -175,6 +176,9 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// Whether peers on this machine may open any number of connections; without effect if the node listens on
         /// another address than loopback, since everything that a tunnel or proxy forwards comes from loopback too.
         package var exemptsLoopback = true
+
+        /// A file that the owner adds or gets, in bytes: one that may be a module may be as long as one.
+        package var addedBytesMax: Int { max(fileBytesMax, moduleBytesMax) }
 
         /// The outputs of one job that the node accepts, together, in bytes.
         package var outputBytesMax: Int { min(fileBytesMax, blockBytesMax) }

@@ -17,6 +17,7 @@ extension MarketConfiguration {
         limits.originatedJobsMax = configuration.limits.openJobsMax
         originator.bidWindowMilliseconds = configuration.originator.bidWindowMilliseconds
         originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
+        originator.fetchingMilliseconds = Self.fetchingMilliseconds
         originator.outputBytesMax = UInt64(clamping: configuration.limits.outputBytesMax)
         guard configuration.executor.isEnabled else { return }
         let offered = configuration.executor
@@ -36,6 +37,10 @@ extension MarketConfiguration {
         executor.engine = machine.engineDescription
         self.executor = executor
     }
+
+    /// How long an executor may fetch and compile before another is asked, in milliseconds: a module of 70 MB takes a
+    /// minute on two cores.
+    private static let fetchingMilliseconds: UInt64 = 180_000
 }
 
 extension NodeConfiguration.Executor {

@@ -159,6 +159,8 @@ struct Errands: Sendable {
             wallClockMilliseconds: nil, cancellation: cancellation, keep: true
         ) { bytes in
             await tell(.fact(.blocksFetched(assignment: assignment, bytes: UInt64(bytes))))
+        } compiles: { milliseconds in
+            await tell(.fact(.moduleCompiles(assignment: assignment, milliseconds: milliseconds)))
         } hasPlace: {
             await tell(.fact(.executionPrepared(assignment: assignment)))
             return await runs.place(of: assignment)

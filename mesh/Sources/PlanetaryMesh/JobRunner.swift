@@ -65,11 +65,15 @@ struct JobRunner: Sendable {
     /// - Parameters:
     ///   - wallClockMilliseconds: a bound below the job's, for an executor whose time is nearly over.
     ///   - fetched: receives the number of bytes of module and inputs as they come.
-    ///   - hasPlace: called once they are all here; returns when the job may run, or `false` if it may not.
+    ///   - compiles: called once they are all here and the module has to be compiled, with the milliseconds that this
+    ///     may take.
+    ///   - hasPlace: called once they are all here and the module is ready; returns when the job may run, or `false` if it may not.
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         cancellation: ExecutionCancellation, keep: Bool,
-        fetched: @escaping @Sendable (Int) async -> Void = { _ in }, hasPlace: @Sendable () async -> Bool = { true },
+        fetched: @escaping @Sendable (Int) async -> Void = { _ in },
+        compiles: @escaping @Sendable (UInt64) async -> Void = { _ in },
+        hasPlace: @Sendable () async -> Bool = { true },
         workspaceMade: @Sendable (JobWorkspace) -> Void = { _ in },
         progressed: @Sendable (JobStatus) async -> Void = { _ in }
     ) async -> Run {
@@ -78,16 +82,21 @@ struct JobRunner: Sendable {
         var job: ExecutionJob
         let workspace: JobWorkspace
         let arrived: [CID]
+        let module: CoVM.PreparedModule
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         do {
-            var held: Prepared? = try await prepared(params, from: peers, keep: keep, cancellation, fetched)
+            var held: Prepared? = try await prepared(params, from: peers, keep: keep, cancellation, fetched, compiles)
             arrived = held?.arrived ?? []
             // A waiting job's inputs are on the disk: many jobs with large inputs must not wait in memory.
             if keep, (held?.bytes ?? 0) > limits.heldBytesMax { held = nil }
             guard !cancellation.isCancelled, await hasPlace() else { return unstarted(.cancelled, startedAt) }
-            if held == nil { held = try await prepared(params, from: peers, keep: keep, cancellation) { _ in } }
+            if held == nil {
+                held = try await prepared(params, from: peers, keep: keep, cancellation, { _ in }, { _ in })
+            }
             guard let held else { return unstarted(.cancelled, startedAt) }
             (job, workspace) = (held.job, held.workspace)
+            // While it waited, others may have taken the module's place in memory.
+            module = try await code(of: params, nil, from: peers, keep: keep, cancellation)
         } catch {
             var run = unstarted(cancellation.isCancelled ? .cancelled : error.outcome, startedAt)
             run.report.isModuleBeyondLimits = error.showsModuleBeyondLimits(params.wasmCID)
@@ -102,7 +111,7 @@ struct JobRunner: Sendable {
         job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
         workspaceMade(workspace)
         startedAt = NodeClock.wallClock
-        let result = await executed(job, workspace, cancellation)
+        let result = await executed(job, module, workspace, cancellation)
         let readList = readList(of: result, manifest)
         if let readList { _ = workspace.storeBlock(readList.cid, readList.bytes) }
         if case .moduleRefused = result.outcome, keep {
@@ -129,13 +138,14 @@ struct JobRunner: Sendable {
 
     /// Runs the job, and fetches what its mounts need meanwhile.
     private func executed(
-        _ job: ExecutionJob, _ workspace: JobWorkspace, _ cancellation: ExecutionCancellation
+        _ job: ExecutionJob, _ module: CoVM.PreparedModule, _ workspace: JobWorkspace,
+        _ cancellation: ExecutionCancellation
     ) async -> ExecutionResult {
         guard let mounts = workspace.mounts else {
-            return await machine.execute(job, host: workspace, cancellation: cancellation)
+            return await machine.execute(job, with: module, host: workspace, cancellation: cancellation)
         }
         async let serving: Void = mounts.serve()
-        let result = await machine.execute(job, host: workspace, cancellation: cancellation)
+        let result = await machine.execute(job, with: module, host: workspace, cancellation: cancellation)
         mounts.close()
         await serving
         return result
@@ -168,9 +178,12 @@ struct JobRunner: Sendable {
         case notFetched(FetchError)
         case refused(ModuleRefusal)
         case files(reason: String)
+        /// The machine does not have the module ready.
+        case unprepared(ExecutionResult)
 
         var outcome: ExecutionOutcome {
             switch self {
+            case .unprepared(let result): JobRunner.outcome(of: result)
             case .notFetched(.storage(let error)): .nodeFailed(reason: "what was fetched could not be kept: \(error)")
             case .notFetched(.notAFile(let cid, .fileTooLarge(let bytesMax))):
                 .fetchFailed(
@@ -190,6 +203,7 @@ struct JobRunner: Sendable {
             case .notFetched(.notAFile(module, .fileTooLarge)): true
             case .notFetched, .files: false
             case .refused(let refusal): refusal.isThisNodesLimit
+            case .unprepared(let result): result.compileLimit != nil || result.formLimit != nil
             }
         }
 
@@ -203,65 +217,46 @@ struct JobRunner: Sendable {
         /// The blocks of the module that came from others.
         let arrived: [CID]
 
-        var bytes: Int { job.module.count + workspace.inputBytes + (workspace.mounts?.heldBytes ?? 0) }
+        var bytes: Int { workspace.inputBytes + (workspace.mounts?.heldBytes ?? 0) }
     }
 
-    /// Fetches and inspects the module, and only then fetches the inputs; does not keep a refused module. Returns the
-    /// module's blocks that came from others.
+    /// Fetches and inspects the module, only then fetches the inputs, and compiles last; does not keep a refused module.
+    /// Nobody reads a module that is in memory.
     private func prepared(
         _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation,
-        _ arrived: @escaping @Sendable (Int) async -> Void
+        _ arrived: @escaping @Sendable (Int) async -> Void, _ compiles: @escaping @Sendable (UInt64) async -> Void
     ) async throws(Obstacle) -> Prepared {
-        let patience = RetryPause(
-            milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax,
-            until: NodeClock.now.advanced(milliseconds: keep ? limits.patienceMilliseconds : 0))
-        let news = ByteNews(bytesMin: limits.reportedBytesMin)
-        func fetched(_ cid: CID, bytesMax: Int) async throws(FetchError) -> ContentFetcher.File {
-            var patience = patience
-            while true {
-                do {
-                    return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax) { bytes in
-                        if let sum = news.came(bytes) { await arrived(sum) }
-                    }
-                } catch {
-                    guard case .notFound = error, let pause = patience.next(now: NodeClock.now),
-                        !cancellation.isCancelled, (try? await Task.sleep(for: .milliseconds(pause))) != nil
-                    else { throw error }
-                }
-            }
-        }
         var files: [CID: [UInt8]] = [:]
-        let found: ContentFetcher.File
-        do {
-            found = try await fetched(params.wasmCID, bytesMax: moduleBytesMax)
-            // One that was here already was inspected when it came, or will be when it is compiled.
-            if !found.arrived.isEmpty { try inspected(found.bytes, entry: params.entryName) }
-            if keep { try await fetcher.keep(found.arrived) }
-            var left = inputBytesMax
-            for input in params.inputCIDs where files[input.value] == nil {
-                let file = try await fetched(input.value, bytesMax: left)
+        var found: ContentFetcher.File?
+        var left = inputBytesMax
+        let fetch = Fetch(
+            fetcher: fetcher, limits: limits, peers: peers, isPatient: keep, cancellation: cancellation,
+            arrived: arrived)
+        if machine.prepared(params.wasmCID) == nil {
+            found = try await module(params, fetch, keep: keep)
+        }
+        for input in params.inputCIDs where files[input.value] == nil {
+            do {
+                let file = try await fetch.file(input.value, bytesMax: left)
                 if keep { try await fetcher.keep(file.arrived) }
                 left -= file.bytes.count
                 files[input.value] = file.bytes
+            } catch {
+                throw .notFetched(error)
             }
-        } catch let error as Obstacle {
-            throw error
-        } catch let error as FetchError {
-            throw .notFetched(error)
-        } catch {
-            throw .notFetched(.notFound(params.wasmCID, reason: "\(error)"))
         }
-        let module = found.bytes
-        // The machine names code by the hash of its bytes; a module of many chunks has another CID.
-        let codeCID = params.wasmCID.codec == .raw ? params.wasmCID : CID.hashing(module, codec: .raw)
+        if let found {
+            _ = try await code(of: params, found, from: peers, keep: keep, cancellation, compiles)
+        }
         var job = ExecutionJob(
-            moduleCID: codeCID, module: module, entry: params.entryName, arguments: params.args, limits: params.limits)
+            moduleCID: params.wasmCID, module: [], entry: params.entryName, arguments: params.args,
+            limits: params.limits)
         job.environment = params.env.map { ($0.key, $0.value) }
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
         let mounts = try await mounts(of: params, &job, from: peers, patience: keep ? limits.patienceMilliseconds : 0)
         return Prepared(
-            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts), arrived: found.arrived.map(\.cid))
+            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts), arrived: found?.arrived.map(\.cid) ?? [])
     }
 
     /// Gives a job its files, and looks at what it mounts: that it is there, and can be mounted.
@@ -297,11 +292,56 @@ struct JobRunner: Sendable {
         }
     }
 
-    private func inspected(_ module: [UInt8], entry: String) throws(Obstacle) {
+    /// Fetches a module, and inspects one that came from others: one that was here already was inspected when it came,
+    /// or will be when it is compiled.
+    private func module(
+        _ params: MeshJobParams, _ fetch: Fetch, keep: Bool
+    ) async throws(Obstacle) -> ContentFetcher.File {
+        let found: ContentFetcher.File
         do {
-            _ = try machine.inspect(module, entry: entry)
+            found = try await fetch.file(params.wasmCID, bytesMax: moduleBytesMax)
         } catch {
-            throw .refused(error)
+            throw .notFetched(error)
+        }
+        if !found.arrived.isEmpty {
+            do {
+                _ = try machine.inspect(found.bytes, entry: params.entryName)
+            } catch {
+                throw .refused(error)
+            }
+        }
+        do {
+            if keep { try await fetcher.keep(found.arrived) }
+        } catch {
+            throw .notFetched(error)
+        }
+        return found
+    }
+
+    /// A module that is ready to run; `found` if it was just fetched.
+    private func code(
+        of params: MeshJobParams, _ found: ContentFetcher.File?, from peers: [PeerID], keep: Bool,
+        _ cancellation: ExecutionCancellation, _ compiles: @Sendable (UInt64) async -> Void = { _ in }
+    ) async throws(Obstacle) -> CoVM.PreparedModule {
+        if let ready = machine.prepared(params.wasmCID) { return ready }
+        var file = found
+        if file == nil {
+            let fetch = Fetch(
+                fetcher: fetcher, limits: limits, peers: peers, isPatient: keep, cancellation: cancellation,
+                arrived: { _ in })
+            file = try await module(params, fetch, keep: keep)
+        }
+        guard let file else { throw .notFetched(.notFound(params.wasmCID, reason: "it was not read")) }
+        switch await machine.prepare(
+            file.bytes, named: params.wasmCID, cancellation: cancellation, compiles: compiles)
+        {
+        case .success(let ready): return ready
+        case .failure(let unprepared):
+            if case .moduleRefused = unprepared.result.outcome, keep {
+                // Nobody will ask for it again; what a user added or a job made stays.
+                try? await store.commit(file.arrived.map { .removeCached($0.cid) })
+            }
+            throw .unprepared(unprepared.result)
         }
     }
 
@@ -310,19 +350,61 @@ struct JobRunner: Sendable {
         reason + (setting.map { " (\($0) in the executor's config.json)" } ?? "")
     }
 
+    private static func outcome(of result: ExecutionResult) -> ExecutionOutcome {
+        guard case .nodeFailed(let reason) = result.outcome else { return result.outcome }
+        return .nodeFailed(reason: limitReason(reason, result.setting))
+    }
+
     private func report(of result: ExecutionResult, _ startedAt: UnixMilliseconds) -> ExecutionReport {
-        var outcome = result.outcome
-        if case .nodeFailed(let reason) = outcome {
-            outcome = .nodeFailed(reason: Self.limitReason(reason, result.setting))
-        }
         var report = ExecutionReport(
-            outcome: outcome, usage: result.usage, startedAt: startedAt, endedAt: NodeClock.wallClock)
+            outcome: Self.outcome(of: result), usage: result.usage, startedAt: startedAt, endedAt: NodeClock.wallClock)
         report.outputs = CanonicalMap(result.outputs.map { ($0.name, $0.cid) })
         report.stdoutCID = result.standardOutputCID
         report.stderrCID = result.standardErrorCID
         report.logCID = result.logCID
         report.anchoredCIDs = result.anchoredCIDs
         return report
+    }
+}
+
+/// Fetches the files of one job, with patience where the originator may be restarting.
+private struct Fetch: Sendable {
+    let fetcher: ContentFetcher
+    let limits: JobRunner.Limits
+    let peers: [PeerID]
+    let cancellation: ExecutionCancellation
+    private let patience: RetryPause
+    private let news: ByteNews
+    private let arrived: @Sendable (Int) async -> Void
+
+    init(
+        fetcher: ContentFetcher, limits: JobRunner.Limits, peers: [PeerID], isPatient: Bool,
+        cancellation: ExecutionCancellation, arrived: @escaping @Sendable (Int) async -> Void
+    ) {
+        self.fetcher = fetcher
+        self.limits = limits
+        self.peers = peers
+        self.cancellation = cancellation
+        self.arrived = arrived
+        patience = RetryPause(
+            milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax,
+            until: NodeClock.now.advanced(milliseconds: isPatient ? limits.patienceMilliseconds : 0))
+        news = ByteNews(bytesMin: limits.reportedBytesMin)
+    }
+
+    func file(_ cid: CID, bytesMax: Int) async throws(FetchError) -> ContentFetcher.File {
+        var patience = patience
+        while true {
+            do {
+                return try await fetcher.unkept(cid, from: peers, bytesMax: bytesMax) { bytes in
+                    if let sum = news.came(bytes) { await arrived(sum) }
+                }
+            } catch {
+                guard case .notFound = error, let pause = patience.next(now: NodeClock.now),
+                    !cancellation.isCancelled, (try? await Task.sleep(for: .milliseconds(pause))) != nil
+                else { throw error }
+            }
+        }
     }
 }
 

@@ -119,7 +119,7 @@ struct InspectionTests {
         let module = Self.head + [UInt8](repeating: 0, count: 93)
         #expect(throws: ModuleRefusal.tooLarge(bytes: 101, limit: 100)) { try ModuleInspection(module, limits: limits) }
         limits.moduleBytesMax = .max
-        #expect(limits.moduleBytes == 128 << 20)
+        #expect(limits.moduleBytes == 256 << 20)
     }
 
     @Test("names the imports that no host function provides")

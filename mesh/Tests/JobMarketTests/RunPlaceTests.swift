@@ -114,6 +114,31 @@ struct RunPlaceTests {
         }
     }
 
+    @Test("Compiling has its own time, after that of the fetch, and ends as the node's failure")
+    func compiling() throws {
+        var world = world()
+        let stranger = try ExecutorShareTests.stranger(1)
+        world.parties[1].starving = [stranger.peerID]
+        #expect(try assign(0..<2, by: stranger, &world) == 2)
+        let assignments = world.parties[1].market.executedJobs.compactMap(\.assignmentCID)
+        // Longer than any fetch, and than fetch and timeout together.
+        for assignment in assignments {
+            world.give(.moduleCompiles(assignment: assignment, milliseconds: 900_000), to: 1)
+        }
+        world.run(milliseconds: 890_000)
+        #expect(world.parties[1].market.executedJobs.allSatisfy { $0.receipt == nil })
+        world.give(.executionPrepared(assignment: assignments[0]), to: 1)
+        world.run(milliseconds: 1_000)
+        #expect(
+            world.parties[1].market.runCounts.running
+                + world.parties[1].market.executedJobs.count {
+                    $0.receipt != nil
+                } == 1, "one of them runs, or has run")
+        world.run(milliseconds: 10_000)
+        let late = try #require(world.parties[1].market.executedJobs[1].receipt?.outcome)
+        #expect(late == .nodeFailed(reason: "compiling the module did not end in its time"))
+    }
+
     @Test("Once it was paid, an executor keeps half of its places, of its fetches and of its runs for those that paid")
     func reserve() throws {
         var world = world()

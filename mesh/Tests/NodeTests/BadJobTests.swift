@@ -3,6 +3,7 @@ import Foundation
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeSetup
 import SignedObjects
 import Testing
 
@@ -24,7 +25,9 @@ struct BadJobTests {
             ("no entry point", try Assembler.module(#"(module (func (export "main")))"#), "_start"),
             ("too large", good + [0, 0xFF, 0xFF, 0xFF, 0x07] + [UInt8](repeating: 0, count: 17 << 20), "larger than"),
         ]
-        try await NodeMesh.run(prices: []) { mesh in
+        try await NodeMesh.run(prices: []) { _, configuration in
+            configuration.limits.moduleBytesMax = 16 << 20
+        } _: { mesh in
             for bad in cases {
                 do {
                     _ = try await mesh.submit(bad.module)

@@ -45,7 +45,7 @@ struct BenchJobs: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        let bytesMax = try await node.limits().fileBytesMax
+        let bytesMax = try await node.limits().moduleBytesMax
         let bytes = try module.map { try LocalFile.read($0, bytesMax: bytesMax) }
         let cid = try await node.add(bytes ?? Self.emptyModule).cid
         if warmUp > 0 { _ = try await measure(jobs: warmUp, module: cid, node) }

@@ -87,7 +87,7 @@ struct Up: NodeOpeningCommand {
         configuration.limits.connectionsMax = descriptors.connectionsMax
         var limits = MeshHTTPLimits()
         limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
-        limits.fileBytesMax = min(limits.fileBytesMax, configuration.limits.fileBytesMax)
+        limits.fileBytesMax = min(limits.fileBytesMax, configuration.limits.addedBytesMax)
         let node = try await opening.open(home, configuration, identity, logger)
         let server = MeshHTTPServer(service: node, socketPath: home.socketPath, limits: limits, logger: logger)
         try await run(node, server)
