@@ -76,6 +76,7 @@ struct NodeRoutes: Sendable {
             return try json(await service.add(bytes), status: .created)
         }
         router.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
+        router.post("/v1/modules/:cid/warm") { _, context in try json(await service.warm(cid(context))) }
         router.post("/v1/gc") { _, _ in try json(await service.collectGarbage()) }
         router.get("/v1/files/:cid") { _, context in
             bytes(try await service.get(cid(context)), type: "application/octet-stream")

@@ -71,6 +71,10 @@ package protocol NodeService: Sendable {
     /// A page of what is kept, the newest first, from behind `next` of the page before.
     func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage
 
+    /// Makes a module ready for jobs on this node: compiles it, unless that was done before. The module is on this node
+    /// or in the mesh.
+    func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule
+
     /// Evicts what no open job and no user needs; returns what it removed.
     func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks
     /// Forgets a file, a block, or the evidence and outputs of a job; returns what it removed.

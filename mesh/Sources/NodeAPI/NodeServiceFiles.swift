@@ -13,6 +13,33 @@ package struct AddedFile: Hashable, Sendable, Codable {
     }
 }
 
+/// A module that a node has compiled, ready for jobs.
+package struct WarmModule: Hashable, Sendable, Codable {
+    /// Its CID.
+    package var cid: String
+    /// Its size in bytes.
+    package var size: Int
+    /// Its functions.
+    package var functions: Int
+    /// Features of WebAssembly beyond the first version that it uses.
+    package var features: [String]
+    /// Where its machine code came from: `compiled`, `disk` or `memory`.
+    package var source: String
+    /// How long that took, in milliseconds.
+    package var milliseconds: UInt64
+
+    package init(
+        cid: String, size: Int, functions: Int, features: [String], source: String, milliseconds: UInt64
+    ) {
+        self.cid = cid
+        self.size = size
+        self.functions = functions
+        self.features = features
+        self.source = source
+        self.milliseconds = milliseconds
+    }
+}
+
 /// What a node's store removed.
 package struct RemovedBlocks: Hashable, Sendable, Codable {
     /// Blocks.

@@ -157,6 +157,13 @@ package struct ScriptedNode: NodeService {
             PinPage(pins: roots[start..<end].map(\.text), next: end < roots.count ? Int64(end) : nil))
     }
 
+    package func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {
+        let bytes = try await get(module)
+        return WarmModule(
+            cid: module.text, size: bytes.count, functions: 3, features: ["SIMD"], source: "compiled",
+            milliseconds: 1_234)
+    }
+
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try answer(RemovedBlocks(blocks: 2, bytes: 3_000_000))
     }

@@ -197,6 +197,10 @@ extension MeshNode: NodeService {
 
     private nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }
 
+    package nonisolated func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {
+        try await files.warm(module)
+    }
+
     package nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await files.collectGarbage()
     }

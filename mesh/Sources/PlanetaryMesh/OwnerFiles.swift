@@ -1,3 +1,4 @@
+import CoVM
 import IPLD
 import LibP2P
 import MeshStore
@@ -13,7 +14,7 @@ struct OwnerFiles: Sendable {
 
     /// Stores a file and offers it to the mesh.
     func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
-        let bytesMax = parts.configuration.limits.fileBytesMax
+        let bytesMax = parts.configuration.limits.addedBytesMax
         guard bytes.count <= bytesMax else {
             throw NodeServiceError(
                 .tooLarge, "The file has \(bytes.count) bytes; this node takes \(bytesMax).",
@@ -37,7 +38,7 @@ struct OwnerFiles: Sendable {
     /// A file by its CID, from this node or from the mesh.
     func get(_ cid: CID) async throws(NodeServiceError) -> [UInt8] {
         do {
-            return try await parts.fetcher.file(cid, from: [], bytesMax: parts.configuration.limits.fileBytesMax)
+            return try await parts.fetcher.file(cid, from: [], bytesMax: parts.configuration.limits.addedBytesMax)
         } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
             throw NodeServiceError(
                 .tooLarge, "The file is larger than \(bytesMax) bytes.",
@@ -48,6 +49,47 @@ struct OwnerFiles: Sendable {
             throw NodeServiceError(
                 .blockNotFound, "The file cannot be had: \(error).",
                 hint: "Check the CID, and that this node is connected (mesh peers).")
+        }
+    }
+
+    /// Makes a module ready for jobs, from this node or from the mesh.
+    func warm(_ cid: CID) async throws(NodeServiceError) -> WarmModule {
+        let limits = parts.configuration.limits
+        let clock = ContinuousClock()
+        let began = clock.now
+        let module: [UInt8]
+        do {
+            module = try await parts.fetcher.file(cid, from: [], bytesMax: limits.moduleBytesMax)
+        } catch FetchError.notAFile(_, .fileTooLarge(let bytesMax)) {
+            throw NodeServiceError(
+                .moduleRefused, "The module is larger than \(bytesMax) bytes.",
+                hint: "Raise limits.module_bytes_max in config.json and restart the node.")
+        } catch FetchError.storage(let error) {
+            throw NodeServiceError(storage: error)
+        } catch {
+            throw NodeServiceError(
+                .blockNotFound, "The module cannot be had: \(error).",
+                hint: "Give its path, or check that this node is connected (mesh peers).")
+        }
+        let cancellation = ExecutionCancellation()
+        let result = await withTaskCancellationHandler {
+            await parts.machine.prepare(module, named: cid.version1, cancellation: cancellation)
+        } onCancel: {
+            cancellation.cancel()
+        }
+        let elapsed = (clock.now - began).components
+        let milliseconds = UInt64(clamping: elapsed.seconds * 1_000 + elapsed.attoseconds / 1_000_000_000_000_000)
+        switch result {
+        case .success(let prepared):
+            return WarmModule(
+                cid: cid.text, size: module.count, functions: prepared.functionCount,
+                features: ModuleInspection.featuresUsed(by: module).map(\.rawValue),
+                source: prepared.source.rawValue, milliseconds: milliseconds)
+        case .failure(let unprepared):
+            throw NodeServiceError(
+                .moduleRefused, "The module is not ready: \(unprepared).",
+                hint: unprepared.result.setting.map { "Raise \($0) in config.json and restart the node." }
+                    ?? "docs/modules.md says which modules run.")
         }
     }
 

@@ -142,6 +142,7 @@ import Testing
 
     @Test func roomIsMadeByTwoCommands() throws {
         #expect(try parse(Remove.self, ["rm", "bafkrei"]).cid == "bafkrei")
+        #expect(try parse(Warm.self, ["warm", "python.wasm"]).module == "python.wasm")
         #expect(try parse(CollectGarbage.self, ["gc", "--json"]).global.json)
         #expect(throws: (any Error).self) { _ = try parse(Remove.self, ["rm"]) }
     }
