@@ -6,9 +6,9 @@ import Crypto
 /// Fuel decides when a guest stops, and a guest yields by fuel. The first release used epochs; they are off, because
 /// their checks slow loops that write to memory, after a yield by up to a third. NaNs are canonical, and the
 /// instructions of relaxed SIMD have the one result that the specification calls deterministic. Shared memory is off,
-/// because threads are not deterministic; atomic instructions on memory of one's own are. `gc_support` gives exceptions their heap, which counts as memory
-/// of the run (`GuestMemory`); the types of WebAssembly GC stay off. So do the other features of `ModuleFeature` that
-/// are off: they have little use here, and the engine's advisories were in them.
+/// because threads are not deterministic; atomic instructions on memory of one's own are. `gc_support` gives exceptions
+/// their heap, which counts as memory of the run (`GuestMemory`); the types of WebAssembly GC stay off. So do the other
+/// features of `ModuleFeature` that are off: they have little use here, and the engine's advisories were in them.
 enum EngineProfile {
     private typealias Switch = (name: String, value: Bool, set: @convention(c) (OpaquePointer?, Bool) -> Void)
 
@@ -75,8 +75,8 @@ enum EngineProfile {
         return true
     }
 
-    /// The digests of earlier releases: the first one, which had epochs on (their checks change neither results nor fuel,
-    /// but take stack), and the one before exceptions and files were on, for modules that it ran.
+    /// The digests of earlier releases: the first one, which had epochs on (their checks change neither results nor
+    /// fuel, but take stack), and the one before exceptions and files were on, for modules that it ran.
     static let earlierDigests = [
         "0414bd60051695b5a613555911bba043085c1a729a383d0209fafa8cea06f058",
         "95a5f6bb3d1c5aabec49a12d9ab9effa3d8d8047732c43eab58f7d553ccfc6d6",

@@ -67,7 +67,8 @@ struct JobRunner: Sendable {
     ///   - fetched: receives the number of bytes of module and inputs as they come.
     ///   - compiles: called once they are all here and the module has to be compiled, with the milliseconds that this
     ///     may take.
-    ///   - hasPlace: called once they are all here and the module is ready; returns when the job may run, or `false` if it may not.
+    ///   - hasPlace: called once they are all here and the module is ready; returns when the job may run, or `false` if
+    ///     it may not.
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         cancellation: ExecutionCancellation, keep: Bool,
@@ -220,8 +221,8 @@ struct JobRunner: Sendable {
         var bytes: Int { workspace.inputBytes + (workspace.mounts?.heldBytes ?? 0) }
     }
 
-    /// Fetches and inspects the module, only then fetches the inputs, and compiles last; does not keep a refused module.
-    /// Nobody reads a module that is in memory.
+    /// Fetches and inspects the module, only then fetches the inputs, and compiles last; does not keep a refused
+    /// module. Nobody reads a module that is in memory.
     private func prepared(
         _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation,
         _ arrived: @escaping @Sendable (Int) async -> Void, _ compiles: @escaping @Sendable (UInt64) async -> Void
