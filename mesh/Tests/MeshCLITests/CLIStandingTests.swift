@@ -57,9 +57,10 @@ import Testing
         var standing = JobStanding()
         _ = standing.received(event(0, "AwaitingAssignmentConfirmation", offer(Self.near, 80_100)))
         #expect(
-            standing.received(event(300, "PreparingExecution", news(.state))) == [" 300 ms  fetching module and inputs"]
-        )
-        #expect(standing.now(for: .seconds(12)) == "fetching module and inputs 12.0 s, at most 80,100 tokens")
+            standing.received(event(300, "PreparingExecution", news(.state)))
+                == [" 300 ms  fetching module and inputs, compiling"])
+        #expect(
+            standing.now(for: .seconds(12)) == "fetching module and inputs, compiling 12.0 s, at most 80,100 tokens")
         #expect(standing.received(event(13_000, "Running", news(.state))) == [" 13.0 s  starting"])
         #expect(standing.now(for: .seconds(1)) == "starting 1.0 s, at most 80,100 tokens")
         #expect(standing.received(event(13_500, "Running", news(.state))) == [])
