@@ -92,8 +92,8 @@ struct ExecutorRuns: Sendable {
         armFetch(id, &context)
     }
 
-    /// Notes that all blocks of a job are here and its module is compiled, which may take so long; `false` if it was not
-    /// fetching.
+    /// Notes that all blocks of a job are here and its module is compiled, which may take so long; `false` if it was
+    /// not fetching.
     mutating func compiles(_ id: JobID, milliseconds: UInt64, _ context: inout MarketContext) -> Bool {
         let until = context.now.advanced(milliseconds: Int64(clamping: milliseconds))
         guard places.compiles(id, until: until) else { return false }

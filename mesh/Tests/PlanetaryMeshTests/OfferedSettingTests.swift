@@ -43,7 +43,7 @@ import Testing
 
     @Test func noExecutorOffersMoreThanAnyJobMayAskFor() throws {
         #expect(offered(try configuration("executor.memory_mib", 1 << 40))["max_memory_bytes"] == 4 << 30)
-        #expect(offered(try configuration("limits.module_bytes_max", 1 << 40))["module_bytes"] == 128 << 20)
+        #expect(offered(try configuration("limits.module_bytes_max", 1 << 40))["module_bytes"] == 256 << 20)
     }
 
     @Test func thePageOfSettingsTellsOnWhichSideEachLimitStands() throws {
