@@ -115,7 +115,8 @@ struct JobStanding {
     /// What the job does now, for how long already, and what it costs as far as that is known.
     func now(for elapsed: Duration) -> String? {
         guard !phase.isEmpty else { return nil }
-        // An executor of an earlier release says that it has begun before it compiles; what it has used or done says that it runs.
+        // An executor of an earlier release says that it has begun before it compiles; what it has used or done says
+        // that it runs.
         let isUnclear = phase == Self.started && progress == nil && priceSoFar == nil
         let words = isUnclear ? Self.starting : Self.words(for: phase)
         var parts = ["\(words) \(Readable.duration(elapsed))"]

@@ -7,7 +7,7 @@ extension JobStatus {
         case .biddingClosed: "waiting for an executor to be chosen"
         case .awaitingAssignmentConfirmation: "waiting for the executor's answer"
         case .assigned: "waiting at the executor"
-        case .preparingExecution: "fetching module and inputs"
+        case .preparingExecution: "fetching module and inputs, compiling"
         case .running: "running"
         case .awaitingInputs: "waiting for input"
         case .producingOutputs: "storing outputs"
