@@ -23,7 +23,7 @@ struct Warm: MeshCommand {
         } else {
             cid = try await LocalFile.addModule(module, to: node).cid
         }
-        let warm = try await node.warm(Get.named(cid))
+        let warm = try await node.warm(JobReference.cid(cid))
         if global.json {
             try console.json(warm)
         } else {
