@@ -1,3 +1,5 @@
+package import IPLD
+
 /// How a run of a module ended: the exit code, the trap, or the one limit that stopped it.
 ///
 /// The receipt carries it (PROTOCOL.md, "ExecutionReceipt"), so an auditor can tell a user's error from a limit, and
@@ -35,6 +37,17 @@ package enum ExecutionOutcome: Hashable, Sendable, Codable {
 
     enum LimitExceededCodingKeys: String, CodingKey {
         case _0 = "limit"
+    }
+}
+
+extension ExecutionOutcome: DAGCBORReadable {
+    package init(plain node: DAGCBORNode) throws(NotPlain) {
+        var fields = try DAGCBORReader(node)
+        var exited = try DAGCBORReader(try fields.node("exited"))
+        guard let code = Int32(exactly: try exited.unsigned("code")) else { throw NotPlain() }
+        try exited.end()
+        try fields.end()
+        self = .exited(code: code)
     }
 }
 

@@ -1,3 +1,4 @@
+package import IPLD
 package import SignedObjects
 
 /// What the originator demands of an executor, and how it chooses among those that qualify (PROTOCOL.md, "Selection").
@@ -45,6 +46,26 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
         case sufficientBids = "sufficient_bids"
         case maxAttempts = "max_attempts"
         case publicBids = "public_bids"
+    }
+}
+
+extension ExecutionPolicy: DAGCBORReadable {
+    package init(plain node: DAGCBORNode) throws(NotPlain) {
+        self.init()
+        var fields = try DAGCBORReader(node)
+        weights = try fields.partIfPresent("weights")
+        deadline = try fields.unsignedIfPresent("deadline").map(UnixMilliseconds.init)
+        maxPrice = try fields.amountIfPresent("max_price")
+        deniedDIDs = try fields.partIfPresent("denied_dids")
+        publicBids = try fields.partIfPresent("public_bids")
+        allowedDIDs = try fields.partIfPresent("allowed_dids")
+        maxAttempts = try fields.unsignedIfPresent("max_attempts")
+        bidWindowMilliseconds = try fields.unsignedIfPresent("bid_window_ms")
+        regionFilter = try fields.partIfPresent("region_filter")
+        minReputation = try fields.unsignedIfPresent("min_reputation")
+        sufficientBids = try fields.unsignedIfPresent("sufficient_bids")
+        requiredFeatures = try fields.partIfPresent("required_features")
+        try fields.end()
     }
 }
 

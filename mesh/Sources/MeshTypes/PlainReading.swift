@@ -137,17 +137,6 @@ extension EngineDescription: DAGCBORReadable {
     }
 }
 
-extension ExecutionOutcome: DAGCBORReadable {
-    package init(plain node: DAGCBORNode) throws(NotPlain) {
-        var fields = try DAGCBORReader(node)
-        var exited = try DAGCBORReader(try fields.node("exited"))
-        guard let code = Int32(exactly: try exited.unsigned("code")) else { throw NotPlain() }
-        try exited.end()
-        try fields.end()
-        self = .exited(code: code)
-    }
-}
-
 extension ExecutionReceipt {
     /// The receipt of its plain form.
     package init(plain node: DAGCBORNode) throws(NotPlain) {
