@@ -72,7 +72,7 @@ extension MeshStore {
     /// Sets the listener that receives the CIDs of stored blocks, after the transaction, on the writing thread, which
     /// it must not hold up. A new listener replaces the old one.
     package func onBlocksAdded(_ listener: @escaping @Sendable ([CID]) -> Void) {
-        counting.added.withLock { $0 = AddedListener(tell: listener) }
+        counting.added.withLock { $0 = StoreCounting.AddedListener(tell: listener) }
     }
 
     /// Evicts all cached blocks that no open job needs, and old settled evidence until the blocks are below the

@@ -47,7 +47,7 @@ package final class MeshStore: Sendable {
     package let limits: StoreLimits
 
     let pool: DatabasePool
-    let counting: Counting
+    let counting: StoreCounting
     let uses: BlockUseLog
     let disk: DiskRoom
     let jobs = JobMemory()
@@ -100,7 +100,7 @@ package final class MeshStore: Sendable {
 
     private static func opened(
         path: String, owner: String, limits: StoreLimits
-    ) throws(MeshStoreError) -> (DatabasePool, Counting) {
+    ) throws(MeshStoreError) -> (DatabasePool, StoreCounting) {
         do {
             let configuration = Self.configuration(limits)
             try DatabaseFile.prepare(path: path, owner: owner, configuration: configuration)
@@ -112,7 +112,7 @@ package final class MeshStore: Sendable {
                 if let pages = limits.databasePagesMax { try db.execute(sql: "PRAGMA max_page_count = \(pages)") }
             }
             let counters = try checkedCounters(pool, path: path, limits: limits)
-            return (pool, Counting(counters, isFull: counters.blockBytes > limits.highWaterBytes))
+            return (pool, StoreCounting(counters, isFull: counters.blockBytes > limits.highWaterBytes))
         } catch {
             throw MeshStoreError.from(error, path: path)
         }
@@ -214,39 +214,6 @@ package final class MeshStore: Sendable {
         } catch {
             throw noted(error)
         }
-    }
-
-    /// The listener for stored blocks; in a structure, since a bare closure in a `Mutex` is wrapped once more at every
-    /// access, and each call goes through all wrappers.
-    struct AddedListener: Sendable {
-        let tell: @Sendable ([CID]) -> Void
-    }
-
-    /// The store's figures and standing, shared with the writing thread.
-    final class Counting: Sendable {
-        let counters: Mutex<Counters>
-        let room: Mutex<Room>
-        let added = Mutex<AddedListener?>(nil)
-
-        init(_ counters: Counters, isFull: Bool) {
-            self.counters = Mutex(counters)
-            room = Mutex(Room(isFull: isFull))
-        }
-    }
-
-    /// Whether there is room for new work, and when to look for some again.
-    struct Room: Sendable {
-        var isFull = false
-        var isLocked = false
-        /// Whether a write that somebody relies on waits for room on the disk.
-        var isStuck = false
-        /// Whether the store is about to close, and no longer waits for a full disk.
-        var isEnding = false
-        /// The disk, as last seen.
-        var look = DiskRoom.Look()
-        var lookAt: UInt64 = 0
-        /// See `StoreWriter.BlockTotals.examined`.
-        var examined: Int64 = 0
     }
 
     private final class Answer: Sendable {

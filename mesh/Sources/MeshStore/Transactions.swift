@@ -6,7 +6,7 @@ import Synchronization
 struct Transactions: Sendable {
     let writer: StoreWriter
     let pool: DatabasePool
-    let counting: MeshStore.Counting
+    let counting: StoreCounting
     let uses: BlockUseLog
     let disk: DiskRoom
     let jobs: JobMemory
