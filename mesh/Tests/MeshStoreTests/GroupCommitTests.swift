@@ -66,6 +66,28 @@ import Testing
         queue.close()
     }
 
+    @Test("What a transaction holds back is asked for once, after a while or at the end")
+    func heldBack() async {
+        var limits = StoreLimits()
+        limits.idleMilliseconds = 1
+        for waits in [true, false] {
+            let (batches, sink) = AsyncStream.makeStream(of: Int.self)
+            let queue = GroupCommitQueue(limits: waits ? limits : StoreLimits()) { batch in
+                sink.yield(batch.count)
+                for commit in batch { commit.finished(.success(())) }
+                return !batch.isEmpty
+            }
+            queue.submit(.init(writes: [], bytes: 1) { _ in })
+            var sizes = batches.makeAsyncIterator()
+            #expect(await sizes.next() == 1)
+            if waits { #expect(await sizes.next() == 0) }
+            queue.close()
+            if !waits { #expect(await sizes.next() == 0) }
+            sink.finish()
+            #expect(await sizes.next() == nil)
+        }
+    }
+
     @Test func whatWaitsIsBoundedAndTheRestIsRefusedAtOnce() async throws {
         var limits = StoreLimits()
         limits.waitingCommitsMax = 2
