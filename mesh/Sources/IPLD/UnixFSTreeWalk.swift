@@ -2,8 +2,8 @@ package import Multiformats
 
 /// The blocks of a file or folder with all that is below it, each once, whatever order they come in.
 ///
-/// It does no I/O: get what `next` names and hand it in. Bounds hold the cost of hostile trees. What the nodes of a file
-/// say of the file's bytes below them is checked; what directories say of sizes, nobody checks.
+/// It does no I/O: get what `next` names and hand it in. Bounds hold the cost of hostile trees. What the nodes of a
+/// file say of the file's bytes below them is checked; what directories say of sizes, nobody checks.
 package struct UnixFSTreeWalk: Sendable {
     /// The bounds of a tree.
     package struct Limits: Hashable, Sendable {

@@ -35,9 +35,11 @@ extension JobFiles {
     private var openFolders: [String] {
         var folders = mounts.filter(\.isFolder).map(\.path)
         if hasTemporaryFolder { folders.append(Self.temporaryFolderPath) }
-        for mount in mounts where !mount.isFolder && !folders.contains(where: { mount.path.isPath(inside: $0) }) {
-            folders.append(mount.path.parentPath)
+        let lone = mounts.filter { mount in
+            !mount.isFolder && !folders.contains { mount.path.isPath(inside: $0) }
         }
+        let parents = Set(lone.map(\.path.parentPath))
+        folders += parents.filter { parent in !parents.contains { parent.isPath(inside: $0) } }
         return folders
     }
 

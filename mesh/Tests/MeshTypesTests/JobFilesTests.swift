@@ -81,12 +81,17 @@ struct JobFilesTests {
         var files = JobFiles(mounts: [
             JobFiles.Mount(path: "/data/in.csv", cid: Self.file, isFolder: false),
             JobFiles.Mount(path: "/data/more.csv", cid: Self.file, isFolder: false),
-            JobFiles.Mount(path: "/top", cid: Self.file, isFolder: false),
+            JobFiles.Mount(path: "/data/below/it.csv", cid: Self.file, isFolder: false),
+            JobFiles.Mount(path: "/else/it.csv", cid: Self.file, isFolder: false),
         ])
         func names() -> [String] {
             files.plan(standardInput: nil).preopens.map { String(decoding: $0.name, as: UTF8.self) }
         }
-        #expect(Set(names()) == ["/", "/data"])
+        #expect(names() == ["/data", "/else"])
+        files.mounts.reverse()
+        #expect(names() == ["/data", "/else"])
+        files.mounts.append(JobFiles.Mount(path: "/top", cid: Self.file, isFolder: false))
+        #expect(names() == ["/"])
         files.mounts.append(JobFiles.Mount(path: "/", cid: Self.folder, isFolder: true))
         #expect(names() == ["/"])
     }
@@ -193,5 +198,64 @@ struct JobFilesTests {
             return
         }
         #expect(reason.contains("no working folder"))
+    }
+
+    /// Numbers that are the same in every run.
+    private struct Numbers: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return state ^ state >> 33
+        }
+    }
+
+    private static func anyFiles(_ numbers: inout Numbers) -> JobFiles {
+        let paths = ["/", "/a", "/a/b", "/a/b/c", "/b", "/dev", "/tmp", "/tmp/x", "/ab", "/a/", "b"]
+        var files = JobFiles()
+        for _ in 0..<Int.random(in: 0...4, using: &numbers) {
+            let path = paths.randomElement(using: &numbers) ?? "/"
+            files.mounts.append(
+                [
+                    JobFiles.Mount(emptyFolderAt: path),
+                    JobFiles.Mount(path: path, cid: folder, isFolder: true, isWritable: .random(using: &numbers)),
+                    JobFiles.Mount(path: path, cid: file, isFolder: false),
+                ].randomElement(using: &numbers) ?? JobFiles.Mount(emptyFolderAt: path))
+        }
+        files.hasTemporaryFolder = .random(using: &numbers)
+        if Bool.random(using: &numbers) { files.workingFolder = paths.randomElement(using: &numbers) }
+        if Bool.random(using: &numbers) {
+            files.collect = ["out": ["out/**", "/a/*", "../x"].randomElement(using: &numbers) ?? ""]
+        }
+        return files
+    }
+
+    @Test func whatTheRulesTakeCanBeBuiltInAnyOrder() {
+        var numbers = Numbers(state: 8)
+        var taken = 0
+        for round in 0..<4_000 {
+            let files = Self.anyFiles(&numbers)
+            let isTaken = refusal { $0 = files } == nil
+            taken += isTaken ? 1 : 0
+            // The order of the mounts says nothing.
+            var shuffled = files
+            shuffled.mounts.shuffle(using: &numbers)
+            #expect((refusal { $0 = shuffled } == nil) == isTaken, "\(round): \(files)")
+            guard isTaken else { continue }
+            let plan = files.plan(standardInput: nil)
+            #expect(plan.preopens == shuffled.plan(standardInput: nil).preopens, "\(round): \(files)")
+            #expect(plan.fault() == nil && plan.preopens.count <= 64, "\(round): \(files)")
+            #expect((plan.preopens.last?.name == [0x2E]) == (files.workingFolder != nil), "\(round): \(files)")
+            #expect(Set(plan.preopens.map(\.name)).count == plan.preopens.count, "\(round): \(files)")
+            // A mount that the working folder does not need can be left out.
+            for index in files.mounts.indices {
+                var fewer = files
+                let gone = fewer.mounts.remove(at: index)
+                let isNeeded = files.workingFolder.map { $0 == gone.path || $0.isPath(inside: gone.path) } ?? false
+                if fewer.mounts.isEmpty || isNeeded { continue }
+                #expect(refusal { $0 = fewer } == nil, "\(round): \(fewer)")
+            }
+        }
+        #expect(taken > 200 && taken < 3_500)
     }
 }
