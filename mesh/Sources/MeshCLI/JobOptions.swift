@@ -31,6 +31,9 @@ struct JobOptions: ParsableArguments {
         transform: NamedPath.reading("NAME=VALUE"))
     var env: [NamedPath] = []
 
+    @OptionGroup(title: "Files")
+    var files: JobFileOptions
+
     @Option(help: "The function to call; by default _start.")
     var entry: String?
 
@@ -90,13 +93,25 @@ struct JobOptions: ParsableArguments {
         guard streams <= 1 else {
             throw ValidationError("Only one of module and inputs can come from standard input.")
         }
+        try files.check()
         if entry == "" { throw ValidationError("--entry must name a function of the module.") }
         if timeout == 0 { throw ValidationError("--timeout must be at least 1 second.") }
     }
 
-    /// Adds module and inputs to the node and describes the job.
+    /// Adds module, inputs and files to the node, without telling how far it is, and describes the job.
+    func submission(module: String, arguments: [String], on node: some NodeService) async throws -> JobSubmission {
+        let line = TransferLine(Console(), quiet: true)
+        return try await submission(module: module, arguments: arguments, on: node, line)
+    }
+
+    /// Whether what the user gave is readable for whoever runs the job.
+    var showsSecrets: Bool { !env.isEmpty || files.hasContent }
+
+    /// Adds module, inputs and files to the node and describes the job, which has outputs of these names besides those
+    /// that are collected.
     func submission(
-        module: String, arguments: [String], on node: some NodeService
+        module: String, arguments: [String], outputs: Set<String> = [], on node: some NodeService,
+        _ line: TransferLine
     ) async throws -> JobSubmission {
         let isNameless = module == LocalFile.stream || LocalFile.isCID(module)
         var submission = JobSubmission(moduleCID: try await Self.moduleCID(module, on: node))
@@ -105,6 +120,7 @@ struct JobOptions: ParsableArguments {
         submission.env = env.map { NamedText(name: $0.name, text: $0.path) }
         if let stdin { submission.inputs.append(try await Self.input("stdin", stdin, on: node)) }
         for input in inputs { submission.inputs.append(try await Self.input(input.name, input.path, on: node)) }
+        if !files.isEmpty { submission.files = try await files.added(besides: outputs, to: node, line) }
         submission.limits = JobSubmission.Limits(
             timeoutSeconds: timeout, maxFuel: maxFuel?.value, maxMemoryBytes: maxMemory?.value,
             maxOutputBytes: maxOutput?.value)

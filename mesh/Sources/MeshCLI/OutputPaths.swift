@@ -23,6 +23,22 @@ enum OutputPaths {
         }
     }
 
+    /// Refuses destinations of collected files and folders: each has to be new, in a folder that can be written to.
+    static func checkNew(_ paths: [String], freeBytes: (String) -> UInt64? = OutputPaths.freeBytes) throws {
+        for path in paths {
+            guard path != LocalFile.stream else {
+                throw LocalFileError(
+                    path: path, reason: "collected files cannot go to standard output", hint: "Name a new folder.")
+            }
+            var information = stat()
+            if lstat(path, &information) == 0 {
+                throw LocalFileError(
+                    path: path, reason: "it is there already", hint: "Choose another path, or remove it first.")
+            }
+        }
+        try check(paths.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }, freeBytes: freeBytes)
+    }
+
     /// What two paths of one file have in common; nil for a device, which takes any number of outputs.
     private static func identity(of path: String) throws -> String? {
         if path == LocalFile.stream { return path }

@@ -66,6 +66,10 @@ struct JobPageText {
         return title + "\n" + body.joined(separator: "\n") + "\n"
     }
 
+    private var sizes: [String: UInt64] {
+        Dictionary((description.sizes ?? []).map { ($0.cid, $0.bytes) }, uniquingKeysWith: { first, _ in first })
+    }
+
     private func name(_ did: String) -> String { full ? did : Readable.short(did) }
 
     private var jobFacts: [(name: String, value: String)] {
@@ -91,7 +95,8 @@ struct JobPageText {
         ]
         if !request.args.isEmpty { facts.append(("arguments", request.args.joined(separator: " "))) }
         facts += request.env.map { ("environment", "\($0.name)=\($0.text)") }
-        facts += request.inputs.map { ("input", "\($0.name) \($0.cid)") }
+        facts += request.inputs.map { ("input", "\($0.name) \(JobFileText.sized($0.cid, sizes))") }
+        if let files = request.files { facts += JobFileText.facts(files, sizes: sizes) }
         let limits = request.limits
         if let fuel = limits.maxFuel { facts.append(("fuel at most", Readable.count(fuel))) }
         if let memory = limits.maxMemoryBytes { facts.append(("memory at most", Readable.bytes(memory))) }
@@ -131,9 +136,10 @@ struct JobPageText {
 
     private var outputs: [(name: String, value: String)] {
         guard let result = description.job.result else { return [] }
-        var facts = result.outputs.map { (Terminal.safe($0.name), $0.cid) }
+        let sizes = sizes
+        var facts = result.outputs.map { (Terminal.safe($0.name), JobFileText.sized($0.cid, sizes)) }
         let streams = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
-        facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
+        facts += streams.compactMap { name, cid in cid.map { (name, JobFileText.sized($0, sizes)) } }
         return facts
     }
 

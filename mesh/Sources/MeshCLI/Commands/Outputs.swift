@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import IPLD
 import MeshHTTP
 import Multiformats
 import NodeAPI
@@ -11,7 +12,8 @@ struct Outputs: MeshCommand {
         discussion: """
             The names stdout, stderr and log are what the module wrote there; the others are its named outputs. On an \
             executor these are the outputs of its own run. A requested output that the job did not make is exit code \
-            215; the others are written all the same. A node that only bid on the job does not know its outputs.
+            215; the others are written all the same. What was collected of the job's files may be a folder, which is \
+            written with all that is in it. A node that only bid on the job does not know its outputs.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -49,9 +51,7 @@ struct Outputs: MeshCommand {
         try OutputPaths.check(report.outputs.compactMap(\.file))
         for index in report.outputs.indices {
             guard let path = report.outputs[index].file else { continue }
-            let bytes = try await node.get(JobReference.cid(report.outputs[index].cid))
-            report.outputs[index].bytes = bytes.count
-            try LocalFile.write(bytes, to: path, isNew: report.outputs[index].isNew)
+            try await report.outputs[index].write(to: path, from: node)
         }
         let isMissing = !report.missing.isEmpty
         if global.json {
@@ -70,7 +70,9 @@ struct Outputs: MeshCommand {
         }
         for output in report.outputs {
             guard let file = output.file, file != LocalFile.stream else { continue }
-            console.note(Terminal.safe("\(output.name): \(Readable.bytes(UInt64(output.bytes ?? 0))) in \(file)"))
+            let files = output.files.map { "\(Readable.count(UInt64($0))) file\($0 == 1 ? "" : "s"), " } ?? ""
+            let bytes = Readable.bytes(UInt64(output.bytes ?? 0))
+            console.note(Terminal.safe("\(output.name): \(files)\(bytes) in \(file)"))
         }
         for name in report.missing {
             console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
@@ -134,11 +136,29 @@ struct OutputReport: Encodable {
         var file: String?
         /// Its size, once it was written.
         var bytes: Int?
+        /// How many files there are in it, once it was written; nil of a single file.
+        var files: Int?
         /// Whether the name is the module's choice, so that nothing may stand there.
         var isNew = false
 
         private enum CodingKeys: String, CodingKey {
-            case name, cid, file, bytes
+            case name, cid, file, bytes, files
+        }
+
+        /// Writes it to a file or, with all that is in it, to a folder.
+        mutating func write(to path: String, from node: some NodeService) async throws {
+            let cid = try JobReference.cid(cid)
+            let tree = TreeReader(cid, on: node)
+            let isFolder = cid.codec == .dagPB ? try await tree.look(at: cid.version1).isDirectory : false
+            guard isFolder, path != LocalFile.stream else {
+                let contents = try await node.get(cid)
+                bytes = contents.count
+                return try LocalFile.write(contents, to: path, isNew: isNew)
+            }
+            if isNew { try OutputPaths.checkNew([path]) }
+            let written = try await WrittenOutput.write(name, cid, to: path, from: node)
+            bytes = Int(clamping: written.bytes)
+            files = written.files
         }
     }
 

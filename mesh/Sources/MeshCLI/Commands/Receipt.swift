@@ -196,8 +196,12 @@ struct Receipt: AsyncParsableCommand {
         // A receipt may be shown before it is checked: one endless name would pad every line.
         func name(_ text: String) -> String { TextLayout.cut(Terminal.safe(text), to: nameColumnsMax) }
         facts += receipt.inputs.map { ("input \(name($0.name))", $0.cid) }
+        if let files = receipt.files { facts += JobFileText.facts(files) }
         facts += receipt.outputs.map { ("output \(name($0.name))", $0.cid) }
-        let streams = [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)]
+        let streams = [
+            ("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID),
+            ("read", receipt.readCID),
+        ]
         facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
         let length = receipt.endedAt > receipt.startedAt ? receipt.endedAt - receipt.startedAt : 0
         facts += [

@@ -22,6 +22,14 @@ struct Run: MeshCommand, NodeOpeningCommand {
             With --local the module runs in this process, under the limits and with the files of any other job, but \
             without a node, a mesh or a price. What it leaves is yours; its receipt names nobody but you and is not \
             kept.
+
+            A module has no files but those that it is given. With the files of this example, main.py is in the \
+            working folder, and what it writes to out/ comes back as ./results:
+
+              mesh run python.wasm --dir ./lib:/lib --dir ./script:/job --file data.csv:/job/data.csv \\
+                --workdir /job --collect 'out/**:./results' -- main.py
+
+            Whoever runs the job sees the arguments, the environment and the files.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -55,6 +63,11 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     func validate() throws {
         guard !detach || outputs.isEmpty else { throw ValidationError("--detach cannot wait for an --output.") }
+        guard !detach || job.files.collect.allSatisfy({ $0.destination == nil }) else {
+            throw ValidationError(
+                "--detach cannot wait for what is collected; give --collect a pattern alone, and write the files later "
+                    + "with mesh outputs --into.")
+        }
         guard !global.json || !outputs.contains(where: { $0.path == LocalFile.stream }) else {
             throw ValidationError("--json and an --output to - cannot share standard output.")
         }
@@ -75,13 +88,17 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     private func perform(on node: some NodeService, _ console: Console) async throws -> ExitCode {
         try OutputPaths.check(outputs.map(\.path))
-        let submission = try await job.submission(module: module, arguments: arguments, on: node)
+        try job.files.checkPaths()
+        var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
+        let submission = try await job.submission(
+            module: module, arguments: arguments, outputs: Set(outputs.map(\.name)), on: node,
+            TransferLine(console, quiet: quiet || global.json))
+        if job.showsSecrets, !local { line.keep(Self.publicNote) }
         let accepted = try await node.submit(submission)
         if detach {
             if global.json { try console.json(accepted) } else { console.out(Terminal.safe(accepted.jobID) + "\n") }
             return .success
         }
-        var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
         line.keep("job      \(accepted.jobID)\(accepted.isDuplicate ? " (submitted before)" : "")")
         let jobID = try JobReference.cid(accepted.jobID)
         var follower = JobFollower(node: node, jobID: jobID, line: line)
@@ -103,6 +120,11 @@ struct Run: MeshCommand, NodeOpeningCommand {
         }
     }
 
+    /// Said once, where something of the user's goes with the job.
+    static let publicNote =
+        "note     whoever runs the job sees its environment and files, and whoever has its ID can get them; keep "
+        + "secrets out"
+
     /// Passes on what the job wrote, then says how it ended.
     private func report(
         _ result: JobResult, _ jobID: String, _ node: some NodeService, _ console: Console
@@ -110,14 +132,18 @@ struct Run: MeshCommand, NodeOpeningCommand {
         let written = JobOutputs.all(of: result)
         let stdout = try await bytes(result.stdoutCID, node)
         let stderr = try await bytes(result.stderrCID, node)
-        let missing = outputs.map(\.name).filter { name in !written.contains { $0.name == name } }
+        let collected = job.files.collected(besides: Set(outputs.map(\.name)))
+        let missing = (outputs.map(\.name) + collected.map(\.name)).filter { name in
+            !written.contains { $0.name == name }
+        }
         let exit = RunExit(result, isOutputMissing: !missing.isEmpty)
         if global.json {
+            let files = try await writeCollected(collected, of: result, node, console)
             try console.json(
                 RunReport(
                     jobID: jobID, exit: exit, result: result, stdout: String(validating: stdout, as: UTF8.self),
                     stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing,
-                    isLocal: local ? true : nil))
+                    collected: files, isLocal: local ? true : nil))
         } else {
             if !isSentElsewhere(result.stderrCID, "stderr", written) { console.data(stderr, to: STDERR_FILENO) }
             if !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
@@ -128,7 +154,8 @@ struct Run: MeshCommand, NodeOpeningCommand {
             }
         }
         try await write(written, node)
-        for name in missing where !global.json {
+        if !global.json { try await tellCollected(collected, of: result, node, console) }
+        for name in missing where !global.json && !collected.contains(where: { $0.name == name }) {
             console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
         }
         if result.ending != .succeeded, !global.json {
@@ -264,11 +291,13 @@ struct RunReport: Encodable {
     let stdout: String?
     let stderr: String?
     let missingOutputs: [String]
+    /// What was collected and written here.
+    var collected: [WrittenOutput] = []
     /// True if it ran here, with `--local`, else absent.
     var isLocal: Bool?
 
     private enum CodingKeys: String, CodingKey {
-        case exit, result, stdout, stderr
+        case exit, result, stdout, stderr, collected
         case isLocal = "local"
         case jobID = "job_id"
         case missingOutputs = "missing_outputs"

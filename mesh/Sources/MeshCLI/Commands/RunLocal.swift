@@ -18,6 +18,11 @@ extension Run {
         if let cid = sources.first(where: LocalFile.isCID) {
             throw ValidationError("--local takes files, and \(cid) is a CID; mesh get \(cid) -o FILE makes one of it.")
         }
+        if let mount = (job.files.folders + job.files.files).first(where: \.namesContent) {
+            throw ValidationError(
+                "--local takes files and folders, and \(mount.source) is a CID; mesh get \(mount.source) -o PATH makes "
+                    + "one of it.")
+        }
     }
 
     /// What a user wants to know about a job that ran here.
