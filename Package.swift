@@ -181,8 +181,8 @@ let meshShells: [Target] = [
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "LibP2P", "IPLD", "NodeAPI", External.hummingbird, External.hummingbirdCore, External.lifecycle,
-            External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
+            "Multiformats", "LibP2P", "IPLD", "NodeAPI", External.hummingbird, External.hummingbirdCore,
+            External.lifecycle, External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(
         "MeshSimulation",

@@ -2,8 +2,8 @@ package import Multiformats
 
 /// Reads a directory block by block, of one block or of many: give it a block, and it names the next.
 ///
-/// It goes depth first, so a shard that stands in two places, as in trees that are small on disk and endless to walk, is
-/// found out by the first name in it: a name's hash fits one place only.
+/// It goes depth first, so a shard that stands in two places, as in trees that are small on disk and endless to walk,
+/// is found out by the first name in it: a name's hash fits one place only.
 package struct UnixFSDirectoryReader: Sendable {
     private struct Wanted {
         let cid: CID

@@ -1,7 +1,7 @@
 import Multiformats
 
-/// Cuts a file into the blocks of a balanced tree as its bytes come, and holds no more than one chunk and, for each level
-/// of the tree, the links of one node.
+/// Cuts a file into the blocks of a balanced tree as its bytes come, and holds no more than one chunk and, for each
+/// level of the tree, the links of one node.
 package struct UnixFSFileBuilder: Sendable {
     private let profile: UnixFSProfile
     private let attributes: UnixFSAttributes

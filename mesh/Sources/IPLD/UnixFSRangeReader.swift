@@ -2,9 +2,9 @@ package import Multiformats
 
 /// Reads ranges of one file out of blocks at hand.
 ///
-/// It keeps the nodes on the way and the last chunk, so that a reader who goes on where it stopped costs one look at each
-/// block. Every block must be as large as the nodes above it say; a file whose nodes do not say how many bytes lie below
-/// each link is refused, since nobody could find a place in it.
+/// It keeps the nodes on the way and the last chunk, so that a reader who goes on where it stopped costs one look at
+/// each block. Every block must be as large as the nodes above it say; a file whose nodes do not say how many bytes lie
+/// below each link is refused, since nobody could find a place in it.
 package struct UnixFSRangeReader: Sendable {
     private enum Piece {
         case node(UnixFSNode)

@@ -70,8 +70,8 @@ struct FolderDownload {
         entriesLeft = limits.entriesMax
     }
 
-    /// Refuses a destination of a folder that cannot be written, as far as that can be known before there is anything to
-    /// write: a file or link in its place, or a folder that is not there or not writable.
+    /// Refuses a destination of a folder that cannot be written, as far as that can be known before there is anything
+    /// to write: a file or link in its place, or a folder that is not there or not writable.
     static func check(_ destination: String) throws {
         var information = stat()
         guard lstat(destination, &information) == 0 else {

@@ -63,8 +63,8 @@ struct LocalItem {
                 seconds: Int64(information.st_mtim.tv_sec), nanoseconds: UInt32(information.st_mtim.tv_nsec)))
     }
 
+    // SAFETY: the system reads the path, which ends with a zero, within the call.
     private static func withPath<Value>(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>) -> Value) -> Value {
-        // SAFETY: the system reads the path, which ends with a zero, within the call.
         (bytes + [0]).withUnsafeBufferPointer { buffer in
             buffer.withMemoryRebound(to: CChar.self) { pointer in
                 pointer.baseAddress.map(body) ?? body("")

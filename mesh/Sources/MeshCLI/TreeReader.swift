@@ -22,7 +22,7 @@ struct TreeReader {
     private let limits: Limits
     private let bounds: UnixFSLimits
 
-    /// A reader of a tree.
+    /// Reads the tree under `root`, which may be a CID of either version.
     init(_ root: CID, on node: any NodeService, limits: Limits = Limits()) {
         var bounds = UnixFSLimits()
         bounds.rangeBlocksMax = limits.windowBlocksMax

@@ -28,23 +28,6 @@ extension MeshStore {
         }
     }
 
-    /// Those of the CIDs whose blocks are not here; the others count as read, so that they are not evicted soon.
-    package func missing(of cids: [CID]) async throws(MeshStoreError) -> [CID] {
-        let missing = try await read { db in
-            let statement = try db.cachedStatement(sql: "SELECT 1 FROM blocks WHERE cid = ?")
-            return try cids.filter { try Bool.fetchOne(statement, arguments: [Data($0.bytes)]) != true }
-        }
-        let absent = Set(missing)
-        for cid in cids where !absent.contains(cid) { uses.wasRead(cid) }
-        return missing
-    }
-
-    /// What is here of the file or folder under a root; `nil` if it has more than `StoreLimits.treeBlocksMax` blocks.
-    package func tree(under root: CID) async throws(MeshStoreError) -> StoredTree? {
-        let limits = limits
-        return try await read { db in try StoredTree(under: root, limits, db) }
-    }
-
     private static func checkedBlock(_ cid: CID, _ db: Database) throws -> [UInt8]? {
         let statement = try db.cachedStatement(sql: "SELECT bytes FROM blocks WHERE cid = ?")
         guard let data = try Data.fetchOne(statement, arguments: [Data(cid.bytes)]) else { return nil }

@@ -12,6 +12,25 @@ package struct StoredTree: Hashable, Sendable {
     /// Blocks that are not, as many as are named at once; there may be more below them.
     package private(set) var missing: [CID] = []
 
+    /// What a store has of the file or folder under a root; `nil` if it has more than `StoreLimits.treeBlocksMax`
+    /// blocks.
+    package static func under(_ root: CID, in store: MeshStore) async throws(MeshStoreError) -> Self? {
+        let limits = store.limits
+        return try await store.read { db in try Self(under: root, limits, db) }
+    }
+
+    /// Those of the CIDs whose blocks a store does not have; the others count as read, so that they are not evicted
+    /// soon.
+    package static func missing(of cids: [CID], in store: MeshStore) async throws(MeshStoreError) -> [CID] {
+        let missing = try await store.read { db in
+            let statement = try db.cachedStatement(sql: "SELECT 1 FROM blocks WHERE cid = ?")
+            return try cids.filter { try Bool.fetchOne(statement, arguments: [Data($0.bytes)]) != true }
+        }
+        let absent = Set(missing)
+        for cid in cids where !absent.contains(cid) { store.uses.wasRead(cid) }
+        return missing
+    }
+
     /// Looks at the blocks of a tree; `nil` if there are too many.
     init?(under root: CID, _ limits: StoreLimits, _ db: Database) throws {
         let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")

@@ -65,8 +65,8 @@ package protocol NodeService: Sendable {
     func put(_ blocks: [ContentBlock]) async throws(NodeServiceError)
     /// Keeps the file or folder under a root until it is removed, and offers it to the mesh.
     ///
-    /// With `fetching` the node fetches what it lacks; after a few seconds it answers how far it is, and the caller asks
-    /// again. Without, it answers what is missing.
+    /// With `fetching` the node fetches what it lacks; after a few seconds it answers how far it is, and the caller
+    /// asks again. Without, it answers what is missing.
     func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree
     /// A page of what is kept, the newest first, from behind `next` of the page before.
     func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage

@@ -32,7 +32,9 @@ struct OwnerTrees: Sendable {
     }
 
     func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID] {
-        try await stored { () throws(MeshStoreError) in try await parts.store.missing(of: cids.map(\.version1)) }
+        try await stored { () throws(MeshStoreError) in
+            try await StoredTree.missing(of: cids.map(\.version1), in: parts.store)
+        }
     }
 
     func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
@@ -78,7 +80,7 @@ struct OwnerTrees: Sendable {
     }
 
     private func tree(under root: CID) async throws(NodeServiceError) -> StoredTree {
-        let tree = try await stored { () throws(MeshStoreError) in try await parts.store.tree(under: root) }
+        let tree = try await stored { () throws(MeshStoreError) in try await StoredTree.under(root, in: parts.store) }
         guard let tree else {
             throw NodeServiceError(
                 .tooLarge, "\(root) has more than \(parts.store.limits.treeBlocksMax) blocks.",

@@ -37,16 +37,16 @@ import Testing
     @Test func whatIsMissingIsNamed() async throws {
         let store = try folder.open()
         let (root, blocks) = try tree(0)
-        #expect(try await store.tree(under: root)?.missing == [root])
-        #expect(try await store.missing(of: blocks.map(\.cid)) == blocks.map(\.cid))
+        #expect(try await StoredTree.under(root, in: store)?.missing == [root])
+        #expect(try await StoredTree.missing(of: blocks.map(\.cid), in: store) == blocks.map(\.cid))
         // From the root on, as who fetches it does.
         let table = Dictionary(blocks.map { ($0.cid, $0.bytes) }) { first, _ in first }
-        while let missing = try await store.tree(under: root)?.missing, !missing.isEmpty {
+        while let missing = try await StoredTree.under(root, in: store)?.missing, !missing.isEmpty {
             try await store.commit(missing.map { .block(cid: $0, bytes: table[$0] ?? []) })
         }
-        let tree = try #require(try await store.tree(under: root))
+        let tree = try #require(try await StoredTree.under(root, in: store))
         #expect(tree.blocks == blocks.count && tree.bytes == blocks.reduce(0) { $0 + $1.bytes.count })
-        #expect(try await store.missing(of: blocks.map(\.cid)).isEmpty)
+        #expect(try await StoredTree.missing(of: blocks.map(\.cid), in: store).isEmpty)
     }
 
     @Test func aFolderIsKeptWithAllThatIsInItAndRemovedWithoutWhatAnotherHas() async throws {
@@ -58,7 +58,7 @@ import Testing
         #expect(try await store.collectGarbage() == (0, 0))
         let gone = try await store.remove(first.root)
         #expect(gone.blocks == all.count - second.blocks.count && gone.blocks > 0)
-        #expect(try await store.tree(under: second.root)?.missing.isEmpty == true)
+        #expect(try await StoredTree.under(second.root, in: store)?.missing.isEmpty == true)
         #expect(try await store.remove(second.root).blocks == second.blocks.count)
         #expect(store.counters.blocks == 0)
     }
@@ -70,8 +70,8 @@ import Testing
         let store = try folder.open(limits: limits)
         let (root, blocks) = try tree(0)
         try await store.commit(blocks.filter { $0.cid.codec == .dagPB }.map { .block(cid: $0.cid, bytes: $0.bytes) })
-        #expect(try await store.tree(under: root)?.missing.count == 5)
+        #expect(try await StoredTree.under(root, in: store)?.missing.count == 5)
         try await store.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
-        #expect(try await store.tree(under: root) == nil)
+        #expect(try await StoredTree.under(root, in: store) == nil)
     }
 }

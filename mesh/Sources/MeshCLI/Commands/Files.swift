@@ -11,8 +11,8 @@ struct Add: MeshCommand {
         abstract: "Keep files and folders, offer them to the mesh, and print their CIDs.",
         discussion: """
             The CID of a file or folder is the one that others give it who cut it the same way (--profile): \
-            unixfs-v1-2025 as ipfs add does with that profile, unixfs-v0-2015 as it did for ten years. A folder comes with \
-            everything in it, links as links. What the node has already is not sent again, so a run that was \
+            unixfs-v1-2025 as ipfs add does with that profile, unixfs-v0-2015 as it did for ten years. A folder comes \
+            with everything in it, links as links. What the node has already is not sent again, so a run that was \
             interrupted is simply repeated.
             """)
 
