@@ -31,6 +31,16 @@ package struct CAR: Hashable, Sendable {
             self.cid = cid
             self.bytes = bytes
         }
+
+        /// The block as it stands in a file, behind its CID and the length of both.
+        package var encodedSection: [UInt8] {
+            var section: [UInt8] = []
+            section.reserveCapacity(cid.bytes.count + bytes.count + Varint.bytesMax)
+            Varint.append(UInt64(cid.bytes.count + bytes.count), to: &section)
+            section += cid.bytes
+            section += bytes
+            return section
+        }
     }
 
     /// What the archive is about; each is among the blocks of an archive that was read.
@@ -50,15 +60,17 @@ package struct CAR: Hashable, Sendable {
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(64 + 48 * roots.count + blocks.reduce(0) { $0 + $1.bytes.count + 48 })
-        let header = Self.header(of: roots)
-        Varint.append(UInt64(header.count), to: &bytes)
-        bytes += header
-        for block in blocks {
-            Varint.append(UInt64(block.cid.bytes.count + block.bytes.count), to: &bytes)
-            bytes += block.cid.bytes
-            bytes += block.bytes
-        }
+        bytes += Self.encodedHeader(roots: roots)
+        for block in blocks { bytes += block.encodedSection }
         return bytes
+    }
+
+    /// The beginning of a file that is written block by block: the header, behind its length.
+    package static func encodedHeader(roots: [CID]) -> [UInt8] {
+        let header = header(of: roots)
+        var bytes: [UInt8] = []
+        Varint.append(UInt64(header.count), to: &bytes)
+        return bytes + header
     }
 
     private static func header(of roots: [CID]) -> [UInt8] {
@@ -103,7 +115,7 @@ package struct CAR: Hashable, Sendable {
     private static let rootsKey = "roots"
     private static let versionKey = "version"
 
-    private static func roots(ofHeader bytes: [UInt8]) throws(CARError) -> [CID] {
+    static func roots(ofHeader bytes: [UInt8]) throws(CARError) -> [CID] {
         guard let header = try? DAGCBORDocument(validating: bytes).root, header.isMap else { throw .malformedHeader }
         guard case .unsigned(let version)? = header[versionKey]?.value else { throw .malformedHeader }
         guard version == 1 else { throw .otherVersion(version) }
@@ -118,7 +130,7 @@ package struct CAR: Hashable, Sendable {
         return roots
     }
 
-    private static func block(_ section: ArraySlice<UInt8>) throws(CARError) -> Block {
+    static func block(_ section: ArraySlice<UInt8>) throws(CARError) -> Block {
         guard let end = endOfCID(section), let cid = try? CID(bytes: Array(section[..<end])) else {
             throw .malformedCID(offset: section.startIndex)
         }

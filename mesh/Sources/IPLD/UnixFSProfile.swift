@@ -82,6 +82,11 @@ package struct UnixFSBuiltBlock: Hashable, Sendable {
     package let cid: CID
     /// The bytes.
     package let bytes: [UInt8]
+
+    package init(cid: CID, bytes: [UInt8]) {
+        self.cid = cid
+        self.bytes = bytes
+    }
 }
 
 /// What was built: what a directory says of it.

@@ -112,9 +112,9 @@ struct FolderUpload {
 }
 
 /// Sends blocks in batches, some at the same time, after asking which of them the node lacks.
-private struct BlockSender {
-    let node: any NodeService
-    let limits: FolderUpload.Limits
+struct BlockSender {
+    private let node: any NodeService
+    private let limits: FolderUpload.Limits
     private(set) var sent = FolderUpload.Sent()
     private var batch: [ContentBlock] = []
     private var batchBytes = 0

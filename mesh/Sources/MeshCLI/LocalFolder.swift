@@ -30,6 +30,15 @@ final class LocalFolder {
         try self.init(following: path)
     }
 
+    /// A file under a name that a user gives: in place of what is there, or as a new one when it is whole.
+    static func file(at path: String) throws -> NewFile {
+        var information = stat()
+        if stat(path, &information) == 0 { return try NewFile(replacing: path) }
+        let url = URL(filePath: path)
+        let folder = try LocalFolder(following: url.deletingLastPathComponent().path)
+        return try folder.create(Array(url.lastPathComponent.utf8))
+    }
+
     /// Whether bytes can be the name of a file.
     static func isName(_ name: [UInt8]) -> Bool {
         !name.isEmpty && name.count <= Int(NAME_MAX) && !name.contains(0) && !name.contains(UInt8(ascii: "/"))
@@ -59,8 +68,8 @@ final class LocalFolder {
         return error
     }
 
+    // SAFETY: the system reads the name, which ends with a zero, within the call.
     private static func withName<Value>(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>) -> Value) -> Value {
-        // SAFETY: the system reads the name, which ends with a zero, within the call.
         (bytes + [0]).withUnsafeBufferPointer { buffer in
             buffer.withMemoryRebound(to: CChar.self) { pointer in
                 pointer.baseAddress.map(body) ?? body("")

@@ -12,7 +12,8 @@ package struct Mesh: AsyncParsableCommand {
         subcommands: [
             Init.self, Up.self, Run.self, Jobs.self, Describe.self, Explain.self, Outputs.self, Wait.self, Cancel.self,
             Receipt.self, Status.self, Peers.self,
-            Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Remove.self, Warm.self,
+            Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
+            Remove.self, Warm.self,
             CollectGarbage.self, Stop.self, Devnet.self,
             Bench.self, Completions.self,
         ])

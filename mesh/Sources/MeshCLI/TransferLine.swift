@@ -1,4 +1,5 @@
 import Foundation
+import NodeAPI
 
 /// The progress of an upload or a download: one rewritten line on a terminal, a few times a second, and nothing
 /// elsewhere.
@@ -24,8 +25,17 @@ final class TransferLine {
         showRarely { Self.text(progress) }
     }
 
-    /// Shows any text.
-    func showRarely(_ text: () -> String) {
+    /// Shows what a node has of a tree that it fetches.
+    func show(_ tree: PinnedTree) {
+        showRarely { "Keeping: \(Readable.bytes(UInt64(clamping: tree.bytes))) are here" }
+    }
+
+    /// Shows how far the archive of a tree is.
+    func show(_ report: ArchiveReport) {
+        showRarely { "\(Readable.count(UInt64(clamping: report.blocks))) blocks, \(Readable.bytes(report.bytes))" }
+    }
+
+    private func showRarely(_ text: () -> String) {
         let now = ContinuousClock.now
         guard now - last >= Self.pause else { return }
         last = now

@@ -41,9 +41,48 @@ struct UserMeshTests {
             }
             #expect(try Data(contentsOf: copy) == Data(contentsOf: original), "\(count) bytes")
         }
+        try expectFolders()
         let refused = try originator.run(["add", mesh.folder.path])
         #expect(refused.status == 246)
         #expect(refused.errors.contains("a folder. Take it with all that is in it by mesh add -r."))
+    }
+
+    /// A folder comes out at another node as it went in, by its CID and by paths; it is kept there until it is removed.
+    private func expectFolders() throws {
+        let source = mesh.folder.appendingPathComponent("source")
+        let inner = source.appendingPathComponent("inner")
+        try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: true)
+        try bytes(3_000_000).write(to: inner.appendingPathComponent("large"))
+        for number in 0..<40 { try Data("\(number)".utf8).write(to: source.appendingPathComponent("file \(number)")) }
+        try FileManager.default.createSymbolicLink(
+            atPath: source.appendingPathComponent("link").path, withDestinationPath: "inner/large")
+        let added = try originator.run(["add", "-r", source.path, "--json"])
+        let first = try #require(try added.json() as? [String: Any], "\(added.errors)")
+        let cid = try #require(first["cid"] as? String)
+        #expect(first["files"] as? Int == 41 && first["folders"] as? Int == 2 && first["links"] as? Int == 1)
+        let again = try originator.run(["add", "-r", source.path, "--json"]).json() as? [String: Any]
+        #expect(again?["cid"] as? String == cid && again?["blocks_sent"] as? Int == 0)
+        let other = mesh.executors[1]
+        let copy = mesh.folder.appendingPathComponent("copy")
+        try eventually("the folder is found") { try other.run(["get", cid, "--output", copy.path]).status == 0 }
+        for name in ["inner/large", "file 0", "file 39"] {
+            let (left, right) = (copy.appendingPathComponent(name), source.appendingPathComponent(name))
+            #expect(try Data(contentsOf: left) == Data(contentsOf: right), "\(name)")
+        }
+        let link = try FileManager.default.destinationOfSymbolicLink(atPath: copy.path + "/link")
+        #expect(link == "inner/large")
+        #expect(try other.run(["cat", "\(cid)/file 7", "\(cid)/file 8"]).output == "78")
+        #expect(try other.run(["ls", "\(cid)/inner"]).output.contains("3,000,000"))
+        let facts = try other.run(["stat", cid, "--json"]).json() as? [String: Any]
+        #expect(facts?["kind"] as? String == "folder" && facts?["entries"] as? Int == 42)
+        // On a third node, which has nothing of it yet.
+        let third = mesh.executors[0]
+        let pinned = try third.run(["pin", "add", cid])
+        #expect(pinned.status == 0 && pinned.output.hasPrefix("Kept \(cid): "), "\(pinned.errors)")
+        #expect(try third.run(["gc"]).status == 0)
+        #expect(try third.run(["pin", "ls"]).output.contains(cid))
+        #expect(try third.run(["pin", "rm", cid]).status == 0)
+        #expect(try !third.run(["pin", "ls"]).output.contains(cid))
     }
 
     @Test("A job whose input and output have many blocks runs; a stranger verifies and replays its receipt")

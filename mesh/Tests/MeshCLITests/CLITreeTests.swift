@@ -211,6 +211,30 @@ import Testing
         await #expect { try await send("in", .init(), up) } throws: { "\($0)".contains("more than 3 files") }
     }
 
+    @Test func manyLinksThatLeadOutAreCountedAndSomeAreNamed() async throws {
+        let out = link("/x")
+        let written = try await fetch(tree((0..<120).map { ("\($0)", out) }), to: "out")
+        #expect(written.leftOutCount == 120 && written.leftOut.count == 100)
+    }
+
+    @Test func filesOfVerySmallChunksAreBounded() async throws {
+        try write("file", Array("0123456789".utf8))
+        var options = FolderUpload.Options()
+        options.profile = UnixFSProfile(
+            name: "tiny", version: .v1, hasRawLeaves: true, chunkBytes: 1, linksMax: 20, directorySize: .block,
+            directoryBytesMax: 1_000, fanoutBits: 8)
+        let root = try await send("file", options).root
+        var limits = TreeReader.Limits()
+        limits.windowBlocksMax = 5
+        await #expect { try await TreeReader(root, on: node, limits: limits).read(root, bytes: 10) { _ in } } throws: {
+            ($0 as? NodeServiceError)?.code == .tooLarge
+        }
+        limits.windowBytes = 3
+        var read: [UInt8] = []
+        try await TreeReader(root, on: node, limits: limits).read(root, bytes: 10) { read += $0 }
+        #expect(read == Array("0123456789".utf8))
+    }
+
     @Test func filesLargerThanTheDiskAreRefusedBeforeAnythingIsWritten() async throws {
         let root = tree([("a", file("hello"))])
         var download = FolderDownload(from: TreeReader(root, on: node), freeBytes: { _ in 4 })
