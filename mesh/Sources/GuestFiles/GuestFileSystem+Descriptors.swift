@@ -1,3 +1,5 @@
+import Multiformats
+
 /// Bytes that the guest wrote to a standard stream, for the caller to keep.
 package struct StreamWrite: Hashable, Sendable {
     /// Which of the two.
@@ -311,7 +313,7 @@ extension GuestFileSystem {
         }
         try resolve(entries[start..<end], world)
         for entry in entries[start..<end] {
-            guard let type = nodes[entry.inode].type else { preconditionFailure("\(entry.name) was not looked at") }
+            let type = type(of: entry.inode)
             listed.append(
                 ListedEntry(cookie: entry.cookie, inode: entry.inode, type: type, name: entry.name.bytes))
         }
@@ -328,18 +330,29 @@ extension GuestFileSystem {
         return index
     }
 
+    /// What a listed entry is; a raw block of a mount can only be a file, so that a listing does not fetch it.
+    private func type(of inode: InodeNumber) -> WASIFileType {
+        if let type = nodes[inode].type { return type }
+        guard isRaw(inode) else { preconditionFailure("node \(inode) was not looked at") }
+        return .regularFile
+    }
+
+    private func isRaw(_ inode: InodeNumber) -> Bool {
+        if case .unresolved(let cid) = nodes[inode].kind { cid.codec == .raw } else { false }
+    }
+
     private func parent(of inode: InodeNumber) -> InodeNumber {
         let parent = nodes[inode].parent
         return descriptors.all.contains { $0.descriptor.inode == inode && $0.descriptor.preopenName != nil }
             ? inode : parent
     }
 
-    /// Looks at all entries that are listed; says what is missing at once.
+    /// Looks at all entries that are listed, as far as that is needed; says what is missing at once.
     private mutating func resolve(
         _ entries: ArraySlice<Directory.Entry>, _ world: GuestWorld
     ) throws(FileStop) {
         var missing: [ContentWant] = []
-        for entry in entries where missing.count < limits.wantsMax {
+        for entry in entries where missing.count < limits.wantsMax && !isRaw(entry.inode) {
             do throws(FileStop) {
                 try nodes.resolve(entry.inode, in: world)
             } catch {

@@ -38,11 +38,21 @@ final class HeldContent: MountSource, @unchecked Sendable {
 
     // MARK: Making
 
-    private func name(_ text: String) -> CID { CID.hashing(Array(text.utf8), codec: .raw) }
+    private func name(_ text: String, _ codec: CID.Codec = .dagPB) -> CID {
+        CID.hashing(Array(text.utf8), codec: codec)
+    }
 
     func file(_ bytes: [UInt8], modified: UInt64 = 0) -> CID {
         let cid = name("file \(bytes) \(modified)")
         nodes[cid] = MountedNode(kind: .file(bytes: UInt64(bytes.count)), modifiedNanoseconds: modified)
+        contents[cid] = bytes
+        return cid
+    }
+
+    /// A file in one raw block.
+    func rawFile(_ bytes: [UInt8]) -> CID {
+        let cid = name("raw \(bytes)", .raw)
+        nodes[cid] = MountedNode(kind: .file(bytes: UInt64(bytes.count)))
         contents[cid] = bytes
         return cid
     }

@@ -102,4 +102,25 @@ import Testing
         #expect(times.values.allSatisfy { $0 == 1 }, "seed \(seed)")
         #expect(seen.dropFirst(2).elementsEqual(seen.dropFirst(2).sorted()), "seed \(seed)")
     }
+
+    @Test func aListingFetchesNoRawBlocks() throws {
+        let source = HeldContent(isAllHere: false)
+        let raw = source.rawFile(.text("raw"))
+        let node = source.file("node")
+        let folder = source.folder([("node", node), ("raw", raw)])
+        source.fetch([.node(folder), .listing(folder)])
+        var files = try GuestFileSystem(.of([.init("/job", .tree(folder))]), world: .at(0, source))
+        let needed = stop { () throws(FileStop) in
+            _ = try files.list(3, after: 0, bufferBytes: 999, in: .at(0, source))
+        }
+        #expect(needed == .needs([.node(node)]))
+        source.fetch([.node(node)])
+        let listed = try files.list(3, after: 2, bufferBytes: 999, in: .at(0, source))
+        #expect(listed.map(\.type) == [.regularFile, .regularFile])
+        // What was only listed was not read.
+        #expect(Set(files.record.entries.map(\.cid)) == [folder, node])
+        source.fetch([.node(raw), .bytes(raw, 0..<3)])
+        #expect(try files.text("raw", in: .at(0, source)) == "raw")
+        files.checkInvariants()
+    }
 }
