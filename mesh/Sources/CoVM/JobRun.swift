@@ -241,6 +241,9 @@ final class JobRun {
         return signal.wait(milliseconds: left - kept)
     }
 
+    /// The bounds of the files.
+    var fileLimits: GuestFileSystem.Limits { limits.files }
+
     /// How long the wall clock stood still.
     var stillNanoseconds: UInt64 { watch.stillNanoseconds }
 

@@ -75,11 +75,11 @@ enum WASIPreview1 {
             let descriptor = function.name == "path_symlink" ? 2 : 0
             let isWrite = function.name == "fd_write"
             add(&table, function.name, function.parameters) { call throws(HostStop) in
-                // A number that is not open costs nothing more, as before there were files. The files are never bound
-                // here: a second reference would have them copied by the next change.
-                guard call.run.files?.isOpen(call.unsigned32(descriptor)) == true else { return .badDescriptor }
-                if isWrite, let stream = call.run.files?.stream(of: call.unsigned32(0)) {
-                    return try writeOutput(call, to: stream)
+                // The files are never bound here: a second reference would have them copied by the next change.
+                switch call.run.files?.target(call.unsigned32(descriptor), isWrite: isWrite) ?? .closed {
+                case .closed: return .badDescriptor
+                case .stream(let stream): return try writeOutput(call, to: stream)
+                case .file: break
                 }
                 let arguments = kinds.indices.map { index in
                     kinds[index] == "i" ? UInt64(call.unsigned32(index)) : call.unsigned64(index)
@@ -94,9 +94,7 @@ enum WASIPreview1 {
         _ function: PreviewFunction<HostCall>, _ arguments: [UInt64], _ call: HostCall
     ) throws(HostStop) -> WASIErrno {
         let run = call.run
-        if let limits = run.files?.limits {
-            try call.charge(function.fuel(arguments, memory: call, limits: limits))
-        }
+        try call.charge(function.fuel(arguments, memory: call, limits: run.fileLimits))
         let world = run.world(fuelLeft: call.fuelLeft)
         var errno = WASIErrno.badDescriptor
         try run.repeating { () throws(HostStop) in
@@ -245,6 +243,23 @@ enum WASIPreview1 {
 }
 
 extension GuestFileSystem {
+    /// What a call is about.
+    fileprivate enum Target {
+        /// A number that is not open, which costs no more than the call.
+        case closed
+        /// A stream that is written to.
+        case stream(StreamWrite.Stream)
+        /// Anything else.
+        case file
+    }
+
+    // It changes nothing, and is `mutating` so that nothing is copied for it.
+    fileprivate mutating func target(_ number: UInt32, isWrite: Bool) -> Target {
+        guard isOpen(number) else { return .closed }
+        if isWrite, let stream = stream(of: number) { return .stream(stream) }
+        return .file
+    }
+
     /// Carries out a call where the files lie.
     fileprivate mutating func perform(
         _ function: PreviewFunction<HostCall>, _ arguments: [UInt64], _ call: HostCall, in world: GuestWorld
