@@ -51,9 +51,12 @@ final class FileHost: ExecutionHost {
         state.withLock { $0.fetches.append(wants) }
         delay { [self] end in
             // As little as helps: what the first of them needs.
-            while end == .here, let want = wants.first, let cid = blocksHere.missing(for: want).first {
-                let isThere = state.withLock { $0.blocks[cid] != nil && $0.here.insert(cid).inserted }
-                if !isThere { break }
+            while end == .here, let want = wants.first {
+                let missing = blocksHere.missing(for: want)
+                let came = state.withLock { state in
+                    missing.filter { state.blocks[$0] != nil && state.here.insert($0).inserted }
+                }
+                if came.isEmpty { break }
             }
             finished(end)
         }

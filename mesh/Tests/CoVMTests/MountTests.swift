@@ -85,14 +85,14 @@ struct MountTests {
     func manyEntries() async throws {
         let host = FileHost()
         let file = host.file("x")
-        let folder = try host.folder((0..<6_000).map { ("a-name-that-fills-the-block-\($0)", file) })
+        let folder = try host.folder((0..<4_000).map { ("a-name-that-fills-the-block-\($0)", file) })
         guard case .here(let root) = MountedBlocks(held: { host.readInput($0) }).block(folder.cid) else {
             Issue.record("no folder")
             return
         }
         #expect(try UnixFSBlock(root, of: folder.cid).kind == .shard)
         let run = try await Machine().perform(
-            "open 3 0 a-name-that-fills-the-block-4711 0 2 0\nread #1 9\nopen 3 0 other 0 2 0",
+            "open 3 0 a-name-that-fills-the-block-2711 0 2 0\nread #1 9\nopen 3 0 other 0 2 0",
             files: FileGuest.plan(.tree(folder.cid), writable: false), host: host)
         #expect(run.lines == ["0 4", "0 1 x", "44"])
     }
