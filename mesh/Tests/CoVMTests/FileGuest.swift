@@ -132,10 +132,11 @@ final class FileHost: ExecutionHost {
 enum FileGuest {
     static let module: [UInt8] = {
         let tests = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
-        guard let module = PublicFile.read("\(tests)/Guests/filer.wasm") else {
-            preconditionFailure("mesh/Tests/Guests/filer.wasm is missing: build.sh there makes it")
+        guard let digits = PublicFile.read("\(tests)/Guests/filer.wasm.hex")?.filter({ $0 > 32 }) else {
+            preconditionFailure("mesh/Tests/Guests/filer.wasm.hex is missing: build.sh there makes it")
         }
-        return module
+        let values = digits.map { $0 < 58 ? $0 - 48 : $0 - 87 }
+        return stride(from: 0, to: values.count - 1, by: 2).map { values[$0] << 4 | values[$0 + 1] }
     }()
 
     /// A writable folder at `/job`, which is descriptor 3, and others that are open after it.

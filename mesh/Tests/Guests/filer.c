@@ -1,5 +1,5 @@
 // A guest that does what its standard input tells it: one call of WASI preview 1 a line, and a line of output for each
-// with the error number and what came of it. Built into filer.wasm by build.sh; no libc.
+// with the error number and what came of it. Built into filer.wasm.hex by build.sh; no libc.
 //
 // Words are divided by blanks; in texts %XX is a byte and %- is nothing. A descriptor is a number, or #N for the Nth
 // that `open` opened (#0 is descriptor 3), as far as it is open.
