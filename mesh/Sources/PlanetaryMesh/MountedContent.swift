@@ -187,10 +187,13 @@ final class MountedContent: MountSource {
     }
 
     /// Brings what a plan needs to be built; says what is wrong with it, if anything is.
+    ///
+    /// - Parameter arrived: receives the bytes of blocks as they come.
     func prepare(
-        _ plan: FileSystemPlan, limits: GuestFileSystem.Limits
+        _ plan: FileSystemPlan, limits: GuestFileSystem.Limits, arrived: @Sendable (Int) async -> Void
     ) async throws(FetchError) -> FileSystemPlanFault? {
         var came: [CID: [UInt8]] = [:]
+        var bytes = 0
         while true {
             let known = came
             let world = GuestWorld(nowNanoseconds: 0, source: MountedBlocks { known[$0] })
@@ -199,7 +202,11 @@ final class MountedContent: MountSource {
                 return nil
             }
             switch wants {
-            case .success(let wants): try await bring(wants, into: &came)
+            case .success(let wants):
+                try await bring(wants, into: &came)
+                let all = came.values.reduce(0) { $0 + $1.count }
+                await arrived(all - bytes)
+                bytes = all
             case .failure(let fault): return fault
             }
         }
