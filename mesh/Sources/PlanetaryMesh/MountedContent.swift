@@ -75,6 +75,7 @@ final class MountedContent: MountSource {
         self.patience = patience
         self.limits = limits
         held = Mutex(Held(sources: peers))
+        // BOUNDED: a run asks for one thing at a time, and for `aheadMax` pieces ahead.
         (requests, requesting) = AsyncStream.makeStream()
     }
 
