@@ -92,6 +92,11 @@ extension ExecutorMarket {
 
     mutating func fuelBurnt(_ assignment: CID, _ fuel: UInt64) { runs.burnt(assignment, fuel: fuel) }
 
+    mutating func executionWaits(_ assignment: CID, _ context: inout MarketContext) {
+        guard let job = unfinishedJob(of: assignment), runs.park(job.id, of: job.manifest.originatorDID) else { return }
+        startNext(&context)
+    }
+
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = unfinishedJob(of: assignment) else { return }
         if report.isModuleBeyondLimits {

@@ -47,6 +47,10 @@ struct ExecutorRuns: Sendable {
         case .executionProgressed(let status):
             if status.progressRank >= JobStatus.running.progressRank {
                 places.run(job.id, of: owner, isStranger: !context.knows(owner))
+                // Which of them waited is not in the journal: more than there are places means that some did.
+                if context.isReplaying, places.runsMoreThan(context.configuration.executor) {
+                    _ = places.park(job.id, of: owner)
+                }
                 context.timers.clear(.fetching(job.id))
             }
             report(job, &context)
@@ -111,6 +115,9 @@ struct ExecutorRuns: Sendable {
     /// Notes that the blocks of a job did not come: its originator has fewer places for a while.
     mutating func fetchDied(of owner: DID, _ context: MarketContext) { places.fetchDied(of: owner, context) }
 
+    /// Notes that a job waits for blocks of its mounts while it runs; `false` if it did so before.
+    mutating func park(_ id: JobID, of owner: DID) -> Bool { places.park(id, of: owner) }
+
     // MARK: Reports
 
     /// Reports the state of a run to the originator, which renews the lease. While one report is under way, only the
@@ -133,7 +140,8 @@ struct ExecutorRuns: Sendable {
     mutating func stopWaitingForAnswer(to id: JobID) -> Bool { reports.stopWaiting(id) }
 
     func checkInvariants(_ jobs: JobTable<ExecutedJob>, _ configuration: ExecutorConfiguration) {
-        precondition(places.running.count <= configuration.concurrentRunsMax, "\(places.running.count) runs at once")
+        let running = places.running.count - places.parked.count
+        precondition(running <= configuration.concurrentRunsMax, "\(running) runs at once")
         let accepted = jobs.all.count(where: \.occupiesPlace)
         precondition(accepted == places.accepted.total, "\(accepted) places, counted \(places.accepted.total)")
         let counted = places.waiting.count + places.fetches.count + places.ready.count + places.running.count

@@ -113,6 +113,7 @@ package struct JobMarket: Sendable {
         case .executionProgressed(let assignment, let status, let progress):
             executor.executionProgressed(assignment, status, progress, &context)
         case .fuelBurnt(let assignment, let fuel): executor.fuelBurnt(assignment, fuel)
+        case .executionWaits(let assignment): executor.executionWaits(assignment, &context)
         case .executionFinished(let assignment, let report): executor.executionFinished(assignment, report, &context)
         case .outputsFetched(let id, let receipt, let missing):
             originator.outputsFetched(id, receipt: receipt, missing: missing, &context)

@@ -28,6 +28,8 @@ package enum MarketInput: Sendable {
     case executionProgressed(assignment: CID, JobStatus, progressPermille: UInt64?)
     /// A run has used at least so much fuel, which its next report says.
     case fuelBurnt(assignment: CID, fuel: UInt64)
+    /// A run waits for blocks of its mounts, and takes no place of another from now on.
+    case executionWaits(assignment: CID)
     /// A run ended, in whatever way.
     case executionFinished(assignment: CID, ExecutionReport)
     /// Outputs requested by `MarketAction.fetchOutputs` are stored here, or some are missing.

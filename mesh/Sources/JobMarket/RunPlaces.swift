@@ -28,6 +28,9 @@ struct RunPlaces: Sendable {
     private(set) var ready = FairQueue<DID>()
     /// Those that run.
     private(set) var running: Set<JobID> = []
+    /// Those of them that have waited for blocks of their mounts: they take no place of another from then on. The
+    /// machine has its own bound on what really runs at once.
+    private(set) var parked: Set<JobID> = []
     private(set) var runShares = ShareTable<DID>()
     private var died = DeadFetches()
 
@@ -71,6 +74,18 @@ struct RunPlaces: Sendable {
         runShares.add(to: owner, isStranger: isStranger)
     }
 
+    /// Whether more take a place than there are.
+    func runsMoreThan(_ configuration: ExecutorConfiguration?) -> Bool {
+        running.count - parked.count > configuration?.concurrentRunsMax ?? 0
+    }
+
+    /// Frees the place of a job that waits while it runs; `false` if it has none.
+    mutating func park(_ job: JobID, of owner: DID) -> Bool {
+        guard running.contains(job), parked.insert(job).inserted else { return false }
+        runShares.remove(from: owner)
+        return true
+    }
+
     mutating func end(_ job: JobID, of owner: DID) {
         leave(job, of: owner)
         accepted.remove(from: owner)
@@ -79,7 +94,7 @@ struct RunPlaces: Sendable {
     private mutating func leave(_ job: JobID, of owner: DID) {
         if waiting.remove(job, of: owner) || ready.remove(job, of: owner) { return }
         if fetches.removeValue(forKey: job) != nil { fetchShares.remove(from: owner) }
-        if running.remove(job) != nil { runShares.remove(from: owner) }
+        if running.remove(job) != nil, parked.remove(job) == nil { runShares.remove(from: owner) }
     }
 
     mutating func met(_ owner: DID) {

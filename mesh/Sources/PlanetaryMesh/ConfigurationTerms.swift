@@ -91,6 +91,8 @@ extension CoVMConfiguration {
         compileLimits.wallMilliseconds = 3_000 * configured.compileSecondsMax
         compileLimits.memoryBytes = configured.compileMemoryBytesMax
         limits.concurrentRunsMax = configuration.executor.runsAtOnce
+        // What an executor plans for blocks before a run, it grants once more in the run.
+        limits.fetchMillisecondsMax = ExecutorConfiguration().preparationMilliseconds
     }
 }
 

@@ -14,6 +14,7 @@ final class JobWorkspace: ExecutionHost {
         var known: Set<CID> = []
         var permille = 0
         var fuel: UInt64 = 0
+        var hasWaited = false
     }
 
     private let inputs: [CID: [UInt8]]
@@ -68,6 +69,13 @@ final class JobWorkspace: ExecutionHost {
     func fetch(_ wants: [ContentWant], _ finished: @escaping @Sendable (ContentFetch) -> Void) {
         guard let mounts else { return finished(.failed(reason: "the job mounts nothing")) }
         mounts.fetch(wants, finished)
+    }
+
+    /// Whether the run has waited for its mounts without a place.
+    var hasWaited: Bool { contents.withLock { $0.hasWaited } }
+
+    func waits(_ isWaiting: Bool) {
+        if isWaiting { contents.withLock { $0.hasWaited = true } }
     }
 
     /// Nobody follows a run on the node that executes it; the machine keeps log lines for the log block.

@@ -237,6 +237,7 @@ package actor MeshNode {
             for (assignment, fuel) in runs.takeFuel() {
                 take(.fact(.fuelBurnt(assignment: assignment, fuel: fuel)))
             }
+            for assignment in runs.takeWaits() { take(.fact(.executionWaits(assignment: assignment))) }
             for (assignment, permille) in runs.takeProgress() {
                 take(
                     .fact(

@@ -11,6 +11,8 @@ final class RunningJobs: Sendable {
         var permille = 0
         /// The last fuel reported.
         var fuel: UInt64 = 0
+        /// Whether it was reported that it waited.
+        var hasWaited = false
         /// Whether the market gave it a place to run; nil while undecided.
         var hasPlace: Bool?
         /// How to tell the run, which has all its blocks.
@@ -98,6 +100,18 @@ final class RunningJobs: Sendable {
                 news.append((assignment, fuel))
             }
             return news.sorted { $0.assignment < $1.assignment }
+        }
+    }
+
+    /// The runs that have waited for blocks of their mounts, each once.
+    func takeWaits() -> [CID] {
+        state.withLock { state in
+            var news: [CID] = []
+            for (assignment, run) in state.runs where !run.hasWaited && run.workspace?.hasWaited == true {
+                state.runs[assignment]?.hasWaited = true
+                news.append(assignment)
+            }
+            return news.sorted()
         }
     }
 

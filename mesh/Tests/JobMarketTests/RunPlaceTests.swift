@@ -91,6 +91,26 @@ struct RunPlaceTests {
         world.expectSameAfterReplay(1)
     }
 
+    @Test("A run that waits for its files frees its place, once, and a restart does not mind")
+    func parked() throws {
+        var world = world(concurrent: 1)
+        world.parties[1].run = .hang
+        let stranger = try ExecutorShareTests.stranger(1)
+        #expect(try assign(0..<3, by: stranger, &world) == 3)
+        world.run(milliseconds: 50)
+        #expect(world.parties[1].market.runCounts == (1, 2))
+        let first = try #require(world.parties[1].orders.first?.assignmentCID)
+        for _ in 0..<2 {
+            world.give(.executionWaits(assignment: first), to: 1)
+            world.run(milliseconds: 50)
+            #expect(world.parties[1].market.runCounts == (2, 1))
+        }
+        world.expectSameAfterReplay(1)
+        try world.restart(1)
+        world.run(milliseconds: 50)
+        #expect(world.parties[1].market.runCounts.running <= 2)
+    }
+
     @Test("A fetch goes on while its blocks come fast enough, and no longer than is planned for it")
     func minimumRate() throws {
         var world = world()
