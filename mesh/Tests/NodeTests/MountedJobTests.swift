@@ -1,0 +1,133 @@
+import Foundation
+import IPLD
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeSetup
+import SignedObjects
+import Testing
+
+@testable import NodeCore
+@testable import PlanetaryMesh
+
+/// Jobs with files, on real nodes: what they mount is fetched while they run, and what they leave comes back.
+@Suite("Jobs with files", .serialized)
+struct MountedJobTests {
+    /// The guest of `mesh/Tests/Guests/filer.c`.
+    private static func filer() throws -> [UInt8] {
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let digits = try Data(contentsOf: tests.appendingPathComponent("Guests/filer.wasm.hex")).filter { $0 > 32 }
+        let values = digits.map { $0 < 58 ? $0 - 48 : $0 - 87 }
+        return stride(from: 0, to: values.count - 1, by: 2).map { values[$0] << 4 | values[$0 + 1] }
+    }
+
+    private static let large = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 9) }
+    private static let unread = Array("nobody reads this".utf8)
+
+    private static func file(_ bytes: [UInt8]) -> (built: UnixFSBuilt, blocks: [UnixFSBuiltBlock]) {
+        var builder = UnixFSFileBuilder(profile: .v1in2025)
+        let blocks = builder.append(bytes)
+        let (built, rest) = builder.finish()
+        return (built, blocks + rest)
+    }
+
+    /// A folder at the originator; with entries of other names, if asked.
+    private static func folder(at node: MeshNode, _ names: [String] = []) async throws -> CID {
+        var blocks: [UnixFSBuiltBlock] = []
+        var entries: [UnixFSEntry] = []
+        let files = [("large", large), ("small", Array("small file".utf8)), ("unread", unread)]
+        for (name, bytes) in files + names.map({ ($0, [1]) }) {
+            let (built, made) = file(bytes)
+            blocks += made
+            entries.append(UnixFSEntry(name: Array(name.utf8), cid: built.cid, totalBytes: built.treeBytes))
+        }
+        let folder = try UnixFSDirectoryBuilder.directory(entries, profile: .v1in2025)
+        blocks += folder.blocks
+        try await node.store.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+        return folder.directory.cid
+    }
+
+    private static func run(_ body: (NodeMesh) async throws -> Void) async throws {
+        try await NodeMesh.run(
+            prices: [10, 900], configure: { $1.executor.features = [JobFiles.feature] }, body)
+    }
+
+    private static func submit(
+        _ script: String, mounting folder: CID, collect: [NamedText], _ mesh: NodeMesh
+    ) async throws -> JobResult {
+        let input = try await mesh.originator.add(Array(script.utf8))
+        let job = try await mesh.submit(try filer()) { submission in
+            submission.inputs = [NamedText(name: "stdin", text: input.cid)]
+            var files = JobSubmission.Files(workingFolder: "/job")
+            files.mounts = [
+                .init(path: "/job", cid: folder.text, isFolder: true, isWritable: true)
+            ]
+            files.collect = collect
+            submission.files = files
+        }
+        return try await mesh.result(of: job)
+    }
+
+    @Test("Only what is read is fetched, what is made comes back, and a third node replays it")
+    func whole() async throws {
+        try await Self.run { mesh in
+            let folder = try await Self.folder(at: mesh.originator)
+            // Descriptor 3 is /job, 4 the same as the working folder.
+            let result = try await Self.submit(
+                """
+                open 3 0 large 0 2 0
+                sum #1 65536
+                open 3 0 small 0 2 0
+                read #2 99
+                mkdir 3 out
+                open 3 0 out/made 1 66 0
+                fill #3 1500000 7
+                open 3 0 out/note 1 66 0
+                write #4 noted
+                exit 3
+                """, mounting: folder,
+                collect: [NamedText(name: "out", text: "out/**"), NamedText(name: "none", text: "missing")], mesh)
+            #expect(result.ending == .exitedNonZero)
+            #expect(result.exitCode == 3)
+            #expect(result.isReceiptVerified)
+            #expect(result.outputs.map(\.name) == ["out"])
+            let made = Self.file([UInt8](repeating: 7, count: 1_500_000)).built
+            let note = Self.file(Array("noted".utf8)).built
+            let expected = try UnixFSDirectoryBuilder.directory(
+                [
+                    UnixFSEntry(name: Array("made".utf8), cid: made.cid, totalBytes: made.treeBytes),
+                    UnixFSEntry(name: Array("note".utf8), cid: note.cid, totalBytes: note.treeBytes),
+                ], profile: .v1in2025)
+            #expect(result.outputs.map(\.cid) == [expected.directory.cid.text])
+            // The originator has all of it; the executor has what was read, and nothing else.
+            for cid in [expected.directory.cid, made.cid, note.cid] {
+                #expect(try await mesh.originator.store.hasBlock(cid))
+            }
+            let executor = try #require(mesh.nodes.first { $0.identity.did.text == result.executorDID })
+            let other = try #require(mesh.nodes.dropLast().first { $0.identity.did.text != result.executorDID })
+            #expect(try await executor.store.hasBlock(Self.file(Array("small file".utf8)).built.cid))
+            #expect(try await !executor.store.hasBlock(Self.file(Self.unread).built.cid))
+            let sum = Self.large.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) }
+            let output = try #require(try result.stdoutCID.map { try CID(named: $0, "output") })
+            let text = String(decoding: try await mesh.originator.store.block(output) ?? [], as: UTF8.self)
+            #expect(text.contains("0 3000000 \(sum)\n"))
+            #expect(text.contains("0 10 small file\n"))
+
+            let receipt = try CID(named: try #require(result.receiptCID), "receipt")
+            let replayed = try await other.replayReceipt(receipt)
+            #expect(replayed.lines.allSatisfy { $0.verdict == .passed }, "\(replayed.lines)")
+        }
+    }
+
+    @Test("A mount that is none ends the job with its words, and nobody else is tried")
+    func refused() async throws {
+        try await Self.run { mesh in
+            let folder = try await Self.folder(at: mesh.originator, ["a/b"])
+            let result = try await Self.submit("stat 3 0 x", mounting: folder, collect: [], mesh)
+            #expect(result.ending == .filesRefused)
+            #expect(result.detail.contains("the folder \(folder) has an entry whose name holds a slash"))
+            #expect(result.attempts == 1)
+        }
+    }
+}
