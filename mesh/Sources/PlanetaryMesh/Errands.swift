@@ -118,7 +118,9 @@ struct Errands: Sendable {
     /// Fetches one output; a small one goes to the disk with the job's result.
     func output(_ request: OutputRequest) async -> OutputAnswer {
         do {
-            if request.mayBeFolder, request.cid.namesFileContent { return try await tree(request) }
+            if request.mayBeFolder {
+                return request.cid.namesFileContent ? try await tree(request) : try await object(request)
+            }
             let file = try await parts.fetcher.unkept(request.cid, from: [request.peer], bytesMax: request.bytesMax)
             let bytes = file.arrived.reduce(0) { $0 + $1.bytes.count }
             if bytes <= Self.fetchedBytesHeldMax, parts.store.hasPlentyOfRoom {
@@ -144,6 +146,21 @@ struct Errands: Sendable {
             of: request.job?.cid)
         return .here(
             bytes: Int(clamping: tree.bytes), blocks: tree.held.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) })
+    }
+
+    /// Fetches an output that is one block and no file: the list of what was read.
+    private func object(_ request: OutputRequest) async throws(FetchError) -> OutputAnswer {
+        let found = try await parts.fetcher.located(request.cid, from: [request.peer])
+        let bytesMax = min(request.bytesMax, ReadList.Limits().bytesMax)
+        guard found.block.count <= bytesMax else {
+            throw .notAFile(request.cid, .blockTooLarge(request.cid, bytesMax: bytesMax))
+        }
+        guard found.source != nil else { return .here(bytes: found.block.count, blocks: []) }
+        if found.block.count <= Self.fetchedBytesHeldMax, parts.store.hasPlentyOfRoom {
+            return .here(bytes: found.block.count, blocks: [MadeBlock(cid: request.cid, bytes: found.block)])
+        }
+        try await parts.fetcher.keep([(request.cid, found.block)], of: request.job?.cid)
+        return .here(bytes: found.block.count, blocks: [])
     }
 
     // MARK: Runs

@@ -72,6 +72,16 @@ struct FolderTests {
             for cid in made.blocks.keys where !held.contains(where: { $0.cid == cid }) {
                 #expect(try await originator.store.hasBlock(cid))
             }
+            // The list of what was read is an object, not a file.
+            let list: [UInt8] = [0xA0]
+            let listCID = CID.hashing(list, codec: .dagCBOR)
+            try await executor.store.commit([.block(cid: listCID, bytes: list)])
+            guard case .here(1, let listed) = await answer(listCID, bytesMax: 1), listed.map(\.cid) == [listCID],
+                case .missing(mayPass: false) = await answer(listCID, bytesMax: 0)
+            else {
+                Issue.record("the list of what was read was not taken in, or was with more bytes than it may have")
+                return
+            }
             // What is no file or folder is not asked for again.
             let none = CID.hashing([9], codec: .dagPB)
             try await executor.store.commit([.block(cid: none, bytes: [9])])
