@@ -25,7 +25,7 @@ extension MarketConfiguration {
         executor.bidsOnOwnJobs = true
         executor.looksModulesUp = true
         executor.region = configuration.region
-        executor.features = offered.features.sorted()
+        executor.features = Self.features(offered.features)
         executor.basePrice = TokenAmount(offered.priceBase)
         executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
         executor.concurrentRunsMax = offered.runsAtOnce
@@ -41,6 +41,17 @@ extension MarketConfiguration {
     /// How long an executor may fetch and compile before another is asked, in milliseconds: a module of 70 MB takes a
     /// minute on two cores.
     private static let fetchingMilliseconds: UInt64 = 180_000
+
+    /// What bids and capabilities state: what every executor of this version can, and what its owner says, as many as a
+    /// bid may have.
+    private static func features(_ stated: [String]) -> [String] {
+        let own = [JobFiles.feature]
+        let others = stated.filter { other in !own.contains { $0.isSameBytes(as: other) } }
+        return (own + others.prefix(featuresMax - own.count)).sorted()
+    }
+
+    /// Features of a bid (PROTOCOL.md, "Bid").
+    private static let featuresMax = 64
 }
 
 extension NodeConfiguration.Executor {
