@@ -46,6 +46,48 @@ enum GuestModules {
             """)
     }
 
+    /// A module that copies `/in/data.txt` to `out/copy.txt` in its working folder, and makes a link to it; exits with
+    /// the number of the step that failed.
+    static func copyingFiles() throws -> [UInt8] {
+        try module(
+            """
+            (module
+              (import "wasi_snapshot_preview1" "path_open" (func $open
+                (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "path_create_directory" (func $mkdir (param i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "path_symlink" (func $link (param i32 i32 i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 1)
+              (data (i32.const 100) "data.txt")
+              (data (i32.const 120) "out")
+              (data (i32.const 140) "out/copy.txt")
+              (data (i32.const 160) "copy.txt")
+              (data (i32.const 180) "out/link")
+              (func $step (param $number i32) (param $failed i32)
+                (if (local.get $failed) (then (call $exit (local.get $number)))))
+              ;; The folders that are open from the start are /in, /job, /tmp, and the working folder as the last one.
+              (func (export "_start")
+                (call $step (i32.const 1) (call $open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 8)
+                  (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 20)))
+                (i32.store (i32.const 0) (i32.const 1000)) (i32.store (i32.const 4) (i32.const 4096))
+                (call $step (i32.const 2)
+                  (call $read (i32.load (i32.const 20)) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (call $step (i32.const 3) (call $mkdir (i32.const 6) (i32.const 120) (i32.const 3)))
+                (call $step (i32.const 4) (call $open (i32.const 6) (i32.const 0) (i32.const 140) (i32.const 12)
+                  (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 20)))
+                (i32.store (i32.const 4) (i32.load (i32.const 8)))
+                (call $step (i32.const 5)
+                  (call $write (i32.load (i32.const 20)) (i32.const 0) (i32.const 1) (i32.const 12)))
+                (call $step (i32.const 6)
+                  (call $link (i32.const 160) (i32.const 8) (i32.const 6) (i32.const 180) (i32.const 8)))
+                (call $step (i32.const 7)
+                  (i32.eqz (call $open (i32.const 3) (i32.const 0) (i32.const 140) (i32.const 12)
+                    (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 20))))))
+            """)
+    }
+
     /// A module that ends at once and takes a compiler some seconds.
     ///
     /// A text of it would take longer to read than the module to compile, so it is put together from its sections.
