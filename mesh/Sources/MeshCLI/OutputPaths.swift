@@ -23,6 +23,12 @@ enum OutputPaths {
         }
     }
 
+    /// Whether a folder is there.
+    static func isFolder(_ path: String) -> Bool {
+        var information = stat()
+        return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Refuses destinations of collected files and folders: each has to be new, in a folder that can be written to.
     static func checkNew(_ paths: [String], freeBytes: (String) -> UInt64? = OutputPaths.freeBytes) throws {
         for path in paths {

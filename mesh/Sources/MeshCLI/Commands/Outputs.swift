@@ -48,6 +48,8 @@ struct Outputs: MeshCommand {
         var report = OutputReport(jobID: view.jobID, outputs: try await JobOutputs.of(view, on: node))
         if let into { try report.choose(into: into) }
         for wanted in outputs { report.choose(wanted) }
+        let new = report.outputs.filter(\.isNew).compactMap(\.file)
+        try OutputPaths.checkNew(new.filter(OutputPaths.isFolder))
         try OutputPaths.check(report.outputs.compactMap(\.file))
         for index in report.outputs.indices {
             guard let path = report.outputs[index].file else { continue }
