@@ -8,7 +8,9 @@ enum BannedTokenChecks {
             let context = Context(tokens: file.tokens, index: index)
             var message = trap(context) ?? unstructured(context)
             if message == nil, layer != .apps { message = output(context) }
-            if message == nil, layer?.isSansIO == true { message = waiting(context, layer: layer, target: target) }
+            if message == nil, layer?.isSansIO == true, file.path != ImportChecks.memoFile {
+                message = waiting(context, layer: layer, target: target)
+            }
             if let message { findings.append(file.finding(file.tokens[index].line, message)) }
         }
         return findings

@@ -16,8 +16,12 @@ extension DAGCBORReadable {
 }
 
 /// That a value has another form than the plain one; it is no fault.
-package struct NotPlain: Error {
+package struct NotPlain: Error, CustomStringConvertible {
+    /// Nothing is said of what differs: it is read again, by the decoder.
     package init() {}
+
+    /// The words of it.
+    package var description: String { "the value has another form than the plain one" }
 }
 
 extension DAGCBORNode {

@@ -83,7 +83,8 @@ struct Table {
         for column in fold.columns {
             let cell = row[column]
             let isLast = column == fold.columns.upperBound - 1
-            let blanks = String(repeating: " ", count: max(0, widths[column] - cell.count))
+            let room = isLast ? max(0, columns - line.count - cell.count) : widths[column]
+            let blanks = String(repeating: " ", count: min(room, max(0, widths[column] - cell.count)))
             if isLast, line.count + cell.count > columns {
                 let hang = columns - line.count >= Self.textMin ? line.count : fold.indent
                 return TextLayout.lines(of: line + cell, columns: columns, hanging: hang)

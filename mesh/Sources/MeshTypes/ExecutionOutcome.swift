@@ -41,6 +41,7 @@ package enum ExecutionOutcome: Hashable, Sendable, Codable {
 }
 
 extension ExecutionOutcome: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         var exited = try DAGCBORReader(try fields.node("exited"))

@@ -50,6 +50,7 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
 }
 
 extension ExecutionPolicy: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         self.init()
         var fields = try DAGCBORReader(node)

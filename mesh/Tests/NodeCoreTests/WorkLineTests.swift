@@ -299,7 +299,7 @@ struct WorkLineTests {
                 .originator,
                 .attemptEnded(assignment: assignment.cid, end: .leaseExpired(lastStatus: .preparingExecution)),
                 "The attempt ended: the executor was silent for longer than its lease; it was last fetching module and "
-                    + "inputs."
+                    + "inputs, compiling."
             ),
             (
                 .originator, .failed(.expired(during: .biddingOpen)),

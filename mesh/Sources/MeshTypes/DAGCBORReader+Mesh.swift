@@ -66,6 +66,7 @@ extension DAGCBORReader {
 }
 
 extension BidTerms: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         let price = try fields.amount("price")
@@ -107,6 +108,7 @@ extension Bid {
 }
 
 extension ResourceUsage: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         let fuel = try fields.unsigned("fuel")
@@ -123,6 +125,7 @@ extension ResourceUsage: DAGCBORReadable {
 }
 
 extension EngineDescription: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         let name = try fields.text("name")

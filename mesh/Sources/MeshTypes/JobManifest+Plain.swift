@@ -3,6 +3,7 @@ import Multiformats
 import SignedObjects
 
 extension MeshJobParams: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         let env = try fields.map("env") { $0.text }
@@ -46,8 +47,10 @@ extension DAGCBORReader {
 }
 
 extension VerificationPlan: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
-        guard let (name, fields) = node.onlyEntry, name == "none", fields.count == 0 else { throw NotPlain() }
+        guard let (name, fields) = node.onlyEntry, name == "none", fields.isMap, fields.count == 0
+        else { throw NotPlain() }
         self = .none
     }
 }
@@ -72,6 +75,7 @@ extension JobManifest {
 }
 
 extension ProtocolBid: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         price = try fields.amount("price")
@@ -86,6 +90,7 @@ extension ProtocolBid: DAGCBORReadable {
 }
 
 extension JobBidV1: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         bid = try ProtocolBid(plain: try fields.node("bid"))
@@ -94,6 +99,7 @@ extension JobBidV1: DAGCBORReadable {
 }
 
 extension JobAnnouncementV1: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         jobID = try fields.job("job_id")
@@ -107,6 +113,7 @@ extension JobAnnouncementV1: DAGCBORReadable {
 }
 
 extension JobBidRefusedV1: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         code = RefusalCode(try fields.text("code"))
@@ -120,6 +127,7 @@ extension JobBidRefusedV1: DAGCBORReadable {
 }
 
 extension AssignJobV1: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         bid = try fields.byteString("bid")
@@ -130,6 +138,7 @@ extension AssignJobV1: DAGCBORReadable {
 }
 
 extension ExecutionReceiptAvailableV1: DAGCBORReadable {
+    /// Reads the plain form only (`DAGCBORReadable`).
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         jobID = try fields.job("job_id")
