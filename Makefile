@@ -14,11 +14,11 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test tidy api demo picture example interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## system packages and the pinned wasmtime library, each only when missing
 	@scripts/setup.sh
@@ -48,6 +48,24 @@ picture: build guests ## draws docs/pictures/demo.svg anew, from a run of the de
 
 example: ## the example of libp2p/README.md, built and run against a copy of libp2p/ alone
 	@scripts/example.sh
+
+example-csv: build ## a Python script over a CSV, on another node: report, summary and picture
+	@Programs/example.py csv
+
+example-picture: build ## an SVG to a PNG and a thumbnail
+	@Programs/example.py picture
+
+example-words: build guests ## the words of a folder, counted by a program in Embedded Swift
+	@Programs/example.py words
+
+example-circuit: build ## a circuit in Verilog to JSON, by yosys (compiles for a minute at first)
+	@Programs/example.py circuit
+
+programs: build guests ## programs from public packages run as jobs, beside the bare engine; ARGS="--only resvg" for one
+	@Programs/run.py $(ARGS)
+
+programs-all: build guests ## the same with the large ones: yosys, nextpnr, GCC's C compiler
+	@Programs/run.py --all $(ARGS)
 
 interop: ## our libp2p against go-libp2p and py-libp2p
 	@scripts/setup.sh interop

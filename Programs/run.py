@@ -35,14 +35,13 @@ class Failed(Exception):
 class Mesh:
     """Three nodes, each a process of its own, in a temporary folder."""
 
-    # What the large programs need of a node beyond what config.json says by default.
+    # What the large programs need of a node, where config.json says less by default.
     limits = {
-        "module_bytes_max": 128 << 20,
-        "module_functions_max": 100_000,
+        "module_bytes_max": 96 << 20,
+        "module_functions_max": 50_000,
         "function_bytes_max": 1 << 20,
-        "compile_seconds_max": 600,
-        "compile_memory_bytes_max": 6 << 30,
-        "file_bytes_max": 512 << 20,
+        "compile_memory_bytes_max": 2 << 30,
+        "file_bytes_max": 128 << 20,
     }
 
     def __init__(self, binary: str, is_large: bool):
@@ -85,7 +84,8 @@ class Mesh:
         subprocess.run([self.binary, "init", "--home", home, *listen, *options], check=True, capture_output=True)
         if self.is_large:
             configuration = json.loads((home / "config.json").read_text())
-            configuration["limits"].update(self.limits)
+            limits = configuration["limits"]
+            limits.update({key: max(limits[key], least) for key, least in self.limits.items()})
             (home / "config.json").write_text(json.dumps(configuration))
         log = open(self.folder / f"{name}.log", "wb")
         self.nodes.append(subprocess.Popen([self.binary, "up", "--home", home], stdout=log, stderr=log))
@@ -114,6 +114,17 @@ class Mesh:
             return json.loads(done.stdout)
         except ValueError:
             raise Failed(f"mesh {' '.join(map(str, words))}: {done.stderr.decode(errors='replace')}") from None
+
+
+def places(work: Path):
+    """What turns the paths of steps into real ones."""
+    names = {
+        "programs": ROOT / "vendor/programs",
+        "examples": ROOT / "Examples/build",
+        "inputs": ROOT / "Programs/inputs",
+        "work": work,
+    }
+    return lambda path: Path(path.format(**names)).resolve()
 
 
 def options(step, place, destination: Path) -> list[str]:
@@ -176,8 +187,7 @@ class Runner:
         work = FOLDER / "runs" / case.name
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        names = {"programs": ROOT / "vendor/programs", "inputs": ROOT / "Programs/inputs", "work": work}
-        place = lambda path: Path(path.format(**names)).resolve()  # noqa: E731
+        place = places(work)
         return [self.run_step(case, step, place, work, number) for number, step in enumerate(case.steps, 1)]
 
     def run_step(self, case, step, place, work: Path, number: int) -> str:
@@ -193,13 +203,18 @@ class Runner:
         line = f"{title:26} exit {bare.exit_code:<3} {bare.fuel:>14,} fuel  bare {bare.milliseconds:7.0f} ms"
         if not self.mesh:
             return line
-        return line + self.run_job(step, place, work, work / f"job-{number}", bare)
+        return line + self.run_job(case, step, place, work, work / f"job-{number}", bare)
 
-    def run_job(self, step, place, work: Path, destination: Path, bare) -> str:
+    def run_job(self, case, step, place, work: Path, destination: Path, bare) -> str:
         destination.mkdir()
-        report = self.mesh.call("alice", "run", *options(step, place, destination))
-        if "result" not in report:
-            raise Failed(f"refused: {json.dumps(report)}")
+        try:
+            report = self.mesh.call("alice", "run", *options(step, place, destination))
+        except Failed as refusal:
+            if case.refused and case.refused in str(refusal):
+                return f"  refused: {case.refused}"
+            raise
+        if case.refused:
+            raise Failed(f"should have been refused with the words {case.refused}: {json.dumps(report)}")
         result = report["result"]
         if report["exit"]["source"] != "module":
             raise Failed(f"the job did not run to its end: {json.dumps(result)}")
