@@ -83,7 +83,7 @@ struct LocalRunTests {
         try node.configure("limits", "module_bytes_max", 20)
         let refused = try local([try module("nop")])
         #expect(refused.status == 244, "\(refused.errors)")
-        #expect(refused.errors.contains("raise limits.module_bytes_max in this node's config.json"), "\(refused.errors)")
+        #expect(refused.errors.contains("raise limits.module_bytes_max in this node's config.json"))
         try node.configure("limits", "module_bytes_max", -1)
         let wrong = try local([try module("nop")])
         #expect(wrong.status == 234, "\(wrong.errors)")
