@@ -10,8 +10,8 @@ package struct Mesh: AsyncParsableCommand {
         discussion: "Begin with mesh init and mesh up, then mesh run MODULE.\n\n" + ExitStatus.help,
         version: NodeVersion.current,
         subcommands: [
-            Init.self, Up.self, Run.self, Jobs.self, Describe.self, Explain.self, Outputs.self, Wait.self, Cancel.self,
-            Receipt.self, Status.self, Peers.self,
+            Init.self, Up.self, Run.self, Check.self, RuntimeGroup.self, Jobs.self, Describe.self, Explain.self,
+            Outputs.self, Wait.self, Cancel.self, Receipt.self, Status.self, Peers.self,
             Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
             Remove.self, Warm.self,
             CollectGarbage.self, Stop.self, Devnet.self,
@@ -28,7 +28,9 @@ package struct Mesh: AsyncParsableCommand {
     package init() {}
 
     /// Reads the command line and performs what it says; ends the process when that fails.
-    package static func start(_ given: [String], opening node: NodeOpener) async {
+    package static func start(
+        _ given: [String], opening node: NodeOpener, checking checker: ModuleChecker
+    ) async {
         Terminal.fitOutput()
         let line = CommandLineWords(given)
         do {
@@ -36,6 +38,8 @@ package struct Mesh: AsyncParsableCommand {
             var command = try parseAsRoot(line.arguments)
             if var opening = command as? any NodeOpeningCommand {
                 try await opening.run(opening: node)
+            } else if let check = command as? Check {
+                try await check.run(checking: checker)
             } else if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

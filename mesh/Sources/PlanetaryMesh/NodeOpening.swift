@@ -42,7 +42,7 @@ struct NodeOpening: Sendable {
         } catch {
             throw NodeServiceError.noPermission(for: .making, of: home.databasePath) ?? NodeServiceError(storage: error)
         }
-        let machine = try machine()
+        let machine = try Self.machine(configuration, home)
         let swarm = try await listening()
         var blocks = BitswapService.Limits()
         blocks.servedBytesPerSecondPerPeerMax = configuration.limits.servedBytesPerSecondPerPeerMax
@@ -65,7 +65,8 @@ struct NodeOpening: Sendable {
                 inputBytesMax: configuration.limits.fileBytesMax))
     }
 
-    private func machine() throws(NodeServiceError) -> CoVM {
+    /// The machine of a node, which shares its compiled modules with all of the same home.
+    static func machine(_ configuration: NodeConfiguration, _ home: NodeHome) throws(NodeServiceError) -> CoVM {
         do {
             return try CoVM(configuration: CoVMConfiguration(configuration, cachePath: home.cachePath))
         } catch {

@@ -10,7 +10,13 @@ func runCommandLine() async {
         EventLoops.plan()
         return try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
     }
-    await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opener)
+    let checker = ModuleChecker { module, question in
+        let check = ModuleCheck(
+            entry: question.entry, compiles: question.compiles, configuration: question.configuration,
+            home: question.home)
+        return try await check.report(on: module)
+    }
+    await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opener, checking: checker)
 }
 
 // The engine compiles modules in a child of this very program, which must not do anything else first.

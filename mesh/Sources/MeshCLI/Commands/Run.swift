@@ -53,12 +53,19 @@ struct Run: MeshCommand, NodeOpeningCommand {
     @Flag(help: "Run the module here, without a node, a mesh or a price.")
     var local = false
 
+    @Option(help: "Which runtime runs a script (mesh runtime ls); by default its #! line says, or its ending.")
+    var runtime: String?
+
+    @Flag(help: "Give a script its whole folder, as a copy that it may change.")
+    var withDir = false
+
     @Argument(
-        help: "The module: a file, the CID of an added one, or - for standard input.",
-        completion: .file(extensions: ["wasm"]))
+        help:
+            "The module: a file, the CID of an added one, or - for standard input. Or a script, which a runtime runs.",
+        completion: .file())
     var module: String
 
-    @Argument(help: "Arguments for the module, after --.")
+    @Argument(help: "Arguments for the module or script, after --.")
     var arguments: [String] = []
 
     func validate() throws {
@@ -71,6 +78,9 @@ struct Run: MeshCommand, NodeOpeningCommand {
         guard !global.json || !outputs.contains(where: { $0.path == LocalFile.stream }) else {
             throw ValidationError("--json and an --output to - cannot share standard output.")
         }
+        // A script lies in a working folder, the user's or the usual one.
+        var job = job
+        if ScriptRun.head(of: module) != nil { job.files.workingFolder = job.files.workingFolder ?? ScriptRun.folder }
         try job.check(module: module)
         if local { try checkLocal() }
     }
@@ -88,6 +98,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     private func perform(on node: some NodeService, _ console: Console) async throws -> ExitCode {
         try OutputPaths.check(outputs.map(\.path))
+        let (module, arguments, job) = try resolved()
         try job.files.checkPaths()
         var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
         let submission = try await job.submission(
