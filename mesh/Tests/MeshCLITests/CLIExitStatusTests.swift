@@ -6,7 +6,7 @@ import Testing
 @Suite struct CLIExitStatusTests {
     @Test func everyFailureOfTheNodeHasItsCode() {
         let expected: [NodeServiceError.Code: Int32] = [
-            .invalidRequest: 200, .noSuchRoute: 200, .tooLarge: 244, .moduleRefused: 213, .filesRefused: 213,
+            .invalidRequest: 200, .noSuchRoute: 200, .tooLarge: 244, .moduleRefused: 213,
             .jobNotFound: 240, .receiptNotFound: 240, .blockNotFound: 240, .blockCorrupt: 235, .storageFailed: 235,
             .receiptInvalid: 241, .conflict: 245, .peerUnreachable: 242, .timedOut: 243,
             .overloaded: 237, .shuttingDown: 237, .storageFull: 236, .notInitialised: 232, .alreadyInitialised: 238,
@@ -22,8 +22,8 @@ import Testing
     @Test func everyEndOfAJobHasItsCode() {
         let expected: [JobEnding: Int32] = [
             .succeeded: 0, .exitedNonZero: 201, .trapped: 210, .limitExceeded: 211, .moduleRefused: 213,
-            .filesRefused: 213,
-            .cancelled: 214, .noBids: 220, .noAcceptableBid: 220, .executorsFailed: 221, .fetchFailed: 221,
+            .filesRefused: 213, .cancelled: 214, .noBids: 220, .noAcceptableBid: 220, .executorsFailed: 221,
+            .fetchFailed: 221,
             .deadlinePassed: 222, .insufficientFunds: 223, .receiptInvalid: 224,
         ]
         for ending in JobEnding.allCases {
