@@ -126,10 +126,16 @@ extension JobFailure {
         case .cannotHold(_, _, let fuel):
             let less = fuel.map { "Lower --max-fuel to \($0)" } ?? "Lower --max-fuel"
             return "\(less), from which the price that must be held follows, or wait for holds to end; see mesh wallet."
-        case .announcementTimedOut, .nobodyReachable, .nobodyExecutes, .attemptsExhausted, .expired, .originatorFailed:
-            return nil
+        case .nobodyReachable, .nobodyExecutes: return Self.nobodyHere
+        case .announcementTimedOut, .attemptsExhausted, .expired, .originatorFailed: return nil
         }
     }
+
+    /// What to do where nobody runs jobs.
+    private static let nobodyHere =
+        "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let this node run jobs "
+        + "itself: stop it and start it with mesh up --executor, or set \"enabled\" under \"executor\" in its "
+        + "config.json and restart it; mesh peers shows who is there."
 
     /// What to do about prices above the budget.
     static func advice(budget: TokenAmount, fuel: UInt64?) -> String {

@@ -81,7 +81,11 @@ enum JobStory {
         guard job.result != nil else { return nil }
         var result = JobResult(ending: .executorsFailed, detail: reason(of: job), attempts: UInt64(job.attempts.count))
         if let ending = JobEnd.ending(of: job) { result.ending = ending }
-        if case .noExecutor(let outlook, _)? = job.failure { result.executors = ExecutorsView(outlook) }
+        switch job.failure {
+        case .noExecutor(let outlook, _): result.executors = ExecutorsView(outlook)
+        case .nobodyReachable, .nobodyExecutes: result.executors = ExecutorsView(ExecutorOutlook([]))
+        default: break
+        }
         result.hint = job.failure?.advice
         if let accepted = job.receipt, let outcome = job.outcome {
             result.detail = outcome.description

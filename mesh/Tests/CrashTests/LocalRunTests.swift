@@ -74,6 +74,12 @@ struct LocalRunTests {
         let stopped = try local([try module("(loop $l br $l)"), "--max-fuel", "1M"])
         #expect(stopped.status == 211, "\(stopped.errors)")
         #expect(stopped.errors.contains("Raise it with --max-fuel"), "\(stopped.errors)")
+        let large = try local([try module("nop"), "--max-memory", "3Gi"])
+        #expect(large.status == 244, "\(large.errors)")
+        #expect(large.errors.contains("Ask for less with --max-memory.\n"), "\(large.errors)")
+        for word in ["executor", "node", "config.json", "mesh explain"] {
+            #expect(!large.errors.contains(word), "\(large.errors)")
+        }
     }
 
     @Test("The limits are those of the user's node")
@@ -83,7 +89,7 @@ struct LocalRunTests {
         try node.configure("limits", "module_bytes_max", 20)
         let refused = try local([try module("nop")])
         #expect(refused.status == 244, "\(refused.errors)")
-        #expect(refused.errors.contains("raise limits.module_bytes_max in this node's config.json"))
+        #expect(refused.errors.contains("raise limits.module_bytes_max in \(home)/config.json"), "\(refused.errors)")
         try node.configure("limits", "module_bytes_max", -1)
         let wrong = try local([try module("nop")])
         #expect(wrong.status == 234, "\(wrong.errors)")

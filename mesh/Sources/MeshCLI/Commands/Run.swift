@@ -88,7 +88,13 @@ struct Run: MeshCommand, NodeOpeningCommand {
     func run(opening node: NodeOpener) async throws {
         guard local else { return try await run() }
         try await global.report { console in
-            try await LocalNode(opener: node, home: global.nodeHome).use { try await perform(on: $0, console) }
+            do {
+                return try await LocalNode(opener: node, home: global.nodeHome).use {
+                    try await perform(on: $0, console)
+                }
+            } catch let error as NodeServiceError {
+                throw localWords.of(error)
+            }
         }
     }
 
@@ -113,7 +119,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         line.keep("job      \(accepted.jobID)\(accepted.isDuplicate ? " (submitted before)" : "")")
         let jobID = try JobReference.cid(accepted.jobID)
         var follower = JobFollower(node: node, jobID: jobID, line: line)
-        if global.json, !quiet { follower.early = { notice in try? console.noteLine(notice) } }
+        if global.json, !quiet, !local { follower.early = { notice in try? console.noteLine(notice) } }
         switch try await follower.follow() {
         case .left(let number) where local:
             return ExitCode(ExitStatus.signalled(number))
@@ -127,7 +133,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
             }
             return ExitCode(ExitStatus.signalled(number))
         case .ended(let result):
-            return try await report(result, accepted.jobID, node, console)
+            return try await report(local ? localWords.of(result) : result, accepted.jobID, node, console)
         }
     }
 
@@ -147,7 +153,10 @@ struct Run: MeshCommand, NodeOpeningCommand {
         let missing = (outputs.map(\.name) + collected.map(\.name)).filter { name in
             !written.contains { $0.name == name }
         }
-        let exit = RunExit(result, isOutputMissing: !missing.isEmpty)
+        let exit =
+            local
+            ? RunExit.ofLocal(result, isOutputMissing: !missing.isEmpty)
+            : RunExit(result, isOutputMissing: !missing.isEmpty)
         if global.json {
             let files = try await writeCollected(collected, of: result, node, console)
             try console.json(
@@ -220,33 +229,36 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     /// What went wrong, and what to do next; with a job's ID for those who do not have its standard error before them.
     static func sentence(_ result: JobResult, of jobID: String? = nil) -> String {
-        let advice =
-            switch result.ending {
-            case .succeeded: ""
-            case .exitedNonZero where result.exitCode.map { !(0...ExitStatus.moduleCodeMax).contains($0) } ?? false:
-                "mesh exits with \(ExitStatus.moduleCodeMax), since larger codes are not the module's."
-            case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : standardError(of: jobID)
-            case .limitExceeded: raising(result.limit)
-            case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
-            case .filesRefused: "Mount files and folders that mesh add made, and collect what fits the job's limits."
-            case .cancelled: ""
-            case .noBids:
-                "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let a node run "
-                    + "jobs itself (mesh init --executor, or \"enabled\" under \"executor\" in config.json); "
-                    + "mesh peers shows who is there."
-            case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
-            case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
-            case .deadlinePassed: "Give it a longer --timeout, or run it again."
-            case .insufficientFunds:
-                "Lower --max-fuel, from which the price that must be held follows, or wait for holds to end; see mesh "
-                    + "wallet."
-            case .receiptInvalid: "Nothing was paid; run it again."
-            }
         if result.ending == .cancelled { return "The job was cancelled; nothing more will happen to it." }
-        let hint = result.hint ?? advice
+        let hint = result.hint ?? advice(result, of: jobID)
         let detail = result.detail.isEmpty ? result.ending.rawValue : result.detail
         let sentence = detail.hasSuffix(".") ? detail : detail + "."
         return "The job failed: \(sentence)" + (hint.isEmpty ? "" : " \(hint)")
+    }
+
+    /// What to do next, by how the job ended; empty if there is nothing.
+    private static func advice(_ result: JobResult, of jobID: String?) -> String {
+        switch result.ending {
+        case .succeeded: ""
+        case .exitedNonZero where result.exitCode.map { !(0...ExitStatus.moduleCodeMax).contains($0) } ?? false:
+            "mesh exits with \(ExitStatus.moduleCodeMax), since larger codes are not the module's."
+        case .exitedNonZero, .trapped: result.stderrCID == nil ? "" : standardError(of: jobID)
+        case .limitExceeded: raising(result.limit)
+        case .moduleRefused: "Build the module for wasm32-wasi preview 1 and the mesh's own imports."
+        case .filesRefused: "Mount files and folders that mesh add made, and collect what fits the job's limits."
+        case .cancelled: ""
+        case .noBids:
+            "Join a mesh with mesh connect ADDRESS, start one on this machine with mesh devnet, or let this node "
+                + "run jobs itself: stop it and start it with mesh up --executor, or set \"enabled\" under "
+                + "\"executor\" in its config.json and restart it; mesh peers shows who is there."
+        case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
+        case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
+        case .deadlinePassed: "Give it a longer --timeout, or run it again."
+        case .insufficientFunds:
+            "Lower --max-fuel, from which the price that must be held follows, or wait for holds to end; see mesh "
+                + "wallet."
+        case .receiptInvalid: "Nothing was paid; run it again."
+        }
     }
 
     /// Where a job's standard error is to be read.
@@ -282,6 +294,17 @@ struct RunExit: Encodable {
 
     let status: Int32
     let source: Source
+
+    /// The end of a run with `--local`, which asked nobody else: what it may not have is too large, else it failed.
+    static func ofLocal(_ result: JobResult, isOutputMissing: Bool) -> RunExit {
+        guard result.ending == .noBids || result.ending == .noAcceptableBid else {
+            return RunExit(result, isOutputMissing: isOutputMissing)
+        }
+        let isTooLarge = result.executors?.reasons.contains { $0.asked != nil } ?? false
+        return RunExit(status: (isTooLarge ? ExitStatus.tooLarge : .executorsFailed).rawValue, source: .mesh)
+    }
+
+    private init(status: Int32, source: Source) { (self.status, self.source) = (status, source) }
 
     init(_ result: JobResult, isOutputMissing: Bool) {
         let own = ExitStatus.moduleCode(of: result)
