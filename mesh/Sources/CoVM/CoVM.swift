@@ -261,8 +261,10 @@ package final class CoVM: Sendable {
             zip(engine.functions.functions, run.hostCalls).filter { $0.1 > 0 }.map { ("\($0.module).\($0.name)", $1) })
     }
 
-    /// Stores what the guest wrote; a node that cannot store it has not done the job.
+    /// Stores what the guest wrote; a node that cannot store it has not done the job. Nothing is left of a run whose
+    /// blocks did not come: it costs nothing, so whoever withholds a block must not have its work.
     private func store(_ run: JobRun, _ host: any ExecutionHost, _ result: inout ExecutionResult) {
+        if case .fetchFailed = result.outcome { return }
         result.outputs = run.outputs
         result.anchoredCIDs = run.anchored
         if let files = run.files { result.read = files.record }

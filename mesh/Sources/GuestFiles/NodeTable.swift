@@ -26,6 +26,8 @@ struct NodeTable: Sendable {
     private var pages: UInt64 = 0
     private var entries = 0
     private(set) var record = ReadRecord()
+    /// What CIDs of mounts name, as far as that was looked at: many names of one block cost one look.
+    private var known: [CID: MountedNode] = [:]
 
     init(limits: GuestFileSystem.Limits, quota: FileSystemPlan.Quota) {
         self.limits = limits
@@ -112,15 +114,21 @@ struct NodeTable: Sendable {
 
     // MARK: Looking
 
-    /// Makes sure that a node's kind is known.
-    mutating func resolve(_ inode: InodeNumber, in world: GuestWorld) throws(FileStop) {
-        guard case .unresolved(let cid) = self[inode].kind else { return }
-        let mounted: MountedNode
+    private mutating func mounted(_ cid: CID, in world: GuestWorld) throws(FileStop) -> MountedNode {
+        if let node = known[cid] { return node }
         switch world.source.node(cid) {
-        case .here(let node): mounted = node
+        case .here(let node):
+            known[cid] = node
+            return node
         case .notHere: throw .needs([.node(cid)])
         case .broken: throw .broken(.notFiles(cid))
         }
+    }
+
+    /// Makes sure that a node's kind is known.
+    mutating func resolve(_ inode: InodeNumber, in world: GuestWorld) throws(FileStop) {
+        guard case .unresolved(let cid) = self[inode].kind else { return }
+        let mounted = try mounted(cid, in: world)
         let kind: Node.Kind
         switch mounted.kind {
         case .file(let bytes):

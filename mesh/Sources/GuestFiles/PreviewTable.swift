@@ -99,6 +99,7 @@ package struct PreviewTable<Memory: GuestBytes>: Sendable {
             try call.require(1, bytes: Int(call.word(2)))
             try call.require(4, bytes: 4)
             let room = Int(call.word(2))
+            guard room <= files.limits.listBytesMax else { throw .errno(.invalid) }
             let listed = try files.list(call.word(0), after: call.long(3), bufferBytes: room, in: call.world)
             var bytes: [UInt8] = []
             for entry in listed { bytes += Self.encoded(entry) }

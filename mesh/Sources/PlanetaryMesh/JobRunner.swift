@@ -256,7 +256,7 @@ struct JobRunner: Sendable {
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
         let mounts = try await mounts(
-            of: params, &job, from: peers, patience: keep ? limits.patienceMilliseconds : 0, arrived)
+            of: params, &job, from: peers, patience: keep ? limits.patienceMilliseconds : 0, cancellation, arrived)
         return Prepared(
             job: job, workspace: JobWorkspace(inputs: files, mounts: mounts), arrived: found?.arrived.map(\.cid) ?? [])
     }
@@ -264,7 +264,7 @@ struct JobRunner: Sendable {
     /// Gives a job its files, and looks at what it mounts: that it is there, and can be mounted.
     private func mounts(
         of params: MeshJobParams, _ job: inout ExecutionJob, from peers: [PeerID], patience milliseconds: Int64,
-        _ arrived: @Sendable (Int) async -> Void
+        _ cancellation: ExecutionCancellation, _ arrived: @Sendable (Int) async -> Void
     ) async throws(Obstacle) -> MountedContent? {
         guard let files = params.files else { return nil }
         let standardInput = job.files.standardInput
@@ -283,7 +283,8 @@ struct JobRunner: Sendable {
                 until: NodeClock.now.advanced(milliseconds: milliseconds))
         }
         do {
-            let fault = try await content.prepare(job.files, limits: machine.fileLimits, arrived: arrived)
+            let fault = try await content.prepare(
+                job.files, limits: machine.fileLimits, isCancelled: { cancellation.isCancelled }, arrived: arrived)
             if let fault { throw Obstacle.files(reason: "\(fault)") }
             return content
         } catch let obstacle as Obstacle {

@@ -20,6 +20,11 @@ final class MountedContent: MountSource {
         var openFilesMax = 4
         /// Blocks of one run that are fetched at the same time.
         var fetchesMax = 8
+        /// Entries of the folders that mounts begin with and of those on the way to mounts inside mounts, all together;
+        /// a job with more is refused. The tree is built anew for each of these folders that has to be fetched.
+        var preparedEntriesMax = 1 << 17
+        /// Times that the tree is built before a run: what is on the way to a mount is found one folder at a time.
+        var preparedRoundsMax = 1_024
         /// How much of a file is first fetched ahead of its reader, in bytes; doubles up to the maximum.
         var aheadBytes: UInt64 = 1 << 20
         /// The most that is fetched ahead, in bytes.
@@ -191,11 +196,15 @@ final class MountedContent: MountSource {
     ///
     /// - Parameter arrived: receives the bytes of blocks as they come.
     func prepare(
-        _ plan: FileSystemPlan, limits: GuestFileSystem.Limits, arrived: @Sendable (Int) async -> Void
+        _ plan: FileSystemPlan, limits: GuestFileSystem.Limits, isCancelled: @Sendable () -> Bool,
+        arrived: @Sendable (Int) async -> Void
     ) async throws(FetchError) -> FileSystemPlanFault? {
+        var limits = limits
+        limits.mountedEntriesMax = min(limits.mountedEntriesMax, self.limits.preparedEntriesMax)
         var came: [CID: [UInt8]] = [:]
         var bytes = 0
-        while true {
+        for _ in 0..<self.limits.preparedRoundsMax where !isCancelled() {
+            await Task.yield()
             let known = came
             let world = GuestWorld(nowNanoseconds: 0, source: MountedBlocks { known[$0] })
             guard let wants = Self.needs(of: plan, limits, world) else {
@@ -211,6 +220,8 @@ final class MountedContent: MountSource {
             case .failure(let fault): return fault
             }
         }
+        let root = roots.first ?? CID.hashing([], codec: .raw)
+        throw .notFound(root, reason: isCancelled() ? "the job was cancelled" : "its folders take too many rounds")
     }
 
     private static func needs(

@@ -134,8 +134,10 @@ struct MountTests {
     func notThere() async throws {
         let host = FileHost { $0(.failed(reason: "nobody has it")) }
         let folder = try host.folder([("a", host.file("x"))])
-        let run = try await Machine().perform("stat 3 0 a", files: FileGuest.plan(.tree(folder.cid)), host: host)
+        let run = try await Machine().perform(
+            "write 1 worth something\nstat 3 0 a", files: FileGuest.plan(.tree(folder.cid)), host: host)
         #expect(run.result.outcome == .fetchFailed(reason: "nobody has it"))
+        #expect(run.result.standardOutputCID == nil, "what costs nothing leaves nothing")
     }
 
     @Test("that a node claims to have and has not end the run as its failure")

@@ -1,5 +1,6 @@
 import Determinism
 import Multiformats
+import Synchronization
 import Testing
 
 @testable import GuestFiles
@@ -79,6 +80,30 @@ import Testing
             .of([.init("/job", .tree(source.folder([("f", file)])))]), world: .at(0, short))
         let stop = stop { () throws(FileStop) in _ = try files.text("f", in: .at(0, short)) }
         #expect(stop == .broken(.wrongLength(file)))
+    }
+
+    /// However many names a block has, it is looked at once: a look may cost as much as the block is long.
+    @Test func manyNamesOfOneBlockCostOneLook() throws {
+        final class Counting: MountSource {
+            let inner: HeldContent
+            let looks = Mutex(0)
+            init(_ inner: HeldContent) { self.inner = inner }
+            func node(_ cid: CID) -> SourceAnswer<MountedNode> {
+                looks.withLock { $0 += 1 }
+                return inner.node(cid)
+            }
+            func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]> { inner.listing(cid) }
+            func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> { inner.bytes(cid, range) }
+            func block(_ cid: CID) -> SourceAnswer<[UInt8]> { inner.block(cid) }
+        }
+        let folder = source.folder([])
+        let names = (0..<1_000).map { ("n\($0)", folder) }
+        let root = source.folder(names)
+        let counting = Counting(source)
+        let world = GuestWorld.at(0, counting)
+        var files = try GuestFileSystem(.of([.init("/job", .tree(root))]), world: world)
+        #expect(try files.list(3, after: 0, bufferBytes: 1 << 18, in: world).count == 1_002)
+        #expect(counting.looks.withLock { $0 } == 2, "the folder that is mounted, and the one in it")
     }
 
     @Test func plansThatCannotBeAreRefused() throws {

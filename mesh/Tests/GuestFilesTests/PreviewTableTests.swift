@@ -163,6 +163,19 @@ struct TestMemory: GuestBytes {
         #expect(guest.memory.word(100) == 0)
     }
 
+    @Test func aListingHasABoundedBuffer() throws {
+        var guest = try newGuest()
+        guest.files = try GuestFileSystem(
+            .job,
+            limits: {
+                var limits = $0
+                limits.listBytesMax = 59
+                return limits
+            }(GuestFileSystem.Limits()), world: .at(0))
+        #expect(try guest.call("fd_readdir", 3, 6_000, 60, 0, 100) == .invalid)
+        #expect(try guest.call("fd_readdir", 3, 6_000, 59, 0, 100) == .success)
+    }
+
     @Test func linksAreReadIntoWhatRoomThereIs() throws {
         var guest = try newGuest()
         let target = guest.text("target")
