@@ -6,10 +6,30 @@ extension ExecutorOutlook: CustomStringConvertible {
     package var description: String {
         guard known > 0 else { return "no executor is known" }
         var clauses: [String] = []
-        if refusing > 0 { clauses.append(phrase(refusing, "refuses", "refuse") + ": " + told(\.lasts)) }
+        if refusing > 0 { clauses.append(refusal) }
         if busy > 0 { clauses.append(phrase(busy, "cannot now", "cannot now") + ": " + told { !$0.lasts }) }
         if able > 0 { clauses.append(phrase(able, "has not bid yet", "have not bid yet")) }
         return "\(subject); " + clauses.joined(separator: "; ")
+    }
+
+    /// What keeps those who will not run the job: they refuse it, or the job's own terms exclude them.
+    private var refusal: String {
+        let lasting = reasons.map(\.obstacle).filter(\.lasts)
+        let own = lasting.count(where: \.isOfTheJob)
+        guard own > 0 else { return phrase(refusing, "refuses", "refuse") + ": " + told(\.lasts) }
+        let whom = known == 1 ? "it" : refusing == known ? "all of them" : "\(GroupedNumber.of(refusing)) of them"
+        if own < lasting.count {
+            let phrase =
+                known > 1 && refusing == known
+                ? "none of them fits the job" : phrase(refusing, "does not fit the job", "do not fit the job")
+            return phrase + ": " + told(\.lasts)
+        }
+        guard own == 1, let only = lasting.first else { return "your own terms exclude \(whom): " + told(\.lasts) }
+        return switch only {
+        case .price: "your budget excludes \(whom): " + told(\.lasts)
+        case .reputation: "your least reputation excludes \(whom): " + told(\.lasts)
+        default: "the job's own lists exclude \(whom)"
+        }
     }
 
     private var subject: String {
@@ -73,6 +93,14 @@ extension ExecutorOutlook.Reason {
 }
 
 extension Obstacle {
+    /// Whether the executor would run the job, and the job's own terms exclude it.
+    fileprivate var isOfTheJob: Bool {
+        switch self {
+        case .price, .reputation, .excluded: true
+        case .limit, .region, .feature, .resource, .late, .answered: false
+        }
+    }
+
     /// The obstacle in words, without its setting; `differs` if the executors offer different amounts.
     func text(isOfOne: Bool, differs: Bool) -> String {
         func most(_ noun: String, _ amount: String) -> String {

@@ -32,8 +32,10 @@ extension BidRefusal: CustomStringConvertible {
     /// One sentence without a full stop, with the figures.
     package var description: String {
         switch self {
-        case .priceTooHigh(let price, let max): "price \(price) > max \(max)"
-        case .reputationTooLow(let reputation, let min): "reputation \(reputation) < \(min)"
+        case .priceTooHigh(let price, let max):
+            "the price of up to \(price) token\(price.units == 1 ? "" : "s") is above the budget of \(max)"
+        case .reputationTooLow(let reputation, let min):
+            "the reputation \(reputation) is below the \(min) that the job asks for"
         case .regionNotAccepted(let region):
             region.map { "region \(PlainText.sanitized($0, bytesMax: 64)) is not accepted" } ?? "no region is named"
         case .featureMissing(let feature): "the feature \(PlainText.sanitized(feature, bytesMax: 64)) is missing"
@@ -98,14 +100,15 @@ extension JobFailure: CustomStringConvertible {
         case .announcementTimedOut(let error): "the job could not be announced in time: \(error)"
         case .noAcceptableBid(0, _): "no executor bid on the job before the bidding deadline"
         case .noAcceptableBid(let bids, let refusals):
-            "none of \(bids) bids was acceptable: "
+            (bids == 1 ? "the only bid was not acceptable: " : "none of \(bids) bids was acceptable: ")
                 + refusals.ranked.prefix(8).map { "\($0.bidder.short): \($0.refusal)" }.joined(separator: "; ")
                 + (refusals.count > 8 ? "; and \(refusals.count - 8) more" : "")
         case .nobodyReachable: "this node is connected to no other, so no other executor heard of the job"
         case .nobodyExecutes: "no node in reach is known to run jobs, and none bid on this one"
         case .noExecutor(let outlook, _): "no executor took the job: \(outlook)"
         case .attemptsExhausted(let attempts, let last):
-            "\(attempts) of \(attempts) attempts gave no result" + (last.map { "; at last \($0)" } ?? "")
+            (attempts == 1 ? "the only attempt gave no result" : "\(attempts) of \(attempts) attempts gave no result")
+                + (last.map { "; at last \($0)" } ?? "")
         case .expired(let status): "the job's time was over; it was still \(status.words)"
         case .cannotHold(let needed, let available, _): "\(needed) tokens must be held, \(available) are there"
         case .originatorFailed(let reason): reason

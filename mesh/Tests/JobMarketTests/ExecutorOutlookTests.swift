@@ -182,6 +182,36 @@ import Testing
         }
     }
 
+    @Test("Executors that the job's own terms exclude do not refuse it")
+    func exclusions() {
+        let dear = Obstacle.price(.init(cheapest: TokenAmount(80), budget: TokenAmount(1), fuel: 5))
+        let asks = "the cheapest bid asks up to 80 tokens, above the budget of 1 (a bid's ceiling follows from "
+            + "--max-fuel, here 5)"
+        let unproven = Obstacle.reputation(best: 600, min: 900)
+        let lacks = "reputation 900 is asked for, and the best has 600 here"
+        let rows: [(obstacles: [[Obstacle]], text: String)] = [
+            ([[dear], [dear], [dear]], "3 executors are known; your budget excludes all of them: \(asks)"),
+            ([[dear], []], "2 executors are known; your budget excludes 1 of them: \(asks); 1 has not bid yet"),
+            ([[unproven]], "1 executor is known; your least reputation excludes it: \(lacks)"),
+            ([[.excluded], [.excluded]], "2 executors are known; the job's own lists exclude all of them"),
+            (
+                [[dear, unproven]],
+                "1 executor is known; your own terms exclude it: \(asks) (1); \(lacks) (1)"
+            ),
+            (
+                [[dear], [memory(1 << 30)]],
+                "2 executors are known; none of them fits the job: memory 3 GiB is above its limit of 1 GiB "
+                    + "(executor.memory_mib on the executor's side) (1); \(asks) (1)"
+            ),
+        ]
+        for row in rows {
+            let standings = row.obstacles.enumerated().map { standing(UInt8($0.offset + 2), $0.element) }
+            #expect(ExecutorOutlook(standings).description == row.text)
+        }
+        let refusal = BidRefusal.reputationTooLow(reputation: 600, min: 900)
+        #expect(refusal.description == "the reputation 600 is below the 900 that the job asks for")
+    }
+
     @Test("Reasons always stand in the same order: those of most executors first, then what one option changes")
     func order() {
         let region = Obstacle.region(asked: ["mars"], there: ["eu"])
@@ -238,8 +268,8 @@ import Testing
         let outlook = ExecutorOutlook([standing(2, [obstacle])])
         #expect(
             outlook.description
-                == "1 executor is known; it refuses: the cheapest bid asks up to 100,100 tokens, above the budget of "
-                + "600 (a bid's ceiling follows from --max-fuel, here 10,000,000,000)")
+                == "1 executor is known; your budget excludes it: the cheapest bid asks up to 100,100 tokens, above the "
+                + "budget of 600 (a bid's ceiling follows from --max-fuel, here 10,000,000,000)")
         #expect(outlook.advice == "Raise --budget to 100100, or lower --max-fuel to 50000000.")
         #expect(outlook.isTooDear && outlook.isHopeless)
         // The advice is right to the unit.

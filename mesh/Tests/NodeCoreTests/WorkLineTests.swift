@@ -85,7 +85,8 @@ struct WorkLineTests {
             (.bidReceived(bid: bid, refusal: nil), "bid_received bidder=\(bidder)|price=20"),
             (
                 .bidReceived(bid: bid, refusal: refusal),
-                "bid_refused bidder=\(bidder)|price=20|code=price_too_high|reason=price 20 > max 9"
+                "bid_refused bidder=\(bidder)|price=20|code=price_too_high|"
+                    + "reason=the price of up to 20 tokens is above the budget of 9"
             ),
             (
                 .fundsAwaited(needed: TokenAmount(20), available: TokenAmount(3), until: at),
