@@ -79,7 +79,7 @@ struct LocalWords: Hashable {
         for begin in ["gave no result; at last ", "the executor failed: "] {
             if let found = text.firstRange(of: begin) { text = text[found.upperBound...] }
         }
-        return text.replacing("the executor", with: "this machine")
+        return String(text).replacing("the executor", with: "this machine")
     }
 }
 
