@@ -77,7 +77,7 @@ struct Outputs: MeshCommand {
             console.note(Terminal.safe("\(output.name): \(files)\(bytes) in \(file)"))
         }
         for name in report.missing {
-            console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
+            console.note(Terminal.safe(JobOutputs.absence(of: name, among: report.outputs.map(\.name))))
         }
     }
 
@@ -109,6 +109,17 @@ enum JobOutputs {
         let receipt = try await node.receipt(JobReference.cid(cid))
         return all(
             [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)], receipt.outputs)
+    }
+
+    /// Names of outputs that are listed where one is not there.
+    private static let namesMax = 8
+
+    /// That there is no output of that name, and which there are.
+    static func absence(of name: String, among names: [String]) -> String {
+        let listed = names.prefix(namesMax).map { "\"\($0)\"" }.joined(separator: ", ")
+        let more = names.count > namesMax ? " and \(names.count - namesMax) more" : ""
+        return "mesh: The job wrote no output called \"\(name)\"; "
+            + (names.isEmpty ? "it wrote none." : "there \(names.count == 1 ? "is" : "are") \(listed)\(more).")
     }
 
     /// The outputs of a job that ended: the named ones, then its streams, unless it gave their names to others.

@@ -31,7 +31,7 @@ extension Run {
     ) async throws {
         let written = try await writeCollected(collected, of: result, node, console)
         if !quiet { for output in written { console.note(Terminal.safe(output.line)) } }
-        for wanted in collected where !written.contains(where: { $0.name == wanted.name }) {
+        for wanted in collected where result.receiptCID != nil && !written.contains(where: { $0.name == wanted.name }) {
             console.note(Terminal.safe("mesh: The job left no file that fits \"\(wanted.pattern)\"."))
         }
     }

@@ -175,8 +175,10 @@ struct Run: MeshCommand, NodeOpeningCommand {
         }
         try await write(written, node)
         if !global.json { try await tellCollected(collected, of: result, node, console) }
-        for name in missing where !global.json && !collected.contains(where: { $0.name == name }) {
-            console.note("mesh: The job wrote no output called \"\(Terminal.safe(name))\".")
+        // What never ran cannot have written anything.
+        for name in missing
+        where !global.json && result.receiptCID != nil && !collected.contains(where: { $0.name == name }) {
+            console.note(Terminal.safe(JobOutputs.absence(of: name, among: written.map(\.name))))
         }
         if result.ending != .succeeded, !global.json {
             console.note("mesh: \(Terminal.safe(Self.sentence(result)))")
