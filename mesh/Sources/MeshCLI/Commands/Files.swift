@@ -156,7 +156,8 @@ struct Get: MeshCommand {
         }
         let target = output ?? LocalFile.stream
         if target == LocalFile.stream {
-            try await Cat.show(found, of: tree, path, console)
+            let isForTerminal = output == nil && isatty(STDOUT_FILENO) == 1
+            try await Cat.show(found, of: tree, path, console, refusingBinary: isForTerminal)
             return .success
         }
         let line = TransferLine(console, quiet: global.json)
@@ -189,9 +190,30 @@ struct Get: MeshCommand {
         } else if let output, output != LocalFile.stream {
             console.note(Terminal.safe(Self.written(bytes.count, to: output)))
         } else if output == nil {
+            if isatty(STDOUT_FILENO) == 1, Self.isBinary(bytes) {
+                throw Self.binary(self.cid, bytes: UInt64(clamping: bytes.count), raw: raw)
+            }
             console.data(bytes)
         }
         return .success
+    }
+
+    /// The first bytes that are looked at for whether a terminal can show them.
+    static let lookMax: UInt64 = 4_096
+
+    /// Whether bytes are no text: there is a zero in their beginning, or it is no UTF-8, cut as it may be.
+    static func isBinary(_ bytes: [UInt8]) -> Bool {
+        let beginning = bytes.prefix(Int(lookMax))
+        if beginning.contains(0) { return true }
+        return (0...3).allSatisfy { String(validating: beginning.dropLast($0), as: UTF8.self) == nil }
+    }
+
+    /// That a terminal cannot show something.
+    static func binary(_ name: String, bytes: UInt64, raw: Bool = false) -> NodeServiceError {
+        NodeServiceError(
+            .invalidRequest, "\(name) is binary, \(bytes == 1 ? "1 byte" : "\(Readable.count(bytes)) bytes").",
+            hint:
+                "Write it to a file with mesh get \(name)\(raw ? " --raw" : "") -o FILE, or to the terminal with -o -.")
     }
 
     /// "wrote 1,234 bytes to FILE".

@@ -23,7 +23,9 @@ struct Cat: MeshCommand {
     }
 
     /// Writes a file to standard output, a few MiB at a time.
-    static func show(_ cid: CID, of tree: TreeReader, _ path: TreePath, _ console: Console) async throws {
+    static func show(
+        _ cid: CID, of tree: TreeReader, _ path: TreePath, _ console: Console, refusingBinary: Bool = false
+    ) async throws {
         let block = try await tree.look(at: cid)
         guard case .file(let size) = block.kind else {
             let name = path.text(upTo: path.names.count)
@@ -33,6 +35,12 @@ struct Cat: MeshCommand {
                 hint: block.isDirectory
                     ? "Get it with mesh get \(name) --output FOLDER; mesh ls lists it."
                     : "mesh stat \(name) says where it leads.")
+        }
+        if refusingBinary {
+            let name = path.text(upTo: path.names.count)
+            try await tree.read(cid, bytes: min(size, Get.lookMax)) { beginning in
+                if Get.isBinary(beginning) { throw Get.binary(name, bytes: size) }
+            }
         }
         try await tree.read(cid, bytes: size) { console.data($0) }
     }
