@@ -42,7 +42,7 @@ extension GlobalOptions {
         do {
             code = try await work(console)
         } catch var error as NodeServiceError {
-            if error.code == .nodeNotRunning { error = absence(error) }
+            if error.code == .nodeNotRunning, error.hint != nil { error = absence(error) }
             let status = ExitStatus(error.code)
             console.failure(error, status: status, json: json)
             code = ExitCode(status.rawValue)

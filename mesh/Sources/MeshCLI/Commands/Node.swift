@@ -90,24 +90,32 @@ struct Wallet: MeshCommand {
             text += "\n" + table.text
         }
         if !wallet.entries.isEmpty {
-            var table = Table([
-                ("WHEN", .left), ("KIND", .left), ("TOKENS", .right), ("FROM", .left), ("TO", .left), ("JOB", .left),
-            ])
+            var table = Table([("WHEN", .left), ("TOKENS", .right), ("WHAT", .left)])
             for entry in wallet.entries {
-                table.add([
-                    Readable.date(entry.at), entry.kind, Readable.count(entry.amount), account(entry.debit),
-                    account(entry.credit),
-                    entry.jobID.map(Readable.short) ?? "",
-                ])
+                table.add([Readable.date(entry.at), Readable.count(entry.amount), what(entry)])
             }
             text += "\n" + table.text
         }
         return text
     }
 
-    /// An account's name with its identifier shortened: `escrow/…yuw676c4`.
-    private static func account(_ name: String) -> String {
-        name.split(separator: "/").map { Readable.short(String($0)) }.joined(separator: "/")
+    /// What a movement was for; one of a later version by its own names.
+    private static func what(_ entry: WalletView.Entry) -> String {
+        let job = entry.jobID.map { " job \(Readable.short($0))" } ?? " a job"
+        return switch entry.kind {
+        case "grant": "first tokens, which this node granted itself"
+        case "hold": "held for\(job)"
+        case "settle": "paid for\(job)" + (node(entry.credit).map { " to \($0)" } ?? "")
+        case "refund": "came back from\(job)"
+        case "income": "earned with\(job)" + (node(entry.debit).map { " from \($0)" } ?? "")
+        default: "\(entry.kind) from \(entry.debit) to \(entry.credit)"
+        }
+    }
+
+    /// The node that an account is about.
+    private static func node(_ account: String) -> String? {
+        let parts = account.split(separator: "/", maxSplits: 1)
+        return parts.count == 2 && parts[1].hasPrefix("did:") ? Readable.short(String(parts[1])) : nil
     }
 }
 
@@ -125,7 +133,7 @@ struct Stop: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        let status = try await node.status()
+        let status = try await running(node)
         let process = status.processID
         try await Self.shutDown(node)
         await Self.waitForEnd(of: process, console)
@@ -135,6 +143,25 @@ struct Stop: MeshCommand {
             console.note(Terminal.safe("stopped node \(Readable.short(status.did))"))
         }
         return .success
+    }
+
+    /// The node's status; without one there is nothing to stop, and no reason to start it.
+    private func running(_ node: NodeClient) async throws -> NodeStatus {
+        do {
+            return try await node.status()
+        } catch {
+            throw error.code == .nodeNotRunning ? absence : error
+        }
+    }
+
+    private var absence: NodeServiceError {
+        do {
+            try global.nodeHome.requireInitialised()
+            return NodeServiceError(
+                .nodeNotRunning, "No node runs in \(global.nodeHome.path); there is nothing to stop.")
+        } catch let missing {
+            return missing
+        }
     }
 
     private static func shutDown(_ node: NodeClient) async throws {
