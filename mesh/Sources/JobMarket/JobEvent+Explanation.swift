@@ -104,7 +104,7 @@ extension JobEvent {
     }
 
     private func submission(_ manifest: JobManifest, _ requester: DID) -> String {
-        let ceiling = manifest.params.priceCeiling.map { ", at most \($0) tokens" } ?? ""
+        let ceiling = manifest.params.priceCeiling.map { ", at most \($0.counted)" } ?? ""
         let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
         return "Submitted by \(requester.short)\(words): module \(ShortName.of(manifest.params.wasmCID.text)), "
             + "\(GroupedNumber.of(manifest.params.maxFuel)) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
@@ -128,7 +128,7 @@ extension JobEvent {
     private func bidLine(_ bid: Bid, _ refusal: BidRefusal?, own: Bool = false) -> String {
         let region = bid.region.map { ", region \(PlainText.sanitized($0, bytesMax: 40))" } ?? ""
         let offer =
-            "at most \(bid.terms.price) tokens (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
+            "at most \(bid.terms.price.counted) (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
             + "million fuel)\(region), load \(bid.loadPermille / 10) %"
         if own { return "Bid \(offer)." }
         if bid.isOriginators {
@@ -207,7 +207,7 @@ extension BidEnd: CustomStringConvertible {
         switch self {
         case .refused(let code, let reason, let winner):
             (isLost ? "" : "refused: ") + (reason.isEmpty ? code.words : reason)
-                + (winner.map { "; \($0.did.short) has the job for at most \($0.price) tokens" } ?? "")
+                + (winner.map { "; \($0.did.short) has the job for at most \($0.price.counted)" } ?? "")
         case .lapsed: "it was not taken up in time"
         case .notDelivered(let reason): reason
         case .declinedAssignment(let code, let reason):
@@ -234,4 +234,9 @@ extension DeliveryEnd: CustomStringConvertible {
         case .expired: "the originator could not be reached in time"
         }
     }
+}
+
+extension TokenAmount {
+    /// The amount with what it counts: `1 token`, `1,200 tokens`.
+    fileprivate var counted: String { units == 1 ? "1 token" : "\(self) tokens" }
 }

@@ -37,7 +37,7 @@ struct JobOptions: ParsableArguments {
     @Option(help: "The function to call; by default _start.")
     var entry: String?
 
-    @Option(help: "The most fuel, for example 5000000, 5M or 2G.", transform: Quantity.count)
+    @Option(parsing: .unconditional, help: "The most fuel, for example 5000000, 5M or 2G.", transform: Quantity.count)
     var maxFuel: Quantity?
 
     @Option(help: "The most memory, in bytes or for example 64Mi or 1.5GiB.", transform: Quantity.bytes)
@@ -50,12 +50,13 @@ struct JobOptions: ParsableArguments {
     var timeout: UInt64?
 
     @Option(
+        parsing: .unconditional,
         help: "The most tokens to pay; bids above it are refused. A bid's ceiling follows from --max-fuel.",
         transform: Quantity.whole("a number of tokens"))
     var budget: UInt64?
 
     @Option(
-        help: "The least reputation of an executor, from 0 to 1000, as mesh peers shows it.",
+        parsing: .unconditional, help: "The least reputation of an executor, from 0 to 1000, as mesh peers shows it.",
         transform: Quantity.whole("a reputation from 0 to 1000"))
     var minReputation: UInt64?
 

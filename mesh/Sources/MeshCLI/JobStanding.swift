@@ -105,7 +105,8 @@ struct JobStanding {
             let price = String(repeating: " ", count: priceWidth - prices[index].count) + prices[index]
             let region = bid.region.map { ", region \($0)" } ?? ""
             let refusal = bid.refusal.map { "; refused: \($0)" } ?? ""
-            lines.append("\(Self.gutter)\(name)  at most \(price) tokens\(region)\(refusal)")
+            let unit = bid.priceMax == 1 ? "token" : "tokens"
+            lines.append("\(Self.gutter)\(name)  at most \(price) \(unit)\(region)\(refusal)")
         }
         let more = bidCount - shown.count
         if more > 0 { lines.append("\(Self.gutter)and \(Readable.count(UInt64(more))) more; see mesh explain last") }

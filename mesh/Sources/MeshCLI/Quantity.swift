@@ -43,7 +43,7 @@ struct Quantity: Hashable {
     /// A whole number; `what` says which, for the error: `from 1 to 64`.
     static func number(_ what: String) -> @Sendable (String) throws -> Int {
         { text in
-            guard let number = Int(text) else { throw ValidationError("it is a whole number \(what).") }
+            guard let number = Int(ungrouped(text)) else { throw ValidationError("it is a whole number \(what).") }
             return number
         }
     }
@@ -51,8 +51,8 @@ struct Quantity: Hashable {
     /// A whole number that is not negative; `what` says of what, for the error: `a number of tokens`.
     static func whole(_ what: String) -> @Sendable (String) throws -> UInt64 {
         { text in
-            guard let number = UInt64(text) else {
-                throw ValidationError("it is \(what): a whole number, without separators or a unit, such as 1000.")
+            guard let number = UInt64(ungrouped(text)) else {
+                throw ValidationError("it is \(what): a whole number, without a unit, such as 1000 or 1,000.")
             }
             return number
         }
@@ -78,9 +78,20 @@ struct Quantity: Hashable {
         return milliseconds
     }
 
+    /// A number without its thousands separators, as this program prints them; whatever else has commas stays as it is.
+    static func ungrouped(_ text: String) -> String {
+        let whole = text.prefix { $0.isASCII && ($0.isNumber || $0 == ",") }
+        let groups = whole.split(separator: ",", omittingEmptySubsequences: false)
+        guard groups.count > 1, let first = groups.first, (1...3).contains(first.count),
+            groups.dropFirst().allSatisfy({ $0.count == 3 })
+        else { return text }
+        return groups.joined() + text.dropFirst(whole.count)
+    }
+
     /// The amount in a text; `nil` if it is none, comes to no whole number, or is more than 64 bits hold. Units are
     /// read in lower and upper case, except where that makes another unit of them.
     private static func read(_ text: String, _ units: [Unit], bare: UInt64) -> UInt64? {
+        let text = ungrouped(text)
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let suffix = text.dropFirst(digits.count)
         guard let factor = suffix.isEmpty ? bare : factor(of: String(suffix), units) else { return nil }

@@ -162,7 +162,14 @@ enum ReceiptReference {
             }
         } else {
             guard let signed = try? SignedReceipt(verifying: bytes) else {
-                throw unreadable(file, "it is neither a CAR file nor a signed receipt")
+                let reason = "it is neither a CAR file nor a signed receipt"
+                // What is no object of the mesh at all was not meant to be a receipt, and no check of one failed.
+                guard bytes.isEmpty || (try? DAGCBOR.decode(bytes)) != nil else {
+                    throw NodeServiceError(
+                        .invalidRequest, "\(file) cannot be read as receipts: \(reason).",
+                        hint: "mesh receipt export makes one; a receipt's CID or a job names one, too.")
+                }
+                throw unreadable(file, reason)
             }
             archive = ReceiptArchive(
                 CAR(roots: [signed.cid], blocks: [CAR.Block(cid: signed.cid, bytes: signed.bytes)]))

@@ -223,10 +223,11 @@ struct ReceiptExamination {
     private mutating func work(_ receipt: ExecutionReceipt, _ manifest: JobManifest) {
         let params = manifest.params
         let wrong = rules.differences(receipt, manifest).map(\.word)
+        let inputs = params.inputCIDs.count
         note(
             .work, wrong.isEmpty,
             wrong.isEmpty
-                ? "module \(params.wasmCID) and \(params.inputCIDs.count) inputs"
+                ? "module \(params.wasmCID) and \(inputs) input\(inputs == 1 ? "" : "s")"
                 : "another \(wrong.joined(separator: ", ")) than in the manifest")
         // Outputs are checked once their blocks are known.
         for use in rules.uses(receipt, manifest) where use.field != .bytesWritten {

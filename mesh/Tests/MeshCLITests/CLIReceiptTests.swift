@@ -84,7 +84,7 @@ import Testing
         }
         #expect(await failure(["-"], input: [])?.message == "Standard input names no receipt.")
         #expect(await failure(["-", "-"])?.message == "Standard input can be read only once.")
-        #expect(await failure(["-"], input: [0xFF, 0xFE])?.code == .receiptInvalid)
+        #expect(await failure(["-"], input: [0xFF, 0xFE])?.code == .invalidRequest)
         let cut = Array(file.encoded.dropLast())
         #expect(await failure(["-"], input: cut)?.message.contains("it breaks off inside the piece at byte") == true)
         let none = CAR(roots: [], blocks: [root]).encoded
