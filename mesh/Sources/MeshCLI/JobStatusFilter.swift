@@ -24,6 +24,31 @@ struct JobStatusFilter: Hashable {
         }
     }
 
+    /// What can be asked for, as the listing shows it.
+    static let choices: String = {
+        func words(_ role: JobSide, _ isMeant: (JobOutcome) -> Bool) -> [String] {
+            JobOutcome.allCases.filter(isMeant).flatMap { outcome -> [String] in
+                if outcome == .exitedNonZero { return ["exit 3"] }
+                return (outcome == .limitExceeded ? JobWords.limits : [nil]).map { limit in
+                    JobWords.outcome(job(role, outcome, limit: limit))
+                }
+            }
+        }
+        func list(_ words: [String]) -> String {
+            var listed: [String] = []
+            for word in words where !listed.contains(word) { listed.append(word) }
+            return listed.joined(separator: ", ")
+        }
+        let groups = JobStatusName.groups.map(\.name).filter { JobOutcome(rawValue: $0) == nil && !$0.contains("_") }
+        return """
+            it is a group or what OUTCOME shows, with blanks, - or _ between words.
+              groups:           \(list(groups))
+              under way:        \(list(words(.originator) { $0.isUnderWay }))
+              ended:            \(list(words(.originator) { !$0.isUnderWay && !$0.isOfBid }))
+              at an executor:   \(list(words(.executor) { $0.isUnderWay || $0.isOfBid || $0 == .executorsFailed }))
+            """
+    }()
+
     /// Whether a job that the node named is meant.
     func matches(_ job: JobView) -> Bool {
         guard let words else {
@@ -65,14 +90,18 @@ struct JobStatusFilter: Hashable {
         for role in JobSide.allCases {
             for outcome in JobOutcome.allCases {
                 for limit in JobWords.limits {
-                    var job = JobView(
-                        jobID: "", role: role.rawValue, phase: "", status: "", outcome: outcome, reason: "",
-                        isTerminal: !outcome.isUnderWay, submittedAt: 0, updatedAt: 0)
-                    job.limit = limit
-                    if Self.plain(JobWords.outcome(job)) == plain { return outcome }
+                    if Self.plain(JobWords.outcome(job(role, outcome, limit: limit))) == plain { return outcome }
                 }
             }
         }
         return nil
+    }
+
+    private static func job(_ role: JobSide, _ outcome: JobOutcome, limit: String?) -> JobView {
+        var job = JobView(
+            jobID: "", role: role.rawValue, phase: "", status: "", outcome: outcome, reason: "",
+            isTerminal: !outcome.isUnderWay, submittedAt: 0, updatedAt: 0)
+        job.limit = limit
+        return job
     }
 }

@@ -112,8 +112,45 @@ enum JobWords {
         }
     }
 
-    /// The price agreed or paid; nil while nothing is agreed.
-    static func price(_ job: JobView) -> UInt64? { isSeeking(job) ? nil : job.price }
+    /// What a job costs: the amount that was or is to be paid, or the most that it may come to.
+    enum Price: Hashable {
+        /// The run has its price.
+        case exact(UInt64)
+        /// So much was bid, or is held, while the job goes on.
+        case most(UInt64)
+        /// What was held came back.
+        case refunded
+    }
+
+    /// What a job costs as far as this node knows; nil while nothing is agreed.
+    static func price(_ job: JobView) -> Price? {
+        guard let price = job.price, !isSeeking(job) else { return nil }
+        if job.outcome.isUnderWay || job.outcome.isOfBid { return .most(price) }
+        let wasRun = job.receiptCID != nil || job.outcome == .succeeded
+        return wasRun ? .exact(price) : job.isAskedForHere ? .refunded : nil
+    }
+
+    /// The price in the cell of a listing; empty where nothing is paid.
+    static func priceCell(_ job: JobView) -> String {
+        switch price(job) {
+        case .exact(let price): Readable.count(price)
+        case .most(let price): "max \(Readable.count(price))"
+        case .refunded, nil: ""
+        }
+    }
+
+    /// The price as a fact: what it is called, and the amount.
+    static func priceFact(_ job: JobView) -> (name: String, value: String)? {
+        switch price(job) {
+        case .exact(let price) where job.isAskedForHere: ("paid", Readable.tokens(price))
+        case .exact(let price): ("price", Readable.tokens(price))
+        case .most(let price) where job.isAskedForHere: ("held", "\(Readable.tokens(price)), the most that it may cost")
+        case .most(let price) where job.outcome.isOfBid: ("bid", "at most \(Readable.tokens(price))")
+        case .most(let price): ("price", "at most \(Readable.tokens(price))")
+        case .refunded: ("paid", "nothing; what was held came back")
+        case nil: nil
+        }
+    }
 
     /// Whether bids are awaited, so that a price and an executor are those of an attempt that came to nothing.
     private static func isSeeking(_ job: JobView) -> Bool {

@@ -73,7 +73,7 @@ package struct JobStatusName: Hashable, Sendable {
             JobOutcome.allCases.filter {
                 !$0.isUnderWay && !$0.isOfBid && $0 != .succeeded && $0 != .cancelled
             }),
-        JobStatusName("no_executor", [.noBids, .noAcceptableBid]),
+        JobStatusName("no_executor", [.noBids]),
         JobStatusName("lost", JobOutcome.allCases.filter(\.isOfBid)),
         JobStatusName("paid", [], [.paid]),
         JobStatusName("unpaid", [], [.due, .overdue, .refused]),

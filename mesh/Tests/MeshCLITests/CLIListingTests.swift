@@ -75,12 +75,21 @@ import Testing
         let lines = text.split(separator: "\n")
         for line in lines where !line.contains(Self.receipt) { #expect(line.count <= width, "\(line)") }
         #expect(lines.count { $0.contains(Self.receipt) } == 1)
-        #expect(lines.count == 4)
+        #expect(lines.count == (text.contains("\n/ RECEIPT") ? 5 : 4))
+        #expect(text.contains("  receipt  ") || text.contains("/ RECEIPT"), "what stands alone is named: \(text)")
+        let table = JobTable(jobs, full: false, now: 9_000)
+        let missing = table.leftOut(width: width) ?? ""
+        for title in ["AS", "SUBMITTED", "PRICE", "WITH", "WHAT"] {
+            let isShown = lines.first?.contains(title) == true
+            #expect(isShown != missing.contains(title), "\(title): \(missing)")
+        }
         if width >= 59 {
             #expect(lines.allSatisfy { $0.count <= width })
+            #expect(text.contains("SUBMITTED") && text.contains("WHAT") && text.contains("a label"), "\(text)")
             #expect(text.contains("lost to …E1RuvcA8 at 40") && text.contains("exit 3"), "\(text)")
         }
-        if width >= 120 { #expect(text.contains("count.wasm") && text.contains("originator")) }
+        if width >= 79 { #expect(text.contains("count.wasm") && text.contains("AS "), "\(text)") }
+        if width >= 120 { #expect(missing.isEmpty && text.contains("orig.") && text.contains("exec.")) }
     }
 
     @Test func aFileOrAPipeGetsOneLinePerJob() {
@@ -98,6 +107,56 @@ import Testing
         }
         let others = [text(.originator, .assigned), text(.originator, .succeeded), text(.executor, .bidding)]
         for other in others { #expect(other.contains("100,050") && other.contains("E1RuvcA8"), "\(other)") }
+    }
+
+    @Test func aPriceIsCalledPaidOnlyWhereItIs() {
+        func told(_ role: JobSide, _ outcome: JobOutcome, receipt: Bool) -> String {
+            let one = job(role, outcome) { ($0.price, $0.receiptCID) = (100_075, receipt ? Self.receipt : nil) }
+            let fact = JobWords.priceFact(one).map { "\($0.name) \($0.value)" } ?? "-"
+            return "\(JobWords.priceCell(one)); \(fact)"
+        }
+        let rows: [(role: JobSide, outcome: JobOutcome, receipt: Bool, told: String)] = [
+            (.originator, .running, false, "max 100,075; held 100,075 tokens, the most that it may cost"),
+            (.originator, .exitedNonZero, true, "100,075; paid 100,075 tokens"),
+            (.originator, .executorsFailed, false, "; paid nothing; what was held came back"),
+            (.originator, .cancelled, false, "; paid nothing; what was held came back"),
+            (.originator, .bidding, false, "; -"),
+            (.executor, .bidding, false, "max 100,075; price at most 100,075 tokens"),
+            (.executor, .lost, false, "max 100,075; bid at most 100,075 tokens"),
+            (.executor, .succeeded, true, "100,075; price 100,075 tokens"), (.executor, .failed, false, "; -"),
+        ]
+        for row in rows { #expect(told(row.role, row.outcome, receipt: row.receipt) == row.told) }
+    }
+
+    @Test func aPageSaysWhenTheJobEnded() {
+        var description = Samples.description
+        description.job.updatedAt = 1_700_000_090_000
+        description.movements.append(
+            .init(at: 1_700_000_030_000, kind: "refund", debit: "escrow", credit: "wallet", amount: 4, jobID: nil))
+        let text = JobPageText(description, full: false, now: 1_700_000_100_000).text(width: nil)
+        #expect(text.contains("ended      2023-11-14 22:13:50Z, 1 min ago\n"), "\(text)")
+        #expect(text.contains("deadline ") && !text.contains("over at"), "\(text)")
+        description.job.outcome = .running
+        #expect(JobPageText(description, full: false, now: 1_700_000_100_000).text(width: nil).contains("changed "))
+    }
+
+    @Test func whatWasNotWrittenIsToldWithWhatWas() {
+        #expect(
+            JobOutputs.absence(of: "foo", among: ["report", "stdout"])
+                == "mesh: The job wrote no output called \"foo\"; there are \"report\", \"stdout\".")
+        #expect(JobOutputs.absence(of: "foo", among: []).hasSuffix("; it wrote none."))
+        let many = JobOutputs.absence(of: "foo", among: (0..<20).map { "o\($0)" })
+        #expect(many.hasSuffix("\"o7\" and 12 more."), "\(many)")
+    }
+
+    @Test func whatATerminalCannotShowIsNotWrittenToIt() {
+        for text in ["", "plain", "Grüße, 世界", String(repeating: "世", count: 5_000)] {
+            #expect(!Get.isBinary(Array(text.utf8)), "\(text.prefix(9))")
+        }
+        for bytes in [BenchJobs.emptyModule, [0xFF, 0xD8, 0xFF, 0xE0, 0x10, 0x4A, 0x46, 0x49], [0]] {
+            #expect(Get.isBinary(bytes))
+        }
+        #expect(Get.binary("bafy", bytes: 1_234).message == "bafy is binary, 1,234 bytes.")
     }
 
     @Test func aStoryHasPlainWordsForTheStatesOfEachSide() {
@@ -185,6 +244,11 @@ import Testing
         #expect(JobStatusName("CompletedSuccessfully")?.outcomes == [.succeeded])
         #expect(JobStatusName("unpaid")?.payments == [.due, .overdue, .refused])
         #expect(JobStatusName("x") == nil)
+        #expect(JobStatusName("no-executor")?.outcomes == [.noBids], "what OUTCOME calls so, and nothing else")
+        for word in ["paid", "no executor", "out of fuel", "exit 3", "bid refused", "won, waiting"] {
+            #expect(JobStatusFilter.choices.contains(word), "\(word)")
+        }
+        #expect(!JobStatusFilter.choices.contains("no_bids") && !JobStatusFilter.choices.contains("exited_non_zero"))
         let split = (JobStatusName("open")?.outcomes ?? []) + (JobStatusName("ended")?.outcomes ?? [])
         #expect(Set(split) == Set(JobOutcome.allCases) && split.count == JobOutcome.allCases.count)
         for name in JobStatusName.all { #expect(JobStatusName(name) != nil, "\(name)") }

@@ -1,4 +1,6 @@
+import ArgumentParser
 import Foundation
+import Multiformats
 import NodeAPI
 import NodeAPITesting
 import Testing
@@ -71,7 +73,7 @@ import Testing
         peer.capability = evil
         peer.addresses = [evil]
         var wallet = Samples.wallet
-        wallet.entries[0].debit = evil
+        (wallet.entries[0].kind, wallet.entries[0].debit) = (evil, evil)
         var receipt = Samples.receipt
         receipt.outcome = evil
         receipt.inputs = [NamedCID(name: evil, cid: evil)]
@@ -92,6 +94,36 @@ import Testing
         for text in texts {
             #expect(text.contains("evil"))
             #expect(!text.unicodeScalars.contains("\u{1B}") && !text.unicodeScalars.contains("\u{202E}"), "\(text)")
+        }
+    }
+
+    @Test func aMovementIsToldInPlainWords() {
+        var wallet = Samples.wallet
+        let (job, did) = (Samples.jobID.text, "did:key:z6MkvZcEntatYV3XoqugdBKNmrswsznFWpN2k7BBE1RuvcA8")
+        wallet.entries = [
+            .init(at: 1, kind: "grant", debit: "issuance", credit: "wallet", amount: 9, jobID: nil),
+            .init(at: 1, kind: "hold", debit: "wallet", credit: "escrow/\(job)", amount: 9, jobID: job),
+            .init(at: 1, kind: "settle", debit: "escrow/\(job)", credit: "paid/\(did)", amount: 9, jobID: job),
+            .init(at: 1, kind: "refund", debit: "escrow/\(job)", credit: "wallet", amount: 9, jobID: job),
+            .init(at: 1, kind: "income", debit: "income/\(did)", credit: "wallet", amount: 9, jobID: job),
+        ]
+        let text = Wallet.text(wallet)
+        let short = Readable.short(job)
+        for words in [
+            "first tokens", "held for job \(short)\n", "paid for job \(short) to …E1RuvcA8\n",
+            "came back from job \(short)\n", "earned with job \(short) from …E1RuvcA8\n",
+        ] {
+            #expect(text.contains("9  \(words)"), "\(words): \(text)")
+        }
+        for name in ["escrow", "issuance", "income/", "paid/"] { #expect(!text.contains(name), "\(text)") }
+    }
+
+    @Test func numbersAreReadAsTheyArePrinted() throws {
+        #expect(try Quantity.whole("x")("80,100") == 80_100)
+        #expect(try Quantity.count("1,500k").value == 1_500_000)
+        #expect(try Quantity.bytes("5,000,000").value == 5_000_000)
+        for bad in ["80,1", ",100", "1,0000", "1,,000"] {
+            #expect(throws: ValidationError.self) { try Quantity.whole("x")(bad) }
         }
     }
 

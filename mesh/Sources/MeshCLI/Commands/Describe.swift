@@ -80,13 +80,26 @@ struct JobPageText {
         if !job.reason.isEmpty { facts.append(("reason", job.reason)) }
         facts += [
             ("submitted", "\(Readable.date(job.submittedAt)), \(Readable.ago(job.submittedAt, now: now))"),
-            ("changed", "\(Readable.date(job.updatedAt)), \(Readable.ago(job.updatedAt, now: now))"),
+            (
+                job.outcome.isUnderWay ? "changed" : "ended",
+                "\(Readable.date(changedAt)), \(Readable.ago(changedAt, now: now))"
+            ),
         ]
         let with = JobWords.counterparty(job, full: full)
         if !with.isEmpty { facts.append(("with", with)) }
-        if let price = JobWords.price(job) { facts.append(("price", Readable.tokens(price))) }
+        if let price = JobWords.priceFact(job) { facts.append(price) }
         if let receipt = job.receiptCID { facts.append(("receipt", receipt)) }
         return facts
+    }
+
+    /// When the job ended: with what was booked for its end, or at an executor with its receipt; of one that is under
+    /// way, or ended without either, when it last changed.
+    private var changedAt: UInt64 {
+        let job = description.job
+        guard !job.outcome.isUnderWay else { return job.updatedAt }
+        let booked = description.movements.first { $0.kind == "settle" || $0.kind == "refund" }?.at
+        let signed = description.receipts.first(where: \.counts)?.at
+        return (job.isAskedForHere ? booked : signed) ?? job.updatedAt
     }
 
     private func facts(_ request: JobDescription.Request) -> [(name: String, value: String)] {
@@ -106,7 +119,7 @@ struct JobPageText {
         }
         if let budget = request.budget { facts.append(("budget", Readable.tokens(budget))) }
         facts += request.policy.map { ($0.name, $0.text) }
-        facts.append(("over at", Readable.date(request.expiresAt)))
+        facts.append(("deadline", "\(Readable.date(request.expiresAt)); a job without a result by then fails"))
         return facts
     }
 

@@ -12,8 +12,8 @@ struct Jobs: MeshCommand {
             to nothing says of the winner is what the originator told; such bids are forgotten after some minutes.
 
             --status takes what OUTCOME shows, such as "exit 3" or out-of-fuel; a group of outcomes: open, ended, \
-            pending, running, succeeded, failed, cancelled, no-executor, lost, paid, unpaid; or one outcome as --json \
-            names it, such as exited-non-zero.
+            pending, running, succeeded, failed, cancelled, lost; of what this node ran for others, paid and unpaid; \
+            or one outcome as --json names it, such as exited-non-zero.
 
             A page has at most --limit jobs, and with more behind it says how to see them. With --json, go on with \
             --older-than and the last job_id while pages are full.
@@ -27,11 +27,7 @@ struct Jobs: MeshCommand {
     @Option(
         help: ArgumentHelp("Only jobs of this outcome or group; may be given several times.", valueName: "outcome"),
         transform: { text in
-            guard let filter = JobStatusFilter(text) else {
-                throw ValidationError(
-                    "it is one of \(JobStatusName.all.joined(separator: ", ")), with - or _ between words, or what "
-                        + "OUTCOME shows, such as \"exit 3\" or out-of-fuel.")
-            }
+            guard let filter = JobStatusFilter(text) else { throw ValidationError(JobStatusFilter.choices) }
             return filter
         })
     var status: [JobStatusFilter] = []
@@ -70,11 +66,18 @@ struct Jobs: MeshCommand {
         }
         if page.jobs.isEmpty {
             let isFiltered = query != JobQuery(limit: limit)
-            console.note(isFiltered ? "No such jobs here." : "No jobs yet; submit one with mesh run.")
+            let isOfPayments = status.contains { !$0.status.payments.isEmpty }
+            let none =
+                isOfPayments
+                ? "No such jobs here; paid and unpaid ask for what this node earns as an executor."
+                : "No such jobs here."
+            console.note(isFiltered ? none : "No jobs yet; submit one with mesh run.")
         } else {
             let now = UInt64(Date().timeIntervalSince1970 * 1_000)
             let width = !full && Terminal.isInteractive(STDOUT_FILENO) ? Terminal.columns(STDOUT_FILENO) : nil
-            console.out(JobTable(page.jobs, full: full, now: now).text(width: width))
+            let table = JobTable(page.jobs, full: full, now: now)
+            console.out(table.text(width: width))
+            if let leftOut = table.leftOut(width: width) { console.note(leftOut) }
         }
         if let next = page.next {
             console.note("Older jobs: the same with --older-than \(Terminal.safe(String(next.suffix(8)))).")
