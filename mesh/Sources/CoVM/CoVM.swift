@@ -62,6 +62,9 @@ package final class CoVM: Sendable {
         return inspection
     }
 
+    /// Table elements that a run may have; a module that starts with more never runs.
+    package var tableElementsMax: UInt64 { UInt64(clamping: configuration.limits.tableElementsMax) }
+
     /// A module that is ready to run, with what inspection found.
     package struct PreparedModule: Sendable {
         let ready: ReadyModule

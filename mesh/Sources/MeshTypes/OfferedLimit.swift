@@ -101,6 +101,8 @@ package struct JobSizes: Hashable, Sendable {
     package var moduleFunctions: UInt64?
     /// The longest of them, in bytes.
     package var functionBytes: UInt64?
+    /// The memory that the module has from its start, in bytes.
+    package var memoryBytes: UInt64?
     /// All inputs together, in bytes.
     package var inputBytes: UInt64?
 

@@ -40,6 +40,8 @@ struct SubmissionDesk: Sendable {
         if !isKept || !inspected.contains(moduleCID, entry: params.entryName) {
             try await checkModule(moduleCID, entry: params.entryName)
         }
+        var sizes = inspected.sizes(of: moduleCID, entry: params.entryName) ?? JobSizes()
+        if let refusal = NodeServiceError(sizes, limit: params.maxMemoryBytes) { throw refusal }
         for input in params.inputCIDs { try await fetchFile(input.value, "The input \(input.key)") }
         if let files = params.files { try await fetchMounts(of: files) }
         try await keepFiles(
@@ -50,7 +52,6 @@ struct SubmissionDesk: Sendable {
             try await UsedKey(store: store, jobID: row.jobID).require(submission, params)
             return .known(row.jobID)
         }
-        var sizes = inspected.sizes(of: moduleCID, entry: params.entryName) ?? JobSizes()
         sizes.inputBytes = await inputBytes(of: params)
         return .request(
             JobRequest(
@@ -152,12 +153,21 @@ struct SubmissionDesk: Sendable {
             throw NodeServiceError(
                 .blockNotFound, "The module \(cid) is not on this node: \(error).", hint: "Add it with mesh add.")
         }
+        let inspection: ModuleInspection
         do {
-            let inspection = try parts.machine.inspect(module, entry: entry)
-            inspected.insert(cid, entry: entry, JobSizes(inspection))
+            inspection = try parts.machine.inspect(module, entry: entry)
         } catch {
             throw NodeServiceError(.moduleRefused, "The module is refused: \(error).", hint: error.advice)
         }
+        let elementsMax = parts.machine.tableElementsMax
+        guard inspection.initialTableElements <= elementsMax else {
+            throw NodeServiceError(
+                .moduleRefused,
+                "The module needs at least \(GroupedNumber.of(inspection.initialTableElements)) table elements from "
+                    + "its start; a run has at most \(GroupedNumber.of(elementsMax)).",
+                hint: "Build the module with smaller tables.")
+        }
+        inspected.insert(cid, entry: entry, JobSizes(inspection))
     }
 
     /// The bytes of all inputs together, each counted once, as an executor does; `nil` if the store does not say.
@@ -215,6 +225,7 @@ extension JobSizes {
         moduleBytes = UInt64(clamping: inspection.moduleBytes)
         moduleFunctions = UInt64(clamping: inspection.functionCount)
         functionBytes = UInt64(clamping: inspection.largestFunctionBodyBytes)
+        memoryBytes = inspection.initialMemoryBytes
     }
 }
 
@@ -230,6 +241,16 @@ extension CID {
 }
 
 extension NodeServiceError {
+    /// Why a module cannot even start with the memory that its job may have; `nil` if it can.
+    init?(_ sizes: JobSizes, limit: UInt64) {
+        guard let needed = sizes.memoryBytes, needed > limit else { return nil }
+        self.init(
+            .moduleRefused,
+            "The module needs at least \(GroupedNumber.bytes(needed)) of memory from its start; the job's limit is "
+                + "\(GroupedNumber.bytes(limit)).",
+            hint: "Raise it with --max-memory, or build the module with a smaller initial memory.")
+    }
+
     /// Why the core refused a job, and what to do next.
     init(_ refusal: SubmissionRefusal) {
         let message = "The job was not submitted: \(refusal)."

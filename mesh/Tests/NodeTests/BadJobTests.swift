@@ -23,6 +23,10 @@ struct BadJobTests {
                 try Assembler.module(#"(module (import "env" "abort" (func)) (func (export "_start")))"#), "env.abort"
             ),
             ("no entry point", try Assembler.module(#"(module (func (export "main")))"#), "_start"),
+            (
+                "too large a table", try Assembler.module(#"(module (table 100001 funcref) (func (export "_start")))"#),
+                "at least 100,001 table elements from its start; a run has at most 100,000"
+            ),
             ("too large", good + [0, 0xFF, 0xFF, 0xFF, 0x07] + [UInt8](repeating: 0, count: 17 << 20), "larger than"),
         ]
         try await NodeMesh.run(prices: []) { _, configuration in
@@ -38,6 +42,33 @@ struct BadJobTests {
                 }
             }
             #expect(try await mesh.originator.jobs(limit: 10).isEmpty)
+        }
+    }
+
+    @Test("A module that starts with more memory than its job may have is refused at submission, and nothing is paid")
+    func memoryFromTheStart() async throws {
+        func module(pages: Int) throws -> [UInt8] {
+            try Assembler.module(#"(module (memory (export "memory") \#(pages)) (func (export "_start")))"#)
+        }
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let before = try await mesh.originator.wallet(entriesLimit: 0)
+            let huge = try module(pages: 49_152)
+            // The second time the node remembers its inspection.
+            for _ in 0..<2 {
+                let refusal = NodeServiceError(
+                    .moduleRefused,
+                    "The module needs at least 3 GiB of memory from its start; the job's limit is 256 MiB.",
+                    hint: "Raise it with --max-memory, or build the module with a smaller initial memory.")
+                await #expect(throws: refusal) { try await mesh.submit(huge) }
+            }
+            #expect(try await mesh.originator.jobs(limit: 10).isEmpty)
+            #expect(try await mesh.originator.wallet(entriesLimit: 0) == before)
+            // As much as the job may have is not too much, and another limit is another job.
+            let fitting = try await mesh.submit(try module(pages: 32)) { $0.limits.maxMemoryBytes = 2 << 20 }
+            #expect(try await mesh.result(of: fitting).ending == .succeeded)
+            await #expect(throws: NodeServiceError.self) {
+                try await mesh.submit(try module(pages: 33)) { $0.limits.maxMemoryBytes = 2 << 20 }
+            }
         }
     }
 
