@@ -32,6 +32,19 @@ extension ExecutorOutlook: CustomStringConvertible {
         }
     }
 
+    /// The same as sentences, with how long the job waits for others.
+    var account: String {
+        let clause = description
+        let sentence = clause.prefix(1).uppercased() + clause.dropFirst() + "."
+        // What is over at once is not worth a word.
+        guard let waitMilliseconds, waitMilliseconds >= Self.toldMillisecondsMin else { return sentence }
+        let seconds = GroupedNumber.of((waitMilliseconds - 1) / 1_000 + 1)
+        return sentence + " The job waits up to \(seconds) s for executors that are not known yet."
+    }
+
+    /// A shorter wait is not told.
+    private static let toldMillisecondsMin: UInt64 = 1_500
+
     private var subject: String {
         switch (known, isHere) {
         case (1, true): "this node is the only executor known"

@@ -56,6 +56,9 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
     package var isAbleHere: Bool
     /// The obstacles, those of most executors first.
     package var reasons: [Reason]
+    /// How long the job waits at most for executors that nobody knows, in milliseconds, while all that are known
+    /// refuse; absent if it does not wait, or nobody can tell for how long.
+    package var waitMilliseconds: UInt64?
 
     /// An obstacle of one or more executors.
     package struct Reason: Hashable, Sendable, Codable {
@@ -110,6 +113,13 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
             return code == other ? left.offset < right.offset : code < other
         }
         reasons = order.prefix(Self.reasonsMax).map(\.element)
+    }
+
+    /// The same of a job that waits for nobody.
+    var atLast: ExecutorOutlook {
+        var outlook = self
+        outlook.waitMilliseconds = nil
+        return outlook
     }
 
     /// Executors that may still bid, as far as is known.

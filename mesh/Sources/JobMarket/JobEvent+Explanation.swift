@@ -21,7 +21,7 @@ extension JobEvent {
                 + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
         case .bidReceived(let bid, let refusal): bidLine(bid.body, refusal)
         case .bidDisplaced(let bid): "The bid \(ShortName.of(bid.text)) made way for a better one."
-        case .executorsJudged(let outlook): Self.sentence("\(outlook)")
+        case .executorsJudged(let outlook): outlook.account
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .fundsAwaited(let needed, let available, _):
             "\(needed) tokens must be held, \(available) are there; what other jobs hold may come back."

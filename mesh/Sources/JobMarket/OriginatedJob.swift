@@ -115,7 +115,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             if status == .announced { status = .biddingOpen }
         case .bidDisplaced(let cid): bidding.displaced(cid)
         case .executorsJudged(let outlook):
-            self.outlook = outlook
+            self.outlook = outlook.atLast
             outlookCount += 1
         case .biddingClosed: status = .biddingClosed
         case .fundsAwaited(_, _, let until): enter(.funds, until: until, status: .biddingClosed)

@@ -176,10 +176,17 @@ extension OriginatorMarket {
         isDoneHere: (JobID) -> Bool
     ) {
         guard let job = jobs[id], job.awaitsFirstBid(context) else { return }
-        let rule = OutlookRule(job: job, outlook: outlook, patienceMilliseconds: patienceMilliseconds)
-        if rule.isNews(context.limits) { record(.executorsJudged(outlook), of: id, &context) }
+        let rule = OutlookRule(job: job, outlook: outlook.atLast, patienceMilliseconds: patienceMilliseconds)
+        if rule.isNews(context.limits) {
+            var told = outlook
+            // A window that the owner named runs its course.
+            told.waitMilliseconds = told.waitMilliseconds.map {
+                max($0, job.manifest.policy.bidWindowMilliseconds ?? 0)
+            }
+            record(.executorsJudged(told), of: id, &context)
+        }
         guard rule.isOver(isDoneHere: isDoneHere(id), context) else { return }
-        finish(id, .failed(.noExecutor(outlook, bids: job.bidCount &+ bids.unwritten(of: id))), &context)
+        finish(id, .failed(.noExecutor(outlook.atLast, bids: job.bidCount &+ bids.unwritten(of: id))), &context)
     }
 
     // MARK: Assignment

@@ -235,7 +235,7 @@ extension NodeCore {
                 wasKnown: { [isAcquainted = solitude.isAcquainted] executor in
                     isAcquainted && capabilities.hasOffered(executor, since: turn.announcedAt, now: moment.now)
                 })
-            let outlook = ExecutorOutlook(standings)
+            var outlook = ExecutorOutlook(standings)
             for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
                 let addresses = outlooks.addresses(of: capabilities.offer(of: executor, now: moment.now))
                 tally("executors_asked")
@@ -244,6 +244,10 @@ extension NodeCore {
             guard outlooks.isWorthTelling(outlook, turn) else { continue }
             let patience = standings.patience(
                 milliseconds: solitude.patienceMilliseconds.map { UInt64(clamping: $0) })
+            if outlook.isHopeless, patience != 0 {
+                outlook.waitMilliseconds = solitude.waitMilliseconds(age: turn.waitedMilliseconds, now: moment.now)
+                    .map { UInt64(clamping: $0) }
+            }
             give(.executorsJudged(turn.job, outlook, patienceMilliseconds: patience), moment)
         }
     }

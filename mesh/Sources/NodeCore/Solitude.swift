@@ -96,11 +96,25 @@ struct Solitude: Sendable {
         deafSince = surroundings.mayPassOn ? nil : deafSince ?? now
         isAcquainted = hasLasted(limits.unknownMilliseconds, since: met, now)
         let patience = patience(met: met, now)
-        let isOpen = lastStrangerAt.map { !hasLasted(limits.offersMilliseconds, since: $0, now) } ?? false
-        patienceMilliseconds = isOpen ? nil : patience
+        patienceMilliseconds = mayMeetStranger(now) ? nil : patience
         let hasBidder = lastBidAt.map { now.milliseconds(since: $0) < limits.offersMilliseconds } ?? false
         guard !surroundings.hasOffer, !hasBidder, let patience else { return .open }
         return .nobodyExecutes(afterMilliseconds: patience)
+    }
+
+    /// How much longer, at most, a job of this age waits for executors that nobody knows; `nil` without connections,
+    /// and while an executor may be there of which no offer is known.
+    func waitMilliseconds(age: Int64, now: MonotonicInstant) -> Int64? {
+        if let patienceMilliseconds { return max(0, patienceMilliseconds - age) }
+        guard let metSince, !mayMeetStranger(now) else { return nil }
+        // Until the patience is known, and then until the job is that old.
+        let left = limits.unknownMilliseconds - min(age, now.milliseconds(since: metSince))
+        return max(0, left)
+    }
+
+    /// Whether an executor bid lately of which no offer is known.
+    private func mayMeetStranger(_ now: MonotonicInstant) -> Bool {
+        lastStrangerAt.map { !hasLasted(limits.offersMilliseconds, since: $0, now) } ?? false
     }
 
     /// How long a job waits for executors that nobody knows; `nil` while that is not known itself.

@@ -317,6 +317,41 @@ import Testing
         }
     }
 
+    @Test("Once all refuse, the owner is told for how long the job waits; that is no news by itself, and no failure")
+    func wait() throws {
+        var world = MarketWorld(executors: 0)
+        world.checksReplay = true
+        let id = try world.submit()
+        world.run(milliseconds: 500)
+        func judge(wait: UInt64?, patience: UInt64?) {
+            var outlook = hopeless()
+            outlook.waitMilliseconds = wait
+            world.give(.executorsJudged(id, outlook, patienceMilliseconds: patience), to: 0)
+        }
+        judge(wait: 6_201, patience: nil)
+        judge(wait: 6_001, patience: nil)
+        world.run(milliseconds: 600)
+        judge(wait: 0, patience: 750)
+        #expect(world.job(id)?.failure == .noExecutor(hopeless(), bids: 0))
+        let told = world.parties[0].events.map(\.explanation)
+        let sentence = " The job waits up to 7 s for executors that are not known yet."
+        #expect(told.count { $0.hasPrefix("1 executor is known; it refuses: ") && $0.hasSuffix(sentence) } == 1)
+        #expect(told.count { $0.contains("waits up to") } == 1, "\(told)")
+    }
+
+    @Test("A wait that is over at once is not told")
+    func shortWait() {
+        var outlook = hopeless()
+        for (milliseconds, words) in [(nil, nil), (1_499, nil), (1_500, "2 s"), (2_000, "2 s"), (7_000, "7 s")]
+            as [(UInt64?, String?)]
+        {
+            outlook.waitMilliseconds = milliseconds
+            let isTold = outlook.account.contains("waits up to")
+            #expect(isTold == (words != nil))
+            if let words { #expect(outlook.account.hasSuffix("up to \(words) for executors that are not known yet.")) }
+        }
+    }
+
     private func standings(
         _ world: MarketWorld, _ id: JobID, sizes: JobSizes = JobSizes(), wasKnown: Bool = false
     ) -> [ExecutorStanding] {

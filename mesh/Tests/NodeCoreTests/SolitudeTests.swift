@@ -113,6 +113,24 @@ import Testing
         #expect(patience(&solitude, [(240_004, connected(0))]) == [nil])
     }
 
+    @Test func howLongSuchAJobWaitsIsKnownFromTheFirstConnectionOn() {
+        var solitude = Solitude()
+        solitude.dialedAtStart()
+        func wait(age: Int64, at milliseconds: Int64) -> Int64? {
+            _ = solitude.prospect(market, now: at(milliseconds))
+            return solitude.waitMilliseconds(age: age, now: at(milliseconds))
+        }
+        #expect(solitude.waitMilliseconds(age: 0, now: at(0)) == nil, "it has no connection")
+        #expect(wait(age: 200, at: 0) == 7_000, "the job is older than the connection")
+        #expect(wait(age: 0, at: 3_000) == 7_000, "the connection is older than the job")
+        #expect(wait(age: 2_500, at: 6_000) == 4_500)
+        #expect(wait(age: 2_500, at: 8_000) == 4_500)
+        #expect(wait(age: 8_000, at: 8_001) == 0)
+        #expect(wait(age: 100, at: 130_000) == 650, "by then every executor has repeated its offer")
+        solitude.bidArrived(isStranger: true, now: at(130_001))
+        #expect(wait(age: 100, at: 130_002) == nil, "nobody can tell")
+    }
+
     /// A key that was there first with a dear offer takes no job from executors that this node has yet to meet.
     @Test func aStrangersPriceIsThatOfTheMeshOnceOthersCouldHaveBid() {
         var solitude = Solitude()
