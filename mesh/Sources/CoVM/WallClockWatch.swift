@@ -1,3 +1,5 @@
+import MeshTypes
+
 /// The wall clock of one run, and who is responsible when it runs out.
 ///
 /// The module is responsible only if it had its time. The node is, if it stood still for over a second meanwhile, if
@@ -39,12 +41,11 @@ struct WallClockWatch {
     func stop(now: UInt64) -> HostStop? {
         let now = now - stillNanoseconds
         guard now >= deadline else { return nil }
-        if standstills.stoodStill(since: start) { return .nodeFailed("the executor stood still during the run") }
+        if standstills.stoodStill(since: start) { return .nodeFailed(StarvedRun.stoodStill) }
         let passed = now - start
         let had = threadNanoseconds() - threadStart
         if had < passed / 100 * processorPercentMin {
-            let milliseconds = (had / 1_000_000, passed / 1_000_000)
-            return .nodeFailed("the run had the processor for \(milliseconds.0) of \(milliseconds.1) ms only")
+            return .nodeFailed(StarvedRun.processor(milliseconds: had / 1_000_000, of: passed / 1_000_000))
         }
         if isCutShort { return .nodeFailed("the executor had less time for the run than the job asks for") }
         return .wallClock

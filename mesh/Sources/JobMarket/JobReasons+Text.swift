@@ -130,6 +130,8 @@ extension JobFailure {
             let less = fuel.map { "Lower --max-fuel to \($0)" } ?? "Lower --max-fuel"
             return "\(less), from which the price that must be held follows, or wait for holds to end; see mesh wallet."
         case .nobodyReachable, .nobodyExecutes: return Self.nobodyHere
+        case .attemptsExhausted(_, .nodeFailed(_, let outcome)) where StarvedRun.isReason(outcome):
+            return "The executor's machine is busy: raise --timeout, or run it again later."
         case .announcementTimedOut, .attemptsExhausted, .expired, .originatorFailed: return nil
         }
     }

@@ -28,6 +28,19 @@ struct NodeFailureTests {
         #expect(world.parties[0].market.ledger.wallet == TokenAmount(1_000_000))
     }
 
+    @Test("Where the executor's machine was busy, the advice is more time or another moment")
+    func starved() {
+        func advice(_ reason: String) -> String? {
+            let receipt = CID.hashing([1], codec: .dagCBOR)
+            let last = AttemptEnd.nodeFailed(receipt: receipt, outcome: .nodeFailed(reason: reason))
+            return JobFailure.attemptsExhausted(attempts: 2, last: last).advice
+        }
+        let told = "The executor's machine is busy: raise --timeout, or run it again later."
+        #expect(advice("the run had the processor for 559 of 2000 ms only") == told)
+        #expect(advice("the executor stood still during the run") == told)
+        #expect(advice("compiling the module was stopped at its limit") == nil)
+    }
+
     @Test func fetchesThatFailDoNotCountAsFailuresOfNodes() throws {
         var world = MarketWorld(executors: 3)
         world.parties[1].run = .end(.fetchFailed(reason: "no provider"), fuel: 0)
