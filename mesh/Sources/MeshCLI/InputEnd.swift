@@ -5,15 +5,18 @@ import Foundation
 /// Its own thread waits: a Dispatch read source may crash the process if a pipe's other side closes while the source is
 /// cancelled.
 struct InputEnd: Sendable {
+    /// Whether a device that is not a terminal, such as /dev/null, counts as endless: what runs in the background, and
+    /// was not asked to end with its input, would stop at once.
+    var isDeviceEndless = true
+
     /// Returns at the end of standard input, or when the task is cancelled; discards what was written to it.
-    ///
-    /// A device that is not a terminal, such as /dev/null, counts as endless: a background program would stop at once.
     func wait() async {
+        let isDeviceEndless = isDeviceEndless
         let wakeUp = WakeUp()
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
                 Thread.detachNewThread {
-                    Self.readToEnd(orUntil: wakeUp)
+                    Self.readToEnd(orUntil: wakeUp, isDeviceEndless: isDeviceEndless)
                     continuation.resume()
                 }
             }
@@ -22,10 +25,10 @@ struct InputEnd: Sendable {
         }
     }
 
-    private static func readToEnd(orUntil wakeUp: WakeUp) {
+    private static func readToEnd(orUntil wakeUp: WakeUp, isDeviceEndless: Bool) {
         var information = stat()
         let isDevice = fstat(STDIN_FILENO, &information) == 0 && information.st_mode & S_IFMT == S_IFCHR
-        let input: Int32 = isDevice && isatty(STDIN_FILENO) == 0 ? -1 : STDIN_FILENO
+        let input: Int32 = isDevice && isDeviceEndless && isatty(STDIN_FILENO) == 0 ? -1 : STDIN_FILENO
         var buffer = [UInt8](repeating: 0, count: 4_096)
         while true {
             // The system ignores a negative descriptor.

@@ -67,9 +67,11 @@ struct CommandLineTests {
         // Standard input ends at once, and so does the node after it has started.
         let nothing = folder.appendingPathComponent("nothing")
         try Data().write(to: nothing)
-        let opened = try NodeProcess.command(
-            ["up", "--until-input-ends", "--home", home], input: nothing, environment: right)
-        #expect(opened.status == 0, "\(opened.errors)")
+        for input in [nothing, URL(fileURLWithPath: "/dev/null")] {
+            let opened = try NodeProcess.command(
+                ["up", "--until-input-ends", "--home", home], input: input, environment: right)
+            #expect(opened.status == 0, "\(input): \(opened.errors)")
+        }
     }
 
     @Test("Words that are no command are refused, and nothing at all gets the help")

@@ -42,7 +42,7 @@ struct Up: NodeOpeningCommand {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var settings: NodeSettings
 
-    @Flag(help: "Stop when standard input ends; for programs that start nodes.")
+    @Flag(help: "Stop when standard input ends, which /dev/null does at once; for programs that start nodes.")
     var untilInputEnds = false
 
     func run(opening node: NodeOpener) async throws {
@@ -123,7 +123,7 @@ struct Up: NodeOpeningCommand {
             }
             if endsWithInput {
                 group.addTask {
-                    await InputEnd().wait()
+                    await InputEnd(isDeviceEndless: false).wait()
                     try await node.shutdown()
                     return nil
                 }
