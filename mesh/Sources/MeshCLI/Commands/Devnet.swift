@@ -77,13 +77,13 @@ struct Devnet: MeshCommand {
     /// The table of nodes, and what to do with them.
     static func text(_ plans: [DevnetPlan], _ statuses: [NodeStatus]) -> String {
         var table = Table([
-            ("NODE", .right), ("PEER", .left), ("EXECUTOR", .left), ("REGION", .left), ("BASE", .right),
+            ("NODE", .right), ("NAME", .left), ("EXECUTOR", .left), ("REGION", .left), ("BASE", .right),
             ("PER MFUEL", .right), ("HOME", .left),
         ])
         for (plan, status) in zip(plans, statuses) {
             let executor = plan.configuration.executor
             table.add([
-                String(plan.index), Readable.short(status.peerID), executor.isEnabled ? "yes" : "no",
+                String(plan.index), Readable.short(status.did), executor.isEnabled ? "yes" : "no",
                 plan.configuration.region ?? "", executor.isEnabled ? Readable.count(executor.priceBase) : "",
                 executor.isEnabled ? Readable.count(executor.pricePerMillionFuel) : "", plan.home.path,
             ])

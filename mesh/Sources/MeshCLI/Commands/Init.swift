@@ -118,8 +118,7 @@ struct InitReport: Encodable {
     /// What there is, line by line.
     var facts: [(name: String, value: String)] {
         var facts = [(name: "home", value: home)]
-        if let did { facts.append(("did", did)) }
-        if let peerID { facts.append(("peer", peerID)) }
+        if let did, let peerID { facts += NodeNames.facts(did: did, peerID: peerID) }
         facts += listen.map { ("listens on", $0) }
         let prices =
             "\(Readable.tokens(priceBase)) and \(Readable.count(pricePerMillionFuel)) per million units of fuel"

@@ -25,10 +25,8 @@ struct Status: MeshCommand {
 
     /// The facts of a node, and its counters in groups.
     static func text(_ status: NodeStatus) -> String {
-        var facts: [(name: String, value: String)] = [
-            ("version", status.version), ("name", Readable.short(status.did)), ("DID", status.did),
-            ("peer ID", status.peerID),
-        ]
+        var facts = [(name: "version", value: status.version)]
+        facts += NodeNames.facts(did: status.did, peerID: status.peerID)
         facts += status.addresses.map { ("listens on", $0) }
         facts += [
             ("up", Readable.duration(milliseconds: status.uptimeMilliseconds)),

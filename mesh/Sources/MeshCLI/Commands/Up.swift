@@ -148,7 +148,7 @@ struct Up: NodeOpeningCommand {
             guard let line = try? Console.line(status) else { return }
             LogWriter.standardOutput.write(line)
         } else {
-            var facts: [(name: String, value: String)] = [("node", status.peerID), ("did", status.did)]
+            var facts = NodeNames.facts(did: status.did, peerID: status.peerID)
             facts += status.addresses.map { ("listens on", $0) }
             let text = Table.facts(facts)
             LogWriter.standardOutput.write(text.hasSuffix("\n") ? String(text.dropLast()) : text)
