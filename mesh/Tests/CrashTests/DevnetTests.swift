@@ -92,9 +92,15 @@ struct DevnetTests {
             try Data(GuestModules.command("nop")).write(to: module)
             let ran = try node.run(["run", module.path])
             #expect(ran.status == 0, "\(ran.errors)")
-            devnet.signal(SIGTERM)
+            if region.isEmpty {
+                devnet.signal(SIGTERM)
+            } else {
+                let stopped = try node.run(["stop"])
+                #expect(stopped.errors.contains("The node belongs to a devnet, which ends with any of its nodes."))
+            }
             let ended = try devnet.finish()
-            #expect(ended.status == 0, "\(ended.errors)")
+            #expect(ended.status == (region.isEmpty ? 0 : 237), "\(ended.errors)")
+            #expect(ended.errors.contains("a devnet ends with any of its nodes.") == !region.isEmpty)
             let kept = "The nodes keep the config.json found in \(folder.path)"
             #expect(ended.errors.contains(kept) == !region.isEmpty, "\(ended.errors)")
             if region.isEmpty { try node.configure("region", "mars") }

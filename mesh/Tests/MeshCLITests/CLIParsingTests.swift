@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import NodeAPI
+import NodeAPITesting
 import P2PTesting
 import Testing
 
@@ -133,6 +134,27 @@ import Testing
         #expect(stopped.hint?.contains("the same --base-dir") == true)
         let silent = DevnetProcesses.ending("signal 9", isStop: false, lastLine: nil)
         #expect(silent.message == "signal 9, its log is empty.")
+    }
+
+    @Test func aNodeOfADevnetIsKnownByItsParent() {
+        #expect(DevnetParent.parent(stat: "12 (mesh) S 7 12 12 0 -1") == 7)
+        #expect(DevnetParent.parent(stat: "12 (a) b) S 1 (c)) S 9 12") == 9, "a name may hold anything")
+        #expect(DevnetParent.parent(stat: "") == nil && DevnetParent.parent(stat: "12 (mesh) S") == nil)
+        for (words, isDevnet) in [
+            (["mesh", "devnet", "--nodes", "2"], true), (["mesh", "up"], false), (["devnet"], false), ([], false),
+        ] {
+            let line = Array(words.map { $0 + "\0" }.joined().utf8)
+            #expect(DevnetParent.isDevnet(commandLine: line) == isDevnet, "\(words)")
+        }
+    }
+
+    @Test func aDevnetNamesItsNodesAsAllCommandsDoAndSaysHowToChangeOne() throws {
+        let plans = DevnetPlan.plans(nodes: 1, executors: 1, base: "/b")
+        let kept = Devnet.text(plans, [Samples.status], base: "/b")
+        #expect(kept.contains(Readable.short(Samples.status.did)))
+        #expect(!kept.contains(Readable.short(Samples.status.peerID)))
+        #expect(kept.contains("then edit config.json in its home, and start the devnet again with --base-dir /b.\n"))
+        #expect(Devnet.text(plans, [Samples.status], base: nil).contains("start the devnet with --base-dir, which "))
     }
 
     @Test func completionsTakeJSONAndRefuseAnUnknownShell() throws {

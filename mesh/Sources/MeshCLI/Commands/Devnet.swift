@@ -61,7 +61,7 @@ struct Devnet: MeshCommand {
             if global.json {
                 try console.jsonLine(zip(plans, statuses).map(DevnetNode.init))
             } else {
-                console.out(Self.text(plans, statuses))
+                console.out(Self.text(plans, statuses, base: baseDir))
             }
         }
         return .success
@@ -74,8 +74,8 @@ struct Devnet: MeshCommand {
         throw NodeServiceError(.internalError, "The path of this program is unknown.")
     }
 
-    /// The table of nodes, and what to do with them.
-    static func text(_ plans: [DevnetPlan], _ statuses: [NodeStatus]) -> String {
+    /// The table of nodes, and what to do with them; `base` is where their homes stay, if they do.
+    static func text(_ plans: [DevnetPlan], _ statuses: [NodeStatus], base: String?) -> String {
         var table = Table([
             ("NODE", .right), ("NAME", .left), ("EXECUTOR", .left), ("REGION", .left), ("BASE", .right),
             ("PER MFUEL", .right), ("HOME", .left),
@@ -89,7 +89,11 @@ struct Devnet: MeshCommand {
             ])
         }
         let home = plans.first?.home.path ?? ""
-        return table.text + "\nRun a job with: mesh run --home \(home) MODULE\nCtrl-C stops all nodes.\n"
+        let change =
+            base.map { "then edit config.json in its home, and start the devnet again with --base-dir \($0)" }
+            ?? "start the devnet with --base-dir, which keeps their homes, and see mesh devnet --help"
+        return table.text + "\nRun a job with: mesh run --home \(home) MODULE\nCtrl-C stops all nodes. To change a "
+            + "node's configuration, \(change).\n"
     }
 }
 

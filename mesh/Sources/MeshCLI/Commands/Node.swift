@@ -135,12 +135,14 @@ struct Stop: MeshCommand {
         let node = global.node
         let status = try await running(node)
         let process = status.processID
+        let isOfDevnet = DevnetParent.isParent(of: process)
         try await Self.shutDown(node)
         await Self.waitForEnd(of: process, console)
         if global.json {
             try console.json(StopReport(home: global.nodeHome.path, processID: process))
         } else {
             console.note(Terminal.safe("stopped node \(Readable.short(status.did))"))
+            if isOfDevnet { console.note(DevnetParent.note) }
         }
         return .success
     }
