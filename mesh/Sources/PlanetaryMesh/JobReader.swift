@@ -129,11 +129,14 @@ extension JobMarket {
         }
     }
 
-    /// The jobs that are under way on either side, as a listing of the open ones counts them.
+    /// The jobs that are under way on either side, as a listing of the open ones counts them: each job once, from its
+    /// originator's side if this node has both. So this node's own bid on its own job that ended does not count,
+    /// though it is open until it lapses.
     var jobsUnderWay: (originated: Int, executed: Int) {
         let (originated, executed) = unclosedJobs
         return (
-            originated.count { JobEnd($0).outcome.isUnderWay }, executed.count { JobEnd($0).outcome.isUnderWay }
+            originated.count { JobEnd($0).outcome.isUnderWay },
+            executed.count { $0.bid.originatorPeerID != $0.bid.bidderPeerID && JobEnd($0).outcome.isUnderWay }
         )
     }
 

@@ -59,6 +59,27 @@ struct UnwantedBidTests {
         }
     }
 
+    @Test("A node's bid on its own job is no job besides, so that status counts as the listing of open jobs does")
+    func ownJob() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let node = mesh.nodes[0]
+            let own = NodeMesh(nodes: [mesh.nodes[1], node])
+            let job = try await own.submit(try Assembler.command("(loop (br 0))")) { submission in
+                submission.policy.allowedDIDs = [node.identity.did.text]
+                submission.limits.maxFuel = 900_000_000_000
+            }
+            try await eventually("it runs its own job") {
+                await node.core.market.executedJob(JobID(job))?.isStarted == true
+            }
+            #expect(try await node.count("jobs_originated_open") == 1)
+            #expect(try await node.count("jobs_executed_open") == 0)
+            let open = try await node.jobs(JobQuery(limit: 10, statuses: [try #require(JobStatusName("open"))]))
+            #expect(open.jobs.map(\.jobID) == [job.text])
+            _ = try await node.cancel(job)
+            #expect(try await own.result(of: job).ending == .cancelled)
+        }
+    }
+
     private func announce(_ number: Int, by peer: HostilePeer, to node: MeshNode) async throws {
         let now = NodeClock.wallClock
         let manifest = JobManifest(
