@@ -264,8 +264,16 @@ struct ReceiptExamination {
             (rules.datesFault(of: receipt) == nil, "ended before it began"),
         ]
         if let wrong = orders.first(where: { !$0.0 }) { return note(.times, false, wrong.1) }
-        let duration = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
-        note(.times, true, "submitted, bid, assigned and run in this order; the run took \(duration) ms")
+        note(.times, true, "submitted, bid, assigned and run in this order; \(Self.durations(of: receipt))")
+    }
+
+    /// How long the executor was at it, by its dates, with all that it did before and after the module ran; and for how
+    /// long the module ran.
+    private static func durations(of receipt: ExecutionReceipt) -> String {
+        let all = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
+        let ran = receipt.resourceUsage.wallMilliseconds
+        return "from start to end it took \(GroupedNumber.of(UInt64(clamping: all))) ms, the module itself "
+            + "\(GroupedNumber.of(ran)) ms"
     }
 
     /// An executor's receipts form one chain: every receipt has at most one successor, and there is one first receipt.

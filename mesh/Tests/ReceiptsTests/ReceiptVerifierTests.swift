@@ -13,6 +13,8 @@ import Testing
         let report = chain.verify(cid)
         #expect(report.isVerified)
         #expect(report.lines.map(\.code) == ReceiptCheckName.allCases.map(\.rawValue))
+        let times = report.lines.first { $0.code == ReceiptCheckName.times.rawValue }
+        #expect(times?.detail.hasSuffix("; from start to end it took 10 ms, the module itself 7 ms") == true)
         #expect(report.lines.allSatisfy { $0.result == .passed && !$0.detail.isEmpty }, "\(report.failures)")
     }
 
