@@ -100,7 +100,7 @@ struct CommandLineTests {
         let file = folder.appendingPathComponent("mesh.bash")
         try Data(script.output.utf8).write(to: file)
         let cases = [
-            (["rece"], "receipt"), (["receipt", "ver"], "verify"), (["run", "--max-f"], "--max-fuel"),
+            (["rece"], "receipt"), (["receipt", "ver"], "verify"), (["run", "--max-fu"], "--max-fuel"),
             (["completions", "fi"], "fish"),
         ]
         for (words, expected) in cases {
