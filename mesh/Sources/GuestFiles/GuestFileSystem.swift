@@ -33,8 +33,8 @@ package struct GuestFileSystem: Sendable {
         package var fileBytesMax: UInt64 = 1 << 44
         /// Bytes of one read or write; the rest is for the next call.
         package var transferBytesMax = 1 << 20
-        /// Bytes of the buffer of one `fd_readdir`; a longer one is EINVAL, since a short answer would mean the end. All
-        /// that is listed is looked at within one call, which nothing interrupts.
+        /// Bytes of the buffer of one `fd_readdir`; a longer one is EINVAL, since a short answer would mean the end.
+        /// All that is listed is looked at within one call, which nothing interrupts.
         package var listBytesMax = 256 << 10
         /// Mounts of a plan, and preopens.
         package var mountsMax = 64

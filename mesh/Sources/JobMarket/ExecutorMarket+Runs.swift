@@ -19,7 +19,8 @@ extension ExecutorMarket {
     }
 
     private static func runMilliseconds(_ job: ExecutedJob, _ configuration: ExecutorConfiguration) -> UInt64 {
-        configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000 + 5000
+        configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000
+            + job.manifest.params.filesMilliseconds + 5000
     }
 
     /// Orders the fetch of a job's module and inputs.

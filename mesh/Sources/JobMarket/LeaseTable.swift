@@ -89,6 +89,6 @@ struct LeaseTable: Sendable {
     }
 
     private static func runMilliseconds(of manifest: JobManifest, _ times: OriginatorConfiguration) -> UInt64 {
-        manifest.params.timeoutSeconds * 1000 + times.executionGraceMilliseconds
+        manifest.params.timeoutSeconds * 1000 + manifest.params.filesMilliseconds + times.executionGraceMilliseconds
     }
 }

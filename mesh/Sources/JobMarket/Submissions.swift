@@ -53,7 +53,8 @@ struct JobDraft: Sendable {
         let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
         let perAttempt =
             times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
-            + times.executionGraceMilliseconds + times.receiptMilliseconds + times.leaseMilliseconds
+            + params.filesMilliseconds + times.executionGraceMilliseconds + times.receiptMilliseconds
+            + times.leaseMilliseconds
         let lifetime = times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
         let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
         var expiresAt = context.calendarDate(inMilliseconds: bounded)

@@ -82,11 +82,3 @@ struct LocalWords: Hashable {
         return String(text).replacing("the executor", with: "this machine")
     }
 }
-
-extension Run {
-    /// The words of a run with `--local`.
-    var localWords: LocalWords {
-        let path = global.nodeHome.configurationPath
-        return LocalWords(configuration: FileManager.default.fileExists(atPath: path) ? path : nil)
-    }
-}

@@ -185,7 +185,8 @@ import Testing
     @Test("Executors that the job's own terms exclude do not refuse it")
     func exclusions() {
         let dear = Obstacle.price(.init(cheapest: TokenAmount(80), budget: TokenAmount(1), fuel: 5))
-        let asks = "the cheapest bid asks up to 80 tokens, above the budget of 1 (a bid's ceiling follows from "
+        let asks =
+            "the cheapest bid asks up to 80 tokens, above the budget of 1 (a bid's ceiling follows from "
             + "--max-fuel, here 5)"
         let unproven = Obstacle.reputation(best: 600, min: 900)
         let lacks = "reputation 900 is asked for, and the best has 600 here"
@@ -268,8 +269,8 @@ import Testing
         let outlook = ExecutorOutlook([standing(2, [obstacle])])
         #expect(
             outlook.description
-                == "1 executor is known; your budget excludes it: the cheapest bid asks up to 100,100 tokens, above the "
-                + "budget of 600 (a bid's ceiling follows from --max-fuel, here 10,000,000,000)")
+                == "1 executor is known; your budget excludes it: the cheapest bid asks up to 100,100 tokens, above "
+                + "the budget of 600 (a bid's ceiling follows from --max-fuel, here 10,000,000,000)")
         #expect(outlook.advice == "Raise --budget to 100100, or lower --max-fuel to 50000000.")
         #expect(outlook.isTooDear && outlook.isHopeless)
         // The advice is right to the unit.

@@ -45,9 +45,11 @@ struct JobDeadlineTests {
         #expect(
             Set(refusals.map(\.refusal))
                 == Set([20, 40, 60].map { .priceTooHigh(price: TokenAmount($0), max: TokenAmount(15)) }))
-        #expect(world.job(id)?.failure?.description.contains("the price of up to 40 tokens is above the budget of 15") == true)
+        let failure = try #require(world.job(id)?.failure?.description)
+        #expect(failure.contains("the price of up to 40 tokens is above the budget of 15"))
         let told = world.parties[1].market.executedJob(id)?.bidEnd
-        #expect(told == .refused(code: .known(.priceTooHigh), reason: "the price of up to 20 tokens is above the budget of 15"))
+        let reason = "the price of up to 20 tokens is above the budget of 15"
+        #expect(told == .refused(code: .known(.priceTooHigh), reason: reason))
     }
 
     @Test func confirmation() throws {

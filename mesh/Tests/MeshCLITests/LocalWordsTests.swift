@@ -6,7 +6,8 @@ import Testing
 /// What `mesh run --local` says: nothing of executors, of nodes, or of settings that are not there.
 @Suite struct LocalWordsTests {
     private func refused() -> JobResult {
-        var result = JobResult(ending: .noBids, detail: "no executor took the job: this node is the only executor known")
+        var result = JobResult(
+            ending: .noBids, detail: "no executor took the job: this node is the only executor known")
         let reason = ExecutorsView.Reason(
             code: "max_memory_bytes",
             text: "memory 3 GiB is above its limit of 1 GiB (executor.memory_mib in this node's config.json)",

@@ -9,8 +9,8 @@ struct RuntimeGroup: AsyncParsableCommand {
         commandName: "runtime",
         abstract: "Name the interpreters that mesh run uses for scripts.",
         discussion: """
-            After mesh runtime add python python.wasm --dir lib:/lib/python3.12 --env PYTHONHOME=/, mesh run script.py \\
-            runs the script with that module: chosen by the script's #! line, else by the ending of its name.
+            After mesh runtime add python python.wasm --dir lib:/lib/python3.12 --env PYTHONHOME=/, mesh run \
+            script.py runs the script with that module: chosen by the script's #! line, else by the ending of its name.
             """,
         subcommands: [Add.self, List.self, Remove.self])
 
