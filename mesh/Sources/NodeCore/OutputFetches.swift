@@ -1,4 +1,4 @@
-import Determinism
+package import Determinism
 import JobMarket
 package import MeshTypes
 package import Multiformats
@@ -17,6 +17,8 @@ package struct OutputRequest: Hashable, Sendable {
     package var job: JobID?
     /// Whether it may be a folder, because the job has files.
     package var mayBeFolder = false
+    /// When nobody waits for it any more; the fetch of a folder ends there.
+    package var until: MonotonicInstant?
 }
 
 /// The result of asking for an output.
@@ -78,6 +80,7 @@ struct OutputFetches: Sendable {
         let job: JobID
         let peer: PeerID
         let mayBeFolders: Bool
+        let until: MonotonicInstant
         var wanted: ArraySlice<CID>
         var bytesLeft: Int
         var missing: [CID] = []
@@ -106,7 +109,7 @@ struct OutputFetches: Sendable {
     ) -> Step? {
         guard fetches[receipt] == nil else { return nil }
         fetches[receipt] = Fetch(
-            job: job, peer: peer, mayBeFolders: mayBeFolders, wanted: cids[...], bytesLeft: bytesMax,
+            job: job, peer: peer, mayBeFolders: mayBeFolders, until: until, wanted: cids[...], bytesLeft: bytesMax,
             pause: RetryPause(
                 milliseconds: limits.pauseMilliseconds, millisecondsMax: limits.pauseMillisecondsMax, until: until))
         return next(receipt)
@@ -153,7 +156,7 @@ struct OutputFetches: Sendable {
             return .ask(
                 OutputRequest(
                     receipt: receipt, cid: cid, peer: fetch.peer, bytesMax: fetch.bytesLeft, job: fetch.job,
-                    mayBeFolder: fetch.mayBeFolders))
+                    mayBeFolder: fetch.mayBeFolders, until: fetch.until))
         }
         fetches[receipt] = nil
         return .end(End(job: fetch.job, receipt: receipt, missing: fetch.missing, blocks: fetch.blocks))

@@ -1,3 +1,4 @@
+import Determinism
 import IPLD
 import MeshStore
 import Multiformats
@@ -24,9 +25,10 @@ extension ContentFetcher {
 
     /// Gets all blocks of a file or folder that are not here, within bounds: a tree with more blocks or bytes is
     /// refused. They go to the disk as they come, for a job if they are its outputs; the last of them, up to
-    /// `heldBytesMax`, are returned to go there with something else.
+    /// `heldBytesMax`, are returned to go there with something else. What is not here by `until` is given up.
     func tree(
-        _ root: CID, from peers: [PeerID], bytesMax: UInt64 = .max, heldBytesMax: Int = 0, of job: CID? = nil
+        _ root: CID, from peers: [PeerID], bytesMax: UInt64 = .max, heldBytesMax: Int = 0, of job: CID? = nil,
+        until: MonotonicInstant? = nil
     ) async throws(FetchError) -> Tree {
         var limits = UnixFSTreeWalk.Limits()
         limits.bytesMax = min(limits.bytesMax, bytesMax)
@@ -35,6 +37,9 @@ extension ContentFetcher {
         // Providers announce only the root of a tree, so whoever has that is asked for the rest.
         var sources = peers
         while !walk.isComplete {
+            if let until, NodeClock.now >= until {
+                throw .notFound(root, reason: "its blocks did not all come in the time that there was")
+            }
             var batch: [CID] = []
             while batch.count < Self.piecesAtOnceMax, let cid = walk.next() { batch.append(cid) }
             let pieces = try await pieces(batch, from: sources, of: root)

@@ -143,7 +143,7 @@ struct Errands: Sendable {
         let heldMax = parts.store.hasPlentyOfRoom ? Self.fetchedBytesHeldMax : 0
         let tree = try await parts.fetcher.tree(
             request.cid, from: [request.peer], bytesMax: UInt64(clamping: request.bytesMax), heldBytesMax: heldMax,
-            of: request.job?.cid)
+            of: request.job?.cid, until: request.until)
         return .here(
             bytes: Int(clamping: tree.bytes), blocks: tree.held.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) })
     }

@@ -99,6 +99,11 @@ struct FolderTests {
             let made = try Made(small: 20)
             try await made.store(at: giver)
             try await made.store(at: node, without: made.file)
+            // Nothing is asked for when nobody waits any more.
+            await #expect(throws: FetchError.self) {
+                _ = try await node.parts.fetcher.tree(made.root, from: [], until: NodeClock.now)
+            }
+            #expect(try await !node.store.hasBlock(made.file))
             let tree = try await node.parts.fetcher.tree(made.root, from: [], heldBytesMax: 1 << 20)
             #expect(tree.bytes == UInt64(made.bytes))
             #expect(tree.held.map(\.cid) == [made.file])
