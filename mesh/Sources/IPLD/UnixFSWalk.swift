@@ -57,8 +57,7 @@ package struct UnixFSNode: Hashable, Sendable {
 /// A depth-first walk through the blocks of a file that checks every block against the statements of the nodes above:
 /// the file's bytes in and below it, and all bytes of the blocks from it on.
 ///
-/// It does not check a size that no node states. It holds at most `UnixFSFile.depthMax` nodes of `DAGPBNode.linksMax`
-/// links.
+/// It does not check a size that no node states. It holds no more links than it may have blocks.
 package struct UnixFSWalk: Sendable {
     private struct Wanted {
         let cid: CID
@@ -79,16 +78,18 @@ package struct UnixFSWalk: Sendable {
     private var wanted: [Wanted]
     private var open: [Open] = []
     private let blocksMax: Int
+    private let depthMax: Int
 
     /// Blocks that came.
     package private(set) var blockCount = 0
     /// Bytes of the file that came.
     package private(set) var fileBytes: UInt64 = 0
 
-    /// A walk from a root, through at most `blocksMax` blocks.
-    package init(root: CID, blocksMax: Int = UnixFSFile.blocksMax) {
+    /// A walk from a root, through at most `blocksMax` blocks and `depthMax` levels of nodes above the chunks.
+    package init(root: CID, blocksMax: Int = UnixFSFile.blocksMax, depthMax: Int = UnixFSFile.depthMax) {
         wanted = [Wanted(cid: root, depth: 0)]
         self.blocksMax = blocksMax
+        self.depthMax = depthMax
     }
 
     /// The next block; `nil` at the end.
@@ -111,7 +112,8 @@ package struct UnixFSWalk: Sendable {
         let start = fileBytes
         try add(UInt64(node.content.count), of: place.cid)
         if node.links.isEmpty { return try close() }
-        if place.depth + 1 > UnixFSFile.depthMax { throw .tooDeep(depthMax: UnixFSFile.depthMax) }
+        if place.depth + 1 > depthMax { throw .tooDeep(depthMax: depthMax) }
+        if node.links.count > blocksMax - blockCount - wanted.count { throw .tooManyBlocks }
         open.append(
             Open(cid: place.cid, start: start, fileBytes: ownBytes ?? place.fileBytes, left: node.links.count))
         for (index, link) in node.links.enumerated().reversed() {
@@ -121,7 +123,6 @@ package struct UnixFSWalk: Sendable {
                     fileBytes: node.linkedFileBytes.isEmpty ? nil : node.linkedFileBytes[index],
                     treeBytes: node.linkedBlockBytes[index]))
         }
-        if wanted.count > 2 * DAGPBNode.linksMax { throw .tooManyBlocks }
     }
 
     private mutating func take() throws(UnixFSError) -> Wanted? {

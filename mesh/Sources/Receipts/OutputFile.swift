@@ -53,7 +53,7 @@ enum OutputFile {
     }
 
     private static func examineFile(_ root: CID, blocksMax: Int, _ evidence: (CID) -> BlockEvidence) -> Finding {
-        var walk = UnixFSWalk(root: root, blocksMax: blocksMax)
+        var walk = UnixFSWalk(root: root, blocksMax: blocksMax, depthMax: UnixFSLimits().fileDepthMax)
         do {
             while let cid = walk.next {
                 switch evidence(cid) {

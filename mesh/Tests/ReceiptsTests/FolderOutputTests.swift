@@ -137,6 +137,34 @@ import Testing
         #expect(scene.chain.verify(cid).codes(.failed) == ["outputs"])
     }
 
+    /// Nodes in each other above one byte, as deep as a mount may have them (and `ipfs add --trickle` makes them), and
+    /// one deeper.
+    @Test(arguments: [false, true]) func aFileIsAsDeepAsThatOfAMount(_ isAlone: Bool) throws {
+        var scene = try Scene()
+        let chunk: [UInt8] = [1]
+        var below = (cid: CID.hashing(chunk, codec: .raw), treeBytes: UInt64(1))
+        scene.chain.blocks[below.cid] = chunk
+        let deepest = UnixFSLimits().fileDepthMax
+        for depth in 1...deepest + 1 {
+            let links = [DAGPBNode.Link(cid: below.cid, totalBytes: below.treeBytes)]
+            let node = DAGPBNode(links: links, data: [0x08, 2, 0x18, 1, 0x20, 1]).encoded()
+            below = (CID.hashing(node, codec: .dagPB), below.treeBytes + UInt64(node.count))
+            scene.chain.blocks[below.cid] = node
+            guard depth >= deepest || depth == UnixFSFile.depthMax + 1 else { continue }
+            var root = below.cid
+            if !isAlone {
+                let folder = try UnixFSDirectoryBuilder.directory(
+                    [UnixFSEntry(name: [0x61], cid: root, totalBytes: 1)], profile: .v1in2025)
+                for block in folder.blocks { scene.chain.blocks[block.cid] = block.bytes }
+                root = folder.directory.cid
+            }
+            let cid = try scene.sign { $0.outputs["folder"] = root }
+            let report = scene.chain.verify(cid)
+            #expect(report.codes(.failed) == (depth > deepest ? ["outputs"] : []))
+            #expect(depth <= deepest || detail(report, "outputs").contains("a file of too many levels"))
+        }
+    }
+
     @Test func onlyTheReceiptOfAJobWithFilesSaysWhatWasRead() throws {
         var scene = try Scene()
         let rules = ReceiptRules()
