@@ -174,7 +174,11 @@ struct Get: MeshCommand {
         if written.leftOutCount > written.leftOut.count {
             console.note("Left out \(Readable.count(UInt64(written.leftOutCount))) such links in all.")
         }
-        if global.json { try console.json(GottenTree(found, written)) }
+        if global.json {
+            try console.json(GottenTree(found, written))
+        } else {
+            console.note(Terminal.safe(Self.written(written, to: target)))
+        }
         return .success
     }
 
@@ -217,6 +221,12 @@ struct Get: MeshCommand {
     }
 
     /// "wrote 1,234 bytes to FILE".
+    static func written(_ tree: FolderDownload.Written, to path: String) -> String {
+        if tree.folders == 0 { return written(Int(clamping: tree.bytes), to: path) }
+        let files = tree.files == 1 ? "1 file" : "\(Readable.count(UInt64(clamping: tree.files))) files"
+        return "wrote \(files) with \(Readable.bytes(tree.bytes)) to \(path)"
+    }
+
     static func written(_ count: Int, to path: String) -> String {
         "wrote \(count == 1 ? "1 byte" : "\(Readable.count(UInt64(clamping: count))) bytes") to \(path)"
     }
