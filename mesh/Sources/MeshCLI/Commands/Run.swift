@@ -87,14 +87,16 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     func run(opening node: NodeOpener) async throws {
         guard local else { return try await run() }
-        try await global.report { console in
-            do {
-                return try await LocalNode(opener: node, home: global.nodeHome).use {
-                    try await perform(on: $0, console)
-                }
-            } catch let error as NodeServiceError {
-                throw localWords.of(error)
-            }
+        try await global.report { console in try await performLocal(node, console) }
+    }
+
+    private func performLocal(_ opener: NodeOpener, _ console: Console) async throws -> ExitCode {
+        do {
+            let local = LocalNode(opener: opener, home: global.nodeHome)
+            return try await local.use { try await perform(on: $0, console) }
+        } catch {
+            guard let error = error as? NodeServiceError else { throw error }
+            throw localWords.of(error)
         }
     }
 
