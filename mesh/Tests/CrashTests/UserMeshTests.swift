@@ -104,8 +104,8 @@ struct UserMeshTests {
                 let verdict =
                     what == "verify"
                     ? "The receipt holds."
-                    : "The run was repeated here, with the same outcome, outputs, standard output, standard error, log, "
-                        + "files read and fuel as the receipt says."
+                    : "The run was repeated here, with the same outcome, outputs, standard output, standard error, "
+                        + "log, files read and fuel as the receipt says."
                 #expect(report.output.contains("\n\(verdict)\n"), "\(report.output)")
             }
         }
