@@ -119,7 +119,7 @@ struct JobPageText {
         }
         if let budget = request.budget { facts.append(("budget", Readable.tokens(budget))) }
         facts += request.policy.map { ($0.name, $0.text) }
-        facts.append(("deadline", "\(Readable.date(request.expiresAt)); a job without a result by then fails"))
+        facts.append(("deadline", "\(Readable.date(request.expiresAt)); a job without a result ends then"))
         return facts
     }
 
