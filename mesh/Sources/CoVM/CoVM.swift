@@ -246,11 +246,11 @@ package final class CoVM: Sendable {
         case .cancelled, .moduleRefused, .filesRefused, .fetchFailed, .nodeFailed: return
         }
         do {
-            var collection = FileCollection(run, millisecondsMax: configuration.limits.collectMillisecondsMax)
+            var collection = FileCollection(run)
             try collection.collect()
         } catch {
             switch error {
-            case .output, .filesRefused:
+            case .output, .filesRefused, .wallClock:
                 // How the module ended by itself says more.
                 guard case .exited = result.outcome else { return }
                 result.outcome = TrapReport.outcome(of: error, run: run)

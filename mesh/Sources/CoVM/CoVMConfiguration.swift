@@ -48,8 +48,13 @@ package struct CoVMConfiguration: Sendable {
         /// Times that a run asks in a row for the same blocks, which the node says are here.
         package var repeatedFetchesMax = 8
 
-        /// Milliseconds that collecting the files of a run may take, without waits for blocks; longer is `nodeFailed`.
-        package var collectMillisecondsMax: UInt64 = 120_000
+        /// Milliseconds at most that collecting the files of a run may take, without waits for blocks. Collecting
+        /// counts to the run's wall clock and ends as that does.
+        package var collectMillisecondsMax: UInt64 = 30_000
+
+        /// Milliseconds that collecting has, however little is left of the run's wall clock; timers of the market leave
+        /// it more.
+        package var collectMillisecondsMin: UInt64 = 1_000
 
         /// Bounds of the files of a run. They decide results, so they are the same everywhere; smaller ones are for
         /// tests.

@@ -19,12 +19,12 @@ struct FileCollection {
     static let blocksMax = 65_536
 
     private let run: JobRun
-    private let until: UInt64
     private var kept: Set<CID> = []
 
-    init(_ run: JobRun, millisecondsMax: UInt64) {
+    /// The time of collecting begins with this; it is what is left of the run's.
+    init(_ run: JobRun) {
         self.run = run
-        until = SystemClock.nanoseconds() - run.stillNanoseconds + millisecondsMax * 1_000_000
+        run.collectingBegins()
     }
 
     /// Collects one selection after the other, in the order of the job.
@@ -36,11 +36,8 @@ struct FileCollection {
         }
     }
 
-    private var isLate: Bool { SystemClock.nanoseconds() - run.stillNanoseconds > until }
-
     private func checkTime() throws(HostStop) {
-        if run.cancellation.isCancelled { throw .cancelled }
-        if isLate { throw .nodeFailed("collecting the files of the job took too long") }
+        if let stop = run.reasonToStop { throw stop }
     }
 
     private var world: GuestWorld { run.world(fuelLeft: 0) }
@@ -48,11 +45,8 @@ struct FileCollection {
     private func node(of selection: FileSelection) throws(HostStop) -> CollectedNode? {
         var node: CollectedNode?
         let run = run
-        let until = until
         try asking { () throws(FileStop) in
-            node = try run.files?.collect(selection, in: world) {
-                run.cancellation.isCancelled || SystemClock.nanoseconds() - run.stillNanoseconds > until
-            }
+            node = try run.files?.collect(selection, in: world) { run.reasonToStop != nil }
         }
         return node
     }

@@ -244,6 +244,13 @@ final class JobRun {
     /// The bounds of the files.
     var fileLimits: GuestFileSystem.Limits { limits.files }
 
+    /// The module has ended, and collecting its files begins: ``reasonToStop`` bounds that, too.
+    func collectingBegins() {
+        watch.collectingBegins(
+            now: SystemClock.nanoseconds(), millisecondsMin: limits.collectMillisecondsMin,
+            millisecondsMax: limits.collectMillisecondsMax)
+    }
+
     /// How long the wall clock stood still.
     var stillNanoseconds: UInt64 { watch.stillNanoseconds }
 

@@ -8,9 +8,9 @@ import MeshTypes
 struct WallClockWatch {
     private let start: UInt64
     private let threadStart: UInt64
-    private let deadline: UInt64
+    private var deadline: UInt64
     /// Whether the executor's own bound is shorter than the job's.
-    private let isCutShort: Bool
+    private var isCutShort: Bool
     private let standstills: StandstillWatch
     private let processorPercentMin: UInt64
     private let threadNanoseconds: () -> UInt64
@@ -36,6 +36,15 @@ struct WallClockWatch {
 
     /// The clock stood still for so long.
     mutating func stoodStill(nanoseconds: UInt64) { stillNanoseconds += nanoseconds }
+
+    /// The module has ended: from now on its files have what is left of the time, within these bounds.
+    mutating func collectingBegins(now: UInt64, millisecondsMin: UInt64, millisecondsMax: UInt64) {
+        let now = now - stillNanoseconds
+        let left = deadline > now ? deadline - now : 0
+        let most = millisecondsMax * 1_000_000
+        deadline = now + min(most, max(left, millisecondsMin * 1_000_000))
+        isCutShort = isCutShort && left < most
+    }
 
     /// The reason to stop, once the time is up.
     func stop(now: UInt64) -> HostStop? {

@@ -309,6 +309,19 @@ struct CollectTests {
         #expect(try run.result.outputs.map { try host.tree($0.cid) } == [[" logged"], ["/a A", "/l -> a"], Self.tree])
     }
 
+    @Test("have the time that is left of the run's, and the end is its own", arguments: [ends[0], ends[3]])
+    func late(end: End) async throws {
+        let host = FileHost()
+        let machine = try Machine.patient { $0.limits.collectMillisecondsMax = 0 }
+        let run = try await machine.perform(
+            "write 1 paid\n" + Self.writing + "\n" + end.line, collect: ["out": "out/**"], host: host
+        ) { $0.limits.maxFuel = 20_000_000 }
+        let isWell = end.outcome == .exited(code: 0)
+        #expect(run.result.outcome == (isWell ? .limitExceeded(.wallClock) : end.outcome))
+        #expect(run.result.outputs.isEmpty)
+        #expect(run.result.usage.fuel > 0 && host.text(run.result.standardOutputCID).hasPrefix("paid"))
+    }
+
     @Test("are not outputs of a cancelled run")
     func cancelled() async throws {
         let cancellation = ExecutionCancellation()

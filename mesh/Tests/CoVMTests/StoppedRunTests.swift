@@ -216,6 +216,23 @@ struct WallClockTests {
         #expect(Self.stop(Self.job(seconds: 10), steps: Array(late), processorPercent: percent) == .wallClock)
     }
 
+    @Test("gives collecting what is left, within bounds", arguments: [(0, 4_000), (8_500, 1_500), (9_700, 1_000)])
+    func collecting(ranMilliseconds: UInt64, given: UInt64) {
+        let hands = Hands()
+        let standstills = StandstillWatch(tickMilliseconds: 50, standstillMilliseconds: 100_000, now: { hands.now })
+        let start = hands.now
+        var watch = WallClockWatch(
+            job: Self.job(seconds: 10), now: start, standstills: standstills, processorPercentMin: 50,
+            threadNanoseconds: { hands.now - start })
+        hands.turn(milliseconds: ranMilliseconds + 300)
+        watch.stoodStill(nanoseconds: 300_000_000)
+        watch.collectingBegins(now: hands.now, millisecondsMin: 1_000, millisecondsMax: 4_000)
+        hands.turn(milliseconds: given - 1)
+        #expect(watch.stop(now: hands.now) == nil)
+        hands.turn(milliseconds: 1)
+        #expect(watch.stop(now: hands.now) == .wallClock)
+    }
+
     @Test("is the node's doing when the thread had less than half of it")
     func starved() {
         let steps = Array(repeating: UInt64(50), count: 200)
