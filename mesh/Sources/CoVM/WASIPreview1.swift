@@ -99,8 +99,8 @@ enum WASIPreview1 {
         var errno = WASIErrno.badDescriptor
         try run.repeating { () throws(HostStop) in
             switch run.files?.perform(function, arguments, call, in: world) {
-            case .answered(let number, let output, let bytesRead)?:
-                try call.charge(UInt64(bytesRead))
+            case .answered(let number, let output, let bytesRead, let work)?:
+                try call.charge(UInt64(bytesRead) + work)
                 run.bytesRead += UInt64(bytesRead)
                 if let output { try run.append(output.bytes, to: output.stream) }
                 errno = number

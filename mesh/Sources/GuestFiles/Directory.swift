@@ -118,6 +118,9 @@ struct Directory: Sendable {
         return countedPastNames
     }
 
+    /// Whether a listing gave the entry of this cookie, so that it is found at once.
+    func hasGiven(_ cookie: UInt64) -> Bool { given[cookie] != nil }
+
     /// The index of the first entry after a cookie of an entry; nil if no listing can have given it.
     func index(after cookie: UInt64) -> Int? {
         if let name = given[cookie] {

@@ -173,6 +173,12 @@ package struct FileContent: Sendable {
         return range.lowerBound <= start && range.upperBound >= end ? nil : start..<end
     }
 
+    /// How many pages `truncate` looks at.
+    func pagesLookedAt(toTruncateTo newBytes: UInt64) -> UInt64 {
+        let end = (newBytes + Self.pageBytes - 1) / Self.pageBytes
+        return newBytes < bytes && end < pagesEnd ? min(pagesEnd - end, UInt64(pages.count)) : 0
+    }
+
     /// Makes the file shorter or longer; returns how many pages are free now.
     mutating func truncate(to newBytes: UInt64) -> Int {
         defer { bytes = newBytes }

@@ -324,8 +324,9 @@ extension GuestFileSystem {
     /// Bytes of a `dirent` and its name.
     package static func listedBytes(_ nameBytes: Int) -> Int { 24 + nameBytes }
 
-    private func firstIndex(after cookie: UInt64, in inode: InodeNumber) throws(FileStop) -> Int {
+    private mutating func firstIndex(after cookie: UInt64, in inode: InodeNumber) throws(FileStop) -> Int {
         if cookie <= Directory.parentCookie { return 0 }
+        if !nodes.directory(inode).hasGiven(cookie) { nodes.looked(.entries(nodes.directory(inode).entries.count)) }
         guard let index = nodes.directory(inode).index(after: cookie) else { throw .errno(.invalid) }
         return index
     }

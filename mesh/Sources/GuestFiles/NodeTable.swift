@@ -28,6 +28,8 @@ struct NodeTable: Sendable {
     private(set) var record = ReadRecord()
     /// What CIDs of mounts name, as far as that was looked at: many names of one block cost one look.
     private var known: [CID: MountedNode] = [:]
+    /// What the call under way has looked at, in fuel: work that its arguments do not tell.
+    private(set) var work: UInt64 = 0
 
     init(limits: GuestFileSystem.Limits, quota: FileSystemPlan.Quota) {
         self.limits = limits
@@ -46,6 +48,12 @@ struct NodeTable: Sendable {
         guard nodes[inode] != nil else { preconditionFailure("there is no node \(inode) to change") }
         body(&nodes[inode, default: Node(kind: .file, mount: 0, times: NodeTimes(all: 0), cid: nil)])
     }
+
+    /// A call begins, or begins again: what counts is what it does when all is here.
+    mutating func beginCall() { work = 0 }
+
+    /// Counts something that was looked at.
+    mutating func looked(_ what: CallWork) { work += what.fuel }
 
     /// The content of a file.
     func file(_ inode: InodeNumber) -> FileContent {
@@ -76,10 +84,13 @@ struct NodeTable: Sendable {
     func isMountRoot(_ inode: InodeNumber) -> Bool { mounts[self[inode].mount].root == inode }
 
     /// Whether a mount begins at this directory or somewhere below it.
-    func holdsMount(_ inode: InodeNumber) -> Bool {
-        mounts.contains { mount in
+    mutating func holdsMount(_ inode: InodeNumber) -> Bool {
+        var steps = 0
+        defer { looked(.steps(steps)) }
+        return mounts.contains { mount in
             var next = mount.root
             while true {
+                steps += 1
                 if next == inode { return true }
                 let parent = self[next].parent
                 if parent == next || parent == 0 { return false }
@@ -371,6 +382,7 @@ struct NodeTable: Sendable {
     }
 
     mutating func truncate(_ inode: InodeNumber, to bytes: UInt64, now: UInt64) {
+        looked(.pages(file(inode).pagesLookedAt(toTruncateTo: bytes)))
         var freed = 0
         changeFile(inode) { freed = $0.truncate(to: bytes) }
         release(pages: UInt64(freed), self[inode].mount)

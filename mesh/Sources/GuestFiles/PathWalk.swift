@@ -58,6 +58,7 @@ struct PathWalk {
     /// Walks to the end. Lists the directories on the way, which is all that it changes.
     mutating func walk(_ nodes: inout NodeTable) throws(FileStop) -> Target {
         while let component = pending.popLast() {
+            nodes.looked(.steps(1))
             if let target = try step(component, &nodes) { return target }
         }
         // Only dots, or a link to them.
@@ -95,6 +96,7 @@ struct PathWalk {
         try nodes.resolve(entry.inode, in: world)
         switch nodes[entry.inode].kind {
         case .symbolicLink(let target) where !pending.isEmpty || followsLast:
+            nodes.looked(.link(bytes: target.count))
             try enter(target)
             return nil
         case .directory where !pending.isEmpty:

@@ -10,6 +10,7 @@ package struct PreviewFunction<Memory: GuestBytes>: Sendable {
     /// Fuel to charge before a call, besides what every call costs: by the bytes that are asked for, so that it is the
     /// same whatever is here. To be charged once, however often the call is asked again. What is read costs one for
     /// each byte after the call (`PreviewOutcome.answered`), so that a large buffer at the end of a file costs nothing.
+    /// Then the work is charged that the arguments do not tell, too (`CallWork`).
     package func fuel(_ arguments: [UInt64], memory: Memory, limits: GuestFileSystem.Limits) -> UInt64 {
         price.fuel(arguments, memory, limits)
     }
@@ -19,27 +20,28 @@ package struct PreviewFunction<Memory: GuestBytes>: Sendable {
     package func call(
         _ files: inout GuestFileSystem, _ arguments: [UInt64], memory: inout Memory, in world: GuestWorld
     ) -> PreviewOutcome {
+        files.nodes.beginCall()
         var call = PreviewCall(arguments: arguments, limits: files.limits, world: world, memory: memory)
         do throws(FileStop) {
             try body(&files, &call)
         } catch {
             switch error {
-            case .errno(let number): return .answered(number, output: nil, bytesRead: 0)
+            case .errno(let number): return .answered(number, output: nil, bytesRead: 0, work: files.nodes.work)
             case .needs(let wants): return .needs(wants)
             case .broken(let fault): return .broken(fault)
             case .tooManyCollected, .stopped: preconditionFailure("\(name) collects")
             }
         }
         memory = call.memory
-        return .answered(.success, output: call.output, bytesRead: call.bytesRead)
+        return .answered(.success, output: call.output, bytesRead: call.bytesRead, work: files.nodes.work)
     }
 }
 
 /// What became of a call.
 package enum PreviewOutcome: Hashable, Sendable {
     /// The error number to return; on success the results are in the memory, this went to a stream, and so many bytes
-    /// were read.
-    case answered(WASIErrno, output: StreamWrite?, bytesRead: Int)
+    /// were read. The work is to be charged as fuel, of a call that failed, too.
+    case answered(WASIErrno, output: StreamWrite?, bytesRead: Int, work: UInt64)
     /// Fetch these, and call again.
     case needs([ContentWant])
     /// Content of a mount is not what a mount may hold: the run ends.

@@ -35,13 +35,16 @@ struct TestMemory: GuestBytes {
         var memory = TestMemory()
         var source: any MountSource = NoContent()
         var output: StreamWrite?
+        /// Fuel for what the last call looked at.
+        var work: UInt64 = 0
 
         mutating func call(_ name: String, _ arguments: UInt64...) throws -> WASIErrno {
-            guard case .answered(let number, let output, _) = try outcome(name, arguments) else {
+            guard case .answered(let number, let output, _, let work) = try outcome(name, arguments) else {
                 Issue.record("\(name) was not answered")
                 return .success
             }
             self.output = output
+            self.work = work
             return number
         }
 
@@ -227,7 +230,7 @@ struct TestMemory: GuestBytes {
             _ = try guest.files.seek(number, by: 2, from: .start)
             let before = guest
             let outcome = try guest.outcome(name, arguments)
-            #expect(outcome == .answered(.fault, output: nil, bytesRead: 0), "\(name) \(arguments)")
+            #expect(outcome == .answered(.fault, output: nil, bytesRead: 0, work: 0), "\(name) \(arguments)")
             #expect(guest.memory.bytes == before.memory.bytes, "\(name)")
             #expect(try guest.files.tell(4) == 2)
             #expect(try guest.files.status(4) == before.files.status(4))
@@ -265,12 +268,13 @@ struct TestMemory: GuestBytes {
         let open: [UInt64] = [3, 0, 1_000, length, 0, 1 << 1, 0, 0, 100]
         #expect(try guest.outcome("path_open", open) == .needs([.node(file)]))
         source.fetch([.node(file)])
-        #expect(try guest.outcome("path_open", open) == .answered(.success, output: nil, bytesRead: 0))
+        #expect(try guest.outcome("path_open", open) == .answered(.success, output: nil, bytesRead: 0, work: 8))
         guest.buffers([(4_000, 3)])
         #expect(try guest.outcome("fd_read", [4, 2_000, 1, 104]) == .needs([.bytes(file, 0..<3)]))
         #expect(guest.memory.bytes(at: 4_000, count: 3) == [0, 0, 0])
         source.fetch([.bytes(file, 0..<3)])
-        #expect(try guest.outcome("fd_read", [4, 2_000, 1, 104]) == .answered(.success, output: nil, bytesRead: 3))
+        let read = try guest.outcome("fd_read", [4, 2_000, 1, 104])
+        #expect(read == .answered(.success, output: nil, bytesRead: 3, work: 0))
         #expect(guest.memory.bytes(at: 4_000, count: 3) == .text("con"))
     }
 
