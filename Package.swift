@@ -278,7 +278,7 @@ let tests: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore",
-            "CWasmtime", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", External.grdb,
+            "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", External.grdb,
             External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(

@@ -285,7 +285,7 @@ struct JobRunner: Sendable {
         do {
             let fault = try await content.prepare(
                 job.files, limits: machine.fileLimits, isCancelled: { cancellation.isCancelled }, arrived: arrived)
-            if let fault { throw Obstacle.files(reason: "\(fault)") }
+            if let fault { throw Obstacle.files(reason: fault) }
             return content
         } catch let obstacle as Obstacle {
             throw obstacle

@@ -192,13 +192,13 @@ final class MountedContent: MountSource {
         }
     }
 
-    /// Brings what a plan needs to be built; says what is wrong with it, if anything is.
+    /// Brings what a plan needs to be built; says what is wrong with it, if anything is, in a sentence without its end.
     ///
     /// - Parameter arrived: receives the bytes of blocks as they come.
     func prepare(
         _ plan: FileSystemPlan, limits: GuestFileSystem.Limits, isCancelled: @Sendable () -> Bool,
         arrived: @Sendable (Int) async -> Void
-    ) async throws(FetchError) -> FileSystemPlanFault? {
+    ) async throws(FetchError) -> String? {
         var limits = limits
         limits.mountedEntriesMax = min(limits.mountedEntriesMax, self.limits.preparedEntriesMax)
         var came: [CID: [UInt8]] = [:]
@@ -217,11 +217,10 @@ final class MountedContent: MountSource {
                 let all = came.values.reduce(0) { $0 + $1.count }
                 await arrived(all - bytes)
                 bytes = all
-            case .failure(let fault): return fault
+            case .failure(let fault): return "\(fault)"
             }
         }
-        let root = roots.first ?? CID.hashing([], codec: .raw)
-        throw .notFound(root, reason: isCancelled() ? "the job was cancelled" : "its folders take too many rounds")
+        return isCancelled() ? "the job was cancelled" : "the job's mounts lie in too many folders"
     }
 
     private static func needs(

@@ -179,7 +179,8 @@ struct CompileTests {
             return await group.reduce(into: []) { $0.append($1) }
         }
         #expect(sources.count { $0 == .compiled } == 1)
-        #expect(sources.count { $0 == .memory } == 7)
+        // One that looked just before the module was in memory finds it on the disk.
+        #expect(sources.count { $0 == .memory || $0 == .disk } == 7)
     }
 }
 

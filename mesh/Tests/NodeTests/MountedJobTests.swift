@@ -1,4 +1,5 @@
 import Foundation
+import GuestFiles
 import IPLD
 import MeshStore
 import MeshTypes
@@ -117,6 +118,35 @@ struct MountedJobTests {
             let receipt = try CID(named: try #require(result.receiptCID), "receipt")
             let replayed = try await other.replayReceipt(receipt)
             #expect(replayed.lines.allSatisfy { $0.verdict == .passed }, "\(replayed.lines)")
+        }
+    }
+
+    @Test("What is looked at before a run has bounds, and ends when the job is cancelled")
+    func prepared() async throws {
+        try await Self.run { mesh in
+            let node = mesh.originator
+            let folder = try await Self.folder(at: node)
+            let plan = FileSystemPlan(
+                mounts: [.init(path: Array("/job".utf8), content: .tree(folder), isWritable: false)])
+            func prepare(
+                isCancelled: Bool = false, _ change: (inout MountedContent.Limits) -> Void = { _ in }
+            ) async throws -> (fault: String?, content: MountedContent) {
+                var limits = MountedContent.Limits()
+                change(&limits)
+                let content = MountedContent(
+                    roots: [folder], fetcher: node.parts.fetcher, from: [], limits: limits,
+                    patience: { RetryPause(milliseconds: 1, millisecondsMax: 1, until: NodeClock.now) })
+                let fault = try await content.prepare(
+                    plan, limits: GuestFileSystem.Limits(), isCancelled: { isCancelled }, arrived: { _ in })
+                return (fault, content)
+            }
+            #expect(try await prepare { $0.preparedEntriesMax = 3 }.fault == nil)
+            #expect(
+                try await prepare { $0.preparedEntriesMax = 2 }.fault
+                    == "the folders that the job has read have more than 2 entries")
+            #expect(
+                try await prepare { $0.preparedRoundsMax = 1 }.fault == "the job's mounts lie in too many folders")
+            #expect(try await prepare(isCancelled: true).fault == "the job was cancelled")
         }
     }
 
