@@ -106,6 +106,13 @@ package final class CoVM: Sendable {
         package let result: ExecutionResult
         /// The outcome in words.
         package var description: String { result.outcome.description }
+        /// Why, without whose doing it is.
+        package var reason: String {
+            switch result.outcome {
+            case .moduleRefused(let reason), .nodeFailed(let reason): reason
+            default: description
+            }
+        }
     }
 
     private func unstarted(_ failure: ModuleStock.Failure) -> ExecutionResult {

@@ -41,24 +41,19 @@ package struct ModuleCheck: Sendable {
         return report
     }
 
-    /// Compiles the module as for a job. That job may have no memory and nearly no fuel, so it ends before it begins.
+    /// Compiles the module as for a job.
     private func compile(_ module: [UInt8], _ cid: CID, _ machine: CoVM, _ report: inout ModuleReport) async {
-        var limits = ExecutionLimits.standard
-        limits.maxMemoryBytes = 0
-        limits.maxFuel = 1
         let begun = NodeClock.now
-        let result = await machine.execute(
-            ExecutionJob(moduleCID: cid, module: module, entry: entry, limits: limits), host: JobWorkspace(inputs: [:]))
-        switch result.outcome {
-        case .moduleRefused(let reason), .nodeFailed(let reason):
-            report.refusal = reason
-            report.hint = result.setting.map {
-                "Raise \($0) in config.json here and on the executors, and restart them."
-            }
-        default:
+        switch await machine.prepare(module, named: cid, cancellation: ExecutionCancellation()) {
+        case .success(let ready):
             report.compilation = ModuleReport.Compilation(
                 milliseconds: UInt64(clamping: NodeClock.now.milliseconds(since: begun)),
-                wasKnown: result.moduleSource != .compiled)
+                wasKnown: ready.source != .compiled)
+        case .failure(let unprepared):
+            report.refusal = unprepared.reason
+            report.hint = unprepared.result.setting.map {
+                "Raise \($0) in config.json here and on the executors, and restart them."
+            }
         }
     }
 }
