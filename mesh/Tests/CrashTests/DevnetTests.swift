@@ -14,6 +14,7 @@ struct DevnetTests {
         let process = Process()
         let input = Pipe()
         let output = Pipe()
+        if end == .hangUp { NodeProcess.hearHangUps() }
         process.executableURL = NodeProcess.mesh
         process.arguments = ["devnet", "--nodes", "3", "--json"]
         process.standardInput = input

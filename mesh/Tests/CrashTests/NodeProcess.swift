@@ -57,6 +57,9 @@ final class NodeProcess: Sendable {
         process?.terminate()
     }
 
+    /// Lets what is started from now on hear SIGHUP, also where the tests themselves were started to ignore it (nohup).
+    static func hearHangUps() { Foundation.signal(SIGHUP, SIG_DFL) }
+
     /// Starts the node; with `crashAfter` it kills itself after that event of its journal.
     ///
     /// - Parameters:

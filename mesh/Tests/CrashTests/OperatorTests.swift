@@ -90,6 +90,7 @@ struct OperatorTests {
 
     @Test("A closed terminal ends a node, unless it was started to outlive it")
     func hangUp() throws {
+        NodeProcess.hearHangUps()
         let folder = try scratch()
         defer { try? FileManager.default.removeItem(at: folder) }
         let node = try NodeProcess("node", in: folder, [])

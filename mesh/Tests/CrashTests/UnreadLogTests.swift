@@ -84,8 +84,8 @@ struct UnreadLogTests {
             text += String(decoding: some, as: UTF8.self)
         }
         let lines = text.drop { $0 == "x" }
-        #expect(lines.hasPrefix("node "), "\(lines)")
-        #expect(lines.contains("\ndid "), "\(lines)")
+        #expect(lines.hasPrefix("name "), "\(lines)")
+        #expect(lines.contains("\nDID "), "\(lines)")
         #expect(node.stop() == 0)
     }
 }
