@@ -179,7 +179,7 @@ final class PresentationTests {
             (["explain", "nosuch"], 240, "No job is called \"nosuch\""),
             (["explain", "abc"], 200, "a part of an ID has at least 4 characters"),
             (["receipt", "verify", "abc"], 200, "a part of an ID has at least 4 characters"),
-            (["run", "--budget", "1,000", "x"], 200, "it is a number of tokens"),
+            (["run", "--budget", "1,00", "x"], 200, "it is a number of tokens"),
             (["rn"], 200, "Did you mean mesh run?"), (["receipt", "verfy"], 200, "Did you mean mesh receipt verify?"),
             (["run", "--max-ful", "3", "x"], 200, "Did you mean '--max-fuel'?"), (["run"], 200, "Missing expected"),
             (["jobs", "--limit", "0"], 200, "--limit must be from 1 to"),
