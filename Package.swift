@@ -130,7 +130,7 @@ let networkTests: [Target] = [
 let meshCores: [Target] = [
     // Formats and types.
     mesh("IPLD", ["Multiformats"]),
-    mesh("GuestFiles", ["Multiformats"]),
+    mesh("GuestFiles", ["Determinism", "Multiformats"]),
     mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"]),
     mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects", "GuestFiles"]),
     // What decides.

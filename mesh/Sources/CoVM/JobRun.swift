@@ -167,7 +167,7 @@ final class JobRun {
         let world = world(fuelLeft: job.limits.maxFuel)
         try repeating { () throws(HostStop) in
             do throws(FileSystemPlanFault) {
-                files = try GuestFileSystem(job.files, limits: limits.files, world: world)
+                files = try GuestFileSystem(job.files, seed: job.seed, limits: limits.files, world: world)
                 return nil
             } catch {
                 if case .content(.needs(let wants)) = error { return wants }

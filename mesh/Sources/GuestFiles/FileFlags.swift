@@ -2,7 +2,7 @@
 package enum WASIFileType: UInt8, Hashable, Sendable {
     /// A standard stream: neither a terminal nor a file, whatever it is at the host.
     case unknown = 0
-    /// `/dev/null`.
+    /// `/dev/null`, `/dev/zero`, `/dev/random` and `/dev/urandom`.
     case characterDevice = 2
     /// A directory.
     case directory = 3

@@ -85,14 +85,16 @@ package struct FileSystemPlan: Hashable, Sendable {
         package static let standard = Quota(bytesMax: 1 << 30, entriesMax: 1 << 16)
     }
 
-    /// The mounts' directories under their own names, and the working folder as `.`, in the order of the paths and `.`
+    /// The mounts' directories under their own names in the order of the paths, the working folder as `.`, and `/dev`
     /// last: what wasi-libc finds paths by.
     ///
     /// It takes `/` and `.` for the same, so a path from the root that is in none of the mounts is looked for in the
     /// working folder.
     package static func standardPreopens(of directories: [[UInt8]], workingFolder: [UInt8]?) -> [Preopen] {
         let named = directories.sorted { $0.lexicographicallyPrecedes($1) }.map { Preopen(name: $0, path: $0) }
+        let devices = Array("/dev".utf8)
         return named + (workingFolder.map { [Preopen(name: [UInt8(ascii: ".")], path: $0)] } ?? [])
+            + [Preopen(name: devices, path: devices)]
     }
 }
 

@@ -31,13 +31,22 @@ extension GuestFileSystem {
         guard descriptor.rights.contains(.read) else { throw .errno(.notCapable) }
         let count = min(count, limits.transferBytesMax)
         if case .device(let device) = kind {
-            if position != nil, device != .null { throw .errno(.illegalSeek) }
-            return device == .standardInput ? try readInput(count, world) : []
+            if position != nil, device.isStream { throw .errno(.illegalSeek) }
+            return try read(device, count, world)
         }
         let start = position ?? descriptor.position
         let bytes = try nodes.read(descriptor.inode, at: start, count: count, in: world)
         if position == nil { descriptors.change(number) { $0.position = start + UInt64(bytes.count) } }
         return bytes
+    }
+
+    private mutating func read(_ device: Node.Device, _ count: Int, _ world: GuestWorld) throws(FileStop) -> [UInt8] {
+        switch device {
+        case .standardInput: try readInput(count, world)
+        case .zero: Array(repeating: 0, count: count)
+        case .random, .urandom: chance.bytes(count)
+        case .null, .standardOutput, .standardError: []
+        }
     }
 
     private mutating func readInput(_ count: Int, _ world: GuestWorld) throws(FileStop) -> [UInt8] {
@@ -65,6 +74,7 @@ extension GuestFileSystem {
         case .file:
             let bytes = nodes.file(descriptor.inode).bytes
             return bytes > descriptor.position ? bytes - descriptor.position : 0
+        case .device(.random), .device(.urandom), .device(.zero): return UInt64(limits.transferBytesMax)
         default: return 0
         }
     }
@@ -83,9 +93,9 @@ extension GuestFileSystem {
         guard descriptor.rights.contains(.write) else { throw .errno(.notCapable) }
         let data = bytes.prefix(limits.transferBytesMax)
         if case .device(let device) = kind {
-            if position != nil, device != .null { throw .errno(.illegalSeek) }
+            if position != nil, device.isStream { throw .errno(.illegalSeek) }
             switch device {
-            case .null: return (data.count, nil)
+            case .null, .random, .urandom, .zero: return (data.count, nil)
             case .standardInput: throw .errno(.badDescriptor)
             case .standardOutput: return (data.count, StreamWrite(stream: .standardOutput, bytes: Array(data)))
             case .standardError: return (data.count, StreamWrite(stream: .standardError, bytes: Array(data)))
@@ -128,8 +138,8 @@ extension GuestFileSystem {
     /// The size of what has positions. Directories have none here, other than on Linux: WASI's suite asks for that.
     private func seekableBytes(_ descriptor: Descriptor, with right: WASIRights) throws(FileStop) -> UInt64 {
         switch nodes[descriptor.inode].kind {
-        case .file, .device(.null): break
-        case .device: throw .errno(.illegalSeek)
+        case .file: break
+        case .device(let device): if device.isStream { throw .errno(.illegalSeek) }
         default: throw .errno(.badDescriptor)
         }
         guard descriptor.rights.contains(right) else { throw .errno(.notCapable) }
@@ -154,7 +164,8 @@ extension GuestFileSystem {
         let descriptor = try descriptor(number)
         let kind = nodes[descriptor.inode].kind
         guard kind != .directory, descriptor.isForWriting else { throw .errno(.badDescriptor) }
-        guard kind == .file else { throw .errno(kind == .device(.null) ? .noDevice : .illegalSeek) }
+        if case .device(let device) = kind { throw .errno(device.isStream ? .illegalSeek : .noDevice) }
+        guard kind == .file else { throw .errno(.illegalSeek) }
         guard descriptor.rights.contains(.allocate) else { throw .errno(.notCapable) }
         let (end, overflow) = offset.addingReportingOverflow(bytes)
         guard bytes > 0, bytes <= UInt64(Int64.max), offset <= UInt64(Int64.max) else { throw .errno(.invalid) }

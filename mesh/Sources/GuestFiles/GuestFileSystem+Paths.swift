@@ -70,8 +70,7 @@ extension GuestFileSystem {
         let most: WASIRights =
             switch nodes[inode].kind {
             case .directory: .directory
-            case .device(.null): [.stream, .seek, .tell]
-            case .device: .stream
+            case .device(let device): device.isStream ? .stream : [.stream, .seek, .tell]
             default: .file
             }
         let unasked = WASIRights([.read, .write]).subtracting(access)

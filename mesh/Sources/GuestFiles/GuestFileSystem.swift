@@ -1,3 +1,4 @@
+import Determinism
 import Multiformats
 
 /// The files of one run: a tree of mounts that exists nowhere but here, and the descriptors that the guest has open.
@@ -9,7 +10,8 @@ import Multiformats
 /// Linux does, because programs are tried there.
 ///
 /// The tree has a root that nobody can write to, unless a mount is there, with the mounts at their paths, the
-/// directories between them, and `/dev` with `stdin`, `stdout`, `stderr` and `null`. A mount at a path inside another
+/// directories between them, and `/dev` with `stdin`, `stdout`, `stderr`, `null`, `zero`,
+/// `random` and `urandom`. A mount at a path inside another
 /// one hides what that has there. A name with a mount at or below it cannot be moved or removed (EBUSY), and nothing
 /// moves from one mount to another (EXDEV). What comes of a limit is said at the limit.
 package struct GuestFileSystem: Sendable {
@@ -57,11 +59,18 @@ package struct GuestFileSystem: Sendable {
     let inputFile: InodeNumber?
     let inputBytes: [UInt8]
     var inputPosition: UInt64 = 0
+    /// What `/dev/random` and `/dev/urandom` give.
+    var chance: Chance
 
     /// Builds the tree of a plan. Throws `FileSystemPlanFault.content(.needs(…))` until the folders that mounts begin
     /// with, and those on the way to mounts inside mounts, are at hand; ask again then.
-    package init(_ plan: FileSystemPlan, limits: Limits = Limits(), world: GuestWorld) throws(FileSystemPlanFault) {
+    ///
+    /// - Parameter seed: what the bytes of `/dev/random` and `/dev/urandom` follow from.
+    package init(
+        _ plan: FileSystemPlan, seed: UInt64 = 0, limits: Limits = Limits(), world: GuestWorld
+    ) throws(FileSystemPlanFault) {
         self.limits = limits
+        chance = Chance(seed: seed)
         var tree = MountTree(plan, limits: limits)
         do throws(FileStop) {
             try tree.mountAll(world)

@@ -13,14 +13,25 @@ struct Node: Sendable {
 
     /// The files in `/dev`.
     enum Device: Hashable, Sendable, CaseIterable {
-        case null, standardError, standardInput, standardOutput
+        case null, random, standardError, standardInput, standardOutput, urandom, zero
 
         var name: String {
             switch self {
             case .null: "null"
+            case .random: "random"
             case .standardError: "stderr"
             case .standardInput: "stdin"
             case .standardOutput: "stdout"
+            case .urandom: "urandom"
+            case .zero: "zero"
+            }
+        }
+
+        /// Whether it is a standard stream; all others take what is written, and have positions that mean nothing.
+        var isStream: Bool {
+            switch self {
+            case .null, .random, .urandom, .zero: false
+            case .standardError, .standardInput, .standardOutput: true
             }
         }
     }
@@ -44,8 +55,7 @@ struct Node: Sendable {
         case .file: .regularFile
         case .directory: .directory
         case .symbolicLink: .symbolicLink
-        case .device(.null): .characterDevice
-        case .device: .unknown
+        case .device(let device): device.isStream ? .unknown : .characterDevice
         }
     }
 

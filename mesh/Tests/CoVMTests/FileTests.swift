@@ -147,8 +147,8 @@ struct FileTests {
         // What went to the stream by its path came before what the guest says at its end.
         #expect(
             run.lines == [
-                "out", "0 . .. null stderr stdin stdout", "0 5", "0 4", "0 6", "0 3", "0 7", "0 7", "0 0 ", "0 8",
-                "0 0 ", "69", "69",
+                "out", "0 . .. null random stderr stdin stdout urandom zero", "0 5", "0 4", "0 6", "0 3", "0 7", "0 7",
+                "0 0 ", "0 8", "0 0 ", "69", "69",
             ])
         #expect(host.text(run.result.standardErrorCID) == "err")
     }

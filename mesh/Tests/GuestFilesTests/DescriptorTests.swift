@@ -216,9 +216,10 @@ import Testing
             preopens: FileSystemPlan.standardPreopens(of: [.text("/lib"), .text("/job")], workingFolder: .text("/job")))
         var files = try GuestFileSystem(plan, world: .at(0))
         #expect(
-            try (3...5).map { String(decoding: try files.preopenName($0), as: UTF8.self) } == ["/job", "/lib", "."])
+            try (3...6).map { String(decoding: try files.preopenName($0), as: UTF8.self) }
+                == ["/job", "/lib", ".", "/dev"])
         #expect(errno { () throws(FileStop) in _ = try files.preopenName(0) } == .badDescriptor)
-        #expect(errno { () throws(FileStop) in _ = try files.preopenName(6) } == .badDescriptor)
+        #expect(errno { () throws(FileStop) in _ = try files.preopenName(7) } == .badDescriptor)
         try files.createDirectory(.init("d", from: 5), in: .at(0))
         #expect(try files.status(.init("d", from: 3), in: .at(0)).type == .directory)
         try files.close(4)

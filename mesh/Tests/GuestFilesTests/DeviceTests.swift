@@ -69,6 +69,35 @@ import Testing
         #expect(errno { () throws(FileStop) in try files.allocate(null, at: 0, bytes: 1, in: .at(0)) } == .noDevice)
     }
 
+    @Test func zeroGivesZerosWithoutEnd() throws {
+        var files = try made()
+        let zero = try files.open(.init("zero", from: 4), rights: [.read, .write], in: .at(0))
+        #expect(try files.read(zero, count: 3, in: .at(0)) == [0, 0, 0])
+        #expect(try files.read(zero, count: 1 << 30, in: .at(0)).count == files.limits.transferBytesMax)
+        #expect(try files.bytesAtHand(zero, isForReading: true) == UInt64(files.limits.transferBytesMax))
+        #expect(try files.write(zero, .text("abc"), in: .at(0)).count == 3)
+        #expect(try files.descriptorStatus(zero).type == .characterDevice)
+    }
+
+    @Test(arguments: ["random", "urandom"]) func chanceFollowsFromTheSeed(name: String) throws {
+        func read(seed: UInt64, _ counts: [Int]) throws -> [UInt8] {
+            let plan = FileSystemPlan.of([.init("/job")], open: ["/job", "/dev"])
+            var files = try GuestFileSystem(plan, seed: seed, world: .at(0))
+            let chance = try files.open(.init(name, from: 4), rights: .read, in: .at(0))
+            var bytes: [UInt8] = []
+            for count in counts { bytes += try files.read(chance, count: count, in: .at(0)) }
+            files.checkInvariants()
+            return bytes
+        }
+        let bytes = try read(seed: 7, [64])
+        #expect(bytes.count == 64)
+        #expect(Set(bytes).count > 32)
+        #expect(try read(seed: 7, [64]) == bytes)
+        #expect(try read(seed: 8, [64]) != bytes)
+        // A read begins with a new number.
+        #expect(try read(seed: 7, [3, 5]) == Array(bytes[0..<3] + bytes[8..<13]))
+    }
+
     @Test func streamsAreNoTerminals() throws {
         let files = try made()
         for number in 0...2 as ClosedRange<UInt32> {
@@ -84,7 +113,7 @@ import Testing
         let names = try files.list(4, after: 2, bufferBytes: 999, in: .at(0)).map {
             String(decoding: $0.name, as: UTF8.self)
         }
-        #expect(names == ["null", "stderr", "stdin", "stdout"])
+        #expect(names == ["null", "random", "stderr", "stdin", "stdout", "urandom", "zero"])
         #expect(
             errno { () throws(FileStop) in _ = try files.open(.init("x", from: 4), .create, rights: [], in: .at(0)) }
                 == .readOnly)

@@ -176,7 +176,10 @@ import Testing
         let root = source.folder([("f", source.file("1")), ("dev", source.file("hidden"))])
         var files = try mounted([.init("/", .tree(root)), .init("/tmp")], open: ["/"])
         #expect(try files.names(".", in: .at(0, source)) == ["dev", "f", "tmp"])
-        #expect(try files.names("dev", in: .at(0, source)) == ["null", "stderr", "stdin", "stdout"])
+        #expect(
+            try files.names("dev", in: .at(0, source)) == [
+                "null", "random", "stderr", "stdin", "stdout", "urandom", "zero",
+            ])
         try files.createDirectory(.init("new"), in: .at(0, source))
         #expect(
             errno { () throws(FileStop) in try files.createDirectory(.init("dev/new"), in: .at(0, source)) }

@@ -155,7 +155,7 @@ struct TestMemory: GuestBytes {
         #expect(guest.memory.word(100) == 25 + 26 + 28)
         let entry = 5_000 + 51
         #expect(guest.memory.long(entry) == 3)
-        #expect(guest.memory.long(entry + 8) == 8)
+        #expect(guest.memory.long(entry + 8) == 11)
         #expect(guest.memory.word(entry + 16) == 4)
         #expect(guest.memory.bytes[entry + 20] == 3)
         #expect(guest.memory.bytes(at: UInt32(entry) + 24, count: 4) == .text("name"))

@@ -69,8 +69,8 @@ struct JobFilesTests {
     @Test func theFileSystemIsTheOneThatProgramsExpect() throws {
         let plan = Self.job().files?.plan(standardInput: Self.file)
         #expect(
-            plan?.preopens.map { String(decoding: $0.name, as: UTF8.self) } == ["/job", "/lib", "/tmp", "."]
-                && plan?.preopens.last?.path == Array("/job".utf8))
+            plan?.preopens.map { String(decoding: $0.name, as: UTF8.self) } == ["/job", "/lib", "/tmp", ".", "/dev"]
+                && plan?.preopens.dropLast().last?.path == Array("/job".utf8))
         #expect(plan?.mounts.map(\.isWritable) == [false, false, true, true] && plan?.mounts[2].content == .empty)
         #expect(plan?.mounts[0].content == .tree(Self.folder) && plan?.standardInput == .file(Self.file))
         #expect(plan?.quota == FileSystemPlan.Quota(bytesMax: 256 << 20, entriesMax: 65_536))
@@ -87,13 +87,13 @@ struct JobFilesTests {
         func names() -> [String] {
             files.plan(standardInput: nil).preopens.map { String(decoding: $0.name, as: UTF8.self) }
         }
-        #expect(names() == ["/data", "/else"])
+        #expect(names() == ["/data", "/else", "/dev"])
         files.mounts.reverse()
-        #expect(names() == ["/data", "/else"])
+        #expect(names() == ["/data", "/else", "/dev"])
         files.mounts.append(JobFiles.Mount(path: "/top", cid: Self.file, isFolder: false))
-        #expect(names() == ["/"])
+        #expect(names() == ["/", "/dev"])
         files.mounts.append(JobFiles.Mount(path: "/", cid: Self.folder, isFolder: true))
-        #expect(names() == ["/"])
+        #expect(names() == ["/", "/dev"])
     }
 
     @Test func quotasOfMountsAreWithinTheJobs() {
@@ -245,7 +245,8 @@ struct JobFilesTests {
             let plan = files.plan(standardInput: nil)
             #expect(plan.preopens == shuffled.plan(standardInput: nil).preopens, "\(round): \(files)")
             #expect(plan.fault() == nil && plan.preopens.count <= 64, "\(round): \(files)")
-            #expect((plan.preopens.last?.name == [0x2E]) == (files.workingFolder != nil), "\(round): \(files)")
+            #expect(
+                (plan.preopens.dropLast().last?.name == [0x2E]) == (files.workingFolder != nil), "\(round): \(files)")
             #expect(Set(plan.preopens.map(\.name)).count == plan.preopens.count, "\(round): \(files)")
             // A mount that the working folder does not need can be left out.
             for index in files.mounts.indices {
