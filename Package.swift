@@ -153,10 +153,11 @@ let meshCores: [Target] = [
 
 let meshShells: [Target] = [
     .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
+    .target(name: "CSandbox", path: "mesh/Sources/CSandbox"),
     mesh(
         "CoVM",
         [
-            "Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CWasmtime", External.crypto,
+            "Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CSandbox", "CWasmtime", External.crypto,
             External.nioConcurrency,
         ],
         linker: linkWasmtime),
@@ -223,7 +224,8 @@ let tests: [Target] = [
     meshTests(
         "CoVMTests",
         [
-            "Determinism", "Multiformats", "P2PTesting", "IPLD", "GuestFiles", "MeshTypes", "CWasmtime", "CoVM", "mesh",
+            "Determinism", "Multiformats", "P2PTesting", "IPLD", "GuestFiles", "MeshTypes", "CSandbox", "CWasmtime",
+            "CoVM", "mesh",
         ]),
     meshTests(
         "ConformanceTests",

@@ -1,3 +1,4 @@
+import CSandbox
 package import GuestFiles
 package import MeshTypes
 package import Multiformats
@@ -39,6 +40,14 @@ package final class CoVM: Sendable {
             EngineDescription(
                 name: engine.description.name, version: engine.description.version, configurationDigest: $0)
         }
+    }
+
+    /// How runs are kept apart from this process, by the words of `mesh status`: `process`, `seccomp`, `landlock`.
+    package var isolation: [String] {
+        guard stock.runsInProcesses else { return [] }
+        let kernel = sandbox_of_kernel()
+        let means = [(SANDBOX_SYSTEM_CALLS, "seccomp"), (SANDBOX_FILES, "landlock")]
+        return ["process"] + means.filter { kernel & Int32($0.0) != 0 }.map(\.1)
     }
 
     /// Runs in progress, runs in the queue, and runs that wait for blocks of their mounts.
@@ -206,90 +215,24 @@ package final class CoVM: Sendable {
         _ job: ExecutionJob, _ host: any ExecutionHost, _ cancellation: ExecutionCancellation, _ module: ReadyModule,
         _ source: ExecutionResult.ModuleSource, _ place: RunPlace
     ) -> ExecutionResult {
-        let start = SystemClock.nanoseconds()
-        guard standstills.runBegins() else {
-            return ExecutionResult(
-                outcome: .nodeFailed(reason: "the system has no thread for the clock"), engine: engine.description)
+        let limits = configuration.limits
+        let waiter = PlaceWaiter(host, place, cancellation, limits)
+        switch module.code {
+        case .here(let loaded):
+            let entry = job.entry
+            let execution = RunExecution(
+                engine: engine, loaded: loaded, entryHasResult: module.inspection.entryHasResult(entry),
+                callsInitializer: module.inspection.hasInitializer && entry != "_start" && entry != "_initialize",
+                limits: limits, standstills: standstills)
+            return execution.run(job, host, cancellation, waiter: waiter, source: source)
+        case .process(let process):
+            let result = ExecutionResult(
+                outcome: .nodeFailed(reason: "the run has not begun"), engine: engine.description,
+                moduleSource: source)
+            let run = SupervisedRun(
+                job: job, order: RunOrder(job, module.inspection, limits), host: host, waiter: waiter,
+                cancellation: cancellation, limits: limits)
+            return run.run(in: process, result)
         }
-        defer { standstills.runEnded() }
-        let run = JobRun(
-            job: job, host: host, cancellation: cancellation, functionCount: engine.functions.functions.count,
-            entryHasResult: module.inspection.entryHasResult(job.entry),
-            watch: WallClockWatch(
-                job: job, now: start, standstills: standstills,
-                processorPercentMin: configuration.limits.processorPercentMin),
-            place: place, limits: configuration.limits)
-        let end = outcome(of: run, module)
-        var result = ExecutionResult(outcome: end.outcome, engine: engine.description, moduleSource: source)
-        collect(run, &result)
-        result.usage = ResourceUsage(
-            fuel: end.fuel, peakMemoryBytes: run.memory.peakBytes, hostCalls: hostCalls(run),
-            bytesRead: run.bytesRead, bytesWritten: run.bytesWritten,
-            wallMilliseconds: (SystemClock.nanoseconds() - start - run.stillNanoseconds) / 1_000_000)
-        result.interruptions = run.interruptions
-        store(run, host, &result)
-        return result
-    }
-
-    /// Builds the guest's files and runs it.
-    private func outcome(of run: JobRun, _ module: ReadyModule) -> (outcome: ExecutionOutcome, fuel: UInt64) {
-        do {
-            try run.mount()
-        } catch {
-            return (TrapReport.outcome(of: error, run: run), 0)
-        }
-        let entry = run.job.entry
-        let runner = GuestRunner(
-            engine: engine, loaded: module.loaded, tableElementsMax: configuration.limits.tableElementsMax,
-            yieldIntervalFuel: configuration.limits.yieldIntervalFuel, looked: configuration.limits.looked,
-            callsInitializer: module.inspection.hasInitializer && entry != "_start" && entry != "_initialize")
-        return runner.run(run)
-    }
-
-    /// Makes outputs of what the run left in its files, however its module ended.
-    private func collect(_ run: JobRun, _ result: inout ExecutionResult) {
-        switch result.outcome {
-        case .exited, .trapped, .limitExceeded: break
-        case .cancelled, .moduleRefused, .filesRefused, .fetchFailed, .nodeFailed: return
-        }
-        do {
-            var collection = FileCollection(run)
-            try collection.collect()
-        } catch {
-            switch error {
-            case .output, .filesRefused, .wallClock:
-                // How the module ended by itself says more.
-                guard case .exited = result.outcome else { return }
-                result.outcome = TrapReport.outcome(of: error, run: run)
-            default: result.outcome = TrapReport.outcome(of: error, run: run)
-            }
-        }
-    }
-
-    private func hostCalls(_ run: JobRun) -> CanonicalMap<UInt64> {
-        CanonicalMap(
-            zip(engine.functions.functions, run.hostCalls).filter { $0.1 > 0 }.map { ("\($0.module).\($0.name)", $1) })
-    }
-
-    /// Stores what the guest wrote; a node that cannot store it has not done the job. Nothing is left of a run whose
-    /// blocks did not come: it costs nothing, so whoever withholds a block must not have its work.
-    private func store(_ run: JobRun, _ host: any ExecutionHost, _ result: inout ExecutionResult) {
-        if case .fetchFailed = result.outcome { return }
-        result.outputs = run.outputs
-        result.anchoredCIDs = run.anchored
-        if let files = run.files { result.read = files.record }
-        var isStored = true
-        func stored(_ bytes: [UInt8]) -> CID? {
-            guard !bytes.isEmpty else { return nil }
-            guard let cid = host.storeBlock(bytes) else {
-                isStored = false
-                return nil
-            }
-            return cid
-        }
-        result.standardOutputCID = stored(run.standardOutput)
-        result.standardErrorCID = stored(run.standardError)
-        result.logCID = stored(run.logLines)
-        if !isStored { result.outcome = .nodeFailed(reason: "what the job wrote could not be stored") }
     }
 }

@@ -1,4 +1,5 @@
 package import GuestFiles
+import MeshTypes
 
 /// The settings of a ``CoVM``: where compiled modules are kept, what compiles them, and every bound.
 ///
@@ -10,6 +11,10 @@ package struct CoVMConfiguration: Sendable {
     /// The program that compiles modules in a child process, with its arguments; `nil` means this program if it calls
     /// ``CompileWorker/runIfAsked()``, else the `mesh` beside it.
     package var compileWorker: CompileWorkerCommand?
+
+    /// The program that runs modules in processes of their own (`RunWorker`), with its arguments; `nil` means this
+    /// program if it calls `RunWorker.runIfAsked()`, and else that modules run in this process.
+    package var runWorker: CompileWorkerCommand?
 
     /// What a module may look like before it is compiled.
     package var moduleLimits = ModuleLimits()
@@ -100,6 +105,28 @@ package struct CoVMConfiguration: Sendable {
 
         /// Whether the machine has memory for a run of this many bytes; for tests.
         var hasMachine: @Sendable (UInt64) -> Bool = { _ in true }
+
+        /// Milliseconds that a run's process has to stop once it must; then it is killed.
+        package var stopMilliseconds: UInt64 = 2_000
+
+        /// Bytes of memory of a run's process besides what its job allows: engine, stacks, messages under way.
+        package var processOverheadBytes: UInt64 = 256 << 20
+
+        /// The nice level of a run's process, from 0 (that of the node) to 19.
+        package var nice: Int32 = 0
+
+        /// Bytes that the process of a job may write to: what its limits allow of memory, files and output (twice, since
+        /// output grows), inputs kept in memory, and the overhead.
+        func processBytesMax(of job: ExecutionJob) -> UInt64 {
+            [
+                job.limits.maxMemoryBytes, job.limits.maxOutputBytes, job.limits.maxOutputBytes,
+                job.files.mounts.isEmpty ? 0 : job.files.quota.bytesMax, UInt64(JobRun.loadedInputBytesMax),
+                processOverheadBytes,
+            ].reduce(0) { sum, part in
+                let (sum, overflow) = sum.addingReportingOverflow(part)
+                return overflow ? .max : sum
+            }
+        }
 
         /// Called by a run's thread at each yield; for tests.
         var looked: (@Sendable () -> Void)?

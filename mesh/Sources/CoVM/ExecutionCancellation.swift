@@ -12,13 +12,17 @@ package final class ExecutionCancellation: Sendable {
     }
 
     private let state = NIOLockedValueBox(State())
+    private let elsewhere: @Sendable () -> Bool
 
     /// A switch that is off.
-    package init() {}
+    package init() { elsewhere = { false } }
+
+    /// A switch that is also on when somebody else says so, who is asked at each look.
+    init(_ elsewhere: @escaping @Sendable () -> Bool) { self.elsewhere = elsewhere }
 
     /// Whether the run was asked to stop.
     package var isCancelled: Bool {
-        state.withLockedValue { $0.cancelled }
+        state.withLockedValue { $0.cancelled } || elsewhere()
     }
 
     /// Asks the run to stop; does nothing the second time.

@@ -12,7 +12,7 @@ final class JobRun {
     let host: any ExecutionHost
     let cancellation: ExecutionCancellation
     private var watch: WallClockWatch
-    private let place: RunPlace
+    private let waiter: any MountWaiter
     private let limits: CoVMConfiguration.Limits
 
     /// Whether the entry function returns an `i32`, its exit code.
@@ -41,7 +41,6 @@ final class JobRun {
     /// The guest's files; `nil` until ``mount()``.
     var files: GuestFileSystem?
     private let content: any MountSource
-    private var waitedNanoseconds: UInt64 = 0
 
     // MARK: Inputs
 
@@ -58,7 +57,7 @@ final class JobRun {
 
     init(
         job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation, functionCount: Int,
-        entryHasResult: Bool, watch: WallClockWatch, place: RunPlace, limits: CoVMConfiguration.Limits
+        entryHasResult: Bool, watch: WallClockWatch, waiter: any MountWaiter, limits: CoVMConfiguration.Limits
     ) {
         self.job = job
         self.host = host
@@ -68,7 +67,7 @@ final class JobRun {
         memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes, hasMachine: limits.hasMachine)
         generator = SeededGenerator(seed: job.seed)
         self.watch = watch
-        self.place = place
+        self.waiter = waiter
         self.limits = limits
         content = host.content
     }
@@ -190,55 +189,17 @@ final class JobRun {
         }
     }
 
-    /// Waits until content of mounts is here. The wall clock stands still meanwhile. A longer wait gives the run's
-    /// place away, so that nobody holds one by serving blocks slowly.
+    /// Waits until content of mounts is here; the wall clock stands still meanwhile.
     private func fetch(_ wants: [ContentWant]) throws(HostStop) {
-        let start = SystemClock.nanoseconds()
-        let end = waitFor(wants)
-        let waited = SystemClock.nanoseconds() - start
-        waitedNanoseconds += waited
-        // Other runs may have its place now: as long as they do, its clock stands still, too.
-        let isBack = place.comeBack(cancellation)
-        watch.stoodStill(nanoseconds: SystemClock.nanoseconds() - start)
-        guard isBack, !cancellation.isCancelled else { throw .cancelled }
-        switch end {
-        case .here?: break
-        case .failed(let reason)?: throw .fetchFailed(reason)
-        case .tooManyWait?: throw .nodeFailed("too many jobs are waiting for blocks of their files")
-        case .cancelled?: throw .cancelled
-        case nil:
-            let seconds = limits.fetchMillisecondsMax / 1_000
-            throw .fetchFailed("the blocks of the job's files did not come in \(seconds) s of waiting")
+        let wait = waiter.wait(for: wants)
+        watch.stoodStill(nanoseconds: wait.nanoseconds)
+        guard !cancellation.isCancelled else { throw .cancelled }
+        switch wait.end {
+        case .here: break
+        case .failed(let reason): throw .fetchFailed(reason)
+        case .node(let reason): throw .nodeFailed(reason)
+        case .cancelled: throw .cancelled
         }
-    }
-
-    private enum WaitEnd: Sendable {
-        case here
-        case failed(String)
-        case tooManyWait
-        case cancelled
-    }
-
-    /// Waits for a fetch; `nil` when the run has waited as long as it may.
-    private func waitFor(_ wants: [ContentWant]) -> WaitEnd? {
-        let signal = ThreadSignal<WaitEnd>()
-        let handler = cancellation.onCancel { signal.send(.cancelled) }
-        defer { cancellation.removeHandler(handler) }
-        host.fetch(wants) { end in
-            switch end {
-            case .here: signal.send(.here)
-            case .failed(let reason): signal.send(.failed(reason))
-            }
-        }
-        let waited = waitedNanoseconds / 1_000_000
-        let left = limits.fetchMillisecondsMax > waited ? limits.fetchMillisecondsMax - waited : 0
-        let kept = min(left, limits.placeKeptMilliseconds)
-        if let end = signal.wait(milliseconds: kept) { return end }
-        guard left > kept else { return nil }
-        guard place.park() else { return .tooManyWait }
-        host.waits(true)
-        defer { host.waits(false) }
-        return signal.wait(milliseconds: left - kept)
     }
 
     /// The bounds of the files.

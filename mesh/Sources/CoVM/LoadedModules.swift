@@ -4,7 +4,28 @@ import NIOConcurrencyHelpers
 /// A module ready to run, with what inspection found.
 struct ReadyModule: Sendable {
     let inspection: ModuleInspection
-    let loaded: LoadedModule
+    let code: Code
+
+    /// Where its machine code is.
+    enum Code: Sendable {
+        case here(LoadedModule)
+        case process(ModuleProcess)
+
+        var bytes: Int {
+            switch self {
+            case .here(let loaded): loaded.bytes
+            case .process(let process): process.bytes
+            }
+        }
+
+        /// Whether runs can still be started; a process may have been lost.
+        var isUsable: Bool {
+            switch self {
+            case .here: true
+            case .process(let process): process.isAlive
+            }
+        }
+    }
 }
 
 /// The modules kept loaded, bounded in number and in bytes of machine code; the least recently used go first.
@@ -27,7 +48,7 @@ final class LoadedModules: Sendable {
         mutating func remove(_ digest: [UInt8]) -> ReadyModule? {
             guard let entry = modules.removeValue(forKey: digest) else { return nil }
             for name in entry.names { digests[name] = nil }
-            bytes -= entry.module.loaded.bytes
+            bytes -= entry.module.code.bytes
             return entry.module
         }
 
@@ -57,13 +78,16 @@ final class LoadedModules: Sendable {
 
     /// A module by its hash, which is remembered to have this name.
     subscript(digest: [UInt8], named name: CID) -> ReadyModule? {
-        state.withLockedValue { $0.use(digest, named: name) }
+        usable(state.withLockedValue { $0.use(digest, named: name) })
     }
 
     /// A module by one of its names.
     subscript(named name: CID) -> ReadyModule? {
-        state.withLockedValue { state in state.digests[name].flatMap { state.use($0, named: nil) } }
+        usable(state.withLockedValue { state in state.digests[name].flatMap { state.use($0, named: nil) } })
     }
+
+    /// A module whose process was lost counts as not loaded; loading it anew replaces it.
+    private func usable(_ module: ReadyModule?) -> ReadyModule? { module?.code.isUsable == true ? module : nil }
 
     func insert(_ module: ReadyModule, _ digest: [UInt8], named name: CID) {
         // Dropped outside the lock: freeing machine code takes a while.
@@ -73,7 +97,7 @@ final class LoadedModules: Sendable {
             if let old = state.remove(digest) { dropped.append(old) }
             state.modules[digest] = Entry(module: module, lastUse: state.uses, names: [name])
             state.digests[name] = digest
-            state.bytes += module.loaded.bytes
+            state.bytes += module.code.bytes
             while state.modules.count > max(1, countMax) || (state.bytes > bytesMax && state.modules.count > 1) {
                 guard let oldest = state.modules.min(by: { $0.value.lastUse < $1.value.lastUse }),
                     let gone = state.remove(oldest.key)

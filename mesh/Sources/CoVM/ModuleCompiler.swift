@@ -107,8 +107,7 @@ struct ModuleCompiler: Sendable {
     private func workerEnvironment() -> [String] {
         let threads = max(1, min(sysconf(Int32(_SC_NPROCESSORS_ONLN)), limits.threadsMax))
         let own = ["RAYON_NUM_THREADS=\(threads)", "MALLOC_ARENA_MAX=2"]
-        guard let value = getenv("LD_LIBRARY_PATH") else { return own }
-        return own + ["LD_LIBRARY_PATH=" + String(cString: value)]
+        return own + WorkerProcess.libraryPath
     }
 
     /// Who is responsible for the missing machine code: the module by what it contains, or the node by its limits and

@@ -11,6 +11,8 @@ final class ModuleStock: Sendable {
     private let engine: WasmEngine
     private let cache: CompiledModuleCache
     private let compiler: ModuleCompiler
+    /// What runs modules in processes of their own; nil where they run here.
+    private let runWorker: CompileWorkerCommand?
     private let loaded: LoadedModules
     private let failures: FailedModules
     private let lanes: (small: RunSlots, large: RunSlots)
@@ -26,6 +28,7 @@ final class ModuleStock: Sendable {
             context: engine.codeContext)
         let worker = configuration.compileWorker ?? ModuleCompiler.standardWorker()
         guard PrivateFile.exists(worker.executable) else { throw .compileWorkerMissing(path: worker.executable) }
+        runWorker = configuration.runWorker ?? RunWorker.standard
         compiler = ModuleCompiler(
             worker: worker, limits: configuration.compileLimits, compiledBytesMax: limits.compiledModuleBytesMax,
             directory: configuration.cacheDirectory)
@@ -37,6 +40,9 @@ final class ModuleStock: Sendable {
         lanes = (lane(), lane())
         loads = RunSlots(slotsMax: limits.concurrentLoadsMax, waitersMax: limits.queuedCompilesMax)
     }
+
+    /// Whether modules run in processes of their own.
+    var runsInProcesses: Bool { runWorker != nil }
 
     /// Why a module is not ready.
     enum Failure: Error, Hashable, CustomStringConvertible {
@@ -136,7 +142,7 @@ final class ModuleStock: Sendable {
 
     private func compiled(
         _ module: [UInt8], _ digest: [UInt8], _ cancellation: ExecutionCancellation
-    ) async throws(Failure) -> LoadedModule {
+    ) async throws(Failure) -> ReadyModule.Code {
         let code: [UInt8]
         do {
             code = try await compiler.compile(module, cancellation: cancellation)
@@ -158,16 +164,26 @@ final class ModuleStock: Sendable {
     }
 
     private func keep(
-        _ module: LoadedModule, _ digest: [UInt8], _ name: CID, _ inspection: ModuleInspection
+        _ module: ReadyModule.Code, _ digest: [UInt8], _ name: CID, _ inspection: ModuleInspection
     ) -> ReadyModule {
-        let ready = ReadyModule(inspection: inspection, loaded: module)
+        let ready = ReadyModule(inspection: inspection, code: module)
         loaded.insert(ready, digest, named: name)
         return ready
     }
 
-    private func loadFromDisk(_ digest: [UInt8]) -> LoadedModule? {
+    /// Loads machine code: into this process, or into one of its own.
+    private func load(_ compiled: [UInt8]) -> Result<ReadyModule.Code, EngineError> {
+        guard let runWorker else { return engine.load(trusted: compiled).map { .here($0) } }
+        do throws(EngineError) {
+            return .success(.process(try ModuleProcess.start(runWorker, code: compiled)))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func loadFromDisk(_ digest: [UInt8]) -> ReadyModule.Code? {
         guard case .hit(let compiled) = cache.load(digest) else { return nil }
-        switch engine.load(trusted: compiled) {
+        switch load(compiled) {
         case .success(let loaded): return loaded
         case .failure:
             cache.forget(digest)
@@ -175,8 +191,8 @@ final class ModuleStock: Sendable {
         }
     }
 
-    private func loadAndStore(_ compiled: [UInt8], _ digest: [UInt8]) -> Result<LoadedModule, EngineError> {
-        let result = engine.load(trusted: compiled)
+    private func loadAndStore(_ compiled: [UInt8], _ digest: [UInt8]) -> Result<ReadyModule.Code, EngineError> {
+        let result = load(compiled)
         if case .success = result { cache.store(digest, compiled) }
         return result
     }

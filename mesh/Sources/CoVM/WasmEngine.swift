@@ -134,8 +134,14 @@ final class WasmEngine: Sendable {
 
     /// Loads machine code, and trusts it: pass only code that this node compiled and whose keyed hash was just checked.
     func load(trusted compiled: [UInt8]) -> Result<LoadedModule, EngineError> {
+        compiled.withUnsafeBytes { load(trusted: $0) }
+    }
+
+    // SAFETY: the engine copies the code.
+    func load(trusted compiled: UnsafeRawBufferPointer) -> Result<LoadedModule, EngineError> {
         var module: OpaquePointer?
-        if let error = wasmtime_module_deserialize(engine, compiled, compiled.count, &module) {
+        let start = compiled.bindMemory(to: UInt8.self).baseAddress
+        if let error = wasmtime_module_deserialize(engine, start, compiled.count, &module) {
             return .failure(EngineError(message: EngineError.takeMessage(error)))
         }
         defer { wasmtime_module_delete(module) }

@@ -43,7 +43,7 @@ struct WorkerProcess {
     }
 
     /// Held while a pipe is created and while a child starts, so that no child inherits another's pipe.
-    private static let lock = NIOLock()
+    static let lock = NIOLock()
 
     /// Wakes the thread that waits for a child.
     final class Wake: Sendable {
@@ -107,7 +107,10 @@ struct WorkerProcess {
             close(complaint.reading)
         }
         let start = SystemClock.nanoseconds()
-        let child = spawn(input: input, output: output.writing, complaint: complaint.writing)
+        let child = ProcessStart(
+            executable: executable, arguments: arguments, environment: environment,
+            descriptors: [input, output.writing, complaint.writing]
+        ).run()
         for descriptor in [input, output.writing, complaint.writing] { close(descriptor) }
         switch child {
         case .failure(let refusal): return .failed(refusal.reason)
@@ -116,64 +119,9 @@ struct WorkerProcess {
         }
     }
 
-    // MARK: Starting
-
-    private struct Refusal: Error, CustomStringConvertible {
-        let reason: String
-        var description: String { reason }
-
-        init(_ code: Int32) {
-            reason = String(cString: strerror(code))
-        }
-    }
-
-    private func spawn(input: Int32, output: Int32, complaint: Int32) -> Result<pid_t, Refusal> {
-        #if canImport(Darwin)
-            var actions: posix_spawn_file_actions_t?
-            var attributes: posix_spawnattr_t?
-        #else
-            var actions = posix_spawn_file_actions_t()
-            var attributes = posix_spawnattr_t()
-        #endif
-        var failure = posix_spawn_file_actions_init(&actions)
-        guard failure == 0 else { return .failure(Refusal(failure)) }
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        for (number, descriptor) in [input, output, complaint].enumerated() where failure == 0 {
-            failure = posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
-        }
-        guard failure == 0 else { return .failure(Refusal(failure)) }
-        failure = posix_spawnattr_init(&attributes)
-        guard failure == 0 else { return .failure(Refusal(failure)) }
-        defer { posix_spawnattr_destroy(&attributes) }
-        // Its own process group, so that Ctrl-C in the node's terminal goes to the node alone; no signal blocked or
-        // ignored, whatever the node does with its own.
-        var flags = Int32(POSIX_SPAWN_SETPGROUP) | Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF)
-        #if canImport(Darwin)
-            flags |= POSIX_SPAWN_CLOEXEC_DEFAULT
-        #endif
-        var none = sigset_t()
-        var all = sigset_t()
-        sigemptyset(&none)
-        sigfillset(&all)
-        for code in [
-            posix_spawnattr_setpgroup(&attributes, 0), posix_spawnattr_setsigmask(&attributes, &none),
-            posix_spawnattr_setsigdefault(&attributes, &all), posix_spawnattr_setflags(&attributes, Int16(flags)),
-        ] where code != 0 { return .failure(Refusal(code)) }
-        var child = pid_t()
-        failure = Self.withCStrings([executable] + arguments) { words in
-            Self.withCStrings(environment) { variables in
-                Self.lock.withLock { posix_spawn(&child, executable, &actions, &attributes, words, variables) }
-            }
-        }
-        return failure == 0 ? .success(child) : .failure(Refusal(failure))
-    }
-
-    private static func withCStrings<Value>(
-        _ texts: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Value
-    ) -> Value {
-        let copies = texts.map { strdup($0) }
-        defer { for copy in copies { free(copy) } }
-        return body(copies + [nil])
+    /// The search path for libraries, which is all that a child takes over from the node's environment.
+    static var libraryPath: [String] {
+        getenv("LD_LIBRARY_PATH").map { ["LD_LIBRARY_PATH=" + String(cString: $0)] } ?? []
     }
 
     // MARK: Waiting

@@ -17,6 +17,8 @@ package struct FileSelection: Hashable, Sendable {
     let root: [FileName]
     /// The parts from there on; none where the root itself is meant.
     let parts: [Part]
+    /// The pattern as it was read, from the root.
+    package let pattern: [UInt8]
 
     /// Reads a pattern; one that does not begin with `/` is relative to the working folder.
     package init(_ pattern: [UInt8], workingFolder: [UInt8]?) throws(Fault) {
@@ -46,6 +48,7 @@ package struct FileSelection: Hashable, Sendable {
         }
         self.root = root
         self.parts = parts
+        self.pattern = path
     }
 
     /// Why a pattern is none.

@@ -27,7 +27,7 @@ package enum FileStop: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Something of a mount that an operation needs.
-package enum ContentWant: Hashable, Sendable {
+package enum ContentWant: Hashable, Sendable, Codable {
     /// What `MountSource.node` says of it.
     case node(CID)
     /// What `MountSource.listing` says of it.

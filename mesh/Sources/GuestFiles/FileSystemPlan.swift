@@ -1,7 +1,7 @@
 package import Multiformats
 
 /// What a run's file system begins with: everything that decides its answers, besides the calls.
-package struct FileSystemPlan: Hashable, Sendable {
+package struct FileSystemPlan: Hashable, Sendable, Codable {
     /// Mounts; a later one may lie inside an earlier one or the other way round.
     package var mounts: [Mount]
     /// The directories that are open from the start, from descriptor 3 on.
@@ -22,7 +22,7 @@ package struct FileSystemPlan: Hashable, Sendable {
     }
 
     /// One mount.
-    package struct Mount: Hashable, Sendable {
+    package struct Mount: Hashable, Sendable, Codable {
         /// Where it is, from the root: `/` and names.
         package var path: [UInt8]
         /// What it begins with: a folder, a file or nothing.
@@ -40,7 +40,7 @@ package struct FileSystemPlan: Hashable, Sendable {
         }
 
         /// What a mount begins with.
-        package enum Content: Hashable, Sendable {
+        package enum Content: Hashable, Sendable, Codable {
             /// An empty directory.
             case empty
             /// The file or folder of this CID.
@@ -49,7 +49,7 @@ package struct FileSystemPlan: Hashable, Sendable {
     }
 
     /// A directory that is open from the start.
-    package struct Preopen: Hashable, Sendable {
+    package struct Preopen: Hashable, Sendable, Codable {
         /// What the guest knows it as: wasi-libc looks for the longest that begins a path, and `.` is where it starts.
         package var name: [UInt8]
         /// Where it is, from the root.
@@ -62,7 +62,7 @@ package struct FileSystemPlan: Hashable, Sendable {
     }
 
     /// Where standard input comes from.
-    package enum StandardInput: Hashable, Sendable {
+    package enum StandardInput: Hashable, Sendable, Codable {
         /// These bytes.
         case bytes([UInt8])
         /// The file of this CID.
@@ -70,7 +70,7 @@ package struct FileSystemPlan: Hashable, Sendable {
     }
 
     /// How much may be written.
-    package struct Quota: Hashable, Sendable {
+    package struct Quota: Hashable, Sendable, Codable {
         /// Bytes in whole pages of `FileContent.pageBytes`; a symbolic link is a page, too.
         package var bytesMax: UInt64
         /// Names that the guest made and that are there.

@@ -26,9 +26,9 @@ package enum SourceAnswer<Value: Sendable>: Sendable {
 }
 
 /// What a CID in a mount names.
-package struct MountedNode: Hashable, Sendable {
+package struct MountedNode: Hashable, Sendable, Codable {
     /// A file, folder or symbolic link.
-    package enum Kind: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable, Codable {
         /// A file of this size.
         case file(bytes: UInt64)
         /// A folder.
@@ -49,7 +49,7 @@ package struct MountedNode: Hashable, Sendable {
 }
 
 /// An entry of a folder as its blocks give it: the name is not checked yet.
-package struct MountedEntry: Hashable, Sendable {
+package struct MountedEntry: Hashable, Sendable, Codable {
     /// The name's bytes.
     package var name: [UInt8]
     /// What it names.

@@ -9,11 +9,21 @@ package struct ReadRecord: Hashable, Sendable {
     package init() {}
 
     /// Something of a mount that was looked at.
-    package struct Entry: Hashable, Sendable {
+    package struct Entry: Hashable, Sendable, Codable {
         /// What it is.
         package let cid: CID
         /// The bytes that were read, in whole pages but for the last; ranges that touch are one.
         package let ranges: [Range<UInt64>]
+    }
+
+    /// Of a run in another process, which has told it in this order; nil where it contradicts itself.
+    package init?(entries: [Entry]) {
+        for entry in entries {
+            for (left, right) in zip(entry.ranges, entry.ranges.dropFirst()) where left.upperBound >= right.lowerBound {
+                return nil
+            }
+            guard read.updateValue(entry.ranges, forKey: entry.cid) == nil else { return nil }
+        }
     }
 
     /// Everything, in the order of the CIDs.

@@ -30,6 +30,9 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var journalWarning: String?
     /// That another node runs with the same key, in a sentence; nil if none is known to.
     package var keyWarning: String?
+    /// How runs are kept apart from the node: `process`, `seccomp` and `landlock`, as far as it has them; nil from a
+    /// node of an older version, or one that runs no jobs.
+    package var runIsolation: [String]?
 
     /// What a node stores, and whether it accepts new work.
     package struct Storage: Hashable, Sendable, Codable {
@@ -121,6 +124,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case clockWarning = "clock_warning"
         case journalWarning = "journal_warning"
         case keyWarning = "key_warning"
+        case runIsolation = "run_isolation"
     }
 }
 

@@ -1,4 +1,5 @@
 import Bitswap
+import CoVM
 import Determinism
 import Economics
 import Foundation
@@ -57,6 +58,7 @@ struct NodeReport: Sendable {
             storage: room.view)
         status.clockWarning = figures.clockWarning
         status.journalWarning = journalWarning
+        if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }
         status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
         return status
     }

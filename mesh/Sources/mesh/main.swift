@@ -19,6 +19,7 @@ func runCommandLine() async {
     await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opener, checking: checker)
 }
 
-// The engine compiles modules in a child of this very program, which must not do anything else first.
+// Modules are compiled and run in children of this very program, which must not do anything else first.
+RunWorker.runIfAsked()
 CompileWorker.runIfAsked()
 await runCommandLine()

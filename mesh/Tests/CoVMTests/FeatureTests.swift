@@ -287,7 +287,10 @@ struct MemoryTests {
             "(drop (memory.grow (i32.const 64))) (call $exit (i32.const 0))",
         ])
     func machineShort(body: String) async throws {
-        let machine = try Machine { $0.limits.hasMachine = { $0 < 1 << 20 } }
+        let machine = try Machine {
+            $0.runWorker = nil
+            $0.limits.hasMachine = { $0 < 1 << 20 }
+        }
         let text = """
             (module
               (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

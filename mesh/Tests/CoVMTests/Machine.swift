@@ -104,12 +104,22 @@ struct Machine: Sendable {
     let covm: CoVM
     let host: MemoryHost
 
+    /// Whether all suites run their modules as nodes do, in processes of their own: `MESH_RUN_PROCESSES=1`.
+    static let runsInProcesses = getenv("MESH_RUN_PROCESSES") != nil
+
+    /// The `mesh` beside the tests, in the part that runs modules.
+    static var worker: CompileWorkerCommand {
+        CompileWorkerCommand(
+            executable: ModuleCompiler.standardWorker().executable, arguments: [RunWorker.command])
+    }
+
     init(host: MemoryHost = MemoryHost(), configure: (inout CoVMConfiguration) -> Void = { _ in }) throws {
         scratch = try Scratch()
         self.host = host
         var configuration = CoVMConfiguration(cacheDirectory: scratch.path)
         // However busy the machine is: what a test does not ask for must not happen.
         configuration.compileLimits.wallMilliseconds = 600_000
+        if Self.runsInProcesses { configuration.runWorker = Self.worker }
         configure(&configuration)
         covm = try CoVM(configuration: configuration)
     }

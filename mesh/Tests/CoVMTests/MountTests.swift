@@ -325,7 +325,10 @@ struct CollectTests {
     @Test("are not outputs of a cancelled run")
     func cancelled() async throws {
         let cancellation = ExecutionCancellation()
-        let machine = try Machine { $0.limits.looked = { cancellation.cancel() } }
+        let machine = try Machine {
+            $0.runWorker = nil
+            $0.limits.looked = { cancellation.cancel() }
+        }
         let run = try await machine.perform(
             Self.writing + "\nloop", collect: ["out": "out/**"], cancellation: cancellation)
         #expect(run.result.outcome == .cancelled)

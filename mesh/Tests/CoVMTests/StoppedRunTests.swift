@@ -41,6 +41,7 @@ struct StoppedRunTests {
         let cancellation = ExecutionCancellation()
         let looks = Mutex<UInt64>(0)
         let stopping = try Machine { configuration in
+            configuration.runWorker = nil
             configuration.limits.yieldIntervalFuel = interval
             configuration.limits.looked = {
                 let count = looks.withLock { looks in
@@ -107,7 +108,9 @@ struct StoppedRunTests {
             }
             if count == 1_000 { cancellation.cancel() }
         })
-        let result = try await Machine(host: host).run("(module \(Self.logging))", cancellation: cancellation) {
+        let result = try await Machine(host: host) { $0.runWorker = nil }.run(
+            "(module \(Self.logging))", cancellation: cancellation
+        ) {
             $0.limits.maxFuel = 1 << 50
         }
         #expect(result.outcome == .cancelled)

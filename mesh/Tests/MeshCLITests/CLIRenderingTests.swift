@@ -38,6 +38,17 @@ import Testing
         #expect(Terminal.safeLines("a\tb\n\u{1B}[1m") == "a\tb\n\\u{1B}[1m")
     }
 
+    @Test func howRunsAreKeptApart() {
+        #expect(
+            Status.words(of: ["process", "seccomp", "landlock"])
+                == "each in a process of its own, kept apart by seccomp and landlock")
+        #expect(
+            Status.words(of: ["process", "seccomp"]) == "each in a process of its own; this kernel has no landlock")
+        #expect(
+            Status.words(of: ["process"]) == "each in a process of its own; this kernel has no seccomp and no landlock")
+        #expect(Status.words(of: []) == "in the node's own process")
+    }
+
     @Test func theStatusTellsWhatIsKeptAndThatThereIsNoRoom() throws {
         let lines = Status.text(Samples.status).split(separator: "\n").map(String.init)
         let blocks = try #require(lines.first { $0.hasPrefix("blocks") })

@@ -35,6 +35,7 @@ struct Status: MeshCommand {
             ("executor", status.isExecutor ? "yes" : "no"), ("region", status.region ?? "none stated"),
             ("process", String(status.processID)),
         ]
+        if let isolation = status.runIsolation { facts.append(("runs", self.words(of: isolation))) }
         if let storage = status.storage { facts += self.facts(of: storage) }
         if let warning = status.clockWarning { facts.append(("clock", warning)) }
         if let warning = status.keyWarning { facts.append(("key", warning)) }
@@ -44,6 +45,15 @@ struct Status: MeshCommand {
 }
 
 extension Status {
+    /// How runs are kept apart, and what this system lacks for it.
+    static func words(of isolation: [String]) -> String {
+        guard isolation.contains("process") else { return "in the node's own process" }
+        let missing = ["seccomp", "landlock"].filter { !isolation.contains($0) }
+        let means = missing.isEmpty ? ", kept apart by seccomp and landlock" : ""
+        let lack = missing.isEmpty ? "" : "; this kernel has no " + missing.joined(separator: " and no ")
+        return "each in a process of its own" + means + lack
+    }
+
     /// What the node stores, and whether it accepts new work.
     private static func facts(of storage: NodeStatus.Storage) -> [(name: String, value: String)] {
         let state =

@@ -1,0 +1,78 @@
+import GuestFiles
+
+/// Waits on a run's thread for content of its mounts.
+protocol MountWaiter {
+    /// Waits until it is here, or until that has an end.
+    func wait(for wants: [ContentWant]) -> MountWait
+}
+
+/// How a wait ended, and how long it took.
+struct MountWait: Codable, Sendable {
+    enum End: Codable, Sendable {
+        case here
+        case failed(String)
+        /// This node's doing.
+        case node(String)
+        case cancelled
+    }
+
+    var end: End
+    /// Other runs may have had the run's place meanwhile; all of it counts.
+    var nanoseconds: UInt64
+}
+
+/// Waits where the node's own means are: a longer wait gives the run's place away, so that nobody holds one by serving
+/// blocks slowly.
+final class PlaceWaiter: MountWaiter {
+    private let host: any ExecutionHost
+    private let place: RunPlace
+    private let cancellation: ExecutionCancellation
+    private let limits: CoVMConfiguration.Limits
+    private var waitedNanoseconds: UInt64 = 0
+
+    init(
+        _ host: any ExecutionHost, _ place: RunPlace, _ cancellation: ExecutionCancellation,
+        _ limits: CoVMConfiguration.Limits
+    ) {
+        self.host = host
+        self.place = place
+        self.cancellation = cancellation
+        self.limits = limits
+    }
+
+    func wait(for wants: [ContentWant]) -> MountWait {
+        let start = SystemClock.nanoseconds()
+        let end = waitInPlace(wants)
+        waitedNanoseconds += SystemClock.nanoseconds() - start
+        // Other runs may have its place now: as long as they do, its clock stands still, too.
+        let isBack = place.comeBack(cancellation)
+        let all = SystemClock.nanoseconds() - start
+        guard isBack else { return MountWait(end: .cancelled, nanoseconds: all) }
+        let seconds = limits.fetchMillisecondsMax / 1_000
+        return MountWait(
+            end: end ?? .failed("the blocks of the job's files did not come in \(seconds) s of waiting"),
+            nanoseconds: all)
+    }
+
+    /// Waits for a fetch; `nil` when the run has waited as long as it may.
+    private func waitInPlace(_ wants: [ContentWant]) -> MountWait.End? {
+        let signal = ThreadSignal<MountWait.End>()
+        let handler = cancellation.onCancel { signal.send(.cancelled) }
+        defer { cancellation.removeHandler(handler) }
+        host.fetch(wants) { end in
+            switch end {
+            case .here: signal.send(.here)
+            case .failed(let reason): signal.send(.failed(reason))
+            }
+        }
+        let waited = waitedNanoseconds / 1_000_000
+        let left = limits.fetchMillisecondsMax > waited ? limits.fetchMillisecondsMax - waited : 0
+        let kept = min(left, limits.placeKeptMilliseconds)
+        if let end = signal.wait(milliseconds: kept) { return end }
+        guard left > kept else { return nil }
+        guard place.park() else { return .node("too many jobs are waiting for blocks of their files") }
+        host.waits(true)
+        defer { host.waits(false) }
+        return signal.wait(milliseconds: left - kept)
+    }
+}

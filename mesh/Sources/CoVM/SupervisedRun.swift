@@ -1,0 +1,180 @@
+import GuestFiles
+import MeshTypes
+import Multiformats
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
+/// Attends to a run in a process of its own, on the run's thread in the node: gives it its order, answers what it asks,
+/// and ends it where it does not end by itself.
+///
+/// The process is believed no more than a guest: each message is bounded, blocks are hashed here, and a time by which
+/// every run has ended holds whatever it does. A process that breaks this ruins its own run alone.
+struct SupervisedRun {
+    let job: ExecutionJob
+    let order: RunOrder
+    let host: any ExecutionHost
+    let waiter: any MountWaiter
+    let cancellation: ExecutionCancellation
+    let limits: CoVMConfiguration.Limits
+
+    private enum End {
+        case told(RunReport)
+        case gone
+        case overdue
+        case malformed
+    }
+
+    /// The time of the system's clock by which the run must have ended, and whether it was told to stop.
+    private struct Clock {
+        var deadline: UInt64
+        var isCancelled = false
+        /// Bytes of output that were taken.
+        var takenBytes: UInt64 = 0
+    }
+
+    func run(in process: ModuleProcess, _ begun: ExecutionResult) -> ExecutionResult {
+        var result = begun
+        guard let wake = WorkerProcess.Wake() else {
+            result.outcome = .nodeFailed(reason: "no pipe for the run: \(PrivateFile.reason())")
+            return result
+        }
+        let room = RunLink.messageBytesMax + Int(clamping: min(job.limits.maxOutputBytes, UInt64(UInt32.max) / 2))
+        let run: ModuleProcess.Run
+        do {
+            run = try process.start(receivedBytesMax: room)
+        } catch {
+            result.outcome = .nodeFailed(reason: error.message)
+            return result
+        }
+        let handler = cancellation.onCancel { wake.wake() }
+        defer { cancellation.removeHandler(handler) }
+        switch attend(run.link, wake) {
+        case .told(let report):
+            process.end(run)
+            if let told = report.result(of: job, result) { return told }
+            result.outcome = .nodeFailed(reason: "the process of the run told an end that no run has")
+        case .gone:
+            let lost = process.judge(run)
+            if case .killed(let signal) = lost { result.lostToSignal = signal }
+            result.outcome =
+                cancellation.isCancelled ? .cancelled : .nodeFailed(reason: lost.description)
+        case .overdue:
+            _ = process.judge(run)
+            result.outcome =
+                cancellation.isCancelled
+                ? .cancelled : .nodeFailed(reason: "the process of the run did not stop when its time was over")
+        case .malformed:
+            _ = process.judge(run)
+            result.outcome = .nodeFailed(reason: "the process of the run sent what is no message")
+        }
+        return result
+    }
+
+    private func attend(_ link: RunLink, _ wake: WorkerProcess.Wake) -> End {
+        var clock = Clock(deadline: SystemClock.nanoseconds() + longestNanoseconds)
+        do {
+            try link.send(order, by: clock.deadline)
+            while true {
+                try waitForNews(link, wake, &clock)
+                let request = try link.receive(RunRequest.self, by: clock.deadline)
+                if case .ended(let report) = request { return .told(report) }
+                try take(request, &clock)
+                guard let reply = answer(request, &clock) else { continue }
+                try link.send(reply, by: clock.deadline)
+            }
+        } catch {
+            switch error {
+            case .gone: return .gone
+            case .overdue: return .overdue
+            case .malformed: return .malformed
+            }
+        }
+    }
+
+    /// The run's own wall clock, what collecting may take besides, and time to stop.
+    private var longestNanoseconds: UInt64 {
+        let run = job.wallClockMillisecondsMax.addingReportingOverflow(
+            limits.collectMillisecondsMax + limits.stopMilliseconds)
+        let (nanoseconds, overflow) = run.partialValue.multipliedReportingOverflow(by: 1_000_000)
+        return run.overflow || overflow || nanoseconds > UInt64(Int64.max) / 2 ? UInt64(Int64.max) / 2 : nanoseconds
+    }
+
+    /// Waits for a request; passes a cancellation on when it comes.
+    private func waitForNews(
+        _ link: RunLink, _ wake: WorkerProcess.Wake, _ clock: inout Clock
+    ) throws(RunLink.Failure) {
+        while true {
+            let now = SystemClock.nanoseconds()
+            guard now < clock.deadline else { throw .overdue }
+            var polled = [link.socket, clock.isCancelled ? -1 : wake.reading].map {
+                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+            }
+            let pause = Int32(clamping: (clock.deadline - now) / 1_000_000 + 1)
+            guard poll(&polled, nfds_t(polled.count), pause) > 0 else { continue }
+            if polled[1].revents != 0 {
+                clock.isCancelled = true
+                clock.deadline = min(clock.deadline, now + limits.stopMilliseconds * 1_000_000)
+                try link.send(RunReply.cancelled, by: clock.deadline)
+            }
+            if polled[0].revents != 0 { return }
+        }
+    }
+
+    /// Counts output. Log lines are told as they come and stored at the end, so twice what the job may write is the
+    /// most that an honest run has, with the nodes of files above it.
+    private func take(_ request: RunRequest, _ clock: inout Clock) throws(RunLink.Failure) {
+        let count =
+            switch request {
+            case .store(let bytes), .keep(_, let bytes): bytes.count
+            case .log(_, let text): text.utf8.count
+            default: 0
+            }
+        clock.takenBytes += UInt64(count)
+        let (twice, overflow) = job.limits.maxOutputBytes.multipliedReportingOverflow(by: 2)
+        guard overflow || clock.takenBytes <= twice + (1 << 20) else { throw .malformed }
+    }
+
+    /// What the node says to a request; nil where it says nothing.
+    private func answer(_ request: RunRequest, _ clock: inout Clock) -> RunReply? {
+        switch request {
+        case .input(let cid): return host.readInput(cid).map { .bytes($0) } ?? RunReply.none
+        case .store(let bytes): return host.storeBlock(bytes).map { .cid($0) } ?? RunReply.none
+        case .keep(let cid, let bytes):
+            guard cid.matches(bytes), host.storeBlock(cid, bytes) else { return RunReply.none }
+            return .cid(cid)
+        case .node(let cid): return reply(host.content.node(cid)) { .node($0) }
+        case .listing(let cid): return reply(host.content.listing(cid)) { .listing($0) }
+        case .bytes(let cid, let from, let to):
+            guard from <= to, to - from <= UInt64(limits.files.transferBytesMax) else { return .broken }
+            return reply(host.content.bytes(cid, from..<to)) { .bytes($0) }
+        case .block(let cid): return reply(host.content.block(cid)) { .bytes($0) }
+        case .fetch(let wants):
+            guard wants.count <= limits.files.wantsMax else {
+                return .waited(MountWait(end: .cancelled, nanoseconds: 0))
+            }
+            let wait = waiter.wait(for: wants)
+            clock.deadline += wait.nanoseconds
+            return .waited(wait)
+        case .log(let level, let text):
+            if let level = ExecutionLogLevel(rawValue: level) { host.log(level, text) }
+        case .progress(let permille): host.progress(permille: min(1_000, max(0, permille)))
+        case .burnt(let fuel): host.burnt(fuel: min(fuel, job.limits.maxFuel))
+        case .ended: break
+        }
+        return nil
+    }
+
+    private func reply<Value>(_ answer: SourceAnswer<Value>, _ here: (Value) -> RunReply) -> RunReply {
+        switch answer {
+        case .here(let value): here(value)
+        case .notHere: .none
+        case .broken: .broken
+        }
+    }
+}
