@@ -115,8 +115,8 @@ package struct CoVMConfiguration: Sendable {
         /// The nice level of a run's process, from 0 (that of the node) to 19.
         package var nice: Int32 = 0
 
-        /// Bytes that the process of a job may write to: what its limits allow of memory, files and output (twice, since
-        /// output grows), inputs kept in memory, and the overhead.
+        /// Bytes that the process of a job may write to: what its limits allow of memory, files and output (twice,
+        /// since output grows), inputs kept in memory, and the overhead.
         func processBytesMax(of job: ExecutionJob) -> UInt64 {
             [
                 job.limits.maxMemoryBytes, job.limits.maxOutputBytes, job.limits.maxOutputBytes,

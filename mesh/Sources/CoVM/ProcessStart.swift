@@ -8,8 +8,8 @@ import NIOConcurrencyHelpers
     import Glibc
 #endif
 
-/// Starts a child process with a process group of its own, so that Ctrl-C in the node's terminal goes to the node alone;
-/// with no signal blocked or ignored, whatever the node does with its own; and with descriptors of its own.
+/// Starts a child process with a process group of its own, so that Ctrl-C in the node's terminal goes to the node
+/// alone; with no signal blocked or ignored, whatever the node does with its own; and with descriptors of its own.
 // SAFETY: pointers are to arrays and strings that live through the system call.
 struct ProcessStart {
     let executable: String

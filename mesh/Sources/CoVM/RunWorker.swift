@@ -11,6 +11,7 @@ import Synchronization
     import Glibc
 #endif
 
+// SAFETY: pointers are to values that live through the system call, and to a mapping that ends after its last use.
 /// The process of a module, and of each of its runs: a program starts itself as a child with the hidden command
 /// ``command``.
 ///
@@ -87,7 +88,7 @@ package enum RunWorker {
         }
     }
 
-    // SAFETY: the whole file is mapped until it is loaded; nobody can change it (sealed).
+    /// The whole file, until it is loaded; nobody can change it (sealed).
     private static func mapped(_ descriptor: Int32) -> UnsafeRawBufferPointer? {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_size > 0 else { return nil }

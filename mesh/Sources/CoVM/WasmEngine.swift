@@ -132,12 +132,14 @@ final class WasmEngine: Sendable {
         }
     }
 
+    // SAFETY: the engine copies the code.
     /// Loads machine code, and trusts it: pass only code that this node compiled and whose keyed hash was just checked.
     func load(trusted compiled: [UInt8]) -> Result<LoadedModule, EngineError> {
         compiled.withUnsafeBytes { load(trusted: $0) }
     }
 
     // SAFETY: the engine copies the code.
+    /// The same, from where it lies.
     func load(trusted compiled: UnsafeRawBufferPointer) -> Result<LoadedModule, EngineError> {
         var module: OpaquePointer?
         let start = compiled.bindMemory(to: UInt8.self).baseAddress
