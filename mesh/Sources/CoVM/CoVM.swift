@@ -27,7 +27,7 @@ package final class CoVM: Sendable {
         stock = try ModuleStock(configuration, engine)
         runSlots = RunSlots(
             slotsMax: limits.concurrentRunsMax, waitersMax: limits.queuedRunsMax,
-            parkedMax: limits.parkedRunsMax)
+            parking: .init(runsMax: limits.parkedRunsMax, bytesMax: limits.parkedBytesMax))
     }
 
     /// The engine, as receipts and capability advertisements name it.
@@ -190,7 +190,7 @@ package final class CoVM: Sendable {
             let outcome = ExecutionOutcome.nodeFailed(reason: "too many jobs are waiting for a thread")
             return ExecutionResult(outcome: outcome, engine: engine.description, moduleSource: source)
         }
-        let place = RunPlace(in: runSlots)
+        let place = RunPlace(in: runSlots, of: job.originatorDID)
         defer { place.leave() }
         let result = await RunThread.value(stackBytes: configuration.limits.threadStackBytes) {
             self.run(job, host, cancellation, module, source, place)

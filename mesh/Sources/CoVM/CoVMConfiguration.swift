@@ -39,9 +39,13 @@ package struct CoVMConfiguration: Sendable {
         /// Jobs that wait for a thread; one more is refused with `nodeFailed`.
         package var queuedRunsMax = 256
 
-        /// Runs that wait for blocks of their mounts without a place among those that run; one more is refused with
-        /// `nodeFailed`. Each holds its memory and its files.
+        /// Runs that wait for blocks of their mounts without a place among those that run, at most half of them of one
+        /// originator; one more keeps its place while it waits.
         package var parkedRunsMax = 16
+
+        /// Bytes that these runs may keep together, in memory and files, at most half of them of one originator; one
+        /// with more keeps its place while it waits.
+        package var parkedBytesMax: UInt64 = 4 << 30
 
         /// Milliseconds of one wait for blocks of mounts after which a run gives its place away until they are here.
         package var placeKeptMilliseconds: UInt64 = 2_000

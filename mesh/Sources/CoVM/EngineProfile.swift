@@ -91,7 +91,7 @@ enum EngineProfile {
         lines.append("max_wasm_stack=\(CoVMConfiguration.wasmStackBytes)")
         lines.append("memory_reservation=\(memoryReservation)")
         lines.append("host_call_fuel=\(HostCall.callFuel)")
-        lines.append("preview1_files=1")
+        lines.append("preview1_files=2")
         lines.append("store_fuel=\(MeshHostABI.storeFuel)+\(MeshHostABI.storedByteFuel)")
         lines += HostFunctionTable.standard.functions.map { "\($0.module).\($0.name)" }
         let hash = SHA256.hash(data: Array(lines.joined(separator: "\n").utf8))

@@ -15,6 +15,8 @@ import CWasmtime
 struct MemoryBudget {
     let bytesMax: UInt64
     private(set) var bytes: UInt64 = 0
+    /// Bytes of the limit that the entries of folders take.
+    var filesBytes: UInt64 = 0
     private(set) var peakBytes: UInt64 = 0
     /// Whether the last growth was refused: a later growth that succeeds shows that the guest could go on without it.
     private(set) var wasRefused = false
@@ -32,10 +34,15 @@ struct MemoryBudget {
         self.hasMachine = hasMachine
     }
 
+    private var leftForMemories: UInt64 { bytesMax > filesBytes ? bytesMax - filesBytes : 0 }
+
+    /// Bytes that the entries of folders may take.
+    var filesBytesMax: UInt64 { bytesMax > bytes ? bytesMax - bytes : 0 }
+
     /// Whether a memory may have this many more bytes from now on, by the limit and the machine.
     mutating func grow(by moreBytes: UInt64, _ makeAccessible: () -> Bool) -> Bool {
         let (newBytes, overflow) = bytes.addingReportingOverflow(moreBytes)
-        guard !overflow, newBytes <= bytesMax else {
+        guard !overflow, newBytes <= leftForMemories else {
             wasRefused = true
             return false
         }

@@ -5,6 +5,7 @@ import GuestFiles
 /// back as an error without a code.
 enum HostStop: Error, Hashable {
     case fuel
+    case memory
     case output
     case wallClock
     case cancelled
@@ -20,6 +21,7 @@ extension HostStop: CustomStringConvertible {
     var description: String {
         switch self {
         case .fuel: "the fuel is used up"
+        case .memory: "the entries of the folders that it has read need more memory than allowed"
         case .output: "the output is longer than allowed"
         case .wallClock: "the time is over"
         case .cancelled: "it was cancelled"

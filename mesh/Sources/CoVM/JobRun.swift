@@ -158,7 +158,18 @@ final class JobRun {
 
     /// What a call sees of the world at the guest's time.
     func world(fuelLeft: UInt64) -> GuestWorld {
-        GuestWorld(nowNanoseconds: calendarNanoseconds(fuelLeft: fuelLeft), source: content)
+        GuestWorld(
+            nowNanoseconds: calendarNanoseconds(fuelLeft: fuelLeft), source: content,
+            heldBytesMax: memory.filesBytesMax)
+    }
+
+    /// Counts what the files keep to the run's memory; to be called after every call that may list folders.
+    func countFiles() { memory.filesBytes = files?.heldBytes ?? 0 }
+
+    /// What the run keeps while it waits: its memory, its files, and the names in them.
+    private var keptBytes: UInt64 {
+        let usage = files?.usage ?? (bytes: 0, entries: 0)
+        return memory.bytes + memory.filesBytes + usage.bytes + UInt64(usage.entries) * limits.files.mountedEntryBytes
     }
 
     /// Builds the guest's files, and fetches what that needs.
@@ -167,9 +178,11 @@ final class JobRun {
         try repeating { () throws(HostStop) in
             do throws(FileSystemPlanFault) {
                 files = try GuestFileSystem(job.files, seed: job.seed, limits: limits.files, world: world)
+                countFiles()
                 return nil
             } catch {
                 if case .content(.needs(let wants)) = error { return wants }
+                if case .content(.outOfMemory) = error { throw .memory }
                 throw .filesRefused("\(error)")
             }
         }
@@ -191,13 +204,12 @@ final class JobRun {
 
     /// Waits until content of mounts is here; the wall clock stands still meanwhile.
     private func fetch(_ wants: [ContentWant]) throws(HostStop) {
-        let wait = waiter.wait(for: wants)
+        let wait = waiter.wait(for: wants, keeping: keptBytes)
         watch.stoodStill(nanoseconds: wait.nanoseconds)
         guard !cancellation.isCancelled else { throw .cancelled }
         switch wait.end {
         case .here: break
         case .failed(let reason): throw .fetchFailed(reason)
-        case .node(let reason): throw .nodeFailed(reason)
         case .cancelled: throw .cancelled
         }
     }

@@ -2,8 +2,8 @@ import GuestFiles
 
 /// Waits on a run's thread for content of its mounts.
 protocol MountWaiter {
-    /// Waits until it is here, or until that has an end.
-    func wait(for wants: [ContentWant]) -> MountWait
+    /// Waits until it is here, or until that has an end; the run keeps so many bytes meanwhile.
+    func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait
 }
 
 /// How a wait ended, and how long it took.
@@ -11,8 +11,6 @@ struct MountWait: Codable, Sendable {
     enum End: Codable, Sendable {
         case here
         case failed(String)
-        /// This node's doing.
-        case node(String)
         case cancelled
     }
 
@@ -40,9 +38,9 @@ final class PlaceWaiter: MountWaiter {
         self.limits = limits
     }
 
-    func wait(for wants: [ContentWant]) -> MountWait {
+    func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait {
         let start = SystemClock.nanoseconds()
-        let end = waitInPlace(wants)
+        let end = waitInPlace(wants, bytes)
         waitedNanoseconds += SystemClock.nanoseconds() - start
         // Other runs may have its place now: as long as they do, its clock stands still, too.
         let isBack = place.comeBack(cancellation)
@@ -54,8 +52,9 @@ final class PlaceWaiter: MountWaiter {
             nanoseconds: all)
     }
 
-    /// Waits for a fetch; `nil` when the run has waited as long as it may.
-    private func waitInPlace(_ wants: [ContentWant]) -> MountWait.End? {
+    /// Waits for a fetch; `nil` when the run has waited as long as it may. Where its place cannot be given away, it
+    /// keeps that, and tries again after the same time.
+    private func waitInPlace(_ wants: [ContentWant], _ keptBytes: UInt64) -> MountWait.End? {
         let signal = ThreadSignal<MountWait.End>()
         let handler = cancellation.onCancel { signal.send(.cancelled) }
         defer { cancellation.removeHandler(handler) }
@@ -66,13 +65,16 @@ final class PlaceWaiter: MountWaiter {
             }
         }
         let waited = waitedNanoseconds / 1_000_000
-        let left = limits.fetchMillisecondsMax > waited ? limits.fetchMillisecondsMax - waited : 0
-        let kept = min(left, limits.placeKeptMilliseconds)
-        if let end = signal.wait(milliseconds: kept) { return end }
-        guard left > kept else { return nil }
-        guard place.park() else { return .node("too many jobs are waiting for blocks of their files") }
-        host.waits(true)
-        defer { host.waits(false) }
-        return signal.wait(milliseconds: left - kept)
+        var left = limits.fetchMillisecondsMax > waited ? limits.fetchMillisecondsMax - waited : 0
+        while left > 0 {
+            let kept = min(left, max(1, limits.placeKeptMilliseconds))
+            if let end = signal.wait(milliseconds: kept) { return end }
+            left -= kept
+            guard left > 0, place.park(holding: keptBytes) else { continue }
+            host.waits(true)
+            defer { host.waits(false) }
+            return signal.wait(milliseconds: left)
+        }
+        return nil
     }
 }

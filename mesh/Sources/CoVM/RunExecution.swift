@@ -63,7 +63,7 @@ struct RunExecution {
             try collection.collect()
         } catch {
             switch error {
-            case .output, .filesRefused, .wallClock:
+            case .output, .filesRefused, .wallClock, .memory:
                 // How the module ended by itself says more.
                 guard case .exited = result.outcome else { return }
                 result.outcome = TrapReport.outcome(of: error, run: run)

@@ -126,7 +126,7 @@ enum RunRequest: Codable {
     case listing(CID)
     case bytes(CID, from: UInt64, to: UInt64)
     case block(CID)
-    case fetch([ContentWant])
+    case fetch([ContentWant], keeping: UInt64)
     /// These three and the end have no reply.
     case log(Int32, String)
     case progress(Int)

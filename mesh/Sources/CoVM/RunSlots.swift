@@ -9,14 +9,31 @@ final class RunSlots: Sendable {
         case cancelled
     }
 
+    /// What a run counts as while it is parked.
+    struct Parking: Sendable {
+        /// Whose job it is.
+        var owner: String
+        /// Bytes of memory and files that it keeps.
+        var bytes: UInt64
+    }
+
+    /// How much may be parked; one owner has half of it.
+    struct ParkingLimits: Sendable {
+        var runsMax = 0
+        var bytesMax: UInt64 = 0
+    }
+
     private struct Waiter {
         var key: Int
+        var parking: Parking?
         var wake: @Sendable (Admission) -> Void
     }
 
     private struct State {
         var used = 0
         var parked = 0
+        var parkedBytes: UInt64 = 0
+        var owners: [String: (runs: Int, bytes: UInt64)] = [:]
         var nextKey = 0
         /// Those who parked and want a slot again.
         var returning: [Waiter] = []
@@ -30,24 +47,45 @@ final class RunSlots: Sendable {
         /// Frees a slot or gives it to the next; returns whom to wake.
         mutating func free() -> Waiter? {
             if !returning.isEmpty {
-                parked -= 1
-                return returning.removeFirst()
+                let next = returning.removeFirst()
+                if let parking = next.parking { unpark(parking) }
+                return next
             }
             if !waiters.isEmpty { return waiters.removeFirst() }
             used -= 1
             return nil
         }
+
+        /// `false` when all that may be parked is, or the owner's half.
+        mutating func park(_ parking: Parking, _ limits: ParkingLimits) -> Bool {
+            let own = owners[parking.owner] ?? (0, 0)
+            let (bytes, isOver) = parkedBytes.addingReportingOverflow(parking.bytes)
+            guard !isOver, parked < limits.runsMax, bytes <= limits.bytesMax, own.runs < max(1, limits.runsMax / 2),
+                own.bytes + parking.bytes <= limits.bytesMax / 2
+            else { return false }
+            parked += 1
+            parkedBytes = bytes
+            owners[parking.owner] = (own.runs + 1, own.bytes + parking.bytes)
+            return true
+        }
+
+        mutating func unpark(_ parking: Parking) {
+            parked -= 1
+            parkedBytes -= parking.bytes
+            guard let own = owners[parking.owner] else { return }
+            owners[parking.owner] = own.runs > 1 ? (own.runs - 1, own.bytes - parking.bytes) : nil
+        }
     }
 
     private let slotsMax: Int
     private let waitersMax: Int
-    private let parkedMax: Int
+    private let parkingLimits: ParkingLimits
     private let state = NIOLockedValueBox(State())
 
-    init(slotsMax: Int, waitersMax: Int, parkedMax: Int = 0) {
+    init(slotsMax: Int, waitersMax: Int, parking: ParkingLimits = ParkingLimits()) {
         self.slotsMax = max(1, slotsMax)
         self.waitersMax = max(0, waitersMax)
-        self.parkedMax = max(0, parkedMax)
+        parkingLimits = parking
     }
 
     /// Waits for a slot. Only after `.admitted` must ``leave()`` be called.
@@ -88,11 +126,10 @@ final class RunSlots: Sendable {
 
     // MARK: Parking
 
-    /// Gives the slot to the first in the queue, to take one again later; `false` if too many have parked.
-    func park() -> Bool {
+    /// Gives the slot to the first in the queue, to take one again later; `false` if too much has parked.
+    func park(_ parking: Parking) -> Bool {
         let (isParked, next) = state.withLockedValue { state -> (Bool, Waiter?) in
-            guard state.parked < parkedMax else { return (false, nil) }
-            state.parked += 1
+            guard state.park(parking, parkingLimits) else { return (false, nil) }
             return (true, state.free())
         }
         next?.wake(.admitted)
@@ -100,16 +137,16 @@ final class RunSlots: Sendable {
     }
 
     /// Takes a slot again on a thread that may block; `false` when it was cancelled, and then it is still parked.
-    func comeBack(_ cancellation: ExecutionCancellation) -> Bool {
+    func comeBack(_ parking: Parking, _ cancellation: ExecutionCancellation) -> Bool {
         let signal = ThreadSignal<Admission>()
         let key = state.withLockedValue { state -> Int? in
             if state.used < slotsMax {
                 state.used += 1
-                state.parked -= 1
+                state.unpark(parking)
                 return nil
             }
             let key = state.takeKey()
-            state.returning.append(Waiter(key: key) { signal.send($0) })
+            state.returning.append(Waiter(key: key, parking: parking) { signal.send($0) })
             return key
         }
         guard let key else { return true }
@@ -119,8 +156,8 @@ final class RunSlots: Sendable {
     }
 
     /// Ends parking without a slot.
-    func leaveParked() {
-        state.withLockedValue { $0.parked -= 1 }
+    func leaveParked(_ parking: Parking) {
+        state.withLockedValue { $0.unpark(parking) }
     }
 
     /// Slots in use and waiters, for tests and for the node's load factor.
@@ -132,29 +169,35 @@ final class RunSlots: Sendable {
 /// The slot of one run, which it may park.
 final class RunPlace: Sendable {
     private let slots: RunSlots
-    private let isParked = NIOLockedValueBox(false)
+    private let owner: String
+    private let parking = NIOLockedValueBox<RunSlots.Parking?>(nil)
 
-    /// A place in one of the slots, which is taken.
-    init(in slots: RunSlots) { self.slots = slots }
+    /// A place in one of the slots, which is taken, for a job of this owner.
+    init(in slots: RunSlots, of owner: String) {
+        self.slots = slots
+        self.owner = owner
+    }
 
-    /// Gives the slot away for a while; `false` if too many have parked.
-    func park() -> Bool {
-        guard slots.park() else { return false }
-        isParked.withLockedValue { $0 = true }
+    /// Gives the slot away for a while, but keeps so many bytes; `false` if too much has parked, and then the slot is
+    /// still the run's.
+    func park(holding bytes: UInt64) -> Bool {
+        let parked = RunSlots.Parking(owner: owner, bytes: bytes)
+        guard slots.park(parked) else { return false }
+        parking.withLockedValue { $0 = parked }
         return true
     }
 
     /// Takes a slot again, if it was parked; `false` when it was cancelled meanwhile.
     func comeBack(_ cancellation: ExecutionCancellation) -> Bool {
-        guard isParked.withLockedValue({ $0 }) else { return true }
-        guard slots.comeBack(cancellation) else { return false }
-        isParked.withLockedValue { $0 = false }
+        guard let parked = parking.withLockedValue({ $0 }) else { return true }
+        guard slots.comeBack(parked, cancellation) else { return false }
+        parking.withLockedValue { $0 = nil }
         return true
     }
 
     /// The run has ended.
     func leave() {
-        if isParked.withLockedValue({ $0 }) { slots.leaveParked() } else { slots.leave() }
+        if let parked = parking.withLockedValue({ $0 }) { slots.leaveParked(parked) } else { slots.leave() }
     }
 }
 

@@ -212,8 +212,8 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
         finished(.failed(reason: "a run's process waits for its node"))
     }
 
-    func wait(for wants: [ContentWant]) -> MountWait {
-        guard case .waited(let wait) = ask(.fetch(wants)) else { return MountWait(end: .cancelled, nanoseconds: 0) }
+    func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait {
+        guard case .waited(let wait) = ask(.fetch(wants, keeping: bytes)) else { return MountWait(end: .cancelled, nanoseconds: 0) }
         return wait
     }
 

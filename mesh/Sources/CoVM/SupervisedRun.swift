@@ -154,11 +154,11 @@ struct SupervisedRun {
             guard from <= to, to - from <= UInt64(limits.files.transferBytesMax) else { return .broken }
             return reply(host.content.bytes(cid, from..<to)) { .bytes($0) }
         case .block(let cid): return reply(host.content.block(cid)) { .bytes($0) }
-        case .fetch(let wants):
+        case .fetch(let wants, let keptBytes):
             guard wants.count <= limits.files.wantsMax else {
                 return .waited(MountWait(end: .cancelled, nanoseconds: 0))
             }
-            let wait = waiter.wait(for: wants)
+            let wait = waiter.wait(for: wants, keeping: min(keptBytes, order.processBytesMax))
             clock.deadline += wait.nanoseconds
             return .waited(wait)
         case .log(let level, let text):

@@ -54,6 +54,7 @@ enum TrapReport {
     static func outcome(of stop: HostStop, run: JobRun) -> ExecutionOutcome {
         switch stop {
         case .fuel: .limitExceeded(.fuel)
+        case .memory: .limitExceeded(.memory)
         case .output: .limitExceeded(.output)
         case .wallClock: .limitExceeded(.wallClock)
         case .cancelled: .cancelled

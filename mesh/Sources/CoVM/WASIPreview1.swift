@@ -98,7 +98,9 @@ enum WASIPreview1 {
         let world = run.world(fuelLeft: call.fuelLeft)
         var errno = WASIErrno.badDescriptor
         try run.repeating { () throws(HostStop) in
-            switch run.files?.perform(function, arguments, call, in: world) {
+            let answer = run.files?.perform(function, arguments, call, in: world)
+            run.countFiles()
+            switch answer {
             case .answered(let number, let output, let bytesRead, let work)?:
                 try call.charge(UInt64(bytesRead) + work)
                 run.bytesRead += UInt64(bytesRead)
@@ -106,6 +108,7 @@ enum WASIPreview1 {
                 errno = number
             case .needs(let wants)?: return wants
             case .broken(let fault)?: throw .filesRefused("\(fault)")
+            case .outOfMemory?: throw .memory
             case nil: break
             }
             return nil

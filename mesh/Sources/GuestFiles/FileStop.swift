@@ -9,6 +9,8 @@ package enum FileStop: Error, Hashable, Sendable, CustomStringConvertible {
     case needs([ContentWant])
     /// Content of a mount is not what a mount may hold: no call can be answered truly, so the run ends.
     case broken(MountFault)
+    /// What is to be kept of folders needs more memory than the run has left; the run ends.
+    case outOfMemory
     /// What is to be collected has too many entries.
     case tooManyCollected(entriesMax: Int)
     /// The caller asked to stop collecting.
@@ -20,6 +22,7 @@ package enum FileStop: Error, Hashable, Sendable, CustomStringConvertible {
         case .errno(let number): "the call was refused with error number \(number.rawValue) of WASI"
         case .needs: "content that a mount needs is not here yet"
         case .broken(let fault): "\(fault)"
+        case .outOfMemory: "the entries of the folders that it has read need more memory than allowed"
         case .stopped: "it was stopped"
         case .tooManyCollected(let most): "more than \(most) files and folders are to be collected"
         }

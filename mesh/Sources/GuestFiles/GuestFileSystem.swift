@@ -29,6 +29,10 @@ package struct GuestFileSystem: Sendable {
         package var directoryEntriesMax = 1 << 17
         /// Entries of all folders of mounts that a run has listed; a folder with more ends the run.
         package var mountedEntriesMax = 1 << 20
+        /// Bytes of memory that an entry of a mount's folder counts from when that is listed, besides its name.
+        package var mountedEntryBytes: UInt64 = 512
+        /// Ranges of bytes that are noted as read, of all files together; of more, the grain is doubled.
+        package var readRangesMax = 16_384
         /// Open descriptors, those for the standard streams and preopens among them; one more is EMFILE.
         package var descriptorsMax = 1_024
         /// Bytes of one file; a longer one is EFBIG, and one in a mount ends the run.
@@ -105,6 +109,9 @@ package struct GuestFileSystem: Sendable {
 
     /// What of the mounts was read, for the receipt.
     package var record: ReadRecord { nodes.record }
+
+    /// Bytes that the entries of listed folders of mounts count, which are the run's memory.
+    package var heldBytes: UInt64 { nodes.heldBytes }
 
     /// What the guest has written: bytes in whole pages, and entries.
     package var usage: (bytes: UInt64, entries: Int) { nodes.usage }

@@ -67,9 +67,12 @@ package struct GuestWorld: Sendable {
     package var nowNanoseconds: UInt64
     /// The content of mounts.
     package var source: any MountSource
+    /// Bytes that the entries of listed folders may need, all together; see `GuestFileSystem.heldBytes`.
+    package var heldBytesMax: UInt64
 
-    package init(nowNanoseconds: UInt64, source: any MountSource) {
+    package init(nowNanoseconds: UInt64, source: any MountSource, heldBytesMax: UInt64 = .max) {
         self.nowNanoseconds = nowNanoseconds
         self.source = source
+        self.heldBytesMax = heldBytesMax
     }
 }

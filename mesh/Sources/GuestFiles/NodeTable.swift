@@ -23,9 +23,11 @@ struct NodeTable: Sendable {
     private var nextInode: InodeNumber = 1
     private(set) var mounts: [Mount] = []
     private var mountedEntries = 0
+    /// Bytes that listed entries of mounts count; they stay when an entry is removed.
+    private(set) var heldBytes: UInt64 = 0
     private var pages: UInt64 = 0
     private var entries = 0
-    private(set) var record = ReadRecord()
+    private(set) var record: ReadRecord
     /// What CIDs of mounts name, as far as that was looked at: many names of one block cost one look.
     private var known: [CID: MountedNode] = [:]
     /// What the call under way has looked at, in fuel: work that its arguments do not tell.
@@ -34,6 +36,7 @@ struct NodeTable: Sendable {
     init(limits: GuestFileSystem.Limits, quota: FileSystemPlan.Quota) {
         self.limits = limits
         self.quota = quota
+        record = ReadRecord(rangesMax: limits.readRangesMax)
     }
 
     /// Bytes in whole pages, and entries, that the guest has written.
@@ -176,6 +179,9 @@ struct NodeTable: Sendable {
         guard checked.count <= limits.mountedEntriesMax - mountedEntries else {
             throw .broken(.tooManyMountedEntries(entriesMax: limits.mountedEntriesMax))
         }
+        let bytes = checked.reduce(UInt64(0)) { $0 + limits.mountedEntryBytes + UInt64($1.name.bytes.count) }
+        guard heldBytes + bytes <= world.heldBytesMax else { throw .outOfMemory }
+        heldBytes += bytes
         mountedEntries += checked.count
         record.lookedAt(cid)
         let mount = self[inode].mount

@@ -29,6 +29,7 @@ package struct PreviewFunction<Memory: GuestBytes>: Sendable {
             case .errno(let number): return .answered(number, output: nil, bytesRead: 0, work: files.nodes.work)
             case .needs(let wants): return .needs(wants)
             case .broken(let fault): return .broken(fault)
+            case .outOfMemory: return .outOfMemory
             case .tooManyCollected, .stopped: preconditionFailure("\(name) collects")
             }
         }
@@ -46,6 +47,8 @@ package enum PreviewOutcome: Hashable, Sendable {
     case needs([ContentWant])
     /// Content of a mount is not what a mount may hold: the run ends.
     case broken(MountFault)
+    /// What it keeps of folders needs more memory than the run has left: the run ends.
+    case outOfMemory
 }
 
 /// What a call costs by what it asks for.

@@ -102,6 +102,12 @@ extension CoVMConfiguration {
         compileLimits.wallMilliseconds = 3_000 * configured.compileSecondsMax
         compileLimits.memoryBytes = configured.compileMemoryBytesMax
         limits.concurrentRunsMax = configuration.executor.runsAtOnce
+        // Runs that wait for blocks keep at most half of what all places together may have.
+        let (both, isOver) = configuration.executor.limitsMax.maxMemoryBytes.addingReportingOverflow(
+            configuration.executor.filesBytesMax)
+        let (all, areTooMany) = (both / 2).multipliedReportingOverflow(
+            by: UInt64(clamping: configuration.executor.runsAtOnce))
+        limits.parkedBytesMax = isOver || areTooMany ? .max : all
         // What an executor plans for blocks before a run, it grants once more in the run.
         limits.fetchMillisecondsMax = ExecutorConfiguration().preparationMilliseconds
     }

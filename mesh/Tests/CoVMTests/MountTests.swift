@@ -182,12 +182,8 @@ struct MountTests {
             group.addTask { try await machine.perform("stat 3 0 a", files: plan, host: host) }
             try await eventually("the run has no place") { machine.covm.load == (0, 0, 1) }
             #expect(host.waits == [true])
-            // Another one has it meanwhile; a second one that waits is too many.
+            // Another one has it meanwhile.
             #expect(try await machine.perform("stat 3 0 a").lines == ["44"])
-            let third = FileHost(delay: Gate().delay)
-            let refused = try await machine.perform("stat 3 0 a", files: plan, host: third)
-            #expect(
-                refused.result.outcome == .nodeFailed(reason: "too many jobs are waiting for blocks of their files"))
             while gate.count > 0 || machine.covm.load.parked > 0 {
                 gate.open()
                 try await eventually("it asks for more, or runs") { gate.count > 0 || machine.covm.load.parked == 0 }
@@ -200,6 +196,80 @@ struct MountTests {
             #expect(run?.lines.first?.hasPrefix("0 4 1 1 ") == true)
         }
         #expect(host.waits.count.isMultiple(of: 2))
+    }
+
+    @Test("are waited for with the run's place where too many wait already, or keep too much memory")
+    func placeIsKept() async throws {
+        let host = FileHost(delay: Gate().delay)
+        let folder = try host.folder([("a", host.file("x"))])
+        let machine = try Machine { configuration in
+            configuration.limits.concurrentRunsMax = 8
+            configuration.limits.placeKeptMilliseconds = 10
+            configuration.limits.fetchMillisecondsMax = 3_600_000
+            configuration.limits.parkedRunsMax = 4
+            configuration.limits.parkedBytesMax = 64 << 20
+        }
+        let cancellation = ExecutionCancellation()
+        try await withThrowingTaskGroup(of: FileGuest.Run.self) { group in
+            func add(_ owner: String, _ files: FileSystemPlan) {
+                group.addTask {
+                    try await machine.perform("stat 3 0 a", files: files, host: host, cancellation: cancellation) {
+                        $0.originatorDID = owner
+                    }
+                }
+            }
+            let plan = FileGuest.plan(.tree(folder.cid))
+            for _ in 0..<3 { add("greedy", plan) }
+            try await eventually("one keeps its place") { machine.covm.load == (1, 0, 2) }
+            add("other", plan)
+            try await eventually("another originator's has room") { machine.covm.load == (1, 0, 3) }
+            cancellation.cancel()
+            for try await run in group { #expect(run.result.outcome == .cancelled) }
+        }
+        #expect(machine.covm.load == (0, 0, 0))
+    }
+
+    @Test("parked runs have places and bytes, half of them an owner's")
+    func parking() {
+        func slots() -> RunSlots { RunSlots(slotsMax: 9, waitersMax: 0, parking: .init(runsMax: 4, bytesMax: 100)) }
+        let byRuns = slots()
+        #expect(byRuns.park(.init(owner: "a", bytes: 1)) && byRuns.park(.init(owner: "a", bytes: 1)))
+        #expect(!byRuns.park(.init(owner: "a", bytes: 1)))
+        #expect(byRuns.park(.init(owner: "b", bytes: 1)) && byRuns.park(.init(owner: "c", bytes: 1)))
+        #expect(!byRuns.park(.init(owner: "d", bytes: 1)))
+        byRuns.leaveParked(.init(owner: "a", bytes: 1))
+        #expect(byRuns.park(.init(owner: "a", bytes: 1)))
+        let byBytes = slots()
+        #expect(!byBytes.park(.init(owner: "a", bytes: 51)))
+        #expect(byBytes.park(.init(owner: "a", bytes: 50)) && !byBytes.park(.init(owner: "a", bytes: 1)))
+        #expect(byBytes.park(.init(owner: "b", bytes: 40)) && !byBytes.park(.init(owner: "c", bytes: 11)))
+        #expect(byBytes.park(.init(owner: "c", bytes: 10)))
+        byBytes.leaveParked(.init(owner: "a", bytes: 50))
+        #expect(byBytes.park(.init(owner: "c", bytes: 40)) && !byBytes.park(.init(owner: "c", bytes: 1)))
+    }
+
+    @Test("whose folders have more entries than the memory limit holds end the run as that, before it or in it")
+    func entries() async throws {
+        let host = FileHost()
+        let file = host.file("x")
+        let folder = try host.folder((0..<200).map { ("file-\($0)", file) })
+        let outer = try host.folder([("d", folder)])
+        host.bringAll()
+        func end(_ script: String, _ content: UnixFSBuilt, _ pages: UInt64) async throws -> ExecutionResult {
+            try await Machine().perform(script, files: FileGuest.plan(.tree(content.cid)), host: host) {
+                $0.limits.maxMemoryBytes = pages << 16
+            }.result
+        }
+        // What the guest needs for itself, and two pages for 200 entries of 512 bytes and their names.
+        let bare = try await end("exit 0", outer, 1_000).usage.peakMemoryBytes >> 16
+        let entered = "stat 3 0 d/file-7"
+        #expect(try await end(entered, outer, bare + 2).outcome == .exited(code: 0))
+        let inRun = try await end(entered, outer, bare + 1)
+        #expect(inRun.outcome == .limitExceeded(.memory))
+        #expect(inRun.usage.fuel > 0)
+        let before = try await end(entered, folder, 1)
+        #expect(before.outcome == .limitExceeded(.memory))
+        #expect(before.usage.fuel == 0)
     }
 
     @Test("are waited for in all no longer than the limit")
@@ -348,6 +418,85 @@ struct CollectTests {
             "open 3 0 f 9 66 0\nwrite #1 F", files: FileGuest.plan(.tree(folder.cid)), collect: ["all": "/job"],
             host: host)
         #expect(again.result.outputs.first?.cid == folder.cid)
+    }
+
+    /// A node over one block, which says of it what it is told to.
+    private func node(
+        over cid: CID, times: Int = 1, fileBytes: UInt64, treeBytes: UInt64, on host: FileHost
+    ) -> UnixFSBuilt {
+        func varint(_ value: UInt64) -> [UInt8] {
+            value < 0x80 ? [UInt8(value)] : [UInt8(value & 0x7F) | 0x80] + varint(value >> 7)
+        }
+        let links = Array(repeating: DAGPBNode.Link(cid: cid, totalBytes: treeBytes), count: times)
+        let sum = UInt64(times) * fileBytes
+        let sizes = Array(repeating: [0x20] + varint(fileBytes), count: times)
+        let block = DAGPBNode(links: links, data: [0x08, 2, 0x18] + varint(sum) + sizes.joined()).encoded()
+        let name = CID.hashing(block, codec: .dagPB)
+        _ = host.storeBlock(name, block)
+        return UnixFSBuilt(
+            cid: name, treeBytes: UInt64(block.count) + UInt64(times) * treeBytes, fileBytes: sum)
+    }
+
+    /// How a run ends that collects a folder with this file, of which it reads nothing.
+    private func end(
+        of file: UnixFSBuilt, on host: FileHost, outputs: [String] = ["all"], maxOutputBytes: UInt64 = 1 << 20
+    ) async throws -> ExecutionOutcome {
+        let folder = try host.folder([("file", file)])
+        host.bringAll()
+        let collect = Dictionary(uniqueKeysWithValues: outputs.map { ($0, "/job") })
+        let run = try await Machine().perform(
+            "exit 0", files: FileGuest.plan(.tree(folder.cid)), collect: collect, host: host
+        ) { $0.limits.maxOutputBytes = maxOutputBytes }
+        let isWell = run.result.outcome == .exited(code: 0)
+        #expect(!isWell || run.result.outputs.map(\.cid) == outputs.map { _ in folder.cid })
+        return run.result.outcome
+    }
+
+    @Test("are no files of mounts that no verifier accepts")
+    func unverifiable() async throws {
+        let host = FileHost()
+        let chunk = host.file("chunk")
+        func refused(_ file: UnixFSBuilt, _ fault: UnixFSError) -> ExecutionOutcome {
+            .filesRefused(reason: "the file \(file.cid) of a mount cannot be an output: \(fault)")
+        }
+        var deep = chunk
+        for _ in 0..<UnixFSLimits().fileDepthMax {
+            deep = node(over: deep.cid, fileBytes: 5, treeBytes: deep.treeBytes, on: host)
+        }
+        #expect(try await end(of: deep, on: host) == .exited(code: 0))
+        let deeper = node(over: deep.cid, fileBytes: 5, treeBytes: deep.treeBytes, on: host)
+        #expect(try await end(of: deeper, on: host) == refused(deeper, .tooDeep(depthMax: 32)))
+        let lies: [(UInt64, UInt64)] = [(6, 5), (5, 6)]
+        for (fileBytes, treeBytes) in lies {
+            let file = node(over: chunk.cid, fileBytes: fileBytes, treeBytes: treeBytes, on: host)
+            #expect(try await end(of: file, on: host) == refused(file, .falseSizes(chunk.cid)))
+        }
+        let inline = CID(codec: .raw, multihash: Multihash.identity(of: [1]))
+        let reason = "\(inline) of a mount cannot be in an output: it is of no form that outputs have"
+        #expect(
+            try await end(of: UnixFSBuilt(cid: inline, treeBytes: 1), on: host) == .filesRefused(reason: reason))
+    }
+
+    @Test("count as a verifier counts them, who meets a block in two places twice")
+    func places() async throws {
+        let host = FileHost()
+        let chunk = host.file([UInt8](repeating: 7, count: 50))
+        let file = node(over: chunk.cid, times: 5, fileBytes: 50, treeBytes: 50, on: host)
+        // The entry of the root, and 250 bytes of the file for each output.
+        #expect(try await end(of: file, on: host, maxOutputBytes: 1_100) == .exited(code: 0))
+        let outputs = ["a", "b", "c"]
+        let needed = UInt64(3 * 512 + 3 * 250)
+        #expect(
+            try await end(of: file, on: host, outputs: outputs, maxOutputBytes: needed)
+                == .exited(code: 0))
+        #expect(
+            try await end(of: file, on: host, outputs: outputs, maxOutputBytes: needed - 1)
+                == .limitExceeded(.output))
+        var wide = chunk
+        for fileBytes in [50, 100_000] as [UInt64] {
+            wide = node(over: wide.cid, times: 2_000, fileBytes: fileBytes, treeBytes: wide.treeBytes, on: host)
+        }
+        #expect(try await end(of: wide, on: host, maxOutputBytes: 1 << 30) == .limitExceeded(.output))
     }
 
     @Test("count to the output, and the run ends there", arguments: [0, 3])

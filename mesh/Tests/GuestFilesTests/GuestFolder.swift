@@ -42,7 +42,7 @@ struct GuestFolder: FileWorld {
                     fetches += 1
                     source.fetch(wants)
                 case .broken(let fault): return FileAnswer("broken \(fault)")
-                case .tooManyCollected, .stopped: return FileAnswer("collected")
+                case .tooManyCollected, .stopped, .outOfMemory: return FileAnswer("collected")
                 }
             }
         }

@@ -320,6 +320,27 @@ import Testing
         files.checkInvariants()
     }
 
+    @Test func theRecordGrowsCoarserInsteadOfLonger() throws {
+        let (sparse, other) = (source.file("x"), source.file("y"))
+        var record = ReadRecord(rangesMax: 64)
+        let bytes: UInt64 = 1 << 40
+        record.took(other, 8_192..<8_193, of: 1 << 20)
+        for index in (0..<10_000 as Range<UInt64>).reversed() {
+            let at = index * 16_384 + 5
+            record.took(sparse, at..<at + 1, of: bytes)
+            record.checkInvariants()
+            let entries = record.entries
+            #expect(entries.reduce(0) { $0 + $1.ranges.count } <= 64 + entries.count)
+            let isThere = entries.first { $0.cid == sparse }?.ranges.contains { $0.contains(at) }
+            #expect(isThere == true)
+        }
+        let ranges = record.entries.first { $0.cid == sparse }?.ranges ?? []
+        for index in 0..<10_000 as Range<UInt64> {
+            #expect(ranges.contains { $0.contains(index * 16_384 + 5) })
+        }
+        #expect(record.entries.first { $0.cid == other }?.ranges.contains { $0.contains(8_192) } == true)
+    }
+
     @Test func rangesOfTheRecordMergeHoweverTheyCome() throws {
         let cid = source.file("x")
         for seed in 1...40 as ClosedRange<UInt64> {
