@@ -205,12 +205,15 @@ enum FetchError: Error, Sendable, CustomStringConvertible {
     case notAFile(CID, UnixFSError)
     /// This node's own store failed.
     case storage(MeshStoreError)
+    /// What is asked for at once needs more bytes of blocks than are held for it.
+    case tooMuchAtOnce(bytesMax: Int)
 
     var description: String {
         switch self {
         case .notFound(let cid, let reason): "block \(cid) was not found: \(reason)"
         case .notAFile(let cid, let error): "\(cid) is no file that can be read: \(error)"
         case .storage(let error): "\(error)"
+        case .tooMuchAtOnce(let most): "what the job reads at once needs more than \(most) bytes of blocks"
         }
     }
 }

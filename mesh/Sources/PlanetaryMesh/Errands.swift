@@ -197,7 +197,7 @@ extension FetchError {
     fileprivate var obstacle: OutputObstacle {
         switch self {
         case .notFound: .notFound
-        case .notAFile: .noFile
+        case .notAFile, .tooMuchAtOnce: .noFile
         case .storage(.full), .storage(.blockSpaceUsedUp): .noRoom
         case .storage: .storageFailed
         }

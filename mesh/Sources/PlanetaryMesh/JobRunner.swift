@@ -290,6 +290,7 @@ struct JobRunner: Sendable {
         } catch let obstacle as Obstacle {
             throw obstacle
         } catch let error as FetchError {
+            if case .tooMuchAtOnce = error { throw .files(reason: "\(error)") }
             throw .notFetched(error)
         } catch {
             throw .files(reason: "\(error)")

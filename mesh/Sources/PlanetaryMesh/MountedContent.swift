@@ -16,6 +16,8 @@ final class MountedContent: MountSource {
     struct Limits: Sendable {
         /// Blocks that came last, held in memory, in bytes; the store has them, too.
         var heldBytesMax = 8 << 20
+        /// Blocks that one want of a run, or all before a run, needs at once, in bytes; more ends the fetch.
+        var requestBytesMax = 64 << 20
         /// Files whose nodes and last chunk are held.
         var openFilesMax = 4
         /// Blocks of one run that are fetched at the same time.
@@ -170,24 +172,33 @@ final class MountedContent: MountSource {
     }
 
     private func content(for wants: [ContentWant]) async -> ContentFetch {
-        var came: [CID: [UInt8]] = [:]
         do {
-            try await bring(wants, into: &came)
-            hold(came)
+            for want in wants {
+                var came = Came()
+                try await bring(want, into: &came)
+                hold(came.blocks)
+            }
             return .here
         } catch {
             return .failed(reason: "\(error)")
         }
     }
 
-    /// Brings what these need, so that they can be answered from memory.
-    private func bring(_ wants: [ContentWant], into came: inout [CID: [UInt8]]) async throws(FetchError) {
-        for want in wants {
-            while true {
-                let known = came
-                let missing = MountedBlocks { known[$0] }.missing(for: want)
-                if missing.isEmpty { break }
-                for (cid, bytes) in try await fetched(missing) { came[cid] = bytes }
+    /// Blocks that came for one request.
+    private struct Came {
+        var blocks: [CID: [UInt8]] = [:]
+        var bytes = 0
+    }
+
+    /// Brings what this needs, so that it can be answered from memory.
+    private func bring(_ want: ContentWant, into came: inout Came) async throws(FetchError) {
+        while true {
+            let known = came.blocks
+            let missing = MountedBlocks { known[$0] }.missing(for: want)
+            if missing.isEmpty { break }
+            for (cid, bytes) in try await fetched(missing, bytesMax: limits.requestBytesMax - came.bytes)
+            where came.blocks.updateValue(bytes, forKey: cid) == nil {
+                came.bytes += bytes.count
             }
         }
     }
@@ -201,22 +212,21 @@ final class MountedContent: MountSource {
     ) async throws(FetchError) -> String? {
         var limits = limits
         limits.mountedEntriesMax = min(limits.mountedEntriesMax, self.limits.preparedEntriesMax)
-        var came: [CID: [UInt8]] = [:]
+        var came = Came()
         var bytes = 0
         for _ in 0..<self.limits.preparedRoundsMax where !isCancelled() {
             await Task.yield()
-            let known = came
+            let known = came.blocks
             let world = GuestWorld(nowNanoseconds: 0, source: MountedBlocks { known[$0] })
             guard let wants = Self.needs(of: plan, limits, world) else {
-                hold(came)
+                hold(came.blocks)
                 return nil
             }
             switch wants {
             case .success(let wants):
-                try await bring(wants, into: &came)
-                let all = came.values.reduce(0) { $0 + $1.count }
-                await arrived(all - bytes)
-                bytes = all
+                for want in wants { try await bring(want, into: &came) }
+                await arrived(came.bytes - bytes)
+                bytes = came.bytes
             case .failure(let fault): return "\(fault)"
             }
         }
@@ -247,8 +257,9 @@ final class MountedContent: MountSource {
         }
     }
 
-    /// These blocks, several at a time.
-    private func fetched(_ cids: [CID]) async throws(FetchError) -> [(CID, [UInt8])] {
+    /// These blocks, several at a time, until they have more bytes than they may.
+    private func fetched(_ cids: [CID], bytesMax: Int) async throws(FetchError) -> [(CID, [UInt8])] {
+        var bytes = 0
         let results = await withTaskGroup(of: (CID, Result<[UInt8], FetchError>).self) { group in
             var results: [(CID, Result<[UInt8], FetchError>)] = []
             var left = cids[...]
@@ -256,11 +267,17 @@ final class MountedContent: MountSource {
             left = left.dropFirst(limits.fetchesMax)
             for await result in group {
                 results.append(result)
+                if case .success(let block) = result.1 { bytes += block.count }
                 if case .failure = result.1 { group.cancelAll() }
+                if bytes > bytesMax {
+                    group.cancelAll()
+                    break
+                }
                 if let next = left.popFirst() { group.addTask { [self] in (next, await fetched(next)) } }
             }
             return results
         }
+        if bytes > bytesMax { throw .tooMuchAtOnce(bytesMax: limits.requestBytesMax) }
         // What failed first is why; the others were given up for it.
         for (_, result) in results { if case .failure(let error) = result { throw error } }
         return results.compactMap { cid, result in (try? result.get()).map { (cid, $0) } }

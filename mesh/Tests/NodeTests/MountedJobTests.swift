@@ -147,6 +147,8 @@ struct MountedJobTests {
             #expect(
                 try await prepare { $0.preparedRoundsMax = 1 }.fault == "the job's mounts lie in too many folders")
             #expect(try await prepare(isCancelled: true).fault == "the job was cancelled")
+            let refusal = await #expect(throws: FetchError.self) { _ = try await prepare { $0.requestBytesMax = 99 } }
+            #expect(refusal?.description == "what the job reads at once needs more than 99 bytes of blocks")
         }
     }
 
