@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -32,6 +32,11 @@ release: setup ## the mesh binary (optimised), in .build/release/mesh
 test: setup guests ## all tests; FILTER=GossipSubTests for some, SKIP=CrashTests for all but one target
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
 	@scripts/test.sh "$(FILTER)" "$(SKIP)"
+
+corpus: setup ## all hostile modules, with a table of how they ended, and all file cases by a guest
+	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^CoVMTests\.HostileCorpusTests' ""
+	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^GuestFilesTests\.GuestLevelTests' ""
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 	$(SWIFT_TEST) --filter TidyTests
