@@ -242,7 +242,9 @@ let tests: [Target] = [
     meshTests(
         "EconomicsTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
-    meshTests("GuestFilesTests", ["Determinism", "Multiformats", "GuestFiles"]),
+    meshTests(
+        "GuestFilesTests",
+        ["Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CoVM", "mesh"]),
     meshTests("IPLDTests", ["Determinism", "Multiformats", "P2PTesting", "IPLD"]),
     meshTests(
         "JobMarketTests",

@@ -34,7 +34,7 @@ final class NativeFolder: FileWorld {
         rmdir(path)
     }
 
-    private static func names(in descriptor: Int32) -> [String] {
+    static func names(in descriptor: Int32) -> [String] {
         guard let stream = fdopendir(dup(descriptor)) else { return [] }
         defer {
             closedir(stream)
@@ -51,6 +51,8 @@ final class NativeFolder: FileWorld {
         }
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
+
+    var descriptorOfRoot: Int32 { descriptors[0] ?? -1 }
 
     private func descriptor(_ number: Int) -> Int32? {
         number < descriptors.count ? descriptors[number] : nil
