@@ -51,7 +51,24 @@ package struct MountedBlocks: MountSource {
         return bytes(&reader, range)
     }
 
+    package func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]> {
+        var reader = UnixFSRangeReader(root: cid)
+        return way(&reader, to: offset)
+    }
+
     /// The same with a reader that may know the file already.
+    package func way(_ reader: inout UnixFSRangeReader, to offset: UInt64) -> SourceAnswer<[MountedPiece]> {
+        do {
+            switch try reader.way(to: offset, from: held) {
+            case .here(let way): return .here(way.map { MountedPiece(cid: $0.cid, bytes: $0.bytes) })
+            case .missing: return .notHere
+            }
+        } catch {
+            return .broken
+        }
+    }
+
+    /// Bytes of a file, with a reader that may know it already.
     package func bytes(_ reader: inout UnixFSRangeReader, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> {
         do {
             switch try reader.read(range, from: held) {

@@ -31,6 +31,8 @@ package struct GuestFileSystem: Sendable {
         package var mountedEntriesMax = 1 << 20
         /// Bytes of memory that an entry of a mount's folder counts from when that is listed, besides its name.
         package var mountedEntryBytes: UInt64 = 512
+        /// Files of mounts for which the blocks that were read last cost nothing again.
+        package var readFilesKept = 4
         /// Ranges of bytes that are noted as read, of all files together; of more, the grain is doubled.
         package var readRangesMax = 16_384
         /// Open descriptors, those for the standard streams and preopens among them; one more is EMFILE.

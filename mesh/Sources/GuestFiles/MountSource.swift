@@ -11,8 +11,29 @@ package protocol MountSource: Sendable {
     func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]>
     /// Exactly these bytes of a file; the range lies within the size that `node` told.
     func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]>
+    /// The blocks that have to be looked at for a byte of a file that is here, with their bytes: the same wherever the
+    /// file is the same. They are what a read costs besides its own bytes.
+    func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]>
     /// A block as it is, for what is collected of a mount.
     func block(_ cid: CID) -> SourceAnswer<[UInt8]>
+}
+
+extension MountSource {
+    // For files that lie in one piece.
+    package func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]> { .here([]) }
+}
+
+/// A block of a file.
+package struct MountedPiece: Hashable, Sendable {
+    /// Its name.
+    package let cid: CID
+    /// Its bytes.
+    package let bytes: UInt64
+
+    package init(cid: CID, bytes: UInt64) {
+        self.cid = cid
+        self.bytes = bytes
+    }
 }
 
 /// An answer of a source.

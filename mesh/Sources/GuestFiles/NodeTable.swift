@@ -30,6 +30,8 @@ struct NodeTable: Sendable {
     private(set) var record: ReadRecord
     /// What CIDs of mounts name, as far as that was looked at: many names of one block cost one look.
     private var known: [CID: MountedNode] = [:]
+    /// The blocks that the last reads of mounts looked at, one of each file, the latest last.
+    private var lastWays: [(file: CID, way: [MountedPiece])] = []
     /// What the call under way has looked at, in fuel: work that its arguments do not tell.
     private(set) var work: UInt64 = 0
 
@@ -223,9 +225,31 @@ struct NodeTable: Sendable {
         let bytes = try content.read(at: offset, count: count, from: world.source)
         if let base = content.base, !bytes.isEmpty {
             let shown = content.shown(of: offset..<offset + UInt64(bytes.count))
+            try lookAtBlocks(of: base, shown, in: world)
             record.took(base, shown, of: content.baseBytes)
         }
         return bytes
+    }
+
+    /// Counts the blocks in which a range begins and ends, but for those of the last read of the same file, if that was
+    /// one of the last few files that were read; those between are no larger than the range.
+    private mutating func lookAtBlocks(of base: CID, _ range: Range<UInt64>, in world: GuestWorld) throws(FileStop) {
+        guard let last = range.last else { return }
+        func way(to offset: UInt64) throws(FileStop) -> [MountedPiece] {
+            switch world.source.way(base, to: offset) {
+            case .here(let way): return way
+            case .notHere: throw .needs([.bytes(base, range)])
+            case .broken: throw .broken(.notFiles(base))
+            }
+        }
+        let (begin, end) = (try way(to: range.lowerBound), try way(to: last))
+        let index = lastWays.firstIndex { $0.file == base }
+        let before = index.map { lastWays.remove(at: $0).way } ?? []
+        let new = (begin + end.filter { !begin.contains($0) }).filter { !before.contains($0) }
+        looked(.blocks(bytes: new.reduce(0) { $0 + $1.bytes }))
+        // What the host holds last is where the range ends.
+        if lastWays.count == limits.readFilesKept { lastWays.removeFirst() }
+        lastWays.append((base, end))
     }
 
     // MARK: Making and removing
@@ -285,6 +309,7 @@ struct NodeTable: Sendable {
     private mutating func add(
         _ name: FileName, _ inode: InodeNumber, to directory: InodeNumber, now: UInt64, isCounted: Bool
     ) {
+        looked(.moved(self.directory(directory).entries.count))
         directories[directory]?.insert(name, inode, isCounted: isCounted)
         change(inode) {
             $0.links += 1
@@ -296,6 +321,7 @@ struct NodeTable: Sendable {
     /// Takes a name away; the node goes with its last name and descriptor.
     mutating func unlink(_ name: FileName, from directory: InodeNumber, now: UInt64) {
         guard let entry = directories[directory]?[name] else { preconditionFailure("no \(name) to unlink") }
+        looked(.moved(self.directory(directory).entries.count))
         release(entries: directories[directory]?.remove(name) ?? 0, mount: self[directory].mount)
         change(entry.inode) {
             $0.links -= 1
@@ -318,6 +344,8 @@ struct NodeTable: Sendable {
             if oldDirectory != newDirectory { try checkRoom(entriesIn: newDirectory) }
             if freed == 0 { try take(pages: 0, entries: 1, mount: mount) }
         }
+        looked(.moved(self.directory(oldDirectory).entries.count))
+        looked(.moved(self.directory(newDirectory).entries.count))
         let freedNow = directories[oldDirectory]?.remove(oldName) ?? 0
         if let replaced {
             release(entries: freedNow, mount: mount)
@@ -374,6 +402,9 @@ struct NodeTable: Sendable {
         guard count > 0 else { throw .errno(isOwnQuotaUsedUp(mount) ? .quotaExceeded : .noSpace) }
         let before = file(inode).pageCount
         let copied = file(inode).copied(toWrite: offset..<offset + UInt64(count))
+        if let base = file(inode).base {
+            for range in copied { try lookAtBlocks(of: base, range, in: world) }
+        }
         try changeFile(inode) { (file: inout FileContent) throws(FileStop) in
             try file.write(data.prefix(count), at: offset, from: world.source)
         }

@@ -78,6 +78,30 @@ package struct UnixFSRangeReader: Sendable {
         return missing
     }
 
+    /// The blocks on the way to a byte, from the root to the one that holds it, with their bytes: they follow from the
+    /// file alone. Names a node that is missing; a chunk need not be here, unless it is the whole file.
+    package mutating func way(
+        to offset: UInt64, from blocks: (CID) -> [UInt8]?
+    ) throws(UnixFSError) -> UnixFSAnswer<[(cid: CID, bytes: UInt64)]> {
+        var way: [(cid: CID, bytes: UInt64)] = []
+        var next: Place? = Place(cid: root, start: 0, depth: 0, told: nil)
+        while let place = next {
+            next = nil
+            if place.cid.codec == .raw, let told = place.told {
+                way.append((place.cid, told.treeBytes))
+                break
+            }
+            switch try piece(place.cid, from: blocks) {
+            case .chunk(let bytes)?: way.append((place.cid, UInt64(bytes.count)))
+            case .node(let node)?:
+                way.append((place.cid, node.blockBytes))
+                next = try below(node, place, offset..<offset + 1).first
+            case nil: return .missing([place.cid])
+            }
+        }
+        return .here(way)
+    }
+
     private func check(_ place: Place, fileBytes: UInt64?, treeBytes: UInt64?) throws(UnixFSError) {
         guard let fileBytes, let treeBytes else { throw .falseSizes(place.cid) }
         guard let told = place.told else { return }

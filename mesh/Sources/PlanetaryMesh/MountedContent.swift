@@ -89,6 +89,12 @@ final class MountedContent: MountSource {
     /// Bytes of blocks that it holds in memory.
     var heldBytes: Int { held.withLock { $0.bytes } }
 
+    /// Files whose nodes and last chunk it holds.
+    var openFileCount: Int { files.withLock { $0.count } }
+
+    /// Pieces that are fetched ahead, or wait for that.
+    var aheadCount: Int { held.withLock { $0.aheadCount } }
+
     // MARK: What is here, on the run's thread
 
     private var blocks: MountedBlocks {
@@ -118,6 +124,15 @@ final class MountedContent: MountSource {
         }
         if let ahead { fetchAhead(.bytes(cid, ahead)) }
         return answer
+    }
+
+    func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]> {
+        let blocks = blocks
+        return files.withLock { files in
+            // It was read just now.
+            guard let index = files.firstIndex(where: { $0.cid == cid }) else { return blocks.way(cid, to: offset) }
+            return blocks.way(&files[index].reader, to: offset)
+        }
     }
 
     /// What to fetch ahead of a read that goes on where the last one ended.
@@ -268,7 +283,10 @@ final class MountedContent: MountSource {
             for await result in group {
                 results.append(result)
                 if case .success(let block) = result.1 { bytes += block.count }
-                if case .failure = result.1 { group.cancelAll() }
+                if case .failure = result.1 {
+                    group.cancelAll()
+                    left = []
+                }
                 if bytes > bytesMax {
                     group.cancelAll()
                     break

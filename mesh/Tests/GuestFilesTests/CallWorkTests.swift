@@ -1,3 +1,4 @@
+import Multiformats
 import Testing
 
 @testable import GuestFiles
@@ -70,6 +71,54 @@ import Testing
         #expect(guest.work == 0)
         #expect(try guest.call("fd_readdir", 3, 5_000, 100, 999_999, 100) == .invalid)
         #expect(guest.work == 10)
+    }
+
+    @Test func namesCostTheEntriesThatMove() throws {
+        var guest = try newGuest()
+        for index in 0..<640 { try guest.files.close(try guest.files.make("f\(index)")) }
+        let length = guest.text("d")
+        // The name itself, and 640 entries.
+        #expect(try guest.call("path_create_directory", 3, 1_000, length) == .success)
+        #expect(guest.work == 8 + 10)
+        #expect(try guest.call("path_remove_directory", 3, 1_000, length) == .success)
+        #expect(guest.work >= 8 + 10)
+    }
+
+    /// One file in pieces of 1,000 bytes, below a node of 100.
+    private struct Pieces: MountSource {
+        let inner: HeldContent
+        let file: CID
+
+        func node(_ cid: CID) -> SourceAnswer<MountedNode> { inner.node(cid) }
+        func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]> { inner.listing(cid) }
+        func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> { inner.bytes(cid, range) }
+        func block(_ cid: CID) -> SourceAnswer<[UInt8]> { inner.block(cid) }
+        func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]> {
+            let chunk = CID.hashing([UInt8(truncatingIfNeeded: offset / 6_400)], codec: .raw)
+            return .here([MountedPiece(cid: file, bytes: 320), MountedPiece(cid: chunk, bytes: 6_400)])
+        }
+    }
+
+    @Test func readsCostTheBlocksThatTheyAreTheFirstToLookAt() throws {
+        let inner = HeldContent()
+        let file = inner.file([UInt8](repeating: 7, count: 64_000))
+        let source = Pieces(inner: inner, file: file)
+        var files = try GuestFileSystem(
+            .of([.init("/job", .tree(inner.folder([("f", file)])))]), world: .at(0, source))
+        let number = try files.open(.init("f"), rights: .read, in: .at(0, source))
+        func work(at offset: UInt64, _ count: Int) throws -> UInt64 {
+            files.nodes.beginCall()
+            _ = try files.read(number, count: count, at: offset, in: .at(0, source))
+            return files.nodes.work
+        }
+        #expect(try work(at: 0, 10) == 210)
+        #expect(try work(at: 6_000, 400) == 0)
+        #expect(try work(at: 6_400, 1) == 200)
+        #expect(try work(at: 0, 1) == 200)
+        // Over two pieces: the first is the one before, the second is what is held then.
+        #expect(try work(at: 6_399, 2) == 200)
+        #expect(try work(at: 6_400, 1) == 0)
+        #expect(try work(at: 30_000, 0) == 0)
     }
 
     @Test func removingAFolderCostsTheWaysToMounts() throws {

@@ -66,6 +66,35 @@ import Testing
         #expect(try fresh.missing(in: 5..<7, from: here.block).count == 1)
     }
 
+    @Test(arguments: [0, 4, 50])
+    func theWayToAByteIsItsBlocks(count: Int) throws {
+        for rawLeaves in [true, false] {
+            var table = BlockTable()
+            let file = table.file(bytes(count), .tiny(rawLeaves: rawLeaves))
+            var reader = UnixFSRangeReader(root: file.cid)
+            var chunks: [CID] = []
+            for offset in 0..<UInt64(count) {
+                guard case .here(let way) = try reader.way(to: offset, from: table.block) else {
+                    Issue.record("no way to \(offset)")
+                    return
+                }
+                #expect(way.first?.cid == file.cid)
+                for piece in way { #expect(table.blocks[piece.cid]?.count == Int(piece.bytes)) }
+                if let last = way.last, chunks.last != last.cid { chunks.append(last.cid) }
+            }
+            // Chunks are of four bytes.
+            #expect(chunks.count == (count + 3) / 4)
+            let root = file.cid
+            guard count > 4 else { continue }
+            var fresh = UnixFSRangeReader(root: root)
+            guard case .missing(let cids) = try fresh.way(to: 49, from: { $0 == root ? table.block($0) : nil }) else {
+                Issue.record("a way through nodes that are not here")
+                return
+            }
+            #expect(cids.count == 1 && cids != [root])
+        }
+    }
+
     @Test func chunksAreNotReadAgainBySequentialReaders() throws {
         var table = BlockTable()
         let file = table.file(bytes(36), .tiny(rawLeaves: true))
