@@ -2,6 +2,7 @@ import Foundation
 import GRDB
 import IPLD
 package import Multiformats
+import Synchronization
 
 /// What a store has of a file or folder: all blocks that can be reached from its root, each counted once.
 package struct StoredTree: Hashable, Sendable {
@@ -33,20 +34,33 @@ package struct StoredTree: Hashable, Sendable {
 
     /// Looks at the blocks of a tree; `nil` if there are too many.
     init?(under root: CID, _ limits: StoreLimits, _ db: Database) throws {
-        let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")
         var wanted = [root]
         var seen: Set<CID> = [root]
+        guard try goOn(&wanted, &seen, limits, db) else { return nil }
+    }
+
+    /// Nothing looked at yet.
+    fileprivate init() {}
+
+    /// Looks at what is wanted; `false` if there are too many. What was missing before is wanted, too.
+    fileprivate mutating func goOn(
+        _ wanted: inout [CID], _ seen: inout Set<CID>, _ limits: StoreLimits, _ db: Database
+    ) throws -> Bool {
+        let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")
+        wanted += missing.reversed()
+        missing = []
         while let cid = wanted.popLast() {
             guard let size = try Int.fetchOne(statement, arguments: [Data(cid.bytes)]) else {
                 missing.append(cid)
-                if missing.count == limits.missingBlocksNamedMax { return }
+                if missing.count == limits.missingBlocksNamedMax { return true }
                 continue
             }
             blocks += 1
             bytes += size
             for link in try Self.links(of: cid, db) where seen.insert(link).inserted { wanted.append(link) }
-            if seen.count > limits.treeBlocksMax { return nil }
+            if seen.count > limits.treeBlocksMax { return false }
         }
+        return true
     }
 
     /// The blocks that a block of a file or folder links to; none of those that are not here, and of other blocks.
@@ -57,5 +71,31 @@ package struct StoredTree: Hashable, Sendable {
         // An old node may keep a file whose root does not say how long it is.
         if let file = try? UnixFSNode([UInt8](bytes), of: cid) { return file.links }
         return (try? UnixFSBlock([UInt8](bytes), of: cid))?.links ?? []
+    }
+}
+
+/// A walk through a tree whose blocks come: it goes on where it was, so it looks at no block twice, except at those that
+/// were missing.
+package final class TreeWalk: Sendable {
+    private struct State {
+        var tree = StoredTree()
+        var wanted: [CID]
+        var seen: Set<CID>
+    }
+
+    private let state: Mutex<State>
+
+    /// A walk from a root on.
+    package init(under root: CID) { state = Mutex(State(wanted: [root], seen: [root])) }
+
+    /// Looks at what has come; `nil` if the tree has more than `StoreLimits.treeBlocksMax` blocks. Blocks that it saw
+    /// before may be gone since.
+    package func goOn(in store: MeshStore) async throws(MeshStoreError) -> StoredTree? {
+        let limits = store.limits
+        return try await store.read { [self] db in
+            try state.withLock { state in
+                try state.tree.goOn(&state.wanted, &state.seen, limits, db) ? state.tree : nil
+            }
+        }
     }
 }

@@ -51,19 +51,29 @@ struct OwnerTrees: Sendable {
 
     func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
         let root = root.version1
-        let started = ContinuousClock.now
+        let walk = TreeWalk(under: root)
+        // What comes in this call is walked on from; at the end all of it must be there at once.
+        var tree = try await looked(root) { () throws(MeshStoreError) in try await walk.goOn(in: parts.store) }
+        let end = ContinuousClock.now + .milliseconds(limits.pinMilliseconds)
+        var hasFetched = false
         while true {
-            let tree = try await tree(under: root)
+            if tree.missing.isEmpty, hasFetched {
+                hasFetched = false
+                tree = try await looked(root) { () throws(MeshStoreError) in
+                    try await StoredTree.under(root, in: parts.store)
+                }
+            }
             let isWhole = tree.missing.isEmpty
-            let isOver = !fetching || ContinuousClock.now - started >= .milliseconds(limits.pinMilliseconds)
-            if isWhole || isOver {
+            if isWhole || !fetching || ContinuousClock.now >= end {
                 if isWhole { try await keep(root) }
                 return PinnedTree(
                     cid: root.text, isPinned: isWhole, blocks: tree.blocks, bytes: tree.bytes,
                     missing: tree.missing.map(\.text))
             }
             try room.require("The file was not pinned")
-            try await fetch(tree.missing, of: root, until: started + .milliseconds(limits.pinMilliseconds))
+            try await fetch(tree.missing, of: root, until: end)
+            hasFetched = true
+            tree = try await looked(root) { () throws(MeshStoreError) in try await walk.goOn(in: parts.store) }
         }
     }
 
@@ -79,9 +89,10 @@ struct OwnerTrees: Sendable {
         announcer.added(root)
     }
 
-    private func tree(under root: CID) async throws(NodeServiceError) -> StoredTree {
-        let tree = try await stored { () throws(MeshStoreError) in try await StoredTree.under(root, in: parts.store) }
-        guard let tree else {
+    private func looked(
+        _ root: CID, _ look: @Sendable () async throws(MeshStoreError) -> StoredTree?
+    ) async throws(NodeServiceError) -> StoredTree {
+        guard let tree = try await stored(look) else {
             throw NodeServiceError(
                 .tooLarge, "\(root) has more than \(parts.store.limits.treeBlocksMax) blocks.",
                 hint: "Keep parts of it.")

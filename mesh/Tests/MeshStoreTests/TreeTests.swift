@@ -63,6 +63,26 @@ import Testing
         #expect(store.counters.blocks == 0)
     }
 
+    @Test func aWalkGoesOnWhereBlocksHaveCome() async throws {
+        var limits = StoreLimits()
+        limits.missingBlocksNamedMax = 7
+        let store = try folder.open(limits: limits)
+        let (root, blocks) = try tree(0)
+        let table = Dictionary(blocks.map { ($0.cid, $0.bytes) }) { first, _ in first }
+        let walk = TreeWalk(under: root)
+        var named: [CID] = []
+        var tree = try #require(try await walk.goOn(in: store))
+        while !tree.missing.isEmpty {
+            // One of them does not come at first.
+            let coming = tree.missing.count > 1 ? Array(tree.missing.dropFirst()) : tree.missing
+            named += coming
+            try await store.commit(coming.map { .block(cid: $0, bytes: table[$0] ?? []) })
+            tree = try #require(try await walk.goOn(in: store))
+        }
+        #expect(named.count == blocks.count && Set(named) == Set(blocks.map(\.cid)))
+        #expect(try await StoredTree.under(root, in: store) == tree)
+    }
+
     @Test func treesHaveABound() async throws {
         var limits = StoreLimits()
         limits.treeBlocksMax = 300
