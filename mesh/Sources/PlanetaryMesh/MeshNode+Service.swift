@@ -195,7 +195,7 @@ extension MeshNode: NodeService {
         try await trees.pins(after: next, limit: limit)
     }
 
-    private nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }
+    nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }
 
     package nonisolated func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {
         try await files.warm(module)

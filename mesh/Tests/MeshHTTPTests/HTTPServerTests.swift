@@ -199,6 +199,32 @@ import Testing
         }
     }
 
+    @Test func blocksAndPinsHaveBounds() async throws {
+        var small = MeshHTTPLimits()
+        small.uploadBytesMax = 300_000
+        try await withServer(limits: small) { node, _ in
+            let blocks = (0...ContentBlock.sentMax).map { index in
+                let bytes = [UInt8(truncatingIfNeeded: index), UInt8(truncatingIfNeeded: index >> 8)]
+                return ContentBlock(cid: CID.hashing(bytes, codec: .raw), bytes: bytes)
+            }
+            let most = Array(blocks.dropLast())
+            #expect(try await node.missing(most.map(\.cid)).count == ContentBlock.askedMax)
+            await #expect(throws: NodeServiceError(.tooLarge, "More than 1024 CIDs at once.")) {
+                _ = try await node.missing(blocks.map(\.cid))
+            }
+            try await node.put(most)
+            let many = await #expect(throws: NodeServiceError.self) { try await node.put(blocks) }
+            #expect(many?.message.hasPrefix("The blocks cannot be read: ") == true)
+            let long = [UInt8](repeating: 7, count: 300_001)
+            let large = ContentBlock(cid: CID.hashing(long, codec: .raw), bytes: long)
+            let tooLarge = await #expect(throws: NodeServiceError.self) { try await node.put([large]) }
+            #expect(tooLarge?.code == .tooLarge)
+            _ = try await node.pins(after: nil, limit: small.listingMax)
+            let pins = NodeServiceError(.invalidRequest, "limit must be a number from 0 to 10000.")
+            await #expect(throws: pins) { _ = try await node.pins(after: nil, limit: small.listingMax + 1) }
+        }
+    }
+
     @Test func whatIsNotFoundSaysWhat() async throws {
         try await withServer { node, _ in
             let missing = Samples.receiptCID

@@ -1,3 +1,4 @@
+import Determinism
 import Foundation
 import GuestFiles
 import IPLD
@@ -6,7 +7,9 @@ import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeSetup
+import P2PTesting
 import SignedObjects
+import Synchronization
 import Testing
 
 @testable import NodeCore
@@ -149,6 +152,73 @@ struct MountedJobTests {
             #expect(try await prepare(isCancelled: true).fault == "the job was cancelled")
             let refusal = await #expect(throws: FetchError.self) { _ = try await prepare { $0.requestBytesMax = 99 } }
             #expect(refusal?.description == "what the job reads at once needs more than 99 bytes of blocks")
+        }
+    }
+
+    @Test("What a run's content holds open, fetches ahead and fetches at once has bounds")
+    func held() async throws {
+        try await Self.run { mesh in
+            let node = mesh.originator
+            let started = Mutex(0)
+            func content(_ change: (inout MountedContent.Limits) -> Void) -> MountedContent {
+                var limits = MountedContent.Limits()
+                change(&limits)
+                return MountedContent(
+                    roots: [], fetcher: node.parts.fetcher, from: [], limits: limits,
+                    patience: {
+                        started.withLock { $0 += 1 }
+                        return RetryPause(
+                            milliseconds: 3_600_000, millisecondsMax: 3_600_000,
+                            until: NodeClock.now.advanced(milliseconds: 7_200_000))
+                    })
+            }
+            let files = [Self.large, Array("small file".utf8), Self.unread].map { Self.file($0) }
+            try await node.store.commit(
+                files.flatMap(\.blocks).map { .block(cid: $0.cid, bytes: $0.bytes) })
+            let few = content { $0.openFilesMax = 2 }
+            for file in files { _ = few.bytes(file.built.cid, 0..<1) }
+            #expect(few.openFileCount == 2)
+
+            // Nobody serves this one, so what it begins ahead stays.
+            let reader = content {
+                $0.aheadBytes = 4_096
+                $0.aheadMax = 2
+            }
+            for page in 0..<64 as Range<UInt64> {
+                _ = reader.bytes(files[0].built.cid, page * 4_096..<(page + 1) * 4_096)
+            }
+            #expect(reader.aheadCount == 2)
+
+            // Chunks that nobody has: as many are looked for as may be at once.
+            let lost = Self.file((0..<12 << 20).map { UInt8(truncatingIfNeeded: $0 >> 20) })
+            let nodes = lost.blocks.filter { $0.cid.codec != .raw }
+            try await node.store.commit(nodes.map { .block(cid: $0.cid, bytes: $0.bytes) })
+            let fetching = content { $0.fetchesMax = 3 }
+            started.withLock { $0 = 0 }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await fetching.serve() }
+                fetching.fetch([.bytes(lost.built.cid, 0..<12 << 20)]) { _ in }
+                try? await eventually("it looks for chunks") { started.withLock { $0 } >= 4 }
+                group.cancelAll()
+            }
+            // The root, which is here, and three chunks of twelve.
+            #expect(started.withLock { $0 } == 4)
+        }
+    }
+
+    @Test("One call that pins a file fetches for its time, and says what is missing")
+    func pinned() async throws {
+        try await Self.run { mesh in
+            let folder = try await Self.folder(at: mesh.originator)
+            let other = try #require(mesh.nodes.first { $0.identity.did != mesh.originator.identity.did })
+            var trees = other.trees
+            trees.limits.pinMilliseconds = 0
+            let none = try await trees.pin(folder, fetching: true)
+            #expect(!none.isPinned && none.blocks == 0 && none.missing == [folder.text])
+            trees.limits.pinMilliseconds = 600_000
+            let whole = try await trees.pin(folder, fetching: true)
+            #expect(whole.isPinned && whole.missing.isEmpty && whole.blocks > 4)
+            #expect(try await other.store.hasBlock(Self.file(Self.unread).built.cid))
         }
     }
 
