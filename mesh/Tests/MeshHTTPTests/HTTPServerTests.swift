@@ -202,6 +202,7 @@ import Testing
     @Test func blocksAndPinsHaveBounds() async throws {
         var small = MeshHTTPLimits()
         small.uploadBytesMax = 300_000
+        let listingMax = small.listingMax
         try await withServer(limits: small) { node, _ in
             let blocks = (0...ContentBlock.sentMax).map { index in
                 let bytes = [UInt8(truncatingIfNeeded: index), UInt8(truncatingIfNeeded: index >> 8)]
@@ -219,9 +220,9 @@ import Testing
             let large = ContentBlock(cid: CID.hashing(long, codec: .raw), bytes: long)
             let tooLarge = await #expect(throws: NodeServiceError.self) { try await node.put([large]) }
             #expect(tooLarge?.code == .tooLarge)
-            _ = try await node.pins(after: nil, limit: small.listingMax)
+            _ = try await node.pins(after: nil, limit: listingMax)
             let pins = NodeServiceError(.invalidRequest, "limit must be a number from 0 to 10000.")
-            await #expect(throws: pins) { _ = try await node.pins(after: nil, limit: small.listingMax + 1) }
+            await #expect(throws: pins) { _ = try await node.pins(after: nil, limit: listingMax + 1) }
         }
     }
 
