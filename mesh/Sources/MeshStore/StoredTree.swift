@@ -74,8 +74,8 @@ package struct StoredTree: Hashable, Sendable {
     }
 }
 
-/// A walk through a tree whose blocks come: it goes on where it was, so it looks at no block twice, except at those that
-/// were missing.
+/// A walk through a tree whose blocks come: it goes on where it was, so it looks at no block twice, but for those
+/// that were missing.
 package final class TreeWalk: Sendable {
     private struct State {
         var tree = StoredTree()
