@@ -25,11 +25,13 @@ package struct ReadRecord: Hashable, Sendable {
 
     /// Of a run in another process, which has told it in this order; nil where it contradicts itself.
     package init?(entries: [Entry]) {
+        self.init()
         for entry in entries {
             for (left, right) in zip(entry.ranges, entry.ranges.dropFirst()) where left.upperBound >= right.lowerBound {
                 return nil
             }
             guard read.updateValue(entry.ranges, forKey: entry.cid) == nil else { return nil }
+            rangeCount += entry.ranges.count
         }
     }
 
