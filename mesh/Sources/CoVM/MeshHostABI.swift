@@ -207,8 +207,13 @@ package enum MeshHostABI {
     private static func outputName(_ call: HostCall) throws(HostStop) -> Result<String, Failure> {
         let name = try text(call, 0, 1, bytesMax: nameBytesMax)
         guard case .success(let text) = name else { return name }
-        let isPlain = !text.isEmpty && !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
-        return isPlain ? name : .failure(.invalidArgument)
+        return isOutputName(text) ? name : .failure(.invalidArgument)
+    }
+
+    /// Whether a module can give an output this name.
+    static func isOutputName(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= nameBytesMax
+            && !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
 
     private static func block(_ call: HostCall, _ pointer: Int, _ count: Int) throws(HostStop) -> [UInt8]? {

@@ -174,10 +174,10 @@ struct RunReport: Codable {
     }
 
     /// The result; nil where it is none that a run of this job can have.
-    func result(of job: ExecutionJob, _ result: ExecutionResult) -> ExecutionResult? {
-        guard usage.fuel <= job.limits.maxFuel, outputs.count <= MeshHostABI.outputsMax,
-            anchored.count <= MeshHostABI.anchorsMax, let read = ReadRecord(entries: read)
-        else { return nil }
+    func result(
+        of job: ExecutionJob, _ result: ExecutionResult, within milliseconds: UInt64
+    ) -> ExecutionResult? {
+        guard isPossible(job, within: milliseconds), let read = ReadRecord(entries: read) else { return nil }
         var result = result
         result.outcome = outcome
         result.outputs = outputs.map { ($0.name, $0.cid) }

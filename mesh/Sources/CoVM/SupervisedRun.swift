@@ -44,6 +44,7 @@ struct SupervisedRun {
             result.outcome = .nodeFailed(reason: "no pipe for the run: \(PrivateFile.reason())")
             return result
         }
+        let start = SystemClock.nanoseconds()
         let room = RunLink.messageBytesMax + Int(clamping: min(job.limits.maxOutputBytes, UInt64(UInt32.max) / 2))
         let run: ModuleProcess.Run
         do {
@@ -57,7 +58,8 @@ struct SupervisedRun {
         switch attend(run.link, wake) {
         case .told(let report):
             process.end(run)
-            if let told = report.result(of: job, result) { return told }
+            let elapsed = (SystemClock.nanoseconds() - start) / 1_000_000
+            if let told = report.result(of: job, result, within: elapsed) { return told }
             result.outcome = .nodeFailed(reason: "the process of the run told an end that no run has")
         case .gone:
             let lost = process.judge(run)
@@ -132,18 +134,23 @@ struct SupervisedRun {
         let count =
             switch request {
             case .store(let bytes), .keep(_, let bytes): bytes.count
-            case .log(_, let text): text.utf8.count
+            // With its end, as it is stored.
+            case .log(_, let text): text.utf8.count + 1
             default: 0
             }
         clock.takenBytes += UInt64(count)
         let (twice, overflow) = job.limits.maxOutputBytes.multipliedReportingOverflow(by: 2)
         guard overflow || clock.takenBytes <= twice + (1 << 20) else { throw .malformed }
+        if case .log(_, let text) = request, text.utf8.count > Int(MeshHostABI.logBytesMax) { throw .malformed }
     }
 
     /// What the node says to a request; nil where it says nothing.
     private func answer(_ request: RunRequest, _ clock: inout Clock) -> RunReply? {
         switch request {
-        case .input(let cid): return host.readInput(cid).map { .bytes($0) } ?? RunReply.none
+        case .input(let cid):
+            // A guest names inputs by their place in the list.
+            guard job.inputs.contains(where: { $0.cid == cid }) else { return RunReply.none }
+            return host.readInput(cid).map { .bytes($0) } ?? RunReply.none
         case .store(let bytes): return host.storeBlock(bytes).map { .cid($0) } ?? RunReply.none
         case .keep(let cid, let bytes):
             guard cid.matches(bytes), host.storeBlock(cid, bytes) else { return RunReply.none }
