@@ -249,10 +249,12 @@ int sandbox_enter_run(void) {
         UNLESS_EQUAL_SKIP((uint32_t)getpid(), 1),
         RETURN(SECCOMP_RET_ALLOW),
         REFUSE,
-        // No new machine code.
-        UNLESS_EQUAL_SKIP(SYS_mmap, 4),
+        // No new machine code, and no shared memory, which the limit of memory does not count.
+        UNLESS_EQUAL_SKIP(SYS_mmap, 6),
         LOAD_ARGUMENT(2),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 2, 0),
+        LOAD_ARGUMENT(3),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED, 0, 1),
         REFUSE,
         RETURN(SECCOMP_RET_ALLOW),
         UNLESS_EQUAL_SKIP(SYS_mprotect, 4),
@@ -307,6 +309,10 @@ static int attempt(int what) {
         case SANDBOX_TRY_CODE: {
             void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
             return code == MAP_FAILED ? errno : 0;
+        }
+        case SANDBOX_TRY_SHARED: {
+            void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            return memory == MAP_FAILED ? errno : 0;
         }
         case SANDBOX_TRY_LIMITS: {
             struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};

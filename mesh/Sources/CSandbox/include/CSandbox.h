@@ -46,7 +46,7 @@ int sandbox_of_kernel(void);
 int sandbox_enter(void);
 
 /// Gives up what one run does not need and the process above it does: starting processes, signals to others, limits
-/// of others, new machine code. After `sandbox_enter`.
+/// of others, new machine code, shared memory. After `sandbox_enter`.
 int sandbox_enter_run(void);
 
 /// Bounds the memory that can be written to, in bytes.
@@ -66,6 +66,7 @@ enum {
     SANDBOX_TRY_EXEC,
     SANDBOX_TRY_KILL,
     SANDBOX_TRY_CODE,
+    SANDBOX_TRY_SHARED,
     SANDBOX_TRY_LIMITS,
     SANDBOX_TRY_TRACE,
     SANDBOX_TRIES
