@@ -45,7 +45,9 @@ struct Attempts: Hashable, Sendable {
 
     // MARK: Steps
 
-    mutating func made(_ signed: SignedObject<Assignment>) { all.append(Attempt(signed: signed)) }
+    mutating func made(_ signed: SignedObject<Assignment>, at date: UnixMilliseconds) {
+        all.append(Attempt(signed: signed, madeAt: date))
+    }
 
     /// Changes one in place; `nil` if it was never made.
     mutating func update<Value>(_ assignment: CID, _ body: (inout Attempt) -> Value) -> Value? {
@@ -85,11 +87,16 @@ package struct Attempt: Hashable, Sendable {
 
     /// The assignment as this node signed it.
     package let signed: SignedObject<Assignment>
+    /// When this node made it, by its clock that only moves forward.
+    let madeAt: UnixMilliseconds
     private var state = State.live(Run())
     /// Whether a receipt of it came, counting or not.
     package private(set) var hasReceipt = false
 
-    init(signed: SignedObject<Assignment>) { self.signed = signed }
+    init(signed: SignedObject<Assignment>, madeAt: UnixMilliseconds) {
+        self.signed = signed
+        self.madeAt = madeAt
+    }
 
     /// Names the assignment.
     package var cid: CID { signed.cid }

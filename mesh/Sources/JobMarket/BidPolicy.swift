@@ -44,18 +44,22 @@ struct BidPolicy: Sendable {
         configuration.deniedOriginators.contains(manifest.originatorDID)
     }
 
-    /// The terms offered for a job.
-    func bid(on signed: SignedObject<JobManifest>, loadPermille: UInt64, _ context: MarketContext) -> Bid {
+    /// The terms offered for a job, with the promise of how fast fuel burns here.
+    func bid(
+        on signed: SignedObject<JobManifest>, loadPermille: UInt64, fuelPerSecond: UInt64, _ context: MarketContext
+    ) -> Bid {
         let params = signed.body.params
         let worst = BidTerms.uncapped(
             basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
             fuel: params.maxFuel)
         let price = max(configuration.basePrice, min(worst, configuration.priceMax ?? .max))
         let promised = configuration.preparationMilliseconds + params.timeoutSeconds * 1000
+        var guarantees = params.resourcesRequired
+        guarantees[.fuelPerSecond] = fuelPerSecond
         let terms = BidTerms(
             price: price, basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
             earliestStart: context.wallClock, deadline: context.calendarDate(inMilliseconds: promised),
-            resourceGuarantees: params.resourcesRequired)
+            resourceGuarantees: guarantees)
         return Bid(
             jobID: JobID(signed.cid), originatorPeerID: signed.body.originatorPeerID, bidderDID: context.did,
             bidderPeerID: context.peerID, terms: terms, region: configuration.region, features: configuration.features,

@@ -61,7 +61,8 @@ extension ExecutorMarket {
             return announcements.declined(id, reason, of: signed.body.originatorPeerID, &context)
         }
         if configuration.looksModulesUp, modules.waits(signed, &context) { return }
-        let bid = policy.bid(on: signed, loadPermille: runs.loadPermille(configuration), context)
+        let bid = policy.bid(
+            on: signed, loadPermille: runs.loadPermille(configuration), fuelPerSecond: pace.promised, context)
         if let refusal = policy.notWanted(bid, signed.body, context) {
             return announcements.declined(id, .notWanted(refusal), of: signed.body.originatorPeerID, &context)
         }

@@ -100,6 +100,7 @@ extension ExecutorMarket {
 
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = unfinishedJob(of: assignment) else { return }
+        pace.ran(report.usage)
         if report.isModuleBeyondLimits {
             modules.foundBeyondLimits(job.manifest.params.wasmCID, context.limits)
         }
@@ -113,14 +114,21 @@ extension ExecutorMarket {
     /// Signs the one receipt of an assignment.
     private mutating func signReceipt(_ job: ExecutedJob, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard job.receipt == nil, let assignment = job.assignment, let cid = job.assignmentCID else { return }
+        let startedAt = min(report.startedAt, report.endedAt)
+        var usage = report.usage
+        if report.outcome.isCutShort, assignment.terms.fuelPerSecond != nil {
+            // Nobody believes more, and the price follows from it.
+            let milliseconds = report.endedAt.milliseconds(since: startedAt)
+            usage.fuel = min(usage.fuel, assignment.terms.claimMax(milliseconds: milliseconds))
+        }
         var receipt = ExecutionReceipt(
             jobID: job.id, assignmentCID: cid, originatorDID: job.manifest.originatorDID, executorDID: context.did,
             attempt: assignment.attempt, moduleCID: job.manifest.params.wasmCID,
-            inputCIDs: job.manifest.params.inputCIDs, outcome: report.outcome, resourceUsage: report.usage,
-            price: assignment.terms.due(for: report.outcome, fuel: report.usage.fuel),
+            inputCIDs: job.manifest.params.inputCIDs, outcome: report.outcome, resourceUsage: usage,
+            price: assignment.terms.due(for: report.outcome, fuel: usage.fuel),
             engine: context.configuration.executor?.engine
                 ?? EngineDescription(name: "none", version: "0", configurationDigest: ""),
-            determinism: job.manifest.params.determinism, executionStartedAt: min(report.startedAt, report.endedAt),
+            determinism: job.manifest.params.determinism, executionStartedAt: startedAt,
             executionEndedAt: report.endedAt)
         receipt.outputs = report.outputs
         receipt.stdoutCID = report.stdoutCID

@@ -28,6 +28,8 @@ package struct ExecutorMarket: MarketHalf, Sendable {
     var manifestFetches = ManifestFetches()
     /// What is known of modules.
     var modules = ModuleLooks()
+    /// How fast this machine runs them.
+    var pace = RunPace()
     /// How often each originator asks why there is no bid.
     var inquiryRates = AnnouncementRates()
 

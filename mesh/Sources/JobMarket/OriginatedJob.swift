@@ -131,15 +131,15 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
-            foldAttempt(event.kind)
+            foldAttempt(event.kind, at: event.at)
         default: foldEvidence(event.kind)
         }
     }
 
-    private mutating func foldAttempt(_ kind: JobEventKind) {
+    private mutating func foldAttempt(_ kind: JobEventKind, at date: UnixMilliseconds) {
         switch kind {
         case .assignmentMade(let signed, let until):
-            assignments.made(signed)
+            assignments.made(signed, at: date)
             enter(.confirmation, until: until, status: .awaitingAssignmentConfirmation)
         case .assignmentConfirmed(let cid, let until):
             let isAwaited = assignments.update(cid) { $0.confirmed() } ?? false
@@ -155,7 +155,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             goOnWithoutAttempt()
         case .receiptAccepted(let cid, let signed, let until):
             guard let wasLive = assignments.update(cid, { $0.delivered() }) else { return }
-            receipts.accepted(signed, outputsUntil: until)
+            receipts.accepted(signed, at: date, outputsUntil: until)
             // The receipt of a superseded attempt does not affect what is under way.
             if wasLive { enter(.receipt, until: until, status: .producingOutputs) }
         default: break

@@ -34,7 +34,9 @@ extension OriginatorMarket {
             let end = AttemptEnd.nodeFailed(receipt: signed.cid, outcome: signed.body.outcome)
             endAttempt(signed.body.assignmentCID, of: id, end, &context)
         case .acceptable(let signed):
-            context.keep(signed, of: id)
+            let isOverclaimed = isOverclaimed(signed.body, of: id, context)
+            context.keep(signed, of: id, isContradiction: isOverclaimed)
+            if isOverclaimed { recordInvalid(signed, &context) }
             accept(signed, of: id, &context)
         }
         return .ack
@@ -50,10 +52,25 @@ extension OriginatorMarket {
             return
         }
         context.keep(signed, of: id, isContradiction: true)
+        recordInvalid(signed, &context)
+    }
+
+    /// Whether a receipt claims more than the time since its assignment allows at the rate that its executor promised.
+    private func isOverclaimed(_ receipt: ExecutionReceipt, of id: JobID, _ context: MarketContext) -> Bool {
+        guard let attempt = jobs.read(id, { $0.assignments[receipt.assignmentCID] }) ?? nil,
+            attempt.assignment.terms.fuelPerSecond != nil
+        else { return false }
+        return CutShortClaim(receipt, of: attempt, cameAt: context.steady, context)?.isBeyond ?? false
+    }
+
+    /// Counts a receipt that cannot be true against its executor.
+    private func recordInvalid(_ signed: SignedObject<ExecutionReceipt>, _ context: inout MarketContext) {
+        context.counters.refused("receipt_untrue")
         context.reputation.record(
             ReputationEvidence(
-                subject: signed.body.executorDID, payer: signed.body.originatorDID, assignmentCID: assignment,
-                receiptCID: signed.cid, verdict: .invalid, at: context.wallClock))
+                subject: signed.body.executorDID, payer: signed.body.originatorDID,
+                assignmentCID: signed.body.assignmentCID, receiptCID: signed.cid, verdict: .invalid,
+                at: context.wallClock))
     }
 
     private func refuse(_ refusal: ReceiptRefusal, _ context: inout MarketContext) -> MeshProtocolReply {
@@ -142,7 +159,8 @@ extension OriginatorMarket {
     }
 
     private mutating func pay(_ accepted: AcceptedReceipt, of id: JobID, _ context: inout MarketContext) {
-        let payout = Payout(for: accepted, of: id, context)
+        let attempt = jobs.read(id) { $0.assignments[accepted.assignmentCID] } ?? nil
+        let payout = Payout(for: accepted, of: attempt, of: id, context)
         guard let signed = context.sign(payout.settlement) else { return }
         context.keep(signed, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)

@@ -24,8 +24,11 @@ struct ReceivedReceipts: Hashable, Sendable {
 
     // MARK: Steps
 
-    mutating func accepted(_ signed: SignedObject<ExecutionReceipt>, outputsUntil: UnixMilliseconds) {
-        candidates.append(CandidateReceipt(accepted: AcceptedReceipt(signed: signed), outputsUntil: outputsUntil))
+    mutating func accepted(
+        _ signed: SignedObject<ExecutionReceipt>, at date: UnixMilliseconds, outputsUntil: UnixMilliseconds
+    ) {
+        let accepted = AcceptedReceipt(signed: signed, cameAt: date)
+        candidates.append(CandidateReceipt(accepted: accepted, outputsUntil: outputsUntil))
     }
 
     /// Makes a candidate the receipt that counts; returns its assignment, or `nil` if there is no such candidate.
@@ -58,6 +61,8 @@ struct ReceivedReceipts: Hashable, Sendable {
 package struct AcceptedReceipt: Hashable, Sendable {
     /// The receipt as its executor signed it.
     package let signed: SignedObject<ExecutionReceipt>
+    /// When it came, by this node's clock that only moves forward.
+    let cameAt: UnixMilliseconds
 
     /// Names the receipt.
     package var cid: CID { signed.cid }

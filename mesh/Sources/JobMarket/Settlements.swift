@@ -50,11 +50,14 @@ struct Payout: Sendable {
     let settlement: Settlement
     let entries: [LedgerEntry]
 
-    init(for accepted: AcceptedReceipt, of job: JobID, _ context: MarketContext) {
+    init(for accepted: AcceptedReceipt, of attempt: Attempt?, of job: JobID, _ context: MarketContext) {
         let receipt = accepted.receipt
         let held = context.ledger.escrow(of: job)
         // The check of the receipt enforced the agreed terms, and the hold covers the dearest terms.
-        let paid = min(receipt.price, held)
+        var paid = min(receipt.price, held)
+        if let attempt, let cap = CutShortClaim(receipt, of: attempt, cameAt: accepted.cameAt, context)?.priceMax {
+            paid = min(paid, cap)
+        }
         let rest = held.subtractingSaturated(paid)
         settlement = Settlement(
             jobID: job, receiptCID: accepted.cid, originatorDID: context.did, executorDID: receipt.executorDID,

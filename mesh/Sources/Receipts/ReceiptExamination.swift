@@ -203,6 +203,12 @@ struct ReceiptExamination {
 
     private mutating func price(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
         let fuel = receipt.resourceUsage.fuel
+        if case .overLimit(_, let used, let max) = rules.claimFault(of: receipt, assignment) {
+            return note(
+                .price, false,
+                "\(GroupedNumber.of(used)) fuel are claimed, at the promised rate the run's time allows "
+                    + GroupedNumber.of(max))
+        }
         if case .priceNotDue(let asked, let due) = rules.priceFault(of: receipt, assignment) {
             note(.price, false, "\(asked) is asked, \(GroupedNumber.of(fuel)) fuel cost \(due) under the terms")
         } else {

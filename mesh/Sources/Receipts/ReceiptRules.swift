@@ -31,7 +31,8 @@ package struct ReceiptRules: Hashable, Sendable {
         let differing = differences(receipt, assignment) + differences(receipt, manifest)
         if let field = differing.first { return .differs(field) }
         return statusFault(of: receipt) ?? datesFault(of: receipt) ?? formFault(of: receipt)
-            ?? uses(receipt, manifest).lazy.compactMap(\.fault).first ?? priceFault(of: receipt, assignment)
+            ?? uses(receipt, manifest).lazy.compactMap(\.fault).first ?? claimFault(of: receipt, assignment)
+            ?? priceFault(of: receipt, assignment)
     }
 
     /// Fields in which the receipt differs from its assignment.
@@ -122,6 +123,14 @@ package struct ReceiptRules: Hashable, Sendable {
             Use(
                 field: .bytesWritten, used: max(usage.bytesWritten, outputBytes), max: manifest.params.maxOutputBytes),
         ]
+    }
+
+    /// A run that was cut short claims no more fuel than the bid promised for the time between its dates.
+    func claimFault(of receipt: ExecutionReceipt, _ assignment: Assignment) -> ReceiptFault? {
+        guard receipt.outcome.isCutShort, assignment.terms.fuelPerSecond != nil else { return nil }
+        let milliseconds = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
+        let max = assignment.terms.claimMax(milliseconds: milliseconds)
+        return Use(field: .fuel, used: receipt.resourceUsage.fuel, max: max).fault
     }
 
     /// The price is what the agreed terms give for the outcome and the fuel.

@@ -78,6 +78,12 @@ import Testing
             $0.receipt = { $0.outcome = .nodeFailed(reason: "power") }
         },
         Case("more fuel than the price", .price) { $0.receipt = { $0.resourceUsage.fuel += 1_000_000 } },
+        Case("a cancelled run that burnt more fuel than was promised for its time", .price, .status) {
+            // 10 ms and a begun one of 200,000,000 a second are 2,200,000.
+            $0.bid = { $0.terms.resourceGuarantees = ["fuel_per_second": 200_000_000] }
+            $0.assignment = { $0.terms.resourceGuarantees = ["fuel_per_second": 200_000_000] }
+            $0.receipt = { $0.outcome = .cancelled }
+        },
         Case("ended before it began", .times) { $0.receipt = { $0.executionEndedAt = UnixMilliseconds(1) } },
         Case("begun long before it was assigned", .times) {
             $0.receipt = { $0.executionStartedAt = UnixMilliseconds($0.executionStartedAt.value - 300_011) }
@@ -155,6 +161,26 @@ import Testing
         #expect(report.isVerified, "\(report.failures)")
         let fault = ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest)
         #expect(fault == nil)
+    }
+
+    /// A run that was cut short may claim what the bid promised for its time, to the unit.
+    @Test(arguments: [(2_500_001, true), (2_500_000, false)] as [(UInt64, Bool)])
+    func aClaimAtItsBound(fuelPerTenMilliseconds: UInt64, passes: Bool) throws {
+        var chain = try ReceiptChain()
+        let rate = (fuelPerTenMilliseconds * 1_000 + 10) / 11
+        let cid = try chain.sign(
+            ReceiptChain.Changes(
+                bid: { $0.terms.resourceGuarantees = ["fuel_per_second": rate] },
+                assignment: { $0.terms.resourceGuarantees = ["fuel_per_second": rate] },
+                receipt: { receipt in
+                    receipt.outcome = .limitExceeded(.wallClock)
+                    receipt.status = .failed
+                    if !passes { receipt.resourceUsage.fuel = FuelPace.fuel(perSecond: rate, milliseconds: 10) + 1 }
+                }))
+        let report = chain.verify(cid)
+        #expect(report.isVerified == passes, "\(report.failures)")
+        let fault = ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest)
+        #expect((fault == nil) == passes)
     }
 
     /// The blocks count, and not only what the receipt says of them.
