@@ -137,6 +137,40 @@ struct HeldBytesTests {
         }
     }
 
+    @Test("A socket that takes nothing is handed unsentBytesPerConnectionMax and one message; its streams wait")
+    func unsentBytesOfASocket() async throws {
+        for max in [32 * 1024, 512 * 1024] {
+            let accepted = NIOLockedValueBox<(any Channel)?>(nil)
+            try await withSwarms(1) {
+                $0.limits.waitForEver()
+                $0.limits.unsentBytesPerConnectionMax = max
+            } _: { swarms in
+                await swarms[0].echo()
+                let attacker = Identity.generate()
+                let channel = try await MuteHandler.connect(
+                    to: swarms[0], as: attacker, protocolID: "/echo/1.0.0", streams: 64)
+                try await eventually("the connection stands") {
+                    let connection = swarms[0].shared.withRegistry { $0.connection(to: attacker.peerID) }
+                    accepted.withLockedValue { $0 = connection?.channel }
+                    return connection != nil
+                }
+                let socket = try #require(accepted.withLockedValue { $0 })
+                var most = 0
+                try await eventually("the socket is handed all that it may be") {
+                    most = Swift.max(most, try await socket.getOption(.bufferedWritableBytes).get())
+                    return most >= max
+                }
+                for _ in 0..<100 {
+                    most = Swift.max(most, try await socket.getOption(.bufferedWritableBytes).get())
+                    try await turn()
+                }
+                #expect(most >= max && most < max + NoiseTransport.plaintextBytesMax + 64)
+                try await channel.close()
+                try await eventually { swarms[0].isEmpty && total(swarms[0]) == 0 }
+            }
+        }
+    }
+
     @Test("The connections of a peer share its bound, and untaken bytes go first")
     func bytesOfAPeer() async throws {
         try await withSwarms(1) {

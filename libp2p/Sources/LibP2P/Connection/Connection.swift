@@ -20,7 +20,7 @@ final class Connection: Identifiable, Sendable {
     /// How far away the other end is; the open internet if unknown.
     let reach: AddressReach
     let eventLoop: any EventLoop
-    private let channel: any Channel
+    let channel: any Channel
     let handler: NIOLoopBound<ConnectionHandler>
     private let state = NIOLockedValueBox(State())
     private let pushes = NIOLockedValueBox(PushAllowance())
