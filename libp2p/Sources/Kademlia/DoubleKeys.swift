@@ -25,9 +25,6 @@ struct DoubleKeys: Sendable {
         self.limits = limits
     }
 
-    /// Peers of which earlier addresses are kept.
-    var count: Int { earlier.count }
-
     /// Notes where a connected peer says it is; keeps what it said before, if each has an address that the other lacks.
     mutating func identified(_ peer: PeerInfo, before: PeerInfo?) {
         guard let before else { return }

@@ -33,9 +33,6 @@ public struct ExactText: Hashable, Sendable {
         self.text = text
     }
 
-    /// Texts to compare by their bytes.
-    public static func all(_ texts: [String]) -> [ExactText] { texts.map(ExactText.init) }
-
     public static func == (left: ExactText, right: ExactText) -> Bool { left.text.isSameBytes(as: right.text) }
 
     /// Hashes the bytes and their end.

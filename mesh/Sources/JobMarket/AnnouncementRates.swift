@@ -17,9 +17,6 @@ struct AnnouncementRates: Sendable {
     private var buckets: [PeerID: Bucket] = [:]
     private var order = Deque<PeerID>()
 
-    /// How many authors have a bucket.
-    var count: Int { buckets.count }
-
     /// Takes a token of an author; `false` if none is left.
     mutating func take(_ author: PeerID, now: MonotonicInstant, limits: MarketLimits) -> Bool {
         take(

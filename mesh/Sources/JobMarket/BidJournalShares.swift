@@ -21,9 +21,6 @@ struct BidJournalShares: Sendable {
     private var order = Deque<(job: JobID, number: UInt64, until: MonotonicInstant)>()
     private var number: UInt64 = 0
 
-    /// What is charged now, in bytes.
-    var bytes: Int { shares.total }
-
     /// Charges a bid until a moment; `false` if it is beyond the share, so must not be written.
     mutating func charge(
         _ job: JobID, _ bytes: Int, of originator: PeerID, isStranger: Bool, strangers: Int?, until: MonotonicInstant,

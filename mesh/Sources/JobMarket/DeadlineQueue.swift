@@ -25,9 +25,6 @@ struct DeadlineQueue<Name: Hashable & Sendable>: Sendable {
     /// The earliest deadline that is still set.
     var next: MonotonicInstant? { heap.min?.at }
 
-    /// The number of deadlines that are set.
-    var count: Int { current.count }
-
     func contains(_ name: Name) -> Bool { current[name] != nil }
 
     mutating func set(_ name: Name, at instant: MonotonicInstant) {

@@ -98,11 +98,6 @@ extension JobEvent {
         }
     }
 
-    /// A clause as a sentence.
-    private static func sentence(_ clause: String) -> String {
-        clause.prefix(1).uppercased() + clause.dropFirst() + "."
-    }
-
     private func submission(_ manifest: JobManifest, _ requester: DID) -> String {
         let ceiling = manifest.params.priceCeiling.map { ", at most \($0.counted)" } ?? ""
         let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""

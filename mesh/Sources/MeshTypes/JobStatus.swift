@@ -95,14 +95,6 @@ package enum StandardJobStatus: String, Hashable, Sendable, Codable, CaseIterabl
     /// Ended because the originator asked.
     case cancelled = "Cancelled"
 
-    /// Whether nothing can follow it.
-    package var isTerminal: Bool {
-        switch self {
-        case .pending, .running: false
-        case .completedSuccessfully, .failed, .cancelled: true
-        }
-    }
-
     /// All detailed statuses that map to this one; the two receipt states map to the job's result, so they belong to
     /// none.
     package var detailedStatuses: [JobStatus] {

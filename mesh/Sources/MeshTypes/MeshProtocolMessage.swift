@@ -109,22 +109,6 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         }
     }
 
-    /// The job that the message itself names; `nil` if only a signed block inside names it.
-    package var jobID: JobID? {
-        switch self {
-        case .jobAnnouncement(let message): message.jobID
-        case .jobInterest(let message): message.jobID
-        case .jobInquiry(let message): message.jobID
-        case .jobBid(let message): message.bid.jobID
-        case .jobBidRefused(let message): message.jobID
-        case .cancelJob(let message): message.jobID
-        case .jobStatusUpdate(let message): message.jobID
-        case .executionReceiptAvailable(let message): message.jobID
-        case .jobInteractiveInput(let message), .jobInteractiveOutput(let message): message.jobID
-        case .assignJob, .jobSettled, .capabilityAdvertisement, .reputationRecordAvailable, .anchorHeads: nil
-        }
-    }
-
     /// Decodes DAG-CBOR; an unknown variant throws its own error, because it is ignored and counted, not a violation.
     package static func decode(
         _ bytes: [UInt8], bytesMax: Int = Limits().directBytesMax

@@ -13,10 +13,6 @@ package enum MeshTopics {
     /// The protocol of direct messages.
     package static let directMessages = "/icn/mesh/message/1.0.0"
 
-    /// `JobBidV1`, if the policy asks for public bids.
-    package static func bids(of job: JobID) -> String { "/icn/mesh/job/\(job)/bids/v1" }
-    /// `JobStatusUpdateV1` for everybody.
-    package static func status(of job: JobID) -> String { "/icn/mesh/job/\(job)/status/v1" }
     /// `AnchorHeadsV1` of one scope.
     package static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }
     /// The DHT key of a receipt.
