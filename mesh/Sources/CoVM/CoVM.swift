@@ -219,6 +219,7 @@ package final class CoVM: Sendable {
         let waiter = PlaceWaiter(host, place, cancellation, limits)
         switch module.code {
         case .here(let loaded):
+            RunThread.beNice(limits.nice)
             let entry = job.entry
             let execution = RunExecution(
                 engine: engine, loaded: loaded, entryHasResult: module.inspection.entryHasResult(entry),

@@ -116,7 +116,7 @@ package struct CoVMConfiguration: Sendable {
         /// Bytes of memory of a run's process besides what its job allows: engine, stacks, messages under way.
         package var processOverheadBytes: UInt64 = 256 << 20
 
-        /// The nice level of a run's process, from 0 (that of the node) to 19.
+        /// How nice runs are to the rest of the machine, from 0 (as the node) to 19.
         package var nice: Int32 = 0
 
         /// Bytes that the process of a job may write to: what its limits allow of memory, files and output (twice,

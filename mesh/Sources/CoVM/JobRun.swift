@@ -278,6 +278,9 @@ final class JobRun {
     /// The reason to stop, if there is one. Every host call checks it, too: each charges fuel, which makes the engine
     /// count to the next yield anew, so a guest that does little else never yields.
     var reasonToStop: HostStop? {
+        // Where its owner lets it stand still, its clock does, too.
+        let held = cancellation.waitWhileHeld()
+        if held > 0 { watch.stoodStill(nanoseconds: held) }
         if memory.isMachineShort { return .nodeFailed(MemoryBudget.shortage) }
         return cancellation.isCancelled ? .cancelled : watch.stop(now: SystemClock.nanoseconds())
     }

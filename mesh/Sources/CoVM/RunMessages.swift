@@ -145,6 +145,8 @@ enum RunReply: Codable {
     case waited(MountWait)
     /// Not an answer: the run is to stop.
     case cancelled
+    /// Not an answer: the run is to stand still, or to go on.
+    case held(Bool)
 }
 
 /// How a run ended, as its process tells it.

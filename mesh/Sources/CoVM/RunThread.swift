@@ -67,6 +67,17 @@ enum RunThread {
         return failure == 0
     }
 
+    /// Makes the calling thread, and no other, give way to the rest of the machine; it cannot take that back.
+    static func beNice(_ level: Int32) {
+        guard level > 0 else { return }
+        // On Linux a priority is a thread's own. Elsewhere it would be the node's.
+        #if canImport(Musl)
+            _ = setpriority(PRIO_PROCESS, 0, level)
+        #elseif canImport(Glibc)
+            _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, level)
+        #endif
+    }
+
     /// What `body` returns on a thread of its own; `nil` if the system has no thread to give.
     static func value<Value: Sendable>(stackBytes: Int, _ body: @escaping @Sendable () -> Value) async -> Value? {
         await withCheckedContinuation { continuation in

@@ -155,7 +155,8 @@ struct RunProcess {
             engine: engine, loaded: module, entryHasResult: order.entryHasResult,
             callsInitializer: order.callsInitializer, limits: limits, standstills: standstills)
         let result = execution.run(
-            job, host, ExecutionCancellation { host.isCancelled }, waiter: host, source: .memory)
+            job, host, ExecutionCancellation(elsewhere: { host.isCancelled }, held: { host.waitWhileHeld() }),
+            waiter: host, source: .memory)
         return (try? link.send(RunRequest.ended(RunReport(result)))) == nil ? 74 : 0
     }
 }
@@ -165,6 +166,8 @@ struct RunProcess {
 final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
     private let link: RunLink
     private var wasCancelled = false
+    private var isHeld = false
+    private var heldNanoseconds: UInt64 = 0
     private var toldNanoseconds: UInt64 = 0
 
     /// How often the node hears how far a run is, in nanoseconds.
@@ -172,11 +175,41 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
 
     init(_ link: RunLink) { self.link = link }
 
-    /// Whether the node has asked to stop: nothing else comes unasked. A node that has gone is the same.
+    /// Whether the node has asked to stop. A node that has gone is the same.
     var isCancelled: Bool {
-        guard !wasCancelled, link.hasNews else { return wasCancelled }
-        if case .cancelled? = try? link.receive(RunReply.self) { wasCancelled = true }
-        wasCancelled = true
+        look()
+        return wasCancelled
+    }
+
+    /// Waits as long as the node lets the run stand still, for all that it has since the last call, in nanoseconds.
+    func waitWhileHeld() -> UInt64 {
+        look()
+        defer { heldNanoseconds = 0 }
+        return heldNanoseconds
+    }
+
+    /// Takes what the node says unasked, and waits while it says that the run is to stand still.
+    private func look() {
+        let start = SystemClock.nanoseconds()
+        var waited = false
+        while !wasCancelled, isHeld || link.hasNews {
+            waited = waited || isHeld
+            guard let news = try? link.receive(RunReply.self) else {
+                wasCancelled = true
+                break
+            }
+            take(news)
+        }
+        if waited { heldNanoseconds += SystemClock.nanoseconds() - start }
+    }
+
+    /// Notes what is no answer; whether it is none.
+    @discardableResult private func take(_ news: RunReply) -> Bool {
+        switch news {
+        case .cancelled: wasCancelled = true
+        case .held(let isHeld): self.isHeld = isHeld
+        default: return false
+        }
         return true
     }
 
@@ -186,8 +219,7 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
         guard (try? link.send(request)) != nil else { return .none }
         while true {
             guard let reply = try? link.receive(RunReply.self) else { return .none }
-            guard case .cancelled = reply else { return reply }
-            wasCancelled = true
+            if !take(reply) { return reply }
         }
     }
 

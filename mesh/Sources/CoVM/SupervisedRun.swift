@@ -34,6 +34,8 @@ struct SupervisedRun {
     private struct Clock {
         var deadline: UInt64
         var isCancelled = false
+        /// When the run was last let stand still, if it is.
+        var heldSince: UInt64?
         /// Bytes of output that were taken.
         var takenBytes: UInt64 = 0
     }
@@ -54,7 +56,11 @@ struct SupervisedRun {
             return result
         }
         let handler = cancellation.onCancel { wake.wake() }
-        defer { cancellation.removeHandler(handler) }
+        let holdHandler = cancellation.onHold { _ in wake.wake() }
+        defer {
+            cancellation.removeHandler(handler)
+            cancellation.removeHoldHandler(holdHandler)
+        }
         switch attend(run.link, wake) {
         case .told(let report):
             process.end(run)
@@ -113,16 +119,13 @@ struct SupervisedRun {
     ) throws(RunLink.Failure) {
         while true {
             let now = SystemClock.nanoseconds()
-            guard now < clock.deadline else { throw .overdue }
-            var polled = [link.socket, clock.isCancelled ? -1 : wake.reading].map {
-                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
-            }
-            let pause = Int32(clamping: (clock.deadline - now) / 1_000_000 + 1)
+            guard clock.heldSince != nil || now < clock.deadline else { throw .overdue }
+            var polled = [link.socket, wake.reading].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            let pause = clock.heldSince == nil ? Int32(clamping: (clock.deadline - now) / 1_000_000 + 1) : -1
             guard poll(&polled, nfds_t(polled.count), pause) > 0 else { continue }
             if polled[1].revents != 0 {
-                clock.isCancelled = true
-                clock.deadline = min(clock.deadline, now + limits.stopMilliseconds * 1_000_000)
-                try link.send(RunReply.cancelled, by: clock.deadline)
+                wake.rest()
+                try passOn(link, &clock)
             }
             if polled[0].revents != 0 { return }
         }
@@ -142,6 +145,22 @@ struct SupervisedRun {
         let (twice, overflow) = job.limits.maxOutputBytes.multipliedReportingOverflow(by: 2)
         guard overflow || clock.takenBytes <= twice + (1 << 20) else { throw .malformed }
         if case .log(_, let text) = request, text.utf8.count > Int(MeshHostABI.logBytesMax) { throw .malformed }
+    }
+
+    /// Tells the run what its switch says now.
+    private func passOn(_ link: RunLink, _ clock: inout Clock) throws(RunLink.Failure) {
+        let now = SystemClock.nanoseconds()
+        let isHeld = cancellation.isHeld
+        if isHeld != (clock.heldSince != nil) {
+            if let since = clock.heldSince { clock.deadline += now - since }
+            clock.heldSince = isHeld ? now : nil
+            try link.send(RunReply.held(isHeld), by: now + limits.stopMilliseconds * 1_000_000)
+        }
+        guard cancellation.isCancelled, !clock.isCancelled else { return }
+        clock.isCancelled = true
+        clock.heldSince = nil
+        clock.deadline = min(clock.deadline, now + limits.stopMilliseconds * 1_000_000)
+        try link.send(RunReply.cancelled, by: clock.deadline)
     }
 
     /// What the node says to a request; nil where it says nothing.

@@ -60,7 +60,13 @@ struct WorkerProcess {
             close(writing)
         }
 
-        /// Makes ``reading`` readable for ever.
+        /// Takes what made ``reading`` readable; what comes later makes it so again.
+        func rest() {
+            var bytes = [UInt8](repeating: 0, count: 16)
+            _ = bytes.withUnsafeMutableBytes { systemRead(reading, $0.baseAddress, $0.count) }
+        }
+
+        /// Makes ``reading`` readable until ``rest()``.
         func wake() {
             var byte: UInt8 = 1
             _ = systemWrite(writing, &byte, 1)

@@ -75,8 +75,8 @@ struct Announcements: Sendable {
         if context.configuration.tellsDeclines { context.transition.declined.append(declined) }
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
-        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .storageFull,
-            .diskFull, .storageLocked, .jobRefused, .expired:
+        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .paused,
+            .draining, .outOfHours, .storageFull, .diskFull, .storageLocked, .jobRefused, .expired:
             break
         default: judged(job, context.limits)
         }

@@ -1,11 +1,19 @@
 import MeshTypes
 
 extension BidDecline {
+    /// What the node's own owner is told, who may know why it rests.
+    var toldOwner: Refusal {
+        switch self {
+        case .paused, .draining, .outOfHours: Refusal(.notAccepting, description)
+        default: told
+        }
+    }
+
     /// What the job's originator is told. One neutral answer stands for whatever is the owner's affair: whom it denies,
     /// and how it shares its places.
     var told: Refusal {
         switch self {
-        case .notAccepting: Refusal(.notAccepting, description)
+        case .notAccepting, .paused, .draining, .outOfHours: Refusal(.notAccepting, "this node takes no jobs now")
         case .jobRefused(.expired), .expired: Refusal(.expired, description)
         case .jobRefused(let refusal): Refusal(.jobRefused, refusal.description)
         case .notWanted(let refusal): refusal.refusal

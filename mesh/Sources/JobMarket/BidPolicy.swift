@@ -10,6 +10,7 @@ struct BidPolicy: Sendable {
     /// Why the node does not bid on a job, whatever its current state and whoever the originator is.
     func decline(_ manifest: JobManifest, _ context: MarketContext) -> BidDecline? {
         if !configuration.acceptsJobs { return .notAccepting }
+        if let rest = configuration.rest { return rest }
         switch context.configuration.storage {
         case .open: break
         case .full: return .storageFull

@@ -125,7 +125,7 @@ extension ExecutorMarket {
         if let known = announcements.decline(of: id), known.originator == peer {
             return .declined(known.reason.told)
         }
-        guard context.configuration.executor?.acceptsJobs ?? false else {
+        guard context.configuration.executor?.takesJobs ?? false else {
             return .declined(BidDecline.notAccepting.told)
         }
         return .refused(Refusal(.jobUnknown, "the job has not been announced here"))
@@ -219,7 +219,7 @@ extension ExecutorMarket {
         guard case .success(let chain) = verified else { return verified }
         let manifest = chain.manifest.body
         if known?.assignment != nil { return .failure(.otherAttemptHere) }
-        guard configuration.acceptsJobs else { return .failure(.notAccepting) }
+        guard configuration.takesJobs else { return .failure(.notAccepting) }
         if modules.isBeyondLimits(manifest.params.wasmCID) { return .failure(.moduleBeyondLimits) }
         let hasRoom = runs.places.hasRoom(for: manifest.originatorDID, configuration, context)
         if !hasRoom || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }

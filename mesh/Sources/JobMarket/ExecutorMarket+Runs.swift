@@ -7,7 +7,7 @@ import SignedObjects
 extension ExecutorMarket {
     /// Orders the next fetches and the next runs while there are places, the originators taking turns.
     mutating func startNext(_ context: inout MarketContext) {
-        guard let configuration = context.configuration.executor, configuration.startsRuns else { return }
+        guard let configuration = context.configuration.executor, configuration.beginsRuns else { return }
         while let id = runs.nextToFetch(context) { fetch(id, &context) }
         while let id = runs.nextToRun(configuration, context) {
             guard let job = jobs[id], let assignment = job.assignmentCID else { continue }
@@ -158,6 +158,15 @@ extension ExecutorMarket {
         signReceipt(
             job, ExecutionReport(outcome: outcome, startedAt: context.wallClock, endedAt: context.wallClock), &context)
         startNext(&context)
+    }
+
+    /// Ends every accepted job without a receipt, because of this node.
+    mutating func giveUpAll(reason: String, _ context: inout MarketContext) {
+        for job in jobs.all.filter(\.occupiesPlace).sorted(by: { $0.id < $1.id }) {
+            guard let assignment = job.assignmentCID else { continue }
+            context.emit(.cancelExecution(assignment: assignment, reason: reason))
+            end(job, .nodeFailed(reason: reason), &context)
+        }
     }
 
     mutating func giveUpElapsed(_ id: JobID, _ context: inout MarketContext) {

@@ -54,7 +54,8 @@ extension JobMarket {
             standing($0, isHere: false, answers[$0.nodeDID])
         }
         if let own = ownOffer {
-            let decline = executor.announcements.decline(of: id).map { ExecutorAnswer.declined($0.reason.told) }
+            let reason = context.configuration.executor?.rest ?? executor.announcements.decline(of: id)?.reason
+            let decline = reason.map { ExecutorAnswer.declined($0.toldOwner) }
             standings.append(standing(own, isHere: true, decline))
         }
         for refused in job.refusedBids where refusals[refused.bidder] != nil {

@@ -47,6 +47,12 @@ extension JobMarket {
     /// Bids held in memory, of all jobs remembered.
     package var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 
+    /// Accepted jobs of others that run here, and those that fetch or wait for a place.
+    package var placesTaken: (running: Int, waiting: Int) {
+        let running = executor.runs.places.running.count
+        return (running, executor.runs.places.accepted.total - running)
+    }
+
     /// A job that this node bid on or runs, as long as it is remembered.
     package func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
 

@@ -134,6 +134,8 @@ package struct JobMarket: Sendable {
             originator.executorsJudged(id, outlook, patienceMilliseconds: milliseconds, &context) {
                 executor.isDone(with: $0)
             }
+        case .runsMayBegin: executor.startNext(&context)
+        case .runsGivenUp(let reason): executor.giveUpAll(reason: reason, &context)
         case .deadlineReached: break
         }
         return finish()

@@ -256,6 +256,9 @@ extension BidDecline {
     package var code: String {
         switch self {
         case .notAccepting: "not_accepting"
+        case .paused: "paused"
+        case .draining: "draining"
+        case .outOfHours: "out_of_hours"
         case .ownJob: "own_job"
         case .jobRefused(let refusal): "job_\(refusal.code)"
         case .expired: "expired"
@@ -281,6 +284,9 @@ extension BidDecline: CustomStringConvertible {
     package var description: String {
         switch self {
         case .notAccepting: "this node takes no jobs now"
+        case .paused: "this node's owner paused it (mesh resume ends that)"
+        case .draining: "this node only finishes the jobs that it accepted (mesh resume ends that)"
+        case .outOfHours: "it is none of the hours at which this node runs jobs (executor.hours in config.json)"
         case .ownJob: "it is a job of this node"
         case .jobRefused(let refusal): refusal.description
         case .expired: "the job's time is over"

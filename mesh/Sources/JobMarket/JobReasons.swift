@@ -198,6 +198,12 @@ package enum DeliveryEnd: Hashable, Sendable, Codable {
 package enum BidDecline: Hashable, Sendable {
     /// It takes no jobs now.
     case notAccepting
+    /// Its owner paused it.
+    case paused
+    /// Its owner lets it finish what it accepted, and take no more.
+    case draining
+    /// It is not one of the hours at which its owner lets it work.
+    case outOfHours
     /// It is a job of its own node.
     case ownJob
     /// The job breaks the rules.

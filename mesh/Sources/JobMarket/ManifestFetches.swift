@@ -12,7 +12,7 @@ struct ManifestFetches: Sendable {
     mutating func begin(_ announcement: JobAnnouncementV1, _ context: inout MarketContext) {
         let limits = context.limits
         let originator = announcement.originatorPeerID
-        guard context.configuration.executor?.acceptsJobs ?? false, originator != context.peerID,
+        guard context.configuration.executor?.takesJobs ?? false, originator != context.peerID,
             originators[announcement.jobID] == nil, let did = try? PublicKey(peerID: originator).did,
             shares.hasRoom(
                 of: originator, max: limits.manifestFetchesMax, each: limits.manifestFetchesPerOriginatorMax,

@@ -85,12 +85,36 @@ package struct OriginatorConfiguration: Sendable {
     package init() {}
 }
 
+/// What an owner orders an executor to do, besides its configuration.
+package enum OwnerOrder: String, Hashable, Sendable, CaseIterable {
+    /// Take no new jobs, start none, and let those that run stand still.
+    case pause
+    /// Take no new jobs, and finish those that were accepted.
+    case drain
+}
+
 /// What an executor offers, charges and accepts.
 package struct ExecutorConfiguration: Sendable {
     /// Whether it bids at all now.
     package var acceptsJobs = true
     /// Whether it starts accepted jobs; a node about to stop leaves them to its next start.
     package var startsRuns = true
+    /// What its owner ordered, until the owner takes it back.
+    package var ownerOrder: OwnerOrder?
+    /// Whether it is now within the hours of the day that the owner gives to others; the shell keeps it up to date.
+    package var isWithinHours = true
+    /// Whether it takes new jobs now.
+    package var takesJobs: Bool { acceptsJobs && rest == nil }
+    /// Whether it starts accepted jobs now: those of a drained node, and of one whose hours are over, go on.
+    package var beginsRuns: Bool { startsRuns && ownerOrder != .pause }
+    /// Why the owner lets it take no new jobs; `nil` if it may.
+    package var rest: BidDecline? {
+        switch ownerOrder {
+        case .pause: .paused
+        case .drain: .draining
+        case nil: isWithinHours ? nil : .outOfHours
+        }
+    }
     /// Whether it bids on jobs of its own node once their window is over without an acceptable bid of others. Off by
     /// default, because a receipt for oneself proves nothing to others.
     package var bidsOnOwnJobs = false

@@ -150,7 +150,7 @@ extension OriginatorMarket {
         _ reason: JobFailure, afterMilliseconds age: UInt64, _ context: inout MarketContext,
         isDoneHere: (JobID) -> Bool
     ) {
-        let bidsHere = context.configuration.executor.map { $0.acceptsJobs && $0.bidsOnOwnJobs } ?? false
+        let bidsHere = context.configuration.executor.map { $0.takesJobs && $0.bidsOnOwnJobs } ?? false
         let waiting = jobs.all.filter { job in
             let isOpen = job.isOpen && (job.phase == .announcement || job.phase == .bidding)
             guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }

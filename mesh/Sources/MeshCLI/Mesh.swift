@@ -14,7 +14,7 @@ package struct Mesh: AsyncParsableCommand {
             Outputs.self, Wait.self, Cancel.self, Receipt.self, Status.self, Peers.self,
             Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
             Remove.self, Warm.self,
-            CollectGarbage.self, Stop.self, Devnet.self,
+            CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,
             Bench.self, Completions.self,
         ])
 

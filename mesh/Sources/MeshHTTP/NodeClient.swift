@@ -132,6 +132,10 @@ package struct NodeClient: NodeService {
         try await post("/v1/modules/\(module.text)/warm", seconds: bounds.longAnswerSeconds)
     }
 
+    package func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState {
+        try await post("/v1/executor/\(order.rawValue)")
+    }
+
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await post("/v1/gc", seconds: bounds.longAnswerSeconds)
     }

@@ -62,6 +62,9 @@ struct NodeRoutes: Sendable {
         router.get("/v1/wallet") { request, _ in
             try json(await service.wallet(entriesLimit: number(request, "entries", default: 50)))
         }
+        for order in ExecutorOrder.allCases {
+            router.post("/v1/executor/\(order.rawValue)") { _, _ in try json(await service.order(order)) }
+        }
         router.post("/v1/shutdown") { _, _ in
             try await service.shutdown()
             return Response(status: .accepted)

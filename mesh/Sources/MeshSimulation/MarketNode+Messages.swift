@@ -27,6 +27,7 @@ extension MarketNode {
             guard let order = orders.removeValue(forKey: assignment)?.order else { return }
             machine.start(order, as: setup, now: context.now, wallClock: calendar(context), dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
+        case .holdRuns: break
         case .declined: break
         case .misbehaved(_, let what): blamed.append(what)
         case .warnOfClock(let offset): context.note("the clock is off by \(offset)")

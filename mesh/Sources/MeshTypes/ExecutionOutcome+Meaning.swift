@@ -23,6 +23,14 @@ extension ExecutionOutcome {
         }
     }
 
+    /// Whether the clock or an order stopped the module, so that no replay comes to the same end.
+    package var isCutShort: Bool {
+        switch self {
+        case .cancelled, .limitExceeded(.wallClock): true
+        default: false
+        }
+    }
+
     /// The canonical status that a receipt with this outcome carries.
     package var standardStatus: StandardJobStatus {
         switch self {

@@ -34,13 +34,3 @@ extension BidTerms {
         FuelPace.fuel(perSecond: fuelPerSecond ?? FuelPace.perSecondDefault, milliseconds: milliseconds)
     }
 }
-
-extension ExecutionOutcome {
-    /// Whether the clock or an order stopped the module, so that no replay comes to the same end.
-    package var isCutShort: Bool {
-        switch self {
-        case .cancelled, .limitExceeded(.wallClock): true
-        default: false
-        }
-    }
-}

@@ -75,6 +75,9 @@ package protocol NodeService: Sendable {
     /// or in the mesh.
     func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule
 
+    /// Orders the node to take no more jobs of others, or to take them again; returns once that is durable.
+    func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState
+
     /// Evicts what no open job and no user needs; returns what it removed.
     func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks
     /// Forgets a file, a block, or the evidence and outputs of a job; returns what it removed.

@@ -24,6 +24,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var counters: [Counter]
     /// What it stores; nil from a node of an older version.
     package var storage: Storage?
+    /// What its executor does now; nil from a node of an older version.
+    package var executorState: ExecutorState?
     /// What is wrong with its clock, in a sentence; nil if nothing is known to be.
     package var clockWarning: String?
     /// Which open jobs the start left out, in a sentence; nil if there are none.
@@ -121,6 +123,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case connectedPeers = "connected_peers"
         case isExecutor = "executor"
         case processID = "pid"
+        case executorState = "executor_state"
         case clockWarning = "clock_warning"
         case journalWarning = "journal_warning"
         case keyWarning = "key_warning"

@@ -164,6 +164,14 @@ package struct ScriptedNode: NodeService {
             milliseconds: 1_234)
     }
 
+    package func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState {
+        switch order {
+        case .pause: try answer(ExecutorState(state: "paused", running: 2, keptMilliseconds: 60_000))
+        case .drain: try answer(ExecutorState(state: "drained"))
+        case .resume: try answer(ExecutorState(state: "open", running: 2))
+        }
+    }
+
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try answer(RemovedBlocks(blocks: 2, bytes: 3_000_000))
     }

@@ -26,7 +26,7 @@ struct Advertising: Sendable {
         _ executor: ExecutorConfiguration, loadPermille: UInt64, bytesMax: Int, listeners: [PeerID],
         addresses: [Multiaddr], as identity: Identity, at moment: NodeMoment
     ) -> SignedObject<NodeCapability>? {
-        guard executor.acceptsJobs else {
+        guard executor.takesJobs else {
             if isAdvertised { schedule.withdrawn() }
             return withdrawn(as: identity, at: moment)
         }

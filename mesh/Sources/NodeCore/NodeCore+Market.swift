@@ -204,6 +204,7 @@ extension NodeCore {
         }
         // It checks even without jobs, since it must know for how long it has heard nothing.
         let prospect = solitude.prospect(seen, now: moment.now)
+        market.configuration.executor?.isWithinHours = around.isWithinHours
         judgeExecutors(moment)
         if market.openCounts.originated > 0 {
             switch prospect {

@@ -26,6 +26,8 @@ package struct NodeCore: Core {
         var advertisement = AdvertisementSchedule.Limits()
         /// How outputs are retried.
         var outputs = OutputFetches.Limits()
+        /// How long a paused node keeps the jobs that it accepted, in milliseconds, before others are to run them.
+        package var pausedMillisecondsMax: Int64 = 60_000
 
         /// The defaults.
         package init() {}
@@ -58,7 +60,7 @@ package struct NodeCore: Core {
     /// Whether the node is going down: it leaves what still runs to the next start, and writes nothing about it.
     package private(set) var isLeaving = false
 
-    let limits: Limits
+    package let limits: Limits
     let did: DID
     var order = WriteOrder<Waiting>()
     var conduct: PeerConduct
@@ -82,6 +84,8 @@ package struct NodeCore: Core {
     var lookedUp: Set<DeliveryID> = []
     var pruneAt: MonotonicInstant?
     var drain: Drain?
+    /// Until when a paused node keeps the jobs that it accepted.
+    package private(set) var pausedUntil: MonotonicInstant?
     var hasWarnedOfClock = false
     var marketDeadline: MonotonicInstant?
     /// What is left to do for the current input.
@@ -114,7 +118,7 @@ package struct NodeCore: Core {
 
     private var earliestDeadline: MonotonicInstant? {
         var next = marketDeadline
-        for other in [heads.nextDeadline, outputs.nextDeadline, notesAt, pruneAt, drain?.nextDeadline] {
+        for other in [heads.nextDeadline, outputs.nextDeadline, notesAt, pruneAt, pausedUntil, drain?.nextDeadline] {
             if let other { next = next.map { min($0, other) } ?? other }
         }
         return next
@@ -176,6 +180,7 @@ package struct NodeCore: Core {
     package mutating func recover(at moment: NodeMoment) -> [NodeEffect] {
         market.configuration.storage = moment.storage
         pruneAt = pruneDate(after: moment.now)
+        if market.configuration.executor?.ownerOrder == .pause { pausedUntil = pauseEnd(after: moment.now) }
         absorb(market.recover(now: moment.now, wallClock: moment.wallClock), moment)
         for job in market.originatedJobs where market.awaitsFirstBid(job.id) {
             outlooks.announced(job.id, now: moment.now)
@@ -192,6 +197,21 @@ package struct NodeCore: Core {
 
     /// Sets where this node listens, for what it signs from now on.
     package mutating func listens(at addresses: [Multiaddr]) { market.configuration.addresses = addresses }
+
+    /// Takes an order of the owner, or takes one back. Jobs that were accepted before a pause stand still for a while;
+    /// if it lasts longer, they end as the node's own failure, and their originators give them to others.
+    package mutating func obey(_ order: OwnerOrder?, at moment: NodeMoment) -> [NodeEffect] {
+        guard let executor = market.configuration.executor, executor.ownerOrder != order else { return finish(moment) }
+        market.configuration.executor?.ownerOrder = order
+        pausedUntil = order == .pause ? pauseEnd(after: moment.now) : nil
+        effects.append(.holdRuns(order == .pause))
+        if order != .pause { give(.runsMayBegin, moment) }
+        return finish(moment)
+    }
+
+    private func pauseEnd(after now: MonotonicInstant) -> MonotonicInstant {
+        now.advanced(milliseconds: limits.pausedMillisecondsMax)
+    }
 
     // MARK: The end
 
@@ -299,6 +319,11 @@ package struct NodeCore: Core {
         if let due = heads.due(now: moment.now) { effects.append(.errand(.publishHeads(due.heads, of: due.jobs))) }
         for step in outputs.due(now: moment.now) { take(step, moment) }
         writeFaults(moment)
+        if let at = pausedUntil, at <= moment.now {
+            pausedUntil = nil
+            let seconds = limits.pausedMillisecondsMax / 1_000
+            give(.runsGivenUp(reason: "the executor's owner paused it for more than \(seconds) s"), moment)
+        }
         if let at = pruneAt, at <= moment.now {
             pruneAt = pruneDate(after: moment.now)
             pruneBids(moment)

@@ -21,6 +21,8 @@ package enum NodeEffect: Sendable {
     case letRun(assignment: CID)
     /// Stop a run; report `runEnded` with the outcome `cancelled`.
     case stopRun(assignment: CID)
+    /// Let all runs stand still, those that begin later too, or go on.
+    case holdRuns(Bool)
     /// Log that this node does not bid on a job.
     case declined(DeclinedJob)
     /// Log a peer's fault.

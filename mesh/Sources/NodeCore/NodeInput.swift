@@ -90,6 +90,8 @@ package struct Surroundings: Sendable {
     package var mayPassOn = false
     /// Peers that listen to executors' offers.
     package var listeners: [PeerID] = []
+    /// Whether it is one of the hours at which the owner lets the node run jobs.
+    package var isWithinHours = true
 
     /// Nobody and nothing.
     package init() {}

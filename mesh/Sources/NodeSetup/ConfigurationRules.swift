@@ -56,6 +56,8 @@ indirect enum ConfigurationRule: Sendable {
         ("output_bytes_max", .count(1...JobRules().outputBytesMax)),
         ("files_bytes_max", .count(0...JobRules().fileBytesMax)),
         ("features", .list(name)),
+        ("hours", .list(.text("hours of the day such as 22:00-06:00") { DayHours($0) != nil })),
+        ("nice", .count(0...19)),
     ])
 
     private static let originator = ConfigurationRule.group([

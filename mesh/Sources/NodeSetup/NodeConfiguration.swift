@@ -55,6 +55,11 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var filesBytesMax: UInt64 = 1 << 30
         /// Hardware features to state.
         package var features: [String] = []
+        /// The hours of the day at which it takes jobs, by the machine's local time, such as `22:00-06:00`; none means
+        /// all.
+        package var hours: [String] = []
+        /// How nice runs are to the rest of the machine, from 0 to 19.
+        package var nice = 0
 
         /// The defaults.
         package init() {}
@@ -75,10 +80,12 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(outputBytesMax, forKey: .outputBytesMax)
             try container.encode(filesBytesMax, forKey: .filesBytesMax)
             try container.encode(features, forKey: .features)
+            try container.encode(hours, forKey: .hours)
+            try container.encode(nice, forKey: .nice)
         }
 
         private enum CodingKeys: String, CodingKey {
-            case features
+            case features, hours, nice
             case isEnabled = "enabled"
             case priceBase = "price_base"
             case pricePerMillionFuel = "price_per_million_fuel"
@@ -109,6 +116,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.outputBytesMax, into: &outputBytesMax)
             try container.read(.filesBytesMax, into: &filesBytesMax)
             try container.read(.features, into: &features)
+            try container.read(.hours, into: &hours)
+            try container.read(.nice, into: &nice)
         }
     }
 

@@ -35,6 +35,7 @@ extension MarketConfiguration {
         executor.resources = offered.resources
         executor.nodeLimits = configuration.limits.offered
         executor.engine = machine.engineDescription
+        executor.isWithinHours = offered.takesJobs(atMinute: NodeClock.minuteOfDay)
         self.executor = executor
     }
 
@@ -108,6 +109,7 @@ extension CoVMConfiguration {
         let (all, areTooMany) = (both / 2).multipliedReportingOverflow(
             by: UInt64(clamping: configuration.executor.runsAtOnce))
         limits.parkedBytesMax = isOver || areTooMany ? .max : all
+        limits.nice = Int32(clamping: configuration.executor.nice)
         // What an executor plans for blocks before a run, it grants once more in the run.
         limits.fetchMillisecondsMax = ExecutorConfiguration().preparationMilliseconds
     }

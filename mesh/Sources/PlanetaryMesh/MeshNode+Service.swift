@@ -11,7 +11,7 @@ import SignedObjects
 /// decide.
 extension MeshNode: NodeService {
     package func status() async throws(NodeServiceError) -> NodeStatus {
-        await report.status(NodeReport.Figures(core), journalWarning: intake.warning)
+        await report.status(figures, journalWarning: intake.warning)
     }
 
     package nonisolated func limits() async throws(NodeServiceError) -> NodeLimits {
@@ -199,6 +199,10 @@ extension MeshNode: NodeService {
 
     package nonisolated func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {
         try await files.warm(module)
+    }
+
+    package func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState {
+        try await obey(OwnerOrder(order))
     }
 
     package nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {

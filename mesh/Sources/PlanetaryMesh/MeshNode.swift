@@ -109,6 +109,7 @@ package actor MeshNode {
         } catch {
             throw NodeServiceError(.internalError, "Gossip refuses the topics of the mesh: \(error).")
         }
+        runs.hold(core.market.configuration.executor?.ownerOrder == .pause)
         carryOut(core.recover(at: moment))
     }
 
@@ -184,10 +185,11 @@ package actor MeshNode {
                 workIn.yield(errand)
             case .letRun(let assignment): runs.letRun(assignment)
             case .stopRun(let assignment): runs.stop(assignment)
+            case .holdRuns(let areHeld): runs.hold(areHeld)
             case .declined(let declined): log.tell(WorkLine.line(of: declined))
             case .misbehaved(let peer, let what): log.tell(.peerMisbehaved, peer, reason: what)
             case .warnOfClock:
-                if let warning = NodeReport.Figures(core).clockWarning { parts.logger.warning("\(warning)") }
+                if let warning = figures.clockWarning { parts.logger.warning("\(warning)") }
             case .leave(let runsLeft):
                 if runsLeft > 0 {
                     parts.logger.notice("Running jobs are left to the next start.", metadata: ["jobs": "\(runsLeft)"])
@@ -320,6 +322,26 @@ package actor MeshNode {
         await durable(number)
         return isOrdered
     }
+
+    /// Gives the core the owner's order, once it is durable, and returns what the executor does then.
+    func obey(_ order: OwnerOrder?) async throws(NodeServiceError) -> ExecutorState {
+        guard core.market.configuration.executor != nil else {
+            throw NodeServiceError(
+                .conflict, "This node runs no jobs for others.",
+                hint: "Set executor.enabled to true in config.json, and restart the node.")
+        }
+        try requireStaying()
+        do throws(MeshStoreError) {
+            try await OwnerOrder.keep(order, in: parts.store)
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+        carryOut(core.obey(order, at: moment))
+        return figures.executor
+    }
+
+    /// What only the core knows, now.
+    var figures: NodeReport.Figures { NodeReport.Figures(core, parts.configuration.executor, at: moment) }
 
     /// Waits until a write is on the disk, or the node stops.
     private func durable(_ number: UInt64) async {

@@ -73,6 +73,7 @@ struct Neighbourhood: Sendable {
     /// What this node sees around itself now.
     func surroundings() async -> Surroundings {
         var around = Surroundings()
+        around.isWithinHours = parts.configuration.executor.takesJobs(atMinute: NodeClock.minuteOfDay)
         let peers = await parts.swarm.connectedPeers()
         around.connectionCount = peers.count
         around.listeners = await parts.gossip.peers(of: MeshTopics.capabilities)

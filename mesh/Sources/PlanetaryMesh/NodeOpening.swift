@@ -112,6 +112,7 @@ struct NodeOpening: Sendable {
             let (book, chain) = try await evidence(store)
             var settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
             settings.tellsDeclines = logger.logLevel <= .info
+            settings.executor?.ownerOrder = try await OwnerOrder.stored(in: store)
             return JobMarket(
                 identity: identity, configuration: settings, ledger: ledger, reputation: book,
                 lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))

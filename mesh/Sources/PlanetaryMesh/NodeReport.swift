@@ -28,8 +28,10 @@ struct NodeReport: Sendable {
         let market: MarketCounters
         let openJobs: (originated: Int, executed: Int)
         let clockOffsetMilliseconds: Int64?
+        let executor: ExecutorState
 
-        init(_ core: NodeCore) {
+        init(_ core: NodeCore, _ configured: NodeConfiguration.Executor, at moment: NodeMoment) {
+            executor = ExecutorState(core, configured, at: moment)
             tallies = core.tallies
             market = core.market.counters
             openJobs = core.market.jobsUnderWay
@@ -56,6 +58,7 @@ struct NodeReport: Sendable {
             isExecutor: configuration.executor.isEnabled, region: configuration.region,
             processID: ProcessInfo.processInfo.processIdentifier, counters: await counters(figures),
             storage: room.view)
+        status.executorState = figures.executor
         status.clockWarning = figures.clockWarning
         status.journalWarning = journalWarning
         if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }

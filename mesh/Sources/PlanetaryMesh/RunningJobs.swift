@@ -22,6 +22,8 @@ final class RunningJobs: Sendable {
     private struct State: Sendable {
         var runs: [CID: Run] = [:]
         var isClosed = false
+        /// Whether all runs are to stand still.
+        var isHeld = false
     }
 
     private let state = Mutex(State())
@@ -29,7 +31,9 @@ final class RunningJobs: Sendable {
     /// Enters a run, so that an order to stop it finds it.
     func begin(_ assignment: CID) {
         state.withLock { state in
-            state.runs[assignment] = Run()
+            let run = Run()
+            run.cancellation.hold(state.isHeld)
+            state.runs[assignment] = run
             if state.isClosed { state.runs[assignment]?.hasPlace = false }
         }
     }
@@ -46,6 +50,15 @@ final class RunningJobs: Sendable {
 
     /// Gives a run its place.
     func letRun(_ assignment: CID) { decide(assignment, true) }
+
+    /// Lets all runs stand still, those that begin later too, or go on.
+    func hold(_ isHeld: Bool) {
+        let cancellations = state.withLock { state in
+            state.isHeld = isHeld
+            return state.runs.values.map(\.cancellation)
+        }
+        for cancellation in cancellations { cancellation.hold(isHeld) }
+    }
 
     /// Stops a run at whatever stage.
     func stop(_ assignment: CID) {
@@ -102,6 +115,9 @@ final class RunningJobs: Sendable {
             return news.sorted { $0.assignment < $1.assignment }
         }
     }
+
+    /// The fuel that all runs under way have used, as far as they have told; for tests.
+    var burntFuel: UInt64 { state.withLock { $0.runs.values.reduce(0) { $0 &+ ($1.workspace?.fuel ?? 0) } } }
 
     /// The runs that have waited for blocks of their mounts, each once.
     func takeWaits() -> [CID] {

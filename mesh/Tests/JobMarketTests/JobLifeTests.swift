@@ -196,6 +196,9 @@ struct JobLifeTests {
     @Test func everyExecutorThatCannotServeStaysSilentWithAReason() throws {
         let cases: [(String, (inout ExecutorConfiguration) -> Void, (inout MeshJobParams) -> Void)] = [
             ("not_accepting", { $0.acceptsJobs = false }, { _ in }),
+            ("paused", { $0.ownerOrder = .pause }, { _ in }),
+            ("draining", { $0.ownerOrder = .drain }, { _ in }),
+            ("out_of_hours", { $0.isWithinHours = false }, { _ in }),
             ("limit_too_large", { $0.limitsMax.maxMemoryBytes = 1 << 20 }, { _ in }),
             (
                 "region_not_accepted", { $0.region = "here" },

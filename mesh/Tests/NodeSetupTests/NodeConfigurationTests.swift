@@ -14,6 +14,8 @@ import Testing
         configuration.announce = [try Multiaddr(parsing: "/ip4/203.0.113.7/tcp/4001")]
         configuration.executor.isEnabled = false
         configuration.executor.priceBase = 7
+        configuration.executor.hours = ["22:00-06:00"]
+        configuration.executor.nice = 19
         configuration.limits.openJobsMax = 3
         configuration.limits.diskReserveBytes = 1 << 20
         configuration.limits.databaseBytesMax = 1 << 30
@@ -35,6 +37,12 @@ import Testing
             #"{"executor": {"jobs_at_once": 0}}"#,
             "executor.jobs_at_once is 0, and must be a whole number from 1 to 1024."
         ),
+        (
+            #"{"executor": {"hours": ["22:00-06:00", "at night"]}}"#,
+            "executor.hours[1] is \"at night\", and must be hours of the day such as 22:00-06:00."
+        ),
+        (#"{"executor": {"hours": "22:00-06:00"}}"#, "executor.hours is \"22:00-06:00\", and must be a list of texts"),
+        (#"{"executor": {"nice": 20}}"#, "executor.nice is 20, and must be a whole number from 0 to 19."),
         (#"{"executor": {"enabled": 1}}"#, "executor.enabled is 1, and must be true or false."),
         (#"{"limits": {"block_bytes_max": 0}}"#, "limits.block_bytes_max is 0, and must be a whole number from 1 to "),
         (

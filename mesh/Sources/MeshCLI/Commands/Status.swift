@@ -32,7 +32,8 @@ struct Status: MeshCommand {
             ("up", Readable.duration(milliseconds: status.uptimeMilliseconds)),
             ("memory", Readable.bytes(status.residentBytes)),
             ("peers", Readable.count(UInt64(max(0, status.connectedPeers)))),
-            ("executor", status.isExecutor ? "yes" : "no"), ("region", status.region ?? "none stated"),
+            ("executor", status.executorState.map(ExecutorWords.fact) ?? (status.isExecutor ? "yes" : "no")),
+            ("region", status.region ?? "none stated"),
             ("process", String(status.processID)),
         ]
         if let isolation = status.runIsolation { facts.append(("runs", self.words(of: isolation))) }
