@@ -5,7 +5,7 @@ package import Reputation
 import SignedObjects
 
 /// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in
-/// integers; SHA-256(bid CID || job nonce), which no bidder can choose in advance, breaks ties.
+/// integers; the price, then SHA-256(bid CID || job nonce), which no bidder can choose in advance, breaks ties.
 package struct Selection: Sendable {
     let manifest: JobManifest
     let reputation: ReputationBook
@@ -40,8 +40,10 @@ package struct Selection: Sendable {
             // The originator's own bid counts only if there is no other.
             let isOwn = (left.ranked.bidder == manifest.originatorDID, right.ranked.bidder == manifest.originatorDID)
             if isOwn.0 != isOwn.1 { return isOwn.1 }
-            return left.ranked.score != right.ranked.score
-                ? left.ranked.score > right.ranked.score : left.tie.lexicographicallyPrecedes(right.tie)
+            if left.ranked.score != right.ranked.score { return left.ranked.score > right.ranked.score }
+            // Beside a bid of nothing every price has the same part, none.
+            if left.ranked.price != right.ranked.price { return left.ranked.price < right.ranked.price }
+            return left.tie.lexicographicallyPrecedes(right.tie)
         }.map(\.ranked)
     }
 

@@ -186,8 +186,13 @@ struct SelectionTests {
             try refusal(bid, policy { $0.requiredFeatures = [decomposed] }) == .featureMissing(feature: decomposed))
     }
 
-    @Test func extremePricesDoNotTrap() throws {
-        let ranking = try ranking([bid(2, price: TokenAmount.max.units), bid(2, price: 0), bid(2, price: 1)])
-        #expect(ranking.map(\.price) == [TokenAmount(0), TokenAmount(1), .max])
+    @Test func extremePricesDoNotTrapAndACheaperBidGoesFirstBesideOneOfNothing() throws {
+        // Whatever the bids' CIDs are, which break the last ties.
+        for load in 0..<40 as Range<UInt64> {
+            let bids = try [TokenAmount.max.units, 0, 1].map { try bid(2, price: $0) { $0.loadPermille = load } }
+            let ranking = try ranking(bids)
+            #expect(ranking.map(\.price) == [TokenAmount(0), TokenAmount(1), .max], "load \(load)")
+            #expect(ranking[1].score == ranking[2].score)
+        }
     }
 }
