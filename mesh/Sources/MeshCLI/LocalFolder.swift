@@ -98,9 +98,15 @@ final class LocalFolder {
         try rename(temporary, to: name)
     }
 
-    /// A file that is being written, and gets its name when it is whole.
+    /// A file that is being written, and gets its name when it is whole. Until then it has none where the system can do
+    /// that, so that a command that is killed leaves nothing.
     func create(_ name: [UInt8]) throws -> NewFile {
         let temporary = Self.temporaryName()
+        let nameless = Self.hasOpenFiles ? openat(descriptor, ".", O_WRONLY | O_CLOEXEC | Self.withoutName, 0o666) : -1
+        if nameless >= 0 {
+            return NewFile(
+                descriptor: nameless, path: path(of: name), place: (self, temporary, name), isNameless: true)
+        }
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
         let file = Self.withName(temporary) { openat(descriptor, $0, flags, 0o666) }
         guard file >= 0 else { throw failure(name) }
@@ -109,6 +115,19 @@ final class LocalFolder {
 
     /// Sets what a tree says of the folder.
     func set(_ block: UnixFSBlock) throws { try Self.set(block, descriptor, path: path) }
+
+    /// O_TMPFILE of Linux, which Swift does not import.
+    private static let withoutName = 0o20_000_000 | O_DIRECTORY
+    /// Where the system shows a process its open files, by which one without a name gets one.
+    private static let openFiles = "/proc/self/fd/"
+    private static let hasOpenFiles = access(openFiles, X_OK) == 0
+
+    /// Gives a file without a name this one.
+    private func name(_ file: Int32, _ name: [UInt8]) -> Bool {
+        Self.withName(name) {
+            linkat(AT_FDCWD, Self.openFiles + "\(file)", descriptor, $0, AT_SYMLINK_FOLLOW) == 0
+        }
+    }
 
     private static func temporaryName() -> [UInt8] {
         Array(".mesh-\(UInt64.random(in: 0...UInt64.max)).part".utf8)
@@ -148,13 +167,16 @@ final class LocalFolder {
         private let descriptor: Int32
         private let path: String
         private let place: (folder: LocalFolder, temporary: [UInt8], name: [UInt8])?
+        private let isNameless: Bool
 
         fileprivate init(
-            descriptor: Int32, path: String, place: (folder: LocalFolder, temporary: [UInt8], name: [UInt8])?
+            descriptor: Int32, path: String, place: (folder: LocalFolder, temporary: [UInt8], name: [UInt8])?,
+            isNameless: Bool = false
         ) {
             self.descriptor = descriptor
             self.path = path
             self.place = place
+            self.isNameless = isNameless
         }
 
         /// The file or device that a user names, emptied; a link is followed.
@@ -176,9 +198,15 @@ final class LocalFolder {
         func set(_ block: UnixFSBlock) throws { try LocalFolder.set(block, descriptor, path: path) }
 
         /// Gives a new file its name.
-        func finish() throws { try place.map { try $0.folder.rename($0.temporary, to: $0.name) } }
+        func finish() throws {
+            guard let place else { return }
+            guard !isNameless || place.folder.name(descriptor, place.temporary) else {
+                throw LocalFileError(path: path, reason: String(cString: strerror(errno)))
+            }
+            try place.folder.rename(place.temporary, to: place.name)
+        }
 
         /// Removes what was written of a new file.
-        func discard() { place.map { $0.folder.remove($0.temporary) } }
+        func discard() { if !isNameless { place.map { $0.folder.remove($0.temporary) } } }
     }
 }

@@ -189,6 +189,18 @@ import Testing
         }
     }
 
+    @Test func aFileThatIsNotWholeHasNoNameSoThatACommandThatIsKilledLeavesNothing() throws {
+        let file = try LocalFolder.file(at: path("half"))
+        try file.write(Array("half of it".utf8))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+        try file.finish()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["half"])
+        #expect(bytes("half") == Array("half of it".utf8))
+        let dropped = try LocalFolder.file(at: path("dropped"))
+        dropped.discard()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["half"])
+    }
+
     @Test func treesThatAreEndlessToWriteAreBounded() async throws {
         // 2^60 files in sixty small blocks.
         var root = tree([("a", file("a")), ("b", file("b"))])
