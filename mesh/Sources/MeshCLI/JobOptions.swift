@@ -34,50 +34,74 @@ struct JobOptions: ParsableArguments {
     @OptionGroup(title: "Files")
     var files: JobFileOptions
 
-    @Option(help: "The function to call; by default _start.")
+    @Option(help: ArgumentHelp("The function to call; by default _start.", valueName: "function"))
     var entry: String?
 
-    @Option(parsing: .unconditional, help: "The most fuel, for example 5000000, 5M or 2G.", transform: Quantity.count)
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The most fuel, for example 5000000, 5M or 2G; by default \(Self.usualFuel).", valueName: "fuel"),
+        transform: Quantity.count)
     var maxFuel: Quantity?
 
-    @Option(help: "The most memory, in bytes or for example 64Mi or 1.5GiB.", transform: Quantity.bytes)
+    @Option(
+        help: ArgumentHelp(
+            "The most memory, in bytes or for example 64Mi or 1.5GiB; by default \(Self.usualMemory).",
+            valueName: "size"),
+        transform: Quantity.bytes)
     var maxMemory: Quantity?
 
-    @Option(help: "The most output, in bytes or for example 512k or 1Mi.", transform: Quantity.bytes)
+    @Option(
+        help: ArgumentHelp(
+            "The most output, in bytes or for example 512k or 1Mi; by default \(Self.usualOutput).", valueName: "size"),
+        transform: Quantity.bytes)
     var maxOutput: Quantity?
 
-    @Option(help: "The most wall clock, in seconds or for example 90s, 10m or 2h.", transform: Quantity.seconds)
+    @Option(
+        help: ArgumentHelp(
+            "The most wall clock, in seconds or for example 90s, 10m or 2h; by default "
+                + "\(Self.usualTime).", valueName: "time"),
+        transform: Quantity.seconds)
     var timeout: UInt64?
 
     @Option(
         parsing: .unconditional,
-        help: "The most tokens to pay; bids above it are refused. A bid's ceiling follows from --max-fuel.",
+        help: ArgumentHelp(
+            "The most tokens to pay; bids above it are refused. What a job may cost follows from "
+                + "--max-fuel; without it, any bid is taken.", valueName: "tokens"),
         transform: Quantity.whole("a number of tokens"))
     var budget: UInt64?
 
     @Option(
-        parsing: .unconditional, help: "The least reputation of an executor, from 0 to 1000, as mesh peers shows it.",
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The least reputation of an executor, from 0 to 1000, as mesh peers shows it.", valueName: "number"),
         transform: Quantity.whole("a reputation from 0 to 1000"))
     var minReputation: UInt64?
 
-    @Option(help: "A region to run in; may be given several times.")
+    @Option(help: ArgumentHelp("A region to run in; may be given several times.", valueName: "name"))
     var region: [String] = []
 
     @Option(
-        help: "How long to wait for bids, in ms or for example 500ms or 2s; at most 20s, because bids hold for 30 s.",
+        help: ArgumentHelp(
+            "How long to wait for bids, in ms or for example 500ms or 2s; by default 1 s, at most "
+                + "20s, since bids hold for 30 s.", valueName: "time"),
         transform: Quantity.milliseconds)
     var bidWindow: UInt64?
 
     @Option(
-        help:
-            "Acceptable bids that end the wait early, from whomever; by default three, if the best is of a known node.",
+        help: ArgumentHelp(
+            "Acceptable bids that end the wait early, from whomever; by default three, if the best is "
+                + "of a known node.", valueName: "number"),
         transform: Quantity.whole("a number of bids"))
     var sufficientBids: UInt64?
 
-    @Option(help: "What to call the job; by default the name of the module's file.")
+    @Option(help: ArgumentHelp("What to call the job; by default the name of the module's file.", valueName: "text"))
     var label: String?
 
-    @Option(help: "A key that makes submitting again harmless: the same key submits once.")
+    @Option(
+        help: ArgumentHelp(
+            "A key that makes submitting again harmless: the same key submits once.", valueName: "key"))
     var idempotencyKey: String?
 
     /// What standard input is read from.

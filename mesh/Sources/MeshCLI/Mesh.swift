@@ -133,17 +133,31 @@ struct CommandLineWords {
         return word == "help" ? faultOfHelp(group) : Self.fault(group, word, subcommands)
     }
 
-    /// What the library says of an unknown option, with the option that begins so in place of one that only looks
-    /// like it.
+    /// What the library says of an unknown option, with the option that begins so, or that is most like it, in place of
+    /// the library's own guess.
     func meant(_ message: String) -> String {
-        let (unknown, guess) = ("Unknown option '", "Did you mean '")
-        guard let word = Self.quoted(message, after: unknown), let guessed = Self.quoted(message, after: guess) else {
-            return message
+        let (unknown, guess) = ("Unknown option '", " Did you mean '")
+        guard let word = Self.quoted(message, after: unknown), word.hasPrefix("--") else { return message }
+        let options = options
+        let begun = Set(options).filter { $0.hasPrefix(word.dropFirst(2)) }
+        guard begun.count <= 1 else { return message }
+        var told = message
+        if let guessed = Self.quoted(message, after: guess) { told = told.replacing(guess + guessed + "'?", with: "") }
+        let likely = begun.first ?? Spelling.likely(String(word.dropFirst(2)), among: options)
+        let sentence = "\(unknown)\(word)'."
+        told = told.replacing("\(unknown)\(word)'", with: sentence).replacing("\(sentence).", with: sentence)
+        return likely.map { told.replacing(sentence, with: "\(sentence)\(guess)--\($0)'?") } ?? told
+    }
+
+    /// The long options of the command, without their dashes, as its help begins lines with them.
+    private var options: [String] {
+        let lines = Mesh.helpMessage(for: command).split(separator: "\n").map { $0.drop { $0 == " " } }
+        let words = lines.filter { $0.hasPrefix("-") }.flatMap { line in
+            line.prefix(line.firstRange(of: "  ").map { line[..<$0.lowerBound].count } ?? line.count)
+                .split { $0 == " " || $0 == "," || $0 == "/" }
         }
-        let options = Mesh.helpMessage(for: command).split { $0.isWhitespace || "[]".contains($0) }
-        let meant = Set(options.filter { $0.hasPrefix(word) && $0.hasPrefix("--") })
-        guard meant.count == 1, let option = meant.first else { return message }
-        return message.replacing(guess + guessed + "'", with: guess + option + "'")
+        // These may stand before the command.
+        return words.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2)) } + ["home", "json"]
     }
 
     private static func quoted(_ text: String, after start: String) -> Substring? {

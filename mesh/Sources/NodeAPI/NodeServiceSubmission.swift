@@ -1,3 +1,5 @@
+import MeshTypes
+
 /// A job, as its owner asks for it; the node's defaults replace what is missing.
 package struct JobSubmission: Hashable, Sendable, Codable {
     /// The module's CID; the file was added to the node before.
@@ -84,6 +86,12 @@ package struct JobSubmission: Hashable, Sendable, Codable {
             self.maxMemoryBytes = maxMemoryBytes
             self.maxOutputBytes = maxOutputBytes
         }
+
+        /// What a node takes where nothing is given; of the output at most what it takes itself.
+        package static let standard = Limits(
+            timeoutSeconds: ExecutionLimits.standard.timeoutSeconds, maxFuel: ExecutionLimits.standard.maxFuel,
+            maxMemoryBytes: ExecutionLimits.standard.maxMemoryBytes,
+            maxOutputBytes: ExecutionLimits.standard.maxOutputBytes)
 
         private enum CodingKeys: String, CodingKey {
             case timeoutSeconds = "timeout_seconds"

@@ -106,6 +106,16 @@ import Testing
                 == "Unknown option '--max-mem'. Did you mean '--max-memory'?")
         let several = "Unknown option '--max'. Did you mean '--max-fuel'?"
         #expect(CommandLineWords(["run", "--max"]).meant(several) == several, "several begin so")
+        #expect(
+            CommandLineWords(["run", "--max-fule", "5"]).meant(
+                "Unknown option '--max-fule'. Did you mean '--max-files'?")
+                == "Unknown option '--max-fule'. Did you mean '--max-fuel'?", "letters that changed places")
+        #expect(
+            CommandLineWords(["receipt", "--jsn"]).meant("Unknown option '--jsn'\nUsage: mesh")
+                == "Unknown option '--jsn'. Did you mean '--json'?\nUsage: mesh")
+        #expect(
+            CommandLineWords(["init", "--port", "5"]).meant("Unknown option '--port'. Did you mean '--home'?")
+                == "Unknown option '--port'.", "no option is like it")
         for fine in [
             ["help", "jobs"], ["help", "help"], ["help", "receipt", "verify"], ["help", "--help"], ["help", "receipt"],
         ] {
