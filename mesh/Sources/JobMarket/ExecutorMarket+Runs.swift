@@ -34,7 +34,9 @@ extension ExecutorMarket {
     // MARK: Fetching
 
     mutating func blocksFetched(_ assignment: CID, bytes: UInt64, _ context: inout MarketContext) {
-        if let job = unfinishedJob(of: assignment) { runs.fetched(job.id, bytes: bytes, &context) }
+        guard let job = unfinishedJob(of: assignment) else { return }
+        runs.fetched(job.id, bytes: bytes, &context)
+        if runs.places.fetches[job.id] != nil { runs.reportPreparation(job, &context) }
     }
 
     /// Compiling has its own time, which is neither that of the fetch nor that of the run.
@@ -44,6 +46,7 @@ extension ExecutorMarket {
         else { return }
         let (sum, overflow) = Self.runMilliseconds(job, configuration).addingReportingOverflow(milliseconds)
         if !overflow { context.setTimer(.giveUp(job.id), inMilliseconds: sum) }
+        runs.report(job, &context)
     }
 
     mutating func executionPrepared(_ assignment: CID, _ context: inout MarketContext) {
@@ -52,6 +55,8 @@ extension ExecutorMarket {
             return
         }
         startNext(&context)
+        // It may have to wait for its turn.
+        if let job = jobs[job.id], job.status == .preparingExecution { runs.report(job, &context) }
     }
 
     mutating func fetchElapsed(_ id: JobID, _ context: inout MarketContext) {

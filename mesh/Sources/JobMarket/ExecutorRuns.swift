@@ -100,7 +100,7 @@ struct ExecutorRuns: Sendable {
     /// not fetching.
     mutating func compiles(_ id: JobID, milliseconds: UInt64, _ context: inout MarketContext) -> Bool {
         let until = context.now.advanced(milliseconds: Int64(clamping: milliseconds))
-        guard places.compiles(id, until: until) else { return false }
+        guard places.compiles(id, now: context.now, until: until) else { return false }
         armFetch(id, &context)
         return true
     }
@@ -124,10 +124,17 @@ struct ExecutorRuns: Sendable {
     /// newest waits behind it, so a run faster than the wire skips steps.
     mutating func report(_ job: ExecutedJob, _ context: inout MarketContext) {
         guard !context.isReplaying, let assignment = job.assignmentCID, job.occupiesPlace else { return }
-        let update = JobStatusUpdateV1(
+        var update = JobStatusUpdateV1(
             jobID: job.id, assignmentCID: assignment, executorDID: context.did, status: job.status,
             fuelSoFar: fuel[assignment], sequence: 0)
+        if job.status == .preparingExecution { update.preparation = places.preparation(of: job.id, now: context.now) }
         if let next = reports.add(update, now: context.now, steady: context.steady) { job.tell(next, &context) }
+    }
+
+    /// Reports how far the preparation is, unless that was reported a moment ago.
+    mutating func reportPreparation(_ job: ExecutedJob, _ context: inout MarketContext) {
+        let since = context.now.advanced(milliseconds: -Int64(context.limits.preparationReportMilliseconds))
+        if !reports.hasReported(job.id, since: since) { report(job, &context) }
     }
 
     /// Notes what a module said about its progress, for the reports to come.

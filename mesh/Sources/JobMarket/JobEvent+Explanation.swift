@@ -50,7 +50,7 @@ extension JobEvent {
         case .bidMade(_, let bid): bidLine(bid.body, nil, own: true)
         case .bidClosed(let end): "The bid came to nothing: \(end)."
         case .assignmentAccepted: "The originator took up the bid; the run waits for a place."
-        case .executionStarted: "Module and inputs are being fetched."
+        case .executionStarted: Self.reached(.preparingExecution)
         case .executionProgressed(let status): Self.reached(status)
         case .stopRequested(let reason, let byOriginator):
             (byOriginator ? "The originator" : "This node's owner")
@@ -66,20 +66,20 @@ extension JobEvent {
     private var sharedExplanation: String {
         switch kind {
         case .anchored(let entry, _):
-            "Anchored as \(ShortName.of(entry.cid.text))."
+            "Entered in this node's log of receipts, as \(ShortName.of(entry.cid.text))."
         case .anchorPublished(let inTime):
-            inTime ? "The anchored heads were published." : "The anchored heads could not be published in time."
+            inTime ? "The log's newest entries were published." : "The log could not be published in time."
         case .closed: "Nothing is left to do."
         default: "\(kindName)."
         }
     }
 
-    /// What the executor reports; it says that it runs the module before it compiles it.
+    /// What the executor reports; one of an earlier release says that it runs the module before it compiles it.
     private static func reported(_ status: JobStatus, _ progress: UInt64?) -> String {
         if let progress { return "The executor reports that the module is \(progress / 10) % done." }
         return switch status {
         case .assigned: "The executor has the job and waits for a place."
-        case .preparingExecution: "The executor fetches module and inputs."
+        case .preparingExecution: "The executor fetches module and inputs, and compiles the module if it has to."
         case .running: "The executor has module and inputs, and starts the module."
         case .awaitingInputs: "The module waits for input."
         case .producingOutputs: "The module has ended, and the executor stores what it wrote."
@@ -90,8 +90,8 @@ extension JobEvent {
     /// How far this node's run is.
     private static func reached(_ status: JobStatus) -> String {
         switch status {
-        case .preparingExecution: "Module and inputs are being fetched."
-        case .running: "Module and inputs are here; the module is compiled and runs."
+        case .preparingExecution: "Module and inputs are fetched, and the module is compiled if it has to be."
+        case .running: "Module and inputs are here, and the module runs."
         case .awaitingInputs: "The module waits for input."
         case .producingOutputs: "The module has ended, and what it wrote is being stored."
         default: "The run has a new state: \(status.words)."

@@ -44,6 +44,21 @@ extension JobMarket {
         return live.assignment.terms.due(fuel: fuel)
     }
 
+    /// How far the executor of a job of this node is with what comes before the run, as it said last; nil if it said
+    /// nothing of it, or the run has begun.
+    package func preparation(of id: JobID) -> Preparation? {
+        guard let live = originator.jobs.read(id, \.assignments.live) ?? nil,
+            live.run.map({ $0.status.progressRank < JobStatus.running.progressRank }) ?? false
+        else { return nil }
+        return originator.leases.preparation(of: live.cid, now: context.now)
+    }
+
+    /// How far this node is with what comes before its run of a job.
+    package func ownPreparation(of id: JobID) -> Preparation? {
+        guard executor.jobs[id]?.status == .preparingExecution else { return nil }
+        return executor.runs.places.preparation(of: id, now: context.now)
+    }
+
     /// Bids held in memory, of all jobs remembered.
     package var bidsHeld: Int { originator.jobs.all.reduce(0) { $0 + $1.bids.count + $1.refusedBids.count } }
 

@@ -33,6 +33,8 @@ struct LeaseTable: Sendable {
         var progressPermille: UInt64?
         /// The fuel that the run has used at least, as its executor says.
         var fuelSoFar: UInt64?
+        /// What its executor says of its preparation, and when that came.
+        var preparation: (said: Preparation, at: MonotonicInstant)?
     }
 
     private var leases: [CID: Lease] = [:]
@@ -44,11 +46,12 @@ struct LeaseTable: Sendable {
     }
 
     /// Notes a status update; `false` if the same or a later one came before.
-    mutating func heard(_ assignment: CID, _ update: JobStatusUpdateV1) -> Bool {
+    mutating func heard(_ assignment: CID, _ update: JobStatusUpdateV1, now: MonotonicInstant) -> Bool {
         guard update.sequence > leases[assignment]?.heard ?? 0 else { return false }
         leases[assignment, default: Lease()].heard = update.sequence
         if let permille = update.progressPermille { leases[assignment]?.progressPermille = min(permille, 1_000) }
         if let fuel = update.fuelSoFar { leases[assignment]?.fuelSoFar = fuel }
+        leases[assignment]?.preparation = update.preparation.map { ($0, now) }
         return true
     }
 
@@ -57,6 +60,13 @@ struct LeaseTable: Sendable {
 
     /// The fuel that the run has used at least, as its executor says; nil if it said nothing.
     func fuelSoFar(of assignment: CID) -> UInt64? { leases[assignment]?.fuelSoFar }
+
+    /// How far the preparation of a run is by now, as its executor said last; nil if it said nothing, or runs it.
+    func preparation(of assignment: CID, now: MonotonicInstant) -> Preparation? {
+        leases[assignment]?.preparation.map { said, at in
+            said.later(milliseconds: UInt64(clamping: now.milliseconds(since: at)))
+        }
+    }
 
     /// Whether a status update renews a lease now.
     func isRenewable(_ assignment: CID, now: MonotonicInstant) -> Bool {

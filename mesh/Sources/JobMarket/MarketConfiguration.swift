@@ -295,6 +295,8 @@ package struct MarketLimits: Sendable {
     /// From an assignment to the first report of its run, in milliseconds, but at most a third of the lease: most runs
     /// are over by then, and each report costs a stream.
     package var statusQuietMilliseconds: UInt64 = 250
+    /// Between two reports on blocks that came, in milliseconds; a run that begins to compile is reported at once.
+    package var preparationReportMilliseconds: UInt64 = 1_000
     /// The first pause between delivery attempts, in milliseconds; doubles up to the maximum.
     package var deliveryRetryMilliseconds: Int64 = 250
     /// The longest pause between delivery attempts, in milliseconds.

@@ -324,7 +324,7 @@ extension OriginatorMarket {
         guard attempt.isLive else {
             return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
         }
-        guard leases.heard(attempt.cid, update) else {
+        guard leases.heard(attempt.cid, update, now: context.now) else {
             context.counters.duplicates += 1
             return .ack
         }

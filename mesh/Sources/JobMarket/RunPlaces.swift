@@ -15,6 +15,8 @@ struct RunPlaces: Sendable {
         var bytes: UInt64 = 0
         /// When compiling has to end; nil before it began.
         var compilesUntil: MonotonicInstant?
+        /// When it began.
+        var compilesSince: MonotonicInstant?
     }
 
     /// Accepted assignments without a receipt.
@@ -54,8 +56,9 @@ struct RunPlaces: Sendable {
     }
 
     /// `false` when it did not fetch.
-    mutating func compiles(_ job: JobID, until: MonotonicInstant) -> Bool {
+    mutating func compiles(_ job: JobID, now: MonotonicInstant, until: MonotonicInstant) -> Bool {
         fetches[job]?.compilesUntil = until
+        fetches[job]?.compilesSince = now
         return fetches[job] != nil
     }
 
@@ -101,6 +104,17 @@ struct RunPlaces: Sendable {
         accepted.met(owner)
         fetchShares.met(owner)
         runShares.met(owner)
+    }
+
+    /// How far a job is that is fetched, compiled, or waits to run.
+    func preparation(of job: JobID, now: MonotonicInstant) -> Preparation {
+        guard let fetch = fetches[job] else { return Preparation(.waiting) }
+        guard let since = fetch.compilesSince, let until = fetch.compilesUntil else {
+            return Preparation(.fetching, fetchedBytes: fetch.bytes)
+        }
+        return Preparation(
+            .compiling, compilingMilliseconds: UInt64(clamping: now.milliseconds(since: since)),
+            compilingMillisecondsMax: UInt64(clamping: until.milliseconds(since: since)))
     }
 
     // MARK: Turns

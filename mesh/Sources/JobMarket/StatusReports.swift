@@ -15,6 +15,8 @@ struct StatusReports: Sendable {
         var waiting: JobStatusUpdateV1?
         /// Until when nothing is reported.
         var quietUntil = MonotonicInstant.zero
+        /// When the last report was made.
+        var reportedAt: MonotonicInstant?
         /// What the module last said about its progress.
         var progressPermille: UInt64?
     }
@@ -44,12 +46,18 @@ struct StatusReports: Sendable {
         var update = update
         run.sequence = max(run.sequence &+ 1, steady.value)
         update.sequence = run.sequence
+        run.reportedAt = now
         update.progressPermille = run.progressPermille
         let isFree = !run.isUnderWay
         run.isUnderWay = true
         if !isFree { run.waiting = update }
         runs[job] = run
         return isFree ? update : nil
+    }
+
+    /// Whether a report was made since then.
+    func hasReported(_ job: JobID, since: MonotonicInstant) -> Bool {
+        runs[job]?.reportedAt.map { $0 > since } ?? false
     }
 
     /// Notes that a report was answered or lost; returns the one that waited behind it.

@@ -105,10 +105,10 @@ struct JobFollower {
         if event.kind != .result, event.at < lastAt { return nil }
         lastAt = max(lastAt, event.at)
         if let notice = ExecutorsNotice(event, of: jobID.text) { early(notice) }
-        let phase = standing.phaseName
+        let stage = standing.stage
         for text in standing.received(event) { line.keep(text) }
         if event.kind == .result { return event.result }
-        if standing.phaseName != phase { phaseBegan = .now }
+        if standing.stage != stage { phaseBegan = .now }
         showPhase()
         return nil
     }

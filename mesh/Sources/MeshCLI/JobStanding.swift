@@ -18,11 +18,12 @@ struct JobStanding {
     private var price: UInt64?
     private var priceSoFar: UInt64?
     private var progress: String?
+    private var preparation: JobPreparation?
     /// Whether it was told that the module runs.
     private var isToldToRun = false
 
-    /// What the node calls the state that the job is in.
-    var phaseName: String { phase }
+    /// What the job does, as far as its time is told: the state that it is in, and the step of its preparation.
+    var stage: String { phase + (preparation.map { " \($0.step)" } ?? "") }
 
     /// Takes an event; returns the lines that stay.
     mutating func received(_ event: JobProgress) -> [String] {
@@ -33,16 +34,30 @@ struct JobStanding {
         if event.kind == .progress {
             if let permille = event.permille { progress = "\(permille / 10).\(permille % 10) %" }
             priceSoFar = event.news?.price ?? priceSoFar
+            if let step = event.preparation { return prepared(step, event.phase, time) }
             // What it has used or done says that the module runs.
             guard phase == Self.started, !isToldToRun, progress != nil || priceSoFar != nil else { return [] }
             isToldToRun = true
             return ["\(time)\(Self.words(for: phase))"]
         }
         let isNewPhase = event.phase != phase
-        if isNewPhase { (phase, progress, isToldToRun) = (event.phase, nil, false) }
+        if isNewPhase { (phase, progress, preparation, isToldToRun) = (event.phase, nil, nil, false) }
         if let news = event.news { return lines(of: news, event, time, isNewPhase: isNewPhase) }
         if event.kind == .result { return listing(time) }
         return []
+    }
+
+    /// Takes how far the preparation is; a line that stays where another step of it begins.
+    private mutating func prepared(_ step: JobPreparation, _ phase: String, _ time: String) -> [String] {
+        let before = preparation
+        (self.phase, preparation) = (phase, step)
+        guard before?.step != step.step else {
+            // Its time is counted from when it was first told.
+            preparation?.compilingMilliseconds = before?.compilingMilliseconds
+            return []
+        }
+        // That it fetches was told with the state.
+        return step.step == "fetching" ? [] : ["\(time)\(PreparationWords.step(step.step))"]
     }
 
     private mutating func lines(
@@ -121,6 +136,7 @@ struct JobStanding {
         let isUnclear = phase == Self.started && progress == nil && priceSoFar == nil
         let words = isUnclear ? Self.starting : Self.words(for: phase)
         var parts = ["\(words) \(Readable.duration(elapsed))"]
+        if let preparation { parts = [Self.words(for: preparation, elapsed)] }
         if let progress { parts.append(progress) }
         if let price {
             parts.append(Readable.tokens(price))
@@ -133,6 +149,16 @@ struct JobStanding {
             parts.append(best.map { "best at most \(Readable.tokens($0))" } ?? "none acceptable yet")
         }
         return parts.joined(separator: ", ")
+    }
+
+    /// What is prepared, for how long: what was compiled before this was told counts too.
+    private static func words(for preparation: JobPreparation, _ elapsed: Duration) -> String {
+        let (seconds, attoseconds) = elapsed.components
+        let told =
+            UInt64(clamping: seconds.multipliedReportingOverflow(by: 1_000).partialValue)
+            + UInt64(clamping: attoseconds / 1_000_000_000_000_000)
+        let (sum, overflow) = told.addingReportingOverflow(preparation.compilingMilliseconds ?? 0)
+        return PreparationWords.now(preparation, milliseconds: overflow ? .max : sum)
     }
 
     private var executor: String {

@@ -19,7 +19,7 @@ enum JobWords {
         case .bidding: "waiting for bids"
         case .awaitingFunds: "waiting for tokens"
         case .assigned: "assigned"
-        case .preparing: "preparing"
+        case .preparing: PreparationWords.cell(job.preparation)
         case .running: running(job)
         case .collecting: "fetching outputs"
         case .cancelling: "cancelling"
@@ -37,7 +37,7 @@ enum JobWords {
         switch job.outcome {
         case .bidding: "bid open"
         case .assigned: "won, waiting"
-        case .preparing: "won, preparing"
+        case .preparing: "won, \(PreparationWords.cell(job.preparation))"
         case .running: running(job)
         case .collecting: "won, finishing"
         case .cancelling: "stopping"

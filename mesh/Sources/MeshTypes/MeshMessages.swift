@@ -195,12 +195,14 @@ package struct JobStatusUpdateV1: Hashable, Sendable, Codable {
     package var progressPermille: UInt64?
     /// The fuel that the run has used at least, once that is known.
     package var fuelSoFar: UInt64?
+    /// How far the executor is with what comes before the run, while that goes on.
+    package var preparation: Preparation?
     /// Counts the updates of one assignment; one older than the last changes nothing.
     package var sequence: UInt64
 
     package init(
         jobID: JobID, assignmentCID: CID, executorDID: DID, status: JobStatus, progressPermille: UInt64? = nil,
-        fuelSoFar: UInt64? = nil, sequence: UInt64
+        fuelSoFar: UInt64? = nil, preparation: Preparation? = nil, sequence: UInt64
     ) {
         self.jobID = jobID
         self.assignmentCID = assignmentCID
@@ -208,6 +210,7 @@ package struct JobStatusUpdateV1: Hashable, Sendable, Codable {
         self.status = status
         self.progressPermille = progressPermille
         self.fuelSoFar = fuelSoFar
+        self.preparation = preparation
         self.sequence = sequence
     }
 
@@ -218,7 +221,7 @@ package struct JobStatusUpdateV1: Hashable, Sendable, Codable {
         case status
         case progressPermille = "progress_permille"
         case fuelSoFar = "fuel_so_far"
-        case sequence
+        case preparation, sequence
     }
 }
 

@@ -17,6 +17,8 @@ package struct JobView: Hashable, Sendable, Codable {
     package var limit: String?
     /// How far the module says it is, in thousandths, while it runs and if it says so.
     package var progressPermille: UInt64?
+    /// How far it is with what comes before the run, while that goes on and if the executor says so.
+    package var preparation: JobPreparation?
     /// At an executor with a receipt: whether it was paid.
     package var payment: JobPayment?
     /// At an executor that lost: who has the job instead, as its originator says.
@@ -68,7 +70,7 @@ package struct JobView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case role, phase, status, outcome, limit, payment, reason, label, price, result
+        case role, phase, status, outcome, limit, preparation, payment, reason, label, price, result
         case jobID = "job_id"
         case isTerminal = "terminal"
         case submittedAt = "submitted_at"
@@ -208,7 +210,7 @@ package struct JobProgress: Hashable, Sendable, Codable {
         case note
         /// A line that the module logged.
         case log
-        /// The module reported its progress.
+        /// The module reported its progress, or its executor how far the preparation is.
         case progress
         /// The end; `result` is set, and nothing follows.
         case result
@@ -224,6 +226,8 @@ package struct JobProgress: Hashable, Sendable, Codable {
     package var at: UInt64
     /// The module's progress, in thousandths.
     package var permille: UInt32?
+    /// How far the executor is with what comes before the run.
+    package var preparation: JobPreparation?
     /// The end.
     package var result: JobResult?
     /// What the event says beside its sentence; nil if nothing, or from an older node.

@@ -108,16 +108,40 @@ extension JobHistory {
     }
 }
 
+extension JobPreparation {
+    /// What the market knows of it.
+    init(_ preparation: Preparation) {
+        self.init(
+            step: preparation.step.rawValue, fetchedBytes: preparation.fetchedBytes,
+            compilingMilliseconds: preparation.compilingMilliseconds,
+            compilingMillisecondsMax: preparation.compilingMillisecondsMax)
+    }
+
+    /// The same without how long it has lasted, to tell what changed.
+    var withoutTime: JobPreparation {
+        var same = self
+        same.compilingMilliseconds = nil
+        return same
+    }
+}
+
 extension JobMarket {
     /// A job that the market remembers, on either side.
     func view(of job: JobID) -> JobView? {
         if let job = originatedJob(job) { return told(job) }
-        return executedJob(job).map(JobStory.view(of:))
+        return executedJob(job).map(told)
+    }
+
+    private func told(_ job: ExecutedJob) -> JobView {
+        var view = JobStory.view(of: job)
+        view.preparation = ownPreparation(of: job.id).map(JobPreparation.init)
+        return view
     }
 
     private func told(_ job: OriginatedJob) -> JobView {
         var view = JobStory.view(of: job)
         view.progressPermille = progressPermille(of: job.id)
+        view.preparation = preparation(of: job.id).map(JobPreparation.init)
         return view
     }
 
@@ -125,7 +149,7 @@ extension JobMarket {
     func view(of row: JobRow) -> JobView? {
         switch row.role {
         case .originator: originatedJob(JobID(row.jobID)).map(told)
-        case .executor: executedJob(JobID(row.jobID)).map(JobStory.view(of:))
+        case .executor: executedJob(JobID(row.jobID)).map(told)
         }
     }
 

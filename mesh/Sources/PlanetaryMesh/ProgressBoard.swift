@@ -19,10 +19,11 @@ struct ProgressBoard {
     private var told: [JobID: Standing] = [:]
     private var nextID: UInt64 = 0
 
-    /// How far a run is, in thousandths, and what it has cost at least.
+    /// How far a run is, in thousandths, what it has cost at least, and what goes on before it.
     private struct Standing: Equatable {
         var permille: UInt64?
         var price: UInt64?
+        var preparation: JobPreparation?
     }
 
     private struct Follower {
@@ -81,6 +82,7 @@ struct ProgressBoard {
 
     private mutating func add(_ follower: Follower, to job: JobID) {
         followers[job, default: []].append(follower)
+        told[job] = nil
         if let eldest = followers[job]?.first, (followers[job]?.count ?? 0) > Self.followersMax {
             eldest.continuation.finish()
             followers[job]?.removeFirst()
@@ -137,13 +139,16 @@ struct ProgressBoard {
     /// Sends how far the followed jobs are and what they have cost so far, where that has changed.
     mutating func tellProgress(of market: JobMarket, at: UnixMilliseconds) {
         for job in followers.keys where interest(in: job) == .everything {
+            let preparation = market.preparation(of: job).map(JobPreparation.init)
             let standing = Standing(
-                permille: market.progressPermille(of: job), price: market.priceSoFar(of: job)?.units)
+                permille: market.progressPermille(of: job), price: market.priceSoFar(of: job)?.units,
+                preparation: preparation?.withoutTime)
             guard standing != Standing(), told[job] != standing, let status = market.originatedJob(job)?.status
             else { continue }
             told[job] = standing
             var event = JobProgress(kind: .progress, phase: status.rawValue, text: "", at: at.value)
             event.permille = standing.permille.map { UInt32(clamping: $0) }
+            event.preparation = preparation
             if let price = standing.price {
                 event.news = JobNews(.state)
                 event.news?.price = price

@@ -87,6 +87,35 @@ final class PresentationTests {
         }
     }
 
+    @Test("Compiling is called that, with its time and the most that it may take, in the run, in listings and as JSON")
+    func compiling() throws {
+        for (columns, functions) in [(60, 900), (120, 901)] {
+            // Nobody has compiled it before.
+            let module = try mesh.module("heavy-\(functions).wasm", GuestModules.heavy(functions: functions))
+            let run = try TerminalProcess(["run", module, "--home", originator.home.path], columns: columns)
+            try run.wait(until: "it compiles") { screen in
+                guard let line = screen.lines.last, line.hasPrefix("compiling the module ") else { return false }
+                return line.contains(" s of at most ") || line.contains(" ms of at most ")
+            }
+            // It may be over meanwhile: then it is not called compiling any more.
+            for node in [originator] + mesh.executors {
+                let listed = try #require(try node.run(["jobs", "--json"]).json() as? [[String: Any]]).first
+                let isPreparing = listed?["phase"] as? String == "PreparingExecution"
+                let preparation = listed?["preparation"] as? [String: Any]
+                #expect(isPreparing || preparation == nil, "\(String(describing: listed))")
+            }
+            let finished = try run.finish()
+            #expect(finished.status == 0, "\(finished.screen.text)")
+            isReadable(finished, columns)
+            let lines = finished.screen.lines
+            let told = try #require(lines.firstIndex { $0.hasSuffix("  compiling the module") }, "\(lines)")
+            let before = try #require(lines.firstIndex { $0.contains("taken by ") }, "\(lines)")
+            let after = try #require(lines.firstIndex { $0.contains("  the receipt is here, price ") }, "\(lines)")
+            #expect(before < told && told < after, "\(lines)")
+            #expect(!lines.contains { $0.hasPrefix("compiling ") }, "nothing of it is left: \(lines)")
+        }
+    }
+
     @Test("A job that is too dear is told with the price in groups")
     func tooDear() throws {
         let module = try mesh.module("nothing.wasm", GuestModules.command("nop"))

@@ -155,6 +155,44 @@ struct JobHistoryTests {
         #expect(world.parties[0].market.progressPermille(of: id) == 427)
     }
 
+    @Test func whatGoesOnBeforeARunIsWhatItsExecutorSaidLastAndIsCountedOn() throws {
+        var world = MarketWorld(executors: 1)
+        world.parties[1].starving = [world.parties[0].peer]
+        let id = try world.submit()
+        #expect(world.run(milliseconds: 9000) { $0.job(id)?.status == .preparingExecution })
+        let assignment = try #require(world.job(id)?.liveAttempt?.cid)
+        #expect(world.parties[0].market.preparation(of: id) == Preparation(.fetching, fetchedBytes: 0))
+        world.run(milliseconds: 1_100)
+        world.give(.blocksFetched(assignment: assignment, bytes: 70_000), to: 1)
+        // Another a moment later is in the next report.
+        world.give(.blocksFetched(assignment: assignment, bytes: 1), to: 1)
+        world.run(milliseconds: 200)
+        #expect(world.parties[0].market.preparation(of: id) == Preparation(.fetching, fetchedBytes: 70_000))
+        #expect(world.parties[1].market.ownPreparation(of: id)?.fetchedBytes == 70_001)
+        world.give(.moduleCompiles(assignment: assignment, milliseconds: 60_000), to: 1)
+        world.run(milliseconds: 1_500)
+        for preparation in [
+            world.parties[0].market.preparation(of: id), world.parties[1].market.ownPreparation(of: id),
+        ] {
+            let compiling = try #require(preparation)
+            #expect(compiling.step == .compiling && compiling.compilingMillisecondsMax == 60_000)
+            #expect((1_000...1_500).contains(compiling.compilingMilliseconds ?? 0), "\(compiling)")
+        }
+        world.parties[1].run = .hang
+        world.give(.executionPrepared(assignment: assignment), to: 1)
+        #expect(world.run(milliseconds: 2_000) { $0.job(id)?.status == .running })
+        #expect(world.parties[0].market.preparation(of: id) == nil, "it runs")
+        #expect(world.parties[1].market.ownPreparation(of: id) == nil)
+    }
+
+    @Test func absurdNumbersOfAPreparationAreCountedOnWithoutATrap() {
+        let absurd = Preparation(.compiling, compilingMilliseconds: .max - 1, compilingMillisecondsMax: nil)
+        #expect(absurd.later(milliseconds: 5).compilingMilliseconds == .max)
+        let bounded = Preparation(.compiling, compilingMilliseconds: 9, compilingMillisecondsMax: 10)
+        #expect(bounded.later(milliseconds: .max).compilingMilliseconds == 10)
+        #expect(Preparation(.waiting).later(milliseconds: 5) == Preparation(.waiting))
+    }
+
     @Test func theCostOfARunSoFarIsOfWhatItsExecutorReports() throws {
         var world = MarketWorld(executors: 1)
         world.parties[1].run = .hang

@@ -33,7 +33,18 @@ import Testing
             (job(.originator, .limitExceeded) { $0.limit = "wall_clock" }, "out of time"),
             (job(.originator, .trapped), "trapped"), (job(.originator, .cancelled), "cancelled"),
             (job(.originator, .noBids), "no executor"), (job(.executor, .bidding), "bid open"),
-            (job(.executor, .assigned), "won, waiting"),
+            (job(.executor, .assigned), "won, waiting"), (job(.originator, .preparing), "preparing"),
+            (
+                job(.originator, .preparing) { $0.preparation = .init(step: "fetching", fetchedBytes: 3 << 20) },
+                "fetching, 3 MiB"
+            ),
+            (job(.originator, .preparing) { $0.preparation = .init(step: "fetching", fetchedBytes: 0) }, "fetching"),
+            (
+                job(.executor, .preparing) { $0.preparation = .init(step: "compiling", compilingMilliseconds: 12_300) },
+                "won, compiling, 12.3 s"
+            ),
+            (job(.originator, .preparing) { $0.preparation = .init(step: "waiting") }, "waiting to run"),
+            (job(.originator, .preparing) { $0.preparation = .init(step: "baking") }, "preparing"),
             (job(.executor, .running) { $0.progressPermille = 1_000 }, "running 100 %"),
             (job(.executor, .lost), "lost"),
             (

@@ -80,6 +80,43 @@ import Testing
         #expect(standing.now(for: .zero) == "fetching outputs 0 ms, 1,234 tokens")
     }
 
+    private func preparing(_ at: UInt64, _ preparation: JobPreparation) -> JobProgress {
+        var event = JobProgress(kind: .progress, phase: "PreparingExecution", text: "", at: at)
+        event.preparation = preparation
+        return event
+    }
+
+    @Test func fetchingCompilingAndWaitingAreToldApart() {
+        var standing = JobStanding()
+        _ = standing.received(event(0, "AwaitingAssignmentConfirmation", offer(Self.near, 80)))
+        _ = standing.received(event(300, "PreparingExecution", news(.state)))
+        #expect(standing.received(preparing(400, JobPreparation(step: "fetching", fetchedBytes: 0))) == [])
+        #expect(standing.now(for: .seconds(1)) == "fetching module and inputs 1.0 s, at most 80 tokens")
+        #expect(standing.received(preparing(900, JobPreparation(step: "fetching", fetchedBytes: 3 << 20))) == [])
+        #expect(standing.now(for: .seconds(2)) == "fetching module and inputs 2.0 s, 3 MiB so far, at most 80 tokens")
+        let stage = standing.stage
+        var compiling = JobPreparation(
+            step: "compiling", compilingMilliseconds: 500, compilingMillisecondsMax: 600_000)
+        #expect(standing.received(preparing(5_000, compiling)) == ["  5.0 s  compiling the module"])
+        #expect(standing.stage != stage, "its time is counted anew")
+        #expect(
+            standing.now(for: .seconds(12)) == "compiling the module 12.5 s of at most 10 min, at most 80 tokens")
+        compiling.compilingMilliseconds = 9_000
+        #expect(standing.received(preparing(14_000, compiling)) == [], "told once")
+        #expect(standing.now(for: .seconds(9)) == "compiling the module 9.5 s of at most 10 min, at most 80 tokens")
+        #expect(
+            standing.received(preparing(15_000, JobPreparation(step: "waiting")))
+                == [" 15.0 s  waiting for other runs to end"])
+        #expect(
+            standing.received(preparing(16_000, JobPreparation(step: "baking")))
+                == [" 16.0 s  fetching module and inputs, compiling"], "of a later version")
+        #expect(standing.received(event(17_000, "Running", news(.state))) == [" 17.0 s  starting"])
+        #expect(standing.now(for: .seconds(1)) == "starting 1.0 s, at most 80 tokens")
+        let endless = JobPreparation(step: "compiling", compilingMilliseconds: .max, compilingMillisecondsMax: .max)
+        _ = standing.received(preparing(18_000, endless))
+        #expect(standing.now(for: .seconds(1))?.hasPrefix("compiling the module ") == true, "no trap")
+    }
+
     @Test func anotherAttemptAndAnotherRoundAreTold() {
         var standing = JobStanding()
         _ = standing.received(event(0, "AwaitingAssignmentConfirmation", offer(Self.near, 80)))

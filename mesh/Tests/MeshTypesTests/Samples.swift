@@ -133,6 +133,12 @@ extension Samples {
                 JobStatusUpdateV1(
                     jobID: job, assignmentCID: input, executorDID: executor.did, status: .running,
                     progressPermille: 500, sequence: 2)),
+            .jobStatusUpdate(
+                JobStatusUpdateV1(
+                    jobID: job, assignmentCID: input, executorDID: executor.did, status: .preparingExecution,
+                    preparation: Preparation(
+                        .compiling, fetchedBytes: 4_096, compilingMilliseconds: 250,
+                        compilingMillisecondsMax: 600_000), sequence: 3)),
             .executionReceiptAvailable(
                 ExecutionReceiptAvailableV1(
                     jobID: job, receiptCID: input, executorDID: executor.did,

@@ -290,7 +290,7 @@ struct WorkLineTests {
             ),
             (
                 .executor, .executionProgressed(status: .running),
-                "Module and inputs are here; the module is compiled and runs."
+                "Module and inputs are here, and the module runs."
             ),
             (
                 .executor, .receiptDelivered(.refused(code: .unknown("later_code"), reason: ""), settleUntil: at),

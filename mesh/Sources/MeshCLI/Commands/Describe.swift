@@ -77,6 +77,7 @@ struct JobPageText {
         var facts = [("job", job.jobID)]
         if let label = job.label { facts.append(("label", label)) }
         facts += [("as", job.role), ("outcome", JobWords.outcome(job))]
+        if let preparation = job.preparation { facts.append(("now", PreparationWords.fact(preparation))) }
         if !job.reason.isEmpty { facts.append(("reason", job.reason)) }
         facts += [
             ("submitted", "\(Readable.date(job.submittedAt)), \(Readable.ago(job.submittedAt, now: now))"),
