@@ -1,3 +1,4 @@
+package import Determinism
 package import Economics
 package import MeshTypes
 package import Multiformats
@@ -46,17 +47,17 @@ extension JobMarket {
 
     /// How far the executor of a job of this node is with what comes before the run, as it said last; nil if it said
     /// nothing of it, or the run has begun.
-    package func preparation(of id: JobID) -> Preparation? {
+    package func preparation(of id: JobID, now: MonotonicInstant) -> Preparation? {
         guard let live = originator.jobs.read(id, \.assignments.live) ?? nil,
             live.run.map({ $0.status.progressRank < JobStatus.running.progressRank }) ?? false
         else { return nil }
-        return originator.leases.preparation(of: live.cid, now: context.now)
+        return originator.leases.preparation(of: live.cid, now: now)
     }
 
     /// How far this node is with what comes before its run of a job.
-    package func ownPreparation(of id: JobID) -> Preparation? {
+    package func ownPreparation(of id: JobID, now: MonotonicInstant) -> Preparation? {
         guard executor.jobs[id]?.status == .preparingExecution else { return nil }
-        return executor.runs.places.preparation(of: id, now: context.now)
+        return executor.runs.places.preparation(of: id, now: now)
     }
 
     /// Bids held in memory, of all jobs remembered.

@@ -134,14 +134,14 @@ extension JobMarket {
 
     private func told(_ job: ExecutedJob) -> JobView {
         var view = JobStory.view(of: job)
-        view.preparation = ownPreparation(of: job.id).map(JobPreparation.init)
+        view.preparation = ownPreparation(of: job.id, now: NodeClock.now).map(JobPreparation.init)
         return view
     }
 
     private func told(_ job: OriginatedJob) -> JobView {
         var view = JobStory.view(of: job)
         view.progressPermille = progressPermille(of: job.id)
-        view.preparation = preparation(of: job.id).map(JobPreparation.init)
+        view.preparation = preparation(of: job.id, now: NodeClock.now).map(JobPreparation.init)
         return view
     }
 

@@ -139,7 +139,7 @@ struct ProgressBoard {
     /// Sends how far the followed jobs are and what they have cost so far, where that has changed.
     mutating func tellProgress(of market: JobMarket, at: UnixMilliseconds) {
         for job in followers.keys where interest(in: job) == .everything {
-            let preparation = market.preparation(of: job).map(JobPreparation.init)
+            let preparation = market.preparation(of: job, now: NodeClock.now).map(JobPreparation.init)
             let standing = Standing(
                 permille: market.progressPermille(of: job), price: market.priceSoFar(of: job)?.units,
                 preparation: preparation?.withoutTime)

@@ -161,18 +161,23 @@ struct JobHistoryTests {
         let id = try world.submit()
         #expect(world.run(milliseconds: 9000) { $0.job(id)?.status == .preparingExecution })
         let assignment = try #require(world.job(id)?.liveAttempt?.cid)
-        #expect(world.parties[0].market.preparation(of: id) == Preparation(.fetching, fetchedBytes: 0))
+        #expect(
+            world.parties[0].market.preparation(of: id, now: world.instant(of: 0))
+                == Preparation(.fetching, fetchedBytes: 0))
         world.run(milliseconds: 1_100)
         world.give(.blocksFetched(assignment: assignment, bytes: 70_000), to: 1)
         // Another a moment later is in the next report.
         world.give(.blocksFetched(assignment: assignment, bytes: 1), to: 1)
         world.run(milliseconds: 200)
-        #expect(world.parties[0].market.preparation(of: id) == Preparation(.fetching, fetchedBytes: 70_000))
-        #expect(world.parties[1].market.ownPreparation(of: id)?.fetchedBytes == 70_001)
+        #expect(
+            world.parties[0].market.preparation(of: id, now: world.instant(of: 0))
+                == Preparation(.fetching, fetchedBytes: 70_000))
+        #expect(world.parties[1].market.ownPreparation(of: id, now: world.instant(of: 1))?.fetchedBytes == 70_001)
         world.give(.moduleCompiles(assignment: assignment, milliseconds: 60_000), to: 1)
         world.run(milliseconds: 1_500)
         for preparation in [
-            world.parties[0].market.preparation(of: id), world.parties[1].market.ownPreparation(of: id),
+            world.parties[0].market.preparation(of: id, now: world.instant(of: 0)),
+            world.parties[1].market.ownPreparation(of: id, now: world.instant(of: 1)),
         ] {
             let compiling = try #require(preparation)
             #expect(compiling.step == .compiling && compiling.compilingMillisecondsMax == 60_000)
@@ -181,8 +186,8 @@ struct JobHistoryTests {
         world.parties[1].run = .hang
         world.give(.executionPrepared(assignment: assignment), to: 1)
         #expect(world.run(milliseconds: 2_000) { $0.job(id)?.status == .running })
-        #expect(world.parties[0].market.preparation(of: id) == nil, "it runs")
-        #expect(world.parties[1].market.ownPreparation(of: id) == nil)
+        #expect(world.parties[0].market.preparation(of: id, now: world.instant(of: 0)) == nil, "it runs")
+        #expect(world.parties[1].market.ownPreparation(of: id, now: world.instant(of: 1)) == nil)
     }
 
     @Test func absurdNumbersOfAPreparationAreCountedOnWithoutATrap() {
