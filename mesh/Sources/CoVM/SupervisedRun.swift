@@ -90,11 +90,11 @@ struct SupervisedRun {
             try link.send(order, by: clock.deadline)
             while true {
                 try waitForNews(link, wake, &clock)
-                let request = try link.receive(RunRequest.self, by: clock.deadline)
+                let request = try link.receive(RunRequest.self, by: transferDeadline(clock))
                 if case .ended(let report) = request { return .told(report) }
                 try take(request, &clock)
                 guard let reply = answer(request, &clock) else { continue }
-                try link.send(reply, by: clock.deadline)
+                try link.send(reply, by: transferDeadline(clock))
             }
         } catch {
             switch error {
@@ -145,6 +145,12 @@ struct SupervisedRun {
         let (twice, overflow) = job.limits.maxOutputBytes.multipliedReportingOverflow(by: 2)
         guard overflow || clock.takenBytes <= twice + (1 << 20) else { throw .malformed }
         if case .log(_, let text) = request, text.utf8.count > Int(MeshHostABI.logBytesMax) { throw .malformed }
+    }
+
+    /// When a message must be through. A run that stands still may have sent one before; its deadline waits.
+    private func transferDeadline(_ clock: Clock) -> UInt64 {
+        guard clock.heldSince != nil else { return clock.deadline }
+        return SystemClock.nanoseconds() + limits.stopMilliseconds * 1_000_000
     }
 
     /// Tells the run what its switch says now.
