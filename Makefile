@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -71,6 +71,9 @@ programs: build guests ## programs from public packages run as jobs, beside the 
 
 programs-all: build guests ## the same with the large ones: yosys, nextpnr, GCC's C compiler
 	@Programs/run.py --all $(ARGS)
+
+templates: build ## what mesh new writes in each language, built and run with --local
+	@scripts/templates.sh $(ARGS)
 
 interop: ## our libp2p against go-libp2p and py-libp2p
 	@scripts/setup.sh interop

@@ -1,5 +1,5 @@
-// What a job written in Embedded Swift reaches of the world: standard streams and arguments (WASI preview 1), and the
-// mesh (MeshHostABI version 1). Compile it together with the job; `Examples/build.sh` does.
+// What a job written in Embedded Swift reaches of the world: standard streams and arguments (WASI preview 1),
+// and the mesh (MeshHostABI version 1). Compile it together with the job, as the build script does.
 
 // MARK: Imports
 
@@ -14,15 +14,20 @@ private func wasiRead(
     _ descriptor: Int32, _ vector: UnsafePointer<UInt32>, _ count: Int32, _ got: UnsafeMutablePointer<Int32>
 ) -> Int32
 @_extern(wasm, module: "wasi_snapshot_preview1", name: "args_sizes_get") @_extern(c)
-private func wasiArgumentSizes(_ count: UnsafeMutablePointer<Int32>, _ bytes: UnsafeMutablePointer<Int32>) -> Int32
+private func wasiArgumentSizes(
+    _ count: UnsafeMutablePointer<Int32>, _ bytes: UnsafeMutablePointer<Int32>
+) -> Int32
 @_extern(wasm, module: "wasi_snapshot_preview1", name: "args_get") @_extern(c)
-private func wasiArguments(_ pointers: UnsafeMutablePointer<Int32>, _ bytes: UnsafeMutablePointer<UInt8>) -> Int32
+private func wasiArguments(
+    _ pointers: UnsafeMutablePointer<Int32>, _ bytes: UnsafeMutablePointer<UInt8>
+) -> Int32
 @_extern(wasm, module: "wasi_snapshot_preview1", name: "proc_exit") @_extern(c)
 private func wasiExit(_ code: Int32)
 
 @_extern(wasm, module: "mesh_host_v1", name: "output_write") @_extern(c)
-private func meshOutput(_ name: UnsafePointer<UInt8>, _ nameCount: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int32)
-    -> Int32
+private func meshOutput(
+    _ name: UnsafePointer<UInt8>, _ nameCount: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int32
+) -> Int32
 @_extern(wasm, module: "mesh_host_v1", name: "log") @_extern(c)
 private func meshLog(_ level: Int32, _ text: UnsafePointer<UInt8>, _ count: Int32) -> Int32
 @_extern(wasm, module: "mesh_host_v1", name: "progress") @_extern(c)
@@ -38,8 +43,9 @@ private func meshInputFind(_ name: UnsafePointer<UInt8>, _ count: Int32) -> Int3
 @_extern(wasm, module: "mesh_host_v1", name: "input_size") @_extern(c)
 private func meshInputSize(_ index: Int32) -> Int64
 @_extern(wasm, module: "mesh_host_v1", name: "input_read") @_extern(c)
-private func meshInputRead(_ index: Int32, _ offset: Int64, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int32)
-    -> Int32
+private func meshInputRead(
+    _ index: Int32, _ offset: Int64, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int32
+) -> Int32
 
 // MARK: Standard streams
 
@@ -130,7 +136,8 @@ public enum Mesh {
         let name = Array(name.utf8)
         return name.withUnsafeBufferPointer { nameBuffer in
             bytes.withUnsafeBufferPointer { buffer in
-                meshOutput(address(nameBuffer), Int32(nameBuffer.count), address(buffer), Int32(buffer.count)) == 0
+                let counts = (name: Int32(nameBuffer.count), bytes: Int32(buffer.count))
+                return meshOutput(address(nameBuffer), counts.name, address(buffer), counts.bytes) == 0
             }
         }
     }

@@ -1,5 +1,5 @@
-// What Embedded Swift needs of a C library on wasm32: an allocator over memory.grow, the memory routines, and nothing
-// that could make two runs differ. Freed blocks are kept in lists by size class and used again.
+// What Embedded Swift needs of a C library on wasm32: an allocator over memory.grow, the memory routines, and
+// nothing that could make two runs differ. Freed blocks are kept in lists by size class and used again.
 typedef __SIZE_TYPE__ size_t;
 
 extern unsigned char __heap_base;

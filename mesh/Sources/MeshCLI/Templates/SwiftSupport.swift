@@ -1,0 +1,299 @@
+/// What a job in Embedded Swift is compiled with: the files of `Examples/Support`, word for word.
+enum SwiftSupport {
+    /// `MeshHost.swift`: standard streams, arguments and the mesh.
+    static let meshHost = #"""
+        // What a job written in Embedded Swift reaches of the world: standard streams and arguments (WASI preview 1),
+        // and the mesh (MeshHostABI version 1). Compile it together with the job, as the build script does.
+
+        // MARK: Imports
+
+        // The C convention beside the wasm import keeps Swift's two hidden parameters out of the type.
+
+        @_extern(wasm, module: "wasi_snapshot_preview1", name: "fd_write") @_extern(c)
+        private func wasiWrite(
+            _ descriptor: Int32, _ vector: UnsafePointer<UInt32>, _ count: Int32, _ written: UnsafeMutablePointer<Int32>
+        ) -> Int32
+        @_extern(wasm, module: "wasi_snapshot_preview1", name: "fd_read") @_extern(c)
+        private func wasiRead(
+            _ descriptor: Int32, _ vector: UnsafePointer<UInt32>, _ count: Int32, _ got: UnsafeMutablePointer<Int32>
+        ) -> Int32
+        @_extern(wasm, module: "wasi_snapshot_preview1", name: "args_sizes_get") @_extern(c)
+        private func wasiArgumentSizes(
+            _ count: UnsafeMutablePointer<Int32>, _ bytes: UnsafeMutablePointer<Int32>
+        ) -> Int32
+        @_extern(wasm, module: "wasi_snapshot_preview1", name: "args_get") @_extern(c)
+        private func wasiArguments(
+            _ pointers: UnsafeMutablePointer<Int32>, _ bytes: UnsafeMutablePointer<UInt8>
+        ) -> Int32
+        @_extern(wasm, module: "wasi_snapshot_preview1", name: "proc_exit") @_extern(c)
+        private func wasiExit(_ code: Int32)
+
+        @_extern(wasm, module: "mesh_host_v1", name: "output_write") @_extern(c)
+        private func meshOutput(
+            _ name: UnsafePointer<UInt8>, _ nameCount: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int32
+        ) -> Int32
+        @_extern(wasm, module: "mesh_host_v1", name: "log") @_extern(c)
+        private func meshLog(_ level: Int32, _ text: UnsafePointer<UInt8>, _ count: Int32) -> Int32
+        @_extern(wasm, module: "mesh_host_v1", name: "progress") @_extern(c)
+        private func meshProgress(_ permille: Int32) -> Int32
+        @_extern(wasm, module: "mesh_host_v1", name: "fuel_left") @_extern(c)
+        private func meshFuelLeft() -> Int64
+        @_extern(wasm, module: "mesh_host_v1", name: "job_id") @_extern(c)
+        private func meshJobID(_ buffer: UnsafeMutablePointer<UInt8>, _ capacity: Int32) -> Int32
+        @_extern(wasm, module: "mesh_host_v1", name: "input_count") @_extern(c)
+        private func meshInputCount() -> Int32
+        @_extern(wasm, module: "mesh_host_v1", name: "input_find") @_extern(c)
+        private func meshInputFind(_ name: UnsafePointer<UInt8>, _ count: Int32) -> Int32
+        @_extern(wasm, module: "mesh_host_v1", name: "input_size") @_extern(c)
+        private func meshInputSize(_ index: Int32) -> Int64
+        @_extern(wasm, module: "mesh_host_v1", name: "input_read") @_extern(c)
+        private func meshInputRead(
+            _ index: Int32, _ offset: Int64, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int32
+        ) -> Int32
+
+        // MARK: Standard streams
+
+        /// Standard input, output and error.
+        public enum Standard {
+            /// All of standard input, or of another descriptor.
+            public static func readAll(from descriptor: Int32 = 0) -> [UInt8] {
+                var all: [UInt8] = []
+                var chunk = [UInt8](repeating: 0, count: 65_536)
+                while true {
+                    var got: Int32 = 0
+                    let failure = chunk.withUnsafeMutableBufferPointer { buffer in
+                        let address = UInt32(UInt(bitPattern: buffer.baseAddress))
+                        return wasiRead(descriptor, [address, UInt32(buffer.count)], 1, &got)
+                    }
+                    if failure != 0 || got <= 0 { return all }
+                    all += chunk[0..<Int(got)]
+                }
+            }
+
+            /// Writes bytes to standard output.
+            public static func write(_ bytes: [UInt8]) { _ = write(bytes, to: 1) }
+
+            /// Writes a text to standard output.
+            public static func write(_ text: String) { _ = write(Array(text.utf8), to: 1) }
+
+            /// Writes a text to standard error.
+            public static func complain(_ text: String) { _ = write(Array(text.utf8), to: 2) }
+
+            /// Writes bytes to a descriptor; `false` if it does not take them all.
+            static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+                var offset = 0
+                while offset < bytes.count {
+                    var put: Int32 = 0
+                    let failure = bytes.withUnsafeBufferPointer { buffer in
+                        let address = UInt32(UInt(bitPattern: buffer.baseAddress) + UInt(offset))
+                        return wasiWrite(descriptor, [address, UInt32(buffer.count - offset)], 1, &put)
+                    }
+                    if failure != 0 || put <= 0 { return false }
+                    offset += Int(put)
+                }
+                return true
+            }
+
+            /// The arguments of the job, without the program's name.
+            public static func arguments() -> [[UInt8]] {
+                var count: Int32 = 0
+                var size: Int32 = 0
+                guard wasiArgumentSizes(&count, &size) == 0, count > 0, size > 0 else { return [] }
+                var pointers = [Int32](repeating: 0, count: Int(count))
+                var bytes = [UInt8](repeating: 0, count: Int(size))
+                let failure = pointers.withUnsafeMutableBufferPointer { list in
+                    bytes.withUnsafeMutableBufferPointer { text in
+                        wasiArguments(list.baseAddress.unsafelyUnwrapped, text.baseAddress.unsafelyUnwrapped)
+                    }
+                }
+                guard failure == 0 else { return [] }
+                var list = bytes.split(separator: 0, omittingEmptySubsequences: false).map { Array($0) }
+                list.removeLast()
+                return Array(list.dropFirst())
+            }
+
+            /// Ends the job with an exit code; the host does not come back from it.
+            public static func exit(_ code: Int32) -> Never {
+                wasiExit(code)
+                fatalError()
+            }
+        }
+
+        // MARK: The mesh
+
+        /// The mesh as a job sees it.
+        public enum Mesh {
+            /// How urgent a log line is.
+            public enum Level: Int32 {
+                /// For the author of the job.
+                case debug = 0
+                /// For its user.
+                case info = 1
+                /// Something that may need attention.
+                case warning = 2
+                /// Something that went wrong.
+                case error = 3
+            }
+
+            /// Stores bytes as a block and binds it to a name in the receipt; `false` when that was refused.
+            public static func output(_ name: String, _ bytes: [UInt8]) -> Bool {
+                let name = Array(name.utf8)
+                return name.withUnsafeBufferPointer { nameBuffer in
+                    bytes.withUnsafeBufferPointer { buffer in
+                        let counts = (name: Int32(nameBuffer.count), bytes: Int32(buffer.count))
+                        return meshOutput(address(nameBuffer), counts.name, address(buffer), counts.bytes) == 0
+                    }
+                }
+            }
+
+            /// Writes a line to the job's log.
+            public static func log(_ level: Level, _ text: String) {
+                Array(text.utf8).withUnsafeBufferPointer { _ = meshLog(level.rawValue, address($0), Int32($0.count)) }
+            }
+
+            /// Tells how much of the work is done, in thousandths.
+            public static func progress(_ permille: Int) { _ = meshProgress(Int32(permille)) }
+
+            /// Fuel that is left.
+            public static var fuelLeft: Int64 { meshFuelLeft() }
+
+            /// The CID of the job as text.
+            public static var jobID: [UInt8] {
+                var buffer = [UInt8](repeating: 0, count: 128)
+                let count = buffer.withUnsafeMutableBufferPointer {
+                    meshJobID($0.baseAddress.unsafelyUnwrapped, Int32($0.count))
+                }
+                return count >= 0 && Int(count) <= buffer.count ? Array(buffer[0..<Int(count)]) : []
+            }
+
+            /// How many named inputs there are.
+            public static var inputCount: Int { Int(meshInputCount()) }
+
+            /// All bytes of a named input; `nil` when there is none of this name.
+            public static func input(_ name: String) -> [UInt8]? {
+                let index = Array(name.utf8).withUnsafeBufferPointer { meshInputFind(address($0), Int32($0.count)) }
+                guard index >= 0 else { return nil }
+                let size = Int(meshInputSize(index))
+                guard size > 0 else { return [] }
+                var bytes = [UInt8](repeating: 0, count: size)
+                var offset = 0
+                while offset < size {
+                    let got = bytes.withUnsafeMutableBufferPointer { buffer in
+                        meshInputRead(
+                            index, Int64(offset), buffer.baseAddress.unsafelyUnwrapped + offset,
+                            Int32(min(size - offset, 1 << 20)))
+                    }
+                    guard got > 0 else { return nil }
+                    offset += Int(got)
+                }
+                return bytes
+            }
+
+            // An empty array has no address, and the host reads none of its bytes.
+            private static func address(_ buffer: UnsafeBufferPointer<UInt8>) -> UnsafePointer<UInt8> {
+                buffer.baseAddress ?? UnsafePointer(bitPattern: 16).unsafelyUnwrapped
+            }
+        }
+
+        """#
+
+    /// `runtime.c`: what Embedded Swift needs of a C library.
+    static let runtime = #"""
+        // What Embedded Swift needs of a C library on wasm32: an allocator over memory.grow, the memory routines, and
+        // nothing that could make two runs differ. Freed blocks are kept in lists by size class and used again.
+        typedef __SIZE_TYPE__ size_t;
+
+        extern unsigned char __heap_base;
+
+        enum { classes = 28, smallest = 16 };
+        typedef struct block { struct block *next; } block;
+        // Each allocation is preceded by sixteen bytes that hold its class, so that free() knows where it belongs.
+        typedef struct { unsigned int class; unsigned int offset; unsigned int pad[2]; } header;
+
+        static block *freed[classes];
+        static size_t top;
+
+        static unsigned int class_of(size_t count) {
+          unsigned int class = 0;
+          size_t size = smallest;
+          while (size < count) { size <<= 1; class += 1; }
+          return class;
+        }
+
+        static void *grow_heap(size_t count) {
+          if (!top) top = ((size_t)&__heap_base + 15) & ~(size_t)15;
+          size_t end = top + count, limit = __builtin_wasm_memory_size(0) * 65536UL;
+          if (end < top) return 0;
+          if (end > limit) {
+            size_t pages = (end - limit + 65535) / 65536;
+            if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1) return 0;
+          }
+          void *result = (void *)top;
+          top = end;
+          return result;
+        }
+
+        static void *take(size_t count) {
+          unsigned int class = class_of(count);
+          if (class >= classes) return 0;
+          header *head;
+          if (freed[class]) {
+            head = (header *)freed[class] - 1;
+            freed[class] = freed[class]->next;
+          } else {
+            head = grow_heap(sizeof(header) + ((size_t)smallest << class));
+            if (!head) return 0;
+          }
+          head->class = class;
+          head->offset = 0;
+          return head + 1;
+        }
+
+        int posix_memalign(void **result, size_t alignment, size_t count) {
+          if (alignment <= 16) {
+            *result = take(count);
+            return *result ? 0 : 12;
+          }
+          // Rare: take more, and leave a second header in front of the aligned place that points back to the first.
+          unsigned char *base = take(count + alignment + sizeof(header));
+          if (!base) return 12;
+          size_t place = ((size_t)base + sizeof(header) + alignment - 1) & ~(alignment - 1);
+          header *head = (header *)place - 1;
+          head->offset = (unsigned int)(place - (size_t)base);
+          *result = (void *)place;
+          return 0;
+        }
+
+        void free(void *pointer) {
+          if (!pointer) return;
+          unsigned int offset = ((header *)pointer - 1)->offset;
+          void *base = (unsigned char *)pointer - offset;
+          block *entry = base;
+          unsigned int class = ((header *)base - 1)->class;
+          entry->next = freed[class];
+          freed[class] = entry;
+        }
+
+        // Lowered to memory.fill and memory.copy by -mbulk-memory.
+        void *memset(void *to, int value, size_t count) { return __builtin_memset(to, value, count); }
+        void *memcpy(void *to, const void *from, size_t count) { return __builtin_memcpy(to, from, count); }
+        void *memmove(void *to, const void *from, size_t count) { return __builtin_memmove(to, from, count); }
+
+        int memcmp(const void *left, const void *right, size_t count) {
+          const unsigned char *a = left, *b = right;
+          for (; count; count--, a++, b++) if (*a != *b) return *a - *b;
+          return 0;
+        }
+
+        // Seeds Swift's hashing: fixed, so that dictionaries iterate in the same order in every run.
+        void arc4random_buf(void *to, size_t count) { __builtin_memset(to, 0x5A, count); }
+
+        unsigned long __stack_chk_guard = 0x595E9FBD;
+        __attribute__((noreturn)) void __stack_chk_fail(void) { __builtin_trap(); }
+
+        // Swift's @main becomes a C main; a job's entry point is WASI's _start.
+        extern int swift_main(int count, char **arguments) __asm__("__main_argc_argv");
+        void _start(void) { (void)swift_main(0, 0); }
+
+        """#
+}
