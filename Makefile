@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean example-mandelbrot
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -62,6 +62,9 @@ example-picture: build ## an SVG to a PNG and a thumbnail
 
 example-words: build guests ## the words of a folder, counted by a program in Embedded Swift
 	@Programs/example.py words
+
+example-mandelbrot: build guests ## the Mandelbrot set as a PNG, drawn by a program in Embedded Swift
+	@Programs/example.py mandelbrot
 
 example-circuit: build ## a circuit in Verilog to JSON, by yosys (compiles for a minute at first)
 	@Programs/example.py circuit

