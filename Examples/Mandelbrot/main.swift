@@ -25,7 +25,6 @@ struct Mandelbrot {
                 if steps == stepsMax { inside += 1 }
                 rows += color(steps)
             }
-            Mesh.progress((y + 1) * 1_000 / height)
         }
         let picture = PNG.encode(rows, width: width, height: height)
         guard Files.write(Array("set.png".utf8), picture) else {
