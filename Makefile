@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean example-mandelbrot
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
