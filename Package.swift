@@ -288,8 +288,8 @@ let tests: [Target] = [
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "SignedObjects", "MeshTypes", "Economics",
-            "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
+            "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "SignedObjects", "MeshTypes",
+            "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
         ]),
     meshTests(
         "ReceiptsTests",

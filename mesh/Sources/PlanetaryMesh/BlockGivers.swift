@@ -1,4 +1,5 @@
 import Multiformats
+import P2PServices
 import Synchronization
 
 /// Who gave blocks of which file or folder lately: they are asked first for the rest, of which nobody announces each
@@ -9,21 +10,42 @@ final class BlockGivers: Sendable {
     /// Peers that are remembered for one root, the last to give first.
     static let peersMax = 8
 
-    private let roots = Mutex<[(root: CID, peers: [PeerID])]>([])
+    private struct Tree {
+        let root: CID
+        var peers: [PeerID]
+        let sources: BlockSources
+    }
+
+    private let roots = Mutex<[Tree]>([])
 
     /// Who gave blocks of a root, the last one first.
     func peers(of root: CID) -> [PeerID] {
         roots.withLock { roots in roots.first { $0.root == root }?.peers ?? [] }
     }
 
+    /// Whom to ask for the blocks of a root, so that all who have it give at the same time.
+    func sources(of root: CID) -> BlockSources {
+        roots.withLock { roots in roots.first { $0.root == root }?.sources } ?? BlockSources()
+    }
+
     /// Notes who gave a block of a root.
     func gave(_ peer: PeerID, _ root: CID) {
+        note(root) { peers in peers = [peer] + peers.filter { $0 != peer } }
+    }
+
+    /// Notes who announced that it has a root, and so likely has the rest.
+    func have(_ peers: [PeerID], _ root: CID) {
+        note(root) { known in known += peers.filter { !known.contains($0) } }
+    }
+
+    private func note(_ root: CID, _ change: (inout [PeerID]) -> Void) {
         roots.withLock { roots in
-            var peers = [peer]
-            if let index = roots.firstIndex(where: { $0.root == root }) {
-                peers += roots.remove(at: index).peers.filter { $0 != peer }
-            }
-            roots.append((root, Array(peers.prefix(Self.peersMax))))
+            let index = roots.firstIndex { $0.root == root }
+            var tree = index.map { roots.remove(at: $0) } ?? Tree(root: root, peers: [], sources: BlockSources())
+            change(&tree.peers)
+            tree.peers = Array(tree.peers.prefix(Self.peersMax))
+            tree.sources.add(tree.peers)
+            roots.append(tree)
             if roots.count > Self.rootsMax { roots.removeFirst() }
         }
     }

@@ -22,84 +22,109 @@ extension ContentFetcher {
 
     /// How many blocks of a tree are asked for at once.
     private static let piecesAtOnceMax = 16
+    /// Bytes that go to the disk together while others come.
+    private static let keptAtOnceBytes = 4 << 20
 
     /// Gets all blocks of a file or folder that are not here, within bounds: a tree with more blocks or bytes is
-    /// refused. They go to the disk as they come, for a job if they are its outputs; the last of them, up to
-    /// `heldBytesMax`, are returned to go there with something else. What is not here by `until` is given up.
+    /// refused. They come from all peers that have them at the same time, and go to the disk as they come, for a job if
+    /// they are its outputs; the last of them, up to `heldBytesMax`, are returned to go there with something else. What
+    /// is not here by `until` is given up.
     func tree(
         _ root: CID, from peers: [PeerID], bytesMax: UInt64 = .max, heldBytesMax: Int = 0, of job: CID? = nil,
         until: MonotonicInstant? = nil
     ) async throws(FetchError) -> Tree {
         var limits = UnixFSTreeWalk.Limits()
         limits.bytesMax = min(limits.bytesMax, bytesMax)
-        var walk = UnixFSTreeWalk(root: root, limits: limits)
-        var tree = Tree()
-        // Providers announce only the root of a tree, so whoever has that is asked for the rest.
-        var sources = peers
-        while !walk.isComplete {
-            if let until, NodeClock.now >= until {
-                throw .notFound(root, reason: "its blocks did not all come in the time that there was")
-            }
-            var batch: [CID] = []
-            while batch.count < Self.piecesAtOnceMax, let cid = walk.next() { batch.append(cid) }
-            let pieces = try await pieces(batch, from: sources, of: root)
-            for (cid, piece) in zip(batch, pieces) {
-                do throws(UnixFSError) {
-                    switch piece {
-                    case .leafHere(let bytes): try walk.receivedLeaf(bytes: bytes, of: cid)
-                    case .block(let block, _): try walk.received(block, of: cid)
-                    }
-                } catch {
-                    throw .notAFile(root, error)
-                }
-                if case .block(let block, let source?) = piece {
-                    sources = [source] + sources.filter { $0 != source }
-                    tree.held.append((cid, block))
-                }
-            }
-            if tree.held.reduce(0, { $0 + $1.bytes.count }) > heldBytesMax {
-                try await keep(tree.held, of: job)
-                tree.held = []
-            }
+        let growing = Growing(walk: UnixFSTreeWalk(root: root, limits: limits), until: until)
+        let keptAtOnce = max(heldBytesMax, Self.keptAtOnceBytes)
+        var tree = try await pieces(of: root, from: BlockSources(peers), growing, keptAtOnce, of: job).get()
+        if tree.held.reduce(0, { $0 + $1.bytes.count }) > heldBytesMax {
+            try await keep(tree.held, of: job)
+            tree.held = []
         }
-        tree.bytes = walk.bytes
         return tree
     }
 
-    private func pieces(_ batch: [CID], from sources: [PeerID], of root: CID) async throws(FetchError) -> [Piece] {
-        let results = await withTaskGroup(of: (Int, Result<Piece, FetchError>).self) { group in
-            for (index, cid) in batch.enumerated() {
-                group.addTask { (index, await piece(cid, from: sources, of: root)) }
+    /// A tree while its blocks come.
+    private struct Growing: Sendable {
+        var walk: UnixFSTreeWalk
+        let until: MonotonicInstant?
+        var tree = Tree()
+        var heldBytes = 0
+
+        var isLate: Bool { until.map { NodeClock.now >= $0 } ?? false }
+
+        mutating func take(_ piece: Piece, of cid: CID) throws(UnixFSError) {
+            switch piece {
+            case .leafHere(let bytes): try walk.receivedLeaf(bytes: bytes, of: cid)
+            case .block(let block, let source):
+                try walk.received(block, of: cid)
+                guard source != nil else { return }
+                tree.held.append((cid, block))
+                heldBytes += block.count
             }
-            var results = [Result<Piece, FetchError>?](repeating: nil, count: batch.count)
-            for await (index, result) in group { results[index] = result }
-            return results
         }
-        var pieces: [Piece] = []
-        for case let result? in results { pieces.append(try result.get()) }
-        return pieces
     }
 
-    private func piece(_ cid: CID, from sources: [PeerID], of root: CID) async -> Result<Piece, FetchError> {
+    /// Asks for the next block whenever one came, so that there are always as many under way.
+    private func pieces(
+        of root: CID, from sources: BlockSources, _ start: Growing, _ keptAtOnce: Int, of job: CID?
+    ) async -> Result<Tree, FetchError> {
+        await withTaskGroup(of: (CID, Result<Piece, FetchError>).self) { group in
+            var growing = start
+            var underWay = 0
+            defer { group.cancelAll() }
+            while true {
+                if growing.isLate {
+                    let reason = "its blocks did not all come in the time that there was"
+                    return .failure(.notFound(root, reason: reason))
+                }
+                while underWay < Self.piecesAtOnceMax, let cid = growing.walk.next() {
+                    underWay += 1
+                    group.addTask { (cid, await piece(cid, from: sources, of: root)) }
+                }
+                guard let (cid, piece) = await group.next() else { break }
+                underWay -= 1
+                if let error = Self.taken(piece, of: cid, root, &growing) { return .failure(error) }
+                if growing.heldBytes > keptAtOnce, let error = await kept(&growing, of: job) { return .failure(error) }
+            }
+            growing.tree.bytes = growing.walk.bytes
+            return .success(growing.tree)
+        }
+    }
+
+    private static func taken(
+        _ piece: Result<Piece, FetchError>, of cid: CID, _ root: CID, _ growing: inout Growing
+    ) -> FetchError? {
+        switch piece {
+        case .failure(let error): return error
+        case .success(let piece):
+            do throws(UnixFSError) {
+                try growing.take(piece, of: cid)
+                return nil
+            } catch {
+                return .notAFile(root, error)
+            }
+        }
+    }
+
+    private func kept(_ growing: inout Growing, of job: CID?) async -> FetchError? {
+        do throws(FetchError) {
+            try await keep(growing.tree.held, of: job)
+            growing.tree.held = []
+            growing.heldBytes = 0
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func piece(_ cid: CID, from sources: BlockSources, of root: CID) async -> Result<Piece, FetchError> {
         do throws(FetchError) {
             if !UnixFSTreeWalk.needsBytes(cid), let bytes = try await storedBytes(of: cid) {
                 return .success(.leafHere(bytes: bytes))
             }
-            let found = try await located(cid, from: sources)
-            return .success(.block(found.block, source: found.source))
-        } catch {
-            guard case .notFound = error, cid != root else { return .failure(error) }
-            return await piece(cid, fromProvidersOf: root, besides: sources, error)
-        }
-    }
-
-    private func piece(
-        _ cid: CID, fromProvidersOf root: CID, besides sources: [PeerID], _ error: FetchError
-    ) async -> Result<Piece, FetchError> {
-        let others = await providers(of: root).filter { !sources.contains($0) }
-        if others.isEmpty { return .failure(error) }
-        do throws(FetchError) {
-            let found = try await located(cid, from: others)
+            let found = try await located(cid, of: root, by: sources)
             return .success(.block(found.block, source: found.source))
         } catch {
             return .failure(error)

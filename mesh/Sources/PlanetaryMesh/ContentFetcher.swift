@@ -49,16 +49,7 @@ struct ContentFetcher: Sendable {
     /// announced the root. It is stored.
     func block(_ cid: CID, of root: CID) async throws(FetchError) -> [UInt8] {
         if let block = cid.ownBlock { return block }
-        let found: BitswapService.Fetched
-        let known = givers.peers(of: root)
-        do {
-            found = try await located(cid, from: known)
-        } catch {
-            guard case .notFound = error, cid != root else { throw error }
-            let others = await providers(of: root).filter { !known.contains($0) }
-            guard !others.isEmpty else { throw error }
-            found = try await located(cid, from: others)
-        }
+        let found = try await located(cid, of: root, by: givers.sources(of: root))
         if let source = found.source {
             givers.gave(source, root)
             try await keep([(cid, found.block)])
@@ -130,6 +121,31 @@ struct ContentFetcher: Sendable {
         }
         file.bytes = reader.bytes
         return file
+    }
+
+    /// A block of the file or folder under a root, from those whose turn it is, else from who announced the root.
+    func located(
+        _ cid: CID, of root: CID, by sources: BlockSources
+    ) async throws(FetchError) -> BitswapService.Fetched {
+        let turn = sources.takeTurn()
+        do throws(FetchError) {
+            let found = try await located(cid, from: turn)
+            sources.ended(turn, givenBy: found.source)
+            return found
+        } catch {
+            sources.failed(turn)
+            guard case .notFound = error, cid != root else { throw error }
+            let others = await providers(of: root).filter { !turn.contains($0) }
+            guard !others.isEmpty else { throw error }
+            let found = try await located(cid, from: others)
+            if let source = found.source { sources.add([source]) }
+            return found
+        }
+    }
+
+    /// Asks the DHT who has the file or folder under a root, so that all of them are asked for its blocks.
+    func meetProviders(of root: CID) async {
+        givers.have(await providers(of: root).filter { $0 != host.localPeer }, root)
     }
 
     func located(_ cid: CID, from peers: [PeerID]) async throws(FetchError) -> BitswapService.Fetched {

@@ -11,7 +11,7 @@ struct OwnerTrees: Sendable {
         /// How long one call of `pin` fetches before it answers how far it is, in milliseconds.
         var pinMilliseconds: Int64 = 10_000
         /// Blocks that one call fetches at the same time.
-        var fetchesMax = 8
+        var fetchesMax = 16
     }
 
     let parts: NodeParts
@@ -44,8 +44,14 @@ struct OwnerTrees: Sendable {
                 hint: "CIDs are of version 1 with SHA-256, and raw, dag-pb or dag-cbor.")
         }
         try room.require("The blocks were not kept")
-        try await stored { () throws(MeshStoreError) in
+        do throws(MeshStoreError) {
+            // It holds every block against its CID, so nobody before it need.
             try await parts.store.commit(blocks.map { .block(cid: $0.cid.version1, bytes: $0.bytes) })
+        } catch {
+            if case .blockMismatch = error {
+                throw NodeServiceError(.invalidRequest, "The blocks cannot be read: \(error).")
+            }
+            throw NodeServiceError(storage: error)
         }
     }
 
@@ -56,6 +62,7 @@ struct OwnerTrees: Sendable {
         var tree = try await looked(root) { () throws(MeshStoreError) in try await walk.goOn(in: parts.store) }
         let end = ContinuousClock.now + .milliseconds(limits.pinMilliseconds)
         var hasFetched = false
+        var hasMetProviders = false
         while true {
             if tree.missing.isEmpty, hasFetched {
                 hasFetched = false
@@ -71,6 +78,11 @@ struct OwnerTrees: Sendable {
                     missing: tree.missing.map(\.text))
             }
             try room.require("The file was not pinned")
+            // Of a small tree the first giver is quicker than a search for others.
+            if tree.missing.count >= limits.fetchesMax, !hasMetProviders {
+                hasMetProviders = true
+                await parts.fetcher.meetProviders(of: root)
+            }
             try await fetch(tree.missing, of: root, until: end)
             hasFetched = true
             tree = try await looked(root) { () throws(MeshStoreError) in try await walk.goOn(in: parts.store) }

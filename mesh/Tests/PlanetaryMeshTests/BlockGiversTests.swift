@@ -1,4 +1,5 @@
 import Multiformats
+import P2PServices
 import Testing
 
 @testable import PlanetaryMesh
@@ -19,6 +20,18 @@ import Testing
         let peers = givers.peers(of: root(0))
         #expect(peers.count == BlockGivers.peersMax)
         #expect(Array(peers.prefix(2)) == [peer(5), peer(BlockGivers.peersMax + 1)])
+    }
+
+    @Test func whoAnnouncedTheRootIsAskedTooAndAllTakeTurns() {
+        let givers = BlockGivers()
+        #expect(givers.sources(of: root(0)).peers.isEmpty)
+        givers.gave(peer(1), root(0))
+        givers.have([peer(1), peer(2), peer(3)], root(0))
+        #expect(givers.peers(of: root(0)) == [peer(1), peer(2), peer(3)])
+        let turns = (0..<3).map { _ in givers.sources(of: root(0)).takeTurn().first }
+        #expect(turns == [peer(1), peer(2), peer(3)], "those who take turns are kept with the root")
+        givers.have((0..<20).map(peer), root(0))
+        #expect(givers.peers(of: root(0)).count == BlockGivers.peersMax)
     }
 
     @Test func theRootLongestUnusedIsForgotten() {
