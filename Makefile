@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -97,6 +97,9 @@ format: ## formats the sources in place
 bench: release ## the figures of docs/performance.md, optimised; ARGS=jobs or ARGS="gossip --rate 1000" for one part
 	@$(QUIETLY) "Building the benchmarks (release)" bench.log $(SWIFT_BUILD) -c release --product mesh-benchmarks
 	@scripts/bench.sh $(ARGS)
+
+bench-data: release ## data beside kubo 0.22, which has to be in .build/kubo (scripts/bench-data.py says how); ARGS="--times 1 add"
+	@.build/kubo/bin/python scripts/bench-data.py $(ARGS)
 
 sim: setup ## a simulated mesh under faults; SEED=7 for another one, ARGS="--nodes 80" for more
 	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
