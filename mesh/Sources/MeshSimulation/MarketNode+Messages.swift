@@ -139,6 +139,9 @@ extension MarketNode {
         if reply == .ack, let message = try? MeshProtocolMessage.decode(asker.message) {
             promises.acknowledged(message, core.market)
         }
+        if case .refused(let refusal) = reply, refusal.code == .known(.secondReceipt) {
+            blamed.append("two receipts of one assignment")
+        }
         context.send(
             [1] + bytes, over: asker.connection, protocolID: MeshTopics.directMessages, channel: .stream(asker.stream))
     }
