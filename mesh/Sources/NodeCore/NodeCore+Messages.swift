@@ -7,43 +7,8 @@ import SignedObjects
 
 /// What messages are worth, and who is to blame for bad ones.
 extension NodeCore {
-    // MARK: Direct messages
-
-    /// Takes one request of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"); the answer is an effect.
-    mutating func received(
-        _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ request: UInt64, _ moment: NodeMoment
-    ) {
-        let message: MeshProtocolMessage
-        do {
-            message = try MeshProtocolMessage.decode(bytes)
-        } catch MeshMessageError.unknownVariant(let name) {
-            tally("messages_unknown")
-            let refusal = Refusal(.unknownVariant, "this version does not know \(name)")
-            return effects.append(.answer(request: request, .refused(refusal)))
-        } catch {
-            note(peer, "a direct message that does not read: \(error)", isMet: true, moment)
-            return effects.append(.answer(request: request, .refused(Refusal(error.name, "\(error)"))))
-        }
-        let isBid = if case .jobBid = message { true } else { false }
-        if isBid, let roundTripMilliseconds {
-            give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
-        }
-        var offer: NodeCapability?
-        var shortage: OfferedShortage?
-        if case .jobBid(let bid) = message {
-            offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
-            shortage = offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) }
-        }
-        let (reply, transition) = market.receive(
-            message, from: peer, bidderLacking: shortage, now: moment.now, wallClock: moment.wallClock)
-        if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
-        judge(reply, of: peer, moment)
-        absorb(transition, answering: .peer(request: request, reply), moment)
-        // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
-        if isBid, roundTripMilliseconds == nil { effects.append(.errand(.measure(peer))) }
-    }
-
-    private mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, _ moment: NodeMoment) {
+    /// Blames the sender of a refused message, where it is at fault.
+    mutating func judge(_ reply: MeshProtocolReply, of peer: PeerID, _ moment: NodeMoment) {
         guard case .refused(let refusal) = reply else { return }
         let isFault =
             switch refusal.blame {

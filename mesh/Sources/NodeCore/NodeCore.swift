@@ -288,6 +288,203 @@ package struct NodeCore: Core {
         precondition(!order.isPersisted || order.count == 0, "effects wait for writes that are done")
     }
 
+    // MARK: Messages
+
+    /// Takes one request of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"); the answer is an effect.
+    private mutating func received(
+        _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ request: UInt64, _ moment: NodeMoment
+    ) {
+        let message: MeshProtocolMessage
+        do {
+            message = try MeshProtocolMessage.decode(bytes)
+        } catch MeshMessageError.unknownVariant(let name) {
+            tally("messages_unknown")
+            let refusal = Refusal(.unknownVariant, "this version does not know \(name)")
+            return effects.append(.answer(request: request, .refused(refusal)))
+        } catch {
+            note(peer, "a direct message that does not read: \(error)", isMet: true, moment)
+            return effects.append(.answer(request: request, .refused(Refusal(error.name, "\(error)"))))
+        }
+        let isBid = if case .jobBid = message { true } else { false }
+        if isBid, let roundTripMilliseconds {
+            give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
+        }
+        var offer: NodeCapability?
+        var shortage: OfferedShortage?
+        if case .jobBid(let bid) = message {
+            offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
+            shortage = offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) }
+        }
+        let (reply, transition) = market.receive(
+            message, from: peer, bidderLacking: shortage, now: moment.now, wallClock: moment.wallClock)
+        if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
+        judge(reply, of: peer, moment)
+        absorb(transition, answering: .peer(request: request, reply), moment)
+        // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
+        if isBid, roundTripMilliseconds == nil { effects.append(.errand(.measure(peer))) }
+    }
+
+    // MARK: The market
+
+    /// Gives the market a fact, and carries out what follows.
+    mutating func give(_ input: MarketInput, _ moment: NodeMoment) {
+        absorb(market.handle(input, now: moment.now, wallClock: moment.wallClock), moment)
+    }
+
+    /// Queues what happened for the disk, releases what may leave before it is there, and keeps the rest.
+    mutating func absorb(_ transition: MarketTransition, answering answer: Answer? = nil, _ moment: NodeMoment) {
+        marketDeadline = transition.nextDeadline
+        if let offset = transition.clockOffsetMilliseconds, !hasWarnedOfClock {
+            hasWarnedOfClock = true
+            effects.append(.warnOfClock(offsetMilliseconds: offset))
+        }
+        let number = write(transition, moment)
+        for event in transition.events where event.role == .originator {
+            outlooks.follow(event, now: moment.now)
+            say(.effect(.tell(event)), about: event.jobID)
+        }
+        for declined in transition.declined { effects.append(.declined(declined)) }
+        for action in transition.actions { carryOn(action, moment) }
+        guard let answer else { return }
+        let waiting: Waiting =
+            switch answer {
+            case .peer(let request, let reply): .effect(.answer(request: request, reply))
+            case .own(let id, let reply): .ownReply(id, reply)
+            }
+        let waits = transition.needsDurability || transition.acknowledges
+        // What is acknowledged again may still be on its way to the disk.
+        if waits, let barrier = number ?? (order.isPersisted ? nil : order.last) {
+            order.hold(waiting, until: barrier)
+        } else {
+            steps.append(waiting)
+        }
+    }
+
+    /// Releases an effect about a job once everything that somebody relies on is on the disk.
+    private mutating func say(_ waiting: Waiting, about job: JobID) {
+        if let barrier = order.barrier(of: job) { order.hold(waiting, until: barrier) } else { steps.append(waiting) }
+    }
+
+    /// Numbers a write; `nil` if there is nothing to write.
+    private mutating func write(_ transition: MarketTransition, _ moment: NodeMoment) -> UInt64? {
+        if transition.events.isEmpty && transition.blocks.isEmpty { return nil }
+        var relied: Set<JobID> = []
+        var touched: OrderedSet<Side> = []
+        var outputs: [(job: JobID, block: MadeBlock)] = []
+        var (isAnchored, isSigned) = (false, false)
+        for event in transition.events {
+            let id = event.jobID
+            if event.kind.needsDurability { relied.insert(id) }
+            touched.append(Side(job: id, role: event.role))
+            switch event.kind {
+            case .anchored: isAnchored = true
+            case .receiptSigned:
+                isSigned = true
+                outputs += (made.removeValue(forKey: id) ?? []).map { (id, $0) }
+            case .resultReached: outputs += (fetched.removeValue(forKey: id) ?? []).map { (id, $0) }
+            default: break
+            }
+        }
+        var heads: AnchorHeadsV1?
+        if isAnchored {
+            let (cids, height) = market.anchorHeads
+            heads = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: cids, height: height)
+        }
+        var jobs: [JobStanding] = []
+        // Not `touched.compactMap(standing)`, which would copy the whole core first.
+        for side in touched { if let standing = standing(side) { jobs.append(standing) } }
+        let number = order.next(relied: relied)
+        let haste: NodeWrite.Haste = !relied.isEmpty ? .urgent : transition.acknowledges ? .answer : .none
+        effects.append(
+            .write(
+                NodeWrite(
+                    number: number, haste: haste, events: transition.events, evidence: transition.blocks,
+                    outputs: outputs, jobs: jobs, anchorHeads: heads,
+                    lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
+        return number
+    }
+
+    /// One side of a job.
+    private struct Side: Hashable {
+        let job: JobID
+        let role: JobRole
+    }
+
+    private func standing(_ side: Side) -> JobStanding? {
+        switch side.role {
+        case .originator: market.originatedJob(side.job).map(JobStanding.originated)
+        case .executor: market.executedJob(side.job).map(JobStanding.executed)
+        }
+    }
+
+    private mutating func carryOn(_ action: MarketAction, _ moment: NodeMoment) {
+        switch action {
+        case .announce(let job, let announcement): effects.append(.errand(.announce(job, announcement)))
+        case .deliver(let delivery):
+            let isOwn = delivery.peer == identity.peerID
+            say(isOwn ? .ownDelivery(delivery) : .effect(.errand(.deliver(delivery))), about: delivery.id.jobID)
+        case .gossip(_, .anchorHeads(let heads), let job?): say(.heads(heads, of: job), about: job)
+        case .gossip: preconditionFailure("the market gossips nothing but heads")
+        case .fetchManifest(let job, let peer, let addresses, let bytesMax):
+            effects.append(.errand(.fetchManifest(job, from: peer, addresses: addresses, bytesMax: bytesMax)))
+        case .lookUpModule(let module): effects.append(.errand(.lookUpModule(module)))
+        case .fetchInputs(let order): start(order)
+        case .execute(let assignment):
+            if runs[assignment] != nil { effects.append(.letRun(assignment: assignment)) }
+        case .cancelExecution(let assignment, _):
+            if runs[assignment] != nil { effects.append(.stopRun(assignment: assignment)) }
+        case .fetchOutputs(let job, let receipt, let peer, let cids, let milliseconds):
+            guard let params = market.originatedJob(job)?.manifest.params else { return }
+            let until = moment.now.advanced(milliseconds: milliseconds)
+            let bytesMax = Int(clamping: params.outputBlockBytesMax)
+            take(
+                outputs.begin(
+                    job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, mayBeFolders: params.files != nil,
+                    until: until), moment)
+        case .publishReceipt(let receipt, let block, let notice):
+            say(.effect(.errand(.publishReceipt(receipt: receipt, block: block, notice))), about: notice.jobID)
+        }
+    }
+
+    // MARK: Runs and outputs
+
+    /// Begins a run, unless it is under way or has its receipt.
+    private mutating func start(_ order: ExecutionOrder) {
+        let assignment = order.assignmentCID
+        guard runs[assignment] == nil, let job = market.executedJob(order.jobID), job.assignmentCID == assignment,
+            job.receipt == nil
+        else { return }
+        runs[assignment] = order.jobID
+        effects.append(.errand(.startRun(order)))
+        if job.stopReason != nil { effects.append(.stopRun(assignment: assignment)) }
+    }
+
+    private mutating func runEnded(
+        _ assignment: CID, _ report: ExecutionReport, _ blocks: [MadeBlock], _ moment: NodeMoment
+    ) {
+        guard let job = runs.removeValue(forKey: assignment) else { return }
+        made[job] = blocks
+        give(.executionFinished(assignment: assignment, report), moment)
+        made[job] = nil
+    }
+
+    private mutating func take(_ step: OutputFetches.Step?, _ moment: NodeMoment) {
+        switch step {
+        case nil: break
+        case .ask(let request):
+            let job = outputs.job(of: request.receipt).flatMap(market.originatedJob)
+            if job?.awaitsOutputs(of: request.receipt) ?? false {
+                effects.append(.errand(.fetchOutput(request)))
+            } else {
+                outputs.drop(request.receipt)
+            }
+        case .end(let end):
+            fetched[end.job] = end.blocks
+            give(.outputsFetched(end.job, receipt: end.receipt, missing: end.missing), moment)
+            fetched[end.job] = nil
+        }
+    }
+
     // MARK: The loop
 
     /// Works until nothing is left to do here; the rest is for the shell.

@@ -1,0 +1,109 @@
+import Determinism
+import JobMarket
+package import MeshTypes
+import Multiformats
+import OrderedCollections
+import PeerIdentity
+package import SignedObjects
+
+/// What the node decides beside the market: about deliveries that fail, and about those around it.
+extension NodeCore {
+    // MARK: Deliveries
+
+    /// Looks in the DHT for a peer that could not be reached, once for each attempt.
+    mutating func deliveryFailed(
+        _ delivery: Delivery, _ reason: String, isUnreachable: Bool, _ moment: NodeMoment
+    ) {
+        let hasLooked = lookedUp.remove(delivery.id) != nil
+        guard isUnreachable, !hasLooked else {
+            return give(.deliveryFailed(delivery.id, reason: reason), moment)
+        }
+        guard lookUps.updateValue((delivery, reason), forKey: delivery.id) == nil else { return }
+        tally("peers_looked_for")
+        effects.append(.errand(.lookUp(delivery.peer, for: delivery.id)))
+    }
+
+    mutating func wasLookedUp(_ id: DeliveryID, isConnected: Bool, _ moment: NodeMoment) {
+        guard let (delivery, reason) = lookUps.removeValue(forKey: id) else { return }
+        guard isConnected else { return give(.deliveryFailed(id, reason: reason), moment) }
+        lookedUp.insert(id)
+        effects.append(.errand(.deliver(delivery)))
+    }
+
+    // MARK: The neighbourhood
+
+    /// Checks whether anybody can be expected to bid on this node's jobs, and whether to advertise its own offer.
+    mutating func looked(_ around: Surroundings, _ moment: NodeMoment) {
+        var seen = Solitude.Surroundings()
+        seen.connectionCount = around.connectionCount
+        if around.connectionCount > 0 {
+            seen.hasOffer = capabilities.hasOffer(now: moment.now)
+            seen.hasListener = !around.listeners.isEmpty
+            seen.mayPassOn = around.mayPassOn || seen.hasListener
+        }
+        // It checks even without jobs, since it must know for how long it has heard nothing.
+        let prospect = solitude.prospect(seen, now: moment.now)
+        market.configuration.executor?.isWithinHours = around.isWithinHours
+        judgeExecutors(moment)
+        if market.openCounts.originated > 0 {
+            switch prospect {
+            case .open: break
+            case .alone: give(.nobodyReachable, moment)
+            case .nobodyExecutes(let milliseconds):
+                give(.nobodyExecutes(afterMilliseconds: UInt64(clamping: milliseconds)), moment)
+            }
+        }
+        guard let executor = market.configuration.executor else { return }
+        let offer = advertising.due(
+            executor, loadPermille: market.loadPermille, bytesMax: market.configuration.limits.capabilityBytesMax,
+            listeners: around.listeners, addresses: market.configuration.addresses, as: identity, at: moment)
+        if let offer { advertise(offer) }
+    }
+
+    /// Judges the known executors with regard to the jobs without a bid, and asks those that have nothing against one.
+    private mutating func judgeExecutors(_ moment: NodeMoment) {
+        guard outlooks.count > 0 else { return }
+        let offers = capabilities.offers(now: moment.now)
+        var room = outlooks.limits.questionsPerLookMax
+        for turn in outlooks.nextTurns(offers: offers.count, now: moment.now) {
+            guard market.awaitsFirstBid(turn.job) else {
+                outlooks.drop(turn.job)
+                continue
+            }
+            let standings = market.standings(
+                of: turn.job, offers: offers, sizes: turn.sizes, answers: turn.answers,
+                wasKnown: { [isAcquainted = solitude.isAcquainted] executor in
+                    isAcquainted && capabilities.hasOffered(executor, since: turn.announcedAt, now: moment.now)
+                })
+            var outlook = ExecutorOutlook(standings)
+            for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
+                let addresses = outlooks.addresses(of: capabilities.offer(of: executor, now: moment.now))
+                tally("executors_asked")
+                effects.append(.errand(.inquire(turn.job, of: executor, addresses: addresses)))
+            }
+            guard outlooks.isWorthTelling(outlook, turn) else { continue }
+            let patience = standings.patience(
+                milliseconds: solitude.patienceMilliseconds.map { UInt64(clamping: $0) })
+            if outlook.isHopeless, patience != 0 {
+                outlook.waitMilliseconds = solitude.waitMilliseconds(age: turn.waitedMilliseconds, now: moment.now)
+                    .map { UInt64(clamping: $0) }
+            }
+            give(.executorsJudged(turn.job, outlook, patienceMilliseconds: patience), moment)
+        }
+    }
+
+    mutating func advertise(_ offer: SignedObject<NodeCapability>) {
+        if offer.body.offersNothing {
+            tally("capabilities_withdrawn")
+        } else {
+            tally("capabilities_advertised")
+            market.configuration.executor?.capabilityCID = offer.cid
+        }
+        effects.append(.errand(.advertise(offer)))
+    }
+
+    /// What an executor offers, as this node last heard it.
+    package func offer(of did: DID, at moment: NodeMoment) -> NodeCapability? {
+        capabilities.offer(of: did, now: moment.now)
+    }
+}
