@@ -105,8 +105,20 @@ final class ModuleProcess: Sendable {
         return Int32(truncatingIfNeeded: bytes.reversed().reduce(0) { $0 << 8 | Int64($1) })
     }
 
-    /// Whether runs can still be started.
-    var isAlive: Bool { state.withLockedValue { !$0.isLost } }
+    /// Whether runs can still be started: a process that has ended since has closed its socket.
+    var isAlive: Bool {
+        state.withLockedValue { state in
+            if !state.isLost { state.isLost = hasClosed }
+            return !state.isLost
+        }
+    }
+
+    /// While nothing is asked of it, nothing comes from it but the end.
+    private var hasClosed: Bool {
+        var byte: UInt8 = 0
+        let got = recv(control, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)
+    }
 
     private func order(
         _ order: RunWorker.Order, _ process: pid_t, descriptor: Int32 = -1, isAnswered: Bool

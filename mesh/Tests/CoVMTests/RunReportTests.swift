@@ -57,7 +57,7 @@ import Testing
             case .refusalWords: result.outcome = .nodeFailed(reason: Self.long(RunReport.reasonBytesMax))
             case .calls: result.usage.hostCalls["one more"] = 1
             case .callName:
-                result.usage.hostCalls = CanonicalMap([(Self.long(RunReport.hostCallNameBytesMax), 1)])
+                result.usage.hostCalls = CanonicalMap([(Self.long(RunReport.hostCallNameBytesMax), UInt64(1))])
             case .outputs: result.outputs.append(("one more", RunReportTests.cid))
             case .anchors: result.anchoredCIDs.append(RunReportTests.cid)
             case .twoOfOneName: result.outputs = [("a", RunReportTests.cid), ("a", RunReportTests.cid)]
