@@ -2,7 +2,7 @@ import NodeAPI
 
 /// What goes on before a run, as people read it. None of it is part of the job's time.
 enum PreparationWords {
-    /// In the cell of a listing: `fetching, 3.2 MiB`, `compiling, 12.0 s`.
+    /// In the cell of a listing: `fetching, 3.20 MiB`, `compiling, 12.0 s`.
     static func cell(_ preparation: JobPreparation?) -> String {
         guard let preparation else { return "preparing" }
         switch preparation.step {

@@ -36,7 +36,7 @@ import Testing
             (job(.executor, .assigned), "won, waiting"), (job(.originator, .preparing), "preparing"),
             (
                 job(.originator, .preparing) { $0.preparation = .init(step: "fetching", fetchedBytes: 3 << 20) },
-                "fetching, 3 MiB"
+                "fetching, 3.00 MiB"
             ),
             (job(.originator, .preparing) { $0.preparation = .init(step: "fetching", fetchedBytes: 0) }, "fetching"),
             (

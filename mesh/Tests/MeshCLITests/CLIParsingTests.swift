@@ -282,4 +282,11 @@ import Testing
     private func parse<Command: ParsableCommand>(_ type: Command.Type, _ arguments: [String]) throws -> Command {
         try #require(try Mesh.parseAsRoot(arguments) as? Command)
     }
+
+    @Test func theHelpTellsTheUsualLimitsOfAJob() {
+        let help = Run.helpMessage(columns: 200)
+        for told in ["by default 10,000,000,000.", "by default 256 MiB.", "by default 16 MiB.", "by default 30 s."] {
+            #expect(help.contains(told), "\(told)")
+        }
+    }
 }

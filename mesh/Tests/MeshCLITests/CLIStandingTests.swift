@@ -93,7 +93,8 @@ import Testing
         #expect(standing.received(preparing(400, JobPreparation(step: "fetching", fetchedBytes: 0))) == [])
         #expect(standing.now(for: .seconds(1)) == "fetching module and inputs 1.0 s, at most 80 tokens")
         #expect(standing.received(preparing(900, JobPreparation(step: "fetching", fetchedBytes: 3 << 20))) == [])
-        #expect(standing.now(for: .seconds(2)) == "fetching module and inputs 2.0 s, 3 MiB so far, at most 80 tokens")
+        #expect(
+            standing.now(for: .seconds(2)) == "fetching module and inputs 2.0 s, 3.00 MiB so far, at most 80 tokens")
         let stage = standing.stage
         var compiling = JobPreparation(
             step: "compiling", compilingMilliseconds: 500, compilingMillisecondsMax: 600_000)
