@@ -5,18 +5,18 @@
 #   scripts/templates.sh swift c      these
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-mesh=$PWD/${MESH:-.build/debug/mesh}
+mesh=$(readlink -f "${MESH:-.build/debug/mesh}")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export MESH_HOME=$scratch/home
 cd "$scratch"
 
-zig() { command -v zig >/dev/null || python3 -c 'import ziglang' 2>/dev/null; }
-wasi_libc() { # can clang build a program for WASI?
+has_zig() { command -v zig >/dev/null || python3 -c 'import ziglang' 2>/dev/null; }
+has_wasi_libc() { # can clang build a program for WASI?
     printf '#include <stdio.h>\nint main(void) { return puts(""); }\n' |
         "${WASI_SDK_PATH:+$WASI_SDK_PATH/bin/}clang" --target=wasm32-wasi -x c - -o "$scratch/probe.wasm" 2>/dev/null
 }
-rust() { # is there the standard library of either name of the target?
+has_rust() { # is there the standard library of either name of the target?
     command -v rustc >/dev/null && command -v cargo >/dev/null || return 1
     local libraries
     libraries=$(rustc --print sysroot)/lib/rustlib
@@ -25,9 +25,9 @@ rust() { # is there the standard library of either name of the target?
 at_hand() {
     case "$1" in
         swift) command -v swiftc >/dev/null ;;
-        c) zig || wasi_libc ;;
-        rust) rust ;;
-        zig) zig ;;
+        c) has_zig || has_wasi_libc ;;
+        rust) has_rust ;;
+        zig) has_zig ;;
     esac
 }
 

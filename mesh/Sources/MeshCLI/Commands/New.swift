@@ -56,7 +56,11 @@ extension JobTemplate {
         for file in files {
             let path = "\(folder)/\(file.path)"
             let parent = (path as NSString).deletingLastPathComponent
-            try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+            do {
+                try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+            } catch {
+                throw LocalFileError(path: parent, reason: error.localizedDescription)
+            }
             try LocalFile.write(Array(file.text.utf8), to: path, isNew: true)
             if file.isProgram, chmod(path, 0o755) != 0 {
                 throw LocalFileError(path: path, reason: String(cString: strerror(errno)))
