@@ -291,7 +291,7 @@ extension HostileCorpus {
             made.add(script: script, named: "\(storm), for ever", told: nil, .limit(.fuel))
         }
         made.add(
-            script: "repeat 4000000000 fill 1 65536 65", named: "output, for ever", told: nil, fuel: 100_000_000,
+            script: "repeat 4000000000 fill 1 1048576 65", named: "output, for ever", told: nil, fuel: 500_000_000,
             .limit(.output))
         return made.cases
     }
