@@ -291,8 +291,8 @@ extension HostileCorpus {
             made.add(script: script, named: "\(storm), for ever", told: nil, .limit(.fuel))
         }
         made.add(
-            script: "repeat 4000000000 fill 1 1048576 65", named: "output, for ever", told: nil, fuel: 500_000_000,
-            .limit(.output))
+            script: "repeat 4000000000 write 1 \(String(repeating: "x", count: 4_000))", named: "output, for ever",
+            told: nil, fuel: 5_000_000_000, .limit(.output))
         return made.cases
     }
 }
