@@ -39,12 +39,9 @@ final class ModuleProcess: Sendable {
         var sockets: [Int32] = [-1, -1]
         guard sandbox_sockets(&sockets) == 0 else { throw failure("no socket", errno) }
         let file = code.withUnsafeBytes { sandbox_sealed_file($0.baseAddress, $0.count) }
-        defer {
-            close(sockets[1])
-            if file >= 0 { close(file) }
-        }
+        defer { if file >= 0 { close(file) } }
         guard file >= 0 else {
-            close(sockets[0])
+            for socket in sockets { close(socket) }
             throw failure("no memory for its code", -file)
         }
         let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
@@ -52,7 +49,10 @@ final class ModuleProcess: Sendable {
         let start = ProcessStart(
             executable: worker.executable, arguments: worker.arguments, environment: WorkerProcess.libraryPath,
             descriptors: [sockets[1], nothing, nothing, file])
-        switch start.run() {
+        let started = start.run()
+        // The child's end alone stays open, so that its own end is seen.
+        close(sockets[1])
+        switch started {
         case .failure(let refusal):
             close(sockets[0])
             throw EngineError(message: "the program \(worker.executable) could not be run: \(refusal.reason)")

@@ -245,7 +245,9 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
     }
 
     func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait {
-        guard case .waited(let wait) = ask(.fetch(wants, keeping: bytes)) else { return MountWait(end: .cancelled, nanoseconds: 0) }
+        guard case .waited(let wait) = ask(.fetch(wants, keeping: bytes)) else {
+            return MountWait(end: .cancelled, nanoseconds: 0)
+        }
         return wait
     }
 

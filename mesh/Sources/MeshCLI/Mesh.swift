@@ -158,7 +158,7 @@ struct CommandLineWords {
                 .split { $0 == " " || $0 == "," || $0 == "/" }
         }
         // These may stand before the command.
-        return words.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2)) } + ["home", "json"]
+        return words.filter { $0.hasPrefix("--") && $0 != "--" }.map { String($0.dropFirst(2)) } + ["home", "json"]
     }
 
     private static func quoted(_ text: String, after start: String) -> Substring? {

@@ -12,6 +12,7 @@ package struct Preparation: Hashable, Sendable, Codable {
         /// Something of a later version.
         case other
 
+        /// Reads a step; one that is not known here is another.
         package init(from decoder: any Decoder) throws {
             self = Step(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .other
         }
@@ -36,7 +37,7 @@ package struct Preparation: Hashable, Sendable, Codable {
         self.compilingMillisecondsMax = compilingMillisecondsMax
     }
 
-    package enum CodingKeys: String, CodingKey {
+    enum CodingKeys: String, CodingKey {
         case step
         case fetchedBytes = "fetched_bytes"
         case compilingMilliseconds = "compiling_ms"
