@@ -100,12 +100,13 @@ struct ExecutorFailureTests {
         return try mesh.module("trap.wasm", try GuestModules.module(text))
     }
 
-    /// Freezes a process for some time; what it does on its own clock goes on missing.
+    /// Lets a node stand still for some time with all that it has started, as on a machine that sleeps.
     private func freeze(_ node: NodeProcess, seconds: Double) {
-        node.signal(SIGSTOP)
+        let frozen = node.processID.map { ProcessTree.all(from: $0) } ?? []
+        for process in frozen { kill(process, SIGSTOP) }
         let end = Date().addingTimeInterval(seconds)
         while Date() < end { poll(nil, 0, 50) }
-        node.signal(SIGCONT)
+        for process in frozen { kill(process, SIGCONT) }
     }
 
     @Test("A wall clock that passes in a run whose node stood still is the node's doing")

@@ -126,14 +126,10 @@ struct OwnerOrderCommandTests {
         _ = try originator.run(["cancel", id])
     }
 
-    /// The nice levels of the threads of a process, and of its children's.
+    /// The nice levels of the threads of a process, and of all that it has started.
     private static func priorities(of process: Int) -> Set<Int> {
-        let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         var found: Set<Int> = []
-        for number in all.compactMap({ Int($0) }) {
-            guard number == process || fields("/proc/\(number)/stat")?.dropFirst().first == "\(process)" else {
-                continue
-            }
+        for number in ProcessTree.all(from: Int32(process)) {
             let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(number)/task")) ?? []
             // State, parent and so on follow the name in brackets: the 17th is the nice level.
             for task in tasks {

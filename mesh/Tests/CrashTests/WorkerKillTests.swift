@@ -24,24 +24,16 @@ struct WorkerKillTests {
 
     /// The processes below a node that hold or run modules.
     private static func workers(of node: Int32) -> [Worker] {
-        let modules = children(of: node).filter(isWorker)
+        let modules = ProcessTree.children(of: node).filter(isWorker)
         return modules.flatMap { module in
             [Worker(process: module, isRun: false)]
-                + children(of: module).filter(isWorker).map { Worker(process: $0, isRun: true) }
+                + ProcessTree.children(of: module).filter(isWorker).map { Worker(process: $0, isRun: true) }
         }
     }
 
     /// Whether it is a worker that still runs: one that has ended has no words.
     private static func isWorker(_ process: Int32) -> Bool {
         (try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8))?.contains("__run-worker") == true
-    }
-
-    private static func children(of process: Int32) -> [Int32] {
-        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")) ?? []
-        return threads.flatMap { thread in
-            let text = try? String(contentsOfFile: "/proc/\(process)/task/\(thread)/children", encoding: .utf8)
-            return (text ?? "").split(separator: " ").compactMap { Int32($0) }
-        }
     }
 
     /// What was killed.
