@@ -95,7 +95,10 @@ struct HeldRunTests {
                     let priority = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)
                     seen.withLock { $0 = priority }
                 })
-            ) { $0.limits.nice = level }
+            ) {
+                $0.runWorker = nil
+                $0.limits.nice = level
+            }
             let before = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(getpid()))
             #expect(try await machine.run(Self.computing).outcome == .exited(code: 0))
             #expect(seen.withLock { $0 } == max(level, before))
