@@ -48,10 +48,14 @@ extension JobMarket {
     /// How far the executor of a job of this node is with what comes before the run, as it said last; nil if it said
     /// nothing of it, or the run has begun.
     package func preparation(of id: JobID, now: MonotonicInstant) -> Preparation? {
-        guard let live = originator.jobs.read(id, \.assignments.live) ?? nil,
-            live.run.map({ $0.status.progressRank < JobStatus.running.progressRank }) ?? false
-        else { return nil }
-        return originator.leases.preparation(of: live.cid, now: now)
+        guard let assignment = assignmentInPreparation(of: id) else { return nil }
+        return originator.leases.preparation(of: assignment, now: now)
+    }
+
+    /// The live assignment of a job whose run is accepted and has not begun.
+    private func assignmentInPreparation(of id: JobID) -> CID? {
+        guard let live = originator.jobs.read(id, \.assignments.live) ?? nil, let run = live.run else { return nil }
+        return run.status.progressRank < JobStatus.running.progressRank ? live.cid : nil
     }
 
     /// How far this node is with what comes before its run of a job.
