@@ -62,9 +62,15 @@ struct RunLink {
         while body.count < length {
             body += try bytes(min(Self.pieceBytes, length - body.count), by: deadline)
         }
-        let decoder = DAGCBORDecoder(limits: DAGCBOR.Limits(bytesMax: receivedBytesMax))
-        guard let message = try? decoder.decode(type, from: body) else { throw .malformed }
+        guard let message = try? Self.message(type, from: body, bytesMax: receivedBytesMax) else { throw .malformed }
         return message
+    }
+
+    /// The message that bytes without their length are.
+    static func message<Message: Decodable>(
+        _ type: Message.Type, from body: [UInt8], bytesMax: Int
+    ) throws -> Message {
+        try DAGCBORDecoder(limits: DAGCBOR.Limits(bytesMax: bytesMax)).decode(type, from: body)
     }
 
     private static let pieceBytes = 4 << 20

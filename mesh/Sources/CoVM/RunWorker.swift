@@ -78,6 +78,7 @@ package enum RunWorker {
         let sandbox = sandbox_enter()
         guard case .success(let module) = engine.load(trusted: code) else { return 65 }
         munmap(UnsafeMutableRawPointer(mutating: code.baseAddress), code.count)
+        RunRehearsal(engine: engine).play()
         answer(sandbox)
         return listen(engine, module)
     }

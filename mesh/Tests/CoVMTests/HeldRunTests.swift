@@ -62,7 +62,8 @@ struct HeldRunTests {
             host: MemoryHost(onLog: {
                 cancellation.hold(true)
                 signal.finish()
-            }))
+            })
+        ) { $0.runWorker = nil }
         async let running = machine.run(Self.computing, cancellation: cancellation)
         for await _ in held {}
         #expect(cancellation.isHeld)

@@ -107,6 +107,19 @@ import Testing
         #expect(result.interruptions.afterCancel <= 1)
     }
 
+    @Test("stands still when it is held, goes on, and is cancelled all the same")
+    func held() async throws {
+        let cancellation = ExecutionCancellation()
+        let (_, run) = try await begun(cancellation) { try Self.machine($0) }
+        cancellation.hold(true)
+        cancellation.hold(false)
+        cancellation.hold(true)
+        cancellation.cancel()
+        let result = try await run.value
+        #expect(result.outcome == .cancelled)
+        #expect(result.usage.fuel > 0)
+    }
+
     @Test("that is killed fails the node, and the next one runs", arguments: [SIGKILL, SIGABRT, SIGTERM])
     func killed(signal: Int32) async throws {
         let worker = try StandIn.counted(Machine.worker)
