@@ -10,11 +10,11 @@ package struct CoVMConfiguration: Sendable {
 
     /// The program that compiles modules in a child process, with its arguments; `nil` means this program if it calls
     /// ``CompileWorker/runIfAsked()``, else the `mesh` beside it.
-    package var compileWorker: CompileWorkerCommand?
+    package var compileWorker: WorkerCommand?
 
     /// The program that runs modules in processes of their own (`RunWorker`), with its arguments; `nil` means this
     /// program if it calls `RunWorker.runIfAsked()`, and else that modules run in this process.
-    package var runWorker: CompileWorkerCommand?
+    package var runWorker: WorkerCommand?
 
     /// What a module may look like before it is compiled.
     package var moduleLimits = ModuleLimits()
@@ -26,7 +26,7 @@ package struct CoVMConfiguration: Sendable {
     package var limits = Limits()
 
     /// A configuration with the default limits.
-    package init(cacheDirectory: String, compileWorker: CompileWorkerCommand? = nil) {
+    package init(cacheDirectory: String, compileWorker: WorkerCommand? = nil) {
         self.cacheDirectory = cacheDirectory
         self.compileWorker = compileWorker
     }
@@ -239,8 +239,8 @@ package struct CompileLimits: Sendable, Hashable {
     }
 }
 
-/// A program that compiles modules, as ``CompileWorker`` does, and the arguments that make it do so.
-package struct CompileWorkerCommand: Sendable, Hashable {
+/// A program that compiles or runs modules, as `CompileWorker` and `RunWorker` do, and the arguments that make it do so.
+package struct WorkerCommand: Sendable, Hashable {
     /// The path of the program.
     package var executable: String
 

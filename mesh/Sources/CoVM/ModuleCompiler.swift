@@ -11,7 +11,7 @@ import Synchronization
 /// Compiles a module in a child process, so that a compilation that hangs, swells or crashes costs only the job that
 /// brought the module. If no child can start, the run fails, never the node.
 struct ModuleCompiler: Sendable {
-    let worker: CompileWorkerCommand
+    let worker: WorkerCommand
     let limits: CompileLimits
     let compiledBytesMax: Int
     let directory: String
@@ -34,13 +34,13 @@ struct ModuleCompiler: Sendable {
     }
 
     /// This program if it can be its own worker, else the `mesh` beside it.
-    static func standardWorker() -> CompileWorkerCommand {
+    static func standardWorker() -> WorkerCommand {
         var program = workerBesideProgram() ?? "mesh"
         #if os(Linux)
             // The very file that runs, even after an upgrade replaced it.
             if CompileWorker.isThisProgram.load(ordering: .relaxed) { program = "/proc/self/exe" }
         #endif
-        return CompileWorkerCommand(executable: program, arguments: [CompileWorker.command])
+        return WorkerCommand(executable: program, arguments: [CompileWorker.command])
     }
 
     /// The path of `mesh` beside the running program.

@@ -35,7 +35,7 @@ final class ModuleProcess: Sendable {
     }
 
     /// Starts the process, and waits until the module is loaded.
-    static func start(_ worker: CompileWorkerCommand, code: [UInt8]) throws(EngineError) -> ModuleProcess {
+    static func start(_ worker: WorkerCommand, code: [UInt8]) throws(EngineError) -> ModuleProcess {
         var sockets: [Int32] = [-1, -1]
         guard sandbox_sockets(&sockets) == 0 else { throw failure("no socket", errno) }
         let file = code.withUnsafeBytes { sandbox_sealed_file($0.baseAddress, $0.count) }

@@ -12,7 +12,7 @@ final class ModuleStock: Sendable {
     private let cache: CompiledModuleCache
     private let compiler: ModuleCompiler
     /// What runs modules in processes of their own; nil where they run here.
-    private let runWorker: CompileWorkerCommand?
+    private let runWorker: WorkerCommand?
     private let loaded: LoadedModules
     private let failures: FailedModules
     private let lanes: (small: RunSlots, large: RunSlots)

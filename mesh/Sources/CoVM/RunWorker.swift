@@ -44,11 +44,11 @@ package enum RunWorker {
     static let answerBytes = 4
 
     /// This program, if it can be the worker.
-    static var standard: CompileWorkerCommand? {
+    static var standard: WorkerCommand? {
         #if os(Linux)
             // The very file that runs, even after an upgrade replaced it.
             guard isThisProgram.load(ordering: .relaxed) else { return nil }
-            return CompileWorkerCommand(executable: "/proc/self/exe", arguments: [command])
+            return WorkerCommand(executable: "/proc/self/exe", arguments: [command])
         #else
             return nil
         #endif

@@ -75,13 +75,13 @@ struct CompileTests {
     @Test("without a worker is refused at the start")
     func noWorker() throws {
         #expect(throws: CoVMError.compileWorkerMissing(path: "/nowhere/worker")) {
-            try Machine { $0.compileWorker = CompileWorkerCommand(executable: "/nowhere/worker") }
+            try Machine { $0.compileWorker = WorkerCommand(executable: "/nowhere/worker") }
         }
     }
 
     @Test("by a program that is no worker fails as the node's fault", arguments: ["/bin/false", "/etc/passwd"])
     func wrongWorker(path: String) async throws {
-        let machine = try Machine { $0.compileWorker = CompileWorkerCommand(executable: path) }
+        let machine = try Machine { $0.compileWorker = WorkerCommand(executable: path) }
         let outcome = try await machine.run(Guests.nothing).outcome
         guard case .nodeFailed(let reason) = outcome else {
             Issue.record("ended as \(outcome)")
@@ -92,7 +92,7 @@ struct CompileTests {
 
     @Test("by a worker that somebody kills fails as the node's fault", arguments: ["KILL", "TERM", "HUP"])
     func killed(signal: String) async throws {
-        let worker = CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -\(signal) $$"])
+        let worker = WorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -\(signal) $$"])
         let machine = try Machine { $0.compileWorker = worker }
         let numbers = ["KILL": SIGKILL, "TERM": SIGTERM, "HUP": SIGHUP]
         let number = try #require(numbers[signal])
@@ -122,7 +122,7 @@ struct CompileTests {
 
     @Test("by a worker that crashes on the module is the module's fault")
     func crashed() async throws {
-        let worker = CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -SEGV $$"])
+        let worker = WorkerCommand(executable: "/bin/sh", arguments: ["-c", "kill -SEGV $$"])
         let machine = try Machine { $0.compileWorker = worker }
         let outcome = try await machine.run(Guests.nothing).outcome
         let reason = "the module is not valid: the compiler crashed on it (signal \(SIGSEGV))"
@@ -131,7 +131,7 @@ struct CompileTests {
 
     @Test("by a worker that ignores its end and says nothing is stopped at the wall clock")
     func hiding() async throws {
-        let worker = CompileWorkerCommand(
+        let worker = WorkerCommand(
             executable: "/bin/sh", arguments: ["-c", "trap '' TERM HUP INT; exec >&- 2>&-; while :; do :; done"])
         let machine = try Machine { configuration in
             configuration.compileWorker = worker
@@ -148,7 +148,7 @@ struct CompileTests {
         let worker = try Scratch()
         let path = worker.path + "/worker"
         #expect(PrivateFile.create(path, with: Array("not a program".utf8)))
-        let machine = try Machine { $0.compileWorker = CompileWorkerCommand(executable: path) }
+        let machine = try Machine { $0.compileWorker = WorkerCommand(executable: path) }
         let reason = "the compile worker \(path) could not be run: "
         var expected = ExecutionOutcome.nodeFailed(reason: reason + "Permission denied")
         #expect(try await machine.run(Guests.nothing).outcome == expected)

@@ -108,8 +108,8 @@ struct Machine: Sendable {
     static let runsInProcesses = getenv("MESH_RUN_PROCESSES") != nil
 
     /// The `mesh` beside the tests, in the part that runs modules.
-    static var worker: CompileWorkerCommand {
-        CompileWorkerCommand(
+    static var worker: WorkerCommand {
+        WorkerCommand(
             executable: ModuleCompiler.standardWorker().executable, arguments: [RunWorker.command])
     }
 

@@ -223,7 +223,7 @@ import Testing
 
     @Test("of a program that cannot be a worker is refused with the reason")
     func noWorker() async throws {
-        let machine = try Machine { $0.runWorker = CompileWorkerCommand(executable: "/bin/false") }
+        let machine = try Machine { $0.runWorker = WorkerCommand(executable: "/bin/false") }
         let result = try await machine.run("(module (func (export \"_start\")))")
         #expect(
             result.outcome

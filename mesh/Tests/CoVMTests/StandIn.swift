@@ -11,7 +11,7 @@ import MeshTypes
 /// A program in the place of the worker that runs modules.
 struct StandIn {
     let scratch: Scratch
-    let command: CompileWorkerCommand
+    let command: WorkerCommand
 
     /// The process has not said its number.
     private struct Missing: Error {}
@@ -54,12 +54,12 @@ struct StandIn {
     }
 
     /// The true worker, behind a shell that writes down the process of each module.
-    static func counted(_ worker: CompileWorkerCommand) throws -> StandIn {
+    static func counted(_ worker: WorkerCommand) throws -> StandIn {
         let scratch = try Scratch()
         let arguments = ([worker.executable] + worker.arguments).map { "\"\($0)\"" }.joined(separator: " ")
         let line = "echo $$ > \(scratch.path)/process; exec \(arguments)"
         return StandIn(
-            scratch: scratch, command: CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", line]))
+            scratch: scratch, command: WorkerCommand(executable: "/bin/sh", arguments: ["-c", line]))
     }
 
     /// The process of the module that was loaded last.
@@ -100,6 +100,6 @@ struct StandIn {
             """
         return StandIn(
             scratch: try Scratch(),
-            command: CompileWorkerCommand(executable: "/usr/bin/python3", arguments: ["-c", program]))
+            command: WorkerCommand(executable: "/usr/bin/python3", arguments: ["-c", program]))
     }
 }

@@ -7,10 +7,10 @@ import Testing
 @Suite("The stock of modules")
 struct StockTests {
     /// A worker that is a shell script, with this machine's real one as `$real` and the module's bytes as `$3`.
-    private static func worker(_ script: String) -> CompileWorkerCommand {
+    private static func worker(_ script: String) -> WorkerCommand {
         let real = ModuleCompiler.standardWorker()
         let command = ([real.executable] + real.arguments).joined(separator: " ")
-        return CompileWorkerCommand(executable: "/bin/sh", arguments: ["-c", "real='\(command)'; \(script)", "worker"])
+        return WorkerCommand(executable: "/bin/sh", arguments: ["-c", "real='\(command)'; \(script)", "worker"])
     }
 
     private static func name(_ module: [UInt8]) -> CID { CID.hashing(module, codec: .raw) }
