@@ -50,9 +50,12 @@ func libp2pTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
 }
 
 /// A target of the mesh, in mesh/Sources.
-func mesh(_ name: String, _ needs: [Target.Dependency], linker: [LinkerSetting] = []) -> Target {
+func mesh(
+    _ name: String, _ needs: [Target.Dependency], resources: [Resource] = [], linker: [LinkerSetting] = []
+) -> Target {
     .target(
-        name: name, dependencies: needs, path: "mesh/Sources/\(name)", swiftSettings: strict, linkerSettings: linker)
+        name: name, dependencies: needs, path: "mesh/Sources/\(name)", resources: resources, swiftSettings: strict,
+        linkerSettings: linker)
 }
 
 func meshTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
@@ -202,6 +205,10 @@ let apps: [Target] = [
         [
             "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "Receipts", "NodeAPI", "NodeSetup", "MeshHTTP",
             External.argumentParser, External.logging, External.subprocess, External.system,
+        ],
+        // What `mesh new swift` writes is what the examples are built with.
+        resources: [
+            .embedInCode("Templates/Support/MeshHost.txt"), .embedInCode("Templates/Support/runtime.txt"),
         ]),
     executable("mesh", ["CoVM", "PlanetaryMesh", "MeshCLI"]),
     executable("mesh-sim", ["MeshSimulation", External.argumentParser]),

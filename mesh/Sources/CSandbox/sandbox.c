@@ -318,6 +318,10 @@ static int attempt(int what) {
             struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
             return setrlimit(RLIMIT_NOFILE, &none) < 0 ? errno : 0;
         }
+        case SANDBOX_TRY_MEMORY: {
+            void *room = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            return room == MAP_FAILED ? errno : 0;
+        }
         case SANDBOX_TRY_TRACE: return syscall(SYS_ptrace, 0, 0, 0, 0) < 0 ? errno : 0;
         default: return EINVAL;
     }
@@ -328,6 +332,7 @@ int sandbox_tried(int what, int isFree) {
     if (child < 0) return -errno;
     if (child == 0) {
         if (!isFree) {
+            if (what == SANDBOX_TRY_MEMORY && sandbox_limit_memory(16 << 20) != 0) _exit(255);
             int needed = SANDBOX_NO_NEW_RIGHTS | SANDBOX_SYSTEM_CALLS;
             if ((sandbox_enter() & needed) != needed || sandbox_enter_run() != 0) _exit(255);
         }

@@ -7,7 +7,7 @@ package import Multiformats
 /// WASI preview 1 and ``MeshHostABI``.
 ///
 /// The life of a run: CoVM checks arguments and module; gets the machine code from memory, from the cache on disk, or
-/// from a child process that compiles the module under limits; waits for one of a bounded number of threads; and gives
+/// from a child process that compiles the module under limits; waits for one of a bounded number of places; and gives
 /// the run a store of its own, fuel and a memory limit. The run ends in exactly one `ExecutionOutcome`, and CoVM stores
 /// whatever it wrote as blocks.
 package final class CoVM: Sendable {
@@ -187,7 +187,7 @@ package final class CoVM: Sendable {
         case .cancelled:
             return ExecutionResult(outcome: .cancelled, engine: engine.description, moduleSource: source)
         case .queueFull:
-            let outcome = ExecutionOutcome.nodeFailed(reason: "too many jobs are waiting for a thread")
+            let outcome = ExecutionOutcome.nodeFailed(reason: "too many jobs are waiting for a place")
             return ExecutionResult(outcome: outcome, engine: engine.description, moduleSource: source)
         }
         let place = RunPlace(in: runSlots, of: job.originatorDID)

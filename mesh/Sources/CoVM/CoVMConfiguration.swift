@@ -33,7 +33,7 @@ package struct CoVMConfiguration: Sendable {
 
     /// The bounds of the machine itself.
     package struct Limits: Sendable {
-        /// Jobs that run at the same time, each on a thread of its own.
+        /// Jobs that run at the same time, each with a thread of this process, and mostly a process of its own.
         package var concurrentRunsMax = 8
 
         /// Jobs that wait for a thread; one more is refused with `nodeFailed`.
@@ -109,6 +109,12 @@ package struct CoVMConfiguration: Sendable {
 
         /// Whether the machine has memory for a run of this many bytes; for tests.
         var hasMachine: @Sendable (UInt64) -> Bool = { _ in true }
+
+        /// Milliseconds that the process of a module may take to load it.
+        package var moduleLoadMilliseconds: UInt64 = 60_000
+
+        /// Milliseconds that it may take to start or to end a run; a slower one counts as lost and is replaced.
+        package var moduleAnswerMilliseconds: UInt64 = 10_000
 
         /// Milliseconds that a run's process has to stop once it must; then it is killed.
         package var stopMilliseconds: UInt64 = 2_000
@@ -239,7 +245,8 @@ package struct CompileLimits: Sendable, Hashable {
     }
 }
 
-/// A program that compiles or runs modules, as `CompileWorker` and `RunWorker` do, and the arguments that make it do so.
+/// A program that compiles or runs modules, as `CompileWorker` and `RunWorker` do, and the arguments that make it do
+/// so.
 package struct WorkerCommand: Sendable, Hashable {
     /// The path of the program.
     package var executable: String

@@ -40,9 +40,6 @@ package struct ExecutionResult: Sendable {
     /// This node's limit that the module's form exceeds; the outcome is then `nodeFailed`.
     package var formLimit: ModuleRefusal?
 
-    /// The signal that ended the run's process before its end, if one did; the outcome is then `nodeFailed`.
-    package var lostToSignal: Int32?
-
     /// How often the run was stopped to be looked at; unlike ``usage`` it differs from run to run.
     package var interruptions = Interruptions()
 

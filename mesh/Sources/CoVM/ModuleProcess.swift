@@ -21,21 +21,20 @@ final class ModuleProcess: Sendable {
     private let control: Int32
     private let process: pid_t
     private let state = NIOLockedValueBox(State())
+    private let answerMilliseconds: UInt64
     let bytes: Int
 
-    /// How long a process may take to load its module, in nanoseconds.
-    private static let loadNanoseconds: UInt64 = 60_000_000_000
-    /// How long it may take to start or end a run, in nanoseconds.
-    private static let answerNanoseconds: UInt64 = 10_000_000_000
-
-    private init(control: Int32, process: pid_t, bytes: Int) {
+    private init(control: Int32, process: pid_t, answerMilliseconds: UInt64, bytes: Int) {
+        self.answerMilliseconds = answerMilliseconds
         self.control = control
         self.process = process
         self.bytes = bytes
     }
 
     /// Starts the process, and waits until the module is loaded.
-    static func start(_ worker: WorkerCommand, code: [UInt8]) throws(EngineError) -> ModuleProcess {
+    static func start(
+        _ worker: WorkerCommand, code: [UInt8], limits: CoVMConfiguration.Limits
+    ) throws(EngineError) -> ModuleProcess {
         var sockets: [Int32] = [-1, -1]
         guard sandbox_sockets(&sockets) == 0 else { throw failure("no socket", errno) }
         let file = code.withUnsafeBytes { sandbox_sealed_file($0.baseAddress, $0.count) }
@@ -57,11 +56,13 @@ final class ModuleProcess: Sendable {
             close(sockets[0])
             throw EngineError(message: "the program \(worker.executable) could not be run: \(refusal.reason)")
         case .success(let child):
-            guard answer(sockets[0], within: loadNanoseconds) != nil else {
+            guard answer(sockets[0], within: limits.moduleLoadMilliseconds) != nil else {
                 close(sockets[0])
                 throw EngineError(message: "its process did not load it\(end(of: child))")
             }
-            return ModuleProcess(control: sockets[0], process: child, bytes: code.count)
+            return ModuleProcess(
+                control: sockets[0], process: child, answerMilliseconds: limits.moduleAnswerMilliseconds,
+                bytes: code.count)
         }
     }
 
@@ -74,23 +75,21 @@ final class ModuleProcess: Sendable {
         EngineError(message: "\(what) for the process of the module: \(String(cString: strerror(code)))")
     }
 
-    /// Ends the process of a module, and says how it ended if that was before.
+    /// Ends the process of a module, and says how it ended if that was by itself: one that is ending is not changed by
+    /// being killed.
     private static func end(of process: pid_t) -> String {
+        kill(process, SIGKILL)
         var status: Int32 = 0
-        var found = waitpid(process, &status, WNOHANG)
-        let wasOver = found == process
-        if !wasOver {
-            kill(process, SIGKILL)
-            repeat { found = waitpid(process, &status, 0) } while found < 0 && errno == EINTR
-        }
-        guard wasOver else { return "" }
+        var found = pid_t()
+        repeat { found = waitpid(process, &status, 0) } while found < 0 && errno == EINTR
         let signal = status & 0x7F
+        if signal == SIGKILL { return "" }
         return signal == 0 ? " (exit code \((status >> 8) & 0xFF))" : " (signal \(signal))"
     }
 
-    private static func answer(_ control: Int32, within nanoseconds: UInt64) -> Int32? {
+    private static func answer(_ control: Int32, within milliseconds: UInt64) -> Int32? {
         var bytes = [UInt8](repeating: 0, count: RunWorker.answerBytes)
-        let deadline = SystemClock.nanoseconds() + nanoseconds
+        let deadline = SystemClock.nanoseconds() + milliseconds * 1_000_000
         var done = 0
         while done < bytes.count {
             let now = SystemClock.nanoseconds()
@@ -129,7 +128,7 @@ final class ModuleProcess: Sendable {
             guard !state.isLost else { return nil }
             let sent = bytes.withUnsafeBytes { sandbox_send(control, $0.baseAddress, $0.count, descriptor) }
             if sent == 0, !isAnswered { return 0 }
-            if sent == 0, let answer = Self.answer(control, within: Self.answerNanoseconds) { return answer }
+            if sent == 0, let answer = Self.answer(control, within: answerMilliseconds) { return answer }
             state.isLost = true
             return nil
         }

@@ -175,7 +175,7 @@ final class ModuleStock: Sendable {
     private func load(_ compiled: [UInt8]) -> Result<ReadyModule.Code, EngineError> {
         guard let runWorker else { return engine.load(trusted: compiled).map { .here($0) } }
         do throws(EngineError) {
-            return .success(.process(try ModuleProcess.start(runWorker, code: compiled)))
+            return .success(.process(try ModuleProcess.start(runWorker, code: compiled, limits: configuration.limits)))
         } catch {
             return .failure(error)
         }

@@ -69,9 +69,7 @@ struct SupervisedRun {
             result.outcome = .nodeFailed(reason: "the process of the run told an end that no run has")
         case .gone:
             let lost = process.judge(run)
-            if case .killed(let signal) = lost { result.lostToSignal = signal }
-            result.outcome =
-                cancellation.isCancelled ? .cancelled : .nodeFailed(reason: lost.description)
+            result.outcome = cancellation.isCancelled ? .cancelled : .nodeFailed(reason: lost.description)
         case .overdue:
             _ = process.judge(run)
             result.outcome =

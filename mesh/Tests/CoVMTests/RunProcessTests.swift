@@ -130,7 +130,6 @@ import Testing
         kill(runs[0], signal)
         let result = try await run.value
         #expect(result.outcome == .nodeFailed(reason: "the process of the run was ended by signal \(signal)"))
-        #expect(result.lostToSignal == signal)
         let next = try await machine.run("(module (func (export \"_start\")))")
         #expect(next.outcome == .exited(code: 0))
     }
@@ -194,6 +193,7 @@ import Testing
             (.bytes("05 00 00 00 01 02 03 04 05"), "the process of the run sent what is no message"),
             (.bytes("01 00 00"), "the process of the run ended with code 0"),
             (.report(fuel: 1 << 62), "the process of the run told an end that no run has"),
+            (.output(bytes: 8 << 20), "the process of the run sent what is no message"),
         ])
     func lying(answer: StandIn.Answer, reason: String) async throws {
         let worker = try StandIn.lying(answer)
@@ -201,6 +201,31 @@ import Testing
         let result = try await machine.run("(module (func (export \"_start\")))")
         #expect(result.outcome == .nodeFailed(reason: reason))
         #expect(result.outputs.isEmpty && result.usage.fuel == 0)
+    }
+
+    @Test("begins only where its module's process loads the module and answers, each in its time")
+    func late() async throws {
+        let text = "(module (func (export \"_start\")))"
+        let sleeping = WorkerCommand(executable: "/bin/sleep", arguments: ["600"])
+        let unloaded = try await Machine {
+            $0.runWorker = sleeping
+            $0.limits.moduleLoadMilliseconds = 20
+        }.run(text)
+        #expect(
+            unloaded.outcome
+                == .nodeFailed(reason: "the compiled module could not be loaded: its process did not load it"))
+        let deaf = try StandIn.deaf()
+        let unanswered = try await Machine {
+            $0.runWorker = deaf.command
+            $0.limits.moduleAnswerMilliseconds = 20
+        }.run(text)
+        #expect(unanswered.outcome == .nodeFailed(reason: "the process that holds the module was lost"))
+    }
+
+    @Test("has the memory that it was given, and no more")
+    func memory() {
+        #expect(sandbox_tried(Int32(SANDBOX_TRY_MEMORY), 1) == 0)
+        #expect(sandbox_tried(Int32(SANDBOX_TRY_MEMORY), 0) == ENOMEM)
     }
 
     @Test("that does not stop is killed when its time is over")

@@ -133,7 +133,7 @@ struct RunTests {
             group.addTask { await machine.run(loop, cancellation: second) { $0.limits.maxFuel = .max }.outcome }
             try await eventually("the second waits") { machine.covm.load.queued == 1 }
             let third = await machine.run(module)
-            #expect(third.outcome == .nodeFailed(reason: "too many jobs are waiting for a thread"))
+            #expect(third.outcome == .nodeFailed(reason: "too many jobs are waiting for a place"))
             second.cancel()
             #expect(try await group.next() == .cancelled)
             #expect(machine.covm.load.running == 1)

@@ -22,6 +22,8 @@ struct StandIn {
         case bytes(String)
         /// An end like that of a run which did nothing, with more fuel than there is.
         case report(fuel: UInt64)
+        /// So much that it wants to store, at once.
+        case output(bytes: Int)
         /// Nothing, for ever.
         case nothing
 
@@ -29,10 +31,15 @@ struct StandIn {
             switch self {
             case .bytes(let text): text
             case .report(let fuel): "\(fuel) fuel"
+            case .output(let bytes): "\(bytes) bytes"
             case .nothing: "nothing"
             }
         }
 
+        /// Bytes of nothing at the end, which no command line holds.
+        var zeros: Int { if case .output(let bytes) = self { bytes } else { 0 } }
+
+        /// What comes before them.
         var hexadecimal: String {
             get throws {
                 switch self {
@@ -42,14 +49,21 @@ struct StandIn {
                     let engine = EngineDescription(name: "", version: "", configurationDigest: "")
                     var result = ExecutionResult(outcome: .exited(code: 0), engine: engine)
                     result.usage.fuel = fuel
-                    let body = try RunLink.body(RunRequest.ended(RunReport(result)))
-                    let frame = withUnsafeBytes(of: UInt32(body.count).littleEndian) { Array($0) } + body
-                    return frame.map { byte in
-                        let text = String(byte, radix: 16)
-                        return text.count == 1 ? "0" + text : text
-                    }.joined()
+                    return try Self.frame(.ended(RunReport(result)))
+                case .output(let bytes):
+                    let whole = try Self.frame(.store([UInt8](repeating: 0, count: bytes)))
+                    return String(whole.dropLast(2 * bytes))
                 }
             }
+        }
+
+        private static func frame(_ request: RunRequest) throws -> String {
+            let body = try RunLink.body(request)
+            let frame = withUnsafeBytes(of: UInt32(body.count).littleEndian) { Array($0) } + body
+            return frame.map { byte in
+                let text = String(byte, radix: 16)
+                return text.count == 1 ? "0" + text : text
+            }.joined()
         }
     }
 
@@ -75,6 +89,14 @@ struct StandIn {
         return process
     }
 
+    /// A worker that says of every module that it is loaded, and then nothing.
+    static func deaf() throws -> StandIn {
+        let program = "import os, time; os.write(0, bytes(4)); time.sleep(600)"
+        return StandIn(
+            scratch: try Scratch(),
+            command: WorkerCommand(executable: "/usr/bin/python3", arguments: ["-c", program]))
+    }
+
     /// A worker that says of every module that it is loaded, and answers every run alike.
     static func lying(_ answer: Answer) throws -> StandIn {
         let program = """
@@ -88,13 +110,15 @@ struct StandIn {
                     break
                 if order[0] == 1:
                     run = socket.socket(fileno=array.array("i", extra[0][2])[0])
-                    run.sendall(bytes.fromhex("\(try answer.hexadecimal)"))
-                    if "\(answer)" == "nothing":
-                        kept.append(run)
-                    else:
-                        run.shutdown(socket.SHUT_WR)
-                        kept.append(run)
+                    kept.append(run)
                     control.sendall((1 << 22).to_bytes(4, "little"))
+                    if "\(answer)" == "nothing":
+                        continue
+                    try:
+                        run.sendall(bytes.fromhex("\(try answer.hexadecimal)") + bytes(\(answer.zeros)))
+                        run.shutdown(socket.SHUT_WR)
+                    except OSError:
+                        pass  # The node has heard enough.
                 elif order[0] == 3:
                     control.sendall((0).to_bytes(4, "little"))
             """

@@ -69,7 +69,9 @@ enum {
     SANDBOX_TRY_SHARED,
     SANDBOX_TRY_LIMITS,
     SANDBOX_TRY_TRACE,
-    SANDBOX_TRIES
+    SANDBOX_TRIES,
+    /// Taking 64 MiB of memory, with 16 MiB as limit.
+    SANDBOX_TRY_MEMORY
 };
 
 /// Tries it in a new process, which has entered the sandbox of a run unless `isFree`: the error number, or 0 where it

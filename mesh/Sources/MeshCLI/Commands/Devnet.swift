@@ -10,9 +10,10 @@ struct Devnet: MeshCommand {
         abstract: "Start a mesh of several nodes on this machine, each its own process.",
         discussion: """
             The nodes listen on the loopback interface and find each other through the first one. The last ones are \
-            executors with different prices and regions. All stop at Ctrl-C, at a request to terminate, at the end of \
-            standard input (/dev/null has none), when one of them ends, and when this program is killed. To change a \
-            node's config.json, end the devnet, edit the file, and start it again with the same --base-dir.
+            executors with different prices and regions; prices are in tokens. All stop at Ctrl-C, at a request to \
+            terminate, when one of them ends, when this program is killed, and when standard input ends. With \
+            /dev/null as standard input they go on. To change a node's config.json, end the devnet, edit the file, \
+            and start it again with the same --base-dir.
             """)
 
     @OptionGroup var global: GlobalOptions

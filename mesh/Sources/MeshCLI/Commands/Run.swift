@@ -19,14 +19,15 @@ struct Run: MeshCommand, NodeOpeningCommand {
             hint), and again when it changes; --quiet leaves these lines out. An error is such a line, too (error, \
             exit_status).
 
-            With --local the module runs in this process, under the limits and with the files of any other job, but \
+            With --local the module runs on this machine, under the limits and with the files of any other job, but \
             without a node, a mesh or a price. What it leaves is yours; its receipt names nobody but you and is not \
             kept.
 
             A module has no files but those that it is given. With the files of this example, main.py is in the \
             working folder, and what it writes to out/ comes back as ./results:
 
-              mesh run python.wasm --dir ./lib:/lib --dir ./script:/job --file data.csv:/job/data.csv \\
+              mesh run python.wasm --dir ./lib:/lib --dir ./script:/job \\
+                --file data.csv:/job/data.csv \\
                 --workdir /job --collect 'out/**:./results' -- main.py
 
             Whoever runs the job sees the arguments, the environment and the files.

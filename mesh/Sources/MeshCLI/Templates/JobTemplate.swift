@@ -53,8 +53,8 @@ struct JobTemplate {
             case .swift:
                 [
                     File(path: "main.swift", text: Self.swiftMain),
-                    File(path: "support/MeshHost.swift", text: SwiftSupport.meshHost),
-                    File(path: "support/runtime.c", text: SwiftSupport.runtime),
+                    File(path: "support/MeshHost.swift", text: Self.embedded(PackageResources.MeshHost_txt)),
+                    File(path: "support/runtime.c", text: Self.embedded(PackageResources.runtime_txt)),
                 ]
             case .c: [File(path: "main.c", text: Self.cMain), File(path: "mesh_host.h", text: Self.header)]
             case .rust:
@@ -71,6 +71,9 @@ struct JobTemplate {
             File(path: ".gitignore", text: "build/\ntarget/\n"),
         ]
     }
+
+    /// A file of Examples/Support, which a link beside this file leads to and `Package.swift` puts into the program.
+    private static func embedded(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
     /// The commands behind `mesh new`, in their order.
     var commands: [String] {
