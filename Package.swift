@@ -157,6 +157,7 @@ let meshCores: [Target] = [
 let meshShells: [Target] = [
     .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
     .target(name: "CSandbox", path: "mesh/Sources/CSandbox"),
+    .target(name: "CFiles", path: "mesh/Sources/CFiles"),
     mesh(
         "CoVM",
         [
@@ -164,7 +165,7 @@ let meshShells: [Target] = [
             External.nioConcurrency,
         ],
         linker: linkWasmtime),
-    mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", External.grdb]),
+    mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", "CFiles", External.grdb]),
     // What clients see of a node, and what stands in its home before it runs.
     mesh("NodeAPI", ["Multiformats", "SignedObjects", "MeshTypes", "Receipts"]),
     mesh(
@@ -271,8 +272,8 @@ let tests: [Target] = [
     meshTests(
         "MeshStoreTests",
         [
-            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore", "P2PTesting",
-            External.grdb,
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore",
+            "P2PTesting", External.grdb,
         ]),
     meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "GuestFiles", "MeshTypes"]),
     meshTests(

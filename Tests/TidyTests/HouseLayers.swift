@@ -18,7 +18,10 @@ enum HouseLayer: Int, CaseIterable, Comparable {
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
                 "Reputation", "Receipts", "JobMarket", "NodeCore",
             ]
-        case .shells: ["CSandbox", "CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup"]
+        case .shells:
+            [
+                "CFiles", "CSandbox", "CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
+            ]
         case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]
         case .apps: ["MeshCLI", "mesh", "mesh-sim"]
         }

@@ -6,13 +6,22 @@ extension MeshStore {
     /// The block of a CID, verified against it; nil if missing; throws `blockCorrupt` if damaged.
     package func block(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
-        return try await read { db in try Self.checkedBlock(cid, db) }
+        let packs = packs
+        switch try await read({ db in try BlockLook(at: cid, in: packs, db) }) {
+        case .intact(let bytes): return bytes
+        case .missing: return nil
+        case .damaged: return try await read { db in try BlockLook.again(at: cid, in: packs, db) }
+        }
     }
 
     /// Like `block`, for a dedicated thread that may block; never call it from async code.
     package func blockBlocking(_ cid: CID) throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
-        return try readBlocking { db in try Self.checkedBlock(cid, db) }
+        switch try readBlocking({ db in try BlockLook(at: cid, in: packs, db) }) {
+        case .intact(let bytes): return bytes
+        case .missing: return nil
+        case .damaged: return try readBlocking { db in try BlockLook.again(at: cid, in: packs, db) }
+        }
     }
 
     /// Whether a block is here; it may be damaged.
@@ -26,13 +35,5 @@ extension MeshStore {
             let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")
             return try Int.fetchOne(statement, arguments: [Data(cid.bytes)])
         }
-    }
-
-    private static func checkedBlock(_ cid: CID, _ db: Database) throws -> [UInt8]? {
-        let statement = try db.cachedStatement(sql: "SELECT bytes FROM blocks WHERE cid = ?")
-        guard let data = try Data.fetchOne(statement, arguments: [Data(cid.bytes)]) else { return nil }
-        let bytes = [UInt8](data)
-        guard cid.matches(bytes) else { throw MeshStoreError.blockCorrupt(cid) }
-        return bytes
     }
 }

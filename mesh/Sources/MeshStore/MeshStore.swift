@@ -4,10 +4,12 @@ import GRDB
 import Multiformats
 import Synchronization
 
-/// A node's data: blocks, the journal of its jobs, the ledger, receipts, peers and settings, in one SQLite database.
+/// A node's data: blocks, the journal of its jobs, the ledger, receipts, peers and settings, in one SQLite database;
+/// the bytes of large blocks are in files beside it (`BlockPacks`).
 ///
 /// - A commit is one durable transaction: when `commit` returns, its writes survive `kill -9` and a power cut
-///   (write-ahead log, `synchronous = FULL`). Concurrent commits share transactions; see `GroupCommitQueue`.
+///   (write-ahead log, `synchronous = FULL`). Concurrent commits share transactions; see `GroupCommitQueue`. Cached
+///   blocks, which may be evicted at any time, survive a power cut only from the next commit of something else on.
 /// - The store checks a block against its CID when writing it and whenever reading it; journal, ledger and balance rows
 ///   carry a digest. A mismatch is a typed error, never data.
 /// - A start does not have to read more as jobs end: balances and totals are kept up to date.
@@ -50,7 +52,9 @@ package final class MeshStore: Sendable {
     let counting: StoreCounting
     let uses: BlockUseLog
     let disk: DiskRoom
+    let packs: BlockPacks
     let jobs = JobMemory()
+    private let steps: PackSteps
     private let lock: ProcessLock
     private let queue: GroupCommitQueue
 
@@ -69,23 +73,26 @@ package final class MeshStore: Sendable {
         disk = DiskRoom(databasePath: path, limits: limits, freeBytes: freeBytes)
         lock = try ProcessLock(path: path + ".lock", databasePath: path)
         try DatabaseFile.checkHeader(path: path)
-        (pool, counting) = try LockPatience(limits).bear { [disk] () throws(MeshStoreError) in
+        packs = BlockPacks(databasePath: path, limits: limits)
+        (pool, counting) = try LockPatience(limits).bear { [disk, packs] () throws(MeshStoreError) in
             do throws(MeshStoreError) {
-                return try Self.opened(path: path, owner: owner, limits: limits)
+                return try Self.opened(path: path, owner: owner, packs, limits: limits)
             } catch {
                 // Opening itself takes a little space.
                 guard case .full = error, disk.release() else { throw error }
-                return try Self.opened(path: path, owner: owner, limits: limits)
+                return try Self.opened(path: path, owner: owner, packs, limits: limits)
             }
         } onRetry: { _ in
             .aWhile
         }
         disk.keep()
         uses = BlockUseLog(limits: limits, clock: clock)
-        let writer = StoreWriter(path: path, limits: limits)
-        queue = GroupCommitQueue(limits: limits) { [pool, counting, uses, disk, jobs] batch in
+        let writer = StoreWriter(path: path, limits: limits, packs: packs)
+        steps = PackSteps(packs: packs, limits: limits)
+        queue = GroupCommitQueue(limits: limits) { [pool, steps, counting, uses, disk, jobs] batch in
             Transactions(
-                writer: writer, pool: pool, counting: counting, uses: uses, disk: disk, jobs: jobs, clock: clock
+                writer: writer, pool: pool, steps: steps, counting: counting, uses: uses, disk: disk, jobs: jobs,
+                clock: clock
             ).perform(batch)
         }
         lookAtDisk()
@@ -99,7 +106,7 @@ package final class MeshStore: Sendable {
     package static let systemFreeBytes = DiskRoom.system
 
     private static func opened(
-        path: String, owner: String, limits: StoreLimits
+        path: String, owner: String, _ packs: BlockPacks, limits: StoreLimits
     ) throws(MeshStoreError) -> (DatabasePool, StoreCounting) {
         do {
             let configuration = Self.configuration(limits)
@@ -111,6 +118,7 @@ package final class MeshStore: Sendable {
                 try db.execute(sql: "PRAGMA cache_size = \(limits.cachedPagesMax)")
                 if let pages = limits.databasePagesMax { try db.execute(sql: "PRAGMA max_page_count = \(pages)") }
             }
+            try PackSteps.begin(packs, pool)
             let counters = try checkedCounters(pool, path: path, limits: limits)
             return (pool, StoreCounting(counters, isFull: counters.blockBytes > limits.highWaterBytes))
         } catch {
@@ -170,6 +178,8 @@ package final class MeshStore: Sendable {
         waitNoLonger()
         queue.close()
         do {
+            // The next start need not look for what a power cut took.
+            try steps.transaction(pool, waits: true) { _ in }
             // Without this the log would stay beside the database, as readers close last and may not fold it in.
             try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
             try pool.close()

@@ -62,6 +62,16 @@ package struct StoreLimits: Hashable, Sendable {
     package var commitsPerTransactionMax = 512
     /// Bytes of payload that share one transaction, unless a single commit is larger.
     package var bytesPerTransactionMax = 16 * 1024 * 1024
+    /// Blocks of at least so many bytes are in packs, smaller ones in the database.
+    package var packedBytesMin = 64 * 1024
+    /// The longest pack, in bytes.
+    package var packBytesMax = 1 << 30
+    /// Packs that are open at the same time.
+    package var packsOpenMax = 8
+    /// Bytes of cached blocks that may not be on the disk yet; a start after a crash reads and checks them all.
+    package var unsyncedBytesMax = 256 * 1024 * 1024
+    /// Holes in packs whose room is given back after one transaction.
+    package var holesPerTransactionMax = 4_096
     /// Blocks of one file or folder that is kept.
     package var treeBlocksMax = 1 << 20
     /// Missing blocks of a file or folder that are named at once.

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 9
+    static let version = 11
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -158,6 +158,7 @@ enum StoreSchema {
         }
         if found < 8 { try db.execute(sql: JournalIndex.columns) }
         if found < 9 { try db.execute(sql: answers) }
+        if found < 11 { try db.execute(sql: PackedRows.tables) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -172,6 +173,7 @@ enum StoreSchema {
         try db.execute(sql: JobOutcomes.columns)
         try db.execute(sql: JournalIndex.columns)
         try db.execute(sql: answers)
+        try db.execute(sql: PackedRows.tables)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

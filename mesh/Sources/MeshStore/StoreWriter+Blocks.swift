@@ -44,19 +44,21 @@ extension StoreWriter {
         _ cid: CID, _ bytes: [UInt8], _ reason: BlockReason, _ db: Database, _ totals: inout BlockTotals
     ) throws {
         let key = Data(cid.bytes)
-        let data = Data(bytes)
         let now = Int64(clamping: totals.now)
         let isPinned = reason.isFile || reason.isEvidence
         let jobID = reason.jobID.map { Data($0.bytes) }
+        let isPacked = bytes.count >= limits.packedBytesMin
         try run(
             db,
             """
             INSERT INTO blocks(cid, size, pinned, added_at, bytes) VALUES (?, ?, ?, ?, ?) ON CONFLICT(cid) DO NOTHING
-            """, [key, bytes.count, isPinned, now, data])
+            """, [key, bytes.count, isPinned, now, isPacked ? Data() : Data(bytes)])
         guard db.changesCount == 0 else {
+            let id = db.lastInsertedRowID
             try run(
                 db, "INSERT INTO block_uses(id, file, evidence, used_at, job_id) VALUES (?, ?, ?, ?, ?)",
-                [db.lastInsertedRowID, reason.isFile, reason.isEvidence, now, jobID])
+                [id, reason.isFile, reason.isEvidence, now, jobID])
+            if isPacked { try PackedRows.note(try packs.append(bytes), count: bytes.count, ofRow: id, db) }
             totals.count += 1
             totals.bytes += bytes.count
             guard !reason.isEvidence, totals.bytes > limits.blockBytesTotalMax else { return }
@@ -69,18 +71,26 @@ extension StoreWriter {
         }
         // The block is here already: repair a damaged copy, and keep every reason.
         if let jobID { try share(key, with: jobID, asEvidence: reason.isEvidence, db) }
-        try run(
-            db,
-            """
-            UPDATE blocks SET pinned = max(pinned, ?2), bytes = ?3, size = ?4
-            WHERE cid = ?1 AND (pinned < ?2 OR bytes <> ?3 OR size <> ?4)
-            """, [key, isPinned, data, bytes.count])
+        if isPinned { try run(db, "UPDATE blocks SET pinned = 1 WHERE cid = ? AND pinned = 0", [key]) }
+        if try PackedRows.bytes(of: cid, in: packs, db) != bytes { try repair(cid, bytes, db, &totals) }
         try run(
             db,
             """
             UPDATE block_uses SET file = max(file, ?2), evidence = max(evidence, ?3), used_at = ?4
             WHERE id = (SELECT id FROM blocks WHERE cid = ?1)
             """, [key, reason.isFile, reason.isEvidence, now])
+    }
+
+    /// Writes the bytes of a block whose copy is damaged.
+    private func repair(_ cid: CID, _ bytes: [UInt8], _ db: Database, _ totals: inout BlockTotals) throws {
+        guard let row = try used(cid, db) else { return }
+        let id = Int64(try row.integer("id"))
+        if try PackedRows.free(row: id, db) { totals.hasHoles = true }
+        let isPacked = bytes.count >= limits.packedBytesMin
+        try run(
+            db, "UPDATE blocks SET bytes = ?, size = ? WHERE id = ?",
+            [isPacked ? Data() : Data(bytes), bytes.count, id])
+        if isPacked { try PackedRows.note(try packs.append(bytes), count: bytes.count, ofRow: id, db) }
     }
 
     /// Adds a job to those that have an existing block.
@@ -146,7 +156,7 @@ extension StoreWriter {
                     db, "INSERT INTO file_blocks(cid, root) VALUES (?, ?) ON CONFLICT DO NOTHING",
                     [key, Data(root.bytes)])
             }
-            for link in try StoredTree.links(of: cid, db) where seen.count <= limits.treeBlocksMax {
+            for link in try StoredTree.links(of: cid, in: packs, db) where seen.count <= limits.treeBlocksMax {
                 if seen.insert(link).inserted { wanted.append(link) }
             }
         }
@@ -222,6 +232,7 @@ extension StoreWriter {
     private func delete(_ row: StoredRow, _ db: Database, _ totals: inout BlockTotals) throws {
         let id = try row.integer("id")
         try run(db, "DELETE FROM roots WHERE cid = ?", [Data(try row.bytes("cid"))])
+        if try PackedRows.free(row: Int64(id), db) { totals.hasHoles = true }
         try run(db, "DELETE FROM blocks WHERE id = ?", [id])
         try run(db, "DELETE FROM block_uses WHERE id = ?", [id])
         try run(db, "DELETE FROM block_holds WHERE id = ?", [id])

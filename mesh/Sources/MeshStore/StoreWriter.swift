@@ -19,12 +19,15 @@ struct StoreWriter: Sendable {
         var evictedBytes = 0
         /// Whether there are new peers.
         var hasNewPeers = false
+        /// Whether bytes in packs are no longer needed.
+        var hasHoles = false
         /// What movements changed, by account; written at the end of the transaction.
         var balances: [String: Int64] = [:]
     }
 
     let path: String
     let limits: StoreLimits
+    let packs: BlockPacks
 
     /// Records the totals of blocks, for the next start.
     func keep(_ totals: BlockTotals, _ db: Database) throws {

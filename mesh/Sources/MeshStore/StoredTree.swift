@@ -16,8 +16,8 @@ package struct StoredTree: Hashable, Sendable {
     /// What a store has of the file or folder under a root; `nil` if it has more than `StoreLimits.treeBlocksMax`
     /// blocks.
     package static func under(_ root: CID, in store: MeshStore) async throws(MeshStoreError) -> Self? {
-        let limits = store.limits
-        return try await store.read { db in try Self(under: root, limits, db) }
+        let (limits, packs) = (store.limits, store.packs)
+        return try await store.read { db in try Self(under: root, limits, packs, db) }
     }
 
     /// Those of the CIDs whose blocks a store does not have; the others count as read, so that they are not evicted
@@ -33,10 +33,10 @@ package struct StoredTree: Hashable, Sendable {
     }
 
     /// Looks at the blocks of a tree; `nil` if there are too many.
-    init?(under root: CID, _ limits: StoreLimits, _ db: Database) throws {
+    init?(under root: CID, _ limits: StoreLimits, _ packs: BlockPacks, _ db: Database) throws {
         var wanted = [root]
         var seen: Set<CID> = [root]
-        guard try goOn(&wanted, &seen, limits, db) else { return nil }
+        guard try goOn(&wanted, &seen, limits, packs, db) else { return nil }
     }
 
     /// Nothing looked at yet.
@@ -44,7 +44,7 @@ package struct StoredTree: Hashable, Sendable {
 
     /// Looks at what is wanted; `false` if there are too many. What was missing before is wanted, too.
     fileprivate mutating func goOn(
-        _ wanted: inout [CID], _ seen: inout Set<CID>, _ limits: StoreLimits, _ db: Database
+        _ wanted: inout [CID], _ seen: inout Set<CID>, _ limits: StoreLimits, _ packs: BlockPacks, _ db: Database
     ) throws -> Bool {
         let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")
         wanted += missing.reversed()
@@ -57,20 +57,18 @@ package struct StoredTree: Hashable, Sendable {
             }
             blocks += 1
             bytes += size
-            for link in try Self.links(of: cid, db) where seen.insert(link).inserted { wanted.append(link) }
+            for link in try Self.links(of: cid, in: packs, db) where seen.insert(link).inserted { wanted.append(link) }
             if seen.count > limits.treeBlocksMax { return false }
         }
         return true
     }
 
     /// The blocks that a block of a file or folder links to; none of those that are not here, and of other blocks.
-    static func links(of cid: CID, _ db: Database) throws -> [CID] {
-        guard cid.codec == .dagPB else { return [] }
-        let statement = try db.cachedStatement(sql: "SELECT bytes FROM blocks WHERE cid = ?")
-        guard let bytes = try Data.fetchOne(statement, arguments: [Data(cid.bytes)]) else { return [] }
+    static func links(of cid: CID, in packs: BlockPacks, _ db: Database) throws -> [CID] {
+        guard cid.codec == .dagPB, let bytes = try PackedRows.bytes(of: cid, in: packs, db) else { return [] }
         // An old node may keep a file whose root does not say how long it is.
-        if let file = try? UnixFSNode([UInt8](bytes), of: cid) { return file.links }
-        return (try? UnixFSBlock([UInt8](bytes), of: cid))?.links ?? []
+        if let file = try? UnixFSNode(bytes, of: cid) { return file.links }
+        return (try? UnixFSBlock(bytes, of: cid))?.links ?? []
     }
 }
 
@@ -91,10 +89,10 @@ package final class TreeWalk: Sendable {
     /// Looks at what has come; `nil` if the tree has more than `StoreLimits.treeBlocksMax` blocks. Blocks that it saw
     /// before may be gone since.
     package func goOn(in store: MeshStore) async throws(MeshStoreError) -> StoredTree? {
-        let limits = store.limits
+        let (limits, packs) = (store.limits, store.packs)
         return try await store.read { [self] db in
             try state.withLock { state in
-                try state.tree.goOn(&state.wanted, &state.seen, limits, db) ? state.tree : nil
+                try state.tree.goOn(&state.wanted, &state.seen, limits, packs, db) ? state.tree : nil
             }
         }
     }

@@ -6,6 +6,7 @@ import Synchronization
 struct Transactions: Sendable {
     let writer: StoreWriter
     let pool: DatabasePool
+    let steps: PackSteps
     let counting: StoreCounting
     let uses: BlockUseLog
     let disk: DiskRoom
@@ -104,7 +105,8 @@ struct Transactions: Sendable {
         // When room is short, commits that nobody relies on must not take it.
         let used = room.isStuck || room.look.isShort(limits) ? [] : uses.pending
         do {
-            let (after, hasMore, look) = try pool.write { db in
+            let waits = steps.mustWait(batch.lazy.flatMap(\.writes))
+            let (after, hasMore, look) = try steps.transaction(pool, waits: waits) { db in
                 var blocks = StoreWriter.BlockTotals(
                     count: before.count, bytes: before.bytes, now: now, jobs: jobs.begin(), examined: room.examined)
                 for commit in batch {
@@ -122,6 +124,8 @@ struct Transactions: Sendable {
                 if (blocks.count, blocks.bytes) != (before.count, before.bytes) { try writer.keep(blocks, db) }
                 return (blocks, hasMore, try disk.look(db))
             }
+            if after.hasHoles { steps.freed() }
+            if waits { try steps.giveBack(pool) }
             jobs.keep(after.jobs, at: now)
             uses.written(used)
             note(batch, after, look, hasMore: hasMore)
