@@ -9,6 +9,7 @@ collected file have to be the same bytes, and the replay has to agree.
     Programs/run.py --all           all of them, the large ones too
     Programs/run.py --only resvg    some; may be given several times
     Programs/run.py --bare          only under the bare engine
+    Programs/run.py --times 20      then 20 times each in turn, with medians of how long the runs took
     MESH=path/to/mesh               another binary than .build/debug/mesh
 """
 
@@ -18,6 +19,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -177,10 +179,10 @@ def root_of(pattern: str) -> str:
 class Runner:
     """Runs cases under the bare engine and as jobs."""
 
-    def __init__(self, mesh: Mesh | None):
+    def __init__(self, mesh: Mesh | None, times: int = 0):
         from bare import BareEngine
 
-        self.mesh, self.engine = mesh, BareEngine(FOLDER / "compiled")
+        self.mesh, self.times, self.engine = mesh, times, BareEngine(FOLDER / "compiled")
 
     def run(self, case) -> list[str]:
         """All steps of a case; returns a line for each. A step takes what the bare engine's steps left behind."""
@@ -203,7 +205,25 @@ class Runner:
         line = f"{title:26} exit {bare.exit_code:<3} {bare.fuel:>14,} fuel  bare {bare.milliseconds:7.0f} ms"
         if not self.mesh:
             return line
-        return line + self.run_job(step, place, work, work / f"job-{number}", bare)
+        line += self.run_job(step, place, work, work / f"job-{number}", bare)
+        if self.times and not step.refused:
+            line += "\n" + self.measure(step, place, work, number)
+        return line
+
+    def measure(self, step, place, work: Path, number: int) -> str:
+        """Runs a step in turn under the bare engine and as a job, both compiled before: medians of the time of the run."""
+        bare, job = [], []
+        for turn in range(self.times):
+            bare.append(self.engine.run(step, place, work / f"bare-{number}-{turn}").milliseconds)
+            destination = work / f"timed-{number}-{turn}"
+            destination.mkdir()
+            job.append(self.mesh.call("alice", "run", *options(step, place, destination))["result"]["wall_ms"])
+        bare_median, job_median = statistics.median(bare), statistics.median(job)
+        allowed = 1.2 * bare_median + 5
+        verdict = "within" if job_median <= allowed else "ABOVE"
+        return (
+            f"{'':26} {self.times} times each: bare {bare_median:.1f} ms ({min(bare):.1f} to {max(bare):.1f}), job "
+            f"{job_median:.1f} ms ({min(job):.1f} to {max(job):.1f}), {verdict} 1.2 times bare + 5 ms = {allowed:.1f} ms")
 
     def run_job(self, step, place, work: Path, destination: Path, bare) -> str:
         destination.mkdir()
@@ -240,6 +260,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="the large programs, too")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="these programs")
     parser.add_argument("--bare", action="store_true", help="only under the bare engine")
+    parser.add_argument("--times", type=int, default=0, help="then run each so often both ways, and say how long it took")
     chosen = parser.parse_args()
     known = cases()
     if unknown := set(chosen.only) - {case.name for case in known}:
@@ -262,7 +283,7 @@ def main() -> int:
     else:
         binary = os.environ.get("MESH", str(ROOT / ".build/debug/mesh"))
         with Mesh(binary, is_large=any(not case.small for case in wanted)) as mesh:
-            run_all(Runner(mesh))
+            run_all(Runner(mesh, chosen.times))
     print(f"programs: {len(wanted) - len(failures)} passed, {len(failures)} failed")
     return 1 if failures else 0
 
