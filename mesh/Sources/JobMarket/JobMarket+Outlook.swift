@@ -13,11 +13,12 @@ extension JobMarket {
     ///
     /// - Parameters:
     ///   - offers: the offers of others.
+    ///   - resting: others that are connected and take no jobs now.
     ///   - sizes: what the job's module and inputs measure, as far as is known.
     ///   - answers: what executors answered when they were asked.
     ///   - wasKnown: whether an executor's offer was known before the job was announced, and others could have bid.
     package func standings(
-        of id: JobID, offers: [NodeCapability], sizes: JobSizes, answers: [DID: ExecutorAnswer],
+        of id: JobID, offers: [NodeCapability], resting: [DID] = [], sizes: JobSizes, answers: [DID: ExecutorAnswer],
         wasKnown: (DID) -> Bool
     ) -> [ExecutorStanding] {
         guard let job = originator.jobs[id] else { return [] }
@@ -52,6 +53,9 @@ extension JobMarket {
         }
         var standings = offers.filter { $0.nodeDID != context.did }.map {
             standing($0, isHere: false, answers[$0.nodeDID])
+        }
+        standings += resting.filter { $0 != context.did && refusals[$0] == nil }.map {
+            ExecutorStanding(did: $0, obstacles: [.resting], hasSpoken: true)
         }
         if let own = ownOffer {
             let reason = context.configuration.executor?.rest ?? executor.announcements.decline(of: id)?.reason

@@ -144,7 +144,9 @@ extension JobFailure {
 
     /// What to do about prices above the budget.
     static func advice(budget: TokenAmount, fuel: UInt64?) -> String {
-        "Raise --budget to \(budget.units)\(fuel.map { ", or lower --max-fuel to \($0)" } ?? "")."
+        let orLess = fuel.map { ", or lower --max-fuel to \($0)" } ?? ""
+        return "Raise --budget to \(budget.units)\(orLess): it is the most that the job may cost, and only the fuel that "
+            + "it uses is paid."
     }
 }
 

@@ -119,6 +119,10 @@ package enum Obstacle: Hashable, Sendable, Codable {
         }
     }
 
+    /// The executor's owner lets it take no jobs now.
+    static let resting = Obstacle.answered(
+        code: RefusalName.notAccepting.rawValue, text: "paused, draining, or outside the hours that their owners gave")
+
     /// One that stands for both: the least that is missing.
     func merged(with other: Obstacle) -> Obstacle {
         switch (self, other) {

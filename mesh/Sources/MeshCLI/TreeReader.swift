@@ -180,8 +180,8 @@ struct TreePath: Hashable {
         guard let first = parts.first, CID.isText(String(first)) else {
             throw NodeServiceError(
                 .invalidRequest, "\"\(text)\" is no CID.",
-                hint: "Give a whole one, or one with a path as CID/folder/file, as mesh add, mesh run and mesh jobs "
-                    + "print it; mesh receipt show and mesh outputs also take a part of one, or last.")
+                hint: "Look for a slip in it. Give a whole one, or one with a path as CID/folder/file, as mesh add, "
+                    + "mesh run and mesh jobs print it; mesh receipt show and mesh outputs also take a part of one, or last.")
         }
         for part in parts.dropFirst() where part == "." || part == ".." {
             throw NodeServiceError(

@@ -5,8 +5,8 @@ import Multiformats
 import PeerIdentity
 import SignedObjects
 
-/// An executor's advertising: it tells the mesh what it offers, regularly and when somebody new listens, and withdraws
-/// the offer once it takes no more jobs.
+/// An executor's advertising: it tells the mesh what it offers, regularly and when somebody new listens. Once it takes
+/// no more jobs it withdraws the offer, and while its owner lets it rest it tells that as regularly.
 struct Advertising: Sendable {
     /// How long an offer is valid, in milliseconds.
     static let validMilliseconds: UInt64 = 120_000
@@ -16,6 +16,8 @@ struct Advertising: Sendable {
     private var schedule: AdvertisementSchedule
     /// Whether this node has told others what it offers, and has not withdrawn it since.
     private(set) var isAdvertised = false
+    /// Whether it told others last that it takes no jobs.
+    private var isResting = false
 
     init(limits: AdvertisementSchedule.Limits = AdvertisementSchedule.Limits()) {
         schedule = AdvertisementSchedule(limits: limits)
@@ -27,8 +29,19 @@ struct Advertising: Sendable {
         addresses: [Multiaddr], as identity: Identity, at moment: NodeMoment
     ) -> SignedObject<NodeCapability>? {
         guard executor.takesJobs else {
-            if isAdvertised { schedule.withdrawn() }
-            return withdrawn(as: identity, at: moment)
+            if isAdvertised {
+                schedule.withdrawn()
+                isResting = executor.acceptsJobs
+                return withdrawn(as: identity, at: moment)
+            }
+            // A node that stops says so once.
+            guard executor.acceptsJobs, schedule.isDue(listeners: listeners, now: moment.now) else { return nil }
+            isResting = true
+            return Self.nothing(of: identity, at: moment)
+        }
+        if isResting {
+            isResting = false
+            schedule.withdrawn()
         }
         guard schedule.isDue(listeners: listeners, now: moment.now) else { return nil }
         var capability = Self.capability(of: identity, at: moment)
@@ -52,7 +65,12 @@ struct Advertising: Sendable {
     mutating func withdrawn(as identity: Identity, at moment: NodeMoment) -> SignedObject<NodeCapability>? {
         guard isAdvertised else { return nil }
         isAdvertised = false
-        var nothing = Self.capability(of: identity, at: moment)
+        return Self.nothing(of: identity, at: moment)
+    }
+
+    /// What an executor says that takes no jobs: a capability without engines and resources.
+    private static func nothing(of identity: Identity, at moment: NodeMoment) -> SignedObject<NodeCapability>? {
+        var nothing = capability(of: identity, at: moment)
         nothing.loadPermille = 1_000
         return try? SignedObject.sign(nothing, with: identity)
     }

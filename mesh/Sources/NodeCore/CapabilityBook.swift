@@ -64,6 +64,21 @@ struct CapabilityBook: Sendable {
         }
     }
 
+    /// The executors that offer nothing now: they withdrew their offers, or their owners let them rest.
+    func withoutOffer(now: MonotonicInstant) -> [NodeCapability] {
+        order.compactMap { place in
+            guard let entry = entries[place.did], entry.number == place.number, now < entry.until,
+                entry.capability.offersNothing
+            else { return nil }
+            return entry.capability
+        }
+    }
+
+    /// Whether an executor offers nothing now.
+    func isWithoutOffer(_ did: DID, now: MonotonicInstant) -> Bool {
+        entries[did].map { now < $0.until && $0.capability.offersNothing } ?? false
+    }
+
     /// Whether any executor offers something; asked a few times a second.
     func hasOffer(now: MonotonicInstant) -> Bool {
         entries.values.contains { now < $0.until && !$0.capability.offersNothing }

@@ -44,7 +44,7 @@ extension NodeCore {
         // It checks even without jobs, since it must know for how long it has heard nothing.
         let prospect = solitude.prospect(seen, now: moment.now)
         market.configuration.executor?.isWithinHours = around.isWithinHours
-        judgeExecutors(moment)
+        judgeExecutors(listeners: around.listeners, moment)
         if market.openCounts.originated > 0 {
             switch prospect {
             case .open: break
@@ -61,17 +61,21 @@ extension NodeCore {
     }
 
     /// Judges the known executors with regard to the jobs without a bid, and asks those that have nothing against one.
-    private mutating func judgeExecutors(_ moment: NodeMoment) {
+    private mutating func judgeExecutors(listeners: [PeerID], _ moment: NodeMoment) {
         guard outlooks.count > 0 else { return }
         let offers = capabilities.offers(now: moment.now)
+        // Of those without an offer, who is connected rests; others may be gone.
+        let connected = Set(listeners)
+        let resting = capabilities.withoutOffer(now: moment.now).filter { connected.contains($0.peerID) }
+            .map(\.nodeDID)
         var room = outlooks.limits.questionsPerLookMax
-        for turn in outlooks.nextTurns(offers: offers.count, now: moment.now) {
+        for turn in outlooks.nextTurns(offers: offers.count + resting.count, now: moment.now) {
             guard market.awaitsFirstBid(turn.job) else {
                 outlooks.drop(turn.job)
                 continue
             }
             let standings = market.standings(
-                of: turn.job, offers: offers, sizes: turn.sizes, answers: turn.answers,
+                of: turn.job, offers: offers, resting: resting, sizes: turn.sizes, answers: turn.answers,
                 wasKnown: { [isAcquainted = solitude.isAcquainted] executor in
                     isAcquainted && capabilities.hasOffered(executor, since: turn.announcedAt, now: moment.now)
                 })
@@ -105,5 +109,10 @@ extension NodeCore {
     /// What an executor offers, as this node last heard it.
     package func offer(of did: DID, at moment: NodeMoment) -> NodeCapability? {
         capabilities.offer(of: did, now: moment.now)
+    }
+
+    /// Whether an executor said last that it takes no jobs.
+    package func isResting(_ did: DID, at moment: NodeMoment) -> Bool {
+        capabilities.isWithoutOffer(did, now: moment.now)
     }
 }

@@ -327,7 +327,7 @@ package actor MeshNode {
     func obey(_ order: OwnerOrder?) async throws(NodeServiceError) -> ExecutorState {
         guard core.market.configuration.executor != nil else {
             throw NodeServiceError(
-                .conflict, "This node runs no jobs for others.",
+                .invalidRequest, "This node runs no jobs for others.",
                 hint: "Set executor.enabled to true in config.json, and restart the node.")
         }
         try requireStaying()

@@ -17,7 +17,17 @@ extension ModuleRefusal {
     var advice: String {
         setting.map { "Shrink the module, or raise \($0) in config.json here and on the executors, and restart them." }
             ?? remedy
+            ?? remedyOfImports
             ?? "A job may import only WASI preview 1 and mesh_host_v1, and starts at _start or --entry."
+    }
+
+    private var remedyOfImports: String? {
+        switch self {
+        case .unknownImports, .importTypes:
+            "No option helps: its author has to build it without these imports. A job may import only WASI preview 1 "
+                + "and mesh_host_v1 (mesh check MODULE lists what it imports)."
+        default: nil
+        }
     }
 }
 

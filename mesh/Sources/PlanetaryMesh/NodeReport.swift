@@ -140,14 +140,15 @@ extension PeerView {
     init(_ known: Neighbourhood.KnownPeer, _ core: NodeCore, at moment: NodeMoment) {
         let offer = known.did.flatMap { core.offer(of: $0, at: moment) }.map { capability in
             let region = capability.region.map { "region \($0), " } ?? ""
-            return "\(region)\(capability.basePrice) + \(capability.pricePerMillionFuel) per million fuel"
+            return "\(region)\(capability.basePrice) tokens + \(capability.pricePerMillionFuel) per million fuel"
         }
+        let isResting = known.did.map { core.isResting($0, at: moment) } ?? false
         self.init(
             peerID: known.peer.text, did: known.did?.text, isConnected: known.isConnected,
             addresses: known.addresses.map(\.text),
             lastSeen: known.isConnected ? moment.wallClock.value : known.row?.lastSeen,
             reputation: known.did.map { Int64(clamping: core.market.reputation.score(of: $0, at: moment.wallClock)) },
-            capability: offer ?? "", misbehaviourCount: known.row?.misbehaviourCount ?? 0)
+            capability: offer ?? (isResting ? "takes no jobs now" : ""), misbehaviourCount: known.row?.misbehaviourCount ?? 0)
         connections = known.connections?.map(\.text)
         if known.connections != nil { wasConnected = known.wasConnected }
     }

@@ -36,6 +36,7 @@ final class UnrunnableJobTests {
     func everything() throws {
         try expectRefused()
         try expectBusy()
+        try expectResting()
         try expectFiles()
     }
 
@@ -194,7 +195,10 @@ final class UnrunnableJobTests {
             detail.contains(
                 "the cheapest bid asks up to 100,010 tokens, above the budget of 50 (a bid's ceiling follows "),
             "\(detail)")
-        #expect(result["hint"] as? String == "Raise --budget to 100010, or lower --max-fuel to 4000000.")
+        #expect(
+            result["hint"] as? String
+                == "Raise --budget to 100010, or lower --max-fuel to 4000000: it is the most that "
+                + "the job may cost, and only the fuel that it uses is paid.")
         let job = try #require(try originator.job(id))
         let submitted = try #require(job["submitted_at"] as? NSNumber).int64Value
         let ended = try #require(job["updated_at"] as? NSNumber).int64Value
@@ -247,6 +251,22 @@ final class UnrunnableJobTests {
         #expect(try long.finish().status == 214)
         let ran = try waiting.finish()
         #expect(ran.status == 0, "\(ran.errors)")
+    }
+
+    /// Who is connected and takes no jobs now is named with that, and not as if nobody were there.
+    private func expectResting() throws {
+        #expect(try cheap.run(["pause"]).status == 0)
+        try seeOffers(1, of: "takes no jobs now")
+        let module = try file("nothing.wasm", GuestModules.command("nop"))
+        let waiting = try begin(module, [])
+        try eventually("it is told who rests") {
+            waiting.errorsSoFar.contains(
+                "1 executor is known; it cannot now: paused, draining, or outside the hours that their owners gave")
+        }
+        waiting.signal(SIGINT)
+        #expect(try waiting.finish().status == 214)
+        #expect(try cheap.run(["resume"]).status == 0)
+        try seeOffers(1, of: "region moon")
     }
 
     // MARK: Files

@@ -220,7 +220,8 @@ import Testing
         let denied = RefusedBid(bidder: offer(2).nodeDID, price: TokenAmount(9), refusal: .bidderDenied)
         #expect(
             JobFailure.noAcceptableBid(bids: 2, refusals: [dear, denied]).advice
-                == "Raise --budget to 300, or lower --max-fuel to 4000000.")
+                == "Raise --budget to 300, or lower --max-fuel to 4000000: it is the most that "
+                + "the job may cost, and only the fuel that it uses is paid.")
         #expect(JobFailure.noAcceptableBid(bids: 2, refusals: [denied, denied, dear]).advice == nil)
         #expect(
             JobFailure.cannotHold(needed: TokenAmount(9), available: .zero).advice?.hasPrefix("Lower --max-fuel, ")
@@ -244,7 +245,10 @@ import Testing
             outlook.description
                 == "1 executor is known; your budget excludes it: the cheapest bid asks up to 100,100 tokens, above "
                 + "the budget of 600 (a bid's ceiling follows from --max-fuel, here 10,000,000,000)")
-        #expect(outlook.advice == "Raise --budget to 100100, or lower --max-fuel to 50000000.")
+        #expect(
+            outlook.advice
+                == "Raise --budget to 100100, or lower --max-fuel to 50000000: it is the most that "
+                + "the job may cost, and only the fuel that it uses is paid.")
         #expect(outlook.isTooDear && outlook.isHopeless)
         // The advice is right to the unit.
         for (fuel, isAffordable) in [(UInt64(50_000_000), true), (50_000_001, false)] {

@@ -41,6 +41,9 @@ struct Devnet: MeshCommand {
     var logLevel: String?
 
     func validate() throws {
+        guard global.home == nil else {
+            throw ValidationError("A devnet makes a home for each of its nodes: --base-dir says where.")
+        }
         guard (1...64).contains(nodes) else { throw ValidationError("--nodes must be from 1 to 64.") }
         guard (0...nodes).contains(executors ?? 0) else {
             throw ValidationError("--executors must be from 0 to --nodes, which is \(nodes).")
