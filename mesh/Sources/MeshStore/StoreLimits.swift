@@ -24,6 +24,8 @@ package struct StoreLimits: Hashable, Sendable {
     package var fullPauseMilliseconds = 250
     /// How long the store keeps the evidence of a settled job in any case, in milliseconds since the job's last event.
     package var evidenceKeptMilliseconds: UInt64 = 3_600_000
+    /// How long the store keeps what a job of this node's own user made, in milliseconds since the job's last event.
+    package var resultsKeptMilliseconds: UInt64 = 0
     /// How long the store keeps the evidence of an unpaid job that this node ran, in milliseconds since the job's last
     /// event; then the job counts as settled.
     package var unpaidEvidenceKeptMilliseconds: UInt64 = 30 * 86_400_000

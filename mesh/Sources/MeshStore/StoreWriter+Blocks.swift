@@ -30,7 +30,8 @@ package final class RemovalTally: Sendable {
 
 /// Stores, evicts and removes blocks.
 ///
-/// The order of eviction: first blocks that nothing needs, least recently used first; then the evidence of closed and
+/// The order of eviction: first blocks that nothing needs, least recently used first, but what a job of this node's user
+/// made not before `resultsKeptMilliseconds` have passed; then the evidence of closed and
 /// paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran counts as
 /// paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence of jobs
 /// that are open or unpaid for less than that, or the outputs of open jobs.
@@ -178,12 +179,14 @@ extension StoreWriter {
                     sql: """
                         SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
                         WHERE u.file = 0 AND u.evidence = 0 AND u.used_at < ?
-                            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = u.job_id AND j.terminal = 0)
+                            AND NOT EXISTS (
+                                SELECT 1 FROM jobs j WHERE j.job_id = u.job_id
+                                    AND (j.terminal = 0 OR (j.role = 'originator' AND j.updated_at >= ?)))
                             AND NOT EXISTS (
                                 SELECT 1 FROM block_holds h CROSS JOIN jobs j ON j.job_id = h.job_id
                                 WHERE h.id = u.id AND j.terminal = 0)
                         ORDER BY u.used_at LIMIT ?
-                        """), arguments: [Int64(clamping: totals.now), left])
+                        """), arguments: [Int64(clamping: totals.now), resultsSince(totals), left])
             for row in rows where totals.bytes > cached {
                 try evict(StoredRow(row), db, &totals)
                 left -= 1
@@ -216,6 +219,12 @@ extension StoreWriter {
             left -= 1
         }
         return totals.bytes > evidence && (totals.examined < end || left == 0)
+    }
+
+    /// Since when a job of this node's user has to have ended for its results to stay.
+    private func resultsSince(_ totals: BlockTotals) -> Int64 {
+        guard limits.resultsKeptMilliseconds > 0 else { return .max }
+        return Int64(clamping: totals.now - min(totals.now, limits.resultsKeptMilliseconds))
     }
 
     /// When an unpaid job counts as paid.

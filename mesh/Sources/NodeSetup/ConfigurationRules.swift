@@ -70,6 +70,7 @@ indirect enum ConfigurationRule: Sendable {
         ("block_bytes_max", .count(1...UInt64(Int64.max))),
         ("block_high_water_percent", .count(50...99)),
         ("evidence_kept_hours", .count(1...87_600)),
+        ("results_kept_hours", .count(0...87_600)),
         ("unpaid_evidence_kept_days", .count(1...3_650)),
         ("database_bytes_max", .count((1 << 20)...UInt64(Int64.max))),
         ("disk_reserve_bytes", .count(0...UInt64(Int64.max))),

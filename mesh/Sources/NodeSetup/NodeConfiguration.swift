@@ -152,6 +152,9 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var blockHighWaterPercent = 90
         /// How long the node keeps the evidence of a settled job in any case, in hours.
         package var evidenceKeptHours = 1
+        /// How long what a job of this node's own user made stays at least, in hours since the job's end; 0 leaves it to
+        /// eviction.
+        package var resultsKeptHours = 24
         /// How long the node keeps the evidence of work that nobody pays, in days.
         package var unpaidEvidenceKeptDays = 30
         /// The most bytes of the database, with journals; beyond its high-water mark the node accepts no new work. nil
@@ -201,6 +204,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(blockBytesMax, forKey: .blockBytesMax)
             try container.encode(blockHighWaterPercent, forKey: .blockHighWaterPercent)
             try container.encode(evidenceKeptHours, forKey: .evidenceKeptHours)
+            try container.encode(resultsKeptHours, forKey: .resultsKeptHours)
             try container.encode(unpaidEvidenceKeptDays, forKey: .unpaidEvidenceKeptDays)
             try container.encode(databaseBytesMax, forKey: .databaseBytesMax)
             try container.encode(diskReserveBytes, forKey: .diskReserveBytes)
@@ -222,6 +226,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case blockBytesMax = "block_bytes_max"
             case blockHighWaterPercent = "block_high_water_percent"
             case evidenceKeptHours = "evidence_kept_hours"
+            case resultsKeptHours = "results_kept_hours"
             case unpaidEvidenceKeptDays = "unpaid_evidence_kept_days"
             case databaseBytesMax = "database_bytes_max"
             case diskReserveBytes = "disk_reserve_bytes"
@@ -245,6 +250,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.blockBytesMax, into: &blockBytesMax)
             try container.read(.blockHighWaterPercent, into: &blockHighWaterPercent)
             try container.read(.evidenceKeptHours, into: &evidenceKeptHours)
+            try container.read(.resultsKeptHours, into: &resultsKeptHours)
             try container.read(.unpaidEvidenceKeptDays, into: &unpaidEvidenceKeptDays)
             databaseBytesMax = try container.decodeIfPresent(Int.self, forKey: .databaseBytesMax)
             try container.read(.diskReserveBytes, into: &diskReserveBytes)

@@ -125,6 +125,7 @@ extension StoreLimits {
         diskReserveBytes = configured.diskReserveBytes
         fullMillisecondsMax = Int64(configured.fullDiskSeconds) * 1_000
         evidenceKeptMilliseconds = UInt64(configured.evidenceKeptHours) * 3_600_000
+        resultsKeptMilliseconds = UInt64(configured.resultsKeptHours) * 3_600_000
         unpaidEvidenceKeptMilliseconds = UInt64(configured.unpaidEvidenceKeptDays) * 86_400_000
     }
 }

@@ -97,6 +97,27 @@ import Testing
         #expect(try await store.collectGarbage() == (15, 1_500))
     }
 
+    @Test("What a job of this node's user made stays for a while after its end, and what others' jobs made does not")
+    mutating func results() async throws {
+        limits.resultsKeptMilliseconds = 3_600_000
+        let store = try open()
+        for (number, role) in [(1, StoreRole.originator), (2, .executor)] {
+            let (cid, bytes) = block(number)
+            var row = job(number)
+            if case .job(var ended) = row {
+                ended.role = role
+                row = .job(ended)
+            }
+            try await store.commit([.output(cid: cid, bytes: bytes, jobID: jobID(number)), row])
+        }
+        clock.advance(milliseconds: 3_600_000)
+        _ = try await store.collectGarbage()
+        #expect(try await has([1, 2], store) == [1])
+        clock.advance(milliseconds: 1)
+        _ = try await store.collectGarbage()
+        #expect(try await has([1, 2], store) == [])
+    }
+
     @Test("One transaction evicts a bounded number of blocks and looks at a bounded number, and the next ones go on")
     mutating func bounds() async throws {
         limits.evictedPerTransactionMax = 2
