@@ -40,6 +40,9 @@ package struct ExecutionJob: Sendable {
     /// stopped at it ends in `nodeFailed`.
     package var wallClockMilliseconds: UInt64?
 
+    /// Where it ends at the latest, if it repeats a run that was cut short.
+    package var repetition: Repetition?
+
     /// The text of the job's CID, for the guest.
     package var jobID: String
 
@@ -55,6 +58,22 @@ package struct ExecutionJob: Sendable {
     /// Where the guest's clock starts, in nanoseconds since the Unix epoch. Take it from the manifest, too.
     package var clockStartNanoseconds: UInt64
 
+    /// Where a run ends at the latest that repeats one which was cut short.
+    ///
+    /// Its guest sees nothing of that: the job's limits, its clock and the fuel that it has left are those of the first
+    /// run.
+    package struct Repetition: Hashable, Sendable, Codable {
+        /// The fuel that the first run is said to have used. With this much the repetition is out of fuel.
+        package var fuelMax: UInt64
+        /// How long it may take, in milliseconds, whatever the job allows; past that it ends in `nodeFailed`.
+        package var wallClockMilliseconds: UInt64
+
+        package init(fuelMax: UInt64, wallClockMilliseconds: UInt64) {
+            self.fuelMax = fuelMax
+            self.wallClockMilliseconds = wallClockMilliseconds
+        }
+    }
+
     /// A job with an empty environment; set the rest on the value.
     package init(
         moduleCID: CID, module: [UInt8], entry: String = "_start", arguments: [String] = [],
@@ -66,6 +85,7 @@ package struct ExecutionJob: Sendable {
         self.arguments = arguments
         self.limits = limits
         wallClockMilliseconds = nil
+        repetition = nil
         environment = []
         inputs = []
         jobID = ""
@@ -90,5 +110,14 @@ package struct ExecutionJob: Sendable {
         return overflow ? .max : whole
     }
 
-    var wallClockMillisecondsMax: UInt64 { min(timeoutMilliseconds, wallClockMilliseconds ?? .max) }
+    /// The time that its run has.
+    var wallClockMillisecondsMax: UInt64 {
+        repetition?.wallClockMilliseconds ?? min(timeoutMilliseconds, wallClockMilliseconds ?? .max)
+    }
+
+    /// The fuel that the engine is given.
+    var engineFuelMax: UInt64 { min(limits.maxFuel, repetition?.fuelMax ?? .max) }
+
+    /// The fuel that the guest sees beside what the engine has left.
+    var fuelBeyondEngine: UInt64 { limits.maxFuel - engineFuelMax }
 }

@@ -35,7 +35,7 @@ struct GuestRunner {
         wasmtime_store_limiter(
             store, -1, Int64(tableElementsMax), 1, Int64(ModuleLimits().tablesMax), Int64(ModuleLimits().memoriesMax))
         discard(wasmtime_context_fuel_async_yield_interval(context, max(1, yieldIntervalFuel)))
-        discard(wasmtime_context_set_fuel(context, run.job.limits.maxFuel))
+        discard(wasmtime_context_set_fuel(context, run.job.engineFuelMax))
     }
 
     /// How a run ended, by the engine.
@@ -115,7 +115,7 @@ struct GuestRunner {
     private func fuelUsed(_ run: JobRun, _ context: OpaquePointer) -> UInt64 {
         var left: UInt64 = 0
         discard(wasmtime_context_get_fuel(context, &left))
-        let all = run.job.limits.maxFuel
+        let all = run.job.engineFuelMax
         return left <= all ? all - left : 0
     }
 

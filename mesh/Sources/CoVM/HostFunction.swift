@@ -119,8 +119,10 @@ struct HostCall {
 
     // MARK: Fuel
 
-    /// Units of fuel that are left.
-    var fuelLeft: UInt64 {
+    /// Units of fuel that are left, as the guest sees them.
+    var fuelLeft: UInt64 { engineFuelLeft + run.job.fuelBeyondEngine }
+
+    private var engineFuelLeft: UInt64 {
         var left: UInt64 = 0
         discard(wasmtime_context_get_fuel(context, &left))
         return left
@@ -128,7 +130,7 @@ struct HostCall {
 
     /// Takes fuel before the work it pays for; ends the run if there is too little.
     func charge(_ amount: UInt64) throws(HostStop) {
-        let left = fuelLeft
+        let left = engineFuelLeft
         guard left >= amount else {
             discard(wasmtime_context_set_fuel(context, 0))
             throw .fuel

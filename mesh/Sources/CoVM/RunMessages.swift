@@ -33,6 +33,7 @@ struct RunOrder: Codable {
     var maxMemoryBytes: UInt64
     var maxOutputBytes: UInt64
     var wallClockMilliseconds: UInt64?
+    var repetition: ExecutionJob.Repetition?
     var jobID: String
     var originatorDID: String
     var executorDID: String
@@ -64,6 +65,7 @@ struct RunOrder: Codable {
         maxMemoryBytes = job.limits.maxMemoryBytes
         maxOutputBytes = job.limits.maxOutputBytes
         wallClockMilliseconds = job.wallClockMilliseconds
+        repetition = job.repetition
         jobID = job.jobID
         originatorDID = job.originatorDID
         executorDID = job.executorDID
@@ -95,6 +97,7 @@ struct RunOrder: Codable {
             timeoutSeconds: timeoutSeconds, maxFuel: maxFuel, maxMemoryBytes: maxMemoryBytes,
             maxOutputBytes: maxOutputBytes)
         job.wallClockMilliseconds = wallClockMilliseconds
+        job.repetition = repetition
         job.jobID = jobID
         job.originatorDID = originatorDID
         job.executorDID = executorDID

@@ -25,7 +25,7 @@ extension RunReport {
     }
 
     private func isUsagePossible(_ job: ExecutionJob, within milliseconds: UInt64) -> Bool {
-        usage.fuel <= job.limits.maxFuel && usage.peakMemoryBytes <= job.limits.maxMemoryBytes
+        usage.fuel <= job.engineFuelMax && usage.peakMemoryBytes <= job.limits.maxMemoryBytes
             && usage.bytesWritten <= job.limits.maxOutputBytes && usage.wallMilliseconds <= milliseconds
             && usage.hostCalls.count <= Self.hostCallsMax
             && !usage.hostCalls.contains { $0.key.utf8.count > Self.hostCallNameBytesMax }

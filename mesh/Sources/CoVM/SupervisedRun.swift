@@ -194,7 +194,7 @@ struct SupervisedRun {
         case .log(let level, let text):
             if let level = ExecutionLogLevel(rawValue: level) { host.log(level, text) }
         case .progress(let permille): host.progress(permille: min(1_000, max(0, permille)))
-        case .burnt(let fuel): host.burnt(fuel: min(fuel, job.limits.maxFuel))
+        case .burnt(let fuel): host.burnt(fuel: min(fuel, job.engineFuelMax))
         case .ended: break
         }
         return nil

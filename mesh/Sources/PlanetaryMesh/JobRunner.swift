@@ -38,6 +38,9 @@ struct JobRunner: Sendable {
         /// The most output of a run held in memory until it goes to the disk with the receipt, in bytes; more goes
         /// there by itself.
         var madeBytesHeldMax = 256 << 10
+        /// How often the time of its job the repetition of a run may take that was cut short, when a receipt is
+        /// replayed.
+        var repetitionTimesMax: UInt64 = 4
     }
 
     /// The bounds in use.
@@ -64,6 +67,7 @@ struct JobRunner: Sendable {
     ///
     /// - Parameters:
     ///   - wallClockMilliseconds: a bound below the job's, for an executor whose time is nearly over.
+    ///   - repetition: where a run ends at the latest that repeats one which was cut short.
     ///   - fetched: receives the number of bytes of module and inputs as they come.
     ///   - compiles: called once they are all here and the module has to be compiled, with the milliseconds that this
     ///     may take.
@@ -71,7 +75,7 @@ struct JobRunner: Sendable {
     ///     it may not.
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
-        cancellation: ExecutionCancellation, keep: Bool,
+        repetition: ExecutionJob.Repetition? = nil, cancellation: ExecutionCancellation, keep: Bool,
         fetched: @escaping @Sendable (Int) async -> Void = { _ in },
         compiles: @escaping @Sendable (UInt64) async -> Void = { _ in },
         hasPlace: @Sendable () async -> Bool = { true },
@@ -108,6 +112,7 @@ struct JobRunner: Sendable {
         job.originatorDID = manifest.originatorDID.text
         job.executorDID = executor.text
         job.wallClockMilliseconds = wallClockMilliseconds
+        job.repetition = repetition
         job.seed = manifest.nonce.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
         job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
         workspaceMade(workspace)

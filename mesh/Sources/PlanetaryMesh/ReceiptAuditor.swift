@@ -183,10 +183,12 @@ struct ReceiptAuditor: Sendable {
         }
     }
 
-    /// Runs the receipt's job again and compares.
+    /// Runs the receipt's job again and compares: a run that was cut short up to the fuel that is claimed for it.
     func replay(_ cid: CID) async throws(NodeServiceError) -> VerificationReport {
         let (report, walk) = try await verify(cid)
-        guard report.failures.isEmpty, let receipt = walk.receipt, let manifest = walk.manifest else {
+        guard report.failures.isEmpty, let receipt = walk.receipt, let manifest = walk.manifest,
+            let assignment = walk.assignment
+        else {
             throw NodeServiceError(
                 .receiptInvalid, "The receipt does not verify, so a replay has nothing to compare with.",
                 hint: "See mesh receipt verify \(cid) for the check that failed.")
@@ -197,6 +199,7 @@ struct ReceiptAuditor: Sendable {
         let parties = [receipt.originatorDID.peerID, receipt.executorDID.peerID].filter { $0 != host.localPeer }
         let run = await runner.run(
             manifest, jobID: receipt.jobID, executor: receipt.executorDID, from: parties, wallClockMilliseconds: nil,
+            repetition: receipt.outcome.isCutShort ? repetition(of: receipt, manifest) : nil,
             cancellation: ExecutionCancellation(), keep: false)
         if case .fetchFailed(let reason) = run.report.outcome {
             throw NodeServiceError(
@@ -208,7 +211,18 @@ struct ReceiptAuditor: Sendable {
             stderrCID: run.report.stderrCID, logCID: run.report.logCID, fuel: run.report.usage.fuel,
             engine: run.engine, likeEngines: runner.machine.likeEngines)
         again.readCID = run.report.readCID
-        return ReplayComparison.compare(receipt, receiptCID: cid, with: again)
+        return ReplayComparison.compare(
+            receipt, receiptCID: cid, of: manifest, under: assignment.terms, with: again)
+    }
+
+    /// Where the repetition of a run that was cut short ends at the latest: this machine may be slower than the
+    /// executor's, which is why it has more than the job's time.
+    private func repetition(of receipt: ExecutionReceipt, _ manifest: JobManifest) -> ExecutionJob.Repetition {
+        let times = runner.limits.repetitionTimesMax
+        let milliseconds = manifest.params.timeoutSeconds.multipliedReportingOverflow(by: 1_000 * times)
+        return ExecutionJob.Repetition(
+            fuelMax: receipt.resourceUsage.fuel,
+            wallClockMilliseconds: milliseconds.overflow ? .max : milliseconds.partialValue)
     }
 
     /// Connects to peers with known keys at the addresses that the DHT has.

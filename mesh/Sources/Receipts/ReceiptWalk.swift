@@ -31,6 +31,8 @@ package struct ReceiptWalk: Sendable {
     package private(set) var receipt: ExecutionReceipt?
     /// The job's manifest once its block is in; the report checks its signature.
     package private(set) var manifest: JobManifest?
+    /// The assignment once its block is in; the report checks its signature.
+    package private(set) var assignment: Assignment?
     private let verifier: ReceiptVerifier
     /// In the order in which blocks were first wanted; a receipt wants at most some thousand.
     private var order: [CID] = []
@@ -158,6 +160,7 @@ package struct ReceiptWalk: Sendable {
             }
         } else if cid == receipt?.assignmentCID {
             guard let object = try? SignedObject<Assignment>(verifiedBefore: block) else { return }
+            assignment = object.body
             want(object.body.bidCID, bytesMax: SignedObjectFormat.bytesMax, isOutput: false)
         } else if cid == receipt?.jobID.cid {
             guard let object = try? SignedObject<JobManifest>(verifiedBefore: block) else { return }

@@ -49,6 +49,8 @@ package struct ReplayedRun: Hashable, Sendable {
 /// Another engine, version or configuration may count fuel differently and, at a limit, stop elsewhere; then only
 /// outputs can be compared. After a run that used up the stack of another engine, or of the same one for another
 /// processor, nothing can; nor after one that refused the module, which another engine may run.
+///
+/// A run that the clock or an order stopped is repeated with the fuel that its receipt claims (`CutShortReplay`).
 package enum ReplayComparison {
     /// What is compared, in the order of a report.
     package enum Check: String, Hashable, Sendable, CaseIterable {
@@ -56,7 +58,7 @@ package enum ReplayComparison {
         case determinism
         /// Both ran on the same engine.
         case engine
-        /// Exit code, trap or limit.
+        /// Exit code, trap or limit; not of a run that was cut short.
         case outcome
         /// Names and CIDs of the outputs.
         case outputs
@@ -68,11 +70,11 @@ package enum ReplayComparison {
         case log
         /// What was read of the job's files.
         case read
-        /// The fuel, to the unit.
+        /// The fuel, to the unit; of a run that was cut short, that it cannot have ended before.
         case fuel
 
-        /// What is compared, in a few words for people.
-        package var title: String {
+        /// What is compared of a run that came to an end of its own, in a few words for people.
+        var title: String {
             switch self {
             case .determinism: "run is reproducible"
             case .engine: "same engine"
@@ -89,16 +91,30 @@ package enum ReplayComparison {
 
     private typealias Finding = (result: VerificationReport.Result, detail: String)
 
+    /// What is compared of the fuel of a run that was cut short, in a few words for people.
+    package static let noEarlierEnd = "no earlier end"
+
     /// A line per comparison.
+    ///
+    /// - Parameters:
+    ///   - manifest: the receipt's job.
+    ///   - terms: what was agreed on it.
+    ///   - replay: the second run; of a run that was cut short, one that had the receipt's fuel and no more.
     package static func compare(
-        _ receipt: ExecutionReceipt, receiptCID: CID, with replay: ReplayedRun
+        _ receipt: ExecutionReceipt, receiptCID: CID, of manifest: JobManifest, under terms: BidTerms,
+        with replay: ReplayedRun
     ) -> VerificationReport {
-        let obstacle = obstacle(receipt) ?? obstacle(receipt, replay)
-        let lines = Check.allCases.map { check in
+        let cutShort = CutShortReplay(receipt, of: manifest, under: terms, with: replay)
+        let obstacle = obstacle(receipt) ?? obstacle(receipt, replay) ?? cutShort?.obstacle
+        let checks = Check.allCases.filter { $0 != .outcome || cutShort == nil }
+        let lines = checks.map { check in
             var finding = finding(check, receipt, replay)
+            if let cutShort { finding = cutShort.finding(check, otherwise: finding, outputs: outputs) }
             if let obstacle, check != .determinism && check != .engine { finding = (.notCheckable, obstacle) }
             return VerificationReport.Line(
-                code: "replay_\(check.rawValue)", title: check.title, result: finding.result, detail: finding.detail)
+                code: "replay_\(check.rawValue)",
+                title: check == .fuel && cutShort != nil ? noEarlierEnd : check.title,
+                result: finding.result, detail: finding.detail)
         }
         return VerificationReport(receiptCID: receiptCID, lines: lines)
     }
@@ -107,10 +123,8 @@ package enum ReplayComparison {
     package static func obstacle(_ receipt: ExecutionReceipt) -> String? {
         if receipt.determinism != .deterministic { return "the receipt is attested, not deterministic" }
         switch receipt.outcome {
-        case .exited, .trapped, .moduleRefused, .filesRefused: return nil
-        case .limitExceeded(.wallClock): return "where the clock stopped it depends on the machine"
-        case .limitExceeded: return nil
-        case .cancelled, .fetchFailed, .nodeFailed: return "the module did not run to an end of its own"
+        case .exited, .trapped, .moduleRefused, .filesRefused, .limitExceeded, .cancelled: return nil
+        case .fetchFailed, .nodeFailed: return "the module did not run to an end of its own"
         }
     }
 

@@ -111,6 +111,34 @@ struct UserMeshTests {
         }
     }
 
+    @Test("A run that was cancelled is repeated by a stranger up to the fuel that it claims, with what it wrote")
+    func cancelledReplay() throws {
+        let module = try mesh.module("progressing.wasm", GuestModules.progressing())
+        let submitted = try originator.run(["run", module, "--max-fuel", "1T", "--detach"])
+        try #require(submitted.status == 0, "\(submitted.errors)")
+        let id = submitted.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try eventually("it has got to its loop") {
+            (try originator.job(id)?["progress_permille"] as? NSNumber)?.intValue == 427
+        }
+        let cancelled = try originator.run(["cancel", id, "--json"])
+        #expect(cancelled.status == 0, "\(cancelled.errors)")
+        let waited = try originator.run(["wait", id, "--json"])
+        let result = try #require((try waited.json() as? [String: Any])?["result"] as? [String: Any])
+        let receipt = try #require(result["receipt_cid"] as? String, "\(waited.output)")
+        #expect((result["fuel"] as? NSNumber)?.intValue ?? 0 > 0)
+        #expect(result["stdout_cid"] is String)
+        for node in [originator] + mesh.executors {
+            let report = try node.run(["receipt", "replay", receipt])
+            #expect(report.status == 0, "\(report.output)\(report.errors)")
+            let verdict =
+                "The module had not ended here either before it used the fuel that the receipt claims. The run was "
+                + "repeated here, with the same outputs, standard output, standard error, log and files read as the "
+                + "receipt says."
+            #expect(report.output.contains("\n\(verdict)\n"), "\(report.output)")
+            #expect(report.output.contains("no earlier end"))
+        }
+    }
+
     @Test("Traps, limits and exit codes are told apart by the exit code")
     func endings() throws {
         let cases: [(body: String, options: [String], status: Int32)] = [

@@ -147,6 +147,27 @@ import Testing
             told([line("same fuel", .skipped)])?.hasPrefix("The run was repeated here, but there is nothing") == true)
     }
 
+    @Test func aReplayOfARunCutShortSaysWhetherTheClaimIsTooHigh() {
+        func told(_ verdict: ReceiptReport.Line.Verdict) -> [String] {
+            let lines: [ReceiptReport.Line] = [
+                .init(name: "same outputs", verdict: verdict == .skipped ? .skipped : .passed, detail: ""),
+                .init(name: "no earlier end", verdict: verdict, detail: ""),
+            ]
+            let report = ReceiptReport(receiptCID: "r", isValid: verdict == .passed, lines: lines)
+            let words = Receipt.text(report, isReplay: true).split(separator: "\n").last.map(String.init)
+            return [words ?? "", "\(Receipt.status(report))"]
+        }
+        let rest = " The run was repeated here, with the same outputs as the receipt says."
+        let passed = "The module had not ended here either before it used the fuel that the receipt claims."
+        let failed =
+            "The claim is too high: repeated here, the module ended by itself before it used the fuel that its "
+            + "executor claims for a run cut short."
+        #expect(told(.passed) == [passed + rest, "success"])
+        #expect(told(.failed) == [failed + rest, "verificationFailed"])
+        let unknown = "Whether the claim is too high is not known; the lines above say why."
+        #expect(told(.skipped) == [unknown, "verificationIncomplete"])
+    }
+
     @Test func theStatusOfAReceiptIsAWord() {
         let text = Receipt.text(Samples.receipt)
         #expect(text.contains("status       succeeded\n") && !text.contains("CompletedSuccessfully"), "\(text)")

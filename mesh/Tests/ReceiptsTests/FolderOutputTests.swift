@@ -225,7 +225,8 @@ import Testing
                 stderrCID: receipt.stderrCID, logCID: receipt.logCID, fuel: receipt.resourceUsage.fuel,
                 engine: receipt.engine)
             again.readCID = read
-            return ReplayComparison.compare(receipt, receiptCID: cid, with: again)
+            return ReplayComparison.compare(
+                receipt, receiptCID: cid, of: scene.chain.manifest, under: scene.chain.assignment.terms, with: again)
         }
         #expect(compare(receipt.readCID).isVerified)
         #expect(compare(nil).codes(.failed) == ["replay_read"])

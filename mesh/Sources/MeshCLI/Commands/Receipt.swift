@@ -90,6 +90,10 @@ struct Receipt: AsyncParsableCommand {
             discussion: """
                 A receipt has to verify before its job is run again. Exit code 241: something differed. 247: nothing \
                 differed, but something could not be compared, such as the fuel of another engine.
+
+                A run that was cancelled, or that its wall clock stopped, has no end to compare. It is repeated with \
+                the fuel that its receipt claims: if the module ends before that is used up, the claim is too high, \
+                and the exit code is 241. That may take up to four times the job's timeout; then it is 247.
                 """)
 
         @OptionGroup var global: GlobalOptions
@@ -162,6 +166,21 @@ struct Receipt: AsyncParsableCommand {
 
     /// What running the job again showed: what was the same, what differed, and what could not be compared.
     private static func comparison(_ report: ReceiptReport) -> String {
+        guard let claim = report.lines.first(where: { $0.name == ReplayComparison.noEarlierEnd }) else {
+            return differences(report)
+        }
+        switch claim.verdict {
+        case .failed:
+            return "The claim is too high: repeated here, the module ended by itself before it used the fuel that its "
+                + "executor claims for a run cut short. " + differences(report)
+        case .skipped: return "Whether the claim is too high is not known; the lines above say why."
+        case .passed:
+            return "The module had not ended here either before it used the fuel that the receipt claims. "
+                + differences(report)
+        }
+    }
+
+    private static func differences(_ report: ReceiptReport) -> String {
         func things(_ verdict: ReceiptReport.Line.Verdict) -> [String] {
             let names = report.lines.filter { $0.verdict == verdict }.map(\.name)
             return names.filter { $0.hasPrefix("same ") }.map { String($0.dropFirst("same ".count)) }
