@@ -64,9 +64,15 @@ package final class CoVM: Sendable {
 
     /// Checks a module as far as possible without compiling it: limits, imports, entry point, validity. The compiler
     /// may still refuse a module that passes, at its limits.
-    package func inspect(_ module: [UInt8], entry: String = "_start") throws(ModuleRefusal) -> ModuleInspection {
+    ///
+    /// - Parameters:
+    ///   - entry: the function that a job calls; nil to look at none.
+    ///   - numbers: what it is called with, if for its results.
+    package func inspect(
+        _ module: [UInt8], entry: String? = "_start", takes numbers: [WasmNumber]? = nil
+    ) throws(ModuleRefusal) -> ModuleInspection {
         let inspection = try stock.checked(module)
-        try inspection.checkEntryPoint(entry)
+        if let entry { try inspection.checkEntryPoint(entry, takes: numbers) }
         try engine.validate(module)
         return inspection
     }
@@ -173,9 +179,10 @@ package final class CoVM: Sendable {
         _ cancellation: ExecutionCancellation
     ) async -> ExecutionResult {
         let (module, source) = (prepared.ready, prepared.source)
+        let call: EntryCall
         do {
             try job.checkArguments()
-            try module.inspection.checkEntryPoint(job.entry)
+            call = try module.inspection.call(job.entry, job.numbers)
         } catch {
             return unstarted(.refused(error))
         }
@@ -193,7 +200,7 @@ package final class CoVM: Sendable {
         let place = RunPlace(in: runSlots, of: job.originatorDID)
         defer { place.leave() }
         let result = await RunThread.value(stackBytes: configuration.limits.threadStackBytes) {
-            self.run(job, host, cancellation, module, source, place)
+            self.run(job, call, host, cancellation, module, source, place)
         }
         return result
             ?? ExecutionResult(
@@ -212,26 +219,23 @@ package final class CoVM: Sendable {
     // MARK: The run itself, on its thread
 
     private func run(
-        _ job: ExecutionJob, _ host: any ExecutionHost, _ cancellation: ExecutionCancellation, _ module: ReadyModule,
-        _ source: ExecutionResult.ModuleSource, _ place: RunPlace
+        _ job: ExecutionJob, _ call: EntryCall, _ host: any ExecutionHost, _ cancellation: ExecutionCancellation,
+        _ module: ReadyModule, _ source: ExecutionResult.ModuleSource, _ place: RunPlace
     ) -> ExecutionResult {
         let limits = configuration.limits
         let waiter = PlaceWaiter(host, place, cancellation, limits)
         switch module.code {
         case .here(let loaded):
             RunThread.beNice(limits.nice)
-            let entry = job.entry
             let execution = RunExecution(
-                engine: engine, loaded: loaded, entryHasResult: module.inspection.entryHasResult(entry),
-                callsInitializer: module.inspection.hasInitializer && entry != "_start" && entry != "_initialize",
-                limits: limits, standstills: standstills)
+                engine: engine, loaded: loaded, call: call, limits: limits, standstills: standstills)
             return execution.run(job, host, cancellation, waiter: waiter, source: source)
         case .process(let process):
             let result = ExecutionResult(
                 outcome: .nodeFailed(reason: "the run has not begun"), engine: engine.description,
                 moduleSource: source)
             let run = SupervisedRun(
-                job: job, order: RunOrder(job, module.inspection, limits), host: host, waiter: waiter,
+                job: job, order: RunOrder(job, call, limits), host: host, waiter: waiter,
                 cancellation: cancellation, limits: limits)
             return run.run(in: process, result)
         }

@@ -17,6 +17,10 @@ package struct ExecutionJob: Sendable {
     /// which counts as exit code.
     package var entry: String
 
+    /// The numbers that it is called with, if for its results; then it may be any function that takes and returns
+    /// numbers.
+    package var numbers: [WasmNumber]?
+
     /// The arguments after the program's name (`argv[0]` is always `job`).
     package var arguments: [String]
 
@@ -120,4 +124,12 @@ package struct ExecutionJob: Sendable {
 
     /// The fuel that the guest sees beside what the engine has left.
     var fuelBeyondEngine: UInt64 { limits.maxFuel - engineFuelMax }
+
+    /// Whether a name is no output of the module's: what is collected, or what the function returns, has it.
+    func reserves(_ name: String) -> Bool {
+        (numbers != nil && name == NumberCall.resultName) || collect.contains { $0.name == name }
+    }
+
+    /// Outputs that are not the module's own.
+    var reservedOutputs: Int { collect.count + (numbers == nil ? 0 : 1) }
 }

@@ -47,7 +47,7 @@ struct FileCollection {
             guard let node = try node(of: selection) else { continue }
             seen = []
             let built = try build(node)
-            run.addCollected(name, built.cid)
+            run.addReserved(name, built.cid)
         }
     }
 

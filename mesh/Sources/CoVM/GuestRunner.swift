@@ -12,7 +12,7 @@ struct GuestRunner {
     let tableElementsMax: Int
     let yieldIntervalFuel: UInt64
     let looked: (@Sendable () -> Void)?
-    let callsInitializer: Bool
+    let call: EntryCall
 
     /// Runs the entry function of the job and returns how it ended, with the fuel it used.
     func run(_ run: JobRun) -> (outcome: ExecutionOutcome, fuel: UInt64) {
@@ -58,32 +58,48 @@ struct GuestRunner {
             }
         }
         if let end { return end }
-        if callsInitializer {
-            let end = call("_initialize", hasResult: false, instance, run, context)
+        if call.callsInitializer {
+            let (end, _) = callFunction("_initialize", [], results: 0, instance, run, context)
             guard case .returned = end else { return end }
         }
-        return call(run.job.entry, hasResult: run.entryHasResult, instance, run, context)
+        let numbers = (call.numbers ?? []).map(\.engineValue)
+        let answer = callFunction(
+            call.name, numbers, results: call.hasExitCode ? 1 : call.results.count, instance, run, context)
+        guard case .returned = answer.end else { return answer.end }
+        if call.hasExitCode { return .returned(answer.values.first?.of.i32) }
+        run.results = zip(call.results, answer.values).map { WasmNumber($1, as: $0) }
+        return answer.end
     }
 
-    private func call(
-        _ name: String, hasResult: Bool, _ instance: wasmtime_instance_t, _ run: JobRun, _ context: OpaquePointer
-    ) -> End {
+    // SAFETY: the arrays keep their place while their pointers are used, with their lengths; the engine writes as many
+    // results as the function's type has, which was read from the module.
+    /// Calls an exported function, and says what it returned.
+    private func callFunction(
+        _ name: String, _ numbers: [wasmtime_val_t], results count: Int, _ instance: wasmtime_instance_t,
+        _ run: JobRun, _ context: OpaquePointer
+    ) -> (end: End, values: [wasmtime_val_t]) {
         var instance = instance
         var item = wasmtime_extern_t()
-        guard wasmtime_instance_export_get(context, &instance, name, name.utf8.count, &item) else { return .noEntry }
+        guard wasmtime_instance_export_get(context, &instance, name, name.utf8.count, &item) else {
+            return (.noEntry, [])
+        }
         defer { wasmtime_extern_delete(&item) }
-        guard item.kind == UInt8(CW_EXTERN_FUNC) else { return .noEntry }
+        guard item.kind == UInt8(CW_EXTERN_FUNC) else { return (.noEntry, []) }
         var function = item.of.func
-        var result = wasmtime_val_t()
-        // SAFETY: `finish` deletes the future that uses function and result before the pointers end.
-        let end = withUnsafeMutablePointer(to: &result) { result in
-            withUnsafeMutablePointer(to: &function) { function in
-                finish(run) { trap, error in
-                    wasmtime_func_call_async(context, function, nil, 0, result, hasResult ? 1 : 0, trap, error)
+        var results = [wasmtime_val_t](repeating: wasmtime_val_t(), count: count)
+        // `finish` deletes the future that uses these before the pointers end.
+        let end = results.withUnsafeMutableBufferPointer { results in
+            numbers.withUnsafeBufferPointer { numbers in
+                withUnsafeMutablePointer(to: &function) { function in
+                    finish(run) { trap, error in
+                        wasmtime_func_call_async(
+                            context, function, numbers.baseAddress, numbers.count, results.baseAddress, results.count,
+                            trap, error)
+                    }
                 }
             }
         }
-        return end ?? .returned(hasResult ? result.of.i32 : nil)
+        return (end ?? .returned(nil), results)
     }
 
     // SAFETY: what the future writes to lives until it is deleted, which is before the pointers end.
@@ -121,5 +137,29 @@ struct GuestRunner {
 
     private func discard(_ error: OpaquePointer?) {
         if let error { wasmtime_error_delete(error) }
+    }
+}
+
+extension WasmNumber {
+    /// The number as the engine takes it.
+    fileprivate var engineValue: wasmtime_val_t {
+        var value = wasmtime_val_t()
+        switch type {
+        case .i32: (value.kind, value.of.i32) = (UInt8(CW_I32), int32)
+        case .i64: (value.kind, value.of.i64) = (UInt8(CW_I64), bits)
+        case .f32: (value.kind, value.of.f32) = (UInt8(CW_F32), float)
+        case .f64: (value.kind, value.of.f64) = (UInt8(CW_F64), double)
+        }
+        return value
+    }
+
+    /// What the engine returned where the function's type has this type.
+    fileprivate init(_ value: wasmtime_val_t, as type: Kind) {
+        switch type {
+        case .i32: self.init(value.of.i32)
+        case .i64: self.init(value.of.i64)
+        case .f32: self.init(value.of.f32)
+        case .f64: self.init(value.of.f64)
+        }
     }
 }

@@ -15,8 +15,6 @@ final class JobRun {
     private let waiter: any MountWaiter
     private let limits: CoVMConfiguration.Limits
 
-    /// Whether the entry function returns an `i32`, its exit code.
-    let entryHasResult: Bool
     var stop: HostStop?
     var guestMemory: wasmtime_memory_t?
     var hostCalls: [UInt64]
@@ -31,6 +29,8 @@ final class JobRun {
     private(set) var standardError: [UInt8] = []
     private(set) var logLines: [UInt8] = []
     private(set) var outputs: [(name: String, cid: CID)] = []
+    /// What the function returned that was called with numbers.
+    var results: [WasmNumber] = []
     private(set) var anchored: [CID] = []
     private(set) var bytesWritten: UInt64 = 0
     var bytesRead: UInt64 = 0
@@ -57,12 +57,11 @@ final class JobRun {
 
     init(
         job: ExecutionJob, host: any ExecutionHost, cancellation: ExecutionCancellation, functionCount: Int,
-        entryHasResult: Bool, watch: WallClockWatch, waiter: any MountWaiter, limits: CoVMConfiguration.Limits
+        watch: WallClockWatch, waiter: any MountWaiter, limits: CoVMConfiguration.Limits
     ) {
         self.job = job
         self.host = host
         self.cancellation = cancellation
-        self.entryHasResult = entryHasResult
         hostCalls = Array(repeating: 0, count: functionCount)
         memory = MemoryBudget(bytesMax: job.limits.maxMemoryBytes, hasMachine: limits.hasMachine)
         generator = SeededGenerator(seed: job.seed)
@@ -117,17 +116,17 @@ final class JobRun {
         }
     }
 
-    /// Binds a name; `false` if the name is taken, or to be that of collected files, or if there are too many.
+    /// Binds a name; `false` if the name is taken, or not the module's to give, or if there are too many.
     func addOutput(_ name: String, _ cid: CID) -> Bool {
-        guard outputs.count < MeshHostABI.outputsMax - job.collect.count, !outputs.contains(where: { $0.name == name }),
-            !job.collect.contains(where: { $0.name == name })
+        guard outputs.count < MeshHostABI.outputsMax - job.reservedOutputs,
+            !outputs.contains(where: { $0.name == name }), !job.reserves(name)
         else { return false }
         outputs.append((name, cid))
         return true
     }
 
-    /// Binds the name of a collected file or folder.
-    func addCollected(_ name: String, _ cid: CID) { outputs.append((name, cid)) }
+    /// Binds a name that is not the module's to give.
+    func addReserved(_ name: String, _ cid: CID) { outputs.append((name, cid)) }
 
     /// Adds to the blocks to anchor; `false` if there are too many.
     func anchor(_ cid: CID) -> Bool {

@@ -1,3 +1,5 @@
+package import MeshTypes
+
 /// What a bounded reader of its sections finds out about a module without compiling it.
 ///
 /// The reader takes time linear in the module's size and allocates only what its limits allow. It refuses what is no
@@ -110,20 +112,60 @@ package struct ModuleInspection: Sendable, Hashable {
         }
     }
 
-    /// Checks that the module exports a function that can be an entry point.
-    func checkEntryPoint(_ entry: String) throws(ModuleRefusal) {
-        guard let index = exportNames.firstIndex(of: entry) else {
-            throw .noEntryPoint(name: entry, exportedFunctions: Array(exportNames.prefix(8)))
-        }
-        let type = exportTypes[index]
-        guard type.parameters.isEmpty, type.results.isEmpty || type.results == [ValueType.i32] else {
-            throw .entryPointType(name: entry)
-        }
+    /// Checks that the module exports a function that can be an entry point, or one that takes these numbers.
+    func checkEntryPoint(_ entry: String, takes numbers: [WasmNumber]? = nil) throws(ModuleRefusal) {
+        _ = try call(entry, numbers)
     }
 
-    /// Whether the entry point returns its exit code.
-    func entryHasResult(_ entry: String) -> Bool {
-        exportNames.firstIndex(of: entry).map { !exportTypes[$0].results.isEmpty } ?? false
+    /// How a job calls its function: a program's entry, or one that takes these numbers.
+    func call(_ entry: String, _ numbers: [WasmNumber]?) throws(ModuleRefusal) -> EntryCall {
+        var call = EntryCall(name: entry, callsInitializer: needsInitializer(before: entry))
+        guard let numbers else {
+            guard let type = type(ofFunction: entry) else {
+                throw .noEntryPoint(name: entry, exportedFunctions: Array(exportNames.prefix(8)))
+            }
+            guard type.parameters.isEmpty, type.results.isEmpty || type.results == [ValueType.i32] else {
+                throw .entryPointType(name: entry)
+            }
+            call.hasExitCode = !type.results.isEmpty
+            return call
+        }
+        let numeric = try numericType(ofFunction: entry)
+        guard numeric.parameters == numbers.map(\.type) else {
+            throw .otherNumbers(signature: numeric.signature, given: numbers.map(\.type.rawValue))
+        }
+        call.numbers = numbers
+        call.results = numeric.results
+        return call
+    }
+
+    /// A function that can be called with numbers: what it takes, what it returns, and both as people read it.
+    package typealias NumericFunction = (
+        parameters: [WasmNumber.Kind], results: [WasmNumber.Kind], signature: String
+    )
+
+    /// The function of a name, which must take and return numbers alone.
+    package func numericType(ofFunction name: String) throws(ModuleRefusal) -> NumericFunction {
+        guard let type = type(ofFunction: name) else {
+            throw .noFunction(name: PlainText.sanitized(name), callable: callableSignatures)
+        }
+        let signature = type.signature(name)
+        guard let numeric = type.numeric else { throw .notCallable(signature: signature, reason: type.obstacle) }
+        return (numeric.parameters, numeric.results, signature)
+    }
+
+    /// The type of an exported function; nil if there is none of the name.
+    private func type(ofFunction name: String) -> FunctionType? {
+        exportNames.firstIndex(of: name).map { exportTypes[$0] }
+    }
+
+    /// The exported functions that can be called with numbers, as their signatures.
+    package var callableSignatures: [String] {
+        zip(exportNames, exportTypes).filter { $1.numeric != nil }.map { $1.signature($0) }
+    }
+
+    private func needsInitializer(before entry: String) -> Bool {
+        hasInitializer && entry != "_start" && entry != "_initialize"
     }
 
     /// Whether `_initialize` must be called before the entry point: a WASI reactor.
@@ -136,4 +178,79 @@ package struct ModuleInspection: Sendable, Hashable {
 extension ModuleInspection.ValueType {
     static let i32: UInt8 = 0x7F
     static let i64: UInt8 = 0x7E
+
+    /// The number type that it is; nil if it is none.
+    fileprivate var number: WasmNumber.Kind? {
+        switch self {
+        case Self.i32: .i32
+        case Self.i64: .i64
+        case 0x7D: .f32
+        case 0x7C: .f64
+        default: nil
+        }
+    }
+
+    /// Its name in WebAssembly's text format; of typed references without what they refer to.
+    fileprivate var name: String {
+        switch self {
+        case 0x7B: "v128"
+        case 0x70: "funcref"
+        case 0x6F: "externref"
+        case 0x69: "exnref"
+        default: number?.rawValue ?? "ref"
+        }
+    }
+}
+
+extension ModuleInspection.FunctionType {
+    /// Its parameters and results where all of them are numbers, and not too many; else nil.
+    fileprivate var numeric: (parameters: [WasmNumber.Kind], results: [WasmNumber.Kind])? {
+        let (taken, returned) = (parameters.compactMap(\.number), results.compactMap(\.number))
+        guard taken.count == parameters.count, returned.count == results.count,
+            taken.count <= NumberCall.Limits.parametersMax, returned.count <= NumberCall.Limits.resultsMax
+        else { return nil }
+        return (taken, returned)
+    }
+
+    /// What keeps it from being called with numbers.
+    fileprivate var obstacle: String {
+        if let other = (parameters + results).first(where: { $0.number == nil }) {
+            return "it takes or returns \(other.name), and only i32, i64, f32 and f64 can be given or printed"
+        }
+        return "it has \(parameters.count) parameters and \(results.count) results, and at most "
+            + "\(NumberCall.Limits.parametersMax) and \(NumberCall.Limits.resultsMax) can be given or printed"
+    }
+
+    /// The function with its type, such as `add(i32, i32) -> i32`.
+    fileprivate func signature(_ name: String) -> String {
+        func list(_ types: [ModuleInspection.ValueType]) -> String {
+            let shown = types.prefix(NumberCall.Limits.parametersMax).map(\.name).joined(separator: ", ")
+            return types.count > NumberCall.Limits.parametersMax ? shown + ", …" : shown
+        }
+        let start = PlainText.sanitized(name) + "(\(list(parameters)))"
+        switch results.count {
+        case 0: return start
+        case 1: return "\(start) -> \(list(results))"
+        default: return "\(start) -> (\(list(results)))"
+        }
+    }
+}
+
+/// How a run calls the module's function, and what comes back.
+struct EntryCall: Hashable, Sendable, Codable {
+    /// The exported function.
+    var name: String
+    /// Whether `_initialize` is called first: the module is a WASI reactor.
+    var callsInitializer: Bool
+    /// Whether the function returns an `i32`, its exit code.
+    var hasExitCode = false
+    /// What it is called with, if for its results; a program's entry is called with nothing.
+    var numbers: [WasmNumber]?
+    /// The types of the results that become the job's output.
+    var results: [WasmNumber.Kind] = []
+
+    init(name: String, callsInitializer: Bool) {
+        self.name = name
+        self.callsInitializer = callsInitializer
+    }
 }

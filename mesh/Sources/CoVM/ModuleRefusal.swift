@@ -24,6 +24,12 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case noEntryPoint(name: String, exportedFunctions: [String])
     /// The entry point has parameters, or results other than one `i32`.
     case entryPointType(name: String)
+    /// The module does not export the function that is to be called with numbers; the signatures of those it has.
+    case noFunction(name: String, callable: [String])
+    /// The function takes or returns what is no number.
+    case notCallable(signature: String, reason: String)
+    /// The function takes other numbers than it is given; their types.
+    case otherNumbers(signature: String, given: [String])
     /// An argument or variable holds a NUL, or all of them are too long.
     case arguments(reason: String)
     /// The engine's validation refused the module.
@@ -58,6 +64,15 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// What modules have too many of when they pass ``ModuleLimits/functionsMax``.
     static let functions = "functions"
 
+    /// Signatures that are named where one is not there.
+    static let signaturesNamedMax = 16
+
+    /// The first of some signatures, and how many more there are.
+    package static func list(_ signatures: [String]) -> String {
+        let more = signatures.count - signaturesNamedMax
+        return signatures.prefix(signaturesNamedMax).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
+    }
+
     /// The reason in one sentence without a full stop.
     package var description: String {
         switch self {
@@ -82,6 +97,13 @@ package enum ModuleRefusal: Error, Hashable, Sendable, CustomStringConvertible {
                     ? "; it exports no function at all" : "; it exports " + exported.joined(separator: ", "))
         case .entryPointType(let name):
             "the entry point \(name) must have no parameters and return nothing or one i32"
+        case .noFunction(let name, let callable):
+            "the module exports no function \(name)"
+                + (callable.isEmpty
+                    ? ", and none that can be called with numbers" : "; it exports \(Self.list(callable))")
+        case .notCallable(let signature, let reason): "\(signature) cannot be called: \(reason)"
+        case .otherNumbers(let signature, let given):
+            "\(signature) is called with other numbers: (\(given.joined(separator: ", ")))"
         case .arguments(let reason): reason
         case .invalid(let message): "the module is not valid: \(message)"
         }

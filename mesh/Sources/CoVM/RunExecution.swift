@@ -6,8 +6,7 @@ import Multiformats
 struct RunExecution {
     let engine: WasmEngine
     let loaded: LoadedModule
-    let entryHasResult: Bool
-    let callsInitializer: Bool
+    let call: EntryCall
     let limits: CoVMConfiguration.Limits
     let standstills: StandstillWatch
 
@@ -23,12 +22,12 @@ struct RunExecution {
         defer { standstills.runEnded() }
         let run = JobRun(
             job: job, host: host, cancellation: cancellation, functionCount: engine.functions.functions.count,
-            entryHasResult: entryHasResult,
             watch: WallClockWatch(
                 job: job, now: start, standstills: standstills, processorPercentMin: limits.processorPercentMin),
             waiter: waiter, limits: limits)
         let end = outcome(of: run)
         var result = ExecutionResult(outcome: end.outcome, engine: engine.description, moduleSource: source)
+        keepResults(of: run, &result)
         collect(run, &result)
         result.usage = ResourceUsage(
             fuel: end.fuel, peakMemoryBytes: run.memory.peakBytes, hostCalls: hostCalls(run),
@@ -48,8 +47,18 @@ struct RunExecution {
         }
         let runner = GuestRunner(
             engine: engine, loaded: loaded, tableElementsMax: limits.tableElementsMax,
-            yieldIntervalFuel: limits.yieldIntervalFuel, looked: limits.looked, callsInitializer: callsInitializer)
+            yieldIntervalFuel: limits.yieldIntervalFuel, looked: limits.looked, call: call)
         return runner.run(run)
+    }
+
+    /// Makes an output of what the function returned, if it was called for that.
+    private func keepResults(of run: JobRun, _ result: inout ExecutionResult) {
+        guard case .exited = result.outcome, !run.results.isEmpty else { return }
+        do {
+            run.addReserved(NumberCall.resultName, try run.store(NumberCall.output(run.results)))
+        } catch {
+            result.outcome = TrapReport.outcome(of: error, run: run)
+        }
     }
 
     /// Makes outputs of what the run left in its files, however its module ended.

@@ -20,9 +20,7 @@ struct RunOrder: Codable {
         var pattern: [UInt8]
     }
 
-    var entry: String
-    var entryHasResult: Bool
-    var callsInitializer: Bool
+    var call: EntryCall
     var arguments: [String]
     var environment: [Variable]
     var files: FileSystemPlan
@@ -51,10 +49,8 @@ struct RunOrder: Codable {
     var collectMillisecondsMax: UInt64
     var collectMillisecondsMin: UInt64
 
-    init(_ job: ExecutionJob, _ inspection: ModuleInspection, _ limits: CoVMConfiguration.Limits) {
-        entry = job.entry
-        entryHasResult = inspection.entryHasResult(job.entry)
-        callsInitializer = inspection.hasInitializer && job.entry != "_start" && job.entry != "_initialize"
+    init(_ job: ExecutionJob, _ call: EntryCall, _ limits: CoVMConfiguration.Limits) {
+        self.call = call
         arguments = job.arguments
         environment = job.environment.map { Variable(name: $0.name, value: $0.value) }
         files = job.files
@@ -85,7 +81,9 @@ struct RunOrder: Codable {
 
     /// The job as the run sees it; nil if a pattern is none.
     var job: ExecutionJob? {
-        var job = ExecutionJob(moduleCID: CID.hashing([], codec: .raw), module: [], entry: entry, arguments: arguments)
+        var job = ExecutionJob(
+            moduleCID: CID.hashing([], codec: .raw), module: [], entry: call.name, arguments: arguments)
+        job.numbers = call.numbers
         job.environment = environment.map { ($0.name, $0.value) }
         job.files = files
         for item in collect {

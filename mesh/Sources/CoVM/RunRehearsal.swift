@@ -22,7 +22,6 @@ struct RunRehearsal {
         let run = JobRun(
             job: job, host: host, cancellation: ExecutionCancellation(),
             functionCount: engine.functions.functions.count,
-            entryHasResult: true,
             watch: WallClockWatch(
                 job: job, now: SystemClock.nanoseconds(), standstills: standstills,
                 processorPercentMin: limits.processorPercentMin),
@@ -55,7 +54,9 @@ struct RunRehearsal {
         if let selection = try? FileSelection(Array("/job/*".utf8), workingFolder: nil) {
             job.collect = [("out", selection)]
         }
-        return RunOrder(job, ModuleInspection(), CoVMConfiguration.Limits())
+        var call = EntryCall(name: "add", callsInitializer: true)
+        (call.numbers, call.results) = ([WasmNumber(Int32(1))], [.i32])
+        return RunOrder(job, call, CoVMConfiguration.Limits())
     }
 
     private static func requests(_ report: RunReport) -> [RunRequest] {

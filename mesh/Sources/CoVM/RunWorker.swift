@@ -160,8 +160,7 @@ struct RunProcess {
         let standstills = StandstillWatch(
             tickMilliseconds: limits.watchTickMilliseconds, standstillMilliseconds: limits.standstillMilliseconds)
         let execution = RunExecution(
-            engine: engine, loaded: module, entryHasResult: order.entryHasResult,
-            callsInitializer: order.callsInitializer, limits: limits, standstills: standstills)
+            engine: engine, loaded: module, call: order.call, limits: limits, standstills: standstills)
         let result = execution.run(
             job, host, ExecutionCancellation(elsewhere: { host.isCancelled }, held: { host.waitWhileHeld() }),
             waiter: host, source: .memory)

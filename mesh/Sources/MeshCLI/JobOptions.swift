@@ -38,6 +38,13 @@ struct JobOptions: ParsableArguments {
     var entry: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Call this function with the arguments as numbers (i32, i64, f32, f64) and print what it returns; those "
+                + "that begin with - go behind --. mesh check lists a module's functions.",
+            valueName: "function"))
+    var invoke: String?
+
+    @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
             "The most fuel, for example 5000000, 5M or 2G; by default \(Self.usualFuel).", valueName: "fuel"),
@@ -119,6 +126,10 @@ struct JobOptions: ParsableArguments {
             throw ValidationError("Only one of module and inputs can come from standard input.")
         }
         try files.check()
+        if entry != nil, invoke != nil {
+            throw ValidationError("--entry begins a program and --invoke calls a function; a job does one of them.")
+        }
+        if invoke == "" { throw ValidationError("--invoke must name a function of the module.") }
         if entry == "" { throw ValidationError("--entry must name a function of the module.") }
         if timeout == 0 { throw ValidationError("--timeout must be at least 1 second.") }
     }
@@ -127,6 +138,11 @@ struct JobOptions: ParsableArguments {
     func submission(module: String, arguments: [String], on node: some NodeService) async throws -> JobSubmission {
         let line = TransferLine(Console(), quiet: true)
         return try await submission(module: module, arguments: arguments, on: node, line)
+    }
+
+    /// The names of outputs that are not free for what is collected: these, and that of a function's results.
+    func taken(_ outputs: [NamedPath]) -> Set<String> {
+        Set(outputs.map(\.name) + (invoke == nil ? [] : [JobSubmission.resultName]))
     }
 
     /// Whether what the user gave is readable for whoever runs the job.
@@ -140,8 +156,12 @@ struct JobOptions: ParsableArguments {
     ) async throws -> JobSubmission {
         let isNameless = module == LocalFile.stream || LocalFile.isCID(module)
         var submission = JobSubmission(moduleCID: try await Self.moduleCID(module, on: node))
-        submission.entry = entry
-        submission.args = args + arguments
+        submission.entry = invoke ?? entry
+        if invoke == nil {
+            submission.args = args + arguments
+        } else {
+            submission.invoke = args + arguments
+        }
         submission.env = env.map { NamedText(name: $0.name, text: $0.path) }
         if let stdin { submission.inputs.append(try await Self.input("stdin", stdin, on: node)) }
         for input in inputs { submission.inputs.append(try await Self.input(input.name, input.path, on: node)) }

@@ -138,7 +138,12 @@ struct CommandLineWords {
     /// the library's own guess.
     func meant(_ message: String) -> String {
         let (unknown, guess) = ("Unknown option '", " Did you mean '")
-        guard let word = Self.quoted(message, after: unknown), word.hasPrefix("--") else { return message }
+        guard let word = Self.quoted(message, after: unknown) else { return message }
+        if word.dropFirst().first?.isNumber == true, rest.contains(where: { $0.hasPrefix("--invoke") }) {
+            return message.replacing(
+                "\(unknown)\(word)'", with: "Numbers that begin with - go behind --, as in --invoke NAME -- \(word).")
+        }
+        guard word.hasPrefix("--") else { return message }
         let options = options
         let begun = Set(options).filter { $0.hasPrefix(word.dropFirst(2)) }
         guard begun.count <= 1 else { return message }

@@ -102,6 +102,11 @@ extension Run {
             guard isScript, !head.isEmpty else { return (module, arguments, job) }
             throw ScriptRun.unknown(module, head)
         }
+        guard job.invoke == nil else {
+            throw NodeServiceError(
+                .invalidRequest, "--invoke calls a function of a module, and \(module) is a script.",
+                hint: "Name a module, or leave --invoke out.")
+        }
         let script = try ScriptRun(module, arguments, of: job, by: runtime, withFolder: withDir)
         return (script.module, script.arguments, script.job)
     }

@@ -87,11 +87,14 @@ package struct JobFiles: Hashable, Sendable, Codable {
 }
 
 extension ExecutionPolicy {
+    /// Whether executors are asked for a feature.
+    package func requires(_ feature: String) -> Bool {
+        (requiredFeatures ?? []).contains { $0.isSameBytes(as: feature) }
+    }
+
     /// Asks executors for a feature, if it is not asked for already.
     package mutating func require(_ feature: String) {
-        var features = requiredFeatures ?? []
-        guard !features.contains(where: { $0.isSameBytes(as: feature) }) else { return }
-        features.append(feature)
-        requiredFeatures = features
+        guard !requires(feature) else { return }
+        requiredFeatures = (requiredFeatures ?? []) + [feature]
     }
 }

@@ -21,6 +21,7 @@ extension JobRefusal: CustomStringConvertible {
             "\(Self.words(field)) names \(cid.text.cut(bytesMax: 80)), and only CIDs of version 1 with SHA-256 and "
                 + "raw, dag-pb or dag-cbor are taken"
         case .badFiles(let field, let reason): "\(Self.words(field)) \(reason)".cut(bytesMax: 600)
+        case .badCall(let reason): "the call (--invoke) \(reason)"
         case .featureNotRequired(let feature):
             "the job needs executors with the feature \(feature), and its policy does not ask for it"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
@@ -43,6 +44,7 @@ extension JobRefusal: CustomStringConvertible {
         case "max_output_bytes": "the output limit (--max-output)"
         case "entry": "the function to call (--entry)"
         case "args": "the list of arguments (--arg)"
+        case "invoke": "the list of numbers (--invoke)"
         case "env": "the environment (--env)"
         case "args and env": "the list of arguments with the environment (--arg and --env)"
         case "input_cids": "the list of inputs (--input)"

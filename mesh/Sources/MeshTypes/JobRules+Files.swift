@@ -9,8 +9,7 @@ extension JobRules {
 
     func validateFiles(_ params: MeshJobParams) throws(JobRefusal) {
         guard let files = params.files else { return }
-        let features = params.executionPolicy?.requiredFeatures ?? []
-        guard features.contains(where: { $0.isSameBytes(as: JobFiles.feature) }) else {
+        guard params.executionPolicy?.requires(JobFiles.feature) == true else {
             throw .featureNotRequired(JobFiles.feature)
         }
         if files.mounts.isEmpty, !files.hasTemporaryFolder, files.collect.isEmpty, files.workingFolder == nil {

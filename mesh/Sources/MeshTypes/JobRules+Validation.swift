@@ -12,6 +12,7 @@ extension JobRules {
             try validateWorkflow(params)
             if let policy = params.executionPolicy { try validatePolicy(policy) }
             try validateFiles(params)
+            if let numbers = params.invoke { try validateCall(numbers, params) }
             return nil
         } catch {
             return error
@@ -94,6 +95,22 @@ extension JobRules {
         if bytes > argumentBytesMax { throw .tooLong(field: "args and env", bytes: bytes, bytesMax: argumentBytesMax) }
         if let text = params.description { try length("description", text, descriptionBytesMax) }
         if let token = params.scopedResourceToken { try length("scoped_resource_token", token, tokenBytesMax) }
+    }
+
+    private func validateCall(_ numbers: [WasmNumber], _ params: MeshJobParams) throws(JobRefusal) {
+        if params.entry == nil { throw .badCall("names no function") }
+        if !params.args.isEmpty { throw .badCall("has numbers, and the job has arguments besides") }
+        try count("invoke", numbers.count, NumberCall.Limits.parametersMax)
+        if let index = numbers.firstIndex(where: { !$0.isWellFormed }) {
+            throw .badCall("has a number \(index + 1) that is no \(numbers[index].type.rawValue)")
+        }
+        if params.files?.collect[NumberCall.resultName] != nil {
+            throw .badFiles(
+                field: "collect", "cannot be called \(NumberCall.resultName): what the function returns has that name")
+        }
+        guard params.executionPolicy?.requires(NumberCall.feature) == true else {
+            throw .featureNotRequired(NumberCall.feature)
+        }
     }
 
     private func validateWorkflow(_ params: MeshJobParams) throws(JobRefusal) {

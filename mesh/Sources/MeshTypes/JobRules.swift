@@ -90,6 +90,8 @@ package enum JobRefusal: Error, Hashable, Sendable {
     case cidNotAccepted(field: String, CID)
     /// The files of the job are not well formed; the reason follows the name of the part.
     case badFiles(field: String, String)
+    /// The call with numbers is not well formed; the reason follows "the call".
+    case badCall(String)
     /// The job needs a feature that its policy does not ask for.
     case featureNotRequired(String)
     /// The originator's PeerID, DID or signature do not belong together.
@@ -118,6 +120,7 @@ package enum JobRefusal: Error, Hashable, Sendable {
         case .notOffered: "not_offered"
         case .cidNotAccepted: "cid_not_accepted"
         case .badFiles: "bad_files"
+        case .badCall: "bad_call"
         case .featureNotRequired: "feature_not_required"
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"

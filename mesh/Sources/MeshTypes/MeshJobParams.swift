@@ -6,6 +6,8 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
     package var wasmCID: CID
     /// The exported function that starts it; absent means `_start`.
     package var entry: String?
+    /// The numbers that it is called with, if it is called for its results; absent if it is a program's entry.
+    package var invoke: [WasmNumber]?
     /// Arguments, without the program's name.
     package var args: [String]
     /// Environment variables.
@@ -99,6 +101,7 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
     enum CodingKeys: String, CodingKey {
         case wasmCID = "wasm_cid"
         case entry
+        case invoke
         case args
         case env
         case inputCIDs = "input_cids"

@@ -8,6 +8,8 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var moduleCID: String
         /// The function that is called.
         package var entry: String
+        /// The numbers that it is called with, if for its results.
+        package var invoke: [String]?
         /// The arguments after the program's name.
         package var args: [String]
         /// The environment.
@@ -42,7 +44,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case entry, args, env, inputs, files, limits, budget, policy
+            case entry, invoke, args, env, inputs, files, limits, budget, policy
             case originatorDID = "originator_did"
             case moduleCID = "module_cid"
             case expiresAt = "expires_at"

@@ -16,6 +16,8 @@ package struct ModuleReport: Hashable, Sendable, Codable {
     package var features: [String] = []
     /// Exported functions by which a job could begin: without parameters, returning nothing or an exit code.
     package var entries: [String] = []
+    /// Exported functions that can be called with numbers, with their types: `add(i32, i32) -> i32`.
+    package var callable: [String] = []
     /// How it was compiled; nil if it was not.
     package var compilation: Compilation?
     /// Why it cannot run; nil if it can.
@@ -30,7 +32,7 @@ package struct ModuleReport: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case cid, bytes, functions, imports, features, entries, compilation, refusal, hint
+        case cid, bytes, functions, imports, features, entries, callable, compilation, refusal, hint
         case longestFunctionBytes = "longest_function_bytes"
         case initialMemoryBytes = "initial_memory_bytes"
     }

@@ -6,6 +6,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var moduleCID: String
     /// The function to call; nil means `_start`.
     package var entry: String?
+    /// The numbers to call it with, as texts, if it is called for its results; nil if it is a program's entry.
+    package var invoke: [String]?
     /// The arguments after the program's name.
     package var args: [String]
     /// The environment, in order.
@@ -24,6 +26,9 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var label: String?
     /// The same key submits once.
     package var idempotencyKey: String?
+
+    /// The output that the results of a function become which is called with numbers: each on a line of its own.
+    package static let resultName = NumberCall.resultName
 
     /// A submission of a module with the node's defaults.
     package init(
@@ -48,6 +53,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         moduleCID = try container.decode(String.self, forKey: .moduleCID)
         entry = try container.decodeIfPresent(String.self, forKey: .entry)
+        invoke = try container.decodeIfPresent([String].self, forKey: .invoke)
         args = try container.decodeIfPresent([String].self, forKey: .args) ?? []
         env = try container.decodeIfPresent([NamedText].self, forKey: .env) ?? []
         inputs = try container.decodeIfPresent([NamedText].self, forKey: .inputs) ?? []
@@ -60,7 +66,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, args, env, inputs, files, limits, budget, policy, label
+        case entry, invoke, args, env, inputs, files, limits, budget, policy, label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }

@@ -1,3 +1,5 @@
+import CoVM
+import JobMarket
 import MeshTypes
 import Multiformats
 import OrderedCollections
@@ -8,23 +10,32 @@ final class InspectedModules: Sendable {
     /// Modules remembered; one more replaces the oldest.
     static let countMax = 256
 
+    /// What is known of a module.
+    struct Inspected: Sendable {
+        /// What it measures.
+        var sizes = JobSizes()
+        /// The function that its jobs call with numbers; nil if it is the entry of a program.
+        var function: CallableFunction?
+    }
+
     private struct Key: Hashable {
         let module: CID
         let entry: String
+        let isCalled: Bool
     }
 
-    private let modules = Mutex(OrderedDictionary<Key, JobSizes>())
+    private let modules = Mutex(OrderedDictionary<Key, Inspected>())
 
-    func contains(_ module: CID, entry: String) -> Bool { sizes(of: module, entry: entry) != nil }
-
-    /// What a module measures; `nil` if it is not among them.
-    func sizes(of module: CID, entry: String) -> JobSizes? {
-        modules.withLock { $0[Key(module: module, entry: entry)] }
+    /// What is known of a module with this entry, or with this function that is called with numbers; `nil` if it is
+    /// not among them.
+    func found(_ module: CID, entry: String, isCalled: Bool) -> Inspected? {
+        modules.withLock { $0[Key(module: module, entry: entry, isCalled: isCalled)] }
     }
 
-    func insert(_ module: CID, entry: String, _ sizes: JobSizes = JobSizes()) {
+    func insert(_ module: CID, entry: String, _ inspected: Inspected) {
+        let key = Key(module: module, entry: entry, isCalled: inspected.function != nil)
         modules.withLock { modules in
-            modules[Key(module: module, entry: entry)] = sizes
+            modules[key] = inspected
             if modules.count > Self.countMax { modules.removeFirst() }
         }
     }

@@ -138,6 +138,7 @@ extension JobDescription.Request {
             budget: params.priceCeiling?.units, policy: Self.words(manifest.policy),
             expiresAt: manifest.expiresAt.value)
         files = params.files.map(JobSubmission.Files.init)
+        invoke = params.invoke.map { $0.map(\.text) }
     }
 
     /// What a policy asks for, each part with its name.

@@ -257,6 +257,7 @@ struct JobRunner: Sendable {
         var job = ExecutionJob(
             moduleCID: params.wasmCID, module: [], entry: params.entryName, arguments: params.args,
             limits: params.limits)
+        job.numbers = params.invoke
         job.environment = params.env.map { ($0.key, $0.value) }
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
@@ -315,7 +316,7 @@ struct JobRunner: Sendable {
         }
         if !found.arrived.isEmpty {
             do {
-                _ = try machine.inspect(found.bytes, entry: params.entryName)
+                _ = try machine.inspect(found.bytes, entry: params.entryName, takes: params.invoke)
             } catch {
                 throw .refused(error)
             }

@@ -7,8 +7,10 @@ package import NodeSetup
 
 /// Looks at a module as a node of a configuration would before it runs a job of it, and compiles it.
 package struct ModuleCheck: Sendable {
-    /// The function to begin at.
-    package var entry: String
+    /// The function to begin at; nil if one is called with numbers instead.
+    package var entry: String?
+    /// The function to call with numbers, if any.
+    package var function: String?
     /// Whether to compile it, which takes longest.
     package var compiles: Bool
     /// The limits.
@@ -16,8 +18,11 @@ package struct ModuleCheck: Sendable {
     /// Where compiled modules are kept.
     package var home: NodeHome
 
-    package init(entry: String, compiles: Bool, configuration: NodeConfiguration, home: NodeHome) {
+    package init(
+        entry: String?, function: String? = nil, compiles: Bool, configuration: NodeConfiguration, home: NodeHome
+    ) {
         self.entry = entry
+        self.function = function
         self.compiles = compiles
         self.configuration = configuration
         self.home = home
@@ -31,7 +36,8 @@ package struct ModuleCheck: Sendable {
         do {
             report.describe(try ModuleInspection(module, limits: .lenient))
             report.features = ModuleInspection.featuresUsed(by: module).map(\.description)
-            _ = try machine.inspect(module, entry: entry)
+            let inspection = try machine.inspect(module, entry: entry)
+            if let function { _ = try inspection.numericType(ofFunction: function) }
         } catch {
             report.refusal = "\(error)"
             report.hint = error.advice
@@ -72,6 +78,7 @@ extension ModuleReport {
             }
         }
         entries = inspection.exportedFunctions.filter { $0.type.canBegin }.map(\.name)
+        callable = inspection.callableSignatures
     }
 }
 

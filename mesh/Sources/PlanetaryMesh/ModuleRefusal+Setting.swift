@@ -13,11 +13,23 @@ extension ModuleRefusal {
         }
     }
 
+    /// That another function can be called, or in another way; `nil` where the function is not what is refused.
+    private var callAdvice: String? {
+        switch self {
+        case .noEntryPoint, .entryPointType:
+            "Name another function with --entry, or call one with numbers: mesh run MODULE --invoke NAME NUMBERS; "
+                + "mesh check lists both."
+        case .noFunction, .notCallable, .otherNumbers: "mesh check lists the functions that can be called."
+        default: nil
+        }
+    }
+
     /// What the owner of the job can do.
     var advice: String {
         setting.map { "Shrink the module, or raise \($0) in config.json here and on the executors, and restart them." }
             ?? remedy
             ?? remedyOfImports
+            ?? callAdvice
             ?? "A job may import only WASI preview 1 and mesh_host_v1, and starts at _start or --entry."
     }
 

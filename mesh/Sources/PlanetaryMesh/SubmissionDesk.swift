@@ -37,10 +37,11 @@ struct SubmissionDesk: Sendable {
         }
         // One that was inspected before and kept needs no second inspection.
         let isKept = try await stored { () throws(MeshStoreError) in try await store.isFile(moduleCID) }
-        if !isKept || !inspected.contains(moduleCID, entry: params.entryName) {
-            try await checkModule(moduleCID, entry: params.entryName)
+        let module = try await inspectedModule(params, calls: submission.invoke != nil, isKept: isKept)
+        var sizes = module.sizes
+        if let texts = submission.invoke {
+            params.invoke = try module.function?.numbers(texts)
         }
-        var sizes = inspected.sizes(of: moduleCID, entry: params.entryName) ?? JobSizes()
         if let refusal = NodeServiceError(sizes, limit: params.maxMemoryBytes) { throw refusal }
         for input in params.inputCIDs { try await fetchFile(input.value, "The input \(input.key)") }
         if let files = params.files { try await fetchMounts(of: files) }
@@ -81,6 +82,7 @@ struct SubmissionDesk: Sendable {
         params.maxAcceptableBidTokens = submission.budget.map { TokenAmount($0) }
         var policy = try policy(of: submission.policy)
         if params.files != nil { policy.require(JobFiles.feature) }
+        if submission.invoke != nil { policy.require(NumberCall.feature) }
         params.executionPolicy = policy
         if params.files != nil, let refusal = JobRules().refusal(of: params) {
             throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
@@ -141,7 +143,21 @@ struct SubmissionDesk: Sendable {
         try await stored { () throws(MeshStoreError) in try await parts.store.hasBlock(cid) }
     }
 
-    private func checkModule(_ cid: CID, entry: String) async throws(NodeServiceError) {
+    /// The module of a job, inspected now or before, with the function that the job calls with numbers, if it does.
+    private func inspectedModule(
+        _ params: MeshJobParams, calls: Bool, isKept: Bool
+    ) async throws(NodeServiceError) -> InspectedModules.Inspected {
+        let (cid, entry) = (params.wasmCID, params.entryName)
+        if isKept, let found = inspected.found(cid, entry: entry, isCalled: calls) { return found }
+        let inspection = try await inspection(of: cid, entry: calls ? nil : entry)
+        var found = InspectedModules.Inspected(sizes: JobSizes(inspection))
+        if calls { found.function = try CallableFunction(entry, of: inspection) }
+        inspected.insert(cid, entry: entry, found)
+        return found
+    }
+
+    /// What inspection finds of a module, which must be able to begin at a program's entry if there is one.
+    private func inspection(of cid: CID, entry: String?) async throws(NodeServiceError) -> ModuleInspection {
         let module: [UInt8]
         do {
             module = try await parts.fetcher.file(cid, from: [], bytesMax: parts.configuration.limits.moduleBytesMax)
@@ -167,7 +183,7 @@ struct SubmissionDesk: Sendable {
                     + "its start; a run has at most \(GroupedNumber.of(elementsMax)).",
                 hint: "Build the module with smaller tables.")
         }
-        inspected.insert(cid, entry: entry, JobSizes(inspection))
+        return inspection
     }
 
     /// The bytes of all inputs together, each counted once, as an executor does; `nil` if the store does not say.

@@ -54,6 +54,7 @@ struct UsedKey: Sendable {
         let rows: [(name: String, isSame: Bool)] = [
             ("module", params.wasmCID == first.wasmCID),
             ("entry point", params.entryName.isSameBytes(as: first.entryName)),
+            ("list of numbers", params.invoke == first.invoke),
             ("list of arguments", Self.areSameBytes(params.args, first.args)), ("environment", params.env == first.env),
             ("list of inputs", params.inputCIDs == first.inputCIDs),
             ("set of files", submission.hasSameFiles(params.files, first.files)),

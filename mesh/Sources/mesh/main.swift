@@ -12,7 +12,8 @@ func runCommandLine() async {
     }
     let checker = ModuleChecker { module, question in
         let check = ModuleCheck(
-            entry: question.entry, compiles: question.compiles, configuration: question.configuration,
+            entry: question.entry, function: question.function, compiles: question.compiles,
+            configuration: question.configuration,
             home: question.home)
         return try await check.report(on: module)
     }

@@ -182,6 +182,11 @@ struct JobLifeTests {
         params.executionPolicy = policy { $0.require(JobFiles.feature) }
     }
 
+    private static func withNumbers(_ params: inout MeshJobParams) {
+        (params.entry, params.invoke) = ("add", [WasmNumber(Int32(2))])
+        params.executionPolicy = policy { $0.require(NumberCall.feature) }
+    }
+
     @Test func anExecutorThatGivesFilesTakesAJobWithFiles() throws {
         var world = MarketWorld(executors: 2) { party, configuration in
             if party == 2 { configuration.executor?.features = [JobFiles.feature] }
@@ -206,7 +211,7 @@ struct JobLifeTests {
             ),
             ("feature_missing", { _ in }, { $0.executionPolicy = Self.policy { $0.requiredFeatures = ["simd"] } }),
             // Executors of earlier versions do not state the feature.
-            ("feature_missing", { _ in }, Self.withFiles),
+            ("feature_missing", { _ in }, Self.withFiles), ("feature_missing", { _ in }, Self.withNumbers),
             (
                 "limit_too_large",
                 { executor in

@@ -15,13 +15,18 @@ struct CheckedBeforeTests {
     @Test("A module is inspected again for another entry, and when as many others came after it as are remembered")
     func modules() {
         let modules = InspectedModules()
-        modules.insert(cid(0, .raw), entry: "_start")
-        #expect(!modules.contains(cid(0, .raw), entry: "other"))
-        for number in 1..<InspectedModules.countMax { modules.insert(cid(number, .raw), entry: "_start") }
-        #expect(modules.contains(cid(0, .raw), entry: "_start"))
-        modules.insert(cid(InspectedModules.countMax, .raw), entry: "_start")
-        #expect(!modules.contains(cid(0, .raw), entry: "_start"))
-        #expect(modules.contains(cid(1, .raw), entry: "_start"))
+        func insert(_ number: Int) { modules.insert(cid(number, .raw), entry: "_start", .init()) }
+        func isKnown(_ number: Int, entry: String = "_start", isCalled: Bool = false) -> Bool {
+            modules.found(cid(number, .raw), entry: entry, isCalled: isCalled) != nil
+        }
+        insert(0)
+        #expect(!isKnown(0, entry: "other"))
+        #expect(!isKnown(0, isCalled: true), "what is called with numbers is looked at for its types")
+        for number in 1..<InspectedModules.countMax { insert(number) }
+        #expect(isKnown(0))
+        insert(InspectedModules.countMax)
+        #expect(!isKnown(0))
+        #expect(isKnown(1))
     }
 
     @Test("Bytes that are no receipt are refused unless their CID was checked, and again when it is forgotten")

@@ -25,6 +25,9 @@ import Testing
         let first = params([composed], window: 500)
         #expect(UsedKey.differences(submission, params([composed]), first).isEmpty)
         #expect(UsedKey.differences(submission, params([decomposed]), first) == ["list of arguments"])
+        var called = first
+        called.invoke = [WasmNumber(Int32(2))]
+        #expect(UsedKey.differences(submission, called, first) == ["list of numbers"])
         submission.policy.bidWindowMilliseconds = 100
         #expect(UsedKey.differences(submission, params([composed], window: 100), first) == ["time for bids"])
     }

@@ -7,8 +7,10 @@ package import NodeSetup
 package struct ModuleChecker: Sendable {
     /// What to look for, and under which limits.
     package struct Question: Sendable {
-        /// The function to begin at.
-        package let entry: String
+        /// The function to begin at; nil if one is called with numbers instead.
+        package let entry: String?
+        /// The function to call with numbers, if any.
+        package let function: String?
         /// Whether to compile the module.
         package let compiles: Bool
         /// The limits.
@@ -37,14 +39,23 @@ struct Check: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "The function that a job would call; by default _start.")
-    var entry = "_start"
+    @Option(help: "The function that a job would begin at; by default _start.")
+    var entry: String?
+
+    @Option(help: "The function that a job would call with numbers (mesh run --invoke).")
+    var invoke: String?
 
     @Flag(help: "Do not compile it, which takes longest.")
     var noCompile = false
 
     @Argument(help: "The module: a file, or - for standard input.", completion: .file(extensions: ["wasm"]))
     var module: String
+
+    func validate() throws {
+        guard entry == nil || invoke == nil else {
+            throw ValidationError("--entry begins a program and --invoke calls a function; a job does one of them.")
+        }
+    }
 
     func run(checking checker: ModuleChecker) async throws {
         try await global.report { console in
@@ -57,12 +68,13 @@ struct Check: AsyncParsableCommand {
             if let obstacle = try home.create() { throw LocalFileError(path: home.path, reason: obstacle) }
             let bytes = try LocalFile.read(module, bytesMax: Self.readBytesMax)
             let question = ModuleChecker.Question(
-                entry: entry, compiles: !noCompile, configuration: configuration, home: home)
+                entry: entry ?? (invoke == nil ? "_start" : nil), function: invoke, compiles: !noCompile,
+                configuration: configuration, home: home)
             let report = try await checker.check(bytes, question)
             if global.json {
                 try console.json(report)
             } else {
-                console.out(Self.text(report, entry: entry))
+                console.out(Self.text(report, entry: invoke ?? entry ?? "_start"))
                 if let refusal = report.refusal {
                     let hint = report.hint.map { " \($0)" } ?? ""
                     console.note("mesh: \(Terminal.safe("The module cannot run: \(refusal).\(hint)"))")
@@ -92,6 +104,7 @@ struct Check: AsyncParsableCommand {
         if !report.features.isEmpty { facts.append(("features", list(report.features))) }
         facts.append(
             ("begins at", report.entries.isEmpty ? "nothing: it exports no such function" : list(report.entries)))
+        if !report.callable.isEmpty { facts.append(("can call", list(report.callable))) }
         if let compilation = report.compilation {
             let duration = Readable.duration(milliseconds: compilation.milliseconds)
             facts.append(("compiling", compilation.wasKnown ? "not needed: it was compiled before" : duration))

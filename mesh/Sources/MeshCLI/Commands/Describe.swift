@@ -103,9 +103,15 @@ struct JobPageText {
         return (job.isAskedForHere ? booked : signed) ?? job.updatedAt
     }
 
+    /// What of the module the job calls.
+    private func call(_ request: JobDescription.Request) -> (name: String, value: String) {
+        guard let numbers = request.invoke else { return ("entry", request.entry) }
+        return ("call", "\(request.entry)(\(numbers.joined(separator: ", ")))")
+    }
+
     private func facts(_ request: JobDescription.Request) -> [(name: String, value: String)] {
         var facts = [
-            ("originator", name(request.originatorDID)), ("module", request.moduleCID), ("entry", request.entry),
+            ("originator", name(request.originatorDID)), ("module", request.moduleCID), call(request),
         ]
         if !request.args.isEmpty { facts.append(("arguments", request.args.joined(separator: " "))) }
         facts += request.env.map { ("environment", "\($0.name)=\($0.text)") }

@@ -30,6 +30,10 @@ struct Run: MeshCommand, NodeOpeningCommand {
                 --file data.csv:/job/data.csv \\
                 --workdir /job --collect 'out/**:./results' -- main.py
 
+            With --invoke the job calls one function with numbers and prints what it returns, as the output "result":
+
+              mesh run math.wasm --invoke add 2 40
+
             Whoever runs the job sees the arguments, the environment and the files.
             """)
 
@@ -111,7 +115,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         try job.files.checkPaths()
         var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
         let submission = try await job.submission(
-            module: module, arguments: arguments, outputs: Set(outputs.map(\.name)), on: node,
+            module: module, arguments: arguments, outputs: job.taken(outputs), on: node,
             TransferLine(console, quiet: quiet || global.json))
         if job.showsSecrets, !local { line.keep(Self.publicNote) }
         let accepted = try await node.submit(submission)
@@ -152,7 +156,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         let written = JobOutputs.all(of: result)
         let stdout = try await bytes(result.stdoutCID, node)
         let stderr = try await bytes(result.stderrCID, node)
-        let collected = job.files.collected(besides: Set(outputs.map(\.name)))
+        let collected = job.files.collected(besides: job.taken(outputs))
         let missing = (outputs.map(\.name) + collected.map(\.name)).filter { name in
             !written.contains { $0.name == name }
         }
@@ -160,16 +164,20 @@ struct Run: MeshCommand, NodeOpeningCommand {
             local
             ? RunExit.ofLocal(result, isOutputMissing: !missing.isEmpty)
             : RunExit(result, isOutputMissing: !missing.isEmpty)
+        let returned = try await returned(result, node)
         if global.json {
             let files = try await writeCollected(collected, of: result, node, console)
             try console.json(
                 RunReport(
                     jobID: jobID, exit: exit, result: result, stdout: String(validating: stdout, as: UTF8.self),
                     stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing,
-                    collected: files, isLocal: local ? true : nil))
+                    collected: files, returned: returned, isLocal: local ? true : nil))
         } else {
             if !isSentElsewhere(result.stderrCID, "stderr", written) { console.data(stderr, to: STDERR_FILENO) }
             if !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
+            if let returned, !outputs.contains(where: { $0.name == JobSubmission.resultName }) {
+                console.data(Array(returned.map { Terminal.safe($0) + "\n" }.joined().utf8))
+            }
             if !quiet {
                 for line in local ? Self.localSummary(result) : Self.summary(result) {
                     console.note(Terminal.safe(line))
@@ -187,6 +195,14 @@ struct Run: MeshCommand, NodeOpeningCommand {
             console.note("mesh: \(Terminal.safe(Self.sentence(result)))")
         }
         return ExitCode(exit.status)
+    }
+
+    /// What the function returned that the job calls, if it does: one text for each number.
+    private func returned(_ result: JobResult, _ node: some NodeService) async throws -> [String]? {
+        guard job.invoke != nil else { return nil }
+        let output = result.outputs.first { $0.name == JobSubmission.resultName }
+        return try await String(decoding: bytes(output?.cid, node), as: UTF8.self).split(separator: "\n").map(
+            String.init)
     }
 
     private func bytes(_ cid: String?, _ node: some NodeService) async throws -> [UInt8] {
@@ -332,11 +348,13 @@ struct RunReport: Encodable {
     let missingOutputs: [String]
     /// What was collected and written here.
     var collected: [WrittenOutput] = []
+    /// What the function returned that was called with --invoke; absent without it.
+    var returned: [String]?
     /// True if it ran here, with `--local`, else absent.
     var isLocal: Bool?
 
     private enum CodingKeys: String, CodingKey {
-        case exit, result, stdout, stderr, collected
+        case exit, result, stdout, stderr, collected, returned
         case isLocal = "local"
         case jobID = "job_id"
         case missingOutputs = "missing_outputs"
