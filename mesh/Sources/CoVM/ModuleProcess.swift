@@ -141,14 +141,13 @@ final class ModuleProcess: Sendable {
     }
 
     /// Starts a run, which then waits for its order.
-    func start(receivedBytesMax: Int) throws(EngineError) -> Run {
+    func start() throws(EngineError) -> Run {
         var sockets: [Int32] = [-1, -1]
         guard sandbox_sockets(&sockets) == 0 else { throw Self.failure("no socket", errno) }
         let answer = order(.start, 0, descriptor: sockets[1], isAnswered: true)
         close(sockets[1])
         if let answer, answer > 0 {
-            return Run(
-                process: answer, link: RunLink(socket: sockets[0], receivedBytesMax: receivedBytesMax))
+            return Run(process: answer, link: RunLink(socket: sockets[0]))
         }
         close(sockets[0])
         guard let answer else { throw EngineError(message: "the process that holds the module was lost") }

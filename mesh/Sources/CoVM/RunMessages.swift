@@ -123,26 +123,39 @@ enum RunRequest: Codable {
     case input(CID)
     case store([UInt8])
     case keep(CID, [UInt8])
-    case node(CID)
-    case listing(CID)
-    case bytes(CID, from: UInt64, to: UInt64)
-    case block(CID)
+    /// Blocks of mounts, and others that are welcome if they are at hand.
+    case blocks([CID], ahead: [CID])
     case fetch([ContentWant], keeping: UInt64)
-    /// These three and the end have no reply.
+    /// These four and the end have no reply. The first: a file is read here, from where the last such message ended if
+    /// it is read from one end to the other.
+    case reads(CID, from: UInt64, to: UInt64)
     case log(Int32, String)
     case progress(Int)
     case burnt(UInt64)
     case ended(RunReport)
+
+    /// The most bytes of a message of a kind, which is the name of its case; nil if there is no such kind.
+    static func bytesMax(ofKind kind: String, outputBytesMax: UInt64) -> Int? {
+        switch kind {
+        case "input", "reads", "progress", "burnt": 1 << 10
+        case "blocks": 64 << 10
+        case "fetch": 256 << 10
+        // Characters of a line, and what is around them.
+        case "log": Int(MeshHostABI.logBytesMax) + (1 << 10)
+        case "keep": UnixFSLimits().blockBytesMax + (1 << 10)
+        case "store": Int(clamping: min(outputBytesMax, UInt64(UInt32.max) / 2)) + (1 << 10)
+        case "ended": RunLink.messageBytesMax
+        default: nil
+        }
+    }
 }
 
 /// What the node answers.
 enum RunReply: Codable {
     case none
-    case broken
     case cid(CID)
     case bytes([UInt8])
-    case node(MountedNode)
-    case listing([MountedEntry])
+    case blocks([HandedBlock])
     case waited(MountWait)
     /// Not an answer: the run is to stop.
     case cancelled

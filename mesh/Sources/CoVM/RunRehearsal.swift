@@ -61,16 +61,17 @@ struct RunRehearsal {
 
     private static func requests(_ report: RunReport) -> [RunRequest] {
         [
-            .input(cid), .store([1]), .keep(cid, [1]), .node(cid), .listing(cid), .bytes(cid, from: 0, to: 1),
-            .block(cid), .fetch([.node(cid), .bytes(cid, 0..<1)], keeping: 1), .log(1, "line"), .progress(1), .burnt(1),
+            .input(cid), .store([1]), .keep(cid, [1]), .blocks([cid], ahead: [cid]),
+            .reads(cid, from: 0, to: 1), .fetch([.node(cid), .bytes(cid, 0..<1)], keeping: 1), .log(1, "line"),
+            .progress(1), .burnt(1),
             .ended(report),
         ]
     }
 
     private static var replies: [RunReply] {
         [
-            .none, .broken, .cid(cid), .bytes([1]), .node(MountedNode(kind: .file(bytes: 1))),
-            .listing([MountedEntry(name: [1], cid: cid)]), .waited(MountWait(end: .here, nanoseconds: 1)), .cancelled,
+            .none, .cid(cid), .bytes([1]), .blocks([HandedBlock(cid: cid, bytes: [1])]),
+            .waited(MountWait(end: .here, nanoseconds: 1)), .cancelled,
             .held(false),
         ]
     }

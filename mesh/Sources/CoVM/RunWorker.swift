@@ -154,11 +154,13 @@ struct RunProcess {
         }
         if order.nice > 0 { sandbox_nice(order.nice) }
         guard sandbox_limit_memory(order.processBytesMax) == 0 else { return 69 }
-        guard !kernelLimitsCalls || sandbox_enter_run() == 0 else { return 69 }
-        let host = RemoteHost(link)
         let limits = order.limits
         let standstills = StandstillWatch(
             tickMilliseconds: limits.watchTickMilliseconds, standstillMilliseconds: limits.standstillMilliseconds)
+        // Its one thread besides this one: the sandbox of a run allows no further one.
+        guard standstills.runBegins() else { return 71 }
+        guard !kernelLimitsCalls || sandbox_enter_run() == 0 else { return 69 }
+        let host = RemoteHost(link)
         let execution = RunExecution(
             engine: engine, loaded: module, call: order.call, limits: limits, standstills: standstills)
         let result = execution.run(
@@ -245,14 +247,20 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
         return true
     }
 
-    var content: any MountSource { RemoteContent(host: self) }
+    private(set) lazy var mounts = RunContent(
+        ask: { [unowned self] request in
+            guard case .blocks(let blocks) = ask(request) else { return [] }
+            return blocks
+        }, tell: { [unowned self] in tell($0) })
+
+    var content: any MountSource { mounts }
 
     func fetch(_ wants: [ContentWant], _ finished: @escaping @Sendable (ContentFetch) -> Void) {
         finished(.failed(reason: "a run's process waits for its node"))
     }
 
     func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait {
-        guard case .waited(let wait) = ask(.fetch(wants, keeping: bytes)) else {
+        guard case .waited(let wait) = ask(.fetch(wants, keeping: bytes + UInt64(mounts.keptBytes))) else {
             return MountWait(end: .cancelled, nanoseconds: 0)
         }
         return wait
@@ -267,34 +275,5 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
         guard now - toldNanoseconds >= Self.tellNanoseconds else { return }
         toldNanoseconds = now
         tell(.burnt(fuel))
-    }
-
-    /// What the node says of content.
-    private struct RemoteContent: MountSource {
-        let host: RemoteHost
-
-        private func answer<Value>(_ request: RunRequest, _ value: (RunReply) -> Value?) -> SourceAnswer<Value> {
-            let reply = host.ask(request)
-            if case .broken = reply { return .broken }
-            return value(reply).map { .here($0) } ?? .notHere
-        }
-
-        func node(_ cid: CID) -> SourceAnswer<MountedNode> {
-            answer(.node(cid)) { if case .node(let node) = $0 { node } else { nil } }
-        }
-
-        func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]> {
-            answer(.listing(cid)) { if case .listing(let entries) = $0 { entries } else { nil } }
-        }
-
-        func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> {
-            answer(.bytes(cid, from: range.lowerBound, to: range.upperBound)) {
-                if case .bytes(let bytes) = $0 { bytes } else { nil }
-            }
-        }
-
-        func block(_ cid: CID) -> SourceAnswer<[UInt8]> {
-            answer(.block(cid)) { if case .bytes(let bytes) = $0 { bytes } else { nil } }
-        }
     }
 }

@@ -28,6 +28,8 @@ struct SupervisedRun {
         case gone
         case overdue
         case malformed
+        /// It asked for blocks that are not for it.
+        case astray(RunBlocks.Fault)
     }
 
     /// The time of the system's clock by which the run must have ended, and whether it was told to stop.
@@ -47,10 +49,9 @@ struct SupervisedRun {
             return result
         }
         let start = SystemClock.nanoseconds()
-        let room = RunLink.messageBytesMax + Int(clamping: min(job.limits.maxOutputBytes, UInt64(UInt32.max) / 2))
         let run: ModuleProcess.Run
         do {
-            run = try process.start(receivedBytesMax: room)
+            run = try process.start()
         } catch {
             result.outcome = .nodeFailed(reason: error.message)
             return result
@@ -78,28 +79,36 @@ struct SupervisedRun {
         case .malformed:
             _ = process.judge(run)
             result.outcome = .nodeFailed(reason: "the process of the run sent what is no message")
+        case .astray(let fault):
+            _ = process.judge(run)
+            result.outcome = .nodeFailed(reason: fault.description)
         }
         return result
     }
 
     private func attend(_ link: RunLink, _ wake: WorkerProcess.Wake) -> End {
         var clock = Clock(deadline: SystemClock.nanoseconds() + longestNanoseconds)
+        var blocks = RunBlocks(of: job.files, from: host.content)
         do {
             try link.send(order, by: clock.deadline)
             while true {
                 try waitForNews(link, wake, &clock)
-                let request = try link.receive(RunRequest.self, by: transferDeadline(clock))
+                let request = try link.receive(RunRequest.self, by: transferDeadline(clock)) {
+                    RunRequest.bytesMax(ofKind: $0, outputBytesMax: job.limits.maxOutputBytes)
+                }
                 if case .ended(let report) = request { return .told(report) }
                 try take(request, &clock)
-                guard let reply = answer(request, &clock) else { continue }
+                guard let reply = try answer(request, &clock, &blocks) else { continue }
                 try link.send(reply, by: transferDeadline(clock))
             }
+        } catch RunLink.Failure.gone {
+            return .gone
+        } catch RunLink.Failure.overdue {
+            return .overdue
+        } catch let fault as RunBlocks.Fault {
+            return .astray(fault)
         } catch {
-            switch error {
-            case .gone: return .gone
-            case .overdue: return .overdue
-            case .malformed: return .malformed
-            }
+            return .malformed
         }
     }
 
@@ -168,7 +177,9 @@ struct SupervisedRun {
     }
 
     /// What the node says to a request; nil where it says nothing.
-    private func answer(_ request: RunRequest, _ clock: inout Clock) -> RunReply? {
+    private func answer(
+        _ request: RunRequest, _ clock: inout Clock, _ blocks: inout RunBlocks
+    ) throws(RunBlocks.Fault) -> RunReply? {
         switch request {
         case .input(let cid):
             // A guest names inputs by their place in the list.
@@ -178,16 +189,14 @@ struct SupervisedRun {
         case .keep(let cid, let bytes):
             guard cid.matches(bytes), host.storeBlock(cid, bytes) else { return RunReply.none }
             return .cid(cid)
-        case .node(let cid): return reply(host.content.node(cid)) { .node($0) }
-        case .listing(let cid): return reply(host.content.listing(cid)) { .listing($0) }
-        case .bytes(let cid, let from, let to):
-            guard from <= to, to - from <= UInt64(limits.files.transferBytesMax) else { return .broken }
-            return reply(host.content.bytes(cid, from..<to)) { .bytes($0) }
-        case .block(let cid): return reply(host.content.block(cid)) { .bytes($0) }
+        case .blocks(let asked, let ahead): return .blocks(try blocks.handOver(asked, ahead: ahead))
+        case .reads(let cid, let from, let to):
+            if from <= to, blocks.mayWant([.node(cid)]) { host.content.reads(cid, from..<to) }
         case .fetch(let wants, let keptBytes):
             guard wants.count <= limits.files.wantsMax else {
                 return .waited(MountWait(end: .cancelled, nanoseconds: 0))
             }
+            guard blocks.mayWant(wants) else { throw .notNamed }
             let wait = waiter.wait(for: wants, keeping: min(keptBytes, order.processBytesMax))
             clock.deadline += wait.nanoseconds
             return .waited(wait)
@@ -198,13 +207,5 @@ struct SupervisedRun {
         case .ended: break
         }
         return nil
-    }
-
-    private func reply<Value>(_ answer: SourceAnswer<Value>, _ here: (Value) -> RunReply) -> RunReply {
-        switch answer {
-        case .here(let value): here(value)
-        case .notHere: .none
-        case .broken: .broken
-        }
     }
 }

@@ -16,11 +16,16 @@ package protocol MountSource: Sendable {
     func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]>
     /// A block as it is, for what is collected of a mount.
     func block(_ cid: CID) -> SourceAnswer<[UInt8]>
+    /// This range of a file is read elsewhere, out of blocks that were given: what follows may be fetched ahead.
+    func reads(_ cid: CID, _ range: Range<UInt64>)
 }
 
 extension MountSource {
     // For files that lie in one piece.
     package func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]> { .here([]) }
+
+    // For those that fetch nothing ahead.
+    package func reads(_ cid: CID, _ range: Range<UInt64>) {}
 }
 
 /// A block of a file.

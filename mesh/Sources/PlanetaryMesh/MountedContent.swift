@@ -111,13 +111,22 @@ final class MountedContent: MountSource {
 
     func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> {
         let blocks = blocks
-        let (answer, ahead) = files.withLock { files -> (SourceAnswer<[UInt8]>, Range<UInt64>?) in
+        return reading(cid, range) { blocks.bytes(&$0.reader, range) }
+    }
+
+    func reads(_ cid: CID, _ range: Range<UInt64>) { reading(cid, range) { _ in } }
+
+    /// Does something with an open file, and fetches ahead of a read that goes on where the last one ended.
+    private func reading<Answer: Sendable>(
+        _ cid: CID, _ range: Range<UInt64>, _ body: (inout OpenFile) -> Answer
+    ) -> Answer {
+        let (answer, ahead) = files.withLock { files -> (Answer, Range<UInt64>?) in
             let index = files.firstIndex { $0.cid == cid }
             var file =
                 index.map { files.remove(at: $0) }
                 ?? OpenFile(cid: cid, reader: UnixFSRangeReader(root: cid), aheadBytes: limits.aheadBytes)
             if files.count == limits.openFilesMax { files.removeFirst() }
-            let answer = blocks.bytes(&file.reader, range)
+            let answer = body(&file)
             let next = self.ahead(&file, range)
             files.append(file)
             return (answer, next)

@@ -81,6 +81,25 @@ struct MountTests {
         #expect(Set(runs.map(\.result.usage.bytesWritten)).count == 1)
     }
 
+    @Test("cost the same and are read the same by a run in a process of its own")
+    func processes() async throws {
+        var runs: [FileGuest.Run] = []
+        for worker in [nil, Machine.worker] {
+            for isAllHere in [true, false] {
+                let host = FileHost()
+                let tree = try Self.tree(host)
+                if isAllHere { host.bringAll() }
+                runs.append(
+                    try await Machine { $0.runWorker = worker }.perform(
+                        Self.script, files: FileGuest.plan(.tree(tree.cid)), collect: ["job": "/job"], host: host))
+            }
+        }
+        #expect(runs.allSatisfy { $0.result.outcome == .exited(code: 0) })
+        #expect(Set(runs.map(\.result.usage.fuel)).count == 1, "\(runs.map(\.result.usage.fuel))")
+        #expect(Set(runs.map(\.result.read)).count == 1)
+        #expect(Set(runs.map { $0.result.outputs.first?.cid }).count == 1)
+    }
+
     @Test("are read as they are, in folders over many blocks too")
     func manyEntries() async throws {
         let host = FileHost()

@@ -1,4 +1,5 @@
 import CSandbox
+import GuestFiles
 import MeshTypes
 import Multiformats
 import Synchronization
@@ -186,15 +187,38 @@ import Testing
         #expect(sandbox_tried(attempt, 0) == EPERM)
     }
 
+    private static let gone = "the process of the run ended with code 0"
+    private static let astray = "the process of the run asked for a block that the job's files do not name"
+
+    private static let noMessage = "the process of the run sent what is no message"
+    private static let other = CID.hashing([], codec: .raw)
+
+    private static let lies: [(StandIn.Answer, String)] = [
+        (.bytes("ff ff ff ff"), noMessage), (.bytes("05 00 00 00 01 02 03 04 05"), noMessage),
+        (.bytes("01 00 00"), gone),
+        (.report(fuel: 1 << 62), "the process of the run told an end that no run has"),
+        (.output(bytes: 8 << 20), noMessage),
+        (.bytes("01 24 00 00 a1 63 6c 6f 67" + String(repeating: " 00", count: 27)), noMessage),
+        (.request(.blocks([other], ahead: [])), astray), (.request(.blocks([], ahead: [other])), astray),
+        (.request(.fetch([.listing(other)], keeping: 0)), astray),
+    ]
+
+    @Test("has two threads, and cannot have more")
+    func threads() async throws {
+        let worker = try StandIn.counted(Machine.worker)
+        let cancellation = ExecutionCancellation()
+        let (_, run) = try await begun(cancellation) { host in try Machine(host: host) { $0.runWorker = worker.command }
+        }
+        let runs = Self.children(of: try worker.process())
+        try #require(runs.count == 1)
+        #expect(PrivateFile.list("/proc/\(runs[0])/task", suffix: "").count <= 2)
+        cancellation.cancel()
+        #expect(try await run.value.outcome == .cancelled)
+    }
+
     @Test(
         "that lies in its messages ruins itself alone",
-        arguments: [
-            (StandIn.Answer.bytes("ff ff ff ff"), "the process of the run sent what is no message"),
-            (.bytes("05 00 00 00 01 02 03 04 05"), "the process of the run sent what is no message"),
-            (.bytes("01 00 00"), "the process of the run ended with code 0"),
-            (.report(fuel: 1 << 62), "the process of the run told an end that no run has"),
-            (.output(bytes: 8 << 20), "the process of the run sent what is no message"),
-        ])
+        arguments: lies)
     func lying(answer: StandIn.Answer, reason: String) async throws {
         let worker = try StandIn.lying(answer)
         let machine = try Machine { $0.runWorker = worker.command }

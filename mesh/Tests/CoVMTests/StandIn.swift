@@ -24,6 +24,8 @@ struct StandIn {
         case report(fuel: UInt64)
         /// So much that it wants to store, at once.
         case output(bytes: Int)
+        /// One request.
+        case request(RunRequest)
         /// Nothing, for ever.
         case nothing
 
@@ -32,6 +34,7 @@ struct StandIn {
             case .bytes(let text): text
             case .report(let fuel): "\(fuel) fuel"
             case .output(let bytes): "\(bytes) bytes"
+            case .request(let request): "\(request)".prefix(40) + "…"
             case .nothing: "nothing"
             }
         }
@@ -45,6 +48,7 @@ struct StandIn {
                 switch self {
                 case .bytes(let text): return text
                 case .nothing: return ""
+                case .request(let request): return try Self.frame(request)
                 case .report(let fuel):
                     let engine = EngineDescription(name: "", version: "", configurationDigest: "")
                     var result = ExecutionResult(outcome: .exited(code: 0), engine: engine)

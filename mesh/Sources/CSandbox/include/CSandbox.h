@@ -46,7 +46,8 @@ int sandbox_of_kernel(void);
 int sandbox_enter(void);
 
 /// Gives up what one run does not need and the process above it does: starting processes, signals to others, limits
-/// of others, new machine code, shared memory. After `sandbox_enter`.
+/// of others, new machine code, shared memory; and starting further threads. It holds for all threads that there are.
+/// After `sandbox_enter`.
 int sandbox_enter_run(void);
 
 /// Bounds the memory that can be written to, in bytes.
@@ -63,6 +64,7 @@ enum {
     SANDBOX_TRY_OPEN = 0,
     SANDBOX_TRY_SOCKET,
     SANDBOX_TRY_FORK,
+    SANDBOX_TRY_THREAD,
     SANDBOX_TRY_EXEC,
     SANDBOX_TRY_KILL,
     SANDBOX_TRY_CODE,
