@@ -84,7 +84,12 @@ final class BlockPacks: Sendable {
     }
 
     /// Takes back what was appended since `end` was `place`, as its transaction failed.
-    func rewind(to place: Place) { state.withLock { $0.end = place } }
+    func rewind(to place: Place) {
+        state.withLock {
+            $0.end = place
+            $0.synced = min($0.synced, place)
+        }
+    }
 
     /// The bytes at a place; `nil` if they are not there. They have to be checked.
     func read(_ count: Int, at place: Place) -> [UInt8]? {
