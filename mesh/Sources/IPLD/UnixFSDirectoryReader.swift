@@ -54,13 +54,13 @@ package struct UnixFSDirectoryReader: Sendable {
             guard UnixFSShard.index(of: hash, bits: shard.bits, depth: place.depth) == slot.index,
                 place.depth == 0 || hash >> UInt64(64 - shard.bits * place.depth) == place.path
             else { throw .falseShard(place.cid) }
-            try add(name, slot.cid, slot.totalBytes)
+            try add(name, slot.cid.version1, slot.totalBytes)
         }
         for slot in shard.slots.reversed() where slot.name == nil {
             guard shard.bits * (place.depth + 2) <= 64 else { throw .falseShard(place.cid) }
             wanted.append(
                 Wanted(
-                    cid: slot.cid, path: place.path << UInt64(shard.bits) | UInt64(slot.index),
+                    cid: slot.cid.version1, path: place.path << UInt64(shard.bits) | UInt64(slot.index),
                     depth: place.depth + 1, bits: shard.bits))
         }
     }
@@ -93,6 +93,7 @@ package struct UnixFSDirectoryReader: Sendable {
 package struct UnixFSPathReader: Sendable {
     private let limits: UnixFSLimits
     private let names: [[UInt8]]
+    /// As the link to it writes it.
     private var current: CID
     private var hash: UInt64
     private var depth = 0
@@ -110,15 +111,21 @@ package struct UnixFSPathReader: Sendable {
         if names.count > limits.pathNamesMax { throw .tooDeep(depthMax: limits.pathNamesMax) }
         self.limits = limits
         self.names = names
-        current = root.version1
+        current = root
         hash = names.first.map(UnixFSShard.hash) ?? 0
     }
 
     /// The block to give next; `nil` at the end.
-    package var next: CID? { isMissing || namesFound == names.count ? nil : current }
+    package var next: CID? { nextAsLinked?.version1 }
 
     /// What the path names; `nil` until the end, and if there is nothing.
-    package var found: CID? { namesFound == names.count ? current : nil }
+    package var found: CID? { foundAsLinked?.version1 }
+
+    /// What `next` names, in the version in which the link to it is written.
+    var nextAsLinked: CID? { isMissing || namesFound == names.count ? nil : current }
+
+    /// What `found` names, in the version in which the link to it is written.
+    var foundAsLinked: CID? { namesFound == names.count ? current : nil }
 
     /// Takes the block that `next` named; the caller has verified it against its CID.
     package mutating func received(_ block: [UInt8]) throws(UnixFSError) {
@@ -146,7 +153,7 @@ package struct UnixFSPathReader: Sendable {
             isMissing = true
             return
         }
-        current = cid.version1
+        current = cid
         namesFound += 1
         depth = 0
         hash = namesFound < names.count ? UnixFSShard.hash(names[namesFound]) : 0

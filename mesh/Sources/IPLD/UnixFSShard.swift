@@ -16,6 +16,7 @@ struct UnixFSShard {
         let index: Int
         /// The name of an entry; nil for a shard below.
         let name: [UInt8]?
+        /// What it names, as the link writes it.
         let cid: CID
         let totalBytes: UInt64
     }
@@ -39,7 +40,7 @@ struct UnixFSShard {
                 index > slots.last?.index ?? -1
             else { throw .falseShard(cid) }
             let name = link.name.count == digits ? nil : Array(link.name.dropFirst(digits))
-            slots.append(Slot(index: index, name: name, cid: link.cid.version1, totalBytes: link.totalBytes))
+            slots.append(Slot(index: index, name: name, cid: link.cid, totalBytes: link.totalBytes))
         }
         guard Self.bitField(of: slots.map(\.index)) == Array(data.content.drop { $0 == 0 }) else {
             throw .falseShard(cid)

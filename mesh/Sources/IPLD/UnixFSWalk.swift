@@ -40,6 +40,9 @@ package struct UnixFSNode: Hashable, Sendable {
         return linkedFileBytes.isEmpty ? nil : Self.sum(linkedFileBytes, and: UInt64(content.count))
     }
 
+    /// Whether it says how many bytes of the file are below each of its links.
+    var tellsPieces: Bool { linkedFileBytes.count == links.count }
+
     /// All bytes of this block and of those below it, by its links; `nil` if impossibly many.
     var treeBytes: UInt64? { Self.sum(linkedBlockBytes, and: blockBytes) }
 

@@ -49,6 +49,30 @@ import Testing
         #expect(second.blocks == first.blocks && second.pinned == [root])
     }
 
+    @Test func aPartOfAFileGoesIntoAnArchive() async throws {
+        let source = folder.path + "/large"
+        try Data((0..<(5 << 20)).map { UInt8(truncatingIfNeeded: $0 >> 18) }).write(to: URL(filePath: source))
+        let kept = KeptBlocks()
+        var options = FolderUpload.Options()
+        options.profile = .v0in2015
+        let root = try await FolderUpload(to: node(kept), options).send(source).root
+        // As its name in version 0 asks for it, and as the links in it name what is below.
+        let named = try CID(bytes: root.multihash.bytes)
+        func archived(_ scope: ArchiveWalk.Scope) async throws -> [CID] {
+            var cids: [CID] = []
+            try await ArchiveExport.walk(TreeReader(named, on: node(kept)), from: named, scope) { cids.append($0.cid) }
+            return cids
+        }
+        let all = try await archived(.all)
+        #expect(all.count == 21 && all.first == named && all.allSatisfy { $0.version == .v0 })
+        #expect(try await archived(.block) == [named])
+        #expect(try await archived(.entity) == all)
+        let bytes = try #require(EntityBytes("262144:524288"))
+        #expect(try await archived(.bytes(bytes)) == [named, all[2], all[3]])
+        let beyond = try #require(EntityBytes("5242880:*"))
+        await #expect(throws: NodeServiceError.self) { try await archived(.bytes(beyond)) }
+    }
+
     @Test func archivesThatAreBrokenAreRefused() async throws {
         let kept = KeptBlocks()
         let block = CAR.Block(cid: CID.hashing([1, 2, 3], codec: .raw), bytes: [1, 2, 3])

@@ -18,7 +18,7 @@ struct ArchiveExport: MeshCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
         abstract: "Write a file or folder with all its blocks as an archive of version 1.",
-        discussion: "Each block is in it once, after the one that links to it.")
+        discussion: "Each block is in it once, after one that links to it, in the order that a gateway gives.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -26,13 +26,29 @@ struct ArchiveExport: MeshCommand {
     var cid: String
 
     @Option(
+        help: ArgumentHelp(
+            "How much of it: all; entity, which is a whole file, or a folder's names without what they name; or block.",
+            valueName: "all|entity|block"))
+    var scope: ArchiveScope?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The blocks that have these bytes of the file, first and last, such as 0:1023, 0:* or -1024:*.",
+            valueName: "from:to"))
+    var bytes: String?
+
+    @Option(
         name: .shortAndLong, help: "Where to write it; by default, and for -, standard output.", completion: .file())
     var output: String?
 
     func perform(_ console: Console) async throws -> ExitCode {
+        let extent = try extent()
         let path = try TreePath(cid)
         let tree = TreeReader(path.root, on: global.node)
-        let root = try await tree.find(path)
+        let found = try await tree.find(path)
+        // Named as it was asked for, since whoever reads the archive knows it by that.
+        let root = path.names.isEmpty ? path.root : found
         guard root.codec == .dagPB || root.codec == .raw else {
             throw NodeServiceError(
                 .invalidRequest, "\(root) is no file or folder.",
@@ -48,7 +64,7 @@ struct ArchiveExport: MeshCommand {
         let line = TransferLine(console, quiet: global.json || file == nil)
         do {
             try write(CAR.encodedHeader(roots: [root]))
-            try await Self.walk(tree, from: root) { block in
+            try await Self.walk(tree, from: root, extent) { block in
                 try write(block.encodedSection)
                 report.add(block)
                 line.show(report)
@@ -64,40 +80,67 @@ struct ArchiveExport: MeshCommand {
         return .success
     }
 
-    /// The most blocks of one archive.
-    static let blocksMax = 1 << 20
+    /// What of the file or folder is asked for.
+    private func extent() throws(NodeServiceError) -> ArchiveWalk.Scope {
+        guard let bytes else { return (scope ?? .all).extent }
+        guard scope == nil || scope == .entity else {
+            throw NodeServiceError(
+                .invalidRequest, "--bytes goes with --scope entity.", hint: "Leave out one of them.")
+        }
+        guard let range = EntityBytes(bytes) else {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(bytes)\" is no range of bytes.",
+                hint: "Give the first and the last byte, such as 0:1023; 0:* goes to the end, and -1024:* is the end.")
+        }
+        return .bytes(range)
+    }
 
-    /// Gives the blocks of a tree, each once, depth first; some are fetched ahead.
+    /// Gives the blocks of an archive in their order; some are fetched ahead.
     static func walk(
-        _ tree: TreeReader, from root: CID, _ take: (CAR.Block) throws -> Void
+        _ tree: TreeReader, from root: CID, _ scope: ArchiveWalk.Scope = .all, _ take: (CAR.Block) throws -> Void
     ) async throws {
-        var wanted = [root]
-        var seen: Set<CID> = [root]
+        var walk = try told(root) { () throws(UnixFSError) in try ArchiveWalk(root: root, scope: scope) }
         var here: [CID: [UInt8]] = [:]
-        while let cid = wanted.popLast() {
+        while let cid = walk.next {
             try Task.checkCancellation()
             if here[cid] == nil {
-                let ahead = [cid] + wanted.suffix(7).reversed().filter { here[$0] == nil }
+                let ahead = walk.coming(8).filter { here[$0] == nil }
                 here.merge(try await tree.blocks(ahead)) { first, _ in first }
             }
             guard let block = here.removeValue(forKey: cid) else { continue }
-            try take(CAR.Block(cid: cid, bytes: block))
-            guard cid.codec == .dagPB else { continue }
-            for link in try links(of: cid, block).reversed() where link.ownBlock == nil && seen.insert(link).inserted {
-                wanted.append(link)
-            }
-            guard seen.count <= blocksMax else {
+            let archived = try told(root) { () throws(UnixFSError) in try walk.received(block) }
+            if let archived { try take(archived) }
+            guard !walk.isOutside else {
                 throw NodeServiceError(
-                    .tooLarge, "\(root) has more than \(blocksMax) blocks.", hint: "Export parts of it by their paths.")
+                    .invalidRequest, "\(root) has none of these bytes.", hint: "mesh stat says how long it is.")
             }
         }
     }
 
-    private static func links(of cid: CID, _ block: [UInt8]) throws(NodeServiceError) -> [CID] {
-        do {
-            return try UnixFSBlock(block, of: cid).links
+    private static func told<Value>(
+        _ root: CID, _ body: () throws(UnixFSError) -> Value
+    ) throws(NodeServiceError) -> Value {
+        do throws(UnixFSError) {
+            return try body()
+        } catch .tooManyBlocks {
+            throw NodeServiceError(
+                .tooLarge, "\(root) has more than \(ArchiveWalk.Limits().blocksMax) blocks.",
+                hint: "Export parts of it by their paths.")
         } catch {
             throw TreeReader.failure(error)
+        }
+    }
+}
+
+/// How much of a file or folder an archive has.
+enum ArchiveScope: String, ExpressibleByArgument, CaseIterable {
+    case all, entity, block
+
+    var extent: ArchiveWalk.Scope {
+        switch self {
+        case .all: .all
+        case .entity: .entity
+        case .block: .block
         }
     }
 }
