@@ -24,6 +24,8 @@ package enum MeshStoreError: Error, Hashable, Sendable {
     case blockSpaceUsedUp(bytesMax: Int)
     /// The thing to remove is still needed; the reason is for people.
     case needed(CID, reason: String)
+    /// The file or folder is not kept.
+    case notKept(CID)
     /// A block is larger than any block may be.
     case blockTooLarge(bytes: Int, bytesMax: Int)
     /// The bytes to store do not hash to the CID they came with.
@@ -72,6 +74,7 @@ extension MeshStoreError: CustomStringConvertible {
                 + "see mesh gc and mesh rm, or raise limits.block_bytes_max in config.json."
         case .needed(let cid, let reason):
             "\(cid) is not removed: \(reason)."
+        case .notKept(let cid): "\(cid) is not kept here; mesh pin ls lists what is."
         case .blockTooLarge(let bytes, let bytesMax):
             "The block has \(bytes) bytes and no block may have more than \(bytesMax)."
         case .blockMismatch(let cid):

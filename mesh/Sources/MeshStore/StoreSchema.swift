@@ -138,6 +138,11 @@ enum StoreSchema {
             UNIQUE(executor_did, assignment, cid));
         """
 
+    /// Version 10 added which kept files and folders strangers may have, and which they may have no more.
+    private static let publications = """
+        CREATE TABLE IF NOT EXISTS public_roots(cid BLOB PRIMARY KEY, is_open INTEGER NOT NULL) WITHOUT ROWID;
+        """
+
     /// Migrates the tables of an older version to this one, and computes the new data.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
@@ -158,6 +163,7 @@ enum StoreSchema {
         }
         if found < 8 { try db.execute(sql: JournalIndex.columns) }
         if found < 9 { try db.execute(sql: answers) }
+        if found < 10 { try db.execute(sql: publications) }
         if found < 11 { try db.execute(sql: PackedRows.tables) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
@@ -173,6 +179,7 @@ enum StoreSchema {
         try db.execute(sql: JobOutcomes.columns)
         try db.execute(sql: JournalIndex.columns)
         try db.execute(sql: answers)
+        try db.execute(sql: publications)
         try db.execute(sql: PackedRows.tables)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")

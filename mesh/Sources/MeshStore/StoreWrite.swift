@@ -19,6 +19,8 @@ package enum StoreWrite: Sendable {
     case output(cid: CID, bytes: [UInt8], jobID: CID)
     /// Keeps a file whose blocks are here, until it is removed.
     case file(root: CID)
+    /// Lets strangers have a kept file or folder, or no more; refused with `notKept` if it is not kept.
+    case publication(root: CID, isOpen: Bool)
     /// Names a CID that others may look for in the DHT.
     case root(CID)
     /// Forgets a block, whatever needs it.
@@ -65,7 +67,7 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .receiptLink, .setting: true
-        case .block, .file, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids, .peer,
+        case .block, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids, .peer,
             .peerMisbehaved:
             false
         }
@@ -90,8 +92,8 @@ package enum StoreWrite: Sendable {
         case .block(_, let bytes, _), .evidence(_, let bytes, _), .output(_, let bytes, _): bytes.count
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
-        case .file, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger, .receipt,
-            .receiptLink, .peer, .peerMisbehaved:
+        case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
+            .receipt, .receiptLink, .peer, .peerMisbehaved:
             256
         }
     }

@@ -163,6 +163,21 @@ extension StoreWriter {
         }
     }
 
+    /// Lets strangers have a kept file or folder, or no more.
+    func publish(_ root: CID, isOpen: Bool, _ db: Database) throws {
+        let key = Data(root.bytes)
+        guard try Bool.fetchOne(db, sql: "SELECT file FROM roots WHERE cid = ?", arguments: [key]) == true else {
+            throw MeshStoreError.notKept(root)
+        }
+        if isOpen {
+            try run(
+                db, "INSERT INTO public_roots(cid, is_open) VALUES (?, 1) ON CONFLICT(cid) DO UPDATE SET is_open = 1",
+                [key])
+        } else {
+            try run(db, "UPDATE public_roots SET is_open = 0 WHERE cid = ?", [key])
+        }
+    }
+
     // MARK: Eviction
 
     /// Evicts until all blocks together have at most this many bytes, or as much as one transaction may; returns
@@ -240,7 +255,9 @@ extension StoreWriter {
 
     private func delete(_ row: StoredRow, _ db: Database, _ totals: inout BlockTotals) throws {
         let id = try row.integer("id")
-        try run(db, "DELETE FROM roots WHERE cid = ?", [Data(try row.bytes("cid"))])
+        let key = Data(try row.bytes("cid"))
+        try run(db, "DELETE FROM roots WHERE cid = ?", [key])
+        try run(db, "DELETE FROM public_roots WHERE cid = ?", [key])
         if try PackedRows.free(row: Int64(id), db) { totals.hasHoles = true }
         try run(db, "DELETE FROM blocks WHERE id = ?", [id])
         try run(db, "DELETE FROM block_uses WHERE id = ?", [id])
@@ -355,6 +372,7 @@ extension StoreWriter {
         blocks.append(key)
         try run(db, "DELETE FROM file_blocks WHERE root = ?", [key])
         try run(db, "DELETE FROM roots WHERE cid = ?", [key])
+        try run(db, "DELETE FROM public_roots WHERE cid = ?", [key])
         for cid in blocks {
             let isShared = try Bool.fetchOne(
                 db,

@@ -43,6 +43,7 @@ struct StoreWriter: Sendable {
             try put(cid, bytes, BlockReason(isEvidence: true, jobID: jobID), db, &totals)
         case .output(let cid, let bytes, let jobID): try put(cid, bytes, BlockReason(jobID: jobID), db, &totals)
         case .file(let root): try keepFile(root, db)
+        case .publication(let root, let isOpen): try publish(root, isOpen: isOpen, db)
         case .root(let cid):
             try run(db, "INSERT INTO roots(cid, file) VALUES (?, 0) ON CONFLICT DO NOTHING", [Data(cid.bytes)])
         case .removeBlock(let cid): try removeBlock(cid, db, &totals)
