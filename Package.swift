@@ -266,7 +266,7 @@ let tests: [Target] = [
     meshTests(
         "MeshHTTPTests",
         [
-            "Multiformats", "P2PTesting", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.logging,
+            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.logging,
             External.nioConcurrency, External.nioCore, External.nioPosix,
         ]),
     meshTests(

@@ -15,13 +15,16 @@ package struct MeshHTTPServer: Sendable {
     private let service: any NodeService
     private let socket: SocketFile
     private let limits: MeshHTTPLimits
+    private let gateway: GatewayServer?
     private let logger: Logger
 
-    /// A server for a node; it opens nothing before `run`.
+    /// A server for a node; it opens nothing before `run`. The status that it gives tells of the gateway, too.
     package init(
-        service: any NodeService, socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits(), logger: Logger
+        service: any NodeService, socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits(),
+        gateway: GatewayServer? = nil, logger: Logger
     ) {
         self.service = service
+        self.gateway = gateway
         self.socket = SocketFile(path: socketPath)
         self.limits = limits
         self.logger = logger
@@ -40,20 +43,20 @@ package struct MeshHTTPServer: Sendable {
         try socket.claim()
         // The socket is owner-only from its first connection on: by the mask while it is bound, then by its mode.
         let mask = umask(0o077)
-        let (socket, log) = (self.socket, logger)
+        let (socket, log, quiet) = (self.socket, logger, Self.quiet(logger))
         let http = HTTP1Channel.Configuration(
             idleTimeout: .seconds(Int64(limits.idleSeconds)),
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
                 maxHeaderFieldCount: limits.headerFieldsMax))
         let application = Application(
-            router: NodeRoutes(service: service, limits: limits).router(),
+            router: NodeRoutes(service: service, limits: limits, gateway: gateway).router(),
             server: HTTPServerBuilder { DroppableConnections(http: HTTP1Channel(responder: $0, configuration: http)) },
             configuration: .init(
                 address: .unixDomainSocket(path: socket.path), serverName: "mesh",
                 availableConnectionsDelegate: .maximum(limits.connectionsMax, logger: quiet)),
             onServerRunning: { channel in
-                await Self.gate(channel, log)
+                await Self.gate(channel, "the owner's programs", log)
                 umask(mask)
                 try? socket.restrict()
                 await listening()
@@ -73,10 +76,9 @@ package struct MeshHTTPServer: Sendable {
     }
 
     /// Makes a server pause when it cannot accept, as `AcceptGate` does.
-    private static func gate(_ channel: any Channel, _ logger: Logger) async {
+    static func gate(_ channel: any Channel, _ what: String, _ logger: Logger) async {
         try? await channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.addHandler(
-                AcceptGate(what: "the owner's programs", logger: logger), position: .first)
+            try channel.pipeline.syncOperations.addHandler(AcceptGate(what: what, logger: logger), position: .first)
         }.get()
     }
 
@@ -87,7 +89,8 @@ package struct MeshHTTPServer: Sendable {
         for await _ in nothing {}
     }
 
-    private static func run(
+    /// Runs a server until `stopped` returns, then lets it end within so many seconds.
+    static func run(
         _ application: some ApplicationProtocol, until stopped: @escaping @Sendable () async -> Void,
         goodbyeSeconds: Int, _ logger: Logger
     ) async throws {
@@ -112,8 +115,8 @@ package struct MeshHTTPServer: Sendable {
     }
 
     /// Hummingbird logs every start and stop; the node's own log does so already.
-    private var quiet: Logger {
-        var logger = self.logger
+    static func quiet(_ logger: Logger) -> Logger {
+        var logger = logger
         // It logs every cancelled connection as an error, even when the node stops.
         logger.logLevel = .critical
         return logger

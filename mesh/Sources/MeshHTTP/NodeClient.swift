@@ -128,6 +128,10 @@ package struct NodeClient: NodeService {
         try await get("/v1/pins?limit=\(limit)" + (next.map { "&after=\($0)" } ?? ""))
     }
 
+    package func publish(_ root: CID, isPublic: Bool) async throws(NodeServiceError) -> Publication {
+        try await post("/v1/pins/\(root.text)/\(isPublic ? "public" : "private")")
+    }
+
     package func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {
         try await post("/v1/modules/\(module.text)/warm", seconds: bounds.longAnswerSeconds)
     }

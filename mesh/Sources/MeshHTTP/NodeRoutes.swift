@@ -8,6 +8,7 @@ import NodeAPI
 struct NodeRoutes: Sendable {
     let service: any NodeService
     let limits: MeshHTTPLimits
+    var gateway: GatewayServer?
 
     /// A router with all routes, failures as problem+json.
     func router() -> Router<BasicRequestContext> {
@@ -52,7 +53,11 @@ struct NodeRoutes: Sendable {
     }
 
     private func addNode(to router: Router<BasicRequestContext>) {
-        router.get("/v1/status") { _, _ in try json(await service.status()) }
+        router.get("/v1/status") { _, _ in
+            var status = try await service.status()
+            status.gateway = await gateway?.status()
+            return try json(status)
+        }
         router.get("/v1/limits") { _, _ in try json(await service.limits()) }
         router.get("/v1/peers") { _, _ in try json(await service.peers()) }
         router.post("/v1/peers") { request, _ in
@@ -112,6 +117,12 @@ struct NodeRoutes: Sendable {
         router.post("/v1/pins/:cid") { request, context in
             let isFetched = request.uri.queryParameters["fetch"] == "true"
             return try json(await service.pin(cid(context), fetching: isFetched))
+        }
+        router.post("/v1/pins/:cid/public") { _, context in
+            try json(await service.publish(cid(context), isPublic: true))
+        }
+        router.post("/v1/pins/:cid/private") { _, context in
+            try json(await service.publish(cid(context), isPublic: false))
         }
         router.get("/v1/pins") { request, _ in
             let next = request.uri.queryParameters["after"].flatMap { Int64($0) }

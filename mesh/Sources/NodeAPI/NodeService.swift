@@ -71,6 +71,9 @@ package protocol NodeService: Sendable {
     /// A page of what is kept, the newest first, from behind `next` of the page before.
     func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage
 
+    /// Makes what is kept under a root public, so that strangers may have it over the node's gateway, or private again.
+    func publish(_ root: CID, isPublic: Bool) async throws(NodeServiceError) -> Publication
+
     /// Makes a module ready for jobs on this node: compiles it, unless that was done before. The module is on this node
     /// or in the mesh.
     func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule

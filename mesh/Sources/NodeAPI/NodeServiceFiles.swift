@@ -105,12 +105,42 @@ package struct PinnedTree: Hashable, Sendable, Codable {
 package struct PinPage: Hashable, Sendable, Codable {
     /// The CIDs of the roots, the newest first.
     package var pins: [String]
+    /// Those of them that are public; nil from a node of an older version.
+    package var publicPins: [String]?
     /// What to ask for the next page with; nil at the end.
     package var next: Int64?
 
-    package init(pins: [String], next: Int64? = nil) {
+    package init(pins: [String], publicPins: [String]? = nil, next: Int64? = nil) {
         self.pins = pins
+        self.publicPins = publicPins
         self.next = next
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pins, next
+        case publicPins = "public"
+    }
+}
+
+/// Whether strangers may have a kept file or folder over a node's gateway.
+package struct Publication: Hashable, Sendable, Codable {
+    /// The CID of the root.
+    package var cid: String
+    /// Whether it is public.
+    package var isPublic: Bool
+    /// Whether this node has a gateway to serve it.
+    package var isServed: Bool
+
+    package init(cid: String, isPublic: Bool, isServed: Bool) {
+        self.cid = cid
+        self.isPublic = isPublic
+        self.isServed = isServed
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case cid
+        case isPublic = "public"
+        case isServed = "served"
     }
 }
 

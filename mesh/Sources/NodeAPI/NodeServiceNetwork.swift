@@ -35,6 +35,51 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     /// How runs are kept apart from the node: `process`, `seccomp` and `landlock`, as far as it has them; nil from a
     /// node of an older version, or one that runs no jobs.
     package var runIsolation: [String]?
+    /// Its gateway over HTTP; nil if it has none.
+    package var gateway: Gateway?
+
+    /// What a node's gateway serves to strangers since its start.
+    package struct Gateway: Hashable, Sendable, Codable {
+        /// Where it listens, as a URL.
+        package var address: String
+        /// Files and folders that are public.
+        package var publicRoots: Int
+        /// Connections now.
+        package var connections: Int
+        /// Answers that it gives now.
+        package var answersUnderWay: Int
+        /// Requests that were answered.
+        package var answers: UInt64
+        /// Requests that were refused.
+        package var refusals: UInt64
+        /// Answers that broke off.
+        package var cutAnswers: UInt64
+        /// Bytes of blocks and archives that were sent.
+        package var sentBytes: UInt64
+
+        /// What a gateway serves.
+        package init(
+            address: String, publicRoots: Int, connections: Int = 0, answersUnderWay: Int = 0, answers: UInt64 = 0,
+            refusals: UInt64 = 0, cutAnswers: UInt64 = 0, sentBytes: UInt64 = 0
+        ) {
+            self.address = address
+            self.publicRoots = publicRoots
+            self.connections = connections
+            self.answersUnderWay = answersUnderWay
+            self.answers = answers
+            self.refusals = refusals
+            self.cutAnswers = cutAnswers
+            self.sentBytes = sentBytes
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case address, connections, answers, refusals
+            case publicRoots = "public_roots"
+            case answersUnderWay = "answers_under_way"
+            case cutAnswers = "cut_answers"
+            case sentBytes = "sent_bytes"
+        }
+    }
 
     /// What a node stores, and whether it accepts new work.
     package struct Storage: Hashable, Sendable, Codable {
@@ -116,7 +161,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, did, addresses, region, counters, storage
+        case version, did, addresses, region, counters, storage, gateway
         case peerID = "peer_id"
         case uptimeMilliseconds = "uptime_ms"
         case residentBytes = "resident_bytes"

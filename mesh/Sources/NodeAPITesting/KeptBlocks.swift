@@ -8,6 +8,7 @@ package final class KeptBlocks: Sendable {
         var blocks: [CID: [UInt8]] = [:]
         var puts: [Int] = []
         var pinned: [CID] = []
+        var published: Set<CID> = []
     }
 
     private let state = Mutex(State())
@@ -23,6 +24,18 @@ package final class KeptBlocks: Sendable {
 
     /// The roots that were pinned, in their order.
     package var pinned: [CID] { state.withLock { $0.pinned } }
+
+    /// The roots that are public.
+    package var published: Set<CID> { state.withLock { $0.published } }
+
+    /// Makes a root public or private; false if it was not pinned.
+    package func publish(_ root: CID, _ isPublic: Bool) -> Bool {
+        state.withLock { state in
+            guard state.pinned.contains(root) else { return false }
+            if isPublic { state.published.insert(root) } else { state.published.remove(root) }
+            return true
+        }
+    }
 
     /// All blocks.
     package var blocks: [CID: [UInt8]] { state.withLock { $0.blocks } }

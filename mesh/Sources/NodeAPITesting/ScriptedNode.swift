@@ -19,6 +19,8 @@ package struct ScriptedNode: NodeService {
         package var listed: @Sendable (JobQuery) -> Void
         /// The receipts that can be exported; with outputs, a byte is added.
         package var archives: [CID: [UInt8]] = [:]
+        /// Whether the node has a gateway.
+        package var hasGateway = false
         /// Blocks that were put, and roots that were pinned.
         package var kept = KeptBlocks()
         /// Sees every submission.
@@ -154,7 +156,17 @@ package struct ScriptedNode: NodeService {
         let start = min(roots.count, Int(next ?? 0))
         let end = min(roots.count, start + limit)
         return try answer(
-            PinPage(pins: roots[start..<end].map(\.text), next: end < roots.count ? Int64(end) : nil))
+            PinPage(
+                pins: roots[start..<end].map(\.text),
+                publicPins: roots[start..<end].filter(script.kept.published.contains).map(\.text),
+                next: end < roots.count ? Int64(end) : nil))
+    }
+
+    package func publish(_ root: CID, isPublic: Bool) async throws(NodeServiceError) -> Publication {
+        guard script.kept.publish(root, isPublic) else {
+            throw NodeServiceError(.blockNotFound, "\(root) is not kept.")
+        }
+        return try answer(Publication(cid: root.text, isPublic: isPublic, isServed: script.hasGateway))
     }
 
     package func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {

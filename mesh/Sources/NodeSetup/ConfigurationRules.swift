@@ -35,6 +35,7 @@ indirect enum ConfigurationRule: Sendable {
             }
         ),
         ("drain_seconds", .count(0...86_400)),
+        ("gateway", gateway),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])
@@ -64,6 +65,17 @@ indirect enum ConfigurationRule: Sendable {
         // Bids are valid for 30 s.
         ("bid_window_ms", .count(0...JobRules().bidWindowMillisecondsMax)),
         ("bidding_deadline_ms", .count(100...600_000)),
+    ])
+
+    private static let gateway = ConfigurationRule.group([
+        (
+            "listen",
+            .text("an address of this machine with a port, such as /ip4/127.0.0.1/tcp/8080") { text in
+                (try? Multiaddr(parsing: text)).flatMap(NodeConfiguration.Gateway.place) != nil
+            }
+        ),
+        ("connections_max", .count(1...65_536)),
+        ("connections_per_address_max", .count(1...65_536)),
     ])
 
     private static let limits = ConfigurationRule.group([

@@ -22,6 +22,8 @@ package struct DescriptorPlan: Hashable, Sendable {
     package let connectionsMax: Int
     /// Connections of the owner's programs that fit.
     package let apiConnectionsMax: Int
+    /// Connections to the gateway that fit; 0 if there is none.
+    package let gatewayConnectionsMax: Int
 
     /// Divides this many descriptors.
     package init(_ configuration: NodeConfiguration, allowed: Int) {
@@ -29,9 +31,14 @@ package struct DescriptorPlan: Hashable, Sendable {
         let fixed =
             Self.baseDescriptors + Self.storeDescriptors + Self.descriptorsPerJob * jobs + Self.refusedConnections
         let configured = configuration.limits.connectionsMax
-        wanted = fixed + configured + Self.apiConnectionsMax
+        let strangers = configuration.gateway.listen == nil ? 0 : configuration.gateway.connectionsMax
+        wanted = fixed + configured + Self.apiConnectionsMax + strangers
         self.allowed = allowed
-        let free = max(0, allowed - fixed)
+        let supply = max(0, allowed - fixed)
+        // A gateway has what nobody else may use, or a quarter.
+        let gateway = min(strangers, max(supply / 4, supply - configured - Self.apiConnectionsMax))
+        gatewayConnectionsMax = strangers == 0 ? 0 : max(4, gateway)
+        let free = supply - max(0, gateway)
         // Peers get what they may use, or three quarters of a short supply, but at least four.
         let api = min(Self.apiConnectionsMax, max(4, max(free / 4, free - configured)))
         apiConnectionsMax = api

@@ -22,6 +22,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var kademliaProtocol = "/icn/kad/1.0.0"
     /// How long a stop waits for running jobs, in seconds; with 0 it leaves them to the next start at once.
     package var drainSeconds: UInt64 = 10
+    /// Where strangers get what the owner made public over HTTP.
+    package var gateway = Gateway()
     /// The bounds of the node.
     package var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
@@ -141,6 +143,52 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.bidWindowMilliseconds, into: &bidWindowMilliseconds)
             try container.read(.biddingDeadlineMilliseconds, into: &biddingDeadlineMilliseconds)
+        }
+    }
+
+    /// The gateway over HTTP, which serves what the owner made public.
+    package struct Gateway: Hashable, Sendable, Codable {
+        /// Where it listens; nil means that there is none.
+        package var listen: Multiaddr?
+        /// Connections to it.
+        package var connectionsMax = 256
+        /// Connections from one address (IPv6: from one network of 64 bits).
+        package var connectionsPerAddressMax = 16
+
+        /// None.
+        package init() {}
+
+        /// The host and the port that it listens on; nil if there is no gateway.
+        package var place: (host: String, port: Int)? { listen.flatMap(Self.place) }
+
+        /// The host and the port of an address that is an IP address and a TCP port and nothing else.
+        static func place(of address: Multiaddr) -> (host: String, port: Int)? {
+            let parts = address.text.split(separator: "/")
+            guard parts.count == 4, ["ip4", "ip6"].contains(parts[0]), parts[2] == "tcp", let port = Int(parts[3])
+            else { return nil }
+            return (String(parts[1]), port)
+        }
+
+        /// Writes every key, one without a value as null.
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(listen, forKey: .listen)
+            try container.encode(connectionsMax, forKey: .connectionsMax)
+            try container.encode(connectionsPerAddressMax, forKey: .connectionsPerAddressMax)
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case listen
+            case connectionsMax = "connections_max"
+            case connectionsPerAddressMax = "connections_per_address_max"
+        }
+
+        /// Reads what is given; `ConfigurationRule` has checked it.
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            listen = try container.decodeIfPresent(Multiaddr.self, forKey: .listen)
+            try container.read(.connectionsMax, into: &connectionsMax)
+            try container.read(.connectionsPerAddressMax, into: &connectionsPerAddressMax)
         }
     }
 
@@ -290,12 +338,13 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(creditGrant, forKey: .creditGrant)
         try container.encode(kademliaProtocol, forKey: .kademliaProtocol)
         try container.encode(drainSeconds, forKey: .drainSeconds)
+        try container.encode(gateway, forKey: .gateway)
         try container.encode(limits, forKey: .limits)
         try container.encode(logLevel, forKey: .logLevel)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case listen, announce, bootstrap, executor, originator, region, limits
+        case listen, announce, bootstrap, executor, originator, region, gateway, limits
         case creditGrant = "credit_grant"
         case drainSeconds = "drain_seconds"
         case kademliaProtocol = "kademlia_protocol"
@@ -314,6 +363,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.creditGrant, into: &creditGrant)
         try container.read(.kademliaProtocol, into: &kademliaProtocol)
         try container.read(.drainSeconds, into: &drainSeconds)
+        try container.read(.gateway, into: &gateway)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
     }

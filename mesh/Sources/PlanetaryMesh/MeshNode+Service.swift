@@ -9,7 +9,7 @@ import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
-extension MeshNode: NodeService {
+extension MeshNode: NodeService, PublicContent {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(figures, journalWarning: intake.warning)
     }
@@ -193,6 +193,18 @@ extension MeshNode: NodeService {
 
     package nonisolated func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage {
         try await trees.pins(after: next, limit: limit)
+    }
+
+    package nonisolated func publish(_ root: CID, isPublic: Bool) async throws(NodeServiceError) -> Publication {
+        try await trees.publish(root, isPublic: isPublic)
+    }
+
+    package nonisolated func publicBlock(_ cid: CID) async throws(NodeServiceError) -> PublishedBlock {
+        try await trees.publicBlock(cid)
+    }
+
+    package nonisolated func publicRootCount() async throws(NodeServiceError) -> Int {
+        try await trees.publicRootCount()
     }
 
     nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }

@@ -3,6 +3,7 @@ import LibP2P
 import MeshStore
 import Multiformats
 import NodeAPI
+import NodeSetup
 
 /// The files and folders of a node's owner as blocks: what of them is missing, what comes, and what is kept.
 struct OwnerTrees: Sendable {
@@ -93,7 +94,44 @@ struct OwnerTrees: Sendable {
         let page = try await stored { () throws(MeshStoreError) in
             try await parts.store.roots(files: true, before: next ?? .max, limit: limit)
         }
-        return PinPage(pins: page.map(\.cid.text), next: page.count == limit ? page.last?.sequence : nil)
+        let open = try await stored { () throws(MeshStoreError) in
+            try await PublicBlock.roots(among: page.map(\.cid), in: parts.store)
+        }
+        return PinPage(
+            pins: page.map(\.cid.text), publicPins: page.map(\.cid).filter(open.contains).map(\.text),
+            next: page.count == limit ? page.last?.sequence : nil)
+    }
+
+    func publish(_ root: CID, isPublic: Bool) async throws(NodeServiceError) -> Publication {
+        let root = root.version1
+        guard !isPublic || root.codec == .dagPB || root.codec == .raw else {
+            throw NodeServiceError(
+                .invalidRequest, "\(root) is no file or folder.", hint: "Nothing else is made public.")
+        }
+        do throws(MeshStoreError) {
+            try await parts.store.commit([.publication(root: root, isOpen: isPublic)])
+        } catch .notKept {
+            throw NodeServiceError(
+                .blockNotFound, "\(root) is not kept here.",
+                hint: "Keep it with mesh pin add \(root); mesh pin ls lists what is kept.")
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+        return Publication(
+            cid: root.text, isPublic: isPublic, isServed: isPublic && parts.configuration.gateway.listen != nil)
+    }
+
+    func publicBlock(_ cid: CID) async throws(NodeServiceError) -> PublishedBlock {
+        let block = try await stored { () throws(MeshStoreError) in try await PublicBlock.of(cid, in: parts.store) }
+        return switch block {
+        case .here(let bytes): .here(bytes)
+        case .takenBack: .takenBack
+        case .none: .none
+        }
+    }
+
+    func publicRootCount() async throws(NodeServiceError) -> Int {
+        try await stored { () throws(MeshStoreError) in try await PublicBlock.rootCount(in: parts.store) }
     }
 
     private func keep(_ root: CID) async throws(NodeServiceError) {

@@ -70,7 +70,13 @@ import Testing
         #expect(told.contains { $0.hasPrefix("journal") && $0.hasSuffix("A job was left out.") })
         var old = Samples.status
         old.storage = nil
-        #expect(!Status.text(old).contains("storage"))
+        #expect(!Status.text(old).contains("storage") && !Status.text(old).contains("gateway"))
+        var gateway = NodeStatus.Gateway(address: "http://127.0.0.1:8080", publicRoots: 1, answers: 1, sentBytes: 2_048)
+        #expect(Status.words(of: gateway) == "http://127.0.0.1:8080 serves 1 public pin: 1 answer with 2.00 KiB")
+        gateway = NodeStatus.Gateway(
+            address: "http://[::1]:8080", publicRoots: 2, answers: 1_200, refusals: 3, cutAnswers: 2, sentBytes: 0)
+        let much = "serves 2 public pins: 1,200 answers with 0 B (2 broke off), 3 refused"
+        #expect(Status.words(of: gateway) == "http://[::1]:8080 \(much)")
         #expect(Remove.text(RemovedBlocks(blocks: 1, bytes: 1_024)) == "1 block, 1.00 KiB")
         #expect(Remove.text(RemovedBlocks(blocks: 2_000, bytes: 5 << 20)) == "2,000 blocks, 5.00 MiB")
     }

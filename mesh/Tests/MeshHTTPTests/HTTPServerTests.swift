@@ -38,8 +38,13 @@ import Testing
             #expect(try await node.block(other.cid) == [1, 2])
             #expect(try await node.pin(other.cid, fetching: true).isPinned)
             #expect(try await node.pin(cid, fetching: false).cid == cid.text)
-            #expect(try await node.pins(after: nil, limit: 1) == PinPage(pins: [other.cid.text], next: 1))
-            #expect(try await node.pins(after: 1, limit: 1) == PinPage(pins: [cid.text]))
+            for isPublic in [false, true] {
+                let published = Publication(cid: other.cid.text, isPublic: isPublic, isServed: false)
+                #expect(try await node.publish(other.cid, isPublic: isPublic) == published)
+            }
+            let page = PinPage(pins: [other.cid.text], publicPins: [other.cid.text], next: 1)
+            #expect(try await node.pins(after: nil, limit: 1) == page)
+            #expect(try await node.pins(after: 1, limit: 1) == PinPage(pins: [cid.text], publicPins: []))
             #expect(try await node.exportReceipt(Samples.receiptCID, withOutputs: false) == [1, 2, 3])
             #expect(try await node.exportReceipt(Samples.receiptCID, withOutputs: true) == [1, 2, 3, 0])
             #expect(try await node.collectGarbage() == RemovedBlocks(blocks: 2, bytes: 3_000_000))

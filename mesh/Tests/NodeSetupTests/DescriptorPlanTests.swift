@@ -59,6 +59,21 @@ struct DescriptorPlanTests {
         }
     }
 
+    @Test("A gateway has what peers and programs leave, a quarter of what is short, or nothing where there is none")
+    func gateway() {
+        var configuration = Self.configuration()
+        #expect(DescriptorPlan(configuration, allowed: 1 << 20).gatewayConnectionsMax == 0)
+        configuration.gateway.listen = NodeConfiguration.defaultListen[0]
+        let rows = [
+            (1 << 20, 256, 512), (1_440, 256, 512), (1_184, 256, 512), (1_160, 250, 512), (416, 64, 144), (0, 4, 4),
+        ]
+        for (allowed, strangers, peers) in rows {
+            let plan = DescriptorPlan(configuration, allowed: allowed)
+            #expect(plan.wanted == 1_440 && plan.gatewayConnectionsMax == strangers, "\(allowed)")
+            #expect(plan.connectionsMax == peers, "\(allowed)")
+        }
+    }
+
     @Test("The limit is raised where more may be used and the system allows more; what stays short says so")
     func raising() {
         /// The plan, and whether raising was tried.

@@ -22,6 +22,8 @@ import Testing
         configuration.limits.fullDiskSeconds = 0
         configuration.limits.unpaidEvidenceKeptDays = 7
         configuration.originator.biddingDeadlineMilliseconds = 2_000
+        configuration.gateway.listen = try Multiaddr(parsing: "/ip6/::1/tcp/8080")
+        configuration.gateway.connectionsPerAddressMax = 7
         #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
         #expect(try load("{}") == NodeConfiguration())
     }
@@ -87,12 +89,32 @@ import Testing
             #"{"originator": {"bidding_deadline_ms": 1}}"#,
             "originator.bidding_deadline_ms is 1, and must be a whole number from 100 to 600000."
         ),
+        (
+            #"{"gateway": {"listen": "127.0.0.1:8080"}}"#,
+            "gateway.listen is \"127.0.0.1:8080\", and must be an address of this machine with a port, such as /ip4/"
+        ),
+        (#"{"gateway": {"listen": "/dns4/localhost/tcp/80"}}"#, "gateway.listen is \"/dns4/localhost/tcp/80\", and"),
+        (#"{"gateway": {"listen": "/ip4/127.0.0.1/udp/80"}}"#, "gateway.listen is \"/ip4/127.0.0.1/udp/80\", and must"),
+        (#"{"gateway": {"listen": "/ip4/127.0.0.1"}}"#, "gateway.listen is \"/ip4/127.0.0.1\", and must be an"),
+        (
+            #"{"gateway": {"connections_max": 0}}"#,
+            "gateway.connections_max is 0, and must be a whole number from 1 to 65536."
+        ),
         (#"{"region": ""}"#, "region is \"\", and must be 1 to 64 bytes of text."),
     ])
     func whatDoesNotReadSaysWhereAndWhy(_ text: String, _ reason: String) throws {
         let error = try #require(throws: NodeServiceError.self) { try load(text) }
         #expect(error.code == .configurationInvalid)
         #expect(error.message.contains(reason), "\(error.message)")
+    }
+
+    @Test func aGatewayListensWhereItsAddressSays() throws {
+        #expect(NodeConfiguration().gateway.place == nil)
+        let places = [("/ip4/0.0.0.0/tcp/80", "0.0.0.0", 80), ("/ip6/2001:db8::1/tcp/0", "2001:db8::1", 0)]
+        for (text, host, port) in places {
+            let gateway = try load(#"{"gateway": {"listen": "\#(text)"}}"#).gateway
+            #expect(gateway.place?.host == host && gateway.place?.port == port)
+        }
     }
 
     @Test func whatEveryKeyHoldsByDefaultIsAllowed() throws {
@@ -106,12 +128,24 @@ import Testing
         guard case .group(let groups) = ConfigurationRule.file else { return }
         var keys: [String] = []
         for (key, rule) in groups {
-            if case .group(let rules) = rule { keys += rules.map(\.key) } else { keys.append(key) }
+            if case .group(let rules) = rule { keys += rules.map { "\(key).\($0.key)" } } else { keys.append(key) }
         }
         let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
-        let rows = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
-        let told = rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) }
+        let told = Self.rows(of: try String(contentsOf: page, encoding: .utf8)).map(\.key)
         #expect(told.sorted() == keys.sorted())
+    }
+
+    /// The keys of the page by path, each with the cells of its row: a heading names the group of those below it.
+    private static func rows(of page: String) -> [(key: String, cells: [String])] {
+        var group = ""
+        var rows: [(key: String, cells: [String])] = []
+        for line in page.split(separator: "\n") {
+            if line.hasPrefix("## ") { group = line.dropFirst(3) + "." }
+            guard line.hasPrefix("| `") else { continue }
+            let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            rows.append((group + cells[0].replacing("`", with: ""), cells))
+        }
+        return rows
     }
 
     /// The keys of the file by path, with their rules and with what a fresh file has.
@@ -127,7 +161,9 @@ import Testing
             }
             let group = try #require(file[key] as? [String: Any])
             #expect(group.count == rules.count, "\(key)")
-            for (inner, rule) in rules { settings[inner] = (rule, try #require(group[inner], "\(key).\(inner)")) }
+            for (inner, rule) in rules {
+                settings["\(key).\(inner)"] = (rule, try #require(group[inner], "\(key).\(inner)"))
+            }
         }
         #expect(file.count == groups.count)
         return settings
@@ -147,10 +183,8 @@ import Testing
         let settings = try Self.settings()
         let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
         var (defaults, ranges) = (0, 0)
-        for line in try String(contentsOf: page, encoding: .utf8).split(separator: "\n") where line.hasPrefix("| `") {
-            let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            try #require(cells.count == 4, "\(line)")
-            let key = cells[0].replacing("`", with: "")
+        for (key, cells) in Self.rows(of: try String(contentsOf: page, encoding: .utf8)) {
+            try #require(cells.count == 4, "\(key)")
             let setting = try #require(settings[key], "\(key)")
             if let told = Self.number(cells[1]) {
                 defaults += 1

@@ -38,6 +38,7 @@ struct Status: MeshCommand {
         ]
         if let isolation = status.runIsolation { facts.append(("runs", self.words(of: isolation))) }
         if let storage = status.storage { facts += self.facts(of: storage) }
+        if let gateway = status.gateway { facts.append(("gateway", words(of: gateway))) }
         if let warning = status.clockWarning { facts.append(("clock", warning)) }
         if let warning = status.keyWarning { facts.append(("key", warning)) }
         if let warning = status.journalWarning { facts.append(("journal", warning)) }
@@ -53,6 +54,19 @@ extension Status {
         let means = missing.isEmpty ? ", kept apart by seccomp and landlock" : ""
         let lack = missing.isEmpty ? "" : "; this kernel has no " + missing.joined(separator: " and no ")
         return "each in a process of its own" + means + lack
+    }
+
+    /// Where a gateway listens, and how much it serves.
+    static func words(of gateway: NodeStatus.Gateway) -> String {
+        func counted(_ count: UInt64, _ one: String, _ many: String) -> String {
+            "\(Readable.count(count)) \(count == 1 ? one : many)"
+        }
+        let roots = counted(UInt64(max(0, gateway.publicRoots)), "public pin", "public pins")
+        let answers = counted(gateway.answers, "answer", "answers")
+        let cut = gateway.cutAnswers == 0 ? "" : " (\(Readable.count(gateway.cutAnswers)) broke off)"
+        let refused = gateway.refusals == 0 ? "" : ", \(Readable.count(gateway.refusals)) refused"
+        let sent = Readable.bytes(gateway.sentBytes)
+        return "\(gateway.address) serves \(roots): \(answers) with \(sent)\(cut)\(refused)"
     }
 
     /// What the node stores, and whether it accepts new work.

@@ -7,7 +7,7 @@ package import NodeSetup
 package import PeerIdentity
 
 /// A node that `mesh up` keeps running.
-package protocol RunningNode: NodeService {
+package protocol RunningNode: NodeService, PublicContent {
     /// Works until the node has stopped as asked; throws the reason if it stops by itself.
     func run() async throws
 }
@@ -89,29 +89,59 @@ struct Up: NodeOpeningCommand {
         limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
         limits.fileBytesMax = min(limits.fileBytesMax, configuration.limits.addedBytesMax)
         let node = try await opening.open(home, configuration, identity, logger)
-        let server = MeshHTTPServer(service: node, socketPath: home.socketPath, limits: limits, logger: logger)
-        try await run(node, server)
+        var bounds = GatewayLimits()
+        bounds.connectionsMax = descriptors.gatewayConnectionsMax
+        bounds.connectionsPerAddressMax = configuration.gateway.connectionsPerAddressMax
+        let gateway = configuration.gateway.place.map { place in
+            GatewayServer(content: node, host: place.host, port: place.port, limits: bounds, logger: logger)
+        }
+        let server = MeshHTTPServer(
+            service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, logger: logger)
+        try await run(node, server, gateway)
         return .success
     }
 
-    /// Runs node and server until the node has stopped and the server has answered requests under way; throws the
-    /// reason if the node stopped by itself.
-    private func run(_ node: any RunningNode, _ server: MeshHTTPServer) async throws {
+    /// Runs node, server and gateway until the node has stopped and the server has answered requests under way; throws
+    /// the reason if the node stopped by itself.
+    private func run(_ node: any RunningNode, _ server: MeshHTTPServer, _ gateway: GatewayServer?) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
         let endsWithInput = untilInputEnds
         // BOUNDED: it only ends; nothing is sent.
         let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
+        // BOUNDED: the same for the gateway.
+        let (closed, close) = AsyncStream.makeStream(of: Void.self)
+        // BOUNDED: it only ends.
+        let (opened, open) = AsyncStream.makeStream(of: Void.self)
         // Each child that knows why the node stopped ends with that reason.
         let reason = try await withThrowingTaskGroup(of: (any Error)?.self) { group in
             group.addTask {
-                defer { stop.finish() }
+                defer {
+                    stop.finish()
+                    close.finish()
+                }
                 do { try await node.run() } catch { return error }
                 return nil
             }
+            if let gateway {
+                group.addTask {
+                    defer { open.finish() }
+                    try await gateway.run {
+                        open.finish()
+                    } until: {
+                        for await _ in closed {}
+                    }
+                    return nil
+                }
+            } else {
+                open.finish()
+            }
             group.addTask {
+                // Whoever hears that the node is up may use its gateway.
+                for await _ in opened {}
+                try Task.checkCancellation()
                 try await server.run {
-                    await Self.announce(node, json: isJSON)
+                    await Self.announce(node, await gateway?.status(), json: isJSON)
                 } until: {
                     for await _ in stopped {}
                 }
@@ -142,14 +172,16 @@ struct Up: NodeOpeningCommand {
     }
 
     /// Says that the node is up, who it is and where. The node does not wait for its readers.
-    private static func announce(_ node: any RunningNode, json: Bool) async {
-        guard let status = try? await node.status() else { return }
+    private static func announce(_ node: any RunningNode, _ gateway: NodeStatus.Gateway?, json: Bool) async {
+        guard var status = try? await node.status() else { return }
+        status.gateway = gateway
         if json {
             guard let line = try? Console.line(status) else { return }
             LogWriter.standardOutput.write(line)
         } else {
             var facts = NodeNames.facts(did: status.did, peerID: status.peerID)
             facts += status.addresses.map { ("listens on", $0) }
+            if let gateway { facts.append(("gateway", gateway.address)) }
             let text = Table.facts(facts)
             LogWriter.standardOutput.write(text.hasSuffix("\n") ? String(text.dropLast()) : text)
         }

@@ -1,0 +1,222 @@
+import Foundation
+import IPLD
+import Logging
+import Multiformats
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import NodeAPI
+
+@testable import MeshHTTP
+
+/// What a gateway under test may serve, and how.
+final class ScriptedContent: PublicContent {
+    private struct State {
+        var blocks: [CID: PublishedBlock] = [:]
+        var asked: [CID] = []
+        var underWay = 0
+        var underWayMost = 0
+    }
+
+    private let state = NIOLockedValueBox(State())
+    /// What happens before a block is given.
+    private let delayed: @Sendable (CID) async -> Void
+
+    init(delayed: @escaping @Sendable (CID) async -> Void = { _ in }) { self.delayed = delayed }
+
+    /// Makes a block public, or something else of it.
+    func set(_ cid: CID, _ block: PublishedBlock) { state.withLockedValue { $0.blocks[cid] = block } }
+
+    /// A block that is public.
+    func add(_ bytes: [UInt8], codec: CID.Codec = .raw) -> CID {
+        let cid = CID.hashing(bytes, codec: codec)
+        set(cid, .here(bytes))
+        return cid
+    }
+
+    /// A file that is public.
+    func file(_ bytes: [UInt8], chunkBytes: Int = 1 << 10) -> UnixFSBuilt {
+        let profile = UnixFSProfile(
+            name: "small", version: .v1, hasRawLeaves: true, chunkBytes: chunkBytes, linksMax: 8,
+            directorySize: .block, directoryBytesMax: 400, fanoutBits: 3)
+        var builder = UnixFSFileBuilder(profile: profile)
+        for block in builder.append(bytes) { set(block.cid, .here(block.bytes)) }
+        let (file, blocks) = builder.finish()
+        for block in blocks { set(block.cid, .here(block.bytes)) }
+        return file
+    }
+
+    /// A folder that is public.
+    func folder(_ entries: [(String, UnixFSBuilt)]) throws -> UnixFSBuilt {
+        let (folder, blocks) = try UnixFSDirectoryBuilder.directory(
+            entries.map { UnixFSEntry(name: Array($0.0.utf8), cid: $0.1.cid, totalBytes: $0.1.treeBytes) },
+            profile: .v1in2025)
+        for block in blocks { set(block.cid, .here(block.bytes)) }
+        return folder
+    }
+
+    /// The blocks that were asked for, in their order.
+    var asked: [CID] { state.withLockedValue { $0.asked } }
+    /// The most of them that were asked for at the same time.
+    var underWayMost: Int { state.withLockedValue { $0.underWayMost } }
+
+    func publicBlock(_ cid: CID) async throws(NodeServiceError) -> PublishedBlock {
+        state.withLockedValue { state in
+            state.asked.append(cid)
+            state.underWay += 1
+            state.underWayMost = max(state.underWayMost, state.underWay)
+        }
+        await delayed(cid)
+        return state.withLockedValue { state in
+            state.underWay -= 1
+            return state.blocks[cid] ?? .none
+        }
+    }
+
+    func publicRootCount() async throws(NodeServiceError) -> Int { 3 }
+}
+
+/// Serves content over a gateway on loopback while `body` runs, which is given its port.
+func withGateway(
+    _ content: ScriptedContent, limits: GatewayLimits = GatewayLimits(),
+    until stopped: @escaping @Sendable () async -> Void = MeshHTTPServer.never,
+    _ body: @Sendable (GatewayServer, Int) async throws -> Void
+) async throws {
+    let gateway = GatewayServer(
+        content: content, host: "127.0.0.1", port: 0, limits: limits, logger: Logger(label: "test"))
+    let (listening, signal) = AsyncStream.makeStream(of: Void.self)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+            defer { signal.finish() }
+            try await gateway.run(listening: { signal.yield() }, until: stopped)
+        }
+        for await _ in listening { break }
+        do {
+            let port = await gateway.status()?.address.split(separator: ":").last.flatMap { Int($0) }
+            try await body(gateway, port ?? 0)
+        } catch {
+            group.cancelAll()
+            throw error
+        }
+        group.cancelAll()
+        while let outcome = await group.nextResult() {
+            if case .failure(let error) = outcome, !(error is CancellationError) { throw error }
+        }
+    }
+}
+
+/// One connection of a stranger, with what came over it.
+struct WebConnection: Sendable {
+    private final class Collector: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        let bytes = NIOLockedValueBox<[UInt8]>([])
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let buffer = unwrapInboundIn(data)
+            bytes.withLockedValue { $0.append(contentsOf: buffer.readableBytesView) }
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+
+    private let channel: any Channel
+    private let collector: Collector
+
+    /// A connection that takes in what comes, or one that does not.
+    static func open(_ port: Int, reads: Bool = true) async throws -> WebConnection {
+        let collector = Collector()
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.autoRead, value: reads)
+            .channelInitializer { channel in channel.pipeline.addHandler(collector) }
+            .connect(host: "127.0.0.1", port: port).get()
+        return WebConnection(channel: channel, collector: collector)
+    }
+
+    var received: [UInt8] { collector.bytes.withLockedValue { $0 } }
+    var text: String { String(decoding: received, as: UTF8.self) }
+    var isOpen: Bool { channel.isActive }
+
+    func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+    func close() async throws { try await channel.close() }
+    func closed() async throws { try await channel.closeFuture.get() }
+    /// Takes in what comes from now on.
+    func read() async throws { try await channel.setOption(.autoRead, value: true).get() }
+
+    /// Waits until what came is as it should be.
+    func wait(_ fits: (String) -> Bool) async throws {
+        while !fits(text) {
+            try Task.checkCancellation()
+            try await pause()
+        }
+    }
+
+    /// Lets a moment pass.
+    func pause() async throws {
+        try await MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: .milliseconds(1)) {}.futureResult.get()
+    }
+}
+
+/// An answer of a gateway.
+struct WebAnswer {
+    let status: Int
+    /// By names in small letters.
+    let headers: [String: String]
+    let body: [UInt8]
+    /// Whether the end came that its headers announce.
+    let isWhole: Bool
+
+    /// What a connection brought that is closed after one answer.
+    init?(_ bytes: [UInt8], isHead: Bool = false) {
+        guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
+        let lines = String(decoding: bytes[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\r\n")
+        guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else { return nil }
+        self.status = status
+        headers = Dictionary(
+            lines.dropFirst().map { line in
+                let parts = line.split(separator: ":", maxSplits: 1)
+                return (parts[0].lowercased(), parts.count > 1 ? String(parts[1].drop { $0 == " " }) : "")
+            }, uniquingKeysWith: { "\($0)|\($1)" })
+        var rest = bytes[end.upperBound...]
+        guard headers["transfer-encoding"] == "chunked", !isHead else {
+            let left = Array(rest)
+            body = left
+            isWhole = isHead || headers["content-length"].map { Int($0) == left.count } ?? true
+            return
+        }
+        var body: [UInt8] = []
+        var isWhole = false
+        while let line = rest.firstRange(of: [13, 10]),
+            let count = Int(String(decoding: rest[..<line.lowerBound], as: UTF8.self), radix: 16)
+        {
+            rest = rest[line.upperBound...]
+            isWhole = count == 0 && rest.elementsEqual([13, 10])
+            if count == 0 || rest.count < count + 2 { break }
+            body += rest.prefix(count)
+            rest = rest.dropFirst(count + 2)
+        }
+        self.body = body
+        self.isWhole = isWhole
+    }
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+
+    /// Asks on a connection of its own.
+    static func of(
+        _ port: Int, _ target: String, method: String = "GET", headers: [String] = []
+    ) async throws -> WebAnswer {
+        let connection = try await WebConnection.open(port)
+        let lines = ["\(method) \(target) HTTP/1.1", "host: gateway", "connection: close"] + headers
+        try await connection.send(lines.joined(separator: "\r\n") + "\r\n\r\n")
+        try await connection.closed()
+        guard let answer = WebAnswer(connection.received, isHead: method == "HEAD") else {
+            throw NoAnswer(text: connection.text)
+        }
+        return answer
+    }
+}
+
+/// What came instead of an answer.
+struct NoAnswer: Error, CustomStringConvertible {
+    let text: String
+    var description: String { "no answer: \(text.prefix(200))" }
+}
