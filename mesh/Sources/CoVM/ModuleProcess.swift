@@ -1,4 +1,5 @@
 import CSandbox
+import MeshTypes
 import NIOConcurrencyHelpers
 
 #if canImport(Darwin)
@@ -175,6 +176,12 @@ enum LostRun: Hashable, CustomStringConvertible {
     case ended(code: Int32)
     /// The process that started it has gone as well.
     case withItsModule
+
+    /// What it means for the run: a process that could not begin is no crash, nor is one whose node took no answer.
+    var outcome: ExecutionOutcome {
+        if case .ended(let code) = self, RunWorker.ownCodes.contains(code) { return .nodeFailed(reason: description) }
+        return .nodeFailed(reason: CrashedRun.reason(description))
+    }
 
     var description: String {
         switch self {

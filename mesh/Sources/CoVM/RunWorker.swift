@@ -38,6 +38,10 @@ package enum RunWorker {
         case judge = 3
     }
 
+    /// Codes with which the process of a run ends by itself: its order was none, what must hold in it could not be
+    /// had, or its node did not take its end.
+    static let ownCodes: Set<Int32> = [64, 69, 74]
+
     /// Bytes of an order: its kind and the number of the run's process.
     static let orderBytes = 5
     /// Bytes of an answer: a number.

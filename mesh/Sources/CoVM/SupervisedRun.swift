@@ -67,10 +67,10 @@ struct SupervisedRun {
             process.end(run)
             let elapsed = (SystemClock.nanoseconds() - start) / 1_000_000
             if let told = report.result(of: job, result, within: elapsed) { return told }
-            result.outcome = .nodeFailed(reason: "the process of the run told an end that no run has")
+            result.outcome = Self.crashed("the process of the run told an end that no run has")
         case .gone:
             let lost = process.judge(run)
-            result.outcome = cancellation.isCancelled ? .cancelled : .nodeFailed(reason: lost.description)
+            result.outcome = cancellation.isCancelled ? .cancelled : lost.outcome
         case .overdue:
             _ = process.judge(run)
             result.outcome =
@@ -78,13 +78,16 @@ struct SupervisedRun {
                 ? .cancelled : .nodeFailed(reason: "the process of the run did not stop when its time was over")
         case .malformed:
             _ = process.judge(run)
-            result.outcome = .nodeFailed(reason: "the process of the run sent what is no message")
+            result.outcome = Self.crashed("the process of the run sent what is no message")
         case .astray(let fault):
             _ = process.judge(run)
-            result.outcome = .nodeFailed(reason: fault.description)
+            // No module that stays within the engine asks for what is not its job's.
+            result.outcome = Self.crashed(fault.description)
         }
         return result
     }
+
+    private static func crashed(_ how: String) -> ExecutionOutcome { .nodeFailed(reason: CrashedRun.reason(how)) }
 
     private func attend(_ link: RunLink, _ wake: WorkerProcess.Wake) -> End {
         var clock = Clock(deadline: SystemClock.nanoseconds() + longestNanoseconds)

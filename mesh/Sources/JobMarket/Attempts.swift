@@ -22,6 +22,12 @@ struct Attempts: Hashable, Sendable {
         }
     }
 
+    /// Attempts that ended with a receipt saying that the engine crashed, one per executor.
+    var crashes: [Attempt] {
+        var executors: Set<DID> = []
+        return all.filter { $0.crash != nil && executors.insert($0.assignment.executorDID).inserted }
+    }
+
     subscript(assignment: CID) -> Attempt? { all.first { $0.cid == assignment } }
 
     /// Executors that had the job and did not deliver.
@@ -113,6 +119,8 @@ package struct Attempt: Hashable, Sendable {
     package var isConfirmed: Bool { run?.isConfirmed ?? false }
     /// How it ended without a result.
     package var end: AttemptEnd? { if case .ended(let end) = state { end } else { nil } }
+    /// In which way its run crashed the engine, by its receipt; `nil` if it did not.
+    var crash: String? { if case .nodeFailed(_, let outcome)? = end { CrashedRun.way(outcome) } else { nil } }
     /// A valid receipt of it waits for its outputs.
     package var awaitsOutputs: Bool { state == .delivered }
     /// Its receipt counts.

@@ -29,7 +29,7 @@ enum BidPlace: Sendable {
 /// lately. Not journalled.
 struct BidBook: Sendable {
     private var tallies: [JobID: BidTally] = [:]
-    private var failedExecutors = FailedExecutors()
+    private var failedExecutors = RecentFailures<DID>()
 
     /// Checks a bid, from the cheapest check to the signature.
     mutating func arrived(
@@ -116,16 +116,21 @@ struct BidBook: Sendable {
         return others + failed
     }
 
-    /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while.
+    /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while;
+    /// so does one that says that its engine crashed, whosever doing that was.
     mutating func attemptEnded(of executor: DID, _ end: AttemptEnd, _ context: MarketContext) {
         switch end {
         case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing:
-            let milliseconds = Int64(clamping: context.configuration.originator.failedExecutorMilliseconds)
-            failedExecutors.insert(
-                executor, until: context.now.advanced(milliseconds: milliseconds),
-                max: context.limits.failedExecutorsMax)
-        case .declined, .nodeFailed, .receiptInvalid, .overtaken, .forgotten: break
+            failed(executor, context)
+        case .nodeFailed(_, let outcome): if CrashedRun.way(outcome) != nil { failed(executor, context) }
+        case .declined, .receiptInvalid, .overtaken, .forgotten: break
         }
+    }
+
+    private mutating func failed(_ executor: DID, _ context: MarketContext) {
+        let milliseconds = Int64(clamping: context.configuration.originator.failedExecutorMilliseconds)
+        failedExecutors.insert(
+            executor, until: context.now.advanced(milliseconds: milliseconds), max: context.limits.failedExecutorsMax)
     }
 
     /// Notes that an executor did its part.

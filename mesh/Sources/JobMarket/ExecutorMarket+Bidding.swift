@@ -88,6 +88,7 @@ extension ExecutorMarket {
         }
         if isHeld ?? false { return .refusedBefore }
         if modules.isBeyondLimits(manifest.params.wasmCID) { return .moduleBeyondLimits }
+        if modules.hasCrashed(manifest, context) { return .moduleCrashed }
         if runs.places.isFull(configuration) { return .atCapacity }
         if !runs.places.hasRoom(for: manifest.originatorDID, configuration, context) { return .shareUsedUp }
         if openBids.count >= configuration.openBidsMax || openCount >= context.limits.executedJobsMax {
@@ -221,6 +222,7 @@ extension ExecutorMarket {
         if known?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.takesJobs else { return .failure(.notAccepting) }
         if modules.isBeyondLimits(manifest.params.wasmCID) { return .failure(.moduleBeyondLimits) }
+        if modules.hasCrashed(manifest, context) { return .failure(.moduleCrashed) }
         let hasRoom = runs.places.hasRoom(for: manifest.originatorDID, configuration, context)
         if !hasRoom || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
         if let refusal = chain.ruleRefusal(known: known, context) { return .failure(.jobRefused(refusal)) }

@@ -1,3 +1,4 @@
+import Determinism
 import Economics
 import MeshTypes
 import Multiformats
@@ -112,8 +113,18 @@ extension ExecutorMarket {
         if case .fetchFailed = report.outcome, runs.places.fetches[job.id] != nil {
             runs.fetchDied(of: job.manifest.originatorDID, context)
         }
+        if CrashedRun.way(report.outcome) != nil { crashed(job, context) }
         signReceipt(job, report, &context)
         startNext(&context)
+    }
+
+    /// A module that took the engine down is not asked for again soon, and its originator has fewer places for a while:
+    /// it can bring the same under another CID.
+    private mutating func crashed(_ job: ExecutedJob, _ context: MarketContext) {
+        let milliseconds = context.configuration.executor?.crashedModuleMilliseconds ?? 0
+        modules.crashed(
+            job.manifest, until: context.now.advanced(milliseconds: Int64(clamping: milliseconds)), context.limits)
+        runs.runDied(of: job.manifest.originatorDID, context)
     }
 
     /// Signs the one receipt of an assignment.

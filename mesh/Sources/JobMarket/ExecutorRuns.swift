@@ -115,6 +115,10 @@ struct ExecutorRuns: Sendable {
     /// Notes that the blocks of a job did not come: its originator has fewer places for a while.
     mutating func fetchDied(of owner: DID, _ context: MarketContext) { places.fetchDied(of: owner, context) }
 
+    /// Notes that a run of an originator crashed the engine: it has fewer places for a while, as if its blocks had not
+    /// come.
+    mutating func runDied(of owner: DID, _ context: MarketContext) { places.fetchDied(of: owner, context) }
+
     /// Notes that a job waits for blocks of its mounts while it runs; `false` if it did so before.
     mutating func park(_ id: JobID, of owner: DID) -> Bool { places.park(id, of: owner) }
 

@@ -86,6 +86,7 @@ extension JobFailure {
         case .nobodyExecutes: "nobody_executes"
         case .noExecutor: "no_executor"
         case .attemptsExhausted: "attempts_exhausted"
+        case .crashesEngine: "crashes_engine"
         case .expired: "expired"
         case .cannotHold: "cannot_hold"
         case .originatorFailed: "originator_failed"
@@ -109,6 +110,8 @@ extension JobFailure: CustomStringConvertible {
         case .attemptsExhausted(let attempts, let last):
             (attempts == 1 ? "the only attempt gave no result" : "\(attempts) of \(attempts) attempts gave no result")
                 + (last.map { "; at last \($0)" } ?? "")
+        case .crashesEngine(let executors, let last):
+            "the module crashed the engine at \(executors) executors; at last, \(PlainText.sanitized(last))"
         case .expired(let status): "the job's time was over; it was still \(status.words)"
         case .cannotHold(let needed, let available, _): "\(needed) tokens must be held, \(available) are there"
         case .originatorFailed(let reason): reason
@@ -132,9 +135,14 @@ extension JobFailure {
         case .nobodyReachable, .nobodyExecutes: return Self.nobodyHere
         case .attemptsExhausted(_, .nodeFailed(_, let outcome)) where StarvedRun.isReason(outcome):
             return "The executor's machine is busy: raise --timeout, or run it again later."
+        case .crashesEngine: return Self.crashesEngine
         case .announcementTimedOut, .attemptsExhausted, .expired, .originatorFailed: return nil
         }
     }
+
+    private static let crashesEngine =
+        "Run it here with mesh run --local: if that crashes, too, the module shows a flaw of the engine, and will do "
+        + "so again. If it does not, run it again: the executors at which it crashed rank last for a while."
 
     /// What to do where nobody runs jobs.
     private static let nobodyHere =
@@ -224,6 +232,7 @@ extension AssignmentRefusal {
         case .termsChanged: .termsChanged
         case .expired: .expired
         case .moduleBeyondLimits: .moduleBeyondLimits
+        case .moduleCrashed: .moduleCrashed
         case .atCapacity: .atCapacity
         case .notAccepting: .notAccepting
         case .jobRefused: .jobRefused
@@ -245,6 +254,7 @@ extension AssignmentRefusal: CustomStringConvertible {
         case .termsChanged: "the terms are not those of the bid"
         case .expired: "the bid cannot be taken up any more"
         case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
+        case .moduleCrashed: "the module crashed the engine of this node lately"
         case .atCapacity: "all places and the queue are full"
         case .notAccepting: "this node takes no jobs now"
         case .jobRefused(let refusal): refusal.description
@@ -268,6 +278,7 @@ extension BidDecline {
         case .notWanted(let refusal): refusal.name.rawValue
         case .limitTooLarge: "limit_too_large"
         case .moduleBeyondLimits: "module_beyond_limits"
+        case .moduleCrashed: "module_crashed"
         case .atCapacity: "at_capacity"
         case .tooManyOpenBids: "too_many_open_bids"
         case .shareUsedUp: "share_used_up"
@@ -296,6 +307,7 @@ extension BidDecline: CustomStringConvertible {
         case .notWanted(let refusal): "the policy wants others: \(refusal)"
         case .limitTooLarge(let field, let asked, let max): "\(field) \(asked) is more than the \(max) offered here"
         case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
+        case .moduleCrashed: "the module crashed the engine of this node lately"
         case .atCapacity: "all places and the queue are full"
         case .tooManyOpenBids: "too many bids are open"
         case .shareUsedUp: "the originator has as many of this node's bids or places as are left for one like it"

@@ -17,6 +17,8 @@ package enum JobFailure: Hashable, Sendable, Codable {
     case noExecutor(ExecutorOutlook, bids: UInt64)
     /// Every attempt ended without a result.
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
+    /// Its module crashed the engine at so many executors; `last` is in which way the last time.
+    case crashesEngine(executors: UInt64, last: String)
     /// The job's time was over, in this state.
     case expired(during: JobStatus)
     /// The price could not be held; `fuel` is the most for which the tokens would do, if any would.
@@ -218,6 +220,8 @@ package enum BidDecline: Hashable, Sendable {
     case limitTooLarge(field: String, asked: UInt64, max: UInt64)
     /// The module is more than this node compiles or holds, as an earlier run showed.
     case moduleBeyondLimits
+    /// The module crashed the engine here lately.
+    case moduleCrashed
     /// All places and the queue are full.
     case atCapacity
     /// Too many bids are open.
@@ -252,6 +256,8 @@ package enum AssignmentRefusal: Error, Hashable, Sendable {
     case expired
     /// The module is more than this node compiles or holds, as an earlier run showed.
     case moduleBeyondLimits
+    /// The module crashed the engine here lately.
+    case moduleCrashed
     /// All places and the queue are full.
     case atCapacity
     /// This node takes no jobs now.

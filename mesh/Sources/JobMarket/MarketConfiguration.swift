@@ -76,6 +76,8 @@ package struct OriginatorConfiguration: Sendable {
     package var settlementDeliveryMilliseconds: UInt64 = 300_000
     /// Attempts that may end in `node_failed` before the job fails: it is retried elsewhere once.
     package var nodeFailuresMax = 2
+    /// Executors at which a run may crash the engine before the job fails: it is retried elsewhere once.
+    package var engineCrashesMax = 2
     /// The attempts if the policy names no number.
     package var maxAttempts: UInt64 = 4
     /// The longest manifest announced whole, in bytes; longer ones are announced by CID.
@@ -170,6 +172,8 @@ package struct ExecutorConfiguration: Sendable {
     package var receiptDeliveryMilliseconds: UInt64 = 600_000
     /// How long it waits for a settlement after the receipt was received, in milliseconds.
     package var settlementMilliseconds: UInt64 = 600_000
+    /// How long it makes no bid on jobs of a module that crashed the engine here, in milliseconds.
+    package var crashedModuleMilliseconds: UInt64 = 600_000
     /// Whether its shell looks up modules in the node's store (`MarketAction.lookUpModule`) before it bids.
     package var looksModulesUp = false
     /// Originators it never works for.
@@ -194,15 +198,15 @@ package struct MarketLimits: Sendable {
     package var executedJobsMax = 8192
     /// Accepted jobs that fetch module and inputs at once; they take no place for running.
     package var fetchesMax = 8
-    /// The same for one originator; halved for each of its fetches that died lately, but at least one.
+    /// The same for one originator; halved for each of its fetches and runs that died lately, but at least one.
     package var fetchesPerOriginatorMax = 4
     /// How long a job's first block may take, in milliseconds.
     package var fetchGraceMilliseconds: UInt64 = 20_000
     /// How fast they must come after that, in bytes per second; a slower fetch is given up.
     package var fetchBytesPerSecondMin: UInt64 = 32 << 10
-    /// The time in which half of the fetches that died are forgotten, in milliseconds.
+    /// The time in which half of the fetches and runs that died are forgotten, in milliseconds.
     package var deadFetchHalfLifeMilliseconds: UInt64 = 60_000
-    /// Originators of died fetches remembered.
+    /// Originators of died fetches and runs remembered.
     package var deadFetchersMax = 4096
     /// Failed bids remembered, besides the closed jobs.
     package var closedBidsMax = 512
@@ -264,6 +268,8 @@ package struct MarketLimits: Sendable {
     /// Modules remembered as beyond this executor's own limits; one more replaces the oldest, which is then tried
     /// again.
     package var modulesBeyondLimitsMax = 1024
+    /// Modules remembered as having crashed the engine lately; one more replaces the oldest, which is then tried again.
+    package var modulesCrashedMax = 1024
     /// Modules remembered as looked up in the node's store; a forgotten one is looked up again.
     package var modulesLookedUpMax = 1024
     /// Jobs that wait for a lookup of their modules; one more is judged without.

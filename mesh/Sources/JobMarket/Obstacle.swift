@@ -49,8 +49,8 @@ package enum Obstacle: Hashable, Sendable, Codable {
 
     private static let lastingAnswers: Set<RefusalCode> = Set(
         [
-            RefusalName.limitTooLarge, .moduleBeyondLimits, .jobRefused, .regionNotAccepted, .featureMissing,
-            .resourceMissing, .bidderNotAllowed, .bidderDenied,
+            RefusalName.limitTooLarge, .moduleBeyondLimits, .moduleCrashed, .jobRefused, .regionNotAccepted,
+            .featureMissing, .resourceMissing, .bidderNotAllowed, .bidderDenied,
         ].map { .known($0) })
 
     /// What obstacles of one kind have in common; a stable name, for programs too.

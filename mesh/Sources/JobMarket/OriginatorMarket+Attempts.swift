@@ -203,6 +203,10 @@ extension OriginatorMarket {
         if let reason = job.cancelReason { return finish(id, .cancelled(reason: reason), &context) }
         let attempts = job.assignments
         let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
+        let crashes = attempts.crashes
+        if crashes.count >= context.configuration.originator.engineCrashesMax, let way = crashes.last?.crash {
+            return fail(id, .crashesEngine(executors: UInt64(crashes.count), last: PlainText.sanitized(way)), &context)
+        }
         if attempts.count >= attemptsMax || attempts.nodeFailures >= context.configuration.originator.nodeFailuresMax {
             return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
         }

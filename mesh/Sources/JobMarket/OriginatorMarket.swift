@@ -91,6 +91,8 @@ package struct OriginatorMarket: MarketHalf, Sendable {
             guard !context.isReplaying else { return }
             leases.end(cid)
             bids.attemptEnded(of: attempt.assignment.executorDID, end, context)
+        case .failed(.crashesEngine): break
+        case .resultReached, .failed, .cancelled: recordCrashes(of: event, &context)
         case .anchored(let entry, _): context.anchored(entry)
         default: break
         }
@@ -111,10 +113,27 @@ package struct OriginatorMarket: MarketHalf, Sendable {
         let verdict: ReputationVerdict
         let receipt: CID
         switch end {
+        // Whose doing a crash was shows when the job ends.
+        case .nodeFailed(_, let outcome) where CrashedRun.way(outcome) != nil: return
         case .nodeFailed(let cid, _): (receipt, verdict) = (cid, .abandoned)
         case .receiptInvalid(let cid, _): (receipt, verdict) = (cid, .invalid)
         default: return
         }
+        record(verdict, of: attempt, receipt, of: event, &context)
+    }
+
+    /// A job that did not end by crashing engines shows that the one which crashed failed by itself.
+    private func recordCrashes(of event: JobEvent, _ context: inout MarketContext) {
+        for attempt in jobs.read(event.jobID, \.assignments.all) ?? [] where attempt.crash != nil {
+            guard case .nodeFailed(let receipt, _)? = attempt.end else { continue }
+            record(.abandoned, of: attempt, receipt, of: event, &context)
+        }
+    }
+
+    private func record(
+        _ verdict: ReputationVerdict, of attempt: Attempt, _ receipt: CID, of event: JobEvent,
+        _ context: inout MarketContext
+    ) {
         context.reputation.record(
             ReputationEvidence(
                 subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID,

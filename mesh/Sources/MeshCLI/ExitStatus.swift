@@ -21,6 +21,7 @@ enum ExitStatus: Int32, CaseIterable {
     case jobRefused = 213
     case jobCancelled = 214
     case outputMissing = 215
+    case jobCrashes = 216
 
     // The mesh could not do the job.
     case noExecutor = 220
@@ -60,6 +61,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .jobRefused: "the module was refused: no module, unknown imports, no entry point"
         case .jobCancelled: "the job was cancelled"
         case .outputMissing: "the job succeeded without a requested output"
+        case .jobCrashes: "the module crashed the engine at two executors"
         case .noExecutor: "nobody bid, or no bid was acceptable"
         case .executorsFailed: "every executor tried was lost, declined or failed"
         case .deadlinePassed: "the job's deadline passed"
@@ -166,6 +168,7 @@ extension ExitStatus {
             case .limitExceeded: .jobLimit
             case .moduleRefused, .filesRefused: .jobRefused
             case .cancelled: .jobCancelled
+            case .crashesEngine: .jobCrashes
             case .noBids, .noAcceptableBid: .noExecutor
             case .executorsFailed, .fetchFailed: .executorsFailed
             case .deadlinePassed: .deadlinePassed

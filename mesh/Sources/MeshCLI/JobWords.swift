@@ -26,6 +26,7 @@ enum JobWords {
         case .noBids: "no executor"
         case .noAcceptableBid: "no acceptable bid"
         case .executorsFailed: "executors failed"
+        case .crashesEngine: "crashes engine"
         case .deadlinePassed: "deadline passed"
         case .insufficientFunds: "not enough tokens"
         case .receiptInvalid: "invalid receipt"

@@ -23,7 +23,9 @@ struct LocalWords: Hashable {
             result.hint = reasons.lazy.compactMap { $0.advice.flatMap(hint) }.first ?? "Run it again."
         case .executorsFailed, .fetchFailed:
             result.detail = Self.plain(result.detail)
-            result.hint = "Run it again."
+            result.hint =
+                result.detail.hasPrefix("the engine crashed: ")
+                ? "Run it again; if it crashes again, the module shows a flaw of the engine." : "Run it again."
         default:
             result.hint = result.hint.flatMap(hint)
         }

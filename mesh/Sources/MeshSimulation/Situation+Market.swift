@@ -96,6 +96,16 @@ extension Situation {
         if count != 2 { mesh.note("\(count) executors compiled what none can run, not 2") }
     }
 
+    func engineCrashes(_ mesh: inout SmallMesh) {
+        mesh.join()
+        mesh.submit(at: 0) { _, policy in policy.sufficientBids = 3 }
+        mesh.wait(15, for: "the job fails as one that crashes engines") {
+            if case .crashesEngine(2, _)? = $0.job(0)?.failure { true } else { false }
+        }
+        let count = mesh.job(0)?.attempts.count ?? 0
+        if count != 2 { mesh.note("\(count) executors ran what crashes their engines, not 2") }
+    }
+
     // MARK: Bids
 
     func tokensHeld(_ mesh: inout SmallMesh) {

@@ -35,6 +35,8 @@ package enum Situation: String, CaseIterable, Sendable {
     case executorBroken = "executor-broken"
     /// All executors' machines are broken: two try.
     case executorsBroken = "executors-broken"
+    /// A module crashes the engine wherever it runs: two executors try, and the job says so.
+    case engineCrashes = "engine-crashes"
     /// Other jobs hold the tokens that a job needs: it waits for them.
     case tokensHeld = "tokens-held"
     /// A run that lasted longer than its lease is interrupted by a restart: it begins again.
@@ -64,6 +66,7 @@ package enum Situation: String, CaseIterable, Sendable {
         case .outputsGone: outputsGone(&mesh)
         case .executorBroken: executorBroken(&mesh)
         case .executorsBroken: executorsBroken(&mesh)
+        case .engineCrashes: engineCrashes(&mesh)
         case .tokensHeld: tokensHeld(&mesh)
         case .longRun: longRun(&mesh)
         case .cancelled: cancelled(&mesh)
@@ -105,6 +108,7 @@ package enum Situation: String, CaseIterable, Sendable {
                 }
         case .executorBroken: [plain, Self.broken(price: 10), executor, Self.executor(price: 30)]
         case .executorsBroken: [plain, Self.broken(price: 10), Self.broken(price: 20), Self.broken(price: 30)]
+        case .engineCrashes: [plain] + [10, 20, 30].map { Self.broken(price: $0, by: CrashedRun.reason("signal 11")) }
         case .tokensHeld: [Self.node(grant: 120), Self.metered, Self.metered]
         case .dearBidsFirst:
             [plain, Self.executor(price: 90), Self.executor(price: 90), Self.executor(price: 90), executor]
@@ -133,9 +137,9 @@ package enum Situation: String, CaseIterable, Sendable {
         return setup
     }
 
-    private static func broken(price: UInt64) -> MarketNode.Setup {
+    private static func broken(price: UInt64, by reason: String = "disk full") -> MarketNode.Setup {
         var setup = executor(price: price)
-        setup.brokenBy = .nodeFailed(reason: "disk full")
+        setup.brokenBy = .nodeFailed(reason: reason)
         return setup
     }
 

@@ -226,6 +226,23 @@ extension MeshStore {
         }
     }
 
+    /// Receipts of jobs that this node gave out and that are open, or ended with this outcome.
+    package func receipts(
+        ofJobsOpenOr outcome: String, limit: Int = .max
+    ) async throws(MeshStoreError) -> Set<CID> {
+        let rowsMax = min(limit, limits.rowsPerPageMax)
+        return try await read { db in
+            let cids = try Data.fetchAll(
+                db,
+                sql: """
+                    SELECT receipts.cid FROM receipts JOIN jobs ON jobs.job_id = receipts.job_id
+                    WHERE jobs.role = 'originator' AND (jobs.terminal = 0 OR jobs.outcome = ?)
+                    ORDER BY receipts.at DESC, receipts.cid LIMIT ?
+                    """, arguments: [outcome, rowsMax])
+            return Set(cids.compactMap { try? CID(bytes: [UInt8]($0)) })
+        }
+    }
+
     /// Receipts of an executor that follow what one follows, and that answer what it answers, at most three of each.
     package func receipts(
         like link: ReceiptLinkRow

@@ -192,6 +192,8 @@ package enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case expired
     /// The module is more than the executor compiles or holds.
     case moduleBeyondLimits = "module_beyond_limits"
+    /// The module crashed the executor's engine lately.
+    case moduleCrashed = "module_crashed"
     /// All slots and the queue are full.
     case atCapacity = "at_capacity"
     /// The executor takes no jobs now.

@@ -39,6 +39,8 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
     case noAcceptableBid = "no_acceptable_bid"
     /// Every executor tried was lost, declined or failed; at an executor, it failed itself.
     case executorsFailed = "executors_failed"
+    /// The module crashed the engine at two executors.
+    case crashesEngine = "crashes_engine"
     /// Module or inputs could not be fetched.
     case fetchFailed = "fetch_failed"
     /// The job's deadline passed.
@@ -92,6 +94,7 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
             case .noBids: .noBids
             case .noAcceptableBid: .noAcceptableBid
             case .executorsFailed: .executorsFailed
+            case .crashesEngine: .crashesEngine
             case .fetchFailed: .fetchFailed
             case .deadlinePassed: .deadlinePassed
             case .insufficientFunds: .insufficientFunds

@@ -125,6 +125,8 @@ package enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     case noAcceptableBid = "no_acceptable_bid"
     /// Every executor tried was lost, declined or failed.
     case executorsFailed = "executors_failed"
+    /// The module crashed the engine at two executors.
+    case crashesEngine = "crashes_engine"
     /// No executor could fetch module or inputs.
     case fetchFailed = "fetch_failed"
     /// The job's deadline passed.

@@ -125,6 +125,7 @@ struct JobEnd {
         case .noExecutor(_, let bids): bids == 0 ? .noBids : .noAcceptableBid
         case .nobodyReachable, .nobodyExecutes: .noBids
         case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
+        case .crashesEngine: .crashesEngine
         case .expired: .deadlinePassed
         case .cannotHold: .insufficientFunds
         case .announcementTimedOut, .originatorFailed: .executorsFailed

@@ -133,6 +133,8 @@ struct NodeOpening: Sendable {
         let did = identity.did
         let knowsLinks = try await store.setting(Self.receiptLinksKey) != nil
         let uncounted = try await store.receiptsThatDoNotCount(limit: Self.evidenceAtStartMax)
+        let unblamed = try await store.receipts(
+            ofJobsOpenOr: JobOutcome.crashesEngine.rawValue, limit: Self.evidenceAtStartMax)
         for row in try await store.receipts(limit: Self.evidenceAtStartMax) {
             guard let receipt = try await row.receipt(in: store) else { continue }
             if receipt.executorDID == did { chain.add(row.cid, after: receipt.previousReceiptCID) }
@@ -140,6 +142,8 @@ struct NodeOpening: Sendable {
             guard let evidence = row.evidence(receipt) else { continue }
             // An executor that delivered its outputs too late, or never, did not prove itself with that receipt.
             if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
+            // Whose doing a crash was, the end of its job says; the journals of open ones are read later.
+            if CrashedRun.way(receipt.outcome) != nil, unblamed.contains(row.cid) { continue }
             book.record(evidence)
         }
         if !knowsLinks { try await store.commit(links + [.setting(key: Self.receiptLinksKey, value: [1])]) }

@@ -130,7 +130,7 @@ import Testing
         try #require(runs.count == 1)
         kill(runs[0], signal)
         let result = try await run.value
-        #expect(result.outcome == .nodeFailed(reason: "the process of the run was ended by signal \(signal)"))
+        #expect(CrashedRun.way(result.outcome) == "the process of the run was ended by signal \(signal)")
         let next = try await machine.run("(module (func (export \"_start\")))")
         #expect(next.outcome == .exited(code: 0))
     }
@@ -141,7 +141,7 @@ import Testing
         let (machine, run) = try await begun { host in try Machine(host: host) { $0.runWorker = worker.command } }
         kill(try worker.process(), SIGKILL)
         let result = try await run.value
-        #expect(result.outcome == .nodeFailed(reason: "the process that holds the module was lost"))
+        #expect(CrashedRun.way(result.outcome) == "the process that holds the module was lost")
         let module = try Guests.assemble("(module (func (export \"_start\")))")
         #expect(await machine.run(module).outcome == .exited(code: 0))
         // One that was killed while nothing ran in it costs nobody a run.
@@ -151,6 +151,14 @@ import Testing
         try #require(waitid(P_PID, id_t(idle), &end, WEXITED | WNOWAIT) == 0)
         #expect(await machine.run(module).outcome == .exited(code: 0))
         #expect(try worker.process() != idle)
+    }
+
+    @Test("that could not begin, or whose node took no answer, is no crash; every other end of its process is")
+    func ownCodes() {
+        for code in RunWorker.ownCodes { #expect(CrashedRun.way(LostRun.ended(code: code).outcome) == nil, "\(code)") }
+        for lost in [LostRun.ended(code: 0), .ended(code: 1), .killed(signal: SIGSYS), .withItsModule] {
+            #expect(CrashedRun.way(lost.outcome) == lost.description)
+        }
     }
 
     @Test("has its sockets and nothing else of the node's open")
@@ -223,7 +231,7 @@ import Testing
         let worker = try StandIn.lying(answer)
         let machine = try Machine { $0.runWorker = worker.command }
         let result = try await machine.run("(module (func (export \"_start\")))")
-        #expect(result.outcome == .nodeFailed(reason: reason))
+        #expect(CrashedRun.way(result.outcome) == reason)
         #expect(result.outputs.isEmpty && result.usage.fuel == 0)
     }
 

@@ -17,13 +17,13 @@ struct WorkerKillTests {
     private static let endings = ["CompletedSuccessfully", "Failed", "Cancelled"]
 
     /// One of the processes that run modules: that of a module, or of one of its runs.
-    private struct Worker {
+    struct Worker {
         let process: Int32
         let isRun: Bool
     }
 
     /// The processes below a node that hold or run modules.
-    private static func workers(of node: Int32) -> [Worker] {
+    static func workers(of node: Int32) -> [Worker] {
         let modules = ProcessTree.children(of: node).filter(isWorker)
         return modules.flatMap { module in
             [Worker(process: module, isRun: false)]
@@ -32,8 +32,17 @@ struct WorkerKillTests {
     }
 
     /// Whether it is a worker that still runs: one that has ended has no words.
-    private static func isWorker(_ process: Int32) -> Bool {
+    static func isWorker(_ process: Int32) -> Bool {
         (try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8))?.contains("__run-worker") == true
+    }
+
+    /// One to be killed: a run, or a module that runs; sometimes one that does not, or is being loaded. Those of
+    /// earlier batches stay loaded, so most do nothing.
+    private static func victim(of node: Int32) -> Worker? {
+        let all = workers(of: node)
+        if Int.random(in: 0..<8) == 0 { return all.randomElement() }
+        let busy = all.filter { $0.isRun || ProcessTree.children(of: $0.process).contains(where: isWorker) }
+        return busy.randomElement()
     }
 
     /// What was killed.
@@ -50,7 +59,7 @@ struct WorkerKillTests {
             let next = Date().addingTimeInterval(0.5)
             while Date() < next, toll.all < Self.kills {
                 poll(nil, 0, Int32.random(in: 1...60))
-                guard let worker = Self.workers(of: node).randomElement(), kill(worker.process, SIGKILL) == 0 else {
+                guard let worker = Self.victim(of: node), kill(worker.process, SIGKILL) == 0 else {
                     continue
                 }
                 if worker.isRun { toll.runs += 1 } else { toll.modules += 1 }
@@ -77,13 +86,14 @@ struct WorkerKillTests {
         let mesh = try CrashMesh()
         try mesh.originator.start()
         try mesh.waitUntilConnected()
-        let modules = try [20_000_000, 60_000_000].map {
-            try mesh.module("m\($0).wasm", CountdownModule.bytes(rounds: $0))
-        }
         let nodes = try mesh.executors.map { try #require($0.processID) }
         var (toll, batch, emptyBatches, jobs) = (Toll(), 0, 0, 0)
         while toll.all < Self.kills {
             let before = toll.all
+            // An executor makes no bid on a module that crashed there, so each batch has modules of its own.
+            let modules = try [20_000_000, 60_000_000].map { rounds in
+                try mesh.module("m\(rounds).wasm", CountdownModule.bytes(rounds: rounds + Int64(batch)))
+            }
             let ids = try submit(modules, batch: batch, to: mesh)
             // One executor at a time is harassed, so that there is always another one which can do its jobs.
             try harass(nodes[batch % nodes.count], &toll) {

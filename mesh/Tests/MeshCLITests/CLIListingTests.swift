@@ -130,6 +130,7 @@ import Testing
             (.originator, .running, false, "max 100,075; held 100,075 tokens, the most that it may cost"),
             (.originator, .exitedNonZero, true, "100,075; paid 100,075 tokens"),
             (.originator, .executorsFailed, false, "; paid nothing; what was held came back"),
+            (.originator, .crashesEngine, false, "; paid nothing; what was held came back"),
             (.originator, .cancelled, false, "; paid nothing; what was held came back"),
             (.originator, .bidding, false, "; -"),
             (.executor, .bidding, false, "max 100,075; price at most 100,075 tokens"),
@@ -277,6 +278,7 @@ import Testing
             #expect(filter.status.outcomes == [outcome] && filter.words != nil, "\(text)")
         }
         #expect(JobStatusFilter("no acceptable bid")?.status.outcomes == [.noAcceptableBid])
+        #expect(JobStatusFilter("crashes engine")?.status.outcomes == [.crashesEngine])
         for name in JobStatusName.all { #expect(JobStatusFilter(name)?.words == nil, "\(name)") }
         for bad in ["", "exit x", "exit", "out of", "fuel", "succeeded x"] { #expect(JobStatusFilter(bad) == nil) }
 

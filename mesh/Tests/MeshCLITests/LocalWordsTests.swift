@@ -53,6 +53,17 @@ import Testing
         #expect(Run.sentence(stood) == "The job failed: this machine stood still during the run. Run it again.")
     }
 
+    @Test func aRunThatCrashedTheEngineSaysWhatThatMeans() {
+        let detail =
+            "the only attempt gave no result; at last the executor failed: the engine crashed: the process of the run "
+            + "was ended by signal 11"
+        let result = LocalWords(configuration: nil).of(JobResult(ending: .executorsFailed, detail: detail, attempts: 1))
+        #expect(
+            Run.sentence(result)
+                == "The job failed: the engine crashed: the process of the run was ended by signal 11. "
+                + "Run it again; if it crashes again, the module shows a flaw of the engine.")
+    }
+
     @Test func aSettingIsNamedOnlyWhereThereIsAConfiguration() {
         let error = NodeServiceError(
             .tooLarge, "Its outputs may have 9 bytes together, and this node takes in at most 8.",

@@ -52,6 +52,51 @@ struct RestartTests {
         #expect(await !again.isProven(late.did))
     }
 
+    @Test("After a restart, too, a crash is held against its executor only where its job did not end by crashes")
+    func crashes() async throws {
+        let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let owner = Identity.generate()
+        let first = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: owner)
+        let crash = CrashedRun.reason("the process of the run was ended by signal 11")
+        // What the receipt says, how the job stands, whether it is closed, and what is held against the executor.
+        let cases: [(reason: String, outcome: JobOutcome, isClosed: Bool, verdicts: [ReputationVerdict])] = [
+            (crash, .crashesEngine, true, []), (crash, .succeeded, true, [.abandoned]),
+            (crash, .executorsFailed, true, [.abandoned]), (crash, .running, false, []),
+            ("disk full", .crashesEngine, true, [.abandoned]), ("disk full", .running, false, [.abandoned]),
+        ]
+        var executors: [DID] = []
+        for (number, item) in cases.enumerated() {
+            let executor = Identity.generate()
+            executors.append(executor.did)
+            let job = CID.hashing([UInt8(number)], codec: .dagCBOR)
+            let receipt = try SignedObject.sign(
+                ExecutionReceipt(
+                    jobID: JobID(job), assignmentCID: job, originatorDID: owner.did, executorDID: executor.did,
+                    attempt: 1, moduleCID: CID.hashing([1], codec: .raw), inputCIDs: [:],
+                    outcome: .nodeFailed(reason: item.reason), resourceUsage: .none, price: .zero,
+                    engine: EngineDescription(name: "none", version: "0", configurationDigest: ""),
+                    determinism: .deterministic, executionStartedAt: NodeClock.wallClock,
+                    executionEndedAt: NodeClock.wallClock), with: executor)
+            try await first.store.commit([
+                .block(cid: receipt.cid, bytes: receipt.bytes, pinned: true),
+                .receipt(
+                    ReceiptRow(
+                        cid: receipt.cid, jobID: job, executorDID: executor.did.text,
+                        status: receipt.body.status.rawValue, at: NodeClock.wallClock.value, isVerified: true)),
+                .job(
+                    JobRow(
+                        jobID: job, role: .originator, status: JobStatus.failed.rawValue, isTerminal: item.isClosed,
+                        submittedAt: 1, updatedAt: 1, outcome: item.outcome.rawValue)),
+            ])
+        }
+        try first.store.close()
+        let again = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: owner)
+        for (executor, item) in zip(executors, cases) {
+            #expect(await again.verdicts(about: executor) == item.verdicts, "\(item)")
+        }
+    }
+
     @Test("The anchored DAG goes on where it was")
     func anchoredHeads() async throws {
         var before: [(identity: Identity, heads: [CID], height: UInt64)] = []
@@ -82,6 +127,10 @@ struct RestartTests {
 
 extension MeshNode {
     fileprivate var anchorHeads: (heads: [CID], height: UInt64) { core.market.anchorHeads }
+
+    fileprivate func verdicts(about executor: DID) -> [ReputationVerdict] {
+        core.market.reputation.evidence(about: executor).map(\.verdict)
+    }
 
     fileprivate func isProven(_ executor: DID) -> Bool { core.market.reputation.isProven(executor) }
 

@@ -273,6 +273,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
                 + "run jobs itself: stop it and start it with mesh up --executor, or set \"enabled\" under "
                 + "\"executor\" in its config.json and restart it; mesh peers shows who is there."
         case .noAcceptableBid: "Raise --budget or loosen the policy; mesh explain last tells every bid."
+        case .crashesEngine: "Try it with mesh run --local; mesh explain last tells where it crashed."
         case .executorsFailed, .fetchFailed: "Run it again; mesh explain last tells what was tried."
         case .deadlinePassed: "Give it a longer --timeout, or run it again."
         case .insufficientFunds:
