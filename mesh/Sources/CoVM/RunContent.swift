@@ -25,7 +25,7 @@ final class RunContent: MountSource, @unchecked Sendable {
         /// How many of the next entries may be passed over by such a reader.
         var passedOverMax = 8
         /// Times that the blocks of one range are asked for all at once; after that, one by one.
-        var batchesMax = 64
+        var batchesMax = 8
     }
 
     /// A file that is being read.
@@ -156,9 +156,9 @@ final class RunContent: MountSource, @unchecked Sendable {
     func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> {
         var file = opened(cid)
         defer { files.append(file) }
-        let follows = range.lowerBound == file.end
-        if !follows { file.toldEnd = range.lowerBound }
-        file.end = range.upperBound
+        // A read that has to wait for blocks is made again, and is the same read.
+        if range.lowerBound != file.end { file.toldEnd = range.lowerBound }
+        file.end = range.lowerBound
         for _ in 0..<limits.batchesMax {
             let answer: UnixFSAnswer<[UInt8]>
             do {
@@ -167,7 +167,9 @@ final class RunContent: MountSource, @unchecked Sendable {
                 return .broken
             }
             switch answer {
-            case .here(let bytes): return .here(bytes)
+            case .here(let bytes):
+                file.end = range.upperBound
+                return .here(bytes)
             case .missing(let cids):
                 if cid.codec != .raw, file.toldEnd < range.upperBound {
                     tell(.reads(cid, from: file.toldEnd, to: range.upperBound))
@@ -177,6 +179,7 @@ final class RunContent: MountSource, @unchecked Sendable {
             }
         }
         // More blocks than are kept at the same time.
+        file.end = range.upperBound
         return held.bytes(&file.reader, range)
     }
 

@@ -14,6 +14,7 @@ final class FileHost: ExecutionHost {
         var here: Set<CID> = []
         var fetches: [[ContentWant]] = []
         var waits: [Bool] = []
+        var reads: [(file: CID, range: Range<UInt64>)] = []
     }
 
     /// What a fetch does before its blocks are here; calls its argument when they are, with why not otherwise.
@@ -43,8 +44,19 @@ final class FileHost: ExecutionHost {
     func burnt(fuel: UInt64) {}
     func waits(_ isWaiting: Bool) { state.withLock { $0.waits.append(isWaiting) } }
 
-    var content: any MountSource {
-        MountedBlocks { [self] cid in state.withLock { $0.here.contains(cid) ? $0.blocks[cid] : nil } }
+    var content: any MountSource { Content(blocks: blocksHere, host: self) }
+
+    /// What is here, with what is told of reads elsewhere noted.
+    private struct Content: MountSource {
+        let blocks: MountedBlocks
+        let host: FileHost
+
+        func node(_ cid: CID) -> SourceAnswer<MountedNode> { blocks.node(cid) }
+        func listing(_ cid: CID) -> SourceAnswer<[MountedEntry]> { blocks.listing(cid) }
+        func bytes(_ cid: CID, _ range: Range<UInt64>) -> SourceAnswer<[UInt8]> { blocks.bytes(cid, range) }
+        func way(_ cid: CID, to offset: UInt64) -> SourceAnswer<[MountedPiece]> { blocks.way(cid, to: offset) }
+        func block(_ cid: CID) -> SourceAnswer<[UInt8]> { blocks.block(cid) }
+        func reads(_ cid: CID, _ range: Range<UInt64>) { host.state.withLock { $0.reads.append((cid, range)) } }
     }
 
     func fetch(_ wants: [ContentWant], _ finished: @escaping @Sendable (ContentFetch) -> Void) {
@@ -70,6 +82,8 @@ final class FileHost: ExecutionHost {
 
     var fetches: [[ContentWant]] { state.withLock { $0.fetches } }
     var waits: [Bool] { state.withLock { $0.waits } }
+    /// What a run's process told of the files that it reads.
+    var reads: [(file: CID, range: Range<UInt64>)] { state.withLock { $0.reads } }
 
     /// Makes all blocks visible at once.
     func bringAll() { state.withLock { $0.here = Set($0.blocks.keys) } }

@@ -18,7 +18,7 @@ import Testing
 @Suite("Mounts of a run")
 struct MountTests {
     /// A file of several blocks, and what the guest's `sum` says of it.
-    private static let large = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 9) }
+    private static let large = (0..<2_500_000).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 24) }
     private static let largeSum = large.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) }
 
     /// A folder with files, a link and a folder of its own.
@@ -92,6 +92,12 @@ struct MountTests {
                 runs.append(
                     try await Machine { $0.runWorker = worker }.perform(
                         Self.script, files: FileGuest.plan(.tree(tree.cid)), collect: ["job": "/job"], host: host))
+                // The node learns where a process is in a file that has several blocks, so that it can fetch ahead.
+                let reads = host.reads.filter { $0.file == host.file(Self.large).cid }.map(\.range)
+                #expect(
+                    worker == nil
+                        ? reads.isEmpty : (reads.first?.lowerBound == 0 && reads.last?.upperBound ?? 0 > 1 << 20))
+                #expect(zip(reads, reads.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound }, "\(reads)")
             }
         }
         #expect(runs.allSatisfy { $0.result.outcome == .exited(code: 0) })
