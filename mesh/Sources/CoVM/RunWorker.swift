@@ -182,9 +182,13 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
     private var isHeld = false
     private var heldNanoseconds: UInt64 = 0
     private var toldNanoseconds: UInt64 = 0
+    private var lookedNanoseconds: UInt64 = 0
 
     /// How often the node hears how far a run is, in nanoseconds.
     private static let tellNanoseconds: UInt64 = 10_000_000
+    /// How soon after a look at the socket there is no need for another, in nanoseconds: host calls follow each other
+    /// faster than a look costs.
+    private static let lookNanoseconds: UInt64 = 200_000
 
     init(_ link: RunLink) { self.link = link }
 
@@ -204,6 +208,8 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
     /// Takes what the node says unasked, and waits while it says that the run is to stand still.
     private func look() {
         let start = SystemClock.nanoseconds()
+        guard isHeld || start - lookedNanoseconds >= Self.lookNanoseconds else { return }
+        defer { lookedNanoseconds = SystemClock.nanoseconds() }
         var waited = false
         while !wasCancelled, isHeld || link.hasNews {
             waited = waited || isHeld
