@@ -137,7 +137,21 @@ struct OldHomeTests {
             #expect(row.price == (then["price"] as? NSNumber)?.uint64Value)
         }
         if name == "originator" { #expect(try await store.job(idempotencyKey: "old-said") != nil) }
+        #expect((try await filesMadePublic(in: store) > 0) == (name == "originator"))
         try store.close()
+    }
+
+    /// Nothing is public before its owner says so, and what was kept then can be; how many files that are.
+    private func filesMadePublic(in store: MeshStore) async throws -> Int {
+        let files = try await store.roots(files: true, limit: 100)
+        for file in files {
+            #expect(try await PublicBlock.of(file.cid, in: store) == .none)
+            try await store.commit([.publication(root: file.cid, isOpen: true)])
+            let bytes = try #require(try await store.block(file.cid))
+            #expect(try await PublicBlock.of(file.cid, in: store) == .here(bytes))
+        }
+        #expect(try await PublicBlock.rootCount(in: store) == files.count)
+        return files.count
     }
 
     /// What does not change of a job that had ended.

@@ -125,12 +125,13 @@ struct Up: NodeOpeningCommand {
             }
             if let gateway {
                 group.addTask {
-                    defer { open.finish() }
                     try await gateway.run {
                         open.finish()
                     } until: {
                         for await _ in closed {}
                     }
+                    // Also where it was stopped before it listened; where it failed, the node is never said to be up.
+                    open.finish()
                     return nil
                 }
             } else {
