@@ -102,8 +102,8 @@ extension ExecutorOutlook.Reason {
         case .excluded: return "Change the job's lists of allowed and denied executors."
         case .late: return "Give the job more time, or a later deadline."
         case .answered(RefusalName.notAccepting.rawValue, _):
-            return "Wait until executors take jobs again (the owner of one says mesh resume there), or join others with "
-                + "mesh connect ADDRESS."
+            return "Wait until executors take jobs again (the owner of one says mesh resume there), or join others "
+                + "with mesh connect ADDRESS."
         case .answered: return nil
         }
     }

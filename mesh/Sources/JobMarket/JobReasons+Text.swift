@@ -153,8 +153,8 @@ extension JobFailure {
     /// What to do about prices above the budget.
     static func advice(budget: TokenAmount, fuel: UInt64?) -> String {
         let orLess = fuel.map { ", or lower --max-fuel to \($0)" } ?? ""
-        return "Raise --budget to \(budget.units)\(orLess): it is the most that the job may cost, and only the fuel that "
-            + "it uses is paid."
+        return "Raise --budget to \(budget.units)\(orLess): it is the most that the job may cost, and only the fuel "
+            + "that it uses is paid."
     }
 }
 

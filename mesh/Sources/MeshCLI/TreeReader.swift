@@ -181,7 +181,8 @@ struct TreePath: Hashable {
             throw NodeServiceError(
                 .invalidRequest, "\"\(text)\" is no CID.",
                 hint: "Look for a slip in it. Give a whole one, or one with a path as CID/folder/file, as mesh add, "
-                    + "mesh run and mesh jobs print it; mesh receipt show and mesh outputs also take a part of one, or last.")
+                    + "mesh run and mesh jobs print it; mesh receipt show and mesh outputs also take a part of one, or "
+                    + "last.")
         }
         for part in parts.dropFirst() where part == "." || part == ".." {
             throw NodeServiceError(

@@ -20,6 +20,12 @@ enum BlockLook: Sendable {
         if let bytes, cid.matches(bytes) { self = .intact(bytes) } else { self = .damaged }
     }
 
+    /// The bytes, if they are intact.
+    var bytes: [UInt8]? {
+        guard case .intact(let bytes) = self else { return nil }
+        return bytes
+    }
+
     /// The bytes as newer rows know them, after a look that found damage: a block that was deleted between its row and
     /// its bytes is missing, and not damaged.
     static func again(at cid: CID, in packs: BlockPacks, _ db: Database) throws -> [UInt8]? {

@@ -7,21 +7,17 @@ extension MeshStore {
     package func block(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
         let packs = packs
-        switch try await read({ db in try BlockLook(at: cid, in: packs, db) }) {
-        case .intact(let bytes): return bytes
-        case .missing: return nil
-        case .damaged: return try await read { db in try BlockLook.again(at: cid, in: packs, db) }
-        }
+        let look = try await read { db in try BlockLook(at: cid, in: packs, db) }
+        guard case .damaged = look else { return look.bytes }
+        return try await read { db in try BlockLook.again(at: cid, in: packs, db) }
     }
 
     /// Like `block`, for a dedicated thread that may block; never call it from async code.
     package func blockBlocking(_ cid: CID) throws(MeshStoreError) -> [UInt8]? {
         uses.wasRead(cid)
-        switch try readBlocking({ db in try BlockLook(at: cid, in: packs, db) }) {
-        case .intact(let bytes): return bytes
-        case .missing: return nil
-        case .damaged: return try readBlocking { db in try BlockLook.again(at: cid, in: packs, db) }
-        }
+        let look = try readBlocking { db in try BlockLook(at: cid, in: packs, db) }
+        guard case .damaged = look else { return look.bytes }
+        return try readBlocking { db in try BlockLook.again(at: cid, in: packs, db) }
     }
 
     /// Whether a block is here; it may be damaged.

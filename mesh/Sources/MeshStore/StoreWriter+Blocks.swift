@@ -30,8 +30,8 @@ package final class RemovalTally: Sendable {
 
 /// Stores, evicts and removes blocks.
 ///
-/// The order of eviction: first blocks that nothing needs, least recently used first, but what a job of this node's user
-/// made not before `resultsKeptMilliseconds` have passed; then the evidence of closed and
+/// The order of eviction: first blocks that nothing needs, least recently used first, but what a job of this node's
+/// user made not before `resultsKeptMilliseconds` have passed; then the evidence of closed and
 /// paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran counts as
 /// paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence of jobs
 /// that are open or unpaid for less than that, or the outputs of open jobs.

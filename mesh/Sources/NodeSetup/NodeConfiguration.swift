@@ -200,8 +200,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var blockHighWaterPercent = 90
         /// How long the node keeps the evidence of a settled job in any case, in hours.
         package var evidenceKeptHours = 1
-        /// How long what a job of this node's own user made stays at least, in hours since the job's end; 0 leaves it to
-        /// eviction.
+        /// How long what a job of this node's own user made stays at least, in hours since the job's end; 0 leaves it
+        /// to eviction.
         package var resultsKeptHours = 24
         /// How long the node keeps the evidence of work that nobody pays, in days.
         package var unpaidEvidenceKeptDays = 30

@@ -148,7 +148,8 @@ extension PeerView {
             addresses: known.addresses.map(\.text),
             lastSeen: known.isConnected ? moment.wallClock.value : known.row?.lastSeen,
             reputation: known.did.map { Int64(clamping: core.market.reputation.score(of: $0, at: moment.wallClock)) },
-            capability: offer ?? (isResting ? "takes no jobs now" : ""), misbehaviourCount: known.row?.misbehaviourCount ?? 0)
+            capability: offer ?? (isResting ? "takes no jobs now" : ""),
+            misbehaviourCount: known.row?.misbehaviourCount ?? 0)
         connections = known.connections?.map(\.text)
         if known.connections != nil { wasConnected = known.wasConnected }
     }

