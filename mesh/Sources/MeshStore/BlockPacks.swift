@@ -34,6 +34,10 @@ final class BlockPacks: Sendable {
         var synced = Place(pack: 1, at: 0)
         /// Bytes since then.
         var unsyncedBytes = 0
+        /// The packs that have them.
+        var unsynced: Set<Int> = []
+        /// Whether one of these was made since then.
+        var hasNewPack = false
         /// Packs that are open, those used last at the end.
         var files: [(pack: Int, file: PackFile)] = []
     }
@@ -51,13 +55,19 @@ final class BlockPacks: Sendable {
     /// Begins behind the last bytes that a row names, and cuts off what lies there; `synced` is what was on the disk
     /// for certain.
     func begin(at end: Place, synced: Place) throws {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let packs = names.compactMap { Int($0) }
         state.withLock {
             $0.end = end
             $0.synced = min(synced, end)
+            guard $0.synced < end else { return }
+            // What a killed process wrote is here, but may not be on the disk.
+            $0.unsynced = Set(packs.filter { (synced.pack...max(synced.pack, end.pack)).contains($0) })
+            $0.hasNewPack = true
+            $0.unsyncedBytes = 1
         }
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        for number in names.compactMap({ Int($0) }) where number > end.pack { remove(number) }
-        if names.contains(String(end.pack)) { try file(end.pack, creating: false).cut(at: end.at) }
+        for pack in packs where pack > end.pack { remove(pack) }
+        if packs.contains(end.pack) { try file(end.pack, creating: false).cut(at: end.at) }
     }
 
     /// Where the next bytes go.
@@ -74,6 +84,10 @@ final class BlockPacks: Sendable {
         var place = end
         if place.at > 0, place.at + bytes.count > limits.packBytesMax { place = Place(pack: place.pack + 1, at: 0) }
         let file = try file(place.pack, creating: true)
+        state.withLock {
+            $0.unsynced.insert(place.pack)
+            if place.at == 0 { $0.hasNewPack = true }
+        }
         try file.write(bytes, at: place.at)
         file.startWriting(bytes.count, at: place.at)
         state.withLock {
@@ -99,20 +113,19 @@ final class BlockPacks: Sendable {
 
     /// Waits until everything that was appended is on the disk; returns where the next bytes go.
     func sync() throws -> Place {
-        let (from, to, isDue) = state.withLock { ($0.synced, $0.end, $0.unsyncedBytes > 0) }
-        guard isDue else { return to }
-        for pack in from.pack...max(from.pack, to.pack) {
-            if let file = try? file(pack, creating: false) { try file.sync() }
-        }
-        if from.pack != to.pack || from.at == 0 {
+        let (packs, hasNewPack, end) = state.withLock { ($0.unsynced, $0.hasNewPack, $0.end) }
+        for pack in packs { try file(pack, creating: true).sync() }
+        if hasNewPack, access(folder, F_OK) == 0 {
             try Self.sync(folder: folder)
             try Self.sync(folder: URL(fileURLWithPath: folder).deletingLastPathComponent().path)
         }
         state.withLock {
-            $0.synced = to
+            $0.synced = end
             $0.unsyncedBytes = 0
+            $0.unsynced = []
+            $0.hasNewPack = false
         }
-        return to
+        return end
     }
 
     /// Gives the room of deleted blocks back; neighbours go together.
@@ -135,7 +148,10 @@ final class BlockPacks: Sendable {
     /// Removes a pack that no row names, unless the next bytes go there.
     func remove(_ pack: Int) {
         guard pack != end.pack else { return }
-        state.withLock { $0.files.removeAll { $0.pack == pack } }
+        state.withLock {
+            $0.files.removeAll { $0.pack == pack }
+            $0.unsynced.remove(pack)
+        }
         unlink(path(of: pack))
     }
 

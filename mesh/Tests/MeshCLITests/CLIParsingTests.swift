@@ -156,7 +156,7 @@ import Testing
         let kept = Devnet.text(plans, [Samples.status], base: "/b")
         #expect(kept.contains(Readable.short(Samples.status.did)))
         #expect(!kept.contains(Readable.short(Samples.status.peerID)))
-        #expect(kept.contains("then edit config.json in its home, and start the devnet again with --base-dir /b.\n"))
+        #expect(kept.contains("edit config.json in its home, then start the devnet again with --base-dir /b.\n"))
         #expect(Devnet.text(plans, [Samples.status], base: nil).contains("start the devnet with --base-dir, which "))
     }
 

@@ -176,6 +176,25 @@ import Testing
         #expect(try await StoredTree.missing(of: blocks.map(\.cid), in: same) == [])
     }
 
+    /// After `kill -9` all is here, and the first commit that somebody relies on puts it on the disk.
+    @Test func whatAKilledProcessWroteIsPutOnTheDiskByTheNext() async throws {
+        let store = try folder.open(limits: limits)
+        let blocks = (0..<2).map { block($0, size: 4_000) }
+        for one in blocks { try await store.commit([.block(cid: one.cid, bytes: one.bytes)]) }
+        let copy = try StoreFolder()
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.url.path) {
+            try FileManager.default.copyItem(at: folder.url.appending(path: name), to: copy.url.appending(path: name))
+        }
+        let next = try copy.open(limits: limits)
+        #expect(next.packs.synced == end(1, 0))
+        #expect(next.packs.unsyncedBytes > 0)
+        #expect(try await StoredTree.missing(of: blocks.map(\.cid), in: next) == [])
+        try await next.persisted()
+        #expect(next.packs.synced == end(1, 8_000))
+        #expect(next.packs.unsyncedBytes == 0)
+        #expect(try number("SELECT at FROM pack_synced", next) == 8_000)
+    }
+
     @Test func cachedBlocksWaitForTheDiskOnceTheyAreMany() async throws {
         var limits = limits
         limits.unsyncedBytesMax = 10_000

@@ -94,7 +94,7 @@ struct Devnet: MeshCommand {
         }
         let home = plans.first?.home.path ?? ""
         let change =
-            base.map { "then edit config.json in its home, and start the devnet again with --base-dir \($0)" }
+            base.map { "edit config.json in its home, then start the devnet again with --base-dir \($0)" }
             ?? "start the devnet with --base-dir, which keeps their homes, and see mesh devnet --help"
         return table.text + "\nRun a job with: mesh run --home \(home) MODULE\nCtrl-C stops all nodes. To change a "
             + "node's configuration, \(change).\n"
