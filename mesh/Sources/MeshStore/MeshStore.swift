@@ -232,7 +232,7 @@ package final class MeshStore: Sendable {
 
     private func noted(_ error: MeshStoreError) -> MeshStoreError {
         switch error {
-        case .blockCorrupt: counting.counters.withLock { $0.corruptBlocks += 1 }
+        case .blockCorrupt(let cid): counting.found(damaged: cid, damagedMax: limits.missingBlocksNamedMax)
         case .recordCorrupt: counting.counters.withLock { $0.corruptRecords += 1 }
         case .database(let code, _) where code == DatabaseError.SQLITE_MISUSE.rawValue: return .closed
         default: break

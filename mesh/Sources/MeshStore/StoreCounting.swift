@@ -27,9 +27,20 @@ final class StoreCounting: Sendable {
     let counters: Mutex<MeshStore.Counters>
     let room: Mutex<Room>
     let added = Mutex<AddedListener?>(nil)
+    /// Blocks that were found damaged and not written again since; at most `damagedMax`.
+    let damaged = Mutex<Set<CID>>([])
 
     init(_ counters: MeshStore.Counters, isFull: Bool) {
         self.counters = Mutex(counters)
         room = Mutex(Room(isFull: isFull))
     }
+
+    /// Notes a block that was found damaged: it counts as missing, so that adding it again repairs it.
+    func found(damaged cid: CID, damagedMax: Int) {
+        counters.withLock { $0.corruptBlocks += 1 }
+        damaged.withLock { if $0.count < damagedMax { $0.insert(cid) } }
+    }
+
+    /// Notes blocks that were written.
+    func wrote(_ cids: [CID]) { damaged.withLock { if !$0.isEmpty { $0.subtract(cids) } } }
 }

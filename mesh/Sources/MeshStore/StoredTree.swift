@@ -20,12 +20,15 @@ package struct StoredTree: Hashable, Sendable {
         return try await store.read { db in try Self(under: root, limits, packs, db) }
     }
 
-    /// Those of the CIDs whose blocks a store does not have; the others count as read, so that they are not evicted
-    /// soon.
+    /// Those of the CIDs whose blocks a store does not have, or found damaged; the others count as read, so that they
+    /// are not evicted soon.
     package static func missing(of cids: [CID], in store: MeshStore) async throws(MeshStoreError) -> [CID] {
+        let damaged = store.counting.damaged.withLock { $0 }
         let missing = try await store.read { db in
             let statement = try db.cachedStatement(sql: "SELECT 1 FROM blocks WHERE cid = ?")
-            return try cids.filter { try Bool.fetchOne(statement, arguments: [Data($0.bytes)]) != true }
+            return try cids.filter {
+                try damaged.contains($0) || Bool.fetchOne(statement, arguments: [Data($0.bytes)]) != true
+            }
         }
         let absent = Set(missing)
         for cid in cids where !absent.contains(cid) { store.uses.wasRead(cid) }

@@ -133,10 +133,10 @@ struct Transactions: Sendable {
         } catch {
             throw MeshStoreError.from(error, path: writer.path)
         }
-        if let added = counting.added.withLock({ $0 }) {
-            let cids = batch.flatMap { $0.writes.compactMap(\.keptBlock?.cid) }
-            if !cids.isEmpty { added.tell(cids) }
-        }
+        let cids = batch.flatMap { $0.writes.compactMap(\.keptBlock?.cid) }
+        guard !cids.isEmpty else { return }
+        counting.wrote(cids)
+        counting.added.withLock { $0 }?.tell(cids)
     }
 
     private func note(

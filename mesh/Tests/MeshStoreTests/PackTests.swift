@@ -223,7 +223,10 @@ import Testing
         await #expect(throws: MeshStoreError.blockCorrupt(one.cid)) { _ = try await store.block(one.cid) }
         #expect(throws: MeshStoreError.blockCorrupt(one.cid)) { _ = try store.blockBlocking(one.cid) }
         #expect(store.counters.corruptBlocks == 2)
+        // Whoever adds it again is told to send it.
+        #expect(try await StoredTree.missing(of: [one.cid], in: store) == [one.cid])
         try await store.commit([.block(cid: one.cid, bytes: one.bytes)])
+        #expect(try await StoredTree.missing(of: [one.cid], in: store) == [])
         #expect(try await store.block(one.cid) == one.bytes)
         #expect(store.counters.blocks == 1)
         #expect(store.packs.end == end(1, 8_000))
