@@ -97,7 +97,8 @@ struct CounterGroup {
         (
             "Storage", ["store_"],
             [
-                "store_commits": "commits", "store_transactions": "transactions", "store_blocks": "blocks",
+                "store_commits": "changes written", "store_transactions": "groups of changes written together",
+                "store_blocks": "blocks",
                 "store_block_bytes": "bytes of blocks", "store_corrupt_blocks": "damaged blocks",
                 "store_evicted_blocks": "blocks evicted", "store_corrupt_records": "damaged records",
                 "store_lock_retries": "times the database was locked", "store_full_retries": "times there was no room",

@@ -37,9 +37,10 @@ struct WorkerKillTests {
     }
 
     /// One to be killed: a run, or a module that runs; sometimes one that does not, or is being loaded. Those of
-    /// earlier batches stay loaded, so most do nothing.
-    private static func victim(of node: Int32) -> Worker? {
+    /// earlier batches stay loaded, so most do nothing; however short the runs are, at least every other victim is one.
+    private static func victim(of node: Int32, after toll: Toll) -> Worker? {
         let all = workers(of: node)
+        if toll.runs <= toll.modules { return all.filter(\.isRun).randomElement() }
         if Int.random(in: 0..<8) == 0 { return all.randomElement() }
         let busy = all.filter { $0.isRun || ProcessTree.children(of: $0.process).contains(where: isWorker) }
         return busy.randomElement()
@@ -59,7 +60,7 @@ struct WorkerKillTests {
             let next = Date().addingTimeInterval(0.5)
             while Date() < next, toll.all < Self.kills {
                 poll(nil, 0, Int32.random(in: 1...60))
-                guard let worker = Self.victim(of: node), kill(worker.process, SIGKILL) == 0 else {
+                guard let worker = Self.victim(of: node, after: toll), kill(worker.process, SIGKILL) == 0 else {
                     continue
                 }
                 if worker.isRun { toll.runs += 1 } else { toll.modules += 1 }
@@ -91,7 +92,7 @@ struct WorkerKillTests {
         while toll.all < Self.kills {
             let before = toll.all
             // An executor makes no bid on a module that crashed there, so each batch has modules of its own.
-            let modules = try [20_000_000, 60_000_000].map { rounds in
+            let modules = try [100_000_000, 300_000_000].map { rounds in
                 try mesh.module("m\(rounds).wasm", CountdownModule.bytes(rounds: rounds + Int64(batch)))
             }
             let ids = try submit(modules, batch: batch, to: mesh)

@@ -148,7 +148,7 @@ import Testing
 
                 Storage
                   bytes of blocks   2.00 KiB
-                  commits          1,000,000
+                  changes written  1,000,000
 
                 Peers
                   connections opened  4
