@@ -142,7 +142,8 @@ extension PeerView {
             let region = capability.region.map { "region \($0), " } ?? ""
             return "\(region)\(capability.basePrice) tokens + \(capability.pricePerMillionFuel) per million fuel"
         }
-        let isResting = known.did.map { core.isResting($0, at: moment) } ?? false
+        // One that is not connected may be gone.
+        let isResting = known.isConnected && known.did.map { core.isResting($0, at: moment) } ?? false
         self.init(
             peerID: known.peer.text, did: known.did?.text, isConnected: known.isConnected,
             addresses: known.addresses.map(\.text),
