@@ -110,27 +110,34 @@ struct TreeReader {
 
     /// Blocks, fetched at the same time.
     func blocks(_ cids: [CID]) async throws(NodeServiceError) -> [CID: [UInt8]] {
-        let result = await withTaskGroup(of: (CID, Result<[UInt8], NodeServiceError>).self) { group in
+        let result = await withTaskGroup(of: Answer.self) { group in
             let (node, root) = (node, root)
-            for cid in cids {
-                group.addTask {
-                    do throws(NodeServiceError) {
-                        return (cid, .success(try await node.block(cid, of: root)))
-                    } catch {
-                        return (cid, .failure(error))
-                    }
-                }
-            }
+            for cid in cids { group.addTask { await Self.ask(node, for: cid, of: root) } }
             var found: [CID: [UInt8]] = [:]
-            for await (cid, answer) in group {
-                switch answer {
-                case .success(let block): found[cid] = block
+            for await answer in group {
+                switch answer.block {
+                case .success(let block): found[answer.cid] = block
                 case .failure(let error): return Result<[CID: [UInt8]], NodeServiceError>.failure(error)
                 }
             }
             return .success(found)
         }
         return try result.get()
+    }
+
+    /// What the node answers about one block. A structure: an optimised build of Swift 6.3.1 crashes on a tuple here.
+    private struct Answer: Sendable {
+        let cid: CID
+        let block: Result<[UInt8], NodeServiceError>
+    }
+
+    private static func ask(_ node: any NodeService, for cid: CID, of root: CID) async -> Answer {
+        do throws(NodeServiceError) {
+            let block = try await node.block(cid, of: root)
+            return Answer(cid: cid, block: .success(block))
+        } catch {
+            return Answer(cid: cid, block: .failure(error))
+        }
     }
 
     private func told<Value>(_ body: () throws(UnixFSError) -> Value) throws(NodeServiceError) -> Value {
