@@ -164,8 +164,6 @@ class Mesh:
 
     def connect(self, address):
         self.run("connect", address)
-        # A want that reaches kubo before it has identified the peer is lost, and asked for again only later.
-        time.sleep(0.5)
 
     def fetch(self, cid, place):
         began = time.monotonic()
