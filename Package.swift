@@ -245,7 +245,7 @@ let tests: [Target] = [
         "CrashTests",
         [
             "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
-            External.grdb, External.logging, "mesh",
+            "NodeAPITesting", External.grdb, External.logging, "mesh",
         ]),
     meshTests(
         "EconomicsTests",

@@ -178,8 +178,8 @@ package final class MeshStore: Sendable {
         waitNoLonger()
         queue.close()
         do {
-            // The next start need not look for what a power cut took.
-            try steps.transaction(pool, waits: true) { _ in }
+            // The next start need not look for what a power cut took; on a full disk it does.
+            _ = try? steps.transaction(pool, waits: true) { _ in }
             // Without this the log would stay beside the database, as readers close last and may not fold it in.
             try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
             try pool.close()

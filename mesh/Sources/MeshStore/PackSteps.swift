@@ -82,15 +82,17 @@ final class PackSteps: Sendable {
     func freed() { state.withLock { $0.hasHoles = true } }
 
     /// Gives the room of holes back, after a transaction that waited for the disk: before, a power cut could bring
-    /// their rows again.
-    func giveBack(_ pool: DatabasePool) throws {
+    /// their rows again. That transaction has succeeded, whatever becomes of this: what fails here is done after a
+    /// later one.
+    func giveBack(_ pool: DatabasePool) {
         guard state.withLock({ $0.hasHoles && $0.punched.isEmpty }) else { return }
         let limit = limits.holesPerTransactionMax
-        let (holes, empty) = try pool.writeWithoutTransaction { db in
+        let found = try? pool.writeWithoutTransaction { db in
             let holes = try PackedRows.holes(limit: limit, db)
             let empty = try Set(holes.map(\.place.pack)).filter { try !PackedRows.needs(pack: $0, db) }
             return (holes, empty)
         }
+        guard let (holes, empty) = found else { return }
         packs.punch(holes.filter { !empty.contains($0.place.pack) || $0.place.pack == packs.end.pack })
         for pack in empty { packs.remove(pack) }
         state.withLock {

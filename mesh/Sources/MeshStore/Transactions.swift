@@ -125,7 +125,7 @@ struct Transactions: Sendable {
                 return (blocks, hasMore, try disk.look(db))
             }
             if after.hasHoles { steps.freed() }
-            if waits { try steps.giveBack(pool) }
+            if waits { steps.giveBack(pool) }
             jobs.keep(after.jobs, at: now)
             uses.written(used)
             note(batch, after, look, hasMore: hasMore)

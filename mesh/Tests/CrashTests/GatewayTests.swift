@@ -1,6 +1,7 @@
 import Foundation
 import IPLD
 import Multiformats
+import NodeAPITesting
 import Testing
 
 /// Strangers get over the gateway what the owner made public, and nothing else of the node.
@@ -95,10 +96,10 @@ final class GatewayTests {
         // The command writes the same bytes.
         let file = folder.appendingPathComponent("export.car")
         #expect(try node.run(["car", "export", root, "--output", file.path]).status == 0)
-        #expect(try Data(contentsOf: file) == archive.body)
+        #expect(try Data(contentsOf: file) == archive.content)
         try other.start()
         try other.waitUntilUp()
-        #expect(try imported(archive.body).output == "\(root)\n")
+        #expect(try imported(archive.content).output == "\(root)\n")
         let copy = folder.appendingPathComponent("copy")
         #expect(try other.run(["get", root, "--output", copy.path]).status == 0)
         for name in ["large", "sub/3.txt"] {
@@ -164,7 +165,7 @@ final class GatewayTests {
         let shared = folder.appendingPathComponent("open/sub/1.txt").path
         #expect(try node.run(["add", shared]).status == 0)
         let cid = try stat("\(open)/sub/1.txt")
-        #expect(try PlainHTTP.ask(address, "/ipfs/\(cid)?format=raw").body == Data("open 1\n".utf8))
+        #expect(try PlainHTTP.ask(address, "/ipfs/\(cid)?format=raw").content == Data("open 1\n".utf8))
         // No path leads out of a folder.
         let paths = [
             "/../\(shut)", "/%2e%2e/\(shut)", "/sub/../../\(shut)", "/..%2f\(shut)", "/sub%2F1.txt", "//../v1/status",
@@ -208,7 +209,7 @@ final class GatewayTests {
         let pinned = try node.run(["pin", "add", "--public", cid])
         #expect(pinned.status == 0 && pinned.output.hasPrefix("Kept \(cid)"), "\(pinned.errors)")
         #expect(pinned.errors.isEmpty)
-        #expect(try PlainHTTP.ask(address, "/ipfs/\(cid)?format=raw").body == Data("there\n".utf8))
+        #expect(try PlainHTTP.ask(address, "/ipfs/\(cid)?format=raw").content == Data("there\n".utf8))
         // A node without a gateway says so.
         let told = try other.run(["pin", "public", cid])
         #expect(told.status == 0 && told.errors.contains("set gateway.listen in config.json"))

@@ -1,22 +1,17 @@
 import Foundation
+import NodeAPITesting
 import Testing
 
-/// A question over TCP and its answer, with nothing of ours in between.
-struct PlainHTTP {
-    let status: Int
-    /// By names in small letters.
-    let headers: [String: String]
-    let body: Data
-    /// Whether the end came that its headers announce.
-    let isWhole: Bool
-
+/// Questions over TCP, with nothing of ours in between.
+enum PlainHTTP {
     /// Asks an address such as `http://127.0.0.1:8080` for a target.
     static func ask(
         _ address: String, _ target: String, method: String = "GET", headers: [String] = []
-    ) throws -> PlainHTTP {
+    ) throws -> WebAnswer {
         let lines = ["\(method) \(target) HTTP/1.1", "host: gateway", "connection: close"] + headers
         let bytes = try exchange(address, Data((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
-        return try #require(PlainHTTP(bytes, isHead: method == "HEAD"), "\(String(decoding: bytes, as: UTF8.self))")
+        let answer = WebAnswer([UInt8](bytes), isHead: method == "HEAD")
+        return try #require(answer, "\(String(decoding: bytes, as: UTF8.self))")
     }
 
     /// Sends bytes, and gives what comes until the other side ends.
@@ -24,37 +19,6 @@ struct PlainHTTP {
         let connection = try PlainConnection(address)
         connection.send(bytes)
         return connection.rest()
-    }
-
-    private init?(_ bytes: Data, isHead: Bool) {
-        guard let end = bytes.firstRange(of: Data("\r\n\r\n".utf8)) else { return nil }
-        let lines = String(decoding: bytes[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\r\n")
-        guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else { return nil }
-        self.status = status
-        headers = Dictionary(
-            lines.dropFirst().map { line in
-                let parts = line.split(separator: ":", maxSplits: 1)
-                return (parts[0].lowercased(), parts.count > 1 ? String(parts[1].drop { $0 == " " }) : "")
-            }, uniquingKeysWith: { "\($0)|\($1)" })
-        var rest = bytes[end.upperBound...]
-        guard headers["transfer-encoding"] == "chunked", !isHead else {
-            body = Data(rest)
-            isWhole = isHead || headers["content-length"].map { Int($0) == rest.count } ?? true
-            return
-        }
-        var body = Data()
-        var isWhole = false
-        while let line = rest.firstRange(of: Data([13, 10])),
-            let count = Int(String(decoding: rest[..<line.lowerBound], as: UTF8.self), radix: 16)
-        {
-            rest = rest[line.upperBound...]
-            isWhole = count == 0 && rest.elementsEqual([13, 10])
-            if count == 0 || rest.count < count + 2 { break }
-            body += rest.prefix(count)
-            rest = rest.dropFirst(count + 2)
-        }
-        self.body = body
-        self.isWhole = isWhole
     }
 }
 
@@ -115,4 +79,9 @@ final class PlainConnection {
         let count = recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT | MSG_PEEK))
         return count == 0 || (count < 0 && errno == ECONNRESET)
     }
+}
+
+extension WebAnswer {
+    /// The body, as files hold it.
+    var content: Data { Data(body) }
 }

@@ -5,6 +5,7 @@ import Multiformats
 import NIOConcurrencyHelpers
 import NIOCore
 import NodeAPI
+import NodeAPITesting
 import Testing
 
 @testable import MeshHTTP

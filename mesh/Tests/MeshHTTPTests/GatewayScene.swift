@@ -6,6 +6,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import NodeAPI
+import NodeAPITesting
 
 @testable import MeshHTTP
 
@@ -84,24 +85,11 @@ func withGateway(
 ) async throws {
     let gateway = GatewayServer(
         content: content, host: "127.0.0.1", port: 0, limits: limits, logger: Logger(label: "test"))
-    let (listening, signal) = AsyncStream.makeStream(of: Void.self)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask {
-            defer { signal.finish() }
-            try await gateway.run(listening: { signal.yield() }, until: stopped)
-        }
-        for await _ in listening { break }
-        do {
-            let port = await gateway.status()?.address.split(separator: ":").last.flatMap { Int($0) }
-            try await body(gateway, port ?? 0)
-        } catch {
-            group.cancelAll()
-            throw error
-        }
-        group.cancelAll()
-        while let outcome = await group.nextResult() {
-            if case .failure(let error) = outcome, !(error is CancellationError) { throw error }
-        }
+    try await whileServing {
+        try await gateway.run(listening: $0, until: stopped)
+    } _: {
+        let port = await gateway.status()?.address.split(separator: ":").last.flatMap { Int($0) }
+        try await body(gateway, port ?? 0)
     }
 }
 
@@ -156,48 +144,7 @@ struct WebConnection: Sendable {
     }
 }
 
-/// An answer of a gateway.
-struct WebAnswer {
-    let status: Int
-    /// By names in small letters.
-    let headers: [String: String]
-    let body: [UInt8]
-    /// Whether the end came that its headers announce.
-    let isWhole: Bool
-
-    /// What a connection brought that is closed after one answer.
-    init?(_ bytes: [UInt8], isHead: Bool = false) {
-        guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
-        let lines = String(decoding: bytes[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\r\n")
-        guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else { return nil }
-        self.status = status
-        headers = Dictionary(
-            lines.dropFirst().map { line in
-                let parts = line.split(separator: ":", maxSplits: 1)
-                return (parts[0].lowercased(), parts.count > 1 ? String(parts[1].drop { $0 == " " }) : "")
-            }, uniquingKeysWith: { "\($0)|\($1)" })
-        var rest = bytes[end.upperBound...]
-        guard headers["transfer-encoding"] == "chunked", !isHead else {
-            let left = Array(rest)
-            body = left
-            isWhole = isHead || headers["content-length"].map { Int($0) == left.count } ?? true
-            return
-        }
-        var body: [UInt8] = []
-        var isWhole = false
-        while let line = rest.firstRange(of: [13, 10]),
-            let count = Int(String(decoding: rest[..<line.lowerBound], as: UTF8.self), radix: 16)
-        {
-            rest = rest[line.upperBound...]
-            isWhole = count == 0 && rest.elementsEqual([13, 10])
-            if count == 0 || rest.count < count + 2 { break }
-            body += rest.prefix(count)
-            rest = rest.dropFirst(count + 2)
-        }
-        self.body = body
-        self.isWhole = isWhole
-    }
-
+extension WebAnswer {
     var text: String { String(decoding: body, as: UTF8.self) }
 
     /// Asks on a connection of its own.

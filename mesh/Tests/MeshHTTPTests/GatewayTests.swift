@@ -2,6 +2,7 @@ import Foundation
 import IPLD
 import Multiformats
 import NodeAPI
+import NodeAPITesting
 import Testing
 
 @testable import MeshHTTP

@@ -17,15 +17,27 @@ func withServer(
     let server = MeshHTTPServer(
         service: ScriptedNode(script: script), socketPath: folder.socket, limits: limits,
         logger: Logger(label: "test"))
+    try await whileServing {
+        try await server.run(listening: $0, until: stopped)
+    } _: {
+        try await body(NodeClient(socketPath: folder.socket, limits: limits), folder.socket)
+    }
+}
+
+/// Runs a server while `body` asks it; `serve` is given what to call once it listens.
+func whileServing(
+    _ serve: @escaping @Sendable (@escaping @Sendable () -> Void) async throws -> Void,
+    _ body: () async throws -> Void
+) async throws {
     let (listening, signal) = AsyncStream.makeStream(of: Void.self)
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
             defer { signal.finish() }
-            try await server.run(listening: { signal.yield() }, until: stopped)
+            try await serve { signal.yield() }
         }
         for await _ in listening { break }
         do {
-            try await body(NodeClient(socketPath: folder.socket, limits: limits), folder.socket)
+            try await body()
         } catch {
             group.cancelAll()
             throw error

@@ -235,6 +235,22 @@ import Testing
         #expect(store.packs.end == end(1, 8_000))
     }
 
+    @Test func soManyDamagedBlocksAreRemembered() async throws {
+        var limits = limits
+        limits.missingBlocksNamedMax = 1
+        let first = try folder.open(limits: limits)
+        let blocks = (0..<2).map { block($0, size: 4_000) }
+        try await first.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes, pinned: true) })
+        try first.close()
+        try FileManager.default.removeItem(atPath: packsFolder)
+        let store = try folder.open(limits: limits)
+        for one in blocks {
+            await #expect(throws: MeshStoreError.blockCorrupt(one.cid)) { _ = try await store.block(one.cid) }
+        }
+        #expect(store.counters.corruptBlocks == 2)
+        #expect(try await StoredTree.missing(of: blocks.map(\.cid), in: store) == [blocks[0].cid])
+    }
+
     @Test func aPackThatIsGoneIsDamageOfItsBlocksAlone() async throws {
         let first = try folder.open(limits: limits)
         let (small, large) = (block(1, size: 10), block(2, size: 4_000))
