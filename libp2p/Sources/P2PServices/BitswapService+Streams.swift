@@ -115,14 +115,25 @@ extension BitswapService {
 
     /// Reads what a peer sends on a stream that it opened, until it ends.
     func serve(_ stream: any PeerStream) async {
-        guard let id = inbound.admit(stream, now: SwarmClock.now, counters: &streamCounters) else {
+        guard let id = await place(for: stream) else {
             refusedMessages += 1
             return await stream.reset()
         }
-        defer { inbound.remove(id) }
+        defer { inbound.remove(id, now: SwarmClock.now) }
         rearm()
         await readMessages(on: stream) { inbound.wasActive(id, now: SwarmClock.now) }
         try? await stream.closeWrite()
+    }
+
+    /// A place to read a stream: at once, or once another of its peer's ends. Only what a peer was asked for is worth
+    /// waiting: go-bitswap sends each block on a stream of its own, so that many answers are many streams, and a stream
+    /// that is reset is an answer lost, which it does not send again.
+    private func place(for stream: any PeerStream) async -> UInt64? {
+        if core.isAsked(stream.remotePeer), let turn = inbound.wait(stream) {
+            for await place in turn { return place }
+            return nil
+        }
+        return inbound.admit(stream, now: SwarmClock.now, counters: &streamCounters)
     }
 
     private func readMessages(on stream: any PeerStream, _ onMessage: () -> Void) async {

@@ -22,8 +22,11 @@ public actor BitswapService: Service {
     public struct Limits: Sendable {
         /// Bounds of the protocol.
         public var core = BitswapCore.Limits()
-        /// Streams of one peer that are read at once; the next is reset.
+        /// Streams of one peer that are read at once; the next waits if the peer was asked for a block, else it is
+        /// reset.
         public var inboundStreamsPerPeerMax = 4
+        /// Streams of one peer that was asked for blocks, which wait to be read; the next is reset.
+        public var inboundWaitingPerPeerMax = 64
         /// Streams of all peers that are read at once; the next is reset.
         public var inboundStreamsMax = 1_024
         /// Bytes of a message from a peer that was asked for nothing, so it holds only wants.
@@ -120,7 +123,8 @@ public actor BitswapService: Service {
         self.store = store
         self.limits = limits
         inbound = InboundStreams(
-            perPeerMax: limits.inboundStreamsPerPeerMax, inAllMax: limits.inboundStreamsMax)
+            perPeerMax: limits.inboundStreamsPerPeerMax, inAllMax: limits.inboundStreamsMax,
+            waitingPerPeerMax: limits.inboundWaitingPerPeerMax)
         self.logger = logger
         core = BitswapCore(limits: limits.core)
         jobs = JobQueue(waitingMax: limits.jobsMax)

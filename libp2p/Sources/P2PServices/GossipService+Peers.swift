@@ -122,7 +122,7 @@ extension GossipService {
         guard let version = GossipSubVersion(protocolID: stream.protocolID),
             let id = await accepted(stream, version: version)
         else { return await stream.reset() }
-        defer { inbound.remove(id) }
+        defer { inbound.remove(id, now: SwarmClock.now) }
         await withTaskGroup(of: Void.self) { group in
             var validating = 0
             while let rpc = await self.nextRPC(stream) {

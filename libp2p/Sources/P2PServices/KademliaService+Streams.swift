@@ -113,7 +113,7 @@ extension KademliaService {
             refusedMessages += 1
             return await stream.reset()
         }
-        defer { inbound.remove(id) }
+        defer { inbound.remove(id, now: SwarmClock.now) }
         rearm()
         do {
             while let bytes = try await stream.readFrame(bytesMax: configuration.messages.messageBytesMax) {

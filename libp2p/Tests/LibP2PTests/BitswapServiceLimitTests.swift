@@ -175,6 +175,62 @@ struct BitswapServiceLimitTests {
         }
     }
 
+    @Test("Answers on more streams than are read at once wait for their turn, and none is lost")
+    func answersWait() async throws {
+        let network = InMemoryNetwork()
+        let service = service(on: network.addHost(peer(0))) {
+            $0.inboundStreamsPerPeerMax = 2
+            $0.inboundWaitingPerPeerMax = 8
+        }
+        try await run(service, on: network) {
+            let server = network.addHost(peer(1))
+            let wants = try await asked(service, 1...10, of: server)
+            var streams: [any PeerStream] = []
+            for index in 1...10 {
+                streams.append(try await server.openStream(to: peer(0), protocols: [BitswapService.protocolID]))
+                try await eventually {
+                    let waiting = await service.inbound.waitingCount(of: peer(1))
+                    return await service.inbound.count + waiting == index
+                }
+            }
+            #expect(await service.inbound.waitingCount(of: peer(1)) == 8)
+            let eleventh = try await server.openStream(to: peer(0), protocols: [BitswapService.protocolID])
+            await #expect(throws: StreamError.reset) { try await eleventh.read() }
+            #expect(await service.streamCounters.refusedPerPeer == 1)
+            for (number, stream) in zip(1...10, streams) {
+                let answer = BitswapMessage(
+                    blocks: [.init(prefix: [1, 0x55, 0x12, 0x20], data: Array("block \(number)".utf8))])
+                try await stream.writeFrame(ByteBuffer(bytes: BitswapMessageCoding.encode(answer)))
+                try await stream.closeWrite()
+            }
+            for want in wants { #expect(try await want.value.first != nil) }
+            try await eventually { await service.inbound.isEmpty }
+            #expect(await service.inbound.waitingCount(of: peer(1)) == 0)
+        }
+    }
+
+    /// Fetches of blocks by number, which have reached their server.
+    private func asked(
+        _ service: BitswapService, _ numbers: ClosedRange<Int>, of server: InMemoryHost
+    ) async throws -> [Task<[UInt8], any Error>] {
+        let (arrivals, signal) = AsyncStream.makeStream(of: Int.self)
+        await server.handle(BitswapService.protocolID) { stream in
+            while let frame = try? await stream.readFrame(bytesMax: 99_999) {
+                let message = try? BitswapMessageCoding.decode(Array(frame.readableBytesView), limits: .init())
+                signal.yield(message?.wants.count ?? 0)
+            }
+        }
+        let wants = numbers.map { number in
+            Task { try await service.fetch(cid(number), from: [server.localPeer], timeout: .seconds(3600)) }
+        }
+        var count = 0
+        for await arrived in arrivals {
+            count += arrived
+            if count >= numbers.count { break }
+        }
+        return wants
+    }
+
     @Test("A stream on which a peer stays silent is reset")
     func inboundIdle() async throws {
         let network = InMemoryNetwork()
