@@ -296,8 +296,9 @@ let tests: [Target] = [
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "SignedObjects", "MeshTypes",
-            "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
+            "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
+            "MeshTypes", "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
+            "PlanetaryMesh",
         ]),
     meshTests(
         "ReceiptsTests",

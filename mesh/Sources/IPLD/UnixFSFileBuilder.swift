@@ -40,6 +40,16 @@ package struct UnixFSFileBuilder: Sendable {
         return blocks
     }
 
+    /// Adds a chunk whose raw block was made elsewhere. A file is made of such chunks alone, each but the last of
+    /// `UnixFSProfile.chunkBytes`, and has no attributes.
+    package mutating func append(leaf: UnixFSBuilt) -> [UnixFSBuiltBlock] {
+        precondition(profile.hasRawLeaves && attributes == .none && chunk.isEmpty && lastLeaf == nil, "mixed chunks")
+        hasLeaves = true
+        var blocks: [UnixFSBuiltBlock] = []
+        push(leaf, to: 0, &blocks)
+        return blocks
+    }
+
     /// Ends the file; gives what it is, and the blocks that were not given yet, its root last.
     package mutating func finish() -> (file: UnixFSBuilt, blocks: [UnixFSBuiltBlock]) {
         var blocks: [UnixFSBuiltBlock] = []
@@ -50,6 +60,9 @@ package struct UnixFSFileBuilder: Sendable {
         if let leaf = lastLeaf, levels == [[]] {
             let file = build(leaf: leaf, attributes, &blocks)
             return (file, blocks)
+        }
+        if lastLeaf == nil, levels.count == 1, let leaf = levels[0].first, levels[0].count == 1 {
+            return (leaf, blocks)
         }
         flushLeaf(&blocks)
         var level = 0

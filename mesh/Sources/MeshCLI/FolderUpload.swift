@@ -4,7 +4,8 @@ import Multiformats
 import NodeAPI
 
 /// Sends a local file or folder to a node as UnixFS: cuts it into blocks as it is read, and sends those that the node
-/// lacks. It holds a few MiB, however large the file is.
+/// lacks. It holds a few MiB, however large the file is. A large file is read by the node itself where it can
+/// (`FileHandover`).
 ///
 /// What the user names is followed if it is a link; links inside a folder are kept as links. What was sent before, by a
 /// run that was interrupted too, is not sent again.
@@ -21,6 +22,10 @@ struct FolderUpload {
         var batchBlocks = 512
         /// Batches under way at the same time.
         var batchesMax = 2
+        /// The least bytes of a file that the node is asked to read itself.
+        var handedBytesMin: UInt64 = 8 << 20
+        /// Parts of such a file that it reads at the same time.
+        var handedPartsMax = 3
     }
 
     /// How a file or folder is written.
@@ -81,7 +86,7 @@ struct FolderUpload {
     /// Sends the file or folder at a path, and has the node keep it; `-` is standard input.
     func send(_ path: String) async throws -> Uploaded {
         let item = try path == LocalFile.stream ? LocalItem.standardInput : LocalItem(following: path)
-        var walk = Walk(limits: limits, options: options, progress: progress)
+        var walk = Walk(node: node, limits: limits, options: options, progress: progress)
         if path != LocalFile.stream { walk.state.bytesTotal = try walk.measure(item) }
         let node = node
         let root = try await withThrowingTaskGroup(of: Sent.self) { group in
@@ -90,8 +95,8 @@ struct FolderUpload {
                 try await sender.take(blocks, &group)
             }
             try await sender.finish(&group)
-            walk.uploaded.blocksSent = sender.sent.blocks
-            walk.uploaded.bytesSent = sender.sent.bytes
+            walk.uploaded.blocksSent += sender.sent.blocks
+            walk.uploaded.bytesSent += sender.sent.bytes
             return root
         }
         let kept = try await node.pin(root.cid, fetching: false)
@@ -170,6 +175,7 @@ private struct Walk {
     /// Takes blocks that were built.
     typealias Taker = ([UnixFSBuiltBlock]) async throws -> Void
 
+    let node: any NodeService
     let limits: FolderUpload.Limits
     let options: FolderUpload.Options
     let progress: (FolderUpload.Progress) -> Void
@@ -178,9 +184,10 @@ private struct Walk {
     private var entriesLeft: Int
 
     init(
-        limits: FolderUpload.Limits, options: FolderUpload.Options,
+        node: any NodeService, limits: FolderUpload.Limits, options: FolderUpload.Options,
         progress: @escaping (FolderUpload.Progress) -> Void
     ) {
+        self.node = node
         self.limits = limits
         self.options = options
         self.progress = progress
@@ -262,6 +269,7 @@ private struct Walk {
         _ item: LocalItem, _ attributes: UnixFSAttributes, _ take: Taker
     ) async throws -> UnixFSBuilt {
         uploaded.files += 1
+        if let file = try await handOver(item, attributes, take) { return file }
         let file = try item.open()
         var builder = UnixFSFileBuilder(profile: profile, attributes: attributes)
         while let bytes = try item.read(file, profile.chunkBytes) {
@@ -276,6 +284,38 @@ private struct Walk {
         state.files += 1
         progress(state)
         return built
+    }
+
+    /// Has the node read a large file; nil if it cannot, or if its chunks would be no raw blocks.
+    private mutating func handOver(
+        _ item: LocalItem, _ attributes: UnixFSAttributes, _ take: Taker
+    ) async throws -> UnixFSBuilt? {
+        let profile = profile
+        guard profile.hasRawLeaves, attributes == .none, case .file(let bytes) = item.kind,
+            bytes >= limits.handedBytesMin, let path = item.absolutePath
+        else { return nil }
+        let part = FilePart(
+            path: path, device: item.identity.device, inode: item.identity.inode,
+            chunks: max(1, FilePart.bytesMax / profile.chunkBytes), chunkBytes: profile.chunkBytes)
+        var builder = UnixFSFileBuilder(profile: profile)
+        var built: [UnixFSBuiltBlock] = []
+        let handover = FileHandover(node: node, partsMax: limits.handedPartsMax)
+        let isRead = try await handover.read(part) { leaves in
+            for leaf in try leaves.links(chunkBytes: profile.chunkBytes) { built += builder.append(leaf: leaf) }
+            try await take(built)
+            built = []
+            uploaded.bytes += leaves.bytes
+            uploaded.blocksSent += leaves.newBlocks
+            uploaded.bytesSent += leaves.newBytes
+            state.bytes += leaves.bytes
+            progress(state)
+        }
+        guard isRead else { return nil }
+        let (file, blocks) = builder.finish()
+        try await take(blocks)
+        state.files += 1
+        progress(state)
+        return file
     }
 
     private var profile: UnixFSProfile { options.preserves ? options.profile.withoutRawLeaves : options.profile }

@@ -15,10 +15,18 @@ struct LocalItem {
         case stream
     }
 
+    /// What tells a file from others on one machine.
+    struct Identity: Equatable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
     /// What it is.
     let kind: Kind
     /// Its permissions and when it changed.
     let attributes: UnixFSAttributes
+    /// The numbers of its device and inode.
+    let identity: Identity
     private let bytes: [UInt8]
     /// Whether a link was followed, as the user named it.
     private let follows: Bool
@@ -26,12 +34,19 @@ struct LocalItem {
     /// The path, for people.
     var path: String { String(decoding: bytes, as: UTF8.self) }
 
+    /// The path from the root on; nil if it is no text.
+    var absolutePath: String? {
+        guard let path = String(validating: bytes, as: UTF8.self) else { return nil }
+        return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    }
+
     /// Standard input.
     static let standardInput = Self(kind: .stream, attributes: .none)
 
     private init(kind: Kind, attributes: UnixFSAttributes) {
         self.kind = kind
         self.attributes = attributes
+        identity = Identity(device: 0, inode: 0)
         bytes = Array(LocalFile.stream.utf8)
         follows = true
     }
@@ -47,6 +62,7 @@ struct LocalItem {
         guard result == 0 else { throw Self.failure(bytes) }
         self.bytes = bytes
         self.follows = follows
+        identity = Identity(device: UInt64(information.st_dev), inode: UInt64(information.st_ino))
         switch information.st_mode & S_IFMT {
         case S_IFREG: kind = .file(bytes: UInt64(clamping: information.st_size))
         case S_IFDIR: kind = .folder

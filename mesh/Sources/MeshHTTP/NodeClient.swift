@@ -120,6 +120,10 @@ package struct NodeClient: NodeService {
             bytesMax: bounds.responseBytesMax, seconds: bounds.longAnswerSeconds)
     }
 
+    package func put(_ part: FilePart) async throws(NodeServiceError) -> FileLeaves {
+        try await post("/v1/files/parts", body: part, seconds: bounds.longAnswerSeconds)
+    }
+
     package func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
         try await post("/v1/pins/\(root.text)?fetch=\(fetching)", seconds: bounds.longAnswerSeconds)
     }
@@ -169,7 +173,7 @@ package struct NodeClient: NodeService {
     }
 
     private func post<Value: Decodable>(
-        _ path: String, body: some Encodable
+        _ path: String, body: some Encodable, seconds: Int? = nil
     ) async throws(NodeServiceError) -> Value {
         let bytes: [UInt8]
         do {
@@ -180,7 +184,7 @@ package struct NodeClient: NodeService {
         return try decode(
             await exchange.answer(
                 .POST, path, body: bytes, contentType: "application/json", bytesMax: bounds.responseBytesMax,
-                seconds: bounds.answerSeconds))
+                seconds: seconds ?? bounds.answerSeconds))
     }
 
     private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(NodeServiceError) -> Value {

@@ -114,6 +114,11 @@ struct NodeRoutes: Sendable {
             try await service.put(blocks(body(request, bytesMax: limits.uploadBytesMax)))
             return Response(status: .created)
         }
+        // It reads the owner's files by their paths: only for a socket that none but the owner can open.
+        router.post("/v1/files/parts") { request, _ in
+            let part: FilePart = try await decode(request)
+            return try json(await service.put(part), status: .created)
+        }
         router.post("/v1/pins/:cid") { request, context in
             let isFetched = request.uri.queryParameters["fetch"] == "true"
             return try json(await service.pin(cid(context), fetching: isFetched))

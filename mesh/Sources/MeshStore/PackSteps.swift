@@ -46,7 +46,7 @@ final class PackSteps: Sendable {
     func mustWait(_ writes: some Sequence<StoreWrite>) -> Bool {
         var isEmpty = true
         for write in writes {
-            guard case .block(_, _, pinned: false) = write else { return true }
+            guard write.isCached else { return true }
             isEmpty = false
         }
         return isEmpty || packs.unsyncedBytes >= limits.unsyncedBytesMax

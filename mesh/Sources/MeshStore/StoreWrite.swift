@@ -13,6 +13,8 @@ package enum StoreWrite: Sendable {
     /// Stores a block; refuses bytes that do not hash to the CID. Repairs a damaged copy. An unpinned block may be
     /// evicted.
     case block(cid: CID, bytes: [UInt8], pinned: Bool)
+    /// Stores a block that was hashed here; it may be evicted.
+    case hashed(HashedBlock)
     /// Stores a block of a job's chain of evidence; never refused for lack of space.
     case evidence(cid: CID, bytes: [UInt8], jobID: CID)
     /// Stores a block that a job made; not evicted while the job is open.
@@ -58,7 +60,16 @@ package enum StoreWrite: Sendable {
         switch self {
         case .block(let cid, let bytes, _), .evidence(let cid, let bytes, _), .output(let cid, let bytes, _):
             (cid, bytes)
+        case .hashed(let block): (block.cid, block.bytes)
         default: nil
+        }
+    }
+
+    /// Whether it only stores a block that may be evicted, so that nobody relies on it yet.
+    var isCached: Bool {
+        switch self {
+        case .block(_, _, pinned: false), .hashed: true
+        default: false
         }
     }
 
@@ -67,8 +78,8 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .receiptLink, .setting: true
-        case .block, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids, .peer,
-            .peerMisbehaved:
+        case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
+            .peer, .peerMisbehaved:
             false
         }
     }
@@ -90,6 +101,7 @@ package enum StoreWrite: Sendable {
     var byteCount: Int {
         switch self {
         case .block(_, let bytes, _), .evidence(_, let bytes, _), .output(_, let bytes, _): bytes.count
+        case .hashed(let block): block.bytes.count
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,

@@ -39,6 +39,7 @@ struct StoreWriter: Sendable {
         switch write {
         case .block(let cid, let bytes, let pinned):
             try put(cid, bytes, BlockReason(isFile: pinned), db, &totals)
+        case .hashed(let block): try put(block.cid, block.bytes, BlockReason(), db, &totals)
         case .evidence(let cid, let bytes, let jobID):
             try put(cid, bytes, BlockReason(isEvidence: true, jobID: jobID), db, &totals)
         case .output(let cid, let bytes, let jobID): try put(cid, bytes, BlockReason(jobID: jobID), db, &totals)

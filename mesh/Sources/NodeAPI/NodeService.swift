@@ -63,6 +63,9 @@ package protocol NodeService: Sendable {
     /// Stores blocks, which may be evicted until a file or folder that has them is pinned; returns once they are
     /// durable. At most `ContentBlock.sentBytesMax` bytes and `ContentBlock.sentMax` blocks.
     func put(_ blocks: [ContentBlock]) async throws(NodeServiceError)
+    /// Reads a part of a file on the node's machine and stores its chunks like `put`; refuses a file that the node
+    /// cannot read (`permissionDenied`), whose blocks are put then.
+    func put(_ part: FilePart) async throws(NodeServiceError) -> FileLeaves
     /// Keeps the file or folder under a root until it is removed, and offers it to the mesh.
     ///
     /// With `fetching` the node fetches what it lacks; after a few seconds it answers how far it is, and the caller

@@ -1,3 +1,4 @@
+import Foundation
 package import Multiformats
 package import NodeAPI
 
@@ -23,6 +24,8 @@ package struct ScriptedNode: NodeService {
         package var hasGateway = false
         /// Blocks that were put, and roots that were pinned.
         package var kept = KeptBlocks()
+        /// Whether the node reads files by their paths.
+        package var readsFiles = false
         /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
         /// What happens before a submission is answered.
@@ -144,6 +147,22 @@ package struct ScriptedNode: NodeService {
     package func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
         script.kept.add(blocks)
         try answer(())
+    }
+
+    package func put(_ part: FilePart) async throws(NodeServiceError) -> FileLeaves {
+        guard script.readsFiles, let file = FileManager.default.contents(atPath: part.path) else {
+            throw NodeServiceError(.permissionDenied, "The node cannot read \(part.path) itself.")
+        }
+        let whole = file.dropFirst(Int(part.offset)).prefix(part.chunks * part.chunkBytes)
+        let chunks = stride(from: 0, to: whole.count, by: part.chunkBytes).map { at in
+            Array(whole.dropFirst(at).prefix(part.chunkBytes))
+        }
+        let blocks = chunks.map { ContentBlock(cid: CID.hashing($0, codec: .raw), bytes: $0) }
+        let lacked = blocks.filter { script.kept.block($0.cid) == nil }
+        script.kept.add(lacked)
+        return FileLeaves(
+            cids: blocks.map(\.cid.text), bytes: UInt64(whole.count), newBlocks: lacked.count,
+            newBytes: lacked.reduce(0) { $0 + UInt64($1.bytes.count) })
     }
 
     package func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {

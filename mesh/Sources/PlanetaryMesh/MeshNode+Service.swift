@@ -187,6 +187,10 @@ extension MeshNode: NodeService, PublicContent {
         try await trees.put(blocks)
     }
 
+    package nonisolated func put(_ part: FilePart) async throws(NodeServiceError) -> FileLeaves {
+        try await trees.put(part)
+    }
+
     package nonisolated func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
         try await trees.pin(root, fetching: fetching)
     }

@@ -56,6 +56,20 @@ struct OwnerTrees: Sendable {
         }
     }
 
+    func put(_ part: FilePart) async throws(NodeServiceError) -> FileLeaves {
+        try room.require("The file was not kept")
+        let blocks = try await OwnerFilePart.chunks(of: part)
+        let missing = Set(try await missing(blocks.map(\.cid)))
+        var seen: Set<CID> = []
+        let lacked = blocks.filter { missing.contains($0.cid) && seen.insert($0.cid).inserted }
+        if !lacked.isEmpty {
+            try await stored { () throws(MeshStoreError) in try await parts.store.commit(lacked.map { .hashed($0) }) }
+        }
+        return FileLeaves(
+            cids: blocks.map(\.cid.text), bytes: blocks.reduce(0) { $0 + UInt64($1.bytes.count) },
+            newBlocks: lacked.count, newBytes: lacked.reduce(0) { $0 + UInt64($1.bytes.count) })
+    }
+
     func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
         let root = root.version1
         let walk = TreeWalk(under: root)

@@ -96,6 +96,45 @@ import Testing
         #expect(again.root == first.root && again.blocksSent == 1 && again.bytesSent == 700_000)
     }
 
+    @Test(
+        "A file that the node reads itself has the CID that it has when it is sent",
+        arguments: [1, 1 << 20, (1 << 20) + 1, 8 << 20, (8 << 20) + 1, (24 << 20) - 1, 33 << 20])
+    func filesAreHandedOver(size: Int) async throws {
+        let chunks = (0...(size >> 20)).map { [UInt8](repeating: UInt8($0), count: min(1 << 20, size - $0 << 20)) }
+        try write("in/large", Array(chunks.joined()))
+        let sent = try await send("in")
+        let other = KeptBlocks()
+        var script = ScriptedNode.Script()
+        (script.kept, script.readsFiles) = (other, true)
+        var limits = FolderUpload.Limits()
+        limits.handedBytesMin = 1
+        var told: [UInt64] = []
+        let upload = FolderUpload(to: ScriptedNode(script: script), limits: limits) { told.append($0.bytes) }
+        let handed = try await upload.send(path("in"))
+        #expect(handed.root == sent.root && handed.bytes == sent.bytes && handed.files == 1)
+        #expect(handed.blocksSent == sent.blocksSent && handed.bytesSent == sent.bytesSent)
+        #expect(other.blocks == kept.blocks)
+        #expect(told.last == UInt64(size) && told == told.sorted())
+        #expect(try await upload.send(path("in")).blocksSent == 0)
+    }
+
+    @Test("An answer about a file that does not add up is refused")
+    func handedLeavesAddUp() throws {
+        let cid = CID.hashing([1], codec: .raw)
+        func links(_ cids: [String], _ bytes: UInt64) throws -> [UnixFSBuilt] {
+            try FileLeaves(cids: cids, bytes: bytes, newBlocks: 0, newBytes: 0).links(chunkBytes: 10)
+        }
+        #expect(try links([cid.text, cid.text], 11).map(\.fileBytes) == [10, 1])
+        #expect(try links([], 0).isEmpty)
+        for (cids, bytes) in [
+            ([cid.text], 11), ([cid.text, cid.text], 10), (["x"], 1), ([CID.hashing([1], codec: .dagPB).text], 1),
+            ([cid.text], UInt64.max),
+        ] {
+            let error = #expect(throws: NodeServiceError.self) { try links(cids, bytes) }
+            #expect(error?.code == .protocolMismatch)
+        }
+    }
+
     @Test func hiddenNamesPermissionsAndTimesAreAQuestionOfOptions() async throws {
         try makeSource()
         chmod(path("in/a.txt"), 0o750)
