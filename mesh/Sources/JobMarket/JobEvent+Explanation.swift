@@ -137,6 +137,7 @@ extension JobEvent {
         let why =
             switch cause {
             case .sufficientBids: "enough acceptable bids are in"
+            case .everybodySpoke: "everybody who is known and able has answered"
             case .windowElapsed: "the window is over"
             case .firstAcceptableBid: "the first acceptable bid came after the window"
             }

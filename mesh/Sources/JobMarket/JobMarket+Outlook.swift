@@ -9,6 +9,14 @@ extension JobMarket {
         originator.jobs.read(id) { $0.awaitsFirstBid(context) } ?? false
     }
 
+    /// Whether the bidding on a job of this node may close as soon as nobody is left to wait for.
+    package func mayCloseEarly(_ id: JobID) -> Bool { originator.jobs.read(id) { $0.mayCloseEarly(context) } ?? false }
+
+    /// Who bid on a job of this node.
+    package func hasBid(_ executor: DID, on id: JobID) -> Bool {
+        originator.jobs.read(id) { $0.bidding.bids.contains { $0.bid.bidderDID == executor } } ?? false
+    }
+
     /// What this node knows of each executor with regard to a job that waits for its first bid.
     ///
     /// - Parameters:

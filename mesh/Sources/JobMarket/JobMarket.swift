@@ -129,6 +129,7 @@ package struct JobMarket: Sendable {
             originator.nobodyBids(.nobodyExecutes, afterMilliseconds: milliseconds, &context) {
                 executor.isDone(with: $0)
             }
+        case .everybodySpoke(let id): originator.everybodySpoke(on: id, &context)
         case .executorsJudged(let id, let outlook, let milliseconds):
             let executor = executor
             originator.executorsJudged(id, outlook, patienceMilliseconds: milliseconds, &context) {

@@ -92,6 +92,8 @@ package enum BidRefusal: Error, Hashable, Sendable, Codable {
 package enum BiddingClosure: String, Hashable, Sendable, Codable {
     /// As many acceptable bids as the policy wants have arrived.
     case sufficientBids = "sufficient_bids"
+    /// Every executor that is known to be able has bid, declined or been refused.
+    case everybodySpoke = "everybody_spoke"
     /// The window's time was over, with acceptable bids in it.
     case windowElapsed = "window_elapsed"
     /// The window was over before; the first acceptable bid after it was taken up.

@@ -46,6 +46,8 @@ package enum MarketInput: Sendable {
     /// Who could run a job that waits for its first acceptable bid; and after how long, in milliseconds, the job need
     /// not wait for executors that nobody here knows, where that is known.
     case executorsJudged(JobID, ExecutorOutlook, patienceMilliseconds: UInt64?)
+    /// Every executor that is known to be able to run this job has bid on it, or will not.
+    case everybodySpoke(JobID)
     /// The owner lets this node start accepted jobs again.
     case runsMayBegin
     /// The owner's pause lasts longer than accepted jobs wait: others are to run them.

@@ -118,6 +118,12 @@ extension OriginatorMarket {
         }
     }
 
+    /// Closes the window early, as nobody is left to wait for; unless the policy says how long, or for how many bids.
+    mutating func everybodySpoke(on id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.mayCloseEarly(context) else { return }
+        close(id, .everybodySpoke, bids.rank(job.candidates(at: context.steady), of: job, context), &context)
+    }
+
     mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding else { return }
         let candidates = job.candidates(at: context.steady)

@@ -44,6 +44,13 @@ extension OriginatedJob {
             && candidates(at: context.steady).isEmpty
     }
 
+    /// Whether it collects bids, has one that would do, and names neither a window nor how many bids are enough.
+    func mayCloseEarly(_ context: MarketContext) -> Bool {
+        let policy = manifest.policy
+        return phase == .bidding && status != .biddingClosed && policy.sufficientBids == nil
+            && policy.bidWindowMilliseconds == nil && !candidates(at: context.steady).isEmpty
+    }
+
     /// Whether the job was submitted this long ago, by the clock that only moves forward.
     func isOlder(milliseconds: UInt64, _ context: MarketContext) -> Bool {
         let lifetime = manifest.expiresAt.milliseconds(since: manifest.submittedAt)

@@ -1,6 +1,7 @@
 import DequeModule
 import Determinism
 import MeshTypes
+import Multiformats
 import SignedObjects
 
 /// What executors offer, as this node last heard it; bounded in entries and in bytes.
@@ -77,6 +78,12 @@ struct CapabilityBook: Sendable {
     /// Whether an executor offers nothing now.
     func isWithoutOffer(_ did: DID, now: MonotonicInstant) -> Bool {
         entries[did].map { now < $0.until && $0.capability.offersNothing } ?? false
+    }
+
+    /// Whether each of these peers said lately what it offers, or that it offers nothing.
+    func know(all peers: [PeerID], now: MonotonicInstant) -> Bool {
+        let known = Set(entries.values.filter { now < $0.until }.map(\.capability.peerID))
+        return peers.allSatisfy(known.contains)
     }
 
     /// Whether any executor offers something; asked a few times a second.

@@ -23,6 +23,8 @@ struct JobOutlooks: Sendable {
         var questionAddressesMax = 1
         /// Executors that are asked in one look, about all jobs.
         var questionsPerLookMax = 32
+        /// Offers that are held against the bids on a job each time one comes; with more, the window runs its course.
+        var countedOffersMax = 64
     }
 
     /// One job that waits.
@@ -56,6 +58,14 @@ struct JobOutlooks: Sendable {
 
     /// Notes a job that was submitted, and what its module and inputs measure.
     mutating func submitted(_ job: JobID, _ sizes: JobSizes) { self.sizes[job] = sizes }
+
+    /// What a job's module and inputs measure.
+    func sizes(of job: JobID) -> JobSizes { sizes[job] ?? JobSizes() }
+
+    /// What executors answered that will not bid on a job; those who were asked and are silent may still bid.
+    func refusals(of job: JobID) -> [DID: ExecutorAnswer] {
+        watches[job]?.answers.filter { if case .declined = $0.value { true } else { false } } ?? [:]
+    }
 
     /// What a bidder has too little of for a job's module or inputs, by its own offer; nobody else can know it.
     func shortage(of offer: NodeCapability, for job: JobID) -> OfferedShortage? {

@@ -39,6 +39,7 @@ extension NodeCore {
         if around.connectionCount > 0 {
             seen.hasOffer = capabilities.hasOffer(now: moment.now)
             seen.hasListener = !around.listeners.isEmpty
+            seen.isEveryListenerKnown = capabilities.know(all: around.listeners, now: moment.now)
             seen.mayPassOn = around.mayPassOn || seen.hasListener
         }
         // It checks even without jobs, since it must know for how long it has heard nothing.
@@ -94,6 +95,22 @@ extension NodeCore {
             }
             give(.executorsJudged(turn.job, outlook, patienceMilliseconds: patience), moment)
         }
+    }
+
+    /// Ends the wait for bids on a job once nobody is left who is known, able and silent. Whoever offers and stays
+    /// silent makes a job wait for the window, so nobody can hurry it.
+    mutating func bidTaken(on job: JobID, _ moment: NodeMoment) {
+        guard capabilities.count > 0, capabilities.count <= outlooks.limits.countedOffersMax,
+            solitude.knowsItsExecutors, market.mayCloseEarly(job)
+        else { return }
+        let standings = market.standings(
+            of: job, offers: capabilities.offers(now: moment.now), sizes: outlooks.sizes(of: job),
+            answers: outlooks.refusals(of: job), wasKnown: { _ in false })
+        let isAwaited = standings.contains { standing in
+            !standing.isHere && !standing.hasSpoken && standing.obstacles.isEmpty
+                && !market.hasBid(standing.did, on: job)
+        }
+        if !standings.isEmpty, !isAwaited { give(.everybodySpoke(job), moment) }
     }
 
     mutating func advertise(_ offer: SignedObject<NodeCapability>) {

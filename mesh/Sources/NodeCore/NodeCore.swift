@@ -263,7 +263,9 @@ package struct NodeCore: Core {
         case .lookedUp(let id, let isConnected): wasLookedUp(id, isConnected: isConnected, moment)
         case .outputFetched(let request, let answer):
             take(outputs.answered(request, answer, now: moment.now), moment)
-        case .inquiryAnswered(let job, let executor, let reply): outlooks.answered(job, by: executor, reply)
+        case .inquiryAnswered(let job, let executor, let reply):
+            outlooks.answered(job, by: executor, reply)
+            bidTaken(on: job, moment)
         case .headsPublished(let jobs): for job in jobs { give(.anchorPublished(job), moment) }
         case .runEnded(let assignment, let report, let blocks): runEnded(assignment, report, blocks, moment)
         case .looked(let around): looked(around, moment)
@@ -320,6 +322,7 @@ package struct NodeCore: Core {
         if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
         judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
+        if case .jobBid(let bid) = message { bidTaken(on: bid.bid.jobID, moment) }
         // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
         if isBid, roundTripMilliseconds == nil { effects.append(.errand(.measure(peer))) }
     }

@@ -31,6 +31,8 @@ struct Solitude: Sendable {
         var mayPassOn = false
         /// Whether one of them listens to executors' offers.
         var hasListener = false
+        /// Whether each of those who listen has said what it offers.
+        var isEveryListenerKnown = false
         /// Whether an executor's offer is known.
         var hasOffer = false
     }
@@ -58,6 +60,9 @@ struct Solitude: Sendable {
     /// Whether the node has had connections for so long that an executor some hops away would bid on a new job within
     /// its window. Before that, a stranger's price says nothing of what others would ask.
     private(set) var isAcquainted = false
+    /// Whether the executors that this node knows are likely all that would bid on a new job: those around it have said
+    /// what they offer, or it is acquainted.
+    private(set) var knowsItsExecutors = false
     private var hasDialed = false
     private var hasMet = false
 
@@ -82,7 +87,7 @@ struct Solitude: Sendable {
         if surroundings.connectionCount == 0 {
             (metSince, listenedSince, deafSince) = (nil, nil, nil)
             patienceMilliseconds = nil
-            isAcquainted = false
+            (isAcquainted, knowsItsExecutors) = (false, false)
             let since = aloneSince ?? now
             aloneSince = since
             if hasDialed, !hasMet { return .alone }
@@ -95,6 +100,7 @@ struct Solitude: Sendable {
         listenedSince = surroundings.hasListener ? listenedSince ?? now : nil
         deafSince = surroundings.mayPassOn ? nil : deafSince ?? now
         isAcquainted = hasLasted(limits.unknownMilliseconds, since: met, now)
+        knowsItsExecutors = isAcquainted || (surroundings.hasListener && surroundings.isEveryListenerKnown)
         let patience = patience(met: met, now)
         patienceMilliseconds = mayMeetStranger(now) ? nil : patience
         let hasBidder = lastBidAt.map { now.milliseconds(since: $0) < limits.offersMilliseconds } ?? false

@@ -68,7 +68,7 @@ struct NodeMesh {
 
     /// Keeps a peer connected that offers to run jobs and does nothing: a node that knows of no executor soon fails its
     /// jobs.
-    private func withBystander(_ body: () async throws -> Void) async throws {
+    func withBystander(_ body: () async throws -> Void) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let identity = Identity.generate()

@@ -1,0 +1,97 @@
+import JobMarket
+import NodeAPI
+import NodeSetup
+import P2PTesting
+import SignedObjects
+import Testing
+
+@testable import NodeCore
+@testable import PlanetaryMesh
+
+/// How long an originator waits for bids when nobody told it how long.
+@Suite("Adaptive bid windows", .serialized)
+struct EarlyCloseTests {
+    /// Runs a job without a word about its window, and says why its bidding closed.
+    private func closing(_ mesh: NodeMesh, _ change: (inout JobSubmission) -> Void = { _ in }) async throws -> String {
+        let job = try await mesh.submit(try Assembler.command("nop")) { submission in
+            submission.policy.sufficientBids = nil
+            change(&submission)
+        }
+        #expect(try await mesh.result(of: job).ending == .succeeded)
+        let story = try await mesh.originator.explain(job).lines.map(\.text)
+        return try #require(story.first { $0.contains("Bidding closed") })
+    }
+
+    private func run(
+        _ prices: [UInt64], window: UInt64, _ body: (NodeMesh) async throws -> Void
+    ) async throws {
+        func configure(_: Int, _ configuration: inout NodeConfiguration) {
+            configuration.originator.bidWindowMilliseconds = window
+            configuration.originator.biddingDeadlineMilliseconds = 30_000
+        }
+        try await NodeMesh.run(prices: prices, configure: configure, body)
+    }
+
+    private static let everybody = "everybody who is known and able has answered"
+
+    private func know(_ executors: Int, _ mesh: NodeMesh) async throws {
+        try await eventually("the originator knows who is around it") {
+            let core = await mesh.originator.core
+            return core.capabilities.count == executors && core.solitude.knowsItsExecutors
+        }
+    }
+
+    @Test("The window closes once every executor that is known and able has bid, and the cheapest gets the job")
+    func everybodyBid() async throws {
+        try await run([30, 10, 20], window: 20_000) { mesh in
+            try await know(3, mesh)
+            let text = try await closing(mesh)
+            #expect(text.contains(Self.everybody), "\(text)")
+            #expect(text.contains("3. "), "it waited for all three: \(text)")
+            // Who could not run a job is not waited for.
+            let few = try await closing(mesh) { submission in
+                submission.policy.deniedDIDs = [mesh.nodes[1].identity.did.text]
+            }
+            #expect(few.contains(Self.everybody) && few.contains("2. ") && !few.contains("3. "), "\(few)")
+        }
+    }
+
+    @Test("An executor that offers and stays silent is waited for, as long as the window lasts")
+    func silence() async throws {
+        try await run([10, 20], window: 300) { mesh in
+            try await know(2, mesh)
+            try await mesh.withBystander {
+                try await know(3, mesh)
+                let text = try await closing(mesh)
+                #expect(!text.contains(Self.everybody), "\(text)")
+            }
+        }
+    }
+
+    @Test("A node that knows more than countedOffersMax offers lets the window run its course")
+    func manyOffers() async throws {
+        try await run([10, 20], window: 300) { mesh in
+            await mesh.originator.countOffers(atMost: 1)
+            try await know(2, mesh)
+            let text = try await closing(mesh)
+            #expect(!text.contains(Self.everybody), "\(text)")
+        }
+    }
+
+    @Test("A window that the user names runs its course")
+    func named() async throws {
+        try await run([10, 20], window: 1_000) { mesh in
+            try await know(2, mesh)
+            let text = try await closing(mesh) { $0.policy.bidWindowMilliseconds = 300 }
+            #expect(!text.contains(Self.everybody), "\(text)")
+        }
+    }
+}
+
+extension MeshNode {
+    fileprivate func countOffers(atMost offersMax: Int) {
+        var limits = JobOutlooks.Limits()
+        limits.countedOffersMax = offersMax
+        core.outlooks = JobOutlooks(limits: limits)
+    }
+}
