@@ -1,6 +1,15 @@
 import MeshTypes
 
 extension BidDecline {
+    /// Whether the executor would bid if it had room: the originator is told then. One that is too dear bids all the
+    /// same, which says more.
+    var isInterest: Bool {
+        switch self {
+        case .atCapacity, .tooManyOpenBids, .shareUsedUp, .storageFull, .diskFull, .storageLocked: true
+        default: false
+        }
+    }
+
     /// What the node's own owner is told, who may know why it rests.
     var toldOwner: Refusal {
         switch self {

@@ -58,7 +58,7 @@ extension ExecutorMarket {
         guard let configuration = context.configuration.executor else { return }
         let policy = BidPolicy(configuration: configuration)
         if let reason = policy.decline(signed.body, context) ?? decline(signed.body, id, configuration, context) {
-            return announcements.declined(id, reason, of: signed.body.originatorPeerID, &context)
+            return declined(signed.body, id, reason, &context)
         }
         if configuration.looksModulesUp, modules.waits(signed, &context) { return }
         let bid = policy.bid(
@@ -75,6 +75,22 @@ extension ExecutorMarket {
         announcements.judged(id, context.limits)
         let isWritten = openBids.charge(signed, signedBid, &context)
         record(.bidMade(manifest: signed, bid: signedBid), of: id, isWritten: isWritten, &context)
+    }
+
+    /// Makes no bid, and says so where only the moment is against it, so that nobody waits for one.
+    private mutating func declined(
+        _ manifest: JobManifest, _ id: JobID, _ reason: BidDecline, _ context: inout MarketContext
+    ) {
+        let (originator, limits) = (manifest.originatorPeerID, context.limits)
+        announcements.declined(id, reason, of: originator, &context)
+        guard reason.isInterest, originator != context.peerID,
+            interestRates.take(
+                originator, perSecond: limits.interestsPerSecondMax, burst: limits.interestBurstMax, now: context.now,
+                limits: limits)
+        else { return }
+        let interest = JobInterestV1(
+            jobID: id, executorDID: context.did, region: context.configuration.executor?.region, reason.told)
+        context.tell(.jobInterest(interest), .interest, job: id, subject: id.cid, to: originator)
     }
 
     /// Why this node does not bid now on a job that it would bid on.

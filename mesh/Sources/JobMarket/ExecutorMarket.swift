@@ -32,6 +32,8 @@ package struct ExecutorMarket: MarketHalf, Sendable {
     var pace = RunPace()
     /// How often each originator asks why there is no bid.
     var inquiryRates = AnnouncementRates()
+    /// How often each originator is told why there is no bid now.
+    var interestRates = AnnouncementRates()
 
     // MARK: Events
 

@@ -195,7 +195,7 @@ package struct JobMarket: Sendable {
             }
         case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
         case .jobInquiry(let inquiry): executor.inquired(inquiry, from: peer, &context)
-        case .jobInterest: .ack
+        case .jobInterest(let interest): originator.interestArrived(interest, from: peer, &context)
         case .capabilityAdvertisement, .jobAnnouncement, .jobInteractiveInput, .jobInteractiveOutput,
             .reputationRecordAvailable, .anchorHeads:
             .refused(Refusal(.notDirect, "\(message.variant.rawValue) is not taken as a direct message"))
@@ -236,7 +236,7 @@ package struct JobMarket: Sendable {
         case .status:
             executor.reportAnswered(id.jobID, &context)
             executor.statusAnswered(id, reply, &context)
-        case .bidRefusal: break
+        case .bidRefusal, .interest: break
         case .bid where waited: executor.bidAnswered(id, reply, &context)
         case .assignment where waited: originator.assignmentAnswered(id, reply, &context)
         case .cancellation where waited: originator.cancellationAnswered(id, reply, &context)

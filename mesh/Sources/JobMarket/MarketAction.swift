@@ -45,6 +45,8 @@ package struct DeliveryID: Hashable, Sendable {
     package enum Kind: String, Hashable, Sendable, CaseIterable {
         /// A bid, by the bidder.
         case bid
+        /// Why somebody who could bid does not now; never retried.
+        case interest
         /// Why a bid was declined.
         case bidRefusal
         /// An assignment.

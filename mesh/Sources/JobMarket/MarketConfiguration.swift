@@ -290,6 +290,10 @@ package struct MarketLimits: Sendable {
     package var inquiriesPerSecondMax = 8
     /// Questions of one originator answered at once after a silence.
     package var inquiryBurstMax = 32
+    /// Jobs of one originator per second of which an executor says that it would bid if it could.
+    package var interestsPerSecondMax = 16
+    /// The same at once after a silence.
+    package var interestBurstMax = 64
     /// Accounts of the known executors that a job's journal records; further ones only decide.
     package var outlooksPerJobMax = 8
     /// The longest manifest, in bytes.

@@ -118,6 +118,21 @@ extension OriginatorMarket {
         }
     }
 
+    /// An executor would bid and cannot now: who waits for its bid need not. It speaks for itself alone.
+    func interestArrived(
+        _ interest: JobInterestV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        guard interest.executorDID.peerID == peer else {
+            context.counters.refused("interest_wrong_peer")
+            return .refused(Refusal(.wrongPeer, "the interest is another executor's"))
+        }
+        let isBiddable =
+            jobs.read(interest.jobID) { job in
+                job.isOpen && (job.phase == .announcement || job.phase == .bidding) && job.status != .biddingClosed
+            } ?? false
+        return isBiddable ? .ack : .refused(Refusal(.jobUnknown, "no such job collects bids here"))
+    }
+
     /// Closes the window early, as nobody is left to wait for; unless the policy says how long, or for how many bids.
     mutating func everybodySpoke(on id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.mayCloseEarly(context) else { return }

@@ -49,7 +49,7 @@ package struct JobAnnouncementV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct: non-binding interest in a job.
+/// Direct, executor to originator: the executor would bid on a job and cannot now, and why; it binds nobody.
 package struct JobInterestV1: Hashable, Sendable, Codable {
     /// The job.
     package var jobID: JobID
@@ -57,17 +57,26 @@ package struct JobInterestV1: Hashable, Sendable, Codable {
     package var executorDID: DID
     /// Where it stands.
     package var region: String?
+    /// A stable name of what keeps it from bidding now; absent in messages of earlier versions.
+    package var code: RefusalCode?
+    /// The same for people.
+    package var reason: String?
 
-    package init(jobID: JobID, executorDID: DID, region: String? = nil) {
+    /// What keeps it from bidding now.
+    package var refusal: Refusal? { code.map { Refusal(code: $0, text: reason ?? "") } }
+
+    package init(jobID: JobID, executorDID: DID, region: String? = nil, _ refusal: Refusal? = nil) {
         self.jobID = jobID
         self.executorDID = executorDID
         self.region = region
+        code = refusal?.code
+        reason = refusal?.text
     }
 
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"
         case executorDID = "executor_did"
-        case region
+        case region, code, reason
     }
 }
 

@@ -25,12 +25,23 @@ struct JobOutlooks: Sendable {
         var questionsPerLookMax = 32
         /// Offers that are held against the bids on a job each time one comes; with more, the window runs its course.
         var countedOffersMax = 64
+        /// Executors whose interest in one job is remembered.
+        var interestsPerJobMax = 64
     }
 
     /// One job that waits.
     private struct Watch {
         let announcedAt: MonotonicInstant
         var answers: [DID: ExecutorAnswer] = [:]
+        /// What executors said by themselves that would bid and cannot now.
+        var interests: [DID: Refusal] = [:]
+
+        /// What is known of executors that will not bid, or were asked.
+        var words: [DID: ExecutorAnswer] {
+            answers.merging(interests.mapValues { .declined($0) }) { answer, said in
+                if case .declined = answer { answer } else { said }
+            }
+        }
     }
 
     /// A job whose turn it is.
@@ -64,7 +75,7 @@ struct JobOutlooks: Sendable {
 
     /// What executors answered that will not bid on a job; those who were asked and are silent may still bid.
     func refusals(of job: JobID) -> [DID: ExecutorAnswer] {
-        watches[job]?.answers.filter { if case .declined = $0.value { true } else { false } } ?? [:]
+        watches[job]?.words.filter { if case .declined = $0.value { true } else { false } } ?? [:]
     }
 
     /// What a bidder has too little of for a job's module or inputs, by its own offer; nobody else can know it.
@@ -102,7 +113,7 @@ struct JobOutlooks: Sendable {
             turns.append(job)
             next.append(
                 Turn(
-                    job: job, sizes: sizes[job] ?? JobSizes(), answers: watch.answers,
+                    job: job, sizes: sizes[job] ?? JobSizes(), answers: watch.words,
                     announcedAt: watch.announcedAt, waitedMilliseconds: now.milliseconds(since: watch.announcedAt)))
         }
         return next
@@ -136,6 +147,24 @@ struct JobOutlooks: Sendable {
     /// Where a question dials an executor that is not connected, by its offer.
     func addresses(of offer: NodeCapability?) -> [Multiaddr] {
         Array((offer?.addresses ?? []).prefix(limits.questionAddressesMax))
+    }
+
+    /// Whether an executor that knows so many offers says why it does not bid on a job. Of many, some
+    /// `interestsPerJobMax` do, others for each job, by a draw that job and key decide: an originator of a busy mesh is
+    /// not buried.
+    func speaksUp(_ executor: DID, on job: JobID, offers: Int) -> Bool {
+        guard offers > limits.interestsPerJobMax else { return true }
+        let draw = CID.hashing(job.cid.bytes + Array(executor.text.utf8), codec: .raw).bytes.suffix(8)
+            .reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return draw % UInt64(offers) < UInt64(limits.interestsPerJobMax)
+    }
+
+    /// Notes what keeps an executor from bidding now that said so by itself; of more than `interestsPerJobMax` it is
+    /// forgotten.
+    mutating func interested(_ job: JobID, _ executor: DID, _ refusal: Refusal) {
+        guard watches[job]?.interests.count ?? .max < limits.interestsPerJobMax else { return }
+        watches[job]?.interests[executor] = Refusal(
+            code: refusal.code.sanitized, text: PlainText.sanitized(refusal.text))
     }
 
     /// Notes what an executor answered about a job; `nil` if it did not answer.

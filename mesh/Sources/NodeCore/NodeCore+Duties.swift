@@ -15,7 +15,8 @@ extension NodeCore {
         _ delivery: Delivery, _ reason: String, isUnreachable: Bool, _ moment: NodeMoment
     ) {
         let hasLooked = lookedUp.remove(delivery.id) != nil
-        guard isUnreachable, !hasLooked else {
+        // Nobody is looked for only to hear that there is no bid.
+        guard isUnreachable, !hasLooked, delivery.id.kind != .interest else {
             return give(.deliveryFailed(delivery.id, reason: reason), moment)
         }
         guard lookUps.updateValue((delivery, reason), forKey: delivery.id) == nil else { return }

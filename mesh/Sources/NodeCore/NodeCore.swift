@@ -322,7 +322,15 @@ package struct NodeCore: Core {
         if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
         judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
-        if case .jobBid(let bid) = message { bidTaken(on: bid.bid.jobID, moment) }
+        switch message {
+        case .jobBid(let bid): bidTaken(on: bid.bid.jobID, moment)
+        case .jobInterest(let interest) where reply == .ack:
+            guard capabilities.offer(of: interest.executorDID, now: moment.now) != nil, let refusal = interest.refusal
+            else { break }
+            outlooks.interested(interest.jobID, interest.executorDID, refusal)
+            bidTaken(on: interest.jobID, moment)
+        default: break
+        }
         // The connection is so young that its first ping is unanswered; the bid window leaves time for it.
         if isBid, roundTripMilliseconds == nil { effects.append(.errand(.measure(peer))) }
     }
@@ -423,6 +431,10 @@ package struct NodeCore: Core {
     private mutating func carryOn(_ action: MarketAction, _ moment: NodeMoment) {
         switch action {
         case .announce(let job, let announcement): effects.append(.errand(.announce(job, announcement)))
+        case .deliver(let delivery)
+        where delivery.id.kind == .interest
+            && !outlooks.speaksUp(did, on: delivery.id.jobID, offers: capabilities.count):
+            tally("interests_unsaid")
         case .deliver(let delivery):
             let isOwn = delivery.peer == identity.peerID
             say(isOwn ? .ownDelivery(delivery) : .effect(.errand(.deliver(delivery))), about: delivery.id.jobID)

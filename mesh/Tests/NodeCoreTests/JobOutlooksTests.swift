@@ -64,6 +64,42 @@ import Testing
         #expect(outlooks.toAsk(second, standings, outlook, room: &none) == [], "others were asked in this look")
     }
 
+    @Test func interestsAreRememberedOfABoundedNumberOfExecutorsAndAreNoQuestions() throws {
+        var outlooks = JobOutlooks()
+        outlooks.announced(job(1), now: at(0))
+        let most = outlooks.limits.interestsPerJobMax
+        for number in 0...most {
+            let did = try standing(UInt8(number)).did
+            outlooks.interested(job(1), did, Refusal(.atCapacity, String(repeating: "x", count: 100_000)))
+        }
+        let known = outlooks.refusals(of: job(1))
+        #expect(known.count == most)
+        for case .declined(let refusal) in known.values {
+            #expect(refusal.code == .known(.atCapacity) && refusal.text.utf8.count <= 200)
+        }
+        let standings = try [standing(200), standing(201)]
+        var room = 10
+        let asked = outlooks.toAsk(
+            try turn(&outlooks, at: 400), standings, ExecutorOutlook(standings), room: &room)
+        #expect(asked.count == 2, "who said nothing is asked all the same")
+        outlooks.interested(job(2), try standing(1).did, Refusal(.atCapacity, "x"))
+        #expect(outlooks.refusals(of: job(2)).isEmpty, "nothing waits")
+    }
+
+    @Test func ofManyExecutorsSomeSayWhyTheyDoNotBidAndOthersForEachJob() throws {
+        let outlooks = JobOutlooks()
+        let most = outlooks.limits.interestsPerJobMax
+        let executors = try (0..<1_000).map { number in
+            try Identity(seed: [UInt8(number >> 8), UInt8(number & 255)] + Array(repeating: 0, count: 30)).did
+        }
+        let speakers = [job(1), job(2)].map { job in
+            Set(executors.filter { outlooks.speaksUp($0, on: job, offers: 1_000) })
+        }
+        for all in speakers { #expect(all.count > most / 2 && all.count < most * 2, "\(all.count)") }
+        #expect(speakers[0] != speakers[1])
+        #expect(executors.allSatisfy { outlooks.speaksUp($0, on: job(1), offers: most) })
+    }
+
     @Test func aQuestionDialsOneAddressOfAnOfferWhateverTheOfferNames() throws {
         let identity = try Identity(seed: Array(repeating: 1, count: 32))
         let date = UnixMilliseconds(1)

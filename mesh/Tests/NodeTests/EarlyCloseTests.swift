@@ -56,6 +56,22 @@ struct EarlyCloseTests {
         }
     }
 
+    @Test("An executor that has no place says so, and is not waited for; if all are full, the owner is told")
+    func full() async throws {
+        try await run([10, 20], window: 20_000) { mesh in
+            try await know(2, mesh)
+            await mesh.nodes[0].fill()
+            let text = try await closing(mesh)
+            #expect(text.contains(Self.everybody) && text.contains("1. ") && !text.contains("2. "), "\(text)")
+            await mesh.nodes[1].fill()
+            let job = try await mesh.submit(try Assembler.command("nop"))
+            try await eventually("the reason is told") {
+                try await mesh.originator.explain(job).lines.contains { $0.text.contains("full") }
+            }
+            _ = try await mesh.originator.cancel(job)
+        }
+    }
+
     @Test("An executor that offers and stays silent is waited for, as long as the window lasts")
     func silence() async throws {
         try await run([10, 20], window: 300) { mesh in
@@ -89,6 +105,12 @@ struct EarlyCloseTests {
 }
 
 extension MeshNode {
+    /// Leaves no place for a job.
+    fileprivate func fill() {
+        core.market.configuration.executor?.concurrentRunsMax = 0
+        core.market.configuration.executor?.queuedRunsMax = 0
+    }
+
     fileprivate func countOffers(atMost offersMax: Int) {
         var limits = JobOutlooks.Limits()
         limits.countedOffersMax = offersMax
