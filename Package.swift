@@ -193,9 +193,8 @@ let meshShells: [Target] = [
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Bitswap", "Peers",
-            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "JobMarket", "NodeCore", External.collections,
-            External.crypto,
-            External.nioCore,
+            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "Receipts", "JobMarket", "NodeCore",
+            External.collections, External.crypto, External.nioCore,
         ]),
 ]
 
@@ -258,7 +257,7 @@ let tests: [Target] = [
         "JobMarketTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
-            "Reputation", "JobMarket",
+            "Reputation", "Receipts", "JobMarket",
         ]),
     meshTests(
         "MeshCLITests",
@@ -307,7 +306,7 @@ let tests: [Target] = [
         "ReputationTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
-    meshTests("SimulationTests", ["P2PTesting", "MeshSimulation"]),
+    meshTests("SimulationTests", ["P2PTesting", "MeshTypes", "MeshSimulation"]),
 ]
 
 let package = Package(

@@ -42,7 +42,8 @@ struct Attempts: Hashable, Sendable {
     func isEnded(by receipt: CID) -> Bool {
         all.contains { attempt in
             switch attempt.end {
-            case .nodeFailed(let known, _), .receiptInvalid(let known, _), .outputsMissing(let known, _):
+            case .nodeFailed(let known, _), .receiptInvalid(let known, _), .outputsMissing(let known, _),
+                .refuted(let known, _, _), .unverified(let known, _):
                 known == receipt
             default: false
             }
@@ -129,7 +130,7 @@ package struct Attempt: Hashable, Sendable {
     package var fateIsUnknown: Bool {
         guard let end, !hasReceipt else { return false }
         switch end {
-        case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing: return false
+        case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing, .refuted, .unverified: return false
         case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken: return true
         }
     }

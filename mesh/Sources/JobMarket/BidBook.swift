@@ -117,10 +117,11 @@ struct BidBook: Sendable {
     }
 
     /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while;
-    /// so does one that says that its engine crashed, whosever doing that was.
+    /// so does one that says that its engine crashed, whosever doing that was, and one whose receipt was not borne out.
     mutating func attemptEnded(of executor: DID, _ end: AttemptEnd, _ context: MarketContext) {
         switch end {
-        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing:
+        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing,
+            .refuted, .unverified:
             failed(executor, context)
         case .nodeFailed(_, let outcome): if CrashedRun.way(outcome) != nil { failed(executor, context) }
         case .declined, .receiptInvalid, .overtaken, .forgotten: break

@@ -249,7 +249,11 @@ extension ExecutorMarket {
         _ id: JobID, _ receipt: CID, _ end: DeliveryEnd, _ context: inout MarketContext
     ) {
         guard let job = jobs[id], job.receiptCID == receipt, job.delivery == nil else { return }
-        let milliseconds = context.configuration.executor?.settlementMilliseconds ?? 600_000
+        let waiting = context.configuration.executor ?? ExecutorConfiguration()
+        // Whether the originator checks the result is not known, so every job gets the time for it.
+        let milliseconds =
+            waiting.settlementMilliseconds
+            + 1_000 * waiting.replayTimesMax * min(job.manifest.params.timeoutSeconds, JobRules().timeoutSecondsMax)
         record(
             .receiptDelivered(end, settleUntil: context.date(inMilliseconds: milliseconds)), of: id, &context)
         closeIfDone(id, &context)

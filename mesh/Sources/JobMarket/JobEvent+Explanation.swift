@@ -15,6 +15,7 @@ extension JobEvent {
         switch kind {
         case .submitted(let manifest, let requester, _, _):
             submission(manifest.body, requester)
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused: verificationExplanation
         case .announced(let round, let window, let bidding):
             (round == 1 ? "Announced to the mesh" : "Announced again, round \(round)")
                 + ": bids are collected for \(window.milliseconds(since: at)) ms"
@@ -42,6 +43,25 @@ extension JobEvent {
             acknowledged
                 ? "The executor has the settlement." : "The executor was told of the settlement and did not answer."
         default: sharedExplanation
+        }
+    }
+
+    private var verificationExplanation: String {
+        switch kind {
+        case .verificationChosen(let opening):
+            "The result will be checked (\(opening.level)); no executor can tell before it is settled."
+        case .verificationBegan(_, .replay, let until):
+            "The result is checked before it counts: this node runs the job again, for up to "
+                + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s with the wait for other checks."
+        case .verificationBegan(_, .refusal, _):
+            "The executor says that the module cannot run; this node looks whether it refuses it, too."
+        case .verificationEnded(_, .confirmed, _): "The check bears out what the receipt says."
+        case .verificationEnded(_, .fuelUnknown, let fuel):
+            "The run gave the same here. Its fuel cannot be compared, because the executor's engine is another; paid "
+                + "is at most the \(GroupedNumber.of(fuel ?? 0)) that it used here."
+        case .verificationEnded: "The owner ended the check; the receipt counts unchecked."
+        case .paymentRefused(let settlement, _): settlementLine(settlement.body)
+        default: "\(kindName)."
         }
     }
 
@@ -176,6 +196,10 @@ extension JobEvent {
         case .paidCancelled:
             "Settled: \(paid) tokens paid to \(executor) for its work until the job was cancelled, \(rest)."
         case .nodeFailure: "Settled: nothing is paid to \(executor), whose node failed."
+        case .refuted:
+            "Settled: nothing is paid to \(executor), whose receipt a second run refutes"
+                + (settlement.proofCID.map { "; the proof is \($0.text)." } ?? ".")
+        case .unverified: "Settled: nothing is paid to \(executor), whose receipt was checked and not borne out."
         case .late: "Settled: nothing is paid to \(executor), whose receipt came after the job had its result."
         }
     }

@@ -9,6 +9,8 @@ package enum JobEventKind: Hashable, Sendable {
     /// A user submitted the job.
     case submitted(
         manifest: SignedObject<JobManifest>, requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
+    /// The result is to be checked, as the manifest hides.
+    case verificationChosen(VerificationOpening)
     /// The job was published, and bidding began.
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     /// A bid was judged; `refusal` says why it was not acceptable.
@@ -31,6 +33,13 @@ package enum JobEventKind: Hashable, Sendable {
     case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
     /// A valid receipt came; its outputs are being fetched.
     case receiptAccepted(assignment: CID, receipt: SignedObject<ExecutionReceipt>, outputsUntil: UnixMilliseconds)
+    /// The outputs of a receipt are here, and it is checked before it counts.
+    case verificationBegan(receipt: CID, check: ReceiptCheck, until: UnixMilliseconds)
+    /// The check found nothing wrong, or the owner ended it; `fuel` is what the run used here, where that is all that
+    /// is known of it.
+    case verificationEnded(receipt: CID, finding: VerificationFinding, fuel: UInt64?)
+    /// A receipt that was refuted, or could not be checked, is not paid; `settlement` tells its executor so.
+    case paymentRefused(settlement: SignedObject<Settlement>, notifyUntil: UnixMilliseconds)
     /// The outputs of this receipt were complete first, so it counts.
     case receiptChosen(receipt: CID)
     /// A receipt came after the result, or got its outputs later than another; `settlement` tells its executor so.
@@ -86,6 +95,10 @@ extension JobEventKind {
     package var name: String {
         switch self {
         case .submitted: "submitted"
+        case .verificationChosen: "verification_chosen"
+        case .verificationBegan: "verification_began"
+        case .verificationEnded: "verification_ended"
+        case .paymentRefused: "payment_refused"
         case .announced: "announced"
         case .bidReceived: "bid_received"
         case .bidDisplaced: "bid_displaced"
@@ -133,13 +146,13 @@ extension JobEventKind {
     /// a node that loses them in a crash recovers them by asking or by being told again.
     package var needsDurability: Bool {
         switch self {
-        case .submitted, .assignmentMade, .attemptEnded, .receiptAccepted, .receiptChosen, .lateReceipt,
-            .cancellationRequested,
+        case .submitted, .verificationChosen, .verificationEnded, .paymentRefused, .assignmentMade, .attemptEnded,
+            .receiptAccepted, .receiptChosen, .lateReceipt, .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
             .settlementReceived:
             true
         case .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
-            .assignmentConfirmed, .statusReported,
+            .assignmentConfirmed, .statusReported, .verificationBegan,
             .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:

@@ -117,6 +117,8 @@ package struct JobMarket: Sendable {
         case .executionFinished(let assignment, let report): executor.executionFinished(assignment, report, &context)
         case .outputsFetched(let id, let receipt, let missing):
             originator.outputsFetched(id, receipt: receipt, missing: missing, &context)
+        case .receiptChecked(let id, let receipt, let finding):
+            originator.receiptChecked(id, receipt, finding, &context)
         case .anchorPublished(let id):
             originator.anchorPublished(id, inTime: true, &context)
             executor.anchorPublished(id, inTime: true, &context)

@@ -1,4 +1,5 @@
 package import MeshTypes
+import Multiformats
 import SignedObjects
 
 extension BidRefusal {
@@ -87,6 +88,7 @@ extension JobFailure {
         case .noExecutor: "no_executor"
         case .attemptsExhausted: "attempts_exhausted"
         case .crashesEngine: "crashes_engine"
+        case .unverified: "unverified"
         case .expired: "expired"
         case .cannotHold: "cannot_hold"
         case .originatorFailed: "originator_failed"
@@ -112,6 +114,9 @@ extension JobFailure: CustomStringConvertible {
                 + (last.map { "; at last \($0)" } ?? "")
         case .crashesEngine(let executors, let last):
             "the module crashed the engine at \(executors) executors; at last, \(PlainText.sanitized(last))"
+        case .unverified(let receipt, let reason):
+            "the result could not be checked, so it does not count and nothing is paid for it: "
+                + "\(PlainText.sanitized(reason)); its receipt is \(receipt.text)"
         case .expired(let status): "the job's time was over; it was still \(status.words)"
         case .cannotHold(let needed, let available, _): "\(needed) tokens must be held, \(available) are there"
         case .originatorFailed(let reason): reason
@@ -136,6 +141,9 @@ extension JobFailure {
         case .attemptsExhausted(_, .nodeFailed(_, let outcome)) where StarvedRun.isReason(outcome):
             return "The executor's machine is busy: raise --timeout, or run it again later."
         case .crashesEngine: return Self.crashesEngine
+        case .unverified(let receipt, _):
+            return "Check it later with mesh receipt replay \(receipt.text), or run the job again with --verify none "
+                + "or with smaller limits."
         case .announcementTimedOut, .attemptsExhausted, .expired, .originatorFailed: return nil
         }
     }
@@ -172,6 +180,11 @@ extension AttemptEnd: CustomStringConvertible {
         case .nodeFailed(_, .cancelled): "the executor's owner stopped the run; nothing is paid for it"
         case .nodeFailed(_, let outcome): "\(outcome)"
         case .receiptInvalid(_, let reason): "the receipt is wrong: \(reason)"
+        case .refuted(_, let proof, let reason):
+            "the receipt is refuted, nothing is paid: \(PlainText.sanitized(reason))"
+                + (proof.map { " (mesh proof verify \($0.text))" } ?? "")
+        case .unverified(_, let reason):
+            "the receipt was checked and not borne out, nothing is paid: \(PlainText.sanitized(reason))"
         case .outputsMissing(_, let missing): "\(missing) outputs of the receipt could not be fetched"
         case .overtaken: "the receipt of an earlier executor came first"
         case .forgotten(let reason): "the executor does not know the assignment: \(reason)"

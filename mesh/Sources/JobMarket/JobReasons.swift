@@ -19,6 +19,8 @@ package enum JobFailure: Hashable, Sendable, Codable {
     case attemptsExhausted(attempts: UInt64, last: AttemptEnd?)
     /// Its module crashed the engine at so many executors; `last` is in which way the last time.
     case crashesEngine(executors: UInt64, last: String)
+    /// The result was to be checked, and this node could not check it; `receipt` says what it would be.
+    case unverified(receipt: CID, reason: String)
     /// The job's time was over, in this state.
     case expired(during: JobStatus)
     /// The price could not be held; `fuel` is the most for which the tokens would do, if any would.
@@ -140,6 +142,10 @@ package enum AttemptEnd: Hashable, Sendable, Codable {
     case nodeFailed(receipt: CID, outcome: ExecutionOutcome)
     /// The executor signed a wrong receipt.
     case receiptInvalid(receipt: CID, reason: ReceiptRefusal)
+    /// The run was made again here and gave something else; `proof` shows it to anybody.
+    case refuted(receipt: CID, proof: CID?, reason: String)
+    /// The receipt was to be checked, and nothing bears it out.
+    case unverified(receipt: CID, reason: String)
     /// Outputs that the receipt names were not available.
     case outputsMissing(receipt: CID, missing: UInt64)
     /// An earlier executor's receipt came first.

@@ -46,6 +46,10 @@ struct JournalRow: Codable {
 /// What happened, in a row's form: case by case `JobEventKind`.
 enum JournalRowKind: Codable {
     case submitted(manifest: [UInt8], requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
+    case verificationChosen(VerificationOpening)
+    case verificationBegan(receipt: CID, check: ReceiptCheck, until: UnixMilliseconds)
+    case verificationEnded(receipt: CID, finding: VerificationFinding, fuel: UInt64?)
+    case paymentRefused(settlement: [UInt8], notifyUntil: UnixMilliseconds)
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     case bidReceived(bid: [UInt8], refusal: BidRefusal?)
     case bidDisplaced(bid: CID)
@@ -86,6 +90,8 @@ extension JournalRowKind {
             switch kind {
             case .submitted(let manifest, let requester, let key, let until):
                 .submitted(manifest: manifest.bytes, requester: requester, idempotencyKey: key, announceUntil: until)
+            case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused:
+                Self.verification(kind)
             case .announced(let round, let window, let until):
                 .announced(round: round, windowUntil: window, biddingUntil: until)
             case .bidReceived(let bid, let refusal): .bidReceived(bid: bid.bytes, refusal: refusal)
@@ -120,6 +126,33 @@ extension JournalRowKind {
             }
     }
 
+    /// Rows about the check of a result.
+    private static func verification(_ kind: JobEventKind) -> Self {
+        switch kind {
+        case .verificationChosen(let opening): .verificationChosen(opening)
+        case .verificationBegan(let receipt, let check, let until):
+            .verificationBegan(receipt: receipt, check: check, until: until)
+        case .verificationEnded(let receipt, let finding, let fuel):
+            .verificationEnded(receipt: receipt, finding: finding, fuel: fuel)
+        case .paymentRefused(let settlement, let until):
+            .paymentRefused(settlement: settlement.bytes, notifyUntil: until)
+        default: preconditionFailure("\(kind.name) is no row about a check")
+        }
+    }
+
+    private func verificationEvent() throws(JobEventError) -> JobEventKind {
+        switch self {
+        case .verificationChosen(let opening): .verificationChosen(opening)
+        case .verificationBegan(let receipt, let check, let until):
+            .verificationBegan(receipt: receipt, check: check, until: until)
+        case .verificationEnded(let receipt, let finding, let fuel):
+            .verificationEnded(receipt: receipt, finding: finding, fuel: fuel)
+        case .paymentRefused(let settlement, let until):
+            .paymentRefused(settlement: try Self.signed(settlement), notifyUntil: until)
+        default: preconditionFailure("\(self) is no row about a check")
+        }
+    }
+
     /// Rows of the executor, and of both.
     private static func shared(_ kind: JobEventKind) -> Self {
         switch kind {
@@ -137,7 +170,8 @@ extension JournalRowKind {
         case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
         case .settlementReceived(let settlement): .settlementReceived(settlement: settlement.bytes)
         case .settlementOverdue: .settlementOverdue
-        case .submitted, .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+        case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .announced,
+            .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
@@ -150,6 +184,7 @@ extension JournalRowKind {
         case .submitted(let manifest, let requester, let key, let until):
             .submitted(
                 manifest: try Self.signed(manifest), requester: requester, idempotencyKey: key, announceUntil: until)
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused: try verificationEvent()
         case .announced(let round, let window, let until):
             .announced(round: round, windowUntil: window, biddingUntil: until)
         case .bidReceived(let bid, let refusal): .bidReceived(bid: try Self.signed(bid), refusal: refusal)
@@ -202,7 +237,8 @@ extension JournalRowKind {
         case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
         case .settlementReceived(let settlement): .settlementReceived(settlement: try Self.signed(settlement))
         case .settlementOverdue: .settlementOverdue
-        case .submitted, .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+        case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .announced,
+            .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:

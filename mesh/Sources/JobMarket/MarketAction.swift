@@ -23,6 +23,13 @@ package enum MarketAction: Sendable, Hashable {
     case cancelExecution(assignment: CID, reason: String)
     /// Fetch blocks from the executor, verify and store them; report `outputsFetched`.
     case fetchOutputs(JobID, receipt: CID, from: PeerID, blocks: [CID], deadlineMilliseconds: Int64)
+    /// Check a receipt, by the job's level or because it refuses the module; report `receiptChecked`, in any case. A
+    /// second order with the same receipt while the first is under way changes nothing.
+    case checkReceipt(CheckOrder)
+    /// Stop a check; report `receiptChecked` all the same.
+    case stopCheck(receipt: CID)
+    /// Put the proof of a fraud into the DHT under `MeshTopics.proofKey`.
+    case publishProof(JobID, proof: CID, block: [UInt8])
     /// Put the receipt into the DHT under `MeshTopics.receiptKey` and announce it by gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
 }

@@ -66,6 +66,10 @@ package struct OriginatorConfiguration: Sendable {
     package var executionGraceMilliseconds: UInt64 = 10_000
     /// From the end of the run to a verified receipt with all its outputs.
     package var receiptMilliseconds: UInt64 = 60_000
+    /// How many times a job's own timeout a replay of it may take: this machine may be slower.
+    package var replayTimesMax: UInt64 = 2
+    /// What a check may take beyond that, with its wait for other checks, fetching and compiling.
+    package var checkQueueMilliseconds: UInt64 = 120_000
     /// The outputs of one job that this node accepts, together, in bytes; a job that may make more is refused.
     package var outputBytesMax: UInt64 = 1 << 30
     /// From a cancellation to the receipt of the cancelled run.
@@ -170,8 +174,11 @@ package struct ExecutorConfiguration: Sendable {
     package var preparationMilliseconds: UInt64 = 60_000
     /// How long it tries to deliver a receipt, in milliseconds.
     package var receiptDeliveryMilliseconds: UInt64 = 600_000
-    /// How long it waits for a settlement after the receipt was received, in milliseconds.
+    /// How long it waits for a settlement after the receipt was received, in milliseconds, beyond the time in which the
+    /// originator may run the job again.
     package var settlementMilliseconds: UInt64 = 600_000
+    /// How many times a job's timeout the originator may take to run it again.
+    package var replayTimesMax: UInt64 = 2
     /// How long it makes no bid on jobs of a module that crashed the engine here, in milliseconds.
     package var crashedModuleMilliseconds: UInt64 = 600_000
     /// Whether its shell looks up modules in the node's store (`MarketAction.lookUpModule`) before it bids.
@@ -257,6 +264,8 @@ package struct MarketLimits: Sendable {
     package var bidsWrittenPerJobMax: UInt64 = 1024
     /// Executors remembered as having failed lately.
     package var failedExecutorsMax = 4096
+    /// Receipts of this node's jobs that it checks at once; the others wait for their turn.
+    package var checksAtOnceMax = 1
     /// Receipts of a job that wait for their outputs in parallel; one more ends the wait for the first.
     package var candidateReceiptsMax = 8
     /// Waiting jobs checked when tokens are released, longest wait first.

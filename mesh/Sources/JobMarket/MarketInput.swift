@@ -1,5 +1,6 @@
 package import MeshTypes
 package import Multiformats
+package import Receipts
 import SignedObjects
 
 /// A fact that the shell reports to the market. Inputs with an answer are functions of `JobMarket`: `submit`, `cancel`,
@@ -34,6 +35,8 @@ package enum MarketInput: Sendable {
     case executionFinished(assignment: CID, ExecutionReport)
     /// Outputs requested by `MarketAction.fetchOutputs` are stored here, or some are missing.
     case outputsFetched(JobID, receipt: CID, missing: [CID])
+    /// What `MarketAction.checkReceipt` found.
+    case receiptChecked(JobID, receipt: CID, ReplayFinding)
     /// Gossip has the anchored heads with this job's receipt.
     case anchorPublished(JobID)
     /// The round trip to a peer, for the latency weight of selections.

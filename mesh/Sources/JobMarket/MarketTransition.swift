@@ -45,6 +45,8 @@ package struct EvidenceBlock: Hashable, Sendable {
     package let jobID: JobID
     /// Its content, if it is a receipt.
     package let receipt: SignedObject<ExecutionReceipt>?
+    /// Its content, if it is the proof of a fraud.
+    package let proof: SignedObject<FraudProof>?
     /// Whether it is a receipt that contradicts an earlier one of the same assignment.
     package let isContradiction: Bool
 
@@ -55,6 +57,7 @@ package struct EvidenceBlock: Hashable, Sendable {
         bytes = signed.bytes
         jobID = job
         receipt = signed as? SignedObject<ExecutionReceipt>
+        proof = signed as? SignedObject<FraudProof>
     }
 }
 

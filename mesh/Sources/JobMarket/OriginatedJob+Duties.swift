@@ -11,6 +11,7 @@ extension OriginatedJob {
         let round: UInt64
         let liveAttempt: Attempt?
         let candidateReceipts: Int
+        let outputsUntil: UnixMilliseconds?
         let anchor: AnchorState
         let notices: Int
     }
@@ -18,7 +19,8 @@ extension OriginatedJob {
     var marks: Marks {
         Marks(
             phase: phase, phaseUntil: phaseUntil, round: bidding.round, liveAttempt: assignments.live,
-            candidateReceipts: receipts.candidates.count, anchor: anchor, notices: settlements.notices.count)
+            candidateReceipts: receipts.candidates.count, outputsUntil: receipts.firstOutputsUntil, anchor: anchor,
+            notices: settlements.notices.count)
     }
 
     func armTimers(from old: Marks?, _ context: inout MarketContext) {
@@ -40,7 +42,9 @@ extension OriginatedJob {
         }
         armLease(from: old, &context)
         if let until = receipts.firstOutputsUntil {
-            if old?.candidateReceipts != receipts.candidates.count { context.setTimer(.outputs(id), at: until) }
+            if old?.candidateReceipts != receipts.candidates.count || old?.outputsUntil != until {
+                context.setTimer(.outputs(id), at: until)
+            }
         } else {
             context.timers.clear(.outputs(id))
         }
@@ -91,7 +95,7 @@ extension OriginatedJob {
         case .cancellationRequested: oweCancellation(&context)
         case .receiptAccepted: if let candidate = receipts.candidates.last { fetchOutputs(of: candidate, &context) }
         case .resultReached, .failed, .cancelled: stopOthers(&context)
-        case .settled, .lateReceipt: if let notice = settlements.notices.last { owe(notice, &context) }
+        case .settled, .lateReceipt, .paymentRefused: if let notice = settlements.notices.last { owe(notice, &context) }
         case .anchored: context.publishHeads(anchorOf: id)
         default: break
         }

@@ -19,6 +19,8 @@ package enum JobPhase: String, Hashable, Sendable, CaseIterable {
     case execution
     /// Waiting for the receipt and its outputs.
     case receipt
+    /// The result is being checked.
+    case verification
     /// Waiting for a cancelled run's receipt.
     case cancellation
     /// The result is there.
@@ -74,6 +76,11 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     private(set) var assignments = Attempts()
     /// Its receipts.
     private(set) var receipts = ReceivedReceipts()
+    /// How the result is to be checked; `nil` if it is believed.
+    package private(set) var verification: VerificationOpening?
+    /// What the check of the receipt that counts found, and the fuel of this node's own run where only that is known.
+    package private(set) var finding: VerificationFinding?
+    private(set) var foundFuel: UInt64?
     /// What was paid for them.
     private(set) var settlements = Settlements()
     /// The anchoring of the receipt.
@@ -130,6 +137,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .failed(let reason): abandon(.failed(reason))
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused:
+            foldVerification(event.kind)
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
             foldAttempt(event.kind, at: event.at)
         default: foldEvidence(event.kind)
@@ -158,6 +167,19 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             receipts.accepted(signed, at: date, outputsUntil: until)
             // The receipt of a superseded attempt does not affect what is under way.
             if wasLive { enter(.receipt, until: until, status: .producingOutputs) }
+        default: break
+        }
+    }
+
+    private mutating func foldVerification(_ kind: JobEventKind) {
+        switch kind {
+        case .verificationChosen(let opening): verification = opening
+        case .verificationBegan(let receipt, let check, let until):
+            receipts.checked(receipt, check, until: until)
+            // The receipt of a superseded attempt does not affect what is under way.
+            if phase == .receipt, !assignments.hasLive { enter(.verification, until: until, status: .verifying) }
+        case .verificationEnded(_, let finding, let fuel): (self.finding, foundFuel) = (finding, fuel)
+        case .paymentRefused(let settlement, let until): settlements.answeredLate(settlement, notifyUntil: until)
         default: break
         }
     }
@@ -292,6 +314,8 @@ extension OriginatedJob {
 
     /// Valid receipts that wait for their outputs, in order of arrival.
     package var candidateReceipts: [CandidateReceipt] { receipts.candidates }
+    /// Whether this node's own run, or look, bore out the receipt that counts.
+    package var isChecked: Bool { finding == .confirmed || finding == .fuelUnknown }
     /// The receipt that counts, once there is one.
     package var receipt: AcceptedReceipt? { receipts.chosen }
     /// Receipts that came too late.
@@ -353,7 +377,7 @@ extension JobEventKind {
         case .bidReceived(let bid, _): bid.bytes.count
         case .assignmentMade(let assignment, _): assignment.bytes.count
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
-        case .settled(let settlement, _): settlement.bytes.count
+        case .settled(let settlement, _), .paymentRefused(let settlement, _): settlement.bytes.count
         case .anchored(let entry, _): entry.bytes.count
         default: 0
         }

@@ -84,6 +84,7 @@ extension OriginatorMarket {
         // A receipt is not yet a result: its outputs may never come, so nothing else ends because of it.
         let candidates = jobs.read(id, \.receipts.candidates) ?? []
         if candidates.count >= context.limits.candidateReceiptsMax, let first = candidates.first {
+            stopChecks(of: id, [first.accepted.cid], &context)
             record(
                 .attemptEnded(assignment: first.accepted.assignmentCID, end: first.outputsMissing), of: id, &context)
         }
@@ -91,15 +92,16 @@ extension OriginatorMarket {
         record(
             .receiptAccepted(assignment: signed.body.assignmentCID, receipt: signed, outputsUntil: until), of: id,
             &context)
-        if signed.body.outputBlocks.isEmpty { conclude(id, with: signed.cid, &context) }
+        if signed.body.outputBlocks.isEmpty { outputsHere(id, receipt: signed.cid, &context) }
     }
 
     // MARK: Outputs
 
-    /// Gives up the receipt that waits longest: its outputs did not come in time.
+    /// Gives up the receipt that waits longest: its outputs did not come in time, or its check lasts too long.
     mutating func outputsElapsed(_ id: JobID, _ context: inout MarketContext) {
         let candidates = jobs.read(id, \.receipts.candidates) ?? []
         guard let overdue = candidates.min(by: { $0.outputsUntil < $1.outputsUntil }) else { return }
+        if overdue.check != nil { return checkElapsed(id, overdue, &context) }
         endAttempt(overdue.accepted.assignmentCID, of: id, overdue.outputsMissing, &context)
     }
 
@@ -113,6 +115,7 @@ extension OriginatorMarket {
             record(.attemptEnded(assignment: live, end: .overtaken(receipt: cid)), of: id, &context)
         }
         let others = candidates.filter { $0.accepted.cid != cid }
+        stopChecks(of: id, others.map(\.accepted.cid), &context)
         if !others.isEmpty { record(.receiptChosen(receipt: cid), of: id, &context) }
         record(.resultReached(result: chosen.receipt.status, outcome: chosen.receipt.outcome), of: id, &context)
         for other in others {
@@ -136,7 +139,7 @@ extension OriginatorMarket {
     mutating func outputsFetched(_ id: JobID, receipt: CID, missing: [CID], _ context: inout MarketContext) {
         guard let candidate = jobs.read(id, { $0.receipts.candidate(receipt) }) ?? nil else { return }
         if missing.isEmpty {
-            conclude(id, with: receipt, &context)
+            outputsHere(id, receipt: receipt, &context)
         } else {
             let end = AttemptEnd.outputsMissing(receipt: receipt, missing: UInt64(missing.count))
             endAttempt(candidate.accepted.assignmentCID, of: id, end, &context)
@@ -159,8 +162,7 @@ extension OriginatorMarket {
     }
 
     private mutating func pay(_ accepted: AcceptedReceipt, of id: JobID, _ context: inout MarketContext) {
-        let attempt = jobs.read(id) { $0.assignments[accepted.assignmentCID] } ?? nil
-        let payout = Payout(for: accepted, of: attempt, of: id, context)
+        let payout = Payout(for: accepted, of: jobs[id], context)
         guard let signed = context.sign(payout.settlement) else { return }
         context.keep(signed, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)

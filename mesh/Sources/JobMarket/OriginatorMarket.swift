@@ -14,7 +14,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: MarketHalf, Sendable {
+package struct OriginatorMarket: CheckingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -28,6 +28,8 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     var leases = LeaseTable()
     /// Jobs whose price could not be held.
     private var funds = FundsQueue()
+    /// The receipts that are being checked.
+    var checks = ReceiptChecks()
     /// Assignments of remembered jobs whose executor signed two receipts of one.
     var contradicted: Set<CID> = []
 
@@ -40,7 +42,10 @@ package struct OriginatorMarket: MarketHalf, Sendable {
             context.counters.duplicates += 1
             return .success(known)
         }
-        let draft = JobDraft(params: request.effectiveParams, nonce: nonce)
+        let level = request.verification ?? .none
+        let opening = context.opening(level, nonce: nonce)
+        let draft = JobDraft(
+            params: request.effectiveParams, nonce: nonce, level: level, commitment: opening.commitment)
         if let refusal = draft.refusal(openCount: openCount, context) { return .failure(refusal) }
         guard let signed = context.sign(draft.manifest(context)) else { return .failure(.cannotSign) }
         guard signed.bytes.count <= context.limits.manifestBytesMax else {
@@ -53,6 +58,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
                 manifest: signed, requester: request.requesterDID, idempotencyKey: request.idempotencyKey,
                 announceUntil: context.date(inMilliseconds: context.configuration.originator.announcementMilliseconds)),
             of: JobID(signed.cid), &context)
+        if level.mayReplay { record(.verificationChosen(opening), of: JobID(signed.cid), &context) }
         return .success(JobID(signed.cid))
     }
 
@@ -61,6 +67,11 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     ) -> Result<Void, CancellationRefusal> {
         guard let job = jobs[id] else { return .failure(.jobUnknown) }
         guard job.isOpen else { return .failure(.jobEnded) }
+        if job.isDelivered, let checked = job.receipts.candidates.last(where: { $0.check != nil }) {
+            // The work is done: what its owner does not want to wait for is the check.
+            endCheck(id, checked, .waived, &context)
+            return .success(())
+        }
         guard !job.isDelivered else { return .failure(.resultReached) }
         guard job.cancelReason == nil else { return .success(()) }
         let words = PlainText.sanitized(reason)
@@ -99,8 +110,9 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     }
 
     private func recordEvidence(of event: JobEvent, _ context: inout MarketContext) {
-        guard let accepted = jobs.read(event.jobID, \.receipt) ?? nil,
-            var evidence = ReputationEvidence(receipt: accepted.receipt, receiptCID: accepted.cid)
+        guard let job = jobs[event.jobID], let accepted = job.receipt,
+            var evidence = ReputationEvidence(
+                receipt: accepted.receipt, receiptCID: accepted.cid, isChecked: job.isChecked)
         else { return }
         // A future date by the executor's clock would never decay.
         evidence.at = min(evidence.at, event.at)
@@ -116,7 +128,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
         // Whose doing a crash was shows when the job ends.
         case .nodeFailed(_, let outcome) where CrashedRun.way(outcome) != nil: return
         case .nodeFailed(let cid, _): (receipt, verdict) = (cid, .abandoned)
-        case .receiptInvalid(let cid, _): (receipt, verdict) = (cid, .invalid)
+        case .receiptInvalid(let cid, _), .refuted(let cid, _, _): (receipt, verdict) = (cid, .invalid)
         default: return
         }
         record(verdict, of: attempt, receipt, of: event, &context)
@@ -214,6 +226,8 @@ package struct OriginatorMarket: MarketHalf, Sendable {
         case .receipt:
             // Without a live attempt the job waits for outputs, which have their own deadline.
             if jobs.read(id, \.assignments.hasLive) ?? false { endLive(id, .receiptTimedOut, &context) }
+        // A check has the deadline of its receipt.
+        case .verification: break
         case .cancellation:
             let reason = jobs.read(id, \.cancelReason) ?? nil
             finish(id, .cancelled(reason: reason ?? OriginatedJob.cancellationWords), &context)
@@ -256,6 +270,7 @@ package struct OriginatorMarket: MarketHalf, Sendable {
 
     /// Ends a job without a receipt that counts, and releases everything held for it.
     mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext) {
+        stopChecks(of: id, jobs.read(id, { $0.receipts.candidates.map(\.accepted.cid) }) ?? [], &context)
         let held = context.ledger.escrow(of: id)
         let refund = LedgerEntry.refund(held, job: id, at: context.wallClock)
         record(kind, of: id, ledger: held == .zero ? [] : [refund], &context)
@@ -323,8 +338,14 @@ package struct OriginatorMarket: MarketHalf, Sendable {
     private mutating func resume(_ job: OriginatedJob, _ context: inout MarketContext) {
         if job.receipt != nil { return settle(job.id, &context) }
         for candidate in job.receipts.candidates {
-            if candidate.missingCount == 0 { return conclude(job.id, with: candidate.accepted.cid, &context) }
-            job.fetchOutputs(of: candidate, &context)
+            if candidate.check != nil {
+                queueCheck(of: candidate.accepted.cid, job: job.id, &context)
+            } else if candidate.missingCount == 0 {
+                outputsHere(job.id, receipt: candidate.accepted.cid, &context)
+                if !(jobs.read(job.id, \.isOpen) ?? false) { return }
+            } else {
+                job.fetchOutputs(of: candidate, &context)
+            }
         }
         if job.isDelivered { return }
         switch job.status {

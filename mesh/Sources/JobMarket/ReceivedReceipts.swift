@@ -24,6 +24,13 @@ struct ReceivedReceipts: Hashable, Sendable {
 
     // MARK: Steps
 
+    /// Notes that a receipt is being checked, until a date.
+    mutating func checked(_ receipt: CID, _ check: ReceiptCheck, until: UnixMilliseconds) {
+        guard let index = candidates.firstIndex(where: { $0.accepted.cid == receipt }) else { return }
+        candidates[index].check = check
+        candidates[index].outputsUntil = until
+    }
+
     mutating func accepted(
         _ signed: SignedObject<ExecutionReceipt>, at date: UnixMilliseconds, outputsUntil: UnixMilliseconds
     ) {
@@ -76,8 +83,10 @@ package struct AcceptedReceipt: Hashable, Sendable {
 package struct CandidateReceipt: Hashable, Sendable {
     /// The receipt as it will count.
     package let accepted: AcceptedReceipt
-    /// How long the node waits for its outputs.
-    package let outputsUntil: UnixMilliseconds
+    /// How long the node waits for its outputs, or for the end of its check.
+    package internal(set) var outputsUntil: UnixMilliseconds
+    /// How it is being checked, once its outputs are here and if it has to be.
+    package internal(set) var check: ReceiptCheck?
 
     /// The missing outputs, when none is known to be here.
     var missingCount: UInt64 { UInt64(accepted.receipt.outputBlocks.count) }

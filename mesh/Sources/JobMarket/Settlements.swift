@@ -50,19 +50,27 @@ struct Payout: Sendable {
     let settlement: Settlement
     let entries: [LedgerEntry]
 
-    init(for accepted: AcceptedReceipt, of attempt: Attempt?, of job: JobID, _ context: MarketContext) {
+    init(for accepted: AcceptedReceipt, of originated: OriginatedJob?, _ context: MarketContext) {
         let receipt = accepted.receipt
+        let job = receipt.jobID
+        let attempt = originated?.assignments[accepted.assignmentCID]
         let held = context.ledger.escrow(of: job)
         // The check of the receipt enforced the agreed terms, and the hold covers the dearest terms.
         var paid = min(receipt.price, held)
         if let attempt, let cap = CutShortClaim(receipt, of: attempt, cameAt: accepted.cameAt, context)?.priceMax {
             paid = min(paid, cap)
         }
+        if let attempt, let fuel = originated?.foundFuel {
+            paid = min(paid, attempt.assignment.terms.due(for: receipt.outcome, fuel: fuel))
+        }
         let rest = held.subtractingSaturated(paid)
-        settlement = Settlement(
+        var settlement = Settlement(
             jobID: job, receiptCID: accepted.cid, originatorDID: context.did, executorDID: receipt.executorDID,
             amountPaid: paid, amountRefunded: rest, verdict: receipt.outcome == .cancelled ? .paidCancelled : .paid,
             settledAt: context.wallClock)
+        settlement.verification = context.opening(of: originated)
+        settlement.finding = originated?.finding ?? .unchecked
+        self.settlement = settlement
         var entries: [LedgerEntry] = []
         if paid > .zero {
             entries.append(.settle(paid, job: job, executor: receipt.executorDID, at: context.wallClock))

@@ -29,12 +29,16 @@ struct Submissions: Sendable {
 struct JobDraft: Sendable {
     let params: MeshJobParams
     let nonce: [UInt8]
+    let level: VerificationLevel
+    /// What the manifest says of the level.
+    let commitment: [UInt8]?
 
     /// Why it is refused.
     ///
     /// - Parameter openCount: the jobs of this node that are open.
     func refusal(openCount: Int, _ context: MarketContext) -> SubmissionRefusal? {
         if let refusal = context.configuration.rules.refusal(of: params) { return .jobRefused(refusal) }
+        if let refusal = context.configuration.rules.refusal(of: level, for: params) { return .jobRefused(refusal) }
         let outputBytesMax = context.configuration.originator.outputBytesMax
         if params.maxOutputBytes > outputBytesMax {
             return .outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax)
@@ -55,15 +59,20 @@ struct JobDraft: Sendable {
             times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
             + params.filesMilliseconds + times.executionGraceMilliseconds + times.receiptMilliseconds
             + times.leaseMilliseconds
-        let lifetime = times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
+        // The time for a check, whatever the level, which the manifest must not tell.
+        let lifetime =
+            times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
+            + times.checkMilliseconds(timeoutSeconds: params.timeoutSeconds)
         let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
         var expiresAt = context.calendarDate(inMilliseconds: bounded)
         if let deadline = params.executionPolicy?.deadline { expiresAt = min(expiresAt, deadline) }
         let bidding = context.calendarDate(
             inMilliseconds: times.announcementMilliseconds + times.biddingMilliseconds)
-        return JobManifest(
+        var manifest = JobManifest(
             params: params, originatorDID: context.did, originatorPeerID: context.peerID,
             originatorAddresses: context.addresses, nonce: nonce, submittedAt: context.wallClock,
             biddingDeadline: min(bidding, expiresAt), expiresAt: expiresAt)
+        manifest.verificationCommitment = commitment
+        return manifest
     }
 }

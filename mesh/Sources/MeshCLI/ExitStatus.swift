@@ -29,6 +29,7 @@ enum ExitStatus: Int32, CaseIterable {
     case deadlinePassed = 222
     case insufficientFunds = 223
     case receiptInvalid = 224
+    case unverified = 225
 
     // The node.
     case nodeNotRunning = 230
@@ -67,6 +68,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .deadlinePassed: "the job's deadline passed"
         case .insufficientFunds: "the balance does not cover the job"
         case .receiptInvalid: "the receipt does not verify"
+        case .unverified: "the result was to be checked (--verify), and was not borne out"
         case .nodeNotRunning: "no node answers in the home folder"
         case .alreadyRunning: "a node is already running, or an address is taken"
         case .notInitialised: "there is no node in the home folder"
@@ -174,6 +176,7 @@ extension ExitStatus {
             case .deadlinePassed: .deadlinePassed
             case .insufficientFunds: .insufficientFunds
             case .receiptInvalid: .receiptInvalid
+            case .unverified: .unverified
             }
     }
 }

@@ -86,6 +86,19 @@ struct JobOptions: ParsableArguments {
         transform: Quantity.whole("a reputation from 0 to 1000"))
     var minReputation: UInt64?
 
+    @Option(
+        help: ArgumentHelp(
+            "How to check the result before it counts and is paid: none, spot:10% (this node runs the job again with "
+                + "that probability) or replay (always). No executor can tell. By default what config.json says.",
+            valueName: "check"),
+        transform: { text in
+            guard let check = JobSubmission.verification(text) else {
+                throw ValidationError("write it as none, spot:10% or replay; a share is from 0.1% to 100%.")
+            }
+            return check
+        })
+    var verify: String?
+
     @Option(help: ArgumentHelp("A region to run in; may be given several times.", valueName: "name"))
     var region: [String] = []
 
@@ -173,6 +186,7 @@ struct JobOptions: ParsableArguments {
         submission.policy = JobSubmission.Policy(
             minReputation: minReputation, regions: region.isEmpty ? nil : region, bidWindowMilliseconds: bidWindow,
             sufficientBids: sufficientBids)
+        submission.verification = verify
         submission.label = label ?? (isNameless ? nil : URL(filePath: module).lastPathComponent)
         submission.idempotencyKey = idempotencyKey
         return submission

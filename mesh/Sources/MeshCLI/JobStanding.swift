@@ -191,6 +191,7 @@ struct JobStanding {
         case "Running": "running"
         case "AwaitingInputs": "waiting for input"
         case "ProducingOutputs": "fetching outputs"
+        case "Verifying": "checking the result"
         case "Completed": "completed"
         case "Failed": "failed"
         case "Cancelled": "cancelled"

@@ -22,6 +22,7 @@ enum JobWords {
         case .preparing: PreparationWords.cell(job.preparation)
         case .running: running(job)
         case .collecting: "fetching outputs"
+        case .checking: "checking the result"
         case .cancelling: "cancelling"
         case .noBids: "no executor"
         case .noAcceptableBid: "no acceptable bid"
@@ -30,6 +31,7 @@ enum JobWords {
         case .deadlinePassed: "deadline passed"
         case .insufficientFunds: "not enough tokens"
         case .receiptInvalid: "invalid receipt"
+        case .unverified: "not borne out"
         default: ended(job)
         }
     }
@@ -41,6 +43,7 @@ enum JobWords {
         case .preparing: "won, \(PreparationWords.cell(job.preparation))"
         case .running: running(job)
         case .collecting: "won, finishing"
+        case .checking: "checking the result"
         case .cancelling: "stopping"
         case .executorsFailed: "failed here"
         case .lost: lost(job)

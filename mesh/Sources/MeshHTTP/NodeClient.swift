@@ -68,6 +68,18 @@ package struct NodeClient: NodeService {
             seconds: bounds.longAnswerSeconds)
     }
 
+    package func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] {
+        try await get("/v1/proofs?limit=\(limit)")
+    }
+
+    package func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView {
+        try await get("/v1/proofs/\(cid.text)", seconds: bounds.longAnswerSeconds)
+    }
+
+    package func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport {
+        try await post("/v1/proofs/\(cid.text)/verify", seconds: bounds.longAnswerSeconds)
+    }
+
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {

@@ -45,6 +45,11 @@ struct NodeRoutes: Sendable {
         router.get("/v1/receipts/:cid") { _, context in try json(await service.receipt(cid(context))) }
         router.post("/v1/receipts/:cid/verify") { _, context in try json(await service.verifyReceipt(cid(context))) }
         router.post("/v1/receipts/:cid/replay") { _, context in try json(await service.replayReceipt(cid(context))) }
+        router.get("/v1/proofs") { request, _ in
+            try json(await service.proofs(limit: number(request, "limit", default: 50)))
+        }
+        router.get("/v1/proofs/:cid") { _, context in try json(await service.proof(cid(context))) }
+        router.post("/v1/proofs/:cid/verify") { _, context in try json(await service.verifyProof(cid(context))) }
         router.get("/v1/receipts/:cid/archive") { request, context in
             let withOutputs = request.uri.queryParameters["outputs"] == "true"
             let archive = try await service.exportReceipt(cid(context), withOutputs: withOutputs)

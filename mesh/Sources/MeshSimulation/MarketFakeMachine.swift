@@ -3,6 +3,8 @@ import Determinism
 import JobMarket
 import MeshTypes
 import Multiformats
+import Receipts
+import SignedObjects
 
 /// The simulator's stand-in for CoVM, used nowhere else: runs take virtual time and end as a hash of the job decides,
 /// so that every executor gets the same result and the same fuel. Failures of the node come from the node's own random
@@ -14,6 +16,8 @@ struct MarketFakeMachine: Sendable {
         var endsAt: MonotonicInstant
         var outcome: ExecutionOutcome
         let fuel: UInt64
+        /// What it writes, where that is not what the job gives.
+        var output: [UInt8]?
         var isStarted = false
         let startedAt: UnixMilliseconds
     }
@@ -42,10 +46,16 @@ struct MarketFakeMachine: Sendable {
         dice: inout SeededGenerator
     ) {
         guard !runs.contains(where: { $0.order.assignmentCID == order.assignmentCID }) else { return }
-        let digest = Array(SHA256.hash(data: order.jobID.cid.bytes))
+        let result = Self.result(of: order.jobID)
         let startsAt = now.advanced(milliseconds: 20 + Int64(dice.next() % 200))
-        var milliseconds = setup.runMilliseconds ?? 50 + Int64(digest[0]) * 10
-        var outcome = setup.brokenBy ?? Self.outcome(digest[1])
+        var milliseconds = setup.runMilliseconds ?? result.milliseconds
+        var outcome = setup.brokenBy ?? result.outcome
+        var fuel = result.fuel
+        var output: [UInt8]?
+        if let lie = setup.cheat?.lie(about: order, &dice) {
+            (outcome, fuel, output) = (lie.outcome ?? outcome, lie.fuel ?? fuel, lie.output)
+            milliseconds = lie.milliseconds ?? milliseconds
+        }
         if Int(dice.next() % 1000) < setup.nodeFailurePermille {
             outcome = dice.next() % 2 == 0 ? .fetchFailed(reason: "no provider") : .nodeFailed(reason: "disk full")
             milliseconds = 10
@@ -53,7 +63,50 @@ struct MarketFakeMachine: Sendable {
         runs.append(
             Run(
                 order: order, startsAt: startsAt, endsAt: startsAt.advanced(milliseconds: milliseconds),
-                outcome: outcome, fuel: UInt64(digest[2]) * 100_000 + UInt64(digest[3]), startedAt: wallClock))
+                outcome: outcome, fuel: fuel, output: output, startedAt: wallClock))
+    }
+
+    /// What every honest run of a job gives.
+    static func result(of job: JobID) -> (outcome: ExecutionOutcome, fuel: UInt64, milliseconds: Int64) {
+        let digest = Array(SHA256.hash(data: job.cid.bytes))
+        return (
+            outcome(digest[1]), UInt64(digest[2]) * 100_000 + UInt64(digest[3]), 50 + Int64(digest[0]) * 10
+        )
+    }
+
+    /// What an honest run of a job writes.
+    static func output(of job: JobID) -> [UInt8] { Array("output of \(job)".utf8) }
+
+    /// How long a check takes.
+    static func replayMilliseconds(of order: CheckOrder, as setup: MarketNode.Setup) -> Int64 {
+        switch order.check {
+        case .refusal: 5
+        case .replay: setup.runMilliseconds ?? result(of: order.jobID).milliseconds
+        }
+    }
+
+    /// Whether a receipt says what the job gives; one of a run that was stopped is not judged.
+    static func isTrue(_ receipt: ExecutionReceipt) -> Bool {
+        let honest = result(of: receipt.jobID)
+        return receipt.outcome.isCutShort
+            || (receipt.outcome == honest.outcome && receipt.resourceUsage.fuel == honest.fuel
+                && receipt.stdoutCID == CID.hashing(output(of: receipt.jobID), codec: .raw))
+    }
+
+    /// What a check finds: this node's own run is an honest one. What a run that was stopped wrote is not compared.
+    static func finding(of order: CheckOrder) -> ReplayFinding {
+        let (receipt, honest) = (order.receipt.body, result(of: order.jobID))
+        if order.check == .refusal { return .claimRefuted(reason: "the module is taken here") }
+        let stdoutCID = CID.hashing(output(of: order.jobID), codec: .raw)
+        let fuel = receipt.resourceUsage.fuel
+        if receipt.outcome.isCutShort, fuel <= honest.fuel { return .confirmed }
+        if receipt.outcome == honest.outcome, fuel == honest.fuel, receipt.stdoutCID == stdoutCID {
+            return .confirmed
+        }
+        let found = ReplayedResult(
+            outcome: honest.outcome, outputs: [:], stdoutCID: stdoutCID, stderrCID: nil, logCID: nil, readCID: nil,
+            anchoredCIDs: [], fuel: honest.fuel, engine: receipt.engine)
+        return .refuted(found, fuelMax: fuel, reason: "this run gave something else")
     }
 
     private static func outcome(_ byte: UInt8) -> ExecutionOutcome {
@@ -84,7 +137,7 @@ struct MarketFakeMachine: Sendable {
         runs.removeAll { $0.isStarted && $0.endsAt <= now }
         for run in ended {
             let ran = run.outcome.responsibility != .node
-            let output = Array("output of \(run.order.jobID)".utf8)
+            let output = run.output ?? Self.output(of: run.order.jobID)
             var report = ExecutionReport(
                 outcome: run.outcome, usage: ResourceUsage(fuel: ran ? run.fuel : 0), startedAt: run.startedAt,
                 endedAt: max(run.startedAt, wallClock))

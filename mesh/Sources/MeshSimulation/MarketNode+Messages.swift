@@ -5,6 +5,7 @@ import Multiformats
 import NodeCore
 import OrderedCollections
 import P2PTesting
+import Receipts
 import SignedObjects
 
 extension MarketNode {
@@ -27,6 +28,7 @@ extension MarketNode {
             guard let order = orders.removeValue(forKey: assignment)?.order else { return }
             machine.start(order, as: setup, now: context.now, wallClock: calendar(context), dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
+        case .stopCheck(let receipt): checks[receipt]?.endsAt = context.now
         case .holdRuns: break
         case .declined: break
         case .misbehaved(_, let what): blamed.append(what)
@@ -54,6 +56,10 @@ extension MarketNode {
             ask(.manifest(id), of: peer, at: addresses, [0] + id.cid.bytes, Self.blockProtocol, &context)
         case .lookUpModule(let module): give(.fact(.moduleLookedUp(module, isBeyondLimits: false)), &context)
         case .startRun(let order): start(order, &context)
+        case .checkReceipt(let order):
+            let milliseconds = MarketFakeMachine.replayMilliseconds(of: order, as: setup)
+            checks[order.receipt.cid] = (order, context.now.advanced(milliseconds: milliseconds))
+        case .publishProof: break
         case .fetchOutput(let request):
             if let block = disk[request.cid] {
                 return give(.outputFetched(request, .here(bytes: block.count, blocks: [])), &context)
@@ -64,6 +70,17 @@ extension MarketNode {
             blamed.append("shunned: \(last)")
             host.shun(peer, milliseconds: milliseconds, &context)
             followHost(&context)
+        }
+    }
+
+    /// Reports the checks that are over.
+    mutating func reportChecks(_ context: inout SimulatedContext) {
+        for (receipt, check) in checks where check.endsAt <= context.now {
+            checks[receipt] = nil
+            let isLost = Int(context.generator.next() % 1000) < setup.failedCheckPermille
+            let finding: ReplayFinding =
+                isLost ? .notMade(reason: "the machine is busy") : MarketFakeMachine.finding(of: check.order)
+            give(.fact(.receiptChecked(check.order.jobID, receipt: receipt, finding)), &context)
         }
     }
 

@@ -39,6 +39,10 @@ package struct MarketNode: SimulatedNode {
         package var grant = TokenAmount(1_000_000)
         /// Runs that fail by the node's fault, of a thousand.
         package var nodeFailurePermille = 30
+        /// How a node lies about what it runs; nil for an honest one.
+        package var cheat: MarketCheat?
+        /// Checks of receipts that this node cannot make, of a thousand.
+        package var failedCheckPermille = 0
         /// How every run ends on a node that is broken.
         package var brokenBy: ExecutionOutcome?
         /// How long a run takes, in milliseconds; `nil` if the job decides.
@@ -123,6 +127,10 @@ package struct MarketNode: SimulatedNode {
     var machine = MarketFakeMachine()
     /// Runs prepared or being prepared: what to fetch, and when it arrives.
     var orders: OrderedDictionary<CID, (order: ExecutionOrder, preparedAt: MonotonicInstant?)> = [:]
+    /// Receipts that are being checked, and when that is over.
+    var checks: OrderedDictionary<CID, (order: CheckOrder, endsAt: MonotonicInstant)> = [:]
+    /// Receipts of its own that say what its runs did not give.
+    var lies: Set<JobID> = []
     var requests: OrderedDictionary<UInt64, PendingRequest> = [:]
     var nextRequest: UInt64 = 1
     var asked: [UInt64: Asked] = [:]
@@ -175,6 +183,7 @@ package struct MarketNode: SimulatedNode {
         node.core = replayed(from: node.disk)
         node.machine = MarketFakeMachine()
         node.orders = [:]
+        node.checks = [:]
         node.requests = [:]
         node.asked = [:]
         node.gossipStreams = [:]
@@ -230,9 +239,10 @@ package struct MarketNode: SimulatedNode {
         let waiting = requests.values.lazy.map { min($0.deadline, $0.doubtAt ?? .distantFuture) }.min()
         let found = searches.values.lazy.compactMap(\.foundAt).min()
         let fetched = orders.values.lazy.compactMap(\.preparedAt).min()
+        let checked = checks.values.lazy.map(\.endsAt).min()
         return [
             gossip.nextDeadline, core.nextDeadline, disk.nextDeadline, machine.nextDeadline, host.nextDeadline, waiting,
-            fetched, found, lookAt,
+            fetched, found, lookAt, checked,
         ]
         .compactMap { $0 }.min()
     }
@@ -321,6 +331,7 @@ package struct MarketNode: SimulatedNode {
         if let number = disk.written(by: context.now) { give(.written(number), &context) }
         if let due = core.wake(now: moment(context)) { carryOut(due, &context) }
         reportRuns(&context)
+        reportChecks(&context)
         passRequestDeadlines(&context)
         followSearches(&context)
         if let at = lookAt, let pause = setup.lookMilliseconds, at <= context.now {

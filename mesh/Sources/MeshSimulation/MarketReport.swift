@@ -23,6 +23,10 @@ package struct MarketReport: Hashable, Sendable {
     package private(set) var attemptEnds: OrderedDictionary<String, Int> = [:]
     /// Receipts that came after their job's result.
     package private(set) var lateReceipts = 0
+    /// Results that count although they are not what the job gives.
+    package private(set) var wrongResults = 0
+    /// Receipts that a replay refuted.
+    package private(set) var refuted = 0
     /// Tokens that were issued.
     package private(set) var tokensIssued: UInt64 = 0
     /// Tokens at the end: in wallets, in holds, and paid but not yet known to their earner.
@@ -93,6 +97,13 @@ package struct MarketReport: Hashable, Sendable {
         results[job.failure.map { "\(result.rawValue) (\($0.code))" } ?? result.rawValue, default: 0] += 1
         attempts += job.attempts.count
         lateReceipts += job.lateReceipts.count
+        if let accepted = job.receipt, !MarketFakeMachine.isTrue(accepted.receipt) {
+            wrongResults += 1
+            if job.verification?.level == .replay, job.finding != .waived {
+                violations.append("\(id): a wrong result of \(job.id.short) counts")
+            }
+        }
+        refuted += job.attempts.count { if case .refuted? = $0.end { true } else { false } }
         for end in job.attempts.compactMap(\.end) {
             let words = String(describing: end).split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
             attemptEnds[words.split(separator: ",").first.map(String.init) ?? words, default: 0] += 1

@@ -1,7 +1,7 @@
 import Determinism
 import Economics
 import JobMarket
-import MeshTypes
+package import MeshTypes
 import Multiformats
 package import P2PTesting
 import SignedObjects
@@ -25,6 +25,12 @@ package struct MarketScenario: Sendable {
     package var hasExecutors = true
     /// Whether executors advertise, and originators look whether anybody executes.
     package var advertises = true
+    /// How results are checked.
+    package var verification: VerificationLevel?
+    /// How a third of the executors lie, in turn; none if it is empty.
+    package var cheats: [MarketCheat] = []
+    /// Checks that originators cannot make, of a thousand.
+    package var failedCheckPermille = 0
     /// The seed of everything random.
     package var seed: UInt64
     /// The links.
@@ -94,6 +100,10 @@ package struct MarketScenario: Sendable {
         setup.market.originator.settlementDeliveryMilliseconds = 90_000
         setup.market.originator.fetchingMilliseconds = 20_000
         setup.market.originator.receiptMilliseconds = 30_000
+        setup.market.originator.checkQueueMilliseconds = 20_000
+        setup.failedCheckPermille = failedCheckPermille
+        let place = index / 2
+        if !cheats.isEmpty, place % 3 == 1 { setup.cheat = cheats[place / 3 % cheats.count] }
         // Some have no room to write down the bids that they make.
         if index % 8 == 2 { setup.market.limits.bidJournalBytesMax = 1_024 }
         // Every other node only forwards and originates.
@@ -137,9 +147,10 @@ package struct MarketScenario: Sendable {
             if dice.next() % 2 == 0 { policy.regionFilter = ["north", "east"] }
             params.executionPolicy = policy
             let at = network.now.advanced(milliseconds: Int64(dice.next() % max(1, submissionMilliseconds)))
-            let request = JobRequest(
+            var request = JobRequest(
                 requesterDID: directory.identities[node.index].did, submittedAt: .epoch, params: params,
                 idempotencyKey: "job \(number)")
+            request.verification = verification
             network.command(.submit(request), to: node, at: at)
             if dice.next() % 12 == 0 {
                 network.command(.cancel(key: request.idempotencyKey), to: node, at: at.advanced(milliseconds: 1500))

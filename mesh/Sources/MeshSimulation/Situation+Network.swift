@@ -20,7 +20,8 @@ extension Situation {
     func bidderMoves(_ mesh: inout SmallMesh) {
         mesh.setDialable(1, false)
         mesh.join(also: [1: [2]])
-        mesh.submit(at: 1)
+        // Checked, because whoever only says that a job failed has proved nothing, and is not waited for as long.
+        mesh.submit(at: 1, verification: .replay)
         mesh.wait(20, for: "the first job has its result") { $0.hasResult(0) }
         mesh.submit(at: 1) { _, policy in policy.bidWindowMilliseconds = 3_000 }
         mesh.wait(3, for: "a bid") { $0.job(1)?.bids.count == 1 }

@@ -77,7 +77,8 @@ struct SmallMesh {
     /// Submits a job, with this number among all of them.
     @discardableResult
     mutating func submit(
-        at node: Int, module: CID? = nil, _ change: (inout MeshJobParams, inout ExecutionPolicy) -> Void = { _, _ in }
+        at node: Int, module: CID? = nil, verification: VerificationLevel? = nil,
+        _ change: (inout MeshJobParams, inout ExecutionPolicy) -> Void = { _, _ in }
     ) -> Int {
         let number = originators.count
         originators.append(node)
@@ -89,9 +90,10 @@ struct SmallMesh {
         policy.bidWindowMilliseconds = 500
         change(&params, &policy)
         params.executionPolicy = policy
-        let request = JobRequest(
+        var request = JobRequest(
             requesterDID: directory.identities[node].did, submittedAt: .epoch, params: params,
             idempotencyKey: Self.key(number))
+        request.verification = verification
         network.command(.submit(request), to: SimulatedNodeID(node))
         pass(0)
         return number

@@ -154,15 +154,44 @@ package struct ReceiptRow: Hashable, Sendable {
     package var at: UInt64
     /// Whether every check passed here; nil while unchecked.
     package var isVerified: Bool?
+    /// Whether this node bore out what it says by a run of its own.
+    package var isChecked: Bool
 
     /// A row to write.
-    package init(cid: CID, jobID: CID, executorDID: String, status: String, at: UInt64, isVerified: Bool?) {
+    package init(
+        cid: CID, jobID: CID, executorDID: String, status: String, at: UInt64, isVerified: Bool?,
+        isChecked: Bool = false
+    ) {
         self.cid = cid
         self.jobID = jobID
         self.executorDID = executorDID
         self.status = status
         self.at = at
         self.isVerified = isVerified
+        self.isChecked = isChecked
+    }
+}
+
+/// The proof of a fraud, stored as a block.
+package struct ProofRow: Hashable, Sendable {
+    /// The proof's own CID.
+    package var cid: CID
+    /// The receipt that says what is not so.
+    package var receipt: CID
+    /// The job.
+    package var jobID: CID
+    /// Who signed the receipt.
+    package var executorDID: String
+    /// When it was made, in milliseconds since the Unix epoch.
+    package var at: UInt64
+
+    /// A row to write.
+    package init(cid: CID, receipt: CID, jobID: CID, executorDID: String, at: UInt64) {
+        self.cid = cid
+        self.receipt = receipt
+        self.jobID = jobID
+        self.executorDID = executorDID
+        self.at = at
     }
 }
 

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 11
+    static let version = 12
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -143,6 +143,18 @@ enum StoreSchema {
         CREATE TABLE IF NOT EXISTS public_roots(cid BLOB PRIMARY KEY, is_open INTEGER NOT NULL) WITHOUT ROWID;
         """
 
+    /// Version 12 added which receipts this node checked by a run of its own, and the proofs of those that lied.
+    private static let checks = """
+        CREATE TABLE IF NOT EXISTS checked_receipts(cid BLOB PRIMARY KEY) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS proofs(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            cid BLOB NOT NULL UNIQUE,
+            receipt BLOB NOT NULL,
+            job_id BLOB NOT NULL,
+            executor_did TEXT NOT NULL,
+            at INTEGER NOT NULL);
+        """
+
     /// Migrates the tables of an older version to this one, and computes the new data.
     static func upgrade(_ db: Database, from found: Int) throws {
         guard found < version else { return }
@@ -165,6 +177,7 @@ enum StoreSchema {
         if found < 9 { try db.execute(sql: answers) }
         if found < 10 { try db.execute(sql: publications) }
         if found < 11 { try db.execute(sql: PackedRows.tables) }
+        if found < 12 { try db.execute(sql: checks) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -181,6 +194,7 @@ enum StoreSchema {
         try db.execute(sql: answers)
         try db.execute(sql: publications)
         try db.execute(sql: PackedRows.tables)
+        try db.execute(sql: checks)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

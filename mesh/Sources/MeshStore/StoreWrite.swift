@@ -46,6 +46,8 @@ package enum StoreWrite: Sendable {
     case ledger(LedgerRow)
     /// Indexes a receipt whose block is stored; a later write for the CID replaces the row.
     case receipt(ReceiptRow)
+    /// Indexes the proof of a fraud whose block is stored.
+    case proof(ProofRow)
     /// Remembers that a receipt follows another.
     case receiptLink(ReceiptLinkRow)
     /// Remembers a peer's addresses and when it was seen.
@@ -77,7 +79,7 @@ package enum StoreWrite: Sendable {
     /// ledger.
     var isOwed: Bool {
         switch self {
-        case .evidence, .output, .journal, .job, .ledger, .receipt, .receiptLink, .setting: true
+        case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .setting: true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved:
             false
@@ -105,7 +107,7 @@ package enum StoreWrite: Sendable {
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
-            .receipt, .receiptLink, .peer, .peerMisbehaved:
+            .receipt, .proof, .receiptLink, .peer, .peerMisbehaved:
             256
         }
     }

@@ -59,6 +59,7 @@ struct StoreWriter: Sendable {
         case .pruneBids(let date): try pruneBids(before: date, db, &totals)
         case .ledger(let row): try book(row, db, &totals)
         case .receipt(let row): try put(row, db)
+        case .proof(let row): try put(row, db)
         case .receiptLink(let row): try put(row, db)
         case .peer(let row): try put(row, db, &totals)
         case .peerMisbehaved(let peer, let note, let count, let isMet, let at):
@@ -181,6 +182,20 @@ struct StoreWriter: Sendable {
             [
                 Data(row.cid.bytes), Data(row.jobID.bytes), row.executorDID, row.status, try integer(row.at),
                 row.isVerified,
+            ])
+        guard row.isChecked else { return }
+        try run(db, "INSERT INTO checked_receipts(cid) VALUES (?) ON CONFLICT DO NOTHING", [Data(row.cid.bytes)])
+    }
+
+    private func put(_ row: ProofRow, _ db: Database) throws {
+        try run(
+            db,
+            """
+            INSERT INTO proofs(cid, receipt, job_id, executor_did, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+            """,
+            [
+                Data(row.cid.bytes), Data(row.receipt.bytes), Data(row.jobID.bytes), row.executorDID,
+                try integer(row.at),
             ])
     }
 

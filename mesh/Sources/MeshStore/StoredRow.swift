@@ -90,7 +90,19 @@ struct StoredRow {
         ReceiptRow(
             cid: try cid("cid"), jobID: try cid("job_id"), executorDID: try text("executor_did"),
             status: try text("status"), at: try unsigned("at"),
-            isVerified: try row.decode(Bool?.self, forColumn: "verified"))
+            isVerified: try row.decode(Bool?.self, forColumn: "verified"),
+            isChecked: try row.decode(Bool.self, forColumn: "checked"))
+    }
+
+    /// The columns of `receiptRow`.
+    static let receipt =
+        "receipts.*, EXISTS(SELECT 1 FROM checked_receipts WHERE checked_receipts.cid = receipts.cid) AS checked"
+
+    /// The row of `proofs`.
+    func proofRow() throws -> ProofRow {
+        ProofRow(
+            cid: try cid("cid"), receipt: try cid("receipt"), jobID: try cid("job_id"),
+            executorDID: try text("executor_did"), at: try unsigned("at"))
     }
 
     /// The row of `peers`, without unreadable addresses.

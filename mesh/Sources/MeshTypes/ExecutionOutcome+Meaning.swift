@@ -31,6 +31,14 @@ extension ExecutionOutcome {
         }
     }
 
+    /// Whether it says that the job's own fault kept the run from an exit, so that nobody else is asked.
+    package var isClaimedFailure: Bool {
+        switch self {
+        case .trapped, .limitExceeded, .moduleRefused, .filesRefused: true
+        case .exited, .cancelled, .fetchFailed, .nodeFailed: false
+        }
+    }
+
     /// The canonical status that a receipt with this outcome carries.
     package var standardStatus: StandardJobStatus {
         switch self {

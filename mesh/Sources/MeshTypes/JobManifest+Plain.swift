@@ -67,10 +67,12 @@ extension JobManifest {
         let deadline = try fields.date("bidding_deadline")
         let peer = try fields.peerID("originator_peer_id")
         let addresses = try fields.addresses("originator_addresses")
+        let commitment = try fields.byteStringIfPresent("verification_commitment")
         try fields.end()
         self.init(
             params: params, originatorDID: originator, originatorPeerID: peer, originatorAddresses: addresses,
             nonce: nonce, submittedAt: submittedAt, biddingDeadline: deadline, expiresAt: expiresAt)
+        verificationCommitment = commitment
     }
 }
 

@@ -22,6 +22,8 @@ package struct JobManifest: Hashable, Sendable, SignedBody {
     package var biddingDeadline: UnixMilliseconds
     /// When the whole job has ended, in whatever way.
     package var expiresAt: UnixMilliseconds
+    /// What hides how the result will be checked, until it is settled; absent in manifests of earlier versions.
+    package var verificationCommitment: [UInt8]?
 
     package init(
         params: MeshJobParams, originatorDID: DID, originatorPeerID: PeerID, originatorAddresses: [Multiaddr],
@@ -53,5 +55,6 @@ package struct JobManifest: Hashable, Sendable, SignedBody {
         case submittedAt = "submitted_at"
         case biddingDeadline = "bidding_deadline"
         case expiresAt = "expires_at"
+        case verificationCommitment = "verification_commitment"
     }
 }

@@ -26,6 +26,9 @@ extension JobRefusal: CustomStringConvertible {
             "the job needs executors with the feature \(feature), and its policy does not ask for it"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
         case .nonceLength(let count): "the nonce has \(count) bytes instead of \(JobRules.nonceBytes)"
+        case .commitmentLength(let count):
+            "the commitment to the verification has \(count) bytes instead of \(VerificationOpening.commitmentBytes)"
+        case .notVerifiable(let reason): "the result cannot be checked: \(reason)"
         case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
         case .lifetimeTooLong(let milliseconds, let max):
             "the job would live \(milliseconds) ms, at most \(max) ms are allowed"

@@ -12,6 +12,8 @@ package struct JobRequest: Hashable, Sendable, Codable {
     package var executionPolicy: ExecutionPolicy?
     /// Chosen by the client; the same key from the same requester gives the same job.
     package var idempotencyKey: String
+    /// How the result is to be checked; absent means not at all. No executor learns of it before the job is settled.
+    package var verification: VerificationLevel?
 
     package init(
         requesterDID: DID, submittedAt: UnixMilliseconds, params: MeshJobParams,
@@ -38,5 +40,6 @@ package struct JobRequest: Hashable, Sendable, Codable {
         case params
         case executionPolicy = "execution_policy"
         case idempotencyKey = "idempotency_key"
+        case verification
     }
 }

@@ -98,6 +98,10 @@ package enum JobRefusal: Error, Hashable, Sendable {
     case identityMismatch
     /// The nonce is not sixteen bytes long.
     case nonceLength(Int)
+    /// The commitment to the verification is not thirty-two bytes long.
+    case commitmentLength(Int)
+    /// The job cannot be checked in the way that is asked for.
+    case notVerifiable(String)
     /// The dates contradict each other.
     case datesOutOfOrder
     /// The time from submission to expiry is longer than allowed.
@@ -124,6 +128,8 @@ package enum JobRefusal: Error, Hashable, Sendable {
         case .featureNotRequired: "feature_not_required"
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"
+        case .commitmentLength: "commitment_length"
+        case .notVerifiable: "not_verifiable"
         case .datesOutOfOrder: "dates_out_of_order"
         case .lifetimeTooLong: "lifetime_too_long"
         case .expired: "expired"

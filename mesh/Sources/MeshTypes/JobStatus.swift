@@ -20,6 +20,8 @@ package enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
     case awaitingInputs = "AwaitingInputs"
     /// The module ended, and its outputs become blocks.
     case producingOutputs = "ProducingOutputs"
+    /// The originator checks the result before it counts.
+    case verifying = "Verifying"
     /// The module succeeded.
     case completed = "Completed"
     /// The job failed.
@@ -36,7 +38,7 @@ package enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
         switch self {
         case .pendingAnnouncement, .announced, .biddingOpen, .biddingClosed, .awaitingAssignmentConfirmation, .assigned:
             .pending
-        case .preparingExecution, .running, .awaitingInputs, .producingOutputs: .running
+        case .preparingExecution, .running, .awaitingInputs, .producingOutputs, .verifying: .running
         case .completed: .completedSuccessfully
         case .failed: .failed
         case .cancelled: .cancelled
@@ -75,9 +77,10 @@ package enum JobStatus: String, Hashable, Sendable, Codable, CaseIterable {
         case .preparingExecution: 6
         case .running, .awaitingInputs: 7
         case .producingOutputs: 8
-        case .completed, .failed, .cancelled: 9
-        case .receiptGenerated: 10
-        case .receiptAnchored: 11
+        case .verifying: 9
+        case .completed, .failed, .cancelled: 10
+        case .receiptGenerated: 11
+        case .receiptAnchored: 12
         }
     }
 }

@@ -17,4 +17,6 @@ package enum MeshTopics {
     package static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }
     /// The DHT key of a receipt.
     package static func receiptKey(_ receipt: CID) -> [UInt8] { Array("/icn/receipt/".utf8) + receipt.bytes }
+    /// The DHT key of the proof of a fraud.
+    package static func proofKey(_ proof: CID) -> [UInt8] { Array("/icn/proof/".utf8) + proof.bytes }
 }

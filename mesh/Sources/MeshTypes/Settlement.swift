@@ -11,6 +11,10 @@ package enum SettlementVerdict: String, Hashable, Sendable, Codable, CaseIterabl
     case nodeFailure = "node_failure"
     /// The job was already settled with another receipt; nothing is paid.
     case late
+    /// The job was run again, and gave something else; nothing is paid.
+    case refuted
+    /// The receipt was to be checked and could not be; nothing is paid.
+    case unverified
 }
 
 /// The originator's signed answer to a receipt: how much of the held amount was paid, and how much went back.
@@ -31,6 +35,12 @@ package struct Settlement: Hashable, Sendable, SignedBody {
     package var verdict: SettlementVerdict
     /// When.
     package var settledAt: UnixMilliseconds
+    /// What the manifest committed to: how the result was to be checked. Only where the job has its result.
+    package var verification: VerificationOpening?
+    /// What the check found; absent in settlements of earlier versions, and of late receipts.
+    package var finding: VerificationFinding?
+    /// The proof of the fraud, where there is one.
+    package var proofCID: CID?
 
     package init(
         jobID: JobID, receiptCID: CID, originatorDID: DID, executorDID: DID, amountPaid: TokenAmount,
@@ -60,5 +70,8 @@ package struct Settlement: Hashable, Sendable, SignedBody {
         case amountRefunded = "amount_refunded"
         case verdict
         case settledAt = "settled_at"
+        case verification
+        case finding
+        case proofCID = "proof_cid"
     }
 }

@@ -11,6 +11,7 @@ extension JobStatus {
         case .running: "running"
         case .awaitingInputs: "waiting for input"
         case .producingOutputs: "storing outputs"
+        case .verifying: "being checked"
         case .completed: "completed"
         case .failed: "failed"
         case .cancelled: "cancelled"

@@ -15,6 +15,8 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
     case running
     /// The module ended, and its outputs are on their way.
     case collecting
+    /// The result is being checked.
+    case checking
     /// The run was asked to stop.
     case cancelling
 
@@ -49,6 +51,8 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
     case insufficientFunds = "insufficient_funds"
     /// The receipt does not verify.
     case receiptInvalid = "receipt_invalid"
+    /// The result was to be checked, and was not borne out.
+    case unverified
     /// It failed; the reason says how.
     case failed
 
@@ -67,7 +71,9 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
     /// Whether more will come of it.
     package var isUnderWay: Bool {
         switch self {
-        case .announcing, .bidding, .awaitingFunds, .assigned, .preparing, .running, .collecting, .cancelling: true
+        case .announcing, .bidding, .awaitingFunds, .assigned, .preparing, .running, .collecting, .checking,
+            .cancelling:
+            true
         default: false
         }
     }
@@ -99,6 +105,7 @@ package enum JobOutcome: String, Hashable, Sendable, Codable, CaseIterable {
             case .deadlinePassed: .deadlinePassed
             case .insufficientFunds: .insufficientFunds
             case .receiptInvalid: .receiptInvalid
+            case .unverified: .unverified
             }
     }
 }

@@ -42,6 +42,13 @@ package protocol NodeService: Sendable {
     /// outputs or only their CIDs. What cannot be had is not in it.
     func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8]
 
+    /// The proofs of fraud that this node made, newest first, at most so many.
+    func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView]
+    /// A proof of fraud by its CID, from this node or from the mesh, with what checking it costs.
+    func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView
+    /// Runs the job of a proof again, and says whether the proof holds.
+    func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport
+
     /// The connected and the remembered peers.
     func peers() async throws(NodeServiceError) -> [PeerView]
     /// Connects to an address and returns the peer that answered.

@@ -135,6 +135,8 @@ package enum JobEnding: String, Hashable, Sendable, Codable, CaseIterable {
     case insufficientFunds = "insufficient_funds"
     /// The receipt does not verify.
     case receiptInvalid = "receipt_invalid"
+    /// The result was to be checked, and was not borne out.
+    case unverified
 }
 
 /// The end of a job.
@@ -171,6 +173,9 @@ package struct JobResult: Hashable, Sendable, Codable {
     package var wallMilliseconds: UInt64?
     /// What was paid, in the smallest unit.
     package var paid: UInt64?
+    /// What this node found when it checked the result: `confirmed`, `fuel_unknown`, `waived`, `unverified`; nil if
+    /// it was not to be checked.
+    package var finding: String?
     /// How many executors were assigned, this one included.
     package var attempts: UInt64
     /// Who could have run it, if nobody did.
@@ -188,7 +193,7 @@ package struct JobResult: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case ending, detail, limit, outputs, fuel, paid, attempts, executors, hint
+        case ending, detail, limit, outputs, fuel, paid, finding, attempts, executors, hint
         case exitCode = "exit_code"
         case receiptCID = "receipt_cid"
         case isReceiptVerified = "receipt_verified"

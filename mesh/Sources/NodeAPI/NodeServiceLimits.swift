@@ -5,6 +5,9 @@ package struct NodeLimits: Hashable, Sendable, Codable {
     /// The longest module, in bytes: `limits.module_bytes_max`.
     package var moduleBytesMax: Int
 
+    /// How results are checked where a job says nothing: `originator.verification`; nil from an older node.
+    package var verification: String?
+
     /// The bounds of a node.
     package init(fileBytesMax: Int, moduleBytesMax: Int) {
         self.fileBytesMax = fileBytesMax
@@ -14,5 +17,6 @@ package struct NodeLimits: Hashable, Sendable, Codable {
     private enum CodingKeys: String, CodingKey {
         case fileBytesMax = "file_bytes_max"
         case moduleBytesMax = "module_bytes_max"
+        case verification
     }
 }

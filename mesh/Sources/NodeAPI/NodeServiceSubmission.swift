@@ -22,6 +22,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var budget: UInt64?
     /// Who may run it, and how to choose among them.
     package var policy: Policy
+    /// How the result is checked before it counts: `none`, `spot:10%`, `replay`; nil means the node's default.
+    package var verification: String?
     /// The owner's name for the job.
     package var label: String?
     /// The same key submits once.
@@ -61,12 +63,13 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         limits = try container.decodeIfPresent(Limits.self, forKey: .limits) ?? Limits()
         budget = try container.decodeIfPresent(UInt64.self, forKey: .budget)
         policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
+        verification = try container.decodeIfPresent(String.self, forKey: .verification)
         label = try container.decodeIfPresent(String.self, forKey: .label)
         idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, invoke, args, env, inputs, files, limits, budget, policy, label
+        case entry, invoke, args, env, inputs, files, limits, budget, policy, verification, label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }

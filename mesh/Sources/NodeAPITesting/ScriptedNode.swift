@@ -20,6 +20,10 @@ package struct ScriptedNode: NodeService {
         package var listed: @Sendable (JobQuery) -> Void
         /// The receipts that can be exported; with outputs, a byte is added.
         package var archives: [CID: [UInt8]] = [:]
+        /// The proofs of fraud that the node made.
+        package var proofs: [ProofView] = []
+        /// What running their jobs again shows.
+        package var proofVerdict = ProofReport.Verdict.holds
         /// Whether the node has a gateway.
         package var hasGateway = false
         /// Blocks that were put, and roots that were pinned.
@@ -108,6 +112,21 @@ package struct ScriptedNode: NodeService {
 
     package func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         try answer(Samples.report)
+    }
+
+    package func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] { try answer(script.proofs) }
+
+    package func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView {
+        guard let proof = script.proofs.first(where: { $0.proofCID == cid.text }) else {
+            throw NodeServiceError(.receiptNotFound, "Nobody has \(cid).")
+        }
+        return try answer(proof)
+    }
+
+    package func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport {
+        let proof = try await proof(cid)
+        return ProofReport(
+            proofCID: proof.proofCID, receiptCID: proof.receiptCID, verdict: script.proofVerdict, detail: "as told")
     }
 
     package func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {

@@ -392,7 +392,7 @@ package struct NodeCore: Core {
             case .receiptSigned:
                 isSigned = true
                 outputs += (made.removeValue(forKey: id) ?? []).map { (id, $0) }
-            case .resultReached: outputs += (fetched.removeValue(forKey: id) ?? []).map { (id, $0) }
+            case .resultReached, .verificationBegan: outputs += (fetched.removeValue(forKey: id) ?? []).map { (id, $0) }
             default: break
             }
         }
@@ -456,6 +456,10 @@ package struct NodeCore: Core {
                 outputs.begin(
                     job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, mayBeFolders: params.files != nil,
                     until: until), moment)
+        case .checkReceipt(let order): effects.append(.errand(.checkReceipt(order)))
+        case .stopCheck(let receipt): effects.append(.stopCheck(receipt: receipt))
+        case .publishProof(let job, let proof, let block):
+            say(.effect(.errand(.publishProof(proof: proof, block: block))), about: job)
         case .publishReceipt(let receipt, let block, let notice):
             say(.effect(.errand(.publishReceipt(receipt: receipt, block: block, notice))), about: notice.jobID)
         }

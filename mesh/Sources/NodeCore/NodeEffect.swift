@@ -21,6 +21,8 @@ package enum NodeEffect: Sendable {
     case letRun(assignment: CID)
     /// Stop a run; report `runEnded` with the outcome `cancelled`.
     case stopRun(assignment: CID)
+    /// Stop a check of a receipt; report `receiptChecked` all the same.
+    case stopCheck(receipt: CID)
     /// Let all runs stand still, those that begin later too, or go on.
     case holdRuns(Bool)
     /// Log that this node does not bid on a job.
@@ -56,6 +58,10 @@ package enum NodeErrand: Sendable {
     /// Fetch module and inputs; report `blocksFetched`, `moduleCompiles` if it has to be compiled, then
     /// `executionPrepared`; or `runEnded` if they are not available.
     case startRun(ExecutionOrder)
+    /// Check a receipt of a job of this node; report `receiptChecked`, in any case.
+    case checkReceipt(CheckOrder)
+    /// Put the proof of a fraud into the DHT.
+    case publishProof(proof: CID, block: [UInt8])
     /// Fetch an output from its executor; report `outputFetched`.
     case fetchOutput(OutputRequest)
     /// Measure the round trip to a peer; report `latencyMeasured`.

@@ -65,6 +65,11 @@ indirect enum ConfigurationRule: Sendable {
         // Bids are valid for 30 s.
         ("bid_window_ms", .count(0...JobRules().bidWindowMillisecondsMax)),
         ("bidding_deadline_ms", .count(100...600_000)),
+        (
+            "verification",
+            .text("none, spot:P% with P from 0.1 to 100, or replay") { VerificationLevel(text: $0) != nil }
+        ),
+        ("checks_at_once", .count(1...64)),
     ])
 
     private static let gateway = ConfigurationRule.group([

@@ -129,6 +129,10 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var bidWindowMilliseconds: UInt64 = 1_000
         /// The time after which a job without an acceptable bid fails, in milliseconds.
         package var biddingDeadlineMilliseconds: UInt64 = 30_000
+        /// How results are checked where a job says nothing: `none`, `spot:P%`, `replay`.
+        package var verification = "none"
+        /// Jobs that are run again at once to check their results.
+        package var checksAtOnce: UInt64 = 1
 
         /// The defaults.
         package init() {}
@@ -136,6 +140,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         private enum CodingKeys: String, CodingKey {
             case bidWindowMilliseconds = "bid_window_ms"
             case biddingDeadlineMilliseconds = "bidding_deadline_ms"
+            case verification
+            case checksAtOnce = "checks_at_once"
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
@@ -143,6 +149,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.bidWindowMilliseconds, into: &bidWindowMilliseconds)
             try container.read(.biddingDeadlineMilliseconds, into: &biddingDeadlineMilliseconds)
+            try container.read(.verification, into: &verification)
+            try container.read(.checksAtOnce, into: &checksAtOnce)
         }
     }
 

@@ -17,6 +17,7 @@ extension MarketConfiguration {
         limits.originatedJobsMax = configuration.limits.openJobsMax
         originator.bidWindowMilliseconds = configuration.originator.bidWindowMilliseconds
         originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
+        limits.checksAtOnceMax = Int(clamping: configuration.originator.checksAtOnce)
         originator.fetchingMilliseconds = Self.fetchingMilliseconds
         originator.outputBytesMax = UInt64(clamping: configuration.limits.outputBytesMax)
         guard configuration.executor.isEnabled else { return }

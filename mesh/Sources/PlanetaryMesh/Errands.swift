@@ -21,6 +21,8 @@ struct Errands: Sendable {
     let neighbourhood: Neighbourhood
     let messages: DirectMessages
     let runs: RunningJobs
+    /// The checks of receipts under way, by receipt.
+    let checks: RunningJobs
     let log: WorkLog
 
     /// Runs one errand.
@@ -45,6 +47,8 @@ struct Errands: Sendable {
         case .lookUpModule(let module):
             await tell(.fact(.moduleLookedUp(module, isBeyondLimits: await parts.runner.isKnownTooLong(module))))
         case .startRun(let order): await execute(order, tell)
+        case .checkReceipt(let order): await check(order, tell)
+        case .publishProof(let proof, let block): await publishProof(proof, block)
         case .fetchOutput(let request): await tell(.outputFetched(request, await output(request)))
         case .measure(let peer):
             guard let milliseconds = await neighbourhood.roundTripMilliseconds(to: peer) else { return }
@@ -91,6 +95,17 @@ struct Errands: Sendable {
             parts.tallies.add("receipts_not_put")
             parts.logger.info(
                 "A receipt was not put into the DHT.", metadata: ["cid": "\(receipt)", "reason": "\(error)"])
+        }
+    }
+
+    private func publishProof(_ proof: CID, _ block: [UInt8]) async {
+        do {
+            try await parts.dht.putValue(key: MeshTopics.proofKey(proof), value: block)
+            parts.tallies.add("proofs_put")
+        } catch {
+            parts.tallies.add("proofs_not_put")
+            parts.logger.info(
+                "A proof of fraud was not put into the DHT.", metadata: ["cid": "\(proof)", "reason": "\(error)"])
         }
     }
 
@@ -164,6 +179,15 @@ struct Errands: Sendable {
     }
 
     // MARK: Runs
+
+    /// Checks a receipt of a job of this node.
+    private func check(_ order: CheckOrder, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
+        let receipt = order.receipt.cid
+        let cancellation = checks.cancellation(of: receipt) ?? ExecutionCancellation()
+        let finding = await ReceiptChecker(runner: parts.runner).finding(of: order, cancellation)
+        checks.ended(receipt)
+        await tell(.fact(.receiptChecked(order.jobID, receipt: receipt, finding)))
+    }
 
     /// Fetches what an assigned job needs, waits for a place, and runs it.
     private func execute(_ order: ExecutionOrder, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {

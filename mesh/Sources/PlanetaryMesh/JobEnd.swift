@@ -72,6 +72,7 @@ struct JobEnd {
         case .funds: .awaitingFunds
         case .confirmation: .assigned
         case .fetching, .execution, .receipt: standing(during: job.status)
+        case .verification: .checking
         case .cancellation: .cancelling
         case .over: .failed
         }
@@ -126,6 +127,7 @@ struct JobEnd {
         case .nobodyReachable, .nobodyExecutes: .noBids
         case .attemptsExhausted(_, let last): last.map(ending(of:)) ?? .executorsFailed
         case .crashesEngine: .crashesEngine
+        case .unverified: .unverified
         case .expired: .deadlinePassed
         case .cannotHold: .insufficientFunds
         case .announcementTimedOut, .originatorFailed: .executorsFailed
@@ -136,6 +138,7 @@ struct JobEnd {
         switch end {
         case .nodeFailed(_, .fetchFailed): .fetchFailed
         case .receiptInvalid: .receiptInvalid
+        case .refuted, .unverified: .unverified
         default: .executorsFailed
         }
     }

@@ -166,6 +166,28 @@ struct JobRunner: Sendable {
         }
     }
 
+    /// How a run of a job would end whose module this node's engine does not take, or cannot have; `nil` if it takes
+    /// the module.
+    func refusal(of params: MeshJobParams, _ cancellation: ExecutionCancellation) async -> ExecutionOutcome? {
+        let fetch = Fetch(
+            fetcher: fetcher, limits: limits, peers: [], isPatient: false, cancellation: cancellation,
+            arrived: { _ in })
+        do {
+            let found = try await module(params, fetch, keep: false)
+            do {
+                _ = try machine.inspect(found.bytes, entry: params.entryName, takes: params.invoke)
+            } catch {
+                throw Obstacle.refused(error)
+            }
+            _ = try await code(of: params, found, from: [], keep: false, cancellation)
+            return nil
+        } catch let obstacle as Obstacle {
+            return obstacle.outcome
+        } catch {
+            return .nodeFailed(reason: "\(error)")
+        }
+    }
+
     /// Whether the store shows that a module is longer than this node accepts; the root of a module of many blocks
     /// suffices.
     func isKnownTooLong(_ module: CID) async -> Bool {

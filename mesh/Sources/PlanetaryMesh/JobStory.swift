@@ -92,6 +92,7 @@ enum JobStory {
             if case .exited(let code) = outcome { result.exitCode = code }
             if case .limitExceeded(let limit) = outcome { result.limit = limit.rawValue }
             fill(&result, accepted, paid: job.paid)
+            result.finding = job.finding?.rawValue
         }
         return result
     }

@@ -16,7 +16,9 @@ extension MeshNode: NodeService, PublicContent {
 
     package nonisolated func limits() async throws(NodeServiceError) -> NodeLimits {
         let limits = parts.configuration.limits
-        return NodeLimits(fileBytesMax: limits.fileBytesMax, moduleBytesMax: limits.moduleBytesMax)
+        var told = NodeLimits(fileBytesMax: limits.fileBytesMax, moduleBytesMax: limits.moduleBytesMax)
+        told.verification = parts.configuration.originator.verification
+        return told
     }
 
     // MARK: Jobs
@@ -141,6 +143,18 @@ extension MeshNode: NodeService, PublicContent {
         _ cid: CID, withOutputs: Bool
     ) async throws(NodeServiceError) -> [UInt8] {
         try await auditor.export(cid, withOutputs: withOutputs)
+    }
+
+    package nonisolated func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] {
+        try await ProofDesk(auditor: auditor).proofs(limit: limit)
+    }
+
+    package nonisolated func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView {
+        try await ProofDesk(auditor: auditor).proof(cid)
+    }
+
+    package nonisolated func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport {
+        try await ProofDesk(auditor: auditor).verify(cid)
     }
 
     private nonisolated var auditor: ReceiptAuditor {

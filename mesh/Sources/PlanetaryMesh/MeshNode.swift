@@ -12,6 +12,7 @@ import NodeCore
 package import NodeSetup
 import P2PServices
 package import PeerIdentity
+import SignedObjects
 
 /// A node of the mesh: one key, one store, one swarm, one machine, and the core that decides.
 ///
@@ -33,6 +34,7 @@ package actor MeshNode {
     nonisolated let log: WorkLog
     nonisolated let messages: DirectMessages
     nonisolated let runs = RunningJobs()
+    nonisolated let checks = RunningJobs()
     nonisolated let errands: Errands
     nonisolated let report: NodeReport
     nonisolated let files: OwnerFiles
@@ -62,7 +64,8 @@ package actor MeshNode {
         announcer = RootAnnouncer(parts: parts)
         log = WorkLog(logger: parts.logger, tallies: parts.tallies)
         messages = DirectMessages(host: parts.swarm)
-        errands = Errands(parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, log: log)
+        errands = Errands(
+            parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, checks: checks, log: log)
         report = NodeReport(parts: parts, room: room)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
         desk = SubmissionDesk(parts: parts, room: room)
@@ -182,9 +185,11 @@ package actor MeshNode {
             case .tell(let event): board.tell(event, of: core.market)
             case .errand(let errand):
                 if case .startRun(let order) = errand { runs.begin(order.assignmentCID) }
+                if case .checkReceipt(let order) = errand { checks.begin(order.receipt.cid) }
                 workIn.yield(errand)
             case .letRun(let assignment): runs.letRun(assignment)
             case .stopRun(let assignment): runs.stop(assignment)
+            case .stopCheck(let receipt): checks.stop(receipt)
             case .holdRuns(let areHeld): runs.hold(areHeld)
             case .declined(let declined): log.tell(WorkLine.line(of: declined))
             case .misbehaved(let peer, let what): log.tell(.peerMisbehaved, peer, reason: what)
@@ -399,6 +404,7 @@ package actor MeshNode {
     /// Stops what waits for the node, then closes the store; writes what it accepted before.
     private func finish() {
         runs.stopAll()
+        checks.stopAll()
         log.tellLeftOut(isEnd: true)
         board.finish()
         alarm.finish()

@@ -41,13 +41,18 @@ struct ReceiptAuditor: Sendable {
     }
 
     /// A block that is a receipt, or may be one.
-    func block(of cid: CID) async throws(NodeServiceError) -> (bytes: [UInt8], source: String) {
+    ///
+    /// - Parameter key: under which the DHT has it; by default that of a receipt.
+    func block(
+        of cid: CID, key: [UInt8]? = nil
+    ) async throws(NodeServiceError) -> (bytes: [UInt8], source: String) {
         do {
             if let block = try await store.block(cid) { return (block, "here") }
         } catch {
             throw NodeServiceError(storage: error)
         }
-        if let block = try? await dht.getValue(key: MeshTopics.receiptKey(cid)) { return (block, "the DHT") }
+        let key = key ?? MeshTopics.receiptKey(cid)
+        if let block = try? await dht.getValue(key: key) { return (block, "the DHT") }
         do {
             return (try await fetcher.block(cid, from: await host.connectedPeers()), "a peer")
         } catch FetchError.storage(let error) {
@@ -206,13 +211,9 @@ struct ReceiptAuditor: Sendable {
                 .blockNotFound, "The module or an input cannot be had any more: \(reason).",
                 hint: "Try again when the originator's node is up.")
         }
-        var again = ReplayedRun(
-            outcome: run.report.outcome, outputs: run.report.outputs, stdoutCID: run.report.stdoutCID,
-            stderrCID: run.report.stderrCID, logCID: run.report.logCID, fuel: run.report.usage.fuel,
-            engine: run.engine, likeEngines: runner.machine.likeEngines)
-        again.readCID = run.report.readCID
         return ReplayComparison.compare(
-            receipt, receiptCID: cid, of: manifest, under: assignment.terms, with: again)
+            receipt, receiptCID: cid, of: manifest, under: assignment.terms,
+            with: ReplayedRun(run, likeEngines: runner.machine.likeEngines))
     }
 
     /// Where the repetition of a run that was cut short ends at the latest: this machine may be slower than the

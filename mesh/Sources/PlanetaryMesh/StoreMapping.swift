@@ -28,6 +28,9 @@ extension NodeWrite {
                         bytes: try event.encoded())))
             writes += event.ledger.map { .ledger(LedgerRow($0, jobID: event.jobID)) }
         }
+        for block in evidence {
+            if let proof = block.proof { writes.append(.proof(ProofRow(proof))) }
+        }
         writes += jobs.map { .job(JobStory.row(of: $0)) }
         if let anchorHeads {
             writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(anchorHeads)))
@@ -75,15 +78,26 @@ extension ReceiptRow {
         of events: [JobEvent], _ evidence: [EvidenceBlock], at date: UnixMilliseconds
     ) -> [(row: ReceiptRow, receipt: ExecutionReceipt)] {
         let wrong = events.compactMap { event -> CID? in
-            guard case .attemptEnded(_, .receiptInvalid(let receipt, _)) = event.kind else { return nil }
-            return receipt
+            switch event.kind {
+            case .attemptEnded(_, .receiptInvalid(let receipt, _)), .attemptEnded(_, .refuted(let receipt, _, _)):
+                return receipt
+            default: return nil
+            }
+        }
+        let checked = events.compactMap { event -> CID? in
+            switch event.kind {
+            case .verificationEnded(let receipt, .confirmed, _), .verificationEnded(let receipt, .fuelUnknown, _):
+                return receipt
+            default: return nil
+            }
         }
         return evidence.compactMap { block in
             guard let receipt = block.receipt else { return nil }
             let row = ReceiptRow(
                 cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
                 status: receipt.body.status.rawValue, at: date.value,
-                isVerified: !block.isContradiction && !wrong.contains(block.cid))
+                isVerified: !block.isContradiction && !wrong.contains(block.cid),
+                isChecked: checked.contains(block.cid))
             return (row, receipt.body)
         }
     }
@@ -103,7 +117,7 @@ extension ReceiptRow {
     /// What the receipt of this row shows about its executor.
     func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
         guard isVerified == false else {
-            var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid)
+            var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: isChecked)
             // A future date by the executor's clock would never decay.
             if let ended = evidence?.at { evidence?.at = min(ended, UnixMilliseconds(at)) }
             return evidence
@@ -111,6 +125,15 @@ extension ReceiptRow {
         return ReputationEvidence(
             subject: receipt.executorDID, payer: receipt.originatorDID, assignmentCID: receipt.assignmentCID,
             receiptCID: cid, verdict: .invalid, at: UnixMilliseconds(at))
+    }
+}
+
+extension ProofRow {
+    /// The row of a proof that this node made.
+    init(_ proof: SignedObject<FraudProof>) {
+        self.init(
+            cid: proof.cid, receipt: proof.body.receiptCID, jobID: proof.body.jobID.cid,
+            executorDID: proof.body.executorDID.text, at: proof.body.madeAt.value)
     }
 }
 

@@ -53,11 +53,42 @@ struct SubmissionDesk: Sendable {
             try await UsedKey(store: store, jobID: row.jobID).require(submission, params)
             return .known(row.jobID)
         }
+        let level = try verification(of: submission, params)
         sizes.inputBytes = await inputBytes(of: params)
-        return .request(
-            JobRequest(
-                requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
-                idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32)), sizes)
+        var request = JobRequest(
+            requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
+            idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32))
+        request.verification = level
+        return .request(request, sizes)
+    }
+
+    /// How the result is to be checked; refused where this node could not run the job itself.
+    private func verification(
+        of submission: JobSubmission, _ params: MeshJobParams
+    ) throws(NodeServiceError) -> VerificationLevel {
+        let text = submission.verification ?? parts.configuration.originator.verification
+        guard let level = VerificationLevel(text: text) else {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(text.cut(bytesMax: 64))\" is no way to check a result.",
+                hint: "There are none, spot:P% with P from 0.1 to 100, and replay.")
+        }
+        guard level.mayReplay else { return level }
+        let own = parts.configuration.executor.limitsMax
+        let rows: [(String, UInt64, UInt64, String)] = [
+            ("memory", params.maxMemoryBytes, own.maxMemoryBytes, "memory_mib"),
+            ("fuel", params.maxFuel, own.maxFuel, "fuel_max"),
+            ("time", params.timeoutSeconds, own.timeoutSeconds, "run_seconds_max"),
+            ("output", params.maxOutputBytes, own.maxOutputBytes, "output_bytes_max"),
+            ("files", params.files?.maxBytes ?? 0, parts.configuration.executor.filesBytesMax, "files_bytes_max"),
+        ]
+        if let row = rows.first(where: { $0.1 > $0.2 }) {
+            throw NodeServiceError(
+                .invalidRequest,
+                "This node could not check the result: the job may take more \(row.0) (\(GroupedNumber.of(row.1))) "
+                    + "than runs here may (\(GroupedNumber.of(row.2))).",
+                hint: "Give the job less, raise executor.\(row.3) in config.json, or submit it with --verify none.")
+        }
+        return level
     }
 
     private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {

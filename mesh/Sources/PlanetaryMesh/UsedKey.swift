@@ -19,7 +19,8 @@ struct UsedKey: Sendable {
                 .conflict, "The idempotency key was used for the job \(jobID), of which nothing is left to compare.",
                 hint: "Give this job a key of its own.")
         }
-        let others = Self.differences(submission, params, first)
+        var others = Self.differences(submission, params, first)
+        if let asked = submission.verification, try await firstVerification() != asked { others.append("check") }
         guard !others.isEmpty else { return }
         throw NodeServiceError(
             .conflict,
@@ -43,6 +44,19 @@ struct UsedKey: Sendable {
             }
         }
         return nil
+    }
+
+    /// How the first job's result is checked, as its journal says.
+    private func firstVerification() async throws(NodeServiceError) -> String {
+        let journal = try await stored { () throws(MeshStoreError) in
+            try await store.readableJournal(of: jobID, role: .originator)
+        }
+        for entry in journal.entries {
+            if case .verificationChosen(let opening)? = (try? JobEvent.decode(entry.bytes))?.kind {
+                return opening.level.description
+            }
+        }
+        return VerificationLevel.none.description
     }
 
     /// What of the things that a submission names is another in the first job, in words.

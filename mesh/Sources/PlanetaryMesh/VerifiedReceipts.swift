@@ -33,6 +33,13 @@ final class VerifiedReceipts: Sendable {
     /// Whether a receipt was checked lately.
     func contains(_ cid: CID) -> Bool { latest.withLock { $0.contains(cid) } }
 
+    /// DHT records of proofs: the value hashes to the CID in the key and is validly signed.
+    static var proofs: RecordValidator {
+        RecordValidator(prefix: ProofRecord.keyPrefix) { key, value in
+            ProofRecord.proof(key: key, value: value) == nil ? "it is no validly signed proof" : nil
+        }
+    }
+
     /// DHT records of receipts: the value hashes to the CID in the key and is a validly signed receipt.
     var validator: RecordValidator {
         RecordValidator(prefix: ReceiptRecord.keyPrefix) { [self] key, value in

@@ -161,6 +161,8 @@ package enum SettlementCheck {
         case .paid, .paidCancelled: "paid \(settlement.amountPaid)"
         case .nodeFailure: "paid nothing, because the executor's node failed"
         case .late: "paid nothing, because the receipt came too late"
+        case .refuted: "paid nothing, because it ran the job again, and that gave something else"
+        case .unverified: "paid nothing, because it checked the receipt and did not find it borne out"
         }
     }
 }

@@ -18,6 +18,8 @@ package struct ReplayedRun: Hashable, Sendable {
     package var readCID: CID?
     /// The fuel that it used.
     package var fuel: UInt64
+    /// Blocks that it anchored.
+    package var anchoredCIDs: [CID] = []
     /// The engine that ran it.
     package var engine: EngineDescription
     /// Engines of earlier releases that give the same results and the same fuel, except where a run uses up the stack.

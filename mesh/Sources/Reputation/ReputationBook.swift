@@ -30,9 +30,11 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     }
 
     /// What a verified receipt shows about its executor: `fulfilled` whenever the executor did its part, even if the
-    /// user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`.
-    package init?(receipt: ExecutionReceipt, receiptCID: CID) {
+    /// user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`; so does one
+    /// that says why there is no result, unless this node checked that.
+    package init?(receipt: ExecutionReceipt, receiptCID: CID, isChecked: Bool) {
         guard receipt.executorDID != receipt.originatorDID else { return nil }
+        guard isChecked || !receipt.outcome.isClaimedFailure else { return nil }
         subject = receipt.executorDID
         payer = receipt.originatorDID
         assignmentCID = receipt.assignmentCID
@@ -49,7 +51,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
 ///
 /// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is `1000 × good / (good
 /// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one abandoned job weighs
-/// as much as five fulfilled ones, an invalid receipt as ten. An assignment counts once, by the worst that its receipts
+/// as much as five fulfilled ones, an invalid receipt as ten; what was fulfilled before the newest invalid receipt does
+/// not count any more, so that nobody saves up for a fraud. An assignment counts once, by the worst that its receipts
 /// show: whoever signs two of one is believed in neither. The book keeps only the newest receipts of a subject (by
 /// date, then CID), and only the most recently rated subjects; `Limits` has both bounds.
 package struct ReputationBook: Hashable, Sendable {
@@ -104,7 +107,7 @@ package struct ReputationBook: Hashable, Sendable {
     package func score(of subject: DID, at date: UnixMilliseconds) -> UInt64 {
         var good: UInt64 = 0
         var bad: UInt64 = 0
-        for item in evidence[subject] ?? [] {
+        for item in evidence[subject] ?? [] where counts(item) {
             let weight = decayed(ageMilliseconds: date.milliseconds(since: item.at))
             let penalty = Self.penalty(item.verdict)
             if penalty == 0 { good += weight } else { bad += penalty * weight }
@@ -114,7 +117,13 @@ package struct ReputationBook: Hashable, Sendable {
 
     /// Whether a verified receipt shows that the subject once did its part; a fresh key has none.
     package func isProven(_ subject: DID) -> Bool {
-        evidence[subject]?.contains { $0.verdict == .fulfilled } ?? false
+        evidence[subject]?.contains { $0.verdict == .fulfilled && counts($0) } ?? false
+    }
+
+    /// Whether nothing resets it: something fulfilled counts only until a later receipt of the subject is invalid.
+    private func counts(_ item: ReputationEvidence) -> Bool {
+        guard item.verdict == .fulfilled, let kept = evidence[item.subject] else { return true }
+        return !kept.contains { $0.verdict == .invalid && $0.at >= item.at }
     }
 
     /// The evidence about a subject, newest first.

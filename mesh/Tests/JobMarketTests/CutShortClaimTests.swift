@@ -180,7 +180,7 @@ struct CutShortClaimTests {
         let most = FuelPace.fuel(perSecond: FuelPace.perSecondDefault, milliseconds: 0)
         #expect(world.job(job)?.receipt?.receipt.resourceUsage.fuel == most)
         #expect(world.job(job)?.paid == TokenAmount(20))
-        #expect(verdicts(world) == [.fulfilled])
+        #expect(verdicts(world).isEmpty, "nobody checked that the clock stopped it")
     }
 
     /// What can be replayed is not bounded by time.

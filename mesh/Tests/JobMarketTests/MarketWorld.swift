@@ -4,6 +4,7 @@ import JobMarket
 import MeshTypes
 import Multiformats
 import PeerIdentity
+import Receipts
 import SignedObjects
 import Testing
 
@@ -97,6 +98,15 @@ struct MarketWorld {
     var blocksAnchors = false
     /// Whether a crash also loses the events that nobody waited for.
     var losesLazyEvents = false
+    /// What a check of a receipt finds; one without a finding never ends.
+    var checks: (CheckOrder) -> ReplayFinding? = { $0.check == .refusal ? .confirmed : Self.honestFinding($0) }
+    /// How long a check takes.
+    var checkMilliseconds: Int64 = 100
+    /// The checks that were ordered, and those that were stopped.
+    var checked: [CheckOrder] = []
+    var stopped: [CID] = []
+    /// The proofs that were published.
+    var proofs: [CID: [UInt8]] = [:]
     var log: [MeshProtocolMessage] = []
     static let epoch: UInt64 = 1_800_000_000_000
 
@@ -252,8 +262,35 @@ struct MarketWorld {
                     .input(to: index, .outputsFetched(id, receipt: receipt, missing: blocks)), after: milliseconds)
             }
             send(.input(to: index, .outputsFetched(id, receipt: receipt, missing: missingOutputs ? blocks : [])))
+        case .checkReceipt(let order):
+            checked.append(order)
+            guard let finding = checks(order) else { return }
+            send(
+                .input(to: index, .receiptChecked(order.jobID, receipt: order.receipt.cid, finding)),
+                after: checkMilliseconds)
+        case .stopCheck(let receipt):
+            guard let order = checked.last(where: { $0.receipt.cid == receipt }) else { return }
+            stopped.append(receipt)
+            let finding = ReplayFinding.notMade(reason: "the replay was stopped")
+            send(.input(to: index, .receiptChecked(order.jobID, receipt: receipt, finding)), after: 5)
+        case .publishProof(_, let proof, let block): proofs[proof] = block
         case .publishReceipt: break
         }
+    }
+
+    /// What an honest check finds here: runs succeed with a million fuel.
+    static func honestFinding(_ order: CheckOrder) -> ReplayFinding {
+        let receipt = order.receipt.body
+        if order.check == .refusal { return .claimRefuted(reason: "the module is taken here") }
+        let (outcome, fuel) = (ExecutionOutcome.exited(code: 0), UInt64(1_000_000))
+        let stdout = CID.hashing(Array("out".utf8), codec: .raw)
+        if receipt.outcome == outcome, receipt.resourceUsage.fuel == fuel, receipt.stdoutCID == stdout {
+            return .confirmed
+        }
+        let found = ReplayedResult(
+            outcome: outcome, outputs: [:], stdoutCID: stdout, stderrCID: nil, logCID: nil, readCID: nil,
+            anchoredCIDs: [], fuel: fuel, engine: receipt.engine)
+        return .refuted(found, fuelMax: fuel, reason: "this run gave something else")
     }
 
     private mutating func fetch(_ order: ExecutionOrder, of index: Int) {

@@ -24,7 +24,7 @@ import Testing
             .succeeded: 0, .exitedNonZero: 201, .trapped: 210, .limitExceeded: 211, .moduleRefused: 213,
             .filesRefused: 213, .cancelled: 214, .noBids: 220, .noAcceptableBid: 220, .executorsFailed: 221,
             .fetchFailed: 221, .crashesEngine: 216,
-            .deadlinePassed: 222, .insufficientFunds: 223, .receiptInvalid: 224,
+            .deadlinePassed: 222, .insufficientFunds: 223, .receiptInvalid: 224, .unverified: 225,
         ]
         for ending in JobEnding.allCases {
             #expect(ExitStatus.code(for: JobResult(ending: ending, detail: "")) == expected[ending], "\(ending)")

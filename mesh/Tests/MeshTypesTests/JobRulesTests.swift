@@ -107,7 +107,7 @@ struct JobRulesTests {
         #expect(refusal { $0.workflowType = .dagWorkflow } == .notOffered("DagWorkflow"))
         #expect(refusal { $0.isInteractive = true } == .notOffered("an interactive job"))
         #expect(refusal { $0.verification = .quorum(agreeing: 2, of: 3) } == .notOffered("verification by quorum"))
-        #expect(refusal { $0.verification = .spotCheck(permille: 1001) }?.code == "limit_too_large")
+        #expect(refusal { $0.verification = .spotCheck(permille: 100) }?.code == "not_offered")
         let stage = WorkflowStage(id: "a", wasmCID: Samples.module)
         #expect(refusal { $0.stages = [stage] }?.code == "workflow_shape")
         #expect(refusal { $0.stages = Array(repeating: stage, count: 65) }?.code == "too_many")

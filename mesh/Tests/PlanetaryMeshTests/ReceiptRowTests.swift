@@ -47,7 +47,7 @@ import Testing
         #expect(rows.map(\.cid) == [cid])
         #expect(rows.map(\.isVerified) == [true])
         #expect(rows[0].executorDID == receipt.executorDID.text)
-        #expect(rows[0].evidence(receipt) == ReputationEvidence(receipt: receipt, receiptCID: cid))
+        #expect(rows[0].evidence(receipt) == ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: false))
         #expect(rows[0].evidence(receipt)?.verdict == .fulfilled)
     }
 

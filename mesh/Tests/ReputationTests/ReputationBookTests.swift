@@ -78,4 +78,26 @@ struct ReputationBookTests {
         #expect(alike.evidence(about: subject).count == 1, "two receipts of one run are one run")
         #expect(alike.score(of: subject, at: now) == 250)
     }
+
+    @Test("One lie resets what was earned before, and what is earned after it counts again")
+    func lies() throws {
+        let subject = try did(1)
+        func evidence(_ number: UInt8, _ verdict: ReputationVerdict, _ hour: UInt64) throws -> ReputationEvidence {
+            ReputationEvidence(
+                subject: subject, payer: try did(number), assignmentCID: CID.hashing([number, 1], codec: .dagCBOR),
+                receiptCID: CID.hashing([number], codec: .dagCBOR), verdict: verdict,
+                at: UnixMilliseconds(10_000_000_000 + hour * 3_600_000))
+        }
+        let now = UnixMilliseconds(10_000_000_000 + 100 * 3_600_000)
+        let items = try (2...9).map { try evidence(UInt8($0), .fulfilled, UInt64($0)) } + [evidence(10, .invalid, 20)]
+        for order in [items, items.reversed()] {
+            var book = ReputationBook()
+            for item in order { book.record(item) }
+            #expect(book.score(of: subject, at: now) == 0)
+            #expect(!book.isProven(subject))
+            book.record(try evidence(11, .fulfilled, 30))
+            #expect(book.isProven(subject))
+            #expect((1...100).contains(book.score(of: subject, at: now)))
+        }
+    }
 }

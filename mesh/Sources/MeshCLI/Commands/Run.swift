@@ -118,6 +118,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
             module: module, arguments: arguments, outputs: job.taken(outputs), on: node,
             TransferLine(console, quiet: quiet || global.json))
         if job.showsSecrets, !local { line.keep(Self.publicNote) }
+        if !local, let cost = await checkingCost(submission, node) { line.keep(cost) }
         let accepted = try await node.submit(submission)
         if detach {
             if global.json { try console.json(accepted) } else { console.out(Terminal.safe(accepted.jobID) + "\n") }
@@ -142,6 +143,25 @@ struct Run: MeshCommand, NodeOpeningCommand {
         case .ended(let result):
             return try await report(local ? localWords.of(result) : result, accepted.jobID, node, console)
         }
+    }
+
+    /// What checking the result may cost this node, before the job is submitted; nil if it is not checked.
+    private func checkingCost(_ submission: JobSubmission, _ node: some NodeService) async -> String? {
+        var check = submission.verification
+        if check == nil { check = try? await node.limits().verification }
+        guard let check, JobSubmission.mayReplay(check) else { return nil }
+        return Self.checkingCost(check, submission.limits)
+    }
+
+    /// The same, in words.
+    static func checkingCost(_ check: String, _ limits: JobSubmission.Limits) -> String {
+        let usual = JobSubmission.Limits.standard
+        let fuel = Readable.count(limits.maxFuel ?? usual.maxFuel ?? 0)
+        let memory = Readable.bytes(limits.maxMemoryBytes ?? usual.maxMemoryBytes ?? 0)
+        let seconds = Readable.count(2 * (limits.timeoutSeconds ?? usual.timeoutSeconds ?? 0))
+        let when = check == "replay" ? "this node runs the job again" : "this node may run the job again (\(check))"
+        return "check    \(when) before the result counts: at most \(fuel) fuel, \(memory), \(seconds) s; a result "
+            + "that is not borne out is not paid"
     }
 
     /// Said once, where something of the user's goes with the job.
@@ -239,6 +259,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         if let fuel = result.fuel { facts.append("\(Readable.count(fuel)) fuel") }
         if let memory = result.peakMemoryBytes { facts.append("\(Readable.bytes(memory)) memory") }
         if let wall = result.wallMilliseconds { facts.append("ran \(Readable.duration(milliseconds: wall))") }
+        if let finding = result.finding, finding != "unchecked" { facts.append(checked(finding)) }
         if let paid = result.paid { facts.append("paid \(Readable.tokens(paid))") }
         if result.attempts > 1 { facts.append("attempt \(result.attempts)") }
         if let executor = result.executorDID {
@@ -246,6 +267,17 @@ struct Run: MeshCommand, NodeOpeningCommand {
         }
         if !facts.isEmpty { lines.append("used     " + facts.joined(separator: ", ")) }
         return lines
+    }
+
+    /// What the check of a result found, in words; one of a later version as it is called.
+    private static func checked(_ finding: String) -> String {
+        switch finding {
+        case "confirmed": "checked by a second run here"
+        case "fuel_unknown": "checked by a second run here, but for the fuel of another engine"
+        case "waived": "not checked, because its owner ended that"
+        case "unverified": "not checked, because that could not be done"
+        default: "check: \(finding)"
+        }
     }
 
     /// What went wrong, and what to do next; with a job's ID for those who do not have its standard error before them.
@@ -280,6 +312,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
             "Lower --max-fuel, from which the price that must be held follows, or wait for holds to end; see mesh "
                 + "wallet."
         case .receiptInvalid: "Nothing was paid; run it again."
+        case .unverified: "Nothing was paid; mesh explain last tells what was checked and found."
         }
     }
 
@@ -369,7 +402,8 @@ extension Run {
         let forOthers: [(option: String, isGiven: Bool)] = [
             ("--detach", detach), ("--budget", job.budget != nil), ("--min-reputation", job.minReputation != nil),
             ("--region", !job.region.isEmpty), ("--bid-window", job.bidWindow != nil),
-            ("--sufficient-bids", job.sufficientBids != nil), ("--idempotency-key", job.idempotencyKey != nil),
+            ("--sufficient-bids", job.sufficientBids != nil), ("--verify", job.verify != nil),
+            ("--idempotency-key", job.idempotencyKey != nil),
         ]
         if let given = forOthers.first(where: \.isGiven) {
             throw ValidationError("--local asks no other node, so \(given.option) means nothing with it.")

@@ -1,0 +1,212 @@
+import Crypto
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import Receipts
+import SignedObjects
+
+/// A half of the market that checks receipts before they count: from a receipt whose outputs are all here to the
+/// verdict on it.
+///
+/// A check has a deadline of its own, so that its executor does not wait for ever. With level `replay`, or where the
+/// draw fell on the receipt, nothing counts or is paid that was not borne out; what is proved wrong is no result, and
+/// another executor is asked.
+protocol CheckingHalf: MarketHalf where Job == OriginatedJob {
+    /// The receipts that are being checked.
+    var checks: ReceiptChecks { get set }
+
+    /// Makes a receipt the job's result.
+    mutating func conclude(_ id: JobID, with cid: CID, _ context: inout MarketContext)
+    /// Ends an attempt without a result; the next one follows, or the end of the job.
+    mutating func endAttempt(_ cid: CID, of id: JobID, _ end: AttemptEnd, _ context: inout MarketContext)
+    /// Ends a job without a receipt that counts.
+    mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext)
+}
+
+extension CheckingHalf {
+    /// How the receipt of a job has to be checked; `nil` if it counts as it is.
+    private func dueCheck(of receipt: ExecutionReceipt, _ cid: CID, on job: OriginatedJob) -> ReceiptCheck? {
+        // Nobody checks on himself.
+        if receipt.executorDID == receipt.originatorDID { return nil }
+        if job.verification?.draws(cid) ?? false { return .replay }
+        // It would end the job for good, and costs no run to check.
+        if case .moduleRefused = receipt.outcome { return .refusal }
+        return nil
+    }
+
+    /// Handles a receipt whose outputs are all here: it counts, or is checked first.
+    mutating func outputsHere(_ id: JobID, receipt cid: CID, _ context: inout MarketContext) {
+        guard let job = jobs[id], let candidate = job.receipts.candidate(cid), candidate.check == nil else { return }
+        guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job) else {
+            return conclude(id, with: cid, &context)
+        }
+        let until = context.date(inMilliseconds: context.configuration.originator.checkMilliseconds(
+                timeoutSeconds: job.manifest.params.timeoutSeconds))
+        record(.verificationBegan(receipt: cid, check: check, until: until), of: id, &context)
+        queueCheck(of: cid, job: id, &context)
+    }
+
+    /// Begins a check, or lets it wait for its turn.
+    mutating func queueCheck(of receipt: CID, job id: JobID, _ context: inout MarketContext) {
+        let item = ReceiptChecks.Item(job: id, receipt: receipt)
+        if checks.add(item, max: context.limits.checksAtOnceMax) { begin(item, &context) }
+    }
+
+    private mutating func begin(_ item: ReceiptChecks.Item, _ context: inout MarketContext) {
+        guard let job = jobs[item.job], let candidate = job.receipts.candidate(item.receipt),
+            let check = candidate.check, let attempt = job.assignments[candidate.accepted.assignmentCID]
+        else { return checkOver(item.receipt, &context) }
+        context.emit(
+            .checkReceipt(
+                CheckOrder(
+                    jobID: item.job, receipt: candidate.accepted.signed, manifest: job.manifest,
+                    terms: attempt.assignment.terms, check: check,
+                    wallClockMilliseconds: context.configuration.originator.replayMilliseconds(
+                        timeoutSeconds: job.manifest.params.timeoutSeconds))))
+    }
+
+    private mutating func checkOver(_ receipt: CID, _ context: inout MarketContext) {
+        for item in checks.ended(receipt, max: context.limits.checksAtOnceMax) { begin(item, &context) }
+    }
+
+    /// Stops the checks of a job that nobody waits for.
+    mutating func stopChecks(of id: JobID, _ receipts: [CID], _ context: inout MarketContext) {
+        for receipt in checks.drop(receipts, of: id) { context.emit(.stopCheck(receipt: receipt)) }
+    }
+
+    /// The shell's report of a check.
+    mutating func receiptChecked(
+        _ id: JobID, _ receipt: CID, _ finding: ReplayFinding, _ context: inout MarketContext
+    ) {
+        checkOver(receipt, &context)
+        judged(id, receipt, finding, &context)
+    }
+
+    /// Handles the end of a check that took too long.
+    mutating func checkElapsed(_ id: JobID, _ candidate: CandidateReceipt, _ context: inout MarketContext) {
+        let cid = candidate.accepted.cid
+        stopChecks(of: id, [cid], &context)
+        judged(id, cid, .notMade(reason: "it was not over in the time that a check may take"), &context)
+    }
+
+    private mutating func judged(
+        _ id: JobID, _ receipt: CID, _ finding: ReplayFinding, _ context: inout MarketContext
+    ) {
+        guard let candidate = jobs.read(id, { $0.isOpen ? $0.receipts.candidate(receipt) : nil }) ?? nil,
+            candidate.check != nil
+        else { return }
+        let assignment = candidate.accepted.assignmentCID
+        switch finding {
+        case .confirmed: endCheck(id, candidate, .confirmed, &context)
+        case .fuelUnknown(let fuel): endCheck(id, candidate, .fuelUnknown, fuel: fuel, &context)
+        case .refuted(let result, let fuelMax, let reason):
+            refute(candidate.accepted, of: id, result, fuelMax: fuelMax, reason, &context)
+        case .claimRefuted(let reason):
+            refusePayment(of: candidate.accepted, of: id, .unverified, &context)
+            endAttempt(
+                assignment, of: id, .unverified(receipt: receipt, reason: PlainText.sanitized(reason)), &context)
+        case .doubtful(let reason):
+            refusePayment(of: candidate.accepted, of: id, .unverified, &context)
+            endAttempt(
+                assignment, of: id, .unverified(receipt: receipt, reason: PlainText.sanitized(reason)), &context)
+        // Nothing is due for a refused module, and it was believed where nobody could look.
+        case .notMade where candidate.check == .refusal: endCheck(id, candidate, .unverified, &context)
+        case .notMade(let reason): giveUpCheck(of: candidate.accepted, of: id, PlainText.sanitized(reason), &context)
+        }
+    }
+
+    /// Makes a receipt that was borne out, or whose check the owner ended, the job's result.
+    mutating func endCheck(
+        _ id: JobID, _ candidate: CandidateReceipt, _ finding: VerificationFinding, fuel: UInt64? = nil,
+        _ context: inout MarketContext
+    ) {
+        // Once more, with the event: the row of the receipt then says that it was checked.
+        context.keep(candidate.accepted.signed, of: id)
+        let cid = candidate.accepted.cid
+        stopChecks(of: id, [cid], &context)
+        record(.verificationEnded(receipt: cid, finding: finding, fuel: fuel), of: id, &context)
+        conclude(id, with: cid, &context)
+    }
+
+    /// Refuses a receipt that a replay refuted: with a proof that anybody can check, without pay; another is asked.
+    private mutating func refute(
+        _ accepted: AcceptedReceipt, of id: JobID, _ result: ReplayedResult, fuelMax: UInt64, _ reason: String,
+        _ context: inout MarketContext
+    ) {
+        let proof = context.sign(
+            FraudProof(
+                jobID: id, assignmentCID: accepted.assignmentCID, receiptCID: accepted.cid,
+                executorDID: accepted.receipt.executorDID, makerDID: context.did, found: result, fuelMax: fuelMax,
+                madeAt: context.wallClock))
+        context.counters.refused("receipt_refuted")
+        context.keep(accepted.signed, of: id)
+        if let proof { context.keep(proof, of: id) }
+        refusePayment(of: accepted, of: id, .refuted, proof: proof?.cid, &context)
+        let end = AttemptEnd.refuted(
+            receipt: accepted.cid, proof: proof?.cid, reason: PlainText.sanitized(reason))
+        endAttempt(accepted.assignmentCID, of: id, end, &context)
+        if let proof { context.emit(.publishProof(id, proof: proof.cid, block: proof.bytes)) }
+    }
+
+    /// Ends a job whose result this node was to check and could not, unless another attempt may still give one: what
+    /// keeps this node from checking will do so the next time, too.
+    private mutating func giveUpCheck(
+        of accepted: AcceptedReceipt, of id: JobID, _ reason: String, _ context: inout MarketContext
+    ) {
+        refusePayment(of: accepted, of: id, .unverified, &context)
+        let end = AttemptEnd.unverified(receipt: accepted.cid, reason: reason)
+        record(.attemptEnded(assignment: accepted.assignmentCID, end: end), of: id, &context)
+        let isLast = jobs.read(id) { !$0.assignments.hasLive && $0.receipts.candidates.isEmpty } ?? false
+        if isLast { finish(id, .failed(.unverified(receipt: accepted.cid, reason: reason)), &context) }
+    }
+
+    /// Tells an executor that its receipt is not paid, and why.
+    private mutating func refusePayment(
+        of accepted: AcceptedReceipt, of id: JobID, _ verdict: SettlementVerdict, proof: CID? = nil,
+        _ context: inout MarketContext
+    ) {
+        var settlement = Settlement(
+            jobID: id, receiptCID: accepted.cid, originatorDID: context.did,
+            executorDID: accepted.receipt.executorDID, amountPaid: .zero, amountRefunded: .zero, verdict: verdict,
+            settledAt: context.wallClock)
+        settlement.finding = verdict == .refuted ? .refuted : .unverified
+        settlement.proofCID = proof
+        guard let signed = context.sign(settlement) else { return }
+        context.keep(signed, of: id)
+        let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
+        record(.paymentRefused(settlement: signed, notifyUntil: until), of: id, &context)
+    }
+}
+
+extension OriginatorConfiguration {
+    /// The most wall clock of a replay, in milliseconds: this machine may be slower than the executor's.
+    package func replayMilliseconds(timeoutSeconds: UInt64) -> UInt64 {
+        let (product, overflow) = timeoutSeconds.multipliedReportingOverflow(by: 1_000 * replayTimesMax)
+        return overflow ? .max : product
+    }
+
+    /// From the outputs to the verdict, in milliseconds, with the wait for other checks.
+    func checkMilliseconds(timeoutSeconds: UInt64) -> UInt64 {
+        let (sum, overflow) = replayMilliseconds(timeoutSeconds: timeoutSeconds).addingReportingOverflow(
+            checkQueueMilliseconds)
+        return overflow ? .max : sum
+    }
+}
+
+extension MarketContext {
+    /// The secret of a job's commitment. It follows from this node's key and the job's nonce, so that it need not be
+    /// kept for jobs whose results are believed.
+    func opening(_ level: VerificationLevel, nonce: [UInt8]) -> VerificationOpening {
+        let domain = Array("icn-mesh/v1/VerificationSeed\0".utf8)
+        let code = HMAC<SHA256>.authenticationCode(
+            for: domain + nonce, using: SymmetricKey(data: identity.seed))
+        return VerificationOpening(level: level, seed: Array(code))
+    }
+
+    /// What a job's settlement opens; `nil` for a manifest of an earlier version, which committed to nothing.
+    func opening(of job: OriginatedJob?) -> VerificationOpening? {
+        guard let job else { return nil }
+        let opening = job.verification ?? opening(.none, nonce: job.manifest.nonce)
+        return opening.opens(job.manifest.verificationCommitment) ? opening : nil
+    }
+}

@@ -1,0 +1,42 @@
+import Determinism
+import JobMarket
+import MeshTypes
+
+/// How a simulated executor lies about what it runs.
+package enum MarketCheat: Hashable, Sendable {
+    /// Runs nothing, and says at once that the module exited.
+    case lazy
+    /// Gives a wrong result now and then, in thousandths.
+    case wrong(permille: UInt64)
+    /// Says that the job failed by its own fault, in one way after the other.
+    case failureClaimer
+    /// Claims more fuel than its runs used.
+    case fuelPadder
+
+    /// What it says instead of the truth.
+    struct Lie {
+        var outcome: ExecutionOutcome?
+        var fuel: UInt64?
+        var output: [UInt8]?
+        var milliseconds: Int64?
+    }
+
+    /// The lie about a run; nil if it tells the truth this time.
+    func lie(about order: ExecutionOrder, _ dice: inout SeededGenerator) -> Lie? {
+        switch self {
+        case .lazy:
+            return Lie(outcome: .exited(code: 0), fuel: 1_000, output: Array("nothing".utf8), milliseconds: 5)
+        case .wrong(let permille):
+            guard dice.next() % 1_000 < permille else { return nil }
+            return Lie(output: Array("wrong".utf8))
+        case .failureClaimer:
+            let claims: [ExecutionOutcome] = [
+                .moduleRefused(reason: "no"), .trapped(kind: .unreachable, message: "no"), .limitExceeded(.memory),
+            ]
+            let claim = claims[Int(dice.next() % UInt64(claims.count))]
+            return Lie(outcome: claim, fuel: 0, milliseconds: 5)
+        case .fuelPadder:
+            return Lie(fuel: min(order.manifest.params.maxFuel, 1_000_000_000))
+        }
+    }
+}

@@ -1,0 +1,37 @@
+import MeshSimulation
+import MeshTypes
+import Testing
+
+/// A third of the executors lie, each in its own way, on a network that loses messages and nodes.
+@Suite("Cheats in the simulation")
+struct CheatSimulationTests {
+    private func scenario(_ seed: UInt64) -> MarketScenario {
+        var scenario = MarketScenario(seed: seed, lossPermille: 50)
+        scenario.nodes = 24
+        scenario.jobs = 24
+        scenario.submissionMilliseconds = 12_000
+        scenario.advertises = false
+        scenario.cheats = [.lazy, .failureClaimer, .fuelPadder, .wrong(permille: 500)]
+        return scenario
+    }
+
+    @Test("With replay no wrong result counts or is paid", arguments: Seeds.some([201, 202, 203], of: 201...220))
+    func replay(seed: UInt64) throws {
+        var scenario = scenario(seed)
+        scenario.verification = .replay
+        scenario.failedCheckPermille = 50
+        let report = try scenario.run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.wrongResults == 0, "\(report.summary)")
+        #expect(report.refuted > 0, "nobody was caught, seed \(seed)")
+        #expect(report.tokensFound == report.tokensIssued)
+    }
+
+    @Test("Without a check wrong results count: the cheats are real", arguments: [UInt64(201)])
+    func unchecked(seed: UInt64) throws {
+        let report = try scenario(seed).run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.wrongResults > 0, "\(report.summary)")
+        #expect(report.refuted == 0)
+    }
+}
