@@ -9,6 +9,19 @@ extension JobMarket {
         originator.jobs.read(id) { $0.awaitsFirstBid(context) } ?? false
     }
 
+    /// Takes the word of an executor that would bid and cannot now: who waits for its bid need not. It speaks for
+    /// itself alone.
+    mutating func interestArrived(_ interest: JobInterestV1, from peer: PeerID) -> MeshProtocolReply {
+        guard interest.executorDID.peerID == peer else {
+            context.counters.refused("interest_wrong_peer")
+            return .refused(Refusal(.wrongPeer, "the interest is another executor's"))
+        }
+        let isBiddable = originator.jobs.read(interest.jobID) { job in
+            job.isOpen && (job.phase == .announcement || job.phase == .bidding) && job.status != .biddingClosed
+        }
+        return isBiddable ?? false ? .ack : .refused(Refusal(.jobUnknown, "no such job collects bids here"))
+    }
+
     /// Whether the bidding on a job of this node may close as soon as nobody is left to wait for.
     package func mayCloseEarly(_ id: JobID) -> Bool { originator.jobs.read(id) { $0.mayCloseEarly(context) } ?? false }
 

@@ -197,7 +197,7 @@ package struct JobMarket: Sendable {
             }
         case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
         case .jobInquiry(let inquiry): executor.inquired(inquiry, from: peer, &context)
-        case .jobInterest(let interest): originator.interestArrived(interest, from: peer, &context)
+        case .jobInterest(let interest): interestArrived(interest, from: peer)
         case .capabilityAdvertisement, .jobAnnouncement, .jobInteractiveInput, .jobInteractiveOutput,
             .reputationRecordAvailable, .anchorHeads:
             .refused(Refusal(.notDirect, "\(message.variant.rawValue) is not taken as a direct message"))

@@ -118,21 +118,6 @@ extension OriginatorMarket {
         }
     }
 
-    /// An executor would bid and cannot now: who waits for its bid need not. It speaks for itself alone.
-    func interestArrived(
-        _ interest: JobInterestV1, from peer: PeerID, _ context: inout MarketContext
-    ) -> MeshProtocolReply {
-        guard interest.executorDID.peerID == peer else {
-            context.counters.refused("interest_wrong_peer")
-            return .refused(Refusal(.wrongPeer, "the interest is another executor's"))
-        }
-        let isBiddable =
-            jobs.read(interest.jobID) { job in
-                job.isOpen && (job.phase == .announcement || job.phase == .bidding) && job.status != .biddingClosed
-            } ?? false
-        return isBiddable ? .ack : .refused(Refusal(.jobUnknown, "no such job collects bids here"))
-    }
-
     /// Closes the window early, as nobody is left to wait for; unless the policy says how long, or for how many bids.
     mutating func everybodySpoke(on id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.mayCloseEarly(context) else { return }
@@ -173,14 +158,8 @@ extension OriginatorMarket {
     ) {
         let bidsHere = context.configuration.executor.map { $0.takesJobs && $0.bidsOnOwnJobs } ?? false
         let waiting = jobs.all.filter { job in
-            let isOpen = job.isOpen && (job.phase == .announcement || job.phase == .bidding)
-            guard isOpen, job.candidates(at: context.steady).isEmpty else { return false }
-            if age > 0 {
-                guard !context.timers.contains(.window(job.id)), job.isOlder(milliseconds: age, context) else {
-                    return false
-                }
-            }
-            return !bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id))
+            job.waitsInVain(afterMilliseconds: age, context)
+                && (!bidsHere || (job.isWithoutTakers(context) && isDoneHere(job.id)))
         }
         for job in waiting.sorted(by: { $0.id < $1.id }) {
             if job.bidCount == 0, job.assignments.isEmpty {

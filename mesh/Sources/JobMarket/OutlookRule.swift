@@ -51,6 +51,13 @@ extension OriginatedJob {
             && policy.bidWindowMilliseconds == nil && !candidates(at: context.steady).isEmpty
     }
 
+    /// Whether it has no acceptable bid after so long, and no window of its owner's is open.
+    func waitsInVain(afterMilliseconds age: UInt64, _ context: MarketContext) -> Bool {
+        let isBidding = isOpen && (phase == .announcement || phase == .bidding)
+        guard isBidding, candidates(at: context.steady).isEmpty else { return false }
+        return age == 0 || (!context.timers.contains(.window(id)) && isOlder(milliseconds: age, context))
+    }
+
     /// Whether the job was submitted this long ago, by the clock that only moves forward.
     func isOlder(milliseconds: UInt64, _ context: MarketContext) -> Bool {
         let lifetime = manifest.expiresAt.milliseconds(since: manifest.submittedAt)
