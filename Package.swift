@@ -37,6 +37,7 @@ enum External {
     static let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
     static let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+    static let yams = Target.Dependency.product(name: "Yams", package: "Yams")
     static let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 }
 
@@ -152,6 +153,7 @@ let meshCores: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "JobMarket",
             External.collections,
         ]),
+    mesh("Workflows", ["Multiformats", "SignedObjects", "MeshTypes"]),
 ]
 
 let meshShells: [Target] = [
@@ -204,7 +206,7 @@ let apps: [Target] = [
         "MeshCLI",
         [
             "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "Receipts", "NodeAPI", "NodeSetup", "MeshHTTP",
-            External.argumentParser, External.logging, External.subprocess, External.system,
+            "Workflows", External.argumentParser, External.logging, External.subprocess, External.system, External.yams,
         ],
         // What `mesh new swift` writes is what the examples are built with.
         resources: [
@@ -261,7 +263,10 @@ let tests: [Target] = [
         ]),
     meshTests(
         "MeshCLITests",
-        ["Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshCLI", External.argumentParser]),
+        [
+            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "Workflows", "MeshCLI",
+            External.argumentParser,
+        ]),
     meshTests(
         "MeshHTTPTests",
         [
@@ -307,6 +312,7 @@ let tests: [Target] = [
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
     meshTests("SimulationTests", ["P2PTesting", "MeshTypes", "MeshSimulation"]),
+    meshTests("WorkflowsTests", ["Determinism", "Multiformats", "MeshTypes", "Workflows"]),
 ]
 
 let package = Package(
@@ -331,6 +337,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],

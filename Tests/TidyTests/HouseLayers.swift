@@ -16,7 +16,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
         case .cores:
             [
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
-                "Reputation", "Receipts", "JobMarket", "NodeCore",
+                "Reputation", "Receipts", "JobMarket", "NodeCore", "Workflows",
             ]
         case .shells:
             [
