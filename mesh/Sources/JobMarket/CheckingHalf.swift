@@ -40,7 +40,8 @@ extension CheckingHalf {
         guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job) else {
             return conclude(id, with: cid, &context)
         }
-        let until = context.date(inMilliseconds: context.configuration.originator.checkMilliseconds(
+        let until = context.date(
+            inMilliseconds: context.configuration.originator.checkMilliseconds(
                 timeoutSeconds: job.manifest.params.timeoutSeconds))
         record(.verificationBegan(receipt: cid, check: check, until: until), of: id, &context)
         queueCheck(of: cid, job: id, &context)

@@ -186,7 +186,7 @@ extension MeshStore {
     /// What is known about a receipt; nil if it is not here.
     package func receipt(_ cid: CID) async throws(MeshStoreError) -> ReceiptRow? {
         try await read { db in
-            try Row.fetchOne(db, sql: "SELECT \(StoredRow.receipt) FROM receipts WHERE cid = ?", arguments: [Data(cid.bytes)])
+            try Row.fetchOne(db, sql: "\(StoredRow.receipts) WHERE cid = ?", arguments: [Data(cid.bytes)])
                 .map { try StoredRow($0).receiptRow() }
         }
     }
@@ -195,7 +195,7 @@ extension MeshStore {
     package func receipts(of jobID: CID) async throws(MeshStoreError) -> [ReceiptRow] {
         try await read { db in
             try Row.fetchAll(
-                db, sql: "SELECT \(StoredRow.receipt) FROM receipts WHERE job_id = ? ORDER BY at, cid", arguments: [Data(jobID.bytes)]
+                db, sql: "\(StoredRow.receipts) WHERE job_id = ? ORDER BY at, cid", arguments: [Data(jobID.bytes)]
             ).map { try StoredRow($0).receiptRow() }
         }
     }
@@ -204,7 +204,7 @@ extension MeshStore {
     package func receipts(limit: Int = .max) async throws(MeshStoreError) -> [ReceiptRow] {
         let rowsMax = min(limit, limits.rowsPerPageMax)
         return try await readable { db in
-            try Row.fetchAll(db, sql: "SELECT \(StoredRow.receipt) FROM receipts ORDER BY at DESC, cid LIMIT ?", arguments: [rowsMax])
+            try Row.fetchAll(db, sql: "\(StoredRow.receipts) ORDER BY at DESC, cid LIMIT ?", arguments: [rowsMax])
         } _: { row in
             try row.receiptRow()
         }

@@ -94,9 +94,10 @@ struct StoredRow {
             isChecked: try row.decode(Bool.self, forColumn: "checked"))
     }
 
-    /// The columns of `receiptRow`.
-    static let receipt =
-        "receipts.*, EXISTS(SELECT 1 FROM checked_receipts WHERE checked_receipts.cid = receipts.cid) AS checked"
+    /// Asks for the columns of `receiptRow`.
+    static let receipts =
+        "SELECT receipts.*, EXISTS(SELECT 1 FROM checked_receipts c WHERE c.cid = receipts.cid) AS checked "
+        + "FROM receipts"
 
     /// The row of `proofs`.
     func proofRow() throws -> ProofRow {

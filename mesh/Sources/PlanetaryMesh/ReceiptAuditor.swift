@@ -79,8 +79,8 @@ struct ReceiptAuditor: Sendable {
         let contradicting = try await contradicting(found.signed)
         let report = walk.report(siblings: contradicting.successors, twins: contradicting.answers)
         let known = try await settlements(of: found.signed)
-        let line = SettlementCheck.line(known, of: found.signed.body, found.signed.cid)
-        return (line.map { report.adding($0) } ?? report, walk)
+        let lines = SettlementCheck.lines(known, of: found.signed.body, found.signed.cid, of: walk.manifest)
+        return (lines.reduce(report) { $0.adding($1) }, walk)
     }
 
     /// The receipt and what the mesh holds of the evidence behind it, as a file (a CAR).

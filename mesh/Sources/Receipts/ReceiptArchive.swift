@@ -107,8 +107,8 @@ package struct ReceiptArchive: Sendable {
             twins: others(answers[Answer(receipt)], than: cid),
             readList: readList(of: receipt),
             outputs: outputs.finding)
-        let settlement = SettlementCheck.line(settlements[cid, default: []], of: receipt, cid)
-        return settlement.map { report.adding($0) } ?? report
+        let known = settlements[cid, default: []]
+        return SettlementCheck.lines(known, of: receipt, cid, of: walk.manifest).reduce(report) { $0.adding($1) }
     }
 
     /// The list of what a run read; `nil` if there is none, or if it was left out with the outputs.
@@ -150,6 +150,42 @@ package enum SettlementCheck {
         return line(.passed, "the originator says that it \(words(first))\(price)")
     }
 
+    /// The lines of the settlements that answer a receipt: what was paid, and whether it was checked as the originator
+    /// had committed to, if it had.
+    package static func lines(
+        _ known: [SignedObject<Settlement>], of receipt: ExecutionReceipt, _ cid: CID, of manifest: JobManifest?
+    ) -> [VerificationReport.Line] {
+        let paid = line(known, of: receipt, cid)
+        guard let commitment = manifest?.verificationCommitment,
+            let settlement = known.first(where: { answers($0, receipt, cid) && $0.body.verdict.ends })?.body
+        else { return [paid].compactMap(\.self) }
+        let (result, detail) = draw(settlement, commitment, receipt, cid)
+        let check = VerificationReport.Line(
+            code: "draw", title: "check as committed", result: result, detail: detail, isNeeded: false)
+        return [paid, check].compactMap(\.self)
+    }
+
+    /// Whether the originator checked what it had to by its own word. If it did not, that speaks against it and not
+    /// against the receipt, so no such line fails.
+    private static func draw(
+        _ settlement: Settlement, _ commitment: [UInt8], _ receipt: ExecutionReceipt, _ cid: CID
+    ) -> (VerificationReport.Result, String) {
+        guard let opening = settlement.verification else {
+            return (.notCheckable, "the originator does not say how the result was to be checked")
+        }
+        guard opening.opens(commitment) else {
+            return (.notCheckable, "the originator says \(opening.level), which is not what its manifest committed to")
+        }
+        let found = settlement.finding ?? .unchecked
+        guard opening.draws(cid), receipt.executorDID != receipt.originatorDID else {
+            return (.passed, "\(opening.level): it was not to be checked, and it says \(found.rawValue)")
+        }
+        if found == .unchecked {
+            return (.notCheckable, "\(opening.level): it was to be checked, and the originator says that it was not")
+        }
+        return (.passed, "\(opening.level): it was to be checked, and the originator says \(found.rawValue)")
+    }
+
     private static func line(_ result: VerificationReport.Result, _ detail: String) -> VerificationReport.Line {
         VerificationReport.Line(
             code: "settlement", title: "settlement signed by the originator", result: result, detail: detail,
@@ -165,6 +201,11 @@ package enum SettlementCheck {
         case .unverified: "paid nothing, because it checked the receipt and did not find it borne out"
         }
     }
+}
+
+extension SettlementVerdict {
+    /// Whether it settles the receipt with which the job ends, so that it opens what the manifest committed to.
+    fileprivate var ends: Bool { self == .paid || self == .paidCancelled }
 }
 
 extension VerificationReport {

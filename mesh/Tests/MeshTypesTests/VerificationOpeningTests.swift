@@ -58,9 +58,10 @@ struct VerificationOpeningTests {
             #expect(VerificationLevel(text: text) == level)
             #expect(level.description == text)
         }
-        for text in ["", "spot", "spot:", "spot:%", "spot:0%", "spot:0.0%", "spot:100.1%", "spot:10", "spot:1.25%",
-            "spot:-1%", "spot:.5%", "spot:5.%", "Replay", "spot:99999999999999999999%", "spot:٣%"]
-        {
+        for text in [
+            "", "spot", "spot:", "spot:%", "spot:0%", "spot:0.0%", "spot:100.1%", "spot:10", "spot:1.25%",
+            "spot:-1%", "spot:.5%", "spot:5.%", "Replay", "spot:99999999999999999999%", "spot:٣%",
+        ] {
             #expect(VerificationLevel(text: text) == nil, "\(text)")
         }
     }

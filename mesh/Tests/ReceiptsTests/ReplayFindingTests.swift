@@ -36,8 +36,8 @@ struct ReplayFindingTests {
     ) -> ReplayFinding {
         let judgement = ReplayJudgement(receipt, of: chain.manifest, under: chain.assignment.terms)
         return judgement.finding(
-            of: run, receiptCID: CID.hashing([7], codec: .dagCBOR), fuelMax: judgement.fuelMax(isAlike: run.isLike(receipt.engine)),
-            milliseconds: milliseconds)
+            of: run, receiptCID: CID.hashing([7], codec: .dagCBOR),
+            fuelMax: judgement.fuelMax(isAlike: run.isLike(receipt.engine)), milliseconds: milliseconds)
     }
 
     private func name(_ finding: ReplayFinding) -> String {
