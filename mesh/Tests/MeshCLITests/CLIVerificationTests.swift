@@ -1,0 +1,59 @@
+import ArgumentParser
+import Foundation
+import Multiformats
+import NodeAPI
+import NodeAPITesting
+import Testing
+
+@testable import MeshCLI
+
+@Suite("Checks of results on the command line")
+struct CLIVerificationTests {
+    @Test("--verify takes what there is, and says what there is for anything else")
+    func levels() throws {
+        let known = [("none", "none"), ("replay", "replay"), ("spot:10%", "spot:10%"), ("spot:2.0%", "spot:2%")]
+        for (given, read) in known {
+            let run = try #require(try Mesh.parseAsRoot(["run", "--verify", given, "m.wasm"]) as? Run)
+            #expect(run.job.verify == read)
+        }
+        for given in ["always", "spot", "spot:0%", "spot:101%", ""] {
+            #expect(throws: (any Error).self) { try Mesh.parseAsRoot(["run", "--verify", given, "m.wasm"]) }
+        }
+        #expect(throws: (any Error).self) {
+            try Mesh.parseAsRoot(["run", "--local", "--verify", "replay", "m.wasm"])
+        }
+    }
+
+    @Test("What a check costs is said in figures")
+    func cost() {
+        let limits = JobSubmission.Limits(timeoutSeconds: 10, maxFuel: 5_000_000, maxMemoryBytes: 1 << 26)
+        let line = Run.checkingCost("replay", limits)
+        #expect(line.hasPrefix("check    this node runs the job again before the result counts: at most "))
+        #expect(line.contains("5,000,000 fuel"))
+        #expect(line.contains("20 s"))
+        #expect(Run.checkingCost("spot:10%", limits).contains("may run the job again (spot:10%)"))
+    }
+
+    @Test("What a check found is a fact of the summary")
+    func summary() {
+        var result = JobResult(ending: .succeeded, detail: "")
+        result.fuel = 5
+        result.finding = "confirmed"
+        #expect(Run.summary(result).last?.contains("checked by a second run here") == true)
+        result.finding = "unchecked"
+        #expect(Run.summary(result).last?.contains("check") == false)
+    }
+
+    @Test("Proofs have exit codes of their own and their words")
+    func proofs() {
+        let expected: [ProofReport.Verdict: Int32] = [.holds: 0, .fails: 241, .unknown: 247]
+        for verdict in ProofReport.Verdict.allCases {
+            let report = ProofReport(proofCID: "p", receiptCID: "r", verdict: verdict, detail: "same: \u{1B}[2J")
+            #expect(Proof.status(report).rawValue == expected[verdict])
+            #expect(!Proof.text(report).contains("\u{1B}"))
+        }
+        let cost = ProofView.Cost(
+            fuelMax: 1_000, memoryBytesMax: 1 << 20, secondsMax: 20, bytes: 2_048, isAllHere: true)
+        #expect(Proof.words(cost).hasPrefix("at most 1,000 fuel, "))
+    }
+}

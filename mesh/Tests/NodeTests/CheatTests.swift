@@ -1,0 +1,172 @@
+import CoVM
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeSetup
+import P2PTesting
+import PeerIdentity
+import SignedObjects
+import Testing
+
+@testable import NodeCore
+@testable import PlanetaryMesh
+
+/// A real executor that lies, as a peer with a key of its own beside an honest node: nothing of it is part of `mesh`.
+@Suite("Cheats among executors", .serialized)
+struct CheatTests {
+    /// What the cheat says instead of running the job.
+    private struct Lie: CustomStringConvertible {
+        let outcome: ExecutionOutcome
+        let fuel: UInt64
+        /// Whether it shows only in a run of the job, which proves it.
+        var isProved = true
+        var level = "replay"
+
+        var description: String { "\(outcome), \(fuel) fuel, \(level)" }
+    }
+
+    /// A module that counts down, and so uses some 700,000 fuel.
+    private static func module() throws -> [UInt8] {
+        try Assembler.command(
+            """
+            (local $n i32)
+            (local.set $n (i32.const 100000))
+            (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+            """)
+    }
+
+    /// Bids least, takes the assignment, runs nothing, and signs the lie.
+    private func cheat(
+        _ peer: HostilePeer, on job: CID, of originator: MeshNode, _ lie: Lie
+    ) async throws -> SignedObject<ExecutionReceipt> {
+        let now = NodeClock.wallClock
+        let terms = BidTerms(
+            price: TokenAmount(10), basePrice: TokenAmount(1), pricePerMillionFuel: TokenAmount(1),
+            earliestStart: now, deadline: now.advanced(milliseconds: 60_000))
+        let bid = try SignedObject.sign(
+            Bid(
+                jobID: JobID(job), originatorPeerID: originator.identity.peerID, bidderDID: peer.identity.did,
+                bidderPeerID: peer.identity.peerID, terms: terms, issuedAt: now,
+                expiresAt: now.advanced(milliseconds: 30_000)), with: peer.identity)
+        let bidding = try MeshProtocolMessage.jobBid(JobBidV1(bid: ProtocolBid(bid))).encoded()
+        #expect(try await peer.send(bidding, to: originator) == .ack)
+        let order = try #require(
+            await peer.awaiting { message -> AssignJobV1? in
+                if case .assignJob(let order) = message { order } else { nil }
+            })
+        let assignment = try SignedObject<Assignment>(verifying: order.assignment)
+        let manifest = try SignedObject<JobManifest>(verifying: order.manifest).body
+        #expect(manifest.params.verification == .none, "the cheat can tell that it is watched")
+        let receipt = ExecutionReceipt(
+            jobID: JobID(job), assignmentCID: assignment.cid, originatorDID: manifest.originatorDID,
+            executorDID: peer.identity.did, attempt: 1, moduleCID: manifest.params.wasmCID,
+            inputCIDs: manifest.params.inputCIDs, outcome: lie.outcome,
+            resourceUsage: ResourceUsage(fuel: lie.fuel),
+            price: terms.due(for: lie.outcome, fuel: lie.fuel),
+            engine: originator.parts.machine.engineDescription, determinism: .deterministic,
+            executionStartedAt: now, executionEndedAt: NodeClock.wallClock)
+        let signed = try SignedObject.sign(receipt, with: peer.identity)
+        let notice = ExecutionReceiptAvailableV1(
+            jobID: receipt.jobID, receiptCID: signed.cid, executorDID: receipt.executorDID, status: receipt.status,
+            receipt: signed.bytes)
+        let delivery = try MeshProtocolMessage.executionReceiptAvailable(notice).encoded()
+        #expect(try await peer.send(delivery, to: originator) == .ack)
+        return signed
+    }
+
+    @Test("Whoever runs nothing is caught, gets nothing, and the honest node does the job; anybody can check the proof")
+    func caught() async throws {
+        let lies = [
+            Lie(outcome: .exited(code: 0), fuel: 1), Lie(outcome: .exited(code: 0), fuel: 5_000_000_000),
+            Lie(outcome: .exited(code: 7), fuel: 700_000),
+            Lie(outcome: .trapped(kind: .unreachable, message: "no"), fuel: 10),
+            Lie(outcome: .limitExceeded(.memory), fuel: 10), Lie(outcome: .limitExceeded(.fuel), fuel: 10_000_000_000),
+            Lie(outcome: .limitExceeded(.fuel), fuel: 1_000), Lie(outcome: .limitExceeded(.wallClock), fuel: 900_000),
+            Lie(outcome: .moduleRefused(reason: "no"), fuel: 0),
+            Lie(outcome: .moduleRefused(reason: "no"), fuel: 0, isProved: false, level: "none"),
+            Lie(outcome: .limitExceeded(.wallClock), fuel: 1, isProved: false),
+        ]
+        try await NodeMesh.run(prices: [900]) { mesh in
+            for lie in lies {
+                try await HostilePeer.meeting([mesh.originator]) { peer in
+                    let job = try await mesh.submit(Self.module()) { submission in
+                        submission.verification = lie.level
+                        submission.policy.sufficientBids = 2
+                        submission.policy.bidWindowMilliseconds = 20_000
+                    }
+                    let receipt = try await cheat(peer, on: job, of: mesh.originator, lie)
+                    let result = try await mesh.result(of: job)
+                    #expect(result.ending == .succeeded, "\(lie): \(result.detail)")
+                    #expect(result.executorDID == mesh.nodes[0].identity.did.text, "\(lie)")
+                    #expect(result.finding == (lie.level == "replay" ? "confirmed" : nil), "\(lie)")
+                    let settled = try #require(
+                        await peer.awaiting { message -> Settlement? in
+                            guard case .jobSettled(let settled) = message else { return nil }
+                            return try? SignedObject<Settlement>(verifying: settled.settlement).body
+                        })
+                    #expect(settled.amountPaid == .zero && settled.receiptCID == receipt.cid, "\(lie)")
+                    #expect(settled.verdict == (lie.isProved ? .refuted : .unverified), "\(lie)")
+                    let proofs = try await mesh.originator.proofs(limit: 50)
+                    let made = proofs.first { $0.receiptCID == receipt.cid.text }
+                    #expect((made != nil) == lie.isProved, "\(lie)")
+                    guard let made else { return }
+                    // A node that saw nothing of it: from the proof's CID alone.
+                    let report = try await mesh.nodes[0].verifyProof(CID(named: made.proofCID, "proof"))
+                    #expect(report.verdict == .holds, "\(lie): \(report.detail)")
+                }
+            }
+        }
+    }
+
+    @Test("The proof of a receipt that does not lie does not hold, whoever signs it")
+    func falseProof() async throws {
+        try await NodeMesh.run(prices: [10, 900]) { mesh in
+            let job = try await mesh.submit(Self.module()) { $0.verification = "replay" }
+            let result = try await mesh.result(of: job)
+            #expect(result.finding == "confirmed")
+            let cid = try CID(named: try #require(result.receiptCID), "receipt")
+            let executor = try #require(mesh.nodes.first { $0.identity.did.text == result.executorDID })
+            let block = try #require(try await executor.store.block(cid))
+            let receipt = try SignedObject<ExecutionReceipt>(verifying: block).body
+            let liar = try #require(mesh.nodes.dropLast().first { $0.identity.did != executor.identity.did })
+            let proof = try SignedObject.sign(
+                FraudProof(
+                    jobID: receipt.jobID, assignmentCID: receipt.assignmentCID, receiptCID: cid,
+                    executorDID: receipt.executorDID, makerDID: liar.identity.did,
+                    found: ReplayedResult(
+                        outcome: .exited(code: 9), outputs: [:], stdoutCID: nil, stderrCID: nil, logCID: nil,
+                        readCID: nil, anchoredCIDs: [], fuel: 3, engine: receipt.engine), fuelMax: 10,
+                    madeAt: NodeClock.wallClock), with: liar.identity)
+            try await liar.store.commit([.block(cid: proof.cid, bytes: proof.bytes)])
+            let view = try await liar.proof(proof.cid)
+            #expect(view.cost?.fuelMax == JobSubmission.Limits.standard.maxFuel)
+            #expect(try await liar.verifyProof(proof.cid).verdict == .fails)
+            #expect(try await liar.proofs(limit: 10).isEmpty, "only what a node found itself is listed")
+        }
+    }
+
+    @Test("A result is told to be checked, its settlement opens how, and a job that is too large here is refused")
+    func honest() async throws {
+        try await NodeMesh.run(prices: [10]) { _, configuration in
+            configuration.originator.verification = "spot:100%"
+            configuration.executor.memoryMiB = 256
+        } _: { mesh in
+            let job = try await mesh.submit(Self.module())
+            #expect(try await mesh.result(of: job).finding == "confirmed")
+            let lines = try await mesh.originator.explain(job).lines
+            #expect(lines.contains { $0.phase == "Verifying" && $0.text.contains("runs the job again") })
+            let receipt = try #require(try await mesh.result(of: job).receiptCID)
+            let report = try await mesh.originator.verifyReceipt(CID(named: receipt, "receipt"))
+            let line = report.lines.first { $0.name == "check as committed" }
+            #expect(line?.verdict == .passed, "\(report.lines)")
+            await #expect(throws: NodeServiceError.self) {
+                try await mesh.submit(Self.module()) { $0.limits.maxMemoryBytes = 1 << 30 }
+            }
+            await #expect(throws: NodeServiceError.self) {
+                try await mesh.submit(Self.module()) { $0.verification = "spot:0%" }
+            }
+        }
+    }
+}
