@@ -169,7 +169,7 @@ let meshShells: [Target] = [
         linker: linkWasmtime),
     mesh("MeshStore", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", "CFiles", External.grdb]),
     // What clients see of a node, and what stands in its home before it runs.
-    mesh("NodeAPI", ["Multiformats", "SignedObjects", "MeshTypes", "Receipts"]),
+    mesh("NodeAPI", ["Multiformats", "SignedObjects", "MeshTypes", "Receipts", "Workflows"]),
     mesh(
         "NodeSetup",
         [
@@ -182,8 +182,8 @@ let meshShells: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
-            "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", External.collections, External.crypto,
-            External.logging, External.nioCore, External.nioPosix,
+            "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", "Workflows", External.collections,
+            External.crypto, External.logging, External.nioCore, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -294,8 +294,8 @@ let tests: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore",
-            "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", External.grdb,
-            External.logging, External.nioCore, External.nioPosix, "mesh",
+            "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", "Workflows",
+            External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",

@@ -22,6 +22,7 @@ enum ExitStatus: Int32, CaseIterable {
     case jobCancelled = 214
     case outputMissing = 215
     case jobCrashes = 216
+    case workflowFailed = 217
 
     // The mesh could not do the job.
     case noExecutor = 220
@@ -63,6 +64,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .jobCancelled: "the job was cancelled"
         case .outputMissing: "the job succeeded without a requested output"
         case .jobCrashes: "the module crashed the engine at two executors"
+        case .workflowFailed: "a stage of the workflow failed"
         case .noExecutor: "nobody bid, or no bid was acceptable"
         case .executorsFailed: "every executor tried was lost, declined or failed"
         case .deadlinePassed: "the job's deadline passed"

@@ -156,6 +156,27 @@ package struct NodeClient: NodeService {
         try await post("/v1/executor/\(order.rawValue)")
     }
 
+    package func begin(_ workflow: WorkflowSubmission) async throws(NodeServiceError) -> WorkflowView {
+        try await post("/v1/workflows", body: workflow)
+    }
+
+    package func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+        try await get("/v1/workflows?limit=\(limit)")
+    }
+
+    package func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
+        try await get("/v1/workflows/\(id.text)")
+    }
+
+    /// The name of a stage has only letters that a query may have.
+    package func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
+        try await get("/v1/workflows/\(id.text)/items" + (stage.map { "?stage=\($0)" } ?? ""))
+    }
+
+    package func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {
+        try await post("/v1/workflows/\(id.text)/\(order.rawValue)")
+    }
+
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await post("/v1/gc", seconds: bounds.longAnswerSeconds)
     }

@@ -19,6 +19,7 @@ struct NodeRoutes: Sendable {
         addNode(to: router)
         addFiles(to: router)
         addTrees(to: router)
+        addWorkflows(to: router)
         return router
     }
 
@@ -137,6 +138,26 @@ struct NodeRoutes: Sendable {
         router.get("/v1/pins") { request, _ in
             let next = request.uri.queryParameters["after"].flatMap { Int64($0) }
             return try json(await service.pins(after: next, limit: number(request, "limit", default: 50)))
+        }
+    }
+
+    private func addWorkflows(to router: Router<BasicRequestContext>) {
+        router.post("/v1/workflows") { request, _ in
+            let submission: WorkflowSubmission = try await decode(request)
+            return try json(await service.begin(submission), status: .created)
+        }
+        router.get("/v1/workflows") { request, _ in
+            try json(await service.workflows(limit: number(request, "limit", default: 20)))
+        }
+        router.get("/v1/workflows/:cid") { _, context in try json(await service.workflow(cid(context))) }
+        router.get("/v1/workflows/:cid/items") { request, context in
+            let stage = request.uri.queryParameters["stage"].map(String.init)
+            return try json(await service.items(of: cid(context), stage: stage))
+        }
+        for order in WorkflowOrder.allCases {
+            router.post("/v1/workflows/:cid/\(order.rawValue)") { _, context in
+                try json(await service.obey(order, of: cid(context)))
+            }
         }
     }
 

@@ -54,6 +54,10 @@ package enum StoreWrite: Sendable {
     case peer(PeerRow)
     /// Counts misbehaviours of a peer, with the last note about it; ignores a peer never met.
     case peerMisbehaved(PeerID, note: String, count: Int = 1, isMet: Bool = true, at: UInt64)
+    /// Sets a workflow, or where it is.
+    case workflow(WorkflowRow)
+    /// Appends an event to the journal of a workflow's plan.
+    case workflowEvent(id: CID, bytes: [UInt8])
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -79,7 +83,9 @@ package enum StoreWrite: Sendable {
     /// ledger.
     var isOwed: Bool {
         switch self {
-        case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .setting: true
+        case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
+            .setting:
+            true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved:
             false
@@ -106,6 +112,8 @@ package enum StoreWrite: Sendable {
         case .hashed(let block): block.bytes.count
         case .journal(let entry): entry.bytes.count + entry.reason.utf8.count
         case .setting(_, let value): value.count
+        case .workflow(let row): row.manifest.count + 256
+        case .workflowEvent(_, let bytes): bytes.count + 64
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved:
             256

@@ -64,6 +64,8 @@ struct StoreWriter: Sendable {
         case .peer(let row): try put(row, db, &totals)
         case .peerMisbehaved(let peer, let note, let count, let isMet, let at):
             try self.count(count, of: peer, note, isMet: isMet, at, db, &totals)
+        case .workflow(let row): try WorkflowRows.put(row, db)
+        case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
         case .setting(let key, let value):
             try run(
                 db,

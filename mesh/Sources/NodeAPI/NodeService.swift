@@ -91,6 +91,17 @@ package protocol NodeService: Sendable {
     /// Orders the node to take no more jobs of others, or to take them again; returns once that is durable.
     func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState
 
+    /// Begins a workflow; returns once that is durable. The same key and definition return the workflow that was begun.
+    func begin(_ workflow: WorkflowSubmission) async throws(NodeServiceError) -> WorkflowView
+    /// The newest workflows.
+    func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView]
+    /// A workflow, as it is now.
+    func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView
+    /// The items of a workflow's stages, or of one stage.
+    func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView]
+    /// Cancels or resumes a workflow; returns once that is durable.
+    func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView
+
     /// Evicts what no open job and no user needs; returns what it removed.
     func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks
     /// Forgets a file, a block, or the evidence and outputs of a job; returns what it removed.

@@ -32,6 +32,8 @@ package struct ScriptedNode: NodeService {
         package var readsFiles = false
         /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
+        /// The workflow that every call about one answers with.
+        package var workflow: WorkflowView?
         /// What happens before a submission is answered.
         package var delayed: @Sendable () async -> Void
         /// Sees how much each follower wants to hear.
@@ -220,6 +222,29 @@ package struct ScriptedNode: NodeService {
         case .drain: try answer(ExecutorState(state: "drained"))
         case .resume: try answer(ExecutorState(state: "open", running: 2))
         }
+    }
+
+    package func begin(_ workflow: WorkflowSubmission) async throws(NodeServiceError) -> WorkflowView {
+        try answer(theWorkflow())
+    }
+
+    package func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+        try answer(Array([script.workflow].compactMap(\.self).prefix(limit)))
+    }
+
+    package func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView { try answer(theWorkflow()) }
+
+    package func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
+        try answer([])
+    }
+
+    package func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {
+        try answer(theWorkflow())
+    }
+
+    private func theWorkflow() throws(NodeServiceError) -> WorkflowView {
+        if let workflow = script.workflow { return workflow }
+        throw NodeServiceError(.jobNotFound, "No workflow here.")
     }
 
     package func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {

@@ -235,6 +235,29 @@ extension MeshNode: NodeService, PublicContent {
         try await obey(OwnerOrder(order))
     }
 
+    // MARK: Workflows
+
+    package nonisolated func begin(_ workflow: WorkflowSubmission) async throws(NodeServiceError) -> WorkflowView {
+        try room.require("The workflow is not begun")
+        return try await workflows.begin(workflow)
+    }
+
+    package nonisolated func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+        try await workflows.list(limit: limit)
+    }
+
+    package nonisolated func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
+        try await workflows.view(id)
+    }
+
+    package nonisolated func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
+        try await workflows.items(of: id, stage: stage)
+    }
+
+    package nonisolated func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {
+        try await workflows.obey(order, of: id)
+    }
+
     package nonisolated func collectGarbage() async throws(NodeServiceError) -> RemovedBlocks {
         try await files.collectGarbage()
     }

@@ -39,6 +39,7 @@ package actor MeshNode {
     nonisolated let report: NodeReport
     nonisolated let files: OwnerFiles
     nonisolated let desk: SubmissionDesk
+    nonisolated let workflows: WorkflowDesk
     /// What the start could not resume.
     nonisolated let intake: JournalIntake
     var core: NodeCore
@@ -69,6 +70,7 @@ package actor MeshNode {
         report = NodeReport(parts: parts, room: room)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
         desk = SubmissionDesk(parts: parts, room: room)
+        workflows = WorkflowDesk(parts: parts, end: end)
         alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
         (work, workIn) = AsyncStream.makeStream(of: NodeErrand.self)
@@ -137,6 +139,7 @@ package actor MeshNode {
                 group.addTask { [neighbourhood] in await neighbourhood.rememberPeers() }
                 group.addTask { [neighbourhood] in await neighbourhood.watchForOwnKey() }
                 group.addTask { [announcer] in await announcer.run() }
+                group.addTask { [workflows] in await workflows.run(on: self) }
                 group.addTask { [parts, log] in await log.follow(parts.swarm.peerEvents()) }
                 group.addTask { [room] in await room.watch() }
                 group.addTask { [end] in

@@ -31,6 +31,14 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
         self.budget = budget
         self.parallel = parallel
     }
+
+    /// The inputs with their names, in order.
+    package var namedInputs: [(name: String, content: WorkflowContent)] {
+        inputs.map { (name: $0.key, content: $0.value) }
+    }
+
+    /// Sets an input.
+    package mutating func setInput(_ name: String, _ content: WorkflowContent) { inputs[name] = content }
 }
 
 /// A file or a folder that a workflow is given.

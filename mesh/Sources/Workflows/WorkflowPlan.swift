@@ -18,6 +18,8 @@ package struct WorkflowPlan: Hashable, Sendable {
     package private(set) var stages: [StagePlan]
     /// Jobs that were begun, all attempts counted.
     package private(set) var jobsBegun = 0
+    /// Events that changed something.
+    package private(set) var taken: UInt64 = 0
     private let order: StageOrder
     private let positions: [String: Int]
     private let limits: WorkflowLimits
@@ -48,6 +50,7 @@ package struct WorkflowPlan: Hashable, Sendable {
     /// Takes what happened. What is told twice, or too late, changes nothing.
     package mutating func handle(_ event: PlanEvent) -> [PlanEffect] {
         guard take(event) else { return [] }
+        taken += 1
         return advance()
     }
 

@@ -7,12 +7,14 @@ import Workflows
 struct WorkflowGroup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "workflow",
-        abstract: "Check and draw plans over jobs: stages, fan-outs, conditions.",
+        abstract: "Run several jobs by a plan: stages, fan-outs, conditions.",
         discussion: """
             A definition is a file in YAML or JSON; docs/workflows.md describes it, docs/workflow.schema.json is its \
             schema.
             """,
-        subcommands: [Check.self, Graph.self])
+        subcommands: [
+            Check.self, Graph.self, Start.self, List.self, Show.self, Stop.self, GoOn.self,
+        ])
 
     /// `mesh workflow check`.
     struct Check: MeshCommand {

@@ -1,0 +1,125 @@
+import Foundation
+import Multiformats
+import NodeAPI
+import Workflows
+
+/// Follows a workflow to its end, shows how far its stages are, and passes the user's interrupt on to it.
+struct WorkflowFollower {
+    /// How following ended.
+    enum End {
+        /// The workflow is over.
+        case ended(WorkflowView)
+        /// The user stopped following it, by this signal.
+        case left(Int32)
+    }
+
+    private enum Signal {
+        case look
+        case interrupt(Int32)
+    }
+
+    /// How often a workflow is looked at, in milliseconds.
+    static let lookMilliseconds = 100
+
+    private let node: any NodeService
+    private let id: CID
+    private var line: LiveLine
+    private var told: [String: StageStatus] = [:]
+
+    init(node: any NodeService, id: CID, line: LiveLine) {
+        self.node = node
+        self.id = id
+        self.line = line
+    }
+
+    /// Follows until the end, or until the user interrupts twice.
+    mutating func follow() async throws -> End {
+        let interrupts = Interrupts()
+        let (signals, sink) = AsyncStream.makeStream(of: Signal.self, bufferingPolicy: .bufferingNewest(8))
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while !Task.isCancelled {
+                    sink.yield(.look)
+                    try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
+                }
+            }
+            group.addTask { for await number in interrupts.signals { sink.yield(.interrupt(number)) } }
+            defer { group.cancelAll() }
+            return try await consume(signals)
+        }
+    }
+
+    private mutating func consume(_ signals: AsyncStream<Signal>) async throws -> End {
+        var isCancelled = false
+        defer { line.clear() }
+        for await signal in signals {
+            switch signal {
+            case .look:
+                let view = try await node.workflow(id)
+                tell(view)
+                if view.isOver { return .ended(view) }
+            case .interrupt(let number):
+                if isCancelled { return .left(number) }
+                isCancelled = true
+                line.keep("cancel   every job of the workflow is being cancelled; interrupt again to leave at once")
+                // It may be over by now: the next look tells.
+                if try await !node.workflow(id).isOver { _ = try await node.obey(.cancel, of: id) }
+            }
+        }
+        throw CancellationError()
+    }
+
+    private mutating func tell(_ view: WorkflowView) {
+        for stage in view.stages where stage.status != .waiting && told[stage.id] != stage.status {
+            told[stage.id] = stage.status
+            if stage.status.isSettled { line.keep("stage    " + WorkflowWords.stage(stage)) }
+        }
+        line.show(WorkflowWords.standing(view))
+    }
+}
+
+/// What people read about workflows.
+enum WorkflowWords {
+    /// A stage in a line.
+    static func stage(_ stage: WorkflowStageView) -> String {
+        var words = "\(stage.id): \(stage.status.rawValue)"
+        if stage.items > 1 { words += ", \(stage.done) of \(stage.items) done" }
+        if stage.failed > 0 { words += ", \(stage.failed) failed" }
+        if let reason = stage.reason { words += " (\(reason))" }
+        return words
+    }
+
+    /// How far the stages are that are under way, and what it has cost.
+    static func standing(_ view: WorkflowView) -> String {
+        let stages = view.stages.filter { !$0.status.isSettled && $0.status != .waiting }.map { stage in
+            stage.items == 0 ? "\(stage.id) …" : "\(stage.id) \(stage.done + stage.failed)/\(stage.items)"
+        }
+        let left = view.left.map { ", left of the budget \(Readable.tokens($0))" } ?? ""
+        return stages.joined(separator: "  ") + "  paid \(Readable.tokens(view.paid))\(left)"
+    }
+
+    /// The page of a workflow.
+    static func page(_ view: WorkflowView) -> String {
+        var facts = [("workflow", view.workflowID), ("status", view.status.rawValue)]
+        if !view.name.isEmpty { facts.insert(("name", view.name), at: 1) }
+        if let reason = view.reason { facts.append(("reason", reason)) }
+        facts.append(("paid", Readable.tokens(view.paid)))
+        if let budget = view.budget {
+            facts.append(("budget", Readable.tokens(budget)))
+            facts.append(("held", Readable.tokens(view.held)))
+            facts.append(("left", Readable.tokens(view.left ?? 0)))
+        }
+        for output in view.outputs { facts.append(("output \(output.name)", output.cid)) }
+        var table = Table([
+            ("STAGE", .left), ("STATUS", .left), ("ITEMS", .right), ("DONE", .right), ("FAILED", .right),
+            ("PAID", .right), ("REASON", .left),
+        ])
+        for stage in view.stages {
+            table.add([
+                stage.id, stage.status.rawValue, String(stage.items), String(stage.done), String(stage.failed),
+                Readable.tokens(stage.paid), stage.reason ?? "",
+            ])
+        }
+        return Table.facts(facts) + "\n" + table.text
+    }
+}

@@ -1,0 +1,415 @@
+import IPLD
+import Logging
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeSetup
+import SignedObjects
+import Workflows
+
+/// The workflows of this node: it carries out what their plans want, and tells them what came of it.
+actor WorkflowDesk {
+    /// The bounds of all workflows together.
+    struct Limits: Sendable {
+        /// Workflows that are not over.
+        var openMax = 64
+        /// The length of a key, in bytes.
+        var keyBytesMax = 256
+    }
+
+    private struct Open {
+        let manifest: WorkflowManifest
+        /// As it was begun.
+        let row: WorkflowRow
+        var plan: WorkflowPlan
+        /// The jobs that were submitted and have not ended.
+        var jobs: [ChildKey: CID] = [:]
+        /// The jobs that are to end.
+        var cancelled: Set<ChildKey> = []
+
+        func row(of status: WorkflowStatus) -> WorkflowRow {
+            var row = row
+            (row.status, row.isOver) = (status.rawValue, status.isOver)
+            return row
+        }
+    }
+
+    private let parts: NodeParts
+    private let end: NodeEnd
+    private let limits = Limits()
+    private var open: [CID: Open] = [:]
+    /// Keys under which a workflow is being begun.
+    private var beginning: Set<String> = []
+    private let work: AsyncStream<(CID, PlanEffect)>
+    private let workIn: AsyncStream<(CID, PlanEffect)>.Continuation
+
+    init(parts: NodeParts, end: NodeEnd) {
+        self.parts = parts
+        self.end = end
+        // BOUNDED: what waits here was begun by plans, which `WorkflowLimits` and `Limits.openMax` bound.
+        (work, workIn) = AsyncStream.makeStream(of: (CID, PlanEffect).self)
+    }
+
+    /// Takes up the workflows that are not over, and carries out what plans want until the node stops.
+    func run(on node: MeshNode) async {
+        do throws(NodeServiceError) {
+            try await recover()
+        } catch {
+            parts.logger.warning("Workflows were not taken up.", metadata: ["error": "\(error)"])
+        }
+        await withDiscardingTaskGroup { group in
+            for await (id, effect) in work { group.addTask { await self.carryOut(effect, of: id, on: node) } }
+            group.cancelAll()
+        }
+    }
+
+    private func recover() async throws(NodeServiceError) {
+        let rows = try await stored { () throws(MeshStoreError) in
+            try await StoredWorkflows(parts.store).newest(onlyOpen: true, limit: limits.openMax)
+        }
+        for row in rows {
+            let recalled = try await recalled(row)
+            guard open[row.id] == nil else { continue }
+            open[row.id] = recalled
+            for effect in recalled.plan.again() { workIn.yield((row.id, effect)) }
+        }
+    }
+
+    /// A workflow as its journal says.
+    private func recalled(_ row: WorkflowRow) async throws(NodeServiceError) -> Open {
+        let journal = try await stored { () throws(MeshStoreError) in
+            try await StoredWorkflows(parts.store).journal(of: row.id)
+        }
+        do {
+            let manifest = try SignedObject<WorkflowManifest>(verifiedBefore: row.manifest).body
+            var plan = try WorkflowPlan(manifest.definition)
+            _ = plan.begin()
+            for bytes in journal { _ = plan.handle(try DAGCBORDecoder().decode(PlanEvent.self, from: bytes)) }
+            return Open(manifest: manifest, row: row, plan: plan)
+        } catch {
+            throw NodeServiceError(.storageFailed, "The workflow \(row.id) cannot be read: \(error).")
+        }
+    }
+
+    // MARK: What the owner wants
+
+    func begin(_ submission: WorkflowSubmission) async throws(NodeServiceError) -> WorkflowView {
+        let key = submission.key
+        guard !key.isEmpty, key.utf8.count <= limits.keyBytesMax else {
+            throw NodeServiceError(.invalidRequest, "The key must have 1 to \(limits.keyBytesMax) bytes.")
+        }
+        let definition = resolved(submission.definition)
+        var plan: WorkflowPlan
+        do throws(DefinitionFault) {
+            plan = try WorkflowPlan(definition)
+        } catch {
+            throw NodeServiceError(.invalidRequest, "\(error.path): \(error.message)", hint: error.remedy)
+        }
+        guard beginning.insert(key).inserted else {
+            throw NodeServiceError(.conflict, "A workflow is being begun under the key.", hint: "Ask again.")
+        }
+        defer { beginning.remove(key) }
+        if let row = try await stored({ () throws(MeshStoreError) in
+            try await StoredWorkflows(parts.store).row(key: key)
+        }) {
+            guard try await recalled(row).manifest.definition == definition else {
+                throw NodeServiceError(
+                    .conflict, "The key was used for the workflow \(row.id), which is another one.",
+                    hint: "Give this workflow a key of its own.")
+            }
+            return try await view(row.id)
+        }
+        guard open.count + beginning.count <= limits.openMax else {
+            throw NodeServiceError(
+                .overloaded, "\(open.count) workflows are not over, the most that this node has at a time.",
+                hint: "Wait for one, or cancel one with mesh workflow cancel.")
+        }
+        let manifest = WorkflowManifest(
+            definition: definition, originatorDID: parts.identity.did, key: key, submittedAt: NodeClock.wallClock)
+        let signed: SignedObject<WorkflowManifest>
+        do {
+            signed = try SignedObject.sign(manifest, with: parts.identity)
+        } catch {
+            throw NodeServiceError(.tooLarge, "The workflow cannot be signed: \(error).", hint: "Make it smaller.")
+        }
+        let row = WorkflowRow(
+            id: signed.cid, key: key, manifest: signed.bytes, status: plan.status.rawValue, isOver: false,
+            submittedAt: manifest.submittedAt.value)
+        try await stored { () throws(MeshStoreError) in try await parts.store.commit([.workflow(row)]) }
+        let effects = plan.begin()
+        open[signed.cid] = Open(manifest: manifest, row: row, plan: plan)
+        for effect in effects { workIn.yield((signed.cid, effect)) }
+        return try await view(signed.cid)
+    }
+
+    /// The definition with the limits that this node's configuration sets where nothing is said.
+    private func resolved(_ definition: WorkflowDefinition) -> WorkflowDefinition {
+        var definition = definition
+        let most = UInt64(clamping: parts.configuration.limits.outputBytesMax)
+        for index in definition.stages.indices where definition.stages[index].limits.maxOutputBytes == nil {
+            definition.stages[index].limits.maxOutputBytes = min(ExecutionLimits.standard.maxOutputBytes, most)
+        }
+        return definition
+    }
+
+    private func known(_ id: CID) async throws(NodeServiceError) -> Open {
+        if let open = open[id] { return open }
+        let row = try await stored { () throws(MeshStoreError) in try await StoredWorkflows(parts.store).row(id) }
+        if let row { return try await recalled(row) }
+        throw NodeServiceError(
+            .jobNotFound, "This node knows no workflow \(id).", hint: "See mesh workflow ls for those that it knows.")
+    }
+
+    func view(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
+        let known = try await known(id)
+        return WorkflowView(
+            known.plan, workflowID: id.text, submittedAt: known.manifest.submittedAt.value, version: known.plan.taken,
+            outputs: known.plan.outputs.map { NamedCID(name: $0.key, cid: $0.value.text) })
+    }
+
+    func list(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+        let rows = try await stored { () throws(MeshStoreError) in
+            try await StoredWorkflows(parts.store).newest(onlyOpen: false, limit: limit)
+        }
+        var views: [WorkflowView] = []
+        for row in rows { views.append(try await view(row.id)) }
+        return views
+    }
+
+    func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
+        let known = try await known(id)
+        return known.plan.stages.filter { stage == nil || $0.definition.id == stage }.flatMap { stage in
+            stage.items.enumerated().map { index, item in
+                var view = WorkflowItemView(stage: stage.definition.id, item)
+                guard item.phase == .running, let attempt = item.attempt else { return view }
+                view.jobID = known.jobs[ChildKey(stage: stage.definition.id, item: index, attempt: attempt)]?.text
+                return view
+            }
+        }
+    }
+
+    func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {
+        var known = try await known(id)
+        // Something else may have come in between.
+        if let open = open[id] { known = open }
+        guard open[id] != nil || known.plan.status.isOver else {
+            throw NodeServiceError(.overloaded, "The node has not taken the workflow up yet.", hint: "Ask again.")
+        }
+        let event = order == .cancel ? PlanEvent.cancelled : .resumed
+        var trial = known.plan
+        let effects = trial.handle(event)
+        guard trial.taken != known.plan.taken else {
+            throw NodeServiceError(
+                .conflict,
+                order == .cancel
+                    ? "The workflow is over already, or being cancelled."
+                    : "There is nothing to run again: the workflow is not over, or all of it is done.",
+                hint: "See mesh workflow show \(id).")
+        }
+        known.plan = trial
+        if order == .resume { known.cancelled = [] }
+        let write = StoreWrite.workflowEvent(id: id, bytes: try Self.encoded(event))
+        open[id] = known
+        for effect in effects { workIn.yield((id, effect)) }
+        try await commit([write, .workflow(known.row(of: trial.status))])
+        return try await view(id)
+    }
+
+    /// Writes at this place in the order of all that is written, and returns when it is on the disk.
+    private func commit(_ writes: [StoreWrite]) async throws(NodeServiceError) {
+        let result = await withCheckedContinuation { continuation in
+            parts.store.enqueue(writes, urgency: .now) { continuation.resume(returning: $0) }
+        }
+        if case .failure(let error) = result { throw NodeServiceError(storage: error) }
+    }
+
+    private static func encoded(_ event: PlanEvent) throws(NodeServiceError) -> [UInt8] {
+        do {
+            return try DAGCBOREncoder().encode(event)
+        } catch {
+            throw NodeServiceError(.internalError, "An event of a workflow cannot be written: \(error).")
+        }
+    }
+
+    // MARK: What plans want
+
+    private func carryOut(_ effect: PlanEffect, of id: CID, on node: MeshNode) async {
+        switch effect {
+        case .list(let stage, let round, let folder):
+            do {
+                tell(id, .listed(stage: stage, round: round, entries: try await entries(of: folder)))
+            } catch {
+                if Task.isCancelled { return }
+                tell(id, .contentFailed(stage: stage, round: round, reason: "its folder cannot be read: \(error)"))
+            }
+        case .gather(let stage, let round):
+            do {
+                tell(id, .gathered(stage: stage, round: round, outputs: try await gathered(stage, of: id)))
+            } catch {
+                if Task.isCancelled { return }
+                tell(id, .contentFailed(stage: stage, round: round, reason: "outputs cannot be gathered: \(error)"))
+            }
+        case .submit(let key):
+            if let end = await ended(key, of: id, on: node) { tell(id, .ended(key, end)) }
+        case .cancel(let key):
+            open[id]?.cancelled.insert(key)
+            if let job = open[id]?.jobs[key] { await cancel(job, on: node) }
+        case .finish:
+            guard let over = open[id], over.plan.status.isOver else { return }
+            do throws(NodeServiceError) {
+                try await commit([.workflow(over.row(of: over.plan.status))])
+                // It may have been resumed meanwhile.
+                if open[id]?.plan.status.isOver == true { open[id] = nil }
+            } catch {
+                end.fail(error)
+            }
+        }
+    }
+
+    /// Tells a plan what happened, and writes it to the journal, in this order for all that it is told.
+    private func tell(_ id: CID, _ event: PlanEvent) {
+        // In its place, since a copy would have all its items.
+        guard let before = open[id]?.plan.taken, let effects = open[id]?.plan.handle(event),
+            open[id]?.plan.taken != before
+        else { return }
+        if case .ended(let key, _) = event { open[id]?.jobs[key] = nil }
+        let bytes: [UInt8]
+        do {
+            bytes = try Self.encoded(event)
+        } catch {
+            return end.fail(error)
+        }
+        parts.store.enqueue([.workflowEvent(id: id, bytes: bytes)], urgency: .idle) { [end] result in
+            if case .failure(let error) = result { end.fail(NodeServiceError(storage: error)) }
+        }
+        for effect in effects { workIn.yield((id, effect)) }
+    }
+
+    /// Submits a job under its key and waits for its end; nil if the node stops first.
+    private func ended(_ key: ChildKey, of id: CID, on node: MeshNode) async -> ChildEnd? {
+        guard let params = open[id]?.plan.params(of: key), let name = open[id]?.plan.definition.name else { return nil }
+        var submission = JobSubmission(params)
+        submission.label = [name, key.stage].filter { !$0.isEmpty }.joined(separator: "/")
+        submission.idempotencyKey = key.idempotencyKey(of: id)
+        do throws(NodeServiceError) {
+            let job = try CID(named: try await node.submit(submission).jobID, "job_id")
+            open[id]?.jobs[key] = job
+            if open[id]?.cancelled.contains(key) == true { await cancel(job, on: node) }
+            for await event in try await node.progress(of: job, .result) {
+                guard let result = event.result else { continue }
+                return await ChildEnd(result, job, folders: folders(of: result))
+            }
+            return nil
+        } catch {
+            if error.code == .shuttingDown || Task.isCancelled { return nil }
+            return ChildEnd(.failed(reason: error.message, ofMesh: error.code == .overloaded))
+        }
+    }
+
+    private func cancel(_ job: CID, on node: MeshNode) async {
+        do throws(NodeServiceError) {
+            _ = try await node.cancel(job)
+        } catch {
+            parts.logger.warning("A job was not cancelled.", metadata: ["job": "\(job)", "error": "\(error)"])
+        }
+    }
+
+    /// Those of a job's outputs that are folders.
+    private func folders(of result: JobResult) async -> Set<String> {
+        var folders: Set<String> = []
+        for output in result.outputs {
+            guard let cid = try? CID(parsing: output.cid), await isFolder(cid) else { continue }
+            folders.insert(output.cid)
+        }
+        return folders
+    }
+
+    private func isFolder(_ cid: CID) async -> Bool {
+        guard cid.codec == .dagPB, let block = try? await parts.fetcher.block(cid, from: []) else { return false }
+        return (try? UnixFSBlock(block, of: cid))?.isDirectory ?? false
+    }
+
+    private func entries(of folder: CID) async throws -> [ChildOutput] {
+        var limits = UnixFSLimits()
+        limits.entriesMax = min(limits.entriesMax, WorkflowLimits().itemsMax + 1)
+        var reader = UnixFSDirectoryReader(root: folder, limits: limits)
+        while let next = reader.next {
+            try reader.received(try await parts.fetcher.block(next, of: folder))
+        }
+        var entries: [ChildOutput] = []
+        for entry in reader.entries {
+            guard let name = String(validating: entry.name, as: UTF8.self) else {
+                throw NodeServiceError(.invalidRequest, "a name in it is no text in UTF-8")
+            }
+            entries.append(ChildOutput(name: name, cid: entry.cid, isFolder: await isFolder(entry.cid)))
+        }
+        return entries
+    }
+
+    /// The folders of a stage's outputs, kept like what a job made.
+    private func gathered(_ stage: String, of id: CID) async throws -> [ChildOutput] {
+        var folders: [ChildOutput] = []
+        for (name, items) in open[id]?.plan.gatherings(of: stage) ?? [] {
+            var entries: [UnixFSEntry] = []
+            for item in items {
+                let block = try await parts.fetcher.block(item.cid, from: [])
+                let below = item.cid.codec == .dagPB ? try DAGPBNode(decoding: block).links.map(\.totalBytes) : []
+                entries.append(
+                    UnixFSEntry(
+                        name: Array(item.name.utf8), cid: item.cid,
+                        totalBytes: below.reduce(UInt64(block.count)) { $0.addingReportingOverflow($1).partialValue }))
+            }
+            let (directory, blocks) = try UnixFSDirectoryBuilder.directory(entries, profile: .v1in2025)
+            try await parts.store.commit(
+                blocks.map { .block(cid: $0.cid, bytes: $0.bytes) } + [.file(root: directory.cid)])
+            folders.append(ChildOutput(name: name, cid: directory.cid, isFolder: true))
+        }
+        return folders
+    }
+}
+
+extension ChildEnd {
+    /// The end of a job, as a plan takes it.
+    fileprivate init(_ result: JobResult, _ job: CID, folders: Set<String>) {
+        let outcome: ChildOutcome =
+            switch result.ending {
+            case .succeeded: .exited(code: 0)
+            case .exitedNonZero: .exited(code: Int64(result.exitCode ?? 1))
+            case .cancelled: .cancelled
+            case .noBids, .noAcceptableBid, .executorsFailed, .fetchFailed, .deadlinePassed, .insufficientFunds,
+                .receiptInvalid:
+                .failed(reason: result.detail, ofMesh: true)
+            case .trapped, .limitExceeded, .moduleRefused, .filesRefused, .crashesEngine, .unverified:
+                .failed(reason: result.detail, ofMesh: false)
+            }
+        let standard = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
+        let named = standard.compactMap { name, cid in cid.map { NamedCID(name: name, cid: $0) } } + result.outputs
+        self.init(
+            outcome, jobID: job, receiptCID: result.receiptCID.flatMap { try? CID(parsing: $0) },
+            outputs: named.compactMap { output in
+                guard let cid = try? CID(parsing: output.cid) else { return nil }
+                return ChildOutput(name: output.name, cid: cid, isFolder: folders.contains(output.cid))
+            }, paid: result.paid ?? 0)
+    }
+}
+
+extension JobSubmission {
+    /// The job that a manifest's parameters ask for.
+    fileprivate init(_ params: MeshJobParams) {
+        let policy = params.executionPolicy ?? ExecutionPolicy()
+        self.init(
+            moduleCID: params.wasmCID.text, entry: params.entry, args: params.args,
+            env: params.env.map { NamedText(name: $0.key, text: $0.value) },
+            inputs: params.inputCIDs.map { NamedText(name: $0.key, text: $0.value.text) },
+            limits: Limits(
+                timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes,
+                maxOutputBytes: params.maxOutputBytes),
+            budget: params.maxAcceptableBidTokens?.units,
+            policy: Policy(
+                minReputation: policy.minReputation, regions: policy.regionFilter,
+                allowedDIDs: policy.allowedDIDs?.map(\.text), deniedDIDs: policy.deniedDIDs?.map(\.text),
+                bidWindowMilliseconds: policy.bidWindowMilliseconds, sufficientBids: policy.sufficientBids))
+        files = params.files.map(Files.init)
+    }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import Testing
+
+/// Workflows on real processes: what a killed originator had begun goes on, and nothing is paid twice.
+@Suite("Workflows of real nodes", .serialized)
+struct WorkflowTests {
+    private static let items = 12
+
+    /// Three stages, the second one job for each file of a folder.
+    private func pipeline(_ mesh: CrashMesh) throws -> String {
+        let folder = mesh.folder.appendingPathComponent("plan")
+        let parts = folder.appendingPathComponent("parts")
+        try FileManager.default.createDirectory(at: parts, withIntermediateDirectories: true)
+        for number in 0..<Self.items {
+            try Data("part \(number)".utf8).write(to: parts.appendingPathComponent("p\(number)"))
+        }
+        try Data("begin".utf8).write(to: folder.appendingPathComponent("begin.txt"))
+        try Data(GuestModules.command(GuestModules.copying)).write(to: folder.appendingPathComponent("copy.wasm"))
+        let definition = """
+            version: 1
+            name: pipeline
+            budget: 20000000
+            parallel: 2
+            inputs:
+              begin: {file: ./begin.txt}
+              parts: {folder: parts}
+            stages:
+              - {id: last, module: copy.wasm, job_budget: 1000000, mounts: [{path: /in, from: stages.each.stdout}],
+                 stdin: stages.first.stdout}
+              - {id: each, module: copy.wasm, job_budget: 1000000, for_each: {folder: inputs.parts}, stdin: item,
+                 when: [{stage: first, exit_codes: [0]}]}
+              - {id: first, module: copy.wasm, job_budget: 1000000, stdin: inputs.begin}
+            outputs: {text: stages.last.stdout, all: stages.each.stdout}
+
+            """
+        let file = folder.appendingPathComponent("plan.yaml")
+        try Data(definition.utf8).write(to: file)
+        return file.path
+    }
+
+    private func shown(_ id: String, _ node: NodeProcess) throws -> (workflow: [String: Any], items: [[String: Any]]) {
+        let shown = try #require(try node.run(["workflow", "show", id, "--items", "--json"]).json() as? [String: Any])
+        return (
+            try #require(shown["workflow"] as? [String: Any]), try #require(shown["items"] as? [[String: Any]])
+        )
+    }
+
+    @Test("An originator killed in the middle of a fan-out finishes it: no item is lost, none is paid twice")
+    func originatorDies() throws {
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        let plan = try pipeline(mesh)
+        let begun = try mesh.originator.run(["workflow", "run", plan, "--detach", "--key", "k"])
+        try #require(begun.status == 0, "\(begun.errors)")
+        let id = begun.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        for done in [2, 5] {
+            try eventually("\(done) items are done") {
+                try shown(id, mesh.originator).items.count { $0["phase"] as? String == "done" } >= done
+            }
+            mesh.originator.kill()
+            try mesh.originator.start()
+            try mesh.waitUntilConnected()
+        }
+        try eventually("the workflow is over") {
+            try shown(id, mesh.originator).workflow["over"] as? Bool == true
+        }
+        let (workflow, items) = try shown(id, mesh.originator)
+        #expect(workflow["status"] as? String == "succeeded", "\(workflow)")
+        #expect(items.count == Self.items + 2)
+        #expect(items.allSatisfy { $0["phase"] as? String == "done" && $0["exit_code"] as? Int == 0 })
+        let jobs = Set(items.compactMap { $0["job_id"] as? String })
+        #expect(jobs.count == items.count)
+        try eventually("every job is paid") {
+            try mesh.originator.movements("settle").count == items.count
+        }
+        for job in jobs { #expect(try mesh.originator.movements("settle", jobID: job).count == 1) }
+        #expect(workflow["paid"] as? UInt64 == (try mesh.originator.movements("settle").reduce(0, +)))
+        #expect(workflow["held"] as? UInt64 == 0)
+        try expectOutputs(workflow, mesh.originator)
+        let again = try mesh.originator.run(["workflow", "run", plan, "--key", "k", "--json"])
+        #expect(again.status == 0, "\(again.errors)")
+        #expect((try again.json() as? [String: Any])?["workflow_id"] as? String == id)
+        #expect(try mesh.originator.run(["workflow", "resume", id]).status == 245)
+        #expect(try mesh.originator.run(["workflow", "ls"]).output.contains("succeeded"))
+    }
+
+    private func expectOutputs(_ workflow: [String: Any], _ node: NodeProcess) throws {
+        let outputs = try #require(workflow["outputs"] as? [[String: Any]])
+        func cid(_ name: String) throws -> String {
+            try #require(outputs.first { $0["name"] as? String == name }?["cid"] as? String, "\(outputs)")
+        }
+        #expect(try node.run(["cat", cid("text")]).output == "begin")
+        #expect(try node.run(["cat", "\(cid("all"))/p7", "\(cid("all"))/p11"]).output == "part 7part 11")
+    }
+
+    @Test("A failed stage fails its workflow and is run again by resume; cancel ends every job")
+    func failureCancelAndResume() throws {
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        let folder = mesh.folder
+        try Data(CountdownModule.bytes(rounds: 20_000_000_000)).write(to: folder.appendingPathComponent("long.wasm"))
+        try Data(GuestModules.command("(call $exit (i32.const 3))")).write(
+            to: folder.appendingPathComponent("three.wasm"))
+        let failing = folder.appendingPathComponent("failing.json")
+        try Data(
+            #"{"version": 1, "stages": [{"id": "three", "module": "three.wasm"}], "outputs": {}}"#.utf8
+        ).write(to: failing)
+        let failed = try mesh.originator.run(["workflow", "run", failing.path])
+        #expect(failed.status == 217, "\(failed.errors)")
+        #expect(failed.errors.contains("stage three: exit code 3"), "\(failed.errors)")
+        let first = try shown("last", mesh.originator).items
+        let resumed = try mesh.originator.run(["workflow", "resume", "last", "--json"])
+        #expect(resumed.status == 217, "\(resumed.errors)")
+        let second = try shown("last", mesh.originator).items
+        #expect(
+            first.count == 1 && second.count == 1 && first[0]["job_id"] as? String != second[0]["job_id"] as? String)
+        let long = folder.appendingPathComponent("long.yaml")
+        let definition = """
+            version: 1
+            stages:
+              - {id: long, module: long.wasm, limits: {fuel: 1000000000000}, for_each: {range: {from: 1, to: 4}}}
+
+            """
+        try Data(definition.utf8).write(to: long)
+        let id = try mesh.originator.run(["workflow", "run", long.path, "--detach"]).output
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        try eventually("jobs run") {
+            try shown(id, mesh.originator).items.count { $0["phase"] as? String == "running" && $0["job_id"] != nil }
+                == 4
+        }
+        #expect(try mesh.originator.run(["workflow", "cancel", id]).status == 0)
+        try eventually("it is cancelled") {
+            try shown(id, mesh.originator).workflow["status"] as? String == "cancelled"
+        }
+        try eventually("no job of it is open") {
+            let jobs = try mesh.originator.run(["jobs", "--status", "open", "--json"]).json() as? [Any]
+            return jobs?.isEmpty == true
+        }
+        #expect(try mesh.originator.run(["workflow", "cancel", id]).status == 245)
+    }
+}
