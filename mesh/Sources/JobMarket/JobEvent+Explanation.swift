@@ -59,6 +59,8 @@ extension JobEvent {
         case .verificationEnded(_, .fuelUnknown, let fuel):
             "The run gave the same here. Its fuel cannot be compared, because the executor's engine is another; paid "
                 + "is at most the \(GroupedNumber.of(fuel ?? 0)) that it used here."
+        case .verificationEnded(_, .unverified, _):
+            "The check could not be made; the receipt counts unchecked, since nothing is due for a refused module."
         case .verificationEnded: "The owner ended the check; the receipt counts unchecked."
         case .paymentRefused(let settlement, _): settlementLine(settlement.body)
         default: "\(kindName)."
