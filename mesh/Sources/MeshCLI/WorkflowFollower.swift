@@ -98,6 +98,20 @@ enum WorkflowWords {
         return stages.joined(separator: "  ") + "  paid \(Readable.tokens(view.paid))\(left)"
     }
 
+    /// A table of items.
+    static func items(_ items: [WorkflowItemView]) -> String {
+        var table = Table([
+            ("STAGE", .left), ("ITEM", .left), ("PHASE", .left), ("EXIT", .right), ("JOB", .left), ("STDOUT", .left),
+        ])
+        for item in items {
+            table.add([
+                item.stage, item.item, item.phase, item.exitCode.map(String.init) ?? "",
+                item.jobID.map(Readable.short) ?? "", item.outputs.first { $0.name == "stdout" }?.cid ?? "",
+            ])
+        }
+        return table.text
+    }
+
     /// The page of a workflow.
     static func page(_ view: WorkflowView) -> String {
         var facts = [("workflow", view.workflowID), ("status", view.status.rawValue)]

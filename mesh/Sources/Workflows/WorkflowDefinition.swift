@@ -314,3 +314,19 @@ package struct StageCondition: Hashable, Sendable, Codable {
         case exitCodes = "exit_codes"
     }
 }
+
+extension WorkflowDefinition {
+    /// The commonest workflow: one job for each file of a folder, which reads it as standard input. An item that fails
+    /// is left out, and the others go on.
+    package static func map(
+        _ stage: StageDefinition, over folder: String, name: String, parallel: UInt64?
+    ) -> WorkflowDefinition {
+        var stage = stage
+        stage.forEach = .folder(.input("items"))
+        stage.inputs["stdin"] = .item
+        stage.onFailure = .skip
+        return WorkflowDefinition(
+            name: name, inputs: ["items": WorkflowContent(source: folder, isFolder: true)], stages: [stage],
+            outputs: ["stdout": .output(stage: stage.id, name: "stdout")], parallel: parallel)
+    }
+}

@@ -94,6 +94,30 @@ struct WorkflowTests {
         #expect(try node.run(["cat", "\(cid("all"))/p7", "\(cid("all"))/p11"]).output == "part 7part 11")
     }
 
+    @Test("Each file that a pattern names is a job; what fails is listed and makes the exit code")
+    func map() throws {
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        let module = try mesh.module("copy.wasm", GuestModules.command(GuestModules.copying))
+        for name in ["a.csv", "b.csv", "c.txt"] {
+            try Data(name.utf8).write(to: mesh.folder.appendingPathComponent(name))
+        }
+        let pattern = mesh.folder.path + "/*.csv"
+        let mapped = try mesh.originator.run(["map", module, "--each", pattern, "--json"])
+        #expect(mapped.status == 0, "\(mapped.errors)")
+        let report = try #require(try mapped.json() as? [String: Any])
+        let items = try #require(report["items"] as? [[String: Any]])
+        #expect(items.map { $0["item"] as? String } == ["a.csv", "b.csv"])
+        let outputs = try #require((report["workflow"] as? [String: Any])?["outputs"] as? [[String: Any]])
+        let folder = try #require(outputs.first?["cid"] as? String)
+        #expect(try mesh.originator.run(["cat", "\(folder)/a.csv", "\(folder)/b.csv"]).output == "a.csvb.csv")
+        let three = try mesh.module("three.wasm", GuestModules.command("(call $exit (i32.const 3))"))
+        let failed = try mesh.originator.run(["map", three, "--each", pattern])
+        #expect(failed.status == 217 && failed.output.contains("a.csv"), "\(failed.errors)")
+        #expect(try mesh.originator.run(["map", module, "--each", mesh.folder.path + "/*.none"]).status == 246)
+    }
+
     @Test("A failed stage fails its workflow and is run again by resume; cancel ends every job")
     func failureCancelAndResume() throws {
         let mesh = try CrashMesh()

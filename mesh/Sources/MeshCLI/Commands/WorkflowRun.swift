@@ -101,18 +101,7 @@ extension WorkflowGroup {
                 return .success
             }
             console.out(WorkflowWords.page(view))
-            guard items else { return .success }
-            var table = Table([
-                ("STAGE", .left), ("ITEM", .left), ("PHASE", .left), ("EXIT", .right), ("JOB", .left),
-                ("STDOUT", .left),
-            ])
-            for item in all {
-                table.add([
-                    item.stage, item.item, item.phase, item.exitCode.map(String.init) ?? "",
-                    item.jobID.map(Readable.short) ?? "", item.outputs.first { $0.name == "stdout" }?.cid ?? "",
-                ])
-            }
-            console.out("\n" + table.text)
+            if items { console.out("\n" + WorkflowWords.items(all)) }
             return .success
         }
 
@@ -183,7 +172,8 @@ extension WorkflowGroup {
 
     /// Follows a workflow to its end and says how it ended.
     static func follow(
-        _ begun: WorkflowView, on node: some NodeService, _ global: GlobalOptions, quiet: Bool, _ console: Console
+        _ begun: WorkflowView, on node: some NodeService, _ global: GlobalOptions, quiet: Bool, withItems: Bool = false,
+        _ console: Console
     ) async throws -> ExitCode {
         var line = LiveLine(console: console, quiet: quiet)
         line.keep("workflow \(begun.workflowID)")
@@ -191,9 +181,22 @@ extension WorkflowGroup {
         switch try await follower.follow() {
         case .left(let number): return ExitCode(ExitStatus.signalled(number))
         case .ended(let view):
-            if global.json { try console.json(view) } else { console.out(WorkflowWords.page(view)) }
+            let items = withItems ? try await node.items(of: JobReference.cid(view.workflowID), stage: nil) : nil
+            if global.json {
+                if let items {
+                    try console.json(Show.Shown(workflow: view, items: items))
+                } else {
+                    try console.json(view)
+                }
+            } else {
+                console.out(WorkflowWords.page(view))
+                if let items { console.out("\n" + WorkflowWords.items(items)) }
+            }
             switch view.status {
-            case .succeeded: return .success
+            case .succeeded:
+                // Items that were left out are told where somebody asked for each of them.
+                let isWhole = !withItems || view.stages.allSatisfy { $0.failed == 0 }
+                return isWhole ? .success : ExitCode(ExitStatus.workflowFailed.rawValue)
             case .cancelled, .cancelling: return ExitCode(ExitStatus.jobCancelled.rawValue)
             case .failed, .failing, .running:
                 if !global.json {
