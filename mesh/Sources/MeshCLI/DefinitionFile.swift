@@ -72,10 +72,15 @@ struct DefinitionFile {
         }
     }
 
+    /// The most characters of what the reader of YAML says.
+    private static let wordsMax = 300
+
     /// What the reader of YAML found, on one line.
     private static func words(of error: any Error) -> String {
         let lines = "\(error)".split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
-        return lines.filter { !$0.allSatisfy { "^ ".contains($0) } }.joined(separator: "; ")
+        let words = lines.filter { !$0.allSatisfy { "^ ".contains($0) } }.joined(separator: "; ")
+        // It repeats the line, however long that is.
+        return words.count > wordsMax ? words.prefix(wordsMax) + "…" : words
     }
 }
 

@@ -114,7 +114,10 @@ enum WorkflowWords {
 
     /// The page of a workflow.
     static func page(_ view: WorkflowView) -> String {
-        var facts = [("workflow", view.workflowID), ("status", view.status.rawValue)]
+        // Where a stage leaves out what fails, the workflow succeeds all the same.
+        let failed = view.stages.reduce(0) { $0 + $1.failed }
+        let leftOut = failed > 0 && view.status == .succeeded ? ", without \(failed) that failed" : ""
+        var facts = [("workflow", view.workflowID), ("status", view.status.rawValue + leftOut)]
         if !view.name.isEmpty { facts.insert(("name", view.name), at: 1) }
         if let reason = view.reason { facts.append(("reason", reason)) }
         facts.append(("paid", Readable.tokens(view.paid)))

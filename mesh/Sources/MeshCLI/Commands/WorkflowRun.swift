@@ -195,8 +195,13 @@ extension WorkflowGroup {
             switch view.status {
             case .succeeded:
                 // Items that were left out are told where somebody asked for each of them.
-                let isWhole = !withItems || view.stages.allSatisfy { $0.failed == 0 }
-                return isWhole ? .success : ExitCode(ExitStatus.workflowFailed.rawValue)
+                if !withItems || view.stages.allSatisfy({ $0.failed == 0 }) { return .success }
+                if !global.json {
+                    console.note(
+                        "mesh: not everything is done. mesh explain JOB tells why one failed; "
+                            + "mesh workflow resume last runs again what failed.")
+                }
+                return ExitCode(ExitStatus.workflowFailed.rawValue)
             case .cancelled, .cancelling: return ExitCode(ExitStatus.jobCancelled.rawValue)
             case .failed, .failing, .running:
                 if !global.json {
