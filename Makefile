@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-picture example-words example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-sql example-picture example-words example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -56,6 +56,9 @@ example: ## the example of libp2p/README.md, built and run against a copy of lib
 
 example-csv: build ## a Python script over a CSV, on another node: report, summary and picture
 	@Programs/example.py csv
+
+example-sql: build ## a question in SQL about the same CSV, answered by SQLite in WebAssembly
+	@Programs/example.py sql
 
 example-picture: build ## an SVG to a PNG and a thumbnail
 	@Programs/example.py picture

@@ -94,6 +94,19 @@ def report() -> Step:
     )
 
 
+def query() -> Step:
+    """A question in SQL about a CSV, by the SQLite in CPython."""
+    return Step(
+        PYTHON,
+        [
+            "query.py",
+            "moons.csv",
+            "SELECT planet, count(*) AS moons, max(radius_km) AS largest_km FROM moons GROUP BY planet ORDER BY moons DESC",
+        ],
+        writable={"/job": f"{INPUTS}/moons"},
+    )
+
+
 def picture() -> Step:
     """SVG to PNG, file to file."""
     return Step(

