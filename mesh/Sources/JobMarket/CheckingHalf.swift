@@ -40,23 +40,30 @@ extension CheckingHalf {
         guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job) else {
             return conclude(id, with: cid, &context)
         }
+        let item = ReceiptChecks.Item(job: id, receipt: cid)
+        if checks.add(item, max: context.limits.checksAtOnceMax) { return begin(item, check, &context) }
+        // It waits for its turn as long as the job lasts; its own time begins with it.
+        record(.verificationBegan(receipt: cid, check: check, until: job.endsAt), of: id, &context)
+    }
+
+    /// Begins a check that a restart interrupted, or lets it wait for its turn again.
+    mutating func queueCheck(
+        of receipt: CID, _ check: ReceiptCheck, job id: JobID, _ context: inout MarketContext
+    ) {
+        let item = ReceiptChecks.Item(job: id, receipt: receipt)
+        if checks.add(item, max: context.limits.checksAtOnceMax) { begin(item, check, &context) }
+    }
+
+    private mutating func begin(
+        _ item: ReceiptChecks.Item, _ check: ReceiptCheck, _ context: inout MarketContext
+    ) {
+        guard let job = jobs[item.job], let candidate = job.receipts.candidate(item.receipt),
+            let attempt = job.assignments[candidate.accepted.assignmentCID]
+        else { return checkOver(item.receipt, &context) }
         let until = context.date(
             inMilliseconds: context.configuration.originator.checkMilliseconds(
                 timeoutSeconds: job.manifest.params.timeoutSeconds))
-        record(.verificationBegan(receipt: cid, check: check, until: until), of: id, &context)
-        queueCheck(of: cid, job: id, &context)
-    }
-
-    /// Begins a check, or lets it wait for its turn.
-    mutating func queueCheck(of receipt: CID, job id: JobID, _ context: inout MarketContext) {
-        let item = ReceiptChecks.Item(job: id, receipt: receipt)
-        if checks.add(item, max: context.limits.checksAtOnceMax) { begin(item, &context) }
-    }
-
-    private mutating func begin(_ item: ReceiptChecks.Item, _ context: inout MarketContext) {
-        guard let job = jobs[item.job], let candidate = job.receipts.candidate(item.receipt),
-            let check = candidate.check, let attempt = job.assignments[candidate.accepted.assignmentCID]
-        else { return checkOver(item.receipt, &context) }
+        record(.verificationBegan(receipt: item.receipt, check: check, until: until), of: item.job, &context)
         context.emit(
             .checkReceipt(
                 CheckOrder(
@@ -67,7 +74,22 @@ extension CheckingHalf {
     }
 
     private mutating func checkOver(_ receipt: CID, _ context: inout MarketContext) {
-        for item in checks.ended(receipt, max: context.limits.checksAtOnceMax) { begin(item, &context) }
+        for item in checks.ended(receipt, max: context.limits.checksAtOnceMax) {
+            if let check = jobs.read(item.job, { $0.receipts.candidate(item.receipt)?.check }) ?? nil {
+                begin(item, check, &context)
+            } else {
+                checkOver(item.receipt, &context)
+            }
+        }
+    }
+
+    /// Tells the executors whose receipts are still to be checked that nothing is paid, as the job ends before.
+    mutating func abandonChecks(of id: JobID, _ context: inout MarketContext) {
+        let candidates = jobs.read(id, \.receipts.candidates) ?? []
+        stopChecks(of: id, candidates.map(\.accepted.cid), &context)
+        for candidate in candidates where candidate.check != nil {
+            refusePayment(of: candidate.accepted, of: id, .unverified, &context)
+        }
     }
 
     /// Stops the checks of a job that nobody waits for.

@@ -270,7 +270,7 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
 
     /// Ends a job without a receipt that counts, and releases everything held for it.
     mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext) {
-        stopChecks(of: id, jobs.read(id, { $0.receipts.candidates.map(\.accepted.cid) }) ?? [], &context)
+        abandonChecks(of: id, &context)
         let held = context.ledger.escrow(of: id)
         let refund = LedgerEntry.refund(held, job: id, at: context.wallClock)
         record(kind, of: id, ledger: held == .zero ? [] : [refund], &context)
@@ -338,8 +338,8 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
     private mutating func resume(_ job: OriginatedJob, _ context: inout MarketContext) {
         if job.receipt != nil { return settle(job.id, &context) }
         for candidate in job.receipts.candidates {
-            if candidate.check != nil {
-                queueCheck(of: candidate.accepted.cid, job: job.id, &context)
+            if let check = candidate.check {
+                queueCheck(of: candidate.accepted.cid, check, job: job.id, &context)
             } else if candidate.missingCount == 0 {
                 outputsHere(job.id, receipt: candidate.accepted.cid, &context)
                 if !(jobs.read(job.id, \.isOpen) ?? false) { return }

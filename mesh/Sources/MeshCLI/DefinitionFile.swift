@@ -26,6 +26,11 @@ struct DefinitionFile {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw DefinitionFault("", "The file is no text in UTF-8.", remedy: "Write it as YAML or JSON.")
         }
+        if let line = Self.anchor(in: text) {
+            throw DefinitionFault(
+                "", "Anchors (&name) are not taken: a few lines of them may stand for billions of values.",
+                remedy: "Write the value itself, or quote the text.", line: line)
+        }
         let node: Node?
         do {
             node = try Yams.compose(yaml: text)
@@ -70,6 +75,36 @@ struct DefinitionFile {
         case .alias:
             throw DefinitionFault("", "An alias leads nowhere.", remedy: "Write the value itself.", line: line)
         }
+    }
+
+    /// The line of the first anchor, which is read before anything is resolved: a word with `&` before it, outside
+    /// quotes and comments.
+    private static func anchor(in text: String) -> Int? {
+        var (line, quote, last, isComment, isEscaped) = (1, UInt8(0), UInt8(ascii: "\n"), false, false)
+        var bytes = text.utf8.makeIterator()
+        var next = bytes.next()
+        while let byte = next {
+            next = bytes.next()
+            defer { last = byte }
+            if byte == UInt8(ascii: "\n") {
+                line += 1
+                isComment = false
+            }
+            if isComment { continue }
+            if quote != 0 {
+                if byte == quote, !isEscaped { quote = 0 }
+                isEscaped = quote == UInt8(ascii: "\"") && byte == UInt8(ascii: "\\") && !isEscaped
+                continue
+            }
+            guard " \t\n[{,:-?".utf8.contains(last) else { continue }
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "'"): quote = byte
+            case UInt8(ascii: "#"): isComment = true
+            case UInt8(ascii: "&"): if let next, !" \t\n&".utf8.contains(next) { return line }
+            default: break
+            }
+        }
+        return nil
     }
 
     /// The most characters of what the reader of YAML says.

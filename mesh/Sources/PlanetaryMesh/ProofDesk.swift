@@ -43,7 +43,8 @@ struct ProofDesk: Sendable {
                 proofCID: cid.text, receiptCID: proof.receiptCID.text, verdict: verdict,
                 detail: PlainText.sanitized(detail))
         }
-        let (receiptReport, walk) = try await auditor.verify(proof.receiptCID)
+        // A second receipt of the same assignment speaks against its executor, and does not undo the first.
+        let (receiptReport, walk) = try await auditor.verifyAlone(proof.receiptCID)
         guard receiptReport.failures.isEmpty, let receipt = walk.receipt, let manifest = walk.manifest,
             let assignment = walk.assignment
         else {

@@ -83,6 +83,12 @@ struct ReceiptAuditor: Sendable {
         return (lines.reduce(report) { $0.adding($1) }, walk)
     }
 
+    /// What a receipt's own evidence shows, whatever other receipts its executor signed.
+    func verifyAlone(_ cid: CID) async throws(NodeServiceError) -> (report: VerificationReport, walk: ReceiptWalk) {
+        let walk = try await gather(try await find(cid).signed, withOutputs: true) { _ in }
+        return (walk.report(), walk)
+    }
+
     /// The receipt and what the mesh holds of the evidence behind it, as a file (a CAR).
     func export(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
         let signed = try await find(cid).signed

@@ -28,8 +28,8 @@ struct SubmissionDesk: Sendable {
 
     /// Checks a submission; may fetch modules and inputs for that.
     func checked(_ submission: JobSubmission) async throws(NodeServiceError) -> Checked {
-        try room.require("The job is not submitted")
         let store = parts.store
+        if try await !isKnown(submission) { try room.require("The job is not submitted") }
         let moduleCID = try await accepted(try CID(named: submission.moduleCID, "module_cid"), "The module")
         var params = try params(of: submission, moduleCID)
         for input in params.inputCIDs {
@@ -60,6 +60,14 @@ struct SubmissionDesk: Sendable {
             idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32))
         request.verification = level
         return .request(request, sizes)
+    }
+
+    /// Whether a job was submitted under the key, which needs no room then.
+    private func isKnown(_ submission: JobSubmission) async throws(NodeServiceError) -> Bool {
+        guard let key = submission.idempotencyKey else { return false }
+        return try await stored { () throws(MeshStoreError) in
+            try await parts.store.job(idempotencyKey: key) != nil
+        }
     }
 
     /// How the result is to be checked; refused where this node could not run the job itself.

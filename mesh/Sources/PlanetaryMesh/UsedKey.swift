@@ -20,7 +20,11 @@ struct UsedKey: Sendable {
                 hint: "Give this job a key of its own.")
         }
         var others = Self.differences(submission, params, first)
-        if let asked = submission.verification, try await firstVerification() != asked { others.append("check") }
+        if let asked = submission.verification.map({ VerificationLevel(text: $0)?.description ?? $0 }),
+            try await firstVerification() != asked
+        {
+            others.append("check")
+        }
         guard !others.isEmpty else { return }
         throw NodeServiceError(
             .conflict,

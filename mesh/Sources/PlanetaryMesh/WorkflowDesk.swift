@@ -16,6 +16,10 @@ actor WorkflowDesk {
         var openMax = 64
         /// The length of a key, in bytes.
         var keyBytesMax = 256
+        /// How long it waits before it asks again for what the node could not do, in milliseconds.
+        var pauseMilliseconds = 1_000
+        /// How often it tries to submit a job while the node has no room for it.
+        var submissionsMax = 60
     }
 
     private struct Open {
@@ -66,13 +70,22 @@ actor WorkflowDesk {
 
     private func recover() async throws(NodeServiceError) {
         let rows = try await stored { () throws(MeshStoreError) in
-            try await StoredWorkflows(parts.store).newest(onlyOpen: true, limit: limits.openMax)
+            try await StoredWorkflows(parts.store).newest(onlyOpen: true, limit: 2 * limits.openMax)
         }
         for row in rows {
-            let recalled = try await recalled(row)
-            guard open[row.id] == nil else { continue }
+            // One that cannot be read must not keep the others from going on.
+            guard let recalled = await readable(row), open[row.id] == nil else { continue }
             open[row.id] = recalled
             for effect in recalled.plan.again() { workIn.yield((row.id, effect)) }
+        }
+    }
+
+    private func readable(_ row: WorkflowRow) async -> Open? {
+        do throws(NodeServiceError) {
+            return try await recalled(row)
+        } catch {
+            parts.logger.warning("A workflow was not taken up.", metadata: ["error": "\(error)"])
+            return nil
         }
     }
 
@@ -162,8 +175,11 @@ actor WorkflowDesk {
     }
 
     func view(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
-        let known = try await known(id)
-        return WorkflowView(
+        view(try await known(id), id)
+    }
+
+    private func view(_ known: Open, _ id: CID) -> WorkflowView {
+        WorkflowView(
             known.plan, workflowID: id.text, submittedAt: known.manifest.submittedAt.value, version: known.plan.taken,
             outputs: known.plan.outputs.map { NamedCID(name: $0.key, cid: $0.value.text) })
     }
@@ -173,7 +189,10 @@ actor WorkflowDesk {
             try await StoredWorkflows(parts.store).newest(onlyOpen: false, limit: limit)
         }
         var views: [WorkflowView] = []
-        for row in rows { views.append(try await view(row.id)) }
+        for row in rows {
+            guard let known = if let open = open[row.id] { open } else { await readable(row) } else { continue }
+            views.append(view(known, row.id))
+        }
         return views
     }
 
@@ -195,6 +214,11 @@ actor WorkflowDesk {
         if let open = open[id] { known = open }
         guard open[id] != nil || known.plan.status.isOver else {
             throw NodeServiceError(.overloaded, "The node has not taken the workflow up yet.", hint: "Ask again.")
+        }
+        guard open[id] != nil || open.count < limits.openMax else {
+            throw NodeServiceError(
+                .overloaded, "\(open.count) workflows are not over, the most that this node has at a time.",
+                hint: "Wait for one, or cancel one with mesh workflow cancel.")
         }
         let event = order == .cancel ? PlanEvent.cancelled : .resumed
         var trial = known.plan
@@ -292,20 +316,38 @@ actor WorkflowDesk {
         var submission = JobSubmission(params)
         submission.label = [name, key.stage].filter { !$0.isEmpty }.joined(separator: "/")
         submission.idempotencyKey = key.idempotencyKey(of: id)
-        do throws(NodeServiceError) {
-            let job = try CID(named: try await node.submit(submission).jobID, "job_id")
-            open[id]?.jobs[key] = job
-            if open[id]?.cancelled.contains(key) == true { await cancel(job, on: node) }
-            for await event in try await node.progress(of: job, .result) {
-                guard let result = event.result else { continue }
+        for attempt in 1... {
+            do throws(NodeServiceError) {
+                let job = try CID(named: try await node.submit(submission).jobID, "job_id")
+                open[id]?.jobs[key] = job
+                if open[id]?.cancelled.contains(key) == true { await cancel(job, on: node) }
+                guard let result = await result(of: job, on: node) else { return nil }
                 return await ChildEnd(result, job, folders: folders(of: result))
+            } catch {
+                if error.code == .shuttingDown || Task.isCancelled { return nil }
+                if open[id]?.cancelled.contains(key) == true { return ChildEnd(.cancelled) }
+                let isPassing = [.overloaded, .storageFull, .storageFailed].contains(error.code)
+                guard isPassing, attempt < limits.submissionsMax else {
+                    return ChildEnd(.failed(reason: error.message, ofMesh: isPassing))
+                }
             }
-            return nil
-        } catch {
-            if error.code == .shuttingDown || Task.isCancelled { return nil }
-            return ChildEnd(.failed(reason: error.message, ofMesh: error.code == .overloaded))
+            await pause()
         }
+        return nil
     }
+
+    /// The result of a job that was submitted, which its followers' table may forget meanwhile; nil if the node stops.
+    private func result(of job: CID, on node: MeshNode) async -> JobResult? {
+        while !Task.isCancelled {
+            if let events = try? await node.progress(of: job, .result) {
+                for await event in events { if let result = event.result { return result } }
+            }
+            await pause()
+        }
+        return nil
+    }
+
+    private func pause() async { try? await Task.sleep(for: .milliseconds(limits.pauseMilliseconds)) }
 
     private func cancel(_ job: CID, on node: MeshNode) async {
         do throws(NodeServiceError) {

@@ -72,6 +72,9 @@ package struct ReplayJudgement: Sendable {
         switch replay.outcome {
         case .nodeFailed(let reason), .fetchFailed(let reason): return .notMade(reason: reason)
         case .cancelled: return .notMade(reason: "the replay was stopped")
+        // Also while files were collected: this machine may be slower, which proves nothing.
+        case .limitExceeded(.wallClock) where receipt.outcome != .limitExceeded(.wallClock):
+            return .notMade(reason: "the replay ran out of time on this machine")
         default: break
         }
         let report = ReplayComparison.compare(

@@ -152,6 +152,13 @@ package struct DefinitionRules: Sendable {
             }
         case .folder, nil: break
         }
+        // With the longest item in its places; names in folders have at most 255 bytes, and their numbers fewer.
+        var longest = 255
+        if case .list(let items) = stage.forEach { longest = items.map(\.utf8.count).max() ?? 0 }
+        for text in stage.args + stage.env.map(\.value) {
+            let places = text.split(separator: "{item}", omittingEmptySubsequences: false).count - 1
+            try bound(path, text.utf8.count + places * longest, limits.textBytesMax, "bytes of one text with its items")
+        }
     }
 
     private func checkSources(

@@ -257,6 +257,9 @@ extension WorkflowPlan {
     /// Has run again what failed or was not run, and all that needs it. `false` if there is nothing.
     private mutating func resume() -> Bool {
         var changed: Set<String> = []
+        let before = (status, reason, hasStopped)
+        // First, so that a stage whose budget does not do fails the workflow.
+        (status, reason, hasStopped) = (.running, nil, false)
         for position in order.indices {
             let stage = stages[position]
             let isDirty = !changed.isDisjoint(with: stage.definition.needs)
@@ -274,9 +277,8 @@ extension WorkflowPlan {
                 reopen(position)
             }
         }
-        guard !changed.isEmpty else { return false }
-        (status, reason, hasStopped) = (.running, nil, false)
-        return true
+        if changed.isEmpty { (status, reason, hasStopped) = before }
+        return !changed.isEmpty
     }
 
     /// Keeps what is done of a stage, and has the rest run again.

@@ -258,6 +258,18 @@ struct VerificationTests {
         #expect(world.checked.count == 6)
     }
 
+    @Test("The time of a check begins with it, however long it waited for its turn")
+    func longQueue() throws {
+        var world = MarketWorld(executors: 2) { _, configuration in configuration.limits.checksAtOnceMax = 1 }
+        world.checkMilliseconds = 100_000
+        let ids = try (0..<4).map { try world.submit(request(.replay, "job \($0)")) }
+        let allowed = OriginatorConfiguration().checkMilliseconds(timeoutSeconds: 10)
+        #expect(3 * UInt64(world.checkMilliseconds) > allowed, "the last one waits longer than a check may take")
+        #expect(world.run(milliseconds: 600_000) { world in ids.allSatisfy { world.job($0)?.result != nil } })
+        #expect(ids.allSatisfy { world.job($0)?.finding == .confirmed })
+        #expect(ids.allSatisfy { settlements(world, $0).last?.verdict == .paid })
+    }
+
     @Test("A kill at every point of a check loses nothing, and pays once")
     func crashes() throws {
         for losesLazyEvents in [false, true] {

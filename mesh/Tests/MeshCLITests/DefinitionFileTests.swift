@@ -11,6 +11,31 @@ import Workflows
         try DefinitionFile("x").tree(Array(text.utf8))
     }
 
+    @Test("Anchors, which may stand for billions of values, are refused before anything is resolved")
+    func anchors() throws {
+        var bomb = "a: &a [x, x, x]\n"
+        for (name, last) in zip("bcdefghijklmnop", "abcdefghijklmno") {
+            bomb += "\(name): &\(name) [" + Array(repeating: "*\(last)", count: 10).joined(separator: ", ") + "]\n"
+        }
+        bomb += "? *p\n: 1\n"
+        let rows: [(String, Int?)] = [
+            (bomb, 1), ("a: 1\nb: &x 2", 2), ("[&x 1]", 1), ("{a: &x 1}", 1), ("- &x 1", 1),
+            ("a: 'b &c'\nd: \"e &f\"", nil), ("a: \"x\\\" &y\"", nil), ("a: \"x\\\\\"\nb: &y 1", 2),
+            ("# &x\na: 1", nil), ("a: x & y && z", nil),
+            ("a: it's\nb: &c 1", 2), ("a: |\n  one && two", nil), ("{\"a\": \"&b\"}", nil),
+        ]
+        for (text, line) in rows {
+            var found: Int?
+            do throws(DefinitionFault) {
+                _ = try DefinitionFile("x").tree(Array(text.utf8))
+            } catch {
+                #expect(error.message.contains("Anchors"), "\(text): \(error)")
+                found = error.line
+            }
+            #expect(found == line, "\(text)")
+        }
+    }
+
     @Test func twoFormsReadAlike() throws {
         let yaml = """
             version: 1   # the form
@@ -41,11 +66,8 @@ import Workflows
         #expect(throws: DefinitionFault.self) { try tree(text) }
     }
 
-    @Test func aliasesDoNotMultiplyBeyondTheBound() {
-        var text = "a0: &a0 [x, x, x, x, x, x, x, x]\n"
-        for step in 1...6 {
-            text += "a\(step): &a\(step) [\(Array(repeating: "*a\(step - 1)", count: 8).joined(separator: ", "))]\n"
-        }
+    @Test func valuesAndLevelsAreBounded() {
+        let text = "a: [" + String(repeating: "x,", count: WorkflowLimits().nodesMax) + "x]"
         let fault = #expect(throws: DefinitionFault.self) { try tree(text) }
         #expect(fault?.message.hasPrefix("The file has more than 65536 values") == true)
         #expect(throws: DefinitionFault.self) {

@@ -127,6 +127,15 @@ struct DefinitionTests {
         limits = WorkflowLimits()
         limits.jobsMax = 1
         #expect(fault(limits: limits) { _ in }?.message == "2 jobs are more than the 1 that a workflow may have.")
+        // Items are counted in the places where they go.
+        let long = String(repeating: "x", count: 1_000)
+        let places = Array(repeating: "{item}", count: 33).joined()
+        #expect(fault { $0.stages[2].args = [places] } == nil)
+        let filled = fault {
+            $0.stages[2].args = [places]
+            $0.stages[2].forEach = .list([long])
+        }
+        #expect(filled?.message.hasPrefix("33198 bytes of one text with its items") == true)
         #expect(fault { $0.parallel = 257 }?.path == "parallel")
         #expect(fault { $0.stages[0].retries = 17 }?.path == "stages[0].retries")
         #expect(fault { $0.stages[0].accept = [1 << 40] }?.path == "stages[0].accept")

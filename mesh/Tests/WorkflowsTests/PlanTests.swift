@@ -171,6 +171,23 @@ struct PlanTests {
         #expect(plan.status == .succeeded && plan.handle(.resumed) == [])
     }
 
+    @Test("What is taken up again for more than is left of the budget fails, and the workflow with it")
+    func shortBudget() throws {
+        var stage = StageDefinition(id: "a", module: Self.module)
+        (stage.forEach, stage.jobBudget) = (.list(["1", "2", "3", "4"]), 25)
+        var definition = WorkflowDefinition(name: "x", stages: [stage])
+        definition.budget = 100
+        var plan = try WorkflowPlan(definition)
+        _ = plan.begin()
+        for item in 0..<4 {
+            let end = ChildEnd(.exited(code: item == 3 ? 1 : 0), paid: 25)
+            _ = plan.handle(.ended(ChildKey(stage: "a", item: item, attempt: 0), end))
+        }
+        #expect(plan.status == .failed && plan.paid == 100)
+        #expect(plan.handle(.resumed).contains(.finish))
+        #expect(plan.status == .failed && plan.reason?.contains("what is left of the budget, 0,") == true)
+    }
+
     @Test("Ten thousand items run a few at a time, and one more is refused")
     func manyItems() throws {
         var stage = StageDefinition(id: "a", module: Self.module)
