@@ -208,7 +208,7 @@ extension OriginatorConfiguration {
         return overflow ? .max : product
     }
 
-    /// From the outputs to the verdict, in milliseconds, with the wait for other checks.
+    /// From the turn of a check to its verdict, in milliseconds.
     func checkMilliseconds(timeoutSeconds: UInt64) -> UInt64 {
         let (sum, overflow) = replayMilliseconds(timeoutSeconds: timeoutSeconds).addingReportingOverflow(
             checkQueueMilliseconds)

@@ -52,7 +52,7 @@ extension JobEvent {
             "The result will be checked (\(opening.level)); no executor can tell before it is settled."
         case .verificationBegan(_, .replay, let until):
             "The result is checked before it counts: this node runs the job again, for up to "
-                + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s with the wait for other checks."
+                + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s with the wait for its turn and a place."
         case .verificationBegan(_, .refusal, _):
             "The executor says that the module cannot run; this node looks whether it refuses it, too."
         case .verificationEnded(_, .confirmed, _): "The check bears out what the receipt says."

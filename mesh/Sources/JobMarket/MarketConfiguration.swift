@@ -68,7 +68,7 @@ package struct OriginatorConfiguration: Sendable {
     package var receiptMilliseconds: UInt64 = 60_000
     /// How many times a job's own timeout a replay of it may take: this machine may be slower.
     package var replayTimesMax: UInt64 = 2
-    /// What a check may take beyond that, with its wait for other checks, fetching and compiling.
+    /// What a check may take beyond that from its turn on: its wait for a place among the runs here, and compiling.
     package var checkQueueMilliseconds: UInt64 = 120_000
     /// The outputs of one job that this node accepts, together, in bytes; a job that may make more is refused.
     package var outputBytesMax: UInt64 = 1 << 30

@@ -41,14 +41,15 @@ actor WorkflowDesk {
 
     private let parts: NodeParts
     private let end: NodeEnd
-    private let limits = Limits()
+    private let limits: Limits
     private var open: [CID: Open] = [:]
     /// Keys under which a workflow is being begun.
     private var beginning: Set<String> = []
     private let work: AsyncStream<(CID, PlanEffect)>
     private let workIn: AsyncStream<(CID, PlanEffect)>.Continuation
 
-    init(parts: NodeParts, end: NodeEnd) {
+    init(parts: NodeParts, end: NodeEnd, limits: Limits = Limits()) {
+        self.limits = limits
         self.parts = parts
         self.end = end
         // BOUNDED: what waits here was begun by plans, which `WorkflowLimits` and `Limits.openMax` bound.
@@ -133,11 +134,7 @@ actor WorkflowDesk {
             }
             return try await view(row.id)
         }
-        guard open.count + beginning.count <= limits.openMax else {
-            throw NodeServiceError(
-                .overloaded, "\(open.count) workflows are not over, the most that this node has at a time.",
-                hint: "Wait for one, or cancel one with mesh workflow cancel.")
-        }
+        try requireRoom()
         let manifest = WorkflowManifest(
             definition: definition, originatorDID: parts.identity.did, key: key, submittedAt: NodeClock.wallClock)
         let signed: SignedObject<WorkflowManifest>
@@ -154,6 +151,14 @@ actor WorkflowDesk {
         open[signed.cid] = Open(manifest: manifest, row: row, plan: plan)
         for effect in effects { workIn.yield((signed.cid, effect)) }
         return try await view(signed.cid)
+    }
+
+    /// Refuses more workflows that are not over than the bound; those that are being begun count.
+    private func requireRoom(for more: Int = 0) throws(NodeServiceError) {
+        guard open.count + beginning.count + more > limits.openMax else { return }
+        throw NodeServiceError(
+            .overloaded, "\(open.count) workflows are not over, the most that this node has at a time.",
+            hint: "Wait for one, or cancel one with mesh workflow cancel.")
     }
 
     /// The definition with the limits that this node's configuration sets where nothing is said.
@@ -215,11 +220,7 @@ actor WorkflowDesk {
         guard open[id] != nil || known.plan.status.isOver else {
             throw NodeServiceError(.overloaded, "The node has not taken the workflow up yet.", hint: "Ask again.")
         }
-        guard open[id] != nil || open.count < limits.openMax else {
-            throw NodeServiceError(
-                .overloaded, "\(open.count) workflows are not over, the most that this node has at a time.",
-                hint: "Wait for one, or cancel one with mesh workflow cancel.")
-        }
+        if order == .resume, open[id] == nil { try requireRoom(for: 1) }
         let event = order == .cancel ? PlanEvent.cancelled : .resumed
         var trial = known.plan
         let effects = trial.handle(event)

@@ -1,6 +1,9 @@
+import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeSetup
+import P2PTesting
 import Testing
 import Workflows
 
@@ -47,5 +50,31 @@ struct WorkflowDeskTests {
             await #expect(throws: NodeServiceError.self) { try await desk.obey(.resume, of: id) }
             await #expect(throws: NodeServiceError.self) { try await desk.view(CID.hashing([5], codec: .dagCBOR)) }
         }
+    }
+
+    @Test("A job that the node has no room for is submitted again, submissionsMax times, and then fails its stage")
+    func noRoom() async throws {
+        func configure(_: Int, _ configuration: inout NodeConfiguration) {
+            configuration.limits.blockBytesMax = 100_000
+        }
+        func body(_ mesh: NodeMesh) async throws {
+            let node = mesh.originator
+            let ballast = [UInt8](repeating: 7, count: 99_000)
+            try await node.store.commit([
+                .block(cid: CID.hashing(ballast, codec: .raw), bytes: ballast, pinned: true)
+            ])
+            var limits = WorkflowDesk.Limits()
+            (limits.submissionsMax, limits.pauseMilliseconds) = (3, 1)
+            let desk = WorkflowDesk(parts: node.parts, end: node.end, limits: limits)
+            let begun = try await desk.begin(WorkflowSubmission(definition: definition(), key: "k"))
+            let id = try #require(try? CID(parsing: begun.workflowID))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await desk.run(on: node) }
+                try await eventually("the stage has failed") { try await desk.view(id).status == .failed }
+                group.cancelAll()
+            }
+            #expect(try await desk.view(id).reason?.contains("The job is not submitted") == true)
+        }
+        try await NodeMesh.run(prices: [10], configure: configure, body)
     }
 }
