@@ -100,7 +100,7 @@ extension HostileCorpus {
             try made.add(
                 "\(count) segments",
                 module("(memory 1) " + String(repeating: "(data (i32.const 0) \"d\")", count: count)), .exit(0),
-                .compiling(.memory))
+                .compiling(.memory), .compiling(.cpu))
         }
         for count in [1_001, 5_000] {
             try made.add(
