@@ -102,7 +102,8 @@ struct BidBook: Sendable {
     /// Bids in the order of the job's score; those of executors that failed lately come last, with a score of zero.
     func rank(_ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext) -> [RankedBid] {
         let ranking = Selection(
-            manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock
+            manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock,
+            draw: BidDraw(seed: context.opening(.none, nonce: job.manifest.nonce).seed)
         ).rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
         var (others, failed): ([RankedBid], [RankedBid]) = ([], [])
         for var bid in ranking {

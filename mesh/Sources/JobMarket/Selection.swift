@@ -1,21 +1,25 @@
-import Crypto
 package import MeshTypes
 package import Multiformats
 package import Reputation
 import SignedObjects
 
 /// How an originator judges and compares bids (PROTOCOL.md, "Selection"): hard filters first, then a weighted score in
-/// integers; the price, then SHA-256(bid CID || job nonce), which no bidder can choose in advance, breaks ties.
+/// integers; the price, then a draw that no bidder can foresee (`BidDraw`), breaks ties.
 package struct Selection: Sendable {
     let manifest: JobManifest
     let reputation: ReputationBook
     let wallClock: UnixMilliseconds
+    let draw: BidDraw
 
-    /// A selection for one job at one moment.
-    package init(manifest: JobManifest, reputation: ReputationBook, wallClock: UnixMilliseconds) {
+    /// A selection for one job at one moment; bids are ranked by the draw.
+    package init(
+        manifest: JobManifest, reputation: ReputationBook, wallClock: UnixMilliseconds,
+        draw: BidDraw = BidDraw(seed: [])
+    ) {
         self.manifest = manifest
         self.reputation = reputation
         self.wallClock = wallClock
+        self.draw = draw
     }
 
     /// Why a bid is not acceptable; `nil` if it is. Returns the first reason in this order: terms, bidder, price,
@@ -27,22 +31,22 @@ package struct Selection: Sendable {
 
     /// Acceptable bids, best first, each with its score and its parts. The caller has filtered them.
     package func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
-        let cheapest = bids.map(\.bid.terms.price).min() ?? .zero
+        let scale = PriceScale(ceiling: manifest.params.priceCeiling, prices: bids.map(\.bid.terms.price))
         let weights = manifest.policy.weights ?? .standard
         let scored = bids.map { received in
-            let parts = parts(of: received.bid, cheapest: cheapest, latency: latency(received.bid.bidderPeerID))
+            let parts = parts(of: received.bid, scale, latency: latency(received.bid.bidderPeerID))
             let ranked = RankedBid(
                 bid: received.cid, bidder: received.bid.bidderDID, price: received.bid.terms.price,
                 score: Self.weighted(parts, weights), parts: parts)
-            return (ranked: ranked, tie: Array(SHA256.hash(data: received.cid.bytes + manifest.nonce)))
+            return (ranked: ranked, tie: draw.number(of: received.cid))
         }
         return scored.sorted { left, right in
             // The originator's own bid counts only if there is no other.
             let isOwn = (left.ranked.bidder == manifest.originatorDID, right.ranked.bidder == manifest.originatorDID)
             if isOwn.0 != isOwn.1 { return isOwn.1 }
             if left.ranked.score != right.ranked.score { return left.ranked.score > right.ranked.score }
-            // Beside a bid of nothing every price has the same part, none.
-            if left.ranked.price != right.ranked.price { return left.ranked.price < right.ranked.price }
+            let prices = (max(left.ranked.price, scale.floor), max(right.ranked.price, scale.floor))
+            if prices.0 != prices.1 { return prices.0 < prices.1 }
             return left.tie.lexicographicallyPrecedes(right.tie)
         }.map(\.ranked)
     }
@@ -104,8 +108,8 @@ package struct Selection: Sendable {
     }
 
     /// Price, reputation, region, latency and load in thousandths; more is better.
-    private func parts(of bid: Bid, cheapest: TokenAmount, latency: UInt64?) -> [UInt64] {
-        let price = Self.ratio(cheapest.units, of: bid.terms.price.units)
+    private func parts(of bid: Bid, _ scale: PriceScale, latency: UInt64?) -> [UInt64] {
+        let price = scale.part(of: bid.terms.price)
         let standing = reputation.score(of: bid.bidderDID, at: wallClock)
         let regions = manifest.policy.regionFilter ?? []
         let place = regions.firstIndex { Self.isSame($0, bid.region) }
@@ -118,13 +122,6 @@ package struct Selection: Sendable {
     /// Whether two names are the same bytes, as the map of resources compares them.
     private static func isSame(_ wanted: String, _ offered: String?) -> Bool {
         offered.map { wanted.isSameBytes(as: $0) } ?? false
-    }
-
-    private static func ratio(_ part: UInt64, of whole: UInt64) -> UInt64 {
-        guard whole > 0 else { return 1000 }
-        let product = part.multipliedFullWidth(by: 1000)
-        guard product.high < whole else { return 1000 }
-        return min(1000, whole.dividingFullWidth(product).quotient)
     }
 
     /// `JobRules.weightMax` bounds the weights, so the sums cannot overflow.

@@ -14,7 +14,7 @@ package struct JobManifest: Hashable, Sendable, SignedBody {
     package var originatorPeerID: PeerID
     /// Where the originator can be reached.
     package var originatorAddresses: [Multiaddr]
-    /// Sixteen random bytes: makes equal jobs different, and breaks ties between equal bids.
+    /// Sixteen random bytes: makes equal jobs different.
     package var nonce: [UInt8]
     /// When the user submitted the job.
     package var submittedAt: UnixMilliseconds

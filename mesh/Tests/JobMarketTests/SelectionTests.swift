@@ -1,11 +1,12 @@
 import Economics
-import JobMarket
 import MeshTypes
 import Multiformats
 import PeerIdentity
 import Reputation
 import SignedObjects
 import Testing
+
+@testable import JobMarket
 
 @Suite("Selection of bids")
 struct SelectionTests {
@@ -129,7 +130,9 @@ struct SelectionTests {
     @Test func theCheaperOfEqualsWins() throws {
         let ranking = try ranking([bid(2, price: 30), bid(2, price: 10), bid(2, price: 20)])
         #expect(ranking.map(\.price) == [10, 20, 30].map { TokenAmount($0) })
-        #expect(ranking.map { $0.parts[0] } == [1000, 500, 333])
+        #expect(
+            ranking.map { $0.parts[0] } == [1000, 666, 333],
+            "twice the median, 40, is worth nothing, and a quarter of it all")
         let own = try self.ranking([bid(1, price: 10), bid(2, price: 90)])
         #expect(own.map(\.price) == [90, 10].map { TokenAmount($0) }, "the originator's own bid is the last")
     }
@@ -186,13 +189,51 @@ struct SelectionTests {
             try refusal(bid, policy { $0.requiredFeatures = [decomposed] }) == .featureMissing(feature: decomposed))
     }
 
-    @Test func extremePricesDoNotTrapAndACheaperBidGoesFirstBesideOneOfNothing() throws {
-        // Whatever the bids' CIDs are, which break the last ties.
+    @Test func aPriceOfNothingIsWorthNoMoreThanOneAtTheFloor() throws {
+        let ranking = try ranking([bid(2, price: 0), bid(2, price: 20), bid(2, price: 100)])
+        // Twice the median of 20 and 100, the upper: 200, and a quarter of it.
+        #expect(ranking.map { $0.parts[0] } == [1000, 1000, 666])
+        let scale = PriceScale(ceiling: TokenAmount(1_000), prices: [0, 100, 110].map { TokenAmount($0) })
+        #expect(scale.reference == TokenAmount(220))
+        #expect(PriceScale(ceiling: TokenAmount(50), prices: [TokenAmount(40)]).reference == TokenAmount(50))
+        #expect(scale.part(of: TokenAmount(100)) == 727)
+    }
+
+    @Test func anExecutorThatProvedItselfBeatsAStrangerThatAsksForNothing() throws {
+        let (honest, stranger) = (try identity(4), try identity(5))
+        var book = ReputationBook()
+        for index in 0..<20 as Range<UInt8> {
+            book.record(
+                ReputationEvidence(
+                    subject: honest.did, payer: try identity(1).did, assignmentCID: .hashing([index, 1], codec: .raw),
+                    receiptCID: .hashing([index, 2], codec: .raw), verdict: .fulfilled, at: date))
+        }
+        let bids = try [(4 as UInt8, 60 as UInt64), (5, 0)].map { seed, price in
+            ReceivedBid(
+                signed: try SignedObject.sign(try bid(seed, price: price), with: identity(seed)), arrivedAt: date)
+        }
+        let selection = Selection(manifest: try manifest(), reputation: book, wallClock: date)
+        let ranking = selection.rank(bids) { _ in nil }
+        #expect(ranking.map(\.bidder) == [honest.did, stranger.did])
+        #expect(ranking.map { $0.parts[0] } == [666, 1000])
+    }
+
+    @Test func aDrawFollowsItsSeedWhichNoBidderKnows() throws {
+        let bids = (0..<64 as Range<UInt8>).map { CID.hashing([$0], codec: .dagCBOR) }
+        func winner(_ seed: UInt8) -> CID? {
+            let draw = BidDraw(seed: Array(repeating: seed, count: 32))
+            return bids.min { draw.number(of: $0).lexicographicallyPrecedes(draw.number(of: $1)) }
+        }
+        #expect(winner(1) == winner(1))
+        #expect(Set((0..<40 as Range<UInt8>).map(winner)).count > 20, "who wins by one seed does not by another")
+    }
+
+    @Test func extremePricesDoNotTrap() throws {
         for load in 0..<40 as Range<UInt64> {
             let bids = try [TokenAmount.max.units, 0, 1].map { try bid(2, price: $0) { $0.loadPermille = load } }
             let ranking = try ranking(bids)
-            #expect(ranking.map(\.price) == [TokenAmount(0), TokenAmount(1), .max], "load \(load)")
-            #expect(ranking[1].score == ranking[2].score)
+            #expect(ranking.last?.price == .max, "load \(load)")
+            #expect(ranking.map { $0.parts[0] } == [1000, 1000, 0], "load \(load)")
         }
     }
 }
