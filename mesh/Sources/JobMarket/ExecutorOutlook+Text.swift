@@ -118,6 +118,18 @@ extension Obstacle {
         }
     }
 
+    /// The obstacle of one executor in words, by its offer alone.
+    package var offerText: String {
+        switch self {
+        case .price(let price):
+            "it asks up to \(GroupedNumber.of(price.cheapest.units)) tokens, above the budget of "
+                + GroupedNumber.of(price.budget.units)
+        case .region(_, let there):
+            there.first.map { "it is in the region \(PlainText.sanitized($0, bytesMax: 64))" } ?? "it names no region"
+        default: text(isOfOne: true, differs: false)
+        }
+    }
+
     /// The obstacle in words, without its setting; `differs` if the executors offer different amounts.
     func text(isOfOne: Bool, differs: Bool) -> String {
         func most(_ noun: String, _ amount: String) -> String {

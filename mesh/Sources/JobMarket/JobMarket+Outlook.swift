@@ -96,6 +96,51 @@ extension JobMarket {
     /// What this node offers itself, if it runs its own jobs.
     private var ownOffer: NodeCapability? {
         guard let executor = context.configuration.executor, executor.acceptsJobs, executor.bidsOnOwnJobs else {
+    /// The executors of these offers, and this node if it runs its own jobs: first those that could run a job, the
+    /// cheapest first. Nothing is signed, recorded or sent.
+    ///
+    /// - Parameters:
+    ///   - params: the job; `nil` to be told only who is there.
+    ///   - sizes: what the job's module and inputs measure, as far as is known.
+    ///   - resting: executors that take no jobs now.
+    /// - Throws: why the job would be refused here, whoever might run it.
+    package func prospects(
+        for params: MeshJobParams?, sizes: JobSizes, offers: [NodeCapability], resting: [NodeCapability]
+    ) throws(SubmissionRefusal) -> [OfferProspect] {
+        var judgement: OfferJudgement?
+        if let params {
+            let draft = JobDraft(
+                params: params, nonce: Array(repeating: 0, count: JobRules.nonceBytes), level: .none, commitment: nil)
+            if let refusal = draft.refusal(openCount: originator.openCount, context) { throw refusal }
+            judgement = OfferJudgement(
+                manifest: draft.manifest(context), sizes: sizes, reputation: context.reputation,
+                wallClock: context.wallClock)
+        }
+        func prospect(_ offer: NodeCapability, isHere: Bool, _ rest: Obstacle?) -> OfferProspect {
+            var obstacles = judgement?.obstacles(to: offer) ?? []
+            if let price = judgement?.price(by: offer) { obstacles.append(price) }
+            if let rest { obstacles = [rest] }
+            return OfferProspect(
+                offer: offer, isHere: isHere, obstacles: obstacles,
+                priceMax: params.map { offer.price(ofFuel: $0.maxFuel) },
+                reputation: context.reputation.score(of: offer.nodeDID, at: context.wallClock),
+                latency: context.latencies[offer.peerID])
+        }
+        var all = offers.filter { $0.nodeDID != context.did }.map { prospect($0, isHere: false, nil) }
+        all += resting.filter { $0.nodeDID != context.did }.map { prospect($0, isHere: false, .resting) }
+        if let own = ownOffer {
+            all.append(prospect(own, isHere: true, context.configuration.executor?.rest.map { _ in .resting }))
+        }
+        return all.sorted { left, right in
+            if left.obstacles.isEmpty != right.obstacles.isEmpty { return left.obstacles.isEmpty }
+            // This node's own bid counts only if there is no other.
+            if left.isHere != right.isHere, left.obstacles.isEmpty { return right.isHere }
+            let prices = (left.price, right.price)
+            if prices.0 != prices.1 { return prices.0 < prices.1 }
+            return left.offer.nodeDID.text < right.offer.nodeDID.text
+        }
+    }
+
             return nil
         }
         var offer = NodeCapability(

@@ -34,6 +34,9 @@ struct JobOptions: ParsableArguments {
     @OptionGroup(title: "Files")
     var files: JobFileOptions
 
+    @OptionGroup(title: "Choice of the executor")
+    var policy: PolicyOptions
+
     @Option(help: ArgumentHelp("The function to call; by default _start.", valueName: "function"))
     var entry: String?
 
@@ -80,13 +83,6 @@ struct JobOptions: ParsableArguments {
     var budget: UInt64?
 
     @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "The least reputation of an executor, from 0 to 1000, as mesh peers shows it.", valueName: "number"),
-        transform: Quantity.whole("a reputation from 0 to 1000"))
-    var minReputation: UInt64?
-
-    @Option(
         help: ArgumentHelp(
             "How to check the result before it counts and is paid: none, spot:10% (this node runs the job again with "
                 + "that probability) or replay (always). No executor can tell. By default what config.json says.",
@@ -98,23 +94,6 @@ struct JobOptions: ParsableArguments {
             return check
         })
     var verify: String?
-
-    @Option(help: ArgumentHelp("A region to run in; may be given several times.", valueName: "name"))
-    var region: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "How long to wait for bids, in ms or for example 500ms or 2s; by default 1 s, at most "
-                + "20s, since bids hold for 30 s.", valueName: "time"),
-        transform: Quantity.milliseconds)
-    var bidWindow: UInt64?
-
-    @Option(
-        help: ArgumentHelp(
-            "Acceptable bids that end the wait early, from whomever; by default three, if the best is "
-                + "of a known node.", valueName: "number"),
-        transform: Quantity.whole("a number of bids"))
-    var sufficientBids: UInt64?
 
     @Option(help: ArgumentHelp("What to call the job; by default the name of the module's file.", valueName: "text"))
     var label: String?
@@ -139,6 +118,7 @@ struct JobOptions: ParsableArguments {
             throw ValidationError("Only one of module and inputs can come from standard input.")
         }
         try files.check()
+        try policy.check()
         if entry != nil, invoke != nil {
             throw ValidationError("--entry begins a program and --invoke calls a function; a job does one of them.")
         }
@@ -183,9 +163,7 @@ struct JobOptions: ParsableArguments {
             timeoutSeconds: timeout, maxFuel: maxFuel?.value, maxMemoryBytes: maxMemory?.value,
             maxOutputBytes: maxOutput?.value)
         submission.budget = budget
-        submission.policy = JobSubmission.Policy(
-            minReputation: minReputation, regions: region.isEmpty ? nil : region, bidWindowMilliseconds: bidWindow,
-            sufficientBids: sufficientBids)
+        submission.policy = policy.policy()
         submission.verification = verify
         submission.label = label ?? (isNameless ? nil : URL(filePath: module).lastPathComponent)
         submission.idempotencyKey = idempotencyKey

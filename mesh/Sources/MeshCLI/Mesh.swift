@@ -12,7 +12,7 @@ package struct Mesh: AsyncParsableCommand {
         subcommands: [
             Init.self, Up.self, Run.self, New.self, Check.self, RuntimeGroup.self, Jobs.self, Describe.self,
             Explain.self,
-            Outputs.self, Wait.self, Cancel.self, Receipt.self, Proof.self, Status.self, Peers.self,
+            Outputs.self, Wait.self, Cancel.self, Receipt.self, Proof.self, Status.self, Peers.self, Offers.self,
             Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
             Remove.self, Warm.self,
             CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,

@@ -152,6 +152,11 @@ package struct NodeClient: NodeService {
         try await post("/v1/modules/\(module.text)/warm", seconds: bounds.longAnswerSeconds)
     }
 
+    package func offers(for submission: JobSubmission?) async throws(NodeServiceError) -> OffersView {
+        guard let submission else { return try await get("/v1/offers") }
+        return try await post("/v1/offers", body: submission, seconds: bounds.longAnswerSeconds)
+    }
+
     package func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState {
         try await post("/v1/executor/\(order.rawValue)")
     }

@@ -66,6 +66,11 @@ struct NodeRoutes: Sendable {
         }
         router.get("/v1/limits") { _, _ in try json(await service.limits()) }
         router.get("/v1/peers") { _, _ in try json(await service.peers()) }
+        router.get("/v1/offers") { _, _ in try json(await service.offers(for: nil)) }
+        router.post("/v1/offers") { request, _ in
+            let asked: JobSubmission = try await decode(request)
+            return try json(await service.offers(for: asked))
+        }
         router.post("/v1/peers") { request, _ in
             let asked: PeerAddress = try await decode(request)
             return try json(await service.connect(asked.address))

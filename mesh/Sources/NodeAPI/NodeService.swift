@@ -15,6 +15,9 @@ package protocol NodeService: Sendable {
     ///
     /// The same idempotency key submits once: a second call returns the first job's ID.
     func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted
+    /// The executors that are known, and what keeps each from a job, without submitting it; without a job, who is
+    /// there.
+    func offers(for submission: JobSubmission?) async throws(NodeServiceError) -> OffersView
     /// A page of the jobs that this node asked for, bid on or ran, newest first.
     func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage
     /// One job.

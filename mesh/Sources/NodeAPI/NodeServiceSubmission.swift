@@ -124,6 +124,16 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         package var bidWindowMilliseconds: UInt64?
         /// How many acceptable bids end the wait early.
         package var sufficientBids: UInt64?
+        /// Features that an executor must state.
+        package var requiredFeatures: [String]?
+        /// What an executor must have, by the name of the resource, in order of what was given.
+        package var resources: [Amount]?
+        /// When an executor must promise the result, in milliseconds since the Unix epoch.
+        package var deadline: UInt64?
+        /// How the acceptable bids are compared; what it does not name counts nothing.
+        package var weights: Weights?
+        /// How many executors are tried in turn.
+        package var maxAttempts: UInt64?
 
         /// A policy, each part the node's default unless given.
         package init(
@@ -145,6 +155,47 @@ package struct JobSubmission: Hashable, Sendable, Codable {
             case deniedDIDs = "denied_dids"
             case bidWindowMilliseconds = "bid_window_ms"
             case sufficientBids = "sufficient_bids"
+            case requiredFeatures = "required_features"
+            case resources, deadline, weights
+            case maxAttempts = "max_attempts"
+        }
+
+        /// A resource, and how much of it.
+        package struct Amount: Hashable, Sendable, Codable {
+            /// The name: `cpu_millicores`, `memory_mib`, `storage_mib`, or any other that executors advertise.
+            package var name: String
+            /// The amount, in the unit of the resource.
+            package var amount: UInt64
+
+            package init(name: String, amount: UInt64) {
+                self.name = name
+                self.amount = amount
+            }
+        }
+
+        /// How much each part of a bid's score counts; only the ratios matter.
+        package struct Weights: Hashable, Sendable, Codable {
+            /// A low price.
+            package var price: UInt64?
+            /// A high reputation.
+            package var reputation: UInt64?
+            /// A region early in the list.
+            package var region: UInt64?
+            /// A short round trip.
+            package var latency: UInt64?
+            /// An idle executor.
+            package var load: UInt64?
+
+            package init(
+                price: UInt64? = nil, reputation: UInt64? = nil, region: UInt64? = nil, latency: UInt64? = nil,
+                load: UInt64? = nil
+            ) {
+                self.price = price
+                self.reputation = reputation
+                self.region = region
+                self.latency = latency
+                self.load = load
+            }
         }
     }
 }

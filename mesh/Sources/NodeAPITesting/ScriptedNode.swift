@@ -34,6 +34,8 @@ package struct ScriptedNode: NodeService {
         package var submitted: @Sendable (JobSubmission) -> Void
         /// The workflow that every call about one answers with.
         package var workflow: WorkflowView?
+        /// The executors that are known.
+        package var offers = OffersView(offers: [])
         /// What happens before a submission is answered.
         package var delayed: @Sendable () async -> Void
         /// Sees how much each follower wants to hear.
@@ -214,6 +216,16 @@ package struct ScriptedNode: NodeService {
         return WarmModule(
             cid: module.text, size: bytes.count, functions: 3, features: ["SIMD"], source: "compiled",
             milliseconds: 1_234)
+    }
+
+    package func offers(for submission: JobSubmission?) async throws(NodeServiceError) -> OffersView {
+        var view = script.offers
+        view.job = submission.map { submission in
+            OffersView.Job(
+                moduleCID: submission.moduleCID, maxFuel: submission.limits.maxFuel ?? 10_000_000_000,
+                budget: submission.budget, usualFuel: 2_000_000, pastRuns: 3, balance: 1_000_000)
+        }
+        return try answer(view)
     }
 
     package func order(_ order: ExecutorOrder) async throws(NodeServiceError) -> ExecutorState {

@@ -1,5 +1,5 @@
 import Determinism
-import JobMarket
+package import JobMarket
 package import MeshTypes
 import Multiformats
 import OrderedCollections
@@ -134,3 +134,12 @@ extension NodeCore {
         capabilities.isWithoutOffer(did, now: moment.now)
     }
 }
+    /// The executors that are known, and what is known of each with regard to a job; without a job, who is there.
+    package func prospects(
+        for params: MeshJobParams?, sizes: JobSizes, at moment: NodeMoment
+    ) throws(SubmissionRefusal) -> [OfferProspect] {
+        try market.prospects(
+            for: params, sizes: sizes, offers: capabilities.offers(now: moment.now),
+            resting: capabilities.withoutOffer(now: moment.now))
+    }
+

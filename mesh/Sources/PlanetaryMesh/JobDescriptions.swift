@@ -135,7 +135,8 @@ extension JobDescription.Request {
             limits: JobSubmission.Limits(
                 timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes,
                 maxOutputBytes: params.maxOutputBytes),
-            budget: params.priceCeiling?.units, policy: Self.words(manifest.policy),
+            budget: params.priceCeiling?.units,
+            policy: Self.words(manifest.policy) + Self.words(params.resourcesRequired),
             expiresAt: manifest.expiresAt.value)
         files = params.files.map(JobSubmission.Files.init)
         invoke = params.invoke.map { $0.map(\.text) }
@@ -154,6 +155,18 @@ extension JobDescription.Request {
             number("reputation at least", policy.minReputation),
             list("only", policy.allowedDIDs?.map(\.text)), list("not", policy.deniedDIDs?.map(\.text)),
             number("attempts at most", policy.maxAttempts), number("bids are enough", policy.sufficientBids),
+            policy.deadline.map { NamedText(name: "promised by", text: $0.description) },
+            policy.weights.map { NamedText(name: "weights", text: words($0)) },
         ].compactMap(\.self)
+    }
+
+    private static func words(_ weights: SelectionWeights) -> String {
+        "price \(weights.price), reputation \(weights.reputation), region \(weights.region), "
+            + "latency \(weights.latency), load \(weights.load)"
+    }
+
+    /// What an executor must have, each resource with its name.
+    private static func words(_ resources: ResourceAmounts) -> [NamedText] {
+        resources.map { NamedText(name: "at least of \($0.key)", text: String($0.value)) }
     }
 }

@@ -1,3 +1,4 @@
+import Economics
 import JobMarket
 import MeshStore
 import MeshTypes
@@ -39,6 +40,33 @@ extension MeshNode: NodeService, PublicContent {
         } catch {
             log.tell(.refusedSubmission(code: error.code.rawValue, reason: error.message))
             throw error
+        }
+    }
+
+    package func offers(for submission: JobSubmission?) async throws(NodeServiceError) -> OffersView {
+        guard let submission else {
+            return OffersView(offers: try prospects(nil, JobSizes()).map { OfferView($0, usualFuel: nil) })
+        }
+        // A key that was used before says nothing of this job.
+        var asked = submission
+        asked.idempotencyKey = nil
+        guard case .request(let request, let sizes) = try await desk.checked(asked) else {
+            return OffersView(offers: [])
+        }
+        let params = request.effectiveParams
+        let past = try await PastRuns(store: parts.store).fuel(of: params.wasmCID)
+        let job = OffersView.Job(params, past: past, balance: core.market.ledger.wallet)
+        return OffersView(
+            offers: try prospects(params, sizes).map { OfferView($0, usualFuel: job.usualFuel) }, job: job)
+    }
+
+    private func prospects(
+        _ params: MeshJobParams?, _ sizes: JobSizes
+    ) throws(NodeServiceError) -> [OfferProspect] {
+        do {
+            return try core.prospects(for: params, sizes: sizes, at: moment)
+        } catch {
+            throw NodeServiceError(error)
         }
     }
 

@@ -119,6 +119,7 @@ struct SubmissionDesk: Sendable {
         params.files = try submission.files?.jobFiles()
         params.description = submission.label
         params.maxAcceptableBidTokens = submission.budget.map { TokenAmount($0) }
+        params.resourcesRequired = try resources(of: submission.policy)
         var policy = try policy(of: submission.policy)
         if params.files != nil { policy.require(JobFiles.feature) }
         if submission.invoke != nil { policy.require(NumberCall.feature) }
@@ -137,7 +138,29 @@ struct SubmissionDesk: Sendable {
         policy.deniedDIDs = try dids(given.deniedDIDs)
         policy.bidWindowMilliseconds = given.bidWindowMilliseconds
         policy.sufficientBids = given.sufficientBids
+        policy.requiredFeatures = given.requiredFeatures
+        policy.deadline = given.deadline.map(UnixMilliseconds.init)
+        policy.maxAttempts = given.maxAttempts
+        policy.weights = given.weights.map { weights in
+            SelectionWeights(
+                price: weights.price ?? 0, reputation: weights.reputation ?? 0, region: weights.region ?? 0,
+                latency: weights.latency ?? 0, load: weights.load ?? 0)
+        }
         return policy
+    }
+
+    /// What an executor must have; a name given twice is refused, since nobody can tell which amount is meant.
+    private func resources(of given: JobSubmission.Policy) throws(NodeServiceError) -> ResourceAmounts {
+        var amounts = ResourceAmounts()
+        for entry in given.resources ?? [] {
+            guard amounts[entry.name] == nil else {
+                throw NodeServiceError(
+                    .invalidRequest, "The resource \(entry.name.cut(bytesMax: 64)) is asked for twice.",
+                    hint: "Name each resource once.")
+            }
+            amounts[entry.name] = entry.amount
+        }
+        return amounts
     }
 
     private func dids(_ texts: [String]?) throws(NodeServiceError) -> [DID]? {

@@ -92,6 +92,16 @@ struct UsedKey: Sendable {
             ),
             ("number of bids", policy.sufficientBids == nil || asked.sufficientBids == had.sufficientBids),
             ("list of allowed nodes", policy.allowedDIDs == nil || asked.allowedDIDs == had.allowedDIDs),
+            (
+                "list of features",
+                policy.requiredFeatures == nil
+                    || Self.areSameBytes(asked.requiredFeatures ?? [], had.requiredFeatures ?? [])
+            ),
+            ("list of resources", policy.resources == nil || params.resourcesRequired == first.resourcesRequired),
+            // Who gives a time from now names another date each time.
+            ("deadline", (asked.deadline == nil) == (had.deadline == nil)),
+            ("set of weights", policy.weights == nil || asked.weights == had.weights),
+            ("number of attempts", policy.maxAttempts == nil || asked.maxAttempts == had.maxAttempts),
             ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
         ]
         return rows.filter { !$0.isSame }.map(\.name)

@@ -27,8 +27,8 @@ import Testing
         #expect(run.job.maxFuel?.value == 2_500_000)
         #expect(run.job.maxMemory?.value == 64 << 20)
         #expect(run.job.budget == 40)
-        #expect(run.job.minReputation == 3)
-        #expect(run.job.region == ["eu", "us"])
+        #expect(run.job.policy.minReputation == 3)
+        #expect(run.job.policy.region == ["eu", "us"])
         #expect(run.job.timeout == 9)
         #expect(run.outputs.map(\.name) == ["report"])
         #expect(run.quiet == false)
@@ -65,6 +65,18 @@ import Testing
         (["run", "a.wasm", "--budget", "-5"], "it is a number of tokens: a whole number, without a unit"),
         (["run", "a.wasm", "--min-reputation", "much"], "it is a reputation from 0 to 1000"),
         (["run", "a.wasm", "--sufficient-bids", "-1"], "sufficient-bids"),
+        (
+            ["run", "a.wasm", "--weight", "speed=3"],
+            "--weight knows price, reputation, region, latency, load, not speed."
+        ),
+        (["run", "a.wasm", "--weight", "price"], "write it as NAME=NUMBER, such as price=50."),
+        (
+            ["run", "a.wasm", "--resource", "memory_mib=1", "--resource", "memory_mib=2"],
+            "--resource names each thing once."
+        ),
+        (["run", "a.wasm", "--resource", "memory_mib=much"], "write it as NAME=AMOUNT, such as memory_mib=512."),
+        (["run", "a.wasm", "--dry-run", "--detach"], "--dry-run submits nothing"),
+        (["run", "a.wasm", "--local", "--attempts", "2"], "so --attempts means nothing with it."),
         (["init", "--price-base", "1.5"], "it is a number of tokens"),
         (["up", "--log-level", "loud"], "it is one of trace, debug, info, notice, warning, error or critical."),
         (["devnet", "--log-level", "loud"], "it is one of trace"),

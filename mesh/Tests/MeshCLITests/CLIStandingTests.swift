@@ -168,3 +168,31 @@ import Testing
         #expect(JobStanding.words(for: "Later") == "Later")
     }
 }
+
+/// Offers as people see them.
+@Suite struct OffersTextTests {
+    private func offer(_ name: String, _ price: UInt64, _ obstacles: [String] = []) -> OfferView {
+        var offer = OfferView(
+            did: "did:key:z6MkvZcEntatYV3XoqugdBKNmrswsznFWpN2k7BBE1Ruv\(name)", isHere: false, obstacles: obstacles,
+            basePrice: 10, pricePerMillionFuel: 2)
+        offer.priceMax = price
+        offer.usualPrice = price / 2
+        return offer
+    }
+
+    @Test func aDescribedJobIsTablePriceAndWhatIsKnownOfItsModule() {
+        let job = OffersView.Job(
+            moduleCID: "x", maxFuel: 100, budget: nil, usualFuel: 4_000, pastRuns: 2, balance: 30)
+        let text = OffersText(view: OffersView(offers: [offer("cA8", 40), offer("cB9", 60, ["it rests"])], job: job))
+        #expect(text.table.contains("no: it rests") && text.table.contains("yes"))
+        #expect(
+            text.summary(job) == [
+                "1 executor would run it, for at most 40 tokens; that much is held when it is assigned.",
+                "2 runs of this module are known, which used 4,000 fuel (median): 20 tokens.",
+                "The balance of 30 tokens does not cover that: lower --max-fuel, or see mesh wallet.",
+            ])
+        let none = OffersText(view: OffersView(offers: [offer("cB9", 60, ["it rests"])], job: job))
+        #expect(none.summary(job) == ["No executor that is known would run this job as it is."])
+        #expect(OffersText(view: OffersView(offers: [], job: job)).summary(job) == [Offers.nobody])
+    }
+}

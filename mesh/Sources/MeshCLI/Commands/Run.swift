@@ -55,6 +55,12 @@ struct Run: MeshCommand, NodeOpeningCommand {
     @Flag(help: "Print the job's ID once it is durable, and do not wait for it.")
     var detach = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Submit nothing; say who would run the job, and for how much. Module and files are added to the node, as "
+                + "for the run."))
+    var dryRun = false
+
     @Flag(help: "Run the module here, without a node, a mesh or a price.")
     var local = false
 
@@ -74,6 +80,9 @@ struct Run: MeshCommand, NodeOpeningCommand {
     var arguments: [String] = []
 
     func validate() throws {
+        guard !dryRun || !(detach || local) else {
+            throw ValidationError("--dry-run submits nothing, so --detach and --local mean nothing with it.")
+        }
         guard !detach || outputs.isEmpty else { throw ValidationError("--detach cannot wait for an --output.") }
         guard !detach || job.files.collect.allSatisfy({ $0.destination == nil }) else {
             throw ValidationError(
@@ -119,6 +128,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
             TransferLine(console, quiet: quiet || global.json))
         if job.showsSecrets, !local { line.keep(Self.publicNote) }
         if !local, let cost = await checkingCost(submission, node) { line.keep(cost) }
+        if dryRun { return try await tellOffers(submission, node, console) }
         let accepted = try await node.submit(submission)
         if detach {
             if global.json { try console.json(accepted) } else { console.out(Terminal.safe(accepted.jobID) + "\n") }
@@ -143,6 +153,21 @@ struct Run: MeshCommand, NodeOpeningCommand {
         case .ended(let result):
             return try await report(local ? localWords.of(result) : result, accepted.jobID, node, console)
         }
+    }
+
+    /// Says who would run the job, and for how much.
+    private func tellOffers(
+        _ submission: JobSubmission, _ node: some NodeService, _ console: Console
+    ) async throws -> ExitCode {
+        let view = try await node.offers(for: submission)
+        if global.json {
+            try console.json(view)
+        } else {
+            let text = OffersText(view: view)
+            if !view.offers.isEmpty { console.out(text.table) }
+            for line in view.job.map(text.summary) ?? [] { console.note(line) }
+        }
+        return ExitCode((view.offers.contains(where: \.isAble) ? ExitStatus.success : .noExecutor).rawValue)
     }
 
     /// What checking the result may cost this node, before the job is submitted; nil if it is not checked.
@@ -399,12 +424,11 @@ struct RunReport: Encodable {
 extension Run {
     /// Refuses what has no meaning without other nodes.
     func checkLocal() throws {
-        let forOthers: [(option: String, isGiven: Bool)] = [
-            ("--detach", detach), ("--budget", job.budget != nil), ("--min-reputation", job.minReputation != nil),
-            ("--region", !job.region.isEmpty), ("--bid-window", job.bidWindow != nil),
-            ("--sufficient-bids", job.sufficientBids != nil), ("--verify", job.verify != nil),
-            ("--idempotency-key", job.idempotencyKey != nil),
-        ]
+        let forOthers: [(option: String, isGiven: Bool)] =
+            [
+                ("--detach", detach), ("--budget", job.budget != nil), ("--verify", job.verify != nil),
+                ("--idempotency-key", job.idempotencyKey != nil),
+            ] + job.policy.given.map { ($0, true) }
         if let given = forOthers.first(where: \.isGiven) {
             throw ValidationError("--local asks no other node, so \(given.option) means nothing with it.")
         }
