@@ -45,26 +45,29 @@ struct BidPolicy: Sendable {
         configuration.deniedOriginators.contains(manifest.originatorDID)
     }
 
-    /// The terms offered for a job, with the promise of how fast fuel burns here.
+    /// The terms offered for a job, with the promise of how fast fuel burns here, and of when the job is done at the
+    /// latest: behind those that this node has accepted.
     func bid(
-        on signed: SignedObject<JobManifest>, loadPermille: UInt64, fuelPerSecond: UInt64, _ context: MarketContext
+        on signed: SignedObject<JobManifest>, _ runs: ExecutorRuns, fuelPerSecond: UInt64, _ context: MarketContext
     ) -> Bid {
         let params = signed.body.params
         let worst = BidTerms.uncapped(
             basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
             fuel: params.maxFuel)
         let price = max(configuration.basePrice, min(worst, configuration.priceMax ?? .max))
-        let promised = configuration.preparationMilliseconds + params.timeoutSeconds * 1000
+        let queue = runs.places.queueMilliseconds(configuration)
+        let promised = queue + configuration.preparationMilliseconds + params.timeoutSeconds * 1000
         var guarantees = params.resourcesRequired
         guarantees[.fuelPerSecond] = fuelPerSecond
         let terms = BidTerms(
             price: price, basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
-            earliestStart: context.wallClock, deadline: context.calendarDate(inMilliseconds: promised),
+            earliestStart: context.calendarDate(inMilliseconds: queue),
+            deadline: context.calendarDate(inMilliseconds: promised),
             resourceGuarantees: guarantees)
         return Bid(
             jobID: JobID(signed.cid), originatorPeerID: signed.body.originatorPeerID, bidderDID: context.did,
             bidderPeerID: context.peerID, terms: terms, region: configuration.region, features: configuration.features,
-            resources: configuration.resources, loadPermille: loadPermille,
+            resources: configuration.resources, loadPermille: runs.loadPermille(configuration),
             nodeMetadataCID: configuration.capabilityCID, issuedAt: context.wallClock,
             expiresAt: context.calendarDate(inMilliseconds: configuration.bidValidityMilliseconds))
     }

@@ -31,6 +31,21 @@ extension ExecutorMarket {
         return refusal.map { .ignore(reason: $0.code) } ?? .accept
     }
 
+    /// Takes an announcement that its originator sent to this node alone: it is judged as one from gossip.
+    mutating func invited(
+        _ announcement: JobAnnouncementV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        guard announcement.originatorPeerID == peer else {
+            context.counters.refused("invitation_wrong_peer")
+            return .refused(Refusal(.wrongPeer, "the job is another originator's"))
+        }
+        return switch announced(announcement, author: peer, &context) {
+        case .accept: .ack
+        case .ignore(let reason): .declined(Refusal(.jobRefused, reason))
+        case .reject(let reason): .refused(Refusal(.notVerified, reason))
+        }
+    }
+
     /// Judges a job of this node that found no other executor; may bid on it.
     mutating func announcedHere(_ signed: SignedObject<JobManifest>, _ context: inout MarketContext) {
         guard !announcements.isJudged(JobID(signed.cid)), let configuration = context.configuration.executor else {
@@ -62,7 +77,7 @@ extension ExecutorMarket {
         }
         if configuration.looksModulesUp, modules.waits(signed, &context) { return }
         let bid = policy.bid(
-            on: signed, loadPermille: runs.loadPermille(configuration), fuelPerSecond: pace.promised, context)
+            on: signed, runs, fuelPerSecond: pace.promised, context)
         if let refusal = policy.notWanted(bid, signed.body, context) {
             return announcements.declined(id, .notWanted(refusal), of: signed.body.originatorPeerID, &context)
         }

@@ -35,7 +35,8 @@ struct ExecutorRuns: Sendable {
         let owner = job.manifest.originatorDID
         switch event.kind {
         case .assignmentAccepted:
-            places.accept(job.id, of: owner, isStranger: !context.knows(owner))
+            places.accept(
+                job.id, of: owner, isStranger: !context.knows(owner), seconds: job.manifest.params.timeoutSeconds)
             guard let run = job.run else { return }
             jobs[run.signed.cid] = job.id
             guard !context.isReplaying else { return }

@@ -25,6 +25,9 @@ extension JobMarket {
     /// Whether the bidding on a job of this node may close as soon as nobody is left to wait for.
     package func mayCloseEarly(_ id: JobID) -> Bool { originator.jobs.read(id) { $0.mayCloseEarly(context) } ?? false }
 
+    /// Whether an executor once did its part for this node.
+    package func isProven(_ executor: DID) -> Bool { context.reputation.isProven(executor) }
+
     /// Who bid on a job of this node.
     package func hasBid(_ executor: DID, on id: JobID) -> Bool {
         originator.jobs.read(id) { $0.bidding.bids.contains { $0.bid.bidderDID == executor } } ?? false
@@ -93,9 +96,6 @@ extension JobMarket {
         return standings
     }
 
-    /// What this node offers itself, if it runs its own jobs.
-    private var ownOffer: NodeCapability? {
-        guard let executor = context.configuration.executor, executor.acceptsJobs, executor.bidsOnOwnJobs else {
     /// The executors of these offers, and this node if it runs its own jobs: first those that could run a job, the
     /// cheapest first. Nothing is signed, recorded or sent.
     ///
@@ -141,6 +141,9 @@ extension JobMarket {
         }
     }
 
+    /// What this node offers itself, if it runs its own jobs.
+    private var ownOffer: NodeCapability? {
+        guard let executor = context.configuration.executor, executor.acceptsJobs, executor.bidsOnOwnJobs else {
             return nil
         }
         var offer = NodeCapability(

@@ -198,7 +198,8 @@ package struct JobMarket: Sendable {
         case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
         case .jobInquiry(let inquiry): executor.inquired(inquiry, from: peer, &context)
         case .jobInterest(let interest): interestArrived(interest, from: peer)
-        case .capabilityAdvertisement, .jobAnnouncement, .jobInteractiveInput, .jobInteractiveOutput,
+        case .jobAnnouncement(let announcement): executor.invited(announcement, from: peer, &context)
+        case .capabilityAdvertisement, .jobInteractiveInput, .jobInteractiveOutput,
             .reputationRecordAvailable, .anchorHeads:
             .refused(Refusal(.notDirect, "\(message.variant.rawValue) is not taken as a direct message"))
         }
@@ -238,7 +239,7 @@ package struct JobMarket: Sendable {
         case .status:
             executor.reportAnswered(id.jobID, &context)
             executor.statusAnswered(id, reply, &context)
-        case .bidRefusal, .interest: break
+        case .bidRefusal, .interest, .invitation: break
         case .bid where waited: executor.bidAnswered(id, reply, &context)
         case .assignment where waited: originator.assignmentAnswered(id, reply, &context)
         case .cancellation where waited: originator.cancellationAnswered(id, reply, &context)

@@ -44,6 +44,13 @@ package struct Delivery: Hashable, Sendable {
     package let addresses: [Multiaddr]
     /// What.
     package let message: MeshProtocolMessage
+
+    package init(id: DeliveryID, peer: PeerID, addresses: [Multiaddr], message: MeshProtocolMessage) {
+        self.id = id
+        self.peer = peer
+        self.addresses = addresses
+        self.message = message
+    }
 }
 
 /// The name of a delivery: equal messages of a job have equal names, so that a repetition is recognized.
@@ -54,6 +61,8 @@ package struct DeliveryID: Hashable, Sendable {
         case bid
         /// Why somebody who could bid does not now; never retried.
         case interest
+        /// The announcement of a job to one executor; never retried.
+        case invitation
         /// Why a bid was declined.
         case bidRefusal
         /// An assignment.
@@ -74,6 +83,12 @@ package struct DeliveryID: Hashable, Sendable {
     package let kind: Kind
     /// The bid, the assignment or the receipt that the message is about.
     package let subject: CID
+
+    package init(jobID: JobID, kind: Kind, subject: CID) {
+        self.jobID = jobID
+        self.kind = kind
+        self.subject = subject
+    }
 }
 
 /// Everything that a shell needs to run an assigned job.

@@ -21,6 +21,9 @@ struct RunPlaces: Sendable {
 
     /// Accepted assignments without a receipt.
     private(set) var accepted = ShareTable<DID>()
+    /// The longest that each of them may run, in seconds, and the sum.
+    private var seconds: [JobID: UInt64] = [:]
+    private var secondsTotal: UInt64 = 0
     /// Those that have not begun to fetch.
     private(set) var waiting = FairQueue<DID>()
     /// Those that fetch their blocks.
@@ -38,8 +41,11 @@ struct RunPlaces: Sendable {
 
     // MARK: Steps of a job
 
-    mutating func accept(_ job: JobID, of owner: DID, isStranger: Bool) {
+    /// Notes an accepted job, which may run for so many seconds.
+    mutating func accept(_ job: JobID, of owner: DID, isStranger: Bool, seconds: UInt64) {
         accepted.add(to: owner, isStranger: isStranger)
+        self.seconds[job] = seconds
+        secondsTotal += seconds
         waiting.append(job, of: owner)
     }
 
@@ -92,6 +98,14 @@ struct RunPlaces: Sendable {
     mutating func end(_ job: JobID, of owner: DID) {
         leave(job, of: owner)
         accepted.remove(from: owner)
+        secondsTotal -= seconds.removeValue(forKey: job) ?? 0
+    }
+
+    /// How long a further job waits at the most until it may run, in milliseconds: nothing while a place is free, else
+    /// as if every accepted job took all the time that it may.
+    func queueMilliseconds(_ configuration: ExecutorConfiguration) -> UInt64 {
+        let places = max(1, configuration.concurrentRunsMax)
+        return accepted.total < places ? 0 : secondsTotal * 1_000 / UInt64(places)
     }
 
     private mutating func leave(_ job: JobID, of owner: DID) {

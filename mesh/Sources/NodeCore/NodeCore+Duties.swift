@@ -15,8 +15,8 @@ extension NodeCore {
         _ delivery: Delivery, _ reason: String, isUnreachable: Bool, _ moment: NodeMoment
     ) {
         let hasLooked = lookedUp.remove(delivery.id) != nil
-        // Nobody is looked for only to hear that there is no bid.
-        guard isUnreachable, !hasLooked, delivery.id.kind != .interest else {
+        // Nobody is looked for only to hear that there is no bid, or to be invited.
+        guard isUnreachable, !hasLooked, delivery.id.kind != .interest, delivery.id.kind != .invitation else {
             return give(.deliveryFailed(delivery.id, reason: reason), moment)
         }
         guard lookUps.updateValue((delivery, reason), forKey: delivery.id) == nil else { return }
@@ -29,6 +29,44 @@ extension NodeCore {
         guard isConnected else { return give(.deliveryFailed(id, reason: reason), moment) }
         lookedUp.insert(id)
         effects.append(.errand(.deliver(delivery)))
+    }
+
+    // MARK: Announcements
+
+    /// Announces a job: to everybody, or to some of the many that could run it.
+    mutating func announce(_ job: JobID, _ announcement: JobAnnouncementV1, _ moment: NodeMoment) {
+        let guests = invitations.next(job, among: able(job, moment))
+        guard !guests.isEmpty else { return effects.append(.errand(.announce(job, announcement))) }
+        tallies["invitations", default: 0] += UInt64(guests.count)
+        for guest in guests {
+            let id = DeliveryID(
+                jobID: job, kind: .invitation, subject: .hashing(Array(guest.nodeDID.text.utf8), codec: .raw))
+            let addresses = Array(guest.addresses.prefix(invitations.limits.addressesMax))
+            effects.append(
+                .errand(
+                    .deliver(
+                        Delivery(
+                            id: id, peer: guest.peerID, addresses: addresses, message: .jobAnnouncement(announcement))))
+            )
+        }
+        give(.announcementPublished(job), moment)
+    }
+
+    /// The known executors that nothing keeps from a job, as far as their offers tell; none if there are so few that
+    /// everybody is asked anyway.
+    private func able(_ job: JobID, _ moment: NodeMoment) -> [Invitations.Guest] {
+        let offers = capabilities.offers(now: moment.now)
+        guard offers.count > invitations.limits.everybodyMax,
+            let fuel = market.originatedJob(job)?.manifest.params.maxFuel
+        else { return [] }
+        let standings = market.standings(
+            of: job, offers: offers, sizes: outlooks.sizes(of: job), answers: outlooks.refusals(of: job),
+            wasKnown: { _ in false })
+        let willing = Set(standings.filter { !$0.isHere && $0.obstacles.isEmpty }.map(\.did))
+        return offers.filter { willing.contains($0.nodeDID) }.map { offer in
+            Invitations.Guest(
+                offer: offer, price: offer.price(ofFuel: fuel), isProven: market.isProven(offer.nodeDID))
+        }
     }
 
     // MARK: The neighbourhood
@@ -129,11 +167,6 @@ extension NodeCore {
         capabilities.offer(of: did, now: moment.now)
     }
 
-    /// Whether an executor said last that it takes no jobs.
-    package func isResting(_ did: DID, at moment: NodeMoment) -> Bool {
-        capabilities.isWithoutOffer(did, now: moment.now)
-    }
-}
     /// The executors that are known, and what is known of each with regard to a job; without a job, who is there.
     package func prospects(
         for params: MeshJobParams?, sizes: JobSizes, at moment: NodeMoment
@@ -143,3 +176,8 @@ extension NodeCore {
             resting: capabilities.withoutOffer(now: moment.now))
     }
 
+    /// Whether an executor said last that it takes no jobs.
+    package func isResting(_ did: DID, at moment: NodeMoment) -> Bool {
+        capabilities.isWithoutOffer(did, now: moment.now)
+    }
+}

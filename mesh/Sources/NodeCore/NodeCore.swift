@@ -70,6 +70,7 @@ package struct NodeCore: Core {
     var capabilities = CapabilityBook()
     var solitude = Solitude()
     var outlooks = JobOutlooks()
+    var invitations = Invitations()
     var advertising: Advertising
     var heads = HeadsBatch()
     var outputs: OutputFetches
@@ -430,7 +431,7 @@ package struct NodeCore: Core {
 
     private mutating func carryOn(_ action: MarketAction, _ moment: NodeMoment) {
         switch action {
-        case .announce(let job, let announcement): effects.append(.errand(.announce(job, announcement)))
+        case .announce(let job, let announcement): announce(job, announcement, moment)
         case .deliver(let delivery)
         where delivery.id.kind == .interest
             && !outlooks.speaksUp(did, on: delivery.id.jobID, offers: capabilities.count):

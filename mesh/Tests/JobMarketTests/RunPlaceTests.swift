@@ -46,6 +46,33 @@ struct RunPlaceTests {
             .compactMap { $0.receipt?.outcome }
     }
 
+    @Test("A bid counts the accepted jobs into its promise, and nothing while a place is free")
+    func promise() throws {
+        var world = world(concurrent: 2)
+        let stranger = try ExecutorShareTests.stranger(1)
+        world.parties[1].starving = [stranger.peerID]
+        func waits(_ number: Int) throws -> (start: UInt64, slack: UInt64) {
+            guard
+                case .jobAnnouncement(let announcement) = try ExecutorShareTests.announcement(
+                    by: stranger, number, world)
+            else { return (.max, .max) }
+            world.give(.jobAnnouncement(announcement), author: stranger.peerID, to: 1)
+            let job = try #require(world.parties[1].market.executedJob(announcement.jobID))
+            let (bid, seconds) = (job.bid, job.manifest.params.timeoutSeconds)
+            let start = bid.terms.earliestStart.milliseconds(since: bid.issuedAt)
+            return (start, bid.terms.deadline.milliseconds(since: bid.terms.earliestStart) - seconds * 1_000)
+        }
+        let free = try waits(100)
+        #expect(free.start == 0)
+        #expect(try assign(0..<1, by: stranger, &world) == 1)
+        #expect(try waits(101).start == 0, "one of two places is free")
+        #expect(try assign(1..<4, by: stranger, &world) == 3)
+        let seconds = try #require(world.parties[1].market.executedJobs.first).manifest.params.timeoutSeconds
+        let full = try waits(102)
+        #expect(full.start == 4 * seconds * 1_000 / 2, "as if each took all its time, two at once")
+        #expect(full.slack == free.slack, "the deadline counts from there")
+    }
+
     @Test("70 jobs of one stranger whose blocks are never served keep no honest job waiting")
     func starvingStranger() throws {
         var world = world()

@@ -106,7 +106,7 @@ struct EarlyCloseTests {
 
 extension MeshNode {
     /// Leaves no place for a job.
-    fileprivate func fill() {
+    func fill() {
         core.market.configuration.executor?.concurrentRunsMax = 0
         core.market.configuration.executor?.queuedRunsMax = 0
     }
