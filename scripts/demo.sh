@@ -8,10 +8,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mesh=${MESH:-.build/debug/mesh}
 module=Examples/build/TextPortrait.wasm
+adventure=Examples/build/Adventure.wasm
 text=ARCHITECTURE.md
 wait_seconds=20
 
-for file in "$mesh" "$module"; do
+for file in "$mesh" "$module" "$adventure"; do
     [ -e "$file" ] || { echo "demo: $file is missing; run 'make demo', which builds it" >&2; exit 1; }
 done
 
@@ -145,6 +146,36 @@ until_true "the receipt's arrival in the DHT" on auditor receipt show "$receipt"
 on auditor receipt verify "$receipt"
 shown "receipt replay $receipt"
 on auditor receipt replay "$receipt"
+
+heading "5. alice plays a game that runs on a stranger's machine"
+say "Each line is typed when the game has answered the one before; meanwhile it waits, with its clock standing still."
+shown "run -i $adventure"
+moves=("take key" north "take matches" east "take oil" west up unlock up fill light)
+mkfifo "$folder/typed"
+on alice run -i --quiet "$adventure" --max-fuel 500M <"$folder/typed" >"$folder/game" &
+process[game]=$!
+exec 9>"$folder/typed"
+prompts() { [ "$(tr -cd '>' <"$folder/game" | wc -c)" -ge "$1" ]; }
+asked=0
+for move in "${moves[@]}"; do
+    asked=$((asked + 1))
+    until_true "the game's answer" prompts "$asked"
+    printf '%s\n' "$move" >&9
+done
+exec 9>&-
+wait "${process[game]}"
+unset 'process[game]'
+# What was typed stands behind each prompt, as on a terminal.
+python3 - "$folder/game" "${moves[@]}" <<'PYTHON'
+import sys
+parts = open(sys.argv[1], encoding="utf-8").read().split("> ")
+moves = sys.argv[2:]
+text = parts[0] + "".join(f"> {move}\n{part}" for move, part in zip(moves, parts[1:]))
+lines = text.rstrip().split("\n")
+shown = lines if len(lines) <= 12 else lines[:5] + ["…"] + lines[-6:]
+print("\n".join("  " + line for line in shown))
+PYTHON
+grep -q "The lamp burns after ${#moves[@]} turns" "$folder/game" || { echo "demo: the game was not won" >&2; exit 1; }
 
 heading "What happened"
 printf '  %-10s %s\n' \

@@ -223,7 +223,7 @@ package final class CoVM: Sendable {
         _ module: ReadyModule, _ source: ExecutionResult.ModuleSource, _ place: RunPlace
     ) -> ExecutionResult {
         let limits = configuration.limits
-        let waiter = PlaceWaiter(host, place, cancellation, limits)
+        let waiter = PlaceWaiter(host, place, cancellation, limits, session: job.session)
         switch module.code {
         case .here(let loaded):
             RunThread.beNice(limits.nice)

@@ -26,6 +26,9 @@ package protocol ExecutionHost: Sendable {
     /// The run waits longer than a moment for its mounts and has given its place away (`true`), or has it again.
     func waits(_ isWaiting: Bool)
 
+    /// What the run talks to its user by; nil if it does not.
+    var session: (any GuestSession)? { get }
+
     /// A log line of the guest, as it comes. The text is bounded and may contain control characters.
     func log(_ level: ExecutionLogLevel, _ text: String)
 
@@ -45,6 +48,8 @@ extension ExecutionHost {
     }
 
     package func waits(_ isWaiting: Bool) {}
+
+    package var session: (any GuestSession)? { nil }
 
     package func storeBlock(_ cid: CID, _ bytes: [UInt8]) -> Bool { false }
 }

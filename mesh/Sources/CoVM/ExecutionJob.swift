@@ -30,6 +30,11 @@ package struct ExecutionJob: Sendable {
     /// The files that the guest finds, and its standard input.
     package var files = FileSystemPlan()
 
+    /// How long it may wait for its user, who then gives it its standard input; nil if it does not talk to one.
+    package var session: SessionTerms? {
+        didSet { files.standardInput = session == nil ? .bytes([]) : .session }
+    }
+
     /// Which of the files become outputs when the run has ended, by the names of the outputs.
     package var collect: [(name: String, selection: FileSelection)] = []
 

@@ -14,6 +14,8 @@ enum HostStop: Error, Hashable {
     case fetchFailed(String)
     case nodeFailed(String)
     case filesRefused(String)
+    /// It waited in its session as long as it may.
+    case idle
 }
 
 extension HostStop: CustomStringConvertible {
@@ -25,6 +27,7 @@ extension HostStop: CustomStringConvertible {
         case .output: "the output is longer than allowed"
         case .wallClock: "the time is over"
         case .cancelled: "it was cancelled"
+        case .idle: "it has waited for its user as long as it may"
         case .exited(let code): "it ended with exit code \(code)"
         case .brokenContract(let reason), .fetchFailed(let reason), .nodeFailed(let reason),
             .filesRefused(let reason):

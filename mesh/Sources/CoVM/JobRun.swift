@@ -86,6 +86,13 @@ final class JobRun {
         case .standardOutput: standardOutput += bytes
         case .standardError: standardError += bytes
         }
+        guard files?.hasSession == true else { return }
+        var start = 0
+        while start < bytes.count {
+            let end = min(bytes.count, start + SessionWait.bytesMax)
+            _ = try followed(waiter.tell(Array(bytes[start..<end]), to: stream, keeping: keptBytes))
+            start = end
+        }
     }
 
     func log(_ level: ExecutionLogLevel, _ text: String) throws(HostStop) {
@@ -213,6 +220,39 @@ final class JobRun {
         }
     }
 
+    // MARK: The session
+
+    /// Whether no more input will come.
+    private(set) var isInputOver = false
+    /// How far waiting for input has moved the guest's clock, beside the fuel that it cost, in nanoseconds.
+    private(set) var waitedNanoseconds: UInt64 = 0
+
+    /// Waits until there is input to read, or none will come, if that is the user's to send; `false` if the time is
+    /// over first. Waiting costs fuel, by whole milliseconds.
+    func awaitInput(_ call: HostCall, within nanoseconds: UInt64?) throws(HostStop) -> Bool {
+        guard files?.hasSession == true, files?.standardInputLeft == 0, !isInputOver else { return true }
+        let wait = try followed(waiter.hear(within: nanoseconds, keeping: keptBytes))
+        if !wait.bytes.isEmpty { files?.giveInput(wait.bytes) }
+        if case .over = wait.end { isInputOver = true }
+        var waited = wait.waitedNanoseconds
+        if case .elapsed = wait.end { waited = max(waited, nanoseconds ?? 0) }
+        let fuel = waited / 1_000_000 * SessionTerms.Limits.fuelPerMillisecond
+        waitedNanoseconds += waited - min(waited, fuel)
+        try call.charge(fuel)
+        if case .elapsed = wait.end { return false }
+        return true
+    }
+
+    /// Lets the wall clock stand still for a wait in the session, and ends the run where that did.
+    private func followed(_ wait: SessionWait) throws(HostStop) -> SessionWait {
+        watch.stoodStill(nanoseconds: wait.nanoseconds)
+        switch wait.end {
+        case .here, .over, .elapsed: return wait
+        case .idle: throw .idle
+        case .cancelled: throw .cancelled
+        }
+    }
+
     /// The bounds of the files.
     var fileLimits: GuestFileSystem.Limits { limits.files }
 
@@ -234,10 +274,13 @@ final class JobRun {
         return overflow ? .max : sum
     }
 
-    /// Nanoseconds since the start of the run on the guest's clock: one for each unit of fuel, and what it slept.
+    /// Nanoseconds since the start of the run on the guest's clock: one for each unit of fuel, and what it slept or
+    /// waited.
     func virtualNanoseconds(fuelLeft: UInt64) -> UInt64 {
         let used = job.limits.maxFuel >= fuelLeft ? job.limits.maxFuel - fuelLeft : 0
-        return used.addingReportingOverflow(sleptNanoseconds).overflow ? .max : used + sleptNanoseconds
+        let (still, long) = sleptNanoseconds.addingReportingOverflow(waitedNanoseconds)
+        let (sum, overflow) = used.addingReportingOverflow(still)
+        return long || overflow ? .max : sum
     }
 
     /// Moves the guest's clock, without waiting; stops a guest that sleeps past its wall clock.

@@ -1,9 +1,14 @@
 import GuestFiles
+import MeshTypes
 
 /// Waits on a run's thread for content of its mounts.
 protocol MountWaiter {
     /// Waits until it is here, or until that has an end; the run keeps so many bytes meanwhile.
     func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait
+    /// Waits for input of the session, so many nanoseconds at most where there is a bound.
+    func hear(within nanoseconds: UInt64?, keeping bytes: UInt64) -> SessionWait
+    /// Gives output to the session, and waits until it has room for all of it.
+    func tell(_ bytes: [UInt8], to stream: StreamWrite.Stream, keeping kept: UInt64) -> SessionWait
 }
 
 /// How a wait ended, and how long it took.
@@ -26,12 +31,16 @@ final class PlaceWaiter: MountWaiter {
     private let place: RunPlace
     private let cancellation: ExecutionCancellation
     private let limits: CoVMConfiguration.Limits
+    private let terms: SessionTerms?
     private var waitedNanoseconds: UInt64 = 0
+    /// How long it waited in its session, input and output together.
+    private var sessionNanoseconds: UInt64 = 0
 
     init(
         _ host: any ExecutionHost, _ place: RunPlace, _ cancellation: ExecutionCancellation,
-        _ limits: CoVMConfiguration.Limits
+        _ limits: CoVMConfiguration.Limits, session terms: SessionTerms?
     ) {
+        self.terms = terms
         self.host = host
         self.place = place
         self.cancellation = cancellation
@@ -76,5 +85,46 @@ final class PlaceWaiter: MountWaiter {
             return signal.wait(milliseconds: left)
         }
         return nil
+    }
+
+    // MARK: The session
+
+    func hear(within nanoseconds: UInt64?, keeping bytes: UInt64) -> SessionWait {
+        guard let waiting = sessionWaiting else { return SessionWait(end: .over) }
+        var heard: [UInt8] = []
+        var wait = waiting.wait(within: nanoseconds, keeping: bytes) { wake in
+            switch waiting.session.read(bytesMax: SessionWait.bytesMax, orElse: wake) {
+            case .bytes(let bytes):
+                heard = bytes
+                return .here
+            case .end: return .over
+            case .nothing: return nil
+            }
+        }
+        wait.bytes = heard
+        sessionNanoseconds += wait.waitedNanoseconds
+        return wait
+    }
+
+    func tell(_ bytes: [UInt8], to stream: StreamWrite.Stream, keeping kept: UInt64) -> SessionWait {
+        guard let waiting = sessionWaiting else { return SessionWait(end: .here) }
+        var left = bytes[...]
+        let wait = waiting.wait(within: nil, keeping: kept) { wake in
+            left = left.dropFirst(waiting.session.write(left, to: stream, orElse: wake))
+            return left.isEmpty ? .here : nil
+        }
+        sessionNanoseconds += wait.waitedNanoseconds
+        return wait
+    }
+
+    /// How it waits now, if the job has a session.
+    private var sessionWaiting: SessionWaiting? {
+        guard let terms, let session = host.session else { return nil }
+        let all = terms.waitingSeconds * 1_000_000_000
+        let left = all > sessionNanoseconds ? all - sessionNanoseconds : 0
+        return SessionWaiting(
+            session: session, host: host, place: place, cancellation: cancellation,
+            mostNanoseconds: min(terms.idleSeconds * 1_000_000_000, left),
+            placeKeptNanoseconds: limits.placeKeptMilliseconds * 1_000_000)
     }
 }

@@ -126,6 +126,10 @@ enum RunRequest: Codable {
     /// Blocks of mounts, and others that are welcome if they are at hand.
     case blocks([CID], ahead: [CID])
     case fetch([ContentWant], keeping: UInt64)
+    /// Waits for input of the session, so many nanoseconds at most.
+    case hear(within: UInt64?, keeping: UInt64)
+    /// Output for the session.
+    case tell([UInt8], isError: Bool, keeping: UInt64)
     /// These four and the end have no reply. The first: a file is read here, from where the last such message ended if
     /// it is read from one end to the other.
     case reads(CID, from: UInt64, to: UInt64)
@@ -137,7 +141,8 @@ enum RunRequest: Codable {
     /// The most bytes of a message of a kind, which is the name of its case; nil if there is no such kind.
     static func bytesMax(ofKind kind: String, outputBytesMax: UInt64) -> Int? {
         switch kind {
-        case "input", "reads", "progress", "burnt": 1 << 10
+        case "input", "reads", "progress", "burnt", "hear": 1 << 10
+        case "tell": SessionWait.bytesMax + (1 << 10)
         case "blocks": 64 << 10
         case "fetch": 256 << 10
         // Characters of a line, and what is around them.
@@ -157,6 +162,7 @@ enum RunReply: Codable {
     case bytes([UInt8])
     case blocks([HandedBlock])
     case waited(MountWait)
+    case session(SessionWait)
     /// Not an answer: the run is to stop.
     case cancelled
     /// Not an answer: the run is to stand still, or to go on.

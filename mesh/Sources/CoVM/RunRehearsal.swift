@@ -63,7 +63,7 @@ struct RunRehearsal {
         [
             .input(cid), .store([1]), .keep(cid, [1]), .blocks([cid], ahead: [cid]),
             .reads(cid, from: 0, to: 1), .fetch([.node(cid), .bytes(cid, 0..<1)], keeping: 1), .log(1, "line"),
-            .progress(1), .burnt(1),
+            .progress(1), .burnt(1), .hear(within: 1, keeping: 1), .tell([1], isError: true, keeping: 1),
             .ended(report),
         ]
     }
@@ -72,6 +72,7 @@ struct RunRehearsal {
         [
             .none, .cid(cid), .bytes([1]), .blocks([HandedBlock(cid: cid, bytes: [1])]),
             .waited(MountWait(end: .here, nanoseconds: 1)), .cancelled,
+            .session(SessionWait(end: .here, bytes: [1], waitedNanoseconds: 1, nanoseconds: 1)),
             .held(false),
         ]
     }
@@ -87,5 +88,11 @@ private struct RehearsalHost: ExecutionHost, MountWaiter {
 
     func wait(for wants: [ContentWant], keeping bytes: UInt64) -> MountWait {
         MountWait(end: .cancelled, nanoseconds: 0)
+    }
+
+    func hear(within nanoseconds: UInt64?, keeping bytes: UInt64) -> SessionWait { SessionWait(end: .cancelled) }
+
+    func tell(_ bytes: [UInt8], to stream: StreamWrite.Stream, keeping kept: UInt64) -> SessionWait {
+        SessionWait(end: .cancelled)
     }
 }

@@ -276,6 +276,19 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
         return wait
     }
 
+    func hear(within nanoseconds: UInt64?, keeping bytes: UInt64) -> SessionWait {
+        session(.hear(within: nanoseconds, keeping: bytes + UInt64(mounts.keptBytes)))
+    }
+
+    func tell(_ bytes: [UInt8], to stream: StreamWrite.Stream, keeping kept: UInt64) -> SessionWait {
+        session(.tell(bytes, isError: stream == .standardError, keeping: kept + UInt64(mounts.keptBytes)))
+    }
+
+    private func session(_ request: RunRequest) -> SessionWait {
+        guard case .session(let wait) = ask(request) else { return SessionWait(end: .cancelled) }
+        return wait
+    }
+
     func log(_ level: ExecutionLogLevel, _ text: String) { tell(.log(level.rawValue, text)) }
 
     func progress(permille: Int) { tell(.progress(permille)) }

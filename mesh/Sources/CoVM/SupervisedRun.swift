@@ -141,12 +141,12 @@ struct SupervisedRun {
         }
     }
 
-    /// Counts output. Log lines are told as they come and stored at the end, so twice what the job may write is the
-    /// most that an honest run has, with the nodes of files above it.
+    /// Counts output. Log lines, and what is said in a session, are told as they come and stored at the end, so twice
+    /// what the job may write is the most that an honest run has, with the nodes of files above it.
     private func take(_ request: RunRequest, _ clock: inout Clock) throws(RunLink.Failure) {
         let count =
             switch request {
-            case .store(let bytes), .keep(_, let bytes): bytes.count
+            case .store(let bytes), .keep(_, let bytes), .tell(let bytes, _, _): bytes.count
             // With its end, as it is stored.
             case .log(_, let text): text.utf8.count + 1
             default: 0
@@ -200,9 +200,14 @@ struct SupervisedRun {
                 return .waited(MountWait(end: .cancelled, nanoseconds: 0))
             }
             guard blocks.mayWant(wants) else { throw .notNamed }
-            let wait = waiter.wait(for: wants, keeping: min(keptBytes, order.processBytesMax))
+            let wait = waiter.wait(for: wants, keeping: kept(keptBytes))
             clock.deadline += wait.nanoseconds
             return .waited(wait)
+        case .hear(let within, let keptBytes):
+            return .session(followed(waiter.hear(within: within, keeping: kept(keptBytes)), &clock))
+        case .tell(let bytes, let isError, let keptBytes):
+            let stream = isError ? StreamWrite.Stream.standardError : .standardOutput
+            return .session(followed(waiter.tell(bytes, to: stream, keeping: kept(keptBytes)), &clock))
         case .log(let level, let text):
             if let level = ExecutionLogLevel(rawValue: level) { host.log(level, text) }
         case .progress(let permille): host.progress(permille: min(1_000, max(0, permille)))
@@ -210,5 +215,14 @@ struct SupervisedRun {
         case .ended: break
         }
         return nil
+    }
+
+    /// What the run says that it keeps, within what it can.
+    private func kept(_ bytes: UInt64) -> UInt64 { min(bytes, order.processBytesMax) }
+
+    /// The time that the run waited in its session is not its own.
+    private func followed(_ wait: SessionWait, _ clock: inout Clock) -> SessionWait {
+        clock.deadline += wait.nanoseconds
+        return wait
     }
 }

@@ -58,6 +58,7 @@ enum TrapReport {
         case .output: .limitExceeded(.output)
         case .wallClock: .limitExceeded(.wallClock)
         case .cancelled: .cancelled
+        case .idle: .limitExceeded(.idle)
         case .exited(let code): exited(code, run: run)
         case .brokenContract(let message): .trapped(kind: .hostCall, message: message)
         case .fetchFailed(let reason): .fetchFailed(reason: reason)

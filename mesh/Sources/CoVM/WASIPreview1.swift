@@ -79,6 +79,12 @@ enum WASIPreview1 {
                 switch call.run.files?.target(call.unsigned32(descriptor), isWrite: isWrite) ?? .closed {
                 case .closed: return .badDescriptor
                 case .stream(let stream): return try writeOutput(call, to: stream)
+                case .input(let waits):
+                    if function.name == "fd_read", roomToRead(call) > 0,
+                        try !call.run.awaitInput(call, within: waits ? nil : 0)
+                    {
+                        return .again
+                    }
                 case .file: break
                 }
                 let arguments = kinds.indices.map { index in
@@ -135,6 +141,13 @@ enum WASIPreview1 {
         UInt64(word(bytes, offset)) | UInt64(word(bytes, offset + 4)) << 32
     }
 
+    /// Bytes that the buffers of an `fd_read` hold; none where the list is not one.
+    private static func roomToRead(_ call: HostCall) -> UInt64 {
+        let count = call.unsigned32(2)
+        guard count <= vectorsMax, let list = call.bytes(call.unsigned32(1), count * 8) else { return 0 }
+        return stride(from: 0, to: list.count, by: 8).reduce(0) { $0 + UInt64(word(list, $1 + 4)) }
+    }
+
     /// Writes to a stream piece by piece, so that a run that ends at a limit keeps what came before.
     private static func writeOutput(
         _ call: HostCall, to stream: StreamWrite.Stream
@@ -183,7 +196,7 @@ enum WASIPreview1 {
         switch clock {
         case 0: return call.run.calendarNanoseconds(fuelLeft: call.fuelLeft)
         case 1: return virtual
-        case 2, 3: return virtual - call.run.sleptNanoseconds
+        case 2, 3: return virtual - call.run.sleptNanoseconds - call.run.waitedNanoseconds
         default: return nil
         }
     }
@@ -194,16 +207,19 @@ enum WASIPreview1 {
         var type: UInt8
         var errno = WASIErrno.success
         var bytes: UInt64 = 0
+        /// Whether nothing will come any more (`FD_READWRITE_HANGUP`).
+        var isOver = false
 
-        /// The layout of preview 1; flags are never set.
+        /// The layout of preview 1.
         var encoded: [UInt8] {
             let head = userdata + [UInt8(truncatingIfNeeded: errno.rawValue), 0, type, 0, 0, 0, 0, 0]
-            return head + (0..<8).map { UInt8(truncatingIfNeeded: bytes >> (8 * $0)) }
-                + repeatElement(0, count: 8)
+            return head + (0..<8).map { UInt8(truncatingIfNeeded: bytes >> (8 * $0)) } + [isOver ? 1 : 0]
+                + repeatElement(0, count: 7)
         }
     }
 
     /// Waits in virtual time: files and streams are always ready; without any, the clock jumps to the earliest timer.
+    /// Only what a user sends is waited for, and then as long as it takes or the earliest timer says.
     private static func poll(_ call: HostCall) throws(HostStop) -> WASIErrno {
         let count = call.unsigned32(2)
         guard count > 0, count <= subscriptionsMax else { return .invalid }
@@ -211,6 +227,7 @@ enum WASIPreview1 {
         guard let bytes = call.bytes(call.unsigned32(0), count * 48) else { return .fault }
         var ready: [Event] = []
         var timers: [(event: Event, wait: UInt64)] = []
+        var inputs: [(event: Event, descriptor: UInt32)] = []
         for start in stride(from: 0, to: bytes.count, by: 48) {
             let event = Event(userdata: bytes[start..<start + 8], type: bytes[start + 8])
             switch event.type {
@@ -219,11 +236,20 @@ enum WASIPreview1 {
                 let timeout = long(bytes, start + 24)
                 let isAbsolute = bytes[start + 40] & 1 == 1
                 timers.append((event, isAbsolute ? (timeout > now ? timeout - now : 0) : timeout))
+            case 1 where call.run.files?.waitsForInput(word(bytes, start + 16)) != nil:
+                inputs.append((event, word(bytes, start + 16)))
             case 1, 2: ready.append(polled(event, word(bytes, start + 16), call.run))
             default: return .invalid
             }
         }
-        if ready.isEmpty, let wait = timers.map(\.wait).min() {
+        if !inputs.isEmpty {
+            let earliest = timers.map(\.wait).min()
+            if try call.run.awaitInput(call, within: ready.isEmpty ? earliest : 0) {
+                ready += inputs.map { polled($0.event, $0.descriptor, call.run) }
+            } else if ready.isEmpty, let earliest {
+                ready = timers.filter { $0.wait == earliest }.map(\.event)
+            }
+        } else if ready.isEmpty, let wait = timers.map(\.wait).min() {
             try call.run.sleep(nanoseconds: wait)
             ready = timers.filter { $0.wait == wait }.map(\.event)
         }
@@ -238,6 +264,7 @@ enum WASIPreview1 {
         var event = event
         do throws(FileStop) {
             event.bytes = try run.files?.bytesAtHand(descriptor, isForReading: event.type == 1) ?? 0
+            event.isOver = event.type == 1 && event.bytes == 0 && run.isInputOver
         } catch {
             if case .errno(let number) = error { event.errno = number }
         }
@@ -252,6 +279,8 @@ extension GuestFileSystem {
         case closed
         /// A stream that is written to.
         case stream(StreamWrite.Stream)
+        /// What the user sends, and whether a read waits for it.
+        case input(waits: Bool)
         /// Anything else.
         case file
     }
@@ -260,6 +289,7 @@ extension GuestFileSystem {
     fileprivate mutating func target(_ number: UInt32, isWrite: Bool) -> Target {
         guard isOpen(number) else { return .closed }
         if isWrite, let stream = stream(of: number) { return .stream(stream) }
+        if let waits = waitsForInput(number) { return .input(waits: waits) }
         return .file
     }
 

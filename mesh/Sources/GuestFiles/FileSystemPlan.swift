@@ -67,6 +67,8 @@ package struct FileSystemPlan: Hashable, Sendable, Codable {
         case bytes([UInt8])
         /// The file of this CID.
         case file(CID)
+        /// What the user sends while the guest runs, as it is given (`GuestFileSystem.giveInput`).
+        case session
     }
 
     /// How much may be written.

@@ -60,6 +60,22 @@ extension GuestFileSystem {
         return bytes
     }
 
+    /// Whether a descriptor reads what the user sends, and if so, whether it waits for that; nil if it reads something
+    /// else, or may not read.
+    package func waitsForInput(_ number: UInt32) -> Bool? {
+        guard hasSession, let descriptor = descriptors[number], descriptor.isForReading,
+            descriptor.rights.contains(.read), nodes[descriptor.inode].kind == .device(.standardInput)
+        else { return nil }
+        return !descriptor.flags.contains(.nonBlocking)
+    }
+
+    /// Adds what the user sent to what the guest has not read.
+    package mutating func giveInput(_ bytes: [UInt8]) {
+        inputBytes.removeFirst(Int(inputPosition))
+        inputBytes += bytes
+        inputPosition = 0
+    }
+
     /// Bytes of standard input that are left.
     package var standardInputLeft: UInt64 {
         (inputFile.map { nodes.file($0).bytes } ?? UInt64(inputBytes.count)) - inputPosition

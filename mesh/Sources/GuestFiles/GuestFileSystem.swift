@@ -63,8 +63,10 @@ package struct GuestFileSystem: Sendable {
     let root: InodeNumber
     /// What standard input is read from: a file of a mount or bytes, and how far it was.
     let inputFile: InodeNumber?
-    let inputBytes: [UInt8]
+    var inputBytes: [UInt8]
     var inputPosition: UInt64 = 0
+    /// Whether standard input comes while the guest runs.
+    package let hasSession: Bool
     /// What `/dev/random` and `/dev/urandom` give.
     var chance: Chance
 
@@ -87,6 +89,7 @@ package struct GuestFileSystem: Sendable {
         root = tree.root
         inputFile = tree.inputFile
         if case .bytes(let bytes) = plan.standardInput { inputBytes = bytes } else { inputBytes = [] }
+        hasSession = plan.standardInput == .session
         descriptors = DescriptorTable(openMax: limits.descriptorsMax)
         for device in [Node.Device.standardInput, .standardOutput, .standardError] {
             openStream(device, tree.devices[device])

@@ -21,7 +21,7 @@ extension ExecutorMarket {
 
     private static func runMilliseconds(_ job: ExecutedJob, _ configuration: ExecutorConfiguration) -> UInt64 {
         configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000
-            + job.manifest.params.filesMilliseconds + 5000
+            + job.manifest.params.stillMilliseconds + 5000
     }
 
     /// Orders the fetch of a job's module and inputs.
@@ -90,7 +90,7 @@ extension ExecutorMarket {
             status.progressRank < JobStatus.running.progressRank || runs.places.running.contains(job.id)
         else { return }
         if let progress { runs.progressed(job.id, permille: min(progress, 1000)) }
-        if status.progressRank > job.status.progressRank {
+        if status.follows(job.status, since: job.lastEventAt, context) {
             record(.executionProgressed(status: status), of: job.id, &context)
         } else if progress != nil {
             runs.report(job, &context)

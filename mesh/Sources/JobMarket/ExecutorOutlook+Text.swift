@@ -95,6 +95,8 @@ extension ExecutorOutlook.Reason {
         case .region: return orSet("Ask for another --region", "set")
         case .feature(JobFiles.feature): return "Executors of this version take jobs with files: update theirs."
         case .feature(NumberCall.feature): return "Executors of this version take --invoke: update theirs."
+        case .feature(SessionTerms.feature):
+            return "Executors of this version take interactive jobs: update theirs."
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
@@ -148,6 +150,8 @@ extension Obstacle {
             return "the job has files, and \(isOfOne ? "its" : "their") version runs jobs without"
         case .feature(NumberCall.feature):
             return "the job calls a function with numbers, and \(isOfOne ? "its" : "their") version does not"
+        case .feature(SessionTerms.feature):
+            return "the job is interactive, and \(isOfOne ? "its" : "their") version runs no such jobs"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "

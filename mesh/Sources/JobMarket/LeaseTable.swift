@@ -10,15 +10,18 @@ struct Patience: Sendable {
     let leaseMilliseconds: UInt64
 
     /// An executor without a verified receipt here may be a key made for this one bid, so it gets less time.
-    init(with executor: DID, _ context: MarketContext) {
+    /// An interactive job has longer leases: a network that is gone for some seconds must not end a session.
+    init(with executor: DID, of manifest: JobManifest, _ context: MarketContext) {
         let times = context.configuration.originator
+        let lease: UInt64
         if executor == context.did || context.reputation.isProven(executor) {
             confirmationMilliseconds = times.confirmationMilliseconds
-            leaseMilliseconds = times.leaseMilliseconds
+            lease = times.leaseMilliseconds
         } else {
             confirmationMilliseconds = min(times.confirmationMilliseconds, times.unprovenConfirmationMilliseconds)
-            leaseMilliseconds = min(times.leaseMilliseconds, times.unprovenLeaseMilliseconds)
+            lease = min(times.leaseMilliseconds, times.unprovenLeaseMilliseconds)
         }
+        leaseMilliseconds = manifest.params.session == nil ? lease : max(lease, times.sessionLeaseMilliseconds)
     }
 }
 
@@ -99,6 +102,6 @@ struct LeaseTable: Sendable {
     }
 
     private static func runMilliseconds(of manifest: JobManifest, _ times: OriginatorConfiguration) -> UInt64 {
-        manifest.params.timeoutSeconds * 1000 + manifest.params.filesMilliseconds + times.executionGraceMilliseconds
+        manifest.params.timeoutSeconds * 1000 + manifest.params.stillMilliseconds + times.executionGraceMilliseconds
     }
 }

@@ -56,6 +56,8 @@ package struct OriginatorConfiguration: Sendable {
     package var unprovenConfirmationMilliseconds: UInt64 = 2000
     /// How long an executor may stay silent.
     package var leaseMilliseconds: UInt64 = 10_000
+    /// The least silence of the executor of an interactive job after which its assignment passes to another.
+    package var sessionLeaseMilliseconds: UInt64 = 60_000
     /// The same for an executor without a verified receipt here.
     package var unprovenLeaseMilliseconds: UInt64 = 5000
     /// How long an executor's bids rank last after it accepted a job and delivered nothing.
@@ -314,6 +316,9 @@ package struct MarketLimits: Sendable {
     /// From an assignment to the first report of its run, in milliseconds, but at most a third of the lease: most runs
     /// are over by then, and each report costs a stream.
     package var statusQuietMilliseconds: UInt64 = 250
+    /// From the last event of a job to the next that tells that its run waits for its user, or goes on, in
+    /// milliseconds: each is in the journals of both sides.
+    package var turnMilliseconds: UInt64 = 1_000
     /// Between two reports on blocks that came, in milliseconds; a run that begins to compile is reported at once.
     package var preparationReportMilliseconds: UInt64 = 1_000
     /// The first pause between delivery attempts, in milliseconds; doubles up to the maximum.

@@ -4,4 +4,10 @@ extension MeshJobParams {
     /// What a run may take beyond `timeout_seconds` because of its files, in milliseconds: 60 s of waiting for their
     /// blocks, during which its wall clock stands still, and 30 s of collecting (PROTOCOL.md, "Files of a job").
     var filesMilliseconds: UInt64 { files == nil ? 0 : 90_000 }
+
+    /// What it may take because it waits for its user, during which its wall clock stands still, too, in milliseconds.
+    var sessionMilliseconds: UInt64 { 1_000 * min(session?.waitingSeconds ?? 0, SessionTerms.Limits.waitingSecondsMax) }
+
+    /// Both.
+    var stillMilliseconds: UInt64 { filesMilliseconds + sessionMilliseconds }
 }

@@ -226,7 +226,8 @@ extension OriginatorMarket {
 
     private mutating func assign(_ bid: ReceivedBid, attempt: UInt64, _ context: inout MarketContext) {
         let id = bid.bid.jobID
-        let patience = Patience(with: bid.bid.bidderDID, context)
+        guard let manifest = jobs.read(id, \.manifest) else { return }
+        let patience = Patience(with: bid.bid.bidderDID, of: manifest, context)
         let body = Assignment(
             jobID: id, originatorDID: context.did, bidCID: bid.cid, executorDID: bid.bid.bidderDID, attempt: attempt,
             leaseMilliseconds: patience.leaseMilliseconds, terms: bid.bid.terms, assignedAt: context.wallClock,
@@ -345,7 +346,7 @@ extension OriginatorMarket {
             update.status.progressRank > JobStatus.producingOutputs.progressRank
             ? JobStatus.producingOutputs : update.status
         guard reported.isUnderLease, let job = jobs[update.jobID], let live = job.assignments.live, let run = live.run,
-            reported.progressRank > run.status.progressRank
+            reported.follows(run.status, since: job.lastEventAt, context)
         else { return }
         let milliseconds = leases.milliseconds(of: reported, live.signed, of: job.manifest, context)
         record(

@@ -57,7 +57,7 @@ struct JobDraft: Sendable {
         let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
         let perAttempt =
             times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
-            + params.filesMilliseconds + times.executionGraceMilliseconds + times.receiptMilliseconds
+            + params.stillMilliseconds + times.executionGraceMilliseconds + times.receiptMilliseconds
             + times.leaseMilliseconds
         // The time for a check, whatever the level, which the manifest must not tell.
         let lifetime =

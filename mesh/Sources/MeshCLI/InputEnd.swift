@@ -48,7 +48,7 @@ struct InputEnd: Sendable {
 }
 
 /// A pipe of the process to itself, which wakes a waiting thread.
-private final class WakeUp: Sendable {
+final class WakeUp: Sendable {
     /// The end to listen on.
     let listening: Int32
     private let ringing: Int32

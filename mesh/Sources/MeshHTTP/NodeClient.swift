@@ -50,6 +50,31 @@ package struct NodeClient: NodeService {
         try await post("/v1/jobs/\(jobID.text)/cancel")
     }
 
+    package func hear(_ jobID: CID, from place: SessionPlace) async throws(NodeServiceError) -> SessionNews {
+        let body = try await exchange.answer(
+            .GET, "/v1/jobs/\(jobID.text)/session?\(query(place))", bytesMax: bounds.responseBytesMax,
+            seconds: bounds.answerSeconds)
+        do {
+            return try DAGCBORDecoder().decode(SessionNews.self, from: body)
+        } catch {
+            throw HTTPExchange.unreadable
+        }
+    }
+
+    package func say(
+        _ bytes: [UInt8], isLast: Bool, to jobID: CID, at place: SessionPlace
+    ) async throws(NodeServiceError) -> SessionPlace {
+        try decode(
+            await exchange.answer(
+                .POST, "/v1/jobs/\(jobID.text)/session?\(query(place))&last=\(isLast)", body: bytes,
+                contentType: "application/octet-stream", bytesMax: bounds.responseBytesMax,
+                seconds: bounds.answerSeconds))
+    }
+
+    private func query(_ place: SessionPlace) -> String {
+        "client=\(place.client)&attempt=\(place.attempt)&position=\(place.position)"
+    }
+
     package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
         try await get("/v1/receipts/\(cid.text)", seconds: bounds.longAnswerSeconds)
     }

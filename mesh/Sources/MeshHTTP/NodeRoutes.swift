@@ -34,6 +34,17 @@ struct NodeRoutes: Sendable {
         router.get("/v1/jobs/:cid") { _, context in try json(await service.job(cid(context))) }
         router.get("/v1/jobs/:cid/description") { _, context in try json(await service.describe(cid(context))) }
         router.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
+        router.get("/v1/jobs/:cid/session") { request, context in
+            let (job, place) = try (cid(context), place(request))
+            let news = try await service.hear(job, from: place)
+            return bytes(try DAGCBOREncoder().encode(news), type: "application/vnd.ipld.dag-cbor")
+        }
+        router.post("/v1/jobs/:cid/session") { request, context in
+            let (job, place) = try (cid(context), place(request))
+            let isLast = request.uri.queryParameters["last"] == "true"
+            let said = try await body(request, bytesMax: SessionCalls.saidBytesMax)
+            return try json(await service.say(said, isLast: isLast, to: job, at: place))
+        }
         router.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
         router.get("/v1/jobs/:cid/events") { request, context in
             let events = try await service.progress(of: cid(context), scope(request))
@@ -217,6 +228,18 @@ struct NodeRoutes: Sendable {
                 .invalidRequest, "\"\(text.cut(bytesMax: 128))\" is no CID.",
                 hint: "CIDs are printed by mesh run and mesh jobs.")
         }
+    }
+
+    private func place(_ request: Request) throws -> SessionPlace {
+        func number(_ name: String) throws -> UInt64 {
+            guard let text = request.uri.queryParameters[Substring(name)] else { return 0 }
+            guard let number = UInt64(text), number <= UInt64(Int64.max) else {
+                throw NodeServiceError(.invalidRequest, "\(name) must be a number.")
+            }
+            return number
+        }
+        return try SessionPlace(
+            client: number("client"), attempt: number("attempt"), position: number("position"))
     }
 
     private func number(_ request: Request, _ name: String, default fallback: Int) throws -> Int {

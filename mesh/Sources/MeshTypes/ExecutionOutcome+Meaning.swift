@@ -81,6 +81,7 @@ extension ExecutionLimit: CustomStringConvertible {
         case .stack: "stack"
         case .output: "output"
         case .wallClock: "wall-clock"
+        case .idle: "waiting"
         }
     }
 }

@@ -84,4 +84,6 @@ package enum ExecutionLimit: String, Hashable, Sendable, Codable, CaseIterable {
     case output
     /// `timeout_seconds` of wall clock.
     case wallClock = "wall_clock"
+    /// An interactive job waited longer than its session allows, at once or in all.
+    case idle
 }

@@ -22,6 +22,7 @@ extension JobRefusal: CustomStringConvertible {
                 + "raw, dag-pb or dag-cbor are taken"
         case .badFiles(let field, let reason): "\(Self.words(field)) \(reason)".cut(bytesMax: 600)
         case .badCall(let reason): "the call (--invoke) \(reason)"
+        case .badSession(let reason): "the session (--interactive) \(reason)"
         case .featureNotRequired(let feature):
             "the job needs executors with the feature \(feature), and its policy does not ask for it"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
@@ -45,6 +46,9 @@ extension JobRefusal: CustomStringConvertible {
         case "max_fuel": "the fuel limit (--max-fuel)"
         case "max_memory_bytes": "the memory limit (--max-memory)"
         case "max_output_bytes": "the output limit (--max-output)"
+        case "session": "the session (--interactive)"
+        case "session.idle_seconds": "the time without input (--idle)"
+        case "session.waiting_seconds": "the time for all waiting (--waiting)"
         case "entry": "the function to call (--entry)"
         case "args": "the list of arguments (--arg)"
         case "invoke": "the list of numbers (--invoke)"

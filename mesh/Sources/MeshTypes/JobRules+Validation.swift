@@ -134,10 +134,31 @@ extension JobRules {
         case .sequentialPipeline, .dagWorkflow:
             throw .notOffered(params.workflowType.rawValue)
         }
-        if params.isInteractive { throw .notOffered("an interactive job") }
+        try validateSession(params)
         if case .quorum = params.verification { throw .notOffered("verification by quorum") }
         // Named in the clear, it would tell executors when to be honest.
         if case .spotCheck = params.verification { throw .notOffered("verification that executors can read") }
+    }
+
+    /// A session is what makes a job interactive. Nobody can run it again, so it is attested.
+    private func validateSession(_ params: MeshJobParams) throws(JobRefusal) {
+        guard let session = params.session else {
+            if params.isInteractive { throw .empty(field: "session") }
+            return
+        }
+        guard params.isInteractive else { throw .badSession("belongs to a job that is not interactive") }
+        try bound("session.idle_seconds", session.idleSeconds, SessionTerms.Limits.idleSecondsMax)
+        try bound("session.waiting_seconds", session.waitingSeconds, SessionTerms.Limits.waitingSecondsMax)
+        if params.inputCIDs["stdin"] != nil {
+            throw .badSession("gives standard input, and the job has an input stdin besides")
+        }
+        if params.invoke != nil { throw .badSession("needs a program, and the job calls a function with numbers") }
+        guard params.determinism == .attested else {
+            throw .badSession("is nothing that a second run could repeat: the job must be attested")
+        }
+        guard params.executionPolicy?.requires(SessionTerms.feature) == true else {
+            throw .featureNotRequired(SessionTerms.feature)
+        }
     }
 
     private func validatePolicy(_ policy: ExecutionPolicy) throws(JobRefusal) {

@@ -92,6 +92,8 @@ package enum JobRefusal: Error, Hashable, Sendable {
     case badFiles(field: String, String)
     /// The call with numbers is not well formed; the reason follows "the call".
     case badCall(String)
+    /// The session of an interactive job is not well formed; the reason follows "the session".
+    case badSession(String)
     /// The job needs a feature that its policy does not ask for.
     case featureNotRequired(String)
     /// The originator's PeerID, DID or signature do not belong together.
@@ -125,6 +127,7 @@ package enum JobRefusal: Error, Hashable, Sendable {
         case .cidNotAccepted: "cid_not_accepted"
         case .badFiles: "bad_files"
         case .badCall: "bad_call"
+        case .badSession: "bad_session"
         case .featureNotRequired: "feature_not_required"
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"

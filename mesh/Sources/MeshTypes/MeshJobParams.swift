@@ -46,6 +46,8 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
     package var description: String?
     /// The files that the module sees; absent if it sees none.
     package var files: JobFiles?
+    /// How long it may wait for its user; absent if it is not interactive.
+    package var session: SessionTerms?
 
     /// A single-module job with a client's default limits and no demands.
     package init(wasmCID: CID, limits: ExecutionLimits = .standard) {
@@ -121,6 +123,7 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
         case expectedOutputSchemaCID = "expected_output_schema_cid"
         case description
         case files
+        case session
     }
 }
 

@@ -282,33 +282,48 @@ package struct JobSettledV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct: data between the user and a running module, in either direction.
+/// On a stream of its own (`MeshTopics.sessions`): data between the user and a running module, in either direction.
 package struct JobInteractiveDataV1: Hashable, Sendable, Codable {
     /// The job.
     package var jobID: JobID
+    /// The assignment, and so the attempt, that the session belongs to.
+    package var assignmentCID: CID
     /// Position of the first byte in the stream of this direction.
     package var sequence: UInt64
-    /// The bytes.
+    /// The bytes, in all `SessionTerms.Limits.messageBytesMax` at most.
     package var data: [UInt8]
-    /// How many more bytes the sender accepts in the other direction.
+    /// Up to which position the sender needs the other direction no more.
+    package var acknowledged: UInt64
+    /// How many bytes of the other direction the sender accepts beyond that.
     package var credit: UInt64
     /// Whether these are the last bytes of this direction.
     package var isLast: Bool
+    /// Whether the module wrote these to standard error; never so in the direction to the module.
+    package var isError: Bool
 
-    package init(jobID: JobID, sequence: UInt64, data: [UInt8], credit: UInt64, isLast: Bool) {
+    package init(
+        jobID: JobID, assignmentCID: CID, sequence: UInt64, data: [UInt8], acknowledged: UInt64, credit: UInt64,
+        isLast: Bool, isError: Bool = false
+    ) {
         self.jobID = jobID
+        self.assignmentCID = assignmentCID
         self.sequence = sequence
         self.data = data
+        self.acknowledged = acknowledged
         self.credit = credit
         self.isLast = isLast
+        self.isError = isError
     }
 
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"
+        case assignmentCID = "assignment_cid"
         case sequence
         case data
+        case acknowledged
         case credit
         case isLast = "is_last"
+        case isError = "is_error"
     }
 }
 

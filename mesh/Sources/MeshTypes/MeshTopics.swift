@@ -12,6 +12,8 @@ package enum MeshTopics {
     package static let reputation = "/icn/mesh/reputation/v1"
     /// The protocol of direct messages.
     package static let directMessages = "/icn/mesh/message/1.0.0"
+    /// The protocol of the sessions of interactive jobs.
+    package static let sessions = "/icn/mesh/interactive/1.0.0"
 
     /// `AnchorHeadsV1` of one scope.
     package static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }

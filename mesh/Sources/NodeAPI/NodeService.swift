@@ -35,6 +35,15 @@ package protocol NodeService: Sendable {
     /// Cancels a job; cancelling a job that has ended changes nothing, and says so.
     func cancel(_ jobID: CID) async throws(NodeServiceError) -> JobCancellation
 
+    /// Waits for news in the session of an interactive job that this node asked for: what its module wrote from a place
+    /// on. What is before that place was shown, and is not kept. The answer without news comes after some seconds.
+    func hear(_ jobID: CID, from place: SessionPlace) async throws(NodeServiceError) -> SessionNews
+    /// Gives input to the module of an interactive job, and returns the place behind what was taken, which is all of it
+    /// or the first part; of another attempt than the place's nothing is.
+    func say(
+        _ bytes: [UInt8], isLast: Bool, to jobID: CID, at place: SessionPlace
+    ) async throws(NodeServiceError) -> SessionPlace
+
     /// A receipt by its CID, from this node or from the mesh.
     func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView
     /// Checks everything that a receipt claims, from its CID alone, one line per check.

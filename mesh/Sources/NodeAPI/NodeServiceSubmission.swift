@@ -22,6 +22,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var budget: UInt64?
     /// Who may run it, and how to choose among them.
     package var policy: Policy
+    /// How long the job may wait for its user; nil if it is not interactive.
+    package var session: Session?
     /// How the result is checked before it counts: `none`, `spot:10%`, `replay`; nil means the node's default.
     package var verification: String?
     /// The owner's name for the job.
@@ -63,15 +65,39 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         limits = try container.decodeIfPresent(Limits.self, forKey: .limits) ?? Limits()
         budget = try container.decodeIfPresent(UInt64.self, forKey: .budget)
         policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
+        session = try container.decodeIfPresent(Session.self, forKey: .session)
         verification = try container.decodeIfPresent(String.self, forKey: .verification)
         label = try container.decodeIfPresent(String.self, forKey: .label)
         idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, invoke, args, env, inputs, files, limits, budget, policy, verification, label
+        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, verification, label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
+    }
+
+    /// How long an interactive job may wait for its user; nil means the node's default.
+    package struct Session: Hashable, Sendable, Codable {
+        /// Seconds at once.
+        package var idleSeconds: UInt64?
+        /// Seconds in all.
+        package var waitingSeconds: UInt64?
+
+        /// Times, each the node's default unless given.
+        package init(idleSeconds: UInt64? = nil, waitingSeconds: UInt64? = nil) {
+            self.idleSeconds = idleSeconds
+            self.waitingSeconds = waitingSeconds
+        }
+
+        /// What a node takes where nothing is given.
+        package static let standard = Session(
+            idleSeconds: SessionTerms().idleSeconds, waitingSeconds: SessionTerms().waitingSeconds)
+
+        private enum CodingKeys: String, CodingKey {
+            case idleSeconds = "idle_seconds"
+            case waitingSeconds = "waiting_seconds"
+        }
     }
 
     /// The limits of a run; nil means the node's default.

@@ -109,6 +109,21 @@ package struct ScriptedNode: NodeService {
         try answer(JobCancellation(job: Samples.job, wasOver: true))
     }
 
+    package func hear(_ jobID: CID, from place: SessionPlace) async throws(NodeServiceError) -> SessionNews {
+        try answer(
+            SessionNews(
+                place: place, pieces: [.init(isError: true, bytes: Array("echo".utf8))], inputPosition: 9,
+                isOver: true))
+    }
+
+    package func say(
+        _ bytes: [UInt8], isLast: Bool, to jobID: CID, at place: SessionPlace
+    ) async throws(NodeServiceError) -> SessionPlace {
+        try answer(
+            SessionPlace(
+                client: place.client, attempt: place.attempt, position: place.position + UInt64(bytes.count)))
+    }
+
     package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView { try answer(Samples.receipt) }
     package func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         try answer(Samples.report)

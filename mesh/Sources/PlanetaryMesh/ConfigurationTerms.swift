@@ -47,7 +47,7 @@ extension MarketConfiguration {
     /// What bids and capabilities state: what every executor of this version can, and what its owner says, as many as a
     /// bid may have.
     private static func features(_ stated: [String]) -> [String] {
-        let own = [JobFiles.feature, NumberCall.feature, JobInvitation.feature]
+        let own = [JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature]
         let others = stated.filter { other in !own.contains { $0.isSameBytes(as: other) } }
         return (own + others.prefix(featuresMax - own.count)).sorted()
     }

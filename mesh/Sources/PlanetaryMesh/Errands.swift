@@ -21,6 +21,8 @@ struct Errands: Sendable {
     let neighbourhood: Neighbourhood
     let messages: DirectMessages
     let runs: RunningJobs
+    /// The sessions of the runs.
+    let sessions: RunSessions
     /// The checks of receipts under way, by receipt.
     let checks: RunningJobs
     let log: WorkLog
@@ -197,7 +199,7 @@ struct Errands: Sendable {
         await parts.swarm.addAddresses(order.manifest.originatorAddresses, for: originator)
         let run = await parts.runner.run(
             order.manifest, jobID: order.jobID, executor: order.executorDID, from: [originator],
-            wallClockMilliseconds: nil, cancellation: cancellation, keep: true
+            wallClockMilliseconds: nil, cancellation: cancellation, keep: true, session: sessions.port(of: assignment)
         ) { bytes in
             await tell(.fact(.blocksFetched(assignment: assignment, bytes: UInt64(bytes))))
         } compiles: { milliseconds in
@@ -211,8 +213,19 @@ struct Errands: Sendable {
             await tell(.fact(.executionProgressed(assignment: assignment, status, progressPermille: nil)))
         }
         runs.ended(assignment)
+        sessions.ended(assignment, isKept: run.report.outcome.isOfItsOwn)
         // A stopping node says nothing about a run that did not end: the restart rule decides about it.
         await tell(.runEnded(assignment: assignment, run.report, blocks: run.blocks))
+    }
+}
+
+extension ExecutionOutcome {
+    /// Whether the run counts, so that no other attempt says anything.
+    fileprivate var isOfItsOwn: Bool {
+        switch self {
+        case .fetchFailed, .nodeFailed: false
+        default: true
+        }
     }
 }
 

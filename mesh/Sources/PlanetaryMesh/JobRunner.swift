@@ -68,6 +68,7 @@ struct JobRunner: Sendable {
     /// - Parameters:
     ///   - wallClockMilliseconds: a bound below the job's, for an executor whose time is nearly over.
     ///   - repetition: where a run ends at the latest that repeats one which was cut short.
+    ///   - session: what its module talks to its user by, if the job is interactive; without, that user said nothing.
     ///   - fetched: receives the number of bytes of module and inputs as they come.
     ///   - compiles: called once they are all here and the module has to be compiled, with the milliseconds that this
     ///     may take.
@@ -76,7 +77,7 @@ struct JobRunner: Sendable {
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         repetition: ExecutionJob.Repetition? = nil, cancellation: ExecutionCancellation, keep: Bool,
-        fetched: @escaping @Sendable (Int) async -> Void = { _ in },
+        session: (any GuestSession)? = nil, fetched: @escaping @Sendable (Int) async -> Void = { _ in },
         compiles: @escaping @Sendable (UInt64) async -> Void = { _ in },
         hasPlace: @Sendable () async -> Bool = { true },
         workspaceMade: @Sendable (JobWorkspace) -> Void = { _ in },
@@ -90,13 +91,14 @@ struct JobRunner: Sendable {
         let module: CoVM.PreparedModule
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         do {
-            var held: Prepared? = try await prepared(params, from: peers, keep: keep, cancellation, fetched, compiles)
+            var held: Prepared? = try await prepared(
+                params, session, from: peers, keep: keep, cancellation, fetched, compiles)
             arrived = held?.arrived ?? []
             // A waiting job's inputs are on the disk: many jobs with large inputs must not wait in memory.
             if keep, (held?.bytes ?? 0) > limits.heldBytesMax { held = nil }
             guard !cancellation.isCancelled, await hasPlace() else { return unstarted(.cancelled, startedAt) }
             if held == nil {
-                held = try await prepared(params, from: peers, keep: keep, cancellation, { _ in }, { _ in })
+                held = try await prepared(params, session, from: peers, keep: keep, cancellation, { _ in }, { _ in })
             }
             guard let held else { return unstarted(.cancelled, startedAt) }
             (job, workspace) = (held.job, held.workspace)
@@ -251,7 +253,8 @@ struct JobRunner: Sendable {
     /// Fetches and inspects the module, only then fetches the inputs, and compiles last; does not keep a refused
     /// module. Nobody reads a module that is in memory.
     private func prepared(
-        _ params: MeshJobParams, from peers: [PeerID], keep: Bool, _ cancellation: ExecutionCancellation,
+        _ params: MeshJobParams, _ session: (any GuestSession)?, from peers: [PeerID], keep: Bool,
+        _ cancellation: ExecutionCancellation,
         _ arrived: @escaping @Sendable (Int) async -> Void, _ compiles: @escaping @Sendable (UInt64) async -> Void
     ) async throws(Obstacle) -> Prepared {
         var files: [CID: [UInt8]] = [:]
@@ -283,10 +286,12 @@ struct JobRunner: Sendable {
         job.environment = params.env.map { ($0.key, $0.value) }
         job.inputs = params.inputCIDs.map { ($0.key, $0.value) }
         if let standardInput = params.inputCIDs["stdin"] { job.standardInput = files[standardInput] ?? [] }
+        if let terms = params.session { job.session = terms }
         let mounts = try await mounts(
             of: params, &job, from: peers, patience: keep ? limits.patienceMilliseconds : 0, cancellation, arrived)
         return Prepared(
-            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts), arrived: found?.arrived.map(\.cid) ?? [])
+            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts, session: session),
+            arrived: found?.arrived.map(\.cid) ?? [])
     }
 
     /// Gives a job its files, and looks at what it mounts: that it is there, and can be mounted.

@@ -20,12 +20,15 @@ final class JobWorkspace: ExecutionHost {
     private let inputs: [CID: [UInt8]]
     /// What the job mounts; nil if it mounts nothing.
     let mounts: MountedContent?
+    /// What it talks to its user by; nil if it does not.
+    let session: (any GuestSession)?
     private let contents = Mutex(Contents())
 
     /// A workspace whose guest can read `inputs`, whole files by their CIDs, and mounts.
-    init(inputs: [CID: [UInt8]], mounts: MountedContent? = nil) {
+    init(inputs: [CID: [UInt8]], mounts: MountedContent? = nil, session: (any GuestSession)? = nil) {
         self.inputs = inputs
         self.mounts = mounts
+        self.session = session
     }
 
     /// The total size of the inputs, in bytes.

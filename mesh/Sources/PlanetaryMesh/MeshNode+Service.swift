@@ -150,6 +150,32 @@ extension MeshNode: NodeService, PublicContent {
         return job
     }
 
+    // MARK: Sessions
+
+    package nonisolated func hear(
+        _ jobID: CID, from place: SessionPlace
+    ) async throws(NodeServiceError) -> SessionNews {
+        try await sessions.hear(JobID(jobID), from: place, on: self)
+    }
+
+    package nonisolated func say(
+        _ bytes: [UInt8], isLast: Bool, to jobID: CID, at place: SessionPlace
+    ) async throws(NodeServiceError) -> SessionPlace {
+        guard bytes.count <= SessionCalls.saidBytesMax else {
+            throw NodeServiceError(.tooLarge, "More than \(SessionCalls.saidBytesMax) bytes of input at once.")
+        }
+        return try await sessions.say(bytes, isLast: isLast, to: JobID(jobID), at: place, on: self)
+    }
+
+    /// Where the session of a job is.
+    func sessionTarget(of id: JobID) -> SessionTarget {
+        guard let job = core.market.originatedJob(id), job.manifest.params.session != nil else { return .none }
+        guard job.result == nil else { return .over }
+        guard let live = job.liveAttempt, live.isConfirmed else { return .pending }
+        return .executor(
+            SessionRun(assignment: live.cid, attempt: live.assignment.attempt, executor: live.executorPeerID))
+    }
+
     // MARK: Receipts
 
     package nonisolated func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {

@@ -35,6 +35,8 @@ package actor MeshNode {
     nonisolated let messages: DirectMessages
     nonisolated let runs = RunningJobs()
     nonisolated let checks = RunningJobs()
+    nonisolated let runSessions = RunSessions()
+    nonisolated let sessions: SessionDesk
     nonisolated let errands: Errands
     nonisolated let report: NodeReport
     nonisolated let files: OwnerFiles
@@ -66,7 +68,9 @@ package actor MeshNode {
         log = WorkLog(logger: parts.logger, tallies: parts.tallies)
         messages = DirectMessages(host: parts.swarm)
         errands = Errands(
-            parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, checks: checks, log: log)
+            parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, sessions: runSessions,
+            checks: checks, log: log)
+        sessions = SessionDesk(parts: parts, runs: runSessions)
         report = NodeReport(parts: parts, room: room)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
         desk = SubmissionDesk(parts: parts, room: room)
@@ -104,6 +108,11 @@ package actor MeshNode {
         } answer: { [weak self] peer, bytes in
             await self?.answer(bytes, from: peer)
         }
+        await runSessions.serve(on: parts.swarm) { [weak self] peer in
+            await self?.admits(peer) ?? false
+        } blame: { [weak self] peer, fault in
+            await self?.take(.misbehaved(peer, fault, isConnected: true))
+        }
         do {
             for topic in core.topics {
                 // The validator already took in what it accepted; nobody needs the stream of accepted messages.
@@ -140,6 +149,7 @@ package actor MeshNode {
                 group.addTask { [neighbourhood] in await neighbourhood.watchForOwnKey() }
                 group.addTask { [announcer] in await announcer.run() }
                 group.addTask { [workflows] in await workflows.run(on: self) }
+                group.addTask { [sessions] in await sessions.run(on: self) }
                 group.addTask { [parts, log] in await log.follow(parts.swarm.peerEvents()) }
                 group.addTask { [room] in await room.watch() }
                 group.addTask { [end] in
@@ -187,7 +197,7 @@ package actor MeshNode {
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
             case .tell(let event): board.tell(event, of: core.market)
             case .errand(let errand):
-                if case .startRun(let order) = errand { runs.begin(order.assignmentCID) }
+                if case .startRun(let order) = errand { begin(order) }
                 if case .checkReceipt(let order) = errand { checks.begin(order.receipt.cid) }
                 workIn.yield(errand)
             case .letRun(let assignment): runs.letRun(assignment)
@@ -205,6 +215,14 @@ package actor MeshNode {
                 end.ask()
             }
         }
+    }
+
+    /// Enters a run, so that orders and messages find it.
+    private func begin(_ order: ExecutionOrder) {
+        runs.begin(order.assignmentCID)
+        guard order.manifest.params.session != nil else { return }
+        let port = SessionPort(job: order.jobID, assignment: order.assignmentCID, side: .module)
+        runSessions.begin(port, of: order.manifest.originatorPeerID)
     }
 
     /// Carries out errands, each in a child task, until the node stops.
@@ -248,6 +266,10 @@ package actor MeshNode {
                 take(.fact(.fuelBurnt(assignment: assignment, fuel: fuel)))
             }
             for assignment in runs.takeWaits() { take(.fact(.executionWaits(assignment: assignment))) }
+            for (assignment, isWaiting) in runSessions.waiting {
+                let status = isWaiting ? JobStatus.awaitingInputs : .running
+                take(.fact(.executionProgressed(assignment: assignment, status, progressPermille: nil)))
+            }
             for (assignment, permille) in runs.takeProgress() {
                 take(
                     .fact(

@@ -74,7 +74,9 @@ struct SubmissionDesk: Sendable {
     private func verification(
         of submission: JobSubmission, _ params: MeshJobParams
     ) throws(NodeServiceError) -> VerificationLevel {
-        let text = submission.verification ?? parts.configuration.originator.verification
+        // What cannot be repeated is not checked, unless that is asked for, and then refused.
+        let usual = params.determinism == .deterministic ? parts.configuration.originator.verification : "none"
+        let text = submission.verification ?? usual
         guard let level = VerificationLevel(text: text) else {
             throw NodeServiceError(
                 .invalidRequest, "\"\(text.cut(bytesMax: 64))\" is no way to check a result.",
@@ -123,8 +125,16 @@ struct SubmissionDesk: Sendable {
         var policy = try policy(of: submission.policy)
         if params.files != nil { policy.require(JobFiles.feature) }
         if submission.invoke != nil { policy.require(NumberCall.feature) }
+        if let session = submission.session {
+            let usual = SessionTerms()
+            params.session = SessionTerms(
+                idleSeconds: session.idleSeconds ?? usual.idleSeconds,
+                waitingSeconds: session.waitingSeconds ?? usual.waitingSeconds)
+            (params.isInteractive, params.determinism) = (true, .attested)
+            policy.require(SessionTerms.feature)
+        }
         params.executionPolicy = policy
-        if params.files != nil, let refusal = JobRules().refusal(of: params) {
+        if params.files != nil || params.session != nil, let refusal = JobRules().refusal(of: params) {
             throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
         }
         return params

@@ -75,6 +75,7 @@ struct UsedKey: Sendable {
             ("list of numbers", params.invoke == first.invoke),
             ("list of arguments", Self.areSameBytes(params.args, first.args)), ("environment", params.env == first.env),
             ("list of inputs", params.inputCIDs == first.inputCIDs),
+            ("session", submission.hasSameSession(params.session, first.session)),
             ("set of files", submission.hasSameFiles(params.files, first.files)),
             ("timeout", limits.timeoutSeconds == nil || params.timeoutSeconds == first.timeoutSeconds),
             ("fuel limit", limits.maxFuel == nil || params.maxFuel == first.maxFuel),
@@ -114,6 +115,14 @@ struct UsedKey: Sendable {
 }
 
 extension JobSubmission {
+    /// Whether two jobs have the same session, but for the times that this submission leaves to the node.
+    fileprivate func hasSameSession(_ asked: SessionTerms?, _ had: SessionTerms?) -> Bool {
+        guard var asked, let had else { return asked == nil && had == nil }
+        if session?.idleSeconds == nil { asked.idleSeconds = had.idleSeconds }
+        if session?.waitingSeconds == nil { asked.waitingSeconds = had.waitingSeconds }
+        return asked == had
+    }
+
     /// Whether two jobs have the same files, but for the quotas that this submission leaves to the node.
     fileprivate func hasSameFiles(_ asked: JobFiles?, _ had: JobFiles?) -> Bool {
         guard var asked, let had else { return asked == nil && had == nil }

@@ -33,6 +33,21 @@ struct ExampleTests {
         #expect(machine.host.text(result.standardOutputCID) == "360\n")
     }
 
+    @Test("The Adventure can be won, and left; it takes whole lines, however they come")
+    func adventure() async throws {
+        let moves = "take key\nN\ntake matches\neast\ntake oil\nwest\nup\nup\nunlock\nup\nfill\nlight\n"
+        let machine = try Machine()
+        let won = try await Self.run(machine, "Adventure", input: Array(moves.utf8))
+        #expect(won.outcome == .exited(code: 0))
+        let told = try #require(machine.host.text(won.standardOutputCID))
+        #expect(told.hasSuffix("> The lamp burns after 12 turns. Ships will find their way.\n"), "\(told)")
+        #expect(told.contains("The trapdoor is locked.\n> The lock gives way.\n"))
+        let left = try await Self.run(machine, "Adventure", input: Array("take oil\nxyzzy\nquit".utf8))
+        #expect(left.outcome == .exited(code: 1))
+        let words = try #require(machine.host.text(left.standardOutputCID))
+        #expect(words.contains("> There is no such thing here.\n> Nobody here understands that.\n"), "\(words)")
+    }
+
     @Test("TextPortrait draws a text and leaves a summary")
     func portrait() async throws {
         let machine = try Machine()

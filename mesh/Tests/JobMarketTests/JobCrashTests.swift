@@ -106,6 +106,31 @@ struct JobCrashTests {
         expectPaidOnce(world, id, "bid forgotten")
     }
 
+    /// What its user typed is gone, so the job begins anew elsewhere; the lease of a session outlasts a cut of 20 s.
+    @Test func aRestartedExecutorDoesNotRunASessionAgain() throws {
+        var world = MarketWorld(executors: 2) { _, configuration in
+            configuration.executor?.features = [SessionTerms.feature]
+        }
+        world.parties[1].run = .hang
+        let id = try world.submit(
+            MarketWorld.request("job") { params in
+                (params.isInteractive, params.determinism, params.session) = (true, .attested, SessionTerms())
+                params.executionPolicy = ExecutionPolicy()
+                params.executionPolicy?.require(SessionTerms.feature)
+            })
+        #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
+        world.blocked = [.jobStatusUpdate]
+        world.run(milliseconds: 20_000)
+        #expect(world.job(id)?.liveAttempt != nil, "a cut of 20 s")
+        world.blocked = []
+        try world.restart(1)
+        world.run(milliseconds: 60_000)
+        let job = try #require(world.job(id))
+        #expect(job.attempts.map(\.assignment.executorDID) == [1, 2].map { world.parties[$0].identity.did })
+        #expect(job.result == .completedSuccessfully)
+        #expect(world.parties[1].orders.count == 1)
+    }
+
     @Test func aLateReceiptOfASupersededExecutorWins() throws {
         var world = world()
         world.checksReplay = true

@@ -279,6 +279,30 @@ struct OriginatorEdgeTests {
         #expect(progress.last == 1000)
     }
 
+    @Test func aRunThatWaitsForItsUserAndGoesOnIsNotedOnceASecond() throws {
+        var (world, id, report) = try silent()
+        let peer = world.parties[1].peer
+        func turns() -> [JobStatus] {
+            world.parties[0].events.compactMap { event in
+                guard case .statusReported(_, let status, _, _) = event.kind else { return nil }
+                return [.running, .awaitingInputs].contains(status) ? status : nil
+            }
+        }
+        var sequence: UInt64 = 1 << 60
+        var seen: [JobStatus?] = []
+        world.run(milliseconds: 1_100)
+        for (status, milliseconds) in [
+            (JobStatus.awaitingInputs, 400), (.running, 400), (.awaitingInputs, 1_100), (.running, 10),
+        ] as [(JobStatus, Int64)] {
+            world.give(report(status, nil, sequence), from: peer, to: 0)
+            seen.append(world.job(id)?.status)
+            world.run(milliseconds: milliseconds)
+            sequence += 1
+        }
+        #expect(seen == [.awaitingInputs, .awaitingInputs, .awaitingInputs, .running])
+        #expect(turns() == [.running, .awaitingInputs, .running])
+    }
+
     @Test func aLeaseIsNotRenewedOnceFetchingAndRunningHaveHadTheirTime() throws {
         var world = MarketWorld(executors: 1) { _, configuration in
             configuration.executor?.preparationMilliseconds = 600_000

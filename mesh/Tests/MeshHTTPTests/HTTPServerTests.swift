@@ -22,6 +22,17 @@ import Testing
             #expect(try await node.explain(Samples.jobID).lines.map(\.text) == ["price 40 > max 30"])
             #expect(try await node.describe(Samples.jobID) == Samples.description)
             #expect(try await node.cancel(Samples.jobID) == JobCancellation(job: Samples.job, wasOver: true))
+            let place = SessionPlace(client: 2, attempt: 3, position: 4)
+            let news = SessionNews(
+                place: place, pieces: [.init(isError: true, bytes: Array("echo".utf8))], inputPosition: 9, isOver: true)
+            #expect(try await node.hear(Samples.jobID, from: place) == news)
+            let behind = SessionPlace(client: 2, attempt: 3, position: 10)
+            #expect(try await node.say(bytes, isLast: true, to: Samples.jobID, at: place) == behind)
+            let most = [UInt8](repeating: 1, count: SessionCalls.saidBytesMax)
+            #expect(try await node.say(most, isLast: false, to: Samples.jobID, at: place).position == 4 + 65_536)
+            await #expect(throws: NodeServiceError.self) {
+                try await node.say(most + [1], isLast: false, to: Samples.jobID, at: place)
+            }
             #expect(try await node.receipt(Samples.receiptCID) == Samples.receipt)
             #expect(try await node.verifyReceipt(Samples.receiptCID) == Samples.report)
             #expect(try await node.replayReceipt(Samples.receiptCID) == Samples.report)

@@ -105,12 +105,35 @@ struct JobRulesTests {
 
     @Test func shapesThatAreNotOfferedAreNamed() {
         #expect(refusal { $0.workflowType = .dagWorkflow } == .notOffered("DagWorkflow"))
-        #expect(refusal { $0.isInteractive = true } == .notOffered("an interactive job"))
         #expect(refusal { $0.verification = .quorum(agreeing: 2, of: 3) } == .notOffered("verification by quorum"))
         #expect(refusal { $0.verification = .spotCheck(permille: 100) }?.code == "not_offered")
         let stage = WorkflowStage(id: "a", wasmCID: Samples.module)
         #expect(refusal { $0.stages = [stage] }?.code == "workflow_shape")
         #expect(refusal { $0.stages = Array(repeating: stage, count: 65) }?.code == "too_many")
+    }
+
+    @Test func sessionsAreBoundedAndFitTheirJobs() {
+        func refusal(_ change: (inout MeshJobParams) -> Void) -> JobRefusal? {
+            self.refusal { params in
+                (params.isInteractive, params.determinism, params.session) = (true, .attested, SessionTerms())
+                params.executionPolicy = ExecutionPolicy()
+                params.executionPolicy?.require(SessionTerms.feature)
+                params.inputCIDs = [:]
+                change(&params)
+            }
+        }
+        #expect(refusal { _ in } == nil)
+        #expect(refusal { $0.session = nil } == .empty(field: "session"))
+        #expect(refusal { $0.isInteractive = false }?.code == "bad_session")
+        #expect(refusal { $0.determinism = .deterministic }?.code == "bad_session")
+        #expect(refusal { $0.inputCIDs["stdin"] = Samples.module }?.code == "bad_session")
+        #expect(refusal { $0.invoke = [] }?.code == "bad_session")
+        #expect(refusal { $0.executionPolicy = nil } == .featureNotRequired("interactive-v1"))
+        #expect(refusal { $0.session?.idleSeconds = 0 } == .limitMissing(field: "session.idle_seconds"))
+        #expect(refusal { $0.session?.idleSeconds = 3_600 } == nil)
+        #expect(refusal { $0.session?.idleSeconds = 3_601 }?.code == "limit_too_large")
+        #expect(refusal { $0.session?.waitingSeconds = 86_400 } == nil)
+        #expect(refusal { $0.session?.waitingSeconds = 86_401 }?.code == "limit_too_large")
     }
 
     @Test func policiesAreBounded() {

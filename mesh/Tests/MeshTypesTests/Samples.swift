@@ -115,7 +115,8 @@ extension Samples {
 
     static var messages: [MeshProtocolMessage] {
         let job = bid.jobID
-        let data = JobInteractiveDataV1(jobID: job, sequence: 1, data: [1, 2], credit: 10, isLast: false)
+        let data = JobInteractiveDataV1(
+            jobID: job, assignmentCID: job.cid, sequence: 1, data: [1, 2], acknowledged: 3, credit: 10, isLast: false)
         return [
             .capabilityAdvertisement(CapabilityAdvertisementV1(capability: [1])),
             .jobAnnouncement(

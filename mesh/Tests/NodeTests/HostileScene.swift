@@ -85,7 +85,9 @@ struct HostileScene {
     }
 
     private func interactive(_ kind: Kind) -> MeshProtocolMessage {
-        let data = JobInteractiveDataV1(jobID: JobID(module), sequence: 1, data: [1, 2], credit: 10, isLast: false)
+        let data = JobInteractiveDataV1(
+            jobID: JobID(module), assignmentCID: module, sequence: 1, data: [1, 2], acknowledged: 3, credit: 10,
+            isLast: false)
         return kind == .input ? .jobInteractiveInput(data) : .jobInteractiveOutput(data)
     }
 

@@ -61,6 +61,32 @@ struct Run: MeshCommand, NodeOpeningCommand {
                 + "for the run."))
     var dryRun = false
 
+    @Flag(
+        name: .shortAndLong,
+        help: ArgumentHelp(
+            "Talk with the module while it runs: this command's standard input is the module's, and what it writes "
+                + "comes at once. mesh attach takes the talk up again."))
+    var interactive = false
+
+    @Flag(
+        name: [.customShort("t"), .customLong("tty")],
+        help: ArgumentHelp("The same, on a raw terminal. \(SessionRunner.terminalHelp)"))
+    var terminal = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The longest that an interactive job waits for its user at once, in seconds or for example 90s or 10m; by "
+                + "default \(JobSubmission.Session.standard.idleSeconds ?? 0) s.", valueName: "time"),
+        transform: Quantity.seconds)
+    var idle: UInt64?
+
+    @Option(
+        help: ArgumentHelp(
+            "The longest that it waits in all; by default \(JobSubmission.Session.standard.waitingSeconds ?? 0) s. "
+                + "Waiting for input costs 1,000 fuel for each millisecond.", valueName: "time"),
+        transform: Quantity.seconds)
+    var waiting: UInt64?
+
     @Flag(help: "Run the module here, without a node, a mesh or a price.")
     var local = false
 
@@ -92,11 +118,32 @@ struct Run: MeshCommand, NodeOpeningCommand {
         guard !global.json || !outputs.contains(where: { $0.path == LocalFile.stream }) else {
             throw ValidationError("--json and an --output to - cannot share standard output.")
         }
+        try checkSession()
         // A script lies in a working folder, the user's or the usual one.
         var job = job
         if ScriptRun.head(of: module) != nil { job.files.workingFolder = job.files.workingFolder ?? ScriptRun.folder }
         try job.check(module: module)
         if local { try checkLocal() }
+    }
+
+    /// Whether the job is interactive.
+    private var talks: Bool { interactive || terminal }
+
+    private func checkSession() throws {
+        guard talks else {
+            guard idle == nil, waiting == nil else {
+                throw ValidationError("--idle and --waiting are times of an interactive job; add -i.")
+            }
+            return
+        }
+        guard !global.json else { throw ValidationError("--json and -i cannot share standard output.") }
+        guard job.stdins.isEmpty else {
+            throw ValidationError("-i and --stdin both give standard input; leave one out.")
+        }
+        guard module != LocalFile.stream, !job.inputs.contains(where: { $0.path == LocalFile.stream }) else {
+            throw ValidationError("With -i, standard input is the module's; name a file instead of -.")
+        }
+        if !detach { try SessionRunner.check(isRaw: terminal) }
     }
 
     func run(opening node: NodeOpener) async throws {
@@ -123,9 +170,11 @@ struct Run: MeshCommand, NodeOpeningCommand {
         let (module, arguments, job) = try resolved()
         try job.files.checkPaths()
         var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
-        let submission = try await job.submission(
+        var submission = try await job.submission(
             module: module, arguments: arguments, outputs: job.taken(outputs), on: node,
             TransferLine(console, quiet: quiet || global.json))
+        if talks { submission.session = JobSubmission.Session(idleSeconds: idle, waitingSeconds: waiting) }
+        if terminal, !detach { submission.env += Self.terminalEnvironment(besides: submission.env) }
         if job.showsSecrets, !local { line.keep(Self.publicNote) }
         if !local, let cost = await checkingCost(submission, node) { line.keep(cost) }
         if dryRun { return try await tellOffers(submission, node, console) }
@@ -136,6 +185,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         }
         line.keep("job      \(accepted.jobID)\(accepted.isDuplicate ? " (submitted before)" : "")")
         let jobID = try JobReference.cid(accepted.jobID)
+        if talks { return try await talk(with: jobID, node, console) }
         var follower = JobFollower(node: node, jobID: jobID, line: line)
         if global.json, !quiet, !local { follower.early = { notice in try? console.noteLine(notice) } }
         switch try await follower.follow() {
@@ -170,6 +220,30 @@ struct Run: MeshCommand, NodeOpeningCommand {
         return ExitCode((view.offers.contains(where: \.isAble) ? ExitStatus.success : .noExecutor).rawValue)
     }
 
+    /// Talks with the job until its end, or until the user leaves it.
+    private func talk(with jobID: CID, _ node: some NodeService, _ console: Console) async throws -> ExitCode {
+        let runner = SessionRunner(node: node, jobID: jobID, console: console, isRaw: terminal)
+        switch try await runner.run() {
+        case .left(let code): return code
+        case .ended(let result):
+            try await runner.showRest(of: result)
+            return try await report(
+                local ? localWords.of(result) : result, jobID.text, node, console, isShown: true)
+        }
+    }
+
+    /// What a module needs to know of a terminal, unless the user says otherwise.
+    private static func terminalEnvironment(besides given: [NamedText]) -> [NamedText] {
+        var size = winsize()
+        guard ioctl(STDIN_FILENO, UInt(TIOCGWINSZ), &size) == 0 else { return [] }
+        let known = [
+            ("TERM", ProcessInfo.processInfo.environment["TERM"] ?? ""), ("COLUMNS", "\(size.ws_col)"),
+            ("LINES", "\(size.ws_row)"),
+        ]
+        return known.filter { item in !item.1.isEmpty && !given.contains { $0.name == item.0 } }
+            .map { NamedText(name: $0.0, text: $0.1) }
+    }
+
     /// What checking the result may cost this node, before the job is submitted; nil if it is not checked.
     private func checkingCost(_ submission: JobSubmission, _ node: some NodeService) async -> String? {
         var check = submission.verification
@@ -196,7 +270,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     /// Passes on what the job wrote, then says how it ended.
     private func report(
-        _ result: JobResult, _ jobID: String, _ node: some NodeService, _ console: Console
+        _ result: JobResult, _ jobID: String, _ node: some NodeService, _ console: Console, isShown: Bool = false
     ) async throws -> ExitCode {
         let written = JobOutputs.all(of: result)
         let stdout = try await bytes(result.stdoutCID, node)
@@ -218,8 +292,10 @@ struct Run: MeshCommand, NodeOpeningCommand {
                     stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing,
                     collected: files, returned: returned, isLocal: local ? true : nil))
         } else {
-            if !isSentElsewhere(result.stderrCID, "stderr", written) { console.data(stderr, to: STDERR_FILENO) }
-            if !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
+            if !isShown, !isSentElsewhere(result.stderrCID, "stderr", written) {
+                console.data(stderr, to: STDERR_FILENO)
+            }
+            if !isShown, !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
             if let returned, !outputs.contains(where: { $0.name == JobSubmission.resultName }) {
                 console.data(Array(returned.map { Terminal.safe($0) + "\n" }.joined().utf8))
             }
@@ -356,6 +432,7 @@ extension Run {
         case "memory": "Raise it with --max-memory, or give the module less to do."
         case "output": "Raise it with --max-output, or let the module write less."
         case "wall_clock": "Raise it with --timeout, or give the module less to do."
+        case "idle": "Raise it with --idle or --waiting, or answer sooner."
         case "stack", "table": "The node sets it: change the module so that it needs less."
         default: "Raise it (--max-fuel, --max-memory, --max-output or --timeout), or give the module less to do."
         }

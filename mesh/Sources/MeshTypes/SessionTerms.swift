@@ -1,0 +1,40 @@
+/// How long a job may wait for its user (PROTOCOL.md, "Interactive jobs"); a job that has these terms is interactive.
+///
+/// While its guest waits, for input or for room for its output, the job's wall clock stands still. Waiting for input
+/// moves the guest's clock and costs fuel.
+package struct SessionTerms: Hashable, Sendable, Codable {
+    /// Seconds that it may wait at once.
+    package var idleSeconds: UInt64
+    /// Seconds that it may wait in all.
+    package var waitingSeconds: UInt64
+
+    /// Terms with the usual times, unless given: ten minutes at once, an hour in all.
+    package init(idleSeconds: UInt64 = 600, waitingSeconds: UInt64 = 3_600) {
+        self.idleSeconds = idleSeconds
+        self.waitingSeconds = waitingSeconds
+    }
+
+    /// The feature that an executor states which runs interactive jobs.
+    package static let feature = "interactive-v1"
+
+    /// The bounds of sessions, the same for all nodes.
+    package enum Limits {
+        /// Seconds that a job may wait at once.
+        package static let idleSecondsMax: UInt64 = 3_600
+        /// Seconds that it may wait in all.
+        package static let waitingSecondsMax: UInt64 = 86_400
+        /// Fuel for each whole millisecond of waiting for input.
+        package static let fuelPerMillisecond: UInt64 = 1_000
+        /// Bytes of one direction that are under way: sent or written, and not taken at the other end.
+        package static let windowBytes = 256 << 10
+        /// Bytes of data of one message.
+        package static let messageBytesMax = 32 << 10
+        /// Bytes of one message with all that is in it.
+        package static let frameBytesMax = 40 << 10
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case idleSeconds = "idle_seconds"
+        case waitingSeconds = "waiting_seconds"
+    }
+}

@@ -1,0 +1,246 @@
+import CoVM
+import GuestFiles
+import MeshTypes
+import Multiformats
+import NodeCore
+import Synchronization
+
+/// One end of an interactive job's session: at the executor between the run and the stream, at the originator between
+/// the stream and the user.
+///
+/// Its two lanes are cores; this gives them to those who wait: the run's thread, tasks, streams.
+final class SessionPort: GuestSession {
+    /// Which end it is.
+    enum Side: Sendable {
+        /// The module's: input comes, output goes.
+        case module
+        /// The user's: output comes, input goes.
+        case user
+    }
+
+    /// How far a stream has told the other end.
+    struct Told: Sendable {
+        /// The position of the next byte to send.
+        fileprivate var next: UInt64 = 0
+        fileprivate var limit: UInt64 = 0
+        fileprivate var isLastSent = false
+        fileprivate var hasBegun = false
+        /// Whether everything was sent, and the end.
+        var isOver: Bool { isLastSent }
+    }
+
+    private struct State: Sendable {
+        var incoming: ReceivingLane
+        var outgoing = SendingLane()
+        /// The stream in use; a newer one takes its place.
+        var stream = 0
+        /// Whether the sending lane was set by what the other end has.
+        var isJoined: Bool
+        var isClosed = false
+        var isWaiting = false
+        var wakesRun: (@Sendable () -> Void)?
+        var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
+        var nextListener = 0
+    }
+
+    let jobID: JobID
+    let assignment: CID
+    let side: Side
+    private let state: Mutex<State>
+
+    init(job: JobID, assignment: CID, side: Side) {
+        jobID = job
+        self.assignment = assignment
+        self.side = side
+        state = Mutex(State(incoming: ReceivingLane(joins: side == .user), isJoined: side == .module))
+    }
+
+    // MARK: The run
+
+    func read(bytesMax: Int, orElse wake: @escaping @Sendable () -> Void) -> SessionInput {
+        let input = state.withLock { state -> SessionInput in
+            state.wakesRun = nil
+            if let piece = state.incoming.piece(from: state.incoming.start, bytesMax: bytesMax) {
+                state.incoming.took(to: state.incoming.start + UInt64(piece.bytes.count))
+                return .bytes(piece.bytes)
+            }
+            if state.incoming.isOver { return .end }
+            state.wakesRun = wake
+            return .nothing
+        }
+        if case .bytes = input { ring() }
+        return input
+    }
+
+    func write(
+        _ bytes: ArraySlice<UInt8>, to stream: StreamWrite.Stream, orElse wake: @escaping @Sendable () -> Void
+    ) -> Int {
+        let count = state.withLock { state in
+            let count = state.outgoing.write(bytes, isError: stream == .standardError)
+            state.wakesRun = count < bytes.count ? wake : nil
+            return count
+        }
+        if count > 0 { ring() }
+        return count
+    }
+
+    func waits(_ isWaiting: Bool) { state.withLock { $0.isWaiting = isWaiting } }
+
+    /// Whether the run waits for its user.
+    var isWaiting: Bool { state.withLock { $0.isWaiting } }
+
+    /// There will be no more output: the run has ended.
+    func finish() {
+        state.withLock { $0.outgoing.close() }
+        ring()
+    }
+
+    // MARK: The user
+
+    /// Takes what the user typed, from a position on, as far as there is room; up to which position there is input now.
+    func type(_ bytes: [UInt8], at position: UInt64, isLast: Bool) throws(SessionFault) -> UInt64 {
+        let end = try state.withLock { state throws(SessionFault) -> UInt64 in
+            guard state.isJoined else { return position }
+            guard position <= state.outgoing.end else { throw .gap }
+            let known = Int(min(state.outgoing.end - position, UInt64(bytes.count)))
+            let count = state.outgoing.write(bytes[known...])
+            if isLast, known + count == bytes.count { state.outgoing.close() }
+            return min(state.outgoing.end, position + UInt64(bytes.count))
+        }
+        ring()
+        return end
+    }
+
+    /// What the user sees.
+    struct View: Sendable {
+        var position: UInt64
+        var pieces: [(bytes: [UInt8], isError: Bool)] = []
+        /// The position of the next input; nil while the other end was not heard.
+        var inputPosition: UInt64?
+        var isInputOver: Bool
+        /// Whether there is nothing more to come.
+        var isOver: Bool
+    }
+
+    /// The output from a position on, or from where it was taken last; what is before was taken.
+    func view(from position: UInt64?, bytesMax: Int) -> View {
+        let view = state.withLock { state -> View in
+            if let position { state.incoming.took(to: position) }
+            var view = View(
+                position: state.incoming.start, inputPosition: state.isJoined ? state.outgoing.end : nil,
+                isInputOver: state.outgoing.isOver, isOver: state.incoming.isExhausted || state.isClosed)
+            var next = view.position
+            var left = bytesMax
+            while let piece = state.incoming.piece(from: next, bytesMax: left) {
+                view.pieces.append(piece)
+                next += UInt64(piece.bytes.count)
+                left -= piece.bytes.count
+            }
+            if !view.pieces.isEmpty { view.isOver = false }
+            return view
+        }
+        if position != nil { ring() }
+        return view
+    }
+
+    /// Whether the other end was heard.
+    var isJoined: Bool { state.withLock { $0.isJoined } }
+
+    /// Nobody at the other end will say more.
+    func close() {
+        state.withLock { $0.isClosed = true }
+        ring()
+    }
+
+    var isClosed: Bool { state.withLock { $0.isClosed } }
+
+    /// Whether all that the module wrote has come.
+    var isOutputComplete: Bool { state.withLock { $0.incoming.isOver } }
+
+    // MARK: The stream
+
+    /// Begins a stream, which takes the place of the one before.
+    func beginStream() -> Int {
+        let number = state.withLock { state in
+            state.stream += 1
+            return state.stream
+        }
+        ring()
+        return number
+    }
+
+    /// Whether a stream is the newest.
+    func isCurrent(_ stream: Int) -> Bool { state.withLock { $0.stream == stream && !$0.isClosed } }
+
+    /// Takes a message of the other end.
+    func take(_ message: MeshProtocolMessage) throws(SessionFault) {
+        let data: JobInteractiveDataV1
+        switch (message, side) {
+        case (.jobInteractiveInput(let input), .module): data = input
+        case (.jobInteractiveOutput(let output), .user): data = output
+        default: throw .notOfTheSession
+        }
+        guard data.jobID == jobID, data.assignmentCID == assignment,
+            data.data.count <= SessionTerms.Limits.messageBytesMax, side == .user || !data.isError
+        else { throw .notOfTheSession }
+        try state.withLock { state throws(SessionFault) in
+            if !state.isJoined {
+                state.outgoing = SendingLane(from: min(data.acknowledged, UInt64(Int64.max) / 2))
+                state.isJoined = true
+            }
+            try state.incoming.receive(
+                data.data, at: data.sequence, isError: data.isError, isLast: data.isLast)
+            try state.outgoing.acknowledged(data.acknowledged, credit: data.credit)
+        }
+        ring()
+    }
+
+    /// The next message to the other end; nil if there is nothing to tell now.
+    func next(_ told: inout Told) -> MeshProtocolMessage? {
+        state.withLock { state -> MeshProtocolMessage? in
+            let acknowledged = side == .module ? state.incoming.end : state.incoming.start
+            if !told.hasBegun { told.next = state.outgoing.start }
+            told.next = max(told.next, state.outgoing.start)
+            let piece = state.outgoing.piece(from: told.next)
+            let end = told.next + UInt64(piece?.bytes.count ?? 0)
+            let isLast = state.outgoing.isOver && end == state.outgoing.end && !told.isLastSent
+            // What the user has seen is told at once, so that nothing is shown twice after a restart.
+            let grain = side == .user ? 1 : UInt64(SessionTerms.Limits.windowBytes / 4)
+            let limit = state.incoming.limit
+            guard piece != nil || isLast || !told.hasBegun || limit >= told.limit + grain else { return nil }
+            let data = JobInteractiveDataV1(
+                jobID: jobID, assignmentCID: assignment, sequence: told.next, data: piece?.bytes ?? [],
+                acknowledged: acknowledged, credit: limit - acknowledged, isLast: isLast,
+                isError: piece?.isError ?? false)
+            (told.next, told.limit, told.hasBegun) = (end, limit, true)
+            if isLast { told.isLastSent = true }
+            return side == .user ? .jobInteractiveInput(data) : .jobInteractiveOutput(data)
+        }
+    }
+
+    // MARK: Waiting
+
+    /// One element whenever something may have changed, the first at once; a slow listener misses none that matters.
+    func changes() -> AsyncStream<Void> {
+        let (stream, input) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let number = state.withLock { state in
+            state.nextListener += 1
+            state.listeners[state.nextListener] = input
+            return state.nextListener
+        }
+        input.onTermination = { [weak self] _ in
+            self?.state.withLock { _ = $0.listeners.removeValue(forKey: number) }
+        }
+        input.yield(())
+        return stream
+    }
+
+    private func ring() {
+        let (wake, listeners) = state.withLock { state in
+            defer { state.wakesRun = nil }
+            return (state.wakesRun, Array(state.listeners.values))
+        }
+        wake?()
+        for listener in listeners { listener.yield(()) }
+    }
+}

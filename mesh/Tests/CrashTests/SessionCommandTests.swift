@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+/// `mesh run -i`, `-t` and `mesh attach`, with the real binary in a terminal and at pipes.
+@Suite("Interactive jobs at the command line", .serialized, .sharedMesh)
+struct SessionCommandTests {
+    private let mesh: CrashMesh
+    private var originator: NodeProcess { mesh.originator }
+
+    init() throws { mesh = try SharedMesh.mesh() }
+
+    private func echo() throws -> String {
+        try mesh.module("echo.wasm", GuestModules.command(GuestModules.copying))
+    }
+
+    private func terminal(_ arguments: [String]) throws -> TerminalProcess {
+        try TerminalProcess(arguments + ["--home", originator.home.path], columns: 80)
+    }
+
+    private func lastJob() throws -> String {
+        let jobs = try #require(try originator.run(["jobs", "--json", "--limit", "1"]).json() as? [[String: Any]])
+        return try #require(jobs.first?["job_id"] as? String)
+    }
+
+    @Test("In a terminal each line is answered at once, its end ends the input, and the receipt is told")
+    func lines() throws {
+        let run = try terminal(["run", "-i", try echo()])
+        for (word, times) in [("anna", 2), ("berta", 2)] {
+            try run.type(word + "\n")
+            // Once as the terminal's echo, once from the module.
+            try run.wait(until: "\(word) comes back") { screen in
+                screen.text.components(separatedBy: word).count > times
+            }
+        }
+        try run.type(TerminalProcess.endKey)
+        let finished = try run.finish()
+        #expect(finished.status == 0, "\(finished.screen.text)")
+        #expect(finished.screen.lines.contains { $0.hasPrefix("receipt  ") }, "\(finished.screen.text)")
+        #expect(finished.screen.text.components(separatedBy: "anna").count == 3, "nothing is shown twice")
+    }
+
+    @Test("A raw terminal passes each key on without an echo of its own; Ctrl-] leaves, and mesh attach returns")
+    func raw() throws {
+        let run = try terminal(["run", "-t", try echo()])
+        // What is typed before the terminal is raw would be echoed.
+        try run.wait(for: "job      ")
+        try eventually("the job runs") {
+            try originator.run(["jobs", "--limit", "1"]).output.contains("waiting for input")
+        }
+        try run.type("q")
+        try run.wait(until: "q comes back") { $0.text.contains("q") }
+        try run.type("\u{1D}")
+        let left = try run.finish()
+        #expect(left.status == 0 && left.screen.text.contains("mesh attach"), "\(left.screen.text)")
+        let again = try terminal(["attach", "-t", try lastJob()])
+        try again.type("z")
+        try again.wait(until: "z comes back") { $0.text.contains("z") }
+        #expect(try originator.run(["cancel", try lastJob()]).status == 0)
+        #expect(try again.finish().status == 214)
+    }
+
+    @Test("A command that is killed with -9 takes nothing with it: mesh attach goes on with the job") func killed()
+        throws
+    {
+        let run = try terminal(["run", "-i", try echo()])
+        try run.type("before\n")
+        try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "before").count > 2 }
+        run.signal(SIGKILL)
+        #expect(try run.finish().status == -SIGKILL)
+        let again = try terminal(["attach", try lastJob()])
+        try again.type("after\n")
+        try again.wait(until: "the line comes back") { $0.text.components(separatedBy: "after").count > 2 }
+        try again.type(TerminalProcess.endKey)
+        let finished = try again.finish()
+        #expect(finished.status == 0, "\(finished.screen.text)")
+        let output = try originator.run(["outputs", try lastJob(), "--output", "stdout=-"]).output
+        #expect(output == "before\nafter\n")
+    }
+
+    @Test("After a restart of the originator's node the session goes on, and nothing is said twice") func restarted()
+        throws
+    {
+        let run = try terminal(["run", "-i", try echo()])
+        try run.type("before\n")
+        try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "before").count > 2 }
+        originator.kill()
+        _ = try run.finish()
+        try originator.start()
+        try mesh.waitUntilConnected()
+        let again = try terminal(["attach", try lastJob()])
+        try again.type("after\n")
+        try again.wait(until: "the line comes back") { $0.text.components(separatedBy: "after").count > 2 }
+        #expect(!again.screen.text.contains("before"))
+        try again.type(TerminalProcess.endKey)
+        #expect(try again.finish().status == 0)
+    }
+
+    @Test("At a pipe it is a filter that answers while it reads; words that make no sense together are told")
+    func pipes() throws {
+        let script = "printf 'one\\ntwo\\n' | \"$0\" run -i --quiet \"$1\" --home \"$2\""
+        let process = Process()
+        let output = Pipe()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", script, NodeProcess.mesh.path, try echo(), originator.home.path]
+        process.standardOutput = output
+        try process.run()
+        let told = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        #expect(String(decoding: told, as: UTF8.self) == "one\ntwo\n")
+        for words in [["-i", "--json"], ["-i", "--stdin", "x"], ["--idle", "5"], ["-t"]] {
+            #expect(try originator.run(["run"] + words + [try echo()]).status == 200, "\(words)")
+        }
+        #expect(try originator.run(["run", "-i", try echo(), "--verify", "replay"]).errors.contains("attested"))
+    }
+
+    @Test("A local run is interactive, too") func local() throws {
+        let run = try terminal(["run", "--local", "-i", try echo()])
+        try run.type("here\n")
+        try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "here").count > 2 }
+        try run.type(TerminalProcess.endKey)
+        #expect(try run.finish().status == 0)
+    }
+}
