@@ -153,7 +153,7 @@ let meshCores: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "JobMarket",
             External.collections,
         ]),
-    mesh("Workflows", ["Multiformats", "SignedObjects", "MeshTypes"]),
+    mesh("Workflows", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
 ]
 
 let meshShells: [Target] = [
@@ -312,7 +312,12 @@ let tests: [Target] = [
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
     meshTests("SimulationTests", ["P2PTesting", "MeshTypes", "MeshSimulation"]),
-    meshTests("WorkflowsTests", ["Determinism", "Multiformats", "MeshTypes", "Workflows"]),
+    meshTests(
+        "WorkflowsTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "GuestFiles", "MeshTypes",
+            "Receipts", "Workflows",
+        ]),
 ]
 
 let package = Package(

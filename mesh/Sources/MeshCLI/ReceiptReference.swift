@@ -4,6 +4,7 @@ import Multiformats
 import NodeAPI
 import Receipts
 import SignedObjects
+import Workflows
 
 /// A receipt that a user named, and where it is to be read.
 enum NamedReceipt {
@@ -83,10 +84,20 @@ struct ReceiptReferences<Node: NodeService> {
         do {
             return try ReceiptReference.only(of: try await node.job(cid))
         } catch {
-            // Any other CID is a receipt's, wherever that is.
-            if error.code == .jobNotFound { return cid }
-            throw error
+            guard error.code == .jobNotFound else { throw error }
+            return try await receipt(ofWorkflow: cid)
         }
+    }
+
+    /// The receipt of a workflow; any other CID is a receipt's, wherever that is.
+    private func receipt(ofWorkflow cid: CID) async throws(NodeServiceError) -> CID {
+        guard let workflow = try? await node.workflow(cid) else { return cid }
+        guard let receipt = workflow.receiptCID else {
+            throw NodeServiceError(
+                .receiptNotFound, "The workflow \(cid) has no receipt yet.",
+                hint: "Wait for its end (mesh workflow show), then try again.")
+        }
+        return try JobReference.cid(receipt)
     }
 
     private func called(_ text: String) async throws(NodeServiceError) -> CID {
@@ -130,9 +141,9 @@ enum ReceiptReference {
 
     /// Help for an argument that names receipts.
     static let help =
-        "Receipts: last for that of the last job, a job or a receipt by its CID or the beginning or end of it, a file "
-        + "of mesh receipt export, or - for a list or a file on standard input. What is a file's name is that file; "
-        + "./NAME always is."
+        "Receipts: last for that of the last job, a job or a receipt by its CID or the beginning or end of it, a "
+        + "workflow or its receipt by its CID, a file of mesh receipt export, or - for a list or a file on standard "
+        + "input. What is a file's name is that file; ./NAME always is."
 
     /// Whether a text names a file. A CID, and `last`, do so only with a slash in it.
     static func isFile(_ text: String) -> Bool {
@@ -161,7 +172,7 @@ enum ReceiptReference {
                 throw unreadable(file, "\(error)")
             }
         } else {
-            guard let signed = try? SignedReceipt(verifying: bytes) else {
+            guard let cid = signed(bytes) else {
                 let reason = "it is neither a CAR file nor a signed receipt"
                 // What is no object of the mesh at all was not meant to be a receipt, and no check of one failed.
                 guard bytes.isEmpty || (try? DAGCBOR.decode(bytes)) != nil else {
@@ -172,10 +183,15 @@ enum ReceiptReference {
                 throw unreadable(file, reason)
             }
             archive = ReceiptArchive(
-                CAR(roots: [signed.cid], blocks: [CAR.Block(cid: signed.cid, bytes: signed.bytes)]))
+                CAR(roots: [cid], blocks: [CAR.Block(cid: cid, bytes: bytes)]))
         }
         guard !archive.receipts.isEmpty else { throw unreadable(file, "it is about no receipt") }
         return archive.receipts.map { .filed($0, archive, file: file) }
+    }
+
+    /// The CID of a block that is a signed receipt, of a job or of a workflow.
+    private static func signed(_ block: [UInt8]) -> CID? {
+        (try? SignedReceipt(verifying: block))?.cid ?? (try? SignedObject<WorkflowReceipt>(verifying: block))?.cid
     }
 
     /// The part of an identifier that a text gives; nil if it gives none. Throws if it has too few characters.

@@ -14,12 +14,15 @@ struct WorkflowFollower {
     }
 
     private enum Signal {
-        case look
+        case view(WorkflowView)
+        case failure(NodeServiceError)
         case interrupt(Int32)
     }
 
-    /// How often a workflow is looked at, in milliseconds.
-    static let lookMilliseconds = 100
+    /// Looks that follow each other as fast as something happens; from then on there is a pause between two.
+    static let quickLooksMax = 64
+    /// The pause, in milliseconds.
+    static let pauseMilliseconds = 50
 
     private let node: any NodeService
     private let id: CID
@@ -37,15 +40,30 @@ struct WorkflowFollower {
         let interrupts = Interrupts()
         let (signals, sink) = AsyncStream.makeStream(of: Signal.self, bufferingPolicy: .bufferingNewest(8))
         return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                while !Task.isCancelled {
-                    sink.yield(.look)
-                    try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
-                }
-            }
+            group.addTask { [node, id] in await Self.look(at: id, on: node, sink) }
             group.addTask { for await number in interrupts.signals { sink.yield(.interrupt(number)) } }
             defer { group.cancelAll() }
             return try await consume(signals)
+        }
+    }
+
+    /// Tells how a workflow is whenever something happened to it.
+    private static func look(
+        at id: CID, on node: any NodeService, _ sink: AsyncStream<Signal>.Continuation
+    ) async {
+        var version: UInt64?
+        for number in 1... {
+            do throws(NodeServiceError) {
+                let view = try await node.workflow(id, past: version)
+                version = view.version
+                sink.yield(.view(view))
+                if view.isOver { return }
+            } catch {
+                sink.yield(.failure(error))
+                return
+            }
+            guard number > quickLooksMax else { continue }
+            guard (try? await Task.sleep(for: .milliseconds(pauseMilliseconds))) != nil else { return }
         }
     }
 
@@ -54,10 +72,10 @@ struct WorkflowFollower {
         defer { line.clear() }
         for await signal in signals {
             switch signal {
-            case .look:
-                let view = try await node.workflow(id)
+            case .view(let view):
                 tell(view)
                 if view.isOver { return .ended(view) }
+            case .failure(let error): throw error
             case .interrupt(let number):
                 if isCancelled { return .left(number) }
                 isCancelled = true
@@ -126,6 +144,7 @@ enum WorkflowWords {
             facts.append(("held", Readable.tokens(view.held)))
             facts.append(("left", Readable.tokens(view.left ?? 0)))
         }
+        if let receipt = view.receiptCID { facts.append(("receipt", receipt)) }
         for output in view.outputs { facts.append(("output \(output.name)", output.cid)) }
         var table = Table([
             ("STAGE", .left), ("STATUS", .left), ("ITEMS", .right), ("DONE", .right), ("FAILED", .right),

@@ -190,12 +190,13 @@ package struct NodeClient: NodeService {
         try await post("/v1/workflows", body: workflow)
     }
 
-    package func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+    package func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowListing] {
         try await get("/v1/workflows?limit=\(limit)")
     }
 
-    package func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
-        try await get("/v1/workflows/\(id.text)")
+    package func workflow(_ id: CID, past version: UInt64?) async throws(NodeServiceError) -> WorkflowView {
+        try await get(
+            "/v1/workflows/\(id.text)" + (version.map { "?past=\($0)" } ?? ""), seconds: bounds.longAnswerSeconds)
     }
 
     /// The name of a stage has only letters that a query may have.

@@ -165,7 +165,10 @@ struct NodeRoutes: Sendable {
         router.get("/v1/workflows") { request, _ in
             try json(await service.workflows(limit: number(request, "limit", default: 20)))
         }
-        router.get("/v1/workflows/:cid") { _, context in try json(await service.workflow(cid(context))) }
+        router.get("/v1/workflows/:cid") { request, context in
+            let version = request.uri.queryParameters["past"].flatMap { UInt64($0) }
+            return try json(await service.workflow(cid(context), past: version))
+        }
         router.get("/v1/workflows/:cid/items") { request, context in
             let stage = request.uri.queryParameters["stage"].map(String.init)
             return try json(await service.items(of: cid(context), stage: stage))

@@ -88,6 +88,10 @@ package struct StoreLimits: Hashable, Sendable {
     package var peersWithoutAddressesMax = 256
     /// Receipts of which is known what they follow, and of which what they answer; the oldest go first.
     package var receiptLinksMax = 200_000
+    /// Workflows that are over; the oldest go first, with their journals. Their receipts stay as evidence does.
+    package var endedWorkflowsMax = 1_000
+    /// Events of workflows; what is over and has older ones goes, with its journal.
+    package var workflowEventsMax = 200_000
     /// Addresses remembered per peer.
     package var addressesPerPeerMax = 16
     /// How long one attempt waits for a lock that another program holds, in milliseconds.

@@ -64,7 +64,9 @@ struct StoreWriter: Sendable {
         case .peer(let row): try put(row, db, &totals)
         case .peerMisbehaved(let peer, let note, let count, let isMet, let at):
             try self.count(count, of: peer, note, isMet: isMet, at, db, &totals)
-        case .workflow(let row): try WorkflowRows.put(row, db)
+        case .workflow(let row):
+            try WorkflowRows.put(row, db)
+            if row.isOver { try WorkflowRows.prune(db, limits) }
         case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
         case .setting(let key, let value):
             try run(

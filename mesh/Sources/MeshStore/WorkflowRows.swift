@@ -68,6 +68,25 @@ enum WorkflowRows {
             .execute(arguments: [Data(id.bytes), Data(bytes), RowDigest.of(workflow: id, bytes)])
     }
 
+    /// Deletes workflows that are over, with their journals: the oldest beyond one bound, and those with events beyond
+    /// another.
+    static func prune(_ db: Database, _ limits: StoreLimits) throws {
+        let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM workflow_journal") ?? 0
+        let ids = try Data.fetchAll(
+            db,
+            sql: """
+                SELECT id FROM (
+                    SELECT id FROM workflows WHERE is_over = 1 ORDER BY submitted_at DESC, id LIMIT -1 OFFSET ?1)
+                UNION
+                SELECT j.id FROM workflow_journal j JOIN workflows w ON w.id = j.id
+                WHERE j.seq <= ?2 AND w.is_over = 1
+                """, arguments: [limits.endedWorkflowsMax, last - Int64(limits.workflowEventsMax)])
+        for id in ids {
+            try db.cachedStatement(sql: "DELETE FROM workflow_journal WHERE id = ?").execute(arguments: [id])
+            try db.cachedStatement(sql: "DELETE FROM workflows WHERE id = ?").execute(arguments: [id])
+        }
+    }
+
     static func row(_ row: StoredRow) throws -> WorkflowRow {
         let found = WorkflowRow(
             id: try row.cid("id"), key: try row.text("key"), manifest: try row.bytes("manifest"),

@@ -106,9 +106,10 @@ package protocol NodeService: Sendable {
     /// Begins a workflow; returns once that is durable. The same key and definition return the workflow that was begun.
     func begin(_ workflow: WorkflowSubmission) async throws(NodeServiceError) -> WorkflowView
     /// The newest workflows.
-    func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView]
-    /// A workflow, as it is now.
-    func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView
+    func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowListing]
+    /// A workflow, as it is now, or, if it has this version and is not over, as it is after the next thing that happens
+    /// to it, for which the node waits some seconds.
+    func workflow(_ id: CID, past version: UInt64?) async throws(NodeServiceError) -> WorkflowView
     /// The items of a workflow's stages, or of one stage.
     func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView]
     /// Cancels or resumes a workflow; returns once that is durable.
@@ -135,6 +136,11 @@ extension NodeService {
     /// The newest jobs.
     package func jobs(limit: Int) async throws(NodeServiceError) -> [JobView] {
         try await jobs(JobQuery(limit: limit)).jobs
+    }
+
+    /// A workflow, as it is now.
+    package func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
+        try await workflow(id, past: nil)
     }
 
     /// Everything that happened and happens to a job.

@@ -38,26 +38,62 @@ package struct WorkflowView: Hashable, Sendable, Codable {
     package var held: UInt64
     /// What is left of the budget.
     package var left: UInt64?
-    /// The stages; empty in a listing.
+    /// The stages.
     package var stages: [WorkflowStageView]
     /// What came out.
     package var outputs: [NamedCID]
+    /// The receipt of its end; nil before.
+    package var receiptCID: String?
 
+    /// - Parameter isOver: whether nothing happens to it any more, its receipt included.
     package init(
-        _ plan: WorkflowPlan, workflowID: String, submittedAt: UInt64, version: UInt64, outputs: [NamedCID]
+        _ plan: WorkflowPlan, workflowID: String, submittedAt: UInt64, version: UInt64, isOver: Bool,
+        outputs: [NamedCID]
     ) {
         self.workflowID = workflowID
         self.submittedAt = submittedAt
         self.version = version
         self.outputs = outputs
         name = plan.definition.name
-        (status, isOver, reason) = (plan.status, plan.status.isOver, plan.reason)
+        (status, reason) = (plan.status, plan.reason)
+        self.isOver = isOver
+        receiptCID = isOver && plan.isClosed ? plan.receiptCID?.text : nil
         (budget, paid, held, left) = (plan.definition.budget, plan.paid, plan.held, plan.left)
         stages = plan.stages.map(WorkflowStageView.init)
     }
 
     private enum CodingKeys: String, CodingKey {
         case name, status, reason, version, budget, paid, held, left, stages, outputs
+        case workflowID = "workflow_id"
+        case isOver = "over"
+        case submittedAt = "submitted_at"
+        case receiptCID = "receipt_cid"
+    }
+}
+
+/// A workflow in a listing.
+package struct WorkflowListing: Hashable, Sendable, Codable {
+    /// The CID of its signed manifest.
+    package var workflowID: String
+    /// What it is called.
+    package var name: String
+    /// Where it is.
+    package var status: WorkflowStatus
+    /// Whether nothing happens to it any more.
+    package var isOver: Bool
+    /// When it was begun, in milliseconds since the Unix epoch.
+    package var submittedAt: UInt64
+
+    package init(workflowID: String, name: String, status: WorkflowStatus, isOver: Bool, submittedAt: UInt64) {
+        self.workflowID = workflowID
+        self.name = name
+        self.status = status
+        self.isOver = isOver
+        self.submittedAt = submittedAt
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, status
         case workflowID = "workflow_id"
         case isOver = "over"
         case submittedAt = "submitted_at"

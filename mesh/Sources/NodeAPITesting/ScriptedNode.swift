@@ -255,11 +255,18 @@ package struct ScriptedNode: NodeService {
         try answer(theWorkflow())
     }
 
-    package func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
-        try answer(Array([script.workflow].compactMap(\.self).prefix(limit)))
+    package func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowListing] {
+        let listed = script.workflow.map {
+            WorkflowListing(
+                workflowID: $0.workflowID, name: $0.name, status: $0.status, isOver: $0.isOver,
+                submittedAt: $0.submittedAt)
+        }
+        return try answer(Array([listed].compactMap(\.self).prefix(limit)))
     }
 
-    package func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView { try answer(theWorkflow()) }
+    package func workflow(_ id: CID, past version: UInt64?) async throws(NodeServiceError) -> WorkflowView {
+        try answer(theWorkflow())
+    }
 
     package func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
         try answer([])

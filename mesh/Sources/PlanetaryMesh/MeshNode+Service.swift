@@ -186,17 +186,26 @@ extension MeshNode: NodeService, PublicContent {
     }
 
     package nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
-        ReceiptReport(verified: try await auditor.verify(cid).report)
+        if let workflow = try await WorkflowAuditor(auditor).find(cid) {
+            return ReceiptReport(verified: try await WorkflowAuditor(auditor).verify(workflow))
+        }
+        return ReceiptReport(verified: try await auditor.verify(cid).report)
     }
 
     package nonisolated func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
-        ReceiptReport(try await auditor.replay(cid))
+        if let workflow = try await WorkflowAuditor(auditor).find(cid) {
+            return ReceiptReport(try await WorkflowAuditor(auditor).replay(workflow))
+        }
+        return ReceiptReport(try await auditor.replay(cid))
     }
 
     package nonisolated func exportReceipt(
         _ cid: CID, withOutputs: Bool
     ) async throws(NodeServiceError) -> [UInt8] {
-        try await auditor.export(cid, withOutputs: withOutputs)
+        if let workflow = try await WorkflowAuditor(auditor).find(cid) {
+            return try await WorkflowAuditor(auditor).export(workflow, withOutputs: withOutputs)
+        }
+        return try await auditor.export(cid, withOutputs: withOutputs)
     }
 
     package nonisolated func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] {
@@ -296,12 +305,14 @@ extension MeshNode: NodeService, PublicContent {
         return try await workflows.begin(workflow)
     }
 
-    package nonisolated func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+    package nonisolated func workflows(limit: Int) async throws(NodeServiceError) -> [WorkflowListing] {
         try await workflows.list(limit: limit)
     }
 
-    package nonisolated func workflow(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
-        try await workflows.view(id)
+    package nonisolated func workflow(
+        _ id: CID, past version: UInt64?
+    ) async throws(NodeServiceError) -> WorkflowView {
+        try await workflows.view(id, past: version)
     }
 
     package nonisolated func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {

@@ -50,7 +50,8 @@ struct NodeOpening: Sendable {
         kademlia.protocolID = configuration.kademliaProtocol
         let receipts = VerifiedReceipts()
         let dht = KademliaService(
-            host: swarm, configuration: kademlia, validators: [receipts.validator, VerifiedReceipts.proofs],
+            host: swarm, configuration: kademlia,
+            validators: [receipts.validator, VerifiedReceipts.proofs, VerifiedReceipts.workflows],
             logger: logger)
         let bitswap = BitswapService(
             host: swarm, store: StoreBlockSource(store: store), limits: blocks, logger: logger)

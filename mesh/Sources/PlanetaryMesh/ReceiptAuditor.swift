@@ -10,6 +10,7 @@ import NodeAPI
 import P2PServices
 import Receipts
 import SignedObjects
+import Workflows
 
 /// Checks a receipt as a stranger would: from its CID alone, with what the mesh holds.
 ///
@@ -42,7 +43,7 @@ struct ReceiptAuditor: Sendable {
 
     /// A block that is a receipt, or may be one.
     ///
-    /// - Parameter key: under which the DHT has it; by default that of a receipt.
+    /// - Parameter key: under which the DHT has it; by default that of a receipt, of a job or of a workflow.
     func block(
         of cid: CID, key: [UInt8]? = nil
     ) async throws(NodeServiceError) -> (bytes: [UInt8], source: String) {
@@ -51,8 +52,9 @@ struct ReceiptAuditor: Sendable {
         } catch {
             throw NodeServiceError(storage: error)
         }
-        let key = key ?? MeshTopics.receiptKey(cid)
-        if let block = try? await dht.getValue(key: key) { return (block, "the DHT") }
+        for key in key.map({ [$0] }) ?? [MeshTopics.receiptKey(cid), WorkflowReceipt.key(cid)] {
+            if let block = try? await dht.getValue(key: key) { return (block, "the DHT") }
+        }
         do {
             return (try await fetcher.block(cid, from: await host.connectedPeers()), "a peer")
         } catch FetchError.storage(let error) {
@@ -102,20 +104,27 @@ struct ReceiptAuditor: Sendable {
 
     /// Collects the evidence behind a receipt.
     ///
-    /// - Parameter taken: sees every block that was wanted and came.
-    private func gather(
-        _ signed: SignedObject<ExecutionReceipt>, withOutputs: Bool, taken: (CAR.Block) -> Void
+    /// - Parameters:
+    ///   - workflow: the peers to ask for the receipt of a workflow's job, which have all of them; nobody looks for the
+    ///     one before it then.
+    ///   - taken: sees every block that was wanted and came.
+    func gather(
+        _ signed: SignedObject<ExecutionReceipt>, withOutputs: Bool, ofWorkflowAt workflow: [PeerID]? = nil,
+        taken: (CAR.Block) -> Void
     ) async throws(NodeServiceError) -> ReceiptWalk {
         var walk = ReceiptWalk(receiptCID: signed.cid)
         _ = walk.received(signed.bytes, for: signed.cid)
         if !withOutputs { walk.leaveOutputsOut() }
-        let parties = [signed.body.executorDID.peerID, signed.body.originatorDID.peerID]
-            .filter { $0 != host.localPeer }
-        await reach(parties)
-        if let previous = signed.body.previousReceiptCID,
-            let block = await fetchPredecessor(previous, parties, &walk)
-        {
-            taken(CAR.Block(cid: previous, bytes: block))
+        let parties =
+            workflow
+            ?? [signed.body.executorDID.peerID, signed.body.originatorDID.peerID].filter { $0 != host.localPeer }
+        if workflow == nil { await reach(parties) }
+        if let previous = signed.body.previousReceiptCID {
+            if workflow != nil {
+                walk.unavailable(previous, reason: "it was not looked for")
+            } else if let block = await fetchPredecessor(previous, parties, &walk) {
+                taken(CAR.Block(cid: previous, bytes: block))
+            }
         }
         while let want = walk.nextWant() {
             do {
@@ -132,7 +141,7 @@ struct ReceiptAuditor: Sendable {
     }
 
     /// What the originator paid for a receipt, as far as this node has its word for it; each settlement once.
-    private func settlements(
+    func settlements(
         of signed: SignedObject<ExecutionReceipt>
     ) async throws(NodeServiceError) -> [SignedObject<Settlement>] {
         if !store.isStuck { try await stored { () throws(MeshStoreError) in try await store.persisted() } }
@@ -233,7 +242,7 @@ struct ReceiptAuditor: Sendable {
     }
 
     /// Connects to peers with known keys at the addresses that the DHT has.
-    private func reach(_ peers: [PeerID]) async {
+    func reach(_ peers: [PeerID]) async {
         let connected = Set(await host.connectedPeers())
         await withDiscardingTaskGroup { group in
             for peer in peers where !connected.contains(peer) {

@@ -3,6 +3,7 @@ import Multiformats
 import Receipts
 import SignedObjects
 import Synchronization
+import Workflows
 
 /// The latest receipts whose signatures were checked here, so that market and DHT do not check the same block twice.
 final class VerifiedReceipts: Sendable {
@@ -37,6 +38,14 @@ final class VerifiedReceipts: Sendable {
     static var proofs: RecordValidator {
         RecordValidator(prefix: ProofRecord.keyPrefix) { key, value in
             ProofRecord.proof(key: key, value: value) == nil ? "it is no validly signed proof" : nil
+        }
+    }
+
+    /// DHT records of workflows' receipts: the value hashes to the CID in the key and is validly signed.
+    static var workflows: RecordValidator {
+        RecordValidator(prefix: WorkflowReceipt.keyPrefix) { key, value in
+            WorkflowReceipt.receipt(key: key, value: value) == nil
+                ? "it is no validly signed receipt of a workflow" : nil
         }
     }
 

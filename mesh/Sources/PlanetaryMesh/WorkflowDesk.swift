@@ -5,6 +5,7 @@ import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeSetup
+import P2PServices
 import SignedObjects
 import Workflows
 
@@ -20,6 +21,10 @@ actor WorkflowDesk {
         var pauseMilliseconds = 1_000
         /// How often it tries to submit a job while the node has no room for it.
         var submissionsMax = 60
+        /// Calls that wait for something to happen to a workflow.
+        var watchersMax = 256
+        /// How long such a call waits, in milliseconds.
+        var watchMilliseconds = 10_000
     }
 
     private struct Open {
@@ -43,6 +48,9 @@ actor WorkflowDesk {
     private let end: NodeEnd
     private let limits: Limits
     private var open: [CID: Open] = [:]
+    /// Who waits for something to happen to which workflow, each under a number of its own.
+    private var watchers: [Int: (id: CID, sink: AsyncStream<Void>.Continuation)] = [:]
+    private var watchersBegun = 0
     /// Keys under which a workflow is being begun.
     private var beginning: Set<String> = []
     private let work: AsyncStream<(CID, PlanEffect)>
@@ -161,12 +169,23 @@ actor WorkflowDesk {
             hint: "Wait for one, or cancel one with mesh workflow cancel.")
     }
 
-    /// The definition with the limits that this node's configuration sets where nothing is said.
+    /// The definition with all limits that are usual where nothing is said: what the plan asks of a job is fixed by
+    /// its signed manifest, whatever is usual elsewhere or later.
     private func resolved(_ definition: WorkflowDefinition) -> WorkflowDefinition {
         var definition = definition
-        let most = UInt64(clamping: parts.configuration.limits.outputBytesMax)
-        for index in definition.stages.indices where definition.stages[index].limits.maxOutputBytes == nil {
-            definition.stages[index].limits.maxOutputBytes = min(ExecutionLimits.standard.maxOutputBytes, most)
+        let (usual, files) = (ExecutionLimits.standard, JobFiles())
+        let most = min(usual.maxOutputBytes, UInt64(clamping: parts.configuration.limits.outputBytesMax))
+        for index in definition.stages.indices {
+            var limits = definition.stages[index].limits
+            limits.timeoutSeconds = limits.timeoutSeconds ?? usual.timeoutSeconds
+            limits.maxFuel = limits.maxFuel ?? usual.maxFuel
+            limits.maxMemoryBytes = limits.maxMemoryBytes ?? usual.maxMemoryBytes
+            limits.maxOutputBytes = limits.maxOutputBytes ?? most
+            if definition.stages[index].hasFiles {
+                limits.maxFileBytes = limits.maxFileBytes ?? files.maxBytes
+                limits.maxEntries = limits.maxEntries ?? files.maxEntries
+            }
+            definition.stages[index].limits = limits
         }
         return definition
     }
@@ -184,21 +203,58 @@ actor WorkflowDesk {
     }
 
     private func view(_ known: Open, _ id: CID) -> WorkflowView {
+        // It is over for others when its receipt is on the disk.
         WorkflowView(
             known.plan, workflowID: id.text, submittedAt: known.manifest.submittedAt.value, version: known.plan.taken,
+            isOver: open[id] == nil && known.plan.status.isOver,
             outputs: known.plan.outputs.map { NamedCID(name: $0.key, cid: $0.value.text) })
     }
 
-    func list(limit: Int) async throws(NodeServiceError) -> [WorkflowView] {
+    /// A workflow as it is past a version, if it is not over before.
+    func view(_ id: CID, past version: UInt64?) async throws(NodeServiceError) -> WorkflowView {
+        let now = try await view(id)
+        guard let version, now.version <= version, !now.isOver, let known = open[id] else { return now }
+        guard known.plan.taken <= version else { return view(known, id) }
+        guard watchers.count < limits.watchersMax else {
+            throw NodeServiceError(
+                .overloaded, "\(watchers.count) calls wait for workflows, the most that this node has at a time.",
+                hint: "Follow fewer workflows at the same time.")
+        }
+        watchersBegun += 1
+        let number = watchersBegun
+        let (changes, sink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        watchers[number] = (id, sink)
+        defer { watchers[number] = nil }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in changes { return } }
+            group.addTask { [limits] in try? await Task.sleep(for: .milliseconds(limits.watchMilliseconds)) }
+            await group.next()
+            group.cancelAll()
+        }
+        return try await view(id)
+    }
+
+    /// How many calls wait.
+    var watching: Int { watchers.count }
+
+    /// Tells those who wait that something happened to a workflow.
+    private func changed(_ id: CID) {
+        for watcher in watchers.values where watcher.id == id { watcher.sink.yield() }
+    }
+
+    func list(limit: Int) async throws(NodeServiceError) -> [WorkflowListing] {
         let rows = try await stored { () throws(MeshStoreError) in
             try await StoredWorkflows(parts.store).newest(onlyOpen: false, limit: limit)
         }
-        var views: [WorkflowView] = []
-        for row in rows {
-            guard let known = if let open = open[row.id] { open } else { await readable(row) } else { continue }
-            views.append(view(known, row.id))
+        return rows.compactMap { row in
+            let signed = open[row.id] == nil ? try? SignedObject<WorkflowManifest>(verifiedBefore: row.manifest) : nil
+            guard let manifest = open[row.id]?.manifest ?? signed?.body,
+                let status = open[row.id]?.plan.status ?? WorkflowStatus(rawValue: row.status)
+            else { return nil }
+            return WorkflowListing(
+                workflowID: row.id.text, name: manifest.definition.name, status: status,
+                isOver: row.isOver && open[row.id] == nil, submittedAt: row.submittedAt)
         }
-        return views
     }
 
     func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
@@ -237,6 +293,7 @@ actor WorkflowDesk {
         let write = StoreWrite.workflowEvent(id: id, bytes: try Self.encoded(event))
         open[id] = known
         for effect in effects { workIn.yield((id, effect)) }
+        changed(id)
         try await commit([write, .workflow(known.row(of: trial.status))])
         return try await view(id)
     }
@@ -281,14 +338,52 @@ actor WorkflowDesk {
             open[id]?.cancelled.insert(key)
             if let job = open[id]?.jobs[key] { await cancel(job, on: node) }
         case .finish:
-            guard let over = open[id], over.plan.status.isOver else { return }
+            guard let over = open[id], over.plan.status.isOver, !over.plan.isClosed else { return }
             do throws(NodeServiceError) {
-                try await commit([.workflow(over.row(of: over.plan.status))])
-                // It may have been resumed meanwhile.
-                if open[id]?.plan.status.isOver == true { open[id] = nil }
+                try await finish(id, over)
             } catch {
                 end.fail(error)
             }
+        }
+    }
+
+    /// Signs the receipt of a workflow that is over, and tells others of it once all is on the disk.
+    private func finish(_ id: CID, _ over: Open) async throws(NodeServiceError) {
+        let receipt: SignedObject<WorkflowReceipt>
+        let pages: [(cid: CID, bytes: [UInt8])]
+        do {
+            let made = try WorkflowReceipt.make(
+                of: over.plan, workflow: id, by: parts.identity.did, at: NodeClock.wallClock)
+            receipt = try SignedObject.sign(made.receipt, with: parts.identity)
+            pages = made.pages
+        } catch {
+            throw NodeServiceError(.internalError, "The receipt of the workflow \(id) cannot be signed: \(error).")
+        }
+        let event = PlanEvent.receiptSigned(receipt.cid)
+        let bytes = try Self.encoded(event)
+        _ = open[id]?.plan.handle(event)
+        let blocks = pages + [(id, over.row.manifest), (receipt.cid, receipt.bytes)]
+        try await commit(
+            blocks.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: id) } + [
+                .root(receipt.cid), .workflowEvent(id: id, bytes: bytes), .workflow(over.row(of: over.plan.status)),
+            ])
+        // It may have been resumed meanwhile.
+        if open[id]?.plan.isClosed == true { open[id] = nil }
+        changed(id)
+        await publish(receipt)
+    }
+
+    /// Puts a receipt into the DHT, so that it is found when this node is gone; a long one is found here alone.
+    private func publish(_ receipt: SignedObject<WorkflowReceipt>) async {
+        guard receipt.bytes.count <= WorkflowReceipt.Limits().recordBytesMax else { return }
+        do {
+            try await parts.dht.putValue(key: WorkflowReceipt.key(receipt.cid), value: receipt.bytes)
+            parts.tallies.add("workflow_receipts_put")
+        } catch {
+            parts.tallies.add("workflow_receipts_not_put")
+            parts.logger.info(
+                "The receipt of a workflow was not put into the DHT.",
+                metadata: ["cid": "\(receipt.cid)", "reason": "\(error)"])
         }
     }
 
@@ -309,6 +404,7 @@ actor WorkflowDesk {
             if case .failure(let error) = result { end.fail(NodeServiceError(storage: error)) }
         }
         for effect in effects { workIn.yield((id, effect)) }
+        changed(id)
     }
 
     /// Submits a job under its key and waits for its end; nil if the node stops first.
@@ -317,6 +413,7 @@ actor WorkflowDesk {
         var submission = JobSubmission(params)
         submission.label = [name, key.stage].filter { !$0.isEmpty }.joined(separator: "/")
         submission.idempotencyKey = key.idempotencyKey(of: id)
+        submission.verification = open[id]?.plan.verification(of: key.stage)
         for attempt in 1... {
             do throws(NodeServiceError) {
                 let job = try CID(named: try await node.submit(submission).jobID, "job_id")
@@ -428,8 +525,10 @@ extension ChildEnd {
             }
         let standard = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
         let named = standard.compactMap { name, cid in cid.map { NamedCID(name: name, cid: $0) } } + result.outputs
+        // What the mesh failed may have a receipt that does not count, and proves nothing.
+        let isOfMesh = if case .failed(_, ofMesh: true) = outcome { true } else { false }
         self.init(
-            outcome, jobID: job, receiptCID: result.receiptCID.flatMap { try? CID(parsing: $0) },
+            outcome, jobID: job, receiptCID: isOfMesh ? nil : result.receiptCID.flatMap { try? CID(parsing: $0) },
             outputs: named.compactMap { output in
                 guard let cid = try? CID(parsing: output.cid) else { return nil }
                 return ChildOutput(name: output.name, cid: cid, isFolder: folders.contains(output.cid))

@@ -58,11 +58,13 @@ package struct ReceiptArchive: Sendable {
         var successors: [Place: [CID]] = [:]
         var answers: [Answer: [CID]] = [:]
         var settlements: [CID: [SignedObject<Settlement>]] = [:]
+        var ofReceipts: Set<CID> = []
         for block in file.blocks where blocks.updateValue(block.bytes, forKey: block.cid) == nil {
             // Under another name, such as an identity CID, the same receipt would contradict itself.
             guard block.cid.namesEvidence, block.cid.codec == .dagCBOR, block.bytes.count <= SignedObjectFormat.bytesMax
             else { continue }
             if let receipt = try? SignedReceipt(verifying: block.bytes) {
+                ofReceipts.insert(block.cid)
                 successors[Place(receipt.body), default: []].append(block.cid)
                 answers[Answer(receipt.body), default: []].append(block.cid)
             } else if let settlement = try? SignedObject<Settlement>(verifying: block.bytes) {
@@ -73,7 +75,12 @@ package struct ReceiptArchive: Sendable {
         self.successors = successors
         self.answers = answers
         self.settlements = settlements
-        self.outputs = file.roots.reduce(into: outputs) { outputs, root in
+        // The receipts that the file is about come first; others are those of a workflow's jobs.
+        let isOfReceipts = file.roots.allSatisfy { root in
+            blocks[root].map { (try? SignedReceipt(verifying: $0)) != nil } ?? false
+        }
+        let others = isOfReceipts ? [] : file.blocks.map(\.cid).filter(ofReceipts.contains)
+        self.outputs = (file.roots + others).reduce(into: outputs) { outputs, root in
             let receipt = blocks[root].flatMap { try? SignedReceipt(verifying: $0) }
             guard let receipt, receipt.body.outputBlocks.count <= Self.verifierLimits.outputsMax else { return }
             let files = receipt.body.outputBlocks.filter { $0 != receipt.body.readCID }
@@ -82,6 +89,12 @@ package struct ReceiptArchive: Sendable {
     }
 
     private static let verifierLimits = ReceiptVerifier.Limits()
+
+    /// A block of the file, which may not hash to its CID; `nil` if the file has none of this CID.
+    package func block(_ cid: CID) -> [UInt8]? { blocks[cid] }
+
+    /// The CIDs of all blocks of the file.
+    package var cids: some Sequence<CID> { blocks.keys }
 
     /// A receipt of the file; `nil` if the file has no validly signed one of this CID.
     package func receipt(_ cid: CID) -> SignedReceipt? {
@@ -102,6 +115,15 @@ package struct ReceiptArchive: Sendable {
             }
         }
         guard let receipt = walk.receipt else { return walk.report() }
+        return report(of: receipt, cid, walk)
+    }
+
+    /// The manifest of a receipt's job; `nil` if the file has no validly signed one.
+    package func manifest(of receipt: ExecutionReceipt) -> JobManifest? {
+        blocks[receipt.jobID.cid].flatMap { (try? SignedObject<JobManifest>(verifying: $0))?.body }
+    }
+
+    private func report(of receipt: ExecutionReceipt, _ cid: CID, _ walk: ReceiptWalk) -> VerificationReport {
         let report = walk.report(
             siblings: others(successors[Place(receipt)], than: cid),
             twins: others(answers[Answer(receipt)], than: cid),

@@ -20,6 +20,7 @@ package struct DefinitionReader: Sendable {
         var definition = WorkflowDefinition(name: try fields.text("name") ?? "", stages: [])
         definition.budget = try fields.unsigned("budget")
         definition.parallel = try fields.unsigned("parallel")
+        definition.verification = try fields.text("verify")
         definition.inputs = CanonicalMap(
             try fields.entries("inputs") { node, path throws(DefinitionFault) in
                 try Self.content(node, path)
@@ -82,6 +83,7 @@ package struct DefinitionReader: Sendable {
         if let node = fields.take("policy") { stage.policy = try policy(node, path + ".policy") }
         stage.jobBudget = try fields.unsigned("job_budget")
         stage.retries = try fields.unsigned("retries") ?? 0
+        stage.verification = try fields.text("verify")
         stage.accept = try fields.numbers("accept") ?? [0]
         if let text = try fields.text("on_failure") {
             guard let rule = FailureRule(rawValue: text) else {

@@ -54,6 +54,7 @@ package struct DefinitionRules: Sendable {
         }
         for input in definition.inputs { try checkName(input.key, "inputs.\(input.key)") }
         for output in definition.outputs { try checkName(output.key, "outputs.\(output.key)") }
+        try checkVerification(definition.verification, "verify")
         if let parallel = definition.parallel, !(1...UInt64(limits.parallelMax)).contains(parallel) {
             throw DefinitionFault(
                 "parallel", "\(parallel) jobs cannot run at the same time.",
@@ -114,6 +115,7 @@ package struct DefinitionRules: Sendable {
                 "\(path).retries", "\(stage.retries) repetitions are more than \(limits.retriesMax).",
                 remedy: "Write a number from 0 to \(limits.retriesMax).")
         }
+        try checkVerification(stage.verification, "\(path).verify")
         guard !stage.accept.isEmpty, stage.accept.allSatisfy({ Int32(exactly: $0) != nil }) else {
             throw DefinitionFault(
                 "\(path).accept", "These are no exit codes.", remedy: "Write those that count as success, such as [0].")
@@ -136,6 +138,14 @@ package struct DefinitionRules: Sendable {
                 path, "No executor would take the stage's job: \(refusal).", remedy: "Change the stage accordingly.")
         }
         try checkFanOut(stage, path)
+    }
+
+    /// A way to check results has one reader, whoever names it.
+    private func checkVerification(_ text: String?, _ path: String) throws(DefinitionFault) {
+        guard let text, VerificationLevel(text: text) == nil else { return }
+        throw DefinitionFault(
+            path, "\"\(text.cut(bytesMax: limits.nameBytesMax))\" is no way to check a result.",
+            remedy: "Write none, spot:P% with P from 0.1 to 100, or replay.")
     }
 
     private func checkFanOut(_ stage: StageDefinition, _ path: String) throws(DefinitionFault) {

@@ -97,10 +97,16 @@ package enum PlanEvent: Hashable, Sendable, Codable {
     case cancelled
     /// The owner has what failed, and what was not run, run again.
     case resumed
+    /// The receipt of the workflow's end is signed.
+    case receiptSigned(CID)
 
     enum EndedCodingKeys: String, CodingKey {
         case _0 = "child"
         case _1 = "end"
+    }
+
+    enum ReceiptSignedCodingKeys: String, CodingKey {
+        case _0 = "receipt"
     }
 }
 
@@ -114,7 +120,7 @@ package enum PlanEffect: Hashable, Sendable {
     case cancel(ChildKey)
     /// Make folders of the outputs of a stage's items (`WorkflowPlan.gatherings`).
     case gather(stage: String, round: Int)
-    /// The workflow has ended.
+    /// The workflow has ended: sign its receipt, and tell which it is.
     case finish
 }
 

@@ -13,6 +13,8 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
     package var budget: UInt64?
     /// Jobs that run at the same time; nil for `WorkflowLimits.parallelUsual`.
     package var parallel: UInt64?
+    /// How results are checked where a stage does not say, as in `mesh run --verify`; nil for the node's default.
+    package var verification: String?
     /// Files and folders by name.
     package var inputs: CanonicalMap<WorkflowContent>
     /// The stages, in the order in which they are shown.
@@ -30,6 +32,11 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
         self.outputs = outputs
         self.budget = budget
         self.parallel = parallel
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case version, name, budget, parallel, inputs, stages, outputs
+        case verification = "verify"
     }
 
     /// The inputs with their names, in order.
@@ -141,6 +148,8 @@ package struct StageDefinition: Hashable, Sendable, Codable {
     package var jobBudget: UInt64?
     /// How often a job is submitted again that the mesh failed.
     package var retries: UInt64 = 0
+    /// How results are checked, as in `mesh run --verify`; nil for what the workflow says.
+    package var verification: String?
     /// What a failure of the stage, or of an item, does.
     package var onFailure = FailureRule.fail
     /// The exit codes that count as success.
@@ -160,6 +169,7 @@ package struct StageDefinition: Hashable, Sendable, Codable {
         case workingFolder = "workdir"
         case hasTemporaryFolder = "tmp"
         case jobBudget = "job_budget"
+        case verification = "verify"
         case onFailure = "on_failure"
         case forEach = "for_each"
     }

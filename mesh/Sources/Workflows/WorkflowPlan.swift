@@ -8,6 +8,9 @@ package import Multiformats
 /// end of a job may be told again, too. So the journal need not be on the disk before jobs go out; it must only keep
 /// its order.
 package struct WorkflowPlan: Hashable, Sendable {
+    /// Why a stage was left out that the end of the workflow kept from running.
+    package static let endedBefore = "the workflow ended before"
+
     /// The workflow.
     package let definition: WorkflowDefinition
     /// Where it is.
@@ -20,6 +23,13 @@ package struct WorkflowPlan: Hashable, Sendable {
     package private(set) var jobsBegun = 0
     /// Events that changed something.
     package private(set) var taken: UInt64 = 0
+    /// The receipt that was signed last; of an end before the workflow was resumed unless it is closed.
+    package private(set) var receiptCID: CID?
+    /// Whether it is over and its receipt is signed.
+    package private(set) var isClosed = false
+    /// Withheld stages that would begin now.
+    package private(set) var stopped: Set<String> = []
+    private var withheld: Set<String>
     private let order: StageOrder
     private let positions: [String: Int]
     private let limits: WorkflowLimits
@@ -30,14 +40,17 @@ package struct WorkflowPlan: Hashable, Sendable {
 
     /// A plan that has not begun.
     ///
+    /// - Parameter withheld: stages that do not begin but by `giveUp`: for a verifier, which cannot know what was left
+    ///   of a budget, or that a folder was out of reach.
     /// - Throws: what is wrong with the definition, which has to name its content by CIDs.
     package init(
-        _ definition: WorkflowDefinition, limits: WorkflowLimits = WorkflowLimits()
+        _ definition: WorkflowDefinition, limits: WorkflowLimits = WorkflowLimits(), withheld: Set<String> = []
     ) throws(DefinitionFault) {
         let rules = DefinitionRules(limits)
         if let fault = rules.fault(in: definition) ?? rules.unresolved(in: definition) { throw fault }
         self.definition = definition
         self.limits = limits
+        self.withheld = withheld
         order = try StageOrder(definition.stages)
         stages = definition.stages.map(StagePlan.init)
         positions = Dictionary(uniqueKeysWithValues: definition.stages.enumerated().map { ($1.id, $0) })
@@ -51,6 +64,16 @@ package struct WorkflowPlan: Hashable, Sendable {
     package mutating func handle(_ event: PlanEvent) -> [PlanEffect] {
         guard take(event) else { return [] }
         taken += 1
+        return advance()
+    }
+
+    /// Fails a withheld stage that would begin now.
+    package mutating func giveUp(_ id: String, because reason: String) -> [PlanEffect] {
+        guard stopped.remove(id) != nil, let position = positions[id], stages[position].status == .waiting else {
+            return []
+        }
+        withheld.remove(id)
+        fail(position, reason)
         return advance()
     }
 
@@ -72,7 +95,7 @@ package struct WorkflowPlan: Hashable, Sendable {
                 if status != .running { effects.append(.cancel(key)) }
             }
         }
-        if status.isOver { effects.append(.finish) }
+        if status.isOver, !isClosed { effects.append(.finish) }
         return effects
     }
 
@@ -120,6 +143,20 @@ package struct WorkflowPlan: Hashable, Sendable {
     /// The stage of a name.
     package func stage(_ id: String) -> StagePlan? { positions[id].map { stages[$0] } }
 
+    /// The item of a key.
+    package func item(of key: ChildKey) -> StagePlan.Item? {
+        guard let position = positions[key.stage], stages[position].items.indices.contains(key.item) else { return nil }
+        return stages[position].items[key.item]
+    }
+
+    /// The definition of the stage of a name.
+    package func definition(of stage: String) -> StageDefinition? { positions[stage].map { stages[$0].definition } }
+
+    /// How the results of a stage's jobs are checked; nil for the node's default.
+    package func verification(of stage: String) -> String? {
+        self.definition(of: stage)?.verification ?? definition.verification
+    }
+
     /// What must be so after every event; the first thing that is not.
     package func brokenInvariant() -> String? {
         if running != stages.reduce(0, { $0 + $1.running }) { return "the jobs that run are miscounted" }
@@ -165,6 +202,9 @@ extension WorkflowPlan {
         case .resumed:
             guard status.isOver else { return false }
             return resume()
+        case .receiptSigned(let cid):
+            guard status.isOver, !isClosed else { return false }
+            (receiptCID, isClosed) = (cid, true)
         }
         return true
     }
@@ -277,7 +317,7 @@ extension WorkflowPlan {
                 reopen(position)
             }
         }
-        if changed.isEmpty { (status, reason, hasStopped) = before }
+        if changed.isEmpty { (status, reason, hasStopped) = before } else { isClosed = false }
         return !changed.isEmpty
     }
 
@@ -338,7 +378,7 @@ extension WorkflowPlan {
                 effects.append(
                     .cancel(ChildKey(stage: stage.definition.id, item: index, attempt: item.attempt ?? 0)))
             }
-            if !stage.status.isSettled { stages[position].settle(.skipped, "the workflow ended before") }
+            if !stage.status.isSettled { stages[position].settle(.skipped, Self.endedBefore) }
             stages[position].held = 0
         }
     }
@@ -364,6 +404,10 @@ extension WorkflowPlan {
         for (place, source) in definition.sources where source != .item && content(of: source) == nil {
             fail(position, "\(place): the output \(source.text) was not written")
             return true
+        }
+        if withheld.contains(definition.id) {
+            stopped.insert(definition.id)
+            return false
         }
         begin(position, definition, &effects)
         return true

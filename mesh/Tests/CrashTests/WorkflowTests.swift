@@ -104,18 +104,48 @@ struct WorkflowTests {
             try Data(name.utf8).write(to: mesh.folder.appendingPathComponent(name))
         }
         let pattern = mesh.folder.path + "/*.csv"
-        let mapped = try mesh.originator.run(["map", module, "--each", pattern, "--json"])
+        let mapped = try mesh.originator.run(["map", module, "--each", pattern, "--verify", "replay", "--json"])
         #expect(mapped.status == 0, "\(mapped.errors)")
         let report = try #require(try mapped.json() as? [String: Any])
         let items = try #require(report["items"] as? [[String: Any]])
         #expect(items.map { $0["item"] as? String } == ["a.csv", "b.csv"])
+        let checked = try mesh.originator.run(["receipt", "verify", try #require(items[0]["job_id"] as? String)])
+        #expect(checked.output.contains("the originator says confirmed"), "\(checked.output)\(checked.errors)")
         let outputs = try #require((report["workflow"] as? [String: Any])?["outputs"] as? [[String: Any]])
         let folder = try #require(outputs.first?["cid"] as? String)
         #expect(try mesh.originator.run(["cat", "\(folder)/a.csv", "\(folder)/b.csv"]).output == "a.csvb.csv")
+        try expectReceipt(of: try #require(report["workflow"] as? [String: Any]), mesh)
         let three = try mesh.module("three.wasm", GuestModules.command("(call $exit (i32.const 3))"))
         let failed = try mesh.originator.run(["map", three, "--each", pattern])
         #expect(failed.status == 217 && failed.output.contains("a.csv"), "\(failed.errors)")
         #expect(try mesh.originator.run(["map", module, "--each", mesh.folder.path + "/*.none"]).status == 246)
+    }
+
+    /// Its owner and strangers check the receipt of a workflow, with a node and without, and run its jobs again.
+    private func expectReceipt(of workflow: [String: Any], _ mesh: CrashMesh) throws {
+        let id = try #require(workflow["workflow_id"] as? String)
+        let receipt = try #require(workflow["receipt_cid"] as? String)
+        let own = try mesh.originator.run(["receipt", "verify", id])
+        #expect(own.status == 0 && own.output.contains(receipt), "\(own.output)\(own.errors)")
+        let stranger = mesh.executors[1]
+        let checked = try stranger.run(["receipt", "verify", receipt])
+        #expect(checked.status == 0, "\(checked.output)\(checked.errors)")
+        #expect(checked.output.contains("The receipt holds."))
+        let replayed = try stranger.run(["receipt", "replay", receipt])
+        #expect(replayed.status == 0, "\(replayed.output)\(replayed.errors)")
+        #expect(replayed.output.contains("in all jobs"))
+        let shown = try stranger.run(["receipt", "show", receipt])
+        #expect(shown.status == 0 && shown.output.contains("b.csv"), "\(shown.output)\(shown.errors)")
+        let file = mesh.folder.appendingPathComponent("w.car").path
+        let exported = try stranger.run(["receipt", "export", "--with-outputs", "-o", file, receipt])
+        #expect(exported.status == 0, "\(exported.errors)")
+        mesh.originator.kill()
+        let offline = try mesh.originator.run(["receipt", "verify", "--offline", file])
+        #expect(offline.status == 0, "\(offline.output)\(offline.errors)")
+        #expect(offline.output.contains("The receipt holds."))
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        #expect(try mesh.originator.run(["receipt", "verify", id]).status == 0)
     }
 
     @Test("A failed stage fails its workflow and is run again by resume; cancel ends every job")

@@ -52,6 +52,24 @@ import Testing
         await #expect(throws: MeshStoreError.self) { try await StoredWorkflows(store).row(row(1).id) }
     }
 
+    @Test func whatIsOverIsPrunedByNumberAndByEvents() async throws {
+        var limits = StoreLimits()
+        (limits.endedWorkflowsMax, limits.workflowEventsMax) = (2, 4)
+        let store = try folder.open(limits: limits)
+        try await store.commit((1...4).map { .workflow(row($0)) })
+        try await store.commit([.workflowEvent(id: row(1).id, bytes: [1]), .workflowEvent(id: row(2).id, bytes: [1])])
+        for number: UInt8 in 2...4 { try await store.commit([.workflow(row(number, isOver: true))]) }
+        let kept = try await StoredWorkflows(store).newest(onlyOpen: false, limit: 10)
+        #expect(kept == [row(4, isOver: true), row(3, isOver: true), row(1)], "the oldest that is over goes")
+        #expect(try await StoredWorkflows(store).journal(of: row(2).id) == [])
+        try await store.commit([.workflowEvent(id: row(3).id, bytes: [1])])
+        try await store.commit((1...4).map { .workflowEvent(id: row(1).id, bytes: [$0]) })
+        try await store.commit([.workflow(row(4, isOver: true))])
+        let left = try await StoredWorkflows(store).newest(onlyOpen: false, limit: 10)
+        #expect(left == [row(4, isOver: true), row(1)], "what has old events goes")
+        #expect(try await StoredWorkflows(store).journal(of: row(1).id) == [[1], [1], [2], [3], [4]])
+    }
+
     @Test func aDatabaseOfVersionTwelveTakesWorkflows() async throws {
         try folder.open().close()
         try folder.change("DROP TABLE workflows; DROP TABLE workflow_journal; PRAGMA user_version = 12;")

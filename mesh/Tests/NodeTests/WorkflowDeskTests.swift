@@ -52,6 +52,32 @@ struct WorkflowDeskTests {
         }
     }
 
+    @Test("A call waits until something happens to its workflow, watchersMax of them at a time")
+    func watching() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            var limits = WorkflowDesk.Limits()
+            limits.watchersMax = 1
+            let desk = WorkflowDesk(parts: mesh.originator.parts, end: mesh.originator.end, limits: limits)
+            let first = try await desk.begin(WorkflowSubmission(definition: definition(), key: "k"))
+            let id = try #require(try? CID(parsing: first.workflowID))
+            try await withThrowingTaskGroup(of: WorkflowView.self) { group in
+                group.addTask { try await desk.view(id, past: first.version) }
+                try await eventually("the call waits") { await desk.watching == 1 }
+                await #expect(throws: NodeServiceError.self) { try await desk.view(id, past: first.version) }
+                _ = try await desk.obey(.cancel, of: id)
+                let next = try #require(try await group.next())
+                #expect(next.version > first.version && next.status == .cancelling)
+            }
+            #expect(await desk.watching == 0)
+            #expect(try await desk.view(id, past: 0).status == .cancelling)
+            limits.watchMilliseconds = 1
+            let other = WorkflowDesk(parts: mesh.originator.parts, end: mesh.originator.end, limits: limits)
+            let begun = try await other.begin(WorkflowSubmission(definition: definition("z"), key: "z"))
+            let unchanged = try await other.view(try #require(try? CID(parsing: begun.workflowID)), past: begun.version)
+            #expect(unchanged == begun)
+        }
+    }
+
     @Test("A job that the node has no room for is submitted again, submissionsMax times, and then fails its stage")
     func noRoom() async throws {
         func configure(_: Int, _ configuration: inout NodeConfiguration) {

@@ -51,6 +51,9 @@ struct DefinitionTests {
         #expect(fault { $0.stages[1].id = "each" }?.message == "Two stages are called each.")
         #expect(fault { $0.stages[1].id = "a.b" }?.message == "\"a.b\" is no name.")
         #expect(fault { $0.stages[1].outputs = ["stdout"] }?.message == "Two outputs have the same name.")
+        #expect(fault { $0.verification = "sometimes" }?.path == "verify")
+        #expect(fault { $0.stages[1].verification = "spot:200%" }?.path == "stages[1].verify")
+        #expect(fault { ($0.verification, $0.stages[1].verification) = ("replay", "spot:0.1%") } == nil)
         #expect(fault { $0.stages[1].policy.deniedDIDs = ["x"] }?.message == "x is no DID of this mesh.")
     }
 

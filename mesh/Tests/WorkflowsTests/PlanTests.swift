@@ -171,6 +171,17 @@ struct PlanTests {
         #expect(plan.status == .succeeded && plan.handle(.resumed) == [])
     }
 
+    @Test("A stage's way to check results comes before the workflow's")
+    func verification() throws {
+        var stages = [StageDefinition(id: "a", module: Self.module), StageDefinition(id: "b", module: Self.module)]
+        stages[1].verification = "none"
+        var definition = WorkflowDefinition(name: "x", stages: stages)
+        #expect(try WorkflowPlan(definition).verification(of: "a") == nil)
+        definition.verification = "replay"
+        let plan = try WorkflowPlan(definition)
+        #expect(plan.verification(of: "a") == "replay" && plan.verification(of: "b") == "none")
+    }
+
     @Test("What is taken up again for more than is left of the budget fails, and the workflow with it")
     func shortBudget() throws {
         var stage = StageDefinition(id: "a", module: Self.module)

@@ -52,6 +52,18 @@ struct Map: MeshCommand {
         transform: Quantity.seconds)
     var timeout: UInt64?
 
+    @Option(
+        help: ArgumentHelp(
+            "How results are checked before they are paid, as in mesh run; by default as the node is set.",
+            valueName: "check"),
+        transform: { text in
+            guard let check = JobSubmission.verification(text) else {
+                throw ValidationError("write it as none, spot:10% or replay; a share is from 0.1% to 100%.")
+            }
+            return check
+        })
+    var verify: String?
+
     @Flag(help: "Print nothing about its progress.")
     var quiet = false
 
@@ -72,6 +84,7 @@ struct Map: MeshCommand {
         let cid = LocalFile.isCID(module) ? module : try await LocalFile.addModule(module, to: node).cid
         var stage = StageDefinition(id: "each", module: cid)
         (stage.args, stage.retries, stage.jobBudget) = (arguments, retries, budget)
+        stage.verification = verify
         (stage.limits.maxFuel, stage.limits.timeoutSeconds) = (maxFuel?.value, timeout)
         let folder = try await Self.folder(of: files, on: node, TransferLine(console, quiet: quiet))
         let name = String(URL(filePath: module).lastPathComponent.prefix(WorkflowLimits().nameBytesMax / 4))

@@ -4,6 +4,7 @@ import MeshHTTP
 import Multiformats
 import NodeAPI
 import Receipts
+import Workflows
 
 /// `mesh receipt`: shows, verifies, replays and exports receipts.
 struct Receipt: AsyncParsableCommand {
@@ -23,20 +24,12 @@ struct Receipt: AsyncParsableCommand {
         func perform(_ console: Console) async throws -> ExitCode {
             let node = global.node
             let named = try await ReceiptReferences(node: node, isOffline: false).resolve(receipts)
-            var answers = Answers<ReceiptView>(
+            var answers = Answers<ShownReceipt>(
                 console: console, global: global, arguments: receipts, count: named.count
-            ) { Receipt.text($0, width: Receipt.width) }
+            ) { $0.text(width: Receipt.width) }
             for receipt in named {
                 try await answers.add(receipt) { () throws(NodeServiceError) in
-                    guard case .filed(let cid, let archive, let file) = receipt else {
-                        return try await node.receipt(receipt.cid)
-                    }
-                    guard let signed = archive.receipt(cid) else {
-                        throw NodeServiceError(
-                            .receiptInvalid, "\(cid) in \(file) is no validly signed receipt.",
-                            hint: "Make the file again with mesh receipt export.")
-                    }
-                    return ReceiptView(signed, source: file)
+                    try await ShownReceipt.of(receipt, node)
                 }
             }
             return try answers.end { _ in .success }
@@ -51,6 +44,9 @@ struct Receipt: AsyncParsableCommand {
                 What is in a file is checked without a node; what the file lacks is asked of the node, except with \
                 --offline. Exit code 241: a check failed. 247: none failed, but some could not be made. With --json, \
                 one receipt is an object; several, or -, are a list.
+
+                The receipt of a workflow is checked with its plan and the receipts of all its jobs, whose outputs \
+                are not fetched for that.
 
                 What a valid receipt means: \(VerificationReport.doesNotShow)
                 """)
@@ -74,7 +70,7 @@ struct Receipt: AsyncParsableCommand {
                     guard case .filed(let cid, let archive, _) = receipt else {
                         return try await node.verifyReceipt(receipt.cid)
                     }
-                    let report = ReceiptReport(verified: archive.verify(cid))
+                    let report = ReceiptReport(verified: WorkflowArchive.verify(cid, in: archive))
                     guard !offline, Receipt.status(report) == .verificationIncomplete else { return report }
                     return (try? await node.verifyReceipt(cid)) ?? report
                 }
@@ -90,6 +86,8 @@ struct Receipt: AsyncParsableCommand {
             discussion: """
                 A receipt has to verify before its job is run again. Exit code 241: something differed. 247: nothing \
                 differed, but something could not be compared, such as the fuel of another engine.
+
+                Of a workflow every job is run again, one after the other.
 
                 A run that was cancelled, or that its wall clock stopped, has no end to compare. It is repeated with \
                 the fuel that its receipt claims: if the module ends before that is used up, the claim is too high, \

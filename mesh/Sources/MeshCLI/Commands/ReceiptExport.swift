@@ -5,6 +5,7 @@ import MeshHTTP
 import Multiformats
 import NodeAPI
 import Receipts
+import Workflows
 
 extension Receipt {
     /// `mesh receipt export`.
@@ -13,7 +14,8 @@ extension Receipt {
             abstract: "Write receipts and all the evidence behind them into one file.",
             discussion: """
                 The file is a CAR (version 1): the receipt, its manifest, bid and assignment, the receipt before it, \
-                the settlement if it is known, and the CIDs of the outputs. Anybody checks it with mesh receipt \
+                the settlement if it is known, and the CIDs of the outputs; of a workflow its plan, and all of that \
+                of each job. Anybody checks it with mesh receipt \
                 verify --offline FILE, without a node. What could not be had is left out; the exit code is then 247.
                 """)
 
@@ -41,7 +43,7 @@ extension Receipt {
             let bytes = file.encoded
             // Whoever reads it makes the same checks.
             let archive = ReceiptArchive(file)
-            let reports = file.roots.map { ReceiptReport(verified: archive.verify($0)) }
+            let reports = file.roots.map { ReceiptReport(verified: WorkflowArchive.verify($0, in: archive)) }
             try LocalFile.write(bytes, to: output)
             let exported = ExportedReceipts(
                 file: output, receipts: file.roots.map(\.text), blocks: file.blocks.count, bytes: bytes.count,

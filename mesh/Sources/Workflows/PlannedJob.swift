@@ -1,0 +1,43 @@
+import MeshTypes
+import Multiformats
+
+/// What a plan asks of a job, held against a manifest.
+struct PlannedJob {
+    private let planned: MeshJobParams
+
+    init(_ planned: MeshJobParams) { self.planned = planned }
+
+    /// The first thing in which a manifest is another than planned, in words; `nil` if there is none.
+    func difference(from made: MeshJobParams) -> String? {
+        let policy = (planned.executionPolicy ?? ExecutionPolicy(), made.executionPolicy ?? ExecutionPolicy())
+        let rows: [(Bool, String)] = [
+            (planned.wasmCID == made.wasmCID, "module"),
+            (planned.entryName == made.entryName && made.invoke == nil, "entry"),
+            (planned.args == made.args, "list of arguments"),
+            (planned.env == made.env, "environment"),
+            (planned.inputCIDs == made.inputCIDs, "list of inputs"),
+            (Self.areSame(planned.files, made.files), "list of files"),
+            (planned.limits == made.limits, "list of limits"),
+            (planned.workflowType == made.workflowType && !made.isInteractive, "kind of job"),
+            (planned.determinism == made.determinism, "profile"),
+            (planned.maxAcceptableBidTokens == made.maxAcceptableBidTokens, "budget"),
+            (
+                policy.0.minReputation == policy.1.minReputation && policy.0.regionFilter == policy.1.regionFilter
+                    && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs,
+                "policy"
+            ),
+        ]
+        return rows.first { !$0.0 }?.1
+    }
+
+    /// Whether files are the same. Whether a mounted `dag-pb` block is a file or a folder shows only in the block: an
+    /// executor refuses the wrong one, so it makes no difference to what ran.
+    private static func areSame(_ planned: JobFiles?, _ made: JobFiles?) -> Bool {
+        guard var planned, let made else { return planned == nil && made == nil }
+        guard planned.mounts.count == made.mounts.count else { return false }
+        for index in planned.mounts.indices where planned.mounts[index].cid?.codec == .dagPB {
+            planned.mounts[index].isFolder = made.mounts[index].isFolder
+        }
+        return planned == made
+    }
+}
