@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-sql example-picture example-words example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -65,6 +65,9 @@ example-picture: build ## an SVG to a PNG and a thumbnail
 
 example-words: build guests ## the words of a folder, counted by a program in Embedded Swift
 	@Programs/example.py words
+
+example-workflow: build guests ## the words of each page of a folder, then in how many pages each word is
+	@Programs/example.py workflow
 
 example-mandelbrot: build guests ## the Mandelbrot set as a PNG, drawn by a program in Embedded Swift
 	@Programs/example.py mandelbrot

@@ -177,6 +177,17 @@ print("\n".join("  " + line for line in shown))
 PYTHON
 grep -q "The lamp burns after ${#moves[@]} turns" "$folder/game" || { echo "demo: the game was not won" >&2; exit 1; }
 
+heading "6. A pipeline: the words of each page in docs/, then in how many pages each word is"
+shown "workflow graph Examples/words.yaml"
+"$mesh" workflow graph Examples/words.yaml
+shown "workflow run Examples/words.yaml"
+on alice workflow run --quiet Examples/words.yaml
+on alice workflow show --json >"$folder/workflow.json"
+workflow=$(field workflow.receipt_cid <"$folder/workflow.json")
+shown "receipt verify $workflow"
+until_true "the workflow's receipt" on auditor receipt show "$workflow"
+on auditor receipt verify "$workflow"
+
 heading "What happened"
 printf '  %-10s %s\n' \
     job "$job" \
@@ -185,4 +196,5 @@ printf '  %-10s %s\n' \
     receipt "$receipt" \
     verified "by the auditor, out of the DHT: every signature, every link, the limits, the price" \
     replayed "by the auditor: the same outputs to the byte, the same fuel to the unit" \
+    pipeline "$(field workflow.stages.0.items <"$folder/workflow.json") jobs for the pages, and one over all that they made; its receipt covers all of it" \
     took "$((SECONDS - started_at)) seconds, with the start of five nodes"

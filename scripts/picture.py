@@ -19,6 +19,7 @@ KEPT = {  # the lines kept under each heading; the others become one line of dot
     "2": r"^\$|PORTRAIT|words,|to read|█{20}",
     "3": r"^\$|AFTER|Submitted|bids|Bidding closed|Attempt 1|starts the module|A valid receipt|Settled|Anchored as",
     "4": r"^\$|CHECK|receipt has|receipt signed|price follows|dates|outputs present|one after|same (outputs|standard|log|fuel)|holds|repeated",
+    "5": r"^\$|^status|^output|^STAGE|^count|^spread|every item|final outputs|holds",
     "What": r".",
 }
 BARS_MAX = 3
