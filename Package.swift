@@ -293,9 +293,9 @@ let tests: [Target] = [
         "NodeTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
-            "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore",
-            "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", "Workflows",
-            External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
+            "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
+            "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
+            "Workflows", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",

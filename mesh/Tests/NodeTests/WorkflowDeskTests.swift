@@ -4,6 +4,8 @@ import Multiformats
 import NodeAPI
 import NodeSetup
 import P2PTesting
+import Receipts
+import SignedObjects
 import Testing
 import Workflows
 
@@ -75,6 +77,37 @@ struct WorkflowDeskTests {
             let begun = try await other.begin(WorkflowSubmission(definition: definition("z"), key: "z"))
             let unchanged = try await other.view(try #require(try? CID(parsing: begun.workflowID)), past: begun.version)
             #expect(unchanged == begun)
+        }
+    }
+
+    @Test("An audit of a workflow takes bytesMax of blocks, and says what it left")
+    func boundedAudit() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let node = mesh.originator
+            let (parts, definition) = (node.parts, definition())
+            var plan = try WorkflowPlan(definition)
+            _ = plan.begin() + plan.handle(.cancelled)
+            _ = plan.handle(.ended(ChildKey(stage: "a", item: 0, attempt: 0), ChildEnd(.cancelled)))
+            let manifest = try SignedObject.sign(
+                WorkflowManifest(
+                    definition: definition, originatorDID: node.identity.did, key: "k",
+                    submittedAt: NodeClock.wallClock),
+                with: node.identity)
+            let made = try WorkflowReceipt.make(
+                of: plan, workflow: manifest.cid, by: node.identity.did, at: NodeClock.wallClock)
+            let receipt = try SignedObject.sign(made.receipt, with: node.identity)
+            let blocks = made.pages + [(manifest.cid, manifest.bytes), (receipt.cid, receipt.bytes)]
+            try await node.store.commit(blocks.map { .block(cid: $0.cid, bytes: $0.bytes) })
+            let auditor = ReceiptAuditor(
+                store: parts.store, dht: parts.dht, host: parts.swarm, fetcher: parts.fetcher, runner: parts.runner)
+            let report = try await WorkflowAuditor(auditor).verify(receipt)
+            #expect(report.failures.isEmpty, "\(report.lines)")
+            #expect(report.lines.first { $0.code == "workflow_plan" }?.result == .passed, "\(report.lines)")
+            var limits = WorkflowAuditor.Limits()
+            (limits.bytesMax, limits.atOnce) = (10, 1)
+            let less = try await WorkflowAuditor(auditor, limits: limits).verify(receipt)
+            let left = less.lines.first { $0.code == "workflow_plan" }
+            #expect(left?.result == .notCheckable && left?.detail.hasSuffix("is missing") == true, "\(less.lines)")
         }
     }
 
