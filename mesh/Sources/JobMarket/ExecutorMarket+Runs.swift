@@ -90,7 +90,8 @@ extension ExecutorMarket {
             status.progressRank < JobStatus.running.progressRank || runs.places.running.contains(job.id)
         else { return }
         if let progress { runs.progressed(job.id, permille: min(progress, 1000)) }
-        if status.follows(job.status, since: job.lastEventAt, context) {
+        let milliseconds = context.limits.turnMilliseconds
+        if status.follows(job.status, since: job.lastEventAt, context, atLeast: milliseconds) {
             record(.executionProgressed(status: status), of: job.id, &context)
         } else if progress != nil {
             runs.report(job, &context)

@@ -317,7 +317,8 @@ package struct MarketLimits: Sendable {
     /// are over by then, and each report costs a stream.
     package var statusQuietMilliseconds: UInt64 = 250
     /// From the last event of a job to the next that tells that its run waits for its user, or goes on, in
-    /// milliseconds: each is in the journals of both sides.
+    /// milliseconds: each is in the journals of both sides. An originator takes them twice as fast, so that it misses
+    /// none of an executor that keeps this.
     package var turnMilliseconds: UInt64 = 1_000
     /// Between two reports on blocks that came, in milliseconds; a run that begins to compile is reported at once.
     package var preparationReportMilliseconds: UInt64 = 1_000

@@ -346,7 +346,7 @@ extension OriginatorMarket {
             update.status.progressRank > JobStatus.producingOutputs.progressRank
             ? JobStatus.producingOutputs : update.status
         guard reported.isUnderLease, let job = jobs[update.jobID], let live = job.assignments.live, let run = live.run,
-            reported.follows(run.status, since: job.lastEventAt, context)
+            reported.follows(run.status, since: job.lastEventAt, context, atLeast: context.limits.turnMilliseconds / 2)
         else { return }
         let milliseconds = leases.milliseconds(of: reported, live.signed, of: job.manifest, context)
         record(

@@ -45,7 +45,7 @@ struct SessionCommandTests {
         // What is typed before the terminal is raw would be echoed.
         try run.wait(for: "job      ")
         try eventually("the job runs") {
-            try originator.run(["jobs", "--limit", "1"]).output.contains("waiting for input")
+            try originator.run(["jobs", "--limit", "1", "--json"]).output.contains("AwaitingInputs")
         }
         try run.type("q")
         try run.wait(until: "q comes back") { $0.text.contains("q") }
@@ -83,6 +83,9 @@ struct SessionCommandTests {
         let run = try terminal(["run", "-i", try echo()])
         try run.type("before\n")
         try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "before").count > 2 }
+        // What comes next shows that the node knows that the first line was seen.
+        try run.type("later\n")
+        try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "later").count > 2 }
         originator.kill()
         _ = try run.finish()
         try originator.start()

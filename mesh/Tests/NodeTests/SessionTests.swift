@@ -121,14 +121,19 @@ struct SessionTests {
         }
     }
 
-    @Test("Who attaches sees what nobody has seen, and whoever was there is told") func attached() async throws {
+    @Test("Who attaches sees all from what was seen last, and whoever was there is told") func attached() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let job = try await submit(mesh)
             let first = try await User(mesh.originator, job)
             #expect(try await first.answer(to: "one\n") == "one\n")
             try await first.type(Array("two\n".utf8))
             let second = try await User(mesh.originator, job)
-            #expect(try await second.hear(count: 4) == Array("two\n".utf8))
+            // The first has not said yet that it saw its line.
+            #expect(try await second.hear(count: 8) == Array("one\ntwo\n".utf8))
+            // A third that comes when the second has heard on sees nothing twice.
+            try await second.type(Array("next\n".utf8))
+            #expect(try await second.hear(count: 5) == Array("next\n".utf8))
+            #expect(try await mesh.originator.hear(job, from: await second.place).place.position == 13)
             let conflict = await #expect(throws: NodeServiceError.self) { try await first.hear(count: 1) }
             #expect(conflict?.code == .conflict)
             #expect(try await second.answer(to: "three\n") == "three\n")
@@ -248,6 +253,9 @@ private actor User {
         try await type(Array(text.utf8))
         return String(decoding: try await hear(count: text.utf8.count), as: UTF8.self)
     }
+
+    /// Where it is in what was written.
+    var place: SessionPlace { heard }
 
     func end() async throws { _ = try await node.say([], isLast: true, to: job, at: said) }
 }
