@@ -31,7 +31,8 @@ package struct Selection: Sendable {
 
     /// Acceptable bids, best first, each with its score and its parts. The caller has filtered them.
     package func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
-        let scale = PriceScale(ceiling: manifest.params.priceCeiling, prices: bids.map(\.bid.terms.price))
+        let lowest = Dictionary(bids.map { ($0.bid.bidderDID, $0.bid.terms.price) }, uniquingKeysWith: min)
+        let scale = PriceScale(ceiling: manifest.params.priceCeiling, prices: Array(lowest.values))
         let weights = manifest.policy.weights ?? .standard
         let scored = bids.map { received in
             let parts = parts(of: received.bid, scale, latency: latency(received.bid.bidderPeerID))
@@ -45,8 +46,7 @@ package struct Selection: Sendable {
             let isOwn = (left.ranked.bidder == manifest.originatorDID, right.ranked.bidder == manifest.originatorDID)
             if isOwn.0 != isOwn.1 { return isOwn.1 }
             if left.ranked.score != right.ranked.score { return left.ranked.score > right.ranked.score }
-            let prices = (max(left.ranked.price, scale.floor), max(right.ranked.price, scale.floor))
-            if prices.0 != prices.1 { return prices.0 < prices.1 }
+            if left.ranked.price != right.ranked.price { return left.ranked.price < right.ranked.price }
             return left.tie.lexicographicallyPrecedes(right.tie)
         }.map(\.ranked)
     }

@@ -13,14 +13,16 @@ import SignedObjects
 struct Invitations: Sendable {
     /// The bounds of inviting.
     struct Limits: Sendable {
-        /// With no more able executors than this a job is announced to everybody.
+        /// With no more executors than this that take invitations a job is announced to everybody.
         var everybodyMax = 64
-        /// Executors that are invited to one job.
+        /// Executors that are invited to one job; they are chosen at once.
         var perJobMax = 64
         /// Those of them that are invited at once.
         var atOnceMax = 32
-        /// Those of these that are invited because they proved themselves here.
-        var provenMax = 12
+        /// Those of all that are invited because they proved themselves here.
+        var provenMax = 24
+        /// Offers that are judged to choose them, besides those of executors that proved themselves.
+        var judgedMax = 256
         /// Addresses of an offer that an invitation may dial, in the offer's order; they are hearsay.
         var addressesMax = 2
         /// Jobs whose invitations are remembered, the latest.
@@ -29,57 +31,87 @@ struct Invitations: Sendable {
 
     /// An able executor, and what it would ask for the job.
     struct Guest: Sendable {
-        let offer: NodeCapability
+        let did: DID
         let price: TokenAmount
         let isProven: Bool
     }
 
+    /// The executors that were chosen for one job.
+    private struct List {
+        var invited: [DID] = []
+        var waiting: Deque<DID>
+    }
+
     var limits = Limits()
-    private var invited: [JobID: Set<DID>] = [:]
+    private var lists: [JobID: List] = [:]
     private var order = Deque<JobID>()
 
     init(limits: Limits = Limits()) {
         self.limits = limits
     }
 
-    /// Those to invite now, of all that are able; none if the job is to be announced to everybody.
-    mutating func next(_ job: JobID, among able: [Guest]) -> [NodeCapability] {
-        let before = invited[job] ?? []
-        let room = min(limits.atOnceMax, limits.perJobMax - before.count)
-        let known = before.union(able.map(\.offer.nodeDID))
-        guard known.count > limits.everybodyMax, room > 0 else { return [] }
-        let others = able.filter {
-            !before.contains($0.offer.nodeDID) && $0.offer.features.contains(JobInvitation.feature)
+    /// Whether executors were chosen for a job before.
+    func hasChosen(for job: JobID) -> Bool { lists[job] != nil }
+
+    /// Who was invited to a job so far.
+    func invited(to job: JobID) -> [DID] { lists[job]?.invited ?? [] }
+
+    /// The offers to judge for a job: those of executors that take invitations, if there are so many that some are
+    /// invited; else none. Of very many a part, another for each job, and those that proved themselves.
+    func sample(_ offers: [NodeCapability], for job: JobID, isProven: (DID) -> Bool) -> [NodeCapability] {
+        guard offers.count > limits.everybodyMax else { return [] }
+        let takers = offers.filter { $0.features.contains(JobInvitation.feature) }
+        guard takers.count > limits.everybodyMax, takers.count > limits.judgedMax else {
+            return takers.count > limits.everybodyMax ? takers : []
         }
-        let chosen = choose(room, of: others, job)
-        guard !chosen.isEmpty else { return [] }
-        if invited.updateValue(before.union(chosen.map(\.nodeDID)), forKey: job) == nil {
-            order.append(job)
-            if order.count > limits.jobsMax, let eldest = order.popFirst() { invited[eldest] = nil }
+        let start = Int(Self.draw(job, []) % UInt64(takers.count))
+        let sampled = (0..<limits.judgedMax).map { takers[(start + $0) % takers.count] }
+        let known = Set(sampled.map(\.nodeDID))
+        var proven: [NodeCapability] = []
+        for taker in takers where proven.count < limits.provenMax && !known.contains(taker.nodeDID) {
+            if isProven(taker.nodeDID) { proven.append(taker) }
         }
-        return chosen
+        return sampled + proven
     }
 
-    private func choose(_ room: Int, of guests: [Guest], _ job: JobID) -> [NodeCapability] {
-        func draw(_ guest: Guest) -> [UInt8] {
-            CID.hashing(job.cid.bytes + Array(guest.offer.nodeDID.text.utf8), codec: .raw).bytes
-        }
-        let drawn = guests.map { (guest: $0, number: draw($0)) }
-            .sorted { $0.number.lexicographicallyPrecedes($1.number) }.map(\.guest)
+    /// Chooses whom to invite to a job, of those that are able; nobody if they are too few.
+    mutating func choose(_ job: JobID, among able: [Guest]) {
+        guard able.count > limits.everybodyMax else { return }
+        let drawn = able.map { (guest: $0, number: Self.draw(job, Array($0.did.text.utf8))) }
+            .sorted { $0.number < $1.number }.map(\.guest)
         // Equal prices in the order of the draw.
         let cheapest = drawn.enumerated().sorted { left, right in
             (left.element.price, left.offset) < (right.element.price, right.offset)
         }.map(\.element)
-        var chosen: [NodeCapability] = []
+        var chosen = Deque<DID>()
         var names: Set<DID> = []
         func add(_ guest: Guest) {
-            if chosen.count < room, names.insert(guest.offer.nodeDID).inserted { chosen.append(guest.offer) }
+            if chosen.count < limits.perJobMax, names.insert(guest.did).inserted { chosen.append(guest.did) }
         }
-        for guest in cheapest.filter(\.isProven).prefix(limits.provenMax) { add(guest) }
+        var proven = Deque(cheapest.filter(\.isProven).prefix(limits.provenMax))
         for (cheap, random) in zip(cheapest, drawn) {
+            if let next = proven.popFirst() { add(next) }
             add(cheap)
             add(random)
         }
-        return chosen
+        if lists.updateValue(List(waiting: chosen), forKey: job) == nil {
+            order.append(job)
+            if order.count > limits.jobsMax, let eldest = order.popFirst() { lists[eldest] = nil }
+        }
+    }
+
+    /// Those to invite now; none if the job is to be announced to everybody.
+    mutating func next(_ job: JobID) -> [DID] {
+        guard var list = lists[job] else { return [] }
+        let now = Array(list.waiting.prefix(limits.atOnceMax))
+        list.waiting.removeFirst(now.count)
+        list.invited += now
+        lists[job] = list
+        return now
+    }
+
+    private static func draw(_ job: JobID, _ name: [UInt8]) -> UInt64 {
+        CID.hashing(job.cid.bytes + name, codec: .raw).multihash.digest.prefix(8)
+            .reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     }
 }

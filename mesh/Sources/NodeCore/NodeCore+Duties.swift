@@ -35,37 +35,36 @@ extension NodeCore {
 
     /// Announces a job: to everybody, or to some of the many that could run it.
     mutating func announce(_ job: JobID, _ announcement: JobAnnouncementV1, _ moment: NodeMoment) {
-        let guests = invitations.next(job, among: able(job, moment))
+        if !invitations.hasChosen(for: job) { invitations.choose(job, among: able(job, moment)) }
+        let guests = invitations.next(job)
         guard !guests.isEmpty else { return effects.append(.errand(.announce(job, announcement))) }
         tallies["invitations", default: 0] += UInt64(guests.count)
         for guest in guests {
             let id = DeliveryID(
-                jobID: job, kind: .invitation, subject: .hashing(Array(guest.nodeDID.text.utf8), codec: .raw))
-            let addresses = Array(guest.addresses.prefix(invitations.limits.addressesMax))
+                jobID: job, kind: .invitation, subject: .hashing(Array(guest.text.utf8), codec: .raw))
+            let known = capabilities.offer(of: guest, now: moment.now)?.addresses ?? []
             effects.append(
                 .errand(
                     .deliver(
                         Delivery(
-                            id: id, peer: guest.peerID, addresses: addresses, message: .jobAnnouncement(announcement))))
-            )
+                            id: id, peer: guest.peerID,
+                            addresses: Array(known.prefix(invitations.limits.addressesMax)),
+                            message: .jobAnnouncement(announcement)))))
         }
         give(.announcementPublished(job), moment)
     }
 
-    /// The known executors that nothing keeps from a job, as far as their offers tell; none if there are so few that
-    /// everybody is asked anyway.
+    /// Executors that take invitations and that nothing keeps from a job, as far as their offers tell; none if there
+    /// are so few that everybody is asked anyway.
     private func able(_ job: JobID, _ moment: NodeMoment) -> [Invitations.Guest] {
-        let offers = capabilities.offers(now: moment.now)
-        guard offers.count > invitations.limits.everybodyMax,
-            let fuel = market.originatedJob(job)?.manifest.params.maxFuel
-        else { return [] }
+        let offers = invitations.sample(capabilities.offers(now: moment.now), for: job, isProven: market.isProven)
+        guard !offers.isEmpty, let fuel = market.originatedJob(job)?.manifest.params.maxFuel else { return [] }
         let standings = market.standings(
-            of: job, offers: offers, sizes: outlooks.sizes(of: job), answers: outlooks.refusals(of: job),
-            wasKnown: { _ in false })
+            of: job, offers: offers, sizes: outlooks.sizes(of: job), answers: [:], wasKnown: { _ in false })
         let willing = Set(standings.filter { !$0.isHere && $0.obstacles.isEmpty }.map(\.did))
         return offers.filter { willing.contains($0.nodeDID) }.map { offer in
             Invitations.Guest(
-                offer: offer, price: offer.price(ofFuel: fuel), isProven: market.isProven(offer.nodeDID))
+                did: offer.nodeDID, price: offer.price(ofFuel: fuel), isProven: market.isProven(offer.nodeDID))
         }
     }
 
@@ -139,17 +138,26 @@ extension NodeCore {
     /// Ends the wait for bids on a job once nobody is left who is known, able and silent. Whoever offers and stays
     /// silent makes a job wait for the window, so nobody can hurry it.
     mutating func bidTaken(on job: JobID, _ moment: NodeMoment) {
-        guard capabilities.count > 0, capabilities.count <= outlooks.limits.countedOffersMax,
-            solitude.knowsItsExecutors, market.mayCloseEarly(job)
-        else { return }
+        guard market.mayCloseEarly(job), let offers = awaited(job, moment), !offers.isEmpty else { return }
         let standings = market.standings(
-            of: job, offers: capabilities.offers(now: moment.now), sizes: outlooks.sizes(of: job),
+            of: job, offers: offers, sizes: outlooks.sizes(of: job),
             answers: outlooks.refusals(of: job), wasKnown: { _ in false })
         let isAwaited = standings.contains { standing in
             !standing.isHere && !standing.hasSpoken && standing.obstacles.isEmpty
                 && !market.hasBid(standing.did, on: job)
         }
         if !standings.isEmpty, !isAwaited { give(.everybodySpoke(job), moment) }
+    }
+
+    /// The offers of those whose bids on a job are waited for: of the invited, or else of all, if they are known and not
+    /// too many to be counted; `nil` if the window has to run its course.
+    private func awaited(_ job: JobID, _ moment: NodeMoment) -> [NodeCapability]? {
+        let invited = invitations.invited(to: job)
+        guard invited.isEmpty else { return invited.compactMap { capabilities.offer(of: $0, now: moment.now) } }
+        guard capabilities.count > 0, capabilities.count <= outlooks.limits.countedOffersMax,
+            solitude.knowsItsExecutors
+        else { return nil }
+        return capabilities.offers(now: moment.now)
     }
 
     mutating func advertise(_ offer: SignedObject<NodeCapability>) {

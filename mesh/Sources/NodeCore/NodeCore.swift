@@ -71,6 +71,8 @@ package struct NodeCore: Core {
     var solitude = Solitude()
     var outlooks = JobOutlooks()
     var invitations = Invitations()
+    /// Whether what is being taken in is an announcement to this node alone, which it answers in any case.
+    private var isAnsweringInvitation = false
     var advertising: Advertising
     var heads = HeadsBatch()
     var outputs: OutputFetches
@@ -318,6 +320,8 @@ package struct NodeCore: Core {
             offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
             shortage = offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) }
         }
+        if case .jobAnnouncement = message { isAnsweringInvitation = true }
+        defer { isAnsweringInvitation = false }
         let (reply, transition) = market.receive(
             message, from: peer, bidderLacking: shortage, now: moment.now, wallClock: moment.wallClock)
         if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
@@ -433,7 +437,7 @@ package struct NodeCore: Core {
         switch action {
         case .announce(let job, let announcement): announce(job, announcement, moment)
         case .deliver(let delivery)
-        where delivery.id.kind == .interest
+        where delivery.id.kind == .interest && !isAnsweringInvitation
             && !outlooks.speaksUp(did, on: delivery.id.jobID, offers: capabilities.count):
             tally("interests_unsaid")
         case .deliver(let delivery):

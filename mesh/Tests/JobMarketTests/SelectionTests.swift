@@ -132,7 +132,7 @@ struct SelectionTests {
         #expect(ranking.map(\.price) == [10, 20, 30].map { TokenAmount($0) })
         #expect(
             ranking.map { $0.parts[0] } == [1000, 666, 333],
-            "twice the median, 40, is worth nothing, and a quarter of it all")
+            "twice the second, 40, is worth nothing, and a quarter of it all")
         let own = try self.ranking([bid(1, price: 10), bid(2, price: 90)])
         #expect(own.map(\.price) == [90, 10].map { TokenAmount($0) }, "the originator's own bid is the last")
     }
@@ -191,12 +191,19 @@ struct SelectionTests {
 
     @Test func aPriceOfNothingIsWorthNoMoreThanOneAtTheFloor() throws {
         let ranking = try ranking([bid(2, price: 0), bid(2, price: 20), bid(2, price: 100)])
-        // Twice the median of 20 and 100, the upper: 200, and a quarter of it.
-        #expect(ranking.map { $0.parts[0] } == [1000, 1000, 666])
+        // Twice 20, the lower of the two that ask for something, and a quarter of it.
+        #expect(ranking.map { $0.parts[0] } == [1000, 666, 0])
         let scale = PriceScale(ceiling: TokenAmount(1_000), prices: [0, 100, 110].map { TokenAmount($0) })
-        #expect(scale.reference == TokenAmount(220))
+        #expect(scale.reference == TokenAmount(200))
         #expect(PriceScale(ceiling: TokenAmount(50), prices: [TokenAmount(40)]).reference == TokenAmount(50))
-        #expect(scale.part(of: TokenAmount(100)) == 727)
+        #expect(scale.part(of: TokenAmount(100)) == 666)
+    }
+
+    @Test func dearBidsThatAreNotMeantToBeTakenDoNotMakeADearOneCheap() throws {
+        let decoys = [UInt64](repeating: 1_000_000_000, count: 5)
+        let ranking = try ranking(([10, 10, 10, 1_000_000] + decoys).map { try bid(2, price: $0) })
+        #expect(ranking.prefix(3).map(\.price) == [10, 10, 10].map { TokenAmount($0) })
+        #expect(ranking[3].parts[0] < 700 && ranking[2].parts[0] == 1000)
     }
 
     @Test func anExecutorThatProvedItselfBeatsAStrangerThatAsksForNothing() throws {

@@ -11,15 +11,21 @@ import Testing
 @Suite struct InvitationsTests {
     private let job = JobID(.hashing([1], codec: .dagCBOR))
 
-    private func guest(_ number: Int, price: UInt64, isProven: Bool = false, features: [String]? = nil) throws
-        -> Invitations.Guest
-    {
-        let identity = try Identity(seed: Array(repeating: UInt8(number % 256), count: 31) + [UInt8(number / 256)])
+    private func identity(_ number: Int) throws -> Identity {
+        try Identity(seed: Array(repeating: UInt8(number % 256), count: 31) + [UInt8(number / 256)])
+    }
+
+    private func guest(_ number: Int, price: UInt64, isProven: Bool = false) throws -> Invitations.Guest {
+        Invitations.Guest(did: try identity(number).did, price: TokenAmount(price), isProven: isProven)
+    }
+
+    private func offer(_ number: Int, features: [String] = [JobInvitation.feature]) throws -> NodeCapability {
+        let identity = try identity(number)
         var offer = NodeCapability(
             nodeDID: identity.did, peerID: identity.peerID, issuedAt: UnixMilliseconds(1),
             validUntil: UnixMilliseconds(2))
-        offer.features = features ?? [JobInvitation.feature]
-        return Invitations.Guest(offer: offer, price: TokenAmount(price), isProven: isProven)
+        offer.features = features
+        return offer
     }
 
     @Test("Few executors are told by gossip; of many, 64 are invited, half of them at once, and then everybody is told")
@@ -27,29 +33,53 @@ import Testing
         var invitations = Invitations()
         let limits = invitations.limits
         let all = try (0..<200).map { try guest($0, price: 10) }
-        #expect(invitations.next(job, among: Array(all.prefix(limits.everybodyMax))).isEmpty)
-        let first = invitations.next(job, among: all).map(\.nodeDID)
-        let second = invitations.next(job, among: all).map(\.nodeDID)
+        invitations.choose(job, among: Array(all.prefix(limits.everybodyMax)))
+        #expect(!invitations.hasChosen(for: job) && invitations.next(job).isEmpty)
+        invitations.choose(job, among: all)
+        let first = invitations.next(job)
+        let second = invitations.next(job)
         #expect(first.count == limits.atOnceMax && second.count == limits.atOnceMax)
         #expect(Set(first).isDisjoint(with: second), "nobody is invited twice")
-        #expect(Set(first + second).count == limits.perJobMax)
-        #expect(invitations.next(job, among: all).isEmpty, "after \(limits.perJobMax) everybody is told")
-        #expect(!invitations.next(JobID(.hashing([2], codec: .dagCBOR)), among: all).isEmpty, "each job has its own")
+        #expect(invitations.invited(to: job) == first + second && (first + second).count == limits.perJobMax)
+        #expect(invitations.hasChosen(for: job) && invitations.next(job).isEmpty, "after 64 everybody is told")
     }
 
-    @Test("Invited are some that proved themselves, the cheapest and others by chance; never one that would refuse")
+    @Test("Invited are some that proved themselves, the cheapest and others by chance")
     func mixed() throws {
         var invitations = Invitations()
         let cheap = try (0..<100).map { try guest($0, price: 1) }
         let dear = try (100..<300).map { try guest($0, price: 1_000, isProven: $0 < 120) }
-        let old = try (300..<400).map { try guest($0, price: 0, features: ["files-v1"]) }
-        let invited = Set(invitations.next(job, among: cheap + dear + old).map(\.nodeDID))
-        func count(_ guests: [Invitations.Guest]) -> Int { guests.count { invited.contains($0.offer.nodeDID) } }
+        invitations.choose(job, among: cheap + dear)
+        let invited = Set(invitations.next(job))
+        func count(_ guests: [Invitations.Guest]) -> Int { guests.count { invited.contains($0.did) } }
         #expect(invited.count == 32)
-        #expect(count(old) == 0, "an earlier version takes no invitation")
-        #expect(count(Array(dear.prefix(20))) >= invitations.limits.provenMax)
+        #expect(count(Array(dear.prefix(20))) >= 10, "those that proved themselves")
         #expect(count(cheap) >= 10)
         #expect(count(Array(dear.dropFirst(20))) > 0, "who only invents low prices does not keep all others away")
+    }
+
+    @Test("Who takes no invitations does not count, and is not kept from a job by a few that do")
+    func earlierVersions() throws {
+        let invitations = Invitations()
+        let old = try (0..<100).map { try offer($0, features: ["files-v1"]) }
+        let few = try (100..<110).map { try offer($0) }
+        #expect(invitations.sample(old + few, for: job) { _ in false }.isEmpty)
+        let many = try (100..<200).map { try offer($0) }
+        #expect(invitations.sample(old + many, for: job) { _ in false } == many)
+    }
+
+    @Test("Of very many offers a part is judged, another for each job, and those that proved themselves")
+    func sampled() throws {
+        let invitations = Invitations()
+        let limits = invitations.limits
+        let offers = try (0..<600).map { try offer($0) }
+        let proven = try identity(599).did
+        func sample(_ number: UInt8) -> Set<DID> {
+            Set(invitations.sample(offers, for: JobID(.hashing([number], codec: .dagCBOR))) { $0 == proven }
+                .map(\.nodeDID))
+        }
+        #expect((limits.judgedMax...limits.judgedMax + 1).contains(sample(1).count) && sample(1).contains(proven))
+        #expect(sample(1) != sample(2) && sample(2) != sample(3))
     }
 
     @Test("The invitations of the latest jobs alone are remembered")
@@ -59,8 +89,7 @@ import Testing
         var invitations = Invitations(limits: limits)
         let all = try (0..<3).map { try guest($0, price: 10) }
         let jobs = (0..<3 as Range<UInt8>).map { JobID(.hashing([$0], codec: .dagCBOR)) }
-        for job in jobs { #expect(invitations.next(job, among: all).count == 1) }
-        #expect(invitations.next(jobs[2], among: all).isEmpty)
-        #expect(invitations.next(jobs[0], among: all).count == 1, "the eldest was forgotten")
+        for job in jobs { invitations.choose(job, among: all) }
+        #expect(jobs.map(invitations.hasChosen) == [false, true, true], "the eldest was forgotten")
     }
 }
