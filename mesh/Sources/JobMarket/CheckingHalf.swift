@@ -226,6 +226,17 @@ extension MarketContext {
         return VerificationOpening(level: level, seed: Array(code))
     }
 
+    /// What decides the run of a job that has no twin: as unknown to others as the opening, and unlike the nonce, by
+    /// which a job with a twin could be told.
+    func executionIdentity(nonce: [UInt8]) -> ExecutionIdentity? {
+        guard let engine = configuration.originator.engine else { return nil }
+        let domain = Array("icn-mesh/v1/ExecutionSeed\0".utf8)
+        let code = HMAC<SHA256>.authenticationCode(for: domain + nonce, using: SymmetricKey(data: identity.seed))
+        let step = ExecutionIdentity.clockStepMilliseconds
+        return ExecutionIdentity(
+            seed: Array(code), clockStart: UnixMilliseconds(wallClock.value / step * step), engine: engine)
+    }
+
     /// What a job's settlement opens; `nil` for a manifest of an earlier version, which committed to nothing.
     func opening(of job: OriginatedJob?) -> VerificationOpening? {
         guard let job else { return nil }

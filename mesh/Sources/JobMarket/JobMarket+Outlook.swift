@@ -109,8 +109,10 @@ extension JobMarket {
     ) throws(SubmissionRefusal) -> [OfferProspect] {
         var judgement: OfferJudgement?
         if let params {
+            let nonce = [UInt8](repeating: 0, count: JobRules.nonceBytes)
             let draft = JobDraft(
-                params: params, nonce: Array(repeating: 0, count: JobRules.nonceBytes), level: .none, commitment: nil)
+                params: params, nonce: nonce, level: .none, commitment: nil,
+                execution: context.executionIdentity(nonce: nonce))
             if let refusal = draft.refusal(openCount: originator.openCount, context) { throw refusal }
             judgement = OfferJudgement(
                 manifest: draft.manifest(context), sizes: sizes, reputation: context.reputation,

@@ -88,6 +88,9 @@ package struct OriginatorConfiguration: Sendable {
     package var maxAttempts: UInt64 = 4
     /// The longest manifest announced whole, in bytes; longer ones are announced by CID.
     package var announcedManifestBytesMax = 32 << 10
+    /// The engine on which its jobs have to run; without one their manifests are those of earlier versions, and a run
+    /// depends on nonce and dates.
+    package var engine: EngineDescription?
 
     /// The standard settings.
     package init() {}

@@ -45,7 +45,8 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         let level = request.verification ?? .none
         let opening = context.opening(level, nonce: nonce)
         let draft = JobDraft(
-            params: request.effectiveParams, nonce: nonce, level: level, commitment: opening.commitment)
+            params: request.effectiveParams, nonce: nonce, level: level, commitment: opening.commitment,
+            execution: request.execution ?? context.executionIdentity(nonce: nonce))
         if let refusal = draft.refusal(openCount: openCount, context) { return .failure(refusal) }
         guard let signed = context.sign(draft.manifest(context)) else { return .failure(.cannotSign) }
         guard signed.bytes.count <= context.limits.manifestBytesMax else {

@@ -32,6 +32,25 @@ struct JobDraft: Sendable {
     let level: VerificationLevel
     /// What the manifest says of the level.
     let commitment: [UInt8]?
+    /// What decides the run besides the parameters.
+    let execution: ExecutionIdentity?
+
+    init(
+        params: MeshJobParams, nonce: [UInt8], level: VerificationLevel, commitment: [UInt8]?,
+        execution: ExecutionIdentity?
+    ) {
+        var params = params
+        if let execution {
+            var policy = params.executionPolicy ?? ExecutionPolicy()
+            policy.require(execution.feature)
+            params.executionPolicy = policy
+        }
+        self.params = params
+        self.nonce = nonce
+        self.level = level
+        self.commitment = commitment
+        self.execution = execution
+    }
 
     /// Why it is refused.
     ///
@@ -73,6 +92,7 @@ struct JobDraft: Sendable {
             originatorAddresses: context.addresses, nonce: nonce, submittedAt: context.wallClock,
             biddingDeadline: min(bidding, expiresAt), expiresAt: expiresAt)
         manifest.verificationCommitment = commitment
+        manifest.execution = execution
         return manifest
     }
 }

@@ -44,6 +44,11 @@ extension DAGCBORReader {
         guard let node = try nodeIfPresent(key) else { return nil }
         return try ExecutionPolicy(plain: node)
     }
+
+    fileprivate mutating func executionIfPresent(_ key: String) throws(NotPlain) -> ExecutionIdentity? {
+        guard let node = try nodeIfPresent(key) else { return nil }
+        return try ExecutionIdentity(plain: node)
+    }
 }
 
 extension VerificationPlan: DAGCBORReadable {
@@ -61,6 +66,7 @@ extension JobManifest {
         var fields = try DAGCBORReader(node)
         let nonce = try fields.byteString("nonce")
         let params = try MeshJobParams(plain: try fields.node("params"))
+        let execution = try fields.executionIfPresent("execution")
         let expiresAt = try fields.date("expires_at")
         let submittedAt = try fields.date("submitted_at")
         let originator = try fields.did("originator_did")
@@ -72,7 +78,7 @@ extension JobManifest {
         self.init(
             params: params, originatorDID: originator, originatorPeerID: peer, originatorAddresses: addresses,
             nonce: nonce, submittedAt: submittedAt, biddingDeadline: deadline, expiresAt: expiresAt)
-        verificationCommitment = commitment
+        (verificationCommitment, self.execution) = (commitment, execution)
     }
 }
 

@@ -24,6 +24,9 @@ package struct JobManifest: Hashable, Sendable, SignedBody {
     package var expiresAt: UnixMilliseconds
     /// What hides how the result will be checked, until it is settled; absent in manifests of earlier versions.
     package var verificationCommitment: [UInt8]?
+    /// What decides a run of it besides its parameters; absent in manifests of earlier versions, where nonce and dates
+    /// do.
+    package var execution: ExecutionIdentity?
 
     package init(
         params: MeshJobParams, originatorDID: DID, originatorPeerID: PeerID, originatorAddresses: [Multiaddr],
@@ -56,5 +59,6 @@ package struct JobManifest: Hashable, Sendable, SignedBody {
         case biddingDeadline = "bidding_deadline"
         case expiresAt = "expires_at"
         case verificationCommitment = "verification_commitment"
+        case execution
     }
 }

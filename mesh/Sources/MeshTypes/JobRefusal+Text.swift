@@ -29,6 +29,8 @@ extension JobRefusal: CustomStringConvertible {
         case .nonceLength(let count): "the nonce has \(count) bytes instead of \(JobRules.nonceBytes)"
         case .commitmentLength(let count):
             "the commitment to the verification has \(count) bytes instead of \(VerificationOpening.commitmentBytes)"
+        case .seedLength(let count):
+            "the seed of the execution identity has \(count) bytes instead of \(ExecutionIdentity.seedBytes)"
         case .notVerifiable(let reason): "the result cannot be checked: \(reason)"
         case .datesOutOfOrder: "submission, bidding deadline and expiry are not in this order"
         case .lifetimeTooLong(let milliseconds, let max):

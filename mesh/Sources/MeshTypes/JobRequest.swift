@@ -14,6 +14,9 @@ package struct JobRequest: Hashable, Sendable, Codable {
     package var idempotencyKey: String
     /// How the result is to be checked; absent means not at all. No executor learns of it before the job is settled.
     package var verification: VerificationLevel?
+    /// What decides its run besides the parameters, where it is to give what another job gives; absent means that the
+    /// node makes one up.
+    package var execution: ExecutionIdentity?
 
     package init(
         requesterDID: DID, submittedAt: UnixMilliseconds, params: MeshJobParams,
@@ -41,5 +44,6 @@ package struct JobRequest: Hashable, Sendable, Codable {
         case executionPolicy = "execution_policy"
         case idempotencyKey = "idempotency_key"
         case verification
+        case execution
     }
 }

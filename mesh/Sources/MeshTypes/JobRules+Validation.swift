@@ -54,7 +54,19 @@ extension JobRules {
             return .submittedInTheFuture
         }
         if manifest.expiresAt.advanced(milliseconds: clockSkewMilliseconds) <= wallClock { return .expired }
-        return refusal(of: manifest.params)
+        return refusal(of: manifest.params) ?? manifest.execution.flatMap { refusal(of: $0, manifest.policy) }
+    }
+
+    /// Whoever does not state the feature of its engine would run it with another seed, or with another engine.
+    private func refusal(of execution: ExecutionIdentity, _ policy: ExecutionPolicy) -> JobRefusal? {
+        guard execution.seed.count == ExecutionIdentity.seedBytes else { return .seedLength(execution.seed.count) }
+        guard policy.requires(execution.feature) else { return .featureNotRequired(execution.feature) }
+        do throws(JobRefusal) {
+            try most("clock_start", execution.clockStart.value, dateMillisecondsMax)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func validateLimits(_ params: MeshJobParams) throws(JobRefusal) {

@@ -102,6 +102,8 @@ package enum JobRefusal: Error, Hashable, Sendable {
     case nonceLength(Int)
     /// The commitment to the verification is not thirty-two bytes long.
     case commitmentLength(Int)
+    /// The execution identity has no seed of thirty-two bytes.
+    case seedLength(Int)
     /// The job cannot be checked in the way that is asked for.
     case notVerifiable(String)
     /// The dates contradict each other.
@@ -132,6 +134,7 @@ package enum JobRefusal: Error, Hashable, Sendable {
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"
         case .commitmentLength: "commitment_length"
+        case .seedLength: "seed_length"
         case .notVerifiable: "not_verifiable"
         case .datesOutOfOrder: "dates_out_of_order"
         case .lifetimeTooLong: "lifetime_too_long"

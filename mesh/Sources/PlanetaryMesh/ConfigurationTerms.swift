@@ -19,6 +19,7 @@ extension MarketConfiguration {
         originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
         limits.checksAtOnceMax = Int(clamping: configuration.originator.checksAtOnce)
         originator.fetchingMilliseconds = Self.fetchingMilliseconds
+        originator.engine = machine.engineDescription
         originator.outputBytesMax = UInt64(clamping: configuration.limits.outputBytesMax)
         guard configuration.executor.isEnabled else { return }
         let offered = configuration.executor
@@ -26,7 +27,7 @@ extension MarketConfiguration {
         executor.bidsOnOwnJobs = true
         executor.looksModulesUp = true
         executor.region = configuration.region
-        executor.features = Self.features(offered.features)
+        executor.features = Self.features(offered.features, machine.engineDescription)
         executor.basePrice = TokenAmount(offered.priceBase)
         executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
         executor.concurrentRunsMax = offered.runsAtOnce
@@ -46,8 +47,11 @@ extension MarketConfiguration {
 
     /// What bids and capabilities state: what every executor of this version can, and what its owner says, as many as a
     /// bid may have.
-    private static func features(_ stated: [String]) -> [String] {
-        let own = [JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature]
+    private static func features(_ stated: [String], _ engine: EngineDescription) -> [String] {
+        let own = [
+            JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature,
+            ExecutionIdentity.feature(of: engine),
+        ]
         let others = stated.filter { other in !own.contains { $0.isSameBytes(as: other) } }
         return (own + others.prefix(featuresMax - own.count)).sorted()
     }

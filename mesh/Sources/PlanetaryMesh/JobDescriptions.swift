@@ -136,14 +136,17 @@ extension JobDescription.Request {
                 timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes,
                 maxOutputBytes: params.maxOutputBytes),
             budget: params.priceCeiling?.units,
-            policy: Self.words(manifest.policy) + Self.words(params.resourcesRequired),
+            policy: Self.words(manifest) + Self.words(params.resourcesRequired),
             expiresAt: manifest.expiresAt.value)
         files = params.files.map(JobSubmission.Files.init)
         invoke = params.invoke.map { $0.map(\.text) }
     }
 
     /// What a policy asks for, each part with its name.
-    private static func words(_ policy: ExecutionPolicy) -> [NamedText] {
+    private static func words(_ manifest: JobManifest) -> [NamedText] {
+        let policy = manifest.policy
+        // Every job asks for its engine.
+        let features = policy.requiredFeatures?.filter { $0 != manifest.execution?.feature }
         func list(_ name: String, _ values: [String]?) -> NamedText? {
             values.map { NamedText(name: name, text: $0.joined(separator: ", ")) }
         }
@@ -151,7 +154,7 @@ extension JobDescription.Request {
             value.map { NamedText(name: name, text: String($0)) }
         }
         return [
-            list("regions", policy.regionFilter), list("features", policy.requiredFeatures),
+            list("regions", policy.regionFilter), list("features", features?.isEmpty == true ? nil : features),
             number("reputation at least", policy.minReputation),
             list("only", policy.allowedDIDs?.map(\.text)), list("not", policy.deniedDIDs?.map(\.text)),
             number("attempts at most", policy.maxAttempts), number("bids are enough", policy.sufficientBids),

@@ -110,13 +110,14 @@ struct JobRunner: Sendable {
             return run
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
-        job.jobID = jobID.cid.text
+        job.jobID = manifest.visibleJobID(of: jobID)
         job.originatorDID = manifest.originatorDID.text
-        job.executorDID = executor.text
+        job.executorDID = manifest.visibleExecutor(executor)
         job.wallClockMilliseconds = wallClockMilliseconds
         job.repetition = repetition
-        job.seed = manifest.nonce.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        job.clockStartNanoseconds = manifest.submittedAt.value.multipliedReportingOverflow(by: 1_000_000).partialValue
+        job.seed = manifest.guestSeed
+        job.clockStartNanoseconds =
+            manifest.guestClockStart.value.multipliedReportingOverflow(by: 1_000_000).partialValue
         workspaceMade(workspace)
         startedAt = NodeClock.wallClock
         let result = await executed(job, module, workspace, cancellation)

@@ -52,6 +52,7 @@ package struct ReceiptRules: Hashable, Sendable {
             (.inputCIDs, receipt.inputCIDs == manifest.params.inputCIDs),
             (.determinism, receipt.determinism == manifest.params.determinism),
             (.readCID, saysWhatWasRead(receipt, manifest)),
+            (.engine, manifest.execution?.admits(receipt.engine) ?? true),
         ]
         return rows.filter { !$0.1 }.map(\.0)
     }
@@ -178,6 +179,8 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     case inputCIDs = "input_cids"
     /// Whether a replay must give the same.
     case determinism
+    /// The engine that has to run it.
+    case engine
     /// Named outputs.
     case outputs
     /// What was read of the job's files.
@@ -205,6 +208,7 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
         case .moduleCID: "module"
         case .inputCIDs: "inputs"
         case .determinism: "determinism"
+        case .engine: "engine"
         case .outputs: "outputs"
         case .readCID: "list of what was read"
         case .anchoredCIDs: "anchored CIDs"

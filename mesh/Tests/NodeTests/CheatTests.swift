@@ -41,39 +41,12 @@ struct CheatTests {
     private func cheat(
         _ peer: HostilePeer, on job: CID, of originator: MeshNode, _ lie: Lie
     ) async throws -> SignedObject<ExecutionReceipt> {
-        let now = NodeClock.wallClock
-        let terms = BidTerms(
-            price: TokenAmount(10), basePrice: TokenAmount(1), pricePerMillionFuel: TokenAmount(1),
-            earliestStart: now, deadline: now.advanced(milliseconds: 60_000))
-        let bid = try SignedObject.sign(
-            Bid(
-                jobID: JobID(job), originatorPeerID: originator.identity.peerID, bidderDID: peer.identity.did,
-                bidderPeerID: peer.identity.peerID, terms: terms, issuedAt: now,
-                expiresAt: now.advanced(milliseconds: 30_000)), with: peer.identity)
-        let bidding = try MeshProtocolMessage.jobBid(JobBidV1(bid: ProtocolBid(bid))).encoded()
-        #expect(try await peer.send(bidding, to: originator) == .ack)
-        let order = try #require(
-            await peer.awaiting { message -> AssignJobV1? in
-                if case .assignJob(let order) = message { order } else { nil }
-            })
-        let assignment = try SignedObject<Assignment>(verifying: order.assignment)
-        let manifest = try SignedObject<JobManifest>(verifying: order.manifest).body
-        #expect(manifest.params.verification == .none, "the cheat can tell that it is watched")
-        let receipt = ExecutionReceipt(
-            jobID: JobID(job), assignmentCID: assignment.cid, originatorDID: manifest.originatorDID,
-            executorDID: peer.identity.did, attempt: 1, moduleCID: manifest.params.wasmCID,
-            inputCIDs: manifest.params.inputCIDs, outcome: lie.outcome,
-            resourceUsage: ResourceUsage(fuel: lie.fuel),
-            price: terms.due(for: lie.outcome, fuel: lie.fuel),
-            engine: originator.parts.machine.engineDescription, determinism: .deterministic,
-            executionStartedAt: now, executionEndedAt: NodeClock.wallClock)
-        let signed = try SignedObject.sign(receipt, with: peer.identity)
-        let notice = ExecutionReceiptAvailableV1(
-            jobID: receipt.jobID, receiptCID: signed.cid, executorDID: receipt.executorDID, status: receipt.status,
-            receipt: signed.bytes)
-        let delivery = try MeshProtocolMessage.executionReceiptAvailable(notice).encoded()
-        #expect(try await peer.send(delivery, to: originator) == .ack)
-        return signed
+        try await peer.bid(on: JobID(job), of: originator)
+        let order = try await peer.order()
+        #expect(order.manifest.params.verification == .none, "the cheat can tell that it is watched")
+        let receipt = try peer.receipt(of: order, lie.outcome, fuel: lie.fuel)
+        try await peer.deliver(receipt, to: originator)
+        return receipt
     }
 
     @Test("Whoever runs nothing is caught, gets nothing, and the honest node does the job; anybody can check the proof")

@@ -218,7 +218,8 @@ struct HostileScene {
         return try SignedObject.sign(
             Bid(
                 jobID: job, originatorPeerID: originator, bidderDID: bidder.did, bidderPeerID: bidder.peerID,
-                terms: terms, collateral: TokenAmount(1), region: "eu", features: ["simd"],
+                terms: terms, collateral: TokenAmount(1), region: "eu",
+                features: [mesh.originator.engineFeature, "simd"],
                 resources: ["memory_mib": 512], loadPermille: 10, issuedAt: now,
                 expiresAt: now.advanced(milliseconds: 30_000)), with: bidder)
     }
@@ -293,8 +294,10 @@ struct HostileScene {
             resourceUsage: ResourceUsage(
                 fuel: 10, peakMemoryBytes: 10, hostCalls: ["fd_write": 2], bytesRead: 3, bytesWritten: 4,
                 wallMilliseconds: 5),
-            price: TokenAmount(1), engine: EngineDescription(name: "x", version: "1", configurationDigest: "ab"),
-            determinism: .deterministic, executionStartedAt: now, executionEndedAt: now)
+            price: TokenAmount(1),
+            engine: manifest.execution?.engine
+                ?? EngineDescription(name: "x", version: "1", configurationDigest: "ab"), determinism: .deterministic,
+            executionStartedAt: now, executionEndedAt: now)
         let signed = try SignedObject.sign(receipt, with: peer.identity)
         return try HostileMessage(
             .executionReceiptAvailable(

@@ -66,6 +66,15 @@ import Testing
         Case("another module", .work) { $0.receipt = { $0.moduleCID = other } },
         Case("other inputs", .work) { $0.receipt = { $0.inputCIDs = [:] } },
         Case("another determinism", .work) { $0.receipt = { $0.determinism = .attested } },
+        Case("another engine than the manifest fixes", .work) {
+            $0.manifest = { manifest in
+                let engine = EngineDescription(name: "wasmtime", version: "2", configurationDigest: "abc")
+                manifest.execution = ExecutionIdentity(
+                    seed: Array(repeating: 1, count: 32), clockStart: manifest.submittedAt, engine: engine)
+                manifest.params.executionPolicy = ExecutionPolicy()
+                manifest.params.executionPolicy?.require(ExecutionIdentity.feature(of: engine))
+            }
+        },
         Case("fuel over the limit", .fuelLimit) { $0.manifest = { $0.params.maxFuel = 2_500_000 } },
         Case("memory over the limit", .memoryLimit) { $0.manifest = { $0.params.maxMemoryBytes = 65_535 } },
         Case("outputs over the limit", .outputLimit) { $0.manifest = { $0.params.maxOutputBytes = 11 } },
