@@ -29,7 +29,7 @@ extension BitswapService {
                     rearm()
                     return
                 } else if let want = core.nextWant(of: peer) {
-                    let found = await lookUp(want)
+                    let found = await lookUp(want, for: peer)
                     if case .block(let block) = found { served(block.count, to: peer) }
                     guard let answer = core.lookedUp(want.cid, for: peer, found) else { continue }
                     try await write(answer, to: peer)
@@ -65,10 +65,10 @@ extension BitswapService {
         servingChanges(rate, now: SwarmClock.now)
     }
 
-    private func lookUp(_ want: WantedBlock) async -> BlockLookup {
+    private func lookUp(_ want: WantedBlock, for peer: PeerID) async -> BlockLookup {
         switch want.kind {
-        case .have: await store.hasBlock(want.cid) ? .present : .missing
-        case .block: await store.block(want.cid).map(BlockLookup.block) ?? .missing
+        case .have: await store.hasBlock(want.cid, for: peer) ? .present : .missing
+        case .block: await store.block(want.cid, for: peer).map(BlockLookup.block) ?? .missing
         }
     }
 

@@ -50,6 +50,20 @@ struct BitswapServiceTests {
         }
     }
 
+    @Test("A block that is kept from a peer is missing for it, in either kind of want, and there for others")
+    func kept() async throws {
+        try await ServiceTestNode.withNetwork(3) { nodes, _ in
+            let block = Self.block(9)
+            let cid = nodes[2].blocks.add(block)
+            nodes[2].blocks.keep(cid, from: nodes[0].host.localPeer)
+            let holder = nodes[2].host.localPeer
+            await #expect(throws: BlockFetchError.self) { try await nodes[0].exchange.fetch(cid, from: [holder]) }
+            #expect(await nodes[2].blocks.hasBlock(cid, for: nodes[0].host.localPeer) == false)
+            let fetched = try await nodes[1].exchange.fetch(cid, from: [holder])
+            #expect(fetched == block)
+        }
+    }
+
     @Test("A block that nobody has, no peer and a block that is too large are different errors")
     func failures() async throws {
         try await ServiceTestNode.withNetwork(3) { nodes, _ in

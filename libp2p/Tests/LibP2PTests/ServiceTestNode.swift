@@ -11,6 +11,7 @@ import Testing
 /// Blocks in memory, for tests of services.
 final class MemoryBlocks: BlockSource {
     private let blocks = NIOLockedValueBox<[CID: [UInt8]]>([:])
+    private let kept = NIOLockedValueBox<[CID: PeerID]>([:])
 
     @discardableResult
     func add(_ block: [UInt8]) -> CID {
@@ -22,6 +23,17 @@ final class MemoryBlocks: BlockSource {
     func block(_ cid: CID) async -> [UInt8]? { blocks.withLockedValue { $0[cid] } }
 
     func hasBlock(_ cid: CID) async -> Bool { blocks.withLockedValue { $0[cid] != nil } }
+
+    /// Keeps a block from a peer.
+    func keep(_ cid: CID, from peer: PeerID) { kept.withLockedValue { $0[cid] = peer } }
+
+    func block(_ cid: CID, for peer: PeerID) async -> [UInt8]? {
+        kept.withLockedValue { $0[cid] == peer } ? nil : await block(cid)
+    }
+
+    func hasBlock(_ cid: CID, for peer: PeerID) async -> Bool {
+        kept.withLockedValue { $0[cid] == peer } ? false : await hasBlock(cid)
+    }
 }
 
 /// A host with the DHT and the exchange of blocks, over whatever network the test has.

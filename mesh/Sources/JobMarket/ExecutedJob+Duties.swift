@@ -75,7 +75,9 @@ extension ExecutedJob {
             if let assignmentCID, isStarted {
                 context.emit(.cancelExecution(assignment: assignmentCID, reason: reason))
             }
-        case .receiptSigned: publishReceipt(&context)
+        case .receiptSigned: deliverReceipt(&context)
+        case .settlementReceived, .settlementOverdue: publishReceipt(&context)
+        case .closed: if receiptDelivery?.settlement == .awaited { publishReceipt(&context) }
         case .receiptDelivered:
             if let receiptCID { context.dropDelivery(.receipt, job: id, subject: receiptCID) }
         case .anchored: context.publishHeads(anchorOf: id)
@@ -105,14 +107,26 @@ extension ExecutedJob {
             addresses: manifest.originatorAddresses)
     }
 
-    func publishReceipt(_ context: inout MarketContext) {
-        guard let delivery = receiptDelivery else { return }
-        let signed = delivery.signed
-        var notice = ExecutionReceiptAvailableV1(
+    private func notice(
+        of signed: SignedObject<ExecutionReceipt>, _ context: MarketContext
+    ) -> ExecutionReceiptAvailableV1 {
+        ExecutionReceiptAvailableV1(
             jobID: id, receiptCID: signed.cid, executorDID: signed.body.executorDID, status: signed.body.status,
             providerAddresses: context.addresses)
-        context.emit(.publishReceipt(receipt: signed.cid, block: signed.bytes, notice))
-        guard let until = delivery.deliverUntil else { return }
+    }
+
+    /// Tells everybody of the receipt, once its originator settled it or had the time to: before, whoever has the same
+    /// work to do could copy its result.
+    private func publishReceipt(_ context: inout MarketContext) {
+        guard let signed = receiptDelivery?.signed else { return }
+        context.emit(.publishReceipt(receipt: signed.cid, block: signed.bytes, notice(of: signed, context)))
+    }
+
+    /// Gives the receipt to the originator.
+    func deliverReceipt(_ context: inout MarketContext) {
+        guard let delivery = receiptDelivery, let until = delivery.deliverUntil else { return }
+        let signed = delivery.signed
+        var notice = notice(of: signed, context)
         notice.receipt = signed.bytes
         context.deliver(
             .executionReceiptAvailable(notice), .receipt, job: id, subject: signed.cid, to: manifest.originatorPeerID,

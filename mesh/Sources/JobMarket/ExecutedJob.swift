@@ -118,6 +118,8 @@ extension ExecutedJob {
 
     /// The receipt of this node, and what happened to it.
     var receiptDelivery: ReceiptDelivery? { if case .receipt(let delivery) = stage { delivery } else { nil } }
+    /// The receipt of this node, as it was signed.
+    package var signedReceipt: SignedObject<ExecutionReceipt>? { receiptDelivery?.signed }
     /// Names the receipt of this node.
     package var receiptCID: CID? { receiptDelivery?.signed.cid }
     /// What it says.

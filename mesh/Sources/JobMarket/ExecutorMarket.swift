@@ -116,7 +116,7 @@ package struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
-        if job.delivery == nil { job.publishReceipt(&context) }
+        if job.delivery == nil { job.deliverReceipt(&context) }
         if job.anchor.isNone, let receipt = job.receiptCID {
             anchor(receipt, of: job.id, &context)
         } else if job.anchor.isPending {

@@ -124,6 +124,7 @@ package actor MeshNode {
             throw NodeServiceError(.internalError, "Gossip refuses the topics of the mesh: \(error).")
         }
         runs.hold(core.market.configuration.executor?.ownerOrder == .pause)
+        parts.results.recover(core.market)
         carryOut(core.recover(at: moment))
     }
 
@@ -190,6 +191,7 @@ package actor MeshNode {
             switch effect {
             case .write(let write):
                 log.tell(write.events)
+                for event in write.events { parts.results.follow(event) }
                 // At a crash point nothing that follows happens.
                 if !disk.write(write) { return }
             case .writeFaults(let faults): disk.write(faults)

@@ -48,19 +48,19 @@ struct NodeOpening: Sendable {
         blocks.servedBytesPerSecondPerPeerMax = configuration.limits.servedBytesPerSecondPerPeerMax
         var kademlia = KademliaConfiguration()
         kademlia.protocolID = configuration.kademliaProtocol
-        let receipts = VerifiedReceipts()
+        let (receipts, results) = (VerifiedReceipts(), PrivateResults())
         let dht = KademliaService(
             host: swarm, configuration: kademlia,
             validators: [receipts.validator, VerifiedReceipts.proofs, VerifiedReceipts.workflows],
             logger: logger)
         let bitswap = BitswapService(
-            host: swarm, store: StoreBlockSource(store: store), limits: blocks, logger: logger)
+            host: swarm, store: StoreBlockSource(store: store, results: results), limits: blocks, logger: logger)
         let fetcher = ContentFetcher(store: store, bitswap: bitswap, dht: dht, host: swarm)
         return NodeParts(
             identity: identity, configuration: configuration, logger: logger, store: store, swarm: swarm,
             gossip: GossipService(host: swarm, identity: identity, logger: logger), dht: dht, bitswap: bitswap,
             peerService: PeerService(host: swarm, logger: logger), machine: machine, receipts: receipts,
-            fetcher: fetcher,
+            results: results, fetcher: fetcher,
             runner: JobRunner(
                 machine: machine, fetcher: fetcher, store: store,
                 moduleBytesMax: configuration.limits.moduleBytesMax,
@@ -270,12 +270,4 @@ struct NodeOpening: Sendable {
             "Tokens that were held for a job come back, since nothing takes the job up any more.",
             metadata: ["job": "\(job)", "tokens": "\(tokens)"])
     }
-}
-
-/// The store as the source of blocks for others.
-struct StoreBlockSource: BlockSource {
-    let store: MeshStore
-
-    func block(_ cid: CID) async -> [UInt8]? { (try? await store.block(cid)) ?? nil }
-    func hasBlock(_ cid: CID) async -> Bool { (try? await store.hasBlock(cid)) ?? false }
 }

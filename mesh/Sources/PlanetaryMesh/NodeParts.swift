@@ -21,6 +21,7 @@ struct NodeParts: Sendable {
     let peerService: PeerService
     let machine: CoVM
     let receipts: VerifiedReceipts
+    let results: PrivateResults
     let fetcher: ContentFetcher
     let runner: JobRunner
     let tallies = NodeTallies()

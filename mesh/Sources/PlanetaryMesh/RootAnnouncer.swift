@@ -9,6 +9,8 @@ import P2PServices
 actor RootAnnouncer {
     /// Files that wait to be announced to the DHT; a further one is announced in the next round.
     static let filesToAnnounceMax = 1_024
+    /// Roots of results that are private yet and wait for that to end; of more the next round takes care.
+    static let privateRootsMax = 4_096
 
     private let parts: NodeParts
     private let limits: RootAnnouncements.Limits
@@ -46,6 +48,7 @@ actor RootAnnouncer {
                     parts.tallies.add("announcement_rounds")
                 }
             case .announce(let cid, let isFile, let isRepeated):
+                if await isPrivate(cid) { continue }
                 // What the DHT announces again by itself needs no repetition.
                 if isRepeated, await parts.dht.isProviding(cid) { continue }
                 guard await waitForPlace(isFile: isFile) else { return }
@@ -59,18 +62,24 @@ actor RootAnnouncer {
     /// Announces outputs and receipts as they come, the newest first.
     private func announceNewJobRoots() async {
         var newest = (try? await parts.store.roots(files: false, limit: 1))?.first?.sequence ?? 0
+        var hidden: [CID] = []
         while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
-            guard
-                let page = try? await parts.store.roots(files: false, after: newest, limit: limits.newJobRootsMax),
-                let last = page.first, await someServerIsKnown()
-            else { continue }
-            newest = last.sequence
-            for root in page {
-                guard await waitForPlace(isFile: false) else { return }
-                await announce(root.cid)
+            let page = (try? await parts.store.roots(files: false, after: newest, limit: limits.newJobRootsMax)) ?? []
+            newest = page.first?.sequence ?? newest
+            let waiting = page.map(\.cid) + hidden
+            hidden = []
+            for cid in waiting {
+                if await isPrivate(cid) {
+                    if hidden.count < Self.privateRootsMax { hidden.append(cid) }
+                    continue
+                }
+                guard await someServerIsKnown(), await waitForPlace(isFile: false) else { return }
+                await announce(cid)
             }
         }
     }
+
+    private func isPrivate(_ root: CID) async -> Bool { await parts.results.hides(root, in: parts.store) }
 
     /// Waits for the next slot of announcements; `false` if the node stops.
     private func waitForPlace(isFile: Bool) async -> Bool {
