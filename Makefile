@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api demo picture example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release test corpus tidy api cheat demo picture example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -44,10 +44,13 @@ tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 api: ## writes libp2p/API.txt anew, the list of what the network offers to others
 	WRITE_API=1 $(SWIFT_TEST) --filter InterfaceChecksTests
 
-demo: build guests ## a mesh of five processes runs a job, and a stranger verifies the receipt
+cheat: setup
+	@$(QUIETLY) "Building mesh-cheat" build-cheat.log $(SWIFT_BUILD) --product mesh-cheat
+
+demo: build cheat guests ## a mesh of five processes runs a job, a stranger verifies the receipt, and a cheat is caught
 	@scripts/demo.sh
 
-picture: build guests ## draws docs/pictures/demo.svg anew, from a run of the demo
+picture: build cheat guests ## draws docs/pictures/demo.svg anew, from a run of the demo
 	@scripts/demo.sh 2>/dev/null | scripts/picture.py >.build/demo.svg
 	@mv .build/demo.svg docs/pictures/demo.svg
 

@@ -221,6 +221,12 @@ let apps: [Target] = [
             External.argumentParser, External.logging, External.nioCore, External.nioPosix,
         ], path: "Interop/mesh-peer"),
     executable(
+        "mesh-cheat",
+        [
+            "Multiformats", "PeerIdentity", "GossipSub", "LibP2P", "P2PServices", "SignedObjects", "MeshTypes",
+            External.argumentParser, External.logging, External.nioCore,
+        ]),
+    executable(
         "mesh-benchmarks",
         [
             "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "P2PServices", "IPLD", "SignedObjects",

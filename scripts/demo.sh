@@ -2,17 +2,19 @@
 # The demo (`make demo`): a mesh of five nodes, each a process of its own. One wants a job done, three offer to do it at
 # different prices and from different regions, and an auditor who had no part in it checks the receipt and runs the job
 # again. Everything stands in a temporary folder and is gone afterwards.
+# Then one of four executors of another job lies, and is caught.
 #   MESH=path/to/mesh      another binary than .build/debug/mesh
 #   MESH_DEMO_KEEP=1       leave the folder, with the nodes' logs, where it is
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mesh=${MESH:-.build/debug/mesh}
+cheat=.build/debug/mesh-cheat
 module=Examples/build/TextPortrait.wasm
 adventure=Examples/build/Adventure.wasm
 text=ARCHITECTURE.md
 wait_seconds=20
 
-for file in "$mesh" "$module" "$adventure"; do
+for file in "$mesh" "$cheat" "$module" "$adventure"; do
     [ -e "$file" ] || { echo "demo: $file is missing; run 'make demo', which builds it" >&2; exit 1; }
 done
 
@@ -188,6 +190,24 @@ shown "receipt verify $workflow"
 until_true "the workflow's receipt" on auditor receipt show "$workflow"
 on auditor receipt verify "$workflow"
 
+heading "7. Three executors do one job, and one of them lies"
+"$cheat" --bootstrap "$(on alice status --json | field addresses.0)" --price 10 >"$folder/mallory.log" 2>&1 &
+process[mallory]=$!
+until_true "the start of mallory" grep -q "listens for jobs" "$folder/mallory.log"
+say "mallory is a program for tests (mesh-cheat): it bids least, runs nothing, and signs that all went well."
+quorum=(--max-fuel 50M --budget 750 --sufficient-bids 4 --bid-window 5s --verify quorum:2/3)
+shown "run $module --stdin $text ${quorum[*]} --output summary.json=again.json"
+on alice run "$module" --stdin "$text" "${quorum[@]}" --output "summary.json=$folder/again.json"
+cmp "$folder/summary.json" "$folder/again.json"
+on alice proof ls --json >"$folder/proofs.json"
+proof=$(field 0.proof_cid <"$folder/proofs.json")
+[ -n "$proof" ] || { echo "demo: the lie was not found" >&2; exit 1; }
+until_true "mallory's settlement" grep -q "settled: refuted, 0 tokens" "$folder/mallory.log"
+say "mallory got: $(grep settled "$folder/mallory.log" | head -1)"
+shown "proof verify $proof    # by the auditor, who saw nothing of it"
+until_true "the proof's arrival in the DHT" on auditor proof show "$proof"
+on auditor proof verify "$proof"
+
 heading "What happened"
 printf '  %-10s %s\n' \
     job "$job" \
@@ -197,4 +217,5 @@ printf '  %-10s %s\n' \
     verified "by the auditor, out of the DHT: every signature, every link, the limits, the price" \
     replayed "by the auditor: the same outputs to the byte, the same fuel to the unit" \
     pipeline "$(field workflow.stages.0.items <"$folder/workflow.json") jobs for the pages, and one over all that they made; its receipt covers all of it" \
+    caught "mallory, by comparison and a run at alice's; proved by $proof" \
     took "$((SECONDS - started_at)) seconds, with the start of five nodes"

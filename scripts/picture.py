@@ -19,7 +19,9 @@ KEPT = {  # the lines kept under each heading; the others become one line of dot
     "2": r"^\$|PORTRAIT|words,|to read|█{20}",
     "3": r"^\$|AFTER|Submitted|bids|Bidding closed|Attempt 1|starts the module|A valid receipt|Settled|Anchored as",
     "4": r"^\$|CHECK|receipt has|receipt signed|price follows|dates|outputs present|one after|same (outputs|standard|log|fuel)|holds|repeated",
-    "5": r"^\$|^status|^output|^STAGE|^count|^spread|every item|final outputs|holds",
+    "5": r"^\$|take key|lamp|turns",
+    "6": r"^\$|^status|^output|^STAGE|^count|^spread|every item|final outputs|holds",
+    "7": r"^\$|mallory|checked by|holds",
     "What": r".",
 }
 BARS_MAX = 3
@@ -88,7 +90,7 @@ def main():
         if not shown:
             sys.exit(f"picture: nothing is left under {heading!r}; its pattern is out of date")
         drawn += [heading, *shown, ""]
-    if len({line[:2] for line in drawn if re.match(r"\d\. ", line)}) != 4:
+    if len({line[:2] for line in drawn if re.match(r"\d\. ", line)}) != 5:
         sys.exit("picture: this is not the whole output of the demo")
     drawn.pop()
     width = round(COLUMNS * CELL + 2 * MARGIN)

@@ -23,7 +23,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
                 "CFiles", "CSandbox", "CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
             ]
         case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]
-        case .apps: ["MeshCLI", "mesh", "mesh-sim"]
+        case .apps: ["MeshCLI", "mesh", "mesh-sim", "mesh-cheat"]
         }
     }
 

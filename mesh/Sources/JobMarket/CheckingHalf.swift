@@ -3,6 +3,7 @@ import MeshTypes
 import Multiformats
 import PeerIdentity
 import Receipts
+import Reputation
 import SignedObjects
 
 /// A half of the market that checks receipts before they count: from a receipt whose outputs are all here to the
@@ -14,6 +15,8 @@ import SignedObjects
 protocol CheckingHalf: MarketHalf where Job == OriginatedJob {
     /// The receipts that are being checked.
     var checks: ReceiptChecks { get set }
+    /// The jobs that do one work.
+    var quorums: Quorums { get set }
 
     /// Makes a receipt the job's result.
     mutating func conclude(_ id: JobID, with cid: CID, _ context: inout MarketContext)
@@ -21,14 +24,22 @@ protocol CheckingHalf: MarketHalf where Job == OriginatedJob {
     mutating func endAttempt(_ cid: CID, of id: JobID, _ end: AttemptEnd, _ context: inout MarketContext)
     /// Ends a job without a receipt that counts.
     mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext)
+    /// Ends a replica: what it gave until now is paid unchecked, as the work was done.
+    mutating func endReplica(_ id: JobID, _ reason: String, _ context: inout MarketContext)
 }
 
 extension CheckingHalf {
     /// How the receipt of a job has to be checked; `nil` if it counts as it is.
-    private func dueCheck(of receipt: ExecutionReceipt, _ cid: CID, on job: OriginatedJob) -> ReceiptCheck? {
+    private func dueCheck(
+        of receipt: ExecutionReceipt, _ cid: CID, on job: OriginatedJob, _ context: MarketContext
+    ) -> ReceiptCheck? {
         // Nobody checks on himself.
         if receipt.executorDID == receipt.originatorDID { return nil }
-        if job.verification?.draws(cid) ?? false { return .replay }
+        if case .quorum? = job.verification?.level, job.cancelReason == nil { return .agreement }
+        let permille = context.records.permille(
+            of: receipt.executorDID, stake: job.stake(of: receipt.assignmentCID),
+            rates: context.configuration.originator.trackRates)
+        if job.verification?.draws(cid, adaptivePermille: permille) ?? false { return .replay }
         // It would end the job for good, and costs no run to check.
         if case .moduleRefused = receipt.outcome { return .refusal }
         return nil
@@ -37,19 +48,26 @@ extension CheckingHalf {
     /// Handles a receipt whose outputs are all here: it counts, or is checked first.
     mutating func outputsHere(_ id: JobID, receipt cid: CID, _ context: inout MarketContext) {
         guard let job = jobs[id], let candidate = job.receipts.candidate(cid), candidate.check == nil else { return }
-        guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job) else {
+        guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job, context) else {
             return conclude(id, with: cid, &context)
         }
-        let item = ReceiptChecks.Item(job: id, receipt: cid)
+        if check == .agreement { commit(id, cid, &context) } else { begin(check, of: cid, job: id, &context) }
+    }
+
+    /// Begins a check of a receipt, or lets it wait for its turn.
+    mutating func begin(_ check: ReceiptCheck, of receipt: CID, job id: JobID, _ context: inout MarketContext) {
+        let item = ReceiptChecks.Item(job: id, receipt: receipt)
         if checks.add(item, max: context.limits.checksAtOnceMax) { return begin(item, check, &context) }
         // It waits for its turn as long as the job lasts; its own time begins with it.
-        record(.verificationBegan(receipt: cid, check: check, until: job.endsAt), of: id, &context)
+        guard let until = jobs.read(id, \.endsAt) else { return }
+        record(.verificationBegan(receipt: receipt, check: check, until: until), of: id, &context)
     }
 
     /// Begins a check that a restart interrupted, or lets it wait for its turn again.
     mutating func queueCheck(
         of receipt: CID, _ check: ReceiptCheck, job id: JobID, _ context: inout MarketContext
     ) {
+        if check == .agreement { return compare(with: id, &context) }
         let item = ReceiptChecks.Item(job: id, receipt: receipt)
         if checks.add(item, max: context.limits.checksAtOnceMax) { begin(item, check, &context) }
     }
@@ -108,6 +126,7 @@ extension CheckingHalf {
     /// Handles the end of a check that took too long.
     mutating func checkElapsed(_ id: JobID, _ candidate: CandidateReceipt, _ context: inout MarketContext) {
         let cid = candidate.accepted.cid
+        if candidate.check == .agreement { return compare(with: id, isLate: true, &context) }
         stopChecks(of: id, [cid], &context)
         judged(id, cid, .notMade(reason: "it was not over in the time that a check may take"), &context)
     }
@@ -128,6 +147,11 @@ extension CheckingHalf {
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
             endAttempt(
                 assignment, of: id, .unverified(receipt: receipt, reason: PlainText.sanitized(reason)), &context)
+        case .doubtful where agreesWithEnough(id, candidate, &context): break
+        case .notMade where candidate.check == .replay && agreesWithEnough(id, candidate, &context): break
+        case .doubtful(let reason) where jobs.read(id) { $0.isOfQuorum } ?? false,
+            .notMade(let reason) where majority(with: id) != nil:
+            outvote(candidate.accepted, of: id, PlainText.sanitized(reason), &context)
         case .doubtful(let reason):
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
             endAttempt(
@@ -148,6 +172,7 @@ extension CheckingHalf {
         let cid = candidate.accepted.cid
         stopChecks(of: id, [cid], &context)
         record(.verificationEnded(receipt: cid, finding: finding, fuel: fuel), of: id, &context)
+        replicaJudged(id, candidate.accepted.receipt, finding, &context)
         conclude(id, with: cid, &context)
     }
 
@@ -165,10 +190,23 @@ extension CheckingHalf {
         context.keep(accepted.signed, of: id)
         if let proof { context.keep(proof, of: id) }
         refusePayment(of: accepted, of: id, .refuted, proof: proof?.cid, &context)
+        replicaJudged(id, accepted.receipt, .refuted, proof: proof?.cid, &context)
         let end = AttemptEnd.refuted(
             receipt: accepted.cid, proof: proof?.cid, reason: PlainText.sanitized(reason))
         endAttempt(accepted.assignmentCID, of: id, end, &context)
         if let proof { context.emit(.publishProof(id, proof: proof.cid, block: proof.bytes)) }
+    }
+
+    /// Refuses a receipt that differs from others and that this node cannot check: if enough of these agree, another
+    /// executor may give what they gave.
+    private mutating func outvote(
+        _ accepted: AcceptedReceipt, of id: JobID, _ reason: String, _ context: inout MarketContext
+    ) {
+        guard majority(with: id) != nil else { return giveUpCheck(of: accepted, of: id, reason, &context) }
+        refusePayment(of: accepted, of: id, .unverified, &context)
+        replicaJudged(id, accepted.receipt, .unverified, &context)
+        let end = AttemptEnd.unverified(receipt: accepted.cid, reason: "enough others gave something else")
+        endAttempt(accepted.assignmentCID, of: id, end, &context)
     }
 
     /// Ends a job whose result this node was to check and could not, unless another attempt may still give one: what
@@ -177,6 +215,7 @@ extension CheckingHalf {
         of accepted: AcceptedReceipt, of id: JobID, _ reason: String, _ context: inout MarketContext
     ) {
         refusePayment(of: accepted, of: id, .unverified, &context)
+        replicaJudged(id, accepted.receipt, .unverified, &context)
         let end = AttemptEnd.unverified(receipt: accepted.cid, reason: reason)
         record(.attemptEnded(assignment: accepted.assignmentCID, end: end), of: id, &context)
         let isLast = jobs.read(id) { !$0.assignments.hasLive && $0.receipts.candidates.isEmpty } ?? false

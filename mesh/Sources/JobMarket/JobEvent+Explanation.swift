@@ -15,7 +15,9 @@ extension JobEvent {
         switch kind {
         case .submitted(let manifest, let requester, _, _):
             submission(manifest.body, requester)
-        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused: verificationExplanation
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
+            .replicaJudged:
+            verificationExplanation
         case .announced(let round, let window, let bidding):
             (round == 1 ? "Announced to the mesh" : "Announced again, round \(round)")
                 + ": bids are collected for \(window.milliseconds(since: at)) ms"
@@ -53,9 +55,13 @@ extension JobEvent {
         case .verificationBegan(_, .replay, let until):
             "The result is checked before it counts: this node runs the job again, for up to "
                 + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s with the wait for its turn and a place."
+        case .verificationBegan(_, .agreement, let until):
+            "The result is here. It is compared with those of the other executors when all are, at the latest in "
+                + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s."
         case .verificationBegan(_, .refusal, _):
             "The executor says that the module cannot run; this node looks whether it refuses it, too."
         case .verificationEnded(_, .confirmed, _): "The check bears out what the receipt says."
+        case .verificationEnded(_, .agreed, _): "Enough executors gave the same."
         case .verificationEnded(_, .fuelUnknown, let fuel):
             "The run gave the same here. Its fuel cannot be compared, because the executor's engine is another; paid "
                 + "is at most the \(GroupedNumber.of(fuel ?? 0)) that it used here."
@@ -63,7 +69,23 @@ extension JobEvent {
             "The check could not be made; the receipt counts unchecked, since nothing is due for a refused module."
         case .verificationEnded: "The owner ended the check; the receipt counts unchecked."
         case .paymentRefused(let settlement, _): settlementLine(settlement.body)
+        case .replicasMade(let jobs):
+            "The same work goes to \(jobs.count) more executor\(jobs.count == 1 ? "" : "s"), as the "
+                + "job\(jobs.count == 1 ? "" : "s") \(jobs.map(\.short).joined(separator: ", "))."
+        case .replicaOf(let job): "It is a replica of the job \(job.short), for another executor."
+        case .replicaJudged(let job, let executor, let finding, let proof):
+            "\(executor.short), which did the same work as \(job.short): \(Self.words(finding, proof))."
         default: "\(kindName)."
+        }
+    }
+
+    private static func words(_ finding: VerificationFinding, _ proof: CID?) -> String {
+        switch finding {
+        case .agreed: "the result agrees with enough others"
+        case .confirmed, .fuelUnknown: "a run here bears its result out"
+        case .refuted: "a run here refutes its result" + (proof.map { ", and the proof is \($0)" } ?? "")
+        case .unverified: "nothing bears its result out, so it is not paid"
+        case .waived, .unchecked: "its result is paid unchecked"
         }
     }
 

@@ -11,6 +11,12 @@ package enum JobEventKind: Hashable, Sendable {
         manifest: SignedObject<JobManifest>, requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
     /// The result is to be checked, as the manifest hides.
     case verificationChosen(VerificationOpening)
+    /// Other executors are to do the same work, as these jobs.
+    case replicasMade([JobID])
+    /// It is a replica of this job.
+    case replicaOf(JobID)
+    /// What was found of a replica of it, and the proof where it was refuted.
+    case replicaJudged(job: JobID, executor: DID, finding: VerificationFinding, proof: CID?)
     /// The job was published, and bidding began.
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     /// A bid was judged; `refusal` says why it was not acceptable.
@@ -99,6 +105,9 @@ extension JobEventKind {
         case .verificationBegan: "verification_began"
         case .verificationEnded: "verification_ended"
         case .paymentRefused: "payment_refused"
+        case .replicasMade: "replicas_made"
+        case .replicaOf: "replica_of"
+        case .replicaJudged: "replica_judged"
         case .announced: "announced"
         case .bidReceived: "bid_received"
         case .bidDisplaced: "bid_displaced"
@@ -146,13 +155,14 @@ extension JobEventKind {
     /// a node that loses them in a crash recovers them by asking or by being told again.
     package var needsDurability: Bool {
         switch self {
-        case .submitted, .verificationChosen, .verificationEnded, .paymentRefused, .assignmentMade, .attemptEnded,
+        case .submitted, .replicasMade, .replicaOf, .verificationChosen, .verificationEnded, .paymentRefused,
+            .assignmentMade, .attemptEnded,
             .receiptAccepted, .receiptChosen, .lateReceipt, .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
             .settlementReceived:
             true
         case .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
-            .assignmentConfirmed, .statusReported, .verificationBegan,
+            .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
             .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:

@@ -31,11 +31,11 @@ package struct JobMarket: Sendable {
     ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
     package init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger = Ledger(),
-        reputation: ReputationBook = ReputationBook(), lastReceipt: CID? = nil,
+        reputation: ReputationBook = ReputationBook(), records: TrackRecords = TrackRecords(), lastReceipt: CID? = nil,
         anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
     ) {
         context = MarketContext(
-            identity: identity, configuration: configuration, ledger: ledger, reputation: reputation,
+            identity: identity, configuration: configuration, ledger: ledger, reputation: reputation, records: records,
             anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height), lastReceipt: lastReceipt)
     }
 
@@ -227,7 +227,9 @@ package struct JobMarket: Sendable {
     /// Lets this node's executor judge a job of this node that nobody else wants; its bid travels like any other.
     private mutating func offerHere(_ id: JobID) {
         guard context.configuration.executor?.bidsOnOwnJobs ?? false,
-            let job = originator.jobs[id], job.isWithoutTakers(context), !job.isExcluded(context.did)
+            let job = originator.jobs[id], job.isWithoutTakers(context), !job.isExcluded(context.did),
+            // Its own run would be no other's.
+            !job.isOfQuorum
         else { return }
         executor.announcedHere(job.signedManifest, &context)
     }

@@ -47,6 +47,9 @@ struct JournalRow: Codable {
 enum JournalRowKind: Codable {
     case submitted(manifest: [UInt8], requester: DID, idempotencyKey: String, announceUntil: UnixMilliseconds)
     case verificationChosen(VerificationOpening)
+    case replicasMade([JobID])
+    case replicaOf(JobID)
+    case replicaJudged(job: JobID, executor: DID, finding: VerificationFinding, proof: CID?)
     case verificationBegan(receipt: CID, check: ReceiptCheck, until: UnixMilliseconds)
     case verificationEnded(receipt: CID, finding: VerificationFinding, fuel: UInt64?)
     case paymentRefused(settlement: [UInt8], notifyUntil: UnixMilliseconds)
@@ -90,7 +93,8 @@ extension JournalRowKind {
             switch kind {
             case .submitted(let manifest, let requester, let key, let until):
                 .submitted(manifest: manifest.bytes, requester: requester, idempotencyKey: key, announceUntil: until)
-            case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused:
+            case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade,
+                .replicaOf, .replicaJudged:
                 Self.verification(kind)
             case .announced(let round, let window, let until):
                 .announced(round: round, windowUntil: window, biddingUntil: until)
@@ -130,6 +134,10 @@ extension JournalRowKind {
     private static func verification(_ kind: JobEventKind) -> Self {
         switch kind {
         case .verificationChosen(let opening): .verificationChosen(opening)
+        case .replicasMade(let jobs): .replicasMade(jobs)
+        case .replicaOf(let job): .replicaOf(job)
+        case .replicaJudged(let job, let executor, let finding, let proof):
+            .replicaJudged(job: job, executor: executor, finding: finding, proof: proof)
         case .verificationBegan(let receipt, let check, let until):
             .verificationBegan(receipt: receipt, check: check, until: until)
         case .verificationEnded(let receipt, let finding, let fuel):
@@ -143,6 +151,10 @@ extension JournalRowKind {
     private func verificationEvent() throws(JobEventError) -> JobEventKind {
         switch self {
         case .verificationChosen(let opening): .verificationChosen(opening)
+        case .replicasMade(let jobs): .replicasMade(jobs)
+        case .replicaOf(let job): .replicaOf(job)
+        case .replicaJudged(let job, let executor, let finding, let proof):
+            .replicaJudged(job: job, executor: executor, finding: finding, proof: proof)
         case .verificationBegan(let receipt, let check, let until):
             .verificationBegan(receipt: receipt, check: check, until: until)
         case .verificationEnded(let receipt, let finding, let fuel):
@@ -170,7 +182,8 @@ extension JournalRowKind {
         case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
         case .settlementReceived(let settlement): .settlementReceived(settlement: settlement.bytes)
         case .settlementOverdue: .settlementOverdue
-        case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .announced,
+        case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
+            .verificationEnded, .paymentRefused, .announced,
             .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
@@ -184,7 +197,9 @@ extension JournalRowKind {
         case .submitted(let manifest, let requester, let key, let until):
             .submitted(
                 manifest: try Self.signed(manifest), requester: requester, idempotencyKey: key, announceUntil: until)
-        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused: try verificationEvent()
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
+            .replicaJudged:
+            try verificationEvent()
         case .announced(let round, let window, let until):
             .announced(round: round, windowUntil: window, biddingUntil: until)
         case .bidReceived(let bid, let refusal): .bidReceived(bid: try Self.signed(bid), refusal: refusal)
@@ -237,7 +252,8 @@ extension JournalRowKind {
         case .receiptDelivered(let end, let until): .receiptDelivered(end, settleUntil: until)
         case .settlementReceived(let settlement): .settlementReceived(settlement: try Self.signed(settlement))
         case .settlementOverdue: .settlementOverdue
-        case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .announced,
+        case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
+            .verificationEnded, .paymentRefused, .announced,
             .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,

@@ -1,5 +1,6 @@
 package import MeshTypes
 package import Multiformats
+package import Reputation
 package import SignedObjects
 
 /// Everything about the market that an operator can set.
@@ -88,6 +89,8 @@ package struct OriginatorConfiguration: Sendable {
     package var maxAttempts: UInt64 = 4
     /// The longest manifest announced whole, in bytes; longer ones are announced by CID.
     package var announcedManifestBytesMax = 32 << 10
+    /// How much what it found of an executor counts at the level `adaptive`.
+    package var trackRates = TrackRecords.Rates()
     /// The engine on which its jobs have to run; without one their manifests are those of earlier versions, and a run
     /// depends on nonce and dates.
     package var engine: EngineDescription?
@@ -182,8 +185,8 @@ package struct ExecutorConfiguration: Sendable {
     /// How long it waits for a settlement after the receipt was received, in milliseconds, beyond the time in which the
     /// originator may run the job again.
     package var settlementMilliseconds: UInt64 = 600_000
-    /// How many times a job's timeout the originator may take to run it again.
-    package var replayTimesMax: UInt64 = 2
+    /// How many times a job's timeout the originator may take to wait for others' results and to run it again.
+    package var replayTimesMax: UInt64 = 4
     /// How long it makes no bid on jobs of a module that crashed the engine here, in milliseconds.
     package var crashedModuleMilliseconds: UInt64 = 600_000
     /// Whether its shell looks up modules in the node's store (`MarketAction.lookUpModule`) before it bids.

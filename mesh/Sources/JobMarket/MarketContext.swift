@@ -14,6 +14,7 @@ struct MarketContext: Sendable {
     var configuration: MarketConfiguration
     var ledger: Ledger
     var reputation: ReputationBook
+    var records: TrackRecords
     var anchors: AnchorLog
     var lastReceipt: CID?
     /// Whether the store named the last receipt; if so, a replay of open jobs does not change it.
@@ -36,7 +37,7 @@ struct MarketContext: Sendable {
 
     init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger, reputation: ReputationBook,
-        anchors: AnchorLog, lastReceipt: CID?
+        records: TrackRecords, anchors: AnchorLog, lastReceipt: CID?
     ) {
         self.identity = identity
         self.did = identity.did
@@ -44,6 +45,7 @@ struct MarketContext: Sendable {
         self.configuration = configuration
         self.ledger = ledger
         self.reputation = reputation
+        self.records = records
         self.anchors = anchors
         self.lastReceipt = lastReceipt
         isLastReceiptStored = lastReceipt != nil

@@ -1,5 +1,6 @@
 import MeshTypes
 import Multiformats
+import Receipts
 import SignedObjects
 
 /// What a job of this node waits for, and what the node owes to others.
@@ -168,5 +169,46 @@ extension OriginatedJob {
         context.deliver(
             .jobSettled(JobSettledV1(settlement: notice.signed.bytes)), .settlement, job: id,
             subject: notice.receiptCID, to: notice.executorDID.peerID, until: notice.until)
+    }
+}
+
+// MARK: - Checks
+
+extension OriginatedJob {
+    /// What it is worth to its owner: the most that it may cost, by the owner or else by the executor's bid.
+    func stake(of assignment: CID) -> UInt64 {
+        (manifest.params.priceCeiling ?? assignments[assignment]?.assignment.terms.price ?? .zero).units
+    }
+
+    /// Whether others do its work, too.
+    var isOfQuorum: Bool { if case .quorum? = verification?.level { true } else { false } }
+
+    /// What a receipt that counts and was borne out says.
+    var boreOut: ComparedResult? {
+        isChecked ? receipts.chosen.map { ComparedResult($0.receipt) } : nil
+    }
+
+    /// Whether one of its results was judged, or this node is about to.
+    var isJudged: Bool {
+        finding != nil || receipts.candidates.contains { $0.check == .replay }
+            || assignments.all.contains { attempt in
+                switch attempt.end {
+                case .refuted, .unverified: true
+                default: false
+                }
+            }
+    }
+
+    /// What its receipts say that were not refuted.
+    var results: Set<ComparedResult> {
+        let accepted = receipts.candidates.map(\.accepted) + [receipts.chosen].compactMap(\.self)
+        return Set(accepted.map { ComparedResult($0.receipt) })
+    }
+
+    /// Executors whose results of it were refuted.
+    var liars: [DID] {
+        assignments.all.compactMap { attempt in
+            if case .refuted? = attempt.end { attempt.assignment.executorDID } else { nil }
+        }
     }
 }

@@ -81,6 +81,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// What the check of the receipt that counts found, and the fuel of this node's own run where only that is known.
     package private(set) var finding: VerificationFinding?
     private(set) var foundFuel: UInt64?
+    /// The job of which it is a replica.
+    package private(set) var replicaOf: JobID?
     /// What was paid for them.
     private(set) var settlements = Settlements()
     /// The anchoring of the receipt.
@@ -137,7 +139,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .failed(let reason): abandon(.failed(reason))
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
-        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused:
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf:
             foldVerification(event.kind)
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
             foldAttempt(event.kind, at: event.at)
@@ -174,6 +176,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     private mutating func foldVerification(_ kind: JobEventKind) {
         switch kind {
         case .verificationChosen(let opening): verification = opening
+        case .replicaOf(let job): replicaOf = job
         case .verificationBegan(let receipt, let check, let until):
             receipts.checked(receipt, check, until: until)
             // The receipt of a superseded attempt does not affect what is under way.
@@ -314,8 +317,8 @@ extension OriginatedJob {
 
     /// Valid receipts that wait for their outputs, in order of arrival.
     package var candidateReceipts: [CandidateReceipt] { receipts.candidates }
-    /// Whether this node's own run, or look, bore out the receipt that counts.
-    package var isChecked: Bool { finding == .confirmed || finding == .fuelUnknown }
+    /// Whether this node's own run, or look, or enough other executors bore out the receipt that counts.
+    package var isChecked: Bool { [.confirmed, .agreed, .fuelUnknown].contains(finding) }
     /// The receipt that counts, once there is one.
     package var receipt: AcceptedReceipt? { receipts.chosen }
     /// Receipts that came too late.

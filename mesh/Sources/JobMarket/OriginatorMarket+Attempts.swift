@@ -106,8 +106,10 @@ extension OriginatorMarket {
     mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
         let named = job.manifest.policy.sufficientBids
-        let candidates = job.candidates(at: context.steady)
-        if UInt64(candidates.count) >= named ?? context.configuration.originator.sufficientBids {
+        let candidates = takers(of: job, context)
+        // Those of executors that have another job of the same work count, and are not taken.
+        let count = UInt64(job.candidates(at: context.steady).count)
+        if !candidates.isEmpty, count >= named ?? context.configuration.originator.sufficientBids {
             let ranking = bids.rank(candidates, of: job, context)
             if named != nil || ranking.first.map({ context.reputation.isProven($0.bidder) }) ?? false {
                 return close(id, .sufficientBids, ranking, &context)
@@ -121,12 +123,13 @@ extension OriginatorMarket {
     /// Closes the window early, as nobody is left to wait for; unless the policy says how long, or for how many bids.
     mutating func everybodySpoke(on id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.mayCloseEarly(context) else { return }
-        close(id, .everybodySpoke, bids.rank(job.candidates(at: context.steady), of: job, context), &context)
+        let candidates = takers(of: job, context)
+        if !candidates.isEmpty { close(id, .everybodySpoke, bids.rank(candidates, of: job, context), &context) }
     }
 
     mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding else { return }
-        let candidates = job.candidates(at: context.steady)
+        let candidates = takers(of: job, context)
         if !candidates.isEmpty { close(id, .windowElapsed, bids.rank(candidates, of: job, context), &context) }
     }
 
@@ -140,7 +143,8 @@ extension OriginatorMarket {
 
     mutating func biddingElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id] else { return }
-        if !job.candidates(at: context.steady).isEmpty { return windowElapsed(id, &context) }
+        if !takers(of: job, context).isEmpty { return windowElapsed(id, &context) }
+        if waitsForRivals(id, &context) { return beginBidding(id, &context) }
         if job.assignments.isEmpty {
             let count = job.bidCount &+ bids.unwritten(of: id)
             fail(id, job.left(bids: count) ?? .noAcceptableBid(bids: count, refusals: job.refusedBids), &context)
@@ -202,6 +206,9 @@ extension OriginatorMarket {
         }
         if let reason = job.cancelReason { return finish(id, .cancelled(reason: reason), &context) }
         let attempts = job.assignments
+        if isSuperfluous(id) {
+            return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
+        }
         let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
         let crashes = attempts.crashes
         if crashes.count >= context.configuration.originator.engineCrashesMax, let way = crashes.last?.crash {
@@ -211,7 +218,7 @@ extension OriginatorMarket {
             return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
         }
         if job.endsAt <= context.steady { return fail(id, .expired(during: job.status), &context) }
-        let candidates = job.candidates(at: context.steady)
+        let candidates = takers(of: job, context)
         if candidates.isEmpty { return beginBidding(id, &context) }
         let available = FundsQueue.available(for: id, context.ledger)
         let ranking = bids.rank(candidates, of: job, context)

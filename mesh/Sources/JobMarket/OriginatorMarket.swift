@@ -2,7 +2,6 @@ import Determinism
 import Economics
 import MeshTypes
 import Multiformats
-import Reputation
 import SignedObjects
 
 /// The originator's half of the market: the jobs of this node, from submission to the anchored receipt.
@@ -30,6 +29,8 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
     private var funds = FundsQueue()
     /// The receipts that are being checked.
     var checks = ReceiptChecks()
+    /// The jobs that do one work.
+    var quorums = Quorums()
     /// Assignments of remembered jobs whose executor signed two receipts of one.
     var contradicted: Set<CID> = []
 
@@ -60,6 +61,7 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
                 announceUntil: context.date(inMilliseconds: context.configuration.originator.announcementMilliseconds)),
             of: JobID(signed.cid), &context)
         if level.mayReplay { record(.verificationChosen(opening), of: JobID(signed.cid), &context) }
+        makeReplicas(of: JobID(signed.cid), draft, &context)
         return .success(JobID(signed.cid))
     }
 
@@ -71,6 +73,7 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         if job.isDelivered, let checked = job.receipts.candidates.last(where: { $0.check != nil }) {
             // The work is done: what its owner does not want to wait for is the check.
             endCheck(id, checked, .waived, &context)
+            memberEnded(id, &context)
             return .success(())
         }
         guard !job.isDelivered else { return .failure(.resultReached) }
@@ -79,10 +82,15 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         if job.assignments.hasLive {
             let until = context.date(inMilliseconds: context.configuration.originator.cancellationMilliseconds)
             record(.cancellationRequested(reason: words, until: until), of: id, &context)
+            memberEnded(id, &context)
         } else {
             finish(id, .cancelled(reason: words), &context)
         }
         return .success(())
+    }
+
+    mutating func endReplica(_ id: JobID, _ reason: String, _ context: inout MarketContext) {
+        _ = cancel(id, reason: reason, &context)
     }
 
     // MARK: Events
@@ -96,7 +104,9 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
             jobs.update(event.jobID) { $0.fold(event) }
         }
         switch event.kind {
+        case .verificationEnded(let receipt, let finding, _): recordCheck(of: receipt, finding, event.jobID, &context)
         case .settled: recordEvidence(of: event, &context)
+        case .replicaOf(let parent): quorums.insert(event.jobID, of: parent)
         case .attemptEnded(let cid, let end):
             guard let attempt = jobs.read(event.jobID, { $0.assignments[cid] }) ?? nil else { return }
             recordEvidence(against: attempt, end, of: event, &context)
@@ -110,55 +120,13 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         }
     }
 
-    private func recordEvidence(of event: JobEvent, _ context: inout MarketContext) {
-        guard let job = jobs[event.jobID], let accepted = job.receipt,
-            var evidence = ReputationEvidence(
-                receipt: accepted.receipt, receiptCID: accepted.cid, isChecked: job.isChecked)
-        else { return }
-        // A future date by the executor's clock would never decay.
-        evidence.at = min(evidence.at, event.at)
-        context.reputation.record(evidence)
-    }
-
-    private func recordEvidence(
-        against attempt: Attempt, _ end: AttemptEnd, of event: JobEvent, _ context: inout MarketContext
-    ) {
-        let verdict: ReputationVerdict
-        let receipt: CID
-        switch end {
-        // Whose doing a crash was shows when the job ends.
-        case .nodeFailed(_, let outcome) where CrashedRun.way(outcome) != nil: return
-        case .nodeFailed(let cid, _): (receipt, verdict) = (cid, .abandoned)
-        case .receiptInvalid(let cid, _), .refuted(let cid, _, _): (receipt, verdict) = (cid, .invalid)
-        default: return
-        }
-        record(verdict, of: attempt, receipt, of: event, &context)
-    }
-
-    /// A job that did not end by crashing engines shows that the one which crashed failed by itself.
-    private func recordCrashes(of event: JobEvent, _ context: inout MarketContext) {
-        for attempt in jobs.read(event.jobID, \.assignments.all) ?? [] where attempt.crash != nil {
-            guard case .nodeFailed(let receipt, _)? = attempt.end else { continue }
-            record(.abandoned, of: attempt, receipt, of: event, &context)
-        }
-    }
-
-    private func record(
-        _ verdict: ReputationVerdict, of attempt: Attempt, _ receipt: CID, of event: JobEvent,
-        _ context: inout MarketContext
-    ) {
-        context.reputation.record(
-            ReputationEvidence(
-                subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID,
-                assignmentCID: attempt.cid, receiptCID: receipt, verdict: verdict, at: event.at))
-    }
-
     mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
         for attempt in job.assignments.all { leases.end(attempt.cid) }
         if isForgotten { for attempt in job.assignments.all { contradicted.remove(attempt.cid) } }
         announcementErrors[job.id] = nil
         bids.forget(job.id)
         funds.remove(job.id)
+        if isForgotten { quorums.remove(job.id) }
         if isForgotten { submissions.remove(of: job.requester, key: job.idempotencyKey) }
     }
 
@@ -278,6 +246,7 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         announcementErrors[id] = nil
         bids.forget(id)
         funds.remove(id)
+        memberEnded(id, &context)
         closeIfDone(id, &context)
     }
 
@@ -341,6 +310,7 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         for candidate in job.receipts.candidates {
             if let check = candidate.check {
                 queueCheck(of: candidate.accepted.cid, check, job: job.id, &context)
+                if !(jobs.read(job.id, \.isOpen) ?? false) { return }
             } else if candidate.missingCount == 0 {
                 outputsHere(job.id, receipt: candidate.accepted.cid, &context)
                 if !(jobs.read(job.id, \.isOpen) ?? false) { return }

@@ -6,6 +6,8 @@ package import SignedObjects
 package enum ReceiptCheck: String, Hashable, Sendable, Codable, CaseIterable {
     /// It runs the job again, and compares.
     case replay
+    /// It compares it with what other executors of the same work gave, once all have given theirs.
+    case agreement
     /// It looks whether its own engine refuses the module, too, and runs nothing.
     case refusal
 }

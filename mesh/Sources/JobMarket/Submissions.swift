@@ -28,10 +28,10 @@ struct Submissions: Sendable {
 /// A job as a user asks for it, before anything is signed.
 struct JobDraft: Sendable {
     let params: MeshJobParams
-    let nonce: [UInt8]
+    var nonce: [UInt8]
     let level: VerificationLevel
     /// What the manifest says of the level.
-    let commitment: [UInt8]?
+    var commitment: [UInt8]?
     /// What decides the run besides the parameters.
     let execution: ExecutionIdentity?
 
@@ -63,7 +63,11 @@ struct JobDraft: Sendable {
             return .outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax)
         }
         if nonce.count != JobRules.nonceBytes { return .badNonce }
-        if openCount >= context.limits.originatedJobsMax { return .tooManyJobs(max: context.limits.originatedJobsMax) }
+        if case .quorum = level, execution == nil {
+            return .jobRefused(.notVerifiable("a quorum needs an engine that all of it run on"))
+        }
+        let jobsMax = context.limits.originatedJobsMax
+        if openCount + Int(level.executors) > jobsMax { return .tooManyJobs(max: jobsMax) }
         if let deadline = params.executionPolicy?.deadline, deadline <= context.wallClock {
             return .jobRefused(.expired)
         }
@@ -78,9 +82,11 @@ struct JobDraft: Sendable {
             times.confirmationMilliseconds + times.fetchingMilliseconds + params.timeoutSeconds * 1000
             + params.stillMilliseconds + times.executionGraceMilliseconds + times.receiptMilliseconds
             + times.leaseMilliseconds
-        // The time for a check, whatever the level, which the manifest must not tell.
+        // The time for the wait for others' results and for a check, whatever the level, which the manifest must not
+        // tell.
         let lifetime =
             times.announcementMilliseconds + times.biddingMilliseconds + attempts * perAttempt
+            + times.agreementMilliseconds(timeoutSeconds: params.timeoutSeconds)
             + times.checkMilliseconds(timeoutSeconds: params.timeoutSeconds)
         let bounded = min(lifetime, context.configuration.rules.lifetimeMillisecondsMax)
         var expiresAt = context.calendarDate(inMilliseconds: bounded)

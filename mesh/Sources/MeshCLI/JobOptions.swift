@@ -85,11 +85,15 @@ struct JobOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "How to check the result before it counts and is paid: none, spot:10% (this node runs the job again with "
-                + "that probability) or replay (always). No executor can tell. By default what config.json says.",
+                + "that probability), replay (always), adaptive (the more seldom the more of the executor's results "
+                + "were right) or quorum:2/3 (three executors run it and are paid; if they differ, this node runs it, "
+                + "too, or two have to agree). No manifest tells. By default what config.json says.",
             valueName: "check"),
         transform: { text in
             guard let check = JobSubmission.verification(text) else {
-                throw ValidationError("write it as none, spot:10% or replay; a share is from 0.1% to 100%.")
+                throw ValidationError(
+                    "write it as none, spot:10%, replay, adaptive or quorum:2/3; a share is from 0.1% to 100%, and "
+                        + "a quorum more than half of at most 8.")
             }
             return check
         })

@@ -46,7 +46,7 @@ struct MarketFakeMachine: Sendable {
         dice: inout SeededGenerator
     ) {
         guard !runs.contains(where: { $0.order.assignmentCID == order.assignmentCID }) else { return }
-        let result = Self.result(of: order.jobID)
+        let result = Self.result(of: order.manifest.work(of: order.jobID))
         let startsAt = now.advanced(milliseconds: 20 + Int64(dice.next() % 200))
         var milliseconds = setup.runMilliseconds ?? result.milliseconds
         var outcome = setup.brokenBy ?? result.outcome
@@ -66,38 +66,40 @@ struct MarketFakeMachine: Sendable {
                 outcome: outcome, fuel: fuel, output: output, startedAt: wallClock))
     }
 
-    /// What every honest run of a job gives.
-    static func result(of job: JobID) -> (outcome: ExecutionOutcome, fuel: UInt64, milliseconds: Int64) {
-        let digest = Array(SHA256.hash(data: job.cid.bytes))
+    /// What every honest run of a work gives.
+    static func result(of work: CID) -> (outcome: ExecutionOutcome, fuel: UInt64, milliseconds: Int64) {
+        let digest = Array(SHA256.hash(data: work.bytes))
         return (
             outcome(digest[1]), UInt64(digest[2]) * 100_000 + UInt64(digest[3]), 50 + Int64(digest[0]) * 10
         )
     }
 
-    /// What an honest run of a job writes.
-    static func output(of job: JobID) -> [UInt8] { Array("output of \(job)".utf8) }
+    /// What an honest run of a work writes.
+    static func output(of work: CID) -> [UInt8] { Array("output of \(work)".utf8) }
 
     /// How long a check takes.
     static func replayMilliseconds(of order: CheckOrder, as setup: MarketNode.Setup) -> Int64 {
         switch order.check {
         case .refusal: 5
-        case .replay: setup.runMilliseconds ?? result(of: order.jobID).milliseconds
+        case .replay, .agreement: setup.runMilliseconds ?? result(of: order.manifest.work(of: order.jobID)).milliseconds
         }
     }
 
     /// Whether a receipt says what the job gives; one of a run that was stopped is not judged.
-    static func isTrue(_ receipt: ExecutionReceipt) -> Bool {
-        let honest = result(of: receipt.jobID)
+    static func isTrue(_ receipt: ExecutionReceipt, of manifest: JobManifest) -> Bool {
+        let work = manifest.work(of: receipt.jobID)
+        let honest = result(of: work)
         return receipt.outcome.isCutShort
             || (receipt.outcome == honest.outcome && receipt.resourceUsage.fuel == honest.fuel
-                && receipt.stdoutCID == CID.hashing(output(of: receipt.jobID), codec: .raw))
+                && receipt.stdoutCID == CID.hashing(output(of: work), codec: .raw))
     }
 
     /// What a check finds: this node's own run is an honest one. What a run that was stopped wrote is not compared.
     static func finding(of order: CheckOrder) -> ReplayFinding {
-        let (receipt, honest) = (order.receipt.body, result(of: order.jobID))
+        let work = order.manifest.work(of: order.jobID)
+        let (receipt, honest) = (order.receipt.body, result(of: work))
         if order.check == .refusal { return .claimRefuted(reason: "the module is taken here") }
-        let stdoutCID = CID.hashing(output(of: order.jobID), codec: .raw)
+        let stdoutCID = CID.hashing(output(of: work), codec: .raw)
         let fuel = receipt.resourceUsage.fuel
         if receipt.outcome.isCutShort, fuel <= honest.fuel { return .confirmed }
         if receipt.outcome == honest.outcome, fuel == honest.fuel, receipt.stdoutCID == stdoutCID {
@@ -137,7 +139,7 @@ struct MarketFakeMachine: Sendable {
         runs.removeAll { $0.isStarted && $0.endsAt <= now }
         for run in ended {
             let ran = run.outcome.responsibility != .node
-            let output = run.output ?? Self.output(of: run.order.jobID)
+            let output = run.output ?? Self.output(of: run.order.manifest.work(of: run.order.jobID))
             var report = ExecutionReport(
                 outcome: run.outcome, usage: ResourceUsage(fuel: ran ? run.fuel : 0), startedAt: run.startedAt,
                 endedAt: max(run.startedAt, wallClock))
@@ -146,4 +148,9 @@ struct MarketFakeMachine: Sendable {
         }
         return reports
     }
+}
+
+extension JobManifest {
+    /// What decides a run: equal for all replicas of one work.
+    fileprivate func work(of job: JobID) -> CID { executionCID ?? job.cid }
 }

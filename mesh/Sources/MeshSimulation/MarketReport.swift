@@ -97,7 +97,9 @@ package struct MarketReport: Hashable, Sendable {
         results[job.failure.map { "\(result.rawValue) (\($0.code))" } ?? result.rawValue, default: 0] += 1
         attempts += job.attempts.count
         lateReceipts += job.lateReceipts.count
-        if let accepted = job.receipt, !MarketFakeMachine.isTrue(accepted.receipt), job.finding != .waived {
+        if let accepted = job.receipt, !MarketFakeMachine.isTrue(accepted.receipt, of: job.manifest),
+            job.finding != .waived
+        {
             wrongResults += 1
             if job.verification?.level == .replay {
                 violations.append("\(id): a wrong result of \(job.id.short) counts")

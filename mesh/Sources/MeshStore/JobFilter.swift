@@ -16,6 +16,8 @@ package struct JobFilter: Hashable, Sendable {
     package var label: String?
     /// Only jobs whose ID begins or ends with this.
     package var named: String?
+    /// No jobs that this node asked for under keys that begin with this.
+    package var withoutKeysFrom: String?
 
     /// All jobs.
     package init(role: StoreRole? = nil) { self.role = role }
@@ -38,6 +40,10 @@ package struct JobFilter: Hashable, Sendable {
         if !outcomes.isEmpty || !payments.isEmpty {
             parts.append(
                 "(outcome IN (\(marks(outcomes, "outcome"))) OR payment IN (\(marks(payments, "payment"))))")
+        }
+        if let prefix = withoutKeysFrom {
+            parts.append("NOT (role = 'originator' AND substr(idempotency_key, 1, length(:prefix)) = :prefix)")
+            arguments["prefix"] = prefix
         }
         if let since {
             parts.append("submitted_at >= :since")

@@ -21,7 +21,11 @@ extension JobRules {
 
     /// Why a result of this job cannot be checked at a level; `nil` if it can.
     package func refusal(of level: VerificationLevel, for params: MeshJobParams) -> JobRefusal? {
-        guard level.isWellFormed else { return .notVerifiable("the share of spot checks must be 0.1 % to 100 %") }
+        guard level.isWellFormed else {
+            return .notVerifiable(
+                "the share of spot checks must be 0.1 % to 100 %, a quorum more than half of at most "
+                    + "\(VerificationLevel.executorsMax)")
+        }
         if level.mayReplay, params.determinism != .deterministic {
             return .notVerifiable(
                 "nobody can repeat the run of a job that is \(params.determinism.rawValue) and not deterministic")

@@ -9,14 +9,28 @@ package enum VerificationLevel: Hashable, Sendable, Codable {
     case spot(permille: UInt64)
     /// The originator runs every such job again.
     case replay
+    /// So many executors run the work, and so many of them have to give the same where the originator cannot run it.
+    case quorum(agreeing: UInt64, of: UInt64)
+    /// The originator runs a share of such jobs again, the smaller the more of the executor's results it found right.
+    case adaptive
+
+    /// The most executors of one work.
+    package static let executorsMax: UInt64 = 8
 
     /// Whether it may ask for a replay.
     package var mayReplay: Bool { self != .none }
 
-    /// Whether its share is one.
+    /// How many executors run the work.
+    package var executors: UInt64 { if case .quorum(_, let count) = self { count } else { 1 } }
+
+    /// Whether its share is one, or its quorum more than half of a few.
     package var isWellFormed: Bool {
-        guard case .spot(let permille) = self else { return true }
-        return (1...1_000).contains(permille)
+        switch self {
+        case .none, .replay, .adaptive: true
+        case .spot(let permille): (1...1_000).contains(permille)
+        case .quorum(let agreeing, let count):
+            (2...Self.executorsMax).contains(count) && agreeing <= count && 2 * agreeing > count
+        }
     }
 }
 
@@ -55,14 +69,20 @@ package struct VerificationOpening: Hashable, Sendable, Codable {
 
     /// Whether the originator has to run the job of this receipt again: the first 8 bytes of SHA-256 over the domain,
     /// the seed and the receipt's binary CID, as a big-endian number, modulo 1,000 are below the share.
-    package func draws(_ receipt: CID) -> Bool {
+    ///
+    /// - Parameter adaptivePermille: the share at the level `adaptive`, which only the originator knows.
+    package func draws(_ receipt: CID, adaptivePermille: UInt64 = 1_000) -> Bool {
         switch level {
-        case .none: return false
-        case .replay: return true
-        case .spot(let permille):
-            let digest = CID.hashing(Self.drawDomain + seed + receipt.bytes, codec: .raw).multihash.digest
-            return digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } % 1_000 < permille
+        case .none: false
+        case .replay, .quorum: true
+        case .spot(let permille): draw(receipt) < permille
+        case .adaptive: draw(receipt) < adaptivePermille
         }
+    }
+
+    private func draw(_ receipt: CID) -> UInt64 {
+        let digest = CID.hashing(Self.drawDomain + seed + receipt.bytes, codec: .raw).multihash.digest
+        return digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } % 1_000
     }
 }
 
@@ -72,7 +92,10 @@ package enum VerificationFinding: String, Hashable, Sendable, Codable, CaseItera
     case unchecked
     /// Its run was made again, and gave the same.
     case confirmed
-    /// The same, but the fuel of its engine cannot be compared; paid is at most what the originator's own run used.
+    /// Enough other executors gave the same.
+    case agreed
+    /// The same as in a second run, but the fuel of its engine cannot be compared; paid is at most what the
+    /// originator's own run used.
     case fuelUnknown = "fuel_unknown"
     /// It was to be checked, and the job's owner ended that.
     case waived
@@ -83,11 +106,13 @@ package enum VerificationFinding: String, Hashable, Sendable, Codable, CaseItera
 }
 
 extension VerificationLevel: CustomStringConvertible {
-    /// As on the command line: `none`, `spot:10%`, `replay`.
+    /// As on the command line: `none`, `spot:10%`, `replay`, `quorum:2/3`, `adaptive`.
     package var description: String {
         switch self {
         case .none: "none"
         case .replay: "replay"
+        case .adaptive: "adaptive"
+        case .quorum(let agreeing, let count): "quorum:\(agreeing)/\(count)"
         case .spot(let permille):
             "spot:\(permille / 10)" + (permille.isMultiple(of: 10) ? "" : ".\(permille % 10)") + "%"
         }
@@ -98,17 +123,29 @@ extension VerificationLevel: CustomStringConvertible {
         switch text {
         case "none": self = .none
         case "replay": self = .replay
+        case "adaptive": self = .adaptive
         default:
-            guard text.hasPrefix("spot:"), text.hasSuffix("%") else { return nil }
-            let share = text.dropFirst("spot:".count).dropLast()
-            let parts = share.split(separator: ".", omittingEmptySubsequences: false)
-            guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isNumber) }),
-                parts[0].count <= 3, let whole = UInt64(parts[0]),
-                let tenths = parts.count == 1 ? 0 : (parts[1].count == 1 ? UInt64(parts[1]) : nil)
-            else { return nil }
-            let level = VerificationLevel.spot(permille: whole * 10 + tenths)
-            guard level.isWellFormed else { return nil }
+            guard let level = Self.spot(of: text) ?? Self.quorum(of: text), level.isWellFormed else { return nil }
             self = level
         }
+    }
+
+    private static func spot(of text: String) -> VerificationLevel? {
+        guard text.hasPrefix("spot:"), text.hasSuffix("%") else { return nil }
+        let share = text.dropFirst("spot:".count).dropLast()
+        let parts = share.split(separator: ".", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0.allSatisfy(\.isNumber) }),
+            parts[0].count <= 3, let whole = UInt64(parts[0]),
+            let tenths = parts.count == 1 ? 0 : (parts[1].count == 1 ? UInt64(parts[1]) : nil)
+        else { return nil }
+        return .spot(permille: whole * 10 + tenths)
+    }
+
+    private static func quorum(of text: String) -> VerificationLevel? {
+        guard text.hasPrefix("quorum:") else { return nil }
+        let parts = text.dropFirst("quorum:".count).split(separator: "/", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { $0.count == 1 ? UInt64($0) : nil }
+        guard parts.count == 2, numbers.count == 2 else { return nil }
+        return .quorum(agreeing: numbers[0], of: numbers[1])
     }
 }

@@ -173,7 +173,8 @@ package struct JobResult: Hashable, Sendable, Codable {
     package var wallMilliseconds: UInt64?
     /// What was paid, in the smallest unit.
     package var paid: UInt64?
-    /// What this node found when it checked the result: `confirmed`, `fuel_unknown`, `waived`, `unverified`; nil if
+    /// What this node found when it checked the result: `confirmed`, `agreed`, `fuel_unknown`, `waived`,
+    /// `unverified`; nil if
     /// it was not to be checked.
     package var finding: String?
     /// How many executors were assigned, this one included.

@@ -163,6 +163,12 @@ extension JobSubmission {
     /// A way to check a result, as its owner names it, in its usual spelling; nil if there is no such way.
     package static func verification(_ text: String) -> String? { VerificationLevel(text: text)?.description }
 
+    /// How many executors have to agree of how many, by a way to check a result; nil if one runs the job.
+    package static func executors(_ text: String) -> (agreeing: UInt64, all: UInt64)? {
+        guard case .quorum(let agreeing, let all)? = VerificationLevel(text: text) else { return nil }
+        return (agreeing, all)
+    }
+
     /// Whether a way to check a result may run the job again here.
     package static func mayReplay(_ text: String) -> Bool { VerificationLevel(text: text)?.mayReplay ?? false }
 }

@@ -140,7 +140,9 @@ package struct NodeCore: Core {
         switch result {
         case .failure(let refusal): return (.failure(refusal), finish(moment))
         case .success(let (id, transition)):
-            if !transition.events.isEmpty { outlooks.submitted(id, sizes) }
+            for event in transition.events {
+                if case .submitted = event.kind { outlooks.submitted(event.jobID, sizes) }
+            }
             absorb(transition, moment)
             return (
                 .success(Submitted(id: id, isDuplicate: transition.events.isEmpty, written: order.last)), finish(moment)

@@ -67,9 +67,13 @@ indirect enum ConfigurationRule: Sendable {
         ("bidding_deadline_ms", .count(100...600_000)),
         (
             "verification",
-            .text("none, spot:P% with P from 0.1 to 100, or replay") { VerificationLevel(text: $0) != nil }
+            .text("none, spot:P% with P from 0.1 to 100, replay, adaptive, or quorum:K/N") {
+                VerificationLevel(text: $0) != nil
+            }
         ),
         ("checks_at_once", .count(1...64)),
+        ("check_trust", .count(1...10_000)),
+        ("check_floor_permille", .count(1...1_000)),
     ])
 
     private static let gateway = ConfigurationRule.group([

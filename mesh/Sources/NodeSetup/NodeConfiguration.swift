@@ -129,10 +129,14 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var bidWindowMilliseconds: UInt64 = 1_000
         /// The time after which a job without an acceptable bid fails, in milliseconds.
         package var biddingDeadlineMilliseconds: UInt64 = 30_000
-        /// How results are checked where a job says nothing: `none`, `spot:P%`, `replay`.
+        /// How results are checked where a job says nothing: `none`, `spot:P%`, `replay`, `adaptive`, `quorum:K/N`.
         package var verification = "none"
         /// Jobs that are run again at once to check their results.
         package var checksAtOnce: UInt64 = 1
+        /// Right results of an executor after which every second one is checked at the level `adaptive`.
+        package var checkTrust: UInt64 = 50
+        /// The least share of results that is checked at that level, in thousandths.
+        package var checkFloorPermille: UInt64 = 50
 
         /// The defaults.
         package init() {}
@@ -142,6 +146,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case biddingDeadlineMilliseconds = "bidding_deadline_ms"
             case verification
             case checksAtOnce = "checks_at_once"
+            case checkTrust = "check_trust"
+            case checkFloorPermille = "check_floor_permille"
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
@@ -151,6 +157,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.biddingDeadlineMilliseconds, into: &biddingDeadlineMilliseconds)
             try container.read(.verification, into: &verification)
             try container.read(.checksAtOnce, into: &checksAtOnce)
+            try container.read(.checkTrust, into: &checkTrust)
+            try container.read(.checkFloorPermille, into: &checkFloorPermille)
         }
     }
 

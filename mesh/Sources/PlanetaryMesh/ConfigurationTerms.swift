@@ -6,6 +6,7 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NodeSetup
+import Reputation
 
 // The operator's configuration, as each part of a node takes it.
 
@@ -20,6 +21,8 @@ extension MarketConfiguration {
         limits.checksAtOnceMax = Int(clamping: configuration.originator.checksAtOnce)
         originator.fetchingMilliseconds = Self.fetchingMilliseconds
         originator.engine = machine.engineDescription
+        originator.trackRates.trust = configuration.originator.checkTrust
+        originator.trackRates.floorPermille = configuration.originator.checkFloorPermille
         originator.outputBytesMax = UInt64(clamping: configuration.limits.outputBytesMax)
         guard configuration.executor.isEnabled else { return }
         let offered = configuration.executor

@@ -28,6 +28,8 @@ struct JobReader: Sendable {
         filter.since = query.since
         filter.label = query.label
         filter.named = query.named
+        // A user asked for one job, and sees one; who names a replica gets it.
+        if query.named == nil { filter.withoutKeysFrom = ReplicaKey.prefix }
         let (limit, after) = (max(0, query.limit), query.after)
         let page = try await stored { [filter] () throws(MeshStoreError) in
             try await store.jobs(filter, after: after, limit: limit)

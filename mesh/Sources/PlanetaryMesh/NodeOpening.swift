@@ -112,11 +112,12 @@ struct NodeOpening: Sendable {
         do {
             let ledger = try await Self.ledger(store)
             let (book, chain) = try await evidence(store)
+            let records = try await Self.records(store)
             var settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
             settings.tellsDeclines = logger.logLevel <= .info
             settings.executor?.ownerOrder = try await OwnerOrder.stored(in: store)
             return JobMarket(
-                identity: identity, configuration: settings, ledger: ledger, reputation: book,
+                identity: identity, configuration: settings, ledger: ledger, reputation: book, records: records,
                 lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
@@ -150,6 +151,25 @@ struct NodeOpening: Sendable {
         }
         if !knowsLinks { try await store.commit(links + [.setting(key: Self.receiptLinksKey, value: [1])]) }
         return (book, chain)
+    }
+
+    /// What this node found of executors when it checked the newest receipts, but for those of open jobs, whose
+    /// journals say it.
+    private static func records(_ store: MeshStore) async throws -> TrackRecords {
+        var records = TrackRecords()
+        let open = Set(try await store.openJobs(role: .originator).map(\.jobID))
+        for row in try await store.receipts(limit: evidenceAtStartMax).reversed() where !open.contains(row.jobID) {
+            guard let executor = try? DID(parsing: row.executorDID) else { continue }
+            if row.isVerified == false { records.wasWrong(executor) }
+            guard row.isVerified == true, row.isChecked, let receipt = try await row.receipt(in: store) else {
+                continue
+            }
+            let manifest = (try? await store.block(row.jobID)).flatMap { $0 }.flatMap {
+                try? SignedObject<JobManifest>(verifiedBefore: $0).body
+            }
+            records.wasRight(executor, worth: (manifest?.params.priceCeiling ?? receipt.price).units)
+        }
+        return records
     }
 
     /// The receipt that this node signed last, if recorded.

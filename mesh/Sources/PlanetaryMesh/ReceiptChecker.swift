@@ -18,7 +18,8 @@ struct ReceiptChecker: Sendable {
         of order: CheckOrder, _ cancellation: ExecutionCancellation, from peers: [PeerID] = []
     ) async -> ReplayFinding {
         switch order.check {
-        case .replay: await replay(order, cancellation, from: peers)
+        // What one node alone can compare with is its own run.
+        case .replay, .agreement: await replay(order, cancellation, from: peers)
         case .refusal: await refusal(order, cancellation)
         }
     }

@@ -86,7 +86,8 @@ extension ReceiptRow {
         }
         let checked = events.compactMap { event -> CID? in
             switch event.kind {
-            case .verificationEnded(let receipt, .confirmed, _), .verificationEnded(let receipt, .fuelUnknown, _):
+            case .verificationEnded(let receipt, .confirmed, _), .verificationEnded(let receipt, .agreed, _),
+                .verificationEnded(let receipt, .fuelUnknown, _):
                 return receipt
             default: return nil
             }

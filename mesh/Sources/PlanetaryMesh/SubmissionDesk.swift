@@ -29,6 +29,11 @@ struct SubmissionDesk: Sendable {
     /// Checks a submission; may fetch modules and inputs for that.
     func checked(_ submission: JobSubmission) async throws(NodeServiceError) -> Checked {
         let store = parts.store
+        if submission.idempotencyKey?.hasPrefix(ReplicaKey.prefix) ?? false {
+            throw NodeServiceError(
+                .invalidRequest, "A key cannot begin with \(ReplicaKey.prefix), as those of replicas do.",
+                hint: "Give the job another key.")
+        }
         if try await !isKnown(submission) { try room.require("The job is not submitted") }
         let moduleCID = try await accepted(try CID(named: submission.moduleCID, "module_cid"), "The module")
         var params = try params(of: submission, moduleCID)
@@ -80,9 +85,11 @@ struct SubmissionDesk: Sendable {
         guard let level = VerificationLevel(text: text) else {
             throw NodeServiceError(
                 .invalidRequest, "\"\(text.cut(bytesMax: 64))\" is no way to check a result.",
-                hint: "There are none, spot:P% with P from 0.1 to 100, and replay.")
+                hint: "There are none, spot:P% with P from 0.1 to 100, replay, adaptive, and quorum:K/N with K more "
+                    + "than half of N.")
         }
-        guard level.mayReplay else { return level }
+        // Where this node cannot run the job, the number decides.
+        guard level.mayReplay, level.executors == 1 else { return level }
         let own = parts.configuration.executor.limitsMax
         let rows: [(String, UInt64, UInt64, String)] = [
             ("memory", params.maxMemoryBytes, own.maxMemoryBytes, "memory_mib"),

@@ -105,6 +105,8 @@ struct MarketWorld {
     /// The checks that were ordered, and those that were stopped.
     var checked: [CheckOrder] = []
     var stopped: [CID] = []
+    /// The receipts that executors told everybody of, and when.
+    var published: [(receipt: CID, at: MonotonicInstant)] = []
     /// The proofs that were published.
     var proofs: [CID: [UInt8]] = [:]
     var log: [MeshProtocolMessage] = []
@@ -274,7 +276,7 @@ struct MarketWorld {
             let finding = ReplayFinding.notMade(reason: "the replay was stopped")
             send(.input(to: index, .receiptChecked(order.jobID, receipt: receipt, finding)), after: 5)
         case .publishProof(_, let proof, let block): proofs[proof] = block
-        case .publishReceipt: break
+        case .publishReceipt(let receipt, _, _): published.append((receipt, now))
         }
     }
 

@@ -161,6 +161,39 @@ struct VerificationTests {
         #expect((8...32).contains(drawn), "\(drawn) of 40")
     }
 
+    @Test(
+        "At the level adaptive strangers are always checked, others the more seldom the more was right, till one is not"
+    )
+    func adaptive() throws {
+        var world = MarketWorld(executors: 1, seed: 5) { _, configuration in
+            configuration.originator.trackRates.trust = 2
+            configuration.originator.trackRates.floorPermille = 1
+        }
+        world.checksReplay = true
+        func submit(_ number: Int) throws -> OriginatedJob {
+            let id = try world.submit(request(.adaptive, "job \(number)"))
+            world.run(milliseconds: 600_000)
+            return try #require(world.job(id))
+        }
+        let first = try submit(0)
+        #expect(first.finding == .confirmed && world.checked.count == 1)
+        for number in 1...60 { #expect(try submit(number).result == .completedSuccessfully) }
+        #expect((4...30).contains(world.checked.count), "\(world.checked.count) of 61")
+        #expect(settlements(world, first.id).last?.verification?.level == .adaptive)
+        // It lies until that is found, and is a stranger again.
+        world.parties[1].run = .succeed(fuel: 2_000_000)
+        var number = 61
+        while world.proofs.isEmpty, number < 400 {
+            _ = try submit(number)
+            number += 1
+        }
+        #expect(world.proofs.count == 1)
+        world.parties[1].run = .succeed(fuel: 1_000_000)
+        let before = world.checked.count
+        #expect(try submit(number).finding == .confirmed)
+        #expect(world.checked.count == before + 1)
+    }
+
     @Test("Another engine's fuel is paid at most as it burns here")
     func fuelUnknown() throws {
         var world = MarketWorld(executors: 1)

@@ -11,12 +11,15 @@ import Testing
 struct CLIVerificationTests {
     @Test("--verify takes what there is, and says what there is for anything else")
     func levels() throws {
-        let known = [("none", "none"), ("replay", "replay"), ("spot:10%", "spot:10%"), ("spot:2.0%", "spot:2%")]
+        let known = [
+            ("none", "none"), ("replay", "replay"), ("spot:10%", "spot:10%"), ("spot:2.0%", "spot:2%"),
+            ("quorum:2/3", "quorum:2/3"),
+        ]
         for (given, read) in known {
             let run = try #require(try Mesh.parseAsRoot(["run", "--verify", given, "m.wasm"]) as? Run)
             #expect(run.job.verify == read)
         }
-        for given in ["always", "spot", "spot:0%", "spot:101%", ""] {
+        for given in ["always", "spot", "spot:0%", "spot:101%", "", "quorum:1/3", "quorum:9/9"] {
             #expect(throws: (any Error).self) { try Mesh.parseAsRoot(["run", "--verify", given, "m.wasm"]) }
         }
         #expect(throws: (any Error).self) {
@@ -32,6 +35,10 @@ struct CLIVerificationTests {
         #expect(line.contains("5,000,000 fuel"))
         #expect(line.contains("20 s"))
         #expect(Run.checkingCost("spot:10%", limits).contains("may run the job again (spot:10%)"))
+        let quorum = Run.checkingCost("quorum:2/3", limits, budget: 500)
+        #expect(quorum.contains("3 executors run the job, each for its own price, together at most 1,500 tokens"))
+        #expect(quorum.contains("2 have to agree") && quorum.contains("5,000,000 fuel"))
+        #expect(!Run.checkingCost("quorum:2/3", limits).contains("tokens"))
     }
 
     @Test("What a check found is a fact of the summary")

@@ -53,6 +53,8 @@ struct VerificationOpeningTests {
         let good: [(String, VerificationLevel)] = [
             ("none", .none), ("replay", .replay), ("spot:10%", .spot(permille: 100)), ("spot:0.1%", .spot(permille: 1)),
             ("spot:100%", .spot(permille: 1_000)), ("spot:2.5%", .spot(permille: 25)),
+            ("quorum:2/3", .quorum(agreeing: 2, of: 3)), ("quorum:8/8", .quorum(agreeing: 8, of: 8)),
+            ("quorum:2/2", .quorum(agreeing: 2, of: 2)), ("quorum:5/8", .quorum(agreeing: 5, of: 8)),
         ]
         for (text, level) in good {
             #expect(VerificationLevel(text: text) == level)
@@ -60,7 +62,9 @@ struct VerificationOpeningTests {
         }
         for text in [
             "", "spot", "spot:", "spot:%", "spot:0%", "spot:0.0%", "spot:100.1%", "spot:10", "spot:1.25%",
-            "spot:-1%", "spot:.5%", "spot:5.%", "Replay", "spot:99999999999999999999%", "spot:٣%",
+            "spot:-1%", "spot:.5%", "spot:5.%", "Replay", "spot:99999999999999999999%", "spot:٣%", "quorum",
+            "quorum:", "quorum:2", "quorum:1/1", "quorum:1/2", "quorum:4/8", "quorum:3/2", "quorum:5/9", "quorum:2/3/4",
+            "quorum:02/3", "quorum:-2/3", "quorum:٢/3", "quorum:2/3 ", "quorum:/",
         ] {
             #expect(VerificationLevel(text: text) == nil, "\(text)")
         }

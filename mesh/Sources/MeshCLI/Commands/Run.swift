@@ -249,15 +249,22 @@ struct Run: MeshCommand, NodeOpeningCommand {
         var check = submission.verification
         if check == nil { check = try? await node.limits().verification }
         guard let check, JobSubmission.mayReplay(check) else { return nil }
-        return Self.checkingCost(check, submission.limits)
+        return Self.checkingCost(check, submission.limits, budget: submission.budget)
     }
 
     /// The same, in words.
-    static func checkingCost(_ check: String, _ limits: JobSubmission.Limits) -> String {
+    static func checkingCost(_ check: String, _ limits: JobSubmission.Limits, budget: UInt64? = nil) -> String {
         let usual = JobSubmission.Limits.standard
         let fuel = Readable.count(limits.maxFuel ?? usual.maxFuel ?? 0)
         let memory = Readable.bytes(limits.maxMemoryBytes ?? usual.maxMemoryBytes ?? 0)
         let seconds = Readable.count(2 * (limits.timeoutSeconds ?? usual.timeoutSeconds ?? 0))
+        if let (agreeing, all) = JobSubmission.executors(check) {
+            let most = budget.map { ", together at most \(Readable.count(min($0, .max / all) * all)) tokens" } ?? ""
+            return "check    \(all) executors run the job, each for its own price\(most); the result counts once all "
+                + "gave the same. If not, this node runs it again: at most \(fuel) fuel, \(memory), \(seconds) s for "
+                + "each. Who is proved wrong is not paid; where this node cannot run it, \(agreeing) have to agree, "
+                + "and the others, or else all, are not paid"
+        }
         let when = check == "replay" ? "this node runs the job again" : "this node may run the job again (\(check))"
         return "check    \(when) before the result counts: at most \(fuel) fuel, \(memory), \(seconds) s; a result "
             + "that is not borne out is not paid"
@@ -374,6 +381,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
     private static func checked(_ finding: String) -> String {
         switch finding {
         case "confirmed": "checked by a second run here"
+        case "agreed": "checked by comparison: other executors gave the same"
         case "fuel_unknown": "checked by a second run here, but for the fuel of another engine"
         case "waived": "not checked, because its owner ended that"
         case "unverified": "not checked, because that could not be done"

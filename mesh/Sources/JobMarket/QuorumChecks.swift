@@ -1,0 +1,232 @@
+import Crypto
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import Receipts
+import SignedObjects
+
+/// A result that its executor committed to.
+private struct Commitment {
+    let job: JobID
+    let candidate: CandidateReceipt
+    let result: ComparedResult
+}
+
+/// Checks by comparison: a job and its replicas, which other executors run, have to give the same.
+///
+/// A result counts only when all have committed theirs or their time is over, so that nobody can wait for another's and
+/// copy it; until then nothing of them is told to anybody. Where all agree, they count. Where not, this node runs the
+/// work itself and compares each; only where it cannot do that does the number decide (PROTOCOL.md, "Quorum").
+extension CheckingHalf {
+    // MARK: Making
+
+    /// Makes the replicas of a job that was just submitted: other jobs for the same work, of which no executor can tell
+    /// by the manifest which came first.
+    mutating func makeReplicas(of id: JobID, _ draft: JobDraft, _ context: inout MarketContext) {
+        guard case .quorum(_, let count) = draft.level, let requester = jobs.read(id, \.requester) else { return }
+        var made: [JobID] = []
+        for number in 1..<count {
+            var copy = draft
+            copy.nonce = context.replicaNonce(of: draft.nonce, number)
+            let opening = context.opening(draft.level, nonce: copy.nonce)
+            copy.commitment = opening.commitment
+            guard let signed = context.sign(copy.manifest(context)) else { continue }
+            let replica = JobID(signed.cid)
+            context.keep(signed, of: replica)
+            record(
+                .submitted(
+                    manifest: signed, requester: requester, idempotencyKey: ReplicaKey.of(id, number),
+                    announceUntil: context.date(
+                        inMilliseconds: context.configuration.originator.announcementMilliseconds)),
+                of: replica, &context)
+            record(.verificationChosen(opening), of: replica, &context)
+            record(.replicaOf(id), of: replica, &context)
+            made.append(replica)
+        }
+        record(.replicasMade(made), of: id, &context)
+    }
+
+    // MARK: Choosing executors
+
+    /// Bids that may be taken up for a job, without those of executors that have another of the same work.
+    func takers(of job: OriginatedJob, _ context: MarketContext) -> [ReceivedBid] {
+        let candidates = job.candidates(at: context.steady)
+        let rivals = rivals(of: job.id)
+        return rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
+    }
+
+    /// Executors that have another job of the same work, until it is decided.
+    private func rivals(of id: JobID) -> Set<DID> {
+        let members = quorums.members(with: id)
+        guard members.count > 1 else { return [] }
+        var rivals: Set<DID> = []
+        guard !isDecided(members) else {
+            // Whoever lied about the work is not asked for it again.
+            for member in members { jobs.visit(member) { rivals.formUnion($0.liars) } }
+            return rivals
+        }
+        for member in members where member != id {
+            jobs.visit(member) { job in
+                for attempt in job.assignments.all where attempt.isLive || attempt.awaitsOutputs || attempt.hasWon {
+                    rivals.insert(attempt.assignment.executorDID)
+                }
+            }
+        }
+        return rivals
+    }
+
+    /// Whether a job goes on although nobody bids who could have it: others do the same work, and may have it once that
+    /// is decided, which their results do when all of them are here.
+    mutating func waitsForRivals(_ id: JobID, _ context: inout MarketContext) -> Bool {
+        let members = quorums.members(with: id)
+        guard !quorums.isReplica(id), !isDecided(members), !rivals(of: id).isEmpty else { return false }
+        if !members.contains(where: { $0 != id && isAwaited($0) }) { compare(with: id, isLate: true, &context) }
+        return jobs.read(id, \.isOpen) ?? false
+    }
+
+    /// Whether the results were compared, so that nothing is to be gained by knowing them.
+    private func isDecided(_ members: [JobID]) -> Bool {
+        members.contains { jobs.read($0, \.isJudged) ?? false }
+    }
+
+    /// Whether a job is a replica that nobody needs any more.
+    func isSuperfluous(_ id: JobID) -> Bool { quorums.isReplica(id) && isDecided(quorums.members(with: id)) }
+
+    // MARK: Comparing
+
+    /// Notes that a job has its result and waits for the others', for a while.
+    mutating func commit(_ id: JobID, _ receipt: CID, _ context: inout MarketContext) {
+        guard let job = jobs[id] else { return }
+        let wait = context.date(
+            inMilliseconds: context.configuration.originator.agreementMilliseconds(
+                timeoutSeconds: job.manifest.params.timeoutSeconds))
+        record(
+            .verificationBegan(receipt: receipt, check: .agreement, until: min(wait, job.endsAt)), of: id, &context)
+        compare(with: id, &context)
+    }
+
+    /// Compares the results of a work once all are here.
+    ///
+    /// - Parameter isLate: whether those that are here decide, because the others' time is over.
+    mutating func compare(with id: JobID, isLate: Bool = false, _ context: inout MarketContext) {
+        let members = quorums.members(with: id)
+        let committed = members.flatMap { commitments(of: $0) }
+        guard !committed.isEmpty, isLate || !members.contains(where: { isAwaited($0) }),
+            case .quorum(let agreeing, _)? = jobs.read(committed[0].job, \.verification?.level) ?? nil
+        else { return }
+        let known = Set(members.compactMap { jobs.read($0, \.boreOut) ?? nil })
+        let open = committed.filter { !known.contains($0.result) }
+        let isUnanimous = Set(open.map(\.result)).count == 1 && UInt64(open.count) >= agreeing
+        for item in committed where known.isEmpty ? isUnanimous : known.contains(item.result) {
+            agree(item.job, item.candidate, &context)
+        }
+        if !known.isEmpty || !isUnanimous {
+            for item in open where isPending(item) {
+                begin(.replay, of: item.candidate.accepted.cid, job: item.job, &context)
+            }
+        }
+        if isLate {
+            for member in members where quorums.isReplica(member) && isAwaited(member) {
+                endReplica(member, "its time was over", &context)
+            }
+        }
+    }
+
+    private func isPending(_ item: Commitment) -> Bool {
+        jobs.read(item.job) { $0.isOpen && $0.receipts.candidate(item.candidate.accepted.cid)?.check == .agreement }
+            ?? false
+    }
+
+    private func commitments(of id: JobID) -> [Commitment] {
+        jobs.read(id) { job in
+            guard job.isOpen else { return [] }
+            return job.receipts.candidates.filter { $0.check == .agreement }.map {
+                Commitment(job: id, candidate: $0, result: ComparedResult($0.accepted.receipt))
+            }
+        } ?? []
+    }
+
+    /// Whether a job may still commit to a result.
+    private func isAwaited(_ id: JobID) -> Bool {
+        jobs.read(id) { $0.isOpen && !$0.receipts.candidates.contains { $0.check != nil } } ?? false
+    }
+
+    /// Lets a result count that so many others gave, too.
+    private mutating func agree(_ id: JobID, _ candidate: CandidateReceipt, _ context: inout MarketContext) {
+        guard jobs.read(id, { $0.isOpen && $0.receipts.candidate(candidate.accepted.cid) != nil }) ?? false else {
+            return
+        }
+        endCheck(id, candidate, .agreed, &context)
+    }
+
+    /// Lets a result count that this node could not check, if enough others gave the same; whether they did.
+    mutating func agreesWithEnough(
+        _ id: JobID, _ candidate: CandidateReceipt, _ context: inout MarketContext
+    ) -> Bool {
+        guard majority(with: id) == ComparedResult(candidate.accepted.receipt) else { return false }
+        agree(id, candidate, &context)
+        return true
+    }
+
+    /// What so many jobs of a work gave that it counts where this node cannot run it; there is one at most, as it takes
+    /// more than half of them.
+    func majority(with id: JobID) -> ComparedResult? {
+        guard case .quorum(let agreeing, _)? = jobs.read(id, \.verification?.level) ?? nil else { return nil }
+        var counts: [ComparedResult: UInt64] = [:]
+        for member in quorums.members(with: id) {
+            for result in jobs.read(member, \.results) ?? [] { counts[result, default: 0] += 1 }
+        }
+        return counts.first { $0.value >= agreeing }?.key
+    }
+
+    // MARK: Ending
+
+    /// Tells the job that the user knows what became of a replica, and goes on without it.
+    mutating func replicaJudged(
+        _ id: JobID, _ receipt: ExecutionReceipt, _ finding: VerificationFinding, proof: CID? = nil,
+        _ context: inout MarketContext
+    ) {
+        guard quorums.isReplica(id) else { return }
+        let parent = quorums.parent(of: id)
+        guard jobs.read(parent, { !$0.isClosed }) ?? false else { return }
+        record(
+            .replicaJudged(job: id, executor: receipt.executorDID, finding: finding, proof: proof), of: parent, &context
+        )
+    }
+
+    /// A job of a work ended: with the one that the user knows all end that are not decided, and without a replica the
+    /// others may be complete.
+    mutating func memberEnded(_ id: JobID, _ context: inout MarketContext) {
+        if quorums.isReplica(id) { return compare(with: id, &context) }
+        guard let job = jobs[id], job.finding == nil || job.finding == .waived else { return }
+        // Who committed is judged all the same, unless the owner wants nothing of it any more.
+        let isOwnersWill = job.cancelReason != nil || job.finding == .waived
+        for replica in quorums.replicas(of: id) where isOwnersWill || isAwaited(replica) {
+            endReplica(replica, "the job of which it is a replica has ended", &context)
+        }
+        if !isOwnersWill { compare(with: id, &context) }
+    }
+}
+
+/// The keys under which replicas are submitted: no user's job has one of these.
+package enum ReplicaKey {
+    /// What all begin with.
+    package static let prefix = "mesh:replica:"
+
+    static func of(_ job: JobID, _ number: UInt64) -> String { "\(prefix)\(job):\(number)" }
+}
+
+extension OriginatorConfiguration {
+    /// How long a result waits for those of others, in milliseconds.
+    func agreementMilliseconds(timeoutSeconds: UInt64) -> UInt64 { checkMilliseconds(timeoutSeconds: timeoutSeconds) }
+}
+
+extension MarketContext {
+    /// The nonce of a job's replica, which only this node can tell from any other.
+    fileprivate func replicaNonce(of nonce: [UInt8], _ number: UInt64) -> [UInt8] {
+        let domain = Array("icn-mesh/v1/ReplicaNonce\0".utf8)
+        let code = HMAC<SHA256>.authenticationCode(
+            for: domain + nonce + [UInt8(truncatingIfNeeded: number)], using: SymmetricKey(data: identity.seed))
+        return Array(Array(code).prefix(JobRules.nonceBytes))
+    }
+}

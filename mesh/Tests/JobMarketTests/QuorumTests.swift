@@ -1,0 +1,297 @@
+import Determinism
+import Economics
+import MeshTypes
+import Multiformats
+import Receipts
+import SignedObjects
+import Testing
+
+@testable import JobMarket
+
+/// Jobs that several executors run: who gets them, when results are told, who is believed and who is paid.
+@Suite("Quorum")
+struct QuorumTests {
+    private static let engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
+
+    private func world(_ executors: Int = 3, seed: UInt64 = 1, hasEngine: Bool = true) -> MarketWorld {
+        MarketWorld(executors: executors, seed: seed) { index, configuration in
+            if hasEngine { configuration.originator.engine = Self.engine }
+            configuration.executor?.features = [ExecutionIdentity.feature(of: Self.engine)]
+        }
+    }
+
+    private func request(
+        _ agreeing: UInt64 = 2, of count: UInt64 = 3, _ change: (inout MeshJobParams) -> Void = { _ in }
+    ) -> JobRequest {
+        var request = MarketWorld.request("job", change)
+        request.verification = .quorum(agreeing: agreeing, of: count)
+        return request
+    }
+
+    /// The job that the user knows, and its replicas.
+    private func members(_ world: MarketWorld, _ id: JobID) -> [OriginatedJob] {
+        let replicas = world.parties[0].events.flatMap { event -> [JobID] in
+            if case .replicasMade(let jobs) = event.kind, event.jobID == id { jobs } else { [] }
+        }
+        return ([id] + replicas).compactMap { world.job($0) }
+    }
+
+    private func settlements(_ world: MarketWorld) -> [Settlement] {
+        world.parties[0].events.compactMap { event in
+            switch event.kind {
+            case .settled(let signed, _), .paymentRefused(let signed, _): signed.body
+            default: nil
+            }
+        }
+    }
+
+    private func earned(_ world: MarketWorld, _ index: Int) -> UInt64 {
+        world.parties[index].market.ledger.earned.units
+    }
+
+    private func judgements(_ world: MarketWorld, _ id: JobID) -> [VerificationFinding] {
+        world.parties[0].events.compactMap { event in
+            if case .replicaJudged(_, _, let finding, _) = event.kind, event.jobID == id { finding } else { nil }
+        }
+    }
+
+    @Test("Three executors, each once, give the same: it counts without a run here, and each is paid")
+    func agreed() throws {
+        var world = world()
+        world.checksReplay = true
+        let id = try world.submit(request())
+        world.run(milliseconds: 600_000)
+        let members = members(world, id)
+        #expect(members.count == 3)
+        #expect(members.allSatisfy { $0.finding == .agreed && $0.result == .completedSuccessfully && $0.isClosed })
+        #expect(Set(members.compactMap { $0.receipt?.receipt.executorDID }).count == 3)
+        #expect(world.checked.isEmpty)
+        #expect(settlements(world).map(\.verdict) == [.paid, .paid, .paid])
+        #expect(settlements(world).allSatisfy { $0.verification?.level == .quorum(agreeing: 2, of: 3) })
+        #expect((1...3).allSatisfy { earned(world, $0) > 0 })
+        #expect(judgements(world, id) == [.agreed, .agreed])
+        #expect(world.totalTokens == 1_000_000)
+    }
+
+    @Test("The manifests of one work have one execution identity, and nothing else that tells them from another's")
+    func blind() throws {
+        var world = world()
+        let id = try world.submit(request())
+        var plain = MarketWorld.request("plain")
+        plain.verification = VerificationLevel.none
+        let otherID = try world.submit(plain)
+        let other = try #require(world.job(otherID))
+        let members = members(world, id)
+        #expect(Set(members.map(\.manifest.executionCID)).count == 1)
+        #expect(Set(members.map(\.manifest.nonce)).count == 3)
+        #expect(Set(members.map(\.manifest.verificationCommitment)).count == 3)
+        #expect(Set((members + [other]).map(\.signedManifest.bytes.count)).count == 1)
+        #expect(other.manifest.executionCID != members[0].manifest.executionCID)
+        #expect(other.manifest.execution?.clockStart == members[0].manifest.execution?.clockStart)
+        let lifetimes = (members + [other]).map { $0.manifest.expiresAt.milliseconds(since: $0.manifest.submittedAt) }
+        #expect(Set(lifetimes).count == 1)
+        #expect(members.allSatisfy { $0.manifest.params.verification == .none })
+    }
+
+    @Test("Nobody hears of a result before all have given theirs: there is nothing to copy")
+    func privacy() throws {
+        var world = world()
+        let id = try world.submit(request())
+        var committed: MonotonicInstant?
+        while world.step(until: world.now.advanced(milliseconds: 120_000)) {
+            let waiting = members(world, id).filter { $0.candidateReceipts.contains { $0.check == .agreement } }
+            if members(world, id).allSatisfy({ $0.result != nil }) { committed = committed ?? world.now }
+            if !waiting.isEmpty { #expect(world.published.isEmpty, "a receipt was told while others ran") }
+        }
+        let at = try #require(committed)
+        #expect(world.published.count == 3)
+        #expect(world.published.allSatisfy { $0.at >= at })
+    }
+
+    @Test("Whoever lies is found by a run here, whichever job it had; the others are paid, and the user has the result")
+    func oneCheat() throws {
+        let lies: [FakeRun] = [
+            .succeed(fuel: 2_000_000), .end(.exited(code: 1), fuel: 1_000_000),
+            .end(.trapped(kind: .unreachable, message: "no"), fuel: 5), .end(.limitExceeded(.memory), fuel: 0),
+            .end(.moduleRefused(reason: "no"), fuel: 0), .end(.limitExceeded(.fuel), fuel: 1_000_000),
+        ]
+        for (index, lie) in lies.flatMap({ lie in [(1, lie), (3, lie)] }) {
+            var world = world()
+            world.checksReplay = true
+            world.parties[index].run = lie
+            let id = try world.submit(request())
+            world.run(milliseconds: 1_200_000)
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully, "\(index) \(lie)")
+            #expect(job.receipt?.receipt.resourceUsage.fuel == 1_000_000)
+            #expect(job.isChecked)
+            let refused = settlements(world).filter { $0.verdict == .refuted }
+            #expect(refused.map(\.executorDID) == [world.parties[index].identity.did], "\(index) \(lie)")
+            #expect(refused.allSatisfy { $0.amountPaid == .zero })
+            #expect(world.proofs.count == 1)
+            #expect(earned(world, index) == 0)
+            #expect((1...3).filter { $0 != index }.allSatisfy { earned(world, $0) > 0 })
+            #expect(members(world, id).allSatisfy { $0.isClosed })
+            #expect(world.totalTokens == 1_000_000)
+        }
+    }
+
+    @Test("Two that agree on a lie are both found, as the third disagrees: the number decides nothing")
+    func pair() throws {
+        var world = world()
+        for index in [1, 2] { world.parties[index].run = .succeed(fuel: 2_000_000) }
+        let id = try world.submit(request())
+        world.run(milliseconds: 1_200_000)
+        #expect(world.job(id)?.receipt?.receipt.executorDID == world.parties[3].identity.did)
+        // The second may have the job of the first before its own is judged, and is caught twice.
+        #expect(world.proofs.count >= 2)
+        #expect(earned(world, 1) == 0 && earned(world, 2) == 0 && earned(world, 3) > 0)
+    }
+
+    @Test("Where this node cannot run the work, the number decides; out of its reach nobody is paid")
+    func majority() throws {
+        func end(_ fuels: [UInt64], _ finding: @escaping (CheckOrder) -> ReplayFinding) throws -> MarketWorld {
+            var world = world()
+            world.checksReplay = true
+            world.checks = finding
+            for (index, fuel) in fuels.enumerated() { world.parties[index + 1].run = .succeed(fuel: fuel) }
+            try world.submit(request())
+            world.run(milliseconds: 1_200_000)
+            #expect(world.totalTokens == 1_000_000)
+            return world
+        }
+        let obstacles: [ReplayFinding] = [.notMade(reason: "the disk is full"), .doubtful(reason: "no telling")]
+        for obstacle in obstacles {
+            let two = try end([1_000_000, 2_000_000, 1_000_000]) { _ in obstacle }
+            #expect(two.parties[0].market.ledger.paid > .zero)
+            #expect((1...3).map { earned(two, $0) > 0 } == [true, false, true])
+            let verdicts = settlements(two).map(\.verdict)
+            #expect(verdicts.count { $0 == .paid } == 2 && verdicts.contains(.unverified), "\(verdicts)")
+            #expect(two.proofs.isEmpty)
+
+            // The same where the executor of the user's own job is the one who differs.
+            let first = try end([2_000_000, 1_000_000, 1_000_000]) { _ in obstacle }
+            let own = try #require(first.parties[0].market.originatedJobs.first { $0.replicaOf == nil })
+            #expect(own.finding == .agreed, "\(String(describing: own.failure))")
+            #expect((1...3).map { earned(first, $0) > 0 } == [false, true, true])
+
+            let three = try end([1_000_000, 2_000_000, 3_000_000]) { _ in obstacle }
+            #expect(three.parties[0].market.ledger.paid == .zero)
+            let job = try #require(three.parties[0].market.originatedJobs.first { $0.replicaOf == nil })
+            if case .unverified? = job.failure {} else { Issue.record("\(String(describing: job.failure))") }
+            #expect(Set(settlements(three).map(\.verdict)) == [.unverified])
+            #expect(three.parties[0].market.originatedJobs.allSatisfy { $0.result != nil })
+        }
+    }
+
+    @Test("Whoever gives nothing in the time that the others wait is left out, and ends unpaid")
+    func late() throws {
+        for index in [1, 3] {
+            var world = world()
+            world.parties[index].run = .hang
+            let id = try world.submit(request())
+            world.run(milliseconds: 3_600_000)
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully, "\(index): \(String(describing: job.failure))")
+            #expect(job.isChecked)
+            #expect(earned(world, index) == 0)
+            #expect(world.parties[0].market.originatedJobs.allSatisfy { $0.result != nil })
+            #expect(world.totalTokens == 1_000_000)
+        }
+    }
+
+    @Test("With fewer executors than the work wants, those that agree are enough, or else a run here is")
+    func few() throws {
+        for (executors, checks) in [(2, 0), (1, 1)] {
+            var world = world(executors)
+            let id = try world.submit(request())
+            world.run(milliseconds: 1_200_000)
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully)
+            #expect(job.finding == (executors == 2 ? .agreed : .confirmed))
+            #expect(world.checked.count == checks)
+            #expect(members(world, id).allSatisfy { $0.result != nil })
+        }
+    }
+
+    @Test("With the job that the user knows all end, whenever that is cancelled")
+    func cancelled() throws {
+        for milliseconds in [Int64(0), 5, 100, 1_050, 1_100, 1_130, 1_160, 1_200, 1_300] {
+            var world = world()
+            let id = try world.submit(request())
+            world.run(milliseconds: milliseconds)
+            let isOver = world.job(id)?.result != nil
+            if !isOver { try world.cancel(id) }
+            world.run(milliseconds: 600_000)
+            #expect(members(world, id).count == 3)
+            #expect(members(world, id).allSatisfy { $0.result != nil && $0.isClosed }, "after \(milliseconds) ms")
+            #expect(world.totalTokens == 1_000_000)
+            #expect(world.parties[0].market.ledger.escrowTotal == .zero)
+        }
+    }
+
+    @Test("A kill at every point of a quorum with a cheat loses nothing, pays nobody twice, and finds the cheat")
+    func crashes() throws {
+        for losesLazyEvents in [false, true] {
+            var step = 0
+            while true {
+                var world = world()
+                world.losesLazyEvents = losesLazyEvents
+                world.parties[1].run = .succeed(fuel: 2_000_000)
+                let id = try world.submit(request())
+                var isOver = false
+                for _ in 0..<step where !isOver {
+                    isOver = !world.step(until: .distantFuture) || members(world, id).allSatisfy(\.isClosed)
+                }
+                if isOver { break }
+                try world.restart(0, afterMilliseconds: 50)
+                world.run(milliseconds: 1_200_000)
+                let job = try #require(world.job(id))
+                #expect(job.result == .completedSuccessfully, "killed after \(step) steps")
+                #expect(job.receipt?.receipt.resourceUsage.fuel == 1_000_000, "killed after \(step) steps")
+                #expect(earned(world, 1) == 0, "killed after \(step) steps")
+                #expect(world.totalTokens == 1_000_000)
+                for other in world.parties[0].market.originatedJobs {
+                    let paid = settlements(world).count { $0.jobID == other.id && $0.verdict == .paid }
+                    #expect(paid <= 1 && other.result != nil, "killed after \(step) steps")
+                }
+                // Every third step: the whole of it lasts some hundred, and most are alike.
+                step += 3
+            }
+            #expect(step > 60)
+        }
+    }
+
+    @Test("Lost messages keep no quorum from its end")
+    func losses() throws {
+        for seed in UInt64(1)...12 {
+            var world = world(5, seed: seed)
+            world.lossPermille = 200
+            world.duplicatePermille = 200
+            world.parties[2].run = .succeed(fuel: 2_000_000)
+            let id = try world.submit(request())
+            world.run(milliseconds: 3_600_000)
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully, "seed \(seed)")
+            #expect(job.receipt?.receipt.resourceUsage.fuel == 1_000_000, "seed \(seed)")
+            #expect(earned(world, 2) == 0, "seed \(seed)")
+        }
+    }
+
+    @Test("Who cannot be compared with others is refused, and so is a quorum that is none, or one too large")
+    func refusals() throws {
+        var without = world(hasEngine: false)
+        #expect(throws: SubmissionRefusal.self) { try without.submit(request()) }
+        var world = world()
+        #expect(throws: SubmissionRefusal.self) { try world.submit(request { $0.determinism = .attested }) }
+        for (agreeing, count) in [(UInt64(1), UInt64(2)), (2, 4), (4, 3), (5, VerificationLevel.executorsMax + 1)] {
+            #expect(throws: SubmissionRefusal.self) { try world.submit(request(agreeing, of: count)) }
+        }
+        var full = MarketWorld(executors: 1) { _, configuration in
+            configuration.originator.engine = Self.engine
+            configuration.limits.originatedJobsMax = 2
+        }
+        #expect(throws: SubmissionRefusal.tooManyJobs(max: 2)) { try full.submit(request()) }
+        #expect(full.parties[0].market.originatedJobs.isEmpty)
+    }
+}
