@@ -145,7 +145,7 @@ package struct DefinitionRules: Sendable {
         guard let text, VerificationLevel(text: text) == nil else { return }
         throw DefinitionFault(
             path, "\"\(text.cut(bytesMax: limits.nameBytesMax))\" is no way to check a result.",
-            remedy: "Write none, spot:P% with P from 0.1 to 100, or replay.")
+            remedy: "Write none, spot:P% with P from 0.1 to 100, replay, adaptive, or quorum:K/N.")
     }
 
     private func checkFanOut(_ stage: StageDefinition, _ path: String) throws(DefinitionFault) {

@@ -58,7 +58,8 @@ struct Map: MeshCommand {
             valueName: "check"),
         transform: { text in
             guard let check = JobSubmission.verification(text) else {
-                throw ValidationError("write it as none, spot:10% or replay; a share is from 0.1% to 100%.")
+                throw ValidationError(
+                    "write it as none, spot:10%, replay, adaptive or quorum:2/3; a share is from 0.1% to 100%.")
             }
             return check
         })
