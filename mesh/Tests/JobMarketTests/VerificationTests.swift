@@ -169,7 +169,6 @@ struct VerificationTests {
             configuration.originator.trackRates.trust = 2
             configuration.originator.trackRates.floorPermille = 1
         }
-        world.checksReplay = true
         func submit(_ number: Int) throws -> OriginatedJob {
             let id = try world.submit(request(.adaptive, "job \(number)"))
             world.run(milliseconds: 600_000)
