@@ -66,7 +66,7 @@ struct StoreWriter: Sendable {
             try self.count(count, of: peer, note, isMet: isMet, at, db, &totals)
         case .workflow(let row):
             try WorkflowRows.put(row, db)
-            if row.isOver { try WorkflowRows.prune(db, limits) }
+            if row.isOver { try WorkflowRows.prune(db, ending: row.id, limits) }
         case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
         case .setting(let key, let value):
             try run(

@@ -68,19 +68,27 @@ enum WorkflowRows {
             .execute(arguments: [Data(id.bytes), Data(bytes), RowDigest.of(workflow: id, bytes)])
     }
 
-    /// Deletes workflows that are over, with their journals: the oldest beyond one bound, and those with events beyond
-    /// another.
-    static func prune(_ db: Database, _ limits: StoreLimits) throws {
+    /// Deletes workflows that are over, with their journals: those that ended first beyond one bound, and those whose
+    /// last event is beyond another. The last event of a workflow that is over is its end.
+    ///
+    /// - Parameter ending: the workflow that is just ending, which stays.
+    static func prune(_ db: Database, ending: CID, _ limits: StoreLimits) throws {
         let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM workflow_journal") ?? 0
         let ids = try Data.fetchAll(
             db,
             sql: """
+                WITH ended AS (
+                    SELECT w.id, w.submitted_at,
+                        coalesce((SELECT max(j.seq) FROM workflow_journal j WHERE j.id = w.id), 0) AS last
+                    FROM workflows w WHERE w.is_over = 1 AND w.id != ?3)
                 SELECT id FROM (
-                    SELECT id FROM workflows WHERE is_over = 1 ORDER BY submitted_at DESC, id LIMIT -1 OFFSET ?1)
+                    SELECT id FROM ended ORDER BY last DESC, submitted_at DESC, id LIMIT -1 OFFSET ?1)
                 UNION
-                SELECT j.id FROM workflow_journal j JOIN workflows w ON w.id = j.id
-                WHERE j.seq <= ?2 AND w.is_over = 1
-                """, arguments: [limits.endedWorkflowsMax, last - Int64(limits.workflowEventsMax)])
+                SELECT id FROM ended WHERE last <= ?2
+                """,
+            arguments: [
+                max(0, limits.endedWorkflowsMax - 1), last - Int64(limits.workflowEventsMax), Data(ending.bytes),
+            ])
         for id in ids {
             try db.cachedStatement(sql: "DELETE FROM workflow_journal WHERE id = ?").execute(arguments: [id])
             try db.cachedStatement(sql: "DELETE FROM workflows WHERE id = ?").execute(arguments: [id])

@@ -57,17 +57,35 @@ import Testing
         (limits.endedWorkflowsMax, limits.workflowEventsMax) = (2, 4)
         let store = try folder.open(limits: limits)
         try await store.commit((1...4).map { .workflow(row($0)) })
-        try await store.commit([.workflowEvent(id: row(1).id, bytes: [1]), .workflowEvent(id: row(2).id, bytes: [1])])
-        for number: UInt8 in 2...4 { try await store.commit([.workflow(row(number, isOver: true))]) }
+        for number: UInt8 in 2...4 {
+            let event = StoreWrite.workflowEvent(id: row(number).id, bytes: [1])
+            try await store.commit([event, .workflow(row(number, isOver: true))])
+        }
         let kept = try await StoredWorkflows(store).newest(onlyOpen: false, limit: 10)
-        #expect(kept == [row(4, isOver: true), row(3, isOver: true), row(1)], "the oldest that is over goes")
+        #expect(kept == [row(4, isOver: true), row(3, isOver: true), row(1)], "the one that ended first goes")
         #expect(try await StoredWorkflows(store).journal(of: row(2).id) == [])
-        try await store.commit([.workflowEvent(id: row(3).id, bytes: [1])])
         try await store.commit((1...4).map { .workflowEvent(id: row(1).id, bytes: [$0]) })
         try await store.commit([.workflow(row(4, isOver: true))])
         let left = try await StoredWorkflows(store).newest(onlyOpen: false, limit: 10)
-        #expect(left == [row(4, isOver: true), row(1)], "what has old events goes")
-        #expect(try await StoredWorkflows(store).journal(of: row(1).id) == [[1], [1], [2], [3], [4]])
+        #expect(left == [row(4, isOver: true), row(1)], "what ended many events ago goes, but for what is ending")
+        #expect(try await StoredWorkflows(store).journal(of: row(1).id) == [[1], [2], [3], [4]])
+    }
+
+    @Test func whatWasBegunFirstAndEndsLastStays() async throws {
+        var limits = StoreLimits()
+        (limits.endedWorkflowsMax, limits.workflowEventsMax) = (2, 4)
+        let store = try folder.open(limits: limits)
+        try await store.commit((1...4).map { .workflow(row($0)) })
+        try await store.commit([.workflowEvent(id: row(1).id, bytes: [0])])
+        for number: UInt8 in [4, 3, 2, 1] {
+            let events = (1...2).map { StoreWrite.workflowEvent(id: row(number).id, bytes: [$0]) }
+            try await store.commit(events + [.workflow(row(number, isOver: true))])
+            let id = row(number).id
+            #expect(try await StoredWorkflows(store).row(id) == row(number, isOver: true), "it is just ending")
+        }
+        #expect(try await StoredWorkflows(store).journal(of: row(1).id) == [[0], [1], [2]])
+        let kept = try await StoredWorkflows(store).newest(onlyOpen: false, limit: 10)
+        #expect(kept == [row(2, isOver: true), row(1, isOver: true)], "those that ended last stay")
     }
 
     @Test func aDatabaseOfVersionTwelveTakesWorkflows() async throws {
