@@ -128,7 +128,7 @@ struct ReceiptAuditor: Sendable {
         }
         while let want = walk.nextWant() {
             do {
-                let block = try await fetcher.block(want.cid, from: parties)
+                let block = try await fetcher.block(want.cid, from: parties, keep: workflow == nil)
                 switch walk.received(block, for: want.cid) {
                 case .success: taken(CAR.Block(cid: want.cid, bytes: block))
                 case .failure(let refusal): walk.unavailable(want.cid, reason: "\(refusal)")

@@ -16,6 +16,8 @@ struct WorkflowAuditor: Sendable {
         var bytesMax = 256 << 20
         /// Blocks that are fetched at the same time, and receipts whose evidence is.
         var atOnce = 16
+        /// Blocks and receipts that nobody has; after that many it looks for no more.
+        var missesMax = 256
     }
 
     private let auditor: ReceiptAuditor
@@ -35,6 +37,7 @@ struct WorkflowAuditor: Sendable {
         var evidence: [CAR.Block] = []
         var blockBytes = 0
         var jobBytes = 0
+        var misses = 0
     }
 
     /// The receipt of a workflow under a CID; `nil` if what is there is something else.
@@ -117,7 +120,7 @@ struct WorkflowAuditor: Sendable {
     ) async throws(NodeServiceError) -> (result: WorkflowVerifier.Result, holdings: Holdings) {
         let parties = [receipt.body.originatorDID.peerID].filter { $0 != auditor.host.localPeer }
         await auditor.reach(parties)
-        let twins = try await twins(of: receipt)
+        var twins = [receipt.cid: try await twins(of: receipt)]
         var holdings = Holdings()
         holdings.blocks[receipt.cid] = receipt.bytes
         while true {
@@ -128,7 +131,15 @@ struct WorkflowAuditor: Sendable {
                 known.jobs[$0] ?? .unknown
             }
             let result = verifier.verify(receipt.cid, twins: twins)
-            guard !result.blocks.isEmpty || !result.receipts.isEmpty else { return (result, holdings) }
+            // A lie is a lie without the rest. Whoever exports it wants what there is.
+            if outputs == nil, !result.report.failures.isEmpty { return (result, holdings) }
+            var isNew = false
+            for end in result.ends where twins[end.cid] == nil {
+                let others = try await self.twins(of: end)
+                twins[end.cid] = others
+                if !others.isEmpty { isNew = true }
+            }
+            guard isNew || !result.blocks.isEmpty || !result.receipts.isEmpty else { return (result, holdings) }
             await fetch(result.blocks, from: parties, &holdings)
             try await look(at: result.receipts, from: parties, outputs, &holdings)
         }
@@ -150,6 +161,10 @@ struct WorkflowAuditor: Sendable {
 
     private func fetch(_ cids: [CID], from parties: [PeerID], _ holdings: inout Holdings) async {
         for first in stride(from: 0, to: cids.count, by: limits.atOnce) {
+            if holdings.blockBytes > limits.bytesMax || holdings.misses >= limits.missesMax {
+                for cid in cids[first...] { holdings.blocks[cid] = .some(nil) }
+                return
+            }
             let batch = cids[first..<min(cids.count, first + limits.atOnce)]
             let found = await withTaskGroup(of: (CID, [UInt8]?).self) { group in
                 for cid in batch {
@@ -159,6 +174,7 @@ struct WorkflowAuditor: Sendable {
             }
             for (cid, bytes) in found {
                 holdings.blockBytes += bytes?.count ?? 0
+                if bytes == nil { holdings.misses += 1 }
                 holdings.blocks[cid] = .some(holdings.blockBytes <= limits.bytesMax ? bytes : nil)
             }
         }
@@ -169,6 +185,11 @@ struct WorkflowAuditor: Sendable {
         at receipts: [CID], from parties: [PeerID], _ outputs: Bool?, _ holdings: inout Holdings
     ) async throws(NodeServiceError) {
         for first in stride(from: 0, to: receipts.count, by: limits.atOnce) {
+            if holdings.jobBytes > limits.bytesMax || holdings.misses >= limits.missesMax {
+                let reason = "too much of the workflow's evidence is too large, or nobody has it"
+                for cid in receipts[first...] { holdings.jobs[cid] = .gone(reason) }
+                return
+            }
             let batch = receipts[first..<min(receipts.count, first + limits.atOnce)]
             let found = await withTaskGroup(of: (CID, WorkflowVerifier.Finding, [CAR.Block]).self) { group in
                 for cid in batch {
@@ -186,8 +207,19 @@ struct WorkflowAuditor: Sendable {
                     continue
                 }
                 holdings.jobs[cid] = finding
+                if case .gone = finding { holdings.misses += 1 }
                 if outputs != nil { holdings.evidence += blocks }
             }
+            if outputs == nil, found.contains(where: { Self.isRefuted($0.1) }) { return }
+        }
+    }
+
+    /// Whether the receipt of a job does not hold, by which the whole does not.
+    private static func isRefuted(_ finding: WorkflowVerifier.Finding) -> Bool {
+        switch finding {
+        case .wrong: true
+        case .found(let job): !job.report.failures.isEmpty
+        case .gone, .unknown: false
         }
     }
 

@@ -351,9 +351,9 @@ actor WorkflowDesk {
     private func finish(_ id: CID, _ over: Open) async throws(NodeServiceError) {
         let receipt: SignedObject<WorkflowReceipt>
         let pages: [(cid: CID, bytes: [UInt8])]
+        let date = try await endDate(of: over.plan)
         do {
-            let made = try WorkflowReceipt.make(
-                of: over.plan, workflow: id, by: parts.identity.did, at: NodeClock.wallClock)
+            let made = try WorkflowReceipt.make(of: over.plan, workflow: id, by: parts.identity.did, at: date)
             receipt = try SignedObject.sign(made.receipt, with: parts.identity)
             pages = made.pages
         } catch {
@@ -371,6 +371,19 @@ actor WorkflowDesk {
         if open[id]?.plan.isClosed == true { open[id] = nil }
         changed(id)
         await publish(receipt)
+    }
+
+    /// When a plan ended: later than the end before, whatever the clock says, or the receipts would contradict.
+    private func endDate(of plan: WorkflowPlan) async throws(NodeServiceError) -> UnixMilliseconds {
+        guard let previous = plan.receiptCID else { return NodeClock.wallClock }
+        let block: [UInt8]?
+        do {
+            block = try await parts.store.block(previous)
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+        let before = block.flatMap { WorkflowReceipt.receipt(of: $0) }?.body.endedAt.value ?? 0
+        return max(NodeClock.wallClock, UnixMilliseconds(before + 1))
     }
 
     /// Puts a receipt into the DHT, so that it is found when this node is gone; a long one is found here alone.

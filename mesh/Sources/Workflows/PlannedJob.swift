@@ -12,8 +12,8 @@ struct PlannedJob {
         let policy = (planned.executionPolicy ?? ExecutionPolicy(), made.executionPolicy ?? ExecutionPolicy())
         let rows: [(Bool, String)] = [
             (planned.wasmCID == made.wasmCID, "module"),
-            (planned.entryName == made.entryName && made.invoke == nil, "entry"),
-            (planned.args == made.args, "list of arguments"),
+            (planned.entryName.isSameBytes(as: made.entryName) && made.invoke == nil, "entry"),
+            (Self.areSame(planned.args, made.args), "list of arguments"),
             (planned.env == made.env, "environment"),
             (planned.inputCIDs == made.inputCIDs, "list of inputs"),
             (Self.areSame(planned.files, made.files), "list of files"),
@@ -22,12 +22,17 @@ struct PlannedJob {
             (planned.determinism == made.determinism, "profile"),
             (planned.maxAcceptableBidTokens == made.maxAcceptableBidTokens, "budget"),
             (
-                policy.0.minReputation == policy.1.minReputation && policy.0.regionFilter == policy.1.regionFilter
+                policy.0.minReputation == policy.1.minReputation
+                    && Self.areSame(policy.0.regionFilter, policy.1.regionFilter)
                     && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs,
                 "policy"
             ),
         ]
         return rows.first { !$0.0 }?.1
+    }
+
+    private static func areSame(_ planned: [String]?, _ made: [String]?) -> Bool {
+        planned?.map(ExactText.init) == made?.map(ExactText.init)
     }
 
     /// Whether files are the same. Whether a mounted `dag-pb` block is a file or a folder shows only in the block: an

@@ -1,3 +1,4 @@
+import MeshTypes
 package import Multiformats
 package import Receipts
 import SignedObjects
@@ -5,21 +6,32 @@ import SignedObjects
 /// Receipts of workflows in a file, checked by the rules of any node without asking one.
 package struct WorkflowArchive: Sendable {
     private let file: ReceiptArchive
-    /// The receipts of workflows in the file, by what two of them contradict each other by.
-    private let byPlace: [[CID]: [CID]]
+    /// The receipts of workflows in the file, each with those that contradict it, and itself.
+    private let twins: [CID: [CID]]
+
+    /// What two receipts of one originator contradict each other by.
+    private struct Place: Hashable {
+        var originator: DID
+        var links: [CID]
+    }
 
     /// What a file that was read has of workflows.
     private init(_ file: ReceiptArchive) {
         self.file = file
-        var byPlace: [[CID]: [CID]] = [:]
+        var byPlace: [Place: [CID]] = [:]
         for cid in file.cids where cid.namesEvidence && cid.codec == .dagCBOR {
             // Read before its signature is looked at: most blocks are of another kind.
             guard let block = file.block(cid), (try? SignedObject<WorkflowReceipt>(verifiedBefore: block)) != nil,
                 cid.matches(block), let signed = try? SignedObject<WorkflowReceipt>(verifying: block)
             else { continue }
-            byPlace[signed.body.place, default: []].append(cid)
+            byPlace[Place(originator: signed.did, links: signed.body.place), default: []].append(cid)
         }
-        self.byPlace = byPlace
+        var twins: [CID: [CID]] = [:]
+        for cids in byPlace.values {
+            let sorted = cids.sorted { $0.text < $1.text }
+            for cid in cids { twins[cid] = sorted }
+        }
+        self.twins = twins
     }
 
     /// Every check of a receipt in a file, of a job or of a workflow, by what is in the file.
@@ -30,13 +42,7 @@ package struct WorkflowArchive: Sendable {
         return WorkflowArchive(file).verify(cid)
     }
 
-    /// A workflow's receipt in the file; `nil` if the file has no validly signed one of this CID.
-    private func receipt(_ cid: CID) -> SignedObject<WorkflowReceipt>? {
-        file.block(cid).flatMap { try? SignedObject(verifying: $0) }
-    }
-
     private func verify(_ cid: CID) -> VerificationReport {
-        let twins = receipt(cid).map { byPlace[$0.body.place, default: []] } ?? []
         let file = file
         let verifier = WorkflowVerifier { cid in
             file.block(cid).map { .bytes($0) } ?? .gone
@@ -46,6 +52,6 @@ package struct WorkflowArchive: Sendable {
             guard let manifest = file.manifest(of: receipt) else { return .gone("its manifest is not in the file") }
             return .found(WorkflowVerifier.Job(report: file.verify(cid), receipt: receipt, manifest: manifest))
         }
-        return verifier.verify(cid, twins: twins.filter { $0 != cid }.sorted { $0.text < $1.text }).report
+        return verifier.verify(cid, twins: twins).report
     }
 }

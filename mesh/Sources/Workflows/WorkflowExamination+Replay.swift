@@ -27,12 +27,12 @@ extension WorkflowExamination {
 
     /// Lets the plan go on by what is recorded, and compares what it comes to.
     mutating func replay(_ receipt: WorkflowReceipt, _ manifest: WorkflowManifest, _ records: [String: [ItemRecord]]) {
-        guard receipt.stages.map(\.id) == manifest.definition.stages.map(\.id) else {
+        guard receipt.stages.map({ ExactText($0.id) }) == manifest.definition.stages.map({ ExactText($0.id) }) else {
             return fail(.items, "its stages are others than those of the plan")
         }
         guard var course = course(receipt, manifest) else { return }
         while !course.plan.status.isOver {
-            while course.position < course.effects.count {
+            while course.position < course.effects.count, !(course.isStuck && isRefuted) {
                 course.position += 1
                 step(course.effects[course.position - 1], &course, receipt, records)
             }
@@ -118,7 +118,7 @@ extension WorkflowExamination {
             return course.notRun.append(key)
         }
         let record = items[key.item]
-        guard record.name == name else {
+        guard record.name.isSameBytes(as: name) else {
             fail(.items, "an item of \(key.stage) is called \(record.name), by the plan \(name)")
             return course.stop()
         }
@@ -136,8 +136,12 @@ extension WorkflowExamination {
         guard let stage = receipt.stages.first(where: { $0.id == id }) else { return course.stop() }
         guard stage.status == .succeeded else {
             let reason = stage.reason ?? "no reason is given"
+            // The end of the workflow, which comes last, leaves it as it is.
+            if receipt.status != .succeeded, reason == WorkflowPlan.endedBefore { return }
             miss(.words, "\(id) has no outputs by the originator's word: \(reason)")
-            return course.tell(.contentFailed(stage: id, round: round, reason: reason))
+            let event = PlanEvent.contentFailed(stage: id, round: round, reason: reason)
+            guard course.plan.definition(of: id)?.onFailure == .fail else { return course.tell(event) }
+            return course.failures.append(event)
         }
         var outputs: [ChildOutput] = []
         for (name, made) in course.plan.gatherings(of: id) {
@@ -146,16 +150,26 @@ extension WorkflowExamination {
                 return course.stop()
             }
             guard let entries = entries(of: folder, "\(name) of \(id)") else { return course.stop() }
-            let has = Dictionary(entries.map { ($0.name, $0.cid) }) { first, _ in first }
-            let due = Dictionary(made.map { ($0.name, $0.cid) }) { first, _ in first }
-            guard has == due, entries.count == made.count else {
-                let wrong = Set(has.keys).union(due.keys).sorted().first { has[$0] != due[$0] } ?? ""
+            if let wrong = Self.difference(of: entries, from: made) {
                 fail(.folders, "\(name) of \(id) has under \(wrong) something else than that item made")
                 return course.stop()
             }
             outputs.append(ChildOutput(name: name, cid: folder, isFolder: true))
         }
         course.tell(.gathered(stage: id, round: round, outputs: outputs))
+    }
+
+    /// The first name under which a folder has something else than is due, by its bytes; `nil` if there is none.
+    private static func difference(of entries: [ChildOutput], from made: [ChildOutput]) -> String? {
+        func sorted(_ entries: [ChildOutput]) -> [ChildOutput] {
+            entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+        }
+        let (has, due) = (sorted(entries), sorted(made))
+        for (has, due) in zip(has, due) where !has.name.isSameBytes(as: due.name) || has.cid != due.cid {
+            return has.name.utf8.lexicographicallyPrecedes(due.name.utf8) ? has.name : due.name
+        }
+        let common = min(has.count, due.count)
+        return has.dropFirst(common).first?.name ?? due.dropFirst(common).first?.name
     }
 
     // MARK: What it came to
@@ -174,15 +188,20 @@ extension WorkflowExamination {
         for check in [WorkflowCheckName.jobs, .receipts, .ends, .once] { pass(check, jobs) }
         pass(.items, "\(GroupedNumber.of(UInt64(records.values.reduce(0) { $0 + $1.count }))) of them")
         pass(.folders, "as far as stages read or make some")
+        if receipt.status == .failed, course.plan.status != .failing, course.plan.status != .failed {
+            miss(.words, "that it failed is the originator's word: its items do not make it fail")
+        }
         pass(.words, "each of them")
         compare(course.plan, receipt)
     }
 
-    /// A workflow that did not succeed claims no more than it shows: only what is said to have succeeded has to have.
+    /// A workflow that did not succeed claims no more than it shows: what is said to have succeeded has to have, and
+    /// what is said to have failed must not have.
     private mutating func compare(_ plan: WorkflowPlan, _ receipt: WorkflowReceipt) {
         let isWhole = receipt.status == .succeeded
-        for (record, stage) in zip(receipt.stages, plan.stages)
-        where isWhole ? record.status != stage.status : record.status == .succeeded && stage.status != .succeeded {
+        for (record, stage) in zip(receipt.stages, plan.stages) where record.status != stage.status {
+            let claims = record.status == .succeeded || record.status == .failed && stage.status == .succeeded
+            guard isWhole || claims else { continue }
             let (said, made) = (record.status.rawValue, stage.status.rawValue)
             return fail(.stages, "\(record.id) is said to be \(said); its items make it \(made)")
         }

@@ -15,6 +15,10 @@ struct WorkflowExamination {
     private var missedReceipts: [CID] = []
     private var seen: Set<CID> = []
     private var receipts: [CID] = []
+    private var ends: [SignedObject<WorkflowReceipt>] = []
+    /// What was looked at before: what stands there often is looked at once.
+    private var findings: [CID: WorkflowVerifier.Finding] = [:]
+    private var pages: [CID: ItemPage] = [:]
     /// Which item each job and each receipt served.
     private var served: [CID: String] = [:]
 
@@ -40,10 +44,10 @@ struct WorkflowExamination {
         }
         return WorkflowVerifier.Result(
             report: VerificationReport(receiptCID: receipt, lines: lines), blocks: missedBlocks,
-            receipts: missedReceipts, jobs: receipts)
+            receipts: missedReceipts, jobs: receipts, ends: ends)
     }
 
-    mutating func examine(_ cid: CID, twins: [CID]) {
+    mutating func examine(_ cid: CID, twins: [CID: [CID]]) {
         guard let bytes = bytes(of: cid, .block) else { return }
         passed[.block] = "\(GroupedNumber.of(UInt64(bytes.count))) bytes hash to \(cid)"
         let signed: SignedObject<WorkflowReceipt>
@@ -54,18 +58,43 @@ struct WorkflowExamination {
         }
         if let fault = signed.body.formFault() { return fail(.signature, fault) }
         passed[.signature] = "signed by \(signed.did)"
-        if let twin = twins.first(where: { $0 != cid }) {
-            fail(.onlyOne, "the originator signed \(twin) for the same end, too")
-        } else {
-            passed[.onlyOne] = "no other is known"
-        }
+        followEnds(from: signed, twins)
         let manifest = manifest(of: signed.body)
-        let records = records(of: signed.body)
-        missReceipts(records)
-        if let manifest, let records { replay(signed.body, manifest, records) }
+        guard let records = records(of: signed.body), findReceipts(signed.body, records) else { return }
+        if let manifest { replay(signed.body, manifest, records) }
+        refuteReceipts()
+    }
+
+    /// Follows the receipt to those of the ends before: an invented one would make room for a second receipt of an end.
+    private mutating func followEnds(from last: SignedObject<WorkflowReceipt>, _ twins: [CID: [CID]]) {
+        let most = WorkflowReceipt.Limits().previousMax
+        var end = last
+        while true {
+            if let twin = (twins[end.cid] ?? []).first(where: { $0 != end.cid }) {
+                let what = end.cid == last.cid ? "the same end" : "an end before, that of \(end.cid)"
+                return fail(.onlyOne, "the originator signed \(twin) for \(what), too")
+            }
+            guard let previous = end.body.previousReceiptCID else { return pass(.onlyOne, "no other is known") }
+            guard ends.count < most else { return miss(.onlyOne, "it has more than \(most) ends before it") }
+            guard let bytes = bytes(of: previous, .onlyOne) else { return }
+            guard let before = WorkflowReceipt.receipt(of: bytes) else {
+                return fail(.onlyOne, "\(previous), named as the receipt before, is no receipt of a workflow")
+            }
+            guard before.body.workflowCID == last.body.workflowCID, before.did == last.did else {
+                return fail(.onlyOne, "\(previous), named as the receipt before, is of another workflow")
+            }
+            guard before.body.endedAt < end.body.endedAt else {
+                return fail(.onlyOne, "\(previous), named as the receipt before, has no earlier end")
+            }
+            ends.append(before)
+            end = before
+        }
     }
 
     // MARK: Evidence
+
+    /// Whether a check failed.
+    var isRefuted: Bool { !failed.isEmpty }
 
     mutating func fail(_ check: WorkflowCheckName, _ detail: String) {
         if failed[check] == nil { failed[check] = detail }
@@ -109,11 +138,15 @@ struct WorkflowExamination {
             fail(.folders, "\(what) is no folder that can be read: \(error)")
             return nil
         }
-        return reader.entries.compactMap { entry in
-            String(validating: entry.name, as: UTF8.self).map {
-                ChildOutput(name: $0, cid: entry.cid, isFolder: entry.cid.codec == .dagPB)
+        var entries: [ChildOutput] = []
+        for entry in reader.entries {
+            guard let name = String(validating: entry.name, as: UTF8.self) else {
+                fail(.folders, "\(what) has a name that is no text in UTF-8")
+                return nil
             }
+            entries.append(ChildOutput(name: name, cid: entry.cid, isFolder: entry.cid.codec == .dagPB))
         }
+        return entries
     }
 
     private mutating func manifest(of receipt: WorkflowReceipt) -> WorkflowManifest? {
@@ -146,6 +179,10 @@ struct WorkflowExamination {
         for stage in receipt.stages {
             var items: [ItemRecord] = []
             for page in stage.pages {
+                if let list = pages[page] {
+                    items += list.items
+                    continue
+                }
                 guard let bytes = bytes(of: page, .items) else {
                     isWhole = false
                     continue
@@ -154,6 +191,7 @@ struct WorkflowExamination {
                     fail(.items, "\(page) is no list of items")
                     return nil
                 }
+                pages[page] = list
                 items += list.items
             }
             if isWhole, items.count != Int(clamping: stage.items) {
@@ -168,12 +206,42 @@ struct WorkflowExamination {
         return isWhole ? records : nil
     }
 
-    /// Asks for the receipts of all jobs at once.
-    private mutating func missReceipts(_ records: [String: [ItemRecord]]?) {
-        for items in (records ?? [:]).values {
-            for receipt in items.compactMap(\.receiptCID) {
-                receipts.append(receipt)
-                if case .unknown = job(receipt), seen.insert(receipt).inserted { missedReceipts.append(receipt) }
+    /// Asks for the receipts of all jobs at once; `false` if there are more than a workflow has jobs.
+    private mutating func findReceipts(_ receipt: WorkflowReceipt, _ records: [String: [ItemRecord]]) -> Bool {
+        let most = WorkflowLimits().jobsMax
+        var named: Set<CID> = []
+        for cid in receipt.stages.flatMap({ (records[$0.id] ?? []).compactMap(\.receiptCID) })
+        where named.insert(cid).inserted {
+            guard receipts.count < most else {
+                fail(.items, "its items name more receipts than a workflow may have jobs, \(most)")
+                return false
+            }
+            receipts.append(cid)
+        }
+        for cid in receipts {
+            if case .unknown = finding(cid), seen.insert(cid).inserted { missedReceipts.append(cid) }
+        }
+        return true
+    }
+
+    /// What is known of a job, looked at once.
+    private mutating func finding(_ receipt: CID) -> WorkflowVerifier.Finding {
+        if let known = findings[receipt] { return known }
+        let found = job(receipt)
+        findings[receipt] = found
+        return found
+    }
+
+    /// A receipt that does not hold refutes the whole, whether the plan comes to it or not.
+    private mutating func refuteReceipts() {
+        for cid in receipts {
+            switch finding(cid) {
+            case .wrong(let reason): fail(.receipts, "the receipt \(cid) is none: \(reason)")
+            case .found(let job):
+                if let line = job.report.failures.first {
+                    fail(.receipts, "the receipt \(cid): \(line.title): \(line.detail)")
+                }
+            case .gone, .unknown: break
             }
         }
     }
@@ -201,7 +269,7 @@ struct WorkflowExamination {
                 return nil
             }
         }
-        switch job(receipt) {
+        switch finding(receipt) {
         case .unknown:
             miss(.receipts, "the receipt of \(place), \(receipt), was not fetched")
             return nil

@@ -220,6 +220,10 @@ extension WorkflowPlan {
         guard entries.count <= limits.itemsMax else {
             return fail(position, "its folder has \(entries.count) entries, more than \(limits.itemsMax)")
         }
+        let longest = WorkflowReceipt.Limits().itemNameBytesMax
+        guard entries.allSatisfy({ $0.name.utf8.count <= longest }) else {
+            return fail(position, "its folder has a name of more than \(longest) bytes")
+        }
         let sorted = entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         start(
             sorted.map { entry in

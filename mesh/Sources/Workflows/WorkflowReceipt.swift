@@ -90,11 +90,13 @@ package struct ItemPage: Hashable, Sendable, Codable {
 
     init(items: [ItemRecord]) { self.items = items }
 
-    /// Reads a block; `nil` if it does not hash to its CID, or has longer texts or other links than items have.
+    /// Reads a block; `nil` if it does not hash to its CID, or has more items, longer texts or other links than it
+    /// may have.
     package init?(_ block: [UInt8], of cid: CID) {
-        guard cid.matches(block), let page = try? DAGCBORDecoder().decode(ItemPage.self, from: block)
-        else { return nil }
         let limits = WorkflowReceipt.Limits()
+        guard cid.matches(block), let page = try? DAGCBORDecoder().decode(ItemPage.self, from: block),
+            page.items.count <= limits.itemsPerPage
+        else { return nil }
         for item in page.items {
             let links = [item.jobCID, item.receiptCID].compactMap(\.self)
             guard item.name.utf8.count <= limits.itemNameBytesMax,
@@ -115,6 +117,8 @@ extension WorkflowReceipt {
         package var reasonBytesMax = 256
         /// The name of an item, in bytes: as long as one of a folder's entry.
         package var itemNameBytesMax = 255
+        /// Receipts of ends before that a verifier follows one by one.
+        package var previousMax = 32
         /// The receipt as a record of the DHT, in bytes; a longer one is found at the originator alone.
         package var recordBytesMax = 64 << 10
 
@@ -160,6 +164,8 @@ extension WorkflowReceipt {
             guard stage.items <= UInt64(bounds.itemsMax), stage.status.isSettled, stage.folders.count <= foldersMax,
                 UInt64(stage.pages.count) == (stage.items + perPage - 1) / perPage
             else { return "what it says of a stage is out of bounds" }
+            // Items of a stage have names of their own, so no two blocks of them are the same.
+            if Set(stage.pages).count != stage.pages.count { return "a stage names a block of items twice" }
         }
         return nil
     }

@@ -1,6 +1,7 @@
 package import MeshTypes
 package import Multiformats
 package import Receipts
+package import SignedObjects
 
 /// Checks the receipt of a workflow from blocks alone: that the plan, given what the receipts of the jobs say, asks for
 /// exactly these jobs and comes to exactly these outputs. It lets the very plan go on that originators run
@@ -56,6 +57,8 @@ package struct WorkflowVerifier: Sendable {
         package var receipts: [CID] = []
         /// The receipts of all jobs, as far as they are known.
         package var jobs: [CID] = []
+        /// The receipts of the ends before, the last one first, as far as they are known.
+        package var ends: [SignedObject<WorkflowReceipt>] = []
     }
 
     private let block: @Sendable (CID) -> Block
@@ -69,8 +72,9 @@ package struct WorkflowVerifier: Sendable {
 
     /// Checks the receipt of a CID.
     ///
-    /// - Parameter twins: other receipts that are known of the same originator for the same end of the same workflow.
-    package func verify(_ receipt: CID, twins: [CID] = []) -> Result {
+    /// - Parameter twins: for this receipt and those of the ends before, others that are known of the same originator
+    ///   for the same end of the same workflow.
+    package func verify(_ receipt: CID, twins: [CID: [CID]] = [:]) -> Result {
         var examination = WorkflowExamination(block: block, job: job)
         examination.examine(receipt, twins: twins)
         return examination.result(of: receipt)

@@ -1,8 +1,10 @@
 import Determinism
+import IPLD
 import MeshTypes
 import Multiformats
 import Receipts
 import SignedObjects
+import Synchronization
 import Testing
 
 @testable import Workflows
@@ -214,12 +216,240 @@ struct WorkflowReceiptTests {
         scene.changes.receipt = { $0.previousReceiptCID = first }
         let later = try scene.sign(plan, workflow)
         #expect(scene.verify(later).isVerified && scene.verify(first).isVerified)
-        scene.changes.receipt = { $0.endedAt = UnixMilliseconds($0.endedAt.value + 1) }
+        scene.changes.receipt = { _ in }
         let second = try scene.sign(plan, workflow)
         for (one, other) in [(first, second), (second, first)] {
             let report = scene.verify(one)
             #expect(report.codes(.failed) == ["workflow_only_one"])
             #expect(report.detail(.onlyOne) == "the originator signed \(other) for the same end, too")
+        }
+        let resumed = scene.verify(later)
+        #expect(
+            resumed.detail(.onlyOne) == "the originator signed \(second) for an end before, that of \(first), too")
+    }
+
+    @Test("A receipt before that is invented, of something else or later makes no room for a second receipt")
+    func inventedPrevious() throws {
+        var scene = try WorkflowScene()
+        let definition = try definition(&scene)
+        let plan = try scene.run(definition) { _ in .exits(0) }
+        let workflow = try scene.manifest(definition)
+        var renamed = definition
+        renamed.name = "other"
+        let other = try scene.sign(plan, try scene.manifest(renamed))
+        let job = try #require(scene.receipts[ChildKey(stage: "sum", item: 0, attempt: 0)])
+        let invented = CID.hashing([1, 2, 3], codec: .dagCBOR)
+        scene.changes.receipt = { $0.endedAt = UnixMilliseconds($0.endedAt.value + 1_000) }
+        let later = try scene.sign(plan, workflow)
+        let named = "named as the receipt before,"
+        for (previous, why) in [
+            (job, "\(job), \(named) is no receipt of a workflow"), (other, "\(other), \(named) is of another workflow"),
+            (later, "\(later), \(named) has no earlier end"),
+        ] {
+            scene.changes.receipt = { $0.previousReceiptCID = previous }
+            let report = try scene.signedReport(plan, workflow)
+            #expect(report.codes(.failed) == ["workflow_only_one"], "\(report.lines)")
+            #expect(report.detail(.onlyOne) == why)
+        }
+        scene.changes.receipt = { $0.previousReceiptCID = invented }
+        let gone = try scene.signedReport(plan, workflow)
+        #expect(gone.failures.isEmpty && gone.codes(.notCheckable) == ["workflow_only_one"], "\(gone.lines)")
+    }
+
+    @Test("Ends before are followed up to previousMax of them")
+    func manyEnds() throws {
+        var scene = try WorkflowScene()
+        let definition = WorkflowDefinition(name: "x", stages: [StageDefinition(id: "a", module: Self.module)])
+        let plan = try scene.run(definition) { _ in .exits(0) }
+        let workflow = try scene.manifest(definition)
+        var last = try scene.sign(plan, workflow)
+        for _ in 0..<WorkflowReceipt.Limits().previousMax {
+            let previous = last
+            scene.changes.receipt = { $0.previousReceiptCID = previous }
+            last = try scene.sign(plan, workflow)
+        }
+        #expect(scene.verify(last).isVerified)
+        let previous = last
+        scene.changes.receipt = { $0.previousReceiptCID = previous }
+        let report = try scene.signedReport(plan, workflow)
+        #expect(report.failures.isEmpty && report.detail(.onlyOne) == "it has more than 32 ends before it")
+    }
+
+    @Test("A workflow does not fail by saying so")
+    func falseFailure() throws {
+        let nothing = try report { $0.changes.receipt = { $0.status = .failed } }
+        #expect(nothing.failures.isEmpty && nothing.codes(.notCheckable) == ["workflow_words"], "\(nothing.lines)")
+        #expect(nothing.detail(.words).hasPrefix("that it failed is the originator's word"))
+        let notRun = try report {
+            $0.changes.items = { _, items in
+                for index in items.indices { items[index] = ItemRecord(name: items[index].name, end: .notRun) }
+            }
+            $0.changes.receipt = { receipt in
+                (receipt.status, receipt.outputs) = (.failed, [:])
+                for index in receipt.stages.indices {
+                    (receipt.stages[index].status, receipt.stages[index].folders) = (.skipped, [:])
+                }
+                (receipt.stages[1].items, receipt.stages[1].pages) = (0, [])
+            }
+        }
+        #expect(notRun.failures.isEmpty && notRun.codes(.notCheckable) == ["workflow_words"], "\(notRun.lines)")
+        let stage = try report {
+            $0.changes.receipt = { ($0.status, $0.stages[1].status, $0.outputs) = (.failed, .failed, [:]) }
+        }
+        #expect(stage.codes(.failed) == ["workflow_stages"], "\(stage.lines)")
+        #expect(stage.detail(.stages) == "sum is said to be failed; its items make it succeeded")
+    }
+
+    @Test("Names and arguments are compared by their bytes, and a name that is no text is no name to leave out")
+    func bytes() throws {
+        let (one, two) = ("e\u{301}", "\u{e9}")
+        var scene = try WorkflowScene()
+        let definition = try definition(&scene, [one, "f"])
+        let plan = try scene.run(definition) { _ in .exits(0) }
+        let workflow = try scene.manifest(definition)
+        let base = scene
+        #expect(try scene.signedReport(plan, workflow).isVerified)
+        let made = try #require(plan.gatherings(of: "count").first?.entries)
+        var other = made
+        other[0].name = two
+        scene = base
+        let folder = try scene.folder(other)
+        scene.changes.receipt = { $0.stages[0].folders["made"] = folder }
+        let renamed = try scene.signedReport(plan, workflow)
+        #expect(renamed.codes(.failed) == ["workflow_folders"], "\(renamed.lines)")
+        let entries = made.map { UnixFSEntry(name: Array($0.name.utf8), cid: $0.cid, totalBytes: 9) }
+        let (more, blocks) = try UnixFSDirectoryBuilder.directory(
+            entries + [UnixFSEntry(name: [0xff], cid: made[0].cid, totalBytes: 9)], profile: .v1in2025)
+        scene = base
+        for block in blocks { scene.blocks[block.cid] = block.bytes }
+        scene.changes.receipt = { $0.stages[0].folders["made"] = more.cid }
+        let hidden = try scene.signedReport(plan, workflow)
+        #expect(hidden.detail(.folders) == "made of count has a name that is no text in UTF-8", "\(hidden.lines)")
+        scene = base
+        scene.changes.items = { stage, items in if stage == "count" { items[0].name = two } }
+        #expect(try scene.signedReport(plan, workflow).codes(.failed) == ["workflow_items"])
+        var another = try WorkflowScene()
+        another.changes.job = { key, params in if key.stage == "count", key.item == 0 { params.args[1] = two } }
+        let changed = try self.definition(&another, [one, "f"])
+        let report = try another.signedReport(
+            try another.run(changed) { _ in .exits(0) }, try another.manifest(changed))
+        #expect(report.codes(.failed) == ["workflow_jobs"], "\(report.lines)")
+        #expect(report.detail(.jobs).contains("another list of arguments"))
+    }
+
+    @Test("Each receipt is looked at once, and no more of them than jobsMax")
+    func manyReceipts() throws {
+        let looked = Mutex<[CID: Int]>([:])
+        let limits = WorkflowReceipt.Limits()
+        var scene = try WorkflowScene()
+        let definition = WorkflowDefinition(
+            name: "x", stages: ["a", "b", "c"].map { StageDefinition(id: $0, module: Self.module) })
+        let plan = try scene.run(definition) { _ in .exits(0) }
+        let workflow = try scene.manifest(definition)
+        let most = WorkflowLimits().jobsMax
+        for (distinct, isRefuted) in [(1, false), (most, false), (most + 1, true)] {
+            var number = 0
+            scene.changes.items = { stage, items in
+                items = (0..<(stage == "c" ? 1 : WorkflowLimits().itemsMax)).map { item in
+                    number += 1
+                    let bytes = withUnsafeBytes(of: min(number, distinct)) { Array($0) }
+                    let cid = CID.hashing(bytes, codec: .dagCBOR)
+                    return ItemRecord(name: "\(item)", end: .done, jobCID: cid, receiptCID: cid)
+                }
+            }
+            let receipt = try scene.sign(plan, workflow)
+            let blocks = scene.blocks
+            looked.withLock { $0 = [:] }
+            let verifier = WorkflowVerifier {
+                blocks[$0].map { .bytes($0) } ?? .gone
+            } job: { cid in
+                looked.withLock { $0[cid, default: 0] += 1 }
+                return .gone("it is not there")
+            }
+            let result = verifier.verify(receipt)
+            let times = looked.withLock { $0 }
+            #expect(times.values.allSatisfy { $0 == 1 }, "\(times.values.max() ?? 0)")
+            #expect(result.jobs.count == min(distinct, most))
+            let detail = result.report.detail(.items)
+            #expect(detail.contains("more receipts than") == isRefuted, "\(detail)")
+        }
+        scene.changes.items = { stage, items in
+            if stage == "a" { items = (0..<limits.itemsPerPage).map { ItemRecord(name: "\($0)", end: .notRun) } }
+        }
+        scene.changes.receipt = { receipt in
+            receipt.stages[0].items *= 2
+            receipt.stages[0].pages += receipt.stages[0].pages
+        }
+        let twice = try scene.signedReport(plan, workflow)
+        #expect(twice.detail(.signature) == "a stage names a block of items twice")
+        let page = ItemPage(items: (0...limits.itemsPerPage).map { ItemRecord(name: "\($0)", end: .notRun) })
+        let bytes = try DAGCBOREncoder().encode(page)
+        #expect(ItemPage(bytes, of: CID.hashing(bytes, codec: .dagCBOR)) == nil)
+    }
+
+    @Test("A fan-out whose folder was being made when the workflow ended refutes nothing", arguments: [true, false])
+    func gatheringAtTheEnd(isCancelled: Bool) throws {
+        var scene = try WorkflowScene()
+        var definition = try definition(&scene)
+        for (id, before) in [("u", nil), ("v", "u"), ("w", "v"), ("x", nil)] as [(String, String?)] {
+            var stage = StageDefinition(id: id, module: Self.module)
+            stage.mounts = before.map { [StageMount(path: "/in", source: .output(stage: $0, name: "stdout"))] } ?? []
+            definition.stages.append(stage)
+        }
+        var plan = try WorkflowPlan(definition)
+        var (pending, held) = (plan.begin(), [PlanEffect]())
+        while !pending.isEmpty {
+            let effect = pending.removeFirst()
+            if case .gather = effect { continue }
+            if case .submit(let key) = effect, key.stage == "x" {
+                held.append(effect)
+                continue
+            }
+            if let event = try scene.event(effect, of: plan, { _ in .exits(0) }) { pending += plan.handle(event) }
+        }
+        if isCancelled { _ = plan.handle(.cancelled) }
+        for effect in held {
+            let event = try scene.event(effect, of: plan) { _ in isCancelled ? .isCancelled : .exits(3) }
+            _ = plan.handle(try #require(event))
+        }
+        #expect(plan.status == (isCancelled ? .cancelled : .failed))
+        #expect(plan.stage("count")?.reason == WorkflowPlan.endedBefore)
+        let report = try scene.signedReport(plan, try scene.manifest(definition))
+        #expect(report.failures.isEmpty, "\(report.failures)")
+        #expect(isCancelled || report.isVerified, "\(report.lines)")
+    }
+
+    @Test("A folder that could not be made by the originator's word, and one name too long for an item")
+    func contentFailures() throws {
+        var scene = try WorkflowScene()
+        var definition = try definition(&scene)
+        for (id, before) in [("u", nil), ("v", "u"), ("w", "v")] as [(String, String?)] {
+            var stage = StageDefinition(id: id, module: Self.module)
+            stage.mounts = before.map { [StageMount(path: "/in", source: .output(stage: $0, name: "stdout"))] } ?? []
+            definition.stages.append(stage)
+        }
+        var plan = try WorkflowPlan(definition)
+        var (pending, held) = (plan.begin(), [PlanEvent]())
+        while !pending.isEmpty {
+            let effect = pending.removeFirst()
+            if case .gather(let stage, let round) = effect {
+                held.append(.contentFailed(stage: stage, round: round, reason: "no room"))
+            } else if let event = try scene.event(effect, of: plan, { _ in .exits(0) }) {
+                pending += plan.handle(event)
+            }
+        }
+        for event in held { _ = plan.handle(event) }
+        #expect(plan.status == .failed)
+        let report = try scene.signedReport(plan, try scene.manifest(definition))
+        #expect(report.failures.isEmpty && report.codes(.notCheckable) == ["workflow_words"], "\(report.lines)")
+        for (length, isFailed) in [(255, false), (256, true)] {
+            var plan = try WorkflowPlan(definition)
+            _ = plan.begin()
+            let entry = ChildOutput(
+                name: String(repeating: "n", count: length), cid: CID.hashing([], codec: .raw), isFolder: false)
+            _ = plan.handle(.listed(stage: "count", round: 0, entries: [entry]))
+            #expect((plan.stage("count")?.status == .failed) == isFailed)
+            #expect(isFailed == (plan.reason == "stage count: its folder has a name of more than 255 bytes"))
         }
     }
 

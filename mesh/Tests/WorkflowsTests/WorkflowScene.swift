@@ -39,6 +39,8 @@ struct WorkflowScene {
     /// The receipts of jobs, by their keys.
     private(set) var receipts: [ChildKey: CID] = [:]
     private var made = 0
+    /// Receipts that were signed: each end is later than the one before.
+    private var signed: UInt64 = 0
     /// The executor's receipts are one chain.
     private var last: CID?
     static let start: UInt64 = 1_700_000_000_000
@@ -174,8 +176,9 @@ struct WorkflowScene {
 
     /// The receipt of a plan that is over, as changed.
     mutating func sign(_ plan: WorkflowPlan, _ workflow: CID) throws -> CID {
+        signed += 1
         var (receipt, pages) = try WorkflowReceipt.make(
-            of: plan, workflow: workflow, by: originator.did, at: UnixMilliseconds(Self.start + 50_000))
+            of: plan, workflow: workflow, by: originator.did, at: UnixMilliseconds(Self.start + 50_000 + signed))
         for (index, stage) in receipt.stages.enumerated() {
             var items: [ItemRecord] = []
             for page in stage.pages {
