@@ -391,7 +391,9 @@ struct WorkflowReceiptTests {
     func gatheringAtTheEnd(isCancelled: Bool) throws {
         var scene = try WorkflowScene()
         var definition = try definition(&scene)
-        for (id, before) in [("u", nil), ("v", "u"), ("w", "v"), ("x", nil)] as [(String, String?)] {
+        for (id, before) in [("u", nil), ("v", "u"), ("w", "v"), ("y", "w"), ("z", "y"), ("x", nil)]
+            as [(String, String?)]
+        {
             var stage = StageDefinition(id: id, module: Self.module)
             stage.mounts = before.map { [StageMount(path: "/in", source: .output(stage: $0, name: "stdout"))] } ?? []
             definition.stages.append(stage)
@@ -423,7 +425,7 @@ struct WorkflowReceiptTests {
     func contentFailures() throws {
         var scene = try WorkflowScene()
         var definition = try definition(&scene)
-        for (id, before) in [("u", nil), ("v", "u"), ("w", "v")] as [(String, String?)] {
+        for (id, before) in [("u", nil), ("v", "u"), ("w", "v"), ("y", "w"), ("z", "y")] as [(String, String?)] {
             var stage = StageDefinition(id: id, module: Self.module)
             stage.mounts = before.map { [StageMount(path: "/in", source: .output(stage: $0, name: "stdout"))] } ?? []
             definition.stages.append(stage)
