@@ -80,7 +80,8 @@ final class JobRun {
         bytesWritten = total
     }
 
-    func append(_ bytes: [UInt8], to stream: StreamWrite.Stream) throws(HostStop) {
+    /// Takes what the module writes; a call pays for what it waits for its user.
+    func append(_ bytes: [UInt8], to stream: StreamWrite.Stream, _ call: HostCall? = nil) throws(HostStop) {
         try reserveOutput(bytes.count)
         switch stream {
         case .standardOutput: standardOutput += bytes
@@ -90,7 +91,7 @@ final class JobRun {
         var start = 0
         while start < bytes.count {
             let end = min(bytes.count, start + SessionWait.bytesMax)
-            _ = try followed(waiter.tell(Array(bytes[start..<end]), to: stream, keeping: keptBytes))
+            _ = try followed(waiter.tell(Array(bytes[start..<end]), to: stream, keeping: keptBytes), call)
             start = end
         }
     }
@@ -224,28 +225,39 @@ final class JobRun {
 
     /// Whether no more input will come.
     private(set) var isInputOver = false
-    /// How far waiting for input has moved the guest's clock, beside the fuel that it cost, in nanoseconds.
+    /// What was waited and is less than a millisecond, so not paid for yet, in nanoseconds.
+    private var unpaidNanoseconds: UInt64 = 0
+    /// How far waiting for the user has moved the guest's clock, beside the fuel that it cost, in nanoseconds.
     private(set) var waitedNanoseconds: UInt64 = 0
 
     /// Waits until there is input to read, or none will come, if that is the user's to send; `false` if the time is
-    /// over first. Waiting costs fuel, by whole milliseconds.
+    /// over first.
     func awaitInput(_ call: HostCall, within nanoseconds: UInt64?) throws(HostStop) -> Bool {
         guard files?.hasSession == true, files?.standardInputLeft == 0, !isInputOver else { return true }
-        let wait = try followed(waiter.hear(within: nanoseconds, keeping: keptBytes))
+        let wait = try followed(waiter.hear(within: nanoseconds, keeping: keptBytes), call, within: nanoseconds)
         if !wait.bytes.isEmpty { files?.giveInput(wait.bytes) }
         if case .over = wait.end { isInputOver = true }
-        var waited = wait.waitedNanoseconds
-        if case .elapsed = wait.end { waited = max(waited, nanoseconds ?? 0) }
-        let fuel = waited / 1_000_000 * SessionTerms.Limits.fuelPerMillisecond
-        waitedNanoseconds += waited - min(waited, fuel)
-        try call.charge(fuel)
         if case .elapsed = wait.end { return false }
         return true
     }
 
-    /// Lets the wall clock stand still for a wait in the session, and ends the run where that did.
-    private func followed(_ wait: SessionWait) throws(HostStop) -> SessionWait {
+    /// Lets the wall clock stand still for a wait in the session, lets the call pay for it by whole milliseconds of
+    /// all waits together, and ends the run where that did.
+    private func followed(
+        _ wait: SessionWait, _ call: HostCall?, within nanoseconds: UInt64? = nil
+    ) throws(HostStop) -> SessionWait {
         watch.stoodStill(nanoseconds: wait.nanoseconds)
+        var waited = wait.waitedNanoseconds
+        if case .elapsed = wait.end { waited = max(waited, nanoseconds ?? 0) }
+        unpaidNanoseconds += waited
+        let fuel = unpaidNanoseconds / 1_000_000 * SessionTerms.Limits.fuelPerMillisecond
+        unpaidNanoseconds %= 1_000_000
+        waitedNanoseconds += waited - min(waited, fuel)
+        if case .cancelled = wait.end {
+            try? call?.charge(fuel)
+        } else {
+            try call?.charge(fuel)
+        }
         switch wait.end {
         case .here, .over, .elapsed: return wait
         case .idle: throw .idle

@@ -110,7 +110,7 @@ enum WASIPreview1 {
             case .answered(let number, let output, let bytesRead, let work)?:
                 try call.charge(UInt64(bytesRead) + work)
                 run.bytesRead += UInt64(bytesRead)
-                if let output { try run.append(output.bytes, to: output.stream) }
+                if let output { try run.append(output.bytes, to: output.stream, call) }
                 errno = number
             case .needs(let wants)?: return wants
             case .broken(let fault)?: throw .filesRefused("\(fault)")
@@ -158,7 +158,7 @@ enum WASIPreview1 {
             let count = min(Int(vector.count), transferBytesMax - total)
             try call.charge(UInt64(count))
             guard let bytes = call.bytes(vector.pointer, UInt32(count)) else { return .fault }
-            try call.run.append(bytes, to: stream)
+            try call.run.append(bytes, to: stream, call)
             total += count
         }
         return call.write(UInt32(total), to: call.unsigned32(3)) ? .success : .fault

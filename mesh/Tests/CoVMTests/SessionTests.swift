@@ -127,6 +127,8 @@ struct SessionTests {
         let silent = try await run(
             Self.echo, ScriptedUser { _ in .nothing }, on: machine, terms: SessionTerms(idleSeconds: 1))
         #expect(silent.outcome == .limitExceeded(.idle))
+        let second = 1_000 * SessionTerms.Limits.fuelPerMillisecond
+        #expect(silent.usage.fuel >= second, "a wait that ended the job costs what others do")
         // It hears something every 600 ms, which is never too long at once.
         let slow = ScriptedUser(delayMilliseconds: 600) { _ in .bytes([1]) }
         let waits = SessionTerms(idleSeconds: 10, waitingSeconds: 1)
@@ -135,6 +137,7 @@ struct SessionTests {
         let full = ScriptedUser(room: 0) { _ in .bytes([1]) }
         let stuck = try await run(Self.echo, full, on: machine, terms: SessionTerms(idleSeconds: 1))
         #expect(stuck.outcome == .limitExceeded(.idle))
+        #expect(stuck.usage.fuel >= second, "a wait for room, too")
     }
 
     @Test("A run that waits can be cancelled, and gives its place away meanwhile") func waits() async throws {

@@ -83,7 +83,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
     @Option(
         help: ArgumentHelp(
             "The longest that it waits in all; by default \(JobSubmission.Session.standard.waitingSeconds ?? 0) s. "
-                + "Waiting for input costs 1,000 fuel for each millisecond.", valueName: "time"),
+                + "Waiting costs 1,000 fuel for each millisecond.", valueName: "time"),
         transform: Quantity.seconds)
     var waiting: UInt64?
 
