@@ -107,7 +107,8 @@ extension ExecutorMarket {
 
     mutating func executionFinished(_ assignment: CID, _ report: ExecutionReport, _ context: inout MarketContext) {
         guard let job = unfinishedJob(of: assignment) else { return }
-        pace.ran(report.usage)
+        // What a session's waits cost in fuel is no speed of this machine.
+        if job.manifest.params.session == nil { pace.ran(report.usage) }
         if report.isModuleBeyondLimits {
             modules.foundBeyondLimits(job.manifest.params.wasmCID, context.limits)
         }

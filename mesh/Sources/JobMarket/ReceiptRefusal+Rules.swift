@@ -9,7 +9,7 @@ extension ReceiptRefusal {
             case .differs(.executorDID): .wrongExecutor
             case .differs(let field): .chainMismatch(field: field.rawValue)
             case .statusContradicted: .statusMismatch
-            case .endsBeforeItBegins: .datesOutOfOrder
+            case .endsBeforeItBegins, .idleTooSoon: .datesOutOfOrder
             case .tooMany(let field, _, _), .tooLong(let field, _, _): .tooMany(field: field.rawValue)
             case .nameNotAccepted(let field):
                 .notVerified(reason: "a name in \(field.rawValue) is empty or has control characters")

@@ -268,6 +268,7 @@ struct ReceiptExamination {
                 "begun before it was assigned"
             ),
             (rules.datesFault(of: receipt) == nil, "ended before it began"),
+            (rules.idleFault(of: receipt, manifest) == nil, "ended by its waiting before it could have waited so long"),
         ]
         if let wrong = orders.first(where: { !$0.0 }) { return note(.times, false, wrong.1) }
         note(.times, true, "submitted, bid, assigned and run in this order; \(Self.durations(of: receipt))")

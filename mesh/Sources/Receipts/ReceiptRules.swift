@@ -30,8 +30,9 @@ package struct ReceiptRules: Hashable, Sendable {
     ) -> ReceiptFault? {
         let differing = differences(receipt, assignment) + differences(receipt, manifest)
         if let field = differing.first { return .differs(field) }
-        return statusFault(of: receipt) ?? datesFault(of: receipt) ?? formFault(of: receipt)
-            ?? uses(receipt, manifest).lazy.compactMap(\.fault).first ?? claimFault(of: receipt, assignment)
+        return statusFault(of: receipt) ?? datesFault(of: receipt) ?? idleFault(of: receipt, manifest)
+            ?? formFault(of: receipt) ?? uses(receipt, manifest).lazy.compactMap(\.fault).first ?? claimFault(
+                of: receipt, assignment)
             ?? priceFault(of: receipt, assignment)
     }
 
@@ -73,6 +74,15 @@ package struct ReceiptRules: Hashable, Sendable {
     /// The two dates of the executor's clock are in order.
     func datesFault(of receipt: ExecutionReceipt) -> ReceiptFault? {
         receipt.executionStartedAt <= receipt.executionEndedAt ? nil : .endsBeforeItBegins
+    }
+
+    /// Only an interactive job waits too long, and not before the time is over that it may wait.
+    func idleFault(of receipt: ExecutionReceipt, _ manifest: JobManifest) -> ReceiptFault? {
+        guard receipt.outcome == .limitExceeded(.idle) else { return nil }
+        guard let terms = manifest.params.session else { return .idleTooSoon }
+        let milliseconds = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
+        let seconds = min(terms.idleSeconds, terms.waitingSeconds)
+        return milliseconds / 1_000 >= seconds ? nil : .idleTooSoon
     }
 
     /// Lists and names are short enough, a single module has no stages, and every CID is of an accepted form: files may
@@ -149,6 +159,8 @@ package enum ReceiptFault: Hashable, Sendable {
     case statusContradicted(stated: StandardJobStatus, due: StandardJobStatus)
     /// The run ends before it begins.
     case endsBeforeItBegins
+    /// The run ended for its waiting and could not have waited that long.
+    case idleTooSoon
     /// A list is longer than a receipt may have.
     case tooMany(ReceiptField, count: Int, max: Int)
     /// A name in a list has more bytes than it may have.

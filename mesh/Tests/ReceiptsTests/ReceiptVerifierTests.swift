@@ -18,6 +18,20 @@ import Testing
         #expect(report.lines.allSatisfy { $0.result == .passed && !$0.detail.isEmpty }, "\(report.failures)")
     }
 
+    @Test func onlyAnInteractiveJobWaitsTooLongAndNotTooSoon() throws {
+        var chain = try ReceiptChain()
+        chain.receipt.outcome = .limitExceeded(.idle)
+        chain.receipt.status = chain.receipt.outcome.standardStatus
+        func fault() -> ReceiptFault? {
+            ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest)
+        }
+        #expect(fault() == .idleTooSoon)
+        chain.manifest.params.session = SessionTerms(idleSeconds: 2, waitingSeconds: 1)
+        #expect(fault() == .idleTooSoon)
+        chain.receipt.executionEndedAt = UnixMilliseconds(chain.receipt.executionStartedAt.value + 1_000)
+        #expect(fault() != .idleTooSoon)
+    }
+
     struct Case: Sendable, CustomTestStringConvertible {
         let name: String
         let failing: [ReceiptCheckName]
