@@ -15,8 +15,10 @@ struct SessionTalk: Sendable {
 
     /// What was shown of what the module wrote, in bytes of each stream.
     final class Shown: Sendable {
-        private let counts = Mutex((output: 0, error: 0))
+        private let counts = Mutex((output: 0, error: 0, began: UInt64(0)))
 
+        /// What was written before the first byte that was shown.
+        var began: UInt64 { counts.withLock { $0.began } }
         var output: Int { counts.withLock { $0.output } }
         var error: Int { counts.withLock { $0.error } }
 
@@ -26,14 +28,16 @@ struct SessionTalk: Sendable {
             }
         }
 
-        /// Another attempt begins: it writes everything anew.
-        fileprivate func clear() { counts.withLock { $0 = (0, 0) } }
+        /// An attempt begins, or what is left of it: it writes everything anew.
+        fileprivate func begin(at position: UInt64) { counts.withLock { $0 = (0, 0, position) } }
     }
 
     /// The key that leaves the job to itself on a raw terminal: Ctrl-].
     static let detachKey: UInt8 = 0x1D
     /// Bytes that are read from standard input at once.
     static let readBytesMax = 32 << 10
+    /// How long what was typed before the leaving key may take, in milliseconds.
+    static let leavingMilliseconds: Int64 = 1_000
 
     let node: any NodeService
     let jobID: CID
@@ -41,7 +45,7 @@ struct SessionTalk: Sendable {
     /// Whether the terminal passes every key on, and shows whatever comes.
     let isRaw: Bool
     let shown = Shown()
-    private let typing = TypingPlace()
+    private let typing = TypedBytes()
 
     init(node: any NodeService, jobID: CID, console: Console, isRaw: Bool) {
         self.node = node
@@ -54,7 +58,11 @@ struct SessionTalk: Sendable {
     func run() async throws -> End {
         try await withThrowingTaskGroup(of: End?.self) { group in
             group.addTask { try await listen() }
-            group.addTask { try await type() }
+            group.addTask { await readKeys() }
+            group.addTask {
+                try await send()
+                return nil
+            }
             defer { group.cancelAll() }
             while let end = try await group.next() {
                 if let end { return end }
@@ -72,11 +80,17 @@ struct SessionTalk: Sendable {
             if news.place.attempt != place.attempt {
                 if place.attempt != 0 {
                     console.note("mesh: The executor was lost; the job begins anew, without what was typed before.")
-                    shown.clear()
                 }
                 if let input = news.inputPosition {
+                    if news.isInputOver, place.attempt == 0 {
+                        console.note("mesh: The end of the input was typed before; the module reads no more.")
+                    }
                     typing.set(
-                        SessionPlace(client: news.place.client, attempt: news.place.attempt, position: input))
+                        SessionPlace(client: news.place.client, attempt: news.place.attempt, position: input),
+                        isInputOver: news.isInputOver)
+                }
+                if news.place.attempt != 0, news.inputPosition != nil || !news.pieces.isEmpty {
+                    shown.begin(at: news.place.position)
                 }
             }
             for piece in news.pieces {
@@ -99,61 +113,147 @@ struct SessionTalk: Sendable {
         }
     }
 
-    /// Passes on what is typed; nil at its end.
-    private func type() async throws -> End? {
+    /// Reads what is typed, and looks for the key that leaves; nil at its end. Nothing that happens to the job or its
+    /// executor keeps this from reading a raw terminal.
+    private func readKeys() async -> End? {
         while let read = await StandardInput.next(bytesMax: Self.readBytesMax) {
-            var bytes = read
-            let key = isRaw ? bytes.firstIndex(of: Self.detachKey) : nil
-            if let key { bytes = Array(bytes[..<key]) }
-            try await say(bytes, isLast: read.isEmpty)
-            if key != nil { return .detached }
-            if read.isEmpty { return nil }
+            if read.isEmpty {
+                typing.end()
+                return nil
+            }
+            let key = isRaw ? read.firstIndex(of: Self.detachKey) : nil
+            if !typing.add(read[..<(key ?? read.endIndex)], isForced: isRaw) {
+                console.write([0x07], to: STDERR_FILENO)
+            }
+            if key != nil {
+                await leave()
+                return .detached
+            }
+            if !isRaw { await typing.waitForRoom() }
         }
         return nil
     }
 
-    private func say(_ bytes: [UInt8], isLast: Bool) async throws {
-        guard var place = await typing.current(), !bytes.isEmpty || isLast else { return }
-        var rest = bytes[...]
-        repeat {
-            let next = try await node.say(Array(rest), isLast: isLast, to: jobID, at: place)
-            // Another attempt has its own input.
-            guard next.attempt == place.attempt else { return }
-            rest = rest.dropFirst(Int(clamping: next.position - min(next.position, place.position)))
-            place = next
-        } while !rest.isEmpty && !Task.isCancelled
-        typing.advance(to: place)
+    /// Gives what was typed before the leaving key a moment to be taken.
+    private func leave() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await typing.waitForRoom(bytes: TypedBytes.bytesMax) }
+            group.addTask { try? await Task.sleep(for: .milliseconds(Self.leavingMilliseconds)) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Passes on what is typed, and its end to each attempt.
+    private func send() async throws {
+        for await _ in typing.changes {
+            while let next = typing.next(bytesMax: Self.readBytesMax), !Task.isCancelled {
+                let place = try await node.say(next.bytes, isLast: next.isLast, to: jobID, at: next.place)
+                // One that takes nothing will soon say that it is over.
+                if !typing.sent(next, place) { try? await Task.sleep(for: .milliseconds(100)) }
+            }
+        }
     }
 }
 
-/// Where the next byte that is typed goes.
-private final class TypingPlace: Sendable {
-    private let place = Mutex<SessionPlace?>(nil)
-    private let known: AsyncStream<Void>
-    private let knownIn: AsyncStream<Void>.Continuation
-
-    init() { (known, knownIn) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
-
-    func set(_ new: SessionPlace) {
-        place.withLock { $0 = new }
-        knownIn.yield(())
+/// What was typed and not sent yet, and where its next byte goes.
+final class TypedBytes: Sendable {
+    /// What is sent at once.
+    struct Part: Hashable, Sendable {
+        var bytes: [UInt8]
+        var isLast: Bool
+        var place: SessionPlace
     }
 
-    /// Goes on in the same attempt.
-    func advance(to new: SessionPlace) {
-        place.withLock { place in
-            if place?.attempt == new.attempt { place = new }
+    private struct State: Sendable {
+        var place: SessionPlace?
+        var bytes: [UInt8] = []
+        var hasEnded = false
+        /// The attempt whose input is over.
+        var attemptOver: UInt64 = 0
+    }
+
+    /// Bytes that are kept; beyond, a raw terminal's keys are lost, and others are read later.
+    static let bytesMax = 1 << 20
+
+    private let state = Mutex(State())
+    /// One element when there may be something to send.
+    let changes: AsyncStream<Void>
+    private let changed: AsyncStream<Void>.Continuation
+    private let room: AsyncStream<Void>
+    private let roomMade: AsyncStream<Void>.Continuation
+
+    init() {
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (room, roomMade) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Where an attempt is; what is typed behind the end of its input goes nowhere.
+    func set(_ place: SessionPlace, isInputOver: Bool) {
+        state.withLock { state in
+            state.place = place
+            if isInputOver { state.attemptOver = place.attempt }
+        }
+        changed.yield(())
+    }
+
+    /// Keeps what was typed; `false` if there is no room, for a terminal that is not waited for.
+    func add(_ bytes: ArraySlice<UInt8>, isForced: Bool) -> Bool {
+        let isKept = state.withLock { state in
+            guard !isForced || state.bytes.count + bytes.count <= Self.bytesMax else { return false }
+            state.bytes += bytes
+            return true
+        }
+        changed.yield(())
+        return isKept
+    }
+
+    /// Nothing more will be typed.
+    func end() {
+        state.withLock { $0.hasEnded = true }
+        changed.yield(())
+    }
+
+    /// What is to be sent next; nil if there is nothing, or nowhere to.
+    func next(bytesMax: Int) -> Part? {
+        state.withLock { state in
+            guard let place = state.place else { return nil }
+            if place.attempt == state.attemptOver {
+                state.bytes = []
+                return nil
+            }
+            let bytes = Array(state.bytes.prefix(bytesMax))
+            let isLast = state.hasEnded && bytes.count == state.bytes.count
+            return bytes.isEmpty && !isLast ? nil : Part(bytes: bytes, isLast: isLast, place: place)
         }
     }
 
-    /// The place, as soon as it is known; nil if the task is cancelled first.
-    func current() async -> SessionPlace? {
-        if let place = place.withLock({ $0 }) { return place }
-        for await _ in known {
-            if let place = place.withLock({ $0 }) { return place }
+    /// Notes what was taken of a part, up to a place; `false` if that is nothing.
+    func sent(_ part: Part, _ place: SessionPlace) -> Bool {
+        let isTaken = state.withLock { state -> Bool in
+            guard place.attempt == part.place.attempt else {
+                // Another attempt has its own input, and begins where it says.
+                state.bytes.removeFirst(min(part.bytes.count, state.bytes.count))
+                if state.place?.attempt == part.place.attempt { state.place = nil }
+                return true
+            }
+            let count = min(Int(clamping: place.position - min(place.position, part.place.position)), part.bytes.count)
+            state.bytes.removeFirst(min(count, state.bytes.count))
+            if state.place?.attempt == place.attempt { state.place = place }
+            if part.isLast, count == part.bytes.count { state.attemptOver = place.attempt }
+            return count > 0 || part.bytes.isEmpty
         }
-        return nil
+        roomMade.yield(())
+        return isTaken
     }
+
+    /// Waits until there is room for so many bytes, or the task is cancelled.
+    func waitForRoom(bytes: Int = 0) async {
+        if hasRoom(bytes) { return }
+        for await _ in room where hasRoom(bytes) { return }
+    }
+
+    private func hasRoom(_ bytes: Int) -> Bool { state.withLock { $0.bytes.count + bytes <= Self.bytesMax } }
 }
 
 /// Text of a stream that comes in pieces: a character is shown when all of its bytes are here.

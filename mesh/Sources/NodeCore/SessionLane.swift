@@ -31,13 +31,15 @@ extension SessionFault: CustomStringConvertible {
 struct SessionBytes: Sendable {
     private(set) var start: UInt64
     private var bytes: [UInt8] = []
-    /// Where it turns from one stream to the other; at most one entry per byte.
+    /// Where it turns from one stream to the other; `SendingLane.turnsMax` at most.
     private var turns: [(position: UInt64, isError: Bool)] = []
 
     init(from start: UInt64) { self.start = start }
 
     var end: UInt64 { start + UInt64(bytes.count) }
     var count: Int { bytes.count }
+    /// How often it turns, the beginning included.
+    var turnCount: Int { turns.count }
 
     mutating func append(_ new: some Collection<UInt8>, isError: Bool) {
         guard !new.isEmpty else { return }
@@ -78,6 +80,9 @@ struct SessionBytes: Sendable {
 
 /// The direction of a session in which this side sends: keeps what it sent until the other side needs it no more.
 package struct SendingLane: Sendable {
+    /// Turns between standard output and standard error that are kept at most; beyond, there is no room.
+    package static let turnsMax = 4_096
+
     private var kept: SessionBytes
     /// Up to which position the other side accepts bytes.
     package private(set) var limit: UInt64
@@ -95,7 +100,9 @@ package struct SendingLane: Sendable {
     /// The position of the first byte that is kept.
     package var start: UInt64 { kept.start }
     /// How many bytes there is room for.
-    package var room: Int { isOver ? 0 : SessionTerms.Limits.windowBytes - kept.count }
+    package var room: Int {
+        isOver || kept.turnCount >= Self.turnsMax ? 0 : SessionTerms.Limits.windowBytes - kept.count
+    }
 
     /// Takes bytes, as many as there is room for, and says how many.
     package mutating func write(_ bytes: ArraySlice<UInt8>, isError: Bool = false) -> Int {
@@ -111,7 +118,8 @@ package struct SendingLane: Sendable {
     package mutating func acknowledged(_ position: UInt64, credit: UInt64) throws(SessionFault) {
         guard position <= end else { throw .notSent }
         kept.drop(to: position)
-        limit = max(limit, position.addingReportingOverflow(credit).partialValue)
+        let (accepted, overflow) = position.addingReportingOverflow(credit)
+        limit = max(limit, overflow ? .max : accepted)
     }
 
     /// What may be sent from a position on, of one stream; nil if nothing.
@@ -124,6 +132,9 @@ package struct SendingLane: Sendable {
 
 /// The direction of a session in which this side receives: keeps what came until it is taken.
 package struct ReceivingLane: Sendable {
+    /// What is said for a credit once the last has come: whoever comes again knows that nothing can follow.
+    package static let creditAtEnd = UInt64(Int64.max)
+
     private var kept: SessionBytes
     private var isFresh: Bool
     /// Whether all has come.
@@ -156,6 +167,8 @@ package struct ReceivingLane: Sendable {
         guard !isOver || new.isEmpty else { throw .afterTheEnd }
         guard end + UInt64(new.count) <= limit else { throw .beyondCredit }
         kept.append(new, isError: isError)
+        // A sender that keeps the bound has no more turns under way.
+        guard kept.turnCount <= SendingLane.turnsMax + 1 else { throw .beyondCredit }
         if isLast, position + UInt64(bytes.count) == end { isOver = true }
     }
 

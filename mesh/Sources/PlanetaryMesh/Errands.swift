@@ -220,10 +220,10 @@ struct Errands: Sendable {
 }
 
 extension ExecutionOutcome {
-    /// Whether the run counts, so that no other attempt says anything.
+    /// Whether the run counts, so that no other attempt says anything: one that was cancelled may have been replaced.
     fileprivate var isOfItsOwn: Bool {
         switch self {
-        case .fetchFailed, .nodeFailed: false
+        case .cancelled, .fetchFailed, .nodeFailed: false
         default: true
         }
     }

@@ -176,6 +176,9 @@ extension MeshNode: NodeService, PublicContent {
             SessionRun(assignment: live.cid, attempt: live.assignment.attempt, executor: live.executorPeerID))
     }
 
+    /// An executor broke the rules of a session.
+    func sessionFault(of peer: PeerID, _ fault: String) { take(.misbehaved(peer, fault, isConnected: true)) }
+
     // MARK: Receipts
 
     package nonisolated func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {

@@ -38,6 +38,12 @@ actor SessionDesk {
         var pauseMilliseconds: Int64 = 50
         /// The longest pause, in milliseconds.
         var pauseMillisecondsMax: Int64 = 2_000
+        /// How often a connected session is compared with its job, in milliseconds.
+        var watchMilliseconds: Int64 = 500
+        /// How long the last output of a job that has ended is waited for, in milliseconds.
+        var lastMilliseconds: Int64 = 5_000
+        /// How long it is kept for whoever has not heard it yet, in milliseconds.
+        var unheardMilliseconds: Int64 = 60_000
     }
 
     private struct Session {
@@ -75,6 +81,9 @@ actor SessionDesk {
     // MARK: Calls of the owner
 
     func hear(_ job: JobID, from place: SessionPlace, on node: MeshNode) async throws(NodeServiceError) -> SessionNews {
+        if sessions[job] == nil, case .over = await node.sessionTarget(of: job) {
+            return SessionNews(place: place, isOver: true)
+        }
         let client = try await enter(job, place.client, on: node)
         let asked = SessionPlace(client: client, attempt: place.attempt, position: place.position)
         return try await patiently(SessionNews(place: asked)) { () throws(NodeServiceError) in
@@ -89,6 +98,7 @@ actor SessionDesk {
     func say(
         _ bytes: [UInt8], isLast: Bool, to job: JobID, at place: SessionPlace, on node: MeshNode
     ) async throws(NodeServiceError) -> SessionPlace {
+        if sessions[job] == nil, case .over = await node.sessionTarget(of: job) { return place }
         _ = try await enter(job, place.client, on: node)
         return try await patiently(place) { () throws(NodeServiceError) in
             while !Task.isCancelled {
@@ -120,7 +130,7 @@ actor SessionDesk {
                     .invalidRequest, "The job \(job.cid) has no session here.",
                     hint: "Only the node that asked for a job with mesh run -i can attach to it.")
             }
-            sessions = sessions.filter { $0.value.isFollowed || $0.value.port?.isClosed == false }
+            if sessions.count >= limits.sessionsMax { await dropEnded(on: node) }
             guard sessions.count < limits.sessionsMax else {
                 throw NodeServiceError(
                     .overloaded, "This node has \(limits.sessionsMax) sessions, as many as it may.",
@@ -138,8 +148,19 @@ actor SessionDesk {
         return client == 0 ? session.client : client
     }
 
+    /// Makes room: forgets the sessions of jobs that have ended, and what nobody heard of them.
+    private func dropEnded(on node: MeshNode) async {
+        for job in Array(sessions.keys) {
+            switch await node.sessionTarget(of: job) {
+            case .over, .none: sessions.removeValue(forKey: job)?.port?.close()
+            case .executor, .pending: break
+            }
+        }
+    }
+
     private func require(_ client: UInt64, of job: JobID) throws(NodeServiceError) {
-        guard sessions[job]?.client == client else {
+        // One that is gone has ended.
+        guard sessions[job].map({ $0.client == client }) ?? true else {
             throw NodeServiceError(
                 .conflict, "Another command talks with the job \(job.cid) now.", hint: "mesh attach takes it back.")
         }
@@ -158,14 +179,17 @@ actor SessionDesk {
         for await _ in port.changes() {
             guard sessions[job]?.client == place.client, sessions[job]?.port === port else { return nil }
             let view = port.view(from: isKnown ? place.position : nil, bytesMax: SessionCalls.heardBytesMax)
-            let news = SessionNews(
+            var news = SessionNews(
                 place: SessionPlace(client: place.client, attempt: session.attempt, position: view.position),
                 pieces: view.pieces.map { SessionNews.Piece(isError: $0.isError, bytes: $0.bytes) },
-                inputPosition: view.inputPosition, isInputOver: view.isInputOver, isOver: view.isOver)
+                inputPosition: view.inputPosition, isInputOver: view.isInputOver)
             if !news.pieces.isEmpty || (!isKnown && view.inputPosition != nil) { return news }
             guard view.isOver else { continue }
-            if port.isOutputComplete { return news }
-            if case .over = await node.sessionTarget(of: job) { return news }
+            // What one attempt said to its end is not the end while the job may go on in another.
+            if case .over = await node.sessionTarget(of: job) {
+                news.isOver = true
+                return news
+            }
             await pause(limits.pauseMilliseconds)
             return nil
         }
@@ -190,6 +214,9 @@ actor SessionDesk {
             let end: UInt64
             do {
                 end = try port.type(bytes, at: place.position, isLast: isLast)
+            } catch .afterTheEnd {
+                throw NodeServiceError(
+                    .invalidRequest, "The input of the job \(job.cid) is over: its end was typed before.")
             } catch {
                 throw NodeServiceError(.invalidRequest, "There is no input before the position \(place.position).")
             }
@@ -204,24 +231,21 @@ actor SessionDesk {
 
     // MARK: The executor
 
-    /// Keeps one session connected, until its job is over or has said all.
+    /// Keeps one session connected, until its job is over; then keeps its last output for a while.
     private func follow(_ job: JobID, on node: MeshNode) async {
         var milliseconds = limits.pauseMilliseconds
         while !Task.isCancelled {
             switch await node.sessionTarget(of: job) {
             case .over, .none:
                 sessions[job]?.port?.close()
-                sessions[job]?.isFollowed = false
+                await pause(limits.unheardMilliseconds)
+                sessions[job] = nil
                 return
             case .pending: milliseconds = limits.pauseMilliseconds
             case .executor(let run):
                 let port = port(of: job, run)
                 let began = ContinuousClock.now
-                await connect(port, to: run.executor)
-                if port.isOutputComplete {
-                    sessions[job]?.isFollowed = false
-                    return
-                }
+                if !port.isOutputComplete { await connect(port, while: run, of: job, on: node) }
                 if ContinuousClock.now - began > .milliseconds(limits.pauseMillisecondsMax) {
                     milliseconds = limits.pauseMilliseconds
                 }
@@ -241,16 +265,45 @@ actor SessionDesk {
         return port
     }
 
-    /// Connects a session to its executor, until that connection ends.
-    private nonisolated func connect(_ port: SessionPort, to executor: PeerID) async {
+    /// Connects a session to its executor, until that connection ends or the job is not that executor's any more.
+    private nonisolated func connect(
+        _ port: SessionPort, while run: SessionRun, of job: JobID, on node: MeshNode
+    ) async {
+        let fault = await withTaskGroup(of: String?.self) { group in
+            group.addTask { await self.connect(port, to: run.executor) }
+            group.addTask {
+                await self.watch(run, of: job, on: node)
+                return nil
+            }
+            let fault = await group.next() ?? nil
+            group.cancelAll()
+            return fault
+        }
+        if let fault { await node.sessionFault(of: run.executor, fault) }
+    }
+
+    /// Returns once an assignment is not the live one of its job any more, or the time of its last output is over.
+    private nonisolated func watch(_ run: SessionRun, of job: JobID, on node: MeshNode) async {
+        while !Task.isCancelled {
+            switch await node.sessionTarget(of: job) {
+            case .executor(let live) where live == run:
+                try? await Task.sleep(for: .milliseconds(limits.watchMilliseconds))
+            case .over: return (try? await Task.sleep(for: .milliseconds(limits.lastMilliseconds))) ?? ()
+            case .executor, .pending, .none: return
+            }
+        }
+    }
+
+    /// Connects a session to its executor, until that connection ends; returns what that did wrong, if anything.
+    private nonisolated func connect(_ port: SessionPort, to executor: PeerID) async -> String? {
         guard executor != parts.identity.peerID else {
-            guard let other = runs.port(of: port.assignment) else { return }
-            return await join(port, other)
+            if let other = runs.port(of: port.assignment) { await join(port, other) }
+            return nil
         }
         guard let stream = try? await parts.swarm.openStream(to: executor, protocols: [MeshTopics.sessions]) else {
-            return
+            return nil
         }
-        _ = await SessionStream(port: port, stream: stream).run()
+        return await SessionStream(port: port, stream: stream).run()?.description
     }
 
     /// Connects a session to a run of this node.

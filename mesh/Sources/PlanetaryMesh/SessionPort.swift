@@ -103,6 +103,7 @@ final class SessionPort: GuestSession {
             guard state.isJoined else { return position }
             guard position <= state.outgoing.end else { throw .gap }
             let known = Int(min(state.outgoing.end - position, UInt64(bytes.count)))
+            guard !state.outgoing.isOver || known == bytes.count else { throw .afterTheEnd }
             let count = state.outgoing.write(bytes[known...])
             if isLast, known + count == bytes.count { state.outgoing.close() }
             return min(state.outgoing.end, position + UInt64(bytes.count))
@@ -172,8 +173,8 @@ final class SessionPort: GuestSession {
     /// Whether a stream is the newest.
     func isCurrent(_ stream: Int) -> Bool { state.withLock { $0.stream == stream && !$0.isClosed } }
 
-    /// Takes a message of the other end.
-    func take(_ message: MeshProtocolMessage) throws(SessionFault) {
+    /// Takes a message of the other end, unless it came on a stream whose place another has taken.
+    func take(_ message: MeshProtocolMessage, on stream: Int? = nil) throws(SessionFault) {
         let data: JobInteractiveDataV1
         switch (message, side) {
         case (.jobInteractiveInput(let input), .module): data = input
@@ -184,6 +185,7 @@ final class SessionPort: GuestSession {
             data.data.count <= SessionTerms.Limits.messageBytesMax, side == .user || !data.isError
         else { throw .notOfTheSession }
         try state.withLock { state throws(SessionFault) in
+            guard stream == nil || stream == state.stream else { return }
             if !state.isJoined {
                 state.outgoing = SendingLane(from: min(data.acknowledged, UInt64(Int64.max) / 2))
                 state.isJoined = true
@@ -191,6 +193,7 @@ final class SessionPort: GuestSession {
             try state.incoming.receive(
                 data.data, at: data.sequence, isError: data.isError, isLast: data.isLast)
             try state.outgoing.acknowledged(data.acknowledged, credit: data.credit)
+            if side == .user, data.credit == ReceivingLane.creditAtEnd { state.outgoing.close() }
         }
         ring()
     }
@@ -206,11 +209,14 @@ final class SessionPort: GuestSession {
             let isLast = state.outgoing.isOver && end == state.outgoing.end && !told.isLastSent
             // What the user has seen is told at once, so that nothing is shown twice after a restart.
             let grain = side == .user ? 1 : UInt64(SessionTerms.Limits.windowBytes / 4)
-            let limit = state.incoming.limit
-            guard piece != nil || isLast || !told.hasBegun || limit >= told.limit + grain else { return nil }
+            // The user's end is told that there is no more input, also to one that comes again after a restart.
+            let isInputOver = side == .module && state.incoming.isOver
+            let limit = isInputOver ? UInt64.max : state.incoming.limit
+            let credit = isInputOver ? ReceivingLane.creditAtEnd : limit - acknowledged
+            guard piece != nil || isLast || !told.hasBegun || limit - told.limit >= grain else { return nil }
             let data = JobInteractiveDataV1(
                 jobID: jobID, assignmentCID: assignment, sequence: told.next, data: piece?.bytes ?? [],
-                acknowledged: acknowledged, credit: limit - acknowledged, isLast: isLast,
+                acknowledged: acknowledged, credit: credit, isLast: isLast,
                 isError: piece?.isError ?? false)
             (told.next, told.limit, told.hasBegun) = (end, limit, true)
             if isLast { told.isLastSent = true }

@@ -124,7 +124,7 @@ struct SessionStream: Sendable {
     func run(first: MeshProtocolMessage? = nil) async -> SessionFault? {
         let number = port.beginStream()
         return await withTaskGroup(of: SessionFault?.self) { group in
-            group.addTask { await receive(first) }
+            group.addTask { await receive(first, on: number) }
             group.addTask {
                 await send(number)
                 return nil
@@ -137,10 +137,10 @@ struct SessionStream: Sendable {
         }
     }
 
-    private func receive(_ first: MeshProtocolMessage?) async -> SessionFault? {
+    private func receive(_ first: MeshProtocolMessage?, on number: Int) async -> SessionFault? {
         do {
-            if let first { try port.take(first) }
-            while !isDone, let message = try await Self.message(on: stream) { try port.take(message) }
+            if let first { try port.take(first, on: number) }
+            while !isDone, let message = try await Self.message(on: stream) { try port.take(message, on: number) }
             return nil
         } catch {
             if let fault = error as? SessionFault { return fault }

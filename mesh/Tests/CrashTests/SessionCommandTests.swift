@@ -73,6 +73,7 @@ struct SessionCommandTests {
         try again.type(TerminalProcess.endKey)
         let finished = try again.finish()
         #expect(finished.status == 0, "\(finished.screen.text)")
+        #expect(finished.screen.text.components(separatedBy: "after").count == 3, "nothing is shown twice")
         let output = try originator.run(["outputs", try lastJob(), "--output", "stdout=-"]).output
         #expect(output == "before\nafter\n")
     }
@@ -95,7 +96,10 @@ struct SessionCommandTests {
         try again.wait(until: "the line comes back") { $0.text.components(separatedBy: "after").count > 2 }
         #expect(!again.screen.text.contains("before"))
         try again.type(TerminalProcess.endKey)
-        #expect(try again.finish().status == 0)
+        let finished = try again.finish()
+        #expect(finished.status == 0)
+        #expect(!finished.screen.text.contains("before"), "what was seen is not shown again at the end")
+        #expect(finished.screen.text.components(separatedBy: "after").count == 3, "nothing is shown twice")
     }
 
     @Test("At a pipe it is a filter that answers while it reads; words that make no sense together are told")

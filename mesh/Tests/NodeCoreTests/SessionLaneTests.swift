@@ -65,6 +65,21 @@ import Testing
         #expect(lane.room == 0)
     }
 
+    @Test func turnsBetweenTheStreamsAreBounded() throws {
+        var (sender, receiver) = (SendingLane(), ReceivingLane(joins: false))
+        var count = 0
+        while sender.write([1], isError: count % 2 == 1) == 1 { count += 1 }
+        #expect(count == SendingLane.turnsMax && sender.room == 0)
+        try sender.acknowledged(UInt64(count), credit: 0)
+        #expect(sender.write([1]) == 1)
+        #expect(throws: SessionFault.beyondCredit) {
+            for position in 0..<UInt64(count + 2) {
+                try receiver.receive([1], at: position, isError: position % 2 == 1, isLast: false)
+            }
+        }
+        #expect(receiver.end > UInt64(count))
+    }
+
     @Test func whatAPeerMustNotSendIsNamed() throws {
         func fault(_ body: (inout SendingLane, inout ReceivingLane) throws(SessionFault) -> Void) -> SessionFault? {
             var (sender, receiver) = (SendingLane(), ReceivingLane(joins: false))

@@ -177,6 +177,55 @@ struct SessionTests {
         }
     }
 
+    @Test("A node that may have one session has one after the other") func oneAfterTheOther() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let node = mesh.originator
+            let desk = SessionDesk(
+                parts: node.parts, runs: node.runSessions, limits: SessionDesk.Limits(sessionsMax: 1))
+            let following = Task { await desk.run(on: node) }
+            defer { following.cancel() }
+            for _ in 0..<2 {
+                let job = try await submit(mesh)
+                var (place, input): (SessionPlace, UInt64?) = (SessionPlace(), nil)
+                while input == nil {
+                    let news = try await desk.hear(JobID(job), from: place, on: node)
+                    (place.client, input) = (news.place.client, news.inputPosition)
+                    if input != nil { place.attempt = news.place.attempt }
+                }
+                _ = try await desk.say([], isLast: true, to: JobID(job), at: place, on: node)
+                // It is told as over when the job is, not when one executor has said its last.
+                while try await !desk.hear(JobID(job), from: place, on: node).isOver {}
+                #expect(try await node.job(job).result != nil)
+            }
+        }
+    }
+
+    @Test("Who comes again after the end of the input was typed is told so, and types no more") func endedInput() throws
+    {
+        let (job, assignment) = (JobID(CID.hashing([1], codec: .dagCBOR)), CID.hashing([2], codec: .dagCBOR))
+        let module = SessionPort(job: job, assignment: assignment, side: .module)
+        for position in 0..<2 {
+            let user = SessionPort(job: job, assignment: assignment, side: .user)
+            var (mine, its) = (SessionPort.Told(), SessionPort.Told())
+            let stream = module.beginStream()
+            try module.take(try #require(user.next(&mine)), on: stream)
+            try user.take(try #require(module.next(&its)))
+            #expect(user.view(from: nil, bytesMax: 1).isInputOver == (position == 1))
+            if position == 0 {
+                #expect(try user.type([7], at: 0, isLast: true) == 1)
+                try module.take(try #require(user.next(&mine)), on: stream)
+            } else {
+                #expect(throws: SessionFault.afterTheEnd) { try user.type([8], at: 1, isLast: false) }
+                // What an older stream brings late is not taken.
+                let late = JobInteractiveDataV1(
+                    jobID: job, assignmentCID: assignment, sequence: 9, data: [9], acknowledged: 0, credit: 0,
+                    isLast: false)
+                try module.take(.jobInteractiveInput(late), on: stream - 1)
+                #expect(throws: SessionFault.gap) { try module.take(.jobInteractiveInput(late), on: stream) }
+            }
+        }
+    }
+
     @Test("A job that cannot be interactive is refused by what it asks for") func refused() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let changes: [(inout JobSubmission) -> Void] = [

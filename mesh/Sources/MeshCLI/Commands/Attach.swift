@@ -61,6 +61,7 @@ struct SessionRunner {
     private enum News: Sendable {
         case followed(JobFollower.End)
         case talked(SessionTalk.End)
+        case late
     }
 
     static let terminalHelp =
@@ -72,6 +73,8 @@ struct SessionRunner {
     let console: Console
     let isRaw: Bool
     private let talk: SessionTalk
+    /// How long the last output may take after the job's end, in milliseconds.
+    private static let lastMilliseconds: Int64 = 2_000
 
     init(node: any NodeService, jobID: CID, console: Console, isRaw: Bool) {
         self.node = node
@@ -99,19 +102,22 @@ struct SessionRunner {
             }
             group.addTask { [talk] in .talked(try await talk.run()) }
             defer { group.cancelAll() }
+            var (result, isOver): (JobResult?, Bool) = (nil, false)
             while let news = try await group.next() {
-                if let end = end(news) { return end }
+                switch news {
+                case .followed(.left(let number)): return .left(ExitCode(ExitStatus.signalled(number)))
+                case .followed(.ended(let ended)):
+                    result = ended
+                    group.addTask {
+                        try? await Task.sleep(for: .milliseconds(Self.lastMilliseconds))
+                        return .late
+                    }
+                case .talked(.detached): return .left(detached())
+                case .talked(.over), .late: isOver = true
+                }
+                if isOver, let result { return .ended(result) }
             }
             return .left(.success)
-        }
-    }
-
-    private func end(_ news: News) -> End? {
-        switch news {
-        case .followed(.ended(let result)): .ended(result)
-        case .followed(.left(let number)): .left(ExitCode(ExitStatus.signalled(number)))
-        case .talked(.detached): .left(detached())
-        case .talked(.over): nil
         }
     }
 
@@ -120,8 +126,10 @@ struct SessionRunner {
         return .success
     }
 
-    /// Shows what the module wrote and did not arrive before its end.
+    /// Shows what the module wrote and did not arrive before its end, if this command was there from the beginning:
+    /// one that came later cannot tell what others have seen of each stream.
     func showRest(of result: JobResult) async throws {
+        guard talk.shown.began == 0 else { return }
         try await show(result.stderrCID, from: talk.shown.error, to: STDERR_FILENO)
         try await show(result.stdoutCID, from: talk.shown.output, to: STDOUT_FILENO)
     }
