@@ -1,6 +1,6 @@
 /// How long a job may wait for its user (PROTOCOL.md, "Interactive jobs"); a job that has these terms is interactive.
 ///
-/// While its guest waits, for input or for room for its output, the job's wall clock stands still. Waiting for input
+/// While its guest waits, for input or for room for its output, the job's wall clock stands still. Waiting
 /// moves the guest's clock and costs fuel.
 package struct SessionTerms: Hashable, Sendable, Codable {
     /// Seconds that it may wait at once.
@@ -23,7 +23,7 @@ package struct SessionTerms: Hashable, Sendable, Codable {
         package static let idleSecondsMax: UInt64 = 3_600
         /// Seconds that it may wait in all.
         package static let waitingSecondsMax: UInt64 = 86_400
-        /// Fuel for each whole millisecond of waiting for input.
+        /// Fuel for each whole millisecond of waiting.
         package static let fuelPerMillisecond: UInt64 = 1_000
         /// Bytes of one direction that are under way: sent or written, and not taken at the other end.
         package static let windowBytes = 256 << 10
