@@ -135,6 +135,9 @@ package struct Attempt: Hashable, Sendable {
         }
     }
 
+    /// Whether it has a part in its job's result, or may come to have one.
+    var mayStillGive: Bool { isLive || awaitsOutputs || hasWon || fateIsUnknown }
+
     // MARK: Steps
 
     /// Notes that the executor accepted it; `false` if nobody waits for that any more.

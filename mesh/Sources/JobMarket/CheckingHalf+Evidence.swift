@@ -6,12 +6,12 @@ import SignedObjects
 /// What the events of this node's jobs show about executors: for their reputation, and for how often their results are
 /// checked.
 extension CheckingHalf {
-    /// Only what this node checked counts for what it believes unchecked later.
+    /// Only what this node ran itself, to the end, counts for what it believes unchecked later.
     func recordCheck(
         of receipt: CID, _ finding: VerificationFinding, _ id: JobID, _ context: inout MarketContext
     ) {
-        guard [.confirmed, .agreed, .fuelUnknown].contains(finding), let job = jobs[id],
-            let candidate = job.receipts.candidate(receipt)?.accepted
+        guard finding.isOwnRun, let job = jobs[id], let candidate = job.receipts.candidate(receipt)?.accepted,
+            !candidate.receipt.outcome.isCutShort
         else { return }
         context.records.wasRight(candidate.receipt.executorDID, worth: job.stake(of: candidate.assignmentCID))
     }
@@ -19,7 +19,7 @@ extension CheckingHalf {
     func recordEvidence(of event: JobEvent, _ context: inout MarketContext) {
         guard let job = jobs[event.jobID], let accepted = job.receipt,
             var evidence = ReputationEvidence(
-                receipt: accepted.receipt, receiptCID: accepted.cid, isChecked: job.isChecked)
+                receipt: accepted.receipt, receiptCID: accepted.cid, isChecked: job.isBorneOutHere)
         else { return }
         // A future date by the executor's clock would never decay.
         evidence.at = min(evidence.at, event.at)
@@ -59,4 +59,9 @@ extension CheckingHalf {
                 subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID,
                 assignmentCID: attempt.cid, receiptCID: receipt, verdict: verdict, at: event.at))
     }
+}
+
+extension VerificationFinding {
+    /// Whether this node's own run bore the receipt out.
+    var isOwnRun: Bool { self == .confirmed || self == .fuelUnknown }
 }

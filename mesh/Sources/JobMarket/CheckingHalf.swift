@@ -22,6 +22,8 @@ protocol CheckingHalf: MarketHalf where Job == OriginatedJob {
     mutating func conclude(_ id: JobID, with cid: CID, _ context: inout MarketContext)
     /// Ends an attempt without a result; the next one follows, or the end of the job.
     mutating func endAttempt(_ cid: CID, of id: JobID, _ end: AttemptEnd, _ context: inout MarketContext)
+    /// Continues after an attempt without a result.
+    mutating func assignNext(_ id: JobID, _ context: inout MarketContext)
     /// Ends a job without a receipt that counts.
     mutating func finish(_ id: JobID, _ kind: JobEventKind, _ context: inout MarketContext)
     /// Ends a replica: what it gave until now is paid unchecked, as the work was done.
@@ -147,13 +149,14 @@ extension CheckingHalf {
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
             endAttempt(
                 assignment, of: id, .unverified(receipt: receipt, reason: PlainText.sanitized(reason)), &context)
-        case .doubtful where agreesWithEnough(id, candidate, &context): break
-        case .notMade where candidate.check == .replay && agreesWithEnough(id, candidate, &context): break
-        case .doubtful(let reason) where jobs.read(id) { $0.isOfQuorum } ?? false,
-            .notMade(let reason) where majority(with: id) != nil:
+        // Only where this node could not run the work does the number decide: who agree on a claim that no run bears
+        // out would else have it their way against a result that this node's own run confirmed.
+        case .notMade where agreesWithEnough(id, candidate, &context): break
+        case .notMade(let reason) where majority(with: id) != nil:
             outvote(candidate.accepted, of: id, PlainText.sanitized(reason), &context)
         case .doubtful(let reason):
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
+            replicaJudged(id, candidate.accepted.receipt, .unverified, &context)
             endAttempt(
                 assignment, of: id, .unverified(receipt: receipt, reason: PlainText.sanitized(reason)), &context)
         // Nothing is due for a refused module, and it was believed where nobody could look.

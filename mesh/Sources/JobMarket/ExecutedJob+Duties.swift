@@ -117,7 +117,7 @@ extension ExecutedJob {
 
     /// Tells everybody of the receipt, once its originator settled it or had the time to: before, whoever has the same
     /// work to do could copy its result.
-    private func publishReceipt(_ context: inout MarketContext) {
+    func publishReceipt(_ context: inout MarketContext) {
         guard let signed = receiptDelivery?.signed else { return }
         context.emit(.publishReceipt(receipt: signed.cid, block: signed.bytes, notice(of: signed, context)))
     }

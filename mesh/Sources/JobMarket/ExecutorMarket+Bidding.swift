@@ -252,6 +252,7 @@ extension ExecutorMarket {
         let manifest = chain.manifest.body
         if known?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.takesJobs else { return .failure(.notAccepting) }
+        guard manifest.isFor(configuration.engine) else { return .failure(.notAccepting) }
         if modules.isBeyondLimits(manifest.params.wasmCID) { return .failure(.moduleBeyondLimits) }
         if modules.hasCrashed(manifest, context) { return .failure(.moduleCrashed) }
         let hasRoom = runs.places.hasRoom(for: manifest.originatorDID, configuration, context)

@@ -12,12 +12,20 @@ extension ExecutorMarket {
         while let id = runs.nextToFetch(context) { fetch(id, &context) }
         while let id = runs.nextToRun(configuration, context) {
             guard let job = jobs[id], let assignment = job.assignmentCID else { continue }
+            guard job.manifest.isFor(configuration.engine) else {
+                context.emit(.cancelExecution(assignment: assignment, reason: Self.otherEngine))
+                signReceipt(job, .nodeFailed(Self.otherEngine, at: context.wallClock), &context)
+                continue
+            }
             let milliseconds = Self.runMilliseconds(job, configuration)
             context.setTimer(.giveUp(id), inMilliseconds: milliseconds)
             record(.executionProgressed(status: .running), of: id, &context)
             context.emit(.execute(assignment: assignment))
         }
     }
+
+    /// Why a run of another engine is no result: this node's may have been changed since it bid.
+    private static let otherEngine = "the engine here is no longer the one on which the job has to run"
 
     private static func runMilliseconds(_ job: ExecutedJob, _ configuration: ExecutorConfiguration) -> UInt64 {
         configuration.preparationMilliseconds + job.manifest.params.timeoutSeconds * 1000
@@ -130,8 +138,14 @@ extension ExecutorMarket {
     }
 
     /// Signs the one receipt of an assignment.
-    private mutating func signReceipt(_ job: ExecutedJob, _ report: ExecutionReport, _ context: inout MarketContext) {
+    private mutating func signReceipt(_ job: ExecutedJob, _ given: ExecutionReport, _ context: inout MarketContext) {
         guard job.receipt == nil, let assignment = job.assignment, let cid = job.assignmentCID else { return }
+        var report = given
+        if let engine = context.configuration.executor?.engine, !job.manifest.isFor(engine),
+            given.outcome.responsibility != .node
+        {
+            report = .nodeFailed(Self.otherEngine, at: context.wallClock)
+        }
         let startedAt = min(report.startedAt, report.endedAt)
         var usage = report.usage
         if report.outcome.isCutShort, assignment.terms.fuelPerSecond != nil {
@@ -331,4 +345,16 @@ extension ExecutorMarket {
         }
         context.setTimer(.heartbeat(id), inMilliseconds: max(1, lease / 3))
     }
+}
+
+extension ExecutionReport {
+    /// What is said of a run that this node did not make.
+    fileprivate static func nodeFailed(_ reason: String, at date: UnixMilliseconds) -> Self {
+        Self(outcome: .nodeFailed(reason: reason), startedAt: date, endedAt: date)
+    }
+}
+
+extension JobManifest {
+    /// Whether its run counts on this engine.
+    func isFor(_ engine: EngineDescription) -> Bool { execution?.admits(engine) ?? true }
 }

@@ -117,6 +117,8 @@ package struct ExecutorMarket: MarketHalf, Sendable {
 
     private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
         if job.delivery == nil { job.deliverReceipt(&context) }
+        // The settlement may have been the last that was written.
+        if job.receiptDelivery?.settlement != .awaited { job.publishReceipt(&context) }
         if job.anchor.isNone, let receipt = job.receiptCID {
             anchor(receipt, of: job.id, &context)
         } else if job.anchor.isPending {

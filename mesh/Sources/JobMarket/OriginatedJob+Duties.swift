@@ -190,7 +190,7 @@ extension OriginatedJob {
 
     /// Whether one of its results was judged, or this node is about to.
     var isJudged: Bool {
-        finding != nil || receipts.candidates.contains { $0.check == .replay }
+        finding != nil || receipts.candidates.contains { $0.check.map { $0 != .agreement } ?? false }
             || assignments.all.contains { attempt in
                 switch attempt.end {
                 case .refuted, .unverified: true
@@ -199,10 +199,16 @@ extension OriginatedJob {
             }
     }
 
-    /// What its receipts say that were not refuted.
-    var results: Set<ComparedResult> {
-        let accepted = receipts.candidates.map(\.accepted) + [receipts.chosen].compactMap(\.self)
-        return Set(accepted.map { ComparedResult($0.receipt) })
+    /// Its receipts that were not refuted.
+    var givenReceipts: [ExecutionReceipt] {
+        (receipts.candidates.map(\.accepted) + [receipts.chosen].compactMap(\.self)).map(\.receipt)
+    }
+
+    /// Whether this node's own run, and not only others', bore out a receipt that counts and came to its end. Keys cost
+    /// nothing, so what several of them agree on shows nothing about any.
+    var isBorneOutHere: Bool {
+        guard let receipt = receipts.chosen?.receipt else { return false }
+        return finding.map(\.isOwnRun) ?? false && !receipt.outcome.isCutShort
     }
 
     /// Executors whose results of it were refuted.

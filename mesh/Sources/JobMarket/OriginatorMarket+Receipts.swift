@@ -33,6 +33,12 @@ extension OriginatorMarket {
             context.keep(signed, of: id)
             let end = AttemptEnd.nodeFailed(receipt: signed.cid, outcome: signed.body.outcome)
             endAttempt(signed.body.assignmentCID, of: id, end, &context)
+        case .acceptable(let signed) where cameAfterDecision(signed.body, of: id):
+            guard jobs.read(id, \.receipts.late.count) ?? .max < limits.lateReceiptsMax else {
+                return refuse(.tooManyLate(max: UInt64(limits.lateReceiptsMax)), &context)
+            }
+            context.keep(signed, of: id)
+            recordLate(signed, of: id, &context)
         case .acceptable(let signed):
             let isOverclaimed = isOverclaimed(signed.body, of: id, context)
             context.keep(signed, of: id, isContradiction: isOverclaimed)

@@ -297,8 +297,10 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
         let open = jobs.all.filter { !$0.isClosed }.sorted {
             ($0.manifest.submittedAt, $0.id) < ($1.manifest.submittedAt, $1.id)
         }
-        for job in open {
-            job.armTimers(from: nil, &context)
+        for job in open { job.armTimers(from: nil, &context) }
+        for id in open.map(\.id) {
+            // What was done for one of them may have changed or ended another.
+            guard let job = jobs[id], !job.isClosed else { continue }
             job.oweAgain(&context)
             if job.isOpen { resume(job, &context) } else { settle(job.id, &context) }
             closeIfDone(job.id, &context)

@@ -10,6 +10,9 @@ private struct Commitment {
     let job: JobID
     let candidate: CandidateReceipt
     let result: ComparedResult
+
+    var executor: DID { candidate.accepted.receipt.executorDID }
+    var outcome: ExecutionOutcome { candidate.accepted.receipt.outcome }
 }
 
 /// Checks by comparison: a job and its replicas, which other executors run, have to give the same.
@@ -67,9 +70,7 @@ extension CheckingHalf {
         }
         for member in members where member != id {
             jobs.visit(member) { job in
-                for attempt in job.assignments.all where attempt.isLive || attempt.awaitsOutputs || attempt.hasWon {
-                    rivals.insert(attempt.assignment.executorDID)
-                }
+                rivals.formUnion(job.assignments.all.filter(\.mayStillGive).map(\.assignment.executorDID))
             }
         }
         return rivals
@@ -110,26 +111,64 @@ extension CheckingHalf {
     /// - Parameter isLate: whether those that are here decide, because the others' time is over.
     mutating func compare(with id: JobID, isLate: Bool = false, _ context: inout MarketContext) {
         let members = quorums.members(with: id)
+        guard isLate || !members.contains(where: { isAwaited($0) }),
+            let first = members.flatMap({ commitments(of: $0) }).first
+        else { return }
+        let leftOut = isLate ? leaveOut(members, first.candidate.accepted.cid, &context) : []
+        decide(members, &context)
+        for member in leftOut where jobs.read(member, \.receipts.candidates.isEmpty) ?? false {
+            assignNext(member, &context)
+        }
+    }
+
+    /// Ends the attempts of those whose time is over, before anything is decided, settled or told: they would see what
+    /// is right, and sign that. Returns the jobs that go on with other executors.
+    private mutating func leaveOut(
+        _ members: [JobID], _ receipt: CID, _ context: inout MarketContext
+    ) -> [JobID] {
+        var ended: [JobID] = []
+        for member in members {
+            guard let live = jobs.read(member, { $0.isOpen ? $0.assignments.live?.cid : nil }) ?? nil else { continue }
+            record(.attemptEnded(assignment: live, end: .overtaken(receipt: receipt)), of: member, &context)
+            ended.append(member)
+        }
+        for member in members where quorums.isReplica(member) && isAwaited(member) {
+            let waits = jobs.read(member, { !$0.receipts.candidates.isEmpty }) ?? false
+            // A receipt whose outputs are on their way was signed before.
+            if !waits { finish(member, .cancelled(reason: "its time was over"), &context) }
+        }
+        return ended
+    }
+
+    /// Lets the results that are here count, or has each run again.
+    private mutating func decide(_ members: [JobID], _ context: inout MarketContext) {
         let committed = members.flatMap { commitments(of: $0) }
-        guard !committed.isEmpty, isLate || !members.contains(where: { isAwaited($0) }),
-            case .quorum(let agreeing, _)? = jobs.read(committed[0].job, \.verification?.level) ?? nil
+        guard let first = committed.first,
+            case .quorum(let agreeing, _)? = jobs.read(first.job, \.verification?.level) ?? nil
         else { return }
         let known = Set(members.compactMap { jobs.read($0, \.boreOut) ?? nil })
         let open = committed.filter { !known.contains($0.result) }
-        let isUnanimous = Set(open.map(\.result)).count == 1 && UInt64(open.count) >= agreeing
-        for item in committed where known.isEmpty ? isUnanimous : known.contains(item.result) {
+        let isUnanimous =
+            Set(open.map(\.result)).count == 1 && UInt64(Set(open.map(\.executor)).count) >= agreeing
+        // A failure that all claim costs them nothing to claim, and would end the job for good.
+        let isBelieved = isUnanimous && !open.contains { $0.outcome.isClaimedFailure }
+        for item in committed where known.isEmpty ? isBelieved : known.contains(item.result) {
             agree(item.job, item.candidate, &context)
         }
-        if !known.isEmpty || !isUnanimous {
-            for item in open where isPending(item) {
-                begin(.replay, of: item.candidate.accepted.cid, job: item.job, &context)
-            }
+        guard !known.isEmpty || !isBelieved else { return }
+        for item in open where isPending(item) {
+            var check = ReceiptCheck.replay
+            if isUnanimous, case .moduleRefused = item.outcome { check = .refusal }
+            begin(check, of: item.candidate.accepted.cid, job: item.job, &context)
         }
-        if isLate {
-            for member in members where quorums.isReplica(member) && isAwaited(member) {
-                endReplica(member, "its time was over", &context)
-            }
-        }
+    }
+
+    /// Whether a receipt is one of an attempt that nobody waits for any more, of a work that is decided: its executor
+    /// may have seen what is right.
+    func cameAfterDecision(_ receipt: ExecutionReceipt, of id: JobID) -> Bool {
+        let members = quorums.members(with: id)
+        guard members.count > 1, isDecided(members) else { return false }
+        return jobs.read(id) { $0.assignments[receipt.assignmentCID]?.fateIsUnknown ?? false } ?? false
     }
 
     private func isPending(_ item: Commitment) -> Bool {
@@ -148,7 +187,9 @@ extension CheckingHalf {
 
     /// Whether a job may still commit to a result.
     private func isAwaited(_ id: JobID) -> Bool {
-        jobs.read(id) { $0.isOpen && !$0.receipts.candidates.contains { $0.check != nil } } ?? false
+        jobs.read(id) { job in
+            job.isOpen && (job.assignments.hasLive || !job.receipts.candidates.contains { $0.check != nil })
+        } ?? false
     }
 
     /// Lets a result count that so many others gave, too.
@@ -163,20 +204,31 @@ extension CheckingHalf {
     mutating func agreesWithEnough(
         _ id: JobID, _ candidate: CandidateReceipt, _ context: inout MarketContext
     ) -> Bool {
-        guard majority(with: id) == ComparedResult(candidate.accepted.receipt) else { return false }
+        let result = ComparedResult(candidate.accepted.receipt)
+        let known = Set(quorums.members(with: id).compactMap { jobs.read($0, \.boreOut) ?? nil })
+        guard known.isEmpty ? majority(with: id) == result : known.contains(result) else { return false }
         agree(id, candidate, &context)
         return true
     }
 
-    /// What so many jobs of a work gave that it counts where this node cannot run it; there is one at most, as it takes
-    /// more than half of them.
+    /// What so many executors of a work gave that it counts where this node cannot run it; there is one at most, as it
+    /// takes more than half of them. One that gave two different results is none of them.
     func majority(with id: JobID) -> ComparedResult? {
         guard case .quorum(let agreeing, _)? = jobs.read(id, \.verification?.level) ?? nil else { return nil }
-        var counts: [ComparedResult: UInt64] = [:]
+        var given: [DID: Set<ComparedResult>] = [:]
         for member in quorums.members(with: id) {
-            for result in jobs.read(member, \.results) ?? [] { counts[result, default: 0] += 1 }
+            jobs.visit(member) { job in
+                for receipt in job.givenReceipts {
+                    given[receipt.executorDID, default: []].insert(ComparedResult(receipt))
+                }
+            }
         }
-        return counts.first { $0.value >= agreeing }?.key
+        var counts: [ComparedResult: UInt64] = [:]
+        for results in given.values where results.count == 1 {
+            if let result = results.first { counts[result, default: 0] += 1 }
+        }
+        let enough = counts.filter { $0.value >= agreeing }
+        return enough.count == 1 ? enough.first?.key : nil
     }
 
     // MARK: Ending

@@ -98,7 +98,7 @@ extension ReceiptRow {
                 cid: block.cid, jobID: block.jobID.cid, executorDID: receipt.did.text,
                 status: receipt.body.status.rawValue, at: date.value,
                 isVerified: !block.isContradiction && !wrong.contains(block.cid),
-                isChecked: checked.contains(block.cid))
+                isChecked: checked.contains(block.cid) && !receipt.body.outcome.isCutShort)
             return (row, receipt.body)
         }
     }

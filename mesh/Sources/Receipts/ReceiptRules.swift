@@ -53,7 +53,7 @@ package struct ReceiptRules: Hashable, Sendable {
             (.inputCIDs, receipt.inputCIDs == manifest.params.inputCIDs),
             (.determinism, receipt.determinism == manifest.params.determinism),
             (.readCID, saysWhatWasRead(receipt, manifest)),
-            (.engine, manifest.execution?.admits(receipt.engine) ?? true),
+            (.engine, isOfEngine(receipt, manifest)),
         ]
         return rows.filter { !$0.1 }.map(\.0)
     }
@@ -63,6 +63,11 @@ package struct ReceiptRules: Hashable, Sendable {
         guard manifest.params.files != nil else { return receipt.readCID == nil }
         guard case .exited = receipt.outcome else { return true }
         return receipt.readCID != nil
+    }
+
+    /// A run counts on the engine that the job names only; whoever could not run it may have another.
+    private func isOfEngine(_ receipt: ExecutionReceipt, _ manifest: JobManifest) -> Bool {
+        receipt.outcome.responsibility == .node || manifest.execution?.admits(receipt.engine) ?? true
     }
 
     /// The status follows from the outcome.

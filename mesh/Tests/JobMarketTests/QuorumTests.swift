@@ -160,8 +160,7 @@ struct QuorumTests {
             #expect(world.totalTokens == 1_000_000)
             return world
         }
-        let obstacles: [ReplayFinding] = [.notMade(reason: "the disk is full"), .doubtful(reason: "no telling")]
-        for obstacle in obstacles {
+        for obstacle in [ReplayFinding.notMade(reason: "the disk is full")] {
             let two = try end([1_000_000, 2_000_000, 1_000_000]) { _ in obstacle }
             #expect(two.parties[0].market.ledger.paid > .zero)
             #expect((1...3).map { earned(two, $0) > 0 } == [true, false, true])
@@ -182,6 +181,134 @@ struct QuorumTests {
             #expect(Set(settlements(three).map(\.verdict)) == [.unverified])
             #expect(three.parties[0].market.originatedJobs.allSatisfy { $0.result != nil })
         }
+    }
+
+    @Test("A claim that no run bears out never wins by its number, least against a result that this node confirmed")
+    func doubtful() throws {
+        var world = world()
+        world.checksReplay = true
+        for index in [1, 2] { world.parties[index].run = .end(.limitExceeded(.stack), fuel: 1_000_000) }
+        world.checks = { order in
+            if case .limitExceeded(.stack) = order.receipt.body.outcome { return .doubtful(reason: "no telling") }
+            return MarketWorld.honestFinding(order)
+        }
+        let id = try world.submit(request())
+        world.run(milliseconds: 1_200_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully, "\(String(describing: job.failure))")
+        #expect(job.receipt?.receipt.executorDID == world.parties[3].identity.did)
+        #expect((1...3).map { earned(world, $0) > 0 } == [false, false, true])
+        #expect(world.totalTokens == 1_000_000)
+    }
+
+    @Test("Whoever is late is left out before anything is decided, and gets nothing for what it signs then")
+    func stalling() throws {
+        for index in [1, 2, 3] {
+            var world = world()
+            world.parties[index].run = .hang
+            let id = try world.submit(request())
+            // It signs what is right as soon as others were paid for it.
+            #expect(world.run(milliseconds: 3_600_000) { settlements($0).contains { $0.verdict == .paid } })
+            for order in world.parties[index].orders {
+                world.finish(order.assignmentCID, .exited(code: 0), fuel: 1_000_000, of: index, after: 1)
+            }
+            world.run(milliseconds: 3_600_000)
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully, "\(index): \(String(describing: job.failure))")
+            #expect(earned(world, index) == 0, "\(index) copied")
+            #expect(members(world, id).allSatisfy { $0.result != nil && $0.isClosed })
+            #expect(world.totalTokens == 1_000_000)
+        }
+    }
+
+    @Test("One key is one executor, however many receipts of a work it signed")
+    func oneKey() throws {
+        var world = world(2)
+        world.parties[1].run = .hang
+        let id = try world.submit(request())
+        let reached = world.run(milliseconds: 3_600_000) { world in
+            members(world, id).contains { $0.attempts.contains(where: \.fateIsUnknown) }
+        }
+        #expect(reached)
+        let rivals = world.parties[0].market.originatedJobs.filter { $0.result == nil }
+        for job in rivals {
+            let holders = rivals.filter { $0.id != job.id }.flatMap(\.attempts).filter(\.mayStillGive)
+            let own = job.attempts.filter(\.isLive).map(\.assignment.executorDID)
+            #expect(Set(own).isDisjoint(with: holders.map(\.assignment.executorDID)))
+        }
+    }
+
+    @Test("A failure that all claim is looked at: it ends the job only if a run here, or a look, bears it out")
+    func unanimousFailure() throws {
+        let lies: [(ExecutionOutcome, ReceiptCheck)] = [
+            (.moduleRefused(reason: "no"), .refusal), (.trapped(kind: .unreachable, message: "no"), .replay),
+        ]
+        for (lie, check) in lies {
+            var world = world(4)
+            for index in 1...3 { world.parties[index].run = .end(lie, fuel: 5) }
+            world.checks = MarketWorld.honestFinding
+            let id = try world.submit(request())
+            world.run(milliseconds: 1_200_000)
+            let job = try #require(world.job(id))
+            #expect(world.checked.first?.check == check)
+            #expect(job.outcome != lie, "\(lie) counts")
+            #expect((1...3).allSatisfy { earned(world, $0) == 0 })
+        }
+        var honest = world()
+        for index in 1...3 { honest.parties[index].run = .end(.limitExceeded(.memory), fuel: 5) }
+        honest.checks = { _ in .confirmed }
+        let id = try honest.submit(request())
+        honest.run(milliseconds: 1_200_000)
+        #expect(honest.job(id)?.outcome == .limitExceeded(.memory))
+        #expect((1...3).allSatisfy { earned(honest, $0) > 0 })
+    }
+
+    @Test("What others agree on, and nobody ran here, earns no trust")
+    func trust() throws {
+        var world = world()
+        let id = try world.submit(request())
+        world.run(milliseconds: 600_000)
+        let job = try #require(world.job(id))
+        #expect(job.finding == .agreed && !job.isBorneOutHere)
+        var alone = self.world(1)
+        let other = try alone.submit(request())
+        alone.run(milliseconds: 1_200_000)
+        #expect(alone.job(other)?.isBorneOutHere == true)
+    }
+
+    @Test("A node whose engine was changed takes no run of another, and signs none: it says that it failed")
+    func otherEngine() throws {
+        let changed = EngineDescription(name: "none", version: "1", configurationDigest: "")
+        var world = world(1)
+        world.parties[1].run = .hang
+        var plain = MarketWorld.request("job")
+        plain.verification = VerificationLevel.none
+        let id = try world.submit(plain)
+        #expect(world.run(milliseconds: 60_000) { !$0.parties[1].orders.isEmpty })
+        world.parties[1].configuration.executor?.engine = changed
+        try world.restart(1, afterMilliseconds: 50)
+        world.run(milliseconds: 600_000)
+        let receipts = world.parties[1].events.compactMap { event -> ExecutionReceipt? in
+            if case .receiptSigned(let signed, _) = event.kind { signed.body } else { nil }
+        }
+        #expect(receipts.map(\.outcome.responsibility) == [.node])
+        let ends = world.job(id)?.attempts.compactMap(\.end) ?? []
+        let isFramed = ends.contains { if case .receiptInvalid = $0 { true } else { false } }
+        #expect(!ends.isEmpty && !isFramed, "\(ends)")
+    }
+
+    @Test("A receipt that was settled just before a crash is told to everybody after it")
+    func toldAfterCrash() throws {
+        var world = world(1)
+        world.blocksAnchors = true
+        var plain = MarketWorld.request("job")
+        plain.verification = VerificationLevel.none
+        let id = try world.submit(plain)
+        #expect(world.run(milliseconds: 60_000) { $0.parties[1].market.executedJob(id)?.earned != nil })
+        world.published = []
+        try world.restart(1, afterMilliseconds: 50)
+        world.run(milliseconds: 1_000)
+        #expect(world.published.map(\.receipt) == [world.parties[1].market.executedJob(id)?.receiptCID])
     }
 
     @Test("Whoever gives nothing in the time that the others wait is left out, and ends unpaid")
