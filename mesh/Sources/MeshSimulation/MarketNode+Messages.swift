@@ -122,7 +122,9 @@ extension MarketNode {
         {
             context.note("lost an output of \(delivery.id.jobID.short)")
             disk.lose(output)
-            lostOutputs.insert(delivery.id.jobID)
+            // Cheats write the same for many jobs, and those have lost it, too.
+            let losers = market.executedJobs.filter { $0.receipt?.stdoutCID == output }
+            lostOutputs.formUnion(losers.map(\.id))
         }
     }
 
