@@ -7,7 +7,7 @@ package import SignedObjects
 ///
 /// It stands in the signed manifest. Manifests of one work may have equal identities although they are different jobs;
 /// then their runs give the same to the byte. It follows neither from the nonce nor from anything else in the manifest,
-/// so that no executor can tell a job that has a twin from one that has none.
+/// so that one manifest does not tell whether its job has a twin; who sees all that are announced can tell.
 package struct ExecutionIdentity: Hashable, Sendable, Codable {
     /// Random bytes; the first eight seed the guest's random numbers, as a big-endian number.
     package var seed: [UInt8]
