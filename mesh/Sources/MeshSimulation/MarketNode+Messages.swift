@@ -122,9 +122,7 @@ extension MarketNode {
         {
             context.note("lost an output of \(delivery.id.jobID.short)")
             disk.lose(output)
-            // Cheats write the same for many jobs, and those have lost it, too.
-            let losers = market.executedJobs.filter { $0.receipt?.stdoutCID == output }
-            lostOutputs.formUnion(losers.map(\.id))
+            lostOutputs.insert(output)
         }
     }
 

@@ -113,7 +113,7 @@ package struct MarketNode: SimulatedNode {
     /// What others rely on.
     var promises = Promises()
     /// Jobs of which an output was lost here.
-    var lostOutputs: Set<JobID> = []
+    var lostOutputs: Set<CID> = []
     /// What peers are said to have done wrong.
     package internal(set) var blamed: [String] = []
     /// Restarts so far.

@@ -137,8 +137,16 @@ package struct MarketReport: Hashable, Sendable {
 
     /// Receipts form one chain at each executor; an output that was not lost was fetched; who was paid knows it.
     private mutating func checkEvidence(_ network: borrowing VirtualNetwork<MarketNode>) {
-        var lost: Set<JobID> = []
-        for id in network.nodeIDs { lost.formUnion(network[id].lostOutputs) }
+        // Receipts whose output their executor's disk lost; cheats write the same for many jobs.
+        var lost: Set<CID> = []
+        for id in network.nodeIDs {
+            for event in network[id].journal where event.role == .executor {
+                guard case .receiptSigned(let receipt, _) = event.kind, let output = receipt.body.stdoutCID,
+                    network[id].lostOutputs.contains(output)
+                else { continue }
+                lost.insert(receipt.cid)
+            }
+        }
         for id in network.nodeIDs {
             let node = network[id]
             var last: CID?
@@ -147,8 +155,11 @@ package struct MarketReport: Hashable, Sendable {
                 if receipt.body.previousReceiptCID != last { violations.append("\(id) forks its chain of receipts") }
                 last = receipt.cid
             }
-            for job in node.market.originatedJobs where !lost.contains(job.id) {
-                let isMissed = job.attempts.contains { if case .outputsMissing? = $0.end { true } else { false } }
+            for job in node.market.originatedJobs {
+                let isMissed = job.attempts.contains { attempt in
+                    guard case .outputsMissing(let receipt, _)? = attempt.end else { return false }
+                    return !lost.contains(receipt)
+                }
                 if isMissed { violations.append("\(id) did not fetch the outputs of \(job.id.short)") }
             }
             for account in node.market.ledger.accounts {

@@ -149,8 +149,8 @@ extension NodeCore {
         if !standings.isEmpty, !isAwaited { give(.everybodySpoke(job), moment) }
     }
 
-    /// The offers of those whose bids on a job are waited for: of the invited, or else of all, if they are known and not
-    /// too many to be counted; `nil` if the window has to run its course.
+    /// The offers of those whose bids on a job are waited for: of the invited, or else of all, if they are known and
+    /// not too many to be counted; `nil` if the window has to run its course.
     private func awaited(_ job: JobID, _ moment: NodeMoment) -> [NodeCapability]? {
         let invited = invitations.invited(to: job)
         guard invited.isEmpty else { return invited.compactMap { capabilities.offer(of: $0, now: moment.now) } }

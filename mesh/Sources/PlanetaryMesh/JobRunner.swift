@@ -110,14 +110,9 @@ struct JobRunner: Sendable {
             return run
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
-        job.jobID = manifest.visibleJobID(of: jobID)
-        job.originatorDID = manifest.originatorDID.text
-        job.executorDID = manifest.visibleExecutor(executor)
+        job.identify(manifest, jobID, executor)
         job.wallClockMilliseconds = wallClockMilliseconds
         job.repetition = repetition
-        job.seed = manifest.guestSeed
-        job.clockStartNanoseconds =
-            manifest.guestClockStart.value.multipliedReportingOverflow(by: 1_000_000).partialValue
         workspaceMade(workspace)
         startedAt = NodeClock.wallClock
         let result = await executed(job, module, workspace, cancellation)
@@ -464,5 +459,17 @@ private final class ByteNews: Sendable {
             defer { bytes = 0 }
             return bytes
         }
+    }
+}
+
+extension ExecutionJob {
+    /// Sets what the guest may learn of its job, and what chance and clock begin with.
+    fileprivate mutating func identify(_ manifest: JobManifest, _ id: JobID, _ executor: DID) {
+        jobID = manifest.visibleJobID(of: id)
+        originatorDID = manifest.originatorDID.text
+        executorDID = manifest.visibleExecutor(executor)
+        seed = manifest.guestSeed
+        clockStartNanoseconds =
+            manifest.guestClockStart.value.multipliedReportingOverflow(by: 1_000_000).partialValue
     }
 }

@@ -75,8 +75,9 @@ import Testing
         let offers = try (0..<600).map { try offer($0) }
         let proven = try identity(599).did
         func sample(_ number: UInt8) -> Set<DID> {
-            Set(invitations.sample(offers, for: JobID(.hashing([number], codec: .dagCBOR))) { $0 == proven }
-                .map(\.nodeDID))
+            Set(
+                invitations.sample(offers, for: JobID(.hashing([number], codec: .dagCBOR))) { $0 == proven }
+                    .map(\.nodeDID))
         }
         #expect((limits.judgedMax...limits.judgedMax + 1).contains(sample(1).count) && sample(1).contains(proven))
         #expect(sample(1) != sample(2) && sample(2) != sample(3))

@@ -92,6 +92,8 @@ struct NodeMesh {
             nodeDID: identity.did, peerID: identity.peerID, issuedAt: now,
             validUntil: now.advanced(milliseconds: 120_000))
         capability.resources = ["memory_mib": 1]
+        // Every job asks for its originator's engine.
+        capability.features = [originator.engineFeature]
         let signed = try SignedObject.sign(capability, with: identity)
         let message = MeshProtocolMessage.capabilityAdvertisement(
             CapabilityAdvertisementV1(capability: signed.bytes))
