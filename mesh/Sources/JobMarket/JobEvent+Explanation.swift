@@ -51,7 +51,7 @@ extension JobEvent {
     private var verificationExplanation: String {
         switch kind {
         case .verificationChosen(let opening):
-            "The result will be checked (\(opening.level)); no executor can tell before it is settled."
+            "The result will be checked (\(opening.level)); no manifest tells before it is settled."
         case .verificationBegan(_, .replay, let until):
             "The result is checked before it counts: this node runs the job again, for up to "
                 + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s with the wait for its turn and a place."
