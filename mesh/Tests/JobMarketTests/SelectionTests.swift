@@ -240,7 +240,7 @@ struct SelectionTests {
             let bids = try [TokenAmount.max.units, 0, 1].map { try bid(2, price: $0) { $0.loadPermille = load } }
             let ranking = try ranking(bids)
             #expect(ranking.last?.price == .max, "load \(load)")
-            #expect(ranking.map { $0.parts[0] } == [1000, 1000, 0], "load \(load)")
+            #expect(ranking.map { $0.parts[0] } == [1000, 500, 0], "load \(load)")
         }
     }
 }
