@@ -50,7 +50,9 @@ struct HostilePeerTests {
         return false
     }
 
-    private func bid(by identity: Identity, on job: JobID, originator: Identity) throws -> SignedObject<Bid> {
+    private func bid(
+        by identity: Identity, on job: JobID, originator: Identity, features: [String] = []
+    ) throws -> SignedObject<Bid> {
         let now = NodeClock.wallClock
         let terms = BidTerms(
             price: TokenAmount(1), basePrice: TokenAmount(1), pricePerMillionFuel: .zero, earliestStart: now,
@@ -58,7 +60,8 @@ struct HostilePeerTests {
         return try SignedObject.sign(
             Bid(
                 jobID: job, originatorPeerID: originator.peerID, bidderDID: identity.did, bidderPeerID: identity.peerID,
-                terms: terms, issuedAt: now, expiresAt: now.advanced(milliseconds: 60_000)), with: identity)
+                terms: terms, features: features, issuedAt: now, expiresAt: now.advanced(milliseconds: 60_000)),
+            with: identity)
     }
 
     @Test("Rubbish, forgeries and a stranger's bid are refused, counted and noted; the job goes on as if they were not")
@@ -177,7 +180,8 @@ struct HostilePeerTests {
                 for _ in 0..<5 {
                     let job = JobID(
                         try await mesh.submit(try Assembler.command("nop")) { $0.policy.sufficientBids = 2 })
-                    let bid = try bid(by: bidder, on: job, originator: node.identity)
+                    let bid = try bid(
+                        by: bidder, on: job, originator: node.identity, features: [node.engineFeature])
                     let message = MeshProtocolMessage.jobBid(JobBidV1(bid: ProtocolBid(bid)))
                     let frame = try await Self.exchange(
                         try message.encoded(), with: node.identity.peerID, on: swarm)
