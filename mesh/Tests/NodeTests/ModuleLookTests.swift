@@ -5,6 +5,7 @@ import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeSetup
+import P2PServices
 import P2PTesting
 import SignedObjects
 import Testing
@@ -39,6 +40,10 @@ struct ModuleLookTests {
         } _: { mesh in
             let small = mesh.nodes[0]
             try await small.store.commit([.block(cid: root.cid, bytes: root.bytes)])
+            // Who bids keeps the job from being announced again.
+            try await eventually("both executors listen") {
+                await mesh.originator.parts.gossip.peers(of: MeshTopics.jobAnnouncements).count == 2
+            }
             // Time to judge the job before another node has run it.
             let job = try await mesh.submit(module) { submission in
                 submission.policy.bidWindowMilliseconds = 3_000
