@@ -223,13 +223,14 @@ package final class CoVM: Sendable {
         _ module: ReadyModule, _ source: ExecutionResult.ModuleSource, _ place: RunPlace
     ) -> ExecutionResult {
         let limits = configuration.limits
-        let waiter = PlaceWaiter(host, place, cancellation, limits, session: job.session)
+        let waiter = PlaceWaiter(host, place, cancellation, limits, job)
         switch module.code {
         case .here(let loaded):
             RunThread.beNice(limits.nice)
             let execution = RunExecution(
                 engine: engine, loaded: loaded, call: call, limits: limits, standstills: standstills)
-            return execution.run(job, host, cancellation, waiter: waiter, source: source)
+            let result = execution.run(job, host, cancellation, waiter: waiter, source: source)
+            return waiter.recorded(in: result)
         case .process(let process):
             let result = ExecutionResult(
                 outcome: .nodeFailed(reason: "the run has not begun"), engine: engine.description,
@@ -237,7 +238,7 @@ package final class CoVM: Sendable {
             let run = SupervisedRun(
                 job: job, order: RunOrder(job, call, limits), host: host, waiter: waiter,
                 cancellation: cancellation, limits: limits)
-            return run.run(in: process, result)
+            return waiter.recorded(in: run.run(in: process, result))
         }
     }
 }

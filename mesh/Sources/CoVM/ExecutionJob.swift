@@ -35,6 +35,10 @@ package struct ExecutionJob: Sendable {
         didSet { files.standardInput = session == nil ? .bytes([]) : .session }
     }
 
+    /// What came of the calls of its session before, if it repeats one: up to where its host's session goes on, or to
+    /// its end where that has none.
+    package var played: [SessionEvent]?
+
     /// Which of the files become outputs when the run has ended, by the names of the outputs.
     package var collect: [(name: String, selection: FileSelection)] = []
 

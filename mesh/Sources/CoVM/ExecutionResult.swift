@@ -40,6 +40,9 @@ package struct ExecutionResult: Sendable {
     /// This node's limit that the module's form exceeds; the outcome is then `nodeFailed`.
     package var formLimit: ModuleRefusal?
 
+    /// What came of the calls of the run's session; nil if it had none.
+    package var session: SessionRecord?
+
     /// How often the run was stopped to be looked at; unlike ``usage`` it differs from run to run.
     package var interruptions = Interruptions()
 

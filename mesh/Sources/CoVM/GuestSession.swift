@@ -37,6 +37,8 @@ struct SessionWait: Codable, Sendable {
         /// The job has waited as long as it may.
         case idle
         case cancelled
+        /// The run repeats a session, and is not where that was.
+        case strayed(String)
     }
 
     /// Bytes of input that are passed on at once, and of output.
@@ -96,7 +98,8 @@ struct SessionWaiting {
             if signal.wait(milliseconds: (pause + 999_999) / 1_000_000) == false { end = .cancelled }
             cancellation.removeHandler(handler)
         }
-        let waited = SystemClock.nanoseconds() - start
+        // What is there at once costs nothing, and moves no clock, so that it need not be remembered.
+        let waited = hasWaited ? SystemClock.nanoseconds() - start : 0
         // Other runs may have its place now: as long as they do, its clock stands still, too.
         let isBack = place.comeBack(cancellation)
         if isParked { host.waits(false) }

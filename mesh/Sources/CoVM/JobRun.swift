@@ -262,6 +262,7 @@ final class JobRun {
         case .here, .over, .elapsed: return wait
         case .idle: throw .idle
         case .cancelled: throw .cancelled
+        case .strayed(let reason): throw .nodeFailed(reason)
         }
     }
 

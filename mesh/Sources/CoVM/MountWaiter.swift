@@ -32,15 +32,17 @@ final class PlaceWaiter: MountWaiter {
     private let cancellation: ExecutionCancellation
     private let limits: CoVMConfiguration.Limits
     private let terms: SessionTerms?
+    private var record: SessionRecorder
     private var waitedNanoseconds: UInt64 = 0
     /// How long it waited in its session, input and output together.
     private var sessionNanoseconds: UInt64 = 0
 
     init(
         _ host: any ExecutionHost, _ place: RunPlace, _ cancellation: ExecutionCancellation,
-        _ limits: CoVMConfiguration.Limits, session terms: SessionTerms?
+        _ limits: CoVMConfiguration.Limits, _ job: ExecutionJob
     ) {
-        self.terms = terms
+        terms = job.session
+        record = SessionRecorder(job, goesOn: host.session != nil)
         self.host = host
         self.place = place
         self.cancellation = cancellation
@@ -90,6 +92,7 @@ final class PlaceWaiter: MountWaiter {
     // MARK: The session
 
     func hear(within nanoseconds: UInt64?, keeping bytes: UInt64) -> SessionWait {
+        if let played = record.playRead(within: nanoseconds) { return played }
         guard let waiting = sessionWaiting else { return SessionWait(end: .over) }
         var heard: [UInt8] = []
         var wait = waiting.wait(within: nanoseconds, keeping: bytes) { wake in
@@ -103,18 +106,31 @@ final class PlaceWaiter: MountWaiter {
         }
         wait.bytes = heard
         sessionNanoseconds += wait.waitedNanoseconds
+        if case .elapsed = wait.end { wait.waitedNanoseconds = max(wait.waitedNanoseconds, nanoseconds ?? 0) }
+        record.keep(wait, isRead: true)
         return wait
     }
 
     func tell(_ bytes: [UInt8], to stream: StreamWrite.Stream, keeping kept: UInt64) -> SessionWait {
-        guard let waiting = sessionWaiting else { return SessionWait(end: .here) }
+        let played = record.playWrite()
+        guard let waiting = sessionWaiting else { return played ?? SessionWait(end: .here) }
         var left = bytes[...]
         let wait = waiting.wait(within: nil, keeping: kept) { wake in
             left = left.dropFirst(waiting.session.write(left, to: stream, orElse: wake))
             return left.isEmpty ? .here : nil
         }
         sessionNanoseconds += wait.waitedNanoseconds
+        if let played { return played }
+        record.keep(wait, isRead: false)
         return wait
+    }
+
+    /// A result with what came of its session.
+    func recorded(in result: ExecutionResult) -> ExecutionResult {
+        guard terms != nil else { return result }
+        var result = result
+        result.session = record.end()
+        return result
     }
 
     /// How it waits now, if the job has a session.

@@ -167,6 +167,7 @@ extension ExecutorMarket {
         receipt.stderrCID = report.stderrCID
         receipt.logCID = report.logCID
         receipt.readCID = report.readCID
+        receipt.transcriptCID = report.transcriptCID
         receipt.anchoredCIDs = report.anchoredCIDs
         receipt.previousReceiptCID = context.lastReceipt
         guard let signed = context.sign(receipt) else { return }

@@ -97,6 +97,8 @@ extension ExecutorOutlook.Reason {
         case .feature(NumberCall.feature): return "Executors of this version take --invoke: update theirs."
         case .feature(SessionTerms.feature):
             return "Executors of this version take interactive jobs: update theirs."
+        case .feature(SessionTerms.transcriptFeature):
+            return "Do without a transcript (--transcript none); executors of this version keep one: update theirs."
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
@@ -152,6 +154,8 @@ extension Obstacle {
             return "the job calls a function with numbers, and \(isOfOne ? "its" : "their") version does not"
         case .feature(SessionTerms.feature):
             return "the job is interactive, and \(isOfOne ? "its" : "their") version runs no such jobs"
+        case .feature(SessionTerms.transcriptFeature):
+            return "a transcript is asked for, and \(isOfOne ? "its" : "their") version keeps none"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "

@@ -73,6 +73,8 @@ package struct ExecutionReport: Hashable, Sendable {
     package var logCID: CID?
     /// What of the job's files the module read.
     package var readCID: CID?
+    /// What the user of an interactive job did, if a transcript is kept.
+    package var transcriptCID: CID?
     /// Blocks that the module anchored.
     package var anchoredCIDs: [CID]
     /// What the run used.

@@ -73,7 +73,9 @@ package enum Obstacle: Hashable, Sendable, Codable {
         switch self {
         case .limit(let limit, _, _): limit.setting
         case .region: "region"
-        case .feature(JobFiles.feature), .feature(NumberCall.feature), .feature(SessionTerms.feature): nil
+        case .feature(JobFiles.feature), .feature(NumberCall.feature), .feature(SessionTerms.feature),
+            .feature(SessionTerms.transcriptFeature):
+            nil
         case .feature: "executor.features"
         case .resource(ResourceType.cpuMillicores.rawValue, _, _): "executor.cpu_millicores"
         case .resource(ResourceType.memoryMiB.rawValue, _, _): "executor.memory_mib"

@@ -158,10 +158,10 @@ extension OriginatedJob {
 
     func fetchOutputs(of candidate: CandidateReceipt, _ context: inout MarketContext) {
         let receipt = candidate.accepted.receipt
-        guard !receipt.outputBlocks.isEmpty else { return }
+        guard !receipt.owedBlocks.isEmpty else { return }
         context.emit(
             .fetchOutputs(
-                id, receipt: candidate.accepted.cid, from: receipt.executorDID.peerID, blocks: receipt.outputBlocks,
+                id, receipt: candidate.accepted.cid, from: receipt.executorDID.peerID, blocks: receipt.owedBlocks,
                 deadlineMilliseconds: Int64(clamping: candidate.outputsUntil.milliseconds(since: context.steady))))
     }
 

@@ -98,7 +98,7 @@ extension OriginatorMarket {
         record(
             .receiptAccepted(assignment: signed.body.assignmentCID, receipt: signed, outputsUntil: until), of: id,
             &context)
-        if signed.body.outputBlocks.isEmpty { outputsHere(id, receipt: signed.cid, &context) }
+        if signed.body.owedBlocks.isEmpty { outputsHere(id, receipt: signed.cid, &context) }
     }
 
     // MARK: Outputs

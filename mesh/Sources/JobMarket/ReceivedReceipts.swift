@@ -89,7 +89,7 @@ package struct CandidateReceipt: Hashable, Sendable {
     package internal(set) var check: ReceiptCheck?
 
     /// The missing outputs, when none is known to be here.
-    var missingCount: UInt64 { UInt64(accepted.receipt.outputBlocks.count) }
+    var missingCount: UInt64 { UInt64(accepted.receipt.owedBlocks.count) }
     /// How its attempt ends if they do not come.
     var outputsMissing: AttemptEnd { .outputsMissing(receipt: accepted.cid, missing: missingCount) }
 }

@@ -164,6 +164,7 @@ extension ExecutionReceipt {
         let originator = try fields.did("originator_did")
         let usage = try ResourceUsage(plain: try fields.node("resource_usage"))
         let stages = try fields.links("stage_receipts")
+        let transcript = try fields.linkIfPresent("transcript_cid")
         let endedAt = try fields.date("execution_ended_at")
         let startedAt = try fields.date("execution_started_at")
         let previous = try fields.linkIfPresent("previous_receipt_cid")
@@ -175,6 +176,7 @@ extension ExecutionReceipt {
         self.status = status
         self.outputs = outputs
         (stdoutCID, stderrCID, logCID, readCID) = (stdout, stderr, log, read)
+        transcriptCID = transcript
         (anchoredCIDs, stageReceipts, previousReceiptCID) = (anchored, stages, previous)
     }
 }

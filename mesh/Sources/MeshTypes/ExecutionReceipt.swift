@@ -33,6 +33,8 @@ package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
     package var logCID: CID?
     /// What of the job's files the module read, as the block of a `ReadList`; absent if the job has no files.
     package var readCID: CID?
+    /// What the user of an interactive job did, as the block of a `SessionTranscript`; absent where none is kept.
+    package var transcriptCID: CID?
     /// Blocks that the module anchored through the host ABI.
     package var anchoredCIDs: [CID]
     /// What the run used.
@@ -90,6 +92,9 @@ package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
         return all.filter { seen.insert($0).inserted }
     }
 
+    /// All that the originator fetches before it pays: these, and the transcript.
+    package var owedBlocks: [CID] { outputBlocks + [transcriptCID].compactMap(\.self) }
+
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"
         case assignmentCID = "assignment_cid"
@@ -106,6 +111,7 @@ package struct ExecutionReceipt: Hashable, Sendable, SignedBody {
         case stderrCID = "stderr_cid"
         case logCID = "log_cid"
         case readCID = "read_cid"
+        case transcriptCID = "transcript_cid"
         case anchoredCIDs = "anchored_cids"
         case resourceUsage = "resource_usage"
         case price

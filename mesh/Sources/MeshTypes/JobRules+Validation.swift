@@ -175,6 +175,10 @@ extension JobRules {
         guard params.executionPolicy?.requires(SessionTerms.feature) == true else {
             throw .featureNotRequired(SessionTerms.feature)
         }
+        // An executor of an earlier version would not read the field, and keep none.
+        if session.transcript != nil, params.executionPolicy?.requires(SessionTerms.transcriptFeature) != true {
+            throw .featureNotRequired(SessionTerms.transcriptFeature)
+        }
     }
 
     private func validatePolicy(_ policy: ExecutionPolicy) throws(JobRefusal) {

@@ -82,10 +82,12 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
         }
     }
 
-    /// What the blocks of all outputs together may have, in bytes: a folder has blocks besides its files, and a job
-    /// with files has a list of what was read.
+    /// What the blocks of all outputs together may have, in bytes: a folder has blocks besides its files, a job with
+    /// files has a list of what was read, and a session may have a transcript.
     package var outputBlockBytesMax: UInt64 {
-        files == nil ? maxOutputBytes : maxOutputBytes + maxOutputBytes / 64 + UInt64(ReadList.Limits().bytesMax)
+        let transcript = session?.transcript == nil ? 0 : UInt64(SessionTerms.Limits.transcriptBytesMax)
+        let files = files == nil ? 0 : maxOutputBytes / 64 + UInt64(ReadList.Limits().bytesMax)
+        return maxOutputBytes + files + transcript
     }
 
     /// The exported function that starts the module, `_start` if none is named.

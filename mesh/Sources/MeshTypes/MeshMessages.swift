@@ -300,11 +300,15 @@ package struct JobInteractiveDataV1: Hashable, Sendable, Codable {
     package var isLast: Bool
     /// Whether the module wrote these to standard error; never so in the direction to the module.
     package var isError: Bool
+    /// The signed `InputStatement` about all input up to the end of these bytes; only in the direction to the module,
+    /// and only where a transcript is kept.
+    package var statement: [UInt8]?
 
     package init(
         jobID: JobID, assignmentCID: CID, sequence: UInt64, data: [UInt8], acknowledged: UInt64, credit: UInt64,
-        isLast: Bool, isError: Bool = false
+        isLast: Bool, isError: Bool = false, statement: [UInt8]? = nil
     ) {
+        self.statement = statement
         self.jobID = jobID
         self.assignmentCID = assignmentCID
         self.sequence = sequence
@@ -324,6 +328,7 @@ package struct JobInteractiveDataV1: Hashable, Sendable, Codable {
         case credit
         case isLast = "is_last"
         case isError = "is_error"
+        case statement
     }
 }
 

@@ -30,6 +30,8 @@ package struct ReceiptView: Hashable, Sendable, Codable {
     package var logCID: String?
     /// What it read of the job's files.
     package var readCID: String?
+    /// What the user of an interactive job did.
+    package var transcriptCID: String?
     /// The files of the job, where its manifest is here.
     package var files: JobSubmission.Files?
     /// The metered fuel.
@@ -98,6 +100,7 @@ package struct ReceiptView: Hashable, Sendable, Codable {
         case stderrCID = "stderr_cid"
         case logCID = "log_cid"
         case readCID = "read_cid"
+        case transcriptCID = "transcript_cid"
         case peakMemoryBytes = "peak_memory_bytes"
         case wallMilliseconds = "wall_ms"
         case startedAt = "execution_started_at"

@@ -83,12 +83,20 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         package var idleSeconds: UInt64?
         /// Seconds in all.
         package var waitingSeconds: UInt64?
+        /// Who may have its transcript: `private`, the default, is the two sides, `shared` anybody; `none` is kept.
+        package var transcript: String?
 
         /// Times, each the node's default unless given.
-        package init(idleSeconds: UInt64? = nil, waitingSeconds: UInt64? = nil) {
+        package init(idleSeconds: UInt64? = nil, waitingSeconds: UInt64? = nil, transcript: String? = nil) {
             self.idleSeconds = idleSeconds
             self.waitingSeconds = waitingSeconds
+            self.transcript = transcript
         }
+
+        /// The words for ``transcript``.
+        package static let transcripts = TranscriptAccess.allCases.map(\.rawValue) + [noTranscript]
+        /// The word for a session of which no transcript is kept.
+        package static let noTranscript = "none"
 
         /// What a node takes where nothing is given.
         package static let standard = Session(
@@ -97,6 +105,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         private enum CodingKeys: String, CodingKey {
             case idleSeconds = "idle_seconds"
             case waitingSeconds = "waiting_seconds"
+            case transcript
         }
     }
 

@@ -44,5 +44,6 @@ extension ReceiptView {
             startedAt: receipt.executionStartedAt.value, endedAt: receipt.executionEndedAt.value,
             previousReceiptCID: receipt.previousReceiptCID?.text, source: source)
         readCID = receipt.readCID?.text
+        transcriptCID = receipt.transcriptCID?.text
     }
 }

@@ -461,8 +461,8 @@ package struct NodeCore: Core {
             let bytesMax = Int(clamping: params.outputBlockBytesMax)
             take(
                 outputs.begin(
-                    job, receipt: receipt, from: peer, cids, bytesMax: bytesMax, mayBeFolders: params.files != nil,
-                    until: until), moment)
+                    job, receipt: receipt, from: peer, cids, bytesMax: bytesMax,
+                    mayBeFolders: params.files != nil || params.session?.transcript != nil, until: until), moment)
         case .checkReceipt(let order): effects.append(.errand(.checkReceipt(order)))
         case .stopCheck(let receipt): effects.append(.stopCheck(receipt: receipt))
         case .publishProof(let job, let proof, let block):

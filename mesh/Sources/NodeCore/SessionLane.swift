@@ -12,6 +12,8 @@ package enum SessionFault: Error, Hashable, Sendable {
     case notSent
     /// A message of another session, of the other direction, or none.
     case notOfTheSession
+    /// Input without the originator's word for it, where a transcript is kept.
+    case unsigned
 }
 
 extension SessionFault: CustomStringConvertible {
@@ -23,6 +25,7 @@ extension SessionFault: CustomStringConvertible {
         case .afterTheEnd: "more of a session behind its end"
         case .notSent: "a session's bytes acknowledged that were not sent"
         case .notOfTheSession: "a message that is not of its session"
+        case .unsigned: "input of a session without a statement that holds"
         }
     }
 }
@@ -65,6 +68,12 @@ struct SessionBytes: Sendable {
         let from = Int(position - start)
         let count = min(bytesMax, Int(until - position))
         return (bytes[from..<from + count], turns[index].isError)
+    }
+
+    /// The bytes between two positions that are here, of both streams.
+    func bytes(from start: UInt64, to end: UInt64) -> [UInt8] {
+        let (from, to) = (max(start, self.start), min(end, self.end))
+        return from < to ? Array(bytes[Int(from - self.start)..<Int(to - self.start)]) : []
     }
 
     /// The last turn that is not after a position.
@@ -122,6 +131,9 @@ package struct SendingLane: Sendable {
         limit = max(limit, overflow ? .max : accepted)
     }
 
+    /// The bytes between two positions that are kept.
+    package func bytes(from start: UInt64, to end: UInt64) -> [UInt8] { kept.bytes(from: start, to: end) }
+
     /// What may be sent from a position on, of one stream; nil if nothing.
     package func piece(from position: UInt64) -> (bytes: [UInt8], isError: Bool)? {
         let accepted = limit > position ? limit - position : 0
@@ -171,6 +183,9 @@ package struct ReceivingLane: Sendable {
         guard kept.turnCount <= SendingLane.turnsMax + 1 else { throw .beyondCredit }
         if isLast, position + UInt64(bytes.count) == end { isOver = true }
     }
+
+    /// The bytes that came and were not taken.
+    package var untaken: [UInt8] { kept.bytes(from: kept.start, to: kept.end) }
 
     /// The bytes from a position that are here, of one stream, so many at most.
     package func piece(from position: UInt64, bytesMax: Int) -> (bytes: [UInt8], isError: Bool)? {

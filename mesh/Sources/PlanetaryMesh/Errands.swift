@@ -165,10 +165,11 @@ struct Errands: Sendable {
             bytes: Int(clamping: tree.bytes), blocks: tree.held.map { MadeBlock(cid: $0.cid, bytes: $0.bytes) })
     }
 
-    /// Fetches an output that is one block and no file: the list of what was read.
+    /// Fetches an output that is one block and no file: the list of what was read, or a transcript.
     private func object(_ request: OutputRequest) async throws(FetchError) -> OutputAnswer {
         let found = try await parts.fetcher.located(request.cid, from: [request.peer])
-        let bytesMax = min(request.bytesMax, ReadList.Limits().bytesMax)
+        let bytesMax = min(
+            request.bytesMax, max(ReadList.Limits().bytesMax, SessionTerms.Limits.transcriptBytesMax))
         guard found.block.count <= bytesMax else {
             throw .notAFile(request.cid, .blockTooLarge(request.cid, bytesMax: bytesMax))
         }
@@ -221,7 +222,7 @@ struct Errands: Sendable {
 
 extension ExecutionOutcome {
     /// Whether the run counts, so that no other attempt says anything: one that was cancelled may have been replaced.
-    fileprivate var isOfItsOwn: Bool {
+    var isOfItsOwn: Bool {
         switch self {
         case .cancelled, .fetchFailed, .nodeFailed: false
         default: true

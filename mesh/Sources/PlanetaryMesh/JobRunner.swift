@@ -54,6 +54,8 @@ struct JobRunner: Sendable {
         var engine: EngineDescription
         /// Its blocks that are not on the disk yet; they go there with its receipt.
         var blocks: [MadeBlock] = []
+        /// Why it is no repetition of the session that it was given, if it is none.
+        var strayed: String?
     }
 
     /// A run that ended before its module started.
@@ -68,7 +70,9 @@ struct JobRunner: Sendable {
     /// - Parameters:
     ///   - wallClockMilliseconds: a bound below the job's, for an executor whose time is nearly over.
     ///   - repetition: where a run ends at the latest that repeats one which was cut short.
-    ///   - session: what its module talks to its user by, if the job is interactive; without, that user said nothing.
+    ///   - session: what its module talks to its user by, if the job is interactive; without, that user said nothing,
+    ///     or what is played.
+    ///   - played: what came of the calls of the session before.
     ///   - fetched: receives the number of bytes of module and inputs as they come.
     ///   - compiles: called once they are all here and the module has to be compiled, with the milliseconds that this
     ///     may take.
@@ -77,7 +81,8 @@ struct JobRunner: Sendable {
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         repetition: ExecutionJob.Repetition? = nil, cancellation: ExecutionCancellation, keep: Bool,
-        session: (any GuestSession)? = nil, fetched: @escaping @Sendable (Int) async -> Void = { _ in },
+        session: SessionPort? = nil, played: [SessionEvent]? = nil,
+        fetched: @escaping @Sendable (Int) async -> Void = { _ in },
         compiles: @escaping @Sendable (UInt64) async -> Void = { _ in },
         hasPlace: @Sendable () async -> Bool = { true },
         workspaceMade: @Sendable (JobWorkspace) -> Void = { _ in },
@@ -111,13 +116,13 @@ struct JobRunner: Sendable {
         }
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         job.identify(manifest, jobID, executor)
-        job.wallClockMilliseconds = wallClockMilliseconds
-        job.repetition = repetition
+        (job.wallClockMilliseconds, job.repetition, job.played) = (wallClockMilliseconds, repetition, played)
         workspaceMade(workspace)
         startedAt = NodeClock.wallClock
         let result = await executed(job, module, workspace, cancellation)
         let readList = readList(of: result, manifest)
-        if let readList { _ = workspace.storeBlock(readList.cid, readList.bytes) }
+        let transcript = session.flatMap { transcriptBlock(of: result, manifest, $0) }
+        for block in [readList, transcript].compactMap(\.self) { _ = workspace.storeBlock(block.cid, block.bytes) }
         if case .moduleRefused = result.outcome, keep {
             // Nobody will ask for it again; what a user added or a job made stays.
             try? await store.commit(arrived.map { .removeCached($0) })
@@ -137,7 +142,24 @@ struct JobRunner: Sendable {
         var report = report(of: result, startedAt)
         report.isModuleBeyondLimits = result.compileLimit != nil || result.formLimit != nil
         report.readCID = readList?.cid
-        return Run(report: report, engine: result.engine, blocks: held)
+        report.transcriptCID = transcript?.cid
+        return Run(
+            report: report, engine: result.engine, blocks: held,
+            strayed: played == nil ? nil : result.session?.fault)
+    }
+
+    /// What the user did in a run's session, if its job asks for that and it is no more than a transcript may have.
+    private func transcriptBlock(
+        of result: ExecutionResult, _ manifest: JobManifest, _ port: SessionPort
+    ) -> (cid: CID, bytes: [UInt8])? {
+        guard let access = manifest.params.session?.transcript,
+            result.outcome.isOfItsOwn || result.outcome == .cancelled, let events = result.session?.events,
+            let evidence = port.evidence
+        else { return nil }
+        let transcript = SessionTranscript(
+            jobID: port.jobID, assignmentCID: port.assignment, originatorDID: manifest.originatorDID,
+            isShared: access == .shared, events: events, unread: evidence.unread, statements: evidence.statements)
+        return transcript.block
     }
 
     /// Runs the job, and fetches what its mounts need meanwhile.

@@ -169,11 +169,13 @@ extension MeshNode: NodeService, PublicContent {
 
     /// Where the session of a job is.
     func sessionTarget(of id: JobID) -> SessionTarget {
-        guard let job = core.market.originatedJob(id), job.manifest.params.session != nil else { return .none }
+        guard let job = core.market.originatedJob(id), let terms = job.manifest.params.session else { return .none }
         guard job.result == nil else { return .over }
         guard let live = job.liveAttempt, live.isConfirmed else { return .pending }
         return .executor(
-            SessionRun(assignment: live.cid, attempt: live.assignment.attempt, executor: live.executorPeerID))
+            SessionRun(
+                assignment: live.cid, attempt: live.assignment.attempt, executor: live.executorPeerID,
+                isWitnessed: terms.transcript != nil))
     }
 
     /// An executor broke the rules of a session.

@@ -222,8 +222,13 @@ package actor MeshNode {
     /// Enters a run, so that orders and messages find it.
     private func begin(_ order: ExecutionOrder) {
         runs.begin(order.assignmentCID)
-        guard order.manifest.params.session != nil else { return }
-        let port = SessionPort(job: order.jobID, assignment: order.assignmentCID, side: .module)
+        guard let terms = order.manifest.params.session else { return }
+        let witness = SessionWitness(
+            jobID: order.jobID, assignment: order.assignmentCID, originator: order.manifest.originatorDID,
+            side: .checks)
+        let port = SessionPort(
+            job: order.jobID, assignment: order.assignmentCID, side: .module,
+            witness: terms.transcript == nil ? nil : witness)
         runSessions.begin(port, of: order.manifest.originatorPeerID)
     }
 

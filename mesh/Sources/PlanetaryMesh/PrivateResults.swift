@@ -119,10 +119,21 @@ struct StoreBlockSource: BlockSource {
     func hasBlock(_ cid: CID) async -> Bool { (try? await store.hasBlock(cid)) ?? false }
 
     func block(_ cid: CID, for peer: PeerID) async -> [UInt8]? {
-        await results.hides(cid, from: peer, in: store) ? nil : await block(cid)
+        if await results.hides(cid, from: peer, in: store) { return nil }
+        guard let block = await block(cid) else { return nil }
+        return Self.isKept(block, of: cid, from: peer) ? nil : block
     }
 
     func hasBlock(_ cid: CID, for peer: PeerID) async -> Bool {
-        await results.hides(cid, from: peer, in: store) ? false : await hasBlock(cid)
+        // What a transcript is shows in the block alone.
+        if cid.codec == .dagCBOR { return await block(cid, for: peer) != nil }
+        return await results.hides(cid, from: peer, in: store) ? false : await hasBlock(cid)
+    }
+
+    /// Whether a block is a transcript that is for another peer alone: nobody else hears what a user typed, as long as
+    /// the block is here.
+    private static func isKept(_ block: [UInt8], of cid: CID, from peer: PeerID) -> Bool {
+        guard cid.codec == .dagCBOR, let reader = SessionTranscript.reader(ofBlock: block) else { return false }
+        return reader.peerID != peer
     }
 }

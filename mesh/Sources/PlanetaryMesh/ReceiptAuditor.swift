@@ -81,8 +81,18 @@ struct ReceiptAuditor: Sendable {
         let contradicting = try await contradicting(found.signed)
         let report = walk.report(siblings: contradicting.successors, twins: contradicting.answers)
         let known = try await settlements(of: found.signed)
-        let lines = SettlementCheck.lines(known, of: found.signed.body, found.signed.cid, of: walk.manifest)
+        let lines =
+            SettlementCheck.lines(known, of: found.signed.body, found.signed.cid, of: walk.manifest)
+            + [TranscriptCheck.line(of: found.signed.body, walk.manifest, await transcript(of: found.signed.body))]
+            .compactMap(\.self)
         return (lines.reduce(report) { $0.adding($1) }, walk)
+    }
+
+    /// The block of a receipt's transcript, from the store or one of the two sides; nil where none of them gives it.
+    private func transcript(of receipt: ExecutionReceipt) async -> [UInt8]? {
+        guard let cid = receipt.transcriptCID else { return nil }
+        let parties = [receipt.originatorDID.peerID, receipt.executorDID.peerID].filter { $0 != host.localPeer }
+        return try? await fetcher.block(cid, from: parties, keep: false)
     }
 
     /// What a receipt's own evidence shows, whatever other receipts its executor signed.
@@ -95,7 +105,13 @@ struct ReceiptAuditor: Sendable {
     func export(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
         let signed = try await find(cid).signed
         var blocks = [CAR.Block(cid: cid, bytes: signed.bytes)]
-        _ = try await gather(signed, withOutputs: withOutputs) { blocks.append($0) }
+        let walk = try await gather(signed, withOutputs: withOutputs) { blocks.append($0) }
+        // Who gets a file may give it on; a private transcript is for the two sides.
+        if withOutputs, walk.manifest?.params.session?.transcript == .shared,
+            let transcript = signed.body.transcriptCID, let block = await self.transcript(of: signed.body)
+        {
+            blocks.append(CAR.Block(cid: transcript, bytes: block))
+        }
         for settlement in try await settlements(of: signed) {
             blocks.append(CAR.Block(cid: settlement.cid, bytes: settlement.bytes))
         }
@@ -213,22 +229,32 @@ struct ReceiptAuditor: Sendable {
                 .receiptInvalid, "The receipt does not verify, so a replay has nothing to compare with.",
                 hint: "See mesh receipt verify \(cid) for the check that failed.")
         }
-        if let obstacle = ReplayComparison.obstacle(receipt) {
+        if let obstacle = ReplayComparison.obstacle(receipt, playsTranscript: true) {
             throw NodeServiceError(.invalidRequest, "The run cannot be repeated: \(obstacle).")
+        }
+        var played: [SessionEvent]?
+        if receipt.transcriptCID != nil {
+            guard let block = await transcript(of: receipt), let transcript = SessionTranscript(block: block) else {
+                throw NodeServiceError(
+                    .blockNotFound, "The run cannot be repeated without its transcript, which is not to be had here.",
+                    hint: "Its originator and its executor have it, and give it to nobody else unless it is shared.")
+            }
+            played = transcript.events
         }
         let parties = [receipt.originatorDID.peerID, receipt.executorDID.peerID].filter { $0 != host.localPeer }
         let run = await runner.run(
             manifest, jobID: receipt.jobID, executor: receipt.executorDID, from: parties, wallClockMilliseconds: nil,
             repetition: receipt.outcome.isCutShort ? repetition(of: receipt, manifest) : nil,
-            cancellation: ExecutionCancellation(), keep: false)
+            cancellation: ExecutionCancellation(), keep: false, played: played)
         if case .fetchFailed(let reason) = run.report.outcome {
             throw NodeServiceError(
                 .blockNotFound, "The module or an input cannot be had any more: \(reason).",
                 hint: "Try again when the originator's node is up.")
         }
-        return ReplayComparison.compare(
+        let comparison = ReplayComparison.compare(
             receipt, receiptCID: cid, of: manifest, under: assignment.terms,
-            with: ReplayedRun(run, likeEngines: runner.machine.likeEngines))
+            with: ReplayedRun(run, likeEngines: runner.machine.likeEngines), playsTranscript: played != nil)
+        return played == nil ? comparison : comparison.adding(TranscriptCheck.line(repeated: run.strayed))
     }
 
     /// Where the repetition of a run that was cut short ends at the latest: this machine may be slower than the

@@ -4,6 +4,7 @@ import Multiformats
 import NodeAPI
 import NodeCore
 import PeerIdentity
+import SignedObjects
 
 /// Where the session of a job of this node is.
 enum SessionTarget: Sendable {
@@ -22,6 +23,8 @@ struct SessionRun: Hashable, Sendable {
     var assignment: CID
     var attempt: UInt64
     var executor: PeerID
+    /// Whether a transcript of it is kept.
+    var isWitnessed: Bool
 }
 
 /// The sessions of this node's own jobs: connects each to its executor, and gives it to whoever talks with it.
@@ -259,7 +262,10 @@ actor SessionDesk {
     private func port(of job: JobID, _ run: SessionRun) -> SessionPort {
         if let port = sessions[job]?.port, port.assignment == run.assignment { return port }
         sessions[job]?.port?.close()
-        let port = SessionPort(job: job, assignment: run.assignment, side: .user)
+        let witness = SessionWitness(
+            jobID: job, assignment: run.assignment, originator: parts.identity.did, side: .signs(parts.identity))
+        let port = SessionPort(
+            job: job, assignment: run.assignment, side: .user, witness: run.isWitnessed ? witness : nil)
         sessions[job]?.port = port
         sessions[job]?.attempt = run.attempt
         return port

@@ -25,6 +25,8 @@ final class SessionPort: GuestSession {
         fileprivate var limit: UInt64 = 0
         fileprivate var isLastSent = false
         fileprivate var hasBegun = false
+        /// What it has sent, if it has to sign that.
+        fileprivate var input: SessionWitness.Input?
         /// Whether everything was sent, and the end.
         var isOver: Bool { isLastSent }
     }
@@ -41,14 +43,21 @@ final class SessionPort: GuestSession {
         var wakesRun: (@Sendable () -> Void)?
         var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
         var nextListener = 0
+        /// What the other end needs no more, of the input that this one has to sign.
+        var input = SessionWitness.Input(from: 0)
+        /// What the other end signed.
+        var evidence = SessionWitness.Evidence()
     }
 
     let jobID: JobID
     let assignment: CID
     let side: Side
+    /// The originator's word for the input; nil where no transcript is kept.
+    let witness: SessionWitness?
     private let state: Mutex<State>
 
-    init(job: JobID, assignment: CID, side: Side) {
+    init(job: JobID, assignment: CID, side: Side, witness: SessionWitness? = nil) {
+        self.witness = witness
         jobID = job
         self.assignment = assignment
         self.side = side
@@ -188,19 +197,45 @@ final class SessionPort: GuestSession {
             guard stream == nil || stream == state.stream else { return }
             if !state.isJoined {
                 state.outgoing = SendingLane(from: min(data.acknowledged, UInt64(Int64.max) / 2))
+                state.input = SessionWitness.Input(from: state.outgoing.start)
                 state.isJoined = true
             }
+            let evidence = try evidence(state, with: data)
             try state.incoming.receive(
                 data.data, at: data.sequence, isError: data.isError, isLast: data.isLast)
+            state.evidence = evidence
+            let sent = state.outgoing.bytes(from: state.outgoing.start, to: data.acknowledged)
             try state.outgoing.acknowledged(data.acknowledged, credit: data.credit)
+            if side == .user, witness != nil { state.input.append(sent) }
             if side == .user, data.credit == ReceivingLane.creditAtEnd { state.outgoing.close() }
         }
         ring()
     }
 
+    /// What this end has the originator's word for, with a message that came.
+    private func evidence(
+        _ state: State, with data: JobInteractiveDataV1
+    ) throws(SessionFault) -> SessionWitness.Evidence {
+        guard side == .module, let witness, data.sequence <= state.incoming.end else { return state.evidence }
+        let known = Int(min(state.incoming.end - data.sequence, UInt64(data.data.count)))
+        let new = data.data[known...]
+        // What is here already was signed when it came.
+        if new.isEmpty, !data.isLast || state.evidence.isOver { return state.evidence }
+        return try state.evidence.adding(new, isLast: data.isLast, data.statement, witness)
+    }
+
+    /// The originator's word for all input that has come, and the input that was not read; nil where a transcript
+    /// cannot have it.
+    var evidence: (statements: [[UInt8]], unread: [UInt8])? {
+        state.withLock { state in
+            state.evidence.isFull ? nil : (state.evidence.statements, state.incoming.untaken)
+        }
+    }
+
     /// The next message to the other end; nil if there is nothing to tell now.
     func next(_ told: inout Told) -> MeshProtocolMessage? {
         state.withLock { state -> MeshProtocolMessage? in
+            if !told.hasBegun || told.next < state.outgoing.start { told.input = state.input }
             let acknowledged = side == .module ? state.incoming.end : state.incoming.start
             if !told.hasBegun { told.next = state.outgoing.start }
             told.next = max(told.next, state.outgoing.start)
@@ -214,10 +249,14 @@ final class SessionPort: GuestSession {
             let limit = isInputOver ? UInt64.max : state.incoming.limit
             let credit = isInputOver ? ReceivingLane.creditAtEnd : limit - acknowledged
             guard piece != nil || isLast || !told.hasBegun || limit - told.limit >= grain else { return nil }
-            let data = JobInteractiveDataV1(
+            var data = JobInteractiveDataV1(
                 jobID: jobID, assignmentCID: assignment, sequence: told.next, data: piece?.bytes ?? [],
                 acknowledged: acknowledged, credit: credit, isLast: isLast,
                 isError: piece?.isError ?? false)
+            if side == .user, let witness, piece != nil || isLast {
+                told.input?.append(data.data)
+                data.statement = told.input.flatMap { witness.statement(of: $0, isLast: isLast) }
+            }
             (told.next, told.limit, told.hasBegun) = (end, limit, true)
             if isLast { told.isLastSent = true }
             return side == .user ? .jobInteractiveInput(data) : .jobInteractiveOutput(data)

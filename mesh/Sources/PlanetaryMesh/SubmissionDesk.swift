@@ -136,15 +136,27 @@ struct SubmissionDesk: Sendable {
             let usual = SessionTerms()
             params.session = SessionTerms(
                 idleSeconds: session.idleSeconds ?? usual.idleSeconds,
-                waitingSeconds: session.waitingSeconds ?? usual.waitingSeconds)
+                waitingSeconds: session.waitingSeconds ?? usual.waitingSeconds,
+                transcript: try transcript(of: session))
             (params.isInteractive, params.determinism) = (true, .attested)
             policy.require(SessionTerms.feature)
+            if params.session?.transcript != nil { policy.require(SessionTerms.transcriptFeature) }
         }
         params.executionPolicy = policy
         if params.files != nil || params.session != nil, let refusal = JobRules().refusal(of: params) {
             throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
         }
         return params
+    }
+
+    private func transcript(of session: JobSubmission.Session) throws(NodeServiceError) -> TranscriptAccess? {
+        let word = session.transcript ?? TranscriptAccess.private.rawValue
+        guard JobSubmission.Session.transcripts.contains(word) else {
+            let words = JobSubmission.Session.transcripts.joined(separator: ", ")
+            throw NodeServiceError(
+                .invalidRequest, "The transcript of a session is one of \(words), not \(PlainText.sanitized(word)).")
+        }
+        return TranscriptAccess(rawValue: word)
     }
 
     private func policy(of given: JobSubmission.Policy) throws(NodeServiceError) -> ExecutionPolicy {

@@ -119,6 +119,7 @@ extension JobSubmission {
     fileprivate func hasSameSession(_ asked: SessionTerms?, _ had: SessionTerms?) -> Bool {
         guard var asked, let had else { return asked == nil && had == nil }
         if session?.idleSeconds == nil { asked.idleSeconds = had.idleSeconds }
+        if session?.transcript == nil { asked.transcript = had.transcript }
         if session?.waitingSeconds == nil { asked.waitingSeconds = had.waitingSeconds }
         return asked == had
     }

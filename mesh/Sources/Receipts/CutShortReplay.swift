@@ -23,11 +23,17 @@ struct CutShortReplay {
     private let collect: CanonicalMap<String>
     /// Whether the claim may be less than the run used.
     private let isCutDown: Bool
+    /// Whether the repetition plays a transcript, which may end with the run.
+    private let playsTranscript: Bool
 
     /// `nil` for a run that came to an end of its own.
-    init?(_ receipt: ExecutionReceipt, of manifest: JobManifest, under terms: BidTerms, with replay: ReplayedRun) {
+    init?(
+        _ receipt: ExecutionReceipt, of manifest: JobManifest, under terms: BidTerms, with replay: ReplayedRun,
+        playsTranscript: Bool = false
+    ) {
         guard receipt.outcome.isCutShort else { return nil }
         self.receipt = receipt
+        self.playsTranscript = playsTranscript
         self.replay = replay
         collect = manifest.params.files?.collect ?? [:]
         let milliseconds = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
@@ -40,6 +46,8 @@ struct CutShortReplay {
     var obstacle: String? {
         if !replay.isLike(receipt.engine) { return "what fuel stands for which place of a run depends on the engine" }
         switch replay.outcome {
+        // Where the transcript ends.
+        case .cancelled where playsTranscript: return nil
         case .nodeFailed, .fetchFailed, .cancelled:
             return "this node did not get as far: \(PlainText.sanitized(replay.outcome.description))"
         default: return nil

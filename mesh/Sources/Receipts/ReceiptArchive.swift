@@ -130,7 +130,11 @@ package struct ReceiptArchive: Sendable {
             readList: readList(of: receipt),
             outputs: outputs.finding)
         let known = settlements[cid, default: []]
-        return SettlementCheck.lines(known, of: receipt, cid, of: walk.manifest).reduce(report) { $0.adding($1) }
+        let transcript = receipt.transcriptCID.flatMap { blocks[$0] }
+        let lines =
+            SettlementCheck.lines(known, of: receipt, cid, of: walk.manifest)
+            + [TranscriptCheck.line(of: receipt, walk.manifest, transcript)].compactMap(\.self)
+        return lines.reduce(report) { $0.adding($1) }
     }
 
     /// The list of what a run read; `nil` if there is none, or if it was left out with the outputs.

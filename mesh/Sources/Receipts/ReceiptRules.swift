@@ -53,6 +53,7 @@ package struct ReceiptRules: Hashable, Sendable {
             (.inputCIDs, receipt.inputCIDs == manifest.params.inputCIDs),
             (.determinism, receipt.determinism == manifest.params.determinism),
             (.readCID, saysWhatWasRead(receipt, manifest)),
+            (.transcriptCID, receipt.transcriptCID == nil || manifest.params.session?.transcript != nil),
             (.engine, isOfEngine(receipt, manifest)),
         ]
         return rows.filter { !$0.1 }.map(\.0)
@@ -122,7 +123,8 @@ package struct ReceiptRules: Hashable, Sendable {
 
     /// The CIDs of signed objects that the receipt names.
     func objects(_ receipt: ExecutionReceipt) -> [CID] {
-        [receipt.jobID.cid, receipt.assignmentCID] + [receipt.previousReceiptCID].compactMap(\.self)
+        [receipt.jobID.cid, receipt.assignmentCID]
+            + [receipt.previousReceiptCID, receipt.transcriptCID].compactMap(\.self)
     }
 
     /// The CIDs of files and blocks that the receipt names.
@@ -202,6 +204,8 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     case outputs
     /// What was read of the job's files.
     case readCID = "read_cid"
+    /// What the user of an interactive job did.
+    case transcriptCID = "transcript_cid"
     /// Blocks that the module anchored.
     case anchoredCIDs = "anchored_cids"
     /// Receipts of stages.
@@ -228,6 +232,7 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
         case .engine: "engine"
         case .outputs: "outputs"
         case .readCID: "list of what was read"
+        case .transcriptCID: "transcript"
         case .anchoredCIDs: "anchored CIDs"
         case .stageReceipts: "stage receipts"
         case .hostCalls: "host functions"

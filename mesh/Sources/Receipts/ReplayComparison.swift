@@ -102,15 +102,19 @@ package enum ReplayComparison {
     ///   - manifest: the receipt's job.
     ///   - terms: what was agreed on it.
     ///   - replay: the second run; of a run that was cut short, one that had the receipt's fuel and no more.
+    ///   - playsTranscript: whether it played the receipt's transcript.
     package static func compare(
         _ receipt: ExecutionReceipt, receiptCID: CID, of manifest: JobManifest, under terms: BidTerms,
-        with replay: ReplayedRun
+        with replay: ReplayedRun, playsTranscript: Bool = false
     ) -> VerificationReport {
-        let cutShort = CutShortReplay(receipt, of: manifest, under: terms, with: replay)
-        let obstacle = obstacle(receipt) ?? obstacle(receipt, replay) ?? cutShort?.obstacle
+        let cutShort = CutShortReplay(
+            receipt, of: manifest, under: terms, with: replay, playsTranscript: playsTranscript)
+        let obstacle =
+            obstacle(receipt, playsTranscript: playsTranscript) ?? obstacle(receipt, replay) ?? cutShort?.obstacle
         let checks = Check.allCases.filter { $0 != .outcome || cutShort == nil }
         let lines = checks.map { check in
             var finding = finding(check, receipt, replay)
+            if check == .determinism { finding = reproducible(receipt, playsTranscript) }
             if let cutShort { finding = cutShort.finding(check, otherwise: finding, outputs: outputs) }
             if let obstacle, check != .determinism && check != .engine { finding = (.notCheckable, obstacle) }
             return VerificationReport.Line(
@@ -122,8 +126,12 @@ package enum ReplayComparison {
     }
 
     /// Why a receipt cannot be reproduced at all; `nil` when it can.
-    package static func obstacle(_ receipt: ExecutionReceipt) -> String? {
-        if receipt.determinism != .deterministic { return "the receipt is attested, not deterministic" }
+    ///
+    /// - Parameter playsTranscript: whether the second run plays the receipt's transcript.
+    package static func obstacle(_ receipt: ExecutionReceipt, playsTranscript: Bool = false) -> String? {
+        if receipt.determinism != .deterministic, !(playsTranscript && receipt.transcriptCID != nil) {
+            return "the receipt is attested, not deterministic"
+        }
         switch receipt.outcome {
         case .exited, .trapped, .moduleRefused, .filesRefused, .limitExceeded, .cancelled: return nil
         case .fetchFailed, .nodeFailed: return "the module did not run to an end of its own"
@@ -146,9 +154,7 @@ package enum ReplayComparison {
 
     private static func finding(_ check: Check, _ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {
         switch check {
-        case .determinism:
-            if let obstacle = obstacle(receipt) { return (.notCheckable, obstacle) }
-            return (.passed, "the job is deterministic")
+        case .determinism: return reproducible(receipt, false)
         case .engine:
             let (theirs, ours) = (name(receipt.engine), name(replay.engine))
             if receipt.engine == replay.engine { return (.passed, ours) }
@@ -169,6 +175,12 @@ package enum ReplayComparison {
             return stream(receipt.readCID, replay.readCID)
         case .fuel: return fuel(receipt, replay)
         }
+    }
+
+    private static func reproducible(_ receipt: ExecutionReceipt, _ playsTranscript: Bool) -> Finding {
+        if let obstacle = obstacle(receipt, playsTranscript: playsTranscript) { return (.notCheckable, obstacle) }
+        if receipt.determinism == .deterministic { return (.passed, "the job is deterministic") }
+        return (.passed, "attested, and its transcript says what the user did")
     }
 
     private static func fuel(_ receipt: ExecutionReceipt, _ replay: ReplayedRun) -> Finding {

@@ -157,7 +157,7 @@ struct SessionTests {
 }
 
 /// A host whose runs talk to somebody.
-private struct TalkingHost: ExecutionHost {
+struct TalkingHost: ExecutionHost {
     let memory: MemoryHost
     let session: (any GuestSession)?
 
@@ -169,7 +169,7 @@ private struct TalkingHost: ExecutionHost {
 }
 
 /// A user whose next words follow from what they have heard.
-private final class ScriptedUser: GuestSession {
+final class ScriptedUser: GuestSession {
     private let script: @Sendable (String) -> SessionInput
     private let delayMilliseconds: Int
     private let room: Int

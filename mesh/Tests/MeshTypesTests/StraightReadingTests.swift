@@ -87,7 +87,7 @@ struct StraightReadingTests {
         var failed = Samples.receipt
         failed.outcome = .trapped(kind: .other, message: "x")
         (failed.stderrCID, failed.logCID, failed.previousReceiptCID) = (Samples.input, Samples.input, Samples.module)
-        failed.readCID = Samples.module
+        (failed.readCID, failed.transcriptCID) = (Samples.module, Samples.module)
         (failed.engine.instructionSet, failed.engine.processorBaseline) = ("x86_64", "x86-64-v3")
         (failed.stageReceipts, failed.anchoredCIDs) = ([Samples.input], [Samples.module, Samples.input])
         for receipt in [Samples.receipt, failed] { try expectSame(receipt) { try read($0, ExecutionReceipt.self) } }
@@ -106,7 +106,7 @@ struct StraightReadingTests {
         #expect(try isPlain(Samples.bid))
         #expect(try isPlain(Samples.receipt))
         var receipt = Samples.receipt
-        receipt.readCID = Samples.module
+        (receipt.readCID, receipt.transcriptCID) = (Samples.module, Samples.module)
         (receipt.engine.instructionSet, receipt.engine.processorBaseline) = ("x86_64", "x86-64-v3")
         #expect(try isPlain(receipt))
         for message in Samples.messages {

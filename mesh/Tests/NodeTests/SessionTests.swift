@@ -18,7 +18,7 @@ import Testing
 @Suite("Sessions", .serialized)
 struct SessionTests {
     /// Says back what it reads, until the end.
-    private static let echo = """
+    static let echo = """
         (module
           (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -34,9 +34,11 @@ struct SessionTests {
                 (br $l))))))
         """
 
-    private func submit(_ mesh: NodeMesh, maxOutput: UInt64? = nil) async throws -> CID {
+    private func submit(
+        _ mesh: NodeMesh, maxOutput: UInt64? = nil, transcript: String? = nil
+    ) async throws -> CID {
         try await mesh.submit(try Assembler.module(Self.echo)) { submission in
-            submission.session = JobSubmission.Session(idleSeconds: 100)
+            submission.session = JobSubmission.Session(idleSeconds: 100, transcript: transcript)
             submission.limits.maxOutputBytes = maxOutput
         }
     }
@@ -44,8 +46,8 @@ struct SessionTests {
     @Test("What is typed is said back through two nodes; the job waits meanwhile, and its receipt is attested")
     func echoed() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
-            let job = try await submit(mesh)
-            let user = try await User(mesh.originator, job)
+            let job = try await submit(mesh, transcript: "none")
+            let user = try await SessionUser(mesh.originator, job)
             for word in ["one\n", "two\n"] { #expect(try await user.answer(to: word) == word) }
             try await eventually("the job waits for its user") {
                 try await mesh.originator.job(job).phase == JobStatus.awaitingInputs.rawValue
@@ -57,7 +59,8 @@ struct SessionTests {
             let output = try await mesh.originator.get(try CID(named: try #require(result.stdoutCID), "output"))
             #expect(output == Array("one\ntwo\nthree\n".utf8))
             let receipt = try CID(named: try #require(result.receiptCID), "receipt")
-            #expect(try await mesh.originator.receipt(receipt).determinism == "attested")
+            let view = try await mesh.originator.receipt(receipt)
+            #expect(view.determinism == "attested" && view.transcriptCID == nil)
             await #expect(throws: NodeServiceError.self) { try await mesh.originator.replayReceipt(receipt) }
         }
     }
@@ -68,7 +71,7 @@ struct SessionTests {
         }
         try await NodeMesh.run(prices: [], configure: execute) { mesh in
             let job = try await submit(mesh)
-            let user = try await User(mesh.originator, job)
+            let user = try await SessionUser(mesh.originator, job)
             #expect(try await user.answer(to: "alone\n") == "alone\n")
             try await user.end()
             #expect(try await mesh.result(of: job).ending == .succeeded)
@@ -78,14 +81,19 @@ struct SessionTests {
     @Test("Ten megabytes go through in both directions at once") func bulk() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let job = try await submit(mesh, maxOutput: 11 << 20)
-            let user = try await User(mesh.originator, job)
+            let user = try await SessionUser(mesh.originator, job)
             let bytes = (0..<10 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 9) }
             async let typed: Void = user.type(bytes)
             let heard = try await user.hear(count: bytes.count)
             try await typed
             #expect(heard == bytes)
             try await user.end()
-            #expect(try await mesh.result(of: job).ending == .succeeded)
+            let result = try await mesh.result(of: job)
+            #expect(result.ending == .succeeded)
+            // More was typed than a transcript has; so it has none, and cannot be repeated.
+            let receipt = try CID(named: try #require(result.receiptCID), "receipt")
+            #expect(try await mesh.originator.receipt(receipt).transcriptCID == nil)
+            await #expect(throws: NodeServiceError.self) { try await mesh.originator.replayReceipt(receipt) }
         }
     }
 
@@ -93,7 +101,7 @@ struct SessionTests {
     func stalled() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let job = try await submit(mesh)
-            let user = try await User(mesh.originator, job)
+            let user = try await SessionUser(mesh.originator, job)
             let bytes = [UInt8](repeating: 7, count: 2 << 20)
             async let typed: Void = user.type(bytes)
             try await eventually("the job waits for room") {
@@ -111,7 +119,7 @@ struct SessionTests {
         try await NodeMesh.run(prices: [10]) { mesh in
             let executor = mesh.nodes[0]
             let job = try await submit(mesh)
-            let user = try await User(mesh.originator, job)
+            let user = try await SessionUser(mesh.originator, job)
             for word in ["one\n", "two\n", "three\n"] {
                 #expect(try await user.answer(to: word) == word)
                 await mesh.originator.swarm.disconnect(executor.identity.peerID)
@@ -124,10 +132,10 @@ struct SessionTests {
     @Test("Who attaches sees all from what was seen last, and whoever was there is told") func attached() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let job = try await submit(mesh)
-            let first = try await User(mesh.originator, job)
+            let first = try await SessionUser(mesh.originator, job)
             #expect(try await first.answer(to: "one\n") == "one\n")
             try await first.type(Array("two\n".utf8))
-            let second = try await User(mesh.originator, job)
+            let second = try await SessionUser(mesh.originator, job)
             // The first has not said yet that it saw its line.
             #expect(try await second.hear(count: 8) == Array("one\ntwo\n".utf8))
             // A third that comes when the second has heard on sees nothing twice.
@@ -146,7 +154,7 @@ struct SessionTests {
         try await NodeMesh.run(prices: [10]) { mesh in
             let executor = mesh.nodes[0]
             let job = try await submit(mesh)
-            let user = try await User(mesh.originator, job)
+            let user = try await SessionUser(mesh.originator, job)
             #expect(try await user.answer(to: "one\n") == "one\n")
             let assignment = try #require(await mesh.originator.core.market.originatedJob(JobID(job))?.liveAttempt?.cid)
             func frame(_ change: (inout JobInteractiveDataV1) -> Void) throws -> ByteBuffer {
@@ -161,6 +169,9 @@ struct SessionTests {
             for change in [
                 { $0.sequence = 9_999 }, { $0.acknowledged = 9_999 }, { $0.isError = true },
                 { $0.jobID = JobID(assignment) },
+                // Input without the originator's word for it.
+                { ($0.sequence, $0.data) = (4, [1]) }, { ($0.sequence, $0.isLast) = (4, true) },
+                { ($0.sequence, $0.data, $0.statement) = (4, [1], [1, 2, 3]) },
             ] as [(inout JobInteractiveDataV1) -> Void] {
                 let stream = try await mesh.originator.swarm.openStream(
                     to: executor.identity.peerID, protocols: [MeshTopics.sessions])
@@ -250,13 +261,13 @@ struct SessionTests {
 }
 
 /// Somebody who talks with a job.
-private actor User {
+actor SessionUser {
     private let node: MeshNode
     private let job: CID
     private var heard: SessionPlace
     private var said: SessionPlace
     private var waiting: [UInt8] = []
-    nonisolated let typed = Count()
+    fileprivate nonisolated let typed = Count()
 
     /// How many bytes the node has taken.
     nonisolated var typedCount: Int { typed.value }

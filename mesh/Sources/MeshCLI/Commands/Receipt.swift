@@ -217,7 +217,7 @@ struct Receipt: AsyncParsableCommand {
         facts += receipt.outputs.map { ("output \(name($0.name))", $0.cid) }
         let streams = [
             ("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID),
-            ("read", receipt.readCID),
+            ("read", receipt.readCID), ("transcript", receipt.transcriptCID),
         ]
         facts += streams.compactMap { name, cid in cid.map { (name, $0) } }
         let length = receipt.endedAt > receipt.startedAt ? receipt.endedAt - receipt.startedAt : 0
@@ -226,7 +226,10 @@ struct Receipt: AsyncParsableCommand {
             ("peak memory", Readable.bytes(receipt.peakMemoryBytes)),
             ("ran", Readable.duration(milliseconds: receipt.wallMilliseconds)),
             ("price", Readable.tokens(receipt.price)), ("engine", receipt.engine),
-            ("determinism", receipt.determinism),
+            (
+                "determinism",
+                receipt.determinism + (receipt.transcriptCID == nil ? "" : ", repeatable with its transcript")
+            ),
             ("executed", "\(Readable.date(receipt.startedAt)), within \(Readable.duration(milliseconds: length))"),
         ]
         if let previous = receipt.previousReceiptCID { facts.append(("previous", previous)) }

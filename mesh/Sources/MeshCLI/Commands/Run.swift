@@ -87,6 +87,19 @@ struct Run: MeshCommand, NodeOpeningCommand {
         transform: Quantity.seconds)
     var waiting: UInt64?
 
+    @Option(
+        help: ArgumentHelp(
+            "What is kept of an interactive job's session, so that its run can be repeated: private (the default; for "
+                + "the two sides alone), shared (anybody who has the receipt can ask for what was typed), or none.",
+            valueName: "private|shared|none"),
+        transform: { word in
+            guard JobSubmission.Session.transcripts.contains(word) else {
+                throw ValidationError("it is private, shared or none.")
+            }
+            return word
+        })
+    var transcript: String?
+
     @Flag(help: "Run the module here, without a node, a mesh or a price.")
     var local = false
 
@@ -131,8 +144,8 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     private func checkSession() throws {
         guard talks else {
-            guard idle == nil, waiting == nil else {
-                throw ValidationError("--idle and --waiting are times of an interactive job; add -i.")
+            guard idle == nil, waiting == nil, transcript == nil else {
+                throw ValidationError("--idle, --waiting and --transcript are for an interactive job; add -i.")
             }
             return
         }
@@ -173,7 +186,10 @@ struct Run: MeshCommand, NodeOpeningCommand {
         var submission = try await job.submission(
             module: module, arguments: arguments, outputs: job.taken(outputs), on: node,
             TransferLine(console, quiet: quiet || global.json))
-        if talks { submission.session = JobSubmission.Session(idleSeconds: idle, waitingSeconds: waiting) }
+        if talks {
+            submission.session = JobSubmission.Session(
+                idleSeconds: idle, waitingSeconds: waiting, transcript: transcript)
+        }
         if terminal, !detach { submission.env += Self.terminalEnvironment(besides: submission.env) }
         if job.showsSecrets, !local { line.keep(Self.publicNote) }
         if !local, let cost = await checkingCost(submission, node) { line.keep(cost) }
