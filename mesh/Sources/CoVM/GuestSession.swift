@@ -1,4 +1,5 @@
 package import GuestFiles
+package import MeshTypes
 
 /// The two directions between a run and its user while it runs. The run's own thread calls it, one function at a time.
 package protocol GuestSession: Sendable {
@@ -13,6 +14,13 @@ package protocol GuestSession: Sendable {
 
     /// The run waits for one or the other (`true`), or goes on.
     func waits(_ isWaiting: Bool)
+
+    /// What came of a call, where that does not follow from the run; called before the module goes on.
+    func came(_ event: SessionEvent)
+}
+
+extension GuestSession {
+    package func came(_ event: SessionEvent) {}
 }
 
 /// What there is to read of a session.
@@ -23,6 +31,8 @@ package enum SessionInput: Hashable, Sendable {
     case end
     /// Nothing yet.
     case nothing
+    /// Nothing that the module may go on with: what its user had sent is gone.
+    case lost
 }
 
 /// What came of waiting in a session.

@@ -92,7 +92,10 @@ final class PlaceWaiter: MountWaiter {
     // MARK: The session
 
     func hear(within nanoseconds: UInt64?, keeping bytes: UInt64) -> SessionWait {
-        if let played = record.playRead(within: nanoseconds) { return played }
+        if let played = record.playRead(within: nanoseconds) {
+            sessionNanoseconds += played.waitedNanoseconds
+            return played
+        }
         guard let waiting = sessionWaiting else { return SessionWait(end: .over) }
         var heard: [UInt8] = []
         var wait = waiting.wait(within: nanoseconds, keeping: bytes) { wake in
@@ -102,12 +105,13 @@ final class PlaceWaiter: MountWaiter {
                 return .here
             case .end: return .over
             case .nothing: return nil
+            case .lost: return .strayed("what its user had typed is gone")
             }
         }
         wait.bytes = heard
         sessionNanoseconds += wait.waitedNanoseconds
         if case .elapsed = wait.end { wait.waitedNanoseconds = max(wait.waitedNanoseconds, nanoseconds ?? 0) }
-        record.keep(wait, isRead: true)
+        if let event = record.keep(wait, isRead: true) { waiting.session.came(event) }
         return wait
     }
 
@@ -120,8 +124,12 @@ final class PlaceWaiter: MountWaiter {
             return left.isEmpty ? .here : nil
         }
         sessionNanoseconds += wait.waitedNanoseconds
-        if let played { return played }
-        record.keep(wait, isRead: false)
+        if var played {
+            played.nanoseconds = wait.nanoseconds
+            if case .cancelled = wait.end { played.end = .cancelled }
+            return played
+        }
+        if let event = record.keep(wait, isRead: false) { waiting.session.came(event) }
         return wait
     }
 

@@ -98,9 +98,10 @@ struct SessionRecorder {
         return SessionWait(end: .strayed("the module \(fault ?? how)"))
     }
 
-    /// Keeps what came of the next call of the live session, where it does not follow from the run.
-    mutating func keep(_ wait: SessionWait, isRead: Bool) {
+    /// Keeps what came of the next call of the live session, and returns it, where it does not follow from the run.
+    mutating func keep(_ wait: SessionWait, isRead: Bool) -> SessionEvent? {
         defer { call += 1 }
+        if case .strayed = wait.end { return nil }
         let end: SessionEvent.End? =
             switch wait.end {
             case .here, .strayed: nil
@@ -111,8 +112,10 @@ struct SessionRecorder {
             }
         let waited = wait.waitedNanoseconds == 0 ? nil : wait.waitedNanoseconds
         let follows = isRead ? end == .elapsed && waited == nil : end == nil && waited == nil
-        if follows { return }
-        keep(SessionEvent(call: call, data: wait.bytes.isEmpty ? nil : wait.bytes, end: end, waited: waited))
+        if follows { return nil }
+        let event = SessionEvent(call: call, data: wait.bytes.isEmpty ? nil : wait.bytes, end: end, waited: waited)
+        keep(event)
+        return event
     }
 
     private mutating func keep(_ event: SessionEvent) {

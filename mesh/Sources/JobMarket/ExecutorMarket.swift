@@ -107,7 +107,7 @@ package struct ExecutorMarket: MarketHalf, Sendable {
             end(job, .cancelled, &context)
         } else if silent >= assignment.leaseMilliseconds {
             end(job, .nodeFailed(reason: "the executor restarted after its lease was over"), &context)
-        } else if job.isStarted, job.manifest.params.session != nil {
+        } else if job.isStarted, let session = job.manifest.params.session, session.transcript == nil {
             end(job, .nodeFailed(reason: "the executor restarted, and what its user had typed is gone"), &context)
         } else {
             // The node checks again whether all its blocks are here.

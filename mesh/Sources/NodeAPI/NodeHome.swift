@@ -35,6 +35,8 @@ package struct NodeHome: Hashable, Sendable {
     package var configurationPath: String { path + "/config.json" }
     /// The database.
     package var databasePath: String { path + "/mesh.sqlite" }
+    /// What this node writes down of the sessions that it runs: a folder.
+    package var sessionsPath: String { path + "/sessions" }
     /// The socket on which the node answers.
     package var socketPath: String { path + "/api.sock" }
     /// The log, if the node writes one.

@@ -97,11 +97,18 @@ package struct SendingLane: Sendable {
     package private(set) var limit: UInt64
     /// Whether the bytes have an end.
     package private(set) var isOver = false
+    /// Whether a run writes again what the other side may have, so that this may say so before it is written.
+    private let beginsAgain: Bool
+    /// How many of the next bytes the other side has.
+    private var behind: UInt64 = 0
 
     /// A lane whose next byte has this position.
-    package init(from position: UInt64 = 0) {
+    ///
+    /// - Parameter beginsAgain: whether the other side may have more than that already.
+    package init(from position: UInt64 = 0, beginsAgain: Bool = false) {
         kept = SessionBytes(from: position)
         limit = position
+        self.beginsAgain = beginsAgain
     }
 
     /// The position of the next byte.
@@ -115,9 +122,11 @@ package struct SendingLane: Sendable {
 
     /// Takes bytes, as many as there is room for, and says how many.
     package mutating func write(_ bytes: ArraySlice<UInt8>, isError: Bool = false) -> Int {
-        let taken = bytes.prefix(room)
+        let had = Int(min(behind, UInt64(bytes.count)))
+        behind -= UInt64(had)
+        let taken = bytes.dropFirst(had).prefix(room)
         kept.append(taken, isError: isError)
-        return taken.count
+        return had + taken.count
     }
 
     /// There will be no more bytes.
@@ -125,6 +134,10 @@ package struct SendingLane: Sendable {
 
     /// The other side needs nothing before a position, and accepts so many bytes behind it.
     package mutating func acknowledged(_ position: UInt64, credit: UInt64) throws(SessionFault) {
+        if beginsAgain, position > end, position <= UInt64(Int64.max) / 2 {
+            behind += position - end
+            kept = SessionBytes(from: position)
+        }
         guard position <= end else { throw .notSent }
         kept.drop(to: position)
         let (accepted, overflow) = position.addingReportingOverflow(credit)
@@ -156,6 +169,14 @@ package struct ReceivingLane: Sendable {
     package init(joins: Bool) {
         kept = SessionBytes(from: 0)
         isFresh = joins
+    }
+
+    /// A lane that goes on: with bytes from a position on that came and were not taken.
+    package init(from position: UInt64, bytes: ArraySlice<UInt8>, isOver: Bool) {
+        kept = SessionBytes(from: position)
+        kept.append(bytes, isError: false)
+        isFresh = false
+        self.isOver = isOver
     }
 
     /// Up to which position bytes have come.

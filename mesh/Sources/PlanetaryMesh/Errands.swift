@@ -198,9 +198,16 @@ struct Errands: Sendable {
         guard let cancellation = runs.cancellation(of: assignment) else { return }
         let originator = order.manifest.originatorPeerID
         await parts.swarm.addAddresses(order.manifest.originatorAddresses, for: originator)
+        let port = sessions.port(of: assignment)
+        if port == nil, order.manifest.params.session != nil {
+            runs.ended(assignment)
+            let reason = "the executor restarted, and what its user had typed is gone"
+            return await tell(
+                .runEnded(assignment: assignment, parts.runner.unbegun(reason).report, blocks: []))
+        }
         let run = await parts.runner.run(
             order.manifest, jobID: order.jobID, executor: order.executorDID, from: [originator],
-            wallClockMilliseconds: nil, cancellation: cancellation, keep: true, session: sessions.port(of: assignment)
+            wallClockMilliseconds: nil, cancellation: cancellation, keep: true, session: port, played: port?.played
         ) { bytes in
             await tell(.fact(.blocksFetched(assignment: assignment, bytes: UInt64(bytes))))
         } compiles: { milliseconds in
@@ -214,6 +221,7 @@ struct Errands: Sendable {
             await tell(.fact(.executionProgressed(assignment: assignment, status, progressPermille: nil)))
         }
         runs.ended(assignment)
+        if !Task.isCancelled { sessions.endedByItself(assignment) }
         sessions.ended(assignment, isKept: run.report.outcome.isOfItsOwn)
         // A stopping node says nothing about a run that did not end: the restart rule decides about it.
         await tell(.runEnded(assignment: assignment, run.report, blocks: run.blocks))

@@ -65,6 +65,9 @@ struct JobRunner: Sendable {
             engine: machine.engineDescription)
     }
 
+    /// A run that this node cannot begin.
+    func unbegun(_ reason: String) -> Run { unstarted(.nodeFailed(reason: reason), NodeClock.wallClock) }
+
     /// Runs the job of a manifest as `executor` would, with missing blocks from `peers`.
     ///
     /// - Parameters:

@@ -93,6 +93,8 @@ package actor MeshNode {
         let parts = try await opening.parts()
         var core = NodeCore(identity: identity, market: try await opening.market(parts))
         let intake = try await opening.recover(&core, parts)
+        let runs = core.market.unclosedJobs.executed.filter { $0.receipt == nil }.compactMap(\.assignmentCID?.text)
+        SessionLog.clean(parts.sessionsPath, keeping: Set(runs))
         let node = MeshNode(parts, core: core, intake: intake)
         try await node.begin()
         return node
@@ -223,12 +225,7 @@ package actor MeshNode {
     private func begin(_ order: ExecutionOrder) {
         runs.begin(order.assignmentCID)
         guard let terms = order.manifest.params.session else { return }
-        let witness = SessionWitness(
-            jobID: order.jobID, assignment: order.assignmentCID, originator: order.manifest.originatorDID,
-            side: .checks)
-        let port = SessionPort(
-            job: order.jobID, assignment: order.assignmentCID, side: .module,
-            witness: terms.transcript == nil ? nil : witness)
+        guard let port = SessionPort.module(of: order, terms, folder: parts.sessionsPath) else { return }
         runSessions.begin(port, of: order.manifest.originatorPeerID)
     }
 

@@ -64,7 +64,7 @@ struct NodeOpening: Sendable {
             runner: JobRunner(
                 machine: machine, fetcher: fetcher, store: store,
                 moduleBytesMax: configuration.limits.moduleBytesMax,
-                inputBytesMax: configuration.limits.fileBytesMax))
+                inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath)
     }
 
     /// The machine of a node, which shares its compiled modules with all of the same home.

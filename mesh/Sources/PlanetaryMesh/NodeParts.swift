@@ -24,6 +24,8 @@ struct NodeParts: Sendable {
     let results: PrivateResults
     let fetcher: ContentFetcher
     let runner: JobRunner
+    /// The folder of what runs write down of their sessions.
+    let sessionsPath: String
     let tallies = NodeTallies()
 
     /// Runs the parts that work by themselves, until the group is cancelled.

@@ -47,6 +47,8 @@ final class SessionPort: GuestSession {
         var input = SessionWitness.Input(from: 0)
         /// What the other end signed.
         var evidence = SessionWitness.Evidence()
+        /// Whether a run begins again, and what its user sent is gone.
+        var isLost = false
     }
 
     let jobID: JobID
@@ -54,21 +56,60 @@ final class SessionPort: GuestSession {
     let side: Side
     /// The originator's word for the input; nil where no transcript is kept.
     let witness: SessionWitness?
+    /// Where what comes is written down, for a run that begins again.
+    let log: SessionLog?
+    /// What came of the run's calls before, if it begins again.
+    let played: [SessionEvent]?
     private let state: Mutex<State>
 
-    init(job: JobID, assignment: CID, side: Side, witness: SessionWitness? = nil) {
+    init(job: JobID, assignment: CID, side: Side, witness: SessionWitness? = nil, log: SessionLog? = nil) {
         self.witness = witness
+        self.log = log
+        played = nil
         jobID = job
         self.assignment = assignment
         self.side = side
         state = Mutex(State(incoming: ReceivingLane(joins: side == .user), isJoined: side == .module))
     }
 
+    /// The module's end of a session that goes on where its log ends; nil if that is none of this session.
+    init?(job: JobID, assignment: CID, witness: SessionWitness, log: SessionLog, _ records: [SessionLog.Record]) {
+        var evidence = SessionWitness.Evidence()
+        var input: [UInt8] = []
+        var events: [SessionEvent] = []
+        for record in records {
+            if let data = record.data {
+                guard
+                    let next = try? evidence.adding(
+                        data[...], isLast: record.isLast == true, record.statement, witness)
+                else { return nil }
+                evidence = next
+                input += data
+            }
+            if let event = record.event { events.append(event) }
+        }
+        let taken = events.reduce(0) { $0 + ($1.data?.count ?? 0) }
+        guard taken <= input.count else { return nil }
+        (jobID, self.assignment, side, self.witness, self.log) = (job, assignment, .module, witness, log)
+        played = events
+        var begun = State(
+            incoming: ReceivingLane(from: UInt64(taken), bytes: input[taken...], isOver: evidence.isOver),
+            outgoing: SendingLane(beginsAgain: true), isJoined: true)
+        begun.evidence = evidence
+        state = Mutex(begun)
+    }
+
     // MARK: The run
+
+    func came(_ event: SessionEvent) {
+        // Whatever stopped the run, it did not stop there if it begins again.
+        if event.end != .cancelled { log?.append(SessionLog.Record(event: event)) }
+    }
 
     func read(bytesMax: Int, orElse wake: @escaping @Sendable () -> Void) -> SessionInput {
         let input = state.withLock { state -> SessionInput in
             state.wakesRun = nil
+            if state.isLost { return .lost }
             if let piece = state.incoming.piece(from: state.incoming.start, bytesMax: bytesMax) {
                 state.incoming.took(to: state.incoming.start + UInt64(piece.bytes.count))
                 return .bytes(piece.bytes)
@@ -200,10 +241,22 @@ final class SessionPort: GuestSession {
                 state.input = SessionWitness.Input(from: state.outgoing.start)
                 state.isJoined = true
             }
-            let evidence = try evidence(state, with: data)
+            if played != nil, data.sequence > state.incoming.end {
+                state.isLost = true
+                return
+            }
+            let new = newInput(data, state)
+            let evidence = try new.map { new throws(SessionFault) in
+                guard let witness else { return state.evidence }
+                return try state.evidence.adding(new, isLast: data.isLast, data.statement, witness)
+            }
             try state.incoming.receive(
                 data.data, at: data.sequence, isError: data.isError, isLast: data.isLast)
-            state.evidence = evidence
+            if let new, let evidence {
+                state.evidence = evidence
+                // Before it is acknowledged, and before the module has it.
+                log?.append(SessionLog.Record(data: Array(new), isLast: data.isLast, statement: data.statement))
+            }
             let sent = state.outgoing.bytes(from: state.outgoing.start, to: data.acknowledged)
             try state.outgoing.acknowledged(data.acknowledged, credit: data.credit)
             if side == .user, witness != nil { state.input.append(sent) }
@@ -212,16 +265,13 @@ final class SessionPort: GuestSession {
         ring()
     }
 
-    /// What this end has the originator's word for, with a message that came.
-    private func evidence(
-        _ state: State, with data: JobInteractiveDataV1
-    ) throws(SessionFault) -> SessionWitness.Evidence {
-        guard side == .module, let witness, data.sequence <= state.incoming.end else { return state.evidence }
+    /// What a message brings that needs the originator's word; nil where there is nothing new.
+    private func newInput(_ data: JobInteractiveDataV1, _ state: State) -> ArraySlice<UInt8>? {
+        guard side == .module, witness != nil, data.sequence <= state.incoming.end else { return nil }
         let known = Int(min(state.incoming.end - data.sequence, UInt64(data.data.count)))
         let new = data.data[known...]
         // What is here already was signed when it came.
-        if new.isEmpty, !data.isLast || state.evidence.isOver { return state.evidence }
-        return try state.evidence.adding(new, isLast: data.isLast, data.statement, witness)
+        return new.isEmpty && (!data.isLast || state.evidence.isOver) ? nil : new
     }
 
     /// The originator's word for all input that has come, and the input that was not read; nil where a transcript

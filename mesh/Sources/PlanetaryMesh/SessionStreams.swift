@@ -19,6 +19,8 @@ final class RunSessions: Sendable {
     private struct State: Sendable {
         var ports: [CID: (port: SessionPort, originator: PeerID)] = [:]
         var ended: [CID] = []
+        /// The logs of runs that have ended, whose receipts may not be on the disk yet.
+        var logs: [SessionLog] = []
     }
 
     let limits: Limits
@@ -48,6 +50,15 @@ final class RunSessions: Sendable {
             state.ports.filter { !state.ended.contains($0.key) }.map { ($0.key, $0.value.port) }
         }
         return ports.map { ($0, $1.isWaiting) }.sorted { $0.0 < $1.0 }
+    }
+
+    /// A run has ended by itself, so that it will not begin again once its receipt is on the disk.
+    func endedByItself(_ assignment: CID) {
+        let old = state.withLock { state -> SessionLog? in
+            state.logs += [state.ports[assignment]?.port.log].compactMap(\.self)
+            return state.logs.count > limits.endedMax ? state.logs.removeFirst() : nil
+        }
+        old?.remove()
     }
 
     /// A run has ended; what it said to its end is still to be had if that was its own, and nobody else will say it.

@@ -102,6 +102,37 @@ struct SessionCommandTests {
         #expect(finished.screen.text.components(separatedBy: "after").count == 3, "nothing is shown twice")
     }
 
+    @Test("After kill -9 of the executor the run begins again, and goes on where it was")
+    func executorRestarted() throws {
+        let executor = mesh.executors[0]
+        let run = try terminal(["run", "-i", try echo()])
+        for word in ["before", "later"] {
+            try run.type(word + "\n")
+            try run.wait(until: "the line comes back") { $0.text.components(separatedBy: word).count > 2 }
+        }
+        executor.kill()
+        // What is typed meanwhile waits in the originator's node.
+        try run.type("meanwhile\n")
+        try executor.start()
+        try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "meanwhile").count > 2 }
+        try run.type("after\n")
+        try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "after").count > 2 }
+        try run.type(TerminalProcess.endKey)
+        let finished = try run.finish()
+        #expect(finished.status == 0, "\(finished.screen.text)")
+        for word in ["before", "later", "meanwhile", "after"] {
+            #expect(finished.screen.text.components(separatedBy: word).count == 3, "\(word) is shown once")
+        }
+        let job = try lastJob()
+        #expect(
+            try originator.run(["outputs", job, "--output", "stdout=-"]).output
+                == "before\nlater\nmeanwhile\nafter\n")
+        let replay = try originator.run(["receipt", "replay", "last"])
+        #expect(replay.status == 0, "\(replay.output) \(replay.errors)")
+        let explained = try originator.run(["explain", job]).output
+        #expect(!explained.contains("attempt 2"), "\(explained)")
+    }
+
     @Test("At a pipe it is a filter that answers while it reads; words that make no sense together are told")
     func pipes() throws {
         let script = "printf 'one\\ntwo\\n' | \"$0\" run -i --quiet \"$1\" --home \"$2\""

@@ -131,6 +131,24 @@ struct JobCrashTests {
         #expect(world.parties[1].orders.count == 1)
     }
 
+    /// With a transcript, the node itself knows what its user typed; whether it does is not the market's to see.
+    @Test func aRestartedExecutorRunsASessionWithATranscriptAgain() throws {
+        let features = [SessionTerms.feature, SessionTerms.transcriptFeature]
+        var world = MarketWorld(executors: 2) { _, configuration in configuration.executor?.features = features }
+        world.parties[1].run = .hang
+        let id = try world.submit(
+            MarketWorld.request("job") { params in
+                (params.isInteractive, params.determinism) = (true, .attested)
+                params.session = SessionTerms(transcript: .private)
+                params.executionPolicy = ExecutionPolicy()
+                for feature in features { params.executionPolicy?.require(feature) }
+            })
+        #expect(world.run(milliseconds: 5000) { $0.job(id)?.status == .running })
+        try world.restart(1)
+        #expect(world.run(milliseconds: 5000) { $0.parties[1].orders.count == 2 })
+        #expect(world.job(id)?.attempts.count == 1)
+    }
+
     @Test func aLateReceiptOfASupersededExecutorWins() throws {
         var world = world()
         world.checksReplay = true

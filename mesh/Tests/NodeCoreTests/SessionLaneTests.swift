@@ -127,4 +127,18 @@ import Testing
         lane.took(to: 1_002)
         #expect(lane.isExhausted)
     }
+
+    @Test("A run that begins again does not send what the other side has") func beginsAgain() throws {
+        var lane = SendingLane(beginsAgain: true)
+        #expect(lane.write([1, 2][...]) == 2)
+        try lane.acknowledged(5, credit: 10)
+        #expect(lane.start == 5 && lane.piece(from: 5) == nil)
+        #expect(lane.write([3, 4, 5, 6, 7][...]) == 5)
+        #expect(lane.piece(from: 5)?.bytes == [6, 7] && lane.end == 7)
+        #expect(throws: SessionFault.notSent) { try lane.acknowledged(.max, credit: 1) }
+        var other = SendingLane()
+        #expect(throws: SessionFault.notSent) { try other.acknowledged(1, credit: 1) }
+        let rest = ReceivingLane(from: 3, bytes: [4, 5][...], isOver: true)
+        #expect(rest.start == 3 && rest.end == 5 && rest.untaken == [4, 5] && rest.isOver && !rest.isExhausted)
+    }
 }
