@@ -222,16 +222,23 @@ import Testing
         #expect(BenchReport(runs: [runs[0]], count: 1, inFlight: 1, elapsed: .zero).exitCode == 0)
     }
 
-    @Test func theEmptyModuleIsWellFormed() {
-        #expect(BenchJobs.emptyModule.prefix(8) == [0, 0x61, 0x73, 0x6D, 1, 0, 0, 0])
+    @Test(arguments: [(BenchJobs.emptyModule, [1, 3, 5, 7, 10]), (BenchSession.echoModule, [1, 2, 3, 5, 7, 10])])
+    func theModulesOfBenchAreWellFormed(_ module: [UInt8], _ expected: [UInt8]) {
+        #expect(module.prefix(8) == [0, 0x61, 0x73, 0x6D, 1, 0, 0, 0])
         var position = 8
         var sections: [UInt8] = []
-        while position + 1 < BenchJobs.emptyModule.count {
-            sections.append(BenchJobs.emptyModule[position])
-            position += 2 + Int(BenchJobs.emptyModule[position + 1])
+        while position + 1 < module.count {
+            sections.append(module[position])
+            position += 2 + Int(module[position + 1])
         }
-        #expect(position == BenchJobs.emptyModule.count)
-        #expect(sections == [1, 3, 5, 7, 10])
+        #expect(position == module.count)
+        #expect(sections == expected)
+    }
+
+    @Test func keysAreCountedByTheirTimes() {
+        let report = SessionBenchReport((1...100).map { .milliseconds($0) }, isVerified: true)
+        #expect(report.keys == 100 && report.p50Milliseconds == 50 && report.p99Milliseconds == 99)
+        #expect(report.maxMilliseconds == 100 && report.text.contains("99.0 ms"))
     }
 
     private func json(_ text: String) throws -> String {

@@ -8,7 +8,7 @@ import Synchronization
 /// `mesh bench`: measures the node it runs against.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the mesh around this node.", subcommands: [BenchJobs.self])
+        abstract: "Measure the mesh around this node.", subcommands: [BenchJobs.self, BenchSession.self])
 }
 
 /// `mesh bench jobs`: many jobs, from submission to verified receipt.
