@@ -1,4 +1,5 @@
 import IPLD
+import LibP2P
 import MeshTypes
 import Multiformats
 import NodeAPI
@@ -74,6 +75,61 @@ struct TranscriptTests {
 
     private func report(of file: [UInt8], _ receipt: CID) throws -> ReceiptReport {
         ReceiptReport(verified: ReceiptArchive(try CAR(decoding: file)).verify(receipt))
+    }
+
+    /// Prompts, reads a line of digits and signs, and answers with the last digit of the sum, until the end.
+    private static let calculator = """
+        (module
+          (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 64) "> ")
+          (data (i32.const 80) "?\\0a> ")
+          (func $say (param $at i32) (param $count i32)
+            (i32.store (i32.const 16) (local.get $at))
+            (i32.store (i32.const 20) (local.get $count))
+            (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24))))
+          (func (export "_start") (local $at i32) (local $byte i32) (local $sum i32)
+            (i32.store (i32.const 0) (i32.const 256))
+            (call $say (i32.const 64) (i32.const 2))
+            (loop $l
+              (i32.store (i32.const 4) (i32.const 256))
+              (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+              (if (i32.load (i32.const 8)) (then
+                (local.set $at (i32.const 0))
+                (loop $bytes
+                  (local.set $byte (i32.load8_u offset=256 (local.get $at)))
+                  (if (i32.and (i32.ge_u (local.get $byte) (i32.const 48)) (i32.le_u (local.get $byte) (i32.const 57)))
+                    (then (local.set $sum (i32.add (local.get $sum) (i32.sub (local.get $byte) (i32.const 48))))))
+                  (if (i32.eq (local.get $byte) (i32.const 10)) (then
+                    (i32.store8 (i32.const 80) (i32.add (i32.const 48) (i32.rem_u (local.get $sum) (i32.const 10))))
+                    (local.set $sum (i32.const 0))
+                    (call $say (i32.const 80) (i32.const 4))))
+                  (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                  (br_if $bytes (i32.lt_u (local.get $at) (i32.load (i32.const 8)))))
+                (br $l))))))
+        """
+
+    @Test("A talk with a REPL, key by key and through a cut of the connection, is repeated from its transcript")
+    func calculator() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let job = try await mesh.submit(try Assembler.module(Self.calculator)) { submission in
+                submission.session = JobSubmission.Session()
+            }
+            let user = try await SessionUser(mesh.originator, job)
+            #expect(try await user.hear(count: 2) == Array("> ".utf8))
+            for (line, answer) in [("1+2\n", "3"), ("7+8+9\n", "4"), ("\n", "0")] {
+                for key in line.utf8 { try await user.type([key]) }
+                #expect(try await user.hear(count: 4) == Array("\(answer)\n> ".utf8))
+                await mesh.originator.swarm.disconnect(mesh.nodes[0].identity.peerID)
+            }
+            try await user.end()
+            let result = try await mesh.result(of: job)
+            #expect(result.ending == .succeeded, "\(result.detail)")
+            let receipt = try CID(named: try #require(result.receiptCID), "receipt")
+            let report = try await mesh.nodes[0].replayReceipt(receipt)
+            #expect(report.isValid, "\(report.lines)")
+        }
     }
 
     @Test("A shared transcript is for whoever has the receipt, and in its file") func shared() async throws {
