@@ -123,7 +123,7 @@ final class PlaceWaiter: MountWaiter {
             left = left.dropFirst(waiting.session.write(left, to: stream, orElse: wake))
             return left.isEmpty ? .here : nil
         }
-        sessionNanoseconds += wait.waitedNanoseconds
+        sessionNanoseconds += (played ?? wait).waitedNanoseconds
         if var played {
             played.nanoseconds = wait.nanoseconds
             if case .cancelled = wait.end { played.end = .cancelled }
