@@ -38,6 +38,11 @@ struct BidBook: Sendable {
         guard job.isOpen else { return .refused(.jobNotOpen) }
         if job.bidding.bids.contains(where: { $0.signed.bytes == lean.signedBid }) { return .repeated }
         guard job.takesBids else { return .refused(.biddingClosed) }
+        if job.manifest.policy.hasPublicBids,
+            !job.bidding.sealed.admits(CID.hashing(lean.signedBid, codec: .dagCBOR))
+        {
+            return .refused(.notCommitted)
+        }
         let limits = context.limits
         guard tallies[job.id]?.count(of: peer) ?? 0 < limits.bidsPerPeerMax else {
             return .ignored(.tooManyBids(max: UInt64(limits.bidsPerPeerMax)))
@@ -127,6 +132,14 @@ struct BidBook: Sendable {
         case .nodeFailed(_, let outcome): if CrashedRun.way(outcome) != nil { failed(executor, context) }
         case .declined, .receiptInvalid, .overtaken, .forgotten: break
         }
+    }
+
+    /// An executor committed to a bid and did not show it, so that all waited for it: it ranks last, too.
+    mutating func keptHidden(_ executor: DID, _ context: MarketContext) { failed(executor, context) }
+
+    /// Whether an executor's bids rank last now.
+    func failedLately(_ executor: DID, _ context: MarketContext) -> Bool {
+        failedExecutors.contains(executor, now: context.now)
     }
 
     private mutating func failed(_ executor: DID, _ context: MarketContext) {

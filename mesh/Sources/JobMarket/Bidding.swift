@@ -14,16 +14,20 @@ struct Bidding: Hashable, Sendable {
     private(set) var refused: [RefusedBid] = []
     /// The bids that the journal records, including those refused or displaced since.
     private(set) var count: UInt64 = 0
+    /// Where bids are public: those that were committed to in this round.
+    var sealed = SealedBids()
 
     /// Begins a round.
     mutating func opened(round: UInt64, windowUntil: UnixMilliseconds) {
         self.round = round
         self.windowUntil = windowUntil
+        sealed = SealedBids()
     }
 
     /// Notes a judged bid.
     mutating func received(_ signed: SignedObject<Bid>, refusal: BidRefusal?, at date: UnixMilliseconds) {
         count += 1
+        sealed.showed(signed.cid)
         if let refusal {
             refused.append(RefusedBid(signed.body, refusal))
         } else {
@@ -32,12 +36,16 @@ struct Bidding: Hashable, Sendable {
     }
 
     /// A better bid replaced a kept one.
-    mutating func displaced(_ cid: CID) { bids.removeAll { $0.cid == cid } }
+    mutating func displaced(_ cid: CID) {
+        bids.removeAll { $0.cid == cid }
+        sealed.displaced(cid)
+    }
 
     /// Drops all bids: a job with its result needs none.
     mutating func ended() {
         bids = []
         refused = []
+        sealed = SealedBids()
     }
 
     func bid(_ cid: CID) -> ReceivedBid? { bids.first { $0.cid == cid } }

@@ -68,8 +68,10 @@ extension ExecutedJob {
 
     func emitActions(of event: JobEvent, _ context: inout MarketContext) {
         switch event.kind {
-        case .bidMade: oweBid(&context)
-        case .bidClosed, .assignmentAccepted: context.dropDelivery(.bid, job: id, subject: bidCID)
+        case .bidMade: oweBid(isFirst: true, &context)
+        case .bidClosed, .assignmentAccepted:
+            context.dropDelivery(.bid, job: id, subject: bidCID)
+            context.dropDelivery(.bidCommitment, job: id, subject: bidCID)
         case .executionStarted: order(&context)
         case .stopRequested(let reason, _):
             if let assignmentCID, isStarted {
@@ -85,7 +87,9 @@ extension ExecutedJob {
         }
     }
 
-    func oweBid(_ context: inout MarketContext) {
+    /// Sends the bid, or says that there is one where bids are public.
+    func oweBid(isFirst: Bool = false, _ context: inout MarketContext) {
+        if manifest.policy.hasPublicBids { return oweCommitment(isFirst: isFirst, &context) }
         context.deliver(
             .jobBid(JobBidV1(bid: ProtocolBid(signedBid))), .bid, job: id, subject: bidCID,
             to: manifest.originatorPeerID, addresses: manifest.originatorAddresses, until: bidLapsesAt)
@@ -105,6 +109,8 @@ extension ExecutedJob {
         context.tell(
             .jobStatusUpdate(update), .status, job: id, subject: update.assignmentCID, to: manifest.originatorPeerID,
             addresses: manifest.originatorAddresses)
+        guard manifest.policy.hasPublicStatus else { return }
+        context.emit(.tellEverybody(id, topic: MeshTopics.status(of: id), .jobStatusUpdate(update)))
     }
 
     private func notice(

@@ -202,13 +202,30 @@ extension ExecutorMarket {
 
     mutating func bidLapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let bid = jobs.read(id, { $0.isOpenBid ? $0.bidCID : nil }) ?? nil else { return }
-        if context.outbox.contains(DeliveryID(jobID: id, kind: .bid, subject: bid)) {
+        let kinds: [DeliveryID.Kind] = [.bid, .bidCommitment]
+        if kinds.contains(where: { context.outbox.contains(DeliveryID(jobID: id, kind: $0, subject: bid)) }) {
             closeBid(id, .notDelivered(reason: "the originator did not answer"), &context)
         } else {
             closeBid(id, .lapsed, &context)
         }
         // A lapsed bid leaves the job open: a new announcement is judged anew.
         announcements.forget(id)
+    }
+
+    /// Shows the bid of this node, now that its originator takes no more of them; not before, and not if the bid is
+    /// none of those that count.
+    mutating func bidsSealed(
+        _ message: JobBidsSealedV1, from peer: PeerID, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        guard let job = jobs[message.jobID], job.manifest.policy.hasPublicBids, job.isOpenBid,
+            message.bids.count <= PublicJob.Limits().commitmentsMax, message.bids.contains(job.bidCID)
+        else { return .refused(Refusal(.bidUnknown, "no such bid is open here")) }
+        guard job.manifest.originatorPeerID == peer else {
+            context.counters.refused("bids_sealed_wrong_peer")
+            return .refused(Refusal(.wrongPeer, "the bid is for another originator's job"))
+        }
+        job.showBid(isFirst: openBids.shown(job.id), &context)
+        return .ack
     }
 
     // MARK: Assignment

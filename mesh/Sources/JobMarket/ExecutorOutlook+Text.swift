@@ -99,6 +99,8 @@ extension ExecutorOutlook.Reason {
             return "Executors of this version take interactive jobs: update theirs."
         case .feature(SessionTerms.transcriptFeature):
             return "Do without a transcript (--transcript none); executors of this version keep one: update theirs."
+        case .feature(PublicJob.feature):
+            return "Executors of this version take jobs with public bids or status: update theirs."
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
@@ -156,6 +158,8 @@ extension Obstacle {
             return "the job is interactive, and \(isOfOne ? "its" : "their") version runs no such jobs"
         case .feature(SessionTerms.transcriptFeature):
             return "a transcript is asked for, and \(isOfOne ? "its" : "their") version keeps none"
+        case .feature(PublicJob.feature):
+            return "the job's bids or status are public, and \(isOfOne ? "its" : "their") version takes no such jobs"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "

@@ -23,7 +23,8 @@ struct GossipRules: Sendable {
         case .executionReceiptAvailable(let notice): return Self.judgement(of: notice, author: author, context)
         case .anchorHeads(let heads): return Self.judgement(of: heads, context)
         case .reputationRecordAvailable(let notice): return Self.judgement(of: notice, author: author, context)
-        case .jobBid, .jobStatusUpdate: return .ignore(reason: "not followed here")
+        // Those of jobs are judged by topic (`JobTopics`).
+        case .jobBid, .jobBidCommitment, .jobBidsSealed, .jobStatusUpdate: return .ignore(reason: "not followed here")
         case .jobInterest, .jobInquiry, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
             .jobInteractiveOutput, .jobAnnouncement:
             return .reject(reason: "\(message.variant.rawValue) is not a gossip message")
@@ -123,5 +124,5 @@ struct GossipRules: Sendable {
 
 extension CID {
     /// Whether this CID has the form of signed objects' CIDs.
-    var namesObject: Bool { namesEvidence && codec == .dagCBOR }
+    package var namesObject: Bool { namesEvidence && codec == .dagCBOR }
 }

@@ -24,6 +24,12 @@ extension JobEvent {
                 + " and, if none is acceptable, for up to \(bidding.milliseconds(since: at)) ms."
         case .bidReceived(let bid, let refusal): bidLine(bid.body, refusal)
         case .bidDisplaced(let bid): "The bid \(ShortName.of(bid.text)) made way for a better one."
+        case .bidCommitted(let commitment):
+            "\(commitment.body.bidderDID.short) has a bid, \(ShortName.of(commitment.body.bidCID.text)), that it shows "
+                + "when nobody can bid any more."
+        case .bidsSealed(let cause, let until):
+            "No more bids are taken, \(Self.words(cause)): each is to be shown within "
+                + "\(until.milliseconds(since: at)) ms."
         case .executorsJudged(let outlook): outlook.account
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .fundsAwaited(let needed, let available, _):
@@ -177,19 +183,21 @@ extension JobEvent {
         return "\(bid.bidderDID.short) bids \(offer): " + (refusal.map { "refused, \($0)." } ?? "acceptable.")
     }
 
+    private static func words(_ cause: BiddingClosure) -> String {
+        switch cause {
+        case .sufficientBids: "enough acceptable bids are in"
+        case .everybodySpoke: "everybody who is known and able has answered"
+        case .windowElapsed: "the window is over"
+        case .firstAcceptableBid: "the first acceptable bid came after the window"
+        }
+    }
+
     private func closing(_ cause: BiddingClosure, _ ranking: [RankedBid]) -> String {
-        let why =
-            switch cause {
-            case .sufficientBids: "enough acceptable bids are in"
-            case .everybodySpoke: "everybody who is known and able has answered"
-            case .windowElapsed: "the window is over"
-            case .firstAcceptableBid: "the first acceptable bid came after the window"
-            }
         let lines = ranking.prefix(8).enumerated().map { index, bid in
             "\(index + 1). \(bid.bidder.short) score \(bid.score) (price \(part(bid, 0)), reputation \(part(bid, 1)), "
                 + "region \(part(bid, 2)), latency \(part(bid, 3)), load \(part(bid, 4)))"
         }
-        return "Bidding closed, \(why): " + lines.joined(separator: "; ")
+        return "Bidding closed, \(Self.words(cause)): " + lines.joined(separator: "; ")
             + (ranking.count > 8 ? "; and \(ranking.count - 8) more." : ".")
     }
 

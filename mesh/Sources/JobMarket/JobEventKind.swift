@@ -23,6 +23,10 @@ package enum JobEventKind: Hashable, Sendable {
     case bidReceived(bid: SignedObject<Bid>, refusal: BidRefusal?)
     /// A better bid replaced a kept one, since a job keeps a limited number.
     case bidDisplaced(bid: CID)
+    /// A bidder committed to a bid, which is shown later.
+    case bidCommitted(commitment: SignedObject<BidCommitment>)
+    /// No more commitments are taken; the bids are to be shown.
+    case bidsSealed(cause: BiddingClosure, showUntil: UnixMilliseconds)
     /// No acceptable bid is in, and this is what keeps the executors that are known.
     case executorsJudged(ExecutorOutlook)
     /// Bids were ranked, best first.
@@ -111,6 +115,8 @@ extension JobEventKind {
         case .announced: "announced"
         case .bidReceived: "bid_received"
         case .bidDisplaced: "bid_displaced"
+        case .bidCommitted: "bid_committed"
+        case .bidsSealed: "bids_sealed"
         case .executorsJudged: "executors_judged"
         case .biddingClosed: "bidding_closed"
         case .fundsAwaited: "funds_awaited"
@@ -155,13 +161,14 @@ extension JobEventKind {
     /// a node that loses them in a crash recovers them by asking or by being told again.
     package var needsDurability: Bool {
         switch self {
-        case .submitted, .replicasMade, .replicaOf, .verificationChosen, .verificationEnded, .paymentRefused,
-            .assignmentMade, .attemptEnded,
+        // Whoever shows a bid relies on it that nobody can commit any more.
+        case .submitted, .bidsSealed, .replicasMade, .replicaOf, .verificationChosen, .verificationEnded,
+            .paymentRefused, .assignmentMade, .attemptEnded,
             .receiptAccepted, .receiptChosen, .lateReceipt, .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
             .settlementReceived:
             true
-        case .announced, .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+        case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
             .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,

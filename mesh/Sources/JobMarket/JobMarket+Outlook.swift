@@ -30,7 +30,10 @@ extension JobMarket {
 
     /// Who bid on a job of this node.
     package func hasBid(_ executor: DID, on id: JobID) -> Bool {
-        originator.jobs.read(id) { $0.bidding.bids.contains { $0.bid.bidderDID == executor } } ?? false
+        originator.jobs.read(id) { job in
+            job.bidding.bids.contains { $0.bid.bidderDID == executor }
+                || job.bidding.sealed.commitment(of: executor) != nil
+        } ?? false
     }
 
     /// What this node knows of each executor with regard to a job that waits for its first bid.

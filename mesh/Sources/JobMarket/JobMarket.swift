@@ -185,6 +185,8 @@ package struct JobMarket: Sendable {
     private mutating func answer(_ message: MeshProtocolMessage, from peer: PeerID) -> MeshProtocolReply {
         switch message {
         case .jobBid(let bid): originator.bidArrived(bid.bid, from: peer, &context)
+        case .jobBidCommitment(let commitment): originator.bidCommitted(commitment, from: peer, &context)
+        case .jobBidsSealed(let sealed): executor.bidsSealed(sealed, from: peer, &context)
         case .jobBidRefused(let refusal): executor.bidRefused(refusal, from: peer, &context)
         case .assignJob(let assignment): executor.assigned(assignment, from: peer, &context)
         case .cancelJob(let order): executor.cancelled(order, from: peer, &context)
@@ -241,14 +243,14 @@ package struct JobMarket: Sendable {
         case .status:
             executor.reportAnswered(id.jobID, &context)
             executor.statusAnswered(id, reply, &context)
-        case .bidRefusal, .interest, .invitation: break
-        case .bid where waited: executor.bidAnswered(id, reply, &context)
+        case .bidRefusal, .interest, .invitation, .bidsSealed: break
+        case .bid where waited, .bidCommitment where waited: executor.bidAnswered(id, reply, &context)
         case .assignment where waited: originator.assignmentAnswered(id, reply, &context)
         case .cancellation where waited: originator.cancellationAnswered(id, reply, &context)
         case .receipt where waited: executor.receiptAnswered(id, reply, &context)
         case .settlement where waited:
             originator.settlementAnswered(id, acknowledged: reply == .ack, &context)
-        case .bid, .assignment, .cancellation, .receipt, .settlement: context.counters.duplicates += 1
+        case .bid, .bidCommitment, .assignment, .cancellation, .receipt, .settlement: context.counters.duplicates += 1
         }
     }
 

@@ -18,6 +18,7 @@ extension BidRefusal {
         case .bidExpired: .bidExpired
         case .termsInvalid: .termsInvalid
         case .biddingClosed: .biddingClosed
+        case .notCommitted: .bidNotCommitted
         case .tooManyBids: .tooManyBids
         case .otherBidTaken: .otherBidTaken
         case .jobNotOpen: .jobNotOpen
@@ -50,6 +51,7 @@ extension BidRefusal: CustomStringConvertible {
         case .bidExpired: "the bid cannot be taken up any more"
         case .termsInvalid(let reason): "the terms contradict themselves: \(reason)"
         case .biddingClosed: "the bidding is over"
+        case .notCommitted: "the job's bids are public, and this one was not committed to before they were shown"
         case .tooManyBids(let max): "more than \(max) bids"
         case .otherBidTaken(let rank, let count, let score, let best):
             "another bid was taken: rank \(rank) of \(count), score \(score) against \(best)"

@@ -80,6 +80,8 @@ package enum BidRefusal: Error, Hashable, Sendable, Codable {
     case termsInvalid(reason: String)
     /// The bidding is over.
     case biddingClosed
+    /// The job's bids are committed to first, and this one was not in time.
+    case notCommitted
     /// One bidder sent too many bids, or the job has as many as it can hold.
     case tooManyBids(max: UInt64)
     /// Another bid was better; only the bidder is told this refusal.

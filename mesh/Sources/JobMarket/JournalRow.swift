@@ -56,6 +56,8 @@ enum JournalRowKind: Codable {
     case announced(round: UInt64, windowUntil: UnixMilliseconds, biddingUntil: UnixMilliseconds)
     case bidReceived(bid: [UInt8], refusal: BidRefusal?)
     case bidDisplaced(bid: CID)
+    case bidCommitted(commitment: [UInt8])
+    case bidsSealed(cause: BiddingClosure, showUntil: UnixMilliseconds)
     case executorsJudged(ExecutorOutlook)
     case biddingClosed(cause: BiddingClosure, ranking: [RankedBid])
     case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
@@ -100,6 +102,8 @@ extension JournalRowKind {
                 .announced(round: round, windowUntil: window, biddingUntil: until)
             case .bidReceived(let bid, let refusal): .bidReceived(bid: bid.bytes, refusal: refusal)
             case .bidDisplaced(let bid): .bidDisplaced(bid: bid)
+            case .bidCommitted(let commitment): .bidCommitted(commitment: commitment.bytes)
+            case .bidsSealed(let cause, let until): .bidsSealed(cause: cause, showUntil: until)
             case .executorsJudged(let outlook): .executorsJudged(outlook)
             case .biddingClosed(let cause, let ranking): .biddingClosed(cause: cause, ranking: ranking)
             case .fundsAwaited(let needed, let available, let until):
@@ -184,7 +188,7 @@ extension JournalRowKind {
         case .settlementOverdue: .settlementOverdue
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
             .verificationEnded, .paymentRefused, .announced,
-            .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+            .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
@@ -204,6 +208,8 @@ extension JournalRowKind {
             .announced(round: round, windowUntil: window, biddingUntil: until)
         case .bidReceived(let bid, let refusal): .bidReceived(bid: try Self.signed(bid), refusal: refusal)
         case .bidDisplaced(let bid): .bidDisplaced(bid: bid)
+        case .bidCommitted(let commitment): .bidCommitted(commitment: try Self.signed(commitment))
+        case .bidsSealed(let cause, let until): .bidsSealed(cause: cause, showUntil: until)
         case .executorsJudged(let outlook): .executorsJudged(outlook)
         case .biddingClosed(let cause, let ranking): .biddingClosed(cause: cause, ranking: ranking)
         case .fundsAwaited(let needed, let available, let until):
@@ -254,7 +260,7 @@ extension JournalRowKind {
         case .settlementOverdue: .settlementOverdue
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
             .verificationEnded, .paymentRefused, .announced,
-            .bidReceived, .bidDisplaced, .executorsJudged, .biddingClosed, .fundsAwaited,
+            .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:

@@ -8,6 +8,8 @@ package enum MarketAction: Sendable, Hashable {
     case announce(JobID, JobAnnouncementV1)
     /// Send a direct message; report `deliveryReplied` or `deliveryFailed` with its id.
     case deliver(Delivery)
+    /// Publish on a topic of a job; nothing to report.
+    case tellEverybody(JobID, topic: String, MeshProtocolMessage)
     /// Publish on a topic; nothing to report unless `anchorOf` names a job, then `anchorPublished`.
     case gossip(topic: String, MeshProtocolMessage, anchorOf: JobID?)
     /// Fetch the block of a manifest; report `manifestFetched`.
@@ -59,6 +61,10 @@ package struct DeliveryID: Hashable, Sendable {
     package enum Kind: String, Hashable, Sendable, CaseIterable {
         /// A bid, by the bidder.
         case bid
+        /// A commitment to a bid that is shown later, by the bidder.
+        case bidCommitment
+        /// That a bid is to be shown now.
+        case bidsSealed
         /// Why somebody who could bid does not now; never retried.
         case interest
         /// The announcement of a job to one executor; never retried.

@@ -46,6 +46,8 @@ package struct OriginatorConfiguration: Sendable {
     package var reannounceMilliseconds: UInt64 = 1000
     /// The bid window if the policy names none.
     package var bidWindowMilliseconds: UInt64 = 1000
+    /// How long bidders have to show the bids that they committed to, where bids are public.
+    package var showingMilliseconds: UInt64 = 2_000
     /// The number of acceptable bids that closes the window early if the policy names none and the best of them comes
     /// from an executor with a verified receipt here.
     package var sufficientBids: UInt64 = 3

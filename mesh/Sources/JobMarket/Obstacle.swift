@@ -74,7 +74,7 @@ package enum Obstacle: Hashable, Sendable, Codable {
         case .limit(let limit, _, _): limit.setting
         case .region: "region"
         case .feature(JobFiles.feature), .feature(NumberCall.feature), .feature(SessionTerms.feature),
-            .feature(SessionTerms.transcriptFeature):
+            .feature(SessionTerms.transcriptFeature), .feature(PublicJob.feature):
             nil
         case .feature: "executor.features"
         case .resource(ResourceType.cpuMillicores.rawValue, _, _): "executor.cpu_millicores"
@@ -166,8 +166,8 @@ extension Obstacle {
             self = .resource(resource, needed: needed, offered: offered)
         case .bidderNotAllowed, .bidderDenied: self = .excluded
         case .deadlineTooLate: self = .late
-        case .bidderFailedBefore, .bidExpired, .termsInvalid, .biddingClosed, .tooManyBids, .otherBidTaken,
-            .jobNotOpen, .notVerified:
+        case .bidderFailedBefore, .bidExpired, .termsInvalid, .biddingClosed, .notCommitted, .tooManyBids,
+            .otherBidTaken, .jobNotOpen, .notVerified:
             return nil
         }
     }

@@ -9,6 +9,8 @@ struct OpenBids: Sendable {
     /// Those beyond their originator's share of the journal.
     private var unwritten: Set<JobID> = []
     private var journal = BidJournalShares()
+    /// Those that were shown to everybody.
+    private var shown: Set<JobID> = []
 
     /// How many there are.
     var count: Int { shares.total }
@@ -64,8 +66,14 @@ struct OpenBids: Sendable {
         journal.release(job)
     }
 
+    /// Notes that a bid is shown to everybody; `true` the first time.
+    mutating func shown(_ job: JobID) -> Bool { shown.insert(job).inserted }
+
     /// Drops the account of a bid.
-    mutating func forget(_ job: JobID) { unwritten.remove(job) }
+    mutating func forget(_ job: JobID) {
+        unwritten.remove(job)
+        shown.remove(job)
+    }
 
     /// Notes that an originator is no longer a stranger.
     mutating func met(_ originator: PeerID) {

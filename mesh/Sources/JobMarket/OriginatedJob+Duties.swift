@@ -10,6 +10,7 @@ extension OriginatedJob {
         let phase: JobPhase
         let phaseUntil: UnixMilliseconds?
         let round: UInt64
+        let showUntil: UnixMilliseconds?
         let liveAttempt: Attempt?
         let candidateReceipts: Int
         let outputsUntil: UnixMilliseconds?
@@ -19,7 +20,8 @@ extension OriginatedJob {
 
     var marks: Marks {
         Marks(
-            phase: phase, phaseUntil: phaseUntil, round: bidding.round, liveAttempt: assignments.live,
+            phase: phase, phaseUntil: phaseUntil, round: bidding.round,
+            showUntil: bidding.sealed.seal?.until, liveAttempt: assignments.live,
             candidateReceipts: receipts.candidates.count, outputsUntil: receipts.firstOutputsUntil, anchor: anchor,
             notices: settlements.notices.count)
     }
@@ -36,6 +38,10 @@ extension OriginatedJob {
         if phase == .bidding, old?.round != bidding.round, let until = bidding.windowUntil {
             context.setTimer(.window(id), at: until)
             context.setTimer(.reannounce(id), inMilliseconds: context.configuration.originator.reannounceMilliseconds)
+        }
+        if phase == .bidding, let until = bidding.sealed.seal?.until, old?.showUntil != until {
+            context.setTimer(.window(id), at: until)
+            context.timers.clear(.reannounce(id))
         }
         if phase != .bidding || status == .biddingClosed {
             context.timers.clear(.window(id))
@@ -88,6 +94,7 @@ extension OriginatedJob {
         case .submitted: announce(&context)
         case .announced(let round, _, _):
             if round > 1 { announce(&context) }
+        case .bidsSealed: askToShowAll(&context)
         case .assignmentMade: oweAssignment(&context)
         case .assignmentConfirmed(let cid, _):
             context.dropDelivery(.assignment, job: id, subject: cid)
@@ -109,6 +116,7 @@ extension OriginatedJob {
     }
 
     func announce(_ context: inout MarketContext) {
+        if bidding.sealed.seal != nil, phase == .bidding { return askToShowAll(&context) }
         let isSmall = signedManifest.bytes.count <= context.configuration.originator.announcedManifestBytesMax
         let announcement = JobAnnouncementV1(
             jobID: id, manifest: isSmall ? signedManifest.bytes : nil,
@@ -216,5 +224,41 @@ extension OriginatedJob {
         assignments.all.compactMap { attempt in
             if case .refuted? = attempt.end { attempt.assignment.executorDID } else { nil }
         }
+    }
+}
+
+// MARK: - Public bids
+
+extension OriginatedJob {
+    /// Whether its journal has room for a refused bid: all that count are in it where bids are public, since it says
+    /// which of them were shown.
+    func hasRoom(forRefused bid: SignedObject<Bid>, _ limits: MarketLimits) -> Bool {
+        bidding.hasRoom(forRefusedOf: bid.body.bidderDID, limits)
+            || (bidding.sealed.admits(bid.cid) && hasRoom(forBidBytes: bid.bytes.count, limits))
+    }
+
+    /// Commitments to bids that are shown later, where bids are public; none once one is chosen.
+    package var committedCount: Int { bidding.sealed.commitments.count }
+
+    /// Whether it has an acceptable bid, or one that is shown later.
+    func hasOffers(_ context: MarketContext) -> Bool {
+        !bidding.sealed.isEmpty || !candidates(at: context.steady).isEmpty
+    }
+
+    /// Tells everybody which bids count, and each of their bidders to show its own.
+    func askToShowAll(_ context: inout MarketContext) {
+        let sealed = bidding.sealed
+        for hidden in sealed.hidden { askToShow(hidden.body, &context) }
+        let message = JobBidsSealedV1(jobID: id, bids: sealed.bids)
+        context.emit(.tellEverybody(id, topic: MeshTopics.bids(on: id), .jobBidsSealed(message)))
+    }
+
+    /// Asks a bidder to show its bid, if that is what is waited for.
+    func askToShow(_ commitment: BidCommitment, _ context: inout MarketContext) {
+        guard let seal = bidding.sealed.seal else { return }
+        let message = JobBidsSealedV1(jobID: id, bids: bidding.sealed.bids)
+        context.deliver(
+            .jobBidsSealed(message), .bidsSealed, job: id, subject: commitment.bidCID, to: commitment.bidderDID.peerID,
+            until: seal.until)
     }
 }

@@ -123,6 +123,10 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             bidding.received(signed, refusal: refusal, at: event.at)
             if status == .announced { status = .biddingOpen }
         case .bidDisplaced(let cid): bidding.displaced(cid)
+        case .bidCommitted(let commitment):
+            bidding.sealed.committed(commitment)
+            if status == .announced { status = .biddingOpen }
+        case .bidsSealed(let cause, let until): bidding.sealed.sealed(cause, until: until)
         case .executorsJudged(let outlook):
             self.outlook = outlook.atLast
             outlookCount += 1
@@ -362,7 +366,7 @@ extension OriginatedJob {
     /// Whether the window is over without a bid that can be taken up.
     func isWithoutTakers(_ context: MarketContext) -> Bool {
         isOpen && phase == .bidding && status != .biddingClosed && !context.timers.contains(.window(id))
-            && candidates(at: context.steady).isEmpty
+            && !hasOffers(context)
     }
 
     var cameToNothing: Bool { false }
@@ -378,6 +382,7 @@ extension JobEventKind {
     var evidenceByteCount: Int {
         switch self {
         case .bidReceived(let bid, _): bid.bytes.count
+        case .bidCommitted(let commitment): commitment.bytes.count
         case .assignmentMade(let assignment, _): assignment.bytes.count
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
         case .settled(let settlement, _), .paymentRefused(let settlement, _): settlement.bytes.count

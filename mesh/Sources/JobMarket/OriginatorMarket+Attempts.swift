@@ -52,6 +52,7 @@ extension OriginatorMarket {
         }
         if let refusal {
             keepAccount(ofRefused: signed, refusal, &context)
+            sealIfSufficient(id, &context)
             return refuse(refusal, &context)
         }
         switch jobs.read(id, { bids.place(for: signed, in: $0, context) }) {
@@ -73,7 +74,7 @@ extension OriginatorMarket {
     ) {
         let id = signed.body.jobID
         let limits = context.limits
-        if jobs.read(id, { $0.bidding.hasRoom(forRefusedOf: signed.body.bidderDID, limits) }) ?? false {
+        if jobs.read(id, { $0.hasRoom(forRefused: signed, limits) }) ?? false {
             record(.bidReceived(bid: signed, refusal: refusal), of: id, &context)
         } else {
             bids.leftUnwritten(of: id)
@@ -91,7 +92,7 @@ extension OriginatorMarket {
     }
 
     /// Refuses a bid; one that comes after the choice learns who has the job, like those that lost it then.
-    private func refuse(
+    func refuse(
         _ refusal: BidRefusal, lostTo winner: BidWinner? = nil, _ context: inout MarketContext
     ) -> MeshProtocolReply {
         context.counters.refused("bid_\(refusal.name.rawValue)")
@@ -105,6 +106,7 @@ extension OriginatorMarket {
     /// executor that proved itself here.
     mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
+        if job.manifest.policy.hasPublicBids { return sealIfSufficient(id, &context) }
         let named = job.manifest.policy.sufficientBids
         let candidates = takers(of: job, context)
         // Those of executors that have another job of the same work count, and are not taken.
@@ -123,17 +125,18 @@ extension OriginatorMarket {
     /// Closes the window early, as nobody is left to wait for; unless the policy says how long, or for how many bids.
     mutating func everybodySpoke(on id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.mayCloseEarly(context) else { return }
+        if job.manifest.policy.hasPublicBids { return seal(id, .everybodySpoke, &context) }
         let candidates = takers(of: job, context)
         if !candidates.isEmpty { close(id, .everybodySpoke, bids.rank(candidates, of: job, context), &context) }
     }
 
     mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.phase == .bidding else { return }
+        guard let job = jobs[id], job.phase == .bidding, !publicWindowElapsed(id, &context) else { return }
         let candidates = takers(of: job, context)
         if !candidates.isEmpty { close(id, .windowElapsed, bids.rank(candidates, of: job, context), &context) }
     }
 
-    private mutating func close(
+    mutating func close(
         _ id: JobID, _ cause: BiddingClosure, _ ranking: [RankedBid], _ context: inout MarketContext
     ) {
         bids.forget(id)
@@ -143,6 +146,8 @@ extension OriginatorMarket {
 
     mutating func biddingElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id] else { return }
+        // Once bids are committed to, they are shown: then it goes on.
+        if !job.bidding.sealed.isEmpty, job.phase == .bidding { return seal(id, .windowElapsed, &context) }
         if !takers(of: job, context).isEmpty { return windowElapsed(id, &context) }
         if waitsForRivals(id, &context) { return beginBidding(id, &context) }
         if job.assignments.isEmpty {

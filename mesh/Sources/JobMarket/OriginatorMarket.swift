@@ -13,7 +13,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: CheckingHalf, Sendable {
+package struct OriginatorMarket: SealingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -172,7 +172,7 @@ package struct OriginatorMarket: CheckingHalf, Sendable {
 
     mutating func reannounceDue(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.phase == .bidding || job.phase == .announcement,
-            job.candidates(at: context.steady).isEmpty
+            !job.hasOffers(context)
         else { return }
         job.announce(&context)
         context.setTimer(.reannounce(id), inMilliseconds: context.configuration.originator.reannounceMilliseconds)

@@ -41,20 +41,20 @@ extension OriginatedJob {
     /// Whether nobody made an acceptable bid yet, and nobody had the job.
     func awaitsFirstBid(_ context: MarketContext) -> Bool {
         isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed && assignments.isEmpty
-            && candidates(at: context.steady).isEmpty
+            && !hasOffers(context)
     }
 
     /// Whether it collects bids, has one that would do, and names neither a window nor how many bids are enough.
     func mayCloseEarly(_ context: MarketContext) -> Bool {
         let policy = manifest.policy
         return phase == .bidding && status != .biddingClosed && policy.sufficientBids == nil
-            && policy.bidWindowMilliseconds == nil && !candidates(at: context.steady).isEmpty
+            && policy.bidWindowMilliseconds == nil && bidding.sealed.seal == nil && hasOffers(context)
     }
 
     /// Whether it has no acceptable bid after so long, and no window of its owner's is open.
     func waitsInVain(afterMilliseconds age: UInt64, _ context: MarketContext) -> Bool {
         let isBidding = isOpen && (phase == .announcement || phase == .bidding)
-        guard isBidding, candidates(at: context.steady).isEmpty else { return false }
+        guard isBidding, !hasOffers(context) else { return false }
         return age == 0 || (!context.timers.contains(.window(id)) && isOlder(milliseconds: age, context))
     }
 

@@ -68,7 +68,8 @@ package struct Selection: Sendable {
         return nil
     }
 
-    private func bidderRefusal(of bidder: DID) -> BidRefusal? {
+    /// Why no bid of a bidder is acceptable, whatever it offers.
+    func bidderRefusal(of bidder: DID) -> BidRefusal? {
         let policy = manifest.policy
         if let denied = policy.deniedDIDs, denied.contains(bidder) { return .bidderDenied }
         if let allowed = policy.allowedDIDs, !allowed.contains(bidder) { return .bidderNotAllowed }

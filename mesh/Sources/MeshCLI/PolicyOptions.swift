@@ -72,6 +72,17 @@ struct PolicyOptions: ParsableArguments {
         transform: Quantity.whole("a number of attempts"))
     var attempts: UInt64?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Have bidders commit to their bids, and show them to everybody when nobody can bid any more: so nobody "
+                + "undercuts another's bid. It takes up to 2 s longer."))
+    var publicBids = false
+
+    @Flag(
+        help: ArgumentHelp(
+            "Have the executor tell the state of the run to everybody who follows the job, and not only to this node."))
+    var publicStatus = false
+
     /// The options that were given.
     var given: [String] {
         let all: [(option: String, isGiven: Bool)] = [
@@ -79,7 +90,7 @@ struct PolicyOptions: ParsableArguments {
             ("--bid-window", bidWindow != nil), ("--sufficient-bids", sufficientBids != nil),
             ("--feature", !feature.isEmpty), ("--resource", !resource.isEmpty), ("--allow", !allow.isEmpty),
             ("--deny", !deny.isEmpty), ("--deadline", deadline != nil), ("--weight", !weight.isEmpty),
-            ("--attempts", attempts != nil),
+            ("--attempts", attempts != nil), ("--public-bids", publicBids), ("--public-status", publicStatus),
         ]
         return all.filter(\.isGiven).map(\.option)
     }
@@ -110,6 +121,8 @@ struct PolicyOptions: ParsableArguments {
             UInt64(max(0, Date().timeIntervalSince1970 * 1_000)).addingReportingOverflow(span).partialValue
         }
         policy.maxAttempts = attempts
+        policy.publicBids = publicBids ? true : nil
+        policy.publicStatus = publicStatus ? true : nil
         if !weight.isEmpty {
             func value(_ name: String) -> UInt64? { weight.first { $0.name == name }?.number }
             policy.weights = JobSubmission.Policy.Weights(

@@ -30,6 +30,8 @@ extension MarketNode {
         case .stopRun(let assignment): stop(assignment, &context)
         case .stopCheck(let receipt): checks[receipt]?.endsAt = context.now
         case .holdRuns: break
+        // Its public jobs do with direct messages, as those of a node that follows as many topics as it may.
+        case .joinTopic, .leaveTopic: break
         case .declined: break
         case .misbehaved(_, let what): blamed.append(what)
         case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
@@ -44,6 +46,7 @@ extension MarketNode {
             give(
                 .fact(error.map { .announcementFailed(id, reason: $0) } ?? .announcementPublished(id)), &context)
         case .publishHeads(_, let jobs): give(.headsPublished(of: jobs), &context)
+        case .publish(let message, let topic): _ = publish(message, topic: topic, &context)
         case .publishReceipt: break
         case .advertise(let offer):
             let message = MeshProtocolMessage.capabilityAdvertisement(

@@ -27,8 +27,10 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
     package var sufficientBids: UInt64?
     /// How many executors the originator tries in turn.
     package var maxAttempts: UInt64?
-    /// Whether bidders gossip their bids for everybody instead of sending them directly.
+    /// Whether bidders commit to their bids first, and show them to everybody after the window.
     package var publicBids: Bool?
+    /// Whether the executor tells the state of the run to everybody.
+    package var publicStatus: Bool?
 
     /// A policy without demands.
     package init() {}
@@ -46,6 +48,7 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
         case sufficientBids = "sufficient_bids"
         case maxAttempts = "max_attempts"
         case publicBids = "public_bids"
+        case publicStatus = "public_status"
     }
 }
 
@@ -62,6 +65,7 @@ extension ExecutionPolicy: DAGCBORReadable {
         allowedDIDs = try fields.partIfPresent("allowed_dids")
         maxAttempts = try fields.unsignedIfPresent("max_attempts")
         bidWindowMilliseconds = try fields.unsignedIfPresent("bid_window_ms")
+        publicStatus = try fields.partIfPresent("public_status")
         regionFilter = try fields.partIfPresent("region_filter")
         minReputation = try fields.unsignedIfPresent("min_reputation")
         sufficientBids = try fields.unsignedIfPresent("sufficient_bids")
@@ -93,4 +97,11 @@ package struct SelectionWeights: Hashable, Sendable, Codable {
 
     /// Price first, then reputation, then the rest.
     package static let standard = SelectionWeights(price: 50, reputation: 25, region: 10, latency: 5, load: 10)
+}
+
+extension ExecutionPolicy {
+    /// Whether bids are committed first, and shown to everybody after the window.
+    package var hasPublicBids: Bool { publicBids == true }
+    /// Whether the state of the run is told to everybody.
+    package var hasPublicStatus: Bool { publicStatus == true }
 }

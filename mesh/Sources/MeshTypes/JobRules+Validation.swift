@@ -193,7 +193,9 @@ extension JobRules {
         try most("bid_window_ms", policy.bidWindowMilliseconds ?? 0, bidWindowMillisecondsMax)
         if let attempts = policy.maxAttempts { try bound("max_attempts", attempts, attemptsMax) }
         if let bids = policy.sufficientBids { try bound("sufficient_bids", bids, sufficientBidsMax) }
-        if policy.publicBids == true { throw .notOffered("public bidding") }
+        if policy.hasPublicBids || policy.hasPublicStatus, !policy.requires(PublicJob.feature) {
+            throw .featureNotRequired(PublicJob.feature)
+        }
         if let weights = policy.weights {
             let all = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]
             for weight in all { try most("weights", weight, weightMax) }

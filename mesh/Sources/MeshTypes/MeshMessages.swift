@@ -98,7 +98,7 @@ package struct JobInquiryV1: Hashable, Sendable, Codable {
     }
 }
 
-/// A bid: direct, or gossip if the policy asks for public bids.
+/// A bid: direct, and gossip on the job's topic of bids if the policy asks for public bids.
 package struct JobBidV1: Hashable, Sendable, Codable {
     /// The lean bid that contains the signed canonical one.
     package var bid: ProtocolBid
@@ -190,7 +190,8 @@ package struct CancelJobV1: Hashable, Sendable, Codable {
     }
 }
 
-/// Direct, executor to originator: the state of the run; it renews the lease.
+/// Direct, executor to originator, and gossip on the job's topic of status if the policy asks for that: the state of
+/// the run; it renews the lease.
 package struct JobStatusUpdateV1: Hashable, Sendable, Codable {
     /// The job.
     package var jobID: JobID

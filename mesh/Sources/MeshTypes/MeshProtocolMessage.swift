@@ -14,6 +14,10 @@ package enum MeshProtocolMessage: Hashable, Sendable {
     case jobInquiry(JobInquiryV1)
     /// A bid.
     case jobBid(JobBidV1)
+    /// A bid that is shown later.
+    case jobBidCommitment(JobBidCommitmentV1)
+    /// The bids that count are to be shown.
+    case jobBidsSealed(JobBidsSealedV1)
     /// A declined bid.
     case jobBidRefused(JobBidRefusedV1)
     /// An order to run a job.
@@ -66,6 +70,10 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case jobInquiry = "JobInquiryV1"
         /// A bid.
         case jobBid = "JobBidV1"
+        /// A bid that is shown later.
+        case jobBidCommitment = "JobBidCommitmentV1"
+        /// The bids that count are to be shown.
+        case jobBidsSealed = "JobBidsSealedV1"
         /// A declined bid.
         case jobBidRefused = "JobBidRefusedV1"
         /// An order to run.
@@ -96,6 +104,8 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case .jobInterest: .jobInterest
         case .jobInquiry: .jobInquiry
         case .jobBid: .jobBid
+        case .jobBidCommitment: .jobBidCommitment
+        case .jobBidsSealed: .jobBidsSealed
         case .jobBidRefused: .jobBidRefused
         case .assignJob: .assignJob
         case .cancelJob: .cancelJob
@@ -165,6 +175,8 @@ extension MeshProtocolMessage: Codable, OneEntryMessage {
         case .jobInterest: self = .jobInterest(try read.payload())
         case .jobInquiry: self = .jobInquiry(try read.payload())
         case .jobBid: self = .jobBid(try read.plain())
+        case .jobBidCommitment: self = .jobBidCommitment(try read.payload())
+        case .jobBidsSealed: self = .jobBidsSealed(try read.payload())
         case .jobBidRefused: self = .jobBidRefused(try read.plain())
         case .assignJob: self = .assignJob(try read.plain())
         case .cancelJob: self = .cancelJob(try read.payload())
@@ -187,6 +199,8 @@ extension MeshProtocolMessage: Codable, OneEntryMessage {
         case .jobInterest(let payload): try map.encode(payload, forKey: variant)
         case .jobInquiry(let payload): try map.encode(payload, forKey: variant)
         case .jobBid(let payload): try map.encode(payload, forKey: variant)
+        case .jobBidCommitment(let payload): try map.encode(payload, forKey: variant)
+        case .jobBidsSealed(let payload): try map.encode(payload, forKey: variant)
         case .jobBidRefused(let payload): try map.encode(payload, forKey: variant)
         case .assignJob(let payload): try map.encode(payload, forKey: variant)
         case .cancelJob(let payload): try map.encode(payload, forKey: variant)

@@ -15,6 +15,12 @@ package enum MeshTopics {
     /// The protocol of the sessions of interactive jobs.
     package static let sessions = "/icn/mesh/interactive/1.0.0"
 
+    /// Of one job: `JobBidCommitmentV1`, `JobBidsSealedV1` and `JobBidV1`.
+    package static func bids(on job: JobID) -> String { "\(jobPrefix)\(job.cid.text)/bids/v1" }
+    /// `JobStatusUpdateV1` of one job.
+    package static func status(of job: JobID) -> String { "\(jobPrefix)\(job.cid.text)/status/v1" }
+    /// What the topics of jobs begin with.
+    package static let jobPrefix = "/icn/mesh/job/"
     /// `AnchorHeadsV1` of one scope.
     package static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }
     /// The DHT key of a receipt.

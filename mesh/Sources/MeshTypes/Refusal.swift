@@ -176,6 +176,8 @@ package enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case termsInvalid = "terms_invalid"
     /// The bidding is over.
     case biddingClosed = "bidding_closed"
+    /// The job's bids are committed first, and this one was not.
+    case bidNotCommitted = "bid_not_committed"
     /// The bidder, or the job, has too many bids.
     case tooManyBids = "too_many_bids"
     /// Another bid was better.

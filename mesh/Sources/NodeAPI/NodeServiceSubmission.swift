@@ -169,6 +169,10 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         package var weights: Weights?
         /// How many executors are tried in turn.
         package var maxAttempts: UInt64?
+        /// Whether bids are committed to first, and shown to everybody after the window.
+        package var publicBids: Bool?
+        /// Whether the executor tells the state of the run to everybody.
+        package var publicStatus: Bool?
 
         /// A policy, each part the node's default unless given.
         package init(
@@ -193,6 +197,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
             case requiredFeatures = "required_features"
             case resources, deadline, weights
             case maxAttempts = "max_attempts"
+            case publicBids = "public_bids"
+            case publicStatus = "public_status"
         }
 
         /// A resource, and how much of it.

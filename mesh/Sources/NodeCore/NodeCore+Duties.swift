@@ -135,6 +135,21 @@ extension NodeCore {
         }
     }
 
+    /// Follows the topics of the jobs and bids that a start found open.
+    mutating func followJobs() {
+        for job in market.unclosedJobs.originated where job.result == nil {
+            effects += jobTopics.follow(job.id, job.manifest, as: .originator)
+        }
+        for job in market.unclosedJobs.executed where job.isOpenBid {
+            effects += jobTopics.follow(job.id, job.manifest, as: .executor)
+        }
+    }
+
+    /// Takes note of a bid, or of a commitment to one.
+    mutating func bidTaken(on message: MeshProtocolMessage, _ moment: NodeMoment) {
+        if let job = message.biddenJob { bidTaken(on: job, moment) }
+    }
+
     /// Ends the wait for bids on a job once nobody is left who is known, able and silent. Whoever offers and stays
     /// silent makes a job wait for the window, so nobody can hurry it.
     mutating func bidTaken(on job: JobID, _ moment: NodeMoment) {

@@ -51,7 +51,8 @@ extension NodeCore {
         } catch {
             return (.reject(reason: "\(error)"), "a gossip message that does not read: \(error)")
         }
-        guard belongs(message, to: topic) else {
+        if topic.hasPrefix(MeshTopics.jobPrefix) { return verdict(on: message, data.count, topic, author, moment) }
+        guard message.belongs(to: topic, anchorScope: market.configuration.anchorScope) else {
             let reason = "\(message.variant.rawValue) is not for this topic"
             return (.reject(reason: reason), "gossip: \(reason)")
         }
@@ -72,16 +73,35 @@ extension NodeCore {
         capabilities.heard(signed.body, byteCount: advertisement.capability.count, now: moment.now)
     }
 
-    /// Whether a message belongs to a topic.
-    private func belongs(_ message: MeshProtocolMessage, to topic: String) -> Bool {
-        switch message {
-        case .jobAnnouncement: topic == MeshTopics.jobAnnouncements
-        case .executionReceiptAvailable: topic == MeshTopics.receipts
-        case .capabilityAdvertisement: topic == MeshTopics.capabilities
-        case .anchorHeads: topic == MeshTopics.anchorHeads(scope: market.configuration.anchorScope)
-        case .reputationRecordAvailable: topic == MeshTopics.reputation
-        default: false
-        }
+    /// The verdict on a message on the topic of one job. What concerns this node's own job or bid counts as if its
+    /// author had sent it directly, who perhaps cannot.
+    private mutating func verdict(
+        on message: MeshProtocolMessage, _ byteCount: Int, _ topic: String, _ author: PeerID, _ moment: NodeMoment
+    ) -> (GossipJudgement, fault: String?) {
+        let judgement = jobTopics.judgement(
+            of: message, byteCount: byteCount, topic: topic, author: author, now: moment.now)
+        if case .reject(let reason) = judgement { return (judgement, "gossip: \(reason)") }
+        guard judgement == .accept else { return (judgement, nil) }
+        tally("heard_of_jobs")
+        let isSealing = if case .jobBidsSealed = message { true } else { false }
+        guard isSealing || message.reportedJob.flatMap(market.originatedJob) != nil else { return (.accept, nil) }
+        let (reply, transition) = market.receive(
+            message, from: author, bidderLacking: bidder(of: message, moment).shortage, now: moment.now,
+            wallClock: moment.wallClock)
+        absorb(transition, moment)
+        bidTaken(on: message, moment)
+        guard !isSealing, case .refused(let refusal) = reply else { return (.accept, nil) }
+        return refusal.blame == .sender
+            ? (.reject(reason: refusal.text), "gossip: \(refusal.text)") : (.ignore(reason: refusal.text), nil)
+    }
+
+    /// What the bidder of a message offers, and what it has too little of for the job's module or inputs.
+    func bidder(
+        of message: MeshProtocolMessage, _ moment: NodeMoment
+    ) -> (offer: NodeCapability?, shortage: OfferedShortage?) {
+        guard case .jobBid(let bid) = message else { return (nil, nil) }
+        let offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
+        return (offer, offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) })
     }
 
     // MARK: Conduct

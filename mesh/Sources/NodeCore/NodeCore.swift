@@ -71,6 +71,7 @@ package struct NodeCore: Core {
     var solitude = Solitude()
     var outlooks = JobOutlooks()
     var invitations = Invitations()
+    var jobTopics = JobTopics()
     /// Whether what is being taken in is an announcement to this node alone, which it answers in any case.
     private var isAnsweringInvitation = false
     var advertising: Advertising
@@ -190,6 +191,7 @@ package struct NodeCore: Core {
         for job in market.originatedJobs where market.awaitsFirstBid(job.id) {
             outlooks.announced(job.id, now: moment.now)
         }
+        followJobs()
         return finish(moment)
     }
 
@@ -312,16 +314,11 @@ package struct NodeCore: Core {
             note(peer, "a direct message that does not read: \(error)", isMet: true, moment)
             return effects.append(.answer(request: request, .refused(Refusal(error.name, "\(error)"))))
         }
-        let isBid = if case .jobBid = message { true } else { false }
+        let isBid = message.biddenJob != nil
         if isBid, let roundTripMilliseconds {
             give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
         }
-        var offer: NodeCapability?
-        var shortage: OfferedShortage?
-        if case .jobBid(let bid) = message {
-            offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
-            shortage = offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) }
-        }
+        let (offer, shortage) = bidder(of: message, moment)
         if case .jobAnnouncement = message { isAnsweringInvitation = true }
         defer { isAnsweringInvitation = false }
         let (reply, transition) = market.receive(
@@ -330,7 +327,7 @@ package struct NodeCore: Core {
         judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
         switch message {
-        case .jobBid(let bid): bidTaken(on: bid.bid.jobID, moment)
+        case .jobBid, .jobBidCommitment: bidTaken(on: message, moment)
         case .jobInterest(let interest) where reply == .ack:
             guard capabilities.offer(of: interest.executorDID, now: moment.now) != nil, let refusal = interest.refusal
             else { break }
@@ -357,6 +354,7 @@ package struct NodeCore: Core {
             effects.append(.warnOfClock(offsetMilliseconds: offset))
         }
         let number = write(transition, moment)
+        for event in transition.events { effects += jobTopics.follow(event) }
         for event in transition.events where event.role == .originator {
             outlooks.follow(event, now: moment.now)
             say(.effect(.tell(event)), about: event.jobID)
@@ -447,6 +445,8 @@ package struct NodeCore: Core {
             say(isOwn ? .ownDelivery(delivery) : .effect(.errand(.deliver(delivery))), about: delivery.id.jobID)
         case .gossip(_, .anchorHeads(let heads), let job?): say(.heads(heads, of: job), about: job)
         case .gossip: preconditionFailure("the market gossips nothing but heads")
+        case .tellEverybody(let job, let topic, let message):
+            say(.effect(.errand(.publish(message, topic: topic))), about: job)
         case .fetchManifest(let job, let peer, let addresses, let bytesMax):
             effects.append(.errand(.fetchManifest(job, from: peer, addresses: addresses, bytesMax: bytesMax)))
         case .lookUpModule(let module): effects.append(.errand(.lookUpModule(module)))

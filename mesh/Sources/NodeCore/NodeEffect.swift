@@ -25,6 +25,10 @@ package enum NodeEffect: Sendable {
     case stopCheck(receipt: CID)
     /// Let all runs stand still, those that begin later too, or go on.
     case holdRuns(Bool)
+    /// Join the topic of a job, whose messages the core judges; in the order of the effects.
+    case joinTopic(String)
+    /// Leave the topic of a job; in the order of the effects.
+    case leaveTopic(String)
     /// Log that this node does not bid on a job.
     case declined(DeclinedJob)
     /// Log a peer's fault.
@@ -41,6 +45,8 @@ package enum NodeErrand: Sendable {
     case announce(JobID, JobAnnouncementV1)
     /// Publish the heads of the anchored DAG; report `headsPublished` once gossip has them.
     case publishHeads(AnchorHeadsV1, of: [JobID])
+    /// Publish a message on the topic of a job.
+    case publish(MeshProtocolMessage, topic: String)
     /// Put a receipt into the DHT, and announce it by gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
     /// Publish what this node offers, and keep its block; an offer without engines withdraws it.

@@ -53,7 +53,7 @@ extension MarketConfiguration {
     private static func features(_ stated: [String], _ engine: EngineDescription) -> [String] {
         let own = [
             JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature,
-            SessionTerms.transcriptFeature, ExecutionIdentity.feature(of: engine),
+            SessionTerms.transcriptFeature, PublicJob.feature, ExecutionIdentity.feature(of: engine),
         ]
         let others = stated.filter { other in !own.contains { $0.isSameBytes(as: other) } }
         return (own + others.prefix(featuresMax - own.count)).sorted()

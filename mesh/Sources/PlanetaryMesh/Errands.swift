@@ -33,6 +33,7 @@ struct Errands: Sendable {
         case .announce(let job, let announcement):
             let reason = await publish(.jobAnnouncement(announcement), topic: MeshTopics.jobAnnouncements)
             await tell(.fact(reason.map { .announcementFailed(job, reason: $0) } ?? .announcementPublished(job)))
+        case .publish(let message, let topic): _ = await publish(message, topic: topic)
         case .publishHeads(let heads, let jobs):
             let topic = MeshTopics.anchorHeads(scope: heads.scope)
             if await publish(.anchorHeads(heads), topic: topic) == nil { await tell(.headsPublished(of: jobs)) }

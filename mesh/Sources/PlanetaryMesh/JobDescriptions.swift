@@ -146,7 +146,9 @@ extension JobDescription.Request {
     private static func words(_ manifest: JobManifest) -> [NamedText] {
         let policy = manifest.policy
         // Every job asks for its engine.
-        let features = policy.requiredFeatures?.filter { $0 != manifest.execution?.feature }
+        let features = policy.requiredFeatures?.filter {
+            $0 != manifest.execution?.feature && $0 != PublicJob.feature
+        }
         func list(_ name: String, _ values: [String]?) -> NamedText? {
             values.map { NamedText(name: name, text: $0.joined(separator: ", ")) }
         }
@@ -160,6 +162,8 @@ extension JobDescription.Request {
             number("attempts at most", policy.maxAttempts), number("bids are enough", policy.sufficientBids),
             policy.deadline.map { NamedText(name: "promised by", text: $0.description) },
             policy.weights.map { NamedText(name: "weights", text: words($0)) },
+            policy.hasPublicBids ? NamedText(name: "bids", text: "public") : nil,
+            policy.hasPublicStatus ? NamedText(name: "status", text: "public") : nil,
         ].compactMap(\.self)
     }
 

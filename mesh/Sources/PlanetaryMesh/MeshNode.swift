@@ -42,6 +42,8 @@ package actor MeshNode {
     nonisolated let files: OwnerFiles
     nonisolated let desk: SubmissionDesk
     nonisolated let workflows: WorkflowDesk
+    /// The topics of single jobs.
+    private let followed = FollowedTopics()
     /// What the start could not resume.
     nonisolated let intake: JournalIntake
     var core: NodeCore
@@ -142,6 +144,9 @@ package actor MeshNode {
                 group.addTask { await self.runErrands() }
                 group.addTask { await self.followDisk() }
                 group.addTask { await self.keepTime() }
+                group.addTask { [followed, gossip = parts.gossip] in
+                    await followed.run(on: gossip) { [weak self] message in await self?.judge(message) ?? .ignore }
+                }
                 group.addTask { await self.lookAround() }
                 group.addTask { await self.keepAddressesCurrent() }
                 group.addTask { [neighbourhood] in
@@ -208,6 +213,8 @@ package actor MeshNode {
             case .stopRun(let assignment): runs.stop(assignment)
             case .stopCheck(let receipt): checks.stop(receipt)
             case .holdRuns(let areHeld): runs.hold(areHeld)
+            case .joinTopic(let topic): followed.join(topic)
+            case .leaveTopic(let topic): followed.leave(topic)
             case .declined(let declined): log.tell(WorkLine.line(of: declined))
             case .misbehaved(let peer, let what): log.tell(.peerMisbehaved, peer, reason: what)
             case .warnOfClock:

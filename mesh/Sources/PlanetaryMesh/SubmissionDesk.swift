@@ -170,6 +170,10 @@ struct SubmissionDesk: Sendable {
         policy.requiredFeatures = given.requiredFeatures
         policy.deadline = given.deadline.map(UnixMilliseconds.init)
         policy.maxAttempts = given.maxAttempts
+        // Absent and false are the same, and only the first is what older versions write.
+        policy.publicBids = given.publicBids == true ? true : nil
+        policy.publicStatus = given.publicStatus == true ? true : nil
+        if policy.hasPublicBids || policy.hasPublicStatus { policy.require(PublicJob.feature) }
         policy.weights = given.weights.map { weights in
             SelectionWeights(
                 price: weights.price ?? 0, reputation: weights.reputation ?? 0, region: weights.region ?? 0,

@@ -103,6 +103,8 @@ struct UsedKey: Sendable {
             ("deadline", (asked.deadline == nil) == (had.deadline == nil)),
             ("set of weights", policy.weights == nil || asked.weights == had.weights),
             ("number of attempts", policy.maxAttempts == nil || asked.maxAttempts == had.maxAttempts),
+            ("public bids", policy.publicBids == nil || asked.hasPublicBids == had.hasPublicBids),
+            ("public status", policy.publicStatus == nil || asked.hasPublicStatus == had.hasPublicStatus),
             ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
         ]
         return rows.filter { !$0.isSame }.map(\.name)

@@ -110,6 +110,8 @@ struct MarketWorld {
     /// The proofs that were published.
     var proofs: [CID: [UInt8]] = [:]
     var log: [MeshProtocolMessage] = []
+    /// What was published on the topics of jobs.
+    var told: [(topic: String, message: MeshProtocolMessage)] = []
     static let epoch: UInt64 = 1_800_000_000_000
 
     var wallClock: UnixMilliseconds { UnixMilliseconds(Self.epoch + UInt64(now.nanoseconds / 1_000_000)) }
@@ -245,6 +247,7 @@ struct MarketWorld {
                 if chance(duplicatePermille) { send(.direct(from: index, delivery)) }
             }
         case .gossip(_, _, let job): if let job, !blocksAnchors { send(.input(to: index, .anchorPublished(job))) }
+        case .tellEverybody(_, let topic, let message): told.append((topic, message))
         case .fetchManifest(let id, _, _, _):
             let block = parties.lazy.compactMap { $0.blocks[id.cid] }.first
             send(.input(to: index, .manifestFetched(id, block: block)))

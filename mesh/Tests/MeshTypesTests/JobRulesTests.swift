@@ -146,7 +146,14 @@ struct JobRulesTests {
         #expect(refusalOfPolicy { $0.maxAttempts = 0 } == .limitMissing(field: "max_attempts"))
         #expect(refusalOfPolicy { $0.maxAttempts = 17 }?.code == "limit_too_large")
         #expect(refusalOfPolicy { $0.sufficientBids = 0 } == .limitMissing(field: "sufficient_bids"))
-        #expect(refusalOfPolicy { $0.publicBids = true } == .notOffered("public bidding"))
+        for ask in [{ $0.publicBids = true }, { $0.publicStatus = true }] as [(inout ExecutionPolicy) -> Void] {
+            #expect(refusalOfPolicy(ask) == .featureNotRequired(PublicJob.feature))
+            #expect(
+                refusalOfPolicy {
+                    ask(&$0)
+                    $0.require(PublicJob.feature)
+                } == nil)
+        }
         #expect(
             refusalOfPolicy { $0.weights = SelectionWeights(price: 0, reputation: 0, region: 0, latency: 0, load: 0) }
                 == .limitMissing(field: "weights"))

@@ -72,6 +72,10 @@ enum Samples {
 
     static var signedBid: SignedObject<Bid> { try! .sign(bid, with: executor) }
 
+    static var signedCommitment: SignedObject<BidCommitment> {
+        try! .sign(BidCommitment(to: signedBid), with: executor)
+    }
+
     static var assignment: Assignment {
         Assignment(
             jobID: bid.jobID, originatorDID: originator.did, bidCID: signedBid.cid, executorDID: executor.did,
@@ -126,6 +130,8 @@ extension Samples {
                     expiresAt: date)),
             .jobInterest(JobInterestV1(jobID: job, executorDID: executor.did, region: "eu")),
             .jobInquiry(JobInquiryV1(jobID: job)), .jobBid(JobBidV1(bid: ProtocolBid(signedBid))),
+            .jobBidCommitment(JobBidCommitmentV1(signedCommitment)),
+            .jobBidsSealed(JobBidsSealedV1(jobID: job, bids: [signedBid.cid])),
             .jobBidRefused(
                 JobBidRefusedV1(jobID: job, bidCID: input, lost)),
             .assignJob(AssignJobV1(manifest: [1], bid: [2], assignment: [3])),
