@@ -22,6 +22,8 @@ struct PublicBidTests {
                 submission.policy.publicBids = true
                 submission.policy.sufficientBids = 3
                 submission.policy.bidWindowMilliseconds = 20_000
+                // So little that base prices make the difference.
+                submission.limits.maxFuel = 100_000
             })
         try await eventually("both executors have committed to a bid") {
             await mesh.originator.core.market.originatedJob(job)?.committedCount == 2
