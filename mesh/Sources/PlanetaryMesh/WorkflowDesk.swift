@@ -19,8 +19,8 @@ actor WorkflowDesk {
         var keyBytesMax = 256
         /// How long it waits before it asks again for what the node could not do, in milliseconds.
         var pauseMilliseconds = 1_000
-        /// How often it tries to submit a job while the node has no room for it.
-        var submissionsMax = 60
+        /// How often it asks a node again that has no room for a job.
+        var run = WorkflowRun.Limits()
         /// Calls that wait for something to happen to a workflow.
         var watchersMax = 256
         /// How long such a call waits, in milliseconds.
@@ -28,14 +28,13 @@ actor WorkflowDesk {
     }
 
     private struct Open {
-        let manifest: WorkflowManifest
         /// As it was begun.
         let row: WorkflowRow
-        var plan: WorkflowPlan
-        /// The jobs that were submitted and have not ended.
-        var jobs: [ChildKey: CID] = [:]
-        /// The jobs that are to end.
-        var cancelled: Set<ChildKey> = []
+        var run: WorkflowRun
+
+        var manifest: WorkflowManifest { run.manifest }
+        // Lent, not copied: a copy would have all its items.
+        var plan: WorkflowPlan { _read { yield run.plan } }
 
         func row(of status: WorkflowStatus) -> WorkflowRow {
             var row = row
@@ -105,10 +104,7 @@ actor WorkflowDesk {
         }
         do {
             let manifest = try SignedObject<WorkflowManifest>(verifiedBefore: row.manifest).body
-            var plan = try WorkflowPlan(manifest.definition)
-            _ = plan.begin()
-            for bytes in journal { _ = plan.handle(try DAGCBORDecoder().decode(PlanEvent.self, from: bytes)) }
-            return Open(manifest: manifest, row: row, plan: plan)
+            return Open(row: row, run: try WorkflowRun(recalling: row.id, manifest, journal: journal))
         } catch {
             throw NodeServiceError(.storageFailed, "The workflow \(row.id) cannot be read: \(error).")
         }
@@ -122,7 +118,7 @@ actor WorkflowDesk {
             throw NodeServiceError(.invalidRequest, "The key must have 1 to \(limits.keyBytesMax) bytes.")
         }
         let definition = resolved(submission.definition)
-        var plan: WorkflowPlan
+        let plan: WorkflowPlan
         do throws(DefinitionFault) {
             plan = try WorkflowPlan(definition)
         } catch {
@@ -155,8 +151,9 @@ actor WorkflowDesk {
             id: signed.cid, key: key, manifest: signed.bytes, status: plan.status.rawValue, isOver: false,
             submittedAt: manifest.submittedAt.value)
         try await stored { () throws(MeshStoreError) in try await parts.store.commit([.workflow(row)]) }
-        let effects = plan.begin()
-        open[signed.cid] = Open(manifest: manifest, row: row, plan: plan)
+        var run = WorkflowRun(signed.cid, manifest, plan: plan)
+        let effects = run.begin()
+        open[signed.cid] = Open(row: row, run: run)
         for effect in effects { workIn.yield((signed.cid, effect)) }
         return try await view(signed.cid)
     }
@@ -263,7 +260,7 @@ actor WorkflowDesk {
             stage.items.enumerated().map { index, item in
                 var view = WorkflowItemView(stage: stage.definition.id, item)
                 guard item.phase == .running, let attempt = item.attempt else { return view }
-                view.jobID = known.jobs[ChildKey(stage: stage.definition.id, item: index, attempt: attempt)]?.text
+                view.jobID = known.run.jobs[ChildKey(stage: stage.definition.id, item: index, attempt: attempt)]?.text
                 return view
             }
         }
@@ -278,9 +275,7 @@ actor WorkflowDesk {
         }
         if order == .resume, open[id] == nil { try requireRoom(for: 1) }
         let event = order == .cancel ? PlanEvent.cancelled : .resumed
-        var trial = known.plan
-        let effects = trial.handle(event)
-        guard trial.taken != known.plan.taken else {
+        guard let effects = known.run.tell(event) else {
             throw NodeServiceError(
                 .conflict,
                 order == .cancel
@@ -288,13 +283,11 @@ actor WorkflowDesk {
                     : "There is nothing to run again: the workflow is not over, or all of it is done.",
                 hint: "See mesh workflow show \(id).")
         }
-        known.plan = trial
-        if order == .resume { known.cancelled = [] }
         let write = StoreWrite.workflowEvent(id: id, bytes: try Self.encoded(event))
         open[id] = known
         for effect in effects { workIn.yield((id, effect)) }
         changed(id)
-        try await commit([write, .workflow(known.row(of: trial.status))])
+        try await commit([write, .workflow(known.row(of: known.plan.status))])
         return try await view(id)
     }
 
@@ -308,7 +301,7 @@ actor WorkflowDesk {
 
     private static func encoded(_ event: PlanEvent) throws(NodeServiceError) -> [UInt8] {
         do {
-            return try DAGCBOREncoder().encode(event)
+            return try WorkflowRun.entry(event)
         } catch {
             throw NodeServiceError(.internalError, "An event of a workflow cannot be written: \(error).")
         }
@@ -335,8 +328,7 @@ actor WorkflowDesk {
         case .submit(let key):
             if let end = await ended(key, of: id, on: node) { tell(id, .ended(key, end)) }
         case .cancel(let key):
-            open[id]?.cancelled.insert(key)
-            if let job = open[id]?.jobs[key] { await cancel(job, on: node) }
+            if let job = open[id]?.run.cancel(key) { await cancel(job, on: node) }
         case .finish:
             guard let over = open[id], over.plan.status.isOver, !over.plan.isClosed else { return }
             do throws(NodeServiceError) {
@@ -361,7 +353,7 @@ actor WorkflowDesk {
         }
         let event = PlanEvent.receiptSigned(receipt.cid)
         let bytes = try Self.encoded(event)
-        _ = open[id]?.plan.handle(event)
+        _ = open[id]?.run.tell(event)
         let blocks = pages + [(id, over.row.manifest), (receipt.cid, receipt.bytes)]
         try await commit(
             blocks.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: id) } + [
@@ -403,10 +395,7 @@ actor WorkflowDesk {
     /// Tells a plan what happened, and writes it to the journal, in this order for all that it is told.
     private func tell(_ id: CID, _ event: PlanEvent) {
         // In its place, since a copy would have all its items.
-        guard let before = open[id]?.plan.taken, let effects = open[id]?.plan.handle(event),
-            open[id]?.plan.taken != before
-        else { return }
-        if case .ended(let key, _) = event { open[id]?.jobs[key] = nil }
+        guard let effects = open[id]?.run.tell(event) else { return }
         let bytes: [UInt8]
         do {
             bytes = try Self.encoded(event)
@@ -430,17 +419,15 @@ actor WorkflowDesk {
         for attempt in 1... {
             do throws(NodeServiceError) {
                 let job = try CID(named: try await node.submit(submission).jobID, "job_id")
-                open[id]?.jobs[key] = job
-                if open[id]?.cancelled.contains(key) == true { await cancel(job, on: node) }
+                if open[id]?.run.submitted(job, as: key) == true { await cancel(job, on: node) }
                 guard let result = await result(of: job, on: node) else { return nil }
                 return await ChildEnd(result, job, folders: folders(of: result))
             } catch {
-                if error.code == .shuttingDown || Task.isCancelled { return nil }
-                if open[id]?.cancelled.contains(key) == true { return ChildEnd(.cancelled) }
+                if error.code == .shuttingDown || Task.isCancelled || open[id] == nil { return nil }
                 let isPassing = [.overloaded, .storageFull, .storageFailed].contains(error.code)
-                guard isPassing, attempt < limits.submissionsMax else {
-                    return ChildEnd(.failed(reason: error.message, ofMesh: isPassing))
-                }
+                let refused = open[id]?.run.refused(
+                    key, attempt: attempt, isPassing: isPassing, reason: error.message, limits: limits.run)
+                if let refused { return refused }
             }
             await pause()
         }

@@ -127,7 +127,7 @@ struct WorkflowDeskTests {
                 .block(cid: CID.hashing(ballast, codec: .raw), bytes: ballast, pinned: true)
             ])
             var limits = WorkflowDesk.Limits()
-            (limits.submissionsMax, limits.pauseMilliseconds) = (3, 1)
+            (limits.run.submissionsMax, limits.pauseMilliseconds) = (3, 1)
             let desk = WorkflowDesk(parts: node.parts, end: node.end, limits: limits)
             let begun = try await desk.begin(WorkflowSubmission(definition: definition(), key: "k"))
             let id = try #require(try? CID(parsing: begun.workflowID))
