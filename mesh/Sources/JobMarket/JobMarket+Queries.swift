@@ -30,6 +30,22 @@ extension JobMarket {
     /// A job that this node originated, as long as it is remembered.
     package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
+    /// The most that others than the executor of a job of this node are paid for the same work: what was paid for its
+    /// replicas, and all that those may cost that are open or no longer known; `nil` if the job is not remembered.
+    package func mostPaidForReplicas(of id: JobID) -> TokenAmount? {
+        guard let job = originator.jobs[id] else { return nil }
+        let price = job.manifest.params.maxAcceptableBidTokens ?? .zero
+        let replicas = originator.quorums.replicas(of: id)
+        var most = TokenAmount.zero
+        for replica in replicas {
+            let (isOver, paid) = originator.jobs.read(replica) { (!$0.isOpen, $0.paid) } ?? (false, .zero)
+            most = most.addingSaturated(isOver ? paid : price)
+        }
+        let made = Int(clamping: job.verification?.level.executors ?? 1) - 1
+        for _ in replicas.count..<max(replicas.count, made) { most = most.addingSaturated(price) }
+        return most
+    }
+
     /// How far the module of a job of this node says it is, in thousandths; nil if nobody runs it or it said nothing.
     package func progressPermille(of id: JobID) -> UInt64? {
         guard let live = originator.jobs.read(id, \.assignments.live) ?? nil else { return nil }

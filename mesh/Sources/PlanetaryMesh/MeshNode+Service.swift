@@ -107,6 +107,12 @@ extension MeshNode: NodeService, PublicContent {
         return try await reader.described(recalled, as: try await job(jobID))
     }
 
+    /// The most that others than the executor of a job are paid for the same work, in the smallest unit; nil for a job
+    /// that the market no longer remembers.
+    func mostPaidForReplicas(of jobID: CID) -> UInt64? {
+        core.market.mostPaidForReplicas(of: JobID(jobID))?.units
+    }
+
     package func progress(
         of jobID: CID, _ scope: ProgressScope
     ) async throws(NodeServiceError) -> AsyncStream<JobProgress> {

@@ -172,6 +172,11 @@ actor WorkflowDesk {
         var definition = definition
         let (usual, files) = (ExecutionLimits.standard, JobFiles())
         let most = min(usual.maxOutputBytes, UInt64(clamping: parts.configuration.limits.outputBytesMax))
+        // What is held of a budget depends on how results are checked.
+        let check = parts.configuration.originator.verification
+        if definition.budget != nil, definition.verification == nil, case .quorum? = VerificationLevel(text: check) {
+            definition.verification = check
+        }
         for index in definition.stages.indices {
             var limits = definition.stages[index].limits
             limits.timeoutSeconds = limits.timeoutSeconds ?? usual.timeoutSeconds
@@ -421,7 +426,8 @@ actor WorkflowDesk {
                 let job = try CID(named: try await node.submit(submission).jobID, "job_id")
                 if open[id]?.run.submitted(job, as: key) == true { await cancel(job, on: node) }
                 guard let result = await result(of: job, on: node) else { return nil }
-                return await ChildEnd(result, job, folders: folders(of: result))
+                return await ChildEnd(
+                    result, job, folders: folders(of: result), paidForReplicas: paidForReplicas(of: job, key, id, node))
             } catch {
                 if error.code == .shuttingDown || Task.isCancelled || open[id] == nil { return nil }
                 let isPassing = [.overloaded, .storageFull, .storageFailed].contains(error.code)
@@ -443,6 +449,13 @@ actor WorkflowDesk {
             await pause()
         }
         return nil
+    }
+
+    /// The most that is paid to others than the executor of a job for the same work.
+    private func paidForReplicas(of job: CID, _ key: ChildKey, _ id: CID, _ node: MeshNode) async -> UInt64 {
+        // What the market has forgotten may have cost all that it was allowed to.
+        if let known = await node.mostPaidForReplicas(of: job) { return known }
+        return open[id]?.plan.priceOfReplicas(in: key.stage) ?? 0
     }
 
     private func pause() async { try? await Task.sleep(for: .milliseconds(limits.pauseMilliseconds)) }
@@ -511,7 +524,7 @@ actor WorkflowDesk {
 
 extension ChildEnd {
     /// The end of a job, as a plan takes it.
-    fileprivate init(_ result: JobResult, _ job: CID, folders: Set<String>) {
+    fileprivate init(_ result: JobResult, _ job: CID, folders: Set<String>, paidForReplicas: UInt64) {
         let outcome: ChildOutcome =
             switch result.ending {
             case .succeeded: .exited(code: 0)
@@ -532,7 +545,7 @@ extension ChildEnd {
             outputs: named.compactMap { output in
                 guard let cid = try? CID(parsing: output.cid) else { return nil }
                 return ChildOutput(name: output.name, cid: cid, isFolder: folders.contains(output.cid))
-            }, paid: result.paid ?? 0)
+            }, paid: TokenAmount(result.paid ?? 0).addingSaturated(TokenAmount(paidForReplicas)).units)
     }
 }
 

@@ -269,7 +269,7 @@ package struct DefinitionRules: Sendable {
             let count = stage.knownItems ?? 0
             jobs += count
             guard let budget = definition.budget else { continue }
-            guard let price = stage.jobBudget else {
+            guard let price = definition.price(ofJobOf: stage) else {
                 throw DefinitionFault(
                     "stages[\(index)]", "The workflow has a budget and this stage has none.",
                     remedy: "Add job_budget: the most that one of its jobs may cost.")
@@ -279,11 +279,23 @@ package struct DefinitionRules: Sendable {
             guard !isTooMuch, !isTooMuchInAll, sum <= budget else {
                 throw DefinitionFault(
                     "budget", "The budget of \(budget) cannot do: the jobs up to \(stage.id) may cost more.",
-                    remedy: "Raise the budget, or lower job_budget or the number of items.")
+                    remedy:
+                        "Raise the budget, or lower job_budget, the number of items, or that of a quorum's executors.")
             }
             least = sum
         }
         try bound("stages", jobs, limits.jobsMax, "jobs")
+    }
+}
+
+extension WorkflowDefinition {
+    /// The most that one job of a stage may cost, in the smallest unit: each executor of a quorum may cost all of
+    /// `job_budget`. Nil for no bound.
+    package func price(ofJobOf stage: StageDefinition) -> UInt64? {
+        guard let price = stage.jobBudget else { return nil }
+        let level = (stage.verification ?? verification).flatMap { VerificationLevel(text: $0) }
+        let (product, isTooMuch) = price.multipliedReportingOverflow(by: level?.executors ?? 1)
+        return isTooMuch ? .max : product
     }
 }
 

@@ -62,7 +62,7 @@ package struct ChildEnd: Hashable, Sendable, Codable {
     package var receiptCID: CID?
     /// Its outputs.
     package var outputs: [ChildOutput]
-    /// What was paid, in the smallest unit.
+    /// What was paid, in the smallest unit; with the most that may have to be paid to others for the same work.
     package var paid: UInt64
 
     package init(

@@ -132,7 +132,7 @@ package struct WorkflowPlan: Hashable, Sendable {
     }
 
     /// What was paid for all jobs.
-    package var paid: UInt64 { stages.reduce(0) { $0 + $1.paid } }
+    package var paid: UInt64 { stages.reduce(0) { $0.addingSaturated($1.paid) } }
 
     /// What is held for jobs that have not ended, or not begun.
     package var held: UInt64 { stages.reduce(0) { $0 + $1.held } }
@@ -155,6 +155,12 @@ package struct WorkflowPlan: Hashable, Sendable {
     /// How the results of a stage's jobs are checked; nil for the node's default.
     package func verification(of stage: String) -> String? {
         self.definition(of: stage)?.verification ?? definition.verification
+    }
+
+    /// The most that is paid to others than the executor of a stage's job for the same work; nil for no bound.
+    package func priceOfReplicas(in stage: String) -> UInt64? {
+        guard let stage = self.definition(of: stage), let price = stage.jobBudget else { return nil }
+        return definition.price(ofJobOf: stage).map { $0 - price }
     }
 
     /// What must be so after every event; the first thing that is not.
@@ -235,7 +241,7 @@ extension WorkflowPlan {
 
     /// Gives a stage its items, and holds what they may cost.
     private mutating func start(_ items: [StagePlan.Item], _ position: Int) {
-        let price = stages[position].definition.jobBudget
+        let price = price(of: stages[position].definition)
         stages[position].begin(items)
         guard let left, let price else { return }
         let (cost, isTooMuch) = price.multipliedReportingOverflow(by: UInt64(items.count))
@@ -249,12 +255,14 @@ extension WorkflowPlan {
         let definition = stages[position].definition
         running -= 1
         stages[position].running -= 1
-        stages[position].paid += end.paid
-        if let price = definition.jobBudget, self.definition.budget != nil {
+        stages[position].paid = stages[position].paid.addingSaturated(end.paid)
+        if let price = price(of: definition), self.definition.budget != nil {
             stages[position].held -= min(price, stages[position].held)
         }
         var item = stages[position].items[index]
-        (item.jobID, item.receiptCID, item.paid) = (end.jobID, end.receiptCID, item.paid + end.paid)
+        (item.jobID, item.receiptCID, item.paid) = (
+            end.jobID, end.receiptCID, item.paid.addingSaturated(end.paid)
+        )
         switch end.outcome {
         case .exited(let code):
             item.exitCode = code
@@ -265,7 +273,7 @@ extension WorkflowPlan {
             item.retried += 1
             item.phase = .waiting
             stages[position].repeats.append(index)
-            if let price = definition.jobBudget, self.definition.budget != nil { stages[position].held += price }
+            if let price = price(of: definition), self.definition.budget != nil { stages[position].held += price }
         case .failed(let reason, _): item.phase = .failed(reason: reason)
         case .cancelled: item.phase = .failed(reason: "it was cancelled")
         }
@@ -284,9 +292,11 @@ extension WorkflowPlan {
     private func canRepeat(_ item: StagePlan.Item, _ position: Int) -> Bool {
         let definition = stages[position].definition
         guard status == .running, item.retried < definition.retries, jobsBegun < limits.jobsMax else { return false }
-        guard let left, let price = definition.jobBudget else { return true }
+        guard let left, let price = price(of: definition) else { return true }
         return price <= left
     }
+
+    private func price(of stage: StageDefinition) -> UInt64? { definition.price(ofJobOf: stage) }
 
     /// Fails a stage, and by its rule the workflow.
     private mutating func fail(_ position: Int, _ reason: String) {
@@ -335,7 +345,7 @@ extension WorkflowPlan {
         (stage.failed, stage.nextItem) = (0, 0)
         stage.settle(.running)
         stages[position] = stage
-        guard let left, let price = stage.definition.jobBudget else { return }
+        guard let left, let price = price(of: stage.definition) else { return }
         let (cost, isTooMuch) = price.multipliedReportingOverflow(by: UInt64(stage.waiting))
         guard !isTooMuch, cost <= left else {
             return fail(position, "what is left of the budget, \(left), does not do for \(stage.waiting) jobs")
@@ -503,5 +513,12 @@ extension WorkflowPlan {
             return ChildTemplate.Content(cid: output.cid, isFolder: output.isFolder)
         case .item: return nil
         }
+    }
+}
+
+extension UInt64 {
+    fileprivate func addingSaturated(_ other: UInt64) -> UInt64 {
+        let (sum, isTooMuch) = addingReportingOverflow(other)
+        return isTooMuch ? .max : sum
     }
 }

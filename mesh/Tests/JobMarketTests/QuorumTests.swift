@@ -73,6 +73,21 @@ struct QuorumTests {
         #expect(world.totalTokens == 1_000_000)
     }
 
+    @Test("What replicas cost is all that they may until they are over, then what was paid for them")
+    func costs() throws {
+        var world = world()
+        let id = try world.submit(request { $0.maxAcceptableBidTokens = TokenAmount(500) })
+        #expect(world.parties[0].market.mostPaidForReplicas(of: id) == TokenAmount(1_000))
+        world.run(milliseconds: 600_000)
+        let paid = members(world, id).dropFirst().reduce(0) { $0 + $1.paid.units }
+        #expect(paid > 0 && paid < 1_000)
+        #expect(world.parties[0].market.mostPaidForReplicas(of: id) == TokenAmount(paid))
+        let alone = try world.submit(MarketWorld.request("alone"))
+        #expect(world.parties[0].market.mostPaidForReplicas(of: alone) == .zero)
+        let unknown = JobID(CID.hashing([1], codec: .dagCBOR))
+        #expect(world.parties[0].market.mostPaidForReplicas(of: unknown) == nil)
+    }
+
     @Test("The manifests of one work have one execution identity, and nothing else that tells them from another's")
     func blind() throws {
         var world = world()

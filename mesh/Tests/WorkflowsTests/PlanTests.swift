@@ -151,6 +151,42 @@ struct PlanTests {
         #expect(plan.jobsBegun == world.asked.count, "\(name)")
     }
 
+    @Test("Each executor of a quorum may cost all that one may, and that is held, released and counted")
+    func quorumBudget() throws {
+        var stage = StageDefinition(id: "a", module: Self.module)
+        (stage.jobBudget, stage.retries) = (10, 1)
+        var definition = WorkflowDefinition(name: "x", stages: [stage], budget: 59)
+        definition.verification = "quorum:2/3"
+        #expect(DefinitionRules().fault(in: definition) == nil)
+        definition.budget = 29
+        #expect(DefinitionRules().fault(in: definition)?.path == "budget")
+        // What the stage says comes first.
+        definition.stages[0].verification = "none"
+        #expect(DefinitionRules().fault(in: definition) == nil)
+        definition.stages[0].verification = nil
+        definition.budget = 59
+        var plan = try WorkflowPlan(definition)
+        _ = plan.begin()
+        #expect(plan.held == 30 && plan.left == 29 && plan.priceOfReplicas(in: "a") == 20)
+        let key = ChildKey(stage: "a", item: 0, attempt: 0)
+        _ = plan.handle(.ended(key, ChildEnd(.failed(reason: "x", ofMesh: true), paid: 15)))
+        #expect(plan.status == .running && plan.held == 30 && plan.paid == 15 && plan.left == 14)
+        let again = ChildKey(stage: "a", item: 0, attempt: 1)
+        _ = plan.handle(.ended(again, ChildEnd(.exited(code: 0), paid: 30)))
+        #expect(plan.status == .succeeded && plan.held == 0 && plan.paid == 45)
+    }
+
+    @Test("Nothing is tried again for more than is left, counting every executor of a quorum")
+    func quorumRetry() throws {
+        var stage = StageDefinition(id: "a", module: Self.module)
+        (stage.jobBudget, stage.retries, stage.verification) = (10, 1, "quorum:2/3")
+        var plan = try WorkflowPlan(WorkflowDefinition(name: "x", stages: [stage], budget: 59))
+        _ = plan.begin()
+        let key = ChildKey(stage: "a", item: 0, attempt: 0)
+        _ = plan.handle(.ended(key, ChildEnd(.failed(reason: "x", ofMesh: true), paid: 30)))
+        #expect(plan.status == .failed && plan.held == 0 && plan.paid == 30)
+    }
+
     @Test("A failure of the mesh is repeated as often as the stage says, and a failure of the module is not")
     func repetitions() throws {
         var stage = StageDefinition(id: "a", module: Self.module)
