@@ -30,6 +30,7 @@ enum BidPlace: Sendable {
 struct BidBook: Sendable {
     private var tallies: [JobID: BidTally] = [:]
     private var failedExecutors = RecentFailures<DID>()
+    private var missed = MissedPromises()
 
     /// Checks a bid, from the cheapest check to the signature.
     mutating func arrived(
@@ -67,8 +68,9 @@ struct BidBook: Sendable {
     /// Why a bid is not acceptable; `nil` when it is.
     func refusal(of bid: Bid, on job: OriginatedJob, _ context: MarketContext) -> BidRefusal? {
         if job.isExcluded(bid.bidderDID) { return .bidderFailedBefore }
-        let selection = Selection(
+        var selection = Selection(
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
+        selection.missed = (missed, context.now)
         if let refusal = selection.refusal(of: bid) { return refusal }
         // It cannot know that yet: no manifest says what module and inputs measure.
         return context.shortage.map {
@@ -106,10 +108,11 @@ struct BidBook: Sendable {
 
     /// Bids in the order of the job's score; those of executors that failed lately come last, with a score of zero.
     func rank(_ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext) -> [RankedBid] {
-        let ranking = Selection(
+        var selection = Selection(
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock,
-            draw: BidDraw(seed: context.opening(.none, nonce: job.manifest.nonce).seed)
-        ).rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
+            draw: BidDraw(seed: context.opening(.none, nonce: job.manifest.nonce).seed))
+        selection.missed = (missed, context.now)
+        let ranking = selection.rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
         var (others, failed): ([RankedBid], [RankedBid]) = ([], [])
         for var bid in ranking {
             if failedExecutors.contains(bid.bidder, now: context.now) {
@@ -146,6 +149,28 @@ struct BidBook: Sendable {
         let milliseconds = Int64(clamping: context.configuration.originator.failedExecutorMilliseconds)
         failedExecutors.insert(
             executor, until: context.now.advanced(milliseconds: milliseconds), max: context.limits.failedExecutorsMax)
+    }
+
+    /// Holds a result against what its executor's bid promised.
+    ///
+    /// - Parameter beganAt: when its executor first said that it runs; `nil` if it was not heard to, as of a short run:
+    ///   then the receipt tells, which makes nothing later than it came.
+    mutating func delivered(
+        _ receipt: ExecutionReceipt, of attempt: Attempt, on job: OriginatedJob, beganAt: MonotonicInstant?,
+        _ context: MarketContext
+    ) {
+        guard let bid = job.bidding.bid(attempt.assignment.bidCID)?.bid else { return }
+        let ended = context.steady.milliseconds(since: attempt.madeAt)
+        let ago = beganAt.map { UInt64(clamping: context.now.milliseconds(since: $0)) }
+        let began = ended - min(ended, ago ?? receipt.resourceUsage.wallMilliseconds)
+        let promised = bid.terms.deadline.milliseconds(since: bid.issuedAt)
+        let timeout = job.manifest.params.timeoutSeconds * 1_000
+        missed.measured(
+            receipt.executorDID,
+            MissedPromises.Measured(
+                beginsBy: promised - min(promised, timeout),
+                endsBy: job.manifest.params.session == nil ? promised : nil, began: began, ended: ended),
+            now: context.now)
     }
 
     /// Notes that an executor did its part.

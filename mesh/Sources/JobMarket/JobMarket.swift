@@ -123,6 +123,7 @@ package struct JobMarket: Sendable {
             originator.anchorPublished(id, inTime: true, &context)
             executor.anchorPublished(id, inTime: true, &context)
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
+        case .networksSeen(let peer, let groups): context.networks.record(peer, groups)
         case .nobodyReachable:
             let executor = executor
             originator.nobodyBids(.nobodyReachable, afterMilliseconds: 0, &context) { executor.isDone(with: $0) }

@@ -30,6 +30,8 @@ struct LeaseTable: Sendable {
     private struct Lease: Sendable {
         /// The last sequence number heard.
         var heard: UInt64 = 0
+        /// When its executor first said that the module runs.
+        var beganAt: MonotonicInstant?
         /// Until when status updates renew it.
         var renewalEnd: MonotonicInstant?
         /// What the module last said about its progress.
@@ -52,11 +54,17 @@ struct LeaseTable: Sendable {
     mutating func heard(_ assignment: CID, _ update: JobStatusUpdateV1, now: MonotonicInstant) -> Bool {
         guard update.sequence > leases[assignment]?.heard ?? 0 else { return false }
         leases[assignment, default: Lease()].heard = update.sequence
+        if leases[assignment]?.beganAt == nil, update.status.progressRank >= JobStatus.running.progressRank {
+            leases[assignment]?.beganAt = now
+        }
         if let permille = update.progressPermille { leases[assignment]?.progressPermille = min(permille, 1_000) }
         if let fuel = update.fuelSoFar { leases[assignment]?.fuelSoFar = fuel }
         leases[assignment]?.preparation = update.preparation.map { ($0, now) }
         return true
     }
+
+    /// When the executor of an assignment first said that the module runs; nil if it did not.
+    func beganAt(_ assignment: CID) -> MonotonicInstant? { leases[assignment]?.beganAt }
 
     /// How far the module says it is, in thousandths; nil if it said nothing.
     func progressPermille(of assignment: CID) -> UInt64? { leases[assignment]?.progressPermille }

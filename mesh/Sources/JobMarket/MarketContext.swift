@@ -22,7 +22,10 @@ struct MarketContext: Sendable {
     var counters = MarketCounters()
     var outbox = Outbox()
     var timers = DeadlineQueue<MarketTimer>()
-    var latencies = LatencyTable()
+    /// Round trips to peers, in milliseconds.
+    var latencies = LatestByPeer<UInt64>()
+    /// The parts of the open internet from which peers are connected.
+    var networks = LatestByPeer<[AddressGroup]>()
     var now = MonotonicInstant.zero
     /// The calendar: it dates what this node signs, and judges what others signed.
     var wallClock = UnixMilliseconds.epoch
@@ -181,19 +184,19 @@ struct MarketContext: Sendable {
     }
 }
 
-/// Round trips to peers, the latest `peersMax` of them.
-struct LatencyTable: Sendable {
-    static let peersMax = 1024
+/// What was last measured of each of the latest `peersMax` peers.
+struct LatestByPeer<Value: Sendable>: Sendable {
+    static var peersMax: Int { 1024 }
 
-    private var milliseconds: [PeerID: UInt64] = [:]
+    private var values: [PeerID: Value] = [:]
     private var order: [PeerID] = []
 
-    subscript(peer: PeerID) -> UInt64? { milliseconds[peer] }
+    subscript(peer: PeerID) -> Value? { values[peer] }
 
-    mutating func record(_ peer: PeerID, _ value: UInt64) {
-        if milliseconds.updateValue(value, forKey: peer) == nil {
+    mutating func record(_ peer: PeerID, _ value: Value) {
+        if values.updateValue(value, forKey: peer) == nil {
             order.append(peer)
-            if order.count > Self.peersMax { milliseconds[order.removeFirst()] = nil }
+            if order.count > Self.peersMax { values[order.removeFirst()] = nil }
         }
     }
 }

@@ -41,6 +41,8 @@ package enum MarketInput: Sendable {
     case anchorPublished(JobID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
+    /// The parts of the open internet from which a bidder is connected; none for a neighbour.
+    case networksSeen(PeerID, [AddressGroup])
     /// This node has no connection, and none is being made: nobody can hear of its jobs.
     case nobodyReachable
     /// This node has connections but knows no executor: jobs without a bid for this long, in milliseconds, need not

@@ -226,7 +226,7 @@ extension OriginatorMarket {
         let candidates = takers(of: job, context)
         if candidates.isEmpty { return beginBidding(id, &context) }
         let available = FundsQueue.available(for: id, context.ledger)
-        let ranking = bids.rank(candidates, of: job, context)
+        let ranking = spread(bids.rank(candidates, of: job, context), of: id, context)
         if let best = ranking.first(where: { $0.price <= available }),
             let bid = candidates.first(where: { $0.cid == best.bid })
         {

@@ -106,6 +106,9 @@ package struct OriginatorMarket: SealingHalf, Sendable {
         switch event.kind {
         case .verificationEnded(let receipt, let finding, _): recordCheck(of: receipt, finding, event.jobID, &context)
         case .settled: recordEvidence(of: event, &context)
+        case .receiptAccepted(let cid, let receipt, _) where !context.isReplaying:
+            guard let job = jobs[event.jobID], let attempt = job.assignments[cid] else { return }
+            bids.delivered(receipt.body, of: attempt, on: job, beganAt: leases.beganAt(cid), context)
         case .replicaOf(let parent): quorums.insert(event.jobID, of: parent)
         case .attemptEnded(let cid, let end):
             guard let attempt = jobs.read(event.jobID, { $0.assignments[cid] }) ?? nil else { return }

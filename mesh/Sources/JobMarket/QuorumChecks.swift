@@ -58,6 +58,15 @@ extension CheckingHalf {
         return rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
     }
 
+    /// Bids in their order, but first those of executors whose part of the internet has none of the others that do the
+    /// same work: who shares an IPv4 /24 or an IPv6 /48 may well be one operator. Where no other bid will do, it does.
+    func spread(_ ranking: [RankedBid], of id: JobID, _ context: MarketContext) -> [RankedBid] {
+        let taken = Set(rivals(of: id).flatMap { context.networks[$0.peerID] ?? [] })
+        guard !taken.isEmpty else { return ranking }
+        func isNear(_ bid: RankedBid) -> Bool { !taken.isDisjoint(with: context.networks[bid.bidder.peerID] ?? []) }
+        return ranking.filter { !isNear($0) } + ranking.filter(isNear)
+    }
+
     /// Executors that have another job of the same work, until it is decided.
     private func rivals(of id: JobID) -> Set<DID> {
         let members = quorums.members(with: id)

@@ -1,3 +1,4 @@
+import Determinism
 package import MeshTypes
 package import Multiformats
 package import Reputation
@@ -10,6 +11,8 @@ package struct Selection: Sendable {
     let reputation: ReputationBook
     let wallClock: UnixMilliseconds
     let draw: BidDraw
+    /// Who was later than promised, as of a moment.
+    var missed = (promises: MissedPromises(), now: MonotonicInstant.zero)
 
     /// A selection for one job at one moment; bids are ranked by the draw.
     package init(
@@ -101,7 +104,10 @@ package struct Selection: Sendable {
             if score < least { return .reputationTooLow(reputation: score, min: least) }
         }
         // The promise counts from the bid's arrival, because the bidder's clock may differ.
+        // Who was late the last time is expected to be as late again.
+        let late = missed.promises.lateMilliseconds(of: bid.bidderDID, now: missed.now)
         let promised = wallClock.advanced(milliseconds: bid.terms.deadline.milliseconds(since: bid.issuedAt))
+            .advanced(milliseconds: late)
         if let needed = policy.deadline, promised > needed {
             return .deadlineTooLate(promised: promised, needed: needed)
         }
@@ -111,7 +117,8 @@ package struct Selection: Sendable {
     /// Price, reputation, region, latency and load in thousandths; more is better.
     private func parts(of bid: Bid, _ scale: PriceScale, latency: UInt64?) -> [UInt64] {
         let price = scale.part(of: bid.terms.price)
-        let standing = reputation.score(of: bid.bidderDID, at: wallClock)
+        let isLate = missed.promises.lateMilliseconds(of: bid.bidderDID, now: missed.now) > 0
+        let standing = reputation.score(of: bid.bidderDID, at: wallClock) / (isLate ? 2 : 1)
         let regions = manifest.policy.regionFilter ?? []
         let place = regions.firstIndex { Self.isSame($0, bid.region) }
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0

@@ -257,8 +257,8 @@ package struct NodeCore: Core {
         market.configuration.storage = moment.storage
         switch input {
         case .fact(let fact): give(fact, moment)
-        case .message(let bytes, let peer, let milliseconds, let request):
-            received(bytes, from: peer, milliseconds, request, moment)
+        case .message(let bytes, let peer, let milliseconds, let networks, let request):
+            received(bytes, from: peer, milliseconds, networks, request, moment)
         case .misbehaved(let peer, let fault, let isConnected): note(peer, fault, isMet: isConnected, moment)
         case .written(let number): steps += order.wrote(upTo: number)
         case .faultsWritten: areFaultsUnderWay = false
@@ -301,7 +301,8 @@ package struct NodeCore: Core {
 
     /// Takes one request of `/icn/mesh/message/1.0.0` (PROTOCOL.md, "Messages"); the answer is an effect.
     private mutating func received(
-        _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ request: UInt64, _ moment: NodeMoment
+        _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ networks: [AddressGroup],
+        _ request: UInt64, _ moment: NodeMoment
     ) {
         let message: MeshProtocolMessage
         do {
@@ -315,6 +316,7 @@ package struct NodeCore: Core {
             return effects.append(.answer(request: request, .refused(Refusal(error.name, "\(error)"))))
         }
         let isBid = message.biddenJob != nil
+        if isBid { give(.networksSeen(peer, networks), moment) }
         if isBid, let roundTripMilliseconds {
             give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
         }

@@ -29,8 +29,9 @@ package enum NodeInput: Sendable {
     /// A fact for the market to which no rule of the node applies.
     case fact(MarketInput)
     /// A direct message of an authenticated peer, as it came; the effect `answer` of the same request answers it. With
-    /// the round trip to the peer if its connection was measured.
-    case message([UInt8], from: PeerID, roundTripMilliseconds: UInt64?, request: UInt64)
+    /// the round trip to the peer if its connection was measured, and the parts of the internet that it comes from.
+    case message(
+        [UInt8], from: PeerID, roundTripMilliseconds: UInt64?, networks: [AddressGroup] = [], request: UInt64)
     /// A peer broke a rule of the wire before its message was complete.
     case misbehaved(PeerID, String, isConnected: Bool)
     /// All writes up to this number are on the disk.

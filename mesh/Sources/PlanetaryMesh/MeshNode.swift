@@ -317,9 +317,12 @@ package actor MeshNode {
         askedCount += 1
         let request = askedCount
         let milliseconds = parts.swarm.roundTripMilliseconds(to: peer)
+        let networks = AddressGroup.groups(of: parts.swarm.connectionAddresses(to: peer))
         let reply = await withCheckedContinuation { continuation in
             asked[request] = continuation
-            take(.message(bytes, from: peer, roundTripMilliseconds: milliseconds, request: request))
+            take(
+                .message(
+                    bytes, from: peer, roundTripMilliseconds: milliseconds, networks: networks, request: request))
         }
         if log.isOn, case .declined(let refusal) = reply { log.tell(.declinedAssignment(of: peer, refusal)) }
         return reply

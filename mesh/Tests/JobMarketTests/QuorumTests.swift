@@ -55,6 +55,27 @@ struct QuorumTests {
         }
     }
 
+    @Test("Executors of other parts of the internet are asked first, where these are known and there are any")
+    func networks() throws {
+        func group(_ last: UInt8) -> [AddressGroup] { [AddressGroup(ip4: [203, 0, last, 1])].compactMap(\.self) }
+        let rows: [(groups: [[AddressGroup]], chosen: Set<Int>)] = [
+            ([[], [], []], [1, 2]), ([group(1), group(1), group(2)], [1, 3]),
+            ([group(1), group(1), group(1)], [1, 2]), ([group(1), [], group(1)], [1, 2]),
+            ([group(1) + group(2), group(2), group(3)], [1, 3]),
+        ]
+        for row in rows {
+            var world = self.world()
+            for (index, groups) in row.groups.enumerated() {
+                world.give(.networksSeen(world.parties[index + 1].peer, groups), to: 0)
+            }
+            let id = try world.submit(request(2, of: 2))
+            world.run(milliseconds: 60_000)
+            let executors = members(world, id).flatMap { $0.attempts.map(\.assignment.executorDID) }
+            #expect(Set(executors) == Set(row.chosen.map { world.parties[$0].identity.did }), "\(row)")
+            #expect(world.job(id)?.result == .completedSuccessfully)
+        }
+    }
+
     @Test("Three executors, each once, give the same: it counts without a run here, and each is paid")
     func agreed() throws {
         var world = world()
