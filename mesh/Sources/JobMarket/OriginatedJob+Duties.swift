@@ -188,6 +188,9 @@ extension OriginatedJob {
         (manifest.params.priceCeiling ?? assignments[assignment]?.assignment.terms.price ?? .zero).units
     }
 
+    /// Executors that its work takes.
+    package var executorsNeeded: UInt64 { if case .quorum(_, let count)? = verification?.level { count } else { 1 } }
+
     /// Whether others do its work, too.
     var isOfQuorum: Bool { if case .quorum? = verification?.level { true } else { false } }
 

@@ -54,6 +54,9 @@ extension MarketNode {
             _ = publish(message, topic: MeshTopics.capabilities, &context)
         case .deliver(let delivery): deliver(delivery, &context)
         case .inquire(let id, let executor, let addresses): inquire(id, executor, addresses, &context)
+        // The directory of simulated nodes knows peers alone.
+        case .seekExecutors(let key):
+            give(.executorsSought(key: key, isAnswered: true, hasMet: false), &context)
         case .lookUp(let peer, let id): lookUp(peer, for: id, &context)
         case .fetchManifest(let id, let peer, let addresses, _):
             ask(.manifest(id), of: peer, at: addresses, [0] + id.cid.bytes, Self.blockProtocol, &context)

@@ -55,6 +55,8 @@ struct JobOutlooks: Sendable {
     }
 
     let limits: Limits
+    /// The lookups of executors that this node does not know.
+    var seeker = ExecutorSeeker()
     private var watches: [JobID: Watch] = [:]
     /// What the modules and inputs of all open jobs measure.
     private var sizes: [JobID: JobSizes] = [:]
@@ -142,6 +144,16 @@ struct JobOutlooks: Sendable {
             room -= 1
         }
         return asked
+    }
+
+    /// Looks for others in the DHT where fewer executors are known than could run a job.
+    mutating func seek(
+        _ standings: [ExecutorStanding], for job: OriginatedJob?, now: MonotonicInstant
+    ) -> [NodeEffect] {
+        guard let job, standings.count(where: { !$0.isHere && $0.obstacles.isEmpty }) < job.executorsNeeded else {
+            return []
+        }
+        return seeker.toSeek(for: job.manifest.policy, now: now).map { .errand(.seekExecutors(key: $0)) }
     }
 
     /// Where a question dials an executor that is not connected, by its offer.

@@ -87,6 +87,7 @@ extension NodeCore {
         if market.openCounts.originated > 0 {
             switch prospect {
             case .open: break
+            case .nobodyExecutes where outlooks.seeker.expectsSomebody(now: moment.now): break
             case .alone: give(.nobodyReachable, moment)
             case .nobodyExecutes(let milliseconds):
                 give(.nobodyExecutes(afterMilliseconds: UInt64(clamping: milliseconds)), moment)
@@ -118,6 +119,7 @@ extension NodeCore {
                 wasKnown: { [isAcquainted = solitude.isAcquainted] executor in
                     isAcquainted && capabilities.hasOffered(executor, since: turn.announcedAt, now: moment.now)
                 })
+            effects += outlooks.seek(standings, for: market.originatedJob(turn.job), now: moment.now)
             var outlook = ExecutorOutlook(standings)
             for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
                 let addresses = outlooks.addresses(of: capabilities.offer(of: executor, now: moment.now))
@@ -125,8 +127,8 @@ extension NodeCore {
                 effects.append(.errand(.inquire(turn.job, of: executor, addresses: addresses)))
             }
             guard outlooks.isWorthTelling(outlook, turn) else { continue }
-            let patience = standings.patience(
-                milliseconds: solitude.patienceMilliseconds.map { UInt64(clamping: $0) })
+            let known = outlooks.seeker.expectsSomebody(now: moment.now) ? nil : solitude.patienceMilliseconds
+            let patience = standings.patience(milliseconds: known.map { UInt64(clamping: $0) })
             if outlook.isHopeless, patience != 0 {
                 outlook.waitMilliseconds = solitude.waitMilliseconds(age: turn.waitedMilliseconds, now: moment.now)
                     .map { UInt64(clamping: $0) }

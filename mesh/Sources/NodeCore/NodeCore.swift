@@ -268,6 +268,8 @@ package struct NodeCore: Core {
         case .deliveryFailed(let delivery, let reason, let isUnreachable):
             deliveryFailed(delivery, reason, isUnreachable: isUnreachable, moment)
         case .lookedUp(let id, let isConnected): wasLookedUp(id, isConnected: isConnected, moment)
+        case .executorsSought(let key, let isAnswered, let hasMet):
+            outlooks.seeker.sought(key, isAnswered: isAnswered, hasMet: hasMet, now: moment.now)
         case .outputFetched(let request, let answer):
             take(outputs.answered(request, answer, now: moment.now), moment)
         case .inquiryAnswered(let job, let executor, let reply):

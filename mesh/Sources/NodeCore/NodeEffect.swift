@@ -55,6 +55,8 @@ package enum NodeErrand: Sendable {
     case deliver(Delivery)
     /// Ask an executor why it does not bid on a job; report `inquiryAnswered`.
     case inquire(JobID, of: DID, addresses: [Multiaddr])
+    /// Look up in the DHT who offers what a key stands for, and connect to some; report `executorsSought`.
+    case seekExecutors(key: CID)
     /// Look up a peer in the DHT, and connect to it; report `lookedUp`.
     case lookUp(PeerID, for: DeliveryID)
     /// Fetch the block of a manifest; report `manifestFetched`.

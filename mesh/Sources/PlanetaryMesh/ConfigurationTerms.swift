@@ -5,6 +5,7 @@ import LibP2P
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeCore
 import NodeSetup
 import Reputation
 
@@ -51,10 +52,7 @@ extension MarketConfiguration {
     /// What bids and capabilities state: what every executor of this version can, and what its owner says, as many as a
     /// bid may have.
     private static func features(_ stated: [String], _ engine: EngineDescription) -> [String] {
-        let own = [
-            JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature,
-            SessionTerms.transcriptFeature, PublicJob.feature, ExecutionIdentity.feature(of: engine),
-        ]
+        let own = OfferKeys.common + [ExecutionIdentity.feature(of: engine)]
         let others = stated.filter { other in !own.contains { $0.isSameBytes(as: other) } }
         return (own + others.prefix(featuresMax - own.count)).sorted()
     }

@@ -42,6 +42,9 @@ struct Errands: Sendable {
         case .deliver(let delivery): await tell(await deliver(delivery))
         case .inquire(let job, let executor, let addresses):
             await tell(.inquiryAnswered(job, by: executor, await inquire(job, executor, addresses)))
+        case .seekExecutors(let key):
+            let (isAnswered, hasMet) = await neighbourhood.seek(key)
+            await tell(.executorsSought(key: key, isAnswered: isAnswered, hasMet: hasMet))
         case .lookUp(let peer, let id): await tell(.lookedUp(id, isConnected: await neighbourhood.find(peer)))
         case .fetchManifest(let job, let peer, let addresses, let bytesMax):
             await parts.swarm.addAddresses(addresses, for: peer)

@@ -66,7 +66,8 @@ package actor MeshNode {
         disk = NodeDisk(store: parts.store, receipts: parts.receipts, end: end)
         room = StoreRoom(store: parts.store, logger: parts.logger)
         neighbourhood = Neighbourhood(parts: parts)
-        announcer = RootAnnouncer(parts: parts)
+        announcer = RootAnnouncer(
+            parts: parts, offer: core.market.configuration.executor.map { OfferKeys.of($0) } ?? [])
         log = WorkLog(logger: parts.logger, tallies: parts.tallies)
         messages = DirectMessages(host: parts.swarm)
         errands = Errands(

@@ -18,6 +18,10 @@ struct Neighbourhood: Sendable {
     /// Peers of earlier runs that a start remembers, and those whose addresses the DHT gets.
     static let recalledMax = 64
     static let dialedMax = 16
+    /// How long a lookup of executors may take, and connecting to those found, each in milliseconds: jobs wait for it.
+    static let seekMilliseconds: Int64 = 3_000
+    /// Executors to which one lookup of an offer leads.
+    static let soughtMax = 4
     /// Peers listed for the owner besides the connected ones.
     static let listedMax = 1_000
 
@@ -107,6 +111,29 @@ struct Neighbourhood: Sendable {
         } catch {
             return false
         }
+    }
+
+    /// Looks up in the DHT who offers what a key stands for, and connects to `soughtMax` of them at the most; returns
+    /// whether anybody answered, and whether it led to a new connection.
+    func seek(_ key: CID) async -> (isAnswered: Bool, hasMet: Bool) {
+        // The lookup itself may connect to them.
+        let before = Set(await parts.swarm.connectedPeers())
+        let found = try? await withDeadline(milliseconds: Self.seekMilliseconds) { [dht = parts.dht] in
+            try await dht.findProviders(key, limit: Self.soughtMax)
+        }
+        guard let found else { return (false, false) }
+        let strangers = found.filter { $0.peerID != parts.identity.peerID && !before.contains($0.peerID) }
+            .prefix(Self.soughtMax)
+        await withTaskGroup(of: Void.self) { group in
+            for stranger in strangers {
+                group.addTask { [swarm = parts.swarm] in
+                    try? await withDeadline(milliseconds: Self.seekMilliseconds) {
+                        try await swarm.connect(to: stranger.peerID, addresses: stranger.addresses)
+                    }
+                }
+            }
+        }
+        return (true, strangers.contains { parts.swarm.isConnected($0.peerID) })
     }
 
     /// The round trip to a peer, in milliseconds; nil if it does not answer.

@@ -13,13 +13,16 @@ actor RootAnnouncer {
     static let privateRootsMax = 4_096
 
     private let parts: NodeParts
+    /// What this node offers as an executor, as keys.
+    private let offer: [CID]
     private let limits: RootAnnouncements.Limits
     private var announcements: RootAnnouncements
     private let files: AsyncStream<CID>
     private let filesIn: AsyncStream<CID>.Continuation
 
-    init(parts: NodeParts, limits: RootAnnouncements.Limits = RootAnnouncements.Limits()) {
+    init(parts: NodeParts, offer: [CID] = [], limits: RootAnnouncements.Limits = RootAnnouncements.Limits()) {
         self.parts = parts
+        self.offer = offer
         self.limits = limits
         announcements = RootAnnouncements(limits: limits)
         (files, filesIn) = AsyncStream.makeStream(
@@ -33,6 +36,7 @@ actor RootAnnouncer {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { for await cid in self.files { await self.announce(cid) } }
+            group.addTask { await self.announceOffer() }
             group.addTask { await self.announceStoredRoots() }
             group.addTask { await self.announceNewJobRoots() }
         }
@@ -56,6 +60,14 @@ actor RootAnnouncer {
             case .rest(let milliseconds):
                 guard (try? await Task.sleep(for: .milliseconds(milliseconds))) != nil else { return }
             }
+        }
+    }
+
+    /// Announces what this node offers, once: the DHT announces it again by itself as long as the node runs.
+    private func announceOffer() async {
+        for key in offer {
+            guard await someServerIsKnown() else { return }
+            await announce(key)
         }
     }
 

@@ -8,6 +8,17 @@ import Testing
 @testable import MeshCLI
 
 @Suite struct CLIParsingTests {
+    @Test("Public bids and status are asked for by name, and left to the node otherwise")
+    func publicJobs() throws {
+        let asked = try parse(Run.self, ["run", "job.wasm", "--public-bids", "--public-status"]).job.policy
+        #expect(asked.policy().publicBids == true && asked.policy().publicStatus == true)
+        #expect(asked.given == ["--public-bids", "--public-status"])
+        let other = try parse(Run.self, ["run", "job.wasm"]).job.policy
+        #expect(other.policy().publicBids == nil && other.policy().publicStatus == nil && other.given.isEmpty)
+        let json = try JSONEncoder().encode(asked.policy())
+        #expect(String(decoding: json, as: UTF8.self).contains("\"public_bids\":true"))
+    }
+
     @Test func aRunIsReadWithAllItsParts() throws {
         let run = try parse(
             Run.self,

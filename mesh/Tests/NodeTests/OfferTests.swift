@@ -87,12 +87,15 @@ struct OfferTests {
                 submission.policy.deadline = NodeClock.wallClock.value + 3_600_000
                 submission.policy.weights = .init(load: 3)
                 submission.policy.maxAttempts = 2
+                (submission.policy.publicBids, submission.policy.publicStatus) = (true, true)
             }
             let result = try await mesh.result(of: job)
             #expect(result.executorDID == mesh.nodes[0].identity.did.text)
             let words = try await mesh.originator.describe(job).request?.policy ?? []
             #expect(words.first { $0.name == "attempts at most" }?.text == "2")
             #expect(words.contains { $0.name == "weights" && $0.text.contains("load 3") })
+            #expect(words.filter { $0.text == "public" }.map(\.name) == ["bids", "status"])
+            #expect(words.first { $0.name == "features" }?.text == "files-v1", "what the node adds is not told")
             #expect(words.contains { $0.name == "at least of memory_mib" && $0.text == "1" })
             let twice = await #expect(throws: NodeServiceError.self) {
                 _ = try await mesh.submit(try Assembler.command("nop")) { submission in
