@@ -195,7 +195,7 @@ let meshShells: [Target] = [
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Bitswap", "Peers",
-            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "Receipts", "JobMarket", "NodeCore",
+            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "Receipts", "JobMarket", "NodeCore", "Workflows",
             External.collections, External.crypto, External.nioCore,
         ]),
 ]
@@ -317,7 +317,7 @@ let tests: [Target] = [
         "ReputationTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),
     meshTests("SignedObjectsTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]),
-    meshTests("SimulationTests", ["P2PTesting", "MeshTypes", "MeshSimulation"]),
+    meshTests("SimulationTests", ["P2PTesting", "MeshTypes", "MeshSimulation", External.collections]),
     meshTests(
         "WorkflowsTests",
         [

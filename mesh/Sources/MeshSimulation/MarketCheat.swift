@@ -12,6 +12,10 @@ package enum MarketCheat: Hashable, Sendable {
     case failureClaimer
     /// Claims more fuel than its runs used.
     case fuelPadder
+    /// Gives the wrong result that all others of its kind give, with the fuel that the work takes.
+    case colluder
+    /// Is honest with jobs that may cost no more than this, and wrong with dearer ones.
+    case farmer(honestUpTo: UInt64)
 
     /// What it says instead of the truth.
     struct Lie {
@@ -35,6 +39,12 @@ package enum MarketCheat: Hashable, Sendable {
             ]
             let claim = claims[Int(dice.next() % UInt64(claims.count))]
             return Lie(outcome: claim, fuel: 0, milliseconds: 5)
+        case .colluder:
+            let work = order.manifest.work(of: order.jobID)
+            return Lie(outcome: .exited(code: 0), output: Array("agreed lie about \(work)".utf8))
+        case .farmer(let honestUpTo):
+            guard order.manifest.params.maxAcceptableBidTokens?.units ?? .max > honestUpTo else { return nil }
+            return Lie(output: Array("wrong".utf8))
         case .fuelPadder:
             return Lie(fuel: min(order.manifest.params.maxFuel, 1_000_000_000))
         }

@@ -106,7 +106,8 @@ struct MarketFakeMachine: Sendable {
             return .confirmed
         }
         let found = ReplayedResult(
-            outcome: honest.outcome, outputs: [:], stdoutCID: stdoutCID, stderrCID: nil, logCID: nil, readCID: nil,
+            outcome: honest.outcome, outputs: [:], stdoutCID: stdoutCID, stderrCID: nil, logCID: nil,
+            readCID: order.manifest.params.files == nil ? nil : stdoutCID,
             anchoredCIDs: [], fuel: honest.fuel, engine: receipt.engine)
         return .refuted(found, fuelMax: fuel, reason: "this run gave something else")
     }
@@ -144,6 +145,8 @@ struct MarketFakeMachine: Sendable {
                 outcome: run.outcome, usage: ResourceUsage(fuel: ran ? run.fuel : 0), startedAt: run.startedAt,
                 endedAt: max(run.startedAt, wallClock))
             if ran { report.stdoutCID = CID.hashing(output, codec: .raw) }
+            // The block that it writes stands for the list of what it read, too.
+            if run.order.manifest.params.files != nil { report.readCID = report.stdoutCID }
             reports.append(.finished(assignment: run.order.assignmentCID, report, output: output))
         }
         return reports
@@ -152,5 +155,5 @@ struct MarketFakeMachine: Sendable {
 
 extension JobManifest {
     /// What decides a run: equal for all replicas of one work.
-    fileprivate func work(of job: JobID) -> CID { executionCID ?? job.cid }
+    func work(of job: JobID) -> CID { executionCID ?? job.cid }
 }

@@ -95,6 +95,7 @@ extension MarketNode {
         case .resultReached, .failed, .cancelled:
             context.note("told \(event.jobID.short) \(event.kindName)")
             promises.told(event.jobID)
+            jobEnded(event.jobID, &context)
         default: break
         }
     }

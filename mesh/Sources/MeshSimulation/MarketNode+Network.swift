@@ -135,6 +135,7 @@ extension MarketNode {
         _ message: SimulatedMessage, from sender: SimulatedNodeID, _ context: inout SimulatedContext
     ) {
         touched = []
+        workflows.beginInput()
         guard let connection = message.connection, let peer = host.peer(of: connection) else { return }
         if host.received(message, &context) {
             touched = .host

@@ -9,6 +9,7 @@ package import OrderedCollections
 package import P2PTesting
 import PeerIdentity
 import SignedObjects
+package import Workflows
 
 /// A simulated node: the core of a real one (`NodeCore`), the GossipSub router, the cores that keep it connected
 /// (`SimulatedHost`), a disk that takes its time, and a machine that pretends to run modules. It carries out the cores'
@@ -25,6 +26,10 @@ package struct MarketNode: SimulatedNode {
         case submit(JobRequest)
         /// Cancel the job with this client's key.
         case cancel(key: String)
+        /// Begin a workflow; the same key is the same workflow.
+        case begin(WorkflowDefinition, key: String)
+        /// Cancel a workflow, or have what failed of it run again.
+        case order(PlanEvent, key: String)
         /// Set the calendar, by so many milliseconds.
         case setCalendar(Int64)
     }
@@ -108,8 +113,10 @@ package struct MarketNode: SimulatedNode {
     package internal(set) var gossip: GossipSubRouter
     /// Who the node is connected to.
     var host: SimulatedHost
-    /// What was handed in here, by the client's key.
+    /// What was handed in here, by the client's key; also the jobs of workflows.
     package private(set) var submitted: OrderedDictionary<String, JobID> = [:]
+    /// The workflows that were handed in here.
+    var workflows: SimulatedWorkflows
     /// What others rely on.
     var promises = Promises()
     /// Jobs of which an output was lost here.
@@ -154,6 +161,7 @@ package struct MarketNode: SimulatedNode {
         identity = directory.identities[node.index]
         grant = .grant(setup.grant, reference: "start", at: .epoch)
         host = SimulatedHost(directory: directory, localPeer: identity.peerID)
+        workflows = SimulatedWorkflows(identity)
         core = NodeCore(identity: identity, market: Self.market(identity, setup, grant, VirtualDisk()))
         gossip = GossipSubRouter(
             localPeer: identity.peerID, parameters: setup.gossip, firstSequenceNumber: 1, seed: self.seed, now: .zero)
@@ -181,6 +189,7 @@ package struct MarketNode: SimulatedNode {
         var dice = SeededGenerator(seed: seed &+ UInt64(restarts) &+ 1)
         node.disk.powerFailed(survivors: Int(dice.next() % UInt64(disk.waitingCount + 1)))
         node.core = replayed(from: node.disk)
+        node.workflows = SimulatedWorkflows(identity, on: node.disk)
         node.machine = MarketFakeMachine()
         node.orders = [:]
         node.checks = [:]
@@ -230,6 +239,7 @@ package struct MarketNode: SimulatedNode {
         }
         if then.lastReceipt != now.lastReceipt { findings.append("the receipt signed last") }
         if then.anchorHeads != now.anchorHeads { findings.append("the heads of the anchored DAG") }
+        findings += workflows.forgotten(on: whole)
         if then.ledger.accounts.map(\.balance) != now.ledger.accounts.map(\.balance) { findings.append("balances") }
         return findings.map { "a start would not know \($0)" }
     }
@@ -242,7 +252,7 @@ package struct MarketNode: SimulatedNode {
         let checked = checks.values.lazy.map(\.endsAt).min()
         return [
             gossip.nextDeadline, core.nextDeadline, disk.nextDeadline, machine.nextDeadline, host.nextDeadline, waiting,
-            fetched, found, lookAt, checked,
+            fetched, found, lookAt, checked, workflows.nextDeadline,
         ]
         .compactMap { $0 }.min()
     }
@@ -254,7 +264,7 @@ package struct MarketNode: SimulatedNode {
         if touched.contains(.host) { checkConnections() }
         guard touched.contains(.core) else { return }
         core.checkInvariants()
-        var broken = promises.broken(core.market)
+        var broken = promises.broken(core.market) + workflows.broken(core.market)
         if let due = market.nextDeadline, (core.nextDeadline ?? .distantFuture) > due {
             broken.append("the market is not woken when something is due")
         }
@@ -282,6 +292,7 @@ package struct MarketNode: SimulatedNode {
                 now: context.now)
         }
         carryOut(core.recover(at: moment(context)), &context)
+        carryOut(workflows.again(now: context.now), &context)
         if restarts > 0 { join(&context) }
     }
 
@@ -297,18 +308,15 @@ package struct MarketNode: SimulatedNode {
     /// Carries a command out.
     package mutating func commanded(_ command: Command, _ context: inout SimulatedContext) {
         touched = [.core, .gossip, .host]
+        workflows.beginInput()
         switch command {
         case .join(let addresses):
             bootstrap = addresses
             join(&context)
-        case .submit(let request):
-            let nonce = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &context.generator) }
-            let (result, effects) = core.submit(request, nonce: nonce, at: moment(context))
-            switch result {
-            case .success(let job): submitted[request.idempotencyKey] = job.id
-            case .failure(let refusal): context.note("refused \(refusal)")
-            }
-            carryOut(effects, &context)
+        case .submit(let request): if let refusal = submit(request, &context) { context.note("refused \(refusal)") }
+        case .begin(let definition, let key):
+            carryOut(workflows.begin(definition, key: key, at: calendar(context)), &context)
+        case .order(let event, let key): carryOut(workflows.order(event, key: key, now: context.now), &context)
         case .setCalendar(let milliseconds): calendarMilliseconds += milliseconds
         case .cancel(let key):
             guard let id = submitted[key] else { return }
@@ -316,9 +324,52 @@ package struct MarketNode: SimulatedNode {
         }
     }
 
+    /// Submits a job; why not.
+    private mutating func submit(_ request: JobRequest, _ context: inout SimulatedContext) -> SubmissionRefusal? {
+        let nonce = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &context.generator) }
+        let (result, effects) = core.submit(request, nonce: nonce, at: moment(context))
+        defer { carryOut(effects, &context) }
+        switch result {
+        case .success(let job): submitted[request.idempotencyKey] = job.id
+        case .failure(let refusal): return refusal
+        }
+        return nil
+    }
+
+    /// Does what workflows want.
+    private mutating func carryOut(_ acts: [SimulatedWorkflows.Act], _ context: inout SimulatedContext) {
+        for act in acts {
+            switch act {
+            case .write(let write, let isUrgent):
+                disk.take(write, isUrgent: isUrgent, now: context.now, dice: &context.generator)
+            case .note(let text): context.note(text)
+            case .cancel(let job): carryOut(core.cancel(job, at: moment(context)).effects, &context)
+            case .submit(let request, let id, let key, let attempt):
+                let refusal = submit(request, &context)
+                if let refusal {
+                    let isPassing = if case .tooManyJobs = refusal { true } else { false }
+                    let acts = workflows.refused(
+                        id, key, attempt: attempt, isPassing: isPassing, reason: "\(refusal)", now: context.now)
+                    carryOut(acts, &context)
+                } else if let job = submitted[request.idempotencyKey] {
+                    carryOut(workflows.submitted(job, id, key), &context)
+                    if !disk.awaits(job) { jobEnded(job, &context) }
+                }
+            }
+        }
+    }
+
+    /// Tells a workflow of a job that has its result, on the disk, too.
+    mutating func jobEnded(_ id: JobID, _ context: inout SimulatedContext) {
+        guard workflows.children[id] != nil, let job = market.originatedJob(id), job.result != nil else { return }
+        let others = market.mostPaidForReplicas(of: id) ?? .zero
+        carryOut(workflows.ended(job, paidForReplicas: others, now: context.now), &context)
+    }
+
     /// The deadlines of the cores, the disk, the machine and the requests.
     package mutating func deadlineReached(_ context: inout SimulatedContext) {
         touched = []
+        workflows.beginInput()
         if let next = gossip.nextDeadline, next <= context.now {
             touched.insert(.gossip)
             carryOut(gossip.deadlineReached(now: context.now), &context)
@@ -329,6 +380,14 @@ package struct MarketNode: SimulatedNode {
             followHost(&context)
         }
         if let number = disk.written(by: context.now) { give(.written(number), &context) }
+        for write in disk.takeNews() {
+            touched.insert(.core)
+            carryOut(workflows.written(write, now: context.now), &context)
+        }
+        if let due = workflows.nextDeadline, due <= context.now {
+            touched.insert(.core)
+            carryOut(workflows.due(now: context.now, disk), &context)
+        }
         if let due = core.wake(now: moment(context)) { carryOut(due, &context) }
         reportRuns(&context)
         reportChecks(&context)

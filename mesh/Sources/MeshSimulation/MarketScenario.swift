@@ -3,8 +3,10 @@ import Economics
 import JobMarket
 package import MeshTypes
 import Multiformats
+import OrderedCollections
 package import P2PTesting
 import SignedObjects
+import Workflows
 
 /// A round of the job market: nodes that originate and execute, jobs submitted over a while, and a network with losses,
 /// pauses, kills, moves and partitions, whose connections die for one of their ends alone (`FaultPlan`).
@@ -25,6 +27,12 @@ package struct MarketScenario: Sendable {
     package var hasExecutors = true
     /// Whether executors advertise, and originators look whether anybody executes.
     package var advertises = true
+    /// Workflows and jobs that several executors run (`CompositeJobs`), beside the simple jobs.
+    package var compositeJobs = 0
+    /// Nodes that submit; nil for the first fifth.
+    package var originatorCount: Int?
+    /// Whether every node executes but the second.
+    package var isCrowded = false
     /// How results are checked.
     package var verification: VerificationLevel?
     /// How a third of the executors lie, in turn; none if it is empty.
@@ -44,6 +52,28 @@ package struct MarketScenario: Sendable {
             silentFailurePermille: 100)
     }
 
+    /// A round of composite jobs on eight nodes, two of which are cheats of one kind, with all faults.
+    package static func composite(seed: UInt64, jobs: Int = 50) -> MarketScenario {
+        var scenario = MarketScenario(seed: seed, lossPermille: 30)
+        scenario.nodes = 8
+        scenario.dialsPerNode = 3
+        scenario.jobs = 0
+        scenario.compositeJobs = jobs
+        scenario.originatorCount = 2
+        scenario.isCrowded = true
+        scenario.advertises = false
+        scenario.submissionMilliseconds = 1_200 * UInt64(jobs)
+        scenario.failedCheckPermille = 30
+        let kinds: [MarketCheat] = [
+            .lazy, .wrong(permille: 10), .wrong(permille: 500), .failureClaimer, .fuelPadder, .colluder,
+            .farmer(honestUpTo: 50),
+        ]
+        scenario.cheats = [kinds[Int(seed % UInt64(kinds.count))]]
+        scenario.faults.crashes = 4
+        scenario.faults.pauses = 1
+        return scenario
+    }
+
     /// Runs the round until every job is closed and every executor has nothing left to do, or an hour has passed.
     package func run() throws -> MarketReport {
         let directory = try OverlayDirectory(count: nodes, seed: seed)
@@ -56,6 +86,7 @@ package struct MarketScenario: Sendable {
         connect(&network, directory, &dice)
         network.run(milliseconds: 5000)
         let requests = try handIn(&network, directory, &dice)
+        let composites = handInComposites(&network, directory, &dice)
         var faults = faults
         faults.milliseconds = submissionMilliseconds
         faults.disturb(&network, &dice)
@@ -63,6 +94,9 @@ package struct MarketScenario: Sendable {
         // The clients ask again: the same key is the same job, and a node that was down gets it now.
         for (number, request) in requests.enumerated() {
             network.command(.submit(request), to: SimulatedNodeID(number % originators))
+        }
+        for (number, job) in composites.enumerated() {
+            network.command(Self.command(job), to: SimulatedNodeID(number % originators))
         }
         let end = network.now.advanced(milliseconds: 3_600_000)
         var unreplaced: Set<String> = []
@@ -73,6 +107,7 @@ package struct MarketScenario: Sendable {
             if isQuiet(network) { break }
         }
         var report = MarketReport(network, seed: seed)
+        report.add(CompositeReport(composites, in: network, originators: originators))
         report.add(unreplaced.sorted())
         if checksMesh {
             network.run(until: mendedAt.advanced(milliseconds: MeshHealth.milliseconds))
@@ -81,7 +116,10 @@ package struct MarketScenario: Sendable {
         return report
     }
 
-    private var originators: Int { max(1, nodes / 5) }
+    private var originators: Int { originatorCount ?? max(1, nodes / 5) }
+
+    /// The engine of all nodes, where several have to run the same.
+    private static let engine = EngineDescription(name: "sim", version: "1", configurationDigest: "00")
 
     private func setup(_ index: Int, _ dice: inout SeededGenerator) -> MarketNode.Setup {
         var setup = MarketNode.Setup()
@@ -99,15 +137,22 @@ package struct MarketScenario: Sendable {
         executor.receiptDeliveryMilliseconds = 120_000
         setup.market.originator.settlementDeliveryMilliseconds = 90_000
         setup.market.originator.fetchingMilliseconds = 20_000
-        setup.market.originator.receiptMilliseconds = 30_000
+        // As a node's: a lost answer is waited for for ten seconds, and three in a row are lost now and then.
+        setup.market.originator.receiptMilliseconds = 60_000
         setup.market.originator.checkQueueMilliseconds = 20_000
         setup.failedCheckPermille = failedCheckPermille
         let place = index / 2
         if !cheats.isEmpty, place % 3 == 1 { setup.cheat = cheats[place / 3 % cheats.count] }
+        if compositeJobs > 0 || verification?.executors ?? 1 > 1 {
+            setup.market.originator.engine = Self.engine
+            executor.engine = Self.engine
+            executor.features = [JobFiles.feature, ExecutionIdentity.feature(of: Self.engine)].sorted()
+        }
         // Some have no room to write down the bids that they make.
         if index % 8 == 2 { setup.market.limits.bidJournalBytesMax = 1_024 }
         // Every other node only forwards and originates.
-        if index % 2 == 0, hasExecutors { setup.market.executor = executor }
+        let executes = isCrowded ? index != 1 : index % 2 == 0
+        if executes, hasExecutors { setup.market.executor = executor }
         // Some announce by CID alone, so that executors have to fetch the manifest.
         if index % 4 == 1 { setup.market.originator.announcedManifestBytesMax = 0 }
         return setup
@@ -160,10 +205,41 @@ package struct MarketScenario: Sendable {
         return requests
     }
 
+    /// Submits the composite jobs over the same while; some are cancelled, and some run again after their end.
+    private func handInComposites(
+        _ network: inout VirtualNetwork<MarketNode>, _ directory: OverlayDirectory, _ dice: inout SeededGenerator
+    ) -> [CompositeJobs.Job] {
+        (0..<compositeJobs).map { number in
+            let node = SimulatedNodeID(number % originators)
+            let job = CompositeJobs.job(number, of: directory.identities[node.index].did, &dice)
+            let at = network.now.advanced(milliseconds: Int64(dice.next() % max(1, submissionMilliseconds)))
+            network.command(Self.command(job), to: node, at: at)
+            let choice = dice.next() % 12
+            let later = at.advanced(milliseconds: Int64(dice.next() % 8_000))
+            switch job {
+            case .quorum where choice == 0: network.command(.cancel(key: job.key), to: node, at: later)
+            case .workflow where choice == 0: network.command(.order(.cancelled, key: job.key), to: node, at: later)
+            case .workflow where choice < 3:
+                network.command(
+                    .order(.resumed, key: job.key), to: node, at: later.advanced(milliseconds: 30_000))
+            default: break
+            }
+            return job
+        }
+    }
+
+    private static func command(_ job: CompositeJobs.Job) -> MarketNode.Command {
+        switch job {
+        case .workflow(let definition, let key): .begin(definition, key: key)
+        case .quorum(let request): .submit(request)
+        }
+    }
+
     private func isQuiet(_ network: borrowing VirtualNetwork<MarketNode>) -> Bool {
         for id in network.nodeIDs {
             let market = network[id].market
             if market.openCounts.originated > 0 || market.openCounts.executed > 0 { return false }
+            if !network[id].workflows.open.isEmpty { return false }
         }
         return true
     }

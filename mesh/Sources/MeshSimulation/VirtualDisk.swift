@@ -5,14 +5,37 @@ import MeshTypes
 import Multiformats
 import NodeCore
 import OrderedCollections
+import Workflows
+
+/// What a workflow gives to the disk.
+enum WorkflowWrite: Sendable {
+    /// It was asked for.
+    case begun(CID, WorkflowManifest)
+    /// Its plan was told something, after which it is over or not.
+    case event(CID, [UInt8], isOver: Bool)
+    /// A folder was made of what its jobs wrote.
+    case folder(CID, [ChildOutput])
+}
 
 /// What a simulated node keeps: the journal and the blocks of its jobs, in the order in which they were given, each
 /// write a while after it was given. What is not written when the node crashes is lost, but for a part at the front
 /// whose acknowledgement was lost with the node.
 struct VirtualDisk: Sendable {
+    private enum Content: Sendable {
+        case node(NodeWrite)
+        case workflow(WorkflowWrite)
+    }
+
     private struct Write: Sendable {
-        let write: NodeWrite
+        let content: Content
         let doneAt: MonotonicInstant
+    }
+
+    /// A workflow as the disk has it.
+    struct StoredWorkflow: Sendable {
+        let manifest: WorkflowManifest
+        var journal: [[UInt8]] = []
+        var isOver = false
     }
 
     /// The journal as it is on the disk.
@@ -21,7 +44,13 @@ struct VirtualDisk: Sendable {
     private(set) var lastReceipt: CID?
     /// The heads of the anchored DAG.
     private(set) var anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
+    /// The workflows, in the order of their beginnings.
+    private(set) var workflows: OrderedDictionary<CID, StoredWorkflow> = [:]
+    /// The folders that were made.
+    private(set) var folders: [CID: [ChildOutput]] = [:]
     private var blocks: [CID: [UInt8]] = [:]
+    /// What of workflows was written and not asked for yet.
+    private var news: [WorkflowWrite] = []
     private var queue = Deque<Write>()
 
     /// When the next write is on the disk.
@@ -39,13 +68,23 @@ struct VirtualDisk: Sendable {
             case .answer: 20
             case .none: 250
             }
-        var doneAt = now.advanced(milliseconds: pause)
-        if write.haste == .urgent {
+        enqueue(.node(write), isUrgent: write.haste == .urgent, doneAt: now.advanced(milliseconds: pause))
+    }
+
+    /// Takes what a workflow writes, in the same order.
+    mutating func take(
+        _ write: WorkflowWrite, isUrgent: Bool, now: MonotonicInstant, dice: inout SeededGenerator
+    ) {
+        let pause = isUrgent ? 1 + Int64(dice.next() % 19) : 250
+        enqueue(.workflow(write), isUrgent: isUrgent, doneAt: now.advanced(milliseconds: pause))
+    }
+
+    private mutating func enqueue(_ content: Content, isUrgent: Bool, doneAt: MonotonicInstant) {
+        if isUrgent {
             // Its transaction takes along what waits.
-            queue = Deque(queue.map { Write(write: $0.write, doneAt: min($0.doneAt, doneAt)) })
+            queue = Deque(queue.map { Write(content: $0.content, doneAt: min($0.doneAt, doneAt)) })
         }
-        if let last = queue.last?.doneAt { doneAt = max(doneAt, last) }
-        queue.append(Write(write: write, doneAt: doneAt))
+        queue.append(Write(content: content, doneAt: max(doneAt, queue.last?.doneAt ?? doneAt)))
     }
 
     /// Keeps a block that was fetched.
@@ -59,22 +98,36 @@ struct VirtualDisk: Sendable {
         var number: UInt64?
         while let first = queue.first, first.doneAt <= now {
             queue.removeFirst()
-            apply(first.write)
-            number = first.write.number
+            apply(first.content)
+            if case .node(let write) = first.content { number = write.number }
         }
         return number
     }
 
+    /// What of workflows was written since the last call.
+    mutating func takeNews() -> [WorkflowWrite] {
+        defer { news = [] }
+        return news
+    }
+
+    /// Whether something of a job is not written yet.
+    func awaits(_ job: JobID) -> Bool {
+        queue.contains { item in
+            if case .node(let write) = item.content { write.events.contains { $0.jobID == job } } else { false }
+        }
+    }
+
     /// The power fails: of what was given and not acknowledged, so many writes from the front are there all the same.
     mutating func powerFailed(survivors: Int) {
-        for write in queue.prefix(survivors) { apply(write.write) }
-        queue = []
+        for write in queue.prefix(survivors) { apply(write.content) }
+        (queue, news) = ([], [])
     }
 
     /// Whether something on which others are to rely is not written yet: an assignment, a receipt or a result.
     var hasPromisesWaiting: Bool {
         queue.contains { item in
-            item.write.events.contains { event in
+            guard case .node(let write) = item.content else { return false }
+            return write.events.contains { event in
                 switch event.kind {
                 case .assignmentAccepted, .receiptSigned, .receiptAccepted, .resultReached: true
                 default: false
@@ -109,6 +162,25 @@ struct VirtualDisk: Sendable {
             }
         }
         journal.removeAll { $0.role == .executor && over.contains($0.jobID) }
+    }
+
+    private mutating func apply(_ content: Content) {
+        switch content {
+        case .node(let write): apply(write)
+        case .workflow(let write):
+            apply(write)
+            news.append(write)
+        }
+    }
+
+    private mutating func apply(_ write: WorkflowWrite) {
+        switch write {
+        case .begun(let id, let manifest): workflows[id] = StoredWorkflow(manifest: manifest)
+        case .event(let id, let entry, let isOver):
+            workflows[id]?.journal.append(entry)
+            workflows[id]?.isOver = isOver
+        case .folder(let folder, let entries): folders[folder] = entries
+        }
     }
 
     private mutating func apply(_ write: NodeWrite) {

@@ -37,6 +37,9 @@ struct MeshSimulator: ParsableCommand {
     @Option(help: "Play a situation instead of a round: \(Situation.allCases.map(\.rawValue).joined(separator: ", ")).")
     var situation: Situation?
 
+    @Option(help: "Play a round of composite jobs among cheats instead, as many as this; see HACKING.md.")
+    var composite: Int?
+
     @Flag(help: "Let no executor advertise, which makes long rounds cheaper.")
     var silent = false
 
@@ -55,6 +58,9 @@ struct MeshSimulator: ParsableCommand {
         }
         guard (0...10_000).contains(cuts), (0...100).contains(partitions) else {
             throw ValidationError("--cuts must be from 0 to 10000, --partitions from 0 to 100")
+        }
+        guard (1...10_000).contains(composite ?? 1) else {
+            throw ValidationError("--composite must be from 1 to 10000")
         }
         guard (1...1_000_000).contains(seeds) else { throw ValidationError("--seeds must be from 1 to 1000000") }
     }
@@ -79,6 +85,7 @@ struct MeshSimulator: ParsableCommand {
     }
     private func play(_ seed: UInt64) throws -> MarketReport {
         if let situation { return try situation.run(seed: seed) }
+        if let composite { return try MarketScenario.composite(seed: seed, jobs: composite).run() }
         var scenario = MarketScenario(seed: seed, lossPermille: loss * 10)
         scenario.nodes = nodes
         scenario.jobs = jobs

@@ -15,7 +15,7 @@ struct CheatSimulationTests {
         return scenario
     }
 
-    @Test("With replay no wrong result counts or is paid", arguments: Seeds.some([201], of: 201...205))
+    @Test("With replay no wrong result counts or is paid", arguments: Seeds.some([201], of: 201...206))
     func replay(seed: UInt64) throws {
         var scenario = scenario(seed)
         scenario.verification = .replay
