@@ -6,7 +6,7 @@ import Testing
 @Suite("Composite jobs in the simulation")
 struct CompositeSimulationTests {
     /// Each seed has another kind of cheat; `mesh-sim --composite 50 --seeds 200` plays ten thousand jobs.
-    @Test("Every composite job ends, and nothing is lost or paid twice", arguments: Seeds.some([1, 2, 5], of: 1...14))
+    @Test("Every composite job ends, and nothing is lost or paid twice", arguments: [UInt64(1), 2, 5])
     func everyCompositeJobEnds(seed: UInt64) throws {
         let scenario = MarketScenario.composite(seed: seed, jobs: 12)
         let report = try scenario.run()
