@@ -1,26 +1,63 @@
 import Foundation
+import Synchronization
 
-/// A named point at which this process kills itself, set by `MESH_CRASH_AFTER` in the environment; for crash tests.
+/// A point in a journal at which this process kills itself, set in the environment; for crash tests.
 ///
-/// The value is `role:event` as in the journal, for example `originator:assignment_made`. The process kills itself by
-/// SIGKILL right after the first such event is durable, before anything that follows from it, so that a test can
-/// restart it in exactly this state. Without the variable there is no crash point.
-struct CrashPoint: Sendable {
-    private let role: String
-    private let event: String
-
-    static func fromEnvironment() -> CrashPoint? {
-        guard let text = ProcessInfo.processInfo.environment["MESH_CRASH_AFTER"] else { return nil }
-        let parts = text.split(separator: ":")
-        guard parts.count == 2 else { return nil }
-        return CrashPoint(role: String(parts[0]), event: String(parts[1]))
+/// `MESH_CRASH_AFTER` and `MESH_CRASH_BEFORE` hold `role:event` as in the journal, for example
+/// `originator:assignment_made`; the role `plan` stands for the journals of workflows, and `*` for any role or event.
+/// `*:*:3` means the third such write. The process kills itself by SIGKILL right after the event is durable, or right
+/// before it is written, in either case before anything that follows from it, and says so on standard error. So a test
+/// can restart it in exactly this state. Without the variables there is no crash point.
+final class CrashPoint: Sendable {
+    /// On which side of the write the process dies.
+    enum Side: String {
+        case before, after
     }
 
-    /// Whether an event is the crash point.
-    func isAt(role: String, event: String) -> Bool { self.role == role && self.event == event }
+    /// An event, named as in its journal.
+    struct Event: Sendable {
+        let role: String
+        let name: String
+    }
 
-    /// Ends this process as a power cut would.
-    func die() {
+    let side: Side
+    private let role: String
+    private let event: String
+    /// How many such writes are still to come, this one included.
+    private let left: Mutex<Int>
+
+    private init(side: Side, role: String, event: String, count: Int) {
+        (self.side, self.role, self.event) = (side, role, event)
+        left = Mutex(count)
+    }
+
+    /// The crash point of this process.
+    static let ofProcess = fromEnvironment(ProcessInfo.processInfo.environment)
+
+    private static func fromEnvironment(_ environment: [String: String]) -> CrashPoint? {
+        for (name, side) in [("MESH_CRASH_AFTER", Side.after), ("MESH_CRASH_BEFORE", .before)] {
+            guard let parts = environment[name]?.split(separator: ":"), parts.count >= 2 else { continue }
+            let count = parts.count > 2 ? Int(parts[2]) ?? 1 : 1
+            return CrashPoint(side: side, role: String(parts[0]), event: String(parts[1]), count: count)
+        }
+        return nil
+    }
+
+    /// Whether the process dies at this write of events.
+    func isMet(by events: [Event]) -> Bool {
+        guard events.contains(where: { (role == "*" || role == $0.role) && (event == "*" || event == $0.name) }) else {
+            return false
+        }
+        return left.withLock { left in
+            left -= 1
+            return left == 0
+        }
+    }
+
+    /// Ends this process as a power cut would, and says at which write.
+    func die(_ events: [Event]) {
+        let names = events.map { " \($0.role):\($0.name)" }.joined()
+        FileHandle.standardError.write(Data("crash \(side.rawValue)\(names)\n".utf8))
         kill(getpid(), SIGKILL)
     }
 }

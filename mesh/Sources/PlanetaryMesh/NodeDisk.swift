@@ -6,6 +6,7 @@ import NodeAPI
 import NodeCore
 import SignedObjects
 import Synchronization
+import Workflows
 
 /// Passes the core's writes to the store, in the order of the calls; their results are news for the core.
 final class NodeDisk: Sendable {
@@ -22,7 +23,6 @@ final class NodeDisk: Sendable {
     private let store: MeshStore
     private let receipts: VerifiedReceipts
     private let end: NodeEnd
-    private let crashPoint = CrashPoint.fromEnvironment()
 
     init(store: MeshStore, receipts: VerifiedReceipts, end: NodeEnd) {
         self.store = store
@@ -54,20 +54,15 @@ final class NodeDisk: Sendable {
             end.fail(NodeServiceError(.internalError, "An event cannot be written: \(error)."))
             return false
         }
-        let isLast =
-            crashPoint.map { point in
-                write.events.contains { point.isAt(role: $0.role.rawValue, event: $0.kindName) }
-            } ?? false
         for case .receipt(let row) in writes where row.isVerified == true { receipts.insert(row.cid) }
-        store.enqueue(writes, urgency: isLast ? .now : CommitUrgency(write.haste)) { [self] result in
+        let events = CrashPoint.ofProcess == nil ? [] : write.events.map { CrashPoint.Event($0) }
+        return store.enqueue(writes, of: events, urgency: CommitUrgency(write.haste)) { [self] result in
             switch result {
             case .success:
-                if isLast { crashPoint?.die() }
                 tell { $0.written = max($0.written ?? 0, write.number) }
             case .failure(let error): end.fail(NodeServiceError(storage: error))
             }
         }
-        return !isLast
     }
 
     /// Queues peers' faults, if there is room for what nobody relies on.
@@ -99,4 +94,47 @@ extension StoreWrite {
         self = .peerMisbehaved(
             fault.peer, note: fault.note, count: fault.count, isMet: fault.isMet, at: fault.at)
     }
+}
+
+extension MeshStore {
+    /// Queues writes that make events durable; `false` if this process dies at one of them.
+    @discardableResult
+    func enqueue(
+        _ writes: [StoreWrite], of events: [CrashPoint.Event], urgency: CommitUrgency,
+        finished: @escaping @Sendable (Result<Void, MeshStoreError>) -> Void
+    ) -> Bool {
+        guard let point = CrashPoint.ofProcess, point.isMet(by: events) else {
+            enqueue(writes, urgency: urgency, finished: finished)
+            return true
+        }
+        if point.side == .before { point.die(events) }
+        enqueue(writes, urgency: .now) { result in
+            if case .success = result { point.die(events) }
+            finished(result)
+        }
+        return false
+    }
+}
+
+extension CrashPoint.Event {
+    /// An event of a job.
+    fileprivate init(_ event: JobEvent) { self.init(role: event.role.rawValue, name: event.kindName) }
+
+    /// An event of a workflow's plan.
+    init(_ event: PlanEvent) {
+        let name =
+            switch event {
+            case .listed: "listed"
+            case .contentFailed: "content_failed"
+            case .ended: "ended"
+            case .gathered: "gathered"
+            case .cancelled: "cancelled"
+            case .resumed: "resumed"
+            case .receiptSigned: "receipt_signed"
+            }
+        self.init(plan: name)
+    }
+
+    /// An event of a workflow, by its name.
+    init(plan name: String) { self.init(role: "plan", name: name) }
 }

@@ -150,7 +150,7 @@ actor WorkflowDesk {
         let row = WorkflowRow(
             id: signed.cid, key: key, manifest: signed.bytes, status: plan.status.rawValue, isOver: false,
             submittedAt: manifest.submittedAt.value)
-        try await stored { () throws(MeshStoreError) in try await parts.store.commit([.workflow(row)]) }
+        try await commit([.workflow(row)], of: CrashPoint.Event(plan: "begun"))
         var run = WorkflowRun(signed.cid, manifest, plan: plan)
         let effects = run.begin()
         open[signed.cid] = Open(row: row, run: run)
@@ -292,14 +292,14 @@ actor WorkflowDesk {
         open[id] = known
         for effect in effects { workIn.yield((id, effect)) }
         changed(id)
-        try await commit([write, .workflow(known.row(of: known.plan.status))])
+        try await commit([write, .workflow(known.row(of: known.plan.status))], of: CrashPoint.Event(event))
         return try await view(id)
     }
 
     /// Writes at this place in the order of all that is written, and returns when it is on the disk.
-    private func commit(_ writes: [StoreWrite]) async throws(NodeServiceError) {
+    private func commit(_ writes: [StoreWrite], of event: CrashPoint.Event) async throws(NodeServiceError) {
         let result = await withCheckedContinuation { continuation in
-            parts.store.enqueue(writes, urgency: .now) { continuation.resume(returning: $0) }
+            parts.store.enqueue(writes, of: [event], urgency: .now) { continuation.resume(returning: $0) }
         }
         if case .failure(let error) = result { throw NodeServiceError(storage: error) }
     }
@@ -363,7 +363,7 @@ actor WorkflowDesk {
         try await commit(
             blocks.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: id) } + [
                 .root(receipt.cid), .workflowEvent(id: id, bytes: bytes), .workflow(over.row(of: over.plan.status)),
-            ])
+            ], of: CrashPoint.Event(event))
         // It may have been resumed meanwhile.
         if open[id]?.plan.isClosed == true { open[id] = nil }
         changed(id)
@@ -407,9 +407,12 @@ actor WorkflowDesk {
         } catch {
             return end.fail(error)
         }
-        parts.store.enqueue([.workflowEvent(id: id, bytes: bytes)], urgency: .idle) { [end] result in
+        let event = CrashPoint.Event(event)
+        let goesOn = parts.store.enqueue([.workflowEvent(id: id, bytes: bytes)], of: [event], urgency: .idle) {
+            [end] result in
             if case .failure(let error) = result { end.fail(NodeServiceError(storage: error)) }
         }
+        if !goesOn { return }
         for effect in effects { workIn.yield((id, effect)) }
         changed(id)
     }

@@ -60,7 +60,7 @@ final class NodeProcess: Sendable {
     /// Lets what is started from now on hear SIGHUP, also where the tests themselves were started to ignore it (nohup).
     static func hearHangUps() { Foundation.signal(SIGHUP, SIG_DFL) }
 
-    /// Starts the node; with `crashAfter` it kills itself after that event of its journal.
+    /// Starts the node; with `crashAfter` or `crashBefore` it kills itself on that side of that event of its journal.
     ///
     /// - Parameters:
     ///   - options: further ones of `mesh up`.
@@ -68,8 +68,8 @@ final class NodeProcess: Sendable {
     ///   - output: its standard output, in place of a file.
     ///   - errors: its standard error, in place of a file.
     func start(
-        crashAfter: String? = nil, options: [String] = [], shell: String? = nil, output: FileHandle? = nil,
-        errors: FileHandle? = nil
+        crashAfter: String? = nil, crashBefore: String? = nil, options: [String] = [], shell: String? = nil,
+        output: FileHandle? = nil, errors: FileHandle? = nil
     ) throws {
         let process = Process()
         let arguments = ["up", "--home", home.path] + options
@@ -81,6 +81,7 @@ final class NodeProcess: Sendable {
         }
         var environment = ProcessInfo.processInfo.environment
         environment["MESH_CRASH_AFTER"] = crashAfter
+        environment["MESH_CRASH_BEFORE"] = crashBefore
         process.environment = environment
         let log = home.appendingPathComponent("test.log")
         if !FileManager.default.fileExists(atPath: log.path) {
@@ -161,10 +162,13 @@ final class NodeProcess: Sendable {
         return process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
     }
 
-    /// Waits until the node has ended by itself, for two minutes at the most; returns whether a SIGKILL ended it.
-    func waitForCrash() -> Bool {
+    /// Whether its process has not ended.
+    var isRunning: Bool { process?.isRunning ?? false }
+
+    /// Waits until the node has ended by itself, for two minutes unless told otherwise; whether a SIGKILL ended it.
+    func waitForCrash(seconds: Double = 120) -> Bool {
         guard let process else { return false }
-        let deadline = Date().addingTimeInterval(120)
+        let deadline = Date().addingTimeInterval(seconds)
         while process.isRunning, Date() < deadline { poll(nil, 0, 20) }
         if process.isRunning { return false }
         process.waitUntilExit()
