@@ -22,7 +22,7 @@ struct CompositeReport {
             case .workflow(_, let key):
                 let run = network[id].workflows.over.values.first { $0.manifest.key == key }
                 guard let run, run.plan.isClosed else {
-                    findings.append("\(id): the workflow \(key) has no end")
+                    findings.append("\(id): the workflow \(key) has no end: \(network[id].workflows.state(of: key))")
                     continue
                 }
                 ends["workflow \(run.plan.status.rawValue)", default: 0] += 1

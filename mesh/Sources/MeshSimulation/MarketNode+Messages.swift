@@ -33,7 +33,9 @@ extension MarketNode {
         // Its public jobs do with direct messages, as those of a node that follows as many topics as it may.
         case .joinTopic, .leaveTopic: break
         case .declined: break
-        case .misbehaved(_, let what): blamed.append(what)
+        case .misbehaved(_, let what):
+            // Who ends many jobs at once asks for many assignments that never arrived. Shunned he must not be.
+            if !what.hasPrefix(RefusalName.assignmentUnknown.rawValue) { blamed.append(what) }
         case .warnOfClock(let offset): context.note("the clock is off by \(offset)")
         case .leave: context.note("left")
         }

@@ -69,10 +69,8 @@ struct SimulatedWorkflows: Sendable {
         let manifest = WorkflowManifest(
             definition: definition, originatorDID: identity.did, key: key, submittedAt: date)
         do {
-            let plan = try WorkflowPlan(definition)
             let signed = try SignedObject.sign(manifest, with: identity)
             keys[key] = signed.cid
-            open[signed.cid] = WorkflowRun(signed.cid, manifest, plan: plan)
             return [.write(.begun(signed.cid, manifest), isUrgent: true)]
         } catch {
             preconditionFailure("\(definition) is no workflow: \(error)")
@@ -95,8 +93,14 @@ struct SimulatedWorkflows: Sendable {
     /// A write is on the disk.
     mutating func written(_ write: WorkflowWrite, now: MonotonicInstant) -> [Act] {
         switch write {
-        case .begun(let id, _):
-            guard let effects = open[id]?.begin() else { return [] }
+        case .begun(let id, let manifest):
+            // Until now nobody could cancel it, as at the desk.
+            guard let plan = try? WorkflowPlan(manifest.definition) else {
+                preconditionFailure("\(manifest.definition) is no workflow")
+            }
+            var run = WorkflowRun(id, manifest, plan: plan)
+            let effects = run.begin()
+            open[id] = run
             touched.insert(id)
             return carryOut(effects, of: id, now: now)
         case .event(let id, _, isOver: true):
@@ -241,13 +245,18 @@ struct SimulatedWorkflows: Sendable {
         }
     }
 
+    /// Where a workflow is, for reports.
+    func state(of key: String) -> String {
+        guard let id = keys[key], let run = open[id] ?? over[id] else { return "it is not known" }
+        let stages = run.plan.stages.map { "\($0.definition.id) \($0.status) with \($0.running) of \($0.items.count)" }
+        return "\(run.plan.status), \(stages.joined(separator: ", ")), jobs \(run.jobs.values.map(\.text))"
+    }
+
     /// What a start from a disk would know otherwise.
     func forgotten(on disk: VirtualDisk) -> [String] {
         let then = SimulatedWorkflows(identity, on: disk)
         return (Array(open.values) + Array(over.values)).compactMap { run in
             let known = then.open[run.id] ?? then.over[run.id]
-            // One that has not begun has no effects yet; a start begins it.
-            if run.plan.taken == 0 { return nil }
             return known?.plan == run.plan ? nil : "the workflow \(run.id)"
         }
     }

@@ -14,7 +14,7 @@ struct PeerConduct: Sendable {
         /// Questions about runs, receipts or bids unknown here that make one fault: an honest peer may ask for what
         /// this node has forgotten.
         var questionsPerFault = 20
-        /// How long faults add up, in milliseconds.
+        /// How long faults and questions add up, in milliseconds.
         var windowMilliseconds: Int64 = 60_000
         /// How long a peer is shunned, in milliseconds.
         var shunMilliseconds: Int64 = 600_000
@@ -41,11 +41,7 @@ struct PeerConduct: Sendable {
 
     /// Counts a fault; returns whether it was one too many, so that the node disconnects the peer.
     mutating func faulted(_ peer: PeerID, now: MonotonicInstant) -> Bool {
-        var record = records[peer] ?? Record(windowBegan: now)
-        if now.milliseconds(since: record.windowBegan) >= limits.windowMilliseconds {
-            record.windowBegan = now
-            record.faults = 0
-        }
+        var record = record(of: peer, now: now)
         record.faults += 1
         let isTooMany = record.faults > limits.faultsMax && !isShunned(record, now: now)
         if isTooMany { record.shunnedUntil = now.advanced(milliseconds: limits.shunMilliseconds) }
@@ -55,12 +51,21 @@ struct PeerConduct: Sendable {
 
     /// Counts a question about something unknown here; returns whether it makes a fault.
     mutating func asked(_ peer: PeerID, now: MonotonicInstant) -> Bool {
-        var record = records[peer] ?? Record(windowBegan: now)
+        var record = record(of: peer, now: now)
         record.questions += 1
         let isFault = record.questions >= limits.questionsPerFault
         if isFault { record.questions = 0 }
         keep(record, of: peer)
         return isFault
+    }
+
+    /// What is known of a peer; what was before its window does not count any more.
+    private func record(of peer: PeerID, now: MonotonicInstant) -> Record {
+        var record = records[peer] ?? Record(windowBegan: now)
+        if now.milliseconds(since: record.windowBegan) >= limits.windowMilliseconds {
+            (record.windowBegan, record.faults, record.questions) = (now, 0, 0)
+        }
+        return record
     }
 
     /// Keys cost nothing, so the table may stay full; it finds the first to go without looking at the others.

@@ -100,4 +100,19 @@ import Testing
         #expect(questions == faults * limits.questionsPerFault)
         #expect(!conduct.isShunned(peers[1], now: start))
     }
+
+    @Test func questionsFarApartAreNoFault() {
+        let limits = PeerConduct.Limits()
+        var conduct = PeerConduct(limits: limits)
+        for window in 0..<Int64(3) {
+            let now = start.advanced(milliseconds: window * limits.windowMilliseconds)
+            for _ in 1..<limits.questionsPerFault {
+                let isFault = conduct.asked(peers[0], now: now)
+                #expect(!isFault)
+            }
+        }
+        let last = start.advanced(milliseconds: 3 * limits.windowMilliseconds - 1)
+        let isFault = conduct.asked(peers[0], now: last)
+        #expect(isFault, "one more within the window")
+    }
 }
