@@ -17,10 +17,14 @@ package protocol GuestSession: Sendable {
 
     /// What came of a call, where that does not follow from the run; called before the module goes on.
     func came(_ event: SessionEvent)
+
+    /// A read that did not wait found nothing. No event says so; a run that begins again could find something there.
+    func foundNothing()
 }
 
 extension GuestSession {
     package func came(_ event: SessionEvent) {}
+    package func foundNothing() {}
 }
 
 /// What there is to read of a session.

@@ -111,7 +111,11 @@ final class PlaceWaiter: MountWaiter {
         wait.bytes = heard
         sessionNanoseconds += wait.waitedNanoseconds
         if case .elapsed = wait.end { wait.waitedNanoseconds = max(wait.waitedNanoseconds, nanoseconds ?? 0) }
-        if let event = record.keep(wait, isRead: true) { waiting.session.came(event) }
+        if let event = record.keep(wait, isRead: true) {
+            waiting.session.came(event)
+        } else {
+            waiting.session.foundNothing()
+        }
         return wait
     }
 

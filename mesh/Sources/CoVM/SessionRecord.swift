@@ -113,7 +113,9 @@ struct SessionRecorder {
         let waited = wait.waitedNanoseconds == 0 ? nil : wait.waitedNanoseconds
         let follows = isRead ? end == .elapsed && waited == nil : end == nil && waited == nil
         if follows { return nil }
-        let event = SessionEvent(call: call, data: wait.bytes.isEmpty ? nil : wait.bytes, end: end, waited: waited)
+        // A run that is stopped before it has its place again has read what came.
+        let data = wait.bytes.isEmpty ? nil : wait.bytes
+        let event = SessionEvent(call: call, data: data, end: data == nil ? end : nil, waited: waited)
         keep(event)
         return event
     }

@@ -128,10 +128,9 @@ package struct SessionTranscript: Hashable, Sendable, Codable {
         self.statements = statements
     }
 
-    /// The transcript as a block; nil if it is longer than one may be.
+    /// The transcript as a block; nil if it is longer than one may be, or has another form.
     package var block: (cid: CID, bytes: [UInt8])? {
-        guard let bytes = try? DAGCBOREncoder().encode(self), bytes.count <= SessionTerms.Limits.transcriptBytesMax
-        else { return nil }
+        guard let bytes = try? DAGCBOREncoder().encode(self), Self(block: bytes) != nil else { return nil }
         return (CID.hashing(bytes, codec: .dagCBOR), bytes)
     }
 

@@ -121,7 +121,7 @@ struct JobRunner: Sendable {
         job.identify(manifest, jobID, executor)
         (job.wallClockMilliseconds, job.repetition, job.played) = (wallClockMilliseconds, repetition, played)
         workspaceMade(workspace)
-        startedAt = NodeClock.wallClock
+        startedAt = session?.began(at: NodeClock.wallClock) ?? NodeClock.wallClock
         let result = await executed(job, module, workspace, cancellation)
         let readList = readList(of: result, manifest)
         let transcript = session.flatMap { transcriptBlock(of: result, manifest, $0) }

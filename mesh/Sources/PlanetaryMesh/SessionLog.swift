@@ -35,6 +35,8 @@ final class SessionLog: Sendable {
         var statement: [UInt8]?
         /// What came of a call of the run.
         var event: SessionEvent?
+        /// When the run began, in milliseconds since 1970.
+        var startedAt: UInt64?
     }
 
     private struct State: Sendable {
@@ -118,7 +120,9 @@ final class SessionLog: Sendable {
     func append(_ record: Record) {
         state.withLock { state in
             guard !state.isGivenUp else { return }
-            guard let body = try? DAGCBOREncoder().encode(record), state.bytes + body.count <= Limits.bytesMax else {
+            guard let body = try? DAGCBOREncoder().encode(record),
+                state.bytes + headBytes(with: body) <= Limits.bytesMax
+            else {
                 return giveUp(&state)
             }
             let head = (0..<4).map { UInt8(truncatingIfNeeded: body.count >> (24 - 8 * $0)) } + Self.mark(of: body[...])
@@ -139,6 +143,11 @@ final class SessionLog: Sendable {
             offset += put
         }
         return true
+    }
+
+    /// Has the session never begin again.
+    func giveUp() {
+        state.withLock { state in if !state.isGivenUp { giveUp(&state) } }
     }
 
     private func giveUp(_ state: inout State) {

@@ -49,6 +49,8 @@ final class SessionPort: GuestSession {
         var evidence = SessionWitness.Evidence()
         /// Whether a run begins again, and what its user sent is gone.
         var isLost = false
+        /// Whether input came that follows what is here; from then on none can be gone.
+        var isContinued = false
     }
 
     let jobID: JobID
@@ -60,12 +62,14 @@ final class SessionPort: GuestSession {
     let log: SessionLog?
     /// What came of the run's calls before, if it begins again.
     let played: [SessionEvent]?
+    /// When its run began, if it begins again.
+    private let firstStart: UnixMilliseconds?
     private let state: Mutex<State>
 
     init(job: JobID, assignment: CID, side: Side, witness: SessionWitness? = nil, log: SessionLog? = nil) {
         self.witness = witness
         self.log = log
-        played = nil
+        (played, firstStart) = (nil, nil)
         jobID = job
         self.assignment = assignment
         self.side = side
@@ -92,6 +96,7 @@ final class SessionPort: GuestSession {
         guard taken <= input.count else { return nil }
         (jobID, self.assignment, side, self.witness, self.log) = (job, assignment, .module, witness, log)
         played = events
+        firstStart = records.lazy.compactMap(\.startedAt).first.map { UnixMilliseconds($0) }
         var begun = State(
             incoming: ReceivingLane(from: UInt64(taken), bytes: input[taken...], isOver: evidence.isOver),
             outgoing: SendingLane(beginsAgain: true), isJoined: true)
@@ -101,10 +106,19 @@ final class SessionPort: GuestSession {
 
     // MARK: The run
 
+    /// The run begins; when it began, which is earlier if it begins again.
+    func began(at date: UnixMilliseconds) -> UnixMilliseconds {
+        if let firstStart { return min(firstStart, date) }
+        log?.append(SessionLog.Record(startedAt: date.value))
+        return date
+    }
+
     func came(_ event: SessionEvent) {
         // Whatever stopped the run, it did not stop there if it begins again.
         if event.end != .cancelled { log?.append(SessionLog.Record(event: event)) }
     }
+
+    func foundNothing() { log?.giveUp() }
 
     func read(bytesMax: Int, orElse wake: @escaping @Sendable () -> Void) -> SessionInput {
         let input = state.withLock { state -> SessionInput in
@@ -232,7 +246,8 @@ final class SessionPort: GuestSession {
         default: throw .notOfTheSession
         }
         guard data.jobID == jobID, data.assignmentCID == assignment,
-            data.data.count <= SessionTerms.Limits.messageBytesMax, side == .user || !data.isError
+            data.data.count <= SessionTerms.Limits.messageBytesMax, side == .user || !data.isError,
+            data.statement == nil || (side == .module && witness != nil)
         else { throw .notOfTheSession }
         try state.withLock { state throws(SessionFault) in
             guard stream == nil || stream == state.stream else { return }
@@ -241,7 +256,7 @@ final class SessionPort: GuestSession {
                 state.input = SessionWitness.Input(from: state.outgoing.start)
                 state.isJoined = true
             }
-            if played != nil, data.sequence > state.incoming.end {
+            if played != nil, !state.isContinued, data.sequence > state.incoming.end {
                 state.isLost = true
                 return
             }
@@ -252,6 +267,7 @@ final class SessionPort: GuestSession {
             }
             try state.incoming.receive(
                 data.data, at: data.sequence, isError: data.isError, isLast: data.isLast)
+            state.isContinued = true
             if let new, let evidence {
                 state.evidence = evidence
                 // Before it is acknowledged, and before the module has it.
@@ -297,8 +313,10 @@ final class SessionPort: GuestSession {
             // The user's end is told that there is no more input, also to one that comes again after a restart.
             let isInputOver = side == .module && state.incoming.isOver
             let limit = isInputOver ? UInt64.max : state.incoming.limit
-            let credit = isInputOver ? ReceivingLane.creditAtEnd : limit - acknowledged
-            guard piece != nil || isLast || !told.hasBegun || limit - told.limit >= grain else { return nil }
+            // A run that begins again may have more than a window of input that it has not read again.
+            let credit = isInputOver ? ReceivingLane.creditAtEnd : limit - min(limit, acknowledged)
+            let isWider = limit >= told.limit && limit - told.limit >= grain
+            guard piece != nil || isLast || !told.hasBegun || isWider else { return nil }
             var data = JobInteractiveDataV1(
                 jobID: jobID, assignmentCID: assignment, sequence: told.next, data: piece?.bytes ?? [],
                 acknowledged: acknowledged, credit: credit, isLast: isLast,

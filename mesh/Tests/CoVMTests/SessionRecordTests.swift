@@ -114,6 +114,15 @@ struct SessionRecordTests {
         #expect(between.outcome == .cancelled && between.session?.fault == nil)
     }
 
+    @Test("A run that is stopped before it has its place again has read what came")
+    func stoppedWhileItComesBack() throws {
+        var recorder = SessionRecorder(ExecutionJob(moduleCID: CID.hashing([], codec: .raw), module: []), goesOn: true)
+        let wait = SessionWait(end: .cancelled, bytes: [1, 2], waitedNanoseconds: 3)
+        #expect(recorder.keep(wait, isRead: true) == SessionEvent(call: 0, data: [1, 2], waited: 3))
+        let stopped = SessionWait(end: .cancelled, waitedNanoseconds: 3)
+        #expect(recorder.keep(stopped, isRead: true) == SessionEvent(call: 1, end: .cancelled, waited: 3))
+    }
+
     @Test("A live session goes on where the played one ends") func goesOn() async throws {
         let machine = try machine()
         let first = try await run(SessionTests.echo, Self.talker, on: machine)

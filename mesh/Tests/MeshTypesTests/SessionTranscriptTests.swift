@@ -48,6 +48,8 @@ struct SessionTranscriptTests {
         let shared = try #require(try Self.transcript { $0.isShared = true }.block)
         #expect(SessionTranscript.reader(ofBlock: shared.bytes) == nil)
         #expect(SessionTranscript.reader(ofBlock: Samples.signedBid.bytes) == nil)
+        let other = try Self.transcript { $0.events[0].end = .cancelled }
+        #expect(other.block == nil, "nobody could read it, so nobody would know whose it is")
     }
 
     @Test func whatItSaysIsHeldAgainstTheOriginatorsWord() throws {

@@ -63,6 +63,38 @@ struct SessionLogTests {
         }
     }
 
+    @Test("More unread input than a window, a restart, and a read that found nothing: what a log says of them")
+    func unread() throws {
+        let (job, assignment) = (JobID(CID.hashing([1], codec: .dagCBOR)), CID.hashing([2], codec: .dagCBOR))
+        let identity = Identity.generate()
+        let signing = SessionWitness(
+            jobID: job, assignment: assignment, originator: identity.did, side: .signs(identity))
+        let checking = SessionWitness(jobID: job, assignment: assignment, originator: identity.did, side: .checks)
+        try inFolder { folder in
+            let log = try #require(SessionLog.begin("a", in: folder))
+            var input = SessionWitness.Input(from: 0)
+            var records: [SessionLog.Record] = [SessionLog.Record(startedAt: 5)]
+            let piece = [UInt8](repeating: 7, count: 64 << 10)
+            for _ in 0...SessionTerms.Limits.windowBytes / piece.count {
+                input.append(piece)
+                let statement = signing.statement(of: input, isLast: false)
+                records.append(SessionLog.Record(data: piece, isLast: false, statement: statement))
+            }
+            let port = try #require(
+                SessionPort(job: job, assignment: assignment, witness: checking, log: log, records))
+            var told = SessionPort.Told()
+            guard case .jobInteractiveOutput(let said)? = port.next(&told) else {
+                Issue.record("it says what it has")
+                return
+            }
+            #expect(said.acknowledged == input.end && said.credit == 0)
+            #expect(port.began(at: UnixMilliseconds(9)) == UnixMilliseconds(5), "it began before the restart")
+            #expect(!log.isGivenUp)
+            port.foundNothing()
+            #expect(log.isGivenUp, "what a run found nothing in is not told to it again")
+        }
+    }
+
     @Test("A run that begins again has the input that it had not read, and says nothing twice") func goesOn() throws {
         let (job, assignment) = (JobID(CID.hashing([1], codec: .dagCBOR)), CID.hashing([2], codec: .dagCBOR))
         let identity = Identity.generate()
