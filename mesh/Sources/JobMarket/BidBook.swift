@@ -81,6 +81,18 @@ struct BidBook: Sendable {
     /// Notes a refused bid that the journal does not record.
     mutating func leftUnwritten(of job: JobID) { tallies[job, default: BidTally()].refusedUnwritten += 1 }
 
+    /// Notes a bid that was shown, and that the journal does not record.
+    mutating func sawUnwritten(_ bid: CID, on job: JobID) {
+        guard tallies[job]?.seen.count ?? 0 < PublicJob.Limits().commitmentsMax else { return }
+        tallies[job, default: BidTally()].seen.insert(bid)
+    }
+
+    /// Commitments whose bids were not shown.
+    func hidden(of job: OriginatedJob) -> [SignedObject<BidCommitment>] {
+        let seen = tallies[job.id]?.seen ?? []
+        return job.bidding.sealed.hidden.filter { !seen.contains($0.body.bidCID) }
+    }
+
     /// Refused bids on a job that the journal does not record.
     func unwritten(of job: JobID) -> UInt64 { tallies[job]?.refusedUnwritten ?? 0 }
 

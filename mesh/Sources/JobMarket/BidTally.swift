@@ -5,6 +5,8 @@ import OrderedCollections
 struct BidTally: Sendable {
     /// Refused bids that the journal does not record.
     var refusedUnwritten: UInt64 = 0
+    /// Bids that were shown and are not in the journal; as many as commitments count, at most.
+    var seen: Set<CID> = []
     private var counts: OrderedDictionary<PeerID, Int> = [:]
 
     /// How many bids of a peer were judged.

@@ -161,6 +161,8 @@ extension JobEventKind {
     /// a node that loses them in a crash recovers them by asking or by being told again.
     package var needsDurability: Bool {
         switch self {
+        // The commitment that goes out is to this bid and no other.
+        case .bidMade(let manifest, _): manifest.body.policy.hasPublicBids
         // Whoever shows a bid relies on it that nobody can commit any more.
         case .submitted, .bidsSealed, .replicasMade, .replicaOf, .verificationChosen, .verificationEnded,
             .paymentRefused, .assignmentMade, .attemptEnded,
@@ -171,7 +173,7 @@ extension JobEventKind {
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
             .settlementDelivered,
-            .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .executionStarted, .executionProgressed,
+            .anchored, .anchorPublished, .closed, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:
             false
         }

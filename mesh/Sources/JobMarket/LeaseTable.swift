@@ -32,6 +32,8 @@ struct LeaseTable: Sendable {
         var heard: UInt64 = 0
         /// When its executor first said that the module runs.
         var beganAt: MonotonicInstant?
+        /// Whether the executor accepted it since this node started.
+        var isFollowed = false
         /// Until when status updates renew it.
         var renewalEnd: MonotonicInstant?
         /// What the module last said about its progress.
@@ -46,8 +48,11 @@ struct LeaseTable: Sendable {
 
     /// Notes that the executor accepted an assignment. Reports renew its lease only as long as fetching and running may
     /// take.
-    mutating func begin(_ assignment: CID, of manifest: JobManifest, _ context: MarketContext) {
+    mutating func begin(
+        _ assignment: CID, of manifest: JobManifest, isNew: Bool = true, _ context: MarketContext
+    ) {
         leases[assignment, default: Lease()].renewalEnd = Self.renewalEnd(of: manifest, context)
+        leases[assignment]?.isFollowed = isNew
     }
 
     /// Notes a status update; `false` if the same or a later one came before.
@@ -62,6 +67,10 @@ struct LeaseTable: Sendable {
         leases[assignment]?.preparation = update.preparation.map { ($0, now) }
         return true
     }
+
+    /// Whether its executor accepted an assignment since this node started: of what came while that was down, nobody
+    /// knows when.
+    func isFollowed(_ assignment: CID) -> Bool { leases[assignment]?.isFollowed ?? false }
 
     /// When the executor of an assignment first said that the module runs; nil if it did not.
     func beganAt(_ assignment: CID) -> MonotonicInstant? { leases[assignment]?.beganAt }

@@ -237,7 +237,8 @@ extension OriginatedJob {
     /// which of them were shown.
     func hasRoom(forRefused bid: SignedObject<Bid>, _ limits: MarketLimits) -> Bool {
         bidding.hasRoom(forRefusedOf: bid.body.bidderDID, limits)
-            || (bidding.sealed.admits(bid.cid) && hasRoom(forBidBytes: bid.bytes.count, limits))
+            || (bidding.sealed.admits(bid.cid) && !bidding.sealed.shown.contains(bid.cid)
+                && hasRoom(forBidBytes: bid.bytes.count, limits))
     }
 
     /// Commitments to bids that are shown later, where bids are public; none once one is chosen.

@@ -125,6 +125,9 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .bidDisplaced(let cid): bidding.displaced(cid)
         case .bidCommitted(let commitment):
             bidding.sealed.committed(commitment)
+            // What was shown in an earlier round is known.
+            let bid = commitment.body.bidCID
+            if bidding.bid(bid) != nil { bidding.sealed.showed(bid) }
             if status == .announced { status = .biddingOpen }
         case .bidsSealed(let cause, let until): bidding.sealed.sealed(cause, until: until)
         case .executorsJudged(let outlook):

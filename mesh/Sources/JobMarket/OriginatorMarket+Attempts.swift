@@ -58,6 +58,8 @@ extension OriginatorMarket {
         switch jobs.read(id, { bids.place(for: signed, in: $0, context) }) {
         case .noRoom(let full):
             context.counters.bidsIgnored += 1
+            bids.sawUnwritten(signed.cid, on: id)
+            sealIfSufficient(id, &context)
             return refuse(full, &context)
         case .instead(of: let displaced): displace(displaced, &context)
         case .free, nil: break
@@ -78,6 +80,7 @@ extension OriginatorMarket {
             record(.bidReceived(bid: signed, refusal: refusal), of: id, &context)
         } else {
             bids.leftUnwritten(of: id)
+            bids.sawUnwritten(signed.cid, on: id)
         }
     }
 
@@ -226,7 +229,8 @@ extension OriginatorMarket {
         let candidates = takers(of: job, context)
         if candidates.isEmpty { return beginBidding(id, &context) }
         let available = FundsQueue.available(for: id, context.ledger)
-        let ranking = spread(bids.rank(candidates, of: job, context), of: id, context)
+        let ranked = bids.rank(candidates, of: job, context)
+        let ranking = spread(ranked, of: id, last: { bids.failedLately($0, context) }, context)
         if let best = ranking.first(where: { $0.price <= available }),
             let bid = candidates.first(where: { $0.cid == best.bid })
         {

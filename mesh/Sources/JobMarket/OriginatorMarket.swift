@@ -106,7 +106,7 @@ package struct OriginatorMarket: SealingHalf, Sendable {
         switch event.kind {
         case .verificationEnded(let receipt, let finding, _): recordCheck(of: receipt, finding, event.jobID, &context)
         case .settled: recordEvidence(of: event, &context)
-        case .receiptAccepted(let cid, let receipt, _) where !context.isReplaying:
+        case .receiptAccepted(let cid, let receipt, _) where !context.isReplaying && leases.isFollowed(cid):
             guard let job = jobs[event.jobID], let attempt = job.assignments[cid] else { return }
             bids.delivered(receipt.body, of: attempt, on: job, beganAt: leases.beganAt(cid), context)
         case .replicaOf(let parent): quorums.insert(event.jobID, of: parent)
@@ -331,7 +331,7 @@ package struct OriginatorMarket: SealingHalf, Sendable {
             closeIfSufficient(job.id, &context)
         default:
             guard let live = job.assignments.live else { return assignNext(job.id, &context) }
-            if live.isConfirmed { leases.begin(live.cid, of: job.manifest, context) }
+            if live.isConfirmed { leases.begin(live.cid, of: job.manifest, isNew: false, context) }
             if job.cancelReason != nil {
                 job.oweCancellation(&context)
             } else if !live.isConfirmed {

@@ -60,11 +60,15 @@ extension CheckingHalf {
 
     /// Bids in their order, but first those of executors whose part of the internet has none of the others that do the
     /// same work: who shares an IPv4 /24 or an IPv6 /48 may well be one operator. Where no other bid will do, it does.
-    func spread(_ ranking: [RankedBid], of id: JobID, _ context: MarketContext) -> [RankedBid] {
+    /// Bids of executors that are `last` stay behind all others.
+    func spread(
+        _ ranking: [RankedBid], of id: JobID, last: (DID) -> Bool, _ context: MarketContext
+    ) -> [RankedBid] {
         let taken = Set(rivals(of: id).flatMap { context.networks[$0.peerID] ?? [] })
         guard !taken.isEmpty else { return ranking }
         func isNear(_ bid: RankedBid) -> Bool { !taken.isDisjoint(with: context.networks[bid.bidder.peerID] ?? []) }
-        return ranking.filter { !isNear($0) } + ranking.filter(isNear)
+        let (others, behind) = (ranking.filter { !last($0.bidder) }, ranking.filter { last($0.bidder) })
+        return others.filter { !isNear($0) } + others.filter(isNear) + behind
     }
 
     /// Executors that have another job of the same work, until it is decided.

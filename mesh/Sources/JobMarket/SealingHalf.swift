@@ -80,9 +80,14 @@ extension SealingHalf {
         guard job.hasRoom(forBidBytes: PublicJob.Limits().commitmentBytesMax, context.limits) else { return full }
         let commitments = job.bidding.sealed.commitments
         guard commitments.count >= commitmentsMax else { return nil }
-        guard context.reputation.isProven(bidder),
-            let weakest = commitments.last(where: { !context.reputation.isProven($0.body.bidderDID) })
-        else { return full }
+        // Who lately kept others waiting gives way to anybody who did not.
+        let late =
+            bids.failedLately(bidder, context)
+            ? nil : commitments.last { bids.failedLately($0.body.bidderDID, context) }
+        let stranger =
+            context.reputation.isProven(bidder)
+            ? commitments.last { !context.reputation.isProven($0.body.bidderDID) } : nil
+        guard let weakest = late ?? stranger else { return full }
         record(.bidDisplaced(bid: weakest.body.bidCID), of: job.id, &context)
         let message = JobBidRefusedV1(jobID: job.id, bidCID: weakest.body.bidCID, full.refusal)
         context.tell(
@@ -100,11 +105,15 @@ extension SealingHalf {
         let sealed = job.bidding.sealed
         if sealed.seal != nil {
             // Where another bid will do, who lately kept others waiting is not waited for.
-            let areAwaited = sealed.hidden.contains { !bids.failedLately($0.body.bidderDID, context) }
-            if sealed.hidden.isEmpty || (!areAwaited && !takers(of: job, context).isEmpty) { show(id, &context) }
+            let hidden = bids.hidden(of: job)
+            let areAwaited = hidden.contains { !bids.failedLately($0.body.bidderDID, context) }
+            if hidden.isEmpty || (!areAwaited && !takers(of: job, context).isEmpty) { show(id, &context) }
         } else if sealed.isEmpty {
             return
-        } else if let enough = job.manifest.policy.sufficientBids, UInt64(sealed.commitments.count) >= enough {
+        } else if let enough = job.manifest.policy.sufficientBids,
+            // Those of executors that lately kept others waiting are not enough.
+            UInt64(sealed.commitments.count { !bids.failedLately($0.body.bidderDID, context) }) >= enough
+        {
             seal(id, .sufficientBids, &context)
         } else if !context.timers.contains(.window(id)) {
             seal(id, .firstAcceptableBid, &context)
@@ -130,7 +139,7 @@ extension SealingHalf {
     /// may bid for as long as the job's time for bids lasts.
     private mutating func show(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], let seal = job.bidding.sealed.seal else { return }
-        for hidden in job.bidding.sealed.hidden { bids.keptHidden(hidden.body.bidderDID, context) }
+        for hidden in bids.hidden(of: job) { bids.keptHidden(hidden.body.bidderDID, context) }
         for commitment in job.bidding.sealed.commitments {
             context.dropDelivery(.bidsSealed, job: id, subject: commitment.body.bidCID)
         }
@@ -138,9 +147,11 @@ extension SealingHalf {
         if !candidates.isEmpty { return close(id, seal.cause, bids.rank(candidates, of: job, context), &context) }
         let until = job.phaseUntil ?? context.steady
         bids.forget(id)
+        // A window again, or whoever commits first would be alone in each round.
+        let window = context.date(inMilliseconds: context.configuration.originator.showingMilliseconds)
         record(
-            .announced(round: job.bidding.round + 1, windowUntil: context.steady, biddingUntil: until), of: id, &context
-        )
+            .announced(round: job.bidding.round + 1, windowUntil: min(window, until), biddingUntil: until), of: id,
+            &context)
         if until <= context.steady { biddingElapsed(id, &context) }
     }
 }

@@ -65,6 +65,8 @@ struct ExecutorSeeker: Sendable {
     let limits: Limits
     private var notBefore: OrderedDictionary<CID, MonotonicInstant> = [:]
     private var underWay: Set<CID> = []
+    /// Those of which nobody could be asked the last time; nobody waits for them.
+    private var retried: Set<CID> = []
     private var awaitedUntil = MonotonicInstant.zero
 
     init(limits: Limits = Limits()) {
@@ -72,7 +74,9 @@ struct ExecutorSeeker: Sendable {
     }
 
     /// Whether executors may come that were looked up: jobs are not given up meanwhile.
-    func expectsSomebody(now: MonotonicInstant) -> Bool { !underWay.isEmpty || now < awaitedUntil }
+    func expectsSomebody(now: MonotonicInstant) -> Bool {
+        !underWay.isSubset(of: retried) || now < awaitedUntil
+    }
 
     /// The keys to look up now for a job.
     mutating func toSeek(for policy: ExecutionPolicy, now: MonotonicInstant) -> [CID] {
@@ -82,7 +86,7 @@ struct ExecutorSeeker: Sendable {
             guard underWay.insert(key).inserted else { continue }
             notBefore.removeValue(forKey: key)
             notBefore[key] = now.advanced(milliseconds: limits.againMilliseconds)
-            if notBefore.count > limits.keysMax { notBefore.removeFirst() }
+            if notBefore.count > limits.keysMax { retried.remove(notBefore.removeFirst().key) }
             keys.append(key)
         }
         return keys
@@ -91,7 +95,10 @@ struct ExecutorSeeker: Sendable {
     /// Notes that a lookup ended: whether anybody answered, and whether it led to a new connection.
     mutating func sought(_ key: CID, isAnswered: Bool, hasMet: Bool, now: MonotonicInstant) {
         underWay.remove(key)
+        if isAnswered { retried.remove(key) } else if notBefore[key] != nil { retried.insert(key) }
         if hasMet { awaitedUntil = now.advanced(milliseconds: limits.awaitedMilliseconds) }
-        if !isAnswered { notBefore[key] = now.advanced(milliseconds: limits.unansweredMilliseconds) }
+        if !isAnswered, notBefore[key] != nil {
+            notBefore[key] = now.advanced(milliseconds: limits.unansweredMilliseconds)
+        }
     }
 }

@@ -16,14 +16,20 @@ struct JobTopics: Sendable {
     struct Limits: Sendable {
         /// Topics that are followed at once; one more is not, and direct messages do without.
         var topicsMax = 128
+        /// How many of them may be of others' jobs, of those that this node bids on.
+        var biddenTopicsMax = 64
         /// Authors that are heard on one topic of bids.
         var authorsMax = 128
         /// Messages of one author on one topic of bids.
         var messagesPerAuthorMax = 8
         /// Bytes of all messages on one topic of bids.
         var bytesMax = 1 << 20
-        /// Messages on one topic of status per second.
+        /// Messages of one author on one topic of status per second; of as many authors as of bids.
         var statusPerSecondMax = 16
+        /// Messages of a job's originator on its topic of bids.
+        var originatorMessagesMax = 64
+        /// How long after a round was sealed no commitments are forwarded, in milliseconds: a later round takes them.
+        var sealedMilliseconds: Int64 = 2_000
     }
 
     /// What is followed.
@@ -39,8 +45,9 @@ struct JobTopics: Sendable {
         var commitments: [PeerID: Set<CID>] = [:]
         /// The bids that count, once the originator said it.
         var sealed: Set<CID>?
+        var sealedAt = MonotonicInstant.zero
         var second = MonotonicInstant.zero
-        var countInSecond = 0
+        var countsInSecond: [PeerID: Int] = [:]
     }
 
     let limits: Limits
@@ -78,7 +85,7 @@ struct JobTopics: Sendable {
         for (name, subject) in wanted {
             if topics[name] != nil {
                 topics[name]?.roles.insert(role)
-            } else if topics.count < limits.topicsMax {
+            } else if topics.count < limits.topicsMax, role == .originator || biddenCount < limits.biddenTopicsMax {
                 topics[name] = Topic(
                     job: job, subject: subject, originator: manifest.originatorPeerID, roles: [role])
                 effects.append(.joinTopic(name))
@@ -86,6 +93,8 @@ struct JobTopics: Sendable {
         }
         return effects
     }
+
+    private var biddenCount: Int { topics.values.count { $0.roles == [.executor] } }
 
     private mutating func leave(_ job: JobID, as role: JobRole) -> [NodeEffect] {
         guard !topics.isEmpty else { return [] }
@@ -110,37 +119,52 @@ struct JobTopics: Sendable {
             topics[name] = topic
             return judgement
         }
-        let verdict = topic.bidsJudgement(of: message, author: author)
+        let isOpen = topic.sealed == nil || now.milliseconds(since: topic.sealedAt) >= limits.sealedMilliseconds
+        let verdict = topic.bidsJudgement(of: message, author: author, isOpen: isOpen)
         guard verdict == .accept else { return verdict }
-        let said = topic.counts[author] ?? 0
-        guard said < limits.messagesPerAuthorMax, said > 0 || topic.counts.count < limits.authorsMax,
-            topic.bytes + byteCount <= limits.bytesMax
-        else { return .ignore(reason: "more than may be said about a job") }
-        topic.counts[author] = said + 1
-        topic.bytes += byteCount
-        topic.heard(message, author: author)
+        guard topic.hasRoom(for: author, byteCount, limits) else {
+            return .ignore(reason: "more than may be said about a job")
+        }
+        topic.heard(message, author: author, now: now)
         topics[name] = topic
         return .accept
     }
 }
 
 extension JobTopics.Topic {
-    fileprivate func bidsJudgement(of message: MeshProtocolMessage, author: PeerID) -> GossipJudgement {
+    /// Counts a message of an author, if there is room for it. Others cannot use up what its originator may say.
+    fileprivate mutating func hasRoom(for author: PeerID, _ byteCount: Int, _ limits: JobTopics.Limits) -> Bool {
+        let said = counts[author] ?? 0
+        if author == originator {
+            guard said < limits.originatorMessagesMax else { return false }
+        } else {
+            guard said < limits.messagesPerAuthorMax, said > 0 || counts.count < limits.authorsMax,
+                bytes + byteCount <= limits.bytesMax
+            else { return false }
+            bytes += byteCount
+        }
+        counts[author] = said + 1
+        return true
+    }
+
+    fileprivate func bidsJudgement(
+        of message: MeshProtocolMessage, author: PeerID, isOpen: Bool
+    ) -> GossipJudgement {
         switch message {
-        case .jobBidCommitment(let notice): judgement(of: notice, author: author)
+        case .jobBidCommitment(let notice): judgement(of: notice, author: author, isOpen: isOpen)
         case .jobBidsSealed(let sealed): judgement(of: sealed, author: author)
         case .jobBid(let bid): judgement(of: bid.bid, author: author)
         default: .reject(reason: "\(message.variant.rawValue) is not for this topic")
         }
     }
 
-    private func judgement(of notice: JobBidCommitmentV1, author: PeerID) -> GossipJudgement {
+    private func judgement(of notice: JobBidCommitmentV1, author: PeerID, isOpen: Bool) -> GossipJudgement {
         guard notice.jobID == job, notice.commitment.count <= PublicJob.Limits().commitmentBytesMax,
             let signed = try? SignedObject<BidCommitment>(verifying: notice.commitment), signed.body.jobID == job,
             signed.body.originatorPeerID == originator, signed.body.bidCID.namesObject
         else { return .reject(reason: "no commitment to a bid on this job") }
         guard signed.body.bidderDID.peerID == author else { return .reject(reason: "the commitment is another's") }
-        if sealed != nil { return .ignore(reason: "no more bids are taken") }
+        if !isOpen { return .ignore(reason: "no more bids are taken") }
         if commitments[author]?.contains(signed.body.bidCID) ?? false { return .ignore(reason: "said before") }
         return .accept
     }
@@ -162,12 +186,12 @@ extension JobTopics.Topic {
     }
 
     /// Takes in what was accepted.
-    fileprivate mutating func heard(_ message: MeshProtocolMessage, author: PeerID) {
+    fileprivate mutating func heard(_ message: MeshProtocolMessage, author: PeerID, now: MonotonicInstant) {
         switch message {
         case .jobBidCommitment(let notice):
             guard let signed = try? SignedObject<BidCommitment>(verifiedBefore: notice.commitment) else { return }
             commitments[author, default: []].insert(signed.body.bidCID)
-        case .jobBidsSealed(let notice): sealed = Set(notice.bids)
+        case .jobBidsSealed(let notice): (sealed, sealedAt) = (Set(notice.bids), now)
         default: break
         }
     }
@@ -182,9 +206,13 @@ extension JobTopics.Topic {
         guard update.jobID == job, update.executorDID.peerID == author else {
             return .reject(reason: "the state of another job, or by another than its executor")
         }
-        if now.milliseconds(since: second) >= 1_000 { (second, countInSecond) = (now, 0) }
-        countInSecond += 1
-        return countInSecond <= limits.statusPerSecondMax ? .accept : .ignore(reason: "more than is followed")
+        if now.milliseconds(since: second) >= 1_000 { (second, countsInSecond) = (now, [:]) }
+        let said = countsInSecond[author] ?? 0
+        guard said < limits.statusPerSecondMax, said > 0 || countsInSecond.count < limits.authorsMax else {
+            return .ignore(reason: "more than is followed")
+        }
+        countsInSecond[author] = said + 1
+        return .accept
     }
 }
 

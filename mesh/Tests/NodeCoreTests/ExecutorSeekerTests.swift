@@ -51,6 +51,7 @@ import Testing
         let soon = again + seeker.limits.unansweredMilliseconds
         #expect(seeker.toSeek(for: wanted, now: at(soon - 1)).isEmpty)
         #expect(seeker.toSeek(for: wanted, now: at(soon)) == [key])
+        #expect(!seeker.expectsSomebody(now: at(soon)), "no job waits for a second try")
         seeker.sought(key, isAnswered: true, hasMet: true, now: at(soon))
         let awaited = soon + seeker.limits.awaitedMilliseconds
         #expect(seeker.expectsSomebody(now: at(awaited - 1)) && !seeker.expectsSomebody(now: at(awaited)))

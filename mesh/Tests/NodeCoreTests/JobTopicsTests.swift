@@ -118,14 +118,41 @@ import Testing
         #expect(try say(2, 2, bytes: 960) == "accept")
     }
 
+    @Test("The originator is heard whatever others say, up to originatorMessagesMax, and each round takes commitments")
+    func rounds() throws {
+        var limits = JobTopics.Limits()
+        (limits.authorsMax, limits.bytesMax) = (1, 10)
+        var topics = try followed(limits)
+        let job = JobID(try manifest().cid)
+        func say(_ message: MeshProtocolMessage, _ author: Identity, at milliseconds: Int64 = 0) -> String {
+            word(
+                topics.judgement(
+                    of: message, byteCount: 10, topic: MeshTopics.bids(on: job), author: author.peerID,
+                    now: MonotonicInstant.zero.advanced(milliseconds: milliseconds)))
+        }
+        let (bidder, bid) = (try key(1), try bid(by: try key(1)))
+        let commitment = try commitment(to: bid, by: bidder)
+        #expect(say(commitment, bidder) == "accept")
+        let sealed = MeshProtocolMessage.jobBidsSealed(JobBidsSealedV1(jobID: job, bids: [bid.cid]))
+        let originator = try key(0)
+        let most = topics.limits.originatorMessagesMax
+        #expect((0...most).map { _ in say(sealed, originator) } == Array(repeating: "accept", count: most) + ["ignore"])
+        // A bidder whose commitment is one of the next round.
+        let next = try self.commitment(to: try self.bid(by: bidder, price: 7), by: bidder)
+        let pause = topics.limits.sealedMilliseconds
+        topics = try followed()
+        #expect(say(sealed, originator) == "accept")
+        #expect(say(next, bidder, at: pause - 1) == "ignore" && say(next, bidder, at: pause) == "accept")
+    }
+
     @Test("Status: of the job, by the executor that it names, at most statusPerSecondMax a second")
     func status() throws {
         var topics = try followed(as: .originator)
         let job = JobID(try manifest().cid)
         let executor = try key(1)
-        func say(_ job: JobID, _ author: Identity, at milliseconds: Int64 = 0) -> String {
+        func say(_ job: JobID, _ author: Identity, as named: Identity? = nil, at milliseconds: Int64 = 0) -> String {
             let update = JobStatusUpdateV1(
-                jobID: job, assignmentCID: job.cid, executorDID: executor.did, status: .running, sequence: 1)
+                jobID: job, assignmentCID: job.cid, executorDID: (named ?? executor).did, status: .running, sequence: 1)
             return word(
                 topics.judgement(
                     of: .jobStatusUpdate(update), byteCount: 10, topic: MeshTopics.status(of: JobID(job.cid)),
@@ -134,6 +161,8 @@ import Testing
         #expect(say(job, try key(2)) == "reject")
         let max = topics.limits.statusPerSecondMax
         #expect((0...max).map { _ in say(job, executor) } == Array(repeating: "accept", count: max) + ["ignore"])
+        let other = try key(3)
+        #expect(say(job, other, as: other) == "accept", "what one says takes nothing from another")
         #expect(say(job, executor, at: 1_000) == "accept")
         #expect(say(JobID(CID.hashing([3], codec: .dagCBOR)), executor) == "ignore", "a topic that is not followed")
     }
@@ -172,7 +201,12 @@ import Testing
         #expect(event(.bidClosed(reason: .lapsed), .executor) == ["-" + bids] && topics.count == 0)
         let quiet = try manifest(1, bids: false, status: false)
         #expect(topics.follow(JobID(quiet.cid), quiet.body, as: .originator).isEmpty)
-        for number in 0..<topics.limits.topicsMax {
+        for number in 0...topics.limits.biddenTopicsMax {
+            let next = try manifest(2_000 + number, status: false)
+            let effects = topics.follow(JobID(next.cid), next.body, as: .executor)
+            #expect(effects.isEmpty == (number == topics.limits.biddenTopicsMax))
+        }
+        for number in topics.limits.biddenTopicsMax..<topics.limits.topicsMax {
             let next = try manifest(number, status: false)
             #expect(names(topics.follow(JobID(next.cid), next.body, as: .originator)).count == 1)
         }
