@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus tidy api cheat demo picture example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release test corpus crash-matrix tidy api cheat demo picture example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -37,6 +37,10 @@ corpus: setup ## all hostile modules, with a table of how they ended, and all fi
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
 	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^CoVMTests\.HostileCorpusTests' ""
 	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^GuestFilesTests\.GuestLevelTests' ""
+
+crash-matrix: setup guests ## nodes that die before and after each of their writes, more than 200 times
+	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+	@MESH_CRASH_MATRIX=1 scripts/test.sh '^CrashTests\.CrashMatrixTests' ""
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 	$(SWIFT_TEST) --filter TidyTests

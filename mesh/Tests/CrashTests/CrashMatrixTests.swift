@@ -1,8 +1,11 @@
 import Foundation
 import Testing
 
-/// Nodes that die at every write: before it, and right after it is durable.
-@Suite("Nodes killed at every write", .serialized)
+/// Nodes that die at every write: before it, and right after it is durable. It takes minutes, and all of the machine,
+/// so it runs by itself (`make crash-matrix`).
+@Suite(
+    "Nodes killed at every write", .serialized,
+    .enabled("make crash-matrix runs it") { ProcessInfo.processInfo.environment["MESH_CRASH_MATRIX"] != nil })
 struct CrashMatrixTests {
     /// A side of a write at which a node killed itself, as it said on standard error.
     private struct Death: Hashable, CustomStringConvertible {
