@@ -29,17 +29,17 @@ slowest() { # the ten tests that took longest, over all targets
 run_target() { # run_target TARGET [FLAG...]: a line when it passed, all its output when it failed
     local target=$1 log=$logs/$1.log from=$SECONDS status=0
     shift
-    "$bundle" --testing-library swift-testing --filter "^$target\\." --xunit-output "$logs/$target.xml" "$@" \
+    "$bundle" --testing-library swift-testing --filter "^$target[./]" --xunit-output "$logs/$target.xml" "$@" \
         >"$log" 2>&1 || status=$?
     if [ "$status" -eq 0 ] && grep -q 'Test run with [1-9][0-9]* test' "$log"; then
         touch "$logs/$target.passed"
         grep -ahE '(^|[^a-z])skipped' "$log"
-        printf 'passed  %-20s %4d s  %s\n' "$target" $((SECONDS - from)) \
+        printf 'passed  %-34s %4d s  %s\n' "$target" $((SECONDS - from)) \
             "$(grep -aoE 'Test run with [0-9]+ tests?' "$log" | tail -1 | cut -c15-)"
     else
         echo "=== $target, exit code $status:"
         cat "$log"
-        printf 'FAILED  %-20s %4d s  %s\n' "$target" $((SECONDS - from)) "$log"
+        printf 'FAILED  %-34s %4d s  %s\n' "$target" $((SECONDS - from)) "$log"
     fi
 }
 
@@ -49,9 +49,26 @@ run_beside() { # run_beside TARGET
     output=$(run_target "$1" --no-parallel 2>&1)
     printf '%s\n' "$output"
 }
+
+# Suites of meshes of processes: one process a core, each one test after the other. All of a target at once take several
+# times as long as this, and starve each other's timeouts.
+run_suites() { # run_suites TARGET
+    local suites
+    suites=$("$bundle" --testing-library swift-testing --list-tests 2>/dev/null |
+        sed -nE "s#^($1\.[^/]*)/.*#\1#p" | sort -u)
+    [ -n "$suites" ] || { echo "$1 has no suites"; return; }
+    xargs -P "$(nproc)" -I '{}' bash -c 'run_beside {}' <<<"$suites"
+    while read -r suite; do [ -e "$logs/$suite.passed" ] || return; done <<<"$suites"
+    touch "$logs/$1.passed"
+}
 export -f run_target run_beside
 
-if [ -n "$filter" ]; then
+if [ "$filter" = CrashTests ]; then
+    run_suites "$filter"
+    slowest
+    [ -e "$logs/$filter.passed" ] || { echo "FAILED: $filter, in $SECONDS s"; exit 1; }
+    exit 0
+elif [ -n "$filter" ]; then
     "$bundle" --testing-library swift-testing --filter "$filter" --xunit-output "$logs/filtered.xml"
     status=$?
     slowest
@@ -70,8 +87,12 @@ for target in "${targets[@]}"; do
 done
 printf '%s\n' "${beside[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'run_beside {}'
 for target in "${waiting[@]}"; do
-    # Each of these tests is a mesh of its own: many at once starve each other's timeouts.
-    if [ "$target" = NodeTests ]; then run_target "$target" --no-parallel; else run_target "$target"; fi
+    case "$target" in
+        CrashTests) run_suites "$target" ;;
+        # Each of these tests is a mesh of its own: many at once starve each other's timeouts.
+        NodeTests) run_target "$target" --no-parallel ;;
+        *) run_target "$target" ;;
+    esac
 done
 
 failed=()

@@ -1,6 +1,73 @@
 import Foundation
 import Testing
 
+/// Kills processes that run modules, at moments of chance, in a thread of its own: jobs begin and end while a test still
+/// submits others.
+// SAFETY: the counts are used under the lock; the rest does not change.
+private final class Reaper: @unchecked Sendable {
+    /// What was killed.
+    struct Toll {
+        var runs = 0
+        var modules = 0
+        var all: Int { runs + modules }
+    }
+
+    private let lock = NSCondition()
+    private let killsMax: Int
+    private var node: Int32?
+    private var toll = Toll()
+    private var isOver = false
+    private var hasEnded = false
+
+    init(killsMax: Int) {
+        self.killsMax = killsMax
+        Thread.detachNewThread { [self] in
+            while turn() { poll(nil, 0, Int32.random(in: 1...60)) }
+            lock.withLock {
+                hasEnded = true
+                lock.broadcast()
+            }
+        }
+    }
+
+    /// What was killed until now.
+    var killed: Toll { lock.withLock { toll } }
+
+    /// Whose processes it kills from now on.
+    func harass(_ node: Int32) { lock.withLock { self.node = node } }
+
+    /// Kills nothing any more once this returns.
+    func end() {
+        lock.withLock {
+            isOver = true
+            while !hasEnded { lock.wait() }
+        }
+    }
+
+    /// Kills one, if there is one; whether to go on.
+    private func turn() -> Bool {
+        let (node, toll, isOver) = lock.withLock { (self.node, self.toll, self.isOver) }
+        guard !isOver, toll.all < killsMax else { return false }
+        guard let node, let worker = Self.victim(of: node, after: toll), kill(worker.process, SIGKILL) == 0 else {
+            return true
+        }
+        lock.withLock { if worker.isRun { self.toll.runs += 1 } else { self.toll.modules += 1 } }
+        return true
+    }
+
+    /// One to be killed: a run, or a module that runs; sometimes one that does not, or is being loaded. Those of
+    /// earlier batches stay loaded, so most do nothing; however short the runs are, at least every other victim is one.
+    private static func victim(of node: Int32, after toll: Toll) -> WorkerKillTests.Worker? {
+        let all = WorkerKillTests.workers(of: node)
+        if toll.runs <= toll.modules { return all.filter(\.isRun).randomElement() }
+        if Int.random(in: 0..<8) == 0 { return all.randomElement() }
+        let busy = all.filter {
+            $0.isRun || ProcessTree.children(of: $0.process).contains(where: WorkerKillTests.isWorker)
+        }
+        return busy.randomElement()
+    }
+}
+
 /// Whatever kills the processes that run modules, at whatever moment: their node lives, each job is done by another
 /// one, and is paid once.
 @Suite("Killed processes of runs", .serialized)
@@ -36,39 +103,6 @@ struct WorkerKillTests {
         (try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8))?.contains("__run-worker") == true
     }
 
-    /// One to be killed: a run, or a module that runs; sometimes one that does not, or is being loaded. Those of
-    /// earlier batches stay loaded, so most do nothing; however short the runs are, at least every other victim is one.
-    private static func victim(of node: Int32, after toll: Toll) -> Worker? {
-        let all = workers(of: node)
-        if toll.runs <= toll.modules { return all.filter(\.isRun).randomElement() }
-        if Int.random(in: 0..<8) == 0 { return all.randomElement() }
-        let busy = all.filter { $0.isRun || ProcessTree.children(of: $0.process).contains(where: isWorker) }
-        return busy.randomElement()
-    }
-
-    /// What was killed.
-    private struct Toll {
-        var runs = 0
-        var modules = 0
-        var all: Int { runs + modules }
-    }
-
-    /// Kills what runs modules for one node, at moments of chance, until its jobs have all ended.
-    private func harass(_ node: Int32, _ toll: inout Toll, until isOver: () throws -> Bool) throws {
-        try eventually("the jobs end", seconds: 120) {
-            // The states of jobs are asked for now and then, and processes are killed in between.
-            let next = Date().addingTimeInterval(0.5)
-            while Date() < next, toll.all < Self.kills {
-                poll(nil, 0, Int32.random(in: 1...60))
-                guard let worker = Self.victim(of: node, after: toll), kill(worker.process, SIGKILL) == 0 else {
-                    continue
-                }
-                if worker.isRun { toll.runs += 1 } else { toll.modules += 1 }
-            }
-            return try isOver()
-        }
-    }
-
     /// Submits jobs that run for a moment each; their IDs.
     private func submit(_ modules: [String], batch: Int, to mesh: CrashMesh) throws -> [String] {
         try (0..<Self.jobsAtOnce).map { index in
@@ -88,16 +122,19 @@ struct WorkerKillTests {
         try mesh.originator.start()
         try mesh.waitUntilConnected()
         let nodes = try mesh.executors.map { try #require($0.processID) }
-        var (toll, batch, emptyBatches, jobs) = (Toll(), 0, 0, 0)
-        while toll.all < Self.kills {
-            let before = toll.all
+        let reaper = Reaper(killsMax: Self.kills)
+        defer { reaper.end() }
+        var (batch, emptyBatches, jobs) = (0, 0, 0)
+        while reaper.killed.all < Self.kills {
+            let before = reaper.killed.all
             // An executor makes no bid on a module that crashed there, so each batch has modules of its own.
             let modules = try [100_000_000, 300_000_000].map { rounds in
                 try mesh.module("m\(rounds).wasm", CountdownModule.bytes(rounds: rounds + Int64(batch)))
             }
-            let ids = try submit(modules, batch: batch, to: mesh)
             // One executor at a time is harassed, so that there is always another one which can do its jobs.
-            try harass(nodes[batch % nodes.count], &toll) {
+            reaper.harass(nodes[batch % nodes.count])
+            let ids = try submit(modules, batch: batch, to: mesh)
+            try eventually("the jobs end", seconds: 120) {
                 try ids.allSatisfy { Self.endings.contains(try mesh.originator.job($0)?["status"] as? String ?? "") }
             }
             for id in ids {
@@ -107,11 +144,11 @@ struct WorkerKillTests {
                 #expect(try mesh.originator.movements("settle", jobID: id).count == 1, "\(told)")
             }
             jobs += ids.count
-            emptyBatches = toll.all == before ? emptyBatches + 1 : 0
+            emptyBatches = reaper.killed.all == before ? emptyBatches + 1 : 0
             try #require(emptyBatches < Self.emptyBatchesMax, "no process of a run was found to kill")
             batch += 1
         }
-        #expect(toll.runs > 0)
+        #expect(reaper.killed.runs > 0)
         // The very nodes that were started, each of which was paid what it did and nothing else.
         #expect(mesh.executors.map { $0.processID ?? 0 } == nodes)
         #expect(nodes.allSatisfy { FileManager.default.fileExists(atPath: "/proc/\($0)") })
